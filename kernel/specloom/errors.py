@@ -1,0 +1,94 @@
+"""Every error a user may meet: what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+
+class SpecloomError(Exception):
+    """An error meant to be read by a user; the command line shows it without a traceback.
+
+    Args:
+        what: One sentence, with the values that disagree.
+        where: The place in the user's own files, such as ``run.yaml:14``, or the plugin.
+        fix: One imperative sentence.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        text = f"{where}: {what}" if where else what
+        super().__init__(f"{text}\n  fix: {fix}" if fix else text)
+
+
+class ConfigError(SpecloomError):
+    """A run file, an override or a parameter cannot be used as it is written."""
+
+
+class GraphError(SpecloomError):
+    """The nodes and connections do not make a graph."""
+
+
+class PortError(GraphError):
+    """Two ends of a connection, or a value and its port, disagree."""
+
+
+class PluginError(SpecloomError):
+    """A plugin is absent, broken, or does not follow the hook specs."""
+
+
+class NodeError(SpecloomError):
+    """A node cannot do what was asked of it, such as run before it was fitted."""
+
+
+class DataError(SpecloomError):
+    """A file or a batch does not hold what was asked of it."""
+
+
+class IntegrityError(SpecloomError):
+    """Something saved is not what it says it is."""
+
+    exit_code = 3
+
+
+class UnavailableError(SpecloomError):
+    """Something this machine does not have: a device, a disk, an optional package."""
+
+    exit_code = 4
+
+
+class Problems(SpecloomError):
+    """Several errors at once, in the order in which the file would be read."""
+
+    def __init__(self, errors: Sequence[SpecloomError]) -> None:
+        self.errors = tuple(errors)
+        first = self.errors[0]
+        super().__init__(first.what, where=first.where, fix=first.fix)
+        self.args = ("\n".join(str(error) for error in self.errors),)
+
+
+def raise_all(errors: Sequence[SpecloomError]) -> None:
+    """Raise nothing, the one error, or all of them as ``Problems``."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise Problems(errors)
+
+
+def did_you_mean(wrong: str, options: Iterable[str], *, otherwise: str = "") -> str:
+    """A fix that names the nearest of ``options``, or lists them.
+
+    >>> did_you_mean("temprature", ["temperature", "hard"])
+    "did you mean 'temperature'?"
+    >>> did_you_mean("x", ["scores"])
+    'use one of: scores'
+    """
+    from difflib import get_close_matches
+
+    known = sorted(set(options))
+    by_lower = {name.lower(): name for name in known}
+    if near := get_close_matches(wrong.lower(), by_lower, n=1, cutoff=0.6):
+        return f"did you mean {by_lower[near[0]]!r}?"
+    return f"use one of: {', '.join(known)}" if known else otherwise

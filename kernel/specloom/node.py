@@ -1,0 +1,318 @@
+"""What the kernel asks of a node, a source, a loss and a trainer: structure, not inheritance."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from specloom.errors import GraphError, SpecloomError, did_you_mean
+from specloom.ports import Port
+
+if TYPE_CHECKING:
+    from specloom.graph import Graph
+    from specloom.run import Run
+
+Array: TypeAlias = Any
+"""Anything with ``.shape`` and ``.dtype``. The kernel never looks inside."""
+
+Batch: TypeAlias = Mapping[str, Any]
+"""Values by port name."""
+
+STAGES = ("train", "val", "test", "predict")
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Node(Protocol):
+    """A named computation with typed ports.
+
+    ``__init__`` stores each argument under its own name and does nothing else. A class may also
+    have: ``build(sizes)``, called once with the sizes of all its axes; ``prepare(device)``, called
+    before the first batch (to load weights); ``sizes(params, known)``, a classmethod that gives
+    the sizes of output axes that are formulas; ``entry = True``, for a node that takes its inputs
+    from the batch by name; ``stages``, the stages in which it runs; ``locality``, one of
+    ``pixel``, ``halo``, ``image`` and ``batch`` (what an output pixel depends on), with ``halo``
+    the number of pixels around it; ``array_library = "numpy"``, for a node that takes and gives
+    NumPy arrays; ``example``, parameters with which the conformance kit can make one.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]]
+    outputs: ClassVar[Mapping[str, Port]]
+
+    def forward(self, **arrays: Array) -> Batch:
+        """Make the outputs from the inputs; an optional input that is not there is left out."""
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """A node that learns from a stream of batches, without gradients and without keeping pixels."""
+
+    fit_passes: int
+    fitted: bool
+
+    def fit_start(self, pass_: int) -> None:
+        """Begin a pass over the data; 0 is the first, which forgets earlier fits."""
+
+    def fit_update(self, **arrays: Array) -> None:
+        """Take in one batch."""
+
+    def fit_state(self) -> Mapping[str, Array]:
+        """What this pass has gathered so far, to be merged into another node's."""
+
+    def fit_merge(self, state: Mapping[str, Array]) -> None:
+        """Take in what another node of the same class gathered in the same pass."""
+
+    def fit_end(self) -> None:
+        """End the pass; after the last one, set ``fitted``."""
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A node with state to save. Whether it is fitted is part of that state, never inferred."""
+
+    def state(self) -> Mapping[str, Array]:
+        """Everything that makes a fresh node with the same parameters equal to this one."""
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take over a saved state; names, shapes and sizes must be this node's own."""
+
+
+@runtime_checkable
+class Trains(Protocol):
+    """A node with parameters for gradient training, frozen until it is unfrozen."""
+
+    def unfreeze(self) -> None:
+        """Turn the trainable buffers into parameters."""
+
+    def freeze(self) -> None:
+        """Turn the parameters back into buffers."""
+
+    def parameters(self) -> Iterable[Array]:
+        """What an optimiser may change; empty while frozen."""
+
+
+@runtime_checkable
+class Paces(Protocol):
+    """A node that anneals."""
+
+    def on_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Called by a trainer before each epoch, counted from 0."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A node that gathers over a stage and gives its ``per_stage`` outputs when the stage ends."""
+
+    def measure_start(self, stage: str) -> None:
+        """Forget what was gathered; a stage begins."""
+
+    def measure_end(self) -> Batch:
+        """The per-stage outputs by port name."""
+
+
+@runtime_checkable
+class Affine(Protocol):
+    """A node whose one output is ``scale * x + offset`` of its one input, band by band."""
+
+    def affine(self) -> tuple[Array, Array] | None:
+        """Scale and offset, shape (C,) or scalar, float64; None while it is not affine."""
+
+
+@runtime_checkable
+class Absorbs(Protocol):
+    """A node that can take an affine map in front of one of its inputs into its own linear map."""
+
+    absorbs: ClassVar[str]
+    """The input port that may be folded."""
+
+    def absorb(self, scale: Array, offset: Array) -> Callable[..., Batch] | None:
+        """A ``forward`` for raw input, equal to ``forward(scale * x + offset)``; or None."""
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A node with a scalar output ``loss``, already weighted, and the sums behind it."""
+
+    weight: float
+
+    def pooled(self) -> tuple[Array, Array]:
+        """(sum, count) of the last batch, so that processes can be pooled exactly."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where batches come from."""
+
+    outputs: ClassVar[Mapping[str, Port]]
+
+    def sizes(self) -> Mapping[str, int]:
+        """Sizes of output axes as the files' headers give them; absent files give nothing."""
+
+    def splits(self) -> Iterable[str]:
+        """The splits that can be asked for, of ``train``, ``val``, ``test`` and ``predict``."""
+
+    def count(self, split: str) -> int | None:
+        """The number of batches in a split, or None where nobody knows."""
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """Read a split, batch by batch; keys are the names of ``outputs``."""
+
+
+At: TypeAlias = Callable[[str], str]
+"""The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``."""
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """One phase of a run."""
+
+    def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
+        """Everything wrong with this phase on this graph, before anything runs."""
+
+    def train(self, run: Run) -> None:
+        """Run the phase."""
+
+
+class Runtime(Protocol):
+    """What the executor asks of an array library; ``specloom.torch`` answers it."""
+
+    device: str
+
+    def adopt(self, batch: Batch, ports: Mapping[str, Port]) -> Batch:
+        """A source's batch as the library's arrays on the device (``host`` ports stay)."""
+
+    def evaluation(self, nodes: Iterable[Any]) -> AbstractContextManager[None]:
+        """A context without gradients, with all nodes in evaluation mode."""
+
+    def place(self, nodes: Mapping[str, Any], seed: int) -> None:
+        """Move the nodes to the device and seed each one's generator by its name."""
+
+    def numpy_node(self, node: Any) -> Callable[..., Batch]:
+        """The ``forward`` of a node that works on NumPy arrays, converted at its border."""
+
+    def dump(self, arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
+        """Arrays as safetensors."""
+
+    def load(self, data: bytes) -> tuple[Mapping[str, Array], Mapping[str, str]]:
+        """Arrays and metadata from safetensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRef:
+    """One port of one node, as ``pipeline.connect`` takes it."""
+
+    node: Any
+    side: str
+    port: str
+
+
+class Side(Mapping[str, Port]):
+    """The ports of one side: a mapping, and on an instance ``node.inputs.data`` as well."""
+
+    def __init__(self, side: str, ports: Mapping[str, Port], node: Any = None) -> None:
+        self._side, self._ports, self._node = side, dict(ports), node
+
+    def __get__(self, node: Any, owner: type) -> Side:
+        return self if node is None else Side(self._side, self._ports, node)
+
+    def __getitem__(self, name: str) -> Port:
+        return self._ports[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ports)
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def __getattr__(self, name: str) -> PortRef:
+        if name in self.__dict__.get("_ports", ()) and self._node is not None:
+            return PortRef(self._node, self._side, name)
+        owner = type(self._node).__name__
+        raise AttributeError(
+            f"{owner} has no {self._side[:-1]} {name!r}: {did_you_mean(name, self._ports)}"
+        )
+
+
+class PortAttribute:
+    """``node.scores``: the port of that name, where only one side has it."""
+
+    def __init__(self, name: str, sides: tuple[str, ...]) -> None:
+        self._name, self._sides = name, sides
+
+    def __get__(self, node: Any, owner: type) -> Any:
+        if node is None:
+            return self
+        if len(self._sides) > 1:
+            name, cls = self._name, owner.__name__
+            raise GraphError(
+                f"{cls}.{name} is an input and an output",
+                fix=f"write {cls}.inputs.{name} or {cls}.outputs.{name}",
+            )
+        return PortRef(node, self._sides[0], self._name)
+
+
+class NodeType(type):
+    """Gives every node a ``name=`` argument, and builds it at once where all sizes are given."""
+
+    def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
+        node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
+        node.name = name
+        ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
+        axes = {axis for port in ports.values() for axis in port.names if axis[0].islower()}
+        given = {axis: getattr(node, axis) for axis in axes}
+        if given and None not in given.values():
+            build(node, given)
+        return node  # type: ignore[no-any-return]  # super().__call__ is untyped
+
+
+def build(node: Any, sizes: Mapping[str, int]) -> None:
+    """Build ``node`` once for the sizes of its axes, and fill in parameters that only repeat one.
+
+    Raises:
+        GraphError: It was built for other sizes.
+    """
+    built: dict[str, int] | None = getattr(node, "built_for", None)
+    if built is not None:
+        for axis, size in built.items():
+            if sizes.get(axis, size) != size:
+                raise GraphError(
+                    f"{type(node).__name__} was built for {axis} = {size}, here {axis} is {sizes[axis]}",
+                    fix="make a new node for data of other sizes",
+                )
+        return
+    for axis, size in sizes.items():
+        if getattr(node, axis, size) is None:
+            setattr(node, axis, size)
+    if hasattr(node, "build"):
+        node.build(sizes)
+    node.built_for = dict(sizes)
+
+
+class Ported(metaclass=NodeType):
+    """The one mixin: port attributes for the Python builder (``pipeline.connect``)."""
+
+    inputs: ClassVar[Mapping[str, Port]] = {}
+    outputs: ClassVar[Mapping[str, Port]] = {}
+    name: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.inputs = Side("inputs", dict(cls.inputs))
+        cls.outputs = Side("outputs", dict(cls.outputs))
+        for port in {*cls.inputs, *cls.outputs}:
+            sides = tuple(s for s in ("inputs", "outputs") if port in getattr(cls, s))
+            setattr(cls, port, PortAttribute(port, sides))
+        cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # inspect reads it
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Allocate what depends on sizes; called once, when they are known."""
+
+
+def _signature(cls: type) -> inspect.Signature:
+    first, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # the class's own
+    kept = [p for p in rest if p.kind is not p.VAR_KEYWORD]
+    name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="", annotation="str")
+    return inspect.Signature([*kept, name])

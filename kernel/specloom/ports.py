@@ -1,0 +1,162 @@
+"""Ports: the typed ends of connections.
+
+Axes are written as in einops: ``"B H W C"``. An upper-case name is free (one size per node), a
+lower-case name is the node's parameter of that name (free while the parameter is None), a number
+is fixed, a leading ``...`` stands for any axes, and ``""`` is a scalar. A port whose ``axes`` is
+None carries no array: its ``dtype`` is then ``"scalars"`` (a mapping of names to numbers),
+``"record"`` (a mapping, or one for each image) or ``"object"`` (anything).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from specloom.errors import PortError
+
+INTEGERS = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"})
+FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+GROUPS = {"integer": INTEGERS, "float": FLOATS, "real": INTEGERS | FLOATS}
+WITHOUT_ARRAY = frozenset({"scalars", "record", "object"})
+
+
+@dataclass(frozen=True)
+class Port:
+    """One named end of a connection.
+
+    Args:
+        axes: The axes as in einops, or None where no array flows.
+        dtype: An array's element type, one of the groups ``integer``, ``float`` and ``real``,
+            or what flows instead of an array.
+        unit: The unit of the values, such as ``nm``.
+        doc: What the values are, in one sentence.
+        kind: The name of a registered kind, ``plugin.kind``; different kinds never connect.
+        fields: The keys that a record must have.
+        optional: The node runs without it.
+        for_fit: Needed while the node is fitted, not afterwards.
+        many: Takes any number of connections; the node gets a list.
+        host: Stays in the host's memory, whatever the device (wavelengths, for instance).
+        per_stage: Known when a stage ends, not for each batch (pooled metrics, for instance).
+
+    >>> Port("B H W C", unit="reflectance").names
+    ('B', 'H', 'W', 'C')
+    """
+
+    axes: str | None = None
+    dtype: str = "float32"
+    unit: str = ""
+    doc: str = ""
+    kind: str = ""
+    fields: tuple[str, ...] = ()
+    optional: bool = False
+    for_fit: bool = False
+    many: bool = False
+    host: bool = False
+    per_stage: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):
+            kinds = ", ".join(sorted(WITHOUT_ARRAY))
+            raise ValueError(f"a port has axes, or else a dtype of {kinds}: {self}")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The axis names, without a leading ``...``."""
+        return tuple(name for name in (self.axes or "").split() if name != "...")
+
+    @cached_property
+    def open_front(self) -> bool:
+        """Whether any axes may stand before the named ones."""
+        return (self.axes or "").startswith("...")
+
+    @property
+    def required(self) -> bool:
+        """Whether a graph must feed it for the node to run."""
+        return not (self.optional or self.for_fit or self.many)
+
+    def takes_dtype(self, dtype: str) -> bool:
+        """Whether every value of ``dtype`` (itself maybe a group) is welcome here."""
+        given = GROUPS.get(dtype, frozenset({dtype}))
+        return given <= GROUPS.get(self.dtype, frozenset({self.dtype}))
+
+    def check(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
+        """Raise PortError unless ``value`` fits; record the free sizes met in ``sizes``."""
+        if self.many:
+            for one in value:
+                self._check_one(one, owner, sizes, where)
+        else:
+            self._check_one(value, owner, sizes, where)
+
+    def _check_one(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
+        if self.axes is None:
+            self._check_plain(value, where)
+            return
+        if not hasattr(value, "shape"):
+            raise PortError(f"wants an array ({self.axes}), got {type(value).__name__}", where=where)
+        shape, dtype = tuple(value.shape), dtype_name(value)
+        named = shape[len(shape) - len(self.names) :] if self.open_front else shape
+        if len(named) != len(self.names):
+            raise PortError(f"wants axes ({self.axes}), got shape {shape}", where=where)
+        if not self.takes_dtype(dtype):
+            raise PortError(
+                f"wants {self.dtype}, got {dtype}",
+                where=where,
+                fix=f"convert it to {self.dtype} in the node before",
+            )
+        for axis, got in zip(self.names, named, strict=True):
+            fixed = fixed_size(axis, owner)
+            want = sizes.setdefault(axis, got) if fixed is None else fixed
+            if got != want:
+                raise PortError(
+                    f"axis {axis} is {got} but should be {want} (shape {shape}, axes {self.axes})",
+                    where=where,
+                )
+
+    def _check_plain(self, value: Any, where: str) -> None:
+        if self.dtype == "object":
+            return
+        for one in value if isinstance(value, list) and self.dtype == "record" else [value]:
+            if not isinstance(one, Mapping):
+                raise PortError(f"wants a mapping, got {type(one).__name__}", where=where)
+            if missing := [name for name in self.fields if name not in one]:
+                raise PortError(f"lacks the keys {', '.join(missing)}", where=where)
+
+
+def dtype_name(array: Any) -> str:
+    """The element type of a NumPy or torch array by one name.
+
+    >>> import numpy as np; dtype_name(np.zeros(1))
+    'float64'
+    """
+    return str(array.dtype).removeprefix("torch.")
+
+
+def fixed_size(axis: str, owner: object) -> int | None:
+    """The size that ``owner`` gives to ``axis``, or None while it is free.
+
+    >>> fixed_size("3", object()), fixed_size("C", object())
+    (3, None)
+    """
+    if axis.isdigit():
+        return int(axis)
+    if axis[0].islower():
+        size: int | None = getattr(owner, axis, None)
+        return size
+    return None
+
+
+def mismatch(source: Port, target: Port) -> str:
+    """Why a connection from ``source`` to ``target`` is impossible, whatever the sizes; or ``""``."""
+    if source.kind and target.kind and source.kind != target.kind:
+        return f"is {source.kind} but {{target}} wants {target.kind}"
+    if not target.takes_dtype(source.dtype):
+        return f"is {source.dtype} but {{target}} wants {target.dtype}"
+    if source.per_stage and not target.per_stage:
+        return "is known when a stage ends but {target} wants a value for each batch"
+    if source.axes is None:
+        return ""
+    short, long = len(source.names), len(target.names)
+    fits = short >= long if target.open_front else short == long
+    return "" if fits else f"has axes ({source.axes}) but {{target}} wants ({target.axes})"

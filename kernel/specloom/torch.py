@@ -1,0 +1,235 @@
+"""The torch side of the contract: a base class for nodes, and the runtime behind the executor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from specloom.errors import IntegrityError, NodeError, UnavailableError
+from specloom.node import Batch, Ported
+from specloom.ports import Port
+
+__all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "usable_pixels"]
+
+
+class TorchNode(Ported, nn.Module):
+    """An ``nn.Module`` with ports and saved state.
+
+    Write ``__init__`` (store the arguments), ``build`` (register the buffers) and ``forward``
+    (a dictionary of the outputs). Buffers named in ``trainable`` become parameters while the
+    node is unfrozen.
+    """
+
+    trainable: ClassVar[tuple[str, ...]] = ()
+    generator: torch.Generator | None = None
+    """The source of random numbers, seeded by the run; None gives torch's own."""
+
+    def seed(self, seed: int) -> None:
+        """Start the node's own generator."""
+        device = next(iter(self.state_dict().values()), torch.empty(0)).device
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def unfreeze(self) -> None:
+        """Turn the trainable buffers into parameters."""
+        for name in self.trainable:
+            if (buffer := self._buffers.pop(name, None)) is not None:
+                self._parameters[name] = nn.Parameter(buffer)
+
+    def freeze(self) -> None:
+        """Turn the parameters back into buffers."""
+        for name in self.trainable:
+            if (parameter := self._parameters.pop(name, None)) is not None:
+                self._buffers[name] = parameter.detach()
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Buffers and parameters by name, detached, on the CPU."""
+        return {k: v.detach().cpu().clone() for k, v in self.state_dict().items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a saved state.
+
+        Raises:
+            IntegrityError: The names or shapes are not this node's.
+        """
+        mine = self.state_dict()
+        for name in sorted(mine.keys() ^ state.keys()):
+            side = "lacks" if name in mine else "has an unknown"
+            raise IntegrityError(f"the state of {type(self).__name__} {side} {name!r}")
+        for name, value in mine.items():
+            if value.shape != state[name].shape:
+                raise IntegrityError(
+                    f"{type(self).__name__}.{name} was saved with shape {tuple(state[name].shape)}, "
+                    f"this node has {tuple(value.shape)}"
+                )
+        self.load_state_dict(dict(state))
+
+
+class StatisticalNode(TorchNode):
+    """A node that is fitted by streaming statistics.
+
+    Write ``fit_start``, ``fit_update``, ``fit_state``, ``fit_merge`` and ``fit_end``; the last
+    one calls ``self.finish_fit(pixels)``. Whether it is fitted, and on how many pixels, is saved
+    with the buffers.
+    """
+
+    fit_passes = 1
+    fitted = False
+    pixels = 0
+
+    def finish_fit(self, pixels: int) -> None:
+        """Mark the node as fitted on ``pixels`` pixels.
+
+        Raises:
+            NodeError: There was no pixel to learn from.
+        """
+        if pixels < 1:
+            raise NodeError(
+                f"{self.label} was given no usable pixel to learn from",
+                fix="check the training split, and that not every pixel is NaN or left out by 'valid'",
+            )
+        self.fitted, self.pixels = True, int(pixels)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.require_fitted()
+        return super().__call__(*args, **kwargs)
+
+    def require_fitted(self) -> None:
+        """Raise NodeError unless the node was fitted or restored from a fitted one."""
+        if not self.fitted:
+            raise NodeError(
+                f"{self.label} is not fitted",
+                fix="put a training.StatisticalTrainer phase before, or load a fitted pipeline",
+            )
+
+    @property
+    def label(self) -> str:
+        """The node's name in its graph, with its class."""
+        cls = type(self).__name__
+        return f"node {self.name!r} ({cls})" if self.name else cls
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Buffers and parameters, and whether they were fitted on how many pixels."""
+        extra = {"fitted": torch.tensor(self.fitted), "pixels": torch.tensor(self.pixels)}
+        return {**super().state(), **extra}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a saved state, fitted or not."""
+        rest = dict(state)
+        if missing := {"fitted", "pixels"} - rest.keys():
+            raise IntegrityError(f"the state of {type(self).__name__} lacks {sorted(missing)}")
+        fitted, pixels = bool(rest.pop("fitted")), int(rest.pop("pixels"))
+        super().restore(rest)
+        self.fitted, self.pixels = fitted, pixels
+
+
+def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Which pixels are finite in every band and valid: bool (B, H, W) of data (B, H, W, C).
+
+    Args:
+        data: The cubes, (B, H, W, C).
+        valid: Pixels that count, bool (B, H, W, 1); None for all.
+    """
+    # One reduction finds NaN and infinities: 0 * x is NaN for both, and NaN survives a sum.
+    usable = (data * 0).sum(-1) == 0 if data.is_floating_point() else data.new_ones(
+        data.shape[:-1], dtype=torch.bool
+    )
+    return usable if valid is None else usable & valid[..., 0]
+
+
+class TorchRuntime:
+    """Device, modes, seeds and bytes for the torch-free executor.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UnavailableError: A GPU was asked for and torch finds none.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UnavailableError(
+                f"device {device!r} was asked for, but torch {torch.__version__} finds no GPU",
+                fix="use --device cpu, or install a CUDA build of torch and its driver",
+            )
+        self.device = device
+
+    def adopt(self, batch: Batch, ports: Mapping[str, Port]) -> Batch:
+        """Arrays as tensors on the device, without a copy where none is needed."""
+        out: dict[str, Any] = {}
+        for name, value in batch.items():
+            port = ports.get(name)
+            if isinstance(value, np.ndarray):
+                value = torch.from_numpy(_native(value))
+            if isinstance(value, Tensor) and not (port and port.host):
+                value = value.to(self.device, non_blocking=True)
+            out[name] = value
+        return out
+
+    @contextmanager
+    def evaluation(self, nodes: Iterable[Any]) -> Iterator[None]:
+        """No gradients, and every module in evaluation mode; both as before afterwards."""
+        modules = [node for node in nodes if isinstance(node, nn.Module)]
+        training = [module for module in modules if module.training]
+        for module in modules:
+            module.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module in training:
+                module.train()
+
+    def place(self, nodes: Mapping[str, Any], seed: int) -> None:
+        """Move modules to the device, seed each one's generator by its name, and prepare it."""
+        torch.manual_seed(seed)
+        for name, node in nodes.items():
+            if isinstance(node, nn.Module):
+                node.to(self.device)
+            if hasattr(node, "seed"):
+                digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+                node.seed(int.from_bytes(digest[:7], "big"))
+            if hasattr(node, "prepare"):
+                node.prepare(self.device)
+
+    def numpy_node(self, node: Any) -> Callable[..., Batch]:
+        """``node.forward`` between tensors, for a node that works on NumPy arrays."""
+
+        def forward(**arrays: Any) -> Batch:
+            made = node.forward(
+                **{k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in arrays.items()}
+            )
+            return self.adopt(made, node.outputs)
+
+        return forward
+
+    def dump(self, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+        """Tensors and NumPy arrays as safetensors, in the order of their names."""
+        tensors = {k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in sorted(arrays.items())}
+        return bytes(safetensors.torch.save(tensors, dict(metadata)))
+
+    def load(self, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        """Tensors and metadata from safetensors."""
+        import json
+
+        size = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+        return safetensors.torch.load(data), metadata
+
+
+def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What torch can take over: native byte order, writable, no negative strides."""
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    return array
