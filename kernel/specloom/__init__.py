@@ -28,7 +28,6 @@ from specloom.node import (
     Measures,
     Node,
     Paces,
-    Ported,
     Runtime,
     Source,
     Trainer,
@@ -36,6 +35,7 @@ from specloom.node import (
 )
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
+from specloom.ported import Ported
 from specloom.ports import Port
 from specloom.run import Run, load
 

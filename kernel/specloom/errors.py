@@ -59,7 +59,7 @@ class UnavailableError(SpecloomError):
     exit_code = 4
 
 
-class Problems(SpecloomError):
+class Problems(SpecloomError):  # noqa: N818  # several errors, not one
     """Several errors at once, in the order in which the file would be read."""
 
     def __init__(self, errors: Sequence[SpecloomError]) -> None:
@@ -75,6 +75,16 @@ def raise_all(errors: Sequence[SpecloomError]) -> None:
         raise errors[0]
     if errors:
         raise Problems(errors)
+
+
+def in_file_order(errors: Iterable[SpecloomError]) -> list[SpecloomError]:
+    """Errors as a reader of the file meets them; what has no line comes last."""
+
+    def key(error: SpecloomError) -> tuple[bool, str, int]:
+        file, _, line = error.where.rpartition(":")
+        return (not line.isdigit(), file, int(line) if line.isdigit() else 0)
+
+    return sorted(errors, key=key)
 
 
 def did_you_mean(wrong: str, options: Iterable[str], *, otherwise: str = "") -> str:

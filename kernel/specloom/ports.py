@@ -94,7 +94,9 @@ class Port:
             self._check_plain(value, where)
             return
         if not hasattr(value, "shape"):
-            raise PortError(f"wants an array ({self.axes}), got {type(value).__name__}", where=where)
+            raise PortError(
+                f"wants an array ({self.axes}), got {type(value).__name__}", where=where
+            )
         shape, dtype = tuple(value.shape), dtype_name(value)
         named = shape[len(shape) - len(self.names) :] if self.open_front else shape
         if len(named) != len(self.names):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import safetensors.torch
@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from specloom.errors import IntegrityError, NodeError, UnavailableError
-from specloom.node import Batch, Ported
-from specloom.ports import Port
+from specloom.ported import Ported
+
+if TYPE_CHECKING:
+    from specloom.node import Batch
+    from specloom.ports import Port
 
 __all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "usable_pixels"]
 
@@ -137,8 +140,10 @@ def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
         valid: Pixels that count, bool (B, H, W, 1); None for all.
     """
     # One reduction finds NaN and infinities: 0 * x is NaN for both, and NaN survives a sum.
-    usable = (data * 0).sum(-1) == 0 if data.is_floating_point() else data.new_ones(
-        data.shape[:-1], dtype=torch.bool
+    usable = (
+        (data * 0).sum(-1) == 0
+        if data.is_floating_point()
+        else data.new_ones(data.shape[:-1], dtype=torch.bool)
     )
     return usable if valid is None else usable & valid[..., 0]
 
@@ -214,7 +219,9 @@ class TorchRuntime:
 
     def dump(self, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
         """Tensors and NumPy arrays as safetensors, in the order of their names."""
-        tensors = {k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in sorted(arrays.items())}
+        tensors = {
+            k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in sorted(arrays.items())
+        }
         return bytes(safetensors.torch.save(tensors, dict(metadata)))
 
     def load(self, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, str]]:

@@ -1,0 +1,202 @@
+"""A graph: nodes and connections, checked, in running order, never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from specloom.errors import (
+    GraphError,
+    SpecloomError,
+    did_you_mean,
+    in_file_order,
+    raise_all,
+)
+from specloom.node import STAGES, Fits, Keeps
+from specloom.ported import IMAGE_AXES, build
+from specloom.sizes import Axis, Known, Link, Sizes, Unknown, propagate
+from specloom.wiring import BATCH, Wiring, side_of
+from specloom.yamlfile import Document
+
+if TYPE_CHECKING:
+    from specloom.ports import Port
+
+
+class Graph:
+    """Nodes by name and connections between their ports.
+
+    Args:
+        nodes: The nodes by name; ``batch`` is kept for the data.
+        links: The connections.
+        batch: The ports of the data source; entry nodes take their inputs from them by name.
+        given: Sizes of the batch's axes, from the source's headers.
+        outputs: Values to be kept under a name: ``{"scores": "rx.scores"}``.
+        types: The reference behind each node: ``{"rx": "rx.RXGlobal"}``.
+        stages: The stages of nodes that do not run in all.
+        document: The run file, for the places in messages.
+        earlier: What is wrong already, to be told together with what is found here; a node
+            that could not be made is then None.
+
+    Raises:
+        GraphError: The graph cannot work; ``Problems`` where that has several reasons.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Any],
+        links: Sequence[Link],
+        *,
+        batch: Mapping[str, Port] | None = None,
+        given: Mapping[str, int] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | None = None,
+        stages: Mapping[str, tuple[str, ...]] | None = None,
+        document: Document | None = None,
+        earlier: Sequence[SpecloomError] = (),
+    ) -> None:
+        self.nodes = {name: node for name, node in nodes.items() if node is not None}
+        self.document = document or Document("")
+        self.where = self.document.where
+        self.batch, self.given = dict(batch or {}), dict(given or {})
+        self.outputs, self.types = dict(outputs or {}), dict(types or {})
+        own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
+        self.stages = {**own, **(stages or {})}
+        wiring = Wiring(nodes, links, self.batch, self.document)
+        self.links, self.feeds = wiring.links, wiring.feeds
+        self.problems = [*earlier, *wiring.problems]
+        self.order = self._sort()
+        self.known = self._sizes()
+        self._stages_agree()
+        self._outputs_exist()
+        self.unbuilt = [] if self.problems else self._build()
+        raise_all(in_file_order(self.problems))
+
+    def port(self, end: str, side: str = "outputs") -> Port:
+        """The port behind ``node.port``."""
+        node, _, name = end.partition(".")
+        return side_of(self.nodes, self.batch, node, side)[name]
+
+    def size(self, node: str, axis: str) -> int | None:
+        """The size of a node's axis, or None where it does not follow from the graph."""
+        known = self.known.get((node, axis))
+        return known.size if known else None
+
+    def feeding(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
+        """The values that feed each connected input of a node; with ``for_fit`` ones on request."""
+        return {
+            port: ends
+            for port, ends in self.feeds.get(name, {}).items()
+            if fit or not self.nodes[name].inputs[port].for_fit
+        }
+
+    def ancestors(self, ends: Iterable[str]) -> set[str]:
+        """Every node that the values ``ends`` come from, their own nodes included."""
+        found: set[str] = set()
+        todo = [end.partition(".")[0] for end in ends]
+        while todo:
+            name = todo.pop()
+            if name not in found and name != BATCH:
+                found.add(name)
+                todo += [e.partition(".")[0] for v in self.feeding(name).values() for e in v]
+        return found
+
+    def unfitted(self, names: Iterable[str] | None = None) -> list[str]:
+        """The nodes, in running order, that need a fit and have had none."""
+        among = set(self.nodes if names is None else names)
+        return [
+            name
+            for name in self.order
+            if name in among
+            and isinstance(node := self.nodes[name], Fits)
+            and node.fit_passes
+            and not node.fitted
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that nodes keep, by ``node.name``."""
+        return {
+            f"{name}.{key}": value
+            for name, node in self.nodes.items()
+            if isinstance(node, Keeps)
+            for key, value in node.state().items()
+        }
+
+    def _sort(self) -> list[str]:
+        before: dict[str, set[str]] = {name: set() for name in self.nodes}
+        for link in self.links:
+            if (source := link.source.partition(".")[0]) != BATCH:
+                before[link.target.partition(".")[0]].add(source)
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError as e:
+            ring = e.args[1]
+            closing = next(
+                link
+                for link in self.links
+                if link.source.split(".")[0] in ring and link.target.split(".")[0] in ring
+            )
+            self._bad(
+                f"the connections make a cycle: {' -> '.join(ring)}",
+                closing.where,
+                "remove one of its connections",
+            )
+            return list(self.nodes)
+
+    def _sizes(self) -> dict[Axis, Known]:
+        def place(node: str, parameter: str) -> str:
+            return self.document.places.get(("nodes", node, "config", parameter), "")
+
+        known, problems = propagate(self.nodes, self.links, self.port, self.given, place)
+        self.problems += problems
+        return known
+
+    def _stages_agree(self) -> None:
+        for link in self.links:
+            source, target = link.source.partition(".")[0], link.target.partition(".")[0]
+            if source == BATCH or not self.port(link.target, "inputs").required:
+                continue
+            if missing := [s for s in self.stages[target] if s not in self.stages[source]]:
+                self._bad(
+                    f"{target} runs in {', '.join(missing)}, but {source}, which feeds it, does not",
+                    link.where,
+                    f"give {target} stages: [{', '.join(self.stages[source])}], or let {source} run too",
+                )
+
+    def _outputs_exist(self) -> None:
+        for name, end in self.outputs.items():
+            node, _, port = end.partition(".")
+            where = self.where("outputs", name)
+            if node not in self.nodes:
+                self._bad(
+                    f"output {name!r} names the node {node!r}, which does not exist",
+                    where,
+                    did_you_mean(node, self.nodes),
+                )
+            elif port not in (ports := self.nodes[node].outputs):
+                self._bad(
+                    f"output {name!r}: {node} has no output {port!r}",
+                    where,
+                    did_you_mean(port, ports, otherwise=f"{node} has no outputs"),
+                )
+
+    def _build(self) -> list[str]:
+        unbuilt = []
+        for name in self.order:
+            node = self.nodes[name]
+            sizes = {
+                axis: one.size
+                for (owner, axis), one in self.known.items()
+                if owner == name and axis not in IMAGE_AXES
+            }
+            try:
+                build(node, Sizes(sizes))
+            except Unknown:
+                unbuilt.append(name)
+            except SpecloomError as e:
+                where = e.where or self.where("nodes", name, "config")
+                self.problems.append(type(e)(e.what, where=where, fix=e.fix))
+        return unbuilt
+
+    def _bad(self, what: str, where: str, fix: str) -> None:
+        self.problems.append(GraphError(what, where=where, fix=fix))

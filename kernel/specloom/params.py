@@ -1,0 +1,91 @@
+"""Parameters: what a class takes, and whether what the user gave fits."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+from specloom.errors import ConfigError, SpecloomError, did_you_mean
+
+EMPTY = inspect.Parameter.empty
+
+
+def parameters(cls: type) -> dict[str, inspect.Parameter]:
+    """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``."""
+    if cls.__init__ is object.__init__:  # type: ignore[misc]  # the class's own, not an instance's
+        return {}
+    _, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # as above
+    hidden = getattr(cls, "python_only", ())
+    return {p.name: p for p in rest if p.name not in hidden}
+
+
+def required(cls: type) -> set[str]:
+    """The parameters that ``cls`` cannot be made without."""
+    return {name for name, p in parameters(cls).items() if p.default is EMPTY}
+
+
+def values(node: Any) -> dict[str, Any]:
+    """The current parameters of an object, as a run file would give them, less the defaults."""
+    now = {name: getattr(node, name) for name in parameters(type(node))}
+    defaults = {name: p.default for name, p in parameters(type(node)).items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in now.items()
+        if defaults[name] is EMPTY or value != defaults[name]
+    }
+
+
+@lru_cache(maxsize=512)
+def adapter(cls: type, name: str) -> Any:
+    """Pydantic's validator of one parameter of ``cls``."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(get_type_hints(cls.__init__).get(name, Any))  # type: ignore[misc]  # the class's own
+
+
+def checked(
+    cls: type, label: str, config: Mapping[str, Any], at: Callable[[str], str]
+) -> tuple[dict[str, Any], list[SpecloomError]]:
+    """The parameters of ``cls`` with their types, and everything that is wrong with ``config``.
+
+    Args:
+        cls: The class to be made.
+        label: What the user calls it: ``rx.RXGlobal``.
+        config: The parameters as the run file gives them.
+        at: The place of a parameter in the run file.
+    """
+    from pydantic import ValidationError
+
+    known, good, problems = parameters(cls), dict[str, Any](), list[SpecloomError]()
+    for name, value in config.items():
+        if name not in known:
+            what = f"{label} has no parameter {name!r}"
+            fix = did_you_mean(name, known, otherwise=f"remove it: {label} takes no parameters")
+            problems.append(ConfigError(what, where=at(name), fix=fix))
+            continue
+        try:
+            # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
+            good[name] = adapter(cls, name).validate_json(json.dumps(value), strict=True)
+        except ValidationError as e:
+            problems += [_type_problem(label, name, value, error, at) for error in e.errors()]
+    for name in sorted(required(cls) - config.keys()):
+        what, fix = f"{label} needs the parameter {name!r}", f"add {name}: … to its config"
+        problems.append(ConfigError(what, where=at(""), fix=fix))
+    return good, problems
+
+
+def _type_problem(
+    label: str, name: str, value: Any, error: Any, at: Callable[[str], str]
+) -> SpecloomError:
+    inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
+    wrong = error.get("input", value) if inner else value
+    said = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    shown = json.dumps(wrong, ensure_ascii=False, default=str)
+    return ConfigError(
+        f"{label}: {name}{inner} {said}, got {shown if len(shown) < 80 else shown[:77] + '...'}",
+        where=at(name),
+        fix=f"change {name}, or remove it to use the default",
+    )

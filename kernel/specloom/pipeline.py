@@ -1,0 +1,158 @@
+"""The Python builder: connect nodes by their ports, and save or load the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from specloom import state
+from specloom.errors import GraphError, did_you_mean
+from specloom.graph import Graph
+from specloom.node import Source, Trains
+from specloom.plugins import Plugins
+from specloom.ported import PortRef
+from specloom.sizes import Link
+
+
+class Pipeline:
+    """A graph in the making.
+
+    >>> pipeline = Pipeline("rx")                                            # doctest: +SKIP
+    >>> pipeline.connect((normalizer.normalized, rx.data), (rx.scores, head.scores))  # doctest: +SKIP
+
+    Args:
+        name: The name of the pipeline.
+        plugins: Where the classes of nodes are looked up when it is saved or loaded.
+    """
+
+    def __init__(self, name: str = "pipeline", plugins: Plugins | None = None) -> None:
+        self.name = name
+        self.nodes: dict[str, Any] = {}
+        self.links: list[Link] = []
+        self.outputs: dict[str, str] = {}
+        self.plugins = plugins
+        self._graph: Graph | None = None
+
+    def add_node(self, node: Any, name: str = "") -> str:
+        """Add a node, and give it a name if it has none; adding it again changes nothing.
+
+        Raises:
+            GraphError: Another node has that name.
+        """
+        for known, one in self.nodes.items():
+            if one is node:
+                return known
+        wish = name or getattr(node, "name", "")
+        if wish in self.nodes:
+            raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
+        chosen = wish or self._free_name(type(node).__name__)
+        if hasattr(node, "name"):
+            node.name = chosen
+        self.nodes[chosen], self._graph = node, None
+        return chosen
+
+    def connect(self, *pairs: tuple[Any, Any]) -> None:
+        """Connect outputs to inputs: ``(source.port, target.port)``.
+
+        Raises:
+            GraphError: An end is no port, or on the wrong side.
+        """
+        for source, target in pairs:
+            for end, side in ((source, "outputs"), (target, "inputs")):
+                if not isinstance(end, PortRef) or end.side != side:
+                    raise GraphError(
+                        f"{end!r} is not one of a node's {side}",
+                        fix=f"write (source.outputs.x, target.inputs.y); this is about {side}",
+                    )
+            ends = [f"{self.add_node(end.node)}.{end.port}" for end in (source, target)]
+            self.links.append(Link(*ends))
+        self._graph = None
+
+    def graph(self, source: Source | None = None) -> Graph:
+        """The checked graph for batches of ``source``.
+
+        Raises:
+            GraphError: The graph cannot work; ``Problems`` where that has several reasons.
+        """
+        if source is None and self._graph is not None:
+            return self._graph
+        entries = [node for node in self.nodes.values() if getattr(node, "entry", False)]
+        ports = {name: port for node in entries for name, port in node.inputs.items()}
+        self._graph = Graph(
+            self.nodes,
+            self.links,
+            batch=ports if source is None else source.outputs,
+            given={} if source is None else source.sizes(),
+            outputs=self.outputs,
+        )
+        return self._graph
+
+    def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:
+        """Unfreeze the named nodes for gradient training.
+
+        Raises:
+            GraphError: There is no such node, or it has nothing to train.
+        """
+        for node in self._trainable(names):
+            node.unfreeze()
+
+    def freeze_nodes_by_name(self, names: Iterable[str]) -> None:
+        """Freeze the named nodes again.
+
+        Raises:
+            GraphError: There is no such node, or it has nothing to train.
+        """
+        for node in self._trainable(names):
+            node.freeze()
+
+    def serialize(self) -> dict[str, Any]:
+        """The pipeline as a run file would hold it: nodes, connections and outputs."""
+        return state.described(self.graph(), self.plugins or Plugins())
+
+    def save_to_file(self, path: str | Path, metadata: Any = None) -> None:
+        """Write ``path`` (YAML) and the weights beside it; see ``specloom.state``.
+
+        Args:
+            path: The YAML file; the weights get the same name with ``.safetensors``.
+            metadata: A mapping or an object with name, description, tags and author.
+        """
+        given = metadata if isinstance(metadata, Mapping) else vars(metadata or object)
+        known = ("name", "description", "tags", "author")
+        about = {key: given[key] for key in known if given.get(key)}
+        state.save(
+            Path(path), self.graph(), {"name": self.name, **about}, self.plugins or Plugins()
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, plugins: Plugins | None = None) -> Pipeline:
+        """A saved pipeline, with its fitted state.
+
+        Raises:
+            IntegrityError: The files are not what they say they are.
+        """
+        graph, metadata = state.load(Path(path), plugins)
+        pipeline = cls(metadata.get("name", Path(path).stem), plugins)
+        for name, node in graph.nodes.items():
+            pipeline.add_node(node, name)
+        pipeline.links, pipeline.outputs, pipeline._graph = graph.links, graph.outputs, graph
+        return pipeline
+
+    def _trainable(self, names: Iterable[str]) -> list[Any]:
+        found = []
+        for name in names:
+            if name not in self.nodes:
+                raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
+            node = self.nodes[name]
+            if not isinstance(node, Trains) or not getattr(node, "trainable", True):
+                raise GraphError(f"node {name!r} has nothing to train", fix=f"leave {name!r} out")
+            found.append(node)
+        return found
+
+    def _free_name(self, cls: str) -> str:
+        """``RXGlobal`` as ``rx_global``, then ``rx_global_2`` and so on."""
+        import re
+
+        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
+        names = [base, *(f"{base}_{i}" for i in range(2, len(self.nodes) + 3))]
+        return next(name for name in names if name not in self.nodes)

@@ -1,0 +1,201 @@
+"""Execution plans: a graph compiled for one stage into a straight line of calls.
+
+A plan runs only the nodes that the wanted values need, frees each value after its last reader,
+and checks ports when the shapes of the batch change rather than for every batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from specloom.errors import DataError, GraphError, NodeError, SpecloomError
+from specloom.node import Batch, Measures, Runtime
+from specloom.steps import Forward, Step, compiled, failed_step, folded
+from specloom.wiring import BATCH
+
+if TYPE_CHECKING:
+    from specloom.graph import Graph
+
+Listener: TypeAlias = Callable[[str, Batch, float], None]
+
+
+class Plan:
+    """A graph compiled for one stage; call it with a batch to get the wanted values.
+
+    Args:
+        graph: The graph.
+        stage: ``train``, ``val``, ``test`` or ``predict``.
+        runtime: The array library behind the nodes.
+        want: Values to return, as ``node.port``; None runs every node of the stage.
+        listener: Called after each node with its name, outputs and seconds.
+        fold: Take affine nodes into the linear map behind them where nobody else reads them.
+
+    Raises:
+        GraphError: A wanted value is not made in this stage, or its size is not known.
+        NodeError: A node that is needed has not been fitted.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        stage: str,
+        runtime: Runtime,
+        want: Iterable[str] | None = None,
+        listener: Listener | None = None,
+        fold: bool = False,
+    ) -> None:
+        self.graph, self.stage, self.listener = graph, stage, listener
+        active = [name for name in graph.order if stage in graph.stages[name]]
+        self.want = [] if want is None else sorted(set(want))
+        names = set(active) if want is None else graph.ancestors(self.want)
+        if absent := sorted(names - set(active)):
+            raise GraphError(
+                f"{', '.join(absent)} does not run in the stage {stage!r}",
+                where=graph.where("nodes", absent[0]),
+                fix=f"add {stage} to its stages",
+            )
+        self._ready(names)
+        self.closing = [n for n in active if n in names and _per_stage(graph, n)]
+        self.measuring = [n for n in active if n in names and isinstance(graph.nodes[n], Measures)]
+        self.steps = [
+            Step(n, node := graph.nodes[n], _forward(node, runtime), self._inputs(n, active))
+            for n in active
+            if n in names and n not in self.closing
+        ]
+        if fold:
+            self.steps = folded(self.steps, set(self.want))
+        self.reads = sorted(
+            {e for s in self.steps for ends in s.feeds.values() for e in ends}
+            | {e for e in self.want if e.startswith(BATCH + ".")}
+        )
+        self.needs = tuple(e.partition(".")[2] for e in self.reads if e.startswith(BATCH + "."))
+        self._checked: set[tuple[Any, ...]] = set()
+        self._fast = compiled(self.steps, self.reads, self.want)
+
+    def __call__(self, batch: Batch) -> dict[str, Any]:
+        """Run one batch.
+
+        Raises:
+            PortError: A value does not fit its port.
+            DataError: The batch lacks what a node needs.
+        """
+        get = batch.get
+        signature = tuple(
+            [None if (v := get(n)) is None else (v.shape, v.dtype) for n in self.needs]
+        )
+        if self.listener is None and signature in self._checked:
+            try:
+                return self._fast(batch)
+            except Exception as e:
+                raise self._told(e, self.steps[failed_step(e)]) from e
+        values = self._watched(batch)
+        self._checked.add(signature)
+        return values
+
+    def start(self) -> None:
+        """Begin a stage: nodes that gather over it forget what they had."""
+        for name in self.measuring:
+            self.graph.nodes[name].measure_start(self.stage)
+
+    def finish(self) -> dict[str, Any]:
+        """End a stage: the values known only now, by ``node.port``, after their readers ran."""
+        values = {
+            f"{name}.{port}": value
+            for name in self.measuring
+            for port, value in self.graph.nodes[name].measure_end().items()
+        }
+        for name in self.closing:
+            feeds, node = self.graph.feeding(name), self.graph.nodes[name]
+            made = node.forward(**_arguments(node, feeds, values))
+            values |= {f"{name}.{port}": value for port, value in made.items()}
+        return values
+
+    def _inputs(self, name: str, active: Sequence[str]) -> dict[str, list[str]]:
+        running = {*active, BATCH}
+        feeds = self.graph.feeding(name).items()
+        kept = {p: [e for e in ends if e.partition(".")[0] in running] for p, ends in feeds}
+        return {port: ends for port, ends in kept.items() if ends}
+
+    def _ready(self, names: set[str]) -> None:
+        for name in self.graph.unfitted(names):
+            raise NodeError(
+                f"node {name!r} ({type(self.graph.nodes[name]).__name__}) is not fitted",
+                where=self.graph.where("nodes", name),
+                fix="put a training.StatisticalTrainer phase before, or load a fitted pipeline",
+            )
+        for name in self.graph.unbuilt:
+            if name in names:
+                raise GraphError(
+                    f"the sizes of node {name!r} do not follow from the graph",
+                    where=self.graph.where("nodes", name),
+                    fix="give its size parameters, or make the data's files available",
+                )
+
+    def _watched(self, batch: Batch) -> dict[str, Any]:
+        """The same calls, one by one, with every port checked and the listener told."""
+        values = {f"{BATCH}.{name}": value for name, value in batch.items()}
+        for step in self.steps:
+            arguments = _arguments(step.node, step.feeds, values)
+            self._check(step, "inputs", arguments, sizes := {})
+            started = perf_counter()
+            try:
+                made = step.forward(**arguments)
+            except Exception as e:
+                raise self._told(e, step) from e
+            if self.listener is not None:
+                self.listener(step.name, made, perf_counter() - started)
+            self._check(step, "outputs", made, sizes)
+            values |= {f"{step.name}.{port}": value for port, value in made.items()}
+        return {end: values.get(end) for end in self.want}
+
+    def _check(self, step: Step, side: str, values: Batch, sizes: dict[str, int]) -> None:
+        for port, spec in getattr(step.node, side).items():
+            if side == "outputs" and spec.per_stage:
+                continue
+            where = f"{step.name}.{port}"
+            if values.get(port) is not None:
+                spec.check(values[port], step.node, sizes, where)
+            elif side == "inputs" and spec.required:
+                raise DataError(
+                    f"{where} needs a value ({spec.doc or spec.axes}), and this batch has none",
+                    where=self.graph.where("nodes", step.name),
+                    fix=f"give the data what {step.feeds[port][0]} comes from, or run without {step.name}",
+                )
+            elif side == "outputs" and not spec.optional:
+                raise NodeError(
+                    f"{step.name} did not make its output {port!r}",
+                    where=where,
+                    fix="this is a mistake in the node: tell its author",
+                )
+
+    def _told(self, error: Exception, step: Step) -> SpecloomError:
+        """``error`` as one that names the node it happened in."""
+        if isinstance(error, SpecloomError):
+            where = error.where or self.graph.where("nodes", step.name)
+            return type(error)(error.what, where=where, fix=error.fix)
+        return NodeError(
+            f"node {step.name!r} ({type(step.node).__name__}) failed: {type(error).__name__}: {error}",
+            where=self.graph.where("nodes", step.name),
+            fix="if its inputs are right this is a mistake in the node: tell its author",
+        )
+
+
+def _per_stage(graph: Graph, name: str) -> bool:
+    node = graph.nodes[name]
+    return any(node.inputs[port].per_stage for port in graph.feeding(name))
+
+
+def _forward(node: Any, runtime: Runtime) -> Forward:
+    if getattr(node, "array_library", "") == "numpy":
+        return runtime.numpy_node(node)
+    forward: Forward = node.forward
+    return forward
+
+
+def _arguments(node: Any, feeds: Mapping[str, list[str]], values: Batch) -> dict[str, Any]:
+    return {
+        port: [values.get(end) for end in ends] if node.inputs[port].many else values.get(ends[0])
+        for port, ends in feeds.items()
+    }

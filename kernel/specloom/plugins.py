@@ -1,0 +1,241 @@
+"""Find plugins, and turn references such as ``rx.RXGlobal`` into classes.
+
+Plugins are found by entry point, or, where a manifest (``plugins.yaml``) stands beside the run
+file or above it, only in that manifest. A plugin is imported when something refers to it, so a
+broken one harms only the graphs that name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from specloom import hooks
+from specloom.errors import ConfigError, PluginError, did_you_mean
+
+MANIFEST = "plugins.yaml"
+REGISTRY = "registry"
+
+
+class Plugins:
+    """The plugins of one run.
+
+    Args:
+        modules: Plugin modules, or their names, by plugin name; None finds the installed ones.
+        manifest: The manifest the modules came from, for messages.
+    """
+
+    def __init__(
+        self, modules: Mapping[str, str | ModuleType] | None = None, manifest: Path | None = None
+    ) -> None:
+        self.manager = pluggy.PluginManager(hooks.GROUP)
+        self.manager.add_hookspecs(hooks)
+        self.manifest = manifest
+        self.modules = dict(installed() if modules is None else modules)
+
+    @classmethod
+    def for_file(cls, file: Path) -> Plugins:
+        """The plugins for a run file: those of the nearest manifest, else the installed ones.
+
+        Raises:
+            PluginError: There is a manifest and nobody can resolve it.
+        """
+        found = find_manifest(file)
+        if found is None:
+            return cls()
+        asker = cls({name: m for name, m in installed().items() if name == REGISTRY})
+        if REGISTRY in asker.modules:
+            asker.need(REGISTRY)
+        modules = asker.manager.hook.resolve_plugins(manifest=found)
+        if modules is None:
+            raise PluginError(
+                f"{found} names plugins, but nothing installed can resolve it",
+                where=str(found),
+                fix="install the registry (it comes with specloom), or remove the file",
+            )
+        return cls(modules, found)
+
+    def need(self, name: str, where: str = "") -> Any:
+        """The plugin of that name, imported and held to the hook specs on first use.
+
+        Raises:
+            PluginError: It is absent, fails to import, or has a hook that no spec knows.
+        """
+        if (known := self.manager.get_plugin(name)) is not None:
+            return known
+        if name not in self.modules:
+            place = f"in {self.manifest}" if self.manifest else "installed"
+            raise PluginError(
+                f"no plugin {name!r} is {place}",
+                where=where,
+                fix=did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}"),
+            )
+        module = self.modules[name]
+        try:
+            if isinstance(module, str):
+                module = import_module(module)
+        except BaseException as e:
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            raise PluginError(
+                f"plugin {name!r} fails to import: {type(e).__name__}: {e}",
+                where=where,
+                fix=f"repair or remove the plugin {name!r}; graphs that do not use it still work",
+            ) from e
+        self.add(name, module)
+        return module
+
+    def add(self, name: str, module: object) -> None:
+        """Register a plugin or an observer and hold it to the hook specs."""
+        try:
+            self.manager.register(module, name=name)
+            self.manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as e:
+            if self.manager.get_plugin(name) is module:
+                self.manager.unregister(module)
+            reason = " ".join(str(e).split())
+            raise PluginError(
+                f"{name!r} does not follow the hook specs: {reason}",
+                fix="use only the hooks and arguments of specloom.hooks",
+            ) from e
+
+    def working(self) -> Iterator[tuple[str, Any]]:
+        """Every plugin that can be imported, with its name; broken ones are passed over."""
+        for name in sorted(self.modules):
+            try:
+                yield name, self.need(name)
+            except PluginError:
+                continue
+
+    def offers(self, kinds: Iterable[str], name: str | None = None) -> dict[str, str]:
+        """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all."""
+        plugins = self.working() if name is None else [(name, self.need(name))]
+        found = {}
+        for plugin_name, plugin in plugins:
+            for kind in kinds:
+                for key, target in getattr(plugin, f"register_{kind}", dict)().items():
+                    found[f"{plugin_name}.{key}"] = target
+        return found
+
+    def find(self, reference: str, kinds: tuple[str, ...], where: str) -> tuple[str, type]:
+        """The full name and the class behind ``plugin.Name``, or behind a bare unique ``Name``.
+
+        Raises:
+            PluginError: There is no such plugin or name, or several plugins offer a bare name.
+        """
+        plugin, dot, name = reference.rpartition(".")
+        if dot:
+            self.need(plugin, where)
+            offered = self.offers(kinds, plugin)
+        else:
+            offered = self.offers(kinds)
+            full = [key for key in offered if key.partition(".")[2] == reference]
+            if len(full) > 1:
+                raise PluginError(
+                    f"{reference!r} is offered by several plugins",
+                    where=where,
+                    fix=f"write one of: {', '.join(full)}",
+                )
+            reference = full[0] if full else reference
+        if reference not in offered:
+            raise self._unknown(reference, name, kinds, where)
+        return reference, self.load(offered[reference], reference, where)
+
+    def _unknown(
+        self, reference: str, name: str, kinds: tuple[str, ...], where: str
+    ) -> PluginError:
+        what = f"no plugin offers {reference!r} as {_either(kinds)}"
+        every = self.offers(("nodes", "losses", "trainers", "sources"))
+        if reference in every:
+            wrong = [
+                kind
+                for kind in ("nodes", "losses", "trainers", "sources")
+                if reference in self.offers((kind,))
+            ]
+            return PluginError(
+                what, where=where, fix=f"{reference} is among the {wrong[0]}: use it there"
+            )
+        offered = self.offers(kinds)
+        nearest = {key.partition(".")[2]: key for key in offered}
+        fix = (
+            did_you_mean(name, nearest)
+            if name not in nearest
+            else f"did you mean {nearest[name]!r}?"
+        )
+        for short, full in nearest.items():
+            fix = fix.replace(f"did you mean {short!r}?", f"did you mean {full!r}?")
+        return PluginError(what, where=where, fix=fix)
+
+    def load(self, target: str, label: str, where: str) -> Any:
+        """Import what ``"module:Name"`` names.
+
+        Raises:
+            PluginError: It cannot be imported.
+        """
+        module, _, attribute = target.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except Exception as e:
+            raise PluginError(
+                f"{label} cannot be imported: {type(e).__name__}: {e}",
+                where=where,
+                fix=f"repair the plugin {label.partition('.')[0]!r}, or install what it needs",
+            ) from e
+
+    def reference(self, cls: type) -> str:
+        """The reference under which a plugin offers ``cls``.
+
+        Raises:
+            ConfigError: No plugin does.
+        """
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        for label, offered in self.offers(("nodes", "losses")).items():
+            if offered == target:
+                return label
+        raise ConfigError(
+            f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it",
+            fix="offer it in a plugin's register_nodes",
+        )
+
+    def version(self, name: str) -> str:
+        """The version of a plugin's distribution; empty where it has none."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        module = self.modules[name]
+        top = (module if isinstance(module, str) else module.__name__).partition(".")[0]
+        try:
+            return version(top.replace("_", "-"))
+        except PackageNotFoundError:
+            return ""
+
+    def observers(self) -> Iterator[tuple[str, Any]]:
+        """A fresh observer of each class that working plugins offer."""
+        for label, target in self.offers(("observers",)).items():
+            yield label, self.load(target, label, "")()
+
+
+def installed() -> dict[str, str]:
+    """The module of every installed plugin, by name."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in entry_points(group=hooks.GROUP)}
+
+
+def find_manifest(file: Path) -> Path | None:
+    """The nearest ``plugins.yaml`` in the run file's folder or above it, up to the Git root."""
+    for folder in file.resolve().parents:
+        if (folder / MANIFEST).is_file():
+            return folder / MANIFEST
+        if (folder / ".git").exists():
+            break
+    return None
+
+
+def _either(kinds: tuple[str, ...]) -> str:
+    words = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
+    return "a " + " or ".join(words.get(kind, kind) for kind in kinds)

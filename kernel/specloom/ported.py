@@ -1,0 +1,133 @@
+"""Ports as attributes: what lets Python code write ``pipeline.connect((norm.normalized, rx.data))``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from specloom.errors import GraphError, did_you_mean
+from specloom.ports import Port
+
+T = TypeVar("T")
+IMAGE_AXES = frozenset({"B", "H", "W"})
+"""Axes that differ from batch to batch: nodes are never built for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRef:
+    """One port of one node, as ``pipeline.connect`` takes it."""
+
+    node: Any
+    side: str
+    port: str
+
+
+class Side(Mapping[str, Port]):
+    """The ports of one side: a mapping, and on an instance ``node.inputs.data`` as well."""
+
+    def __init__(self, side: str, ports: Mapping[str, Port], node: Any = None) -> None:
+        self._side, self._ports, self._node = side, dict(ports), node
+
+    def __get__(self, node: Any, owner: type) -> Side:
+        return self if node is None else Side(self._side, self._ports, node)
+
+    def __getitem__(self, name: str) -> Port:
+        return self._ports[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ports)
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def __getattr__(self, name: str) -> PortRef:
+        if name in self.__dict__.get("_ports", ()) and self._node is not None:
+            return PortRef(self._node, self._side, name)
+        owner = type(self._node).__name__
+        raise AttributeError(
+            f"{owner} has no {self._side[:-1]} {name!r}: {did_you_mean(name, self._ports)}"
+        )
+
+
+class PortAttribute:
+    """``node.scores``: the port of that name, where only one side has it."""
+
+    def __init__(self, name: str, sides: tuple[str, ...]) -> None:
+        self._name, self._sides = name, sides
+
+    def __get__(self, node: Any, owner: type) -> Any:
+        if node is None:
+            return self
+        if len(self._sides) > 1:
+            name, cls = self._name, owner.__name__
+            raise GraphError(
+                f"{cls}.{name} is an input and an output",
+                fix=f"write {cls}.inputs.{name} or {cls}.outputs.{name}",
+            )
+        return PortRef(node, self._sides[0], self._name)
+
+
+class NodeType(type):
+    """Gives every node a ``name=`` argument, and builds it at once where all sizes are given."""
+
+    def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
+        node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
+        node.name = name
+        ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
+        axes = {axis for port in ports.values() for axis in port.names if axis[0].islower()}
+        given = {axis: getattr(node, axis, None) for axis in axes}
+        if given and None not in given.values():
+            build(node, given)
+        return node  # type: ignore[no-any-return]  # super().__call__ is untyped
+
+
+def build(node: Any, sizes: Mapping[str, int]) -> None:
+    """Build ``node`` once for the sizes of its axes, and fill in parameters that only repeat one.
+
+    Raises:
+        GraphError: It was built for other sizes.
+    """
+    built: dict[str, int] | None = getattr(node, "built_for", None)
+    if built is not None:
+        for axis, size in built.items():
+            if axis not in IMAGE_AXES and sizes.get(axis, size) != size:
+                raise GraphError(
+                    f"{type(node).__name__} was built for {axis} = {size}, here {axis} is {sizes[axis]}",
+                    fix="make a new node for data of other sizes",
+                )
+        return
+    for axis, size in sizes.items():
+        if getattr(node, axis, size) is None:
+            setattr(node, axis, size)
+    if hasattr(node, "build"):
+        node.build(sizes)
+    node.built_for = dict(sizes)
+
+
+class Ported(metaclass=NodeType):
+    """The one mixin: port attributes for the Python builder (``pipeline.connect``)."""
+
+    inputs: ClassVar[Mapping[str, Port]] = {}
+    outputs: ClassVar[Mapping[str, Port]] = {}
+    name: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.inputs = Side("inputs", dict(cls.inputs))
+        cls.outputs = Side("outputs", dict(cls.outputs))
+        for port in {*cls.inputs, *cls.outputs}:
+            sides = tuple(s for s in ("inputs", "outputs") if port in getattr(cls, s))
+            setattr(cls, port, PortAttribute(port, sides))
+        cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # inspect reads it
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Allocate what depends on sizes; called once, when they are known."""
+
+
+def _signature(cls: type) -> inspect.Signature:
+    _first, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # the class's own
+    kept = [p for p in rest if p.kind is not p.VAR_KEYWORD]
+    name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="", annotation="str")
+    return inspect.Signature([*kept, name])

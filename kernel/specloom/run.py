@@ -1,0 +1,207 @@
+"""One run: a graph, a source of batches, phases, and the observers that watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from specloom import config
+from specloom.assemble import assemble
+from specloom.errors import ConfigError, GraphError
+from specloom.node import Batch, Fits, Runtime, Source, Trainer
+from specloom.plan import Plan
+from specloom.plugins import Plugins
+from specloom.yamlfile import Document, read
+
+if TYPE_CHECKING:
+    from specloom.graph import Graph
+
+RUNTIME = "specloom.torch:TorchRuntime"
+
+
+class Run:
+    """What phases and observers are given.
+
+    Args:
+        graph: The graph.
+        source: Where batches come from.
+        phases: The phases, each with its reference.
+        plugins: The plugins; their observers watch the run if ``observed``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: The seed of every generator.
+        metadata: Name, description, tags and author, as the run file gives them.
+        observed: Whether observers of plugins watch; without, the run is silent.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        source: Source,
+        phases: Sequence[tuple[str, Trainer]] = (),
+        *,
+        plugins: Plugins | None = None,
+        device: str = "auto",
+        seed: int = 0,
+        metadata: Mapping[str, Any] | None = None,
+        observed: bool = False,
+    ) -> None:
+        self.graph, self.source, self.phases = graph, source, list(phases)
+        self.plugins = plugins or Plugins({})
+        self.seed, self.metadata, self.observed = seed, dict(metadata or {}), observed
+        self.runtime: Runtime = self.plugins.load(RUNTIME, "the torch runtime", "")(device)
+        self.metrics: dict[str, dict[str, float]] = {}
+        """The last value of each metric: ``{"test": {"node/name": value}}``."""
+        self.labels = [label for label, _ in self.phases]
+        self.seconds: list[tuple[str, float]] = []
+        """How long each phase took."""
+        self._placed = False
+
+    @property
+    def hook(self) -> Any:
+        """The hooks that watch: ``run.hook.recorded(run=run, …)``."""
+        return self.plugins.manager.hook
+
+    def go(self) -> None:
+        """Run every phase in turn, with observers told, also of the end by an error."""
+        if self.observed:
+            for label, observer in self.plugins.observers():
+                self.plugins.add(label, observer)
+        error: BaseException | None = None
+        try:
+            self.hook.run_started(run=self)
+            for label, phase in self.phases:
+                self.hook.phase_started(run=self, name=label)
+                started = perf_counter()
+                phase.train(self)
+                self.seconds.append((label, perf_counter() - started))
+                self.hook.phase_ended(run=self, name=label)
+        except BaseException as e:
+            error = e
+            raise
+        finally:
+            self.hook.run_ended(run=self, error=error)
+
+    def batches(self, split: str, what: str = "") -> Iterator[Batch]:
+        """The batches of a split on the device; observers are told how far it has come.
+
+        Raises:
+            ConfigError: The source has no such split.
+        """
+        self._place()
+        if split not in (splits := list(self.source.splits())):
+            raise ConfigError(
+                f"the data has no split {split!r}",
+                where=self.graph.where("data"),
+                fix=f"use one of: {', '.join(splits)}",
+            )
+        total = self.source.count(split)
+        for done, batch in enumerate(self.source.batches(split), start=1):
+            yield self.runtime.adopt(batch, self.graph.batch)
+            self.hook.progress(run=self, what=what or split, done=done, total=total)
+
+    def plan(self, stage: str, want: Iterable[str] | None = None, *, fold: bool = False) -> Plan:
+        """The graph compiled for a stage; see ``Plan``."""
+        self._place()
+        listeners = self.hook.node_ran.get_hookimpls()
+
+        def tell(name: str, outputs: Batch, seconds: float) -> None:
+            self.hook.node_ran(run=self, node=name, outputs=outputs, seconds=seconds)
+
+        return Plan(self.graph, stage, self.runtime, want, tell if listeners else None, fold)
+
+    def inference(self) -> AbstractContextManager[None]:
+        """A context without gradients, with every node in evaluation mode."""
+        return self.runtime.evaluation(self.graph.nodes.values())
+
+    def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
+        """Keep and tell the numbers among a finished plan's values, as ``node/name``."""
+        found = {
+            f"{end.partition('.')[0]}/{name}": float(number)
+            for end, mapping in values.items()
+            if self.graph.port(end).dtype == "scalars"
+            for name, number in mapping.items()
+        }
+        self.metrics[stage] = {**self.metrics.get(stage, {}), **found}
+        self.record(step, {f"{stage}/{name}": value for name, value in found.items()})
+        return found
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Tell numbers to observers, by ``<stage>/<node>/<name>``."""
+        self.hook.recorded(run=self, step=step, values=values)
+
+    def fitted(self, name: str) -> None:
+        """Tell observers that a node was fitted, and to what if it says so."""
+        node = self.graph.nodes[name]
+        summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__
+        self.hook.node_fitted(run=self, node=name, summary=summary)
+
+    def warn(self, message: str) -> None:
+        """Tell observers of something that the user should know; the run goes on."""
+        self.hook.warned(run=self, message=message)
+
+    def to_fit(self) -> list[str]:
+        """The nodes that are fitted by statistics, in running order."""
+        nodes = self.graph.nodes
+        return [
+            name
+            for name in self.graph.order
+            if isinstance(node := nodes[name], Fits) and node.fit_passes
+        ]
+
+    def _place(self) -> None:
+        if self._placed:
+            return
+        if self.graph.unbuilt:
+            for split in self.source.splits():
+                next(iter(self.source.batches(split)), None)  # an absent file says so itself
+            raise GraphError(
+                f"the sizes of {', '.join(self.graph.unbuilt)} do not follow from the graph",
+                where=self.graph.where("data"),
+                fix="give their size parameters, or a source that knows its sizes",
+            )
+        self.runtime.place(self.graph.nodes, self.seed)
+        self._placed = True
+
+
+def load(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    plugins: Plugins | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    observed: bool = False,
+) -> Run:
+    """Read a run file and build and check what it names, without reading a pixel.
+
+    Args:
+        path: The run file.
+        overrides: Changes such as ``nodes.rx.config.eps=0``.
+        plugins: Where names are looked up; by default the nearest manifest, else what is installed.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        seed: In place of the file's own.
+        observed: Whether observers of plugins watch the run.
+
+    Raises:
+        SpecloomError: Something is wrong; ``Problems`` tells several things at once.
+    """
+    document: Document = read(Path(path))
+    for text in overrides:
+        config.override(document, text)
+    file, problems = config.interpret(document)
+    plugins = plugins or Plugins.for_file(Path(path))
+    parts = assemble(file, problems, plugins)
+    assert parts.source is not None
+    return Run(
+        parts.graph,
+        parts.source,
+        parts.phases,
+        plugins=plugins,
+        device=device,
+        seed=file.seed if seed is None else seed,
+        metadata={"name": Path(path).stem, **file.metadata},
+        observed=observed,
+    )

@@ -1,0 +1,204 @@
+"""Saved pipelines: a YAML file and a safetensors file that name each other's hash.
+
+The YAML holds the nodes with their current parameters, the connections, the plugins' versions and
+the hash of the weights; the weights hold the hash of that description. The YAML is replaced last
+but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specloom import config, params, yamlfile
+from specloom.assemble import assemble
+from specloom.errors import ConfigError, IntegrityError, SpecloomError, UnavailableError, raise_all
+from specloom.node import Keeps
+from specloom.plugins import Plugins
+
+if TYPE_CHECKING:
+    from specloom.graph import Graph
+
+PENDING = ".new"
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file in one step: readers see the old contents or the new ones, never a part.
+
+    Raises:
+        UnavailableError: The disk is full, or the folder cannot be written.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as e:
+        raise UnavailableError(
+            f"{path} cannot be written: {e.strerror}",
+            fix="choose another folder with --out, or make room on the disk",
+        ) from e
+    finally:
+        Path(temporary).unlink(missing_ok=True) if temporary else None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON in one step."""
+    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
+    """A graph as a run file would hold it, with the current values of its parameters.
+
+    Raises:
+        ConfigError: A node's class is offered by no plugin.
+    """
+    nodes = {}
+    for name, node in graph.nodes.items():
+        entry: dict[str, Any] = {"type": graph.types.get(name) or plugins.reference(type(node))}
+        if given := params.values(node):
+            entry["config"] = given
+        if graph.stages[name] != tuple(getattr(node, "stages", config.STAGES)):
+            entry["stages"] = list(graph.stages[name])
+        nodes[name] = entry
+    written = [link for link in graph.links if not link.source.startswith("batch.")]
+    return {
+        "nodes": nodes,
+        "connections": [[link.source, link.target] for link in written],
+        "outputs": dict(graph.outputs),
+    }
+
+
+def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
+    """Write a pipeline as ``path`` and, beside it, ``<stem>.safetensors``.
+
+    Raises:
+        ConfigError: A node's class is offered by no plugin, so that nobody could load it.
+        UnavailableError: The files cannot be written.
+    """
+    axes = {axis for node in graph.nodes.values() for axis in getattr(node, "built_for", ())}
+    body = described(graph, plugins)
+    used = {entry["type"].partition(".")[0] for entry in body["nodes"].values()}
+    about = {
+        "specloom": config.VERSION,
+        "metadata": dict(metadata),
+        "batch": {a: n for a, n in graph.given.items() if a in axes},
+        "plugins": {name: plugins.version(name) for name in sorted(used)},
+        **body,
+    }
+    weights = path.with_suffix(".safetensors")
+    data = _runtime().dump(graph.state(), {"specloom": "1", "graph": _digest(about)})
+    text = _dump({**about, "state": {"file": weights.name, "sha256": _sha256(data)}})
+    pending = weights.with_name(weights.name + PENDING)
+    write_file(pending, data)
+    write_file(path, text.encode())
+    pending.replace(weights)
+
+
+def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, Any]]:
+    """A saved pipeline's graph with its state, and its metadata.
+
+    Raises:
+        ConfigError: ``path`` is no saved pipeline.
+        IntegrityError: The files are not what they say they are.
+    """
+    document = yamlfile.read(path)
+    file, problems = config.interpret(document)
+    raise_all(problems)
+    saved = file.saved.get("state")
+    if not isinstance(saved, dict) or {"file", "sha256"} - saved.keys():
+        raise ConfigError(
+            f"{path} is no saved pipeline",
+            where=document.where(),
+            fix="give the pipeline.yaml that a run wrote",
+        )
+    weights = path.with_name(str(saved["file"]))
+    data = _read_weights(weights, saved["sha256"])
+    arrays, metadata = _runtime().load(data)
+    about = {key: value for key, value in document.value.items() if key != "state"}
+    if metadata.get("graph") != _digest(about):
+        raise IntegrityError(
+            f"{path} was changed after it was saved",
+            where=str(path),
+            fix="restore the file, or run its run file again",
+        )
+    graph = assemble(file, [], plugins or Plugins.for_file(path), saved=True).graph
+    _restore(graph, arrays, str(weights))
+    return graph, file.metadata
+
+
+def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
+    for name, node in graph.nodes.items():
+        if isinstance(node, Keeps):
+            mine = {k.partition(".")[2]: v for k, v in arrays.items() if k.split(".")[0] == name}
+            try:
+                node.restore(mine)
+            except SpecloomError as e:
+                raise IntegrityError(
+                    f"node {name!r}: {e.what}",
+                    where=where,
+                    fix="load it with the plugin versions it was saved with",
+                ) from e
+
+
+def _read_weights(weights: Path, sha256: str) -> bytes:
+    """The weights that the YAML names: under their name, or where a killed save left them."""
+    found = [p for p in (weights, weights.with_name(weights.name + PENDING)) if p.is_file()]
+    if not found:
+        raise IntegrityError(
+            f"{weights} is missing",
+            where=str(weights),
+            fix="copy it from where the pipeline was saved",
+        )
+    for candidate in found:
+        data = candidate.read_bytes()
+        if _sha256(data) == sha256:
+            return data
+    raise IntegrityError(
+        f"{weights} is not the file that was saved with the pipeline (its SHA-256 differs)",
+        where=str(weights),
+        fix="restore both files from where the pipeline was saved",
+    )
+
+
+def _digest(about: Mapping[str, Any]) -> str:
+    return _sha256(json.dumps(about, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _runtime() -> Any:
+    return Plugins({}).load("specloom.torch:TorchRuntime", "the torch runtime", "")("cpu")
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    """YAML that ``yamlfile`` reads back to the same value."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, one: str) -> yaml.Node:
+        quoted = not isinstance(yamlfile.scalar(one), str)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", one, style="'" if quoted else None)
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,90 @@
+"""The steps of a plan: folded where they may be, and compiled into a straight line of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from specloom.node import Absorbs, Affine, Batch
+from specloom.wiring import BATCH
+
+Forward: TypeAlias = Callable[..., Batch]
+
+
+@dataclass
+class Step:
+    """One call: a node's ``forward`` and where its inputs come from."""
+
+    name: str
+    node: Any
+    forward: Forward
+    feeds: dict[str, list[str]]
+
+
+def folded(steps: list[Step], want: set[str]) -> list[Step]:
+    """Steps without the affine nodes that the step behind them can take in."""
+    kept = {step.name: step for step in steps}
+    for step in steps:
+        if step.name not in kept or not isinstance(step.node, Affine) or len(step.feeds) != 1:
+            continue
+        (end,) = (f"{step.name}.{port}" for port in step.node.outputs)
+        readers = [(s, p) for s in kept.values() for p, ends in s.feeds.items() if end in ends]
+        if len(readers) != 1 or end in want or (affine := step.node.affine()) is None:
+            continue
+        ((reader, port),) = readers
+        if isinstance(reader.node, Absorbs) and port == reader.node.absorbs:
+            forward = reader.node.absorb(*affine)
+            if forward is not None and reader.forward == reader.node.forward:
+                (source,) = step.feeds.values()
+                reader.forward, reader.feeds = forward, {**reader.feeds, port: source}
+                del kept[step.name]
+    return list(kept.values())
+
+
+def compiled(steps: Sequence[Step], reads: Sequence[str], want: Sequence[str]) -> Forward:
+    """The steps as one Python function without loops, look-ups or copies.
+
+    Line ``i + 3`` of its source is step ``i``, which is how a failing step is found.
+    """
+    last = {end: i for i, step in enumerate(steps) for ends in step.feeds.values() for end in ends}
+    slots = {end: f"v{i}" for i, end in enumerate([*reads, *(e for e in want if e not in reads)])}
+    space: dict[str, Any] = {f"f{i}": step.forward for i, step in enumerate(steps)}
+    loads = [
+        f"{slots[e]} = b.get({e.partition('.')[2]!r})" for e in slots if e.startswith(BATCH + ".")
+    ]
+    lines = ["def run(b):", *([" " + "; ".join(loads)] if loads else [" pass"])]
+    for i, step in enumerate(steps):
+        many = {p for p in step.feeds if step.node.inputs[p].many}
+        args = ", ".join(
+            f"{p}=[{', '.join(slots[e] for e in ends)}]" if p in many else f"{p}={slots[ends[0]]}"
+            for p, ends in step.feeds.items()
+        )
+        made = {p: slots[end] for p in step.node.outputs if (end := f"{step.name}.{p}") in slots}
+        line = f" o = f{i}({args})"
+        for port, slot in made.items():
+            optional = step.node.outputs[port].optional
+            line += f"; {slot} = o.get({port!r})" if optional else f"; {slot} = o[{port!r}]"
+        done = sorted(
+            {
+                slots[e]
+                for ends in step.feeds.values()
+                for e in ends
+                if last[e] == i and e not in want
+            }
+        )
+        lines.append(line + "; o = None" + "".join(f"; {slot} = None" for slot in done))
+    lines.append(" return {" + ", ".join(f"{e!r}: {slots[e]}" for e in want) + "}")
+    exec(compile("\n".join(lines), "<plan>", "exec"), space)
+    run: Forward = space["run"]
+    return run
+
+
+def failed_step(error: Exception) -> int:
+    """The index of the step in which a compiled plan raised ``error``."""
+    trace, line = error.__traceback__, 3
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<plan>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return max(line - 3, 0)

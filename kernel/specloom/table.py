@@ -1,0 +1,41 @@
+"""Plain tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Rows as aligned columns, the first row underlined; columns in ``right`` flush right.
+
+    >>> print(table([["metric", "test"], ["iou", "0.7"]], right=[1]))
+    metric  test
+    ------  ----
+    iou      0.7
+    """
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    ruled = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in ruled
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """Metrics by name, one column for each split."""
+    splits = list(metrics)
+    names = list(dict.fromkeys(name for values in metrics.values() for name in values))
+    rows = [["metric", *splits]]
+    for name in names:
+        rows.append([name, *(_number(metrics[split].get(name)) for split in splits)])
+    return table(rows, right=range(1, len(splits) + 1))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return str(int(value)) if float(value).is_integer() and abs(value) >= 2 else f"{value:.4f}"

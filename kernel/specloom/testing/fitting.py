@@ -1,0 +1,199 @@
+"""What a node learns from a stream of batches: order, batch size and processes must not matter."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from specloom.errors import NodeError, SpecloomError
+from specloom.node import Keeps
+from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.making import (
+    batch_for,
+    built,
+    cut,
+    fit,
+    fit_batches,
+    fitted,
+    float_images,
+    quiet,
+    run,
+)
+from specloom.testing.running import saved
+from specloom.torch import TorchRuntime
+
+
+def unfitted_refuses(cls: Any) -> None:
+    """A node that was not fitted says so by NodeError, also after its state was saved and restored.
+
+    Its outputs would look like results.
+    """
+    node = built(cls)
+    batch = batch_for(node)
+    twin = built(cls)
+    if isinstance(node, Keeps):
+        twin.restore(saved(node, node.state()))
+    for one, when in ((node, "before a fit"), (twin, "after an unfitted state was restored")):
+        hold(not one.fitted, one, f"it says that it is fitted {when}")
+        try:
+            run(one, batch)
+        except NodeError as error:
+            hold("fit" in str(error), one, f"its refusal does not mention the fit: {error}")
+        else:
+            hold(False, one, f"it runs {when}")
+
+
+def fit_marks_as_fitted(cls: Any) -> None:
+    """After the last pass, and not before, the node says that it is fitted."""
+    node = built(cls)
+    batches = fit_batches(node)
+    with quiet(), TorchRuntime("cpu").evaluation([node]):
+        for pass_ in range(node.fit_passes):
+            hold(not node.fitted, node, f"it says that it is fitted before pass {pass_}")
+            node.fit_start(pass_)
+            for batch in batches:
+                node.fit_update(**batch)
+            node.fit_end()
+    hold(node.fitted, node, "it says that it is not fitted after its last pass")
+
+
+def fit_forgets(cls: Any) -> None:
+    """Fitting anew forgets the first fit: the node equals one that only saw the second data."""
+    node = built(cls)
+    first, second = fit_batches(node)[:1], fit_batches(node)[1:]
+    again, fresh = fit(fit(node, first), second), fit(built(cls), second)
+    agree(_learned(again), _learned(fresh), node, "when the node was fitted before")
+
+
+def fit_same_order_is_bit_identical(cls: Any) -> None:
+    """The same batches in the same order give the same fit, bit for bit."""
+    one, two = fitted(cls), fitted(cls)
+    agree(_learned(one), _learned(two), one, "when the same data is fitted again")
+
+
+def fit_order_independent(cls: Any) -> None:
+    """Other batch sizes and another order give the same fit, up to float64 rounding."""
+    node, twin = fitted(cls), built(cls)
+    fit(twin, _images(node, fit_batches(node))[::-1])
+    agree(_learned(twin), _learned(node), node, "when images come one by one in reverse", CLOSE)
+
+
+def fit_withstands_offset(cls: Any) -> None:
+    """Order does not matter on a large offset either, where sums in float32 lose the data."""
+    one, two = built(cls), built(cls)
+    batches = fit_batches(one)
+    for batch in batches:
+        for name in float_images(one):
+            batch[name] += 1000.0
+    fit(one, batches)
+    fit(two, _images(one, batches)[::-1])
+    agree(_state(two), _state(one), one, "when images at an offset come in reverse", CLOSE)
+
+
+def fit_merges(cls: Any) -> None:
+    """Nodes that were fitted on shares of the data and merged equal one that saw it all."""
+    whole = fitted(cls)
+    batches = fit_batches(whole)
+    for shares, how in (
+        ((batches[:1], batches[1:]), "two shares"),
+        ((batches, []), "an empty share"),
+    ):
+        left, right = built(cls), built(cls)
+        with quiet(), TorchRuntime("cpu").evaluation([left, right]):
+            for pass_ in range(whole.fit_passes):
+                for node, share in zip((left, right), shares, strict=True):
+                    node.fit_start(pass_)
+                    for batch in share:
+                        node.fit_update(**batch)
+                states = [saved(node, node.fit_state()) for node in (left, right)]
+                left.fit_merge(states[1])
+                right.fit_merge(states[0])
+                left.fit_end()
+                right.fit_end()
+        for node in (left, right):
+            agree(_learned(node), _learned(whole), whole, f"when {how} are merged", CLOSE)
+
+
+def nan_pixel_left_out_of_fit(cls: Any) -> None:
+    """Pixels that are NaN or infinite in one band count for a fit as if they were not there."""
+    for value in (math.nan, math.inf):
+        _leaves_out(cls, partial(_spoil, value=value))
+
+
+def invalid_pixel_left_out_of_fit(cls: Any) -> None:
+    """Pixels that ``valid`` leaves out count for a fit as if they were not there."""
+
+    def invalidate(node: Any, batch: dict[str, Any]) -> None:
+        batch["valid"][...] = True
+        batch["valid"][:, :, -1] = False
+        _spoil(node, batch, 50.0)
+
+    _leaves_out(cls, invalidate, ("valid",))
+
+
+def nothing_to_fit_is_refused(cls: Any) -> None:
+    """A fit that meets no usable pixel ends in an error, not in statistics of nothing."""
+    node = built(cls)
+    batches = fit_batches(node)
+    for batch in batches:
+        for name in float_images(node):
+            batch[name][...] = math.nan
+    try:
+        fit(node, batches)
+    except SpecloomError:
+        return
+    hold(False, node, "it can be fitted on pixels that are all NaN")
+
+
+def _leaves_out(
+    cls: Any, spoil: Callable[[Any, dict[str, Any]], None], extra: tuple[str, ...] = ()
+) -> None:
+    """Spoil the last column of every image; the fit must equal one without that column."""
+    with_it, without = built(cls), built(cls)
+    batches = fit_batches(with_it)
+    for batch, full in zip(batches, fit_batches(with_it, optional=True), strict=True):
+        batch.update({name: full[name] for name in extra})
+    for batch in batches:
+        for name in extra:
+            batch[name][...] = True
+    short = [cut(with_it, copy.deepcopy(batch), "W", slice(0, -1)) for batch in batches]
+    for batch in batches:
+        spoil(with_it, batch)
+    fit(with_it, batches)
+    fit(without, short)
+    agree(_outputs(with_it), _outputs(without), with_it, "when a spoilt column is cut away", CLOSE)
+
+
+def _spoil(node: Any, batch: dict[str, Any], value: float) -> None:
+    for name in float_images(node):
+        batch[name][:, :, -1, ..., 0] = value
+
+
+def _images(node: Any, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every image as a batch of its own."""
+    images = []
+    for batch in batches:
+        counts = [
+            value.shape[node.inputs[name].names.index("B")]
+            for name, value in batch.items()
+            if "B" in node.inputs[name].names and not node.inputs[name].many
+        ]
+        parts = (slice(image, image + 1) for image in range(counts[0] if counts else 1))
+        images += [cut(node, batch, "B", part) for part in parts]
+    return images
+
+
+def _learned(node: Any) -> dict[str, Any]:
+    """What a fit led to: the state, and the outputs for one batch."""
+    return {"state": _state(node), "outputs": _outputs(node)}
+
+
+def _state(node: Any) -> Mapping[str, Any]:
+    return copy.deepcopy(dict(node.state())) if isinstance(node, Keeps) else {}
+
+
+def _outputs(node: Any) -> dict[str, Any]:
+    return copy.deepcopy(run(node, batch_for(node)))

@@ -1,0 +1,92 @@
+"""What gradient training asks of a node: parameters on request, gradients, seeded randomness."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from specloom.node import Keeps
+from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.making import batch_for, call, fitted, quiet, run
+
+
+def frozen_at_first(cls: Any) -> None:
+    """A node has no parameters to train until it is unfrozen."""
+    hold(not list(fitted(cls).parameters()), cls, "it has parameters although nobody unfroze it")
+
+
+def freeze_round_trips(cls: Any) -> None:
+    """Unfreezing and freezing changes neither outputs nor the names of the state."""
+    node = fitted(cls)
+    batch = batch_for(node)
+    before, names = copy.deepcopy(run(node, batch)), _names(node)
+    node.unfreeze()
+    parameters = list(node.parameters())
+    hold(parameters or not node.trainable, node, "it has no parameters when it is unfrozen")
+    hold(all(p.requires_grad for p in parameters), node, "an unfrozen parameter has no gradient")
+    agree(run(node, batch), before, node, "when it is unfrozen", CLOSE)
+    hold(_names(node) == names, node, "its state has other names when it is unfrozen")
+    node.freeze()
+    hold(not list(node.parameters()), node, "it has parameters although it was frozen again")
+    agree(run(node, batch), before, node, "when it was unfrozen and frozen again")
+    hold(_names(node) == names, node, "its state has other names when it was frozen again")
+
+
+def gradient_arrives(cls: Any) -> None:
+    """A finite gradient of the outputs reaches each unfrozen parameter, in training mode."""
+    node = fitted(cls)
+    node.unfreeze()
+    _backward(node, batch_for(node))
+    for name, parameter in node.named_parameters():
+        hold(parameter.grad is not None, node, f"no gradient reaches the parameter {name!r}")
+        good = bool(torch.isfinite(parameter.grad).all())
+        hold(good, node, f"the gradient of the parameter {name!r} is not finite")
+
+
+def gradient_is_finite(cls: Any) -> None:
+    """Where a gradient flows back to an input, it is finite."""
+    node = fitted(cls)
+    batch = batch_for(node)
+    leaves = {k: v for k, v in batch.items() if torch.is_tensor(v) and v.is_floating_point()}
+    for tensor in leaves.values():
+        tensor.requires_grad_()
+    _backward(node, batch)
+    for name, tensor in leaves.items():
+        good = tensor.grad is None or bool(torch.isfinite(tensor.grad).all())
+        hold(good, node, f"the gradient of the input {name!r} is not finite")
+
+
+def generator_seeded(cls: Any) -> None:
+    """The node's seed alone decides what it does in training mode, and torch's own is not used."""
+    batch, made = batch_for(fitted(cls)), []
+    for foreign_seed in (1, 2):
+        node = fitted(cls)
+        node.train()
+        node.seed(3)
+        with quiet(foreign_seed), torch.no_grad():
+            before = torch.get_rng_state()
+            made.append(copy.deepcopy(call(node, copy.deepcopy(batch))))
+            untouched = bool((torch.get_rng_state() == before).all())
+            hold(untouched, node, "it draws from torch's own generator, not from self.generator")
+    agree(made[1], made[0], node, "when it starts from the same seed")
+
+
+def _backward(node: Any, batch: dict[str, Any]) -> None:
+    node.train()
+    if hasattr(node, "seed"):
+        node.seed(0)
+    with quiet():
+        made = call(node, batch)
+        total = torch.zeros((), dtype=torch.float64)
+        for value in made.values():
+            if torch.is_tensor(value) and value.is_floating_point() and value.requires_grad:
+                # Random weights, so that outputs with a fixed sum have a gradient as well.
+                total = total + (value.double() * torch.randn(value.shape).double()).sum()
+        if total.requires_grad:
+            torch.autograd.backward(total)
+
+
+def _names(node: Any) -> set[str]:
+    return set(node.state()) if isinstance(node, Keeps) else set()

@@ -1,0 +1,156 @@
+"""What a node does with a batch, in evaluation mode and without gradients."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from specloom.errors import PortError
+from specloom.node import Batch, Keeps, Paces
+from specloom.testing.comparing import CLOSE, agree, as_numpy, hold
+from specloom.testing.making import (
+    batch_for,
+    built,
+    fit,
+    fit_batches,
+    fitted,
+    needs_fit,
+    run,
+    sizes_for,
+)
+from specloom.torch import TorchRuntime
+
+
+def outputs_are_honest(cls: Any) -> None:
+    """The outputs have the names, axes, element types and array library that the node promises.
+
+    All sizes are distinct here, so that swapped axes show.
+    """
+    node = fitted(cls)
+    batch = batch_for(node)
+    _check_outputs(node, batch, run(node, batch))
+
+
+def optional_inputs_work(cls: Any) -> None:
+    """With every optional input connected, the node fits, runs and keeps its promises."""
+    node = built(cls)
+    if needs_fit(node):
+        fit(node, fit_batches(node, optional=True))
+    batch = batch_for(node, for_fit=True, optional=True)
+    _check_outputs(node, batch, run(node, batch))
+
+
+def inputs_are_left_alone(cls: Any) -> None:
+    """Neither a run nor a fit writes into the arrays that it is given: others read them too."""
+    node = built(cls)
+    batches = fit_batches(node)
+    before = copy.deepcopy(batches)
+    if needs_fit(node):
+        fit(node, batches)
+        agree(batches, before, node, "in its input after a fit")
+    batch = batch_for(node)
+    before_run = copy.deepcopy(batch)
+    run(node, batch)
+    agree(batch, before_run, node, "in its input after a run")
+
+
+def same_twice(cls: Any) -> None:
+    """Two runs on one batch give the same outputs bit for bit, so that results can be repeated."""
+    node = fitted(cls)
+    batch = batch_for(node)
+    first = copy.deepcopy(run(node, batch))
+    agree(run(node, copy.deepcopy(batch)), first, node, "in a second run on the same batch")
+
+
+def state_round_trips(cls: Any) -> None:
+    """A fresh node given the saved state makes the same outputs, bit for bit.
+
+    The twin is built with another seed, so that random values that are not saved show.
+    """
+    node, twin = fitted(cls), built(cls, seed=1)
+    hold(not needs_fit(node) or isinstance(node, Keeps), node, "it fits but has no state to save")
+    if not isinstance(node, Keeps):
+        return
+    batch = batch_for(node)
+    if isinstance(node, Paces):
+        node.on_epoch(5, 10)
+    want = copy.deepcopy(run(node, batch))
+    state = node.state()
+    twin.restore(saved(node, state))
+    agree(twin.state(), state, node, "in the state of a node that was restored")
+    agree(run(twin, batch), want, node, "in the outputs of a node that was restored")
+
+
+def foreign_state_is_refused(cls: Any) -> None:
+    """A state that lacks a name, or has one too many, is refused: it is another node's."""
+    node = built(cls)
+    state = dict(node.state())
+    wrong = [{**state, "no_such_name": next(iter(state.values()))}] if state else []
+    wrong += [{k: v for k, v in state.items() if k != name} for name in state]
+    for one in wrong:
+        try:
+            built(cls).restore(one)
+        except Exception:
+            continue
+        odd = ", ".join(sorted(one.keys() ^ state.keys()))
+        hold(False, node, f"restore takes a state that is wrong in {odd}")
+
+
+def affine_is_true(cls: Any) -> None:
+    """The scale and offset that ``affine`` gives make the output from the input."""
+    node = fitted(cls)
+    batch = batch_for(node)
+    if (found := node.affine()) is None:
+        return
+    (source, *_), (target, *_) = node.inputs, node.outputs
+    scale, offset = (as_numpy(part).astype("float64") for part in found)
+    want = (scale * as_numpy(batch[source]) + offset).astype("float32")
+    agree(as_numpy(run(node, batch)[target]), want, node, "from scale * x + offset", CLOSE)
+
+
+def absorb_equals_forward(cls: Any) -> None:
+    """The map that ``absorb`` gives for raw input equals ``forward`` of the scaled input."""
+    node = fitted(cls)
+    batch = batch_for(node)
+    raw = batch[node.absorbs]
+    bands = raw.shape[-1]
+    scale = torch.linspace(0.5, 2.0, bands, dtype=torch.float64)
+    offset = torch.linspace(-1.0, 1.0, bands, dtype=torch.float64)
+    if (absorbed := node.absorb(scale, offset)) is None:
+        return
+    want = run(node, {**batch, node.absorbs: (raw.double() * scale + offset).to(raw.dtype)})
+    with torch.no_grad():
+        agree(dict(absorbed(**batch)), want, node, "when an affine map is absorbed", 1e-4)
+
+
+def saved(node: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state after a way through safetensors, as arrays of the node's library."""
+    for name, value in state.items():
+        array = isinstance(value, np.ndarray | torch.Tensor)
+        hold(array, node, f"its state {name!r} is {type(value).__name__}, not an array")
+    runtime = TorchRuntime("cpu")
+    arrays, _ = runtime.load(runtime.dump(state, {"node": type(node).__name__}))
+    numpy = getattr(node, "array_library", "torch") == "numpy"
+    return {name: as_numpy(value) if numpy else value for name, value in arrays.items()}
+
+
+def _check_outputs(node: Any, batch: Batch, made: Batch) -> None:
+    sizes = dict(sizes_for(node).items())
+    promised = {name for name, port in node.outputs.items() if not port.per_stage}
+    needed = {name for name in promised if not node.outputs[name].optional}
+    good = needed <= set(made) <= promised
+    hold(good, node, f"forward gives {sorted(made)}, its outputs are {sorted(promised)}")
+    library = np.ndarray if getattr(node, "array_library", "") == "numpy" else torch.Tensor
+    for name, value in made.items():
+        port = node.outputs[name]
+        if port.axes is not None and not port.many:
+            arrays = isinstance(value, library)
+            hold(arrays, node, f"{name!r} is {type(value).__name__}, not {library.__name__}")
+        try:
+            port.check(value, node, sizes, f"{type(node).__name__}.{name}")
+        except PortError as error:
+            raise AssertionError(str(error)) from error

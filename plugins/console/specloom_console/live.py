@@ -1,0 +1,63 @@
+"""The moving display on a terminal. Imports rich; ``progress.py`` does so only when needed."""
+
+import atexit
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from specloom_console.task import Task
+
+
+class LiveDisplay:
+    """A line for each task that is under way, which goes when the task ends.
+
+    Args:
+        stream: The terminal. Its colours follow NO_COLOR, which rich reads.
+        clock: The seconds since some moment.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[pace]}", markup=False),
+            console=console,
+            transient=True,
+            get_time=clock,
+            # Standard output may be a pipe: what is printed there must arrive there.
+            redirect_stdout=False,
+            redirect_stderr=stream is sys.stderr,
+        )
+        self._lines: dict[str, TaskID] = {}
+        atexit.register(self.close)  # a hidden cursor must not outlive the process
+        self._progress.start()
+
+    def show(self, task: Task) -> None:
+        """Draw how far a task is."""
+        if task.what not in self._lines:
+            self._lines[task.what] = self._progress.add_task(task.what, total=None, pace="")
+        self._progress.update(
+            self._lines[task.what],
+            completed=task.done - task.base,
+            total=None if task.total is None else task.total - task.base,
+            pace=task.pace(),
+        )
+
+    def remove(self, what: str) -> None:
+        """Take a task's line away."""
+        if (line := self._lines.pop(what, None)) is not None:
+            self._progress.remove_task(line)
+
+    def say(self, text: str) -> None:
+        """Write a line that stays, above the moving ones."""
+        self._progress.console.print(text, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        atexit.unregister(self.close)
+        self._progress.stop()

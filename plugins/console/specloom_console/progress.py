@@ -1,0 +1,146 @@
+"""Shows how a run goes on, on the standard error stream and nowhere else."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from specloom import impl
+
+from specloom_console.task import Task, duration
+
+if TYPE_CHECKING:
+    from specloom_console.live import LiveDisplay
+
+SHORT = 1.0
+"""Seconds under which nothing is shown of a task."""
+PAUSE = 5.0
+"""Seconds between two lines of progress where no terminal is."""
+MOST = 4
+"""Tasks that are followed at once; the one that was quiet longest is dropped for another."""
+
+
+class Progress:
+    """Says which phase runs, how fast its tasks go, how long they will take, and what was fitted.
+
+    On a terminal moving lines, drawn by rich; elsewhere, and where TERM is ``dumb``, plain lines,
+    at most one every few seconds and one at the end of each task. Nothing is shown of a task of
+    less than a second.
+
+    Args:
+        clock: The seconds since some moment.
+        stream: Where to write; None is what ``sys.stderr`` is when the run starts.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, stream: TextIO | None = None
+    ) -> None:
+        self._clock, self._given = clock, stream
+        self._live: LiveDisplay | None = None
+        self._tasks: dict[str, Task] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stream: TextIO | None = self._given or sys.stderr
+        terminal = self._stream is not None and self._stream.isatty()
+        self._moving = terminal and os.environ.get("TERM") != "dumb"
+        self._phase_began = self._last_event = self._clock()
+        self._last_line = float("-inf")
+
+    @impl
+    def run_started(self) -> None:
+        """Begin anew."""
+        self._close()
+        self._begin()
+
+    @impl
+    def phase_started(self, name: str) -> None:
+        """Say which phase begins."""
+        self._phase_began = self._last_event = self._clock()
+        self._say(name)
+
+    @impl
+    def node_fitted(self, node: str, summary: str) -> None:
+        """Say what a node was fitted to."""
+        self._last_event = self._clock()
+        self._say(f"fitted {node}: {summary}" if summary else f"fitted {node}")
+
+    @impl
+    def warned(self, message: str) -> None:
+        """Show a warning."""
+        self._say(f"warning: {message}")
+
+    @impl
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Follow a task, and show it once it has taken a second."""
+        now = self._clock()
+        task = self._tasks.get(what)
+        if task is not None and done < task.done:
+            self._end(task)
+            task = None
+        if task is None:
+            if len(self._tasks) == MOST:
+                self._end(min(self._tasks.values(), key=lambda task: task.seen))
+            # A task that reports its first step began when whatever came before it ended.
+            began, base = (now, 0) if done == 0 else (self._last_event, done - 1)
+            task = self._tasks[what] = Task(what, began, base, total, done, now)
+        task.update(done, total, now)
+        self._last_event = now
+        if task.complete:
+            self._end(task)
+        elif task.seconds >= SHORT:
+            self._show(task, now)
+
+    @impl
+    def phase_ended(self, name: str) -> None:
+        """End the phase's tasks, and say how long it took."""
+        self._end_all()
+        seconds = self._clock() - self._phase_began
+        if seconds >= SHORT:
+            self._say(f"{name} took {duration(seconds)}")
+
+    @impl
+    def run_ended(self) -> None:
+        """Close the display, also after an error or an interrupt."""
+        self._close()
+
+    def _show(self, task: Task, now: float) -> None:
+        if self._moving and self._stream is not None:
+            if self._live is None:
+                from specloom_console.live import LiveDisplay
+
+                self._live = LiveDisplay(self._stream, self._clock)
+            self._live.show(task)
+        elif now - self._last_line >= PAUSE:
+            self._last_line = now
+            self._say(f"{task.what}: {task.pace()}")
+
+    def _end(self, task: Task) -> None:
+        del self._tasks[task.what]
+        if self._live is not None:
+            self._live.remove(task.what)
+        elif not self._moving and task.seconds >= SHORT:
+            self._say(task.summary())
+
+    def _end_all(self) -> None:
+        for task in list(self._tasks.values()):
+            self._end(task)
+
+    def _close(self) -> None:
+        try:
+            self._end_all()
+        finally:
+            if self._live is not None:
+                self._live.close()
+                self._live = None
+
+    def _say(self, text: str) -> None:
+        if self._live is not None:
+            self._live.say(text)
+        elif self._stream is not None:
+            try:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
+            except (OSError, ValueError):  # a reader that went away must not end the run
+                self._stream = None

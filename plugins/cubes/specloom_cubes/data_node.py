@@ -1,0 +1,171 @@
+"""The node where labelled cubes enter a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, ConfigError, DataError, IntegrityError, Port
+from specloom.torch import TorchNode
+
+TOLERANCE_NM = 0.5
+
+
+def targets(
+    mask: Tensor, normal: Sequence[int], anomalous: Sequence[int] | None
+) -> tuple[Tensor, Tensor]:
+    """Which pixels are anomalous, and which count at all: two bool (B, H, W, 1).
+
+    Args:
+        mask: Class numbers, (B, H, W).
+        normal: The classes that are normal.
+        anomalous: The classes that are anomalous, all others being ignored; None where every
+            class that is not normal is anomalous. Negative numbers are unlabelled unless named.
+    """
+    labels = mask.to(torch.int64)[..., None]
+    is_normal = _among(labels, normal)
+    if anomalous is not None:
+        is_anomalous = _among(labels, anomalous)
+        return is_anomalous, is_anomalous | is_normal
+    valid = (labels >= 0) | is_normal
+    return valid & ~is_normal, valid
+
+
+def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
+    return reduce(torch.logical_or, (labels == one for one in ids), torch.zeros_like(labels, dtype=torch.bool))
+
+
+class LentilsAnomalyDataNode(TorchNode):
+    """Cubes as float32, and what of their labels is normal and what an anomaly.
+
+    Takes ``cube`` (B, H, W, C), ``mask`` (B, H, W) and ``wavelengths`` (C,) or (B, C) from the
+    batch by name. Without ``anomaly_class_ids`` a pixel is anomalous when its class is not normal.
+    With them, only those classes are anomalous, and a class in neither list is ignored: ``valid``
+    is False there. A negative class number is unlabelled, and unlabelled is not normal: ``valid``
+    is False. A batch without a mask gives no ``mask``, and ``valid`` is True everywhere, so that
+    detectors may be fitted without labels. NaN pixels pass as they are.
+
+    The first wavelengths are kept with the state; later ones must equal them within 0.5 nm.
+
+    Args:
+        normal_class_ids: The classes that are normal.
+        anomaly_class_ids: The classes that are anomalous; None for all that are not normal.
+
+    Raises:
+        ConfigError: A class is in both lists, or there is none to look for.
+        DataError: Wavelengths differ within a batch, or from those the node knows.
+    """
+
+    entry = True
+    locality = "pixel"
+    inputs = {
+        "cube": Port("B H W C", dtype="real", doc="Cubes as the source gives them."),
+        "mask": Port("B H W", dtype="integer", optional=True, doc="Class numbers."),
+        "wavelengths": Port(
+            "... C", dtype="real", unit="nm", optional=True, host=True,
+            doc="Band centres, (C,) or one row for each cube.",
+        ),
+    }
+    outputs = {
+        "cube": Port("B H W C", doc="The cubes as float32."),
+        "mask": Port("B H W 1", dtype="bool", optional=True, doc="True where anomalous."),
+        "valid": Port("B H W 1", dtype="bool", doc="True where the pixel counts."),
+        "wavelengths": Port("C", unit="nm", optional=True, host=True, doc="Band centres."),
+    }
+    example = {"normal_class_ids": [0, 1]}
+
+    def __init__(
+        self, normal_class_ids: list[int], anomaly_class_ids: list[int] | None = None
+    ) -> None:
+        super().__init__()
+        self.normal_class_ids = normal_class_ids
+        self.anomaly_class_ids = anomaly_class_ids
+        # Not a buffer: it is compared with every batch, and must not follow the node to a device.
+        self._known = torch.empty(0, dtype=torch.float64)
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the class lists; no wavelengths are known yet, which NaN stands for."""
+        _check_ids(self.normal_class_ids, self.anomaly_class_ids)
+        if not self._known.numel():
+            self._known = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
+
+    def forward(
+        self, cube: Tensor, mask: Tensor | None = None, wavelengths: Tensor | None = None
+    ) -> Batch:
+        """Give the cubes, their targets, which pixels count, and the wavelengths."""
+        outputs = {"cube": cube.to(torch.float32)}
+        if mask is None:
+            outputs["valid"] = torch.ones((*cube.shape[:3], 1), dtype=torch.bool, device=cube.device)
+        else:
+            outputs["mask"], outputs["valid"] = targets(
+                mask, self.normal_class_ids, self.anomaly_class_ids
+            )
+        if wavelengths is not None:
+            outputs["wavelengths"] = self._agreed(wavelengths).to(torch.float32)
+        return outputs
+
+    def state(self) -> Mapping[str, Tensor]:
+        """The wavelengths that the node knows, NaN where it has seen none."""
+        return {**super().state(), "known_wavelengths": self._known.clone()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over saved wavelengths.
+
+        Raises:
+            IntegrityError: They are missing, or for another number of bands.
+        """
+        rest = dict(state)
+        saved = rest.pop("known_wavelengths", None)
+        if saved is None:
+            raise IntegrityError(f"the state of {type(self).__name__} lacks 'known_wavelengths'")
+        if saved.ndim != 1 or (self._known.numel() and saved.shape != self._known.shape):
+            raise IntegrityError(
+                f"{type(self).__name__} was saved for {saved.numel()} bands, here are {len(self._known)}"
+            )
+        super().restore(rest)
+        self._known = saved.detach().to("cpu", torch.float64, copy=True)
+
+    def _agreed(self, wavelengths: Tensor) -> Tensor:
+        rows = wavelengths.detach().to("cpu", torch.float64).reshape(-1, wavelengths.shape[-1])
+        first = rows[0]
+        if not (first > 0).all() or not first.isfinite().all():
+            raise DataError("the wavelengths hold values that are no positive numbers",
+                            fix="give every band's centre in nm, or no wavelengths at all")
+        if (gap := (rows - first).abs()).max() > TOLERANCE_NM:
+            row, band = divmod(int(gap.argmax()), rows.shape[1])
+            raise DataError(
+                f"the cubes of a batch have different wavelengths: band {band} is "
+                f"{first[band]:.2f} nm in the first and {rows[row, band]:.2f} nm in number {row + 1}",
+                fix="resample them to one grid, or use one batch for each grid",
+            )
+        if not self._known.numel() or self._known.isnan().all():
+            self._known = first.clone()
+        self._check_known(first)
+        return first
+
+    def _check_known(self, first: Tensor) -> None:
+        if first.shape != self._known.shape:
+            raise DataError(f"the batch has {len(first)} wavelengths, before there were {len(self._known)}",
+                            fix="use data of the camera that the graph was fitted on")
+        gap = (first - self._known).abs()
+        if gap.max() > TOLERANCE_NM:
+            band = int(gap.argmax())
+            raise DataError(
+                f"band {band} is at {first[band]:.2f} nm, before it was at {self._known[band]:.2f} nm "
+                f"(more than {TOLERANCE_NM} nm apart)",
+                fix="use data of the camera that the graph was fitted on, or resample it",
+            )
+
+
+def _check_ids(normal: Sequence[int], anomalous: Sequence[int] | None) -> None:
+    if both := sorted(set(normal) & set(anomalous or ())):
+        raise ConfigError(f"classes {both} are both normal and anomalous", fix="remove each from one list")
+    if not normal and not anomalous:
+        raise ConfigError("normal_class_ids is empty, so every pixel would be an anomaly",
+                          fix="name the normal classes")
+    if anomalous is not None and not anomalous:
+        raise ConfigError("anomaly_class_ids is empty, so nothing would be an anomaly",
+                          fix="name the anomalous classes, or remove it for all that are not normal")

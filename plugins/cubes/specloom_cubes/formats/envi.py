@@ -1,0 +1,148 @@
+"""ENVI: a text header and a raw file, memory-mapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specloom import DataError
+from specloom_cubes.cube import Cube
+from specloom_cubes.formats.envi_header import Header, parse
+from specloom_cubes.formats.units import to_nm
+
+TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+COMPLEX = (6, 9)
+SUFFIXES = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
+OWN_FIELDS = ("wavelength", "fwhm", "bbl")
+
+
+def header_of(data: Path) -> Path | None:
+    """The header beside a data file: ``cube.img.hdr`` or ``cube.hdr``."""
+    names = [data.name.lower() + ".hdr", data.stem.lower() + ".hdr"]
+    if data.suffix.lower() not in SUFFIXES:
+        names.pop()  # picture.png beside cube.hdr is not that cube
+    return _beside(data, names)
+
+
+def data_of(header: Path) -> Path | None:
+    """The data file beside a header: its name without ``.hdr``, or with another ending."""
+    return _beside(header, [header.stem.lower() + suffix for suffix in SUFFIXES])
+
+
+def _beside(path: Path, names: list[str]) -> Path | None:
+    there = {p.name.lower(): p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path}
+    return next((there[name] for name in names if name in there), None)
+
+
+def open_cube(path: Path) -> Cube:
+    """Open an ENVI pair, given either of its files.
+
+    Raises:
+        DataError: A file of the pair is absent, the header cannot be used, or promises more than
+            the data file holds.
+    """
+    if path.suffix.lower() == ".hdr":
+        header_path, data = path, data_of(path)
+        if data is None:
+            tried = ", ".join(path.stem + suffix for suffix in SUFFIXES)
+            raise DataError(f"{path} has no data file beside it (tried {tried})",
+                            fix="put the data file beside the header, under the same name")
+    else:
+        data, found = path, header_of(path)
+        if found is None:
+            raise DataError(f"{path} has no header beside it", fix=f"put {path.stem}.hdr beside it")
+        header_path = found
+    header = parse(header_path)
+    height, width, bands = (_positive(header, key) for key in ("lines", "samples", "bands"))
+    dtype, offset = _dtype(header), header.number("header offset", 0)
+    _refuse_unreadable(header)
+    interleave = header.get("interleave", "bsq").lower()
+    stored, axes = _layout(header, interleave, height, width, bands)
+    needed, holds = height * width * bands * dtype.itemsize, data.stat().st_size - offset
+    if holds < needed:
+        raise DataError(
+            f"the header promises {height} x {width} x {bands} {dtype.name} = {needed} bytes after "
+            f"offset {offset}, {data.name} holds {max(holds, 0)}",
+            where=str(header_path),
+            fix="copy the data file again, or correct the header",
+        )
+
+    def load(rows: slice, cols: slice) -> NDArray[Any]:
+        mapped = np.memmap(data, dtype, "r", offset, stored)
+        return mapped.transpose(axes)[rows, cols]
+
+    unit = header.get("wavelength units", "")
+    centres, widths = header.per_band("wavelength", bands), header.per_band("fwhm", bands)
+    flags = header.per_band("bbl", bands)
+    return Cube(
+        data,
+        (height, width, bands),
+        dtype.newbyteorder("="),
+        load,
+        wavelengths=None if centres is None else to_nm(centres, unit),
+        fwhm=None if widths is None else to_nm(widths, unit, like=centres),
+        bad_bands=None if flags is None else flags == 0,
+        ignore_value=_float(header, "data ignore value"),
+        metadata=_metadata(header),
+    )
+
+
+def _positive(header: Header, key: str) -> int:
+    value = header.number(key)
+    if value < 1:
+        raise DataError(f"{key!r} is {value}", where=str(header.path), fix=f"write the number of {key}")
+    return value
+
+
+def _dtype(header: Header) -> np.dtype[Any]:
+    code = header.number("data type")
+    if code in COMPLEX:
+        raise DataError(f"data type {code} is complex; specloom works on real values",
+                        where=str(header.path), fix="save the magnitude or the real part")
+    if code not in TYPES:
+        raise DataError(f"data type {code} is unknown", where=str(header.path),
+                        fix=f"use one of: {', '.join(map(str, TYPES))}")
+    # A header without a byte order comes from a little-endian machine: all that write one today.
+    return np.dtype(TYPES[code]).newbyteorder(">" if header.number("byte order", 0) == 1 else "<")
+
+
+def _refuse_unreadable(header: Header) -> None:
+    if header.number("file compression", 0):
+        raise DataError("the data file is compressed", where=str(header.path), fix="save it uncompressed")
+    for key in ("major frame offsets", "minor frame offsets"):
+        if any(part.strip() not in ("", "0") for part in header.get(key, "").split(",")):
+            raise DataError(f"{key!r} is {header[key]!r}, which is not supported",
+                            where=str(header.path), fix="save the cube without frame offsets")
+
+
+def _layout(
+    header: Header, interleave: str, height: int, width: int, bands: int
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    if interleave == "bsq":
+        return (bands, height, width), (1, 2, 0)
+    if interleave == "bil":
+        return (height, bands, width), (0, 2, 1)
+    if interleave == "bip":
+        return (height, width, bands), (0, 1, 2)
+    raise DataError(f"interleave {interleave!r} is unknown", where=str(header.path),
+                    fix="use one of: bsq, bil, bip")
+
+
+def _float(header: Header, key: str) -> float | None:
+    text = header.get(key, "").strip()
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise DataError(f"{key!r} is {text!r}", where=str(header.path), fix=f"write {key} = <number>") from None
+
+
+def _metadata(header: Header) -> dict[str, Any]:
+    found: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
+    if "map info" in found:
+        found["map info"] = [part.strip() for part in found["map info"].split(",")]
+    if (scale := _float(header, "reflectance scale factor")) is not None:
+        found["reflectance scale factor"] = scale
+    return found

@@ -1,0 +1,87 @@
+"""A tolerant parser of ENVI headers: comments, blocks over lines, junk between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specloom import DataError
+
+
+class Header(dict[str, str]):
+    """The fields of a header by lower-case name; blocks without their braces."""
+
+    path: Path
+
+    def number(self, key: str, default: int | None = None) -> int:
+        """A whole number.
+
+        Raises:
+            DataError: It is absent and has no default, or is no whole number.
+        """
+        text = self.get(key)
+        if text is None and default is not None:
+            return default
+        try:
+            return int((text or "").strip())
+        except ValueError:
+            what = f"{key!r} is {text!r}" if text is not None else f"{key!r} is missing"
+            raise DataError(what, where=str(self.path), fix=f"write {key} = <whole number>") from None
+
+    def per_band(self, key: str, bands: int) -> NDArray[np.float64] | None:
+        """One number for each band, or None where the field is absent or empty.
+
+        Raises:
+            DataError: There are more or fewer than ``bands``, or some are no numbers.
+        """
+        parts = [part.strip() for part in self.get(key, "").split(",") if part.strip()]
+        if not parts:
+            return None
+        try:
+            values = np.array([float(part) for part in parts])
+        except ValueError as error:
+            raise DataError(f"{key!r} holds a value that is no number: {error}",
+                            where=str(self.path), fix=f"correct or remove {key!r}") from None
+        if len(values) != bands:
+            raise DataError(f"{key!r} lists {len(values)} values for {bands} bands",
+                            where=str(self.path), fix=f"correct or remove {key!r}")
+        return values
+
+
+def parse(path: Path) -> Header:
+    """Read the fields of an ENVI header; lines that are no fields are passed over.
+
+    Raises:
+        DataError: It does not begin with ``ENVI``, or a block is never closed.
+    """
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    lines = text.splitlines()
+    if not lines or not lines[0].strip().upper().startswith("ENVI"):
+        raise DataError(f"{path} is no ENVI header: its first line is not ENVI", fix="give the .hdr file")
+    header = Header()
+    header.path = path
+    rest = iter(enumerate(lines[1:], start=2))
+    for number, line in rest:
+        key, equals, value = line.partition("=")
+        if line.lstrip().startswith(";") or not equals:
+            continue
+        value = value.strip()
+        if value.startswith("{"):
+            block = [value[1:]]
+            while "}" not in block[-1]:
+                _, more = next(rest, (0, None))
+                if more is None:
+                    raise DataError(f"the block of {key.strip()!r} is never closed",
+                                    where=f"{path}:{number}", fix="add the missing }")
+                if not more.lstrip().startswith(";"):
+                    block.append(more)
+            block[-1] = block[-1].partition("}")[0]
+            value = "\n".join(block).strip()
+        header[" ".join(key.lower().split())] = value
+    return header

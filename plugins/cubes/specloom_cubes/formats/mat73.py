@@ -1,0 +1,61 @@
+"""MATLAB 7.3 files: HDF5 with the axes reversed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from specloom import DataError
+from specloom_cubes.formats.variable import Variable
+
+NOT_NUMERIC = (b"char", b"cell", b"struct", b"function_handle", b"string")
+
+
+def variables(path: Path) -> list[Variable]:
+    """The variables of a file, shaped as MATLAB shows them, without their values.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    found = []
+    try:
+        with h5py.File(path, "r") as file:
+            for name, item in file.items():
+                if name.startswith("#"):  # MATLAB's own folders
+                    continue
+                if not isinstance(item, h5py.Dataset):
+                    found.append(Variable(name, (), None))
+                    continue
+                kind = bytes(item.attrs.get("MATLAB_class", b""))
+                dtype: np.dtype[Any] | None = item.dtype
+                if kind == b"logical":
+                    dtype = np.dtype(bool)
+                elif kind in NOT_NUMERIC or "MATLAB_empty" in item.attrs or item.dtype.kind not in "iufb":
+                    dtype = None
+                found.append(Variable(name, item.shape[::-1], dtype))
+    except OSError as error:
+        raise _damaged(path, error) from error
+    return found
+
+
+def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
+    """Rows and columns of one variable, with MATLAB's axes: stored (C, W, H), given (H, W, C).
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            data = file[name]
+            part: NDArray[Any] = data[(..., cols, rows) if data.ndim > 1 else ()]
+    except OSError as error:
+        raise _damaged(path, error) from error
+    return part.T
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read as a MATLAB 7.3 file: {error}", fix="copy or save the file again")

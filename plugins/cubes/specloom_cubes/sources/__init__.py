@@ -1,0 +1,8 @@
+"""Sources of batches. ``InMemory`` is for Python only; the others can be named in run files."""
+
+from specloom_cubes.sources.cu3s import SingleCu3sDataModule
+from specloom_cubes.sources.memory import InMemory
+from specloom_cubes.sources.scene import Scene
+from specloom_cubes.sources.synthetic import Synthetic
+
+__all__ = ["InMemory", "Scene", "SingleCu3sDataModule", "Synthetic"]

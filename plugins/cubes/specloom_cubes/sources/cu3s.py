@@ -1,0 +1,125 @@
+"""Session files of Cubert cameras, through the optional package ``cuvis``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from specloom import Batch, ConfigError, DataError, Port, UnavailableError
+from specloom_cubes.masks import read_mask
+from specloom_cubes.sources.common import PORTS, known_split, split_ranges
+
+
+class SingleCu3sDataModule:
+    """The measurements of ``.cu3s`` files, in the order of file name and number.
+
+    A thin adapter over the camera maker's package, written from its published interface and
+    tested against a stand-in: it was never run against the real one, which needs the maker's
+    runtime library. The mask of a file with one measurement may lie beside it as ``.png``,
+    ``.bmp`` or ``.npy`` of the same name. Export to ENVI needs nothing of this.
+
+    Args:
+        data_dir: A folder of ``.cu3s`` files, or one such file.
+        batch_size: Measurements in a batch.
+        num_workers: 0: measurements are read in this process.
+        processing_mode: ``Raw``, ``DarkSubtract``, ``Reflectance`` or ``SpectralRadiance``.
+        split: Shares of the measurements for train, val and test; predict is test.
+
+    Raises:
+        UnavailableError: When data is asked for and ``cuvis`` is not installed.
+    """
+
+    outputs: ClassVar[Mapping[str, Port]] = PORTS
+
+    def __init__(
+        self,
+        data_dir: str,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        processing_mode: str = "Reflectance",
+        split: tuple[float, float, float] = (0.5, 0.25, 0.25),
+    ) -> None:
+        self.data_dir, self.batch_size, self.num_workers = data_dir, batch_size, num_workers
+        self.processing_mode, self.split = processing_mode, split
+
+    def setup(self, stage: str = "fit") -> None:
+        """Fail now rather than later where ``cuvis`` or the data is missing."""
+        self.sizes()
+
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes of the first measurement; nothing where there is no file."""
+        cuvis = self._cuvis()
+        if not (items := self._items(cuvis)):
+            return {}
+        image = self._image(cuvis, *items[0])
+        return dict(zip("HWC", image.array.shape, strict=True))
+
+    def splits(self) -> Sequence[str]:
+        """Train, val, test and predict."""
+        return list(split_ranges(0, self.split, "SingleCu3sDataModule"))
+
+    def count(self, split: str) -> int:
+        """The number of batches of a split."""
+        return -(-len(self._part(self._cuvis(), split)) // self.batch_size)
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """The measurements of a split."""
+        cuvis = self._cuvis()
+        items = self._part(cuvis, split)
+        for first in range(0, len(items), self.batch_size):
+            yield self._batch(cuvis, items[first : first + self.batch_size])
+
+    def _batch(self, cuvis: Any, items: Sequence[tuple[Path, int]]) -> dict[str, Any]:
+        images = [self._image(cuvis, path, number) for path, number in items]
+        cubes = [np.asarray(image.array) for image in images]
+        if len({cube.shape for cube in cubes}) > 1:
+            raise DataError(f"the measurements {[path.name for path, _ in items]} differ in size",
+                            fix="use batch_size: 1")
+        batch: dict[str, Any] = {"cube": np.stack(cubes)}
+        masks = [_mask(path, cubes[0].shape[:2]) for path, _ in items]
+        if all(mask is not None for mask in masks):
+            batch["mask"] = np.stack([mask for mask in masks if mask is not None])
+        if images[0].wavelength is not None:
+            batch["wavelengths"] = np.asarray(images[0].wavelength, np.float32)
+        return batch
+
+    def _image(self, cuvis: Any, path: Path, number: int) -> Any:
+        session = cuvis.SessionFile(str(path))
+        context = cuvis.ProcessingContext(session)
+        context.processing_mode = getattr(cuvis.ProcessingMode, self.processing_mode)
+        return context.apply(session.get_measurement(number)).data["cube"]
+
+    def _part(self, cuvis: Any, split: str) -> list[tuple[Path, int]]:
+        items = self._items(cuvis)
+        if not items:
+            raise DataError(f"{self.data_dir} holds no .cu3s file", fix="check data_dir")
+        ranges = split_ranges(len(items), self.split, "SingleCu3sDataModule")
+        return [items[at] for at in ranges[known_split(split, ranges)]]
+
+    def _items(self, cuvis: Any) -> list[tuple[Path, int]]:
+        root = Path(self.data_dir)
+        files = [root] if root.is_file() else sorted(root.glob("*.cu3s"))
+        return [(path, n) for path in files for n in range(cuvis.SessionFile(str(path)).get_size())]
+
+    def _cuvis(self) -> Any:
+        if self.num_workers != 0:
+            raise ConfigError(f"SingleCu3sDataModule: num_workers is {self.num_workers}, but "
+                              "measurements are read in this process", fix="write num_workers: 0")
+        try:
+            return importlib.import_module("cuvis")
+        except ImportError as error:
+            raise UnavailableError(
+                f"reading .cu3s needs the package cuvis, which cannot be imported ({error})",
+                fix="pip install cuvis, or export to ENVI or MATLAB, which need nothing more",
+            ) from error
+
+
+def _mask(path: Path, size: tuple[int, int]) -> Any:
+    for suffix in (".png", ".bmp", ".npy"):
+        if (beside := path.with_suffix(suffix)).is_file():
+            return read_mask(beside, size)
+    return None

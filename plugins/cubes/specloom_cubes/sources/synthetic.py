@@ -1,0 +1,167 @@
+"""Synthetic scenes as a source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specloom import Batch, ConfigError, Port, did_you_mean
+from specloom_cubes.sources.common import PORTS, known_split, split_ranges
+from specloom_cubes.synthetic import belt, spectra
+
+Made: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int32]]
+
+KEPT_BYTES = 512 * 2**20
+"""How much of the scenes stays in memory; the rest is made again on each pass."""
+
+VERSION = 1
+"""Raised when the same parameters give other scenes."""
+
+
+class Synthetic:
+    """SYNTHETIC scenes: lentils of several varieties on a belt, with stones and foreign bodies.
+
+    Made from formulas, not measured: smooth endmember spectra mixed linearly, ellipses with
+    shading, uneven light, blur, and noise that grows with the signal. Good for demos and tests;
+    figures on it say nothing about real data. Masks hold 0 belt, 1 lentil, 2 stone and 3 foreign
+    body. A scene follows from ``seed`` and its number alone, so that no order or batch changes it.
+    Scenes are made when first read. All splits contain anomalies, and scenes without any.
+
+    Args:
+        scenes: How many.
+        height: Rows.
+        width: Columns.
+        bands: Bands.
+        wavelength_range: First and last band centre in nm; the others lie evenly between.
+        varieties: Lentils: of ``brown``, ``green``, ``red``, ``black``.
+        anomalies: Foreign materials: of ``stone``, ``plastic``, ``wood``.
+        anomaly_fraction: Expected share of anomalous pixels over all scenes.
+        clean_scenes: Share of scenes without any anomaly.
+        noise: Standard deviation of the sensor noise at reflectance 0.3.
+        lentil_diameter: In pixels.
+        batch_size: Scenes in a batch.
+        seed: Other seeds give other scenes.
+        split: Shares of the scenes for train, val and test; predict is test.
+        cache: A folder that keeps the scenes for the next run.
+    """
+
+    outputs: ClassVar[Mapping[str, Port]] = PORTS
+
+    def __init__(
+        self,
+        scenes: int = 32,
+        height: int = 64,
+        width: int = 64,
+        bands: int = 61,
+        wavelength_range: tuple[float, float] = (430.0, 910.0),
+        varieties: tuple[str, ...] = ("brown", "green", "red"),
+        anomalies: tuple[str, ...] = ("stone", "plastic", "wood"),
+        anomaly_fraction: float = 0.02,
+        clean_scenes: float = 0.25,
+        noise: float = 0.01,
+        lentil_diameter: float = 9.0,
+        batch_size: int = 4,
+        seed: int = 7,
+        split: tuple[float, float, float] = (0.5, 0.25, 0.25),
+        cache: str | None = None,
+    ) -> None:
+        self.scenes, self.height, self.width, self.bands = scenes, height, width, bands
+        self.wavelength_range = wavelength_range
+        self.varieties, self.anomalies = varieties, anomalies
+        self.anomaly_fraction, self.clean_scenes = anomaly_fraction, clean_scenes
+        self.noise, self.lentil_diameter = noise, lentil_diameter
+        self.batch_size, self.seed, self.split, self.cache = batch_size, seed, split, cache
+        self._kept: dict[int, Made] = {}
+
+    @property
+    def wavelengths(self) -> NDArray[np.float64]:
+        """Band centres in nm."""
+        return np.linspace(*self.wavelength_range, self.bands)
+
+    def sizes(self) -> Mapping[str, int]:
+        """Rows, columns and bands."""
+        self._check()
+        return {"H": self.height, "W": self.width, "C": self.bands}
+
+    def splits(self) -> Sequence[str]:
+        """The splits that have scenes."""
+        return [split for split, numbers in self._ranges().items() if numbers]
+
+    def count(self, split: str) -> int:
+        """The number of batches of a split."""
+        ranges = self._ranges()
+        return -(-len(ranges[known_split(split, ranges)]) // self.batch_size)
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """The scenes of a split, in the order of their numbers."""
+        self._check()
+        ranges = self._ranges()
+        numbers = ranges[known_split(split, ranges)]
+        for first in range(0, len(numbers), self.batch_size):
+            made = [self.scene(number) for number in numbers[first : first + self.batch_size]]
+            yield {
+                "cube": np.stack([cube for cube, _ in made]),
+                "mask": np.stack([mask for _, mask in made]),
+                "wavelengths": self.wavelengths.astype(np.float32),
+            }
+
+    def scene(self, number: int) -> Made:
+        """Reflectance (H, W, C) and class numbers (H, W) of one scene."""
+        if number in self._kept:
+            return self._kept[number]
+        made = self._stored(number)
+        if sum(a.nbytes for pair in (*self._kept.values(), made) for a in pair) <= KEPT_BYTES:
+            self._kept[number] = made
+        return made
+
+    def _stored(self, number: int) -> Made:
+        recipe = self._recipe()
+        if self.cache is None:
+            return belt.scene(recipe, self.seed, number)
+        name = hashlib.sha256(repr((VERSION, astuple(recipe), self.seed)).encode()).hexdigest()[:16]
+        path = Path(self.cache) / name / f"{number:05d}.npz"
+        if path.is_file():
+            with np.load(path) as file:
+                return file["cube"], file["mask"]
+        cube, mask = belt.scene(recipe, self.seed, number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
+        np.savez(part, cube=cube, mask=mask)
+        part.replace(path)  # at once, so that no other run reads half a file
+        return cube, mask
+
+    def _ranges(self) -> dict[str, range]:
+        return split_ranges(self.scenes, self.split, "Synthetic")
+
+    def _recipe(self) -> belt.Recipe:
+        return belt.Recipe(
+            self.height, self.width, tuple(self.wavelengths.tolist()), tuple(self.varieties),
+            tuple(self.anomalies), self.anomaly_fraction, self.clean_scenes, self.noise,
+            self.lentil_diameter,
+        )
+
+    def _check(self) -> None:
+        for name in ("scenes", "height", "width", "bands", "batch_size"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in ("anomaly_fraction", "clean_scenes"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 to below 1")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(self.noise >= 0, "noise", self.noise, "0 or more")
+        _require(self.lentil_diameter >= 2, "lentil_diameter", self.lentil_diameter, "2 or more")
+        _require(bool(self.varieties), "varieties", self.varieties, "one name or more")
+        for given, known in ((self.varieties, spectra.LENTILS), (self.anomalies, spectra.FOREIGN)):
+            for name in given:
+                if name not in known:
+                    raise ConfigError(f"Synthetic knows no {name!r}", fix=did_you_mean(name, known))
+
+
+def _require(good: bool, name: str, value: Any, want: str) -> None:
+    if not good:
+        raise ConfigError(f"Synthetic: {name} is {value}", fix=f"write {name}: {want}")

@@ -1,0 +1,1 @@
+"""Made-up scenes of lentils on a belt: spectra, geometry, and the camera."""

@@ -1,0 +1,101 @@
+"""A fixed threshold on the probability of an anomaly."""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+from specloom import Batch, ConfigError, Port
+from specloom.torch import TorchNode
+from torch import Tensor
+
+
+def sigmoid(logit: float) -> float:
+    """The probability of a logit, in float64, without overflow."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    odds = math.exp(logit)
+    return odds / (1 + odds)
+
+
+@lru_cache
+def logit_cut(threshold: float, logit_threshold: float | None = None) -> float:
+    """The smallest float32 that is at least the threshold, as a logit.
+
+    A float32 logit reaches the threshold exactly where it reaches this number, and no sigmoid
+    is taken of the data, which in float32 is 1 from a logit of 17 on. A threshold of 0 gives
+    minus infinity (every number is decided), one of 1 plus infinity (no finite logit is).
+
+    Raises:
+        ConfigError: The threshold is no probability, or the two thresholds disagree.
+    """
+    if logit_threshold is not None and not math.isfinite(logit_threshold):
+        raise ConfigError(
+            f"logit_threshold is {logit_threshold}", fix="give a finite number, or leave it out"
+        )
+    if not 0 <= threshold <= 1:
+        raise ConfigError(
+            f"threshold is a probability, got {threshold}",
+            fix="give a threshold from 0 to 1; for one on the scores use logit_threshold",
+        )
+    if logit_threshold is None:
+        # 1 - p is exact near 1, and p = 0.5 gives 0 exactly.
+        exact = -math.inf if threshold == 0 else math.inf
+        if 0 < threshold < 1:
+            exact = math.log(threshold / (1 - threshold))
+    else:
+        exact = logit_threshold
+        if not math.isclose(threshold, sigmoid(exact), rel_tol=1e-9):
+            raise ConfigError(
+                f"threshold {threshold!r} and logit_threshold {exact!r} disagree",
+                fix=f"write threshold: {sigmoid(exact)!r}, or leave logit_threshold out",
+            )
+    rounded = torch.tensor(exact, dtype=torch.float64, device="cpu").float()
+    if rounded.double() < exact:
+        rounded = torch.nextafter(rounded, torch.full_like(rounded, math.inf))
+    return rounded.item()
+
+
+class BinaryDecider(TorchNode):
+    """Decides for an anomaly where sigmoid(logit) >= threshold, logits (B, H, W, 1).
+
+    The comparison is made between logits, so that it never saturates. A NaN logit is decided
+    False. A threshold of 0 decides for every pixel that is not NaN, one of 1 for none but
+    infinite logits.
+
+    Args:
+        threshold: The least probability of an anomaly, from 0 to 1.
+        logit_threshold: The same threshold as a logit. ``calibrate`` sets it, because a
+            probability near 1 cannot tell large logits apart: in float64 all above 37 are 1.
+
+    Raises:
+        ConfigError: The threshold is no probability, or the two thresholds disagree.
+    """
+
+    inputs = {"logits": Port("B H W 1", doc="Logits of an anomaly.")}
+    outputs = {"decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly is.")}
+    locality = "pixel"
+    example = {"threshold": 0.5}
+
+    def __init__(self, threshold: float = 0.5, logit_threshold: float | None = None) -> None:
+        super().__init__()
+        self.threshold, self.logit_threshold = threshold, logit_threshold
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the thresholds."""
+        logit_cut(self.threshold, self.logit_threshold)
+
+    def calibrate(self, logit_threshold: float) -> None:
+        """Decide from now on where logits reach ``logit_threshold``.
+
+        Raises:
+            ConfigError: It is not finite.
+        """
+        cut = float(logit_threshold)
+        probability = sigmoid(cut)
+        logit_cut(probability, cut)
+        self.threshold, self.logit_threshold = probability, cut
+
+    def forward(self, logits: Tensor) -> Batch:
+        """Compare each pixel's logit with the threshold."""
+        return {"decisions": logits.float() >= logit_cut(self.threshold, self.logit_threshold)}

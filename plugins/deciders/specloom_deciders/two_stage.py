@@ -1,0 +1,89 @@
+"""First whether an image holds an anomaly at all, then where."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from specloom import Batch, ConfigError, Port
+from specloom.torch import TorchNode
+from torch import Tensor
+
+from specloom_deciders.quantile import check_quantile, quantile_mask
+
+
+def top_mean(scores: Tensor, fraction: float) -> Tensor:
+    """The mean of the largest scores of each row of (B, N), in float64 (B,).
+
+    Their number is ``fraction`` of the row's finite scores, rounded down, at least one; scores
+    that are not finite do not count. A row without a finite score gives minus infinity.
+    """
+    finite = scores.isfinite()
+    counts = finite.sum(1)
+    most = max(1, _share(scores.shape[1], fraction))
+    largest = scores.masked_fill(~finite, -math.inf).topk(most, dim=1).values.double()
+    # A share is a whole number up to rounding: 0.29 * 100 is 28.999999999999996.
+    taken = (counts.double() * fraction + 1e-6).floor().clamp(min=1)
+    taken = torch.minimum(taken, counts.double())
+    used = torch.arange(most, device=scores.device) < taken[:, None]
+    total = _row_sums(largest.masked_fill(~used, 0.0))
+    return torch.where(taken > 0, total / taken, -math.inf)
+
+
+def _share(pixels: int, fraction: float) -> int:
+    return min(pixels, math.floor(pixels * fraction + 1e-6))
+
+
+def _row_sums(values: Tensor) -> Tensor:
+    """Sums of the rows of (B, K), added in halves: each row's bits depend on that row alone."""
+    while (width := values.shape[1]) > 1:
+        half = width // 2
+        rest = values[:, 2 * half :]
+        values = torch.cat([values[:, :half] + values[:, half : 2 * half], rest], 1)
+    return values[:, 0]
+
+
+class TwoStageBinaryDecider(TorchNode):
+    """Decides by quantile, but only in images whose highest scores are high enough.
+
+    An image of scores (B, H, W, 1) holds an anomaly if the mean of its top fraction of pixels
+    reaches ``image_threshold``; its decisions are then those of QuantileBinaryDecider, else all
+    are False. Raw values are compared, no sigmoid is taken. NaN is decided False.
+
+    Args:
+        image_threshold: The least mean of the top fraction, in the scores' own unit, of any range.
+        top_k_fraction: The fraction of an image's finite pixels that is averaged (over 0, at
+            most 1); at least one pixel is.
+        quantile: The fraction of an image's pixels that lies below the threshold, from 0 to 1.
+
+    Raises:
+        ConfigError: A parameter is out of its range.
+    """
+
+    inputs = {"logits": Port("B H W 1", doc="Scores or logits of an anomaly.")}
+    outputs = {"decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly is.")}
+    locality = "image"
+    example = {"image_threshold": 0.5, "top_k_fraction": 0.001, "quantile": 0.995}
+
+    def __init__(
+        self, image_threshold: float = 0.5, top_k_fraction: float = 0.001, quantile: float = 0.995
+    ) -> None:
+        super().__init__()
+        self.image_threshold, self.top_k_fraction = image_threshold, top_k_fraction
+        self.quantile = quantile
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the parameters."""
+        check_quantile(self.quantile)
+        if not 0 < self.top_k_fraction <= 1:
+            raise ConfigError(
+                f"top_k_fraction is a fraction of the pixels, got {self.top_k_fraction}",
+                fix="give a top_k_fraction over 0 and at most 1, such as 0.001",
+            )
+        if math.isnan(self.image_threshold):
+            raise ConfigError("image_threshold is NaN", fix="give a number")
+
+    def forward(self, logits: Tensor) -> Batch:
+        """Gate each image's quantile mask with the mean of its highest scores."""
+        means = top_mean(logits.float().flatten(1), self.top_k_fraction)
+        gate = (means >= self.image_threshold)[:, None, None, None]
+        return {"decisions": quantile_mask(logits, self.quantile) & gate}
