@@ -231,7 +231,7 @@ class MakesMore(Twice):
 
 WRONG = {
     ChangesArgument: {"init_only_stores"},
-    TakesAnything: {"init_only_stores", "params_are_annotated"},
+    TakesAnything: {"init_only_stores"},
     AllocatesEarly: {"init_only_stores"},
     Untyped: {"params_are_annotated"},
     WrongDefault: {"params_are_annotated"},
@@ -244,7 +244,7 @@ WRONG = {
     NoneIsNoDefault: {"forward_matches_ports"},
     HalfMeasures: {"protocols_are_whole"},
     UnknownLocality: {"locality_is_told"},
-    SwapsAxes: {"outputs_are_honest"},
+    SwapsAxes: {"outputs_are_honest", "nan_is_contained"},
     WrongDtype: {"outputs_are_honest", "optional_inputs_work"},
     WrongLibrary: {"outputs_are_honest"},
     MakesMore: {"outputs_are_honest"},

@@ -1,4 +1,4 @@
-"""From a run file to objects: the data source, the graph and the phases, with every problem told."""
+"""From a run file to objects: the data source, the graph, the phases; every problem is told."""
 
 from __future__ import annotations
 

@@ -19,11 +19,13 @@ class Commands(click.Group):
     """The kernel's commands and those that plugins offer, which are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the kernel's and of all plugins' commands."""
         from specloom.catalogue import commands
 
         return sorted({*super().list_commands(ctx), *commands()})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """A command; a plugin's is imported only to be run, not to be listed."""
         if (own := super().get_command(ctx, name)) is not None:
             return own
         from specloom.catalogue import commands
@@ -40,13 +42,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; an unknown one gets a suggestion."""
         from specloom.errors import did_you_mean
 
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as e:
-            e.message += f" {did_you_mean(args[0], self.list_commands(ctx)).capitalize()}"
-            raise
+            fix = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"{e.message} {fix.capitalize()}", ctx) from e
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -229,7 +232,8 @@ def main() -> None:
         from specloom.results import write_log
 
         click.echo(
-            f"specloom failed, and it is not your fault: {type(e).__name__}: {e}\n  fix: report it with the log {write_log(e)}",
+            f"specloom failed, and it is not your fault: {type(e).__name__}: {e}\n"
+            f"  fix: report it with the log {write_log(e)}",
             err=True,
         )
         sys.exit(OURS)

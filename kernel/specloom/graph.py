@@ -101,17 +101,14 @@ class Graph:
                 todo += [e.partition(".")[0] for v in self.feeding(name).values() for e in v]
         return found
 
-    def unfitted(self, names: Iterable[str] | None = None) -> list[str]:
-        """The nodes, in running order, that need a fit and have had none."""
-        among = set(self.nodes if names is None else names)
-        return [
-            name
-            for name in self.order
-            if name in among
-            and isinstance(node := self.nodes[name], Fits)
-            and node.fit_passes
-            and not node.fitted
-        ]
+    def fittable(self) -> list[str]:
+        """The nodes, in running order, that are fitted by statistics."""
+        nodes = self.nodes
+        return [n for n in self.order if isinstance(node := nodes[n], Fits) and node.fit_passes]
+
+    def unfitted(self) -> list[str]:
+        """Those of them that have had no fit yet."""
+        return [name for name in self.fittable() if not self.nodes[name].fitted]
 
     def state(self) -> dict[str, Any]:
         """Everything that nodes keep, by ``node.name``."""
@@ -158,9 +155,9 @@ class Graph:
                 continue
             if missing := [s for s in self.stages[target] if s not in self.stages[source]]:
                 self._bad(
-                    f"{target} runs in {', '.join(missing)}, but {source}, which feeds it, does not",
+                    f"{target} runs in {', '.join(missing)}, but {source}, which feeds it, not",
                     link.where,
-                    f"give {target} stages: [{', '.join(self.stages[source])}], or let {source} run too",
+                    f"give {target} stages: [{', '.join(self.stages[source])}]",
                 )
 
     def _outputs_exist(self) -> None:

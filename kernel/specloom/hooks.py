@@ -52,17 +52,17 @@ def register_sources() -> Mapping[str, str]:  # type: ignore[empty-body]  # a sp
 
 @spec
 def register_observers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer observers: classes, made without arguments for every run, that implement the hooks below."""
+    """Offer observers: classes made without arguments for every run, with the hooks below."""
 
 
 @spec
 def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer commands of the command line: ``{"report": "specloom_report.command:report"}`` (click)."""
+    """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
 
 
 @spec
 def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer kinds of value: ``{"cube": Port("B H W C", unit="reflectance")}`` is ``plugin.cube``."""
+    """Offer kinds of value: ``{"cube": Port("B H W C")}`` is the kind ``plugin.cube``."""
 
 
 # What an observer may watch.
@@ -138,4 +138,4 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 
 @answer(firstresult=True)
 def open_cube(path: Path) -> Any:
-    """Open a file or folder that holds a cube, without reading its pixels; None if it is not yours."""
+    """Open a cube's file or folder without reading its pixels; None if it is not yours."""

@@ -18,8 +18,8 @@ from specloom.sizes import Link
 class Pipeline:
     """A graph in the making.
 
-    >>> pipeline = Pipeline("rx")                                            # doctest: +SKIP
-    >>> pipeline.connect((normalizer.normalized, rx.data), (rx.scores, head.scores))  # doctest: +SKIP
+    ``pipeline.connect((normalizer.normalized, rx.data), (rx.scores, head.scores))`` adds the nodes
+    and connects their ports.
 
     Args:
         name: The name of the pipeline.

@@ -74,7 +74,7 @@ class Plan:
         self._checked: set[tuple[Any, ...]] = set()
         self._fast = compiled(self.steps, self.reads, self.want)
 
-    def __call__(self, batch: Batch) -> dict[str, Any]:
+    def __call__(self, batch: Batch) -> Batch:
         """Run one batch.
 
         Raises:
@@ -119,7 +119,7 @@ class Plan:
         return {port: ends for port, ends in kept.items() if ends}
 
     def _ready(self, names: set[str]) -> None:
-        for name in self.graph.unfitted(names):
+        for name in (name for name in self.graph.unfitted() if name in names):
             raise NodeError(
                 f"node {name!r} ({type(self.graph.nodes[name]).__name__}) is not fitted",
                 where=self.graph.where("nodes", name),
@@ -133,12 +133,13 @@ class Plan:
                     fix="give its size parameters, or make the data's files available",
                 )
 
-    def _watched(self, batch: Batch) -> dict[str, Any]:
+    def _watched(self, batch: Batch) -> Batch:
         """The same calls, one by one, with every port checked and the listener told."""
         values = {f"{BATCH}.{name}": value for name, value in batch.items()}
         for step in self.steps:
             arguments = _arguments(step.node, step.feeds, values)
-            self._check(step, "inputs", arguments, sizes := {})
+            sizes: dict[str, int] = {}
+            self._check(step, "inputs", arguments, sizes)
             started = perf_counter()
             try:
                 made = step.forward(**arguments)
@@ -161,7 +162,7 @@ class Plan:
                 raise DataError(
                     f"{where} needs a value ({spec.doc or spec.axes}), and this batch has none",
                     where=self.graph.where("nodes", step.name),
-                    fix=f"give the data what {step.feeds[port][0]} comes from, or run without {step.name}",
+                    fix=f"use data that has it ({step.feeds[port][0]}), or remove {step.name}",
                 )
             elif side == "outputs" and not spec.optional:
                 raise NodeError(
@@ -176,7 +177,8 @@ class Plan:
             where = error.where or self.graph.where("nodes", step.name)
             return type(error)(error.what, where=where, fix=error.fix)
         return NodeError(
-            f"node {step.name!r} ({type(step.node).__name__}) failed: {type(error).__name__}: {error}",
+            f"node {step.name!r} ({type(step.node).__name__}) failed: "
+            f"{type(error).__name__}: {error}",
             where=self.graph.where("nodes", step.name),
             fix="if its inputs are right this is a mistake in the node: tell its author",
         )

@@ -1,4 +1,4 @@
-"""Ports as attributes: what lets Python code write ``pipeline.connect((norm.normalized, rx.data))``."""
+"""Ports as attributes: ``pipeline.connect((normalizer.normalized, rx.data))``."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class NodeType(type):
         node.name = name
         ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
         axes = {axis for port in ports.values() for axis in port.names if axis[0].islower()}
-        given = {axis: getattr(node, axis, None) for axis in axes}
-        if given and None not in given.values():
+        given = {a: size for a in axes if (size := getattr(node, a, None)) is not None}
+        if given and len(given) == len(axes):
             build(node, given)
         return node  # type: ignore[no-any-return]  # super().__call__ is untyped
 
@@ -94,7 +94,8 @@ def build(node: Any, sizes: Mapping[str, int]) -> None:
         for axis, size in built.items():
             if axis not in IMAGE_AXES and sizes.get(axis, size) != size:
                 raise GraphError(
-                    f"{type(node).__name__} was built for {axis} = {size}, here {axis} is {sizes[axis]}",
+                    f"{type(node).__name__} was built for {axis} = {size}, "
+                    f"here {axis} is {sizes[axis]}",
                     fix="make a new node for data of other sizes",
                 )
         return

@@ -150,7 +150,7 @@ def fixed_size(axis: str, owner: object) -> int | None:
 
 
 def mismatch(source: Port, target: Port) -> str:
-    """Why a connection from ``source`` to ``target`` is impossible, whatever the sizes; or ``""``."""
+    """Why ``source`` cannot be connected to ``target``, whatever the sizes; or ``""``."""
     if source.kind and target.kind and source.kind != target.kind:
         return f"is {source.kind} but {{target}} wants {target.kind}"
     if not target.takes_dtype(source.dtype):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from specloom import config
 from specloom.assemble import assemble
 from specloom.errors import ConfigError, GraphError
-from specloom.node import Batch, Fits, Runtime, Source, Trainer
+from specloom.overrides import override
 from specloom.plan import Plan
 from specloom.plugins import Plugins
 from specloom.yamlfile import Document, read
 
 if TYPE_CHECKING:
     from specloom.graph import Graph
+    from specloom.node import Batch, Runtime, Source, Trainer
 
 RUNTIME = "specloom.torch:TorchRuntime"
 
@@ -117,16 +118,20 @@ class Run:
         return self.runtime.evaluation(self.graph.nodes.values())
 
     def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
-        """Keep and tell the numbers among a finished plan's values, as ``node/name``."""
+        """Keep the numbers among a finished plan's values; give them by ``node/name``."""
         found = {
             f"{end.partition('.')[0]}/{name}": float(number)
             for end, mapping in values.items()
             if self.graph.port(end).dtype == "scalars"
             for name, number in mapping.items()
         }
-        self.metrics[stage] = {**self.metrics.get(stage, {}), **found}
-        self.record(step, {f"{stage}/{name}": value for name, value in found.items()})
+        self.keep(stage, found, step)
         return found
+
+    def keep(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
+        """Keep numbers by ``node/name`` among the metrics of a stage, and tell observers."""
+        self.metrics[stage] = {**self.metrics.get(stage, {}), **values}
+        self.record(step, {f"{stage}/{name}": value for name, value in values.items()})
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Tell numbers to observers, by ``<stage>/<node>/<name>``."""
@@ -141,15 +146,6 @@ class Run:
     def warn(self, message: str) -> None:
         """Tell observers of something that the user should know; the run goes on."""
         self.hook.warned(run=self, message=message)
-
-    def to_fit(self) -> list[str]:
-        """The nodes that are fitted by statistics, in running order."""
-        nodes = self.graph.nodes
-        return [
-            name
-            for name in self.graph.order
-            if isinstance(node := nodes[name], Fits) and node.fit_passes
-        ]
 
     def _place(self) -> None:
         if self._placed:
@@ -190,7 +186,7 @@ def load(
     """
     document: Document = read(Path(path))
     for text in overrides:
-        config.override(document, text)
+        override(document, text)
     file, problems = config.interpret(document)
     plugins = plugins or Plugins.for_file(Path(path))
     parts = assemble(file, problems, plugins)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from specloom import config, params, yamlfile
 from specloom.assemble import assemble
 from specloom.errors import ConfigError, IntegrityError, SpecloomError, UnavailableError, raise_all
-from specloom.node import Keeps
+from specloom.node import STAGES, Keeps
 from specloom.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
         entry: dict[str, Any] = {"type": graph.types.get(name) or plugins.reference(type(node))}
         if given := params.values(node):
             entry["config"] = given
-        if graph.stages[name] != tuple(getattr(node, "stages", config.STAGES)):
+        if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
             entry["stages"] = list(graph.stages[name])
         nodes[name] = entry
     written = [link for link in graph.links if not link.source.startswith("batch.")]

@@ -25,20 +25,25 @@ class Step:
 def folded(steps: list[Step], want: set[str]) -> list[Step]:
     """Steps without the affine nodes that the step behind them can take in."""
     kept = {step.name: step for step in steps}
-    for step in steps:
-        if step.name not in kept or not isinstance(step.node, Affine) or len(step.feeds) != 1:
+    taken: set[str] = set()
+    for step in reversed(steps):
+        node: Any = step.node
+        if step.name not in kept or not isinstance(node, Affine) or len(step.feeds) != 1:
             continue
-        (end,) = (f"{step.name}.{port}" for port in step.node.outputs)
+        end = f"{step.name}.{next(iter(step.node.outputs))}"
         readers = [(s, p) for s in kept.values() for p, ends in s.feeds.items() if end in ends]
-        if len(readers) != 1 or end in want or (affine := step.node.affine()) is None:
+        if len(readers) != 1 or end in want or (affine := node.affine()) is None:
             continue
         ((reader, port),) = readers
-        if isinstance(reader.node, Absorbs) and port == reader.node.absorbs:
-            forward = reader.node.absorb(*affine)
-            if forward is not None and reader.forward == reader.node.forward:
+        taker: Any = reader.node
+        plain = reader.name not in taken  # two affine nodes in a row: only the nearer one
+        if isinstance(taker, Absorbs) and port == taker.absorbs and plain:
+            forward = taker.absorb(*affine)
+            if forward is not None:
                 (source,) = step.feeds.values()
                 reader.forward, reader.feeds = forward, {**reader.feeds, port: source}
                 del kept[step.name]
+                taken.add(reader.name)
     return list(kept.values())
 
 

@@ -29,10 +29,8 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     """Metrics by name, one column for each split."""
     splits = list(metrics)
     names = list(dict.fromkeys(name for values in metrics.values() for name in values))
-    rows = [["metric", *splits]]
-    for name in names:
-        rows.append([name, *(_number(metrics[split].get(name)) for split in splits)])
-    return table(rows, right=range(1, len(splits) + 1))
+    rows = [[name, *(_number(metrics[split].get(name)) for split in splits)] for name in names]
+    return table([["metric", *splits], *rows], right=range(1, len(splits) + 1))
 
 
 def _number(value: float | None) -> str:

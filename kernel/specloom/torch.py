@@ -68,7 +68,8 @@ class TorchNode(Ported, nn.Module):
         for name, value in mine.items():
             if value.shape != state[name].shape:
                 raise IntegrityError(
-                    f"{type(self).__name__}.{name} was saved with shape {tuple(state[name].shape)}, "
+                    f"{type(self).__name__}.{name} was saved with shape "
+                    f"{tuple(state[name].shape)}, "
                     f"this node has {tuple(value.shape)}"
                 )
         self.load_state_dict(dict(state))
@@ -95,7 +96,7 @@ class StatisticalNode(TorchNode):
         if pixels < 1:
             raise NodeError(
                 f"{self.label} was given no usable pixel to learn from",
-                fix="check the training split, and that not every pixel is NaN or left out by 'valid'",
+                fix="check the training split: every pixel is NaN, or left out by 'valid'",
             )
         self.fitted, self.pixels = True, int(pixels)
 

@@ -129,7 +129,8 @@ class _Builder:
 
         documents = 0
         for event in events:
-            place = f"{self.document.name}:{event.start_mark.line + 1}"
+            mark: Any = event.start_mark
+            place = f"{self.document.name}:{mark.line + 1}"
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
@@ -160,7 +161,8 @@ class _Builder:
 
     def _put(self, value: Any, place: str, text: str | None = None) -> None:
         if not self.stack:
-            self.document.value, keys = value, ()
+            keys: Keys = ()
+            self.document.value = value
             self.document.places[()] = place
         else:
             parent, above = self.stack[-1]

@@ -8,11 +8,14 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeAlias
 
+import torch
+
 from specloom.errors import PluginError, did_you_mean
 from specloom.node import Absorbs, Affine, Keeps, Measures, Trains
 from specloom.testing import (
     construction,
     dependence,
+    device,
     fitting,
     learning,
     measuring,
@@ -105,6 +108,11 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
         (learning.gradient_arrives,),
     ),
     (_is_torch, (learning.gradient_is_finite,)),
+    (device.may_not_wait, (device.never_waits_for_the_device,)),
+    (
+        lambda node: _is_torch(node) and torch.cuda.is_available(),
+        (device.same_on_the_gpu,),
+    ),
     (
         lambda node: _is_torch(node) and hasattr(node, "seed"),
         (learning.generator_seeded,),

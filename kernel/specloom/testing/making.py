@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom.node import Batch, Fits
+from specloom.node import Batch, Fits, Measures
 from specloom.ported import IMAGE_AXES, build
 from specloom.ports import GROUPS, Port, fixed_size
 from specloom.sizes import Sizes
@@ -54,6 +54,8 @@ def built(cls: Any, sizes: Mapping[str, int] | None = None, seed: int = 0) -> An
             node.seed(seed)
         if hasattr(node, "prepare"):
             node.prepare("cpu")
+        if isinstance(node, Measures):
+            node.measure_start("val")
     return node
 
 

@@ -36,12 +36,18 @@ def outputs_are_honest(cls: Any) -> None:
 
 
 def optional_inputs_work(cls: Any) -> None:
-    """With every optional input connected, the node fits, runs and keeps its promises."""
+    """With every optional input connected, the node fits, runs and keeps its promises.
+
+    A batch may lack what is connected: the input is then None, as if it were not.
+    """
     node = built(cls)
     if needs_fit(node):
         fit(node, fit_batches(node, optional=True))
     batch = batch_for(node, for_fit=True, optional=True)
     _check_outputs(node, batch, run(node, batch))
+    batch = batch_for(node)
+    absent = {name: None for name, port in node.inputs.items() if port.optional or port.for_fit}
+    agree(run(node, {**batch, **absent}), run(node, batch), node, "when optional inputs are None")
 
 
 def inputs_are_left_alone(cls: Any) -> None:

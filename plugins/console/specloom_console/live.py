@@ -39,14 +39,12 @@ class LiveDisplay:
 
     def show(self, task: Task) -> None:
         """Draw how far a task is."""
-        if task.what not in self._lines:
-            self._lines[task.what] = self._progress.add_task(task.what, total=None, pace="")
-        self._progress.update(
-            self._lines[task.what],
-            completed=task.done - task.base,
-            total=None if task.total is None else task.total - task.base,
-            pace=task.pace(),
-        )
+        if (line := self._lines.get(task.what)) is None:
+            self._lines[task.what] = self._progress.add_task(
+                task.what, completed=task.done, total=task.total, pace=task.pace()
+            )
+        else:
+            self._progress.update(line, completed=task.done, total=task.total, pace=task.pace())
 
     def remove(self, what: str) -> None:
         """Take a task's line away."""

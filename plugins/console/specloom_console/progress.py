@@ -1,5 +1,6 @@
 """Shows how a run goes on, on the standard error stream and nowhere else."""
 
+import math
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 SHORT = 1.0
 """Seconds under which nothing is shown of a task."""
 PAUSE = 5.0
-"""Seconds between two lines of progress where no terminal is."""
+"""Seconds between two lines of progress on the same thing, where no terminal is."""
 MOST = 4
 """Tasks that are followed at once; the one that was quiet longest is dropped for another."""
 
@@ -24,9 +25,9 @@ MOST = 4
 class Progress:
     """Says which phase runs, how fast its tasks go, how long they will take, and what was fitted.
 
-    On a terminal moving lines, drawn by rich; elsewhere, and where TERM is ``dumb``, plain lines,
-    at most one every few seconds and one at the end of each task. Nothing is shown of a task of
-    less than a second.
+    On a terminal moving lines, drawn by rich; elsewhere, and where TERM is ``dumb``, plain lines:
+    for each task at most one every five seconds and one at its end. Nothing is shown of a task
+    of less than a second.
 
     Args:
         clock: The seconds since some moment.
@@ -46,7 +47,7 @@ class Progress:
         terminal = self._stream is not None and self._stream.isatty()
         self._moving = terminal and os.environ.get("TERM") != "dumb"
         self._phase_began = self._last_event = self._clock()
-        self._last_line = float("-inf")
+        self._shown: dict[str, float] = {}
 
     @impl
     def run_started(self) -> None:
@@ -81,10 +82,9 @@ class Progress:
             task = None
         if task is None:
             if len(self._tasks) == MOST:
-                self._end(min(self._tasks.values(), key=lambda task: task.seen))
-            # A task that reports its first step began when whatever came before it ended.
-            began, base = (now, 0) if done == 0 else (self._last_event, done - 1)
-            task = self._tasks[what] = Task(what, began, base, total, done, now)
+                self._end(min(self._tasks.values(), key=lambda task: task.now))
+            before = now - self._last_event if done else 0.0
+            task = self._tasks[what] = Task(what, now, done, total, done, now, before)
         task.update(done, total, now)
         self._last_event = now
         if task.complete:
@@ -96,6 +96,7 @@ class Progress:
     def phase_ended(self, name: str) -> None:
         """End the phase's tasks, and say how long it took."""
         self._end_all()
+        self._shown.clear()
         seconds = self._clock() - self._phase_began
         if seconds >= SHORT:
             self._say(f"{name} took {duration(seconds)}")
@@ -112,8 +113,8 @@ class Progress:
 
                 self._live = LiveDisplay(self._stream, self._clock)
             self._live.show(task)
-        elif now - self._last_line >= PAUSE:
-            self._last_line = now
+        elif now - self._shown.get(task.what, -math.inf) >= PAUSE:
+            self._shown[task.what] = now
             self._say(f"{task.what}: {task.pace()}")
 
     def _end(self, task: Task) -> None:

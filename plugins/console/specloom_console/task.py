@@ -27,20 +27,24 @@ def frequency(per_second: float) -> str:
     """
     if per_second >= 10:
         return f"{per_second:.0f}/s"
-    return f"{per_second:.1f}/s" if per_second >= 0.5 else f"{60 * per_second:.2g}/min"
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{60 * per_second:.2g}/min"
 
 
 @dataclass
 class Task:
     """Steps of one kind, of which some are done.
 
+    The rate counts from the first step that was reported, whose own beginning nobody knows unless
+    it was step 0: a task around other tasks is first heard of when its first step ends.
+
     Args:
         what: What is being done.
-        started: When the first step began, in seconds.
-        base: The steps that were done before that.
+        started: When it was first heard of, in seconds.
+        base: The steps that were done then.
         total: The number of steps, or None where nobody knows.
         done: The steps done by now.
-        seen: When the last one ended, in seconds.
+        now: When the last one ended, in seconds.
+        before: How long whatever came before the first report is ago, when that was made.
     """
 
     what: str
@@ -48,21 +52,23 @@ class Task:
     base: int
     total: int | None
     done: int
-    seen: float
+    now: float
+    before: float = 0.0
 
     def update(self, done: int, total: int | None, now: float) -> None:
         """Take in how far it is now."""
-        self.done, self.total, self.seen = done, total, now
+        self.done, self.total, self.now = done, total, now
 
     @property
     def seconds(self) -> float:
-        """How long it has taken."""
-        return self.seen - self.started
+        """How long it has taken, as far as is known."""
+        return self.now - self.started + self.before
 
     @property
     def rate(self) -> float:
         """Steps a second; 0 while nothing can be said."""
-        return (self.done - self.base) / self.seconds if self.seconds > 0 else 0.0
+        spent = self.now - self.started
+        return (self.done - self.base) / spent if spent > 0 else 0.0
 
     @property
     def complete(self) -> bool:
@@ -72,9 +78,9 @@ class Task:
     def pace(self) -> str:
         """How far it is, its rate and the time left.
 
-        >>> Task("fit", started=0, base=0, total=40, done=10, seen=5).pace()
+        >>> Task("fit", started=0, base=0, total=40, done=10, now=5).pace()
         '10 of 40, 2.0/s, 15 s left'
-        >>> Task("read", started=0, base=0, total=None, done=10, seen=5).pace()
+        >>> Task("read", started=0, base=0, total=None, done=10, now=5).pace()
         '10, 2.0/s'
         """
         parts = [f"{self.done}" if self.total is None else f"{self.done} of {self.total}"]
@@ -86,15 +92,17 @@ class Task:
         return ", ".join(parts)
 
     def summary(self) -> str:
-        """What came of it, in one line.
+        """What came of it, in one line; its duration where the beginning is known.
 
-        >>> Task("fit", started=0, base=0, total=40, done=40, seen=20).summary()
+        >>> Task("fit", started=0, base=0, total=40, done=40, now=20).summary()
         'fit: 40 in 20 s, 2.0/s'
-        >>> Task("fit", started=0, base=0, total=40, done=10, seen=5).summary()
-        'fit: stopped at 10 of 40 after 5 s'
+        >>> Task("epochs", started=0, base=1, total=21, done=21, now=200).summary()
+        'epochs: 21, 6/min'
+        >>> Task("fit", started=0, base=0, total=40, done=10, now=5).summary()
+        'fit: stopped at 10 of 40'
         """
         if self.total is not None and not self.complete:
-            return f"{self.what}: stopped at {self.done} of {self.total} after " + duration(
-                self.seconds
-            )
-        return f"{self.what}: {self.done} in {duration(self.seconds)}, {frequency(self.rate)}"
+            return f"{self.what}: stopped at {self.done} of {self.total}"
+        took = "" if self.base else f" in {duration(self.seconds)}"
+        pace = f", {frequency(self.rate)}" if self.rate > 0 else ""
+        return f"{self.what}: {self.done}{took}{pace}"

@@ -85,7 +85,7 @@ def test_a_dumb_terminal_gets_plain_lines(terminal, monkeypatch):
     observer.run_ended()
     assert terminal.getvalue().splitlines() == [
         "train: 5 of 9, 2.5/s, 2 s left",
-        "train: stopped at 5 of 9 after 2 s",
+        "train: stopped at 5 of 9",
     ]
 
 

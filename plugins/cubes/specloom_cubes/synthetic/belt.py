@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom_cubes.synthetic.spectra import VARIATION, endmembers
+from specloom_cubes.synthetic.spectra import COLOUR, VARIATION, endmembers
 
 BELT, LENTIL, STONE, FOREIGN_BODY = range(4)
 CLASSES = ("belt", "lentil", "stone", "foreign body")
 """The class numbers of a mask."""
 
 Floats = NDArray[np.float64]
+
+COLOURFUL = 0.03
+PUR = 0.25
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Recipe:
 def scene(recipe: Recipe, seed: int, number: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Scene ``number`` of a seed, whatever else was made: reflectance (H, W, C), classes (H, W)."""
     rng = np.random.default_rng([seed, number])
-    objects = _objects(recipe, rng)
+    objects = _objects(recipe, rng, number)
     top, depth = _pile(recipe, objects)
     amounts = _amounts(recipe, rng, objects, top, depth)
     nm = np.array(recipe.wavelengths)
@@ -72,7 +75,7 @@ class _Objects:
     gloss: Floats
 
 
-def _objects(recipe: Recipe, rng: np.random.Generator) -> _Objects:
+def _objects(recipe: Recipe, rng: np.random.Generator, number: int) -> _Objects:
     spacing = recipe.lentil_diameter / 1.1
     rows, cols = (int(np.ceil(side / spacing)) + 2 for side in (recipe.height, recipe.width))
     n = rows * cols
@@ -83,7 +86,7 @@ def _objects(recipe: Recipe, rng: np.random.Generator) -> _Objects:
     angle, layer = rng.uniform(0, np.pi, n), rng.uniform(0, 1, n)
     present = rng.random(n) < 0.94
     kinds, foreign = len(recipe.varieties), len(recipe.anomalies)
-    amounts = np.zeros((n, 1 + kinds + foreign + len(VARIATION) + 2))
+    amounts = np.zeros((n, 1 + kinds + foreign + COLOUR + len(VARIATION) + 2))
     variety = rng.integers(0, kinds, n)
     amounts[np.arange(n), 1 + variety] = 1.0
     amounts[:, -2 - len(VARIATION) : -2] = rng.normal(0, 0.5, (n, len(VARIATION)))
@@ -92,11 +95,13 @@ def _objects(recipe: Recipe, rng: np.random.Generator) -> _Objects:
     classes = np.full(n, LENTIL, np.int32)
 
     chosen = _anomalous(recipe, rng, centre, spacing)
-    material = rng.integers(0, foreign, len(chosen)) if foreign else np.zeros(0, int)
+    material = (number + np.arange(len(chosen))) % max(foreign, 1)
     # Dust of the lentils around lies on whatever is foreign: a part of its light is theirs.
-    purity = rng.uniform(0.25, 1.0, len(chosen))
+    purity = rng.uniform(PUR, 1.0, len(chosen))
     amounts[chosen, 1 + variety[chosen]] = 1 - purity
     amounts[chosen, 1 + kinds + material] = purity
+    colours = amounts[:, 1 + kinds + foreign :][:, :COLOUR]
+    colours[chosen] = purity[:, None] * rng.normal(0, COLOURFUL, (len(chosen), COLOUR))
     amounts[chosen, -2], gloss[chosen] = 0, gloss[chosen] * 0.5
     axes[chosen] *= rng.uniform(0.55, 1.0, (len(chosen), 1))
     layer[chosen] += 1

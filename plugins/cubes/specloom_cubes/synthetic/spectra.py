@@ -48,6 +48,9 @@ VARIATION: tuple[Callable[[Spectrum], Spectrum], ...] = (
 )
 """How one lentil differs from another of its variety."""
 
+COLOUR = 8
+"""Foreign bodies differ in colour far more than lentils: so many bumps over the whole range."""
+
 STAIN: Callable[[Spectrum], Spectrum] = lambda nm: -0.10 * bump(nm, 610, 70) - 0.05
 """What a spot of mould adds: rare, and no anomaly."""
 
@@ -56,6 +59,10 @@ GLOSS: Callable[[Spectrum], Spectrum] = lambda nm: np.ones_like(nm)
 
 
 def endmembers(nm: Spectrum, varieties: Sequence[str], foreign: Sequence[str]) -> Spectrum:
-    """Rows: belt, the varieties, the foreign materials, the variations, stain, gloss; (M, C)."""
+    """Rows (M, C): belt, varieties, foreign materials, colours, variations, stain, gloss."""
     functions = [BELT, *(LENTILS[name] for name in varieties), *(FOREIGN[name] for name in foreign)]
-    return np.stack([f(nm) for f in (*functions, *VARIATION, STAIN, GLOSS)])
+    first, last = nm.min(), nm.max()
+    width = (last - first) / COLOUR + 1e-9
+    colours = [bump(nm, centre, 0.6 * width) for centre in np.linspace(first, last, COLOUR)]
+    rest = [f(nm) for f in (*VARIATION, STAIN, GLOSS)]
+    return np.stack([*(f(nm) for f in functions), *colours, *rest])

@@ -1,0 +1,15 @@
+"""Phases: statistical fits, threshold calibration, evaluation."""
+
+from collections.abc import Mapping
+
+from specloom import impl
+
+
+@impl
+def register_trainers() -> Mapping[str, str]:
+    """Offer the phases."""
+    return {
+        "StatisticalTrainer": "specloom_training.statistical:StatisticalTrainer",
+        "Calibrate": "specloom_training.calibrate:Calibrate",
+        "Evaluate": "specloom_training.evaluate:Evaluate",
+    }

@@ -1,0 +1,145 @@
+"""The statistical phase: fit every node that learns from a stream of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from specloom import (
+    At,
+    Batch,
+    ConfigError,
+    Graph,
+    Pipeline,
+    Run,
+    Source,
+    SpecloomError,
+    did_you_mean,
+)
+
+from specloom_training.evaluate import check_split, evaluate
+
+
+def fit(run: Run, names: Sequence[str], split: str) -> None:
+    """Fit the named nodes, each when everything it reads is fitted.
+
+    Nodes whose inputs are ready share one pass over the data; a node of several passes takes
+    its next pass together with whatever is ready then.
+    """
+    passes = dict.fromkeys(names, 0)
+    nodes: dict[str, Any] = run.graph.nodes
+    while passes:
+        ready = [name for name in passes if not _waits_for(run.graph, name, passes)]
+        for name in ready:
+            nodes[name].fit_start(passes[name])
+        _one_pass(run, ready, split)
+        for name in ready:
+            nodes[name].fit_end()
+            passes[name] += 1
+            if passes[name] == nodes[name].fit_passes:
+                del passes[name]
+                run.fitted(name)
+
+
+def _waits_for(graph: Graph, name: str, unfinished: Iterable[str]) -> set[str]:
+    ends = [end for ends in graph.feeding(name, fit=True).values() for end in ends]
+    return graph.ancestors(ends) & set(unfinished)
+
+
+def _one_pass(run: Run, names: Sequence[str], split: str) -> None:
+    graph = run.graph
+    feeds = {name: graph.feeding(name, fit=True) for name in names}
+    plan = run.plan(
+        "train", [end for ports in feeds.values() for ends in ports.values() for end in ends]
+    )
+    with run.inference():
+        for batch in run.batches(split, f"fitting {', '.join(names)}"):
+            values = plan(batch)
+            for name, ports in feeds.items():
+                graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
+
+
+def _arguments(
+    graph: Graph, name: str, ports: dict[str, list[str]], values: Batch
+) -> dict[str, Any]:
+    found = {}
+    for port, (end, *_) in ports.items():
+        if values[end] is not None:
+            found[port] = values[end]
+        elif not graph.nodes[name].inputs[port].optional:
+            raise ConfigError(
+                f"{name} is fitted with {port!r}, which comes from {end}, and a batch has none",
+                where=graph.where("nodes", name),
+                fix="use training data that has it",
+            )
+    return found
+
+
+class StatisticalTrainer:
+    """A phase that fits every node that learns from a stream, without gradients.
+
+    Nodes whose inputs are ready share one pass over the data. In Python:
+    ``StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()``.
+
+    Args:
+        pipeline: The pipeline, in Python.
+        datamodule: The data source, in Python.
+        nodes: The nodes to fit; by default all that can be.
+        split: The split to learn from.
+        seed: The seed of the run, in Python.
+    """
+
+    python_only: ClassVar = ("pipeline", "datamodule", "seed")
+
+    def __init__(
+        self,
+        pipeline: Pipeline | None = None,
+        datamodule: Source | None = None,
+        nodes: list[str] | None = None,
+        split: str = "train",
+        seed: int = 0,
+    ) -> None:
+        self.pipeline, self.datamodule = pipeline, datamodule
+        self.nodes, self.split, self.seed = nodes, split, seed
+
+    def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
+        """Find names of nodes that do not exist or cannot be fitted."""
+        yield from check_split(self.split, at)
+        able = graph.fittable()
+        for name in self.nodes or ():
+            if name not in able:
+                yield ConfigError(
+                    f"node {name!r} cannot be fitted"
+                    if name in graph.nodes
+                    else f"there is no node {name!r}",
+                    where=at("nodes"),
+                    fix=did_you_mean(name, able, otherwise="no node of this graph can be fitted"),
+                )
+
+    def train(self, run: Run) -> None:
+        """Fit the nodes."""
+        fit(
+            run,
+            [n for n in run.graph.fittable() if self.nodes is None or n in self.nodes],
+            self.split,
+        )
+
+    def fit(self) -> None:
+        """Fit the nodes of ``pipeline`` on ``datamodule``."""
+        self.train(self._run())
+
+    def validate(self) -> dict[str, float]:
+        """The metrics of the validation split, by ``node/name``."""
+        return evaluate(self._run(), "val")
+
+    def test(self) -> dict[str, float]:
+        """The metrics of the test split, by ``node/name``."""
+        return evaluate(self._run(), "test")
+
+    def _run(self) -> Run:
+        if self.pipeline is None or self.datamodule is None:
+            raise ConfigError(
+                "StatisticalTrainer has no pipeline or no datamodule",
+                fix="give pipeline= and datamodule=, or use it as a phase of a run file",
+            )
+        return Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)
