@@ -73,6 +73,7 @@ class NodeType(type):
     """Gives every node a ``name=`` argument, and builds it at once where all sizes are given."""
 
     def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
+        """Make a node; ``name`` is what its pipeline calls it."""
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
         ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it

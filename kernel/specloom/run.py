@@ -99,6 +99,7 @@ class Run:
                 fix=f"use one of: {', '.join(splits)}",
             )
         total = self.source.count(split)
+        self.hook.progress(run=self, what=what or split, done=0, total=total)
         for done, batch in enumerate(self.source.batches(split), start=1):
             yield self.runtime.adopt(batch, self.graph.batch)
             self.hook.progress(run=self, what=what or split, done=done, total=total)

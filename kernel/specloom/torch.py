@@ -34,6 +34,12 @@ class TorchNode(Ported, nn.Module):
     generator: torch.Generator | None = None
     """The source of random numbers, seeded by the run; None gives torch's own."""
 
+    @property
+    def label(self) -> str:
+        """The node's name in its graph, with its class."""
+        cls = type(self).__name__
+        return f"node {self.name!r} ({cls})" if self.name else cls
+
     def seed(self, seed: int) -> None:
         """Start the node's own generator."""
         device = next(iter(self.state_dict().values()), torch.empty(0)).device
@@ -101,6 +107,7 @@ class StatisticalNode(TorchNode):
         self.fitted, self.pixels = True, int(pixels)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run ``forward``, if the node is fitted."""
         self.require_fitted()
         return super().__call__(*args, **kwargs)
 
@@ -111,12 +118,6 @@ class StatisticalNode(TorchNode):
                 f"{self.label} is not fitted",
                 fix="put a training.StatisticalTrainer phase before, or load a fitted pipeline",
             )
-
-    @property
-    def label(self) -> str:
-        """The node's name in its graph, with its class."""
-        cls = type(self).__name__
-        return f"node {self.name!r} ({cls})" if self.name else cls
 
     def state(self) -> Mapping[str, Tensor]:
         """Buffers and parameters, and whether they were fitted on how many pixels."""

@@ -1,1 +1,34 @@
-"""Pinned plugins."""
+"""Plugins named by a manifest, ``plugins.yaml``: for now those of local folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from specloom import impl
+
+
+@impl
+def resolve_plugins(manifest: Path) -> Mapping[str, str]:
+    """Make the manifest's plugins importable; give the module of each, by plugin name.
+
+    Nothing is imported. Either every plugin of the manifest can be found, or nothing changes.
+
+    Raises:
+        ConfigError: The manifest, or a plugin's folder, is not as it should be.
+        PluginError: A plugin was already imported from elsewhere in this process.
+    """
+    from specloom.errors import raise_all
+    from specloom_registry import finder
+    from specloom_registry import manifest as manifests
+
+    plugins = manifests.plugins(manifest)
+    raise_all(finder.already_imported(plugins))
+    finder.install(plugins)
+    return {plugin.name: plugin.module for plugin in plugins}
+
+
+@impl
+def register_commands() -> Mapping[str, str]:
+    """Offer ``specloom plugins``."""
+    return {"plugins": "specloom_registry.command:plugins"}

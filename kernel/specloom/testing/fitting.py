@@ -63,9 +63,11 @@ def fit_marks_as_fitted(cls: Any) -> None:
 def fit_forgets(cls: Any) -> None:
     """Fitting anew forgets the first fit: the node equals one that only saw the second data."""
     node = built(cls)
-    first, second = fit_batches(node)[:1], fit_batches(node)[1:]
-    again, fresh = fit(fit(node, first), second), fit(built(cls), second)
-    agree(_learned(again), _learned(fresh), node, "when the node was fitted before")
+    one, *others = fit_batches(node)
+    for first, second in (([one], others), (others, [one])):
+        fresh = fit(built(cls), second)
+        fit(fit(node, first), second)
+        agree(_learned(node), _learned(fresh), node, "when the node was fitted before")
 
 
 def fit_same_order_is_bit_identical(cls: Any) -> None:

@@ -136,7 +136,7 @@ def absorb_equals_forward(cls: Any) -> None:
 def saved(node: Any, state: Mapping[str, Any]) -> dict[str, Any]:
     """The state after a way through safetensors, as arrays of the node's library."""
     for name, value in state.items():
-        array = isinstance(value, np.ndarray | torch.Tensor)
+        array = isinstance(value, np.ndarray | np.generic | torch.Tensor)
         hold(array, node, f"its state {name!r} is {type(value).__name__}, not an array")
     runtime = TorchRuntime("cpu")
     arrays, _ = runtime.load(runtime.dump(state, {"node": type(node).__name__}))

@@ -46,7 +46,7 @@ class Cube:
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def read(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
-        """Stored pixels (h, w, C) of all bands in ``dtype``; a view of the file where that works."""
+        """Stored pixels (h, w, C) of all bands in ``dtype``, a view of the file if possible."""
         return self.load(rows, cols).astype(self.dtype, copy=False)
 
     @property
@@ -84,10 +84,11 @@ class Cube:
 
 
 def _equals(pixels: Pixels, value: float) -> NDArray[np.bool_]:
-    """Where ``pixels`` hold ``value``, compared in their own type: -1.23e34 as text is a float64."""
+    """Where ``pixels`` hold ``value``, compared in their own type: as text, -1.23e34 is float64."""
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
         if not float(value).is_integer() or not limits.min <= value <= limits.max:
             return np.zeros(pixels.shape, bool)
         value = int(value)
-    return np.equal(pixels, pixels.dtype.type(value))
+    found: NDArray[np.bool_] = np.equal(pixels, pixels.dtype.type(value))
+    return found

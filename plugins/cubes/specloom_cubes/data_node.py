@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import ClassVar
 
 import torch
-from torch import Tensor
-
 from specloom import Batch, ConfigError, DataError, IntegrityError, Port
 from specloom.torch import TorchNode
+from torch import Tensor
 
 TOLERANCE_NM = 0.5
 
@@ -35,7 +35,9 @@ def targets(
 
 
 def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
-    return reduce(torch.logical_or, (labels == one for one in ids), torch.zeros_like(labels, dtype=torch.bool))
+    return reduce(
+        torch.logical_or, (labels == one for one in ids), torch.zeros_like(labels, dtype=torch.bool)
+    )
 
 
 class LentilsAnomalyDataNode(TorchNode):
@@ -61,21 +63,25 @@ class LentilsAnomalyDataNode(TorchNode):
 
     entry = True
     locality = "pixel"
-    inputs = {
+    inputs: ClassVar = {
         "cube": Port("B H W C", dtype="real", doc="Cubes as the source gives them."),
         "mask": Port("B H W", dtype="integer", optional=True, doc="Class numbers."),
         "wavelengths": Port(
-            "... C", dtype="real", unit="nm", optional=True, host=True,
+            "... C",
+            dtype="real",
+            unit="nm",
+            optional=True,
+            host=True,
             doc="Band centres, (C,) or one row for each cube.",
         ),
     }
-    outputs = {
+    outputs: ClassVar = {
         "cube": Port("B H W C", doc="The cubes as float32."),
         "mask": Port("B H W 1", dtype="bool", optional=True, doc="True where anomalous."),
         "valid": Port("B H W 1", dtype="bool", doc="True where the pixel counts."),
         "wavelengths": Port("C", unit="nm", optional=True, host=True, doc="Band centres."),
     }
-    example = {"normal_class_ids": [0, 1]}
+    example: ClassVar = {"normal_class_ids": [0, 1]}
 
     def __init__(
         self, normal_class_ids: list[int], anomaly_class_ids: list[int] | None = None
@@ -98,7 +104,9 @@ class LentilsAnomalyDataNode(TorchNode):
         """Give the cubes, their targets, which pixels count, and the wavelengths."""
         outputs = {"cube": cube.to(torch.float32)}
         if mask is None:
-            outputs["valid"] = torch.ones((*cube.shape[:3], 1), dtype=torch.bool, device=cube.device)
+            outputs["valid"] = torch.ones(
+                (*cube.shape[:3], 1), dtype=torch.bool, device=cube.device
+            )
         else:
             outputs["mask"], outputs["valid"] = targets(
                 mask, self.normal_class_ids, self.anomaly_class_ids
@@ -123,7 +131,8 @@ class LentilsAnomalyDataNode(TorchNode):
             raise IntegrityError(f"the state of {type(self).__name__} lacks 'known_wavelengths'")
         if saved.ndim != 1 or (self._known.numel() and saved.shape != self._known.shape):
             raise IntegrityError(
-                f"{type(self).__name__} was saved for {saved.numel()} bands, here are {len(self._known)}"
+                f"{type(self).__name__} was saved for {saved.numel()} bands, "
+                f"here are {len(self._known)}"
             )
         super().restore(rest)
         self._known = saved.detach().to("cpu", torch.float64, copy=True)
@@ -132,13 +141,15 @@ class LentilsAnomalyDataNode(TorchNode):
         rows = wavelengths.detach().to("cpu", torch.float64).reshape(-1, wavelengths.shape[-1])
         first = rows[0]
         if not (first > 0).all() or not first.isfinite().all():
-            raise DataError("the wavelengths hold values that are no positive numbers",
-                            fix="give every band's centre in nm, or no wavelengths at all")
+            raise DataError(
+                "the wavelengths hold values that are no positive numbers",
+                fix="give every band's centre in nm, or no wavelengths at all",
+            )
         if (gap := (rows - first).abs()).max() > TOLERANCE_NM:
             row, band = divmod(int(gap.argmax()), rows.shape[1])
             raise DataError(
                 f"the cubes of a batch have different wavelengths: band {band} is "
-                f"{first[band]:.2f} nm in the first and {rows[row, band]:.2f} nm in number {row + 1}",
+                f"{first[band]:.2f} nm in the first, {rows[row, band]:.2f} nm in number {row + 1}",
                 fix="resample them to one grid, or use one batch for each grid",
             )
         if not self._known.numel() or self._known.isnan().all():
@@ -148,13 +159,15 @@ class LentilsAnomalyDataNode(TorchNode):
 
     def _check_known(self, first: Tensor) -> None:
         if first.shape != self._known.shape:
-            raise DataError(f"the batch has {len(first)} wavelengths, before there were {len(self._known)}",
-                            fix="use data of the camera that the graph was fitted on")
+            raise DataError(
+                f"the batch has {len(first)} wavelengths, before there were {len(self._known)}",
+                fix="use data of the camera that the graph was fitted on",
+            )
         gap = (first - self._known).abs()
         if gap.max() > TOLERANCE_NM:
             band = int(gap.argmax())
             raise DataError(
-                f"band {band} is at {first[band]:.2f} nm, before it was at {self._known[band]:.2f} nm "
+                f"band {band} is at {first[band]:.2f} nm, before at {self._known[band]:.2f} nm "
                 f"(more than {TOLERANCE_NM} nm apart)",
                 fix="use data of the camera that the graph was fitted on, or resample it",
             )
@@ -162,10 +175,16 @@ class LentilsAnomalyDataNode(TorchNode):
 
 def _check_ids(normal: Sequence[int], anomalous: Sequence[int] | None) -> None:
     if both := sorted(set(normal) & set(anomalous or ())):
-        raise ConfigError(f"classes {both} are both normal and anomalous", fix="remove each from one list")
+        raise ConfigError(
+            f"classes {both} are both normal and anomalous", fix="remove each from one list"
+        )
     if not normal and not anomalous:
-        raise ConfigError("normal_class_ids is empty, so every pixel would be an anomaly",
-                          fix="name the normal classes")
+        raise ConfigError(
+            "normal_class_ids is empty, so every pixel would be an anomaly",
+            fix="name the normal classes",
+        )
     if anomalous is not None and not anomalous:
-        raise ConfigError("anomaly_class_ids is empty, so nothing would be an anomaly",
-                          fix="name the anomalous classes, or remove it for all that are not normal")
+        raise ConfigError(
+            "anomaly_class_ids is empty, so nothing would be an anomaly",
+            fix="name the anomalous classes, or remove it for all that are not normal",
+        )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import DataError
-from specloom_cubes.cube import Cube
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from specloom_cubes.cube import Cube
 
 
 def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
@@ -26,7 +29,9 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
     try:
         rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the wavelengths {path} cannot be read: {error}", fix="give a CSV file") from error
+        raise DataError(
+            f"the wavelengths {path} cannot be read: {error}", fix="give a CSV file"
+        ) from error
     values = _column(rows)
     if values is None:
         raise DataError(f"{path} has no column of wavelengths", fix="name a column wavelength_nm")

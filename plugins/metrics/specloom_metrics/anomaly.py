@@ -78,7 +78,7 @@ class AnomalyDetectionMetrics(TorchNode):
     }
     outputs = {"metrics": METRICS}
     locality = "image"
-    stages = ("val", "test")
+    stages = ("train", "val", "test")
     example: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+
+if TYPE_CHECKING:
+    from specloom_cubes.cube import Cube
 
 __all__ = ["is_cube", "open_cube"]
 
@@ -30,13 +33,17 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     path = Path(path)
     kind = _format(path)
     if not path.exists():
-        raise DataError(f"there is no file {path}", fix="check the path; it is relative to where you run")
+        raise DataError(
+            f"there is no file {path}", fix="check the path; it is relative to where you run"
+        )
     if kind == "mat":
         from specloom_cubes.formats import mat
 
         return mat.open_cube(path, variable)
     if variable is not None:
-        raise DataError(f"{path} has no named variables", fix="remove the variable: only .mat has them")
+        raise DataError(
+            f"{path} has no named variables", fix="remove the variable: only .mat has them"
+        )
     if kind == "envi":
         from specloom_cubes.formats import envi
 

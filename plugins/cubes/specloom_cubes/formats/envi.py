@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import DataError
+
 from specloom_cubes.cube import Cube
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.units import to_nm
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
 COMPLEX = (6, 9)
@@ -48,8 +50,10 @@ def open_cube(path: Path) -> Cube:
         header_path, data = path, data_of(path)
         if data is None:
             tried = ", ".join(path.stem + suffix for suffix in SUFFIXES)
-            raise DataError(f"{path} has no data file beside it (tried {tried})",
-                            fix="put the data file beside the header, under the same name")
+            raise DataError(
+                f"{path} has no data file beside it (tried {tried})",
+                fix="put the data file beside the header, under the same name",
+            )
     else:
         data, found = path, header_of(path)
         if found is None:
@@ -93,29 +97,42 @@ def open_cube(path: Path) -> Cube:
 def _positive(header: Header, key: str) -> int:
     value = header.number(key)
     if value < 1:
-        raise DataError(f"{key!r} is {value}", where=str(header.path), fix=f"write the number of {key}")
+        raise DataError(
+            f"{key!r} is {value}", where=str(header.path), fix=f"write the number of {key}"
+        )
     return value
 
 
 def _dtype(header: Header) -> np.dtype[Any]:
     code = header.number("data type")
     if code in COMPLEX:
-        raise DataError(f"data type {code} is complex; specloom works on real values",
-                        where=str(header.path), fix="save the magnitude or the real part")
+        raise DataError(
+            f"data type {code} is complex; specloom works on real values",
+            where=str(header.path),
+            fix="save the magnitude or the real part",
+        )
     if code not in TYPES:
-        raise DataError(f"data type {code} is unknown", where=str(header.path),
-                        fix=f"use one of: {', '.join(map(str, TYPES))}")
+        raise DataError(
+            f"data type {code} is unknown",
+            where=str(header.path),
+            fix=f"use one of: {', '.join(map(str, TYPES))}",
+        )
     # A header without a byte order comes from a little-endian machine: all that write one today.
     return np.dtype(TYPES[code]).newbyteorder(">" if header.number("byte order", 0) == 1 else "<")
 
 
 def _refuse_unreadable(header: Header) -> None:
     if header.number("file compression", 0):
-        raise DataError("the data file is compressed", where=str(header.path), fix="save it uncompressed")
+        raise DataError(
+            "the data file is compressed", where=str(header.path), fix="save it uncompressed"
+        )
     for key in ("major frame offsets", "minor frame offsets"):
         if any(part.strip() not in ("", "0") for part in header.get(key, "").split(",")):
-            raise DataError(f"{key!r} is {header[key]!r}, which is not supported",
-                            where=str(header.path), fix="save the cube without frame offsets")
+            raise DataError(
+                f"{key!r} is {header[key]!r}, which is not supported",
+                where=str(header.path),
+                fix="save the cube without frame offsets",
+            )
 
 
 def _layout(
@@ -127,8 +144,11 @@ def _layout(
         return (height, bands, width), (0, 2, 1)
     if interleave == "bip":
         return (height, width, bands), (0, 1, 2)
-    raise DataError(f"interleave {interleave!r} is unknown", where=str(header.path),
-                    fix="use one of: bsq, bil, bip")
+    raise DataError(
+        f"interleave {interleave!r} is unknown",
+        where=str(header.path),
+        fix="use one of: bsq, bil, bip",
+    )
 
 
 def _float(header: Header, key: str) -> float | None:
@@ -136,7 +156,9 @@ def _float(header: Header, key: str) -> float | None:
     try:
         return float(text) if text else None
     except ValueError:
-        raise DataError(f"{key!r} is {text!r}", where=str(header.path), fix=f"write {key} = <number>") from None
+        raise DataError(
+            f"{key!r} is {text!r}", where=str(header.path), fix=f"write {key} = <number>"
+        ) from None
 
 
 def _metadata(header: Header) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Header(dict[str, str]):
@@ -28,7 +30,9 @@ class Header(dict[str, str]):
             return int((text or "").strip())
         except ValueError:
             what = f"{key!r} is {text!r}" if text is not None else f"{key!r} is missing"
-            raise DataError(what, where=str(self.path), fix=f"write {key} = <whole number>") from None
+            raise DataError(
+                what, where=str(self.path), fix=f"write {key} = <whole number>"
+            ) from None
 
     def per_band(self, key: str, bands: int) -> NDArray[np.float64] | None:
         """One number for each band, or None where the field is absent or empty.
@@ -42,11 +46,17 @@ class Header(dict[str, str]):
         try:
             values = np.array([float(part) for part in parts])
         except ValueError as error:
-            raise DataError(f"{key!r} holds a value that is no number: {error}",
-                            where=str(self.path), fix=f"correct or remove {key!r}") from None
+            raise DataError(
+                f"{key!r} holds a value that is no number: {error}",
+                where=str(self.path),
+                fix=f"correct or remove {key!r}",
+            ) from None
         if len(values) != bands:
-            raise DataError(f"{key!r} lists {len(values)} values for {bands} bands",
-                            where=str(self.path), fix=f"correct or remove {key!r}")
+            raise DataError(
+                f"{key!r} lists {len(values)} values for {bands} bands",
+                where=str(self.path),
+                fix=f"correct or remove {key!r}",
+            )
         return values
 
 
@@ -63,7 +73,9 @@ def parse(path: Path) -> Header:
         text = raw.decode("latin-1")
     lines = text.splitlines()
     if not lines or not lines[0].strip().upper().startswith("ENVI"):
-        raise DataError(f"{path} is no ENVI header: its first line is not ENVI", fix="give the .hdr file")
+        raise DataError(
+            f"{path} is no ENVI header: its first line is not ENVI", fix="give the .hdr file"
+        )
     header = Header()
     header.path = path
     rest = iter(enumerate(lines[1:], start=2))
@@ -77,8 +89,11 @@ def parse(path: Path) -> Header:
             while "}" not in block[-1]:
                 _, more = next(rest, (0, None))
                 if more is None:
-                    raise DataError(f"the block of {key.strip()!r} is never closed",
-                                    where=f"{path}:{number}", fix="add the missing }")
+                    raise DataError(
+                        f"the block of {key.strip()!r} is never closed",
+                        where=f"{path}:{number}",
+                        fix="add the missing }",
+                    )
                 if not more.lstrip().startswith(";"):
                     block.append(more)
             block[-1] = block[-1].partition("}")[0]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import DataError
+
 from specloom_cubes.cube import ALL, Cube, Load
 from specloom_cubes.formats import mat5, mat73
 from specloom_cubes.formats.units import to_nm
 from specloom_cubes.formats.variable import Variable, listing, named, only
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def variables(path: Path) -> list[Variable]:
@@ -40,12 +42,16 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
     if variable is not None:
         chosen = named(path, found, variable, "cube_variable")
         if not _is_cube(chosen):
-            raise DataError(f"{path}: {chosen} is not a cube", fix="name a real array with three axes")
+            raise DataError(
+                f"{path}: {chosen} is not a cube", fix="name a real array with three axes"
+            )
     else:
         only_one = only(path, found, _is_cube, "cube", "cube_variable")
         if only_one is None:
-            raise DataError(f"{path} holds no numeric array with three axes, only {listing(found)}",
-                            fix="save the cube as rows x columns x bands")
+            raise DataError(
+                f"{path} holds no numeric array with three axes, only {listing(found)}",
+                fix="save the cube as rows x columns x bands",
+            )
         chosen = only_one
     height, width, bands = chosen.shape
     assert chosen.dtype is not None, "_is_cube asks for a numeric array"
@@ -110,7 +116,9 @@ def _loader(path: Path, name: str) -> Load:
 
 def _wavelengths(path: Path, found: list[Variable], bands: int) -> NDArray[np.float64] | None:
     for one in found:
-        vector = one.dtype is not None and int(np.prod(one.shape)) == max(one.shape, default=0) == bands
+        vector = (
+            one.dtype is not None and int(np.prod(one.shape)) == max(one.shape, default=0) == bands
+        )
         if vector and one.name.lower().startswith("wavelength"):
             return to_nm(np.asarray(load(path, one.name), np.float64).ravel(), "")
     return None

@@ -5,20 +5,42 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import scipy.io
-from numpy.typing import NDArray
-
 from specloom import DataError
+
 from specloom_cubes.formats.variable import Variable
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 CLASSES = {
-    "double": "f8", "single": "f4", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2",
-    "int32": "i4", "uint32": "u4", "int64": "i8", "uint64": "u8", "logical": "?",
+    "double": "f8",
+    "single": "f4",
+    "int8": "i1",
+    "uint8": "u1",
+    "int16": "i2",
+    "uint16": "u2",
+    "int32": "i4",
+    "uint32": "u4",
+    "int64": "i8",
+    "uint64": "u8",
+    "logical": "?",
 }
-STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+STORED = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 COMPRESSED, MATRIX = 15, 14
 COMPLEX = 0x0800
 PRELUDE = 4096
@@ -60,7 +82,9 @@ def load(path: Path, name: str) -> NDArray[Any]:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be read as a MATLAB file: {error}", fix="copy or save the file again")
+    return DataError(
+        f"{path} cannot be read as a MATLAB file: {error}", fix="copy or save the file again"
+    )
 
 
 def _stored_types(path: Path) -> dict[str, str | None]:

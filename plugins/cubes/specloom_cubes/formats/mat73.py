@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import DataError
+
 from specloom_cubes.formats.variable import Variable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NOT_NUMERIC = (b"char", b"cell", b"struct", b"function_handle", b"string")
 
@@ -34,7 +36,11 @@ def variables(path: Path) -> list[Variable]:
                 dtype: np.dtype[Any] | None = item.dtype
                 if kind == b"logical":
                     dtype = np.dtype(bool)
-                elif kind in NOT_NUMERIC or "MATLAB_empty" in item.attrs or item.dtype.kind not in "iufb":
+                elif (
+                    kind in NOT_NUMERIC
+                    or "MATLAB_empty" in item.attrs
+                    or item.dtype.kind not in "iufb"
+                ):
                     dtype = None
                 found.append(Variable(name, item.shape[::-1], dtype))
     except OSError as error:
@@ -58,4 +64,6 @@ def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be read as a MATLAB 7.3 file: {error}", fix="copy or save the file again")
+    return DataError(
+        f"{path} cannot be read as a MATLAB 7.3 file: {error}", fix="copy or save the file again"
+    )

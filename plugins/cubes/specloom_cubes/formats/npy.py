@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import DataError
+
 from specloom_cubes.cube import Cube
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def open_array(path: Path) -> NDArray[Any]:
@@ -21,7 +23,9 @@ def open_array(path: Path) -> NDArray[Any]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as .npy: {error}", fix="write the file again") from error
+        raise DataError(
+            f"{path} cannot be read as .npy: {error}", fix="write the file again"
+        ) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is an archive of several arrays", fix="save the one array as .npy")
     return array

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from specloom import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ def named(path: Path, found: Iterable[Variable], name: str, parameter: str) -> V
 
 
 def only(
-    path: Path, found: Iterable[Variable], fits: Callable[[Variable], bool], what: str, parameter: str
+    path: Path,
+    found: Iterable[Variable],
+    fits: Callable[[Variable], bool],
+    what: str,
+    parameter: str,
 ) -> Variable | None:
     """The one variable that fits, or None where none does.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-
 from specloom import Batch, ConfigError, DataError, Port, UnavailableError
+
 from specloom_cubes.masks import read_mask
 from specloom_cubes.sources.common import PORTS, known_split, split_ranges
+
+Mode: TypeAlias = Literal["Raw", "DarkSubtract", "Reflectance", "SpectralRadiance"]
 
 
 class SingleCu3sDataModule:
@@ -40,7 +42,7 @@ class SingleCu3sDataModule:
         data_dir: str,
         batch_size: int = 1,
         num_workers: int = 0,
-        processing_mode: str = "Reflectance",
+        processing_mode: Mode = "Reflectance",
         split: tuple[float, float, float] = (0.5, 0.25, 0.25),
     ) -> None:
         self.data_dir, self.batch_size, self.num_workers = data_dir, batch_size, num_workers
@@ -77,8 +79,10 @@ class SingleCu3sDataModule:
         images = [self._image(cuvis, path, number) for path, number in items]
         cubes = [np.asarray(image.array) for image in images]
         if len({cube.shape for cube in cubes}) > 1:
-            raise DataError(f"the measurements {[path.name for path, _ in items]} differ in size",
-                            fix="use batch_size: 1")
+            raise DataError(
+                f"the measurements {[path.name for path, _ in items]} differ in size",
+                fix="use batch_size: 1",
+            )
         batch: dict[str, Any] = {"cube": np.stack(cubes)}
         masks = [_mask(path, cubes[0].shape[:2]) for path, _ in items]
         if all(mask is not None for mask in masks):
@@ -107,11 +111,14 @@ class SingleCu3sDataModule:
 
     def _cuvis(self) -> Any:
         if self.num_workers != 0:
-            raise ConfigError(f"SingleCu3sDataModule: num_workers is {self.num_workers}, but "
-                              "measurements are read in this process", fix="write num_workers: 0")
+            raise ConfigError(
+                f"SingleCu3sDataModule: num_workers is {self.num_workers}, but "
+                "measurements are read in this process",
+                fix="write num_workers: 0",
+            )
         try:
             return importlib.import_module("cuvis")
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             raise UnavailableError(
                 f"reading .cu3s needs the package cuvis, which cannot be imported ({error})",
                 fix="pip install cuvis, or export to ENVI or MATLAB, which need nothing more",

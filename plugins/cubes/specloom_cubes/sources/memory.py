@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from specloom import Batch, Port
 from specloom_cubes.sources.common import PORTS, known_split
+
+if TYPE_CHECKING:
+    from specloom import Batch, Port
 
 
 class InMemory:
@@ -38,7 +40,9 @@ class InMemory:
     def sizes(self) -> Mapping[str, int]:
         """The sizes that all batches share; the batch axis is not among them."""
         shapes = [batch["cube"].shape for batches in self._batches().values() for batch in batches]
-        axes = {axis: {shape[at] for shape in shapes} for at, axis in ((1, "H"), (2, "W"), (3, "C"))}
+        axes = {
+            axis: {shape[at] for shape in shapes} for at, axis in ((1, "H"), (2, "W"), (3, "C"))
+        }
         return {axis: int(next(iter(found))) for axis, found in axes.items() if len(found) == 1}
 
     def splits(self) -> Sequence[str]:

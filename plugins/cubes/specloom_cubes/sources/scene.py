@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
-
 from specloom import STAGES, Batch, Port
-from specloom_cubes.cube import Cube
+
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
 from specloom_cubes.sources.common import PORTS, known_split
 from specloom_cubes.wavelengths import read_wavelengths
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from specloom_cubes.cube import Cube
 
 
 class Scene:

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
 from specloom import Batch, ConfigError, Port, did_you_mean
+
 from specloom_cubes.sources.common import PORTS, known_split, split_ranges
 from specloom_cubes.synthetic import belt, spectra
 
@@ -63,9 +63,9 @@ class Synthetic:
         wavelength_range: tuple[float, float] = (430.0, 910.0),
         varieties: tuple[str, ...] = ("brown", "green", "red"),
         anomalies: tuple[str, ...] = ("stone", "plastic", "wood"),
-        anomaly_fraction: float = 0.02,
+        anomaly_fraction: float = 0.015,
         clean_scenes: float = 0.25,
-        noise: float = 0.01,
+        noise: float = 0.003,
         lentil_diameter: float = 9.0,
         batch_size: int = 4,
         seed: int = 7,
@@ -142,8 +142,14 @@ class Synthetic:
 
     def _recipe(self) -> belt.Recipe:
         return belt.Recipe(
-            self.height, self.width, tuple(self.wavelengths.tolist()), tuple(self.varieties),
-            tuple(self.anomalies), self.anomaly_fraction, self.clean_scenes, self.noise,
+            self.height,
+            self.width,
+            tuple(self.wavelengths.tolist()),
+            tuple(self.varieties),
+            tuple(self.anomalies),
+            self.anomaly_fraction,
+            self.clean_scenes,
+            self.noise,
             self.lentil_diameter,
         )
 

@@ -15,8 +15,16 @@ CLASSES = ("belt", "lentil", "stone", "foreign body")
 
 Floats = NDArray[np.float64]
 
-COLOURFUL = 0.03
-PUR = 0.25
+COLOURFUL = 0.08
+"""How far one foreign body's spectrum is from the next of its kind, in reflectance."""
+
+PUREST_FROM = 0.4
+"""The least share of its own light that a foreign body shows; the rest is dust of lentils."""
+
+FOREIGN_SIZE = (0.45, 0.8)
+"""A foreign body's size, in sizes of a lentil."""
+
+GOLDEN = 0.6180339887
 
 
 @dataclass(frozen=True)
@@ -96,26 +104,31 @@ def _objects(recipe: Recipe, rng: np.random.Generator, number: int) -> _Objects:
 
     chosen = _anomalous(recipe, rng, centre, spacing)
     material = (number + np.arange(len(chosen))) % max(foreign, 1)
-    # Dust of the lentils around lies on whatever is foreign: a part of its light is theirs.
-    purity = rng.uniform(PUR, 1.0, len(chosen))
+    # Materials and purities take turns over scenes, so that small splits are alike as well.
+    turn = (number * GOLDEN + np.arange(len(chosen)) * GOLDEN**2 + rng.uniform(0, 0.2)) % 1
+    purity = PUREST_FROM + (1 - PUREST_FROM) * turn
     amounts[chosen, 1 + variety[chosen]] = 1 - purity
     amounts[chosen, 1 + kinds + material] = purity
     colours = amounts[:, 1 + kinds + foreign :][:, :COLOUR]
-    colours[chosen] = purity[:, None] * rng.normal(0, COLOURFUL, (len(chosen), COLOUR))
+    direction = rng.normal(0, 1, (len(chosen), COLOUR))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    colours[chosen] = COLOURFUL * purity[:, None] * direction
     amounts[chosen, -2], gloss[chosen] = 0, gloss[chosen] * 0.5
-    axes[chosen] *= rng.uniform(0.55, 1.0, (len(chosen), 1))
+    axes[chosen] *= rng.uniform(*FOREIGN_SIZE, (len(chosen), 1))
     layer[chosen] += 1
     present[chosen] = True
     stone = np.array([name == "stone" for name in recipe.anomalies], bool)
     classes[chosen] = np.where(stone[material], STONE, FOREIGN_BODY)
-    return _Objects((rows, cols), spacing, centre, axes, angle, layer, present, classes, amounts, gloss)
+    return _Objects(
+        (rows, cols), spacing, centre, axes, angle, layer, present, classes, amounts, gloss
+    )
 
 
 def _anomalous(
     recipe: Recipe, rng: np.random.Generator, centre: Floats, spacing: float
 ) -> NDArray[np.intp]:
     inside = np.flatnonzero(((centre >= 0) & (centre < (recipe.height, recipe.width))).all(1))
-    area = np.pi * (0.59 * spacing) ** 2 * 0.9 * 0.62
+    area = np.pi * (0.59 * spacing) ** 2 * 0.9 * 0.4
     share = recipe.anomaly_fraction / max(1 - recipe.clean_scenes, 1e-9)
     wanted = share * recipe.height * recipe.width / area + rng.random()
     clean = rng.random() < recipe.clean_scenes or not recipe.anomalies
@@ -145,7 +158,11 @@ def _pile(recipe: Recipe, objects: _Objects) -> tuple[NDArray[np.intp], Floats]:
 
 
 def _amounts(
-    recipe: Recipe, rng: np.random.Generator, objects: _Objects, top: NDArray[np.intp], depth: Floats
+    recipe: Recipe,
+    rng: np.random.Generator,
+    objects: _Objects,
+    top: NDArray[np.intp],
+    depth: Floats,
 ) -> Floats:
     """How much of each endmember a pixel shows, (H, W, M), with the shading of round bodies."""
     covered = top >= 0
@@ -161,21 +178,21 @@ def _amounts(
 def _blur(amounts: Floats) -> Floats:
     """The camera's point spread: neighbours mix linearly."""
     for axis in (0, 1):
-        pad = [(1, 1) if at == axis else (0, 0) for at in range(3)]
-        padded = np.pad(amounts, pad, "edge")
-        before, after = (np.take(padded, np.arange(s, s + amounts.shape[axis]), axis) for s in (0, 2))
-        amounts = 0.84 * amounts + 0.08 * (before + after)
+        rows = amounts.swapaxes(0, axis)
+        before, after = np.concatenate([rows[:1], rows[:-1]]), np.concatenate([rows[1:], rows[-1:]])
+        amounts = (0.84 * rows + 0.08 * (before + after)).swapaxes(0, axis)
     return amounts
 
 
 def _illumination(recipe: Recipe, rng: np.random.Generator, nm: Floats) -> Floats:
-    """Light that falls off across the belt, and whose colour drifts a little from scene to scene."""
+    """Light that falls off across the belt, and whose colour drifts from scene to scene."""
     slope = rng.uniform(-0.15, 0.15, 2)
     y = np.linspace(-1, 1, recipe.height)[:, None]
     x = np.linspace(-1, 1, recipe.width)[None]
     field = 1 + slope[0] * y + slope[1] * x - 0.06 * x**2
     drift = 1 + rng.normal(0, 0.015) * (nm - nm.mean()) / max(float(np.ptp(nm)), 1.0)
-    return field[..., None] * drift
+    light: Floats = field[..., None] * drift
+    return light
 
 
 def _measured(recipe: Recipe, rng: np.random.Generator, reflectance: Floats) -> NDArray[np.float32]:

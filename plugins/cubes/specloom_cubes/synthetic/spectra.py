@@ -20,9 +20,10 @@ def rise(nm: Spectrum, centre: float, width: float) -> Spectrum:
     return 1 / (1 + np.exp((centre - nm) / width))
 
 
-BELT: Callable[[Spectrum], Spectrum] = lambda nm: (
-    0.08 + 0.03 * bump(nm, 460, 50) + 0.02 * rise(nm, 700, 90)
-)
+def belt(nm: Spectrum) -> Spectrum:
+    """Dark, bluish rubber."""
+    return 0.08 + 0.03 * bump(nm, 460, 50) + 0.02 * rise(nm, 700, 90)
+
 
 LENTILS: dict[str, Callable[[Spectrum], Spectrum]] = {
     "brown": lambda nm: 0.07 + 0.36 * rise(nm, 650, 55) - 0.02 * bump(nm, 675, 18),
@@ -48,21 +49,21 @@ VARIATION: tuple[Callable[[Spectrum], Spectrum], ...] = (
 )
 """How one lentil differs from another of its variety."""
 
-COLOUR = 8
+COLOUR = 10
 """Foreign bodies differ in colour far more than lentils: so many bumps over the whole range."""
 
-STAIN: Callable[[Spectrum], Spectrum] = lambda nm: -0.10 * bump(nm, 610, 70) - 0.05
-"""What a spot of mould adds: rare, and no anomaly."""
 
-GLOSS: Callable[[Spectrum], Spectrum] = lambda nm: np.ones_like(nm)
-"""What a highlight adds: light that never entered the lentil."""
+def stain(nm: Spectrum) -> Spectrum:
+    """What a spot of mould adds: rare, and no anomaly."""
+    return -0.10 * bump(nm, 610, 70) - 0.05
 
 
 def endmembers(nm: Spectrum, varieties: Sequence[str], foreign: Sequence[str]) -> Spectrum:
     """Rows (M, C): belt, varieties, foreign materials, colours, variations, stain, gloss."""
-    functions = [BELT, *(LENTILS[name] for name in varieties), *(FOREIGN[name] for name in foreign)]
+    functions = [belt, *(LENTILS[name] for name in varieties), *(FOREIGN[name] for name in foreign)]
     first, last = nm.min(), nm.max()
     width = (last - first) / COLOUR + 1e-9
     colours = [bump(nm, centre, 0.6 * width) for centre in np.linspace(first, last, COLOUR)]
-    rest = [f(nm) for f in (*VARIATION, STAIN, GLOSS)]
-    return np.stack([*(f(nm) for f in functions), *colours, *rest])
+    gloss = np.ones_like(nm)  # light that never entered the lentil
+    rest = [f(nm) for f in (*VARIATION, stain)]
+    return np.stack([*(f(nm) for f in functions), *colours, *rest, gloss])

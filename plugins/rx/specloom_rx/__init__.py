@@ -1,0 +1,17 @@
+"""Reed-Xiaoli anomaly detectors, and logits from their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from specloom import impl
+
+
+@impl
+def register_nodes() -> Mapping[str, str]:
+    """Offer the detectors and the step from scores to logits."""
+    return {
+        "RXGlobal": "specloom_rx.detector:RXGlobal",
+        "RXPerBatch": "specloom_rx.per_batch:RXPerBatch",
+        "ScoreToLogit": "specloom_rx.logit:ScoreToLogit",
+    }

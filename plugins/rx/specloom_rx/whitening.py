@@ -1,0 +1,87 @@
+"""From a covariance to a whitening matrix: the linear algebra of Reed-Xiaoli detectors.
+
+Everything works on the matrix scaled to unit diagonal (the correlation matrix, regularised), so
+that nothing depends on the units of a band.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RANK_TOLERANCE = 1e-12
+"""Directions whose eigenvalue, over the largest one, is not above this are not supported."""
+
+CONSTANT_TOLERANCE = 64 * torch.finfo(torch.float64).eps
+"""A band is constant when its standard deviation, over its mean, is not above this."""
+
+
+def varying_bands(mean: Tensor, covariance: Tensor) -> Tensor:
+    """Which bands vary by more than the rounding of their mean, bool (..., C)."""
+    variance = covariance.diagonal(dim1=-2, dim2=-1)
+    return variance > (CONSTANT_TOLERANCE * mean) ** 2
+
+
+def scaled(
+    covariance: Tensor, bands: Tensor, eps: float, shrinkage: float
+) -> tuple[Tensor, Tensor]:
+    """The regularised covariance with unit diagonal, and the factor of each band that makes it so.
+
+    The regularised covariance is S + eps^2 diag(S) + shrinkage * trace(S)/C * I, over the bands
+    that are used; rows, columns and factors of the others are zero. Differentiable.
+
+    Args:
+        covariance: S, (..., C, C).
+        bands: The bands used, bool (..., C).
+        eps: Relative to each band's standard deviation.
+        shrinkage: Relative to the mean variance of the bands.
+    """
+    variance = torch.where(bands, covariance.diagonal(dim1=-2, dim2=-1), 0)
+    count = bands.sum(-1, keepdim=True).clamp(min=1)
+    ridge = eps**2 * variance + shrinkage * variance.sum(-1, keepdim=True) / count
+    # The inner `where` keeps the gradient finite at unused bands.
+    total = torch.where(bands, variance + ridge, 1)
+    factor = torch.where(bands, total.rsqrt(), 0)
+    matrix = covariance * factor[..., :, None] * factor[..., None, :]
+    off_diagonal = matrix.triu(1) + matrix.tril(-1)
+    return off_diagonal + torch.diag_embed(bands.to(matrix.dtype)), factor
+
+
+def cholesky_whitening(matrix: Tensor, factor: Tensor, bands: Tensor) -> Tensor:
+    """The upper triangular W with S^-1 = W W^T, for positive definite ``matrix``; differentiable.
+
+    Args:
+        matrix: What ``scaled`` gives, (C, C).
+        factor: The same, (C,).
+        bands: The bands used, bool (C,).
+    """
+    filled = matrix + torch.diag((~bands).to(matrix.dtype))
+    # Without cholesky_ex's check of the result: that would make the host wait for a GPU.
+    lower = torch.linalg.cholesky_ex(filled).L
+    identity = torch.eye(len(factor), dtype=matrix.dtype, device=matrix.device)
+    inverse = torch.linalg.solve_triangular(lower, identity, upper=False)
+    return factor[:, None] * inverse.mT
+
+
+def eigen_whitening(matrix: Tensor, factor: Tensor) -> Tensor:
+    """A W with W W^T the pseudo-inverse of S on the directions that the data support.
+
+    Directions at or below ``RANK_TOLERANCE`` are dropped: their columns of W are zero.
+
+    Args:
+        matrix: What ``scaled`` gives, (..., C, C).
+        factor: The same, (..., C).
+    """
+    values, vectors = torch.linalg.eigh(matrix)
+    supported = values > RANK_TOLERANCE * values[..., -1:]
+    roots = torch.where(supported, values.clamp(min=torch.finfo(values.dtype).tiny).rsqrt(), 0)
+    return factor[..., :, None] * vectors * roots[..., None, :]
+
+
+def spectrum(matrix: Tensor, bands: Tensor) -> tuple[int, float, float]:
+    """The number of supported directions, and their smallest and largest eigenvalue."""
+    values = torch.linalg.eigvalsh(matrix[bands][:, bands])
+    if not len(values):
+        return 0, 1.0, 1.0
+    supported = values[values > RANK_TOLERANCE * values[-1]]
+    return len(supported), float(supported[0]), float(supported[-1])

@@ -1,0 +1,122 @@
+"""``specloom plugins``: list plugins, and keep their descriptors up to date."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from specloom.plugins import Plugins
+
+MANIFEST = click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="The manifest; by default the nearest plugins.yaml, else the installed plugins.",
+)
+
+
+@click.group()
+def plugins() -> None:
+    """List plugins and write their descriptors."""
+
+
+@plugins.command("list")
+@MANIFEST
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_(manifest: Path | None, as_json: bool) -> None:
+    """List plugins: name, version, module and folder; of a broken one, why."""
+    from specloom.plugins import find_manifest
+    from specloom.table import table
+    from specloom_registry import listing
+
+    file = manifest or find_manifest(Path("run.yaml"))
+    rows = listing.installed_plugins() if file is None else listing.manifest_plugins(file)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif rows:
+        columns = ("name", "version", "module", "path")
+        click.echo(table([columns, *([row[column] for column in columns] for row in rows)]))
+    else:
+        click.echo(f"{file} names no plugin" if file else "no plugin is installed")
+    if not as_json:
+        for row in rows:
+            if row["error"]:
+                click.echo(f"\n{row['name']} is broken: {row['error']}", err=True)
+
+
+@plugins.command()
+@click.argument("plugin")
+@MANIFEST
+@click.option("--write", is_flag=True, help="Write the plugin's nodes.json.")
+@click.option("--check", is_flag=True, help="Tell whether nodes.json is up to date.")
+def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> None:
+    """Describe what PLUGIN offers, from its classes, as JSON."""
+    from specloom.describe import describe_plugin
+    from specloom.state import write_json
+
+    if write and check:
+        raise click.UsageError("--write and --check exclude each other.")
+    known = _plugins(manifest)
+    found = json.loads(json.dumps(describe_plugin(known, plugin)))
+    if not write and not check:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    file = _descriptor(known, plugin)
+    if write:
+        write_json(file, found)
+        click.echo(f"{file}: {len(found)} described")
+        return
+    try:
+        shipped = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        wrong = ["it does not exist"]
+    except (ValueError, OSError) as e:
+        wrong = [f"it cannot be read: {e}"]
+    else:
+        wrong = list(differences(shipped, found))
+    if wrong:
+        lines = "".join(f"\n  {line}" for line in wrong)
+        fix = f"specloom plugins describe {plugin} --write"
+        click.echo(f"{file} is not what the classes are:{lines}\n  fix: {fix}", err=True)
+        sys.exit(1)
+    click.echo(f"{file}: up to date")
+
+
+def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Where two descriptors differ, one line each.
+
+    >>> list(differences({"RX": {"doc": "a"}}, {"RX": {"doc": "b"}, "LRX": {}}))
+    ["RX.doc is 'a', should be 'b'", 'LRX is missing']
+    """
+    if not isinstance(shipped, Mapping) or not isinstance(now, Mapping):
+        if shipped != now or type(shipped) is not type(now):
+            yield f"{path or 'it'} is {shipped!r}, should be {now!r}"
+        return
+    for key in [*shipped, *(key for key in now if key not in shipped)]:
+        inner = f"{path}.{key}" if path else str(key)
+        if key not in now:
+            yield f"{inner} is no longer there"
+        elif key not in shipped:
+            yield f"{inner} is missing"
+        else:
+            yield from differences(shipped[key], now[key], inner)
+
+
+def _plugins(manifest: Path | None) -> Plugins:
+    from specloom.plugins import Plugins
+    from specloom_registry import resolve_plugins
+
+    if manifest is not None:
+        return Plugins(resolve_plugins(manifest), manifest)
+    return Plugins.for_file(Path("run.yaml"))
+
+
+def _descriptor(known: Plugins, plugin: str) -> Path:
+    """The place of the plugin's ``nodes.json``: beside its top-level package."""
+    top = known.need(plugin).__name__.partition(".")[0]
+    return Path(str(sys.modules[top].__file__)).parent / "nodes.json"

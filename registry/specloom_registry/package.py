@@ -1,0 +1,109 @@
+"""A plugin's folder as its ``pyproject.toml`` describes it; nothing of the plugin is executed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from specloom.errors import ConfigError, did_you_mean
+from specloom.hooks import GROUP
+
+KERNEL = ("specloom", "specloom_registry")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A plugin in a folder.
+
+    Args:
+        name: The plugin's name, the prefix of its references.
+        version: The version of its distribution; empty where that is not written down.
+        module: The module that implements the hooks.
+        folder: The folder that the module is imported from.
+        where: The plugin's line in the manifest.
+    """
+
+    name: str
+    version: str
+    module: str
+    folder: Path
+    where: str
+
+    @property
+    def top(self) -> str:
+        """The top-level module."""
+        return self.module.partition(".")[0]
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The two places where the top-level module's own file may be."""
+        return self.folder / self.top / "__init__.py", self.folder / f"{self.top}.py"
+
+
+def read(name: str, folder: Path, where: str) -> Package:
+    """The plugin of that name in ``folder``.
+
+    Raises:
+        ConfigError: The folder does not hold it; ``where`` is then the manifest's line.
+    """
+    project = _table(_pyproject(name, folder, where), "project")
+    offered = _table(project, "entry-points", GROUP)
+    module = offered.get(name)
+    if not isinstance(module, str):
+        told = f"E-PLUGIN {folder / 'pyproject.toml'} offers no plugin {name!r}"
+        add = f'add {name} = "<its module>" under [project.entry-points.{GROUP}] there'
+        raise ConfigError(told, where=where, fix=did_you_mean(name, offered, otherwise=add))
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: its entry point {module!r} is not the name of a module",
+            where=where,
+            fix=f'write it as {name} = "package.module" in {folder / "pyproject.toml"}',
+        )
+    version = project.get("version")
+    package = Package(name, version if isinstance(version, str) else "", module, folder, where)
+    if package.top in sys.stdlib_module_names or package.top in KERNEL:
+        raise ConfigError(
+            f"E-NAME plugin {name!r}: its module {package.top!r} would hide Python's or the kernel's",
+            where=where,
+            fix="rename the module",
+        )
+    if not any(file.is_file() for file in package.files):
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: {folder} holds no module {package.top!r}",
+            where=where,
+            fix="keep the module beside pyproject.toml, or correct the entry point",
+        )
+    return package
+
+
+def _pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:
+    import tomllib
+
+    file = folder / "pyproject.toml"
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError as e:
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: {folder} has no pyproject.toml",
+            where=where,
+            fix="name the folder that holds the plugin's pyproject.toml",
+        ) from e
+    except OSError as e:
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: {file} cannot be read: {e.strerror}",
+            where=where,
+            fix="make the file readable",
+        ) from e
+    except ValueError as e:  # not TOML, or not UTF-8
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: {file} is not TOML: {e}", where=where, fix="mend that file"
+        ) from e
+
+
+def _table(data: dict[str, Any], *keys: str) -> dict[str, Any]:
+    for key in keys:
+        inner = data.get(key)
+        data = inner if isinstance(inner, dict) else {}
+    return data

@@ -1,0 +1,101 @@
+"""The run files in configs/ are good, and the light ones run and say what they said before."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import specloom
+import torch
+from click.testing import CliRunner
+from specloom.cli import cli
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(p for p in ROOT.glob("configs/**/*.yaml") if p.name != "plugins.yaml")
+SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
+def test_check_passes(config):
+    result = CliRunner().invoke(cli, ["check", str(config)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert f"{config}: good" in result.output
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
+def test_the_schema_agrees(config):
+    import jsonschema
+    from specloom import describe, yamlfile
+    from specloom.plugins import Plugins
+
+    schema = describe.schema(describe.descriptors(Plugins.for_file(config)))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(yamlfile.read(config).value, schema)
+
+
+def test_run_writes_its_results_and_ends_with_a_table(tmp_path):
+    config, out = ROOT / "configs/rx_statistical.yaml", tmp_path / "out"
+    sets = [argument for one in SMALL for argument in ("--set", one)]
+    result = CliRunner().invoke(
+        cli, ["run", str(config), *sets, "--out", str(out), "--seed", "3"], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in out.iterdir()} == {
+        "run.json", "metrics.json", "pipeline.yaml", "pipeline.safetensors"
+    }  # fmt: skip
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert set(metrics) == {"val", "test"}
+    assert 0.8 < metrics["test"]["metrics/roc_auc"] <= 1
+    assert 0 < metrics["test"]["metrics/iou"] < 1
+    assert result.stdout.rstrip().splitlines()[-1] == f"results: {out}"
+    assert f"{metrics['test']['metrics/iou']:.4f}" in result.stdout
+    record = json.loads((out / "run.json").read_text())
+    assert record["seed"] == 3
+    assert record["overrides"] == SMALL
+    assert {"rx", "cubes", "training"} <= record["plugins"].keys()
+
+
+def test_json_is_the_only_thing_on_stdout(tmp_path):
+    config = ROOT / "configs/rx_statistical.yaml"
+    sets = [argument for one in SMALL for argument in ("--set", one)]
+    result = CliRunner().invoke(
+        cli, ["run", str(config), *sets, "--out", str(tmp_path), "--json"], catch_exceptions=False
+    )
+    assert json.loads(result.stdout) == json.loads((tmp_path / "metrics.json").read_text())
+
+
+def test_python_and_yaml_give_the_same_scores():
+    spec = importlib.util.spec_from_file_location("example", ROOT / "examples/rx_in_python.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    run = specloom.load(ROOT / "configs/rx_statistical.yaml")
+    run.go()
+    assert example.main() == run.metrics["test"]
+
+    pipeline = example.build()
+    source = example.Synthetic(scenes=32, seed=7, batch_size=4)
+    example.StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()
+    batch = next(iter(source.batches("test")))
+    theirs = specloom.Run(pipeline.graph(source), source).plan("test", ["rx.scores"])
+    ours = run.plan("test", ["rx.scores"])
+    batch = run.runtime.adopt(batch, run.graph.batch)
+    with run.inference():
+        assert torch.equal(ours(batch)["rx.scores"], theirs(batch)["rx.scores"])
+
+
+def test_a_saved_pipeline_scores_as_the_run_did(tmp_path):
+    run = specloom.load(ROOT / "configs/rx_statistical.yaml", SMALL)
+    run.go()
+    from specloom import results
+
+    results.write(run, tmp_path)
+    graph = specloom.Pipeline.load(tmp_path / "pipeline.yaml").graph()
+    loaded = specloom.Run(graph, run.source)
+    batch = run.runtime.adopt(next(iter(run.source.batches("test"))), run.graph.batch)
+    for end in ("rx.scores", "logits.logits", "decider.decisions"):
+        with run.inference():
+            first = run.plan("predict", [end])(batch)[end]
+            second = loaded.plan("predict", [end])(batch)[end]
+        assert torch.equal(first, second)

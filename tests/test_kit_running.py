@@ -1,0 +1,271 @@
+"""The conformance kit is held to account by nodes that run wrongly in one way each."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from specloom import Port
+from specloom.testing import checks_of
+from specloom.torch import TorchNode
+
+DATA = Port("B H W C", doc="Cubes.")
+SCORES = Port("B H W 1", doc="Scores.")
+
+
+def failing(cls, kind="nodes"):
+    bad = set()
+    for name, check in checks_of(cls, kind):
+        try:
+            check()
+        except Exception:
+            bad.add(name)
+    return bad
+
+
+class Gain(TorchNode):
+    inputs = {"data": DATA}
+    outputs = {"bright": Port("B H W C", doc="The cube times a gain for each band.")}
+    locality = "pixel"
+    trainable = ("gain",)
+
+    def build(self, sizes):
+        self.register_buffer("gain", torch.linspace(1, 2, sizes["C"]))
+
+    def forward(self, data):
+        return {"bright": data * self.gain}
+
+    def affine(self):
+        return self.gain.double(), torch.zeros(1, dtype=torch.float64)
+
+
+class Score(TorchNode):
+    inputs = {"scores": SCORES}
+    outputs = {"decisions": Port("B H W 1", dtype="bool", doc="True where the score is high.")}
+    locality = "pixel"
+
+    def forward(self, scores):
+        return {"decisions": scores > 0.5}
+
+
+class Error(TorchNode):
+    inputs = {"scores": SCORES}
+    outputs = {"loss": Port("", doc="The weighted mean of the squared scores.")}
+    locality = "batch"
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, scores):
+        self.total, self.count = (scores**2).sum(), torch.tensor(float(scores.numel()))
+        return {"loss": self.weight * self.total / self.count}
+
+    def pooled(self):
+        return self.total, self.count
+
+
+def test_good_nodes_pass_every_check():
+    assert failing(Gain) == failing(Score) == failing(Error, "losses") == set()
+
+
+class WritesIntoInput(Gain):
+    def forward(self, data):
+        return {"bright": data.mul_(self.gain)}
+
+
+class Restless(Gain):
+    calls = 0.0
+
+    def forward(self, data):
+        self.calls += 1e-3
+        return {"bright": data * self.gain + self.calls}
+
+
+class DependsOnBatch(Score):
+    def forward(self, scores):
+        return {"decisions": scores > scores.nanmean() - 0.01}
+
+
+class DependsOnImage(Score):
+    def forward(self, scores):
+        return {"decisions": scores > scores.nanmean((1, 2, 3), keepdim=True)}
+
+
+class SpreadsNaN(Score):
+    locality = "image"
+
+    def forward(self, scores):
+        return {"decisions": scores > scores.mean((1, 2, 3), keepdim=True)}
+
+
+class SpreadsNaNScores(Gain):
+    locality = "image"
+    affine = None
+
+    def forward(self, data):
+        return super().forward(data / data.amax((1, 2, 3), keepdim=True))
+
+
+class HidesNaN(Score):
+    def forward(self, scores):
+        return {"decisions": ~(scores <= 0.5)}
+
+
+class FillsNaN(Gain):
+    def forward(self, data):
+        return super().forward(data.nan_to_num())
+
+
+class ForgetsState(Gain):
+    def build(self, sizes):
+        self.register_buffer("gain", torch.rand(sizes["C"]), persistent=False)
+
+
+class TakesAnyState(Gain):
+    def restore(self, state):
+        self.load_state_dict(dict(state), strict=False)
+
+
+class SavesPlainValues(Gain):
+    def state(self):
+        return {**super().state(), "factor": 2.0}
+
+    def restore(self, state):
+        super().restore({k: v for k, v in state.items() if k != "factor"})
+
+
+class ForgetsItsEpoch(Gain):
+    epoch = 0
+    affine = None
+
+    def on_epoch(self, epoch, max_epochs):
+        self.epoch = epoch
+
+    def forward(self, data):
+        return super().forward(data + self.epoch)
+
+
+class NeverFrozen(Gain):
+    def build(self, sizes):
+        self.gain = torch.nn.Parameter(torch.linspace(1, 2, sizes["C"]))
+
+
+class FreezesToOnes(Gain):
+    def freeze(self):
+        super().freeze()
+        self.gain = torch.ones_like(self.gain)
+
+
+class Detached(Gain):
+    def forward(self, data):
+        return {"bright": data * self.gain.detach()}
+
+
+class InfiniteGradient(Gain):
+    trainable = ()
+
+    def forward(self, data):
+        return {"bright": ((data - data).abs() ** 0.5 + data) * self.gain}
+
+
+class UsesTorchsGenerator(Gain):
+    def forward(self, data):
+        return super().forward(data + torch.randn_like(data) if self.training else data)
+
+
+class TellsWrongScale(Gain):
+    def affine(self):
+        return self.gain.double() * 2, torch.zeros(1, dtype=torch.float64)
+
+
+class AbsorbsWrongly(Gain):
+    absorbs = "data"
+
+    def absorb(self, scale, offset):
+        return lambda data: self.forward((data * scale).float())
+
+
+class AsksForAValue(Score):
+    def forward(self, scores):
+        return {"decisions": scores > (0.5 if scores.numel() > 3 or scores.sum() else 0.4)}
+
+
+class AsksNumpy(Gain):
+    def forward(self, data):
+        gain = np.float32(self.gain.detach().numpy())
+        return {"bright": data * (self.gain if math.isnan(gain[0]) else self.gain)}
+
+
+class IndexesByMask(Score):
+    def forward(self, scores):
+        decisions = torch.zeros_like(scores, dtype=torch.bool)
+        decisions[scores > 0.5] = scores[scores > 0.5] > 0.5
+        return {"decisions": decisions}
+
+
+class Branches(Score):
+    def forward(self, scores):
+        if (scores > 0.5).all():
+            return {"decisions": torch.ones_like(scores, dtype=torch.bool)}
+        return super().forward(scores)
+
+
+class VectorLoss(Error):
+    def forward(self, scores):
+        return {"loss": super().forward(scores)["loss"].reshape(1)}
+
+
+class PoolsWrongly(Error):
+    def pooled(self):
+        return self.total, self.count + 1
+
+
+WRONG = {
+    WritesIntoInput: {
+        "inputs_are_left_alone",
+        "batch_of_two_equals_two_of_one",
+        "locality_is_true",
+        "gradient_is_finite",
+        "freeze_round_trips",
+    },
+    Restless: {
+        "same_twice",
+        "batch_of_two_equals_two_of_one",
+        "locality_is_true",
+        "nan_is_contained",
+        "state_round_trips",
+        "freeze_round_trips",
+        "affine_is_true",
+    },
+    DependsOnBatch: {"batch_of_two_equals_two_of_one", "locality_is_true", "nan_is_contained"},
+    DependsOnImage: {"locality_is_true", "nan_is_contained"},
+    SpreadsNaN: {"nan_is_contained"},
+    SpreadsNaNScores: {"nan_is_contained"},
+    HidesNaN: {"nan_is_contained"},
+    FillsNaN: {"nan_is_contained"},
+    ForgetsState: {"state_round_trips"},
+    TakesAnyState: {"foreign_state_is_refused"},
+    SavesPlainValues: {"state_round_trips"},
+    ForgetsItsEpoch: {"state_round_trips"},
+    NeverFrozen: {"frozen_at_first"},
+    FreezesToOnes: {"freeze_round_trips"},
+    Detached: {"gradient_arrives"},
+    InfiniteGradient: {"gradient_is_finite"},
+    UsesTorchsGenerator: {"generator_seeded"},
+    TellsWrongScale: {"affine_is_true"},
+    AbsorbsWrongly: {"absorb_equals_forward"},
+    AsksNumpy: {"never_waits_for_the_device"},
+    IndexesByMask: {"never_waits_for_the_device"},
+    Branches: {"never_waits_for_the_device"},
+}
+
+
+@pytest.mark.parametrize(("cls", "caught"), WRONG.items(), ids=lambda one: getattr(one, "__name__", ""))
+def test_wrong_nodes_fail_exactly_their_checks(cls, caught):
+    assert failing(cls) == caught
+
+
+@pytest.mark.parametrize("cls", [VectorLoss, PoolsWrongly])
+def test_wrong_losses_fail(cls):
+    assert "loss_is_weighted" in failing(cls, "losses")

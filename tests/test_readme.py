@@ -1,0 +1,111 @@
+"""The README is run: its commands, its run file, its plugin, its Python."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text in BLOCKS if kind == language]
+
+
+def call(*arguments: str, cwd: Path, path: Path | None = None) -> str:
+    environment = {**os.environ, "NO_COLOR": "1"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def commands() -> list[list[str]]:
+    lines = "\n".join(blocks("console")).splitlines()
+    return [line.split()[1:] for line in lines if line.startswith("specloom ")]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """The folder in which a reader of the README stands, with a scene of their own."""
+    from scipy.io import savemat
+
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("configs", "plugins"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / ".git").mkdir()
+    rng = np.random.default_rng(0)
+    cube = rng.normal(size=(30, 40, 12)).astype("float32")
+    mask = np.zeros((30, 40), "uint8")
+    mask[4:7, 5:9] = 1
+    savemat(folder / "scene.mat", {"data": cube + 3 * mask[..., None], "map": mask})
+    return folder
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_every_command_of_the_readme_works(checkout, arguments):
+    out = call("-m", "specloom", *arguments, cwd=checkout)
+    if arguments[0] == "run":
+        assert re.search(r"metrics/roc_auc +\d\.\d{4}", out)
+        assert out.rstrip().endswith("results: runs/scene")
+        files = {file.name for file in (checkout / "runs/scene").iterdir()}
+        assert files == {"metrics.json", "run.json", "pipeline.yaml", "pipeline.safetensors"}
+    elif arguments[0] == "check":
+        assert "good, 4 nodes" in out
+    elif arguments[0] == "nodes":
+        assert "rx.RXGlobal" in out
+
+
+def test_the_run_file_of_the_readme_runs(tmp_path):
+    (tmp_path / "run.yaml").write_text(blocks("yaml")[0])
+    out = call("-m", "specloom", "run", "run.yaml", "--out", "out", cwd=tmp_path)
+    assert re.search(r"metrics/roc_auc +0\.9\d+", out)
+
+
+def test_make_targets_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in blocks("console")[0].splitlines():
+        assert re.search(rf"^{line.removeprefix('make ')}:", makefile, re.MULTILINE)
+
+
+def test_the_plugin_of_the_readme_is_small():
+    module, _ = blocks("python")
+    assert len([line for line in module.splitlines() if line.strip()]) <= 25
+
+
+def test_a_third_party_installs_checks_and_uses_the_plugin_of_the_readme(tmp_path):
+    module, kit = blocks("python")
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    (package / "specloom_ratio.py").write_text(module)
+    (package / "pyproject.toml").write_text(blocks("toml")[0])
+    (package / "test_ratio.py").write_text(kit)
+    call("-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index",
+         "--disable-pip-version-check", "--target", str(site), ".", cwd=package)  # fmt: skip
+    out = call(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_ratio.py", cwd=package, path=site
+    )
+    assert int(re.search(r"(\d+) passed", out).group(1)) >= 10
+
+    text = blocks("yaml")[0].replace("rx.RXGlobal", "ratio.BandRatio, config: {band: 40, over: 10}")
+    text = "\n".join(line for line in text.splitlines() if "[data.valid, rx.valid]" not in line)
+    (tmp_path / "run.yaml").write_text(text)
+    out = call("-m", "specloom", "run", "run.yaml", "--out", "out", cwd=tmp_path, path=site)
+    assert "metrics/roc_auc" in out
+    assert "ratio.BandRatio" in (tmp_path / "out/pipeline.yaml").read_text()
