@@ -194,11 +194,12 @@ def _dump(value: Mapping[str, Any]) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        pass
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
 
     def text(dumper: yaml.SafeDumper, one: str) -> yaml.Node:
-        quoted = not isinstance(yamlfile.scalar(one), str)
-        return dumper.represent_scalar("tag:yaml.org,2002:str", one, style="'" if quoted else None)
+        plain = isinstance(yamlfile.scalar(one), str) and one.isprintable()
+        return dumper.represent_scalar("tag:yaml.org,2002:str", one, style=None if plain else '"')
 
     Dumper.add_representer(str, text)
     return yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -10,12 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from specloom.errors import ConfigError, SpecloomError, raise_all
-
-if TYPE_CHECKING:
-    from yaml import Event
 
 DEEPEST = 20
 LARGEST = 1_000_000
@@ -23,8 +20,18 @@ WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 WORDS |= {form(word): value for word, value in WORDS.items() for form in (str.title, str.upper)}
 INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 FLOAT = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf)|\.(nan|NaN)"
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
+FIXES = {
+    "\\t": "indent with spaces, not tabs",
+    "any token": "put the text in quotes",
+    "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
+    "<block end>": "align it with the lines around it",
+    "but got": "close the bracket or the quote above it",
+    "end of stream": "close the bracket or the quote above it",
+    "expected ':'": "write 'name: value'",
+    "": "mend the YAML there",
+}
 
 Keys: TypeAlias = tuple[str | int, ...]
 
@@ -62,7 +69,9 @@ def read(path: Path) -> Document:
         raise ConfigError(f"{path} {reason}", fix="check the path") from e
     if len(raw) > LARGEST:
         raise ConfigError(
-            f"{path} has {len(raw)} bytes, at most {LARGEST} are read", where=str(path)
+            f"it has {len(raw)} bytes, at most {LARGEST} are read",
+            where=str(path),
+            fix="keep data in files of their own",
         )
     try:
         text = raw.decode("utf-8-sig")
@@ -78,25 +87,24 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML text; ``name`` stands for the file in messages."""
     import yaml
 
-    document = Document(name, places={(): f"{name}:1"})
-    problems: list[SpecloomError] = []
+    document, loader = Document(name, places={(): f"{name}:1"}), None
+    builder = _Builder(document)
     try:
-        _Builder(document, problems).build(yaml.parse(text, Loader=yaml.SafeLoader))
+        loader = yaml.SafeLoader(text)
+        builder.build(iter(loader.get_event, None))
+    except ConfigError as e:
+        builder.problems.append(e)
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
-        place = f"{name}:{mark.line + 1}" if mark else name
-        fix = "indent with spaces, not tabs" if "\\t" in str(e.problem) else "mend the YAML there"
-        problems.append(ConfigError(f"not YAML: {e.problem}", where=place, fix=fix))
+        fix = next(fix for part, fix in FIXES.items() if part in str(e.problem))
+        builder.bad(f"not YAML: {e.problem}", fix, mark.line if mark else 0)
     except yaml.reader.ReaderError as e:
-        line = text[: e.position].count("\n") + 1
-        problems.append(
-            ConfigError(
-                f"holds a character that YAML forbids ({e.reason})",
-                where=f"{name}:{line}",
-                fix="remove the control character",
-            )
-        )
-    raise_all(problems)
+        what = f"holds the character U+{e.character:04X}, which YAML forbids"
+        builder.bad(what, "remove it", text.count("\n", 0, e.position))
+    except (ValueError, OverflowError):  # PyYAML's, of numbers that it does not check
+        fix = "mend the number after the backslash or the percent sign"
+        builder.bad("not YAML: a number in it is out of range", fix, loader.line if loader else 0)
+    raise_all(builder.problems)
     return document
 
 
@@ -118,86 +126,83 @@ def scalar(text: str) -> Any:
 class _Builder:
     """Builds values from parser events on a stack of its own: no depth can exhaust Python's."""
 
-    def __init__(self, document: Document, problems: list[SpecloomError]) -> None:
-        self.document, self.problems = document, problems
+    def __init__(self, document: Document) -> None:
+        self.document, self.problems = document, list[SpecloomError]()
         self.stack: list[tuple[Any, Keys]] = []
-        self.key: str | None = None
-        self.waiting = False  # a mapping waits for the value of self.key
+        self.key: str | None = None  # of the innermost mapping, while it waits for the value
+        self.line = 0
 
-    def build(self, events: Iterator[Event]) -> None:
+    def bad(self, what: str, fix: str, line: int | None = None) -> None:
+        self.problems.append(ConfigError(what, where=self._place(line), fix=fix))
+
+    def build(self, events: Iterator[Any]) -> None:
         import yaml
 
         documents = 0
         for event in events:
-            mark: Any = event.start_mark
-            place = f"{self.document.name}:{mark.line + 1}"
+            self.line = event.start_mark.line
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise ConfigError(
-                        "a second document begins", where=place, fix="remove the '---'"
-                    )
+                    raise self._end("a second document begins", "remove the '---'")
             elif isinstance(event, yaml.AliasEvent):
-                self._refuse(place, f"alias '*{event.anchor}'", "write the value out")
-                self._put(None, place)
+                self.bad(f"alias '*{event.anchor}' is not allowed", "write the value out")
+                self._put(None, event.anchor)
             elif isinstance(event, yaml.ScalarEvent):
-                self._no_extras(event, place)
-                plain = event.implicit[0]
-                self._put(scalar(event.value) if plain else event.value, place, event.value)
+                self._no_extras(event)
+                text = event.value
+                self._put(scalar(text) if event.implicit[0] else text, text)
             elif isinstance(event, yaml.CollectionStartEvent):
-                self._no_extras(event, place)
+                self._no_extras(event)
                 if len(self.stack) >= DEEPEST:
-                    raise ConfigError(
-                        f"is nested more than {DEEPEST} deep", where=place, fix="flatten it"
-                    )
-                self._put({} if isinstance(event, yaml.MappingStartEvent) else [], place)
+                    raise self._end(f"is nested more than {DEEPEST} deep", "flatten it")
+                self._put({} if isinstance(event, yaml.MappingStartEvent) else [])
             elif isinstance(event, yaml.CollectionEndEvent):
-                _, keys = self.stack.pop()
-                self._resume(keys)
+                self.stack.pop()
+                self.key = None
 
-    def _resume(self, keys: Keys) -> None:
-        """Back in the parent: it is a mapping that has just got the value of its key."""
-        self.waiting, self.key = False, None
-
-    def _put(self, value: Any, place: str, text: str | None = None) -> None:
-        if not self.stack:
-            keys: Keys = ()
-            self.document.value = value
-            self.document.places[()] = place
+    def _put(self, value: Any, text: str | None = None) -> None:
+        parent, keys = self.stack[-1] if self.stack else (None, ())
+        if isinstance(parent, list):
+            keys = (*keys, len(parent))
+            parent.append(value)
+        elif parent is not None and self.key is None:
+            self._take_key(text, parent, keys)
+            return
+        elif parent is not None:
+            keys = (*keys, str(self.key))
+            parent[self.key], self.key = value, None
         else:
-            parent, above = self.stack[-1]
-            if isinstance(parent, list):
-                keys = (*above, len(parent))
-                parent.append(value)
-                self.document.places[keys] = place
-            elif not self.waiting:
-                self._take_key(value, text, place, above)
-                return
-            else:
-                keys = (*above, str(self.key))
-                parent[self.key] = value
-                self.waiting = False
+            self.document.value = value
+        if parent is None or isinstance(parent, list):
+            self.document.places[keys] = self._place()
         if isinstance(value, dict | list):
             self.stack.append((value, keys))
-            self.waiting, self.key = False, None
 
-    def _take_key(self, value: Any, text: str | None, place: str, above: Keys) -> None:
+    def _take_key(self, text: str | None, parent: Any, above: Keys) -> None:
         if text is None:
-            raise ConfigError("a mapping's key must be a name", where=place, fix="quote it")
-        keys = (*above, text)
-        if keys in self.document.places:
-            first = self.document.places[keys]
-            self._refuse(
-                place, f"key {text!r} a second time (first at {first})", "keep one of the two"
+            raise self._end("a mapping's key must be a name", "write 'name: value'")
+        if text in parent:
+            first = self.document.places[*above, text]
+            self.bad(
+                f"key {text!r} a second time (first at {first}) is not allowed",
+                "keep one of the two",
             )
-        self.document.places.setdefault(keys, place)
-        self.key, self.waiting = text, True
+        self.document.places.setdefault((*above, text), self._place())
+        self.key = text
 
-    def _no_extras(self, event: Any, place: str) -> None:
+    def _no_extras(self, event: Any) -> None:
         if event.anchor:
-            self._refuse(place, f"anchor '&{event.anchor}'", "write the value out where it is used")
+            what = f"anchor '&{event.anchor}' is not allowed"
+            self.bad(what, "write the value out where it is used")
         if event.tag and event.tag != "!":
-            self._refuse(place, f"tag {event.tag!r}", "remove the tag")
+            self.bad(f"tag {event.tag!r} is not allowed", "remove the tag")
+        if any("\ud800" <= character <= "\udfff" for character in getattr(event, "value", "")):
+            fix = "write the character itself, not half of it"
+            self.bad("a character that no text can hold is not allowed", fix)
 
-    def _refuse(self, place: str, what: str, fix: str) -> None:
-        self.problems.append(ConfigError(f"{what} is not allowed", where=place, fix=fix))
+    def _end(self, what: str, fix: str) -> ConfigError:
+        return ConfigError(what, where=self._place(), fix=fix)
+
+    def _place(self, line: int | None = None) -> str:
+        return f"{self.document.name}:{(self.line if line is None else line) + 1}"

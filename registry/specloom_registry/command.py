@@ -32,6 +32,7 @@ def list_(manifest: Path | None, as_json: bool) -> None:
     """List plugins: name, version, module and folder; of a broken one, why."""
     from specloom.plugins import find_manifest
     from specloom.table import table
+
     from specloom_registry import listing
 
     file = manifest or find_manifest(Path("run.yaml"))
@@ -109,6 +110,7 @@ def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
 
 def _plugins(manifest: Path | None) -> Plugins:
     from specloom.plugins import Plugins
+
     from specloom_registry import resolve_plugins
 
     if manifest is not None:
@@ -117,6 +119,13 @@ def _plugins(manifest: Path | None) -> Plugins:
 
 
 def _descriptor(known: Plugins, plugin: str) -> Path:
-    """The place of the plugin's ``nodes.json``: beside its top-level package."""
-    top = known.need(plugin).__name__.partition(".")[0]
-    return Path(str(sys.modules[top].__file__)).parent / "nodes.json"
+    """The place of the plugin's ``nodes.json``: within its top-level package."""
+    from specloom.errors import PluginError
+
+    top = sys.modules[known.need(plugin).__name__.partition(".")[0]]
+    if not hasattr(top, "__path__"):
+        raise PluginError(
+            f"plugin {plugin!r} is the single file {top.__file__}, which can ship no descriptor",
+            fix="make it a package: a folder with __init__.py",
+        )
+    return Path(str(top.__file__)).parent / "nodes.json"

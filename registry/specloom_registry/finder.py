@@ -13,9 +13,12 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from specloom.errors import PluginError, SpecloomError
-from specloom_registry.package import Package
+
+if TYPE_CHECKING:
+    from specloom_registry.package import Package
 
 
 class PluginFinder(MetaPathFinder):

@@ -65,7 +65,7 @@ def read(name: str, folder: Path, where: str) -> Package:
     package = Package(name, version if isinstance(version, str) else "", module, folder, where)
     if package.top in sys.stdlib_module_names or package.top in KERNEL:
         raise ConfigError(
-            f"E-NAME plugin {name!r}: its module {package.top!r} would hide Python's or the kernel's",
+            f"E-NAME plugin {name!r}: its module {package.top!r} hides Python's or specloom's",
             where=where,
             fix="rename the module",
         )

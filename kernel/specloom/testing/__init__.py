@@ -13,20 +13,11 @@ them) and ``example_batch(sizes)``, a static method that gives arrays where rand
 do. The other functions here make nodes and batches for a plugin's own tests.
 """
 
-from specloom.testing.collecting import checks_of, checks_of_plugin, parametrize_with_checks
+from specloom.testing.applying import checks_of, failures_of
+from specloom.testing.collecting import checks_of_plugin, parametrize_with_checks
 from specloom.testing.comparing import difference
-from specloom.testing.making import (
-    batch_for,
-    built,
-    cut,
-    example,
-    fit,
-    fit_batches,
-    fitted,
-    needs_fit,
-    run,
-    sizes_for,
-)
+from specloom.testing.driving import fit, fit_shares, needs_fit, run
+from specloom.testing.making import batch_for, built, cut, example, fit_batches, fitted, sizes_for
 
 __all__ = [
     "batch_for",
@@ -36,8 +27,10 @@ __all__ = [
     "cut",
     "difference",
     "example",
+    "failures_of",
     "fit",
     "fit_batches",
+    "fit_shares",
     "fitted",
     "needs_fit",
     "parametrize_with_checks",

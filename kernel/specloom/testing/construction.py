@@ -17,7 +17,8 @@ from specloom.node import STAGES, Absorbs, Fits, Keeps, Loss, Measures, Trains
 from specloom.ported import PortAttribute
 from specloom.ports import Port
 from specloom.testing.comparing import hold
-from specloom.testing.making import built, example, fitted, needs_fit, parameters, params_of
+from specloom.testing.driving import needs_fit
+from specloom.testing.making import built, example, fitted, parameters, params_of
 
 LOCALITIES = ("pixel", "halo", "image", "batch")
 MEMBERS = {
@@ -35,6 +36,7 @@ def init_only_stores(cls: Any) -> None:
 
     A graph saves a node as its parameters, and makes it before any size is known.
     """
+    example(cls)
     given, node = params_of(cls), cls.__new__(cls)
     node.__init__(**given)
     for name, parameter in parameters(cls).items():
@@ -43,7 +45,6 @@ def init_only_stores(cls: Any) -> None:
             not loose, cls, f"__init__ takes {parameter}, which would swallow a misspelt parameter"
         )
         want = given.get(name, parameter.default)
-        hold(want is not parameter.empty, cls, f"its example lacks the parameter {name!r}")
         got = getattr(node, name, parameter.empty)
         same = got is want or (type(got) is type(want) and bool(got == want))
         hold(same, cls, f"self.{name} is {got!r}, but the argument {name!r} was {want!r}")
@@ -55,7 +56,7 @@ def init_only_stores(cls: Any) -> None:
 def params_are_annotated(cls: Any) -> None:
     """Each parameter has a type that pydantic knows, and its default is of that type.
 
-    A run file's values are checked against these types.
+    A run file's values are checked against these types; ``python_only`` are not in a run file.
     """
     given = params_of(cls)
     try:
@@ -64,7 +65,8 @@ def params_are_annotated(cls: Any) -> None:
         raise AssertionError(
             f"{cls.__name__}: a type of __init__ is not imported: {error}"
         ) from error
-    for name, parameter in parameters(cls).items():
+    for name in parameters(cls).keys() - set(getattr(cls, "python_only", ())):
+        parameter = parameters(cls)[name]
         hold(name in hints, cls, f"the parameter {name!r} has no type")
         default = [] if parameter.default is parameter.empty else [parameter.default]
         try:

@@ -10,7 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from specloom.testing.comparing import agree, hold
-from specloom.testing.making import batch_for, built, fit, fit_batches, fitted, needs_fit, run
+from specloom.testing.driving import fit, needs_fit, run
+from specloom.testing.making import batch_for, built, fit_batches, fitted
 
 if TYPE_CHECKING:
     from specloom.node import Batch
@@ -76,19 +77,17 @@ def never_waits_for_the_device(cls: Any) -> None:
     hold(not watch.seen, node, f"forward waits for the device: {', '.join(sorted(watch.seen))}")
 
 
-def same_on_the_gpu(cls: Any) -> None:
+def same_on_the_gpu(cls: Any, gpu: str = "cuda") -> None:
     """A fit and a run on the GPU give what they give on the CPU, up to rounding."""
-    node, twin = fitted(cls), built(cls).to("cuda")
+    node, twin = fitted(cls), built(cls).to(gpu)
     if hasattr(twin, "seed"):
         twin.seed(0)
     if hasattr(twin, "prepare"):
-        twin.prepare("cuda")
+        twin.prepare(gpu)
     if needs_fit(twin):
-        fit(twin, [_moved(twin, batch) for batch in fit_batches(twin)])
+        fit(twin, [_moved(twin, batch, gpu) for batch in fit_batches(twin)])
     batch = batch_for(node)
-    want = run(node, batch)
-    made = run(twin, _moved(twin, batch))
-    agree(made, want, node, "on the GPU", 1e-4)
+    agree(run(twin, _moved(twin, batch, gpu)), run(node, batch), node, "on the GPU", 1e-4)
 
 
 def _noted(plain: Any, name: str, watch: Watch) -> Any:
@@ -99,9 +98,9 @@ def _noted(plain: Any, name: str, watch: Watch) -> Any:
     return noted
 
 
-def _moved(node: Any, batch: Batch) -> dict[str, Any]:
+def _moved(node: Any, batch: Batch, gpu: str) -> dict[str, Any]:
     """The batch on the GPU, but for what stays in the host's memory."""
     return {
-        name: value.cuda() if torch.is_tensor(value) and not node.inputs[name].host else value
+        name: value.to(gpu) if torch.is_tensor(value) and not node.inputs[name].host else value
         for name, value in batch.items()
     }

@@ -11,18 +11,8 @@ from typing import Any
 from specloom.errors import NodeError, SpecloomError
 from specloom.node import Keeps
 from specloom.testing.comparing import CLOSE, agree, hold
-from specloom.testing.making import (
-    batch_for,
-    built,
-    cut,
-    fit,
-    fit_batches,
-    fitted,
-    float_images,
-    quiet,
-    run,
-)
-from specloom.testing.running import saved
+from specloom.testing.driving import fit, fit_shares, quiet, run, saved
+from specloom.testing.making import batch_for, built, cut, fit_batches, fitted, float_images
 from specloom.torch import TorchRuntime
 
 
@@ -99,22 +89,10 @@ def fit_merges(cls: Any) -> None:
     """Nodes that were fitted on shares of the data and merged equal one that saw it all."""
     whole = fitted(cls)
     batches = fit_batches(whole)
-    for shares, how in (
-        ((batches[:1], batches[1:]), "two shares"),
-        ((batches, []), "an empty share"),
-    ):
+    splits = {"two shares": [batches[:1], batches[1:]], "all and an empty share": [batches, []]}
+    for how, shares in splits.items():
         left, right = built(cls), built(cls)
-        with quiet(), TorchRuntime("cpu").evaluation([left, right]):
-            for pass_ in range(whole.fit_passes):
-                for node, share in zip((left, right), shares, strict=True):
-                    node.fit_start(pass_)
-                    for batch in share:
-                        node.fit_update(**batch)
-                states = [saved(node, node.fit_state()) for node in (left, right)]
-                left.fit_merge(states[1])
-                right.fit_merge(states[0])
-                left.fit_end()
-                right.fit_end()
+        fit_shares([left, right], copy.deepcopy(shares))
         for node in (left, right):
             agree(_learned(node), _learned(whole), whole, f"when {how} are merged", CLOSE)
 

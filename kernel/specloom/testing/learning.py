@@ -9,7 +9,8 @@ import torch
 
 from specloom.node import Keeps
 from specloom.testing.comparing import CLOSE, agree, hold
-from specloom.testing.making import batch_for, call, fitted, quiet, run
+from specloom.testing.driving import call, quiet, run
+from specloom.testing.making import batch_for, fitted
 
 
 def frozen_at_first(cls: Any) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from specloom.node import Batch, Fits, Measures
+from specloom.node import Batch, Measures
 from specloom.ported import IMAGE_AXES, build
 from specloom.ports import GROUPS, Port, fixed_size
 from specloom.sizes import Sizes
 from specloom.testing.comparing import hold
-from specloom.torch import TorchRuntime
+from specloom.testing.driving import fit, needs_fit, quiet
 
 SIZES = {"B": 2, "H": 5, "W": 7}
 PRIMES = (31, 11, 13, 17, 19, 23, 29)
@@ -39,8 +38,13 @@ def parameters(cls: Any) -> dict[str, inspect.Parameter]:
 
 
 def example(cls: Any) -> Any:
-    """An instance, made with ``cls.example``; not built."""
-    return cls(**params_of(cls))
+    """An instance, made with ``cls.example``; not built unless its example gives every size."""
+    params = params_of(cls)
+    empty = inspect.Parameter.empty
+    lacking = [k for k, p in parameters(cls).items() if p.default is empty and k not in params]
+    how = f"give the class an example, or parametrize_with_checks examples={{{cls.__name__!r}: …}}"
+    hold(not lacking, cls, f"it cannot be made without {', '.join(lacking)}: {how}")
+    return cls(**params)
 
 
 def built(cls: Any, sizes: Mapping[str, int] | None = None, seed: int = 0) -> Any:
@@ -65,48 +69,6 @@ def fitted(cls: Any, sizes: Mapping[str, int] | None = None) -> Any:
     if needs_fit(node):
         fit(node, fit_batches(node))
     return node
-
-
-def needs_fit(node: Any) -> bool:
-    """Whether the node learns from a stream of batches before it runs."""
-    return isinstance(node, Fits) and node.fit_passes > 0
-
-
-def fit(node: Any, batches: Sequence[Batch]) -> Any:
-    """Fit the node in all its passes over the batches; give it back."""
-    with quiet(), TorchRuntime("cpu").evaluation([node]):
-        if hasattr(node, "seed"):
-            node.seed(0)
-        for pass_ in range(node.fit_passes):
-            node.fit_start(pass_)
-            for batch in batches:
-                node.fit_update(**batch)
-            node.fit_end()
-    return node
-
-
-def run(node: Any, batch: Batch) -> dict[str, Any]:
-    """The node's outputs for one batch, in evaluation mode and without gradients."""
-    with quiet(), TorchRuntime("cpu").evaluation([node]):
-        return call(node, batch)
-
-
-def call(node: Any, batch: Batch) -> dict[str, Any]:
-    """The node's outputs for one batch, in the mode that the node is in."""
-    made = node(**batch) if callable(node) else node.forward(**batch)
-    hold(isinstance(made, Mapping), node, f"forward gives {type(made).__name__}, not a mapping")
-    return dict(made)
-
-
-@contextmanager
-def quiet(seed: int = 0) -> Iterator[None]:
-    """Seed torch's and NumPy's own generators, and put both back afterwards."""
-    before = np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        np.random.seed(seed)
-        yield
-    np.random.set_state(before)
 
 
 def sizes_for(node: Any, sizes: Mapping[str, int] | None = None) -> dict[str, int]:

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from specloom.testing.comparing import CLOSE, agree, hold
-from specloom.testing.making import batch_for, cut, fitted, run
+from specloom.testing.driving import run
+from specloom.testing.making import batch_for, cut, fitted
 
 
 def measures_a_stage(cls: Any) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 from typing import Any
 
+from specloom import describe
 from specloom.node import STAGES, Source
+from specloom.plugins import Plugins
 from specloom.testing.comparing import agree, hold
 from specloom.testing.making import example
 
@@ -34,6 +37,16 @@ def hooks_are_known(plugin: Any) -> None:
     manager.register(plugin, "plugin")
     manager.check_pending()
     hold(manager.get_hookcallers(plugin), plugin, "it implements no hook")
+
+
+def descriptor_is_current(prefix: str, plugin: Any) -> None:
+    """``nodes.json``, which is read in place of the classes, says what the classes say."""
+    plugins = Plugins({prefix: plugin})
+    file = describe.shipped(plugins, prefix)
+    told = json.loads(file.read_text("utf-8")) if file else {}
+    found = json.loads(json.dumps(describe.describe_plugin(plugins, prefix)))
+    odd = sorted(k for k in told.keys() | found.keys() if told.get(k) != found.get(k))
+    hold(not odd, plugin, f"nodes.json of {prefix} is out of date for {', '.join(odd)}")
 
 
 def observer_needs_nothing(cls: Any) -> None:

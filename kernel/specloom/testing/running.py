@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,14 @@ import torch
 from specloom.errors import PortError
 from specloom.node import Batch, Keeps, Paces
 from specloom.testing.comparing import CLOSE, agree, as_numpy, hold
+from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import (
     batch_for,
     built,
-    fit,
     fit_batches,
     fitted,
-    needs_fit,
-    run,
     sizes_for,
 )
-from specloom.torch import TorchRuntime
 
 
 def outputs_are_honest(cls: Any) -> None:
@@ -56,11 +52,11 @@ def inputs_are_left_alone(cls: Any) -> None:
     batches = fit_batches(node)
     before = copy.deepcopy(batches)
     if needs_fit(node):
-        fit(node, batches)
+        fit_shares([node], [batches])
         agree(batches, before, node, "in its input after a fit")
     batch = batch_for(node)
     before_run = copy.deepcopy(batch)
-    run(node, batch)
+    run_in_place(node, batch)
     agree(batch, before_run, node, "in its input after a run")
 
 
@@ -69,7 +65,7 @@ def same_twice(cls: Any) -> None:
     node = fitted(cls)
     batch = batch_for(node)
     first = copy.deepcopy(run(node, batch))
-    agree(run(node, copy.deepcopy(batch)), first, node, "in a second run on the same batch")
+    agree(run(node, batch), first, node, "in a second run on the same batch")
 
 
 def state_round_trips(cls: Any) -> None:
@@ -131,17 +127,6 @@ def absorb_equals_forward(cls: Any) -> None:
     want = run(node, {**batch, node.absorbs: (raw.double() * scale + offset).to(raw.dtype)})
     with torch.no_grad():
         agree(dict(absorbed(**batch)), want, node, "when an affine map is absorbed", 1e-4)
-
-
-def saved(node: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state after a way through safetensors, as arrays of the node's library."""
-    for name, value in state.items():
-        array = isinstance(value, np.ndarray | np.generic | torch.Tensor)
-        hold(array, node, f"its state {name!r} is {type(value).__name__}, not an array")
-    runtime = TorchRuntime("cpu")
-    arrays, _ = runtime.load(runtime.dump(state, {"node": type(node).__name__}))
-    numpy = getattr(node, "array_library", "torch") == "numpy"
-    return {name: as_numpy(value) if numpy else value for name, value in arrays.items()}
 
 
 def _check_outputs(node: Any, batch: Batch, made: Batch) -> None:

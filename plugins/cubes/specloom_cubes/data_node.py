@@ -7,9 +7,10 @@ from functools import reduce
 from typing import ClassVar
 
 import torch
+from torch import Tensor
+
 from specloom import Batch, ConfigError, DataError, IntegrityError, Port
 from specloom.torch import TorchNode
-from torch import Tensor
 
 TOLERANCE_NM = 0.5
 
@@ -90,12 +91,12 @@ class LentilsAnomalyDataNode(TorchNode):
         self.normal_class_ids = normal_class_ids
         self.anomaly_class_ids = anomaly_class_ids
         # Not a buffer: it is compared with every batch, and must not follow the node to a device.
-        self._known = torch.empty(0, dtype=torch.float64)
+        self._known: Tensor | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the class lists; no wavelengths are known yet, which NaN stands for."""
         _check_ids(self.normal_class_ids, self.anomaly_class_ids)
-        if not self._known.numel():
+        if self._known is None:
             self._known = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
 
     def forward(
@@ -117,7 +118,8 @@ class LentilsAnomalyDataNode(TorchNode):
 
     def state(self) -> Mapping[str, Tensor]:
         """The wavelengths that the node knows, NaN where it has seen none."""
-        return {**super().state(), "known_wavelengths": self._known.clone()}
+        known = torch.empty(0, dtype=torch.float64) if self._known is None else self._known.clone()
+        return {**super().state(), "known_wavelengths": known}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over saved wavelengths.
@@ -129,18 +131,19 @@ class LentilsAnomalyDataNode(TorchNode):
         saved = rest.pop("known_wavelengths", None)
         if saved is None:
             raise IntegrityError(f"the state of {type(self).__name__} lacks 'known_wavelengths'")
-        if saved.ndim != 1 or (self._known.numel() and saved.shape != self._known.shape):
+        if self._known is not None and saved.shape != self._known.shape:
             raise IntegrityError(
                 f"{type(self).__name__} was saved for {saved.numel()} bands, "
                 f"here are {len(self._known)}"
             )
         super().restore(rest)
-        self._known = saved.detach().to("cpu", torch.float64, copy=True)
+        known = saved.detach().to("cpu", torch.float64, copy=True)
+        self._known = known if known.numel() else None
 
     def _agreed(self, wavelengths: Tensor) -> Tensor:
         rows = wavelengths.detach().to("cpu", torch.float64).reshape(-1, wavelengths.shape[-1])
         first = rows[0]
-        if not (first > 0).all() or not first.isfinite().all():
+        if not ((rows > 0) & rows.isfinite()).all():
             raise DataError(
                 "the wavelengths hold values that are no positive numbers",
                 fix="give every band's centre in nm, or no wavelengths at all",
@@ -152,25 +155,24 @@ class LentilsAnomalyDataNode(TorchNode):
                 f"{first[band]:.2f} nm in the first, {rows[row, band]:.2f} nm in number {row + 1}",
                 fix="resample them to one grid, or use one batch for each grid",
             )
-        if not self._known.numel() or self._known.isnan().all():
+        if self._known is None or (self._known.isnan().all() and first.shape == self._known.shape):
             self._known = first.clone()
-        self._check_known(first)
+        _compare(first, self._known)
         return first
 
-    def _check_known(self, first: Tensor) -> None:
-        if first.shape != self._known.shape:
-            raise DataError(
-                f"the batch has {len(first)} wavelengths, before there were {len(self._known)}",
-                fix="use data of the camera that the graph was fitted on",
-            )
-        gap = (first - self._known).abs()
-        if gap.max() > TOLERANCE_NM:
-            band = int(gap.argmax())
-            raise DataError(
-                f"band {band} is at {first[band]:.2f} nm, before at {self._known[band]:.2f} nm "
-                f"(more than {TOLERANCE_NM} nm apart)",
-                fix="use data of the camera that the graph was fitted on, or resample it",
-            )
+
+def _compare(first: Tensor, known: Tensor) -> None:
+    fix = "use data of the camera that the graph was fitted on, or resample it"
+    if first.shape != known.shape:
+        raise DataError(f"the batch has {len(first)} wavelengths, before {len(known)}", fix=fix)
+    gap = (first - known).abs()
+    if gap.max() > TOLERANCE_NM:
+        band = int(gap.argmax())
+        raise DataError(
+            f"band {band} is at {first[band]:.2f} nm, before at {known[band]:.2f} nm "
+            f"(more than {TOLERANCE_NM} nm apart)",
+            fix=fix,
+        )
 
 
 def _check_ids(normal: Sequence[int], anomalous: Sequence[int] | None) -> None:

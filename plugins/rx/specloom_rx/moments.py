@@ -38,9 +38,7 @@ class Moments:
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(
-        self, rows: Tensor, keep: Tensor | None = None, scale: Tensor | None = None
-    ) -> None:
+    def update(self, rows: Tensor, keep: Tensor | None = None, scale: Tensor | None = None) -> None:
         """Take in ``rows`` (N, C) of any real dtype.
 
         Args:

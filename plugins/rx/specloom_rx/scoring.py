@@ -31,7 +31,7 @@ def mahalanobis(
         dtype: The type of the products, float32 or float64.
         triangular: W is square and upper triangular.
     """
-    near = mean.to(data.dtype) if dtype == torch.float32 else mean
+    near = mean.float() if dtype == torch.float32 else mean
     # What rounding the mean to float32 left over is linear in W, and exact enough there.
     rest = ((mean - near.double()) @ whitening).to(dtype)
     tracked = (data, mean, whitening)
@@ -69,5 +69,7 @@ def _blocked(
                 torch.mm(columns, rows[:, : columns.shape[1]].T, out=white[a:b])
             if dtype == torch.float32:
                 white.sub_(rest)
-            flat[start : start + block] = white.square_().sum(0)[: len(part)]
+            total = white.square_().sum(0)
+            # Adding 0 * total turns an infinity into NaN and changes nothing else.
+            flat[start : start + block] = total.add_(total * 0)[: len(part)]
     return scores

@@ -6,14 +6,25 @@ that nothing depends on the units of a band.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from specloom import ConfigError
 
 RANK_TOLERANCE = 1e-12
 """Directions whose eigenvalue, over the largest one, is not above this are not supported."""
 
 CONSTANT_TOLERANCE = 64 * torch.finfo(torch.float64).eps
 """A band is constant when its standard deviation, over its mean, is not above this."""
+
+
+def check_regularisation(node: str, eps: float, shrinkage: float) -> None:
+    """Raise ConfigError unless both are finite and not negative."""
+    for name, value in (("eps", eps), ("shrinkage", shrinkage)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ConfigError(f"{node}: {name} is {value}", fix=f"give a {name} of 0 or more")
 
 
 def varying_bands(mean: Tensor, covariance: Tensor) -> Tensor:
@@ -60,7 +71,8 @@ def cholesky_whitening(matrix: Tensor, factor: Tensor, bands: Tensor) -> Tensor:
     lower = torch.linalg.cholesky_ex(filled).L
     identity = torch.eye(len(factor), dtype=matrix.dtype, device=matrix.device)
     inverse = torch.linalg.solve_triangular(lower, identity, upper=False)
-    return factor[:, None] * inverse.mT
+    whitening: Tensor = factor[:, None] * inverse.mT
+    return whitening
 
 
 def eigen_whitening(matrix: Tensor, factor: Tensor) -> Tensor:
@@ -75,7 +87,28 @@ def eigen_whitening(matrix: Tensor, factor: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     supported = values > RANK_TOLERANCE * values[..., -1:]
     roots = torch.where(supported, values.clamp(min=torch.finfo(values.dtype).tiny).rsqrt(), 0)
-    return factor[..., :, None] * vectors * roots[..., None, :]
+    whitening: Tensor = factor[..., :, None] * vectors * roots[..., None, :]
+    return whitening
+
+
+def whiten(
+    covariance: Tensor, bands: Tensor, eps: float, shrinkage: float, *, full_rank: bool
+) -> Tensor:
+    """A W (C, C) with S^-1 = W W^T, upper triangular where ``full_rank``, for regularised S."""
+    matrix, factor = scaled(covariance, bands, eps, shrinkage)
+    if full_rank:
+        return cholesky_whitening(matrix, factor, bands)
+    # Without shrinkage, and with it the rank is full, this matrix does not depend on the scale of
+    # the bands: no gradient is lost by not differentiating its eigenvectors.
+    return eigen_whitening(matrix.detach(), factor)
+
+
+def stretch(factor: Tensor) -> float:
+    """By how much a trained ``factor`` (C, C) may raise the condition of S."""
+    if not bool(factor.isfinite().all()):
+        return math.inf
+    values = torch.linalg.svdvals(factor)
+    return float(values[0] / values[-1]) ** 2
 
 
 def spectrum(matrix: Tensor, bands: Tensor) -> tuple[int, float, float]:

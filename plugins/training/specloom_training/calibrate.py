@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
+
 from specloom import At, ConfigError, Graph, Run, SpecloomError, did_you_mean
 from specloom_metrics.curves import CRITERIA, best_threshold
-
 from specloom_training.evaluate import check_split
 
 
@@ -23,6 +24,8 @@ class Calibrate:
         metric: What is maximised: ``f1``, ``iou`` or ``youden``.
         split: ``val``, or ``train`` where there is no validation data.
     """
+
+    example: ClassVar = {"decider": "decider"}
 
     def __init__(self, decider: str, metric: str = "f1", split: str = "val") -> None:
         self.decider, self.metric, self.split = decider, metric, split

@@ -16,7 +16,6 @@ from specloom import (
     SpecloomError,
     did_you_mean,
 )
-
 from specloom_training.evaluate import check_split, evaluate
 
 

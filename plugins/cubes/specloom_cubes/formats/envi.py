@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from specloom import DataError
 
+from specloom import DataError
 from specloom_cubes.cube import Cube
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.units import to_nm

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from specloom import DataError
 
+from specloom import DataError
 from specloom_cubes.cube import ALL, Cube, Load
 from specloom_cubes.formats import mat5, mat73
 from specloom_cubes.formats.units import to_nm

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import scipy.io
-from specloom import DataError
 
+from specloom import DataError
 from specloom_cubes.formats.variable import Variable
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from specloom import DataError
 
+from specloom import DataError
 from specloom_cubes.formats.variable import Variable
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from specloom import DataError
 
+from specloom import DataError
 from specloom_cubes.cube import Cube
 
 if TYPE_CHECKING:

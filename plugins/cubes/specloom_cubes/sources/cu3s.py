@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from specloom import Batch, ConfigError, DataError, Port, UnavailableError
 
+from specloom import Batch, ConfigError, DataError, Port, UnavailableError
 from specloom_cubes.masks import read_mask
 from specloom_cubes.sources.common import PORTS, known_split, split_ranges
 

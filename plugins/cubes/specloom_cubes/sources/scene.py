@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from specloom import STAGES, Batch, Port
 
+from specloom import STAGES, Batch, Port
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
 from specloom_cubes.sources.common import PORTS, known_split

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from specloom import Batch, ConfigError, Port, did_you_mean
 
+from specloom import Batch, ConfigError, Port, did_you_mean
 from specloom_cubes.sources.common import PORTS, known_split, split_ranges
 from specloom_cubes.synthetic import belt, spectra
 

@@ -167,7 +167,7 @@ def _amounts(
     """How much of each endmember a pixel shows, (H, W, M), with the shading of round bodies."""
     covered = top >= 0
     shading = 0.7 + 0.3 * np.sqrt(1 - np.minimum(depth, 1))
-    amounts = objects.amounts[top] * shading[..., None]
+    amounts: Floats = objects.amounts[top] * shading[..., None]
     amounts[~covered] = 0
     belt = 1 + 0.08 * rng.standard_normal((recipe.height, recipe.width))
     amounts[..., 0] = np.where(covered, 0, belt)
@@ -180,7 +180,8 @@ def _blur(amounts: Floats) -> Floats:
     for axis in (0, 1):
         rows = amounts.swapaxes(0, axis)
         before, after = np.concatenate([rows[:1], rows[:-1]]), np.concatenate([rows[1:], rows[-1:]])
-        amounts = (0.84 * rows + 0.08 * (before + after)).swapaxes(0, axis)
+        mixed: Floats = 0.84 * rows + 0.08 * (before + after)
+        amounts = mixed.swapaxes(0, axis)
     return amounts
 
 

@@ -1,0 +1,69 @@
+# Each target does its own set-up; `make PYTHON=/path/to/python3` chooses the interpreter.
+# TESTS and TEST_OPTIONS narrow a test run: make test TESTS=plugins/rx
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := test
+
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON = $(shell for found in python3.11 python3.12 python3.13 python3; do \
+	"$$found" -c '$(RECENT)' 2>/dev/null && { echo "$$found"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+
+PLUGINS := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+RUN_FILES := $(filter-out configs/plugins.yaml,$(wildcard configs/*.yaml))
+SOURCES := $(wildcard kernel registry plugins tests tools examples benchmarks)
+TESTS ?= tests $(wildcard plugins/*/tests)
+TEST_OPTIONS ?= -n 2 --cov=specloom --cov=specloom_registry $(PLUGINS:%=--cov=specloom_%)
+# One thread of mathematics for each of the two processes: together they fill two cores.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test lint types tests configs soak bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) tools/install_torchvision_cpu_hook.py
+	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { \
+		echo 'setup: needs Python 3.11 or newer; name one: make setup PYTHON=/path/to/python3.11' >&2; exit 2; }
+	@[ -x $(BIN)/python ] || { echo "setup: making $(VENV) with $$($(PYTHON) --version)"; "$(PYTHON)" -m venv $(VENV); }
+	@echo 'setup: installing what constraints.txt pins'
+	@# Before the rest, so that a CPU build of torch that pip knows of is taken and then kept.
+	@$(PIP) hatchling editables torch
+	@$(PIP) --no-build-isolation -e '.[dev]' $(PLUGINS:%=-e ./plugins/%)
+	@$(BIN)/python tools/install_torchvision_cpu_hook.py
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/specloom run configs/rx_statistical.yaml --out runs/demo
+
+test: lint types tests configs
+
+lint: $(READY)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(READY)
+	$(BIN)/mypy kernel/specloom registry/specloom_registry
+	@for name in $(PLUGINS); do \
+		echo "mypy plugins/$$name/specloom_$${name//-/_}"; \
+		$(BIN)/mypy "plugins/$$name/specloom_$${name//-/_}"; done
+
+tests: $(READY)
+	$(BIN)/python -m pytest -q -m 'not soak' $(TEST_OPTIONS) $(TESTS)
+
+configs: $(READY)
+	$(if $(RUN_FILES),$(BIN)/specloom check $(RUN_FILES))
+
+soak: $(READY)
+	$(BIN)/python -m pytest -q -m soak $(TESTS)
+
+bench: $(READY)
+	@for script in $(wildcard benchmarks/*.py); do echo "$$script"; $(BIN)/python "$$script"; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
+	find kernel registry plugins tests tools examples benchmarks -name __pycache__ -prune -exec rm -rf {} +

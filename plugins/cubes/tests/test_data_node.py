@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import torch
+
+from specloom import ConfigError, DataError, IntegrityError
+from specloom.testing import built
+from specloom_cubes.data_node import LentilsAnomalyDataNode
+
+CUBE = torch.arange(2 * 2 * 3 * 4, dtype=torch.float64).reshape(2, 2, 3, 4)
+MASK = torch.tensor([[[0, 1, 2], [3, -1, 0]], [[-1, -1, -1], [-1, -1, -1]]], dtype=torch.int32)
+NM = torch.tensor([430.0, 500.0, 600.0, 700.0])
+
+
+def node(*ids, bands=4):
+    made = LentilsAnomalyDataNode(*ids)
+    made.build({"C": bands})
+    return made
+
+
+def flags(array, kind=bool):
+    return array[..., 0].to(torch.int32).tolist() if kind is int else array[..., 0].tolist()
+
+
+def test_without_anomaly_classes_all_that_is_not_normal_is_anomalous():
+    out = node([0, 1]).forward(CUBE, MASK)
+    assert flags(out["mask"], int) == [[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+    assert flags(out["valid"], int) == [[[1, 1, 1], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
+    assert out["mask"].dtype == out["valid"].dtype == torch.bool
+    assert out["mask"].shape == out["valid"].shape == (2, 2, 3, 1)
+
+
+def test_with_anomaly_classes_the_others_are_ignored():
+    out = node([0, 1], [3]).forward(CUBE, MASK)
+    assert flags(out["mask"], int) == [[[0, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
+    assert flags(out["valid"], int) == [[[1, 1, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
+
+
+@pytest.mark.parametrize(("ids", "anomalous", "valid"), [(([-1, 0],), 0, 1), (([0], [-1]), 1, 1)])
+def test_a_negative_class_that_is_named_counts(ids, anomalous, valid):
+    out = node(*ids).forward(CUBE, MASK)
+    assert (out["mask"][1] == bool(anomalous)).all()
+    assert (out["valid"][1] == bool(valid)).all()
+
+
+def test_without_a_mask_every_pixel_counts_and_there_is_no_mask():
+    for ids in (([0, 1],), ([0, 1], [3])):
+        out = node(*ids).forward(CUBE)
+        assert set(out) == {"cube", "valid"}
+        assert out["valid"].all()
+        assert out["valid"].shape == (2, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int16", "uint16", "uint32", "int64", "float16", "float64"]
+)
+def test_cubes_of_any_type_become_float32(dtype):
+    cube = CUBE.to(getattr(torch, dtype))
+    out = node([0]).forward(cube, MASK)["cube"]
+    assert out.dtype == torch.float32
+    np.testing.assert_array_equal(out.numpy(), CUBE.numpy().astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int64"])
+def test_masks_of_any_integer_type(dtype):
+    mask = MASK.clamp(min=0).to(getattr(torch, dtype))
+    assert flags(node([0, 1]).forward(CUBE, mask)["mask"], int)[0] == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_nan_passes():
+    cube = CUBE.clone()
+    cube[0, 0, 0, 1] = torch.nan
+    out = node([0]).forward(cube)
+    assert out["cube"].isnan().sum() == 1
+    assert out["valid"].all()
+
+
+@pytest.mark.parametrize(
+    "given", [NM, NM.double(), torch.stack([NM, NM + 0.3]), NM.to(torch.int64)]
+)
+def test_wavelengths_of_one_grid(given):
+    out = node([0]).forward(CUBE, None, given)["wavelengths"]
+    assert out.dtype == torch.float32
+    assert out.shape == (4,)
+    assert torch.equal(out, NM)
+
+
+def test_wavelengths_that_differ_within_a_batch():
+    other = NM.clone()
+    other[2] += 0.6
+    with pytest.raises(DataError) as error:
+        node([0]).forward(CUBE, None, torch.stack([NM, NM, other]))
+    assert "band 2 is 600.00 nm in the first, 600.60 nm in number 3" in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, 0.0, -5.0])
+def test_wavelengths_that_are_none(wrong):
+    bad = torch.stack([NM, NM])
+    bad[1, 1] = wrong
+    with pytest.raises(DataError, match="no positive numbers"):
+        node([0]).forward(CUBE, None, bad)
+
+
+def test_the_first_wavelengths_are_kept():
+    one = node([0])
+    assert one.state()["known_wavelengths"].isnan().all()
+    one.forward(CUBE)
+    one.forward(CUBE, None, NM)
+    one.forward(CUBE, None, NM + 0.4)
+    one.forward(CUBE)
+    with pytest.raises(DataError, match=r"band 0 is at 430.60 nm, before at 430.00 nm"):
+        one.forward(CUBE, None, NM + 0.6)
+    state = one.state()
+    assert state["known_wavelengths"].dtype == torch.float64
+    fresh = node([0])
+    fresh.restore(state)
+    assert torch.equal(fresh.state()["known_wavelengths"], NM.double())
+    with pytest.raises(DataError, match=r"more than 0.5 nm apart"):
+        fresh.forward(CUBE, None, NM + 1)
+    fresh.forward(CUBE)
+
+
+def test_a_state_of_a_node_that_saw_none():
+    fresh = node([0])
+    fresh.restore(node([0]).state())
+    fresh.forward(CUBE, None, NM)
+
+
+def test_what_was_saved_cannot_be_changed_afterwards():
+    one = node([0])
+    one.forward(CUBE, None, NM)
+    state = one.state()
+    state["known_wavelengths"] += 100
+    one.forward(CUBE, None, NM)
+
+
+def test_states_that_do_not_fit():
+    with pytest.raises(IntegrityError, match="lacks 'known_wavelengths'"):
+        node([0]).restore({})
+    with pytest.raises(IntegrityError, match="was saved for 4 bands, here are 5"):
+        node([0], None, bands=5).restore(node([0]).state())
+    with pytest.raises(IntegrityError, match="unknown 'other'"):
+        node([0]).restore({**node([0]).state(), "other": torch.zeros(1)})
+
+
+def test_other_numbers_of_wavelengths():
+    with pytest.raises(DataError, match="the batch has 3 wavelengths, before 4"):
+        node([0]).forward(CUBE, None, NM[:3])
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (([0, 1], [1, 2]), r"classes \[1\] are both normal and anomalous"),
+        (([],), "normal_class_ids is empty"),
+        (([0], []), "anomaly_class_ids is empty"),
+    ],
+)
+def test_wrong_class_lists(ids, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        node(*ids)
+    assert error.value.fix
+
+
+def test_no_normal_class_is_fine_with_anomalous_ones():
+    out = node([], [3]).forward(CUBE, MASK)
+    assert out["valid"].sum() == out["mask"].sum() == 1
+
+
+def test_a_batch_equals_its_images_bit_for_bit():
+    one = built(LentilsAnomalyDataNode)
+    together = one.forward(CUBE, MASK)
+    for at in range(2):
+        alone = one.forward(CUBE[at : at + 1], MASK[at : at + 1])
+        for name, value in alone.items():
+            assert torch.equal(value, together[name][at : at + 1])

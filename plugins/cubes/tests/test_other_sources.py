@@ -1,0 +1,114 @@
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+import specloom_cubes
+from specloom import ConfigError, DataError, UnavailableError
+from specloom_cubes.sources import InMemory, SingleCu3sDataModule
+
+
+def batch(height=3, width=4, bands=5):
+    return {"cube": np.zeros((2, height, width, bands)), "mask": np.zeros((2, height, width), int)}
+
+
+def test_in_memory():
+    source = InMemory(train=[batch(), batch(height=6)], test=[batch()])
+    assert source.sizes() == {"W": 4, "C": 5}
+    assert list(source.splits()) == ["train", "test", "predict"]
+    assert (source.count("train"), source.count("val"), source.count("predict")) == (2, 0, 1)
+    assert [b["cube"].shape[1] for b in source.batches("train")] == [3, 6]
+    assert not list(InMemory(train=[batch()], predict=[]).batches("predict"))
+    assert InMemory().sizes() == {}
+    with pytest.raises(ConfigError, match="there is no split 'valid'"):
+        source.count("valid")
+
+
+class Session:
+    def __init__(self, path):
+        assert isinstance(path, str)
+        self.name = Path(path).stem
+
+    def get_size(self):
+        return 2 if self.name == "two" else 1
+
+    def get_measurement(self, number):
+        return self.name, number
+
+
+class Context:
+    def __init__(self, session):
+        assert isinstance(session, Session)
+        self.processing_mode = None
+
+    def apply(self, measurement):
+        name, number = measurement
+        assert self.processing_mode == "as reflectance"
+        array = np.full((3, 4, 2), len(name) * 10 + number, np.float32)
+        image = SimpleNamespace(array=array, wavelength=[450, 850])
+        return SimpleNamespace(data={"cube": image})
+
+
+@pytest.fixture
+def cuvis(monkeypatch):
+    module = ModuleType("cuvis")
+    module.SessionFile, module.ProcessingContext = Session, Context
+    module.ProcessingMode = SimpleNamespace(Reflectance="as reflectance")
+    monkeypatch.setitem(sys.modules, "cuvis", module)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("one", "three", "two"):
+        (tmp_path / f"{name}.cu3s").touch()
+    np.save(tmp_path / "one.npy", np.eye(3, 4))
+    return tmp_path
+
+
+def test_cu3s(cuvis, folder):
+    source = SingleCu3sDataModule(data_dir=str(folder), batch_size=2)
+    source.setup(stage="fit")
+    assert source.sizes() == {"H": 3, "W": 4, "C": 2}
+    assert [source.count(split) for split in ("train", "val", "test", "predict")] == [1, 1, 1, 1]
+    (train,) = source.batches("train")
+    np.testing.assert_array_equal(train["cube"][:, 0, 0, 0], [30, 50])
+    assert "mask" not in train
+    assert train["wavelengths"].tolist() == [450, 850]
+    (first,) = SingleCu3sDataModule(str(folder / "one.cu3s"), split=(1.0, 0.0, 0.0)).batches(
+        "train"
+    )
+    np.testing.assert_array_equal(first["mask"], np.eye(3, 4)[None])
+    (test,) = source.batches("test")
+    np.testing.assert_array_equal(test["cube"][:, 0, 0, 0], [31])
+
+
+def test_cu3s_of_an_empty_folder(cuvis, tmp_path):
+    source = SingleCu3sDataModule(data_dir=str(tmp_path))
+    assert source.sizes() == {}
+    with pytest.raises(DataError, match=r"holds no .cu3s file"):
+        next(source.batches("train"))
+
+
+def test_cu3s_workers(cuvis, folder):
+    with pytest.raises(ConfigError, match="num_workers is 2, but measurements are read in this"):
+        SingleCu3sDataModule(data_dir=str(folder), num_workers=2).sizes()
+
+
+def test_without_cuvis(monkeypatch, folder):
+    monkeypatch.setitem(sys.modules, "cuvis", None)
+    source = SingleCu3sDataModule(data_dir=str(folder))
+    for ask in (source.sizes, lambda: next(source.batches("train")), source.setup):
+        with pytest.raises(UnavailableError) as error:
+            ask()
+        assert "reading .cu3s needs the package cuvis" in str(error.value)
+        assert "pip install cuvis, or export to ENVI or MATLAB" in str(error.value)
+
+
+def test_the_hook_opens_what_is_ours_and_leaves_the_rest(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((2, 3, 4)))
+    (tmp_path / "x.txt").write_text("")
+    assert specloom_cubes.open_cube(tmp_path / "x.npy").shape == (2, 3, 4)
+    assert specloom_cubes.open_cube(tmp_path / "x.txt") is None
+    assert specloom_cubes.open_cube(tmp_path) is None

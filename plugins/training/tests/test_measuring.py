@@ -1,0 +1,159 @@
+"""Calibration and evaluation against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score, jaccard_score
+
+from specloom import DataError, Graph, Port, Run
+from specloom.sizes import Link
+from specloom_deciders.binary import BinaryDecider
+from specloom_metrics.anomaly import AnomalyDetectionMetrics
+from specloom_training.calibrate import Calibrate
+from specloom_training.evaluate import Evaluate
+
+
+class Logits:
+    """Ready logits, masks and valid pixels, by split."""
+
+    outputs = {
+        "logits": Port("B H W 1", doc="Logits."),
+        "mask": Port("B H W 1", dtype="bool", doc="Anomalies."),
+        "valid": Port("B H W 1", dtype="bool", doc="Pixels that count.", optional=True),
+    }
+
+    def __init__(self, seed: int = 0, batch: int = 2, anomalies: float = 0.1) -> None:
+        rng = np.random.default_rng(seed)
+        self.mask = rng.random((4, 9, 7, 1)) < anomalies
+        noise = rng.normal(size=self.mask.shape)
+        self.logits = (noise + 2 * self.mask).round(1).astype("float32")
+        self.valid = rng.random(self.mask.shape) < 0.9
+        self.logits[0, 0, 0] = np.nan
+        self.batch = batch
+
+    def sizes(self):
+        return {}
+
+    def splits(self):
+        return ("train", "val", "test")
+
+    def count(self, split):
+        return None
+
+    def batches(self, split):
+        for i in range(0, 4, self.batch):
+            cut = slice(i, i + self.batch)
+            yield {name: getattr(self, name)[cut] for name in self.outputs}
+
+
+def run_of(source, *, measured: bool = True) -> tuple[Run, BinaryDecider]:
+    decider = BinaryDecider()
+    nodes = {"decider": decider, "metrics": AnomalyDetectionMetrics()}
+    links = [
+        Link("batch.logits", "decider.logits"),
+        Link("decider.decisions", "metrics.decisions"),
+        Link("batch.logits", "metrics.logits"),
+        Link("batch.mask", "metrics.targets"),
+        Link("batch.valid", "metrics.valid"),
+    ]
+    if not measured:
+        nodes, links = {"decider": decider}, links[:1]
+    return Run(Graph(nodes, links, batch=source.outputs), source), decider
+
+
+@pytest.mark.parametrize(("metric", "reference"), [("f1", f1_score), ("iou", jaccard_score)])
+@pytest.mark.parametrize("seed", range(3))
+def test_calibration_finds_the_best_threshold(metric, reference, seed):
+    source = Logits(seed)
+    run, decider = run_of(source)
+    Calibrate("decider", metric=metric).train(run)
+    Evaluate("val").train(run)
+    keep = source.valid & np.isfinite(source.logits)
+    logits, mask = source.logits[keep], source.mask[keep]
+    best = max(reference(mask, logits >= cut) for cut in np.unique(logits))
+    assert run.metrics["val"][f"decider/calibrated_{metric}"] == pytest.approx(best, abs=1e-12)
+    assert run.metrics["val"][f"metrics/{metric}"] == pytest.approx(best, abs=1e-12)
+    assert decider.threshold != 0.5
+
+
+def test_neither_the_batch_size_nor_the_order_matters():
+    found = []
+    for batch in (1, 2, 4):
+        run, decider = run_of(Logits(batch=batch))
+        Calibrate("decider").train(run)
+        Evaluate("test").train(run)
+        found.append((decider.threshold, run.metrics["test"]))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_calibrated_threshold_is_saved_as_a_parameter(tmp_path):
+    from specloom import state
+
+    run, decider = run_of(Logits())
+    Calibrate("decider").train(run)
+    assert state.described(run.graph, plugins())["nodes"]["decider"]["config"]["threshold"] == (
+        decider.threshold
+    )
+    logits = torch.from_numpy(Logits().logits)
+    twin = BinaryDecider(**state.described(run.graph, plugins())["nodes"]["decider"]["config"])
+    twin.build({})
+    assert torch.equal(twin(logits)["decisions"], decider(logits)["decisions"])
+
+
+def plugins():
+    from specloom import Plugins
+
+    return Plugins({"deciders": "specloom_deciders", "metrics": "specloom_metrics"})
+
+
+def test_one_class_only_cannot_be_calibrated():
+    run, _ = run_of(Logits(anomalies=0))
+    with pytest.raises(DataError, match="a threshold for f1"):
+        Calibrate("decider").train(run)
+
+
+CHECKS = {
+    "split": (
+        Calibrate("decider", split="test"),
+        "f:split: calibrating on the test split makes its metrics worthless\n  fix: use split: val",
+    ),
+    "metric": (
+        Calibrate("decider", metric="iuo"),
+        "f:metric: no threshold can be calibrated for 'iuo'\n  fix: did you mean 'iou'?",
+    ),
+    "name": (
+        Calibrate("decide"),
+        "f:decider: there is no node 'decide'\n  fix: did you mean 'decider'?",
+    ),
+    "no threshold": (
+        Calibrate("metrics"),
+        "f:decider: node 'metrics' has no threshold to calibrate\n  fix: use one of: decider",
+    ),
+    "evaluate": (
+        Evaluate("tset"),
+        "f:split: there is no split 'tset'\n  fix: did you mean 'test'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("phase", "message"), CHECKS.values(), ids=CHECKS)
+def test_mistakes_are_found_before_anything_runs(phase, message):
+    run, _ = run_of(Logits())
+    found = [str(error) for error in phase.check(run.graph, lambda p: f"f:{p}")]
+    assert found == [message]
+
+
+def test_a_decider_that_nobody_measures_cannot_be_calibrated():
+    run, _ = run_of(Logits(), measured=False)
+    found = [str(e) for e in Calibrate("decider").check(run.graph, lambda p: f"f:{p}")]
+    assert found == [
+        "f:decider: nothing tells which decisions of 'decider' are right\n"
+        "  fix: connect decider.decisions and a mask to a metrics node"
+    ]
+    found = [str(e) for e in Evaluate().check(run.graph, lambda p: f"f:{p}")]
+    assert found == [
+        "f:: no node measures anything in the stage 'test'\n"
+        "  fix: add a metrics.AnomalyDetectionMetrics node, or remove this phase"
+    ]

@@ -1,0 +1,287 @@
+"""Strict YAML: values as YAML 1.2 has them, places of keys, and every refusal with its line."""
+
+import math
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from specloom import ConfigError, SpecloomError
+from specloom import state as saved
+from specloom.yamlfile import parse, read, scalar
+
+
+def told(text):
+    with pytest.raises(SpecloomError) as caught:
+        parse(text, "run.yaml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-6", 1e-6),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("-1.5E+3", -1500.0),
+        ("010", 10),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("+7", 7),
+        ("-0", 0),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+        ("+.Inf", math.inf),
+        ("true", True),
+        ("FALSE", False),
+        ("~", None),
+        ("", None),
+        ("Null", None),
+    ],
+)
+def test_scalars_of_yaml_1_2(text, value):
+    assert scalar(text) == value
+    assert type(scalar(text)) is type(value)
+    assert parse(f"a: {text}", "f").value == {"a": value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["no", "yes", "on", "Off", "1_000", "12:30", "2024-01-01", "0b1", "-0x1", "1e", ".", "+.nan"],
+)
+def test_text_that_other_readers_take_for_something_else(text):
+    assert scalar(text) == text
+    assert parse(f"a: {text}", "f").value == {"a": text}
+
+
+@pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
+def test_nan(text):
+    assert math.isnan(scalar(text))
+
+
+def test_quoted_scalars_are_text():
+    assert parse("""{a: "1", b: 'true', c: "", d: |\n 5\n}""".split("d:")[0] + "}", "f").value == {
+        "a": "1",
+        "b": "true",
+        "c": "",
+    }
+    assert parse("a: |\n  5\n", "f").value == {"a": "5\n"}
+
+
+def test_huge_numbers_stay_numbers_and_cost_nothing():
+    assert scalar("9" * 399) == int("9" * 399)
+    assert scalar("9" * 100_000) == math.inf
+    assert scalar("1e999") == math.inf
+
+
+def test_places_of_keys():
+    document = parse("a: 1\nb:\n  c:\n    - x\n    - {d: 2}\n", "run.yaml")
+    assert document.value == {"a": 1, "b": {"c": ["x", {"d": 2}]}}
+    assert document.where("a") == "run.yaml:1"
+    assert document.where("b", "c") == "run.yaml:3"
+    assert document.where("b", "c", 1) == "run.yaml:5"
+    assert document.where("b", "c", 1, "d") == "run.yaml:5"
+    assert document.where("b", "no", "such") == "run.yaml:2"
+    assert document.where("nothing") == "run.yaml:1"
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "\ufeff"])
+def test_an_empty_file_holds_nothing(text):
+    assert parse(text, "f").value is None
+
+
+def test_duplicate_keys_name_the_first_and_only_themselves():
+    assert told("a: {x: 1}\nb: 2\na: {x: 2}\n") == (
+        "run.yaml:3: key 'a' a second time (first at run.yaml:1) is not allowed\n"
+        "  fix: keep one of the two"
+    )
+    assert parse("a: {x: 1}\nb: {x: 1}\n", "f").value == {"a": {"x": 1}, "b": {"x": 1}}
+
+
+def test_keys_are_names_as_written():
+    assert parse("1: a\n010: b\nno: c\n~: d\n", "f").value == {
+        "1": "a",
+        "010": "b",
+        "no": "c",
+        "~": "d",
+    }
+
+
+def test_refusals_are_told_together():
+    assert told("a: &x 1\nb: *x\nc: !!str 2\n[1]: 3\n") == (
+        "run.yaml:1: anchor '&x' is not allowed\n  fix: write the value out where it is used\n"
+        "run.yaml:2: alias '*x' is not allowed\n  fix: write the value out\n"
+        "run.yaml:3: tag 'tag:yaml.org,2002:str' is not allowed\n  fix: remove the tag\n"
+        "run.yaml:4: a mapping's key must be a name\n  fix: write 'name: value'"
+    )
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system ['true']", "!!python/name:os.system", "!local x"]
+)
+def test_tags_make_nothing(tag):
+    assert "is not allowed\n  fix: remove the tag" in told(f"a: {tag}")
+
+
+def test_a_second_document():
+    assert told("a: 1\n---\nb: 2\n") == (
+        "run.yaml:2: a second document begins\n  fix: remove the '---'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a:\n\tb: 1\n",
+            "run.yaml:2: not YAML: found character '\\t' that cannot start any token\n"
+            "  fix: indent with spaces, not tabs",
+        ),
+        (
+            "a: b: c\n",
+            "run.yaml:1: not YAML: mapping values are not allowed here\n"
+            "  fix: align it with the lines around it, or put text that holds ': ' in quotes",
+        ),
+        (
+            "a: [1, 2\nb: 3\n",
+            "run.yaml:2: not YAML: expected ',' or ']', but got ':'\n"
+            "  fix: close the bracket or the quote above it",
+        ),
+        (
+            "a: 1\n b: 2\n",
+            "run.yaml:2: not YAML: mapping values are not allowed here\n"
+            "  fix: align it with the lines around it, or put text that holds ': ' in quotes",
+        ),
+        (
+            "a: 'open\n",
+            "run.yaml:2: not YAML: found unexpected end of stream\n"
+            "  fix: close the bracket or the quote above it",
+        ),
+        (
+            "a: @x\n",
+            "run.yaml:1: not YAML: found character '@' that cannot start any token\n"
+            "  fix: put the text in quotes",
+        ),
+        (
+            "a: 1\nb: \x07\n",
+            "run.yaml:2: holds the character U+0007, which YAML forbids\n  fix: remove it",
+        ),
+        (
+            "a: \x00\n",
+            "run.yaml:1: holds the character U+0000, which YAML forbids\n  fix: remove it",
+        ),
+        (
+            'a: 1\nb: "\\ud800"\n',
+            "run.yaml:2: a character that no text can hold is not allowed\n"
+            "  fix: write the character itself, not half of it",
+        ),
+        (
+            'a: 1\nb: "\\Uffffffff"\n',
+            "run.yaml:2: not YAML: a number in it is out of range\n"
+            "  fix: mend the number after the backslash or the percent sign",
+        ),
+    ],
+)
+def test_what_is_no_yaml(text, message):
+    assert told(text) == message
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_deep_nesting_is_refused_at_once(opening):
+    started = time.perf_counter()
+    text = told(opening * 5000)
+    assert time.perf_counter() - started < 2
+    assert text in (
+        "run.yaml:1: is nested more than 20 deep\n  fix: flatten it",
+        "run.yaml:1: a mapping's key must be a name\n  fix: write 'name: value'",
+    )
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    def message(path):
+        with pytest.raises(ConfigError) as caught:
+            read(path)
+        return str(caught.value)
+
+    absent = tmp_path / "absent.yaml"
+    assert message(absent) == f"{absent} does not exist\n  fix: check the path"
+    assert message(tmp_path) == f"{tmp_path} cannot be read: Is a directory\n  fix: check the path"
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(b"a: 1\nb: gr\xfcn\n")
+    assert message(latin) == f"{latin}:2: is not UTF-8 text\n  fix: save it as UTF-8"
+    big = tmp_path / "big.yaml"
+    big.write_bytes(b"#" * 1_000_001)
+    assert message(big) == (
+        f"{big}: it has 1000001 bytes, at most 1000000 are read\n"
+        "  fix: keep data in files of their own"
+    )
+
+
+def test_a_byte_order_mark_and_carriage_returns_are_taken(tmp_path):
+    file = tmp_path / "windows.yaml"
+    file.write_bytes("\ufeffa: 1\r\nb: grün\r\n".encode())
+    document = read(file)
+    assert document.value == {"a": 1, "b": "grün"}
+    assert document.where("b") == f"{file}:2"
+
+
+pieces = st.sampled_from(
+    [*"[]{}:,-?!&*|>%@`'\"#~\\\n\t ", ": ", "- ", "a", "1", "\\u", "\\U0011", "---\n", "%YAML "]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(pieces, max_size=40).map("".join)))
+@example('"\\U00110000"')
+@example("%YAML " + "9" * 5000 + ".1\n---\na")
+@example("!<%ff> a")
+@example("*")
+@example("? - a")
+@example(": :")
+def test_only_errors_of_ours_escape(text):
+    try:
+        parse(text, "run.yaml")
+    except SpecloomError as e:
+        assert e.fix
+        assert e.where.startswith("run.yaml")
+
+
+values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+        st.text(st.characters(exclude_categories=["Cs"])),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values)
+@example("1e-6")
+@example("010")
+@example("0o17")
+@example("no")
+@example("1_000")
+@example(" leading\nand trailing ")
+@example("\x85\u2028\ufeff\x07\x7f")
+@example("x" * 300)
+@example({"k" * 300: " "})
+@example("a\r\nb\n\n c\t")
+@example(["x " * 100, "# no comment", "a: b", "- a", "%", "&a", "*a", "!t", "=", "<<"])
+def test_what_a_pipeline_saves_is_read_back(value):
+    back = parse(saved._dump({"value": value}), "f").value["value"]
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_a_value_used_twice_is_written_twice():
+    shared = [1, 2]
+    text = saved._dump({"a": shared, "b": shared})
+    assert parse(text, "f").value == {"a": [1, 2], "b": [1, 2]}

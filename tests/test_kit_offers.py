@@ -1,0 +1,172 @@
+"""The conformance kit on losses, sources, trainers, observers and commands wrong in one way."""
+
+import click
+import numpy as np
+import pytest
+import torch
+
+from specloom import Port, impl
+from specloom.testing import failures_of
+from specloom.torch import TorchNode
+
+
+class Squares(TorchNode):
+    inputs = {"scores": Port("B H W 1", doc="Scores.")}
+    outputs = {"loss": Port("", doc="The weighted mean of the squared scores.")}
+    locality = "batch"
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, scores):
+        self.total, self.count = (scores**2).sum(), torch.tensor(float(scores.numel()))
+        return {"loss": self.weight * self.total / self.count}
+
+    def pooled(self):
+        return self.total, self.count
+
+
+class VectorLoss(Squares):
+    def forward(self, scores):
+        return {"loss": super().forward(scores)["loss"].reshape(1)}
+
+
+class PoolsWrongly(Squares):
+    def pooled(self):
+        return self.total, self.count + 1
+
+
+class Scenes:
+    outputs = {"cube": Port("B H W C", doc="Cubes.")}
+    example = {"seed": 3}
+
+    def __init__(self, seed: int, bands: int = 4) -> None:
+        self.seed, self.bands = seed, bands
+
+    def sizes(self):
+        return {"C": self.bands}
+
+    def splits(self):
+        return ["train", "test"]
+
+    def count(self, split):
+        return 2
+
+    def batches(self, split):
+        rng = np.random.default_rng([self.seed, len(split)])
+        for _ in range(2):
+            yield {"cube": rng.random((1, 3, 5, self.bands)).astype("float32")}
+
+
+class MissesOne(Scenes):
+    count = None
+
+
+class OtherSplit(Scenes):
+    def splits(self):
+        return ["train", "testing"]
+
+    def count(self, split):
+        return None
+
+
+class Miscounts(Scenes):
+    def count(self, split):
+        return 3
+
+
+class WrongBands(Scenes):
+    def sizes(self):
+        return {"C": self.bands + 1}
+
+
+class WrongPort(Scenes):
+    outputs = {"cubes": Port("B H W C", doc="Cubes.")}
+
+
+class Unseeded(Scenes):
+    def batches(self, split):
+        for batch in super().batches(split):
+            yield {"cube": batch["cube"] + np.random.default_rng().random((), "float32")}
+
+
+class Phase:
+    def __init__(self, epochs: int = 3) -> None:
+        self.epochs = epochs
+
+    def check(self, graph, at):
+        return []
+
+    def train(self, run):
+        pass
+
+
+class PhaseOfTwo(Phase):
+    train = None
+
+
+class Watcher:
+    @impl
+    def run_started(self, run):
+        pass
+
+
+class WatcherOfNothing:
+    pass
+
+
+class WatchesUnknown:
+    @impl
+    def run_stopped(self, run):
+        pass
+
+
+class WantsUnknown:
+    @impl
+    def run_started(self, run, colour):
+        pass
+
+
+class NeedsArgument(Watcher):
+    def __init__(self, folder):
+        self.folder = folder
+
+
+@click.command(help="Say hello.")
+def hello():
+    pass
+
+
+@click.command()
+def mute():
+    pass
+
+
+KINDS = [
+    ("losses", Squares, set()),
+    ("losses", VectorLoss, {"loss_is_weighted", "outputs_are_honest"}),
+    ("losses", PoolsWrongly, {"loss_is_weighted"}),
+    ("sources", Scenes, set()),
+    ("sources", MissesOne, {"source_is_whole", "source_tells_the_truth"}),
+    ("sources", OtherSplit, {"source_is_whole"}),
+    ("sources", Miscounts, {"source_tells_the_truth"}),
+    ("sources", WrongBands, {"source_tells_the_truth"}),
+    ("sources", WrongPort, {"source_tells_the_truth"}),
+    ("sources", Unseeded, {"source_same_twice"}),
+    ("trainers", Phase, set()),
+    ("trainers", PhaseOfTwo, {"trainer_is_whole"}),
+    ("observers", Watcher, set()),
+    ("observers", WatcherOfNothing, {"observer_needs_nothing"}),
+    ("observers", WatchesUnknown, {"observer_needs_nothing"}),
+    ("observers", WantsUnknown, {"observer_needs_nothing"}),
+    ("observers", NeedsArgument, {"observer_needs_nothing"}),
+    ("commands", hello, set()),
+    ("commands", mute, {"command_is_documented"}),
+    ("commands", Phase, {"command_is_documented"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "offered", "caught"), KINDS)
+def test_what_is_offered_fails_exactly_its_checks(kind, offered, caught):
+    assert set(failures_of(offered, kind)) == caught

@@ -1,0 +1,216 @@
+"""Every message of the registry about a manifest or a plugin's folder, with place and remedy."""
+
+import pytest
+from specloom import ConfigError
+from specloom_registry import resolve_plugins
+
+PROJECT = "[project.entry-points.specloom]\n{}"
+
+
+def write_plugin(folder, entry='demo = "probe_demo"'):
+    (folder / "probe_demo").mkdir(parents=True)
+    (folder / "probe_demo/__init__.py").touch()
+    (folder / "pyproject.toml").write_text(PROJECT.format(entry))
+    return folder
+
+
+def write_manifest(folder, *lines):
+    file = folder / "plugins.yaml"
+    file.write_text("\n  ".join(["schema: 1\nplugins:", *lines]))
+    return file
+
+
+FOLDER = "write '{name}: {{path: <its folder>}}', relative to this file"
+WRONG_ENTRIES = [
+    *[
+        (
+            f"{bad!r}: {{path: lab}}",
+            f"E-NAME {bad!r} is no plugin name",
+            f"use lower-case letters, digits and single hyphens: {good!r}",
+        )
+        for bad, good in [
+            ("../x", "x"),
+            ("A", "a"),
+            ("rx_x", "rx-x"),
+            ("-x", "x"),
+            ("x--y", "x-y"),
+            ("___", "rx"),
+            ("a" * 65, "a" * 64),
+        ]
+    ],
+    *[
+        (
+            f"{name}: {{path: lab}}",
+            f"E-NAME the name {name!r} is reserved",
+            "leave it out: it comes with specloom",
+        )
+        for name in ("specloom", "registry")
+    ],
+    (
+        "demo: {pth: lab, path: lab}",
+        "E-KEY unknown key 'pth' in plugin 'demo'",
+        "did you mean 'path'?",
+    ),
+    ("demo: {}", "E-PATH plugin 'demo': no path is named", FOLDER.format(name="demo")),
+    ("demo: {path: }", "E-PATH plugin 'demo': no path is named", FOLDER.format(name="demo")),
+    ("demo: {path: 3}", "E-PATH plugin 'demo': path 3 is no path", FOLDER.format(name="demo")),
+    ("demo: {path: ' '}", "E-PATH plugin 'demo': path ' ' is no path", FOLDER.format(name="demo")),
+    (
+        "demo: lab",
+        "E-SOURCE plugin 'demo' is 'lab', which is no mapping",
+        "write 'demo: {path: <its folder>}'",
+    ),
+    (
+        "demo: {git: 'https://example.org/x'}",
+        "E-SOURCE plugin 'demo' has 'git', but only local paths can be used yet",
+        "name the plugin's folder with 'path:'",
+    ),
+    (
+        "demo: {path: lab, tag: v1}",
+        "E-SOURCE plugin 'demo' has 'tag', but only local paths can be used yet",
+        "name the plugin's folder with 'path:'",
+    ),
+    (
+        "demo: {path: nowhere}",
+        "E-PATH-MISSING plugin 'demo': 'nowhere' does not exist "
+        "(resolved from {file}'s folder to {tmp}/nowhere)",
+        "correct the path; it is relative to the manifest's folder",
+    ),
+    (
+        "demo: {path: lab/pyproject.toml}",
+        "E-PATH-MISSING plugin 'demo': 'lab/pyproject.toml' is not a folder "
+        "(resolved from {file}'s folder to {tmp}/lab/pyproject.toml)",
+        "correct the path; it is relative to the manifest's folder",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "what", "fix"), WRONG_ENTRIES)
+def test_a_wrong_entry_is_told_with_its_line(tmp_path, line, what, fix):
+    write_plugin(tmp_path / "lab")
+    file = write_manifest(tmp_path, line)
+    with pytest.raises(ConfigError) as caught:
+        resolve_plugins(file)
+    assert caught.value.what == what.replace("{file}", str(file)).replace("{tmp}", str(tmp_path))
+    assert (caught.value.where, caught.value.fix) == (f"{file}:3", fix)
+
+
+BEGIN = "begin it with 'schema: 1' and 'plugins:'"
+MAP = "write 'plugins: {rx: {path: ../plugins/rx}}', or 'plugins: {}' for none"
+ONE = "write 'schema: 1'"
+WRONG_FILES = [
+    ("", 1, "E-SCHEMA a manifest is a mapping", BEGIN),
+    ("- a", 1, "E-SCHEMA a manifest is a mapping", BEGIN),
+    ("plugins: {}", 1, "E-SCHEMA no schema is named", ONE),
+    ("plugins: {}\nschema: 2", 2, "E-SCHEMA schema 2 is not known", ONE),
+    ("plugins: {}\nschema: true", 2, "E-SCHEMA schema True is not known", ONE),
+    ("schema: 1", 1, "E-SCHEMA 'plugins' must map names to plugins", MAP),
+    ("schema: 1\nplugins: [rx]", 2, "E-SCHEMA 'plugins' must map names to plugins", MAP),
+    (
+        "schema: 1\nplugin: {}\nplugins: {}",
+        2,
+        "E-KEY unknown key 'plugin' in the manifest",
+        "did you mean 'plugins'?",
+    ),
+    (
+        "schema: 1\nplugins: {}\nmirrors: []",
+        3,
+        "E-SOURCE the manifest has 'mirrors', but only local paths can be used yet",
+        "remove 'mirrors'",
+    ),
+    (
+        "schema: 1\nplugins: {a: &b {path: x}}",
+        2,
+        "anchor '&b' is not allowed",
+        "write the value out where it is used",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "what", "fix"), WRONG_FILES)
+def test_a_wrong_manifest_is_told_with_its_line(tmp_path, text, line, what, fix):
+    file = tmp_path / "plugins.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        resolve_plugins(file)
+    assert (caught.value.what, caught.value.where) == (what, f"{file}:{line}")
+    assert caught.value.fix == fix
+
+
+HEAD = "E-PLUGIN plugin 'demo': "
+WRONG_PROJECTS = [
+    (
+        None,
+        HEAD + "{lab} has no pyproject.toml",
+        "name the folder that holds the plugin's pyproject.toml",
+    ),
+    (
+        "[project",
+        HEAD + "{lab}/pyproject.toml is not TOML: Expected ']' at the end of a table "
+        "declaration (at end of document)",
+        "mend that file",
+    ),
+    (
+        "project = 3",
+        "E-PLUGIN {lab}/pyproject.toml offers no plugin 'demo'",
+        'add demo = "<its module>" under [project.entry-points.specloom] there',
+    ),
+    (
+        PROJECT.format('demos = "probe_demo"'),
+        "E-PLUGIN {lab}/pyproject.toml offers no plugin 'demo'",
+        "did you mean 'demos'?",
+    ),
+    (
+        PROJECT.format('demo = "probe_demo:Hooks"'),
+        HEAD + "its entry point 'probe_demo:Hooks' is not the name of a module",
+        'write it as demo = "package.module" in {lab}/pyproject.toml',
+    ),
+    (
+        PROJECT.format('demo = "probe_other"'),
+        HEAD + "{lab} holds no module 'probe_other'",
+        "keep the module beside pyproject.toml, or correct the entry point",
+    ),
+    *[
+        (
+            PROJECT.format(f'demo = "{top}.plugin"'),
+            f"E-NAME plugin 'demo': its module {top!r} hides Python's or specloom's",
+            "rename the module",
+        )
+        for top in ("json", "specloom")
+    ],
+]
+
+
+@pytest.mark.parametrize(("project", "what", "fix"), WRONG_PROJECTS)
+def test_a_folder_that_is_no_such_plugin_is_told(tmp_path, project, what, fix):
+    lab = write_plugin(tmp_path / "lab")
+    (lab / "pyproject.toml").unlink()
+    if project is not None:
+        (lab / "pyproject.toml").write_text(project)
+    file = write_manifest(tmp_path, "demo: {path: lab}")
+    with pytest.raises(ConfigError) as caught:
+        resolve_plugins(file)
+    assert caught.value.what == what.replace("{lab}", str(lab))
+    assert caught.value.fix == fix.replace("{lab}", str(lab))
+    assert caught.value.where == f"{file}:3"
+
+
+def test_a_pyproject_that_cannot_be_read_is_told(tmp_path):
+    lab = write_plugin(tmp_path / "lab")
+    (lab / "pyproject.toml").unlink()
+    (lab / "pyproject.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"pyproject\.toml cannot be read: Is a directory"):
+        resolve_plugins(write_manifest(tmp_path, "demo: {path: lab}"))
+
+
+def test_two_plugins_cannot_bring_one_module(tmp_path):
+    write_plugin(tmp_path / "one")
+    write_plugin(tmp_path / "two", entry='other = "probe_demo"')
+    file = write_manifest(tmp_path, "demo: {path: one}", "other: {path: two}")
+    with pytest.raises(ConfigError) as caught:
+        resolve_plugins(file)
+    assert (
+        caught.value.what == "E-CLASH plugins 'demo' and 'other' both bring the module 'probe_demo'"
+    )
+    assert caught.value.where == f"{file}:4"
+    assert caught.value.fix == "rename the module in one of them, or remove one"

@@ -1,0 +1,169 @@
+"""The rules of the house, each a function from the repository's root to what breaks it.
+
+tests/test_architecture.py holds the repository to them, and breaks each of them on purpose.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from source_tree import LOADED, TYPED, code_lines, imports, plugin_packages, sources
+
+KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
+ARRAYS = ("torch.py", "testing.py", "testing")  # the kernel's parts that may use arrays
+HEAVY = {"torch", "numpy", "scipy", "safetensors.torch", "safetensors.numpy"}
+EVERYWHERE = ("kernel", "registry", "plugins", "tests", "tools", "examples", "benchmarks")
+COMMANDS = {"run", "check", "nodes", "schema"}
+LAYERS = (("errors", "ports", "node", "hooks", "plugins"), ("errors", "graph", "run", "cli"))
+MOST_KERNEL_CODE, MOST_LINES, MOST_SUPPRESSIONS = 1800, 250, 3
+SUPPRESSION = re.compile(
+    r"(type:\s*ignore|(?:ruff:\s*)?noqa|^#\s*(?:mypy|pyright):)"
+    r"(\[[\w, -]+\]|:\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?"
+)
+
+
+def kernel_imports(root: Path) -> Iterator[str]:
+    """Rule 1: no plugin and no registry; no arrays but in ``torch.py`` and ``testing``."""
+    for file in sources(root, KERNEL):
+        arrays = file.relative_to(root / KERNEL).parts[0] in ARRAYS
+        for one in imports(root, file):
+            if one.top.startswith("specloom_"):
+                yield f"{one.place}: the kernel imports {one.top}"
+            elif not arrays and one.reaches(*HEAVY):
+                yield f"{one.place}: the kernel imports {one.full}"
+            elif not arrays and one.reaches("specloom.torch", "specloom.testing"):
+                yield f"{one.place}: only plugins import {one.full}"
+
+
+def registry_imports(root: Path) -> Iterator[str]:
+    """Rule 2: the standard library, click and the kernel; git in ``gitsafe.py`` alone."""
+    allowed = {"specloom", "specloom_registry", "click", *sys.stdlib_module_names}
+    for file in sources(root, REGISTRY):
+        for one in imports(root, file):
+            git = one.top == "git" and file.name == "gitsafe.py"
+            if (one.top not in allowed and not git) or one.reaches(
+                "specloom.torch", "specloom.testing"
+            ):
+                yield f"{one.place}: the registry imports {one.full}"
+
+
+def plugin_imports(root: Path) -> Iterator[str]:
+    """Rule 3: the kernel's public names, itself, and what the plugin declares."""
+    tree = ast.parse((root / KERNEL / "__init__.py").read_text("utf-8"))
+    (public,) = (
+        set(ast.literal_eval(node.value))
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    distributions = packages_distributions()
+    for folder, package in plugin_packages(root):
+        project = tomllib.loads((root / folder / "pyproject.toml").read_text("utf-8"))["project"]
+        declared = _names(
+            *project.get("dependencies", []),
+            *sum(project.get("optional-dependencies", {}).values(), []),
+        )
+        for file in sources(root, package):
+            for one in imports(root, file):
+                if one.reaches("specloom.torch", "specloom.testing") or one.top == package.name:
+                    continue
+                if one.top == "specloom":
+                    good = one.module == "specloom" and (not one.name or one.name in public)
+                elif one.top in sys.stdlib_module_names:
+                    good = True
+                else:
+                    plugin = one.top.startswith("specloom_")
+                    names = _names(one.top, *(() if plugin else distributions.get(one.top, ())))
+                    good = bool(names & declared) and not (plugin and "._" in one.full)
+                if not good:
+                    yield f"{one.place}: plugin {folder.name!r} may not import {one.full}"
+
+
+def _names(*requirements: str) -> set[str]:
+    """Names of distributions, normalised, from requirements such as ``Pillow>=10``."""
+    parts = (re.match(r"[\w.-]+", requirement) for requirement in requirements)
+    return {re.sub(r"[-_.]+", "-", part.group()).lower() for part in parts if part}
+
+
+def sizes(root: Path) -> Iterator[str]:
+    """Rule 5: a small kernel, small files, and four commands of the kernel's own."""
+    own = [f for f in sources(root, KERNEL) if f.relative_to(root / KERNEL).parts[0] not in ARRAYS]
+    if (total := sum(map(code_lines, own))) > MOST_KERNEL_CODE:
+        yield f"the kernel has {total} lines of code, at most {MOST_KERNEL_CODE} are allowed"
+    for file in sources(root, KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
+        if (count := len(file.read_text("utf-8").splitlines())) > MOST_LINES:
+            yield f"{file.relative_to(root).as_posix()} has {count} lines, at most {MOST_LINES}"
+    for node in ast.walk(ast.parse((root / KERNEL / "cli.py").read_text("utf-8"))):
+        decorators = map(ast.unparse, getattr(node, "decorator_list", ()))
+        if any(text.startswith("cli.command(") for text in decorators):
+            name = str(getattr(node, "name", ""))
+            if name not in COMMANDS:
+                yield f"the kernel has a command {name!r}: offer it in a plugin's register_commands"
+
+
+def layering(root: Path) -> Iterator[str]:
+    """Rule 6: no cycles among a distribution's modules, and no import against the layers."""
+    for package in (KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
+        uses = {
+            name: {to for to, when in found if when == LOADED}
+            for name, found in _uses(root, package)
+        }
+        try:
+            TopologicalSorter(uses).prepare()
+        except CycleError as e:
+            yield f"modules import each other: {' <- '.join(e.args[1])}"
+    found = dict(_uses(root, KERNEL))
+    for layers in LAYERS:
+        for i, low in enumerate(layers):
+            for high in layers[i + 1 :]:
+                if f"specloom.{high}" in {to for to, _ in found.get(f"specloom.{low}", ())}:
+                    yield f"specloom.{low} imports specloom.{high}, which stands above it"
+
+
+def _uses(root: Path, package: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The modules of a package that each of its modules imports, and when; not for types alone."""
+    base = (root / package).parent
+    files = {_module(file.relative_to(base)): file for file in sources(root, package)}
+    for name, file in files.items():
+        found = []
+        for one in imports(root, file):
+            to = next((module for module in (one.full, one.module) if module in files), None)
+            if to is not None and to != name and one.when != TYPED:
+                found.append((to, one.when))
+        yield name, found
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def suppressions(root: Path) -> Iterator[str]:
+    """Rule 8: few suppressions, each of one kind and with its reason."""
+    files = sources(
+        root,
+        *map(Path, EVERYWHERE),
+    )
+    lines = count = 0
+    for file in files:
+        text = file.read_text("utf-8")
+        lines += len(text.splitlines())
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            marks = SUPPRESSION.findall(token.string) if token.type == tokenize.COMMENT else []
+            if not marks:
+                continue
+            count += len(marks)
+            place = f"{file.relative_to(root).as_posix()}:{token.start[0]}"
+            if not all(code for _, code in marks):
+                yield f"{place}: a suppression without a code: {token.string}"
+            elif len(re.findall(r"\w+", SUPPRESSION.sub("", token.string))) < 2:
+                yield f"{place}: a suppression without a reason: {token.string}"
+    if count * 1000 > MOST_SUPPRESSIONS * lines:
+        yield f"{count} suppressions in {lines} lines, at most {MOST_SUPPRESSIONS} per thousand"
