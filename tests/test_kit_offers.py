@@ -1,4 +1,4 @@
-"""The conformance kit on losses, sources, trainers, observers and commands wrong in one way."""
+"""The conformance kit on metrics, losses, sources, trainers, observers and commands."""
 
 import click
 import numpy as np
@@ -8,6 +8,40 @@ import torch
 from specloom import Port, impl
 from specloom.testing import failures_of
 from specloom.torch import TorchNode
+
+
+class Mean(TorchNode):
+    inputs = {"scores": Port("B H W 1", doc="Scores.")}
+    outputs = {"mean": Port(dtype="scalars", per_stage=True, doc="The mean of a stage.")}
+    locality = "image"
+
+    def measure_start(self, stage):
+        self.total, self.count = 0.0, 0
+
+    def forward(self, scores):
+        self.total, self.count = self.total + scores.double().sum(), self.count + scores.numel()
+        return {}
+
+    def measure_end(self):
+        return {"mean": {"mean": float(self.total) / self.count}}
+
+
+class LargestOfBatches(Mean):
+    def forward(self, scores):
+        self.total, self.count = self.total + scores.double().max(), self.count + 1
+        return {}
+
+
+class NeverForgets(Mean):
+    total, count = 0.0, 0
+
+    def measure_start(self, stage):
+        self.total = self.total + 1
+
+
+class GivesOther(Mean):
+    def measure_end(self):
+        return {"average": super().measure_end()["mean"]}
 
 
 class Squares(TorchNode):
@@ -144,6 +178,10 @@ def mute():
 
 
 KINDS = [
+    ("nodes", Mean, set()),
+    ("nodes", LargestOfBatches, {"measures_a_stage"}),
+    ("nodes", NeverForgets, {"measures_a_stage"}),
+    ("nodes", GivesOther, {"measures_a_stage"}),
     ("losses", Squares, set()),
     ("losses", VectorLoss, {"loss_is_weighted", "outputs_are_honest"}),
     ("losses", PoolsWrongly, {"loss_is_weighted"}),

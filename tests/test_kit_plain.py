@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from specloom import NodeError, Port
-from specloom.testing import checks_of, failures_of
+from specloom.testing import batch_for, built, checks_of, failures_of, fit_batches
 
 VALID = Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
 
@@ -93,3 +93,46 @@ WRONG = {
 )
 def test_wrong_fits_fail_exactly_their_checks(cls, caught):
     assert set(failures_of(cls)) == caught
+
+
+class Labels:
+    """A node for which random integers will not do."""
+
+    inputs = {
+        "mask": Port("B H W", dtype="integer", doc="Classes, 10 or 20."),
+        "wavelengths": Port("C", dtype="real", unit="nm", host=True, doc="Band centres."),
+        "weights": Port("n_bands", optional=True, doc="Weights."),
+    }
+    outputs = {"anomalous": Port("B H W", dtype="bool", doc="Where the class is 20.")}
+    locality, array_library = "pixel", "numpy"
+
+    def __init__(self, n_bands: int | None = None) -> None:
+        self.n_bands = n_bands
+
+    @staticmethod
+    def example_batch(sizes):
+        images = np.arange(sizes["B"] * sizes["H"] * sizes["W"]) % 13 > 9
+        shape = (sizes["B"], sizes["H"], sizes["W"])
+        return {"mask": np.where(images, np.int16(20), np.int16(10)).reshape(shape)}
+
+    def forward(self, mask, wavelengths, weights=None):
+        assert set(np.unique(mask)) == {10, 20}
+        return {"anomalous": mask == 20}
+
+
+def test_batches_have_distinct_sizes_and_follow_seed_sizes_and_example():
+    assert failures_of(Labels) == {}
+    node = built(Labels)
+    batch, later = batch_for(node), batch_for(node, seed=1)
+    assert batch["mask"].shape == (2, 5, 7)
+    assert batch["mask"].dtype == np.int16
+    assert (batch["mask"] != later["mask"]).any()
+    assert len(batch["wavelengths"]) == 31
+    assert (np.diff(batch["wavelengths"]) > 0).all()
+    assert "weights" not in batch
+    assert batch_for(node, {"B": 3, "n_bands": 4}, optional=True)["mask"].shape == (3, 5, 7)
+    assert node.n_bands == len(batch_for(node, optional=True)["weights"]) == 11
+    assert [len(one["mask"]) for one in fit_batches(node)] == [2, 1, 3]
+    given = batch_for(built(Largest))
+    assert (given["scores"] == batch_for(built(Largest))["scores"]).all()
+    assert given["scores"].dtype == np.float32

@@ -8,6 +8,7 @@ import textwrap
 
 import pytest
 from click.testing import CliRunner
+
 from specloom import PluginError, Problems
 from specloom.plugins import Plugins
 from specloom_registry import resolve_plugins

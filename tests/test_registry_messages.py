@@ -1,6 +1,7 @@
 """Every message of the registry about a manifest or a plugin's folder, with place and remedy."""
 
 import pytest
+
 from specloom import ConfigError
 from specloom_registry import resolve_plugins
 

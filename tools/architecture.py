@@ -1,19 +1,24 @@
 """The rules of the house, each a function from the repository's root to what breaks it.
 
-tests/test_architecture.py holds the repository to them, and breaks each of them on purpose.
+tests/test_architecture.py holds the repository to them, tests/test_rules_break.py breaks each of
+them on purpose. Rule 7 is in packages.py.
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import tokenize
 import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 from source_tree import LOADED, TYPED, code_lines, imports, plugin_packages, sources
@@ -23,6 +28,10 @@ ARRAYS = ("torch.py", "testing.py", "testing")  # the kernel's parts that may us
 HEAVY = {"torch", "numpy", "scipy", "safetensors.torch", "safetensors.numpy"}
 EVERYWHERE = ("kernel", "registry", "plugins", "tests", "tools", "examples", "benchmarks")
 COMMANDS = {"run", "check", "nodes", "schema"}
+SLOW = frozenset({"torch", "numpy", "scipy", "pydantic", "rich"})
+HELP = ("--help", ("-m", "specloom", "--help"), SLOW | {"yaml"})
+IMPORTS = ("-c", "import specloom, specloom.cli, specloom_registry")
+LIGHT = (HELP, HELP, ("import", IMPORTS, SLOW))
 LAYERS = (("errors", "ports", "node", "hooks", "plugins"), ("errors", "graph", "run", "cli"))
 MOST_KERNEL_CODE, MOST_LINES, MOST_SUPPRESSIONS = 1800, 250, 3
 SUPPRESSION = re.compile(
@@ -69,7 +78,7 @@ def plugin_imports(root: Path) -> Iterator[str]:
         project = tomllib.loads((root / folder / "pyproject.toml").read_text("utf-8"))["project"]
         declared = _names(
             *project.get("dependencies", []),
-            *sum(project.get("optional-dependencies", {}).values(), []),
+            *chain.from_iterable(project.get("optional-dependencies", {}).values()),
         )
         for file in sources(root, package):
             for one in imports(root, file):
@@ -91,6 +100,26 @@ def _names(*requirements: str) -> set[str]:
     """Names of distributions, normalised, from requirements such as ``Pillow>=10``."""
     parts = (re.match(r"[\w.-]+", requirement) for requirement in requirements)
     return {re.sub(r"[-_.]+", "-", part.group()).lower() for part in parts if part}
+
+
+def loading(root: Path) -> Iterator[str]:
+    """Rule 4: importing the kernel loads nothing heavy, and ``--help`` even less."""
+    folders = os.pathsep.join(str(root / package.parent) for package in (KERNEL, REGISTRY))
+    with tempfile.TemporaryDirectory() as cache:  # the first --help asks plugins, the next do not
+        environment = os.environ | {"PYTHONPATH": folders, "XDG_CACHE_HOME": cache}
+        for what, arguments, forbidden in LIGHT:
+            made = subprocess.run(
+                [sys.executable, "-X", "importtime", *arguments],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            lines = [x for x in made.stderr.splitlines() if x.startswith("import time:")]
+            tops = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+            for top in sorted(tops):
+                if top in forbidden or ("yaml" in forbidden and top.startswith("specloom_")):
+                    yield f"{what} loads {top}"
 
 
 def sizes(root: Path) -> Iterator[str]:
@@ -147,10 +176,7 @@ def _module(path: Path) -> str:
 
 def suppressions(root: Path) -> Iterator[str]:
     """Rule 8: few suppressions, each of one kind and with its reason."""
-    files = sources(
-        root,
-        *map(Path, EVERYWHERE),
-    )
+    files = sources(root, *map(Path, EVERYWHERE))
     lines = count = 0
     for file in files:
         text = file.read_text("utf-8")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import yamlfile
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, raise_all
+from specloom.errors import ConfigError, SpecloomError, did_you_mean, in_file_order
 from specloom.node import STAGES
-from specloom.overrides import override
 
 if TYPE_CHECKING:
     from specloom.yamlfile import Document, Keys
@@ -20,6 +17,15 @@ VERSION = 1
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 TOP = ("specloom", "metadata", "seed", "data", "nodes", "connections", "phases", "outputs")
 SAVED = ("batch", "plugins", "state")
+ELSEWHERE = {
+    "hparam": "config",
+    "hparams": "config",
+    "params": "config",
+    "edges": "connections",
+    "class_name": "type",
+    "use": "type",
+    "with": "config",
+}
 METADATA = ("name", "description", "tags", "author")
 
 
@@ -48,24 +54,10 @@ class RunFile:
     saved: dict[str, Any] = field(default_factory=dict)
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> RunFile:
-    """Read a run file and apply ``path=value`` overrides, which are checked like the file.
-
-    Raises:
-        ConfigError: Something is not as a run file must be; ``Problems`` where it is several.
-    """
-    document = yamlfile.read(path)
-    for text in overrides:
-        override(document, text)
-    file, problems = interpret(document)
-    raise_all(problems)
-    return file
-
-
 def interpret(document: Document) -> tuple[RunFile, list[SpecloomError]]:
     """A document as a run file, and everything that is wrong with its form."""
     reader = _Reader(document)
-    return reader.run_file(), reader.problems
+    return reader.run_file(), in_file_order(reader.problems)
 
 
 class _Reader:
@@ -82,7 +74,7 @@ class _Reader:
             return file
         if not self.mapping(top, (), "the file", (*TOP, *SAVED)):
             return file
-        if top.get("specloom") != VERSION:
+        if (version := top.get("specloom")) != VERSION or version is True:
             given = repr(top["specloom"]) if "specloom" in top else "absent"
             self.bad(
                 f"the key 'specloom' is {given}, this version reads {VERSION}",
@@ -90,10 +82,11 @@ class _Reader:
                 f"write 'specloom: {VERSION}' first",
             )
         file.metadata = self.metadata(top.get("metadata"))
-        if isinstance(seed := top.get("seed", 0), int) and not isinstance(seed, bool) and seed >= 0:
+        seed = top.get("seed", 0)
+        if type(seed) is int and 0 <= seed < 2**63:
             file.seed = seed
         else:
-            self.bad(f"seed is {seed!r}", ("seed",), "give a whole number from 0")
+            self.bad(f"seed is {seed!r}", ("seed",), "give a whole number from 0 to 2**63 - 1")
         if top.get("data") is not None:
             file.data = self.use(top["data"], ("data",))
         file.nodes = self.nodes(top.get("nodes"))
@@ -109,26 +102,24 @@ class _Reader:
         if value is None or not self.mapping(value, ("metadata",), "metadata", METADATA):
             return {}
         for key, one in value.items():
-            texts = one if key == "tags" and isinstance(one, list) else [one]
+            texts = self.items(one, ("metadata", key)) if key == "tags" else [one]
             if key in METADATA and not all(isinstance(text, str) for text in texts):
                 self.bad(f"metadata.{key} is {one!r}", ("metadata", key), "write text, in quotes")
         return dict(value)
 
     def nodes(self, value: Any) -> dict[str, Use]:
-        if value is None:
-            self.bad("there are no nodes", (), "add 'nodes:' with at least one node")
+        if value in (None, {}):
+            self.bad("there are no nodes", ("nodes",), "add 'nodes:' with at least one node")
             return {}
         if not self.mapping(value, ("nodes",), "nodes", None):
             return {}
         found = {}
         for name, entry in value.items():
             if not NAME.fullmatch(name) or name == "batch":
-                why = "is kept for the data" if name == "batch" else "is no name"
-                self.bad(
-                    f"node name {name!r} {why}",
-                    ("nodes", name),
-                    "use letters, digits and _, beginning with a letter",
-                )
+                why, fix = "is no name", "use letters, digits and _, beginning with a letter"
+                if name == "batch":
+                    why, fix = "is kept for the data", "give the node another name"
+                self.bad(f"node name {name!r} {why}", ("nodes", name), fix)
             if use := self.use(entry, ("nodes", name)):
                 found[name] = use
         return found
@@ -138,8 +129,9 @@ class _Reader:
         known = ("type", "config", "stages") if keys[0] == "nodes" else ("type", "config")
         if not self.mapping(value, keys, path, known):
             return None
-        if not isinstance(value.get("type"), str):
-            self.bad(f"{path} has no type", keys, "add 'type: plugin.Name'")
+        if not isinstance(kind := value.get("type"), str):
+            what = f"{path} has no type" if kind is None else f"{path}.type is {kind!r}"
+            self.bad(what, (*keys, "type"), "write 'type: plugin.Name'")
             return None
         config = {} if value.get("config") is None else value["config"]
         if not self.mapping(config, (*keys, "config"), f"{path}.config", None):
@@ -153,7 +145,7 @@ class _Reader:
                     (*keys, "stages"),
                     did_you_mean(wrong, STAGES),
                 )
-        return Use(keys, value["type"], dict(config), stages)
+        return Use(keys, kind, dict(config), stages)
 
     def connections(self, value: Any) -> list[tuple[str, str]]:
         found = []
@@ -182,20 +174,13 @@ class _Reader:
         if not isinstance(value, dict):
             self.bad(f"{label} is {_kind(value)}, not a mapping", keys, "write 'key: value' lines")
             return False
-        for key in value if known is not None else ():
-            if key not in (names := tuple(known or ())):
-                also = {
-                    "hparam": "config",
-                    "hparams": "config",
-                    "params": "config",
-                    "edges": "connections",
-                    "class_name": "type",
-                    "use": "type",
-                    "with": "config",
-                }
-                hint = also.get(key, "")
-                fix = f"did you mean {hint!r}?" if hint in names else did_you_mean(key, names)
-                self.bad(f"unknown key {key!r} in {label}", (*keys, key), fix)
+        names = value if known is None else known
+        for key in [key for key in value if key not in names]:
+            hint = ELSEWHERE.get(key, "")
+            fix = f"did you mean {hint!r}?" if hint in names else did_you_mean(key, names)
+            if "config" in names and "did" not in fix:
+                fix += " (parameters stand under config)"
+            self.bad(f"unknown key {key!r} in {label}", (*keys, key), fix)
         return True
 
     def items(self, value: Any, keys: Keys) -> list[Any]:

@@ -6,13 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import (
-    GraphError,
-    SpecloomError,
-    did_you_mean,
-    in_file_order,
-    raise_all,
-)
+from specloom.errors import GraphError, SpecloomError, did_you_mean, in_file_order, raise_all
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
 from specloom.sizes import Axis, Known, Link, Sizes, Unknown, propagate

@@ -17,6 +17,7 @@ def override(document: Document, text: str) -> None:
     """Set one value: ``nodes.selector.config.n_select=5``."""
     place = f"--set {text}"
     path, equals, raw = text.partition("=")
+    keys: Keys = ()
     if not equals or not path:
         raise ConfigError(
             f"{text!r} is not of the form path=value",
@@ -24,33 +25,29 @@ def override(document: Document, text: str) -> None:
             fix="write --set nodes.NAME.config.PARAMETER=VALUE",
         )
     value = yamlfile.parse(raw, place).value
-    if value is None and raw.strip() not in ("null", "~"):
+    if not raw.strip():
         value = ""
-    keys: Keys = tuple(int(part) if part.isdigit() else part for part in path.split("."))
-    here = document.value
-    for i, key in enumerate(keys[:-1]):
-        if isinstance(here, dict) and key in MAY_BE_MADE:
-            here = here.setdefault(key, {})
-            continue
-        here = _step(here, key, ".".join(map(str, keys[:i])) or "the file", place)
-    last = keys[-1]
-    if isinstance(here, list):
-        _step(here, last, path, place)
-    elif not isinstance(here, dict):
-        raise ConfigError(f"nothing can be set in {path}", where=place, fix="shorten the path")
-    here[last] = value
-    stale = [k for k in document.places if k[: len(keys)] == keys]
-    for k in stale:
-        del document.places[k]
+    here, parts = document.value, path.split(".")
+    for part in parts[:-1]:
+        if isinstance(here, dict) and part in MAY_BE_MADE and here.get(part) is None:
+            here[part] = {}
+        key = _key(here, part, keys, place)
+        here, keys = here[key], (*keys, key)
+    last = parts[-1] if isinstance(here, dict) else _key(here, parts[-1], keys, place)
+    here[last], keys = value, (*keys, last)
+    for stale in [k for k in document.places if k[: len(keys)] == keys]:
+        del document.places[stale]
     document.places[keys] = place
 
 
-def _step(here: Any, key: str | int, inside: str, place: str) -> Any:
+def _key(here: Any, part: str, keys: Keys, place: str) -> str | int:
+    """``part`` as a key of the mapping, or an index of the list, that ``here`` is."""
     options = here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ()
-    if key not in options:
+    known: dict[str, str | int] = {str(option): option for option in options}
+    if part not in known:
         raise ConfigError(
-            f"{inside} has no {key!r}",
+            f"{'.'.join(map(str, keys)) or 'the file'} has no {part!r}",
             where=place,
-            fix=did_you_mean(str(key), map(str, options), otherwise="shorten the path"),
+            fix=did_you_mean(part, known, otherwise="shorten the path"),
         )
-    return here[key]
+    return known[part]

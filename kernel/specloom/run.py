@@ -121,7 +121,7 @@ class Run:
     def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
         """Keep the numbers among a finished plan's values; give them by ``node/name``."""
         found = {
-            f"{end.partition('.')[0]}/{name}": float(number)
+            f"{end.partition('.')[0]}/{name}": number if isinstance(number, int) else float(number)
             for end, mapping in values.items()
             if self.graph.port(end).dtype == "scalars"
             for name, number in mapping.items()

@@ -34,6 +34,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _number(value: float | None) -> str:
+    """Counts as they are, measures with four decimals."""
     if value is None:
         return "-"
-    return str(int(value)) if float(value).is_integer() and abs(value) >= 2 else f"{value:.4f}"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -19,7 +19,6 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
         PluginError: A plugin was already imported from elsewhere in this process.
     """
     from specloom.errors import raise_all
-
     from specloom_registry import finder
     from specloom_registry import manifest as manifests
 

@@ -32,7 +32,6 @@ def list_(manifest: Path | None, as_json: bool) -> None:
     """List plugins: name, version, module and folder; of a broken one, why."""
     from specloom.plugins import find_manifest
     from specloom.table import table
-
     from specloom_registry import listing
 
     file = manifest or find_manifest(Path("run.yaml"))
@@ -110,7 +109,6 @@ def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
 
 def _plugins(manifest: Path | None) -> Plugins:
     from specloom.plugins import Plugins
-
     from specloom_registry import resolve_plugins
 
     if manifest is not None:

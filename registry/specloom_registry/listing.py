@@ -19,7 +19,6 @@ def manifest_plugins(file: Path) -> list[dict[str, str]]:
         ConfigError: The file as a whole cannot be used.
     """
     from specloom.plugins import Plugins
-
     from specloom_registry import finder, manifest
 
     rows = []

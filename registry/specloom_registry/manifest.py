@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.errors import ConfigError, SpecloomError, did_you_mean, in_file_order, raise_all
-
 from specloom_registry.package import KERNEL, Package, read
 
 if TYPE_CHECKING:

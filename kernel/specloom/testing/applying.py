@@ -99,20 +99,11 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
         lambda node: _is_torch(node) and isinstance(node, Trains),
         (learning.frozen_at_first, learning.freeze_round_trips),
     ),
-    (
-        lambda node: _is_torch(node) and getattr(node, "trainable", ()),
-        (learning.gradient_arrives,),
-    ),
+    (lambda node: _is_torch(node) and getattr(node, "trainable", ()), (learning.gradient_arrives,)),
     (_is_torch, (learning.gradient_is_finite,)),
     (device.may_not_wait, (device.never_waits_for_the_device,)),
-    (
-        lambda node: _is_torch(node) and torch.cuda.is_available(),
-        (device.same_on_the_gpu,),
-    ),
-    (
-        lambda node: _is_torch(node) and hasattr(node, "seed"),
-        (learning.generator_seeded,),
-    ),
+    (lambda node: _is_torch(node) and torch.cuda.is_available(), (device.same_on_the_gpu,)),
+    (lambda node: _is_torch(node) and hasattr(node, "seed"), (learning.generator_seeded,)),
 )
 
 OTHERS: Mapping[str, tuple[Check, ...]] = {

@@ -18,8 +18,13 @@ def measures_a_stage(cls: Any) -> None:
     batch = batch_for(node, {"B": 4}, for_fit=True, optional=True)
     images = [cut(node, batch, "B", slice(i, i + 1)) for i in range(4)]
     whole = _measured(node, [batch])
-    promised = {name for name, port in node.outputs.items() if port.per_stage}
-    hold(set(whole) <= promised, node, f"measure_end gives {set(whole)}, not {promised}")
+    ports = {name: port for name, port in node.outputs.items() if port.per_stage}
+    good = {name for name in ports if not ports[name].optional} <= set(whole) <= set(ports)
+    hold(
+        good, node, f"measure_end gives {sorted(whole)}, its per_stage outputs are {sorted(ports)}"
+    )
+    for name, value in whole.items():
+        ports[name].check(value, node, {}, f"{cls.__name__}.{name}")
     agree(_measured(node, [batch]), whole, node, "when a second stage gathers the same", CLOSE)
     agree(_measured(node, images), whole, node, "when the batches are smaller", CLOSE)
     agree(_measured(node, images[::-1]), whole, node, "when the batches come in reverse", CLOSE)

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+
+from specloom_rx.moments import Moments
+
+
+def gathered(*batches, **options):
+    moments = Moments(batches[0].shape[1])
+    for batch in batches:
+        moments.update(batch, **options)
+    return moments
+
+
+def whitened_error(covariance, reference):
+    lower = np.linalg.cholesky(reference)
+    white = np.linalg.solve(lower, np.linalg.solve(lower, covariance - reference).T)
+    return np.linalg.norm(white, 2)
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    smooth = rng.normal(size=(7000, 4)) @ rng.normal(size=(4, 61))
+    return torch.from_numpy(1e4 + smooth + 1e-2 * rng.normal(size=(7000, 61))).float()
+
+
+def test_mean_and_covariance_equal_numpy_float64(rows):
+    moments, exact = gathered(rows), rows.double().numpy()
+    np.testing.assert_allclose(moments.mean(), exact.mean(0), rtol=1e-13)
+    assert whitened_error(moments.covariance().numpy(), np.cov(exact.T)) < 1e-6
+    assert whitened_error(moments.covariance(ddof=0).numpy(), np.cov(exact.T, ddof=0)) < 1e-6
+    assert (moments.covariance() == moments.covariance().T).all()
+
+
+@pytest.mark.parametrize("size", [1, 130, 4096])
+def test_batch_size_and_order_do_not_matter(rows, size):
+    parts = list(rows[:3000].split(size))[::-1]
+    one, many = gathered(rows[:3000]), gathered(*parts)
+    assert many.count == one.count == 3000
+    assert whitened_error(many.covariance().numpy(), one.covariance().numpy()) < 1e-6
+
+
+def test_the_same_order_gives_the_same_bits(rows):
+    one, two = gathered(rows[:999], rows[999:]), gathered(rows[:999], rows[999:])
+    assert torch.equal(one.covariance(), two.covariance())
+    assert torch.equal(one.mean(), two.mean())
+
+
+def test_merging_shares_with_other_shifts_equals_one_pass(rows):
+    dark = rows - 50
+    merged = Moments(61)
+    for share in (dark, rows[:1], rows[1:], rows[:0]):
+        merged.merge(gathered(share).state())
+    whole = gathered(dark, rows)
+    assert merged.count == 14000
+    np.testing.assert_allclose(merged.mean(), whole.mean(), rtol=1e-13)
+    assert whitened_error(merged.covariance().numpy(), whole.covariance().numpy()) < 1e-6
+
+
+def test_updates_after_a_merge_go_on(rows):
+    moments = gathered(rows[:2000])
+    moments.merge(gathered(rows[2000:4000]).state())
+    moments.update(rows[4000:])
+    exact = np.cov(rows.double().numpy().T)
+    assert whitened_error(moments.covariance().numpy(), exact) < 1e-6
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("where", [0, 3000])
+def test_rows_that_are_not_finite_are_left_out_and_counted(rows, bad, where):
+    spoilt = rows.clone()
+    spoilt[where, 7] = bad
+    clean = torch.cat([rows[:where], rows[where + 1 :]])
+    moments = gathered(spoilt)
+    assert (moments.count, moments.left_out) == (6999, 1)
+    assert whitened_error(moments.covariance().numpy(), np.cov(clean.double().numpy().T)) < 1e-6
+
+
+def test_rows_that_are_not_kept_are_left_out(rows):
+    keep = torch.arange(7000) % 3 > 0
+    moments = gathered(rows, keep=keep)
+    assert moments.count == int(keep.sum())
+    assert moments.left_out == 7000 - moments.count
+    assert whitened_error(moments.covariance().numpy(), np.cov(rows[keep].double().T)) < 1e-6
+
+
+def test_a_whole_batch_without_a_usable_row(rows):
+    nothing = torch.full((5, 61), float("nan"))
+    moments = gathered(nothing, rows, nothing)
+    assert (moments.count, moments.left_out) == (7000, 10)
+    assert gathered(nothing).count == 0
+    assert gathered(nothing).covariance().abs().sum() == 0
+
+
+def test_a_scale_is_applied_in_float64(rows):
+    scale = torch.linspace(0.1, 3, 61, dtype=torch.float64)
+    moments = gathered(rows, scale=scale)
+    exact = rows.double().numpy() * scale.numpy()
+    assert whitened_error(moments.covariance().numpy(), np.cov(exact.T)) < 1e-6
+
+
+def test_a_constant_band_has_a_variance_of_exactly_zero(rows):
+    rows[:, 3] = 0.1
+    assert gathered(rows[:2500], rows[2500:]).covariance()[3].abs().max() == 0
+
+
+def test_memory_does_not_grow(rows):
+    before = {name: value.shape for name, value in gathered(rows[:10]).state().items()}
+    after = {name: value.shape for name, value in gathered(rows, rows).state().items()}
+    assert before == after

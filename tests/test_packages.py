@@ -1,0 +1,104 @@
+"""Each distribution has one name and one version everywhere, and the manifest names every plugin."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import packages
+import pytest
+
+from specloom_registry import manifest
+
+ROOT = Path(__file__).parents[1]
+IGNORED = shutil.ignore_patterns("__pycache__", "tests")
+
+
+def test_names_versions_and_licences_agree():
+    assert list(packages.packages(ROOT)) == []
+
+
+def test_the_manifest_names_every_plugin_of_the_repository():
+    folders = {folder.name: ROOT / folder for folder, _ in packages.plugin_packages(ROOT)}
+    named = manifest.plugins(ROOT / "configs/plugins.yaml")
+    assert {plugin.name: plugin.folder for plugin in named} == folders
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for file in ("pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / file, tmp_path)
+    shutil.copytree(ROOT / "kernel", tmp_path / "kernel", ignore=IGNORED)
+    shutil.copytree(ROOT / "plugins/metrics", tmp_path / "plugins/metrics", ignore=IGNORED)
+    (tmp_path / "plugins/metrics/tests").mkdir()
+    assert list(packages.packages(tmp_path)) == []
+    return tmp_path
+
+
+PROJECT = "plugins/metrics/pyproject.toml"
+CHANGES = [
+    ("pyproject.toml", "0.1.0", "0.1.1", "specloom.__version__ is not 0.1.1"),
+    ("pyproject.toml", "Apache-2.0", "MIT", 'must say license = "Apache-2.0"'),
+    (PROJECT, 'metrics = "spec', 'metric = "spec', "its entry points are {'metric': 'specloom_"),
+    (PROJECT, '"specloom-metrics"', '"metrics"', "its distribution is 'metrics'"),
+    (PROJECT, 'packages = ["specloom_metrics"]', "packages = []", "its wheel holds []"),
+    (
+        PROJECT,
+        '"0.1.0"',
+        '"0.2.0"',
+        "its version is 0.2.0, the top heading of its CHANGELOG is 0.1",
+    ),
+    (PROJECT, "Apache-2.0", "MIT", 'must say license = "Apache-2.0"'),
+    (PROJECT, ">=3.11", ">=3.9", 'must say requires-python = ">=3.11"'),
+    ("plugins/metrics/CHANGELOG.md", "## 0.1.0", "## 0.2.0", "CHANGELOG is 0.2.0"),
+    ("plugins/metrics/CHANGELOG.md", "## ", "# ", "CHANGELOG is absent"),
+    ("plugins/metrics/LICENSE", "Apache", "Other", "its LICENSE is not that of the repository"),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "told"), CHANGES)
+def test_a_disagreement_is_seen(copy, file, old, new, told):
+    text = (copy / file).read_text()
+    assert old in text
+    (copy / file).write_text(text.replace(old, new))
+    assert any(told in problem for problem in packages.packages(copy))
+
+
+@pytest.mark.parametrize(
+    "file", ["LICENSE", "README.md", "CHANGELOG.md", "specloom_metrics/py.typed"]
+)
+def test_a_missing_file_is_seen(copy, file):
+    (copy / "plugins/metrics" / file).unlink()
+    assert any(file.rpartition("/")[2] in problem for problem in packages.packages(copy))
+
+
+def test_a_renamed_folder_is_seen(copy):
+    (copy / "plugins/metrics").rename(copy / "plugins/measures")
+    told = "\n".join(packages.packages(copy))
+    assert "should be {'measures': 'specloom_measures'}" in told
+    assert "there is no specloom_measures/__init__.py" in told
+
+
+def test_a_conftest_of_a_plugin_is_seen(copy):
+    (copy / "plugins/metrics/tests/conftest.py").touch()
+    (told,) = packages.packages(copy)
+    assert told == "plugins/metrics: tests/conftest.py is in the way of other plugins' tests"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_tag_with_another_version_is_seen(copy):
+    def git(*arguments):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        command = ["git", "-C", str(copy), *identity, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "one")
+    git("tag", "metrics-v0.1.0")
+    git("tag", "v9-note")
+    assert list(packages.packages(copy)) == []
+    git("tag", "metrics-v0.2.0")
+    git("tag", "specloom-v0.9.0")
+    assert list(packages.packages(copy)) == [
+        "its version is 0.1.0, but HEAD is tagged specloom-v0.9.0",
+        "plugins/metrics: its version is 0.1.0, but HEAD is tagged metrics-v0.2.0",
+    ]

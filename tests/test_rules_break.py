@@ -1,0 +1,218 @@
+"""Each rule of the architecture is broken on purpose, in a copy of the repository."""
+
+import shutil
+from pathlib import Path
+
+import architecture
+import pytest
+from source_tree import code_lines
+
+ROOT = Path(__file__).parents[1]
+GRAPH, REGISTRY = "kernel/specloom/graph.py", "registry/specloom_registry/finder.py"
+TRAINING = "plugins/training/specloom_training/extra.py"
+KERNEL_IMPORTS = [
+    "import torch",
+    "def late():\n    import numpy as np",
+    "from torch import nn",
+    "if TYPE_CHECKING:\n    from numpy.typing import NDArray",
+    "try:\n    import scipy\nexcept ImportError:\n    pass",
+    "from importlib import import_module\nimport_module('torch')",
+    "import safetensors.torch",
+    "import specloom_rx",
+    "from specloom_registry.finder import install",
+    "from specloom import torch",
+    "from . import torch",
+    "from specloom.testing import batch_for",
+]
+REGISTRY_IMPORTS = [
+    "import git",
+    "def late():\n    from git import Repo",
+    "import torch",
+    "import yaml",
+    "from specloom_rx.detector import RXGlobal",
+    "from specloom.torch import TorchNode",
+]
+PLUGIN_IMPORTS = [
+    "from specloom.params import values",
+    "from specloom import params",
+    "import specloom.graph",
+    "from specloom_registry import finder",
+    "from specloom_rx import detector",
+    "from specloom_metrics import _secret",
+    "from specloom_metrics._inner import thing",
+    "import matplotlib",
+    "import sklearn",
+]
+LAYERING = [
+    ("errors", "from specloom.run import Run", "specloom.errors imports specloom.run"),
+    ("errors", "from specloom import impl", "modules import each other"),
+    (
+        "ports",
+        "def late():\n    from specloom.node import Node",
+        "specloom.ports imports specloom.n",
+    ),
+    ("hooks", "from specloom.plugins import Plugins", "specloom.hooks imports specloom.plugins"),
+    ("node", "from specloom import hooks", "specloom.node imports specloom.hooks"),
+    ("graph", "def late():\n    from specloom import run", "specloom.graph imports specloom.run"),
+    ("run", "from specloom import cli", "specloom.run imports specloom.cli"),
+    ("table", "from specloom import results", ""),
+    ("yamlfile", "from specloom.config import parse", "modules import each other"),
+]
+SUPPRESSIONS = [
+    ("x = 1  # noqa", "without a code"),
+    ("x = 1  # type: ignore", "without a code"),
+    ("# ruff: noqa", "without a code"),
+    ("# mypy: ignore-errors", "without a code"),
+    ("x = 1  # noqa: E501", "without a reason"),
+    ("x = 1  # type: ignore[misc]", "without a reason"),
+    ("x = 1  # type: ignore[misc]  # noqa: E501, E502", "without a reason"),
+]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the sources that nothing was changed in."""
+    ignored = shutil.ignore_patterns("__pycache__", "tests", "*.json")
+    for folder in ("kernel", "registry", "plugins"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    return tmp_path
+
+
+def append(root, file, text):
+    with (root / file).open("a") as opened:
+        opened.write(f"\n{text}\n")
+
+
+def broken(rule, root, file, text):
+    """What the rule says of the changed file and did not say before."""
+    before = set(rule(root))
+    append(root, file, text)
+    return [problem for problem in rule(root) if problem not in before]
+
+
+@pytest.mark.parametrize("text", KERNEL_IMPORTS)
+def test_a_kernel_import_is_seen(copy, text):
+    (told,) = broken(architecture.kernel_imports, copy, GRAPH, text)
+    assert told.startswith(GRAPH)
+
+
+def test_arrays_are_allowed_where_the_kernel_has_them(copy):
+    for file in ("kernel/specloom/torch.py", "kernel/specloom/testing/running.py"):
+        append(copy, file, "import numpy\nfrom specloom.torch import TorchNode")
+    assert list(architecture.kernel_imports(copy)) == []
+    assert broken(
+        architecture.kernel_imports, copy, "kernel/specloom/torch.py", "import specloom_rx"
+    )
+
+
+@pytest.mark.parametrize("text", REGISTRY_IMPORTS)
+def test_a_registry_import_is_seen(copy, text):
+    (told,) = broken(architecture.registry_imports, copy, REGISTRY, text)
+    assert told.startswith(REGISTRY)
+
+
+def test_git_is_allowed_in_gitsafe(copy):
+    append(copy, "registry/specloom_registry/gitsafe.py", "import git")
+    assert list(architecture.registry_imports(copy)) == []
+
+
+@pytest.mark.parametrize("text", PLUGIN_IMPORTS)
+def test_a_plugin_import_is_seen(copy, text):
+    (told,) = broken(architecture.plugin_imports, copy, TRAINING, text)
+    assert told.startswith(TRAINING)
+
+
+def test_declared_imports_are_allowed(copy):
+    text = (
+        "import json, torch\nfrom specloom import Port\nfrom specloom_metrics.curves import roc_auc"
+    )
+    assert broken(architecture.plugin_imports, copy, TRAINING, text) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("kernel/specloom/hooks.py", "import numpy", "--help loads numpy"),
+        ("kernel/specloom/cli.py", "import yaml", "--help loads yaml"),
+        ("kernel/specloom/cli.py", "import specloom_registry", "--help loads specloom_registry"),
+        ("registry/specloom_registry/__init__.py", "import rich.table", "import loads rich"),
+    ],
+)
+def test_a_heavy_import_is_seen(copy, file, text, told):
+    append(copy, file, text)
+    assert told in list(architecture.loading(copy))
+
+
+def test_a_large_kernel_is_seen(copy):
+    before = sum(map(code_lines, architecture.sources(copy, architecture.KERNEL)))
+    docs = (
+        '\ndef f():\n    """One.\n\n    Two.\n    """\n    # three\n\n    return """a\n    b"""\n'
+    )
+    (copy / "kernel/specloom/docs.py").write_text(f'"""Many\nlines."""\n{docs}' + "# a\n" * 9)
+    assert code_lines(copy / "kernel/specloom/docs.py") == 3
+    lines = architecture.MOST_KERNEL_CODE + 1
+    (copy / "kernel/specloom/large.py").write_text("x = 1\n" * lines)
+    (copy / "kernel/specloom/testing/large.py").write_text("x = 1\n" * lines)
+    after = sum(map(code_lines, architecture.sources(copy, architecture.KERNEL)))
+    assert after == before + 3 + 2 * lines
+    told = next(architecture.sizes(copy))
+    assert told.endswith("at most 1800 are allowed")
+    assert lines < int(told.split()[3]) < after - lines
+
+
+@pytest.mark.parametrize(
+    "file", ["kernel/specloom/torch.py", REGISTRY, "plugins/training/specloom_training/__init__.py"]
+)
+def test_a_long_file_is_seen(copy, file):
+    (copy / file).write_text("# a\n" * 250)
+    assert not any(file in problem for problem in architecture.sizes(copy))
+    append(copy, file, "# a")
+    assert f"{file} has 252 lines, at most 250" in list(architecture.sizes(copy))
+
+
+def test_a_command_of_the_kernel_is_seen(copy):
+    text = "@cli.command()\ndef report() -> None: ..."
+    told = broken(architecture.sizes, copy, "kernel/specloom/cli.py", text)
+    assert any("the kernel has a command 'report'" in problem for problem in told)
+
+
+@pytest.mark.parametrize(("module", "text", "told"), LAYERING)
+def test_an_import_against_the_layers_is_seen(copy, module, text, told):
+    found = broken(architecture.layering, copy, f"kernel/specloom/{module}.py", text)
+    assert any(problem.startswith(told) for problem in found) if told else found == []
+
+
+def test_imports_for_types_make_no_cycle(copy):
+    text = "if TYPE_CHECKING:\n    from specloom.run import Run"
+    assert broken(architecture.layering, copy, "kernel/specloom/errors.py", text) == []
+
+
+def test_a_cycle_in_a_plugin_is_seen(copy):
+    folder = "plugins/training/specloom_training"
+    append(copy, f"{folder}/one.py", "from specloom_training import two")
+    append(copy, f"{folder}/two.py", "from specloom_training.one import x")
+    (told,) = architecture.layering(copy)
+    assert told.startswith("modules import each other: specloom_training.")
+
+
+@pytest.mark.parametrize(("text", "told"), SUPPRESSIONS)
+def test_a_suppression_without_code_or_reason_is_seen(copy, text, told):
+    (found,) = broken(architecture.suppressions, copy, REGISTRY, text)
+    assert found.startswith(REGISTRY)
+    assert told in found
+
+
+def test_suppressions_with_reasons_and_in_strings_are_allowed(copy):
+    text = "x = '# noqa'  # noqa: E501  # a table reads better\ny = 2  # type: ignore[misc]  # as above"
+    assert broken(architecture.suppressions, copy, REGISTRY, text) == []
+
+
+def test_too_many_suppressions_are_seen(tmp_path):
+    (tmp_path / "kernel").mkdir()
+    line = "x = 1  # noqa: E501  # a good reason"
+    (tmp_path / "kernel/few.py").write_text("x = 1\n" * 997 + f"{line}\n" * 3)
+    assert list(architecture.suppressions(tmp_path)) == []
+    append(tmp_path, "kernel/few.py", line)
+    assert list(architecture.suppressions(tmp_path)) == [
+        "4 suppressions in 1002 lines, at most 3 per thousand"
+    ]
