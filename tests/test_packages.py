@@ -1,4 +1,4 @@
-"""Each distribution has one name and one version everywhere, and the manifest names every plugin."""
+"""Each distribution has one name and version everywhere; the manifest names every plugin."""
 
 import shutil
 import subprocess

@@ -203,7 +203,9 @@ def test_a_suppression_without_code_or_reason_is_seen(copy, text, told):
 
 
 def test_suppressions_with_reasons_and_in_strings_are_allowed(copy):
-    text = "x = '# noqa'  # noqa: E501  # a table reads better\ny = 2  # type: ignore[misc]  # as above"
+    text = (
+        "x = '# noqa'  # noqa: E501  # a table is better\ny = 2  # type: ignore[misc]  # as above"
+    )
     assert broken(architecture.suppressions, copy, REGISTRY, text) == []
 
 

@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 LOADED, CALLED, TYPED = "loaded", "called", "typed"
@@ -59,11 +60,16 @@ def plugin_packages(root: Path) -> list[tuple[Path, Path]]:
 
 def imports(root: Path, file: Path) -> list[Import]:
     """Everything that a file imports, also late, conditionally, or by ``import_module("name")``."""
+    return _imports(file.relative_to(root), file.read_text("utf-8"))
+
+
+@cache
+def _imports(file: Path, text: str) -> list[Import]:
     found: list[Import] = []
-    package = list(file.relative_to(root).parts[:-1])
+    package = list(file.parts[:-1])
 
     def visit(node: ast.AST, when: str) -> None:
-        place = f"{file.relative_to(root).as_posix()}:{getattr(node, 'lineno', 0)}"
+        place = f"{file.as_posix()}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import):
             found.extend(Import(place, alias.name, "", when) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -81,7 +87,7 @@ def imports(root: Path, file: Path) -> list[Import]:
         for child in ast.iter_child_nodes(node):
             visit(child, TYPED if typed and child not in getattr(node, "orelse", []) else when)
 
-    visit(ast.parse(file.read_text("utf-8")), LOADED)
+    visit(ast.parse(text), LOADED)
     return found
 
 

@@ -19,7 +19,8 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
         return {}
     _, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # as above
     hidden = getattr(cls, "python_only", ())
-    return {p.name: p for p in rest if p.name not in hidden}
+    loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {p.name: p for p in rest if p.name not in hidden and p.kind not in loose}
 
 
 def required(cls: type) -> set[str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specloom.graph import Graph
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
@@ -31,6 +35,15 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     names = list(dict.fromkeys(name for values in metrics.values() for name in values))
     rows = [[name, *(_number(metrics[split].get(name)) for split in splits)] for name in names]
     return table([["metric", *splits], *rows], right=range(1, len(splits) + 1))
+
+
+def sizes_table(graph: Graph) -> str:
+    """The nodes of a graph in running order, each with the sizes it was built for."""
+    rows = []
+    for name in graph.order:
+        sizes = getattr(graph.nodes[name], "built_for", {}).items()
+        rows.append([name, graph.types.get(name, ""), ", ".join(f"{a} = {n}" for a, n in sizes)])
+    return table([["node", "type", "sizes"], *rows])
 
 
 def _number(value: float | None) -> str:

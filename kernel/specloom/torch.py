@@ -224,7 +224,7 @@ class TorchRuntime:
         tensors = {
             k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in sorted(arrays.items())
         }
-        return bytes(safetensors.torch.save(tensors, dict(metadata)))
+        return bytes(safetensors.torch.save(tensors, dict(metadata) or None))
 
     def load(self, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         """Tensors and metadata from safetensors."""
