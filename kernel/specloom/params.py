@@ -30,13 +30,14 @@ def required(cls: type) -> set[str]:
 
 def values(node: Any) -> dict[str, Any]:
     """The current parameters of an object, as a run file would give them, less the defaults."""
-    now = {name: getattr(node, name) for name in parameters(type(node))}
-    defaults = {name: p.default for name, p in parameters(type(node)).items()}
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in now.items()
-        if defaults[name] is EMPTY or value != defaults[name]
-    }
+    cls: type = type(node)
+    found = {}
+    for name, parameter in parameters(cls).items():
+        value = getattr(node, name)
+        value = value.item() if hasattr(value, "item") else value  # of an array without axes
+        if parameter.default is EMPTY or value != parameter.default:
+            found[name] = adapter(cls, name).dump_python(value, mode="json", warnings=False)
+    return found
 
 
 @lru_cache(maxsize=512)
@@ -71,22 +72,33 @@ def checked(
             # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
             good[name] = adapter(cls, name).validate_json(json.dumps(value), strict=True)
         except ValidationError as e:
-            problems += [_type_problem(label, name, value, error, at) for error in e.errors()]
+            problems += _type_problems(label, name, value, e.errors(), at)
     for name in sorted(required(cls) - config.keys()):
         what, fix = f"{label} needs the parameter {name!r}", f"add {name}: … to its config"
         problems.append(ConfigError(what, where=at(""), fix=fix))
     return good, problems
 
 
-def _type_problem(
-    label: str, name: str, value: Any, error: Any, at: Callable[[str], str]
-) -> SpecloomError:
-    inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
-    wrong = error.get("input", value) if inner else value
-    said = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    shown = json.dumps(wrong, ensure_ascii=False, default=str)
-    return ConfigError(
-        f"{label}: {name}{inner} {said}, got {shown if len(shown) < 80 else shown[:77] + '...'}",
-        where=at(name),
-        fix=f"change {name}, or remove it to use the default",
-    )
+def _type_problems(
+    label: str, name: str, value: Any, errors: list[Any], at: Callable[[str], str]
+) -> list[SpecloomError]:
+    """One problem for each wrong place in ``value``; types of which any would do are joined."""
+    places: dict[str, tuple[list[str], Any]] = {}
+    for error in errors:
+        inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
+        said = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        said = "is missing" if error["type"] == "missing" else said
+        places.setdefault(inner, ([], error["input"] if inner else value))[0].append(said)
+    return [
+        ConfigError(
+            f"{label}: {name}{inner} {' or '.join(said)}, got {_shown(wrong)}",
+            where=at(name),
+            fix=f"change {name}, or remove it to use the default",
+        )
+        for inner, (said, wrong) in places.items()
+    ]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) < 80 else text[:77] + "..."

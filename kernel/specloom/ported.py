@@ -43,7 +43,9 @@ class Side(Mapping[str, Port]):
         return len(self._ports)
 
     def __getattr__(self, name: str) -> PortRef:
-        if name in self.__dict__.get("_ports", ()) and self._node is not None:
+        if self.__dict__.get("_node") is None:  # asked of the class, or while it is being copied
+            raise AttributeError(f"{name!r}: only a node's sides have ports as attributes")
+        if name in self._ports:
             return PortRef(self._node, self._side, name)
         owner = type(self._node).__name__
         raise AttributeError(
@@ -77,8 +79,9 @@ class NodeType(type):
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
         ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
-        axes = {axis for port in ports.values() for axis in port.names if axis[0].islower()}
-        given = {a: size for a in axes if (size := getattr(node, a, None)) is not None}
+        axes = {axis for port in ports.values() for axis in port.names if not axis.isdigit()}
+        axes -= IMAGE_AXES
+        given = {a: s for a in axes if a[0].islower() and (s := getattr(node, a, None)) is not None}
         if given and len(given) == len(axes):
             build(node, given)
         return node  # type: ignore[no-any-return]  # super().__call__ is untyped

@@ -155,8 +155,9 @@ def mismatch(source: Port, target: Port) -> str:
         return f"is {source.kind} but {{target}} wants {target.kind}"
     if not target.takes_dtype(source.dtype):
         return f"is {source.dtype} but {{target}} wants {target.dtype}"
-    if source.per_stage and not target.per_stage:
-        return "is known when a stage ends but {target} wants a value for each batch"
+    if source.per_stage != target.per_stage:
+        when = ("is made for each batch", "is known when a stage ends")
+        return f"{when[source.per_stage]} but {{target}} wants what {when[target.per_stage]}"
     if source.axes is None:
         return ""
     short, long = len(source.names), len(target.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -73,17 +74,23 @@ class Run:
         error: BaseException | None = None
         try:
             self.hook.run_started(run=self)
-            for label, phase in self.phases:
-                self.hook.phase_started(run=self, name=label)
-                started = perf_counter()
-                phase.train(self)
-                self.seconds.append((label, perf_counter() - started))
-                self.hook.phase_ended(run=self, name=label)
+            with warnings.catch_warnings():
+                if self.hook.warned.get_hookimpls():
+                    warnings.showwarning = lambda message, *_, **__: self.warn(str(message))
+                for label, phase in self.phases:
+                    self._phase(label, phase)
         except BaseException as e:
             error = e
             raise
         finally:
             self.hook.run_ended(run=self, error=error)
+
+    def _phase(self, label: str, phase: Trainer) -> None:
+        self.hook.phase_started(run=self, name=label)
+        started = perf_counter()
+        phase.train(self)
+        self.seconds.append((label, perf_counter() - started))
+        self.hook.phase_ended(run=self, name=label)
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers are told how far it has come.

@@ -58,85 +58,94 @@ def propagate(
         given: Sizes of the batch's axes, from the headers of the source.
         place: Where a node's parameter stands in the run file.
     """
-    known = {("batch", axis): Known(size, "the data") for axis, size in given.items()}
-    for name, node in nodes.items():
-        for port in (*node.inputs.values(), *node.outputs.values()):
-            for axis in port.names:
-                if axis[0].islower() and (size := fixed_size(axis, node)) is not None:
-                    reason = f"{axis}: {size} of {name}"
-                    if stands := place(name, axis):
-                        reason += f" ({stands})"
-                    known.setdefault((name, axis), Known(size, reason))
-    problems: dict[Link, SpecloomError] = {}
-    changed = True
-    while changed:
-        changed = False
-        for link in links:
-            if link not in problems:
-                changed |= _along(link, nodes, ports, known, problems, place)
+    flow = _Flow(nodes, ports, place)
+    flow.known |= {("batch", axis): Known(size, "the data") for axis, size in given.items()}
+    # Against the flow only where nothing more follows along it: so a conflict is told where a size
+    # meets the parameter that disagrees with it, not at the other end of the graph.
+    while any([flow.formula(name) for name in nodes] + [flow.along(link) for link in links]) or any(
+        flow.along(link, backward=True) for link in links
+    ):
+        pass
+    return flow.known, list(flow.problems.values())
+
+
+class _Flow:
+    def __init__(
+        self,
+        nodes: Mapping[str, Any],
+        ports: Callable[[str, str], Port],
+        place: Callable[[str, str], str],
+    ) -> None:
+        self.nodes, self.ports, self.place = nodes, ports, place
+        self.known: dict[Axis, Known] = {}
+        self.problems: dict[object, SpecloomError] = {}
         for name, node in nodes.items():
-            changed |= _formulas(name, node, known)
-    return known, list(problems.values())
+            for port in (*node.inputs.values(), *node.outputs.values()):
+                for axis in port.names:
+                    if axis[0].islower() and (size := fixed_size(axis, node)) is not None:
+                        reason = f"{axis}: {size} of {name}"
+                        if stands := place(name, axis):
+                            reason += f" ({stands})"
+                        self.known[name, axis] = Known(size, reason)
 
+    def along(self, link: Link, *, backward: bool = False) -> bool:
+        """Carry sizes along a connection, or against it; whether any is new."""
+        changed = False
+        names = self.ports(link.source, "outputs").names, self.ports(link.target, "inputs").names
+        front = max(len(names[0]) - len(names[1]), 0)
+        for x, y in zip(names[0][front:], names[1], strict=False):
+            left, right = self._size(link.source, x), self._size(link.target, y)
+            if left and right:
+                if left.size != right.size and link not in self.problems:
+                    self.problems[link] = self._conflict(link, (x, left), (y, right))
+            elif left:
+                self.known[link.target.partition(".")[0], y], changed = left, True
+            elif right and backward:
+                self.known[link.source.partition(".")[0], x], changed = right, True
+        return changed
 
-def _along(
-    link: Link,
-    nodes: Mapping[str, Any],
-    ports: Callable[[str, str], Port],
-    known: dict[Axis, Known],
-    problems: dict[Link, SpecloomError],
-    place: Callable[[str, str], str],
-) -> bool:
-    changed = False
-    a, b = ports(link.source, "outputs"), ports(link.target, "inputs")
-    source, target = link.source, link.target
-    front = max(len(a.names) - len(b.names), 0)
-    for x, y in zip(a.names[front:], b.names, strict=False):
-        sides = [(source.partition(".")[0], x), (target.partition(".")[0], y)]
-        left, right = (
-            Known(int(axis), f"the port says {axis}") if axis.isdigit() else known.get((node, axis))
-            for node, axis in sides
+    def formula(self, name: str) -> bool:
+        """Ask a node for the sizes that it computes; whether any is new."""
+        node = self.nodes[name]
+        now = {axis: one.size for (owner, axis), one in self.known.items() if owner == name}
+        try:
+            given = {parameter: getattr(node, parameter) for parameter in _parameters(node)}
+            made = node.sizes(given, Sizes(now)) if hasattr(node, "sizes") else {}
+        except Unknown:
+            return False
+        except SpecloomError as e:
+            self.problems[name] = type(e)(e.what, where=e.where or self.place(name, ""), fix=e.fix)
+            return False
+        fresh = {a: Known(n, f"{a} of {name}") for a, n in made.items() if a not in now}
+        self.known |= {(name, axis): one for axis, one in fresh.items()}
+        return bool(fresh)
+
+    def _size(self, end: str, axis: str) -> Known | None:
+        if axis.isdigit():
+            return Known(int(axis), f"{axis} of {end}")
+        return self.known.get((end.partition(".")[0], axis))
+
+    def _conflict(
+        self, link: Link, source: tuple[str, Known], target: tuple[str, Known]
+    ) -> SpecloomError:
+        (x, left), (y, right) = source, target
+        fix = f"make these agree: {left.reason}; {right.reason}"
+        for end, axis, other in ((link.target, y, left), (link.source, x, right)):
+            name = end.partition(".")[0]
+            parameter = _parameters(self.nodes[name]).get(axis) if name in self.nodes else None
+            if parameter and parameter.default is None and (stands := self.place(name, axis)):
+                fix = f"remove {axis} from {name} ({stands}): it follows from the graph"
+                fix += f" ({other.size})"
+        return PortError(
+            f"{link.source} has {_said(x, left)}, but {link.target} wants {_said(y, right)}",
+            where=link.where,
+            fix=fix,
         )
-        if left and right and left.size != right.size:
-            problems[link] = _conflict(link, x, y, left, right, nodes, place)
-        elif left and not right:
-            known[sides[1]], changed = left, True
-        elif right and not left:
-            known[sides[0]], changed = right, True
-    return changed
 
 
-def _conflict(
-    link: Link,
-    x: str,
-    y: str,
-    left: Known,
-    right: Known,
-    nodes: Mapping[str, Any],
-    place: Callable[[str, str], str],
-) -> SpecloomError:
-    fix = f"make these agree: {left.reason}; {right.reason}"
-    for end, axis, other in ((link.target, y, left), (link.source, x, right)):
-        node = end.partition(".")[0]
-        parameter = params.parameters(type(nodes[node])).get(axis) if node in nodes else None
-        if parameter is not None and parameter.default is None and place(node, axis):
-            fix = f"remove {axis} from {node} ({place(node, axis)}): it follows from the graph"
-            fix += f" ({other.size})"
-    return PortError(
-        f"{link.source} has {x} = {left.size} ({left.reason}), "
-        f"but {link.target} wants {y} = {right.size} ({right.reason})",
-        where=link.where,
-        fix=fix,
-    )
+def _parameters(node: Any) -> Mapping[str, Any]:
+    return params.parameters(type(node))
 
 
-def _formulas(name: str, node: Any, known: dict[Axis, Known]) -> bool:
-    formula = getattr(type(node), "sizes", None)
-    if formula is None:
-        return False
-    now = {axis: one.size for (owner, axis), one in known.items() if owner == name}
-    made = formula({p: getattr(node, p) for p in params.parameters(type(node))}, now)
-    new = {(name, axis): Known(size, f"{axis} of {name}") for axis, size in made.items()}
-    fresh = {axis: one for axis, one in new.items() if axis not in known}
-    known.update(fresh)
-    return bool(fresh)
+def _said(axis: str, one: Known) -> str:
+    return f"an axis of {axis}" if axis.isdigit() else f"{axis} = {one.size} ({one.reason})"

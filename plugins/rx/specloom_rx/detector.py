@@ -205,7 +205,7 @@ class RXGlobal(StatisticalNode):
     def _score(
         self, data: Tensor, weights: Tensor | None, mean: Tensor, whitening: Tensor
     ) -> Batch:
-        dtype = self._precision(weights)
+        dtype = torch.promote_types(data.dtype, self._precision(weights))
         scores = mahalanobis(data, mean, whitening, dtype, triangular=self._full_rank)
         return {"scores": scores}
 

@@ -53,7 +53,7 @@ def smooth_scene(bands=61, noise=1e-3):
         size=(100, 100, bands)
     )
     mask = rng.random((100, 100)) < 0.01
-    cube[mask, 30] += 4 * noise
+    cube[mask, 30] += 8 * noise
     return torch.from_numpy(cube).float()[None], mask
 
 

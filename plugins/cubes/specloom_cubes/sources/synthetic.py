@@ -30,8 +30,8 @@ class Synthetic:
 
     Made from formulas, not measured: smooth endmember spectra mixed linearly, ellipses with
     shading, uneven light, blur, and noise that grows with the signal. Good for demos and tests;
-    figures on it say nothing about real data. Masks hold 0 belt, 1 lentil, 2 stone and 3 foreign
-    body. A scene follows from ``seed`` and its number alone, so that no order or batch changes it.
+    figures on it say nothing about real data. Masks hold 0 belt, 1 lentil, 2 foreign body and 3
+    stone. A scene follows from ``seed`` and its number alone, so that no order or batch changes it.
     Scenes are made when first read. All splits contain anomalies, and scenes without any.
 
     Args:

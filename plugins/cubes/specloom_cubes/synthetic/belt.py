@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from specloom_cubes.synthetic.spectra import COLOUR, VARIATION, endmembers
 
-BELT, LENTIL, STONE, FOREIGN_BODY = range(4)
-CLASSES = ("belt", "lentil", "stone", "foreign body")
+BELT, LENTIL, FOREIGN_BODY, STONE = range(4)
+CLASSES = ("belt", "lentil", "foreign body", "stone")
 """The class numbers of a mask."""
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,120 @@
+"""A pixel's score depends on the pixel alone, to the last bit."""
+
+import pytest
+import torch
+
+from specloom.testing import fit, run
+from specloom_rx.detector import FLOAT32_LIMIT, RXGlobal
+
+
+def node_and_data(bands, shrinkage, height=37, width=91):
+    generator = torch.Generator().manual_seed(bands)
+    mixing = torch.eye(bands) + 0.7 * torch.randn(bands, bands, generator=generator)
+    data = torch.randn(3, height, width, bands, generator=generator) @ mixing + 2
+    return fit(RXGlobal(bands, shrinkage=shrinkage), [{"data": data}]), data
+
+
+def scored(node, data):
+    return run(node, {"data": data})["scores"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shrinkage", [0.0, 30.0])
+@pytest.mark.parametrize("bands", [1, 2, 3, 16, 31, 33, 61, 64, 100, 189])
+def test_place_batch_and_tile_change_no_bit(bands, shrinkage, threads):
+    node, data = node_and_data(bands, shrinkage)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        whole = scored(node, data)
+        for image in range(3):
+            assert torch.equal(scored(node, data[image : image + 1])[0], whole[image])
+        for rows, columns in (
+            (slice(1, 30), slice(3, 40)),
+            (slice(5, 6), slice(90, 91)),
+            (slice(0, 37), slice(7, 91)),
+        ):
+            tile = data[:, rows, columns]
+            assert torch.equal(scored(node, tile), whole[:, rows, columns])
+        assert torch.equal(scored(node, data.flip(0, 1, 2)), whole.flip(0, 1, 2))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_both_precisions_are_met_above():
+    assert "float32" in node_and_data(31, 30.0)[0].fit_summary()
+    assert "float64" in node_and_data(31, 0.0)[0].fit_summary()
+
+
+@pytest.mark.parametrize("bands", [2, 3, 10, 40])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_at_the_limit_float32_keeps_six_digits(bands, offset):
+    # One strong direction, of which the pixels are full: the hardest case at a given condition.
+    least = bands / (0.7 * FLOAT32_LIMIT)
+    generator = torch.Generator().manual_seed(0)
+    strong = torch.randn(1, 60, 60, 1, generator=generator, dtype=torch.float64)
+    noise = torch.randn(1, 60, 60, bands, generator=generator, dtype=torch.float64)
+    data = offset + (1 - least) ** 0.5 * strong + least**0.5 * noise
+    node = fit(RXGlobal(bands), [{"data": data}])
+    assert "float32" in node.fit_summary()
+    single = data.float()
+    got = scored(node, single).double()
+    want = scored(node, single.double())
+    assert ((got - want).abs() <= 1e-6 * want + 1e-8).all()
+
+
+def test_the_precision_survives_saving():
+    for shrinkage in (0.0, 30.0):
+        node, data = node_and_data(31, shrinkage)
+        twin = RXGlobal(31, shrinkage=shrinkage)
+        twin.restore(node.state())
+        assert twin.fit_summary() == node.fit_summary()
+        assert torch.equal(scored(twin, data), scored(node, data))
+
+
+def test_without_a_cached_inverse_the_scores_are_the_same():
+    node, data = node_and_data(31, 0.0)
+    lean = fit(RXGlobal(31, cache_inverse=False), [{"data": data}])
+    assert "whitening" not in lean.state()
+    assert torch.equal(scored(lean, data), scored(node, data))
+
+
+def test_with_gradients_the_scores_are_the_same():
+    for shrinkage in (0.0, 30.0):
+        node, data = node_and_data(31, shrinkage)
+        tracked = node(data=data.clone().requires_grad_())["scores"]
+        torch.testing.assert_close(tracked.detach(), scored(node, data), rtol=2e-6, atol=1e-6)
+
+
+def test_other_memory_layouts_are_welcome():
+    node, data = node_and_data(31, 0.0)
+    sequential = data.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    assert torch.equal(scored(node, sequential), scored(node, data))
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 30.0])
+def test_an_absorbed_affine_map_equals_the_map_before_it(shrinkage):
+    _, raw = node_and_data(7, shrinkage)
+    scale = torch.linspace(-2, 3, 7, dtype=torch.float64)
+    offset = torch.linspace(-5, 1e3, 7, dtype=torch.float64)
+    mapped = raw.double() * scale + offset
+    node = fit(RXGlobal(7, shrinkage=shrinkage), [{"data": mapped}])
+    folded = node.absorb(scale, offset)
+    weights = torch.linspace(0.5, 2, 7, dtype=torch.float64)
+    with torch.no_grad():
+        got = folded(data=raw, valid=None)["scores"]
+        weighted = node.absorb(scale * weights, offset * weights)(data=raw, weights=weights)
+    torch.testing.assert_close(got.double(), scored(node, mapped), rtol=2e-6, atol=1e-6)
+    want = run(node, {"data": mapped * weights, "weights": weights})["scores"]
+    torch.testing.assert_close(weighted["scores"].double(), want, rtol=2e-6, atol=1e-6)
+
+
+def test_what_cannot_be_absorbed():
+    node, _ = node_and_data(3, 0.0)
+    one = torch.tensor(1.0, dtype=torch.float64)
+    assert node.absorb(one, one) is not None
+    assert node.absorb(torch.tensor([1.0, 0.0, 1.0]), one) is None
+    assert node.absorb(one, torch.tensor(float("nan"))) is None
+    assert RXGlobal(3).absorb(one, one) is None
+    node.unfreeze()
+    assert node.absorb(one, one) is None
