@@ -48,6 +48,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy kernel/specloom registry/specloom_registry
+	$(BIN)/mypy tools
 	@for name in $(PLUGINS); do \
 		echo "mypy plugins/$$name/specloom_$${name//-/_}"; \
 		$(BIN)/mypy "plugins/$$name/specloom_$${name//-/_}"; done

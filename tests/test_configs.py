@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-import specloom
 import torch
 from click.testing import CliRunner
+
+import specloom
 from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -27,12 +28,15 @@ def test_check_passes(config):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_the_schema_agrees(config):
     import jsonschema
-    from specloom import describe, yamlfile
-    from specloom.plugins import Plugins
 
-    schema = describe.schema(describe.descriptors(Plugins.for_file(config)))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(yamlfile.read(config).value, schema)
+    from specloom import yamlfile
+    from specloom.plugins import Plugins
+    from specloom_registry.descriptors import descriptors
+    from specloom_registry.schema import schema
+
+    found = schema(descriptors(Plugins.for_file(config)))
+    jsonschema.Draft202012Validator.check_schema(found)
+    jsonschema.validate(yamlfile.read(config).value, found)
 
 
 def test_run_writes_its_results_and_ends_with_a_table(tmp_path):

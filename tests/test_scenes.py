@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]

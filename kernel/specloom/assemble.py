@@ -11,12 +11,12 @@ from specloom import params
 from specloom.errors import ConfigError, SpecloomError, raise_all
 from specloom.graph import Graph
 from specloom.sizes import Link
+from specloom.wiring import asked, told
 
 if TYPE_CHECKING:
     from specloom.config import RunFile, Use
     from specloom.node import Source, Trainer
     from specloom.plugins import Plugins
-    from specloom.ports import Port
 
 NODES, SOURCES, TRAINERS = ("nodes", "losses"), ("sources",), ("trainers",)
 
@@ -48,7 +48,8 @@ def assemble(
     source = maker.make(file.data, SOURCES)[1] if file.data else None
     nodes = {name: maker.make(use, NODES) for name, use in file.nodes.items()}
     phases = [maker.make(use, TRAINERS) for use in file.phases]
-    if file.data is None and not saved:
+    top = file.document.value
+    if isinstance(top, dict) and top.get("data") is None and not saved:
         maker.problems.append(
             ConfigError(
                 "there is no data",
@@ -56,16 +57,16 @@ def assemble(
                 fix="add data: {type: …, config: {…}}",
             )
         )
-    batch = source.outputs if source is not None else _entry_ports(nodes)
     given = file.saved.get("batch", {}) if saved else maker.sizes(source, file)
     links = [
         Link(source, target, file.document.where("connections", i))
         for i, (source, target) in enumerate(file.connections)
     ]
+    made = {name: node for name, (_, node) in nodes.items()}
     graph = Graph(
-        {name: node for name, (_, node) in nodes.items()},
+        made,
         links,
-        batch=batch,
+        batch=asked(made, links) if source is None else source.outputs,
         given=given,
         outputs=file.outputs,
         types={name: label for name, (label, _) in nodes.items()},
@@ -78,11 +79,6 @@ def assemble(
         found += phase.check(graph, partial(maker.at, use))
     raise_all(found)
     return Parts(graph, source, phases)
-
-
-def _entry_ports(nodes: Mapping[str, tuple[str, Any]]) -> dict[str, Port]:
-    entries = [node for _, node in nodes.values() if getattr(node, "entry", False)]
-    return {name: port for node in entries for name, port in node.inputs.items()}
 
 
 class _Maker:
@@ -102,8 +98,8 @@ class _Maker:
             self.problems += problems
             needed = params.required(cls)
             return label, cls(**good) if needed <= good.keys() else None
-        except SpecloomError as e:
-            self.problems.append(type(e)(e.what, where=e.where or place(""), fix=e.fix))
+        except Exception as e:
+            self.problems.append(told(e, use.type, place("")))
         return use.type, None
 
     def sizes(self, source: Source | None, file: RunFile) -> Mapping[str, int]:
@@ -111,7 +107,6 @@ class _Maker:
             return {}
         try:
             return source.sizes()
-        except SpecloomError as e:
-            where = e.where or self.document.where("data")
-            self.problems.append(type(e)(e.what, where=where, fix=e.fix))
+        except Exception as e:
+            self.problems.append(told(e, file.data.type, self.document.where("data")))
             return {}

@@ -10,7 +10,7 @@ from specloom.errors import GraphError, SpecloomError, did_you_mean, in_file_ord
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
 from specloom.sizes import Axis, Known, Link, Sizes, Unknown, propagate
-from specloom.wiring import BATCH, Wiring, side_of
+from specloom.wiring import BATCH, Wiring, side_of, told
 from specloom.yamlfile import Document
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ class Graph:
         earlier: Sequence[SpecloomError] = (),
     ) -> None:
         self.nodes = {name: node for name, node in nodes.items() if node is not None}
+        for name, node in self.nodes.items():
+            if hasattr(node, "name"):
+                node.name = name
         self.document = document or Document("")
         self.where = self.document.where
         self.batch, self.given = dict(batch or {}), dict(given or {})
@@ -62,9 +65,14 @@ class Graph:
         self.order = self._sort()
         self.known = self._sizes()
         self._stages_agree()
-        self._outputs_exist()
+        self._outputs_exist(wiring.unknowable)
         self.unbuilt = [] if self.problems else self._build()
         raise_all(in_file_order(self.problems))
+
+    def by_name(self, link: Link) -> bool:
+        """Whether a connection needs not be written: an entry node's to the batch, by name."""
+        (start, source), (node, target) = link.source.split("."), link.target.split(".")
+        return start == BATCH and source == target and getattr(self.nodes[node], "entry", False)
 
     def port(self, end: str, side: str = "outputs") -> Port:
         """The port behind ``node.port``."""
@@ -84,13 +92,17 @@ class Graph:
             if fit or not self.nodes[name].inputs[port].for_fit
         }
 
-    def ancestors(self, ends: Iterable[str]) -> set[str]:
-        """Every node that the values ``ends`` come from, their own nodes included."""
-        found: set[str] = set()
+    def label(self, name: str) -> str:
+        """What messages call a node: its name and class."""
+        return f"node {name!r} ({type(self.nodes[name]).__name__})"
+
+    def ancestors(self, ends: Iterable[str], among: Iterable[str] | None = None) -> set[str]:
+        """Every node (``among`` these) that the values ``ends`` come from, their own included."""
+        found, allowed = set[str](), set(self.nodes if among is None else among)
         todo = [end.partition(".")[0] for end in ends]
         while todo:
             name = todo.pop()
-            if name not in found and name != BATCH:
+            if name in allowed - found:
                 found.add(name)
                 todo += [e.partition(".")[0] for v in self.feeding(name).values() for e in v]
         return found
@@ -136,6 +148,8 @@ class Graph:
 
     def _sizes(self) -> dict[Axis, Known]:
         def place(node: str, parameter: str) -> str:
+            if not parameter:
+                return self.where("nodes", node)
             return self.document.places.get(("nodes", node, "config", parameter), "")
 
         known, problems = propagate(self.nodes, self.links, self.port, self.given, place)
@@ -154,10 +168,12 @@ class Graph:
                     f"give {target} stages: [{', '.join(self.stages[source])}]",
                 )
 
-    def _outputs_exist(self) -> None:
+    def _outputs_exist(self, unknowable: set[str]) -> None:
         for name, end in self.outputs.items():
             node, _, port = end.partition(".")
             where = self.where("outputs", name)
+            if node in unknowable:
+                continue
             if node not in self.nodes:
                 self._bad(
                     f"output {name!r} names the node {node!r}, which does not exist",
@@ -184,9 +200,9 @@ class Graph:
                 build(node, Sizes(sizes))
             except Unknown:
                 unbuilt.append(name)
-            except SpecloomError as e:
-                where = e.where or self.where("nodes", name, "config")
-                self.problems.append(type(e)(e.what, where=where, fix=e.fix))
+            except Exception as e:
+                where = self.where("nodes", name, "config")
+                self.problems.append(told(e, self.label(name), where))
         return unbuilt
 
     def _bad(self, what: str, where: str, fix: str) -> None:

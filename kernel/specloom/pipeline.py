@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from specloom import state
+from specloom.config import NAME
 from specloom.errors import GraphError, did_you_mean
 from specloom.graph import Graph
 from specloom.node import Source, Trains
 from specloom.plugins import Plugins
 from specloom.ported import PortRef
 from specloom.sizes import Link
+from specloom.wiring import BATCH, asked
 
 
 class Pipeline:
@@ -47,6 +49,11 @@ class Pipeline:
         if wish in self.nodes:
             raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
         chosen = wish or self._free_name(type(node).__name__)
+        if not NAME.fullmatch(chosen) or chosen == BATCH:
+            raise GraphError(
+                f"{chosen!r} is no name for a node",
+                fix=f"use letters, digits and _, beginning with a letter, and not {BATCH!r}",
+            )
         if hasattr(node, "name"):
             node.name = chosen
         self.nodes[chosen], self._graph = node, None
@@ -60,10 +67,16 @@ class Pipeline:
         """
         for source, target in pairs:
             for end, side in ((source, "outputs"), (target, "inputs")):
-                if not isinstance(end, PortRef) or end.side != side:
+                if not isinstance(end, PortRef):
                     raise GraphError(
-                        f"{end!r} is not one of a node's {side}",
-                        fix=f"write (source.outputs.x, target.inputs.y); this is about {side}",
+                        f"{end!r} is no port, so it cannot be connected",
+                        fix="write (source.outputs.x, target.inputs.y)",
+                    )
+                if end.side != side:
+                    cls = type(end.node).__name__
+                    raise GraphError(
+                        f"{cls}.{end.port} is among the {end.side}, here one of the {side} belongs",
+                        fix="write (source.outputs.x, target.inputs.y)",
                     )
             ends = [f"{self.add_node(end.node)}.{end.port}" for end in (source, target)]
             self.links.append(Link(*ends))
@@ -75,14 +88,12 @@ class Pipeline:
         Raises:
             GraphError: The graph cannot work; ``Problems`` where that has several reasons.
         """
-        if source is None and self._graph is not None:
+        if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        entries = [node for node in self.nodes.values() if getattr(node, "entry", False)]
-        ports = {name: port for node in entries for name, port in node.inputs.items()}
         self._graph = Graph(
             self.nodes,
             self.links,
-            batch=ports if source is None else source.outputs,
+            batch=asked(self.nodes, self.links) if source is None else source.outputs,
             given={} if source is None else source.sizes(),
             outputs=self.outputs,
         )
@@ -96,6 +107,11 @@ class Pipeline:
         """
         for node in self._trainable(names):
             node.unfreeze()
+            if not [*node.parameters()]:
+                raise GraphError(
+                    f"node {node.name!r} has nothing to train yet: its sizes are not known",
+                    fix="call pipeline.graph(source) before",
+                )
 
     def freeze_nodes_by_name(self, names: Iterable[str]) -> None:
         """Freeze the named nodes again.

@@ -36,6 +36,7 @@ class Plugins:
         self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.manifest = manifest
+        self._broken: set[str] = set()
         self.modules = dict(installed() if modules is None else modules)
 
     @classmethod
@@ -87,10 +88,10 @@ class Plugins:
                 where=where,
                 fix=f"repair or remove the plugin {name!r}; graphs that do not use it still work",
             ) from e
-        self.add(name, module)
+        self.add(name, module, where)
         return module
 
-    def add(self, name: str, module: object) -> None:
+    def add(self, name: str, module: object, where: str = "") -> None:
         """Register a plugin or an observer and hold it to the hook specs."""
         try:
             self.manager.register(module, name=name)
@@ -101,25 +102,37 @@ class Plugins:
             reason = " ".join(str(e).split())
             raise PluginError(
                 f"{name!r} does not follow the hook specs: {reason}",
+                where=where,
                 fix="use only the hooks and arguments of specloom.hooks",
             ) from e
 
     def working(self) -> Iterator[tuple[str, Any]]:
         """Every plugin that can be imported, with its name; broken ones are passed over."""
-        for name in sorted(self.modules):
+        for name in sorted(self.modules.keys() - self._broken):
             try:
                 yield name, self.need(name)
             except PluginError:
-                continue
+                self._broken.add(name)
 
-    def offers(self, kinds: Iterable[str], name: str | None = None) -> dict[str, str]:
+    def offers(
+        self, kinds: Iterable[str], name: str | None = None, where: str = ""
+    ) -> dict[str, str]:
         """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all."""
-        plugins = self.working() if name is None else [(name, self.need(name))]
-        found = {}
+        plugins = self.working() if name is None else [(name, self.need(name, where))]
+        found: dict[str, str] = {}
         for plugin_name, plugin in plugins:
             for kind in kinds:
-                for key, target in getattr(plugin, f"register_{kind}", dict)().items():
-                    found[f"{plugin_name}.{key}"] = target
+                try:
+                    offered = dict(getattr(plugin, f"register_{kind}", dict)())
+                except Exception as e:
+                    if name is None:
+                        continue
+                    raise PluginError(
+                        f"plugin {name!r} fails in register_{kind}: {type(e).__name__}: {e}",
+                        where=where,
+                        fix=f"repair or remove the plugin {name!r}",
+                    ) from e
+                found |= {f"{plugin_name}.{key}": target for key, target in offered.items()}
         return found
 
     def find(self, reference: str, kinds: tuple[str, ...], where: str) -> tuple[str, type]:
@@ -130,8 +143,7 @@ class Plugins:
         """
         plugin, dot, name = reference.rpartition(".")
         if dot:
-            self.need(plugin, where)
-            offered = self.offers(kinds, plugin)
+            offered = self.offers(kinds, plugin, where)
         else:
             offered = self.offers(kinds)
             full = [key for key in offered if key.partition(".")[2] == reference]
@@ -150,23 +162,12 @@ class Plugins:
         self, reference: str, name: str, kinds: tuple[str, ...], where: str
     ) -> PluginError:
         what = f"no plugin offers {reference!r} as {_either(kinds)}"
-        every = self.offers(("nodes", "losses", "trainers", "sources"))
-        if reference in every:
-            wrong = [
-                kind
-                for kind in ("nodes", "losses", "trainers", "sources")
-                if reference in self.offers((kind,))
-            ]
-            return PluginError(
-                what, where=where, fix=f"{reference} is among the {wrong[0]}: use it there"
-            )
-        offered = self.offers(kinds)
-        nearest = {key.partition(".")[2]: key for key in offered}
-        fix = (
-            did_you_mean(name, nearest)
-            if name not in nearest
-            else f"did you mean {nearest[name]!r}?"
-        )
+        for kind in ("nodes", "losses", "trainers", "sources"):
+            if reference in self.offers((kind,)):
+                fix = f"{reference} is among the {kind}: use it there"
+                return PluginError(what, where=where, fix=fix)
+        nearest = {key.partition(".")[2]: key for key in self.offers(kinds)}
+        fix = did_you_mean(name, nearest, otherwise="install a plugin that does")
         for short, full in nearest.items():
             fix = fix.replace(f"did you mean {short!r}?", f"did you mean {full!r}?")
         return PluginError(what, where=where, fix=fix)
@@ -180,7 +181,7 @@ class Plugins:
         module, _, attribute = target.partition(":")
         try:
             return getattr(import_module(module), attribute)
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise PluginError(
                 f"{label} cannot be imported: {type(e).__name__}: {e}",
                 where=where,

@@ -20,11 +20,13 @@ from specloom.assemble import assemble
 from specloom.errors import ConfigError, IntegrityError, SpecloomError, UnavailableError, raise_all
 from specloom.node import STAGES, Keeps
 from specloom.plugins import Plugins
+from specloom.ported import IMAGE_AXES
 
 if TYPE_CHECKING:
     from specloom.graph import Graph
 
 PENDING = ".new"
+RESTORE = "restore both files from where the pipeline was saved"
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -71,10 +73,9 @@ def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
         if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
             entry["stages"] = list(graph.stages[name])
         nodes[name] = entry
-    written = [link for link in graph.links if not link.source.startswith("batch.")]
     return {
         "nodes": nodes,
-        "connections": [[link.source, link.target] for link in written],
+        "connections": [[a.source, a.target] for a in graph.links if not graph.by_name(a)],
         "outputs": dict(graph.outputs),
     }
 
@@ -86,13 +87,12 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
         ConfigError: A node's class is offered by no plugin, so that nobody could load it.
         UnavailableError: The files cannot be written.
     """
-    axes = {axis for node in graph.nodes.values() for axis in getattr(node, "built_for", ())}
     body = described(graph, plugins)
     used = {entry["type"].partition(".")[0] for entry in body["nodes"].values()}
     about = {
         "specloom": config.VERSION,
         "metadata": dict(metadata),
-        "batch": {a: n for a, n in graph.given.items() if a in axes},
+        "batch": _batch_sizes(graph),
         "plugins": {name: plugins.version(name) for name in sorted(used)},
         **body,
     }
@@ -100,6 +100,8 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
     data = _runtime().dump(graph.state(), {"specloom": "1", "graph": _digest(about)})
     text = _dump({**about, "state": {"file": weights.name, "sha256": _sha256(data)}})
     pending = weights.with_name(weights.name + PENDING)
+    if pending.is_file() and path.is_file() and _sha256(pending.read_bytes()) in path.read_text():
+        pending.replace(weights)  # a save that was killed: these are the old pipeline's weights
     write_file(pending, data)
     write_file(path, text.encode())
     pending.replace(weights)
@@ -122,9 +124,18 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, A
             where=document.where(),
             fix="give the pipeline.yaml that a run wrote",
         )
-    weights = path.with_name(str(saved["file"]))
+    weights = path.parent / Path(str(saved["file"])).name
     data = _read_weights(weights, saved["sha256"])
-    arrays, metadata = _runtime().load(data)
+    try:
+        arrays, metadata = _runtime().load(data)
+    except SpecloomError:
+        raise
+    except Exception as e:
+        raise IntegrityError(
+            f"{weights} is no safetensors file ({type(e).__name__})",
+            where=str(weights),
+            fix=RESTORE,
+        ) from e
     about = {key: value for key, value in document.value.items() if key != "state"}
     if metadata.get("graph") != _digest(about):
         raise IntegrityError(
@@ -141,11 +152,13 @@ def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
     for name, node in graph.nodes.items():
         if isinstance(node, Keeps):
             mine = {k.partition(".")[2]: v for k, v in arrays.items() if k.split(".")[0] == name}
+            if getattr(node, "array_library", "") == "numpy":
+                mine = {key: value.numpy() for key, value in mine.items()}
             try:
                 node.restore(mine)
-            except SpecloomError as e:
+            except Exception as e:
                 raise IntegrityError(
-                    f"node {name!r}: {e.what}",
+                    f"node {name!r}: {getattr(e, 'what', repr(e))}",
                     where=where,
                     fix="load it with the plugin versions it was saved with",
                 ) from e
@@ -161,14 +174,26 @@ def _read_weights(weights: Path, sha256: str) -> bytes:
             fix="copy it from where the pipeline was saved",
         )
     for candidate in found:
-        data = candidate.read_bytes()
+        try:
+            data = candidate.read_bytes()
+        except OSError as e:
+            what, fix = f"{candidate} cannot be read: {e.strerror}", "check its permissions"
+            raise UnavailableError(what, fix=fix) from e
         if _sha256(data) == sha256:
             return data
     raise IntegrityError(
         f"{weights} is not the file that was saved with the pipeline (its SHA-256 differs)",
         where=str(weights),
-        fix="restore both files from where the pipeline was saved",
+        fix=RESTORE,
     )
+
+
+def _batch_sizes(graph: Graph) -> dict[str, int]:
+    """The sizes, but for the images', of what the batch feeds: a loaded graph has no source."""
+    ends = [link.target for link in graph.links if link.source.startswith("batch.")]
+    axes = [(end.partition(".")[0], a) for end in ends for a in graph.port(end, "inputs").names]
+    sizes = {axis: graph.size(node, axis) for node, axis in axes if axis not in IMAGE_AXES}
+    return {axis: size for axis, size in sizes.items() if size is not None}
 
 
 def _digest(about: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import GraphError, PortError, SpecloomError, did_you_mean
+from specloom.errors import GraphError, NodeError, PortError, Problems, SpecloomError, did_you_mean
 from specloom.ports import Port, mismatch
 from specloom.sizes import Link
 
@@ -23,6 +23,30 @@ def side_of(
         return batch if side == "outputs" else {}
     ports: Mapping[str, Port] = getattr(nodes[node], side)
     return ports
+
+
+def asked(nodes: Mapping[str, Any], links: Sequence[Link]) -> dict[str, Port]:
+    """The ports that a batch must have for ``nodes``, for a graph without a source."""
+    entries = [node for node in nodes.values() if getattr(node, "entry", False)]
+    found = {name: port for node in entries for name, port in node.inputs.items()}
+    for link in links:
+        (node, _, port), name = link.target.partition("."), link.source.removeprefix(f"{BATCH}.")
+        if name != link.source and port in getattr(nodes.get(node), "inputs", ()):
+            found.setdefault(name, nodes[node].inputs[port])
+    return found
+
+
+def told(error: Exception, label: str, where: str) -> SpecloomError:
+    """``error`` with a place, and as one of ours that names what failed if it is not."""
+    if isinstance(error, Problems):
+        return Problems([told(one, label, where) for one in error.errors])
+    if isinstance(error, SpecloomError):
+        return type(error)(error.what, where=error.where or where, fix=error.fix)
+    return NodeError(
+        f"{label} failed: {type(error).__name__}: {error}",
+        where=where,
+        fix="if its inputs are right this is a mistake in the node: tell its author",
+    )
 
 
 class Wiring:
@@ -60,13 +84,12 @@ class Wiring:
             (link.target, "inputs", "outputs"),
         ):
             node, _, port = end.partition(".")
-            if not end:
+            if not end:  # it has no form, and may have been meant for any input
+                self.assumed.update(self.nodes)
                 return False
             if node in self.unknowable:
-                self.assumed.add(link.target)
                 good = False
-                continue
-            if node != BATCH and node not in self.nodes:
+            elif node != BATCH and node not in self.nodes:
                 self._bad(f"there is no node {node!r}", link.where, did_you_mean(node, self.nodes))
                 good = False
             elif port not in (ports := self._side(node, side)):
@@ -75,7 +98,17 @@ class Wiring:
                     fix = f"{end} is an {other[:-1]}: a connection goes from an output to an input"
                 self._bad(f"{node} has no {side[:-1]} {port!r}", link.where, fix)
                 good = False
+        if not good:
+            self._assume(*link.target.split("."))
         return good
+
+    def _assume(self, node: str, port: str) -> None:
+        """Count as fed what a wrong connection may have been meant for: one mistake, one error."""
+        if node in self.nodes:
+            known = self.nodes[node] is None or port in self.nodes[node].inputs
+            self.assumed.add(f"{node}.{port}" if known else node)
+        else:
+            self.assumed.update(f"{name}.{port}" for name in self.nodes)
 
     def _entry_links(self, taken: set[str]) -> list[Link]:
         found = []
@@ -129,7 +162,8 @@ class Wiring:
         for name, node in self._known():
             for port, spec in node.inputs.items():
                 entry = getattr(node, "entry", False)
-                fed = port in self.feeds.get(name, {}) or f"{name}.{port}" in self.assumed
+                assumed = self.assumed & {name, f"{name}.{port}"}
+                fed = port in self.feeds.get(name, {}) or assumed
                 if spec.required and not entry and not fed:
                     self._bad(
                         f"{name}.{port} is not fed" + (f" ({spec.doc})" if spec.doc else ""),

@@ -30,5 +30,9 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom plugins``."""
-    return {"plugins": "specloom_registry.command:plugins"}
+    """Offer ``specloom plugins``, ``specloom nodes`` and ``specloom schema``."""
+    return {
+        "nodes": "specloom_registry.nodes:nodes",
+        "plugins": "specloom_registry.command:plugins",
+        "schema": "specloom_registry.nodes:schema",
+    }

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from specloom import impl
-
 from specloom_console.task import Task, duration
 
 if TYPE_CHECKING:

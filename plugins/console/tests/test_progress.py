@@ -3,6 +3,7 @@ import sys
 
 import pluggy
 import pytest
+
 from specloom import hooks
 from specloom_console import register_observers
 from specloom_console.progress import Progress

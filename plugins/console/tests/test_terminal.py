@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 import pytest
+
 from specloom_console import task
 from specloom_console.progress import Progress
 

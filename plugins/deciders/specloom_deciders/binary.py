@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import torch
+from torch import Tensor
+
 from specloom import Batch, ConfigError, Port
 from specloom.torch import TorchNode
-from torch import Tensor
 
 
 def sigmoid(logit: float) -> float:

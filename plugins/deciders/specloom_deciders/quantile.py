@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
+
 from specloom import Batch, ConfigError, Port
 from specloom.torch import TorchNode
-from torch import Tensor
 
 
 def check_quantile(quantile: float) -> None:

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 
 import torch
-from specloom import Batch, ConfigError, Port
-from specloom.torch import TorchNode
 from torch import Tensor
 
+from specloom import Batch, ConfigError, Port
+from specloom.torch import TorchNode
 from specloom_deciders.quantile import check_quantile, quantile_mask
 
 

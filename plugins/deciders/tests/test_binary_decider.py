@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specloom import ConfigError
 from specloom_deciders.binary import BinaryDecider, logit_cut, sigmoid
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import loadmat
+
 from specloom import ConfigError
 from specloom_deciders.quantile import QuantileBinaryDecider, image_quantiles
 

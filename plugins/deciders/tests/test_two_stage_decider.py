@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from specloom import ConfigError
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_deciders.two_stage import TwoStageBinaryDecider, top_mean

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from specloom import Batch, Port
-from specloom.torch import TorchNode
 from torch import Tensor
 
+from specloom import Batch, Port
+from specloom.torch import TorchNode
 from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from specloom import ConfigError, DataError, did_you_mean
 
 Scores: TypeAlias = NDArray[Any]

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-import specloom_metrics
 import torch
 from sklearn import metrics as reference
+
+import specloom_metrics
 from specloom import Measures
 from specloom_metrics import anomaly
 from specloom_metrics.anomaly import AnomalyDetectionMetrics

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, jaccard_score
+
 from specloom import ConfigError, DataError
 from specloom_metrics.curves import best_threshold
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import loadmat
 from sklearn.metrics import average_precision_score, roc_auc_score
+
 from specloom import DataError
 from specloom_metrics.curves import average_precision, roc_auc
 

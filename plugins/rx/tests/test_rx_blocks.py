@@ -7,10 +7,10 @@ from specloom.testing import fit, run
 from specloom_rx.detector import FLOAT32_LIMIT, RXGlobal
 
 
-def node_and_data(bands, shrinkage, height=37, width=91):
+def node_and_data(bands, shrinkage, height=29, width=37):
     generator = torch.Generator().manual_seed(bands)
     mixing = torch.eye(bands) + 0.7 * torch.randn(bands, bands, generator=generator)
-    data = torch.randn(3, height, width, bands, generator=generator) @ mixing + 2
+    data = torch.randn(2, height, width, bands, generator=generator) @ mixing + 2
     return fit(RXGlobal(bands, shrinkage=shrinkage), [{"data": data}]), data
 
 
@@ -18,7 +18,7 @@ def scored(node, data):
     return run(node, {"data": data})["scores"]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shrinkage", [0.0, 30.0])
 @pytest.mark.parametrize("bands", [1, 2, 3, 16, 31, 33, 61, 64, 100, 189])
 def test_place_batch_and_tile_change_no_bit(bands, shrinkage, threads):
@@ -27,13 +27,9 @@ def test_place_batch_and_tile_change_no_bit(bands, shrinkage, threads):
     torch.set_num_threads(threads)
     try:
         whole = scored(node, data)
-        for image in range(3):
+        for image in range(2):
             assert torch.equal(scored(node, data[image : image + 1])[0], whole[image])
-        for rows, columns in (
-            (slice(1, 30), slice(3, 40)),
-            (slice(5, 6), slice(90, 91)),
-            (slice(0, 37), slice(7, 91)),
-        ):
+        for rows, columns in ((slice(1, 28), slice(3, 37)), (slice(5, 6), slice(36, 37))):
             tile = data[:, rows, columns]
             assert torch.equal(scored(node, tile), whole[:, rows, columns])
         assert torch.equal(scored(node, data.flip(0, 1, 2)), whole.flip(0, 1, 2))

@@ -1,0 +1,59 @@
+"""What plugins offer, from the ``nodes.json`` that each ships, so that none need be imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from specloom import PluginError, Plugins, SpecloomError, did_you_mean
+from specloom.describe import describe_plugin, shipped
+
+
+def descriptors(plugins: Plugins, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Descriptors by full name, of all plugins or of some; broken plugins are passed over."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in sorted(plugins.modules if names is None else names):
+        try:
+            file = shipped(plugins, name)
+            one = json.loads(file.read_text("utf-8")) if file else describe_plugin(plugins, name)
+        except (SpecloomError, ValueError, OSError):
+            if names is not None:
+                raise
+            continue
+        found |= {f"{name}.{key}": value for key, value in one.items()}
+    return found
+
+
+def find_one(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:
+    """The descriptor behind ``plugin.Name`` or a bare ``Name``.
+
+    Raises:
+        PluginError: Nobody offers it, or several do.
+    """
+    found = descriptors(plugins)
+    full = [label for label in found if name in (label, label.partition(".")[2])]
+    if len(full) == 1:
+        return full[0], found[full[0]]
+    if full:
+        raise PluginError(f"{name!r} is offered by several plugins", fix=f"use {' or '.join(full)}")
+    short = {label.partition(".")[2]: label for label in found}
+    fix = did_you_mean(name.rpartition(".")[2], short, otherwise="install a plugin")
+    raise PluginError(f"no plugin offers {name!r}", fix=fix)
+
+
+def port_table(one: Mapping[str, Any]) -> str:
+    """The ports of one descriptor as a Markdown table."""
+    rows = ["| port | side | axes | type | what |", "|---|---|---|---|---|"]
+    for side in ("inputs", "outputs"):
+        for name, port in one.get(side, {}).items():
+            axes = port.get("axes")
+            shape = "-" if axes is None else f"`{axes}`" if axes else "scalar"
+            extra = [
+                word for word in ("optional", "for_fit", "many", "per_stage") if port.get(word)
+            ]
+            unit = f" [{port['unit']}]" if port.get("unit") else ""
+            what = port.get("doc", "") + unit + (f" ({', '.join(extra)})" if extra else "")
+            kind = port.get("dtype", "float32")
+            rows.append(f"| `{name}` | {side[:-1]} | {shape} | {kind} | {what} |")
+    return "\n".join(rows)

@@ -1,0 +1,54 @@
+"""The JSON Schema of run files, for editors that complete and check them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The JSON Schema of run files that use the described nodes."""
+    uses = {
+        kinds: [_use(label, one) for label, one in found.items() if one["kind"] in kinds]
+        for kinds in (("nodes", "losses"), ("sources",), ("trainers",))
+    }
+    nodes, sources, trainers = uses.values()
+    end = {"type": "string", "pattern": r"^[A-Za-z_]\w*\.[A-Za-z_]\w*$"}
+    text = {"type": "string"}
+    tags = {"type": "array", "items": text}
+    about = {"name": text, "description": text, "tags": tags, "author": text}
+    pair = {"type": "array", "items": end, "minItems": 2, "maxItems": 2}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "specloom run file",
+        "type": "object",
+        "required": ["specloom", "nodes"],
+        "additionalProperties": False,
+        "properties": {
+            "specloom": {"const": 1},
+            "metadata": {"type": "object", "properties": about, "additionalProperties": False},
+            "seed": {"type": "integer", "minimum": 0},
+            "data": {"oneOf": sources},
+            "nodes": {"type": "object", "additionalProperties": {"oneOf": nodes}},
+            "connections": {"type": "array", "items": pair},
+            "phases": {"type": "array", "items": {"oneOf": trainers}},
+            "outputs": {"type": "object", "additionalProperties": end},
+        },
+    }
+
+
+def _use(label: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    config = {
+        "type": "object",
+        "properties": dict(one["params"]),
+        "required": one["required"],
+        "additionalProperties": False,
+    }
+    stages = {"type": "array", "items": {"enum": ["train", "val", "test", "predict"]}}
+    return {
+        "type": "object",
+        "description": one["doc"].partition("\n")[0],
+        "properties": {"type": {"const": label}, "config": config, "stages": stages},
+        "required": ["type", *(["config"] if one["required"] else [])],
+        "additionalProperties": False,
+    }
