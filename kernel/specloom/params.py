@@ -45,7 +45,8 @@ def adapter(cls: type, name: str) -> Any:
     """Pydantic's validator of one parameter of ``cls``."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(get_type_hints(cls.__init__).get(name, Any))  # type: ignore[misc]  # the class's own
+    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]  # its own
+    return TypeAdapter(hints.get(name, Any))
 
 
 def checked(
@@ -72,17 +73,18 @@ def checked(
             # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
             good[name] = adapter(cls, name).validate_json(json.dumps(value), strict=True)
         except ValidationError as e:
-            problems += _type_problems(label, name, value, e.errors(), at)
+            optional = known[name].default is not EMPTY
+            fix = f"change {name}" + (", or remove it to use the default" if optional else "")
+            said = _type_problems(name, value, e.errors())
+            problems += [ConfigError(f"{label}: {one}", where=at(name), fix=fix) for one in said]
     for name in sorted(required(cls) - config.keys()):
         what, fix = f"{label} needs the parameter {name!r}", f"add {name}: … to its config"
         problems.append(ConfigError(what, where=at(""), fix=fix))
     return good, problems
 
 
-def _type_problems(
-    label: str, name: str, value: Any, errors: list[Any], at: Callable[[str], str]
-) -> list[SpecloomError]:
-    """One problem for each wrong place in ``value``; types of which any would do are joined."""
+def _type_problems(name: str, value: Any, errors: list[Any]) -> list[str]:
+    """One sentence for each wrong place in ``value``; types of which any would do are joined."""
     places: dict[str, tuple[list[str], Any]] = {}
     for error in errors:
         inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
@@ -90,11 +92,7 @@ def _type_problems(
         said = "is missing" if error["type"] == "missing" else said
         places.setdefault(inner, ([], error["input"] if inner else value))[0].append(said)
     return [
-        ConfigError(
-            f"{label}: {name}{inner} {' or '.join(said)}, got {_shown(wrong)}",
-            where=at(name),
-            fix=f"change {name}, or remove it to use the default",
-        )
+        f"{name}{inner} {' or '.join(said)}, got {_shown(wrong)}"
         for inner, (said, wrong) in places.items()
     ]
 

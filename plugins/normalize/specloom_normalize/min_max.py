@@ -1,0 +1,247 @@
+"""Scaling of data to the range from 0 to 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, ConfigError, NodeError, Port
+from specloom.torch import StatisticalNode
+from specloom_normalize.extremes import BLOCK, extremes
+from specloom_normalize.sample import PixelSample, quantiles
+
+
+def rescaled(data: Tensor, low: Tensor, high: Tensor, eps: float, *, clip: bool) -> Tensor:
+    """(data - low) / max(high - low, eps), in the shape and type of ``data``.
+
+    Args:
+        data: (..., C).
+        low: What becomes 0, () or (C,).
+        high: What becomes 1, of the same shape.
+        eps: The smallest difference that is stretched to 1.
+        clip: Limit the result to [0, 1]; what is infinite becomes NaN.
+    """
+    low, high = low.to(data.dtype), high.to(data.dtype)
+    # The difference is rounded as the numerator is, so that `high` becomes exactly 1.
+    span = (high - low).clamp(min=eps)
+    if torch.is_grad_enabled() and (data.requires_grad or span.requires_grad):
+        made = (data - low) / span
+        return made.clamp(0, 1) + 0 * made.detach() if clip else made
+    size = data.shape[-1] if low.dim() else 1
+    rows, step = data.reshape(-1, size), max(BLOCK // size, 1)
+    made = torch.empty_like(rows, memory_format=torch.contiguous_format)
+    for start in range(0, len(rows), step):
+        part = made[start : start + step]
+        torch.sub(rows[start : start + step], low, out=part)
+        part.div_(span)
+        if clip:
+            wrong = part * 0  # NaN for NaN and infinities
+            part.clamp_(0, 1).add_(wrong)
+    return made.view(data.shape)
+
+
+def image_limits(
+    rows: Tensor, valid: Tensor | None, share: tuple[float, float] | None, *, per_channel: bool
+) -> tuple[Tensor, Tensor]:
+    """Lower and upper limit of one image, () or (C,), without waiting for a GPU; differentiable.
+
+    Args:
+        rows: The pixels, (N, C); those that are not finite in every band are left out.
+        valid: Pixels that count, bool (N,); None for all.
+        share: Two quantiles, or None for minimum and maximum.
+        per_channel: One pair for each band.
+    """
+    least, most, total = [], [], torch.zeros((), dtype=torch.int64, device=rows.device)
+    step, marked = max(BLOCK // rows.shape[1], 1), []
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        usable = (part.detach() * 0).sum(1) == 0
+        if valid is not None:
+            usable = usable & valid[start : start + step]
+        if share is not None:
+            marked.append(torch.where(usable[:, None], part, torch.nan))
+            total = total + usable.sum()
+        else:
+            least.append(torch.where(usable[:, None], part, torch.inf).amin(0))
+            most.append(torch.where(usable[:, None], part, -torch.inf).amax(0))
+    if share is None:
+        low, high = torch.stack(least).amin(0), torch.stack(most).amax(0)
+        if not per_channel:
+            low, high = low.amin(), high.amax()
+        return torch.where(low <= high, low, torch.nan), high
+    values = torch.cat(marked).T
+    if not per_channel:
+        values, total = values.reshape(1, -1), total * rows.shape[1]
+    low, high = quantiles(values, total, *share)
+    return (low, high) if per_channel else (low[0], high[0])
+
+
+class MinMaxNormalizer(StatisticalNode):
+    """Scales data by their range: (x - low) / max(high - low, eps).
+
+    By default ``low`` and ``high`` are the smallest and the largest value of all usable training
+    data, so that training data come out between 0 and 1; constant data give 0. NaN stays NaN.
+
+    With ``quantiles`` the limits come from a random sample of 32,768 pixels (all of them, where
+    there are no more), which a few hot pixels do not move; values beyond them leave [0, 1]
+    unless ``clip`` is set. The sample does not depend on the order of the data.
+
+    Args:
+        eps: The smallest range that is stretched to 1, in the unit of the data.
+        use_running_stats: Limits of the training data; else of each image alone, without a fit.
+        per_channel: One pair of limits for each band, instead of one for all.
+        quantiles: Two quantiles, such as (0.001, 0.999), instead of minimum and maximum.
+        clip: Limit the result to [0, 1]; what is infinite becomes NaN.
+
+    Raises:
+        ConfigError: ``eps`` is not positive, or ``quantiles`` are not 0 <= low < high <= 1.
+        NodeError: The fit saw no usable pixel.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "data": Port("B H W C", doc="Pixels of any range."),
+        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that the limits may use."),
+    }
+    outputs: ClassVar[Mapping[str, Port]] = {
+        "normalized": Port("B H W C", unit="1", doc="Pixels scaled by the limits.")
+    }
+    example: ClassVar[Mapping[str, object]] = {}
+
+    low: Tensor
+    high: Tensor
+    _found: dict[str, Tensor] | None = None
+    _sample: PixelSample | None = None
+
+    def __init__(
+        self,
+        eps: float = 1e-6,
+        use_running_stats: bool = True,
+        per_channel: bool = False,
+        quantiles: tuple[float, float] | None = None,
+        clip: bool = False,
+    ) -> None:
+        super().__init__()
+        self.eps, self.use_running_stats, self.per_channel = eps, use_running_stats, per_channel
+        self.quantiles, self.clip = quantiles, clip
+
+    @property
+    def locality(self) -> str:
+        """What an output pixel depends on: itself, or its image where that gives the limits."""
+        return "pixel" if self.use_running_stats else "image"
+
+    @property
+    def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
+        """One pass over the training data, or none where each image gives its own limits."""
+        return 1 if self.use_running_stats else 0
+
+    def require_fitted(self) -> None:
+        """Raise NodeError unless there is nothing to fit, or it was fitted."""
+        if self.use_running_stats:
+            super().require_fitted()
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Allocate the limits."""
+        if not (math.isfinite(self.eps) and self.eps > 0):
+            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="give an eps above 0")
+        if self.quantiles is not None:
+            low, high = self.quantiles
+            if not 0 <= low < high <= 1:
+                raise ConfigError(
+                    f"{self.label}: quantiles are ({low}, {high})",
+                    fix="give two numbers from 0 to 1, the smaller one first",
+                )
+        self._channels = sizes["C"]
+        if self.use_running_stats:
+            shape = (self._channels,) if self.per_channel else ()
+            self.register_buffer("low", torch.zeros(shape, dtype=torch.float64))
+            self.register_buffer("high", torch.ones(shape, dtype=torch.float64))
+
+    def fit_start(self, pass_: int) -> None:
+        """Forget earlier fits."""
+        self.fitted = False
+        none = torch.full_like(self.low, torch.inf)
+        counts = torch.zeros(2, dtype=torch.float64)
+        self._found = {"low": none, "high": -none, "counts": counts}
+        self._sample = None if self.quantiles is None else PixelSample(self._channels)
+
+    def fit_update(self, data: Tensor, valid: Tensor | None = None) -> None:
+        """Take in the usable pixels of (B, H, W, C) ``data``."""
+        rows, keep = data.detach().reshape(-1, data.shape[-1]), None
+        if valid is not None:
+            keep = valid.reshape(-1)
+        low, high, count = extremes(rows, keep, per_channel=self.per_channel)
+        counts = torch.tensor([count, len(rows) - count], dtype=torch.float64)
+        self._gather({"low": low, "high": high, "counts": counts})
+        if self._sample is not None:
+            marks = [None] * len(data) if valid is None else [one.reshape(-1) for one in valid]
+            for image, mark in zip(data.detach(), marks, strict=True):
+                self._sample.update(image.reshape(-1, data.shape[-1]), mark)
+
+    def _gather(self, other: Mapping[str, Tensor]) -> None:
+        mine = self._gathered()
+        mine["low"] = torch.minimum(mine["low"], other["low"].to(mine["low"]))
+        mine["high"] = torch.maximum(mine["high"], other["high"].to(mine["high"]))
+        mine["counts"] = mine["counts"] + other["counts"].to(mine["counts"])
+
+    def _gathered(self) -> dict[str, Tensor]:
+        if self._found is None:
+            raise NodeError(f"{self.label} has not started a fit", fix="call fit_start(0) first")
+        return self._found
+
+    def fit_state(self) -> Mapping[str, Tensor]:
+        """Limits, counts and sample so far."""
+        sample = {} if self._sample is None else self._sample.state()
+        return {**self._gathered(), **sample}
+
+    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Take in what another process gathered."""
+        self._gather(state)
+        if self._sample is not None:
+            self._sample.merge(state)
+
+    def fit_end(self) -> None:
+        """Set the limits."""
+        found, sample = self._gathered(), self._sample
+        self._found = self._sample = None
+        count, left_out = (int(number) for number in found["counts"].tolist())
+        self._left_out = left_out
+        self.finish_fit(count)
+        low, high = found["low"], found["high"]
+        if sample is not None and self.quantiles is not None:
+            low, high = sample.quantiles(*self.quantiles, per_channel=self.per_channel)
+        # Limits are numbers of the data's own precision: nothing is lost where they are applied.
+        self.low.copy_(low.float())
+        self.high.copy_(high.float())
+
+    def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
+        """Scale (B, H, W, C) ``data``."""
+        if self.use_running_stats:
+            made = rescaled(data, self.low, self.high, self.eps, clip=self.clip)
+            return {"normalized": made}
+        marks = [None] * len(data) if valid is None else [one.reshape(-1) for one in valid]
+        images = []
+        for image, mark in zip(data, marks, strict=True):
+            rows = image.reshape(-1, data.shape[-1])
+            limits = image_limits(rows, mark, self.quantiles, per_channel=self.per_channel)
+            images.append(rescaled(image, *limits, self.eps, clip=self.clip))
+        return {"normalized": torch.stack(images)}
+
+    def affine(self) -> tuple[Tensor, Tensor] | None:
+        """Scale and offset, () or (C,), float64; None where the limits follow the image or clip."""
+        if not self.use_running_stats or not self.fitted or self.clip:
+            return None
+        scale = 1 / (self.high - self.low).clamp(min=self.eps)
+        return scale, -self.low * scale
+
+    def fit_summary(self) -> str:
+        """What was fitted, in one line."""
+        if not self.use_running_stats:
+            return "each image gives its own limits"
+        left_out = getattr(self, "_left_out", 0)
+        skipped = f" ({left_out} left out)" if left_out else ""
+        low, high = float(self.low.min()), float(self.high.max())
+        return f"{low:.6g} to {high:.6g}, {self.pixels} pixels{skipped}"
