@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import GraphError, SpecloomError, did_you_mean, in_file_order, raise_all
+from specloom.errors import SpecloomError, did_you_mean, in_file_order, raise_all
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
 from specloom.sizes import Axis, Known, Link, Sizes, Unknown, propagate
@@ -37,31 +37,25 @@ class Graph:
     """
 
     def __init__(
-        self,
-        nodes: Mapping[str, Any],
-        links: Sequence[Link],
-        *,
-        batch: Mapping[str, Port] | None = None,
-        given: Mapping[str, int] | None = None,
-        outputs: Mapping[str, str] | None = None,
-        types: Mapping[str, str] | None = None,
-        stages: Mapping[str, tuple[str, ...]] | None = None,
-        document: Document | None = None,
+        self, nodes: Mapping[str, Any], links: Sequence[Link], *,
+        batch: Mapping[str, Port] | None = None, given: Mapping[str, int] | None = None,
+        outputs: Mapping[str, str] | None = None, types: Mapping[str, str] | None = None,
+        stages: Mapping[str, tuple[str, ...]] | None = None, document: Document | None = None,
         earlier: Sequence[SpecloomError] = (),
-    ) -> None:
-        self.nodes = {name: node for name, node in nodes.items() if node is not None}
-        for name, node in self.nodes.items():
-            if hasattr(node, "name"):
-                node.name = name
+    ) -> None:  # fmt: skip
         self.document = document or Document("")
         self.where = self.document.where
         self.batch, self.given = dict(batch or {}), dict(given or {})
         self.outputs, self.types = dict(outputs or {}), dict(types or {})
+        wiring = Wiring(nodes, links, self.batch, self.document)
+        self.nodes, self.links, self.feeds = wiring.nodes, wiring.links, wiring.feeds
+        self.problems, self._bad = wiring.problems, wiring.bad
+        self.problems[:0] = earlier
         own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
         self.stages = {**own, **(stages or {})}
-        wiring = Wiring(nodes, links, self.batch, self.document)
-        self.links, self.feeds = wiring.links, wiring.feeds
-        self.problems = [*earlier, *wiring.problems]
+        for name, node in self.nodes.items():
+            if hasattr(node, "name"):
+                node.name = name
         self.order = self._sort()
         self.known = self._sizes()
         self._stages_agree()
@@ -127,23 +121,15 @@ class Graph:
 
     def _sort(self) -> list[str]:
         before: dict[str, set[str]] = {name: set() for name in self.nodes}
-        for link in self.links:
-            if (source := link.source.partition(".")[0]) != BATCH:
-                before[link.target.partition(".")[0]].add(source)
+        for link in (link for link in self.links if link.giver != BATCH):
+            before[link.taker].add(link.giver)
         try:
             return list(TopologicalSorter(before).static_order())
         except CycleError as e:
             ring = e.args[1]
-            closing = next(
-                link
-                for link in self.links
-                if link.source.split(".")[0] in ring and link.target.split(".")[0] in ring
-            )
-            self._bad(
-                f"the connections make a cycle: {' -> '.join(ring)}",
-                closing.where,
-                "remove one of its connections",
-            )
+            closing = next(link for link in self.links if {link.giver, link.taker} <= {*ring})
+            what, fix = " -> ".join(ring), "remove one of its connections"
+            self._bad(f"the connections make a cycle: {what}", closing.where, fix)
             return list(self.nodes)
 
     def _sizes(self) -> dict[Axis, Known]:
@@ -158,52 +144,35 @@ class Graph:
 
     def _stages_agree(self) -> None:
         for link in self.links:
-            source, target = link.source.partition(".")[0], link.target.partition(".")[0]
-            if source == BATCH or not self.port(link.target, "inputs").required:
+            if link.giver == BATCH or not self.port(link.target, "inputs").required:
                 continue
-            if missing := [s for s in self.stages[target] if s not in self.stages[source]]:
-                self._bad(
-                    f"{target} runs in {', '.join(missing)}, but {source}, which feeds it, not",
-                    link.where,
-                    f"give {target} stages: [{', '.join(self.stages[source])}]",
-                )
+            running = self.stages[link.giver]
+            if missing := ", ".join(s for s in self.stages[link.taker] if s not in running):
+                what = f"{link.taker} runs in {missing}, but {link.giver}, which feeds it, does not"
+                fix = f"give {link.taker} stages: [{', '.join(running)}], or let {link.giver} run too"
+                self._bad(what, link.where, fix)
 
-    def _outputs_exist(self, unknowable: set[str]) -> None:
+    def _outputs_exist(self, unknowable: Iterable[str]) -> None:
         for name, end in self.outputs.items():
             node, _, port = end.partition(".")
             where = self.where("outputs", name)
-            if node in unknowable:
-                continue
-            if node not in self.nodes:
-                self._bad(
-                    f"output {name!r} names the node {node!r}, which does not exist",
-                    where,
-                    did_you_mean(node, self.nodes),
-                )
-            elif port not in (ports := self.nodes[node].outputs):
-                self._bad(
-                    f"output {name!r}: {node} has no output {port!r}",
-                    where,
-                    did_you_mean(port, ports, otherwise=f"{node} has no outputs"),
-                )
+            if node not in (*self.nodes, *unknowable):
+                what = f"output {name!r} names the node {node!r}, which does not exist"
+                self._bad(what, where, did_you_mean(node, self.nodes))
+            elif node in self.nodes and port not in (ports := self.nodes[node].outputs):
+                fix = did_you_mean(port, ports, otherwise=f"{node} has no outputs")
+                self._bad(f"output {name!r}: {node} has no output {port!r}", where, fix)
 
     def _build(self) -> list[str]:
         unbuilt = []
         for name in self.order:
-            node = self.nodes[name]
-            sizes = {
-                axis: one.size
-                for (owner, axis), one in self.known.items()
-                if owner == name and axis not in IMAGE_AXES
-            }
+            known = {a: one.size for (node, a), one in self.known.items() if node == name}
+            sizes = {axis: size for axis, size in known.items() if axis not in IMAGE_AXES}
             try:
-                build(node, Sizes(sizes))
+                build(self.nodes[name], Sizes(sizes))
             except Unknown:
                 unbuilt.append(name)
             except Exception as e:
                 where = self.where("nodes", name, "config")
                 self.problems.append(told(e, self.label(name), where))
         return unbuilt
-
-    def _bad(self, what: str, where: str, fix: str) -> None:
-        self.problems.append(GraphError(what, where=where, fix=fix))

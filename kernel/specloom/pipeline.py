@@ -50,10 +50,8 @@ class Pipeline:
             raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
         chosen = wish or self._free_name(type(node).__name__)
         if not NAME.fullmatch(chosen) or chosen == BATCH:
-            raise GraphError(
-                f"{chosen!r} is no name for a node",
-                fix=f"use letters, digits and _, beginning with a letter, and not {BATCH!r}",
-            )
+            fix = f"use letters, digits and _, beginning with a letter, and not {BATCH!r}"
+            raise GraphError(f"{chosen!r} is no name for a node", fix=fix)
         if hasattr(node, "name"):
             node.name = chosen
         self.nodes[chosen], self._graph = node, None
@@ -67,17 +65,12 @@ class Pipeline:
         """
         for source, target in pairs:
             for end, side in ((source, "outputs"), (target, "inputs")):
-                if not isinstance(end, PortRef):
-                    raise GraphError(
-                        f"{end!r} is no port, so it cannot be connected",
-                        fix="write (source.outputs.x, target.inputs.y)",
-                    )
-                if end.side != side:
-                    cls = type(end.node).__name__
-                    raise GraphError(
-                        f"{cls}.{end.port} is among the {end.side}, here one of the {side} belongs",
-                        fix="write (source.outputs.x, target.inputs.y)",
-                    )
+                what = f"{end!r} is no port, so it cannot be connected"
+                if isinstance(end, PortRef):
+                    port = f"{type(end.node).__name__}.{end.port}"
+                    what = f"{port} is among the {end.side}, here one of the {side} belongs"
+                if getattr(end, "side", None) != side:
+                    raise GraphError(what, fix="write (source.outputs.x, target.inputs.y)")
             ends = [f"{self.add_node(end.node)}.{end.port}" for end in (source, target)]
             self.links.append(Link(*ends))
         self._graph = None
@@ -90,14 +83,11 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        self._graph = Graph(
-            self.nodes,
-            self.links,
-            batch=asked(self.nodes, self.links) if source is None else source.outputs,
-            given={} if source is None else source.sizes(),
-            outputs=self.outputs,
-        )
-        return self._graph
+        batch = asked(self.nodes, self.links) if source is None else source.outputs
+        given = {} if source is None else source.sizes()
+        graph = Graph(self.nodes, self.links, batch=batch, given=given, outputs=self.outputs)
+        self._graph = graph
+        return graph
 
     def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:
         """Unfreeze the named nodes for gradient training.
@@ -108,10 +98,8 @@ class Pipeline:
         for node in self._trainable(names):
             node.unfreeze()
             if not [*node.parameters()]:
-                raise GraphError(
-                    f"node {node.name!r} has nothing to train yet: its sizes are not known",
-                    fix="call pipeline.graph(source) before",
-                )
+                what = f"node {node.name!r} has nothing to train yet: its sizes are not known"
+                raise GraphError(what, fix="call pipeline.graph(source) before")
 
     def freeze_nodes_by_name(self, names: Iterable[str]) -> None:
         """Freeze the named nodes again.
@@ -136,9 +124,8 @@ class Pipeline:
         given = metadata if isinstance(metadata, Mapping) else vars(metadata or object)
         known = ("name", "description", "tags", "author")
         about = {key: given[key] for key in known if given.get(key)}
-        state.save(
-            Path(path), self.graph(), {"name": self.name, **about}, self.plugins or Plugins()
-        )
+        about = {"name": self.name, **about}
+        state.save(Path(path), self.graph(), about, self.plugins or Plugins())
 
     @classmethod
     def load(cls, path: str | Path, plugins: Plugins | None = None) -> Pipeline:

@@ -100,6 +100,8 @@ class Plan:
                 self._check(step, "outputs", made, sizes)
             for port, i in step.gives:
                 slots[i] = made.get(port)
+                if slots[i] is None and not new:
+                    self._check(step, "outputs", made, {})
             for i in step.frees:
                 slots[i] = None
             del arguments, made
@@ -161,7 +163,8 @@ class Plan:
         """Raise GraphError unless ``end`` is the batch's or made by a node that runs."""
         name, graph = end.partition(".")[0], self.graph
         known = [f"{name}.{port}" for name, node in graph.nodes.items() for port in node.outputs]
-        if name != BATCH and end not in known:
+        known += [f"{BATCH}.{port}" for port in graph.batch]
+        if end not in known:
             raise GraphError(f"there is no value {end!r}", fix=did_you_mean(end, known))
         if name not in (BATCH, *self.active):
             what, fix = (

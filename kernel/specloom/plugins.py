@@ -54,11 +54,9 @@ class Plugins:
             asker.need(REGISTRY)
         modules = asker.manager.hook.resolve_plugins(manifest=found)
         if modules is None:
-            raise PluginError(
-                f"{found} names plugins, but nothing installed can resolve it",
-                where=str(found),
-                fix="install the registry (it comes with specloom), or remove the file",
-            )
+            what = f"{found} names plugins, but nothing installed can resolve it"
+            fix = "install the registry (it comes with specloom), or remove the file"
+            raise PluginError(what, where=str(found), fix=fix)
         return cls(modules, found)
 
     def need(self, name: str, where: str = "") -> Any:
@@ -71,23 +69,16 @@ class Plugins:
             return known
         if name not in self.modules:
             place = f"in {self.manifest}" if self.manifest else "installed"
-            raise PluginError(
-                f"no plugin {name!r} is {place}",
-                where=where,
-                fix=did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}"),
-            )
+            fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
+            raise PluginError(f"no plugin {name!r} is {place}", where=where, fix=fix)
         module = self.modules[name]
         try:
             if isinstance(module, str):
                 module = import_module(module)
-        except BaseException as e:
-            if isinstance(e, KeyboardInterrupt):
-                raise
-            raise PluginError(
-                f"plugin {name!r} fails to import: {type(e).__name__}: {e}",
-                where=where,
-                fix=f"repair or remove the plugin {name!r}; graphs that do not use it still work",
-            ) from e
+        except (Exception, SystemExit) as e:
+            what = f"plugin {name!r} fails to import: {type(e).__name__}: {e}"
+            fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
+            raise PluginError(what, where=where, fix=fix) from e
         self.add(name, module, where)
         return module
 
@@ -99,12 +90,9 @@ class Plugins:
         except (pluggy.PluginValidationError, ValueError) as e:
             if self.manager.get_plugin(name) is module:
                 self.manager.unregister(module)
-            reason = " ".join(str(e).split())
-            raise PluginError(
-                f"{name!r} does not follow the hook specs: {reason}",
-                where=where,
-                fix="use only the hooks and arguments of specloom.hooks",
-            ) from e
+            what = f"{name!r} does not follow the hook specs: {' '.join(str(e).split())}"
+            fix = "use only the hooks and arguments of specloom.hooks"
+            raise PluginError(what, where=where, fix=fix) from e
 
     def working(self) -> Iterator[tuple[str, Any]]:
         """Every plugin that can be imported, with its name; broken ones are passed over."""
@@ -127,11 +115,9 @@ class Plugins:
                 except Exception as e:
                     if name is None:
                         continue
-                    raise PluginError(
-                        f"plugin {name!r} fails in register_{kind}: {type(e).__name__}: {e}",
-                        where=where,
-                        fix=f"repair or remove the plugin {name!r}",
-                    ) from e
+                    what = f"plugin {name!r} fails in register_{kind}: {type(e).__name__}: {e}"
+                    fix = f"repair or remove the plugin {name!r}"
+                    raise PluginError(what, where=where, fix=fix) from e
                 found |= {f"{plugin_name}.{key}": target for key, target in offered.items()}
         return found
 
@@ -141,19 +127,16 @@ class Plugins:
         Raises:
             PluginError: There is no such plugin or name, or several plugins offer a bare name.
         """
-        plugin, dot, name = reference.rpartition(".")
-        if dot:
-            offered = self.offers(kinds, plugin, where)
-        else:
-            offered = self.offers(kinds)
-            full = [key for key in offered if key.partition(".")[2] == reference]
-            if len(full) > 1:
-                raise PluginError(
-                    f"{reference!r} is offered by several plugins",
-                    where=where,
-                    fix=f"write one of: {', '.join(full)}",
-                )
-            reference = full[0] if full else reference
+        plugin, _, name = reference.rpartition(".")
+        offered = self.offers(kinds, plugin or None, where)
+        full = [key for key in offered if not plugin and key.partition(".")[2] == name]
+        if len(full) > 1:
+            what, fix = (
+                f"{name!r} is offered by several plugins",
+                f"write one of: {', '.join(full)}",
+            )
+            raise PluginError(what, where=where, fix=fix)
+        reference = full[0] if full else reference
         if reference not in offered:
             raise self._unknown(reference, name, kinds, where)
         return reference, self.load(offered[reference], reference, where)
@@ -182,11 +165,9 @@ class Plugins:
         try:
             return getattr(import_module(module), attribute)
         except (Exception, SystemExit) as e:
-            raise PluginError(
-                f"{label} cannot be imported: {type(e).__name__}: {e}",
-                where=where,
-                fix=f"repair the plugin {label.partition('.')[0]!r}, or install what it needs",
-            ) from e
+            fix = f"repair the plugin {label.partition('.')[0]!r}, or install what it needs"
+            what = f"{label} cannot be imported: {type(e).__name__}: {e}"
+            raise PluginError(what, where=where, fix=fix) from e
 
     def reference(self, cls: type) -> str:
         """The reference under which a plugin offers ``cls``.
@@ -198,10 +179,8 @@ class Plugins:
         for label, offered in self.offers(("nodes", "losses")).items():
             if offered == target:
                 return label
-        raise ConfigError(
-            f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it",
-            fix="offer it in a plugin's register_nodes",
-        )
+        what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
+        raise ConfigError(what, fix="offer it in a plugin's register_nodes")
 
     def version(self, name: str) -> str:
         """The version of a plugin's distribution; empty where it has none."""

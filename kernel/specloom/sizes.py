@@ -22,6 +22,16 @@ class Link:
     target: str
     where: str = ""
 
+    @property
+    def giver(self) -> str:
+        """The node, or ``batch``, that the value comes from."""
+        return self.source.partition(".")[0]
+
+    @property
+    def taker(self) -> str:
+        """The node that the value goes to."""
+        return self.target.partition(".")[0]
+
 
 @dataclass(frozen=True)
 class Known:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom import config, params, yamlfile
 from specloom.assemble import assemble
-from specloom.errors import ConfigError, IntegrityError, SpecloomError, UnavailableError, raise_all
+from specloom.errors import ConfigError, IntegrityError, UnavailableError, raise_all
 from specloom.node import STAGES, Keeps
 from specloom.plugins import Plugins
 from specloom.ported import IMAGE_AXES
@@ -43,15 +43,15 @@ def write_file(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
+        os.umask(mask := os.umask(0))
+        Path(temporary).chmod(0o666 & ~mask)
         Path(temporary).replace(path)
     except OSError as e:
-        raise UnavailableError(
-            f"{path} cannot be written: {e.strerror}",
-            fix="choose another folder with --out, or make room on the disk",
-        ) from e
+        fix = "choose another folder with --out, or make room on the disk"
+        raise UnavailableError(f"{path} cannot be written: {e.strerror}", fix=fix) from e
     finally:
-        Path(temporary).unlink(missing_ok=True) if temporary else None
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -73,11 +73,8 @@ def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
         if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
             entry["stages"] = list(graph.stages[name])
         nodes[name] = entry
-    return {
-        "nodes": nodes,
-        "connections": [[a.source, a.target] for a in graph.links if not graph.by_name(a)],
-        "outputs": dict(graph.outputs),
-    }
+    pairs = [[link.source, link.target] for link in graph.links if not graph.by_name(link)]
+    return {"nodes": nodes, "connections": pairs, "outputs": dict(graph.outputs)}
 
 
 def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
@@ -119,30 +116,14 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, A
     raise_all(problems)
     saved = file.saved.get("state")
     if not isinstance(saved, dict) or {"file", "sha256"} - saved.keys():
-        raise ConfigError(
-            f"{path} is no saved pipeline",
-            where=document.where(),
-            fix="give the pipeline.yaml that a run wrote",
-        )
+        what, fix = f"{path} is no saved pipeline", "give the pipeline.yaml that a run wrote"
+        raise ConfigError(what, where=document.where(), fix=fix)
     weights = path.parent / Path(str(saved["file"])).name
-    data = _read_weights(weights, saved["sha256"])
-    try:
-        arrays, metadata = _runtime().load(data)
-    except SpecloomError:
-        raise
-    except Exception as e:
-        raise IntegrityError(
-            f"{weights} is no safetensors file ({type(e).__name__})",
-            where=str(weights),
-            fix=RESTORE,
-        ) from e
+    arrays, metadata = _read_weights(weights, saved["sha256"])
     about = {key: value for key, value in document.value.items() if key != "state"}
     if metadata.get("graph") != _digest(about):
-        raise IntegrityError(
-            f"{path} was changed after it was saved",
-            where=str(path),
-            fix="restore the file, or run its run file again",
-        )
+        fix = "restore the file, or run its run file again"
+        raise IntegrityError(f"{path} was changed after it was saved", where=str(path), fix=fix)
     graph = assemble(file, [], plugins or Plugins.for_file(path), saved=True).graph
     _restore(graph, arrays, str(weights))
     return graph, file.metadata
@@ -157,35 +138,32 @@ def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
             try:
                 node.restore(mine)
             except Exception as e:
-                raise IntegrityError(
-                    f"node {name!r}: {getattr(e, 'what', repr(e))}",
-                    where=where,
-                    fix="load it with the plugin versions it was saved with",
-                ) from e
+                what = f"node {name!r}: {getattr(e, 'what', repr(e))}"
+                fix = "load it with the plugin versions it was saved with"
+                raise IntegrityError(what, where=where, fix=fix) from e
 
 
-def _read_weights(weights: Path, sha256: str) -> bytes:
+def _read_weights(weights: Path, sha256: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """The weights that the YAML names: under their name, or where a killed save left them."""
-    found = [p for p in (weights, weights.with_name(weights.name + PENDING)) if p.is_file()]
+    where, found = str(weights), [weights, weights.with_name(weights.name + PENDING)]
+    found = [candidate for candidate in found if candidate.is_file()]
     if not found:
-        raise IntegrityError(
-            f"{weights} is missing",
-            where=str(weights),
-            fix="copy it from where the pipeline was saved",
-        )
-    for candidate in found:
-        try:
-            data = candidate.read_bytes()
-        except OSError as e:
-            what, fix = f"{candidate} cannot be read: {e.strerror}", "check its permissions"
-            raise UnavailableError(what, fix=fix) from e
-        if _sha256(data) == sha256:
-            return data
-    raise IntegrityError(
-        f"{weights} is not the file that was saved with the pipeline (its SHA-256 differs)",
-        where=str(weights),
-        fix=RESTORE,
-    )
+        fix = "copy it from where the pipeline was saved"
+        raise IntegrityError(f"{weights} is missing", where=where, fix=fix)
+    try:
+        named = [data for one in found if _sha256(data := one.read_bytes()) == sha256]
+    except OSError as e:
+        what, fix = f"{e.filename} cannot be read: {e.strerror}", "check its permissions"
+        raise UnavailableError(what, fix=fix) from e
+    if not named:
+        what = "is not the file that was saved with the pipeline (its SHA-256 differs)"
+        raise IntegrityError(f"{weights} {what}", where=where, fix=RESTORE)
+    try:
+        arrays, metadata = _runtime().load(named[0])
+    except ValueError as e:
+        what = f"{weights} is no safetensors file ({type(e).__name__})"
+        raise IntegrityError(what, where=where, fix=RESTORE) from e
+    return arrays, metadata
 
 
 def _batch_sizes(graph: Graph) -> dict[str, int]:
@@ -202,12 +180,6 @@ def _digest(about: Mapping[str, Any]) -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _runtime() -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from specloom.errors import GraphError, NodeError, PortError, Problems, SpecloomError, did_you_mean
@@ -53,129 +53,113 @@ class Wiring:
     """The connections that can be, what feeds each input, and everything that is wrong.
 
     Args:
-        nodes: The nodes by name.
+        nodes: The nodes by name; None for one that could not be made.
         links: The connections as the user wrote them.
         batch: The ports of the data source.
         document: The run file, for the places in messages.
     """
 
     def __init__(
-        self,
-        nodes: Mapping[str, Any],
-        links: Sequence[Link],
-        batch: Mapping[str, Port],
+        self, nodes: Mapping[str, Any], links: Sequence[Link], batch: Mapping[str, Port],
         document: Document,
-    ) -> None:
-        self.nodes, self.batch, self.where = nodes, batch, document.where
-        self.unknowable = {name for name, node in nodes.items() if node is None}
+    ) -> None:  # fmt: skip
+        self.nodes = {name: node for name, node in nodes.items() if node is not None}
+        self.batch, self.where = batch, document.where
+        self.unknowable = nodes.keys() - self.nodes.keys()
         self.assumed: set[str] = set()
         self.problems: list[SpecloomError] = []
         self.feeds: dict[str, dict[str, list[str]]] = {}
-        written = [link for link in links if self._ends_exist(link)]
-        self.links = [*written, *self._entry_links({link.target for link in written})]
+        self.links = [link for link in links if self._ends_exist(link)]
+        self.links += self._entry_links({link.target for link in self.links})
         self._feed()
         self.links = [link for link in self.links if self._ends_fit(link)]
         self._required()
 
+    def bad(self, what: str, where: str, fix: str, kind: type[SpecloomError] = GraphError) -> None:
+        """Note one thing that is wrong."""
+        self.problems.append(kind(what, where=where, fix=fix))
+
     def _ends_exist(self, link: Link) -> bool:
-        good = True
-        for end, side, other in (
-            (link.source, "outputs", "inputs"),
-            (link.target, "inputs", "outputs"),
-        ):
-            node, _, port = end.partition(".")
-            if not end:  # it has no form, and may have been meant for any input
-                self.assumed.update(self.nodes)
-                return False
-            if node in self.unknowable:
-                good = False
-            elif node != BATCH and node not in self.nodes:
-                self._bad(f"there is no node {node!r}", link.where, did_you_mean(node, self.nodes))
-                good = False
-            elif port not in (ports := self._side(node, side)):
-                fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
-                if port in self._side(node, other):
-                    fix = f"{end} is an {other[:-1]}: a connection goes from an output to an input"
-                self._bad(f"{node} has no {side[:-1]} {port!r}", link.where, fix)
-                good = False
+        if not link.source:  # it has no form, and may have been meant for any input
+            self.assumed.update(self.nodes)
+            return False
+        sides = ((link.source, "outputs", "inputs"), (link.target, "inputs", "outputs"))
+        good = all(self._end_exists(link, *side) for side in sides)
         if not good:
             self._assume(*link.target.split("."))
         return good
 
+    def _end_exists(self, link: Link, end: str, side: str, other: str) -> bool:
+        node, _, port = end.partition(".")
+        if node in self.unknowable:
+            return False
+        if node != BATCH and node not in self.nodes:
+            names = [*self.nodes, *self.unknowable]
+            self.bad(f"there is no node {node!r}", link.where, did_you_mean(node, names))
+            return False
+        if port not in (ports := self._side(node, side)):
+            fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
+            if port in self._side(node, other):
+                fix = f"{end} is an {other[:-1]}: a connection goes from an output to an input"
+                self.assumed.add(end)
+            self.bad(f"{node} has no {side[:-1]} {port!r}", link.where, fix)
+            return False
+        return True
+
     def _assume(self, node: str, port: str) -> None:
         """Count as fed what a wrong connection may have been meant for: one mistake, one error."""
         if node in self.nodes:
-            known = self.nodes[node] is None or port in self.nodes[node].inputs
-            self.assumed.add(f"{node}.{port}" if known else node)
-        else:
+            self.assumed.add(f"{node}.{port}" if port in self.nodes[node].inputs else node)
+        elif node not in self.unknowable:
             self.assumed.update(f"{name}.{port}" for name in self.nodes)
 
     def _entry_links(self, taken: set[str]) -> list[Link]:
-        found = []
-        for name, node in self._known():
-            for port, spec in node.inputs.items() if getattr(node, "entry", False) else ():
-                if f"{name}.{port}" in taken:
-                    continue
-                if port in self.batch:
-                    found.append(
-                        Link(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
-                    )
-                elif spec.required and self.batch:
-                    have = ", ".join(sorted(self.batch))
-                    self._bad(
-                        f"{name}.{port} comes from the data, which has no {port!r} (it has {have})",
-                        self.where("data"),
-                        f"use a source that offers {port!r}",
-                    )
-        return found
+        """The connections of entry nodes to the batch, port by port of the same name."""
+        entries = [n for n, node in self.nodes.items() if getattr(node, "entry", False)]
+        ends = [(n, p, spec) for n in entries for p, spec in self.nodes[n].inputs.items()]
+        open_ends = [(n, p, spec) for n, p, spec in ends if f"{n}.{p}" not in taken]
+        for name, port, spec in open_ends if self.batch else ():
+            if spec.required and port not in self.batch:
+                have = ", ".join(sorted(self.batch))
+                what = f"{name}.{port} comes from the data, which has no {port!r} (it has {have})"
+                self.bad(what, self.where("data"), f"use a source that offers {port!r}")
+        return [
+            Link(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
+            for name, port, _ in open_ends
+            if port in self.batch
+        ]
 
     def _feed(self) -> None:
         first: dict[str, Link] = {}
         for link in self.links:
-            node, _, port = link.target.partition(".")
-            if link.target in first and not self._side(node, "inputs")[port].many:
-                before = first[link.target]
-                self._bad(
-                    f"{link.target} is fed by {before.source} ({before.where or 'first'}) "
-                    f"and by {link.source}",
-                    link.where,
-                    "remove one of the two connections",
-                )
-                continue
-            first[link.target] = link
-            self.feeds.setdefault(node, {}).setdefault(port, []).append(link.source)
+            port = link.target.partition(".")[2]
+            before = first.setdefault(link.target, link)
+            if before is link or self._side(link.taker, "inputs")[port].many:
+                self.feeds.setdefault(link.taker, {}).setdefault(port, []).append(link.source)
+            else:
+                other = f"{before.source} ({before.where or 'first'})"
+                what = f"{link.target} is fed by {other} and by {link.source}"
+                self.bad(what, link.where, "remove one of the two connections")
 
     def _ends_fit(self, link: Link) -> bool:
-        (a, source), (b, target) = (end.split(".") for end in (link.source, link.target))
-        why = mismatch(self._side(a, "outputs")[source], self._side(b, "inputs")[target])
-        if why:
-            self.problems.append(
-                PortError(
-                    f"{link.source} {why.format(target=link.target)}",
-                    where=link.where,
-                    fix=f"connect {link.target} to a value that fits",
-                )
-            )
+        source, target = link.source.partition(".")[2], link.target.partition(".")[2]
+        given = self._side(link.giver, "outputs")[source]
+        if why := mismatch(given, self._side(link.taker, "inputs")[target]):
+            what = f"{link.source} {why.format(target=link.target)}"
+            self.bad(what, link.where, f"connect {link.target} to a value that fits", PortError)
         return not why
 
     def _required(self) -> None:
-        for name, node in self._known():
-            for port, spec in node.inputs.items():
-                entry = getattr(node, "entry", False)
-                assumed = self.assumed & {name, f"{name}.{port}"}
-                fed = port in self.feeds.get(name, {}) or assumed
-                if spec.required and not entry and not fed:
-                    self._bad(
-                        f"{name}.{port} is not fed" + (f" ({spec.doc})" if spec.doc else ""),
-                        self.where("nodes", name),
-                        f"add a connection - [node.output, {name}.{port}]",
-                    )
+        for name, node in self.nodes.items():
+            fed = {*self.feeds.get(name, {})} | {p for p in node.inputs if self._hoped(name, p)}
+            for port, spec in node.inputs.items() if not getattr(node, "entry", False) else ():
+                if spec.required and port not in fed:
+                    what = f"{name}.{port} is not fed" + (f" ({spec.doc})" if spec.doc else "")
+                    fix = f"add a connection - [node.output, {name}.{port}]"
+                    self.bad(what, self.where("nodes", name), fix)
 
-    def _known(self) -> Iterator[tuple[str, Any]]:
-        return ((name, node) for name, node in self.nodes.items() if node is not None)
+    def _hoped(self, name: str, port: str) -> bool:
+        return bool(self.assumed & {name, f"{name}.{port}"})
 
     def _side(self, node: str, side: str) -> Mapping[str, Port]:
         return side_of(self.nodes, self.batch, node, side)
-
-    def _bad(self, what: str, where: str, fix: str) -> None:
-        self.problems.append(GraphError(what, where=where, fix=fix))

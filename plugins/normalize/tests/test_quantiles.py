@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from specloom.testing import fit, fit_shares, run
-from specloom_normalize import sample as sampling
 from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_normalize.sample import PixelSample
 
@@ -41,8 +40,7 @@ def test_hot_pixels_do_not_move_the_limits():
     assert got[0, 1:].min() < 0 < 1 < got[0, 1:].max()
 
 
-def test_many_pixels_give_quantiles_of_a_sample(monkeypatch):
-    monkeypatch.setattr(sampling, "SIZE", 4096)
+def test_many_pixels_give_quantiles_of_a_sample():
     drawn = PixelSample(3, size=4096)
     data = cubes(8, 100, 100, 3)
     for image in data:

@@ -108,7 +108,7 @@ def test_the_map_is_affine(per_channel):
     scale, offset = node.affine()
     assert scale.dtype == offset.dtype == torch.float64
     torch.testing.assert_close(
-        normalized(node, data).double(), scale * data + offset, rtol=1e-6, atol=1e-6
+        normalized(node, data).double(), scale * data.double() + offset, rtol=1e-6, atol=1e-6
     )
 
 

@@ -1,0 +1,264 @@
+"""Graphs: every way in which nodes and connections cannot work, told at once."""
+
+import pytest
+
+from specloom import Graph, GraphError, NodeError, Port, Ported, PortError, Problems, SpecloomError
+from specloom.sizes import Link
+from specloom.yamlfile import parse
+
+CUBE, SCORES = Port("B H W C"), Port("B H W 1")
+METRICS = Port(dtype="scalars", per_stage=True)
+
+
+class Data(Ported):
+    inputs = {"cube": CUBE, "mask": Port("B H W", dtype="integer", optional=True)}
+    outputs = {"cube": CUBE, "mask": Port("B H W 1", dtype="bool", optional=True)}
+    entry = True
+
+
+class Norm(Ported):
+    inputs = {"data": Port("B H W C", doc="What is made even.")}
+    outputs = {"normalized": CUBE}
+
+
+class RX(Ported):
+    inputs = {
+        "data": CUBE,
+        "valid": Port("B H W 1", dtype="bool", optional=True),
+        "mask": Port("B H W 1", dtype="bool", for_fit=True),
+    }
+    outputs = {"scores": SCORES}
+    fit_passes, fitted = 1, False
+
+    def fit_start(self, pass_):
+        pass
+
+    fit_update = fit_state = fit_merge = fit_end = fit_start
+
+
+class Score(Ported):
+    inputs = {"decisions": SCORES}
+    outputs = {"metrics": METRICS}
+
+
+class Monitor(Ported):
+    inputs = {"metrics": Port(dtype="scalars", per_stage=True, many=True)}
+    outputs = {}
+
+
+class Plain:
+    """A node by structure alone."""
+
+    inputs = {"cube": CUBE}
+    outputs = {"sum": Port("")}
+
+    def forward(self, cube):
+        return {"sum": cube.sum()}
+
+
+def graph(nodes, *links, batch=Data.inputs, **kwargs):
+    pairs = [link.split(" > ") for link in links]
+    links = [Link(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
+    return Graph(nodes, links, batch=batch, **kwargs)
+
+
+def told(*args, **kwargs):
+    with pytest.raises(SpecloomError) as caught:
+        graph(*args, **kwargs)
+    return str(caught.value)
+
+
+GOOD = ("data.cube > norm.data", "norm.normalized > rx.data")
+
+
+def nodes(**more):
+    return {"rx": RX(), "norm": Norm(), "data": Data(), **more}
+
+
+def test_order_feeds_and_ancestors():
+    made = graph(nodes(), *GOOD, "data.mask > rx.mask", outputs={"scores": "rx.scores"})
+    assert made.order == ["data", "norm", "rx"]
+    assert made.feeding("rx") == {"data": ["norm.normalized"]}
+    assert made.feeding("rx", fit=True) == {"data": ["norm.normalized"], "mask": ["data.mask"]}
+    assert made.feeding("data") == {"cube": ["batch.cube"], "mask": ["batch.mask"]}
+    assert made.ancestors(["norm.normalized"]) == {"norm", "data"}
+    assert made.ancestors(["rx.scores"], among=["rx", "norm"]) == {"rx", "norm"}
+    assert made.fittable() == made.unfitted() == ["rx"]
+    assert [node.name for node in made.nodes.values()] == ["rx", "norm", "data"]
+
+
+def test_a_node_needs_no_base_class():
+    assert graph({"plain": Plain()}, "batch.cube > plain.cube").order == ["plain"]
+
+
+def test_unknown_ends():
+    assert told(nodes(), "dat.cube > norm.data", GOOD[1]) == (
+        "run.yaml:20: there is no node 'dat'\n  fix: did you mean 'data'?"
+    )
+    assert told(nodes(), "data.cubes > norm.data", GOOD[1]) == (
+        "run.yaml:20: data has no output 'cubes'\n  fix: did you mean 'cube'?"
+    )
+    assert told(nodes(), "data.cube > norm.dta", GOOD[1]) == (
+        "run.yaml:20: norm has no input 'dta'\n  fix: did you mean 'data'?"
+    )
+    assert told(nodes(), "data.cube > nrm.data", GOOD[1]) == (
+        "run.yaml:20: there is no node 'nrm'\n  fix: did you mean 'norm'?"
+    )
+    assert told(nodes(), GOOD[0], GOOD[1], "batch.labels > rx.valid") == (
+        "run.yaml:22: batch has no output 'labels'\n  fix: use one of: cube, mask"
+    )
+    assert told({"m": Monitor(), "n": Monitor()}, "m.x > n.metrics") == (
+        "run.yaml:20: m has no output 'x'\n  fix: m has no outputs"
+    )
+
+
+def test_a_connection_the_wrong_way_round():
+    assert told(nodes(), "norm.data > data.cube", GOOD[1]) == (
+        "run.yaml:20: norm has no output 'data'\n"
+        "  fix: norm.data is an input: a connection goes from an output to an input"
+    )
+
+
+def test_two_connections_into_one_input():
+    assert told(nodes(), *GOOD, "data.cube > rx.data") == (
+        "run.yaml:22: rx.data is fed by norm.normalized (run.yaml:21) and by data.cube\n"
+        "  fix: remove one of the two connections"
+    )
+
+
+def test_any_number_of_connections_into_a_port_for_many():
+    both = {"a": Score(), "b": Score(), "m": Monitor()}
+    links = ["rx.scores > a.decisions", "rx.scores > b.decisions"]
+    made = graph(nodes(**both), *GOOD, *links, "a.metrics > m.metrics", "b.metrics > m.metrics")
+    assert made.feeds["m"] == {"metrics": ["a.metrics", "b.metrics"]}
+    assert "m" in graph(nodes(m=Monitor()), *GOOD).order
+
+
+def test_ends_that_do_not_fit():
+    assert told(nodes(), *GOOD, "data.cube > rx.valid") == (
+        "run.yaml:22: data.cube is float32 but rx.valid wants bool\n"
+        "  fix: connect rx.valid to a value that fits"
+    )
+    with pytest.raises(PortError):
+        graph(nodes(), *GOOD, "data.cube > rx.valid")
+    assert told(nodes(), *GOOD, batch={"cube": Port("B H W C", dtype="uint16")}) == (
+        "batch.cube is uint16 but data.cube wants float32\n"
+        "  fix: connect data.cube to a value that fits"
+    )
+
+
+def test_a_cycle():
+    ring = {"a": Norm(), "b": Norm(), "c": Norm()}
+    links = ["a.normalized > b.data", "b.normalized > c.data", "c.normalized > a.data"]
+    text = told(ring, *links)
+    assert text in {
+        f"run.yaml:20: the connections make a cycle: {ring}\n  fix: remove one of its connections"
+        for ring in ("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c")
+    }
+    assert told({"a": Norm()}, "a.normalized > a.data") == (
+        "run.yaml:20: the connections make a cycle: a -> a\n  fix: remove one of its connections"
+    )
+
+
+def test_inputs_that_nobody_feeds():
+    assert told(nodes(), GOOD[1]) == (
+        "norm.data is not fed (What is made even.)\n"
+        "  fix: add a connection - [node.output, norm.data]"
+    )
+
+
+def test_what_the_batch_lacks():
+    assert told(nodes(), *GOOD, batch={"image": CUBE, "mask": Data.inputs["mask"]}) == (
+        "data.cube comes from the data, which has no 'cube' (it has image, mask)\n"
+        "  fix: use a source that offers 'cube'"
+    )
+    made = graph(nodes(), *GOOD, batch={"cube": CUBE})
+    assert made.feeding("data") == {"cube": ["batch.cube"]}
+
+
+def test_an_entry_node_can_be_wired_by_hand():
+    made = graph(nodes(), *GOOD, "batch.radiance > data.cube", batch={"radiance": CUBE})
+    assert made.feeding("data") == {"cube": ["batch.radiance"]}
+
+
+def test_outputs():
+    assert told(nodes(), *GOOD, outputs={"s": "rx.score", "t": "r.scores", "m": "m.x"}) == (
+        "output 's': rx has no output 'score'\n  fix: did you mean 'scores'?\n"
+        "output 't' names the node 'r', which does not exist\n  fix: did you mean 'rx'?\n"
+        "output 'm' names the node 'm', which does not exist\n  fix: use one of: data, norm, rx"
+    )
+
+
+def test_stages():
+    stages = {"norm": ("train", "val", "test")}
+    assert told(nodes(), *GOOD, stages=stages) == (
+        "run.yaml:21: rx runs in predict, but norm, which feeds it, does not\n"
+        "  fix: give rx stages: [train, val, test], or let norm run too"
+    )
+    graph(nodes(), *GOOD, stages={**stages, "rx": ("test",)})
+    made = {"all": Data(), "some": Data(), "rx": RX()}
+    links = ["all.cube > rx.data", "some.mask > rx.valid"]
+    assert graph(made, *links, stages={"some": ("train", "val")}).stages["some"] == ("train", "val")
+
+
+def test_values_of_a_stage_and_of_a_batch_do_not_mix():
+    wrong = nodes(m=Monitor(), loss=LossLike())
+    assert told(wrong, *GOOD, "rx.scores > loss.scores", "loss.parts > m.metrics") == (
+        "run.yaml:23: loss.parts is made for each batch but m.metrics wants what is known when a "
+        "stage ends\n  fix: connect m.metrics to a value that fits"
+    )
+
+
+class LossLike(Ported):
+    inputs = {"scores": SCORES}
+    outputs = {"parts": Port(dtype="scalars")}
+
+
+def test_a_node_that_could_not_be_made_causes_no_further_errors():
+    earlier = [GraphError("no such class", where="run.yaml:3")]
+    made = {**nodes(), "norm": None}
+    assert told(made, *GOOD, outputs={"n": "norm.normalized"}, earlier=earlier) == (
+        "run.yaml:3: no such class"
+    )
+
+
+def test_a_node_that_fails_to_build_is_named():
+    class Broken(Norm):
+        def build(self, sizes):
+            if sizes["C"] == 1:
+                raise Problems(
+                    [NodeError("too few", fix="more"), NodeError("too bad", where="x:1")]
+                )
+            raise ZeroDivisionError("by zero")
+
+    document = parse("nodes:\n  norm:\n    config: {}\n", "run.yaml")
+    made = {"data": Data(), "norm": Broken()}
+    assert told(made, GOOD[0], given={"C": 4}, document=document) == (
+        "run.yaml:3: node 'norm' (Broken) failed: ZeroDivisionError: by zero\n"
+        "  fix: if its inputs are right this is a mistake in the node: tell its author"
+    )
+    assert told(made, GOOD[0], given={"C": 1}, document=document) == (
+        "run.yaml:3: too few\n  fix: more\nx:1: too bad"
+    )
+
+
+def test_everything_wrong_at_once_in_the_order_of_the_file():
+    wrong = nodes(lone=Norm(), loop=Norm())
+    text = told(
+        wrong,
+        *GOOD,
+        "data.cube > rx.data",
+        "loop.normalized > loop.data",
+        "data.cub > rx.valid",
+        outputs={"x": "rx.y"},
+    )
+    assert text == (
+        "run.yaml:22: rx.data is fed by norm.normalized (run.yaml:21) and by data.cube\n"
+        "  fix: remove one of the two connections\n"
+        "run.yaml:23: the connections make a cycle: loop -> loop\n"
+        "  fix: remove one of its connections\n"
+        "run.yaml:24: data has no output 'cub'\n  fix: did you mean 'cube'?\n"
+        "lone.data is not fed (What is made even.)\n"
+        "  fix: add a connection - [node.output, lone.data]\n"
+        "output 'x': rx has no output 'y'\n  fix: use one of: scores"
+    )
