@@ -149,7 +149,9 @@ class Graph:
             running = self.stages[link.giver]
             if missing := ", ".join(s for s in self.stages[link.taker] if s not in running):
                 what = f"{link.taker} runs in {missing}, but {link.giver}, which feeds it, does not"
-                fix = f"give {link.taker} stages: [{', '.join(running)}], or let {link.giver} run too"
+                fix = (
+                    f"give {link.taker} stages: [{', '.join(running)}], or let {link.giver} run too"
+                )
                 self._bad(what, link.where, fix)
 
     def _outputs_exist(self, unknowable: Iterable[str]) -> None:

@@ -87,8 +87,9 @@ class Plan:
             arguments = {port: slots[i] for port, i in step.takes}
             for port, several in step.gathers:
                 arguments[port] = [v for i in several if (v := slots[i]) is not None]
+            sizes: dict[str, int] = {}
             if new:
-                self._check(step, "inputs", arguments, sizes := dict[str, int]())
+                self._check(step, "inputs", arguments, sizes)
             started = perf_counter() if listener else 0.0
             try:
                 made = step.forward(**arguments)
@@ -96,7 +97,7 @@ class Plan:
                 raise self._told(e, step.name) from e
             if listener:
                 listener(step.name, made, perf_counter() - started)
-            if new:
+            if new or type(made) is not dict:
                 self._check(step, "outputs", made, sizes)
             for port, i in step.gives:
                 slots[i] = made.get(port)

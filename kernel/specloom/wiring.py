@@ -84,9 +84,10 @@ class Wiring:
             self.assumed.update(self.nodes)
             return False
         sides = ((link.source, "outputs", "inputs"), (link.target, "inputs", "outputs"))
-        good = all(self._end_exists(link, *side) for side in sides)
+        good = {self._end_exists(link, *side) for side in sides} == {True}  # both are looked at
         if not good:
             self._assume(*link.target.split("."))
+            self.assumed.add(link.source)  # where it was written the wrong way round
         return good
 
     def _end_exists(self, link: Link, end: str, side: str, other: str) -> bool:

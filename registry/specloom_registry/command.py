@@ -52,12 +52,13 @@ def list_(manifest: Path | None, as_json: bool) -> None:
 @plugins.command()
 @click.argument("plugin")
 @MANIFEST
-@click.option("--write", is_flag=True, help="Write the plugin's nodes.json.")
-@click.option("--check", is_flag=True, help="Tell whether nodes.json is up to date.")
+@click.option("--write", is_flag=True, help="Write nodes.json, and the README's port tables.")
+@click.option("--check", is_flag=True, help="Tell whether both are up to date.")
 def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> None:
     """Describe what PLUGIN offers, from its classes, as JSON."""
     from specloom.describe import describe_plugin
-    from specloom.state import write_json
+    from specloom.state import write_file, write_json
+    from specloom_registry.readme import readme_of, with_ports
 
     if write and check:
         raise click.UsageError("--write and --check exclude each other.")
@@ -67,8 +68,12 @@ def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> No
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     file = _descriptor(known, plugin)
+    readme = readme_of(file)
+    text = readme.read_text("utf-8") if readme.is_file() else ""
     if write:
         write_json(file, found)
+        if (new := with_ports(text, plugin, found)) != text:
+            write_file(readme, new.encode())
         click.echo(f"{file}: {len(found)} described")
         return
     try:
@@ -79,6 +84,8 @@ def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> No
         wrong = [f"it cannot be read: {e}"]
     else:
         wrong = list(differences(shipped, found))
+    if with_ports(text, plugin, found) != text:
+        wrong.append(f"the port tables of {readme} are out of date")
     if wrong:
         lines = "".join(f"\n  {line}" for line in wrong)
         fix = f"specloom plugins describe {plugin} --write"

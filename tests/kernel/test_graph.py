@@ -112,6 +112,13 @@ def test_unknown_ends():
     )
 
 
+def test_both_ends_of_one_connection():
+    assert told(nodes(), "dat.cube > nrm.data", GOOD[1]) == (
+        "run.yaml:20: there is no node 'dat'\n  fix: did you mean 'data'?\n"
+        "run.yaml:20: there is no node 'nrm'\n  fix: did you mean 'norm'?"
+    )
+
+
 def test_a_connection_the_wrong_way_round():
     assert told(nodes(), "norm.data > data.cube", GOOD[1]) == (
         "run.yaml:20: norm has no output 'data'\n"
@@ -226,9 +233,7 @@ def test_a_node_that_fails_to_build_is_named():
     class Broken(Norm):
         def build(self, sizes):
             if sizes["C"] == 1:
-                raise Problems(
-                    [NodeError("too few", fix="more"), NodeError("too bad", where="x:1")]
-                )
+                raise Problems([NodeError("few", fix="more"), NodeError("bad", where="x:1")])
             raise ZeroDivisionError("by zero")
 
     document = parse("nodes:\n  norm:\n    config: {}\n", "run.yaml")
@@ -237,8 +242,9 @@ def test_a_node_that_fails_to_build_is_named():
         "run.yaml:3: node 'norm' (Broken) failed: ZeroDivisionError: by zero\n"
         "  fix: if its inputs are right this is a mistake in the node: tell its author"
     )
+    made = {"data": Data(), "norm": Broken()}
     assert told(made, GOOD[0], given={"C": 1}, document=document) == (
-        "run.yaml:3: too few\n  fix: more\nx:1: too bad"
+        "run.yaml:3: few\n  fix: more\nx:1: bad"
     )
 
 

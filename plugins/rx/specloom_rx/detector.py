@@ -168,7 +168,7 @@ class RXGlobal(StatisticalNode):
         growth = stretch(factor) if self._trained else 1.0
         least, most, bare = self.eigenvalues.tolist()
         self._float32 = growth * most / least <= FLOAT32_LIMIT
-        # Under any weights, at unit diagonal, the largest eigenvalue is at most the number of bands.
+        # Under any weights, at unit diagonal, no eigenvalue is larger than the number of bands.
         self._float32_weighted = growth * used / bare <= FLOAT32_LIMIT
 
     def freeze(self) -> None:

@@ -1,0 +1,247 @@
+"""The Python builder, and that it makes the same graph as a run file."""
+
+import copy
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+from specloom import ConfigError, Pipeline, Plugins, Port, SpecloomError, impl, load
+from specloom.plan import Plan
+from specloom.torch import TorchNode, TorchRuntime
+
+CUBE = Port("B H W C")
+
+
+class Data(TorchNode):
+    inputs = {"cube": CUBE, "mask": Port("B H W", dtype="bool", optional=True)}
+    outputs = {"cube": CUBE, "mask": Port("B H W 1", dtype="bool", optional=True)}
+    entry = True
+
+    def forward(self, cube, mask=None):
+        return {"cube": cube, "mask": None if mask is None else mask[..., None]}
+
+
+class SoftGain(TorchNode):
+    inputs = {"data": Port("B H W num_channels")}
+    outputs = {"gained": Port("B H W num_channels")}
+    trainable = ("gain",)
+
+    def __init__(self, num_channels: int | None = None, start: float = 2.0) -> None:
+        super().__init__()
+        self.num_channels, self.start = num_channels, start
+
+    def build(self, sizes):
+        self.register_buffer("gain", torch.full((sizes["num_channels"],), self.start))
+
+    def forward(self, data):
+        return {"gained": data * self.gain}
+
+
+class RXSum(TorchNode):
+    inputs = {"data": CUBE, "mask": Port("B H W 1", dtype="bool", optional=True)}
+    outputs = {"scores": Port("B H W 1")}
+
+    def forward(self, data, mask=None):
+        return {"scores": data.sum(-1, keepdim=True)}
+
+
+class Unoffered(RXSum):
+    pass
+
+
+class Scenes:
+    outputs = {"cube": CUBE, "mask": Port("B H W", dtype="bool")}
+
+    def sizes(self):
+        return {"C": 4}
+
+    def splits(self):
+        return ["test"]
+
+    def count(self, split):
+        return 2
+
+    def batches(self, split):
+        for seed in range(2):
+            made = torch.Generator().manual_seed(seed)
+            yield {
+                "cube": torch.randn(2, 3, 3, 4, generator=made),
+                "mask": torch.zeros(2, 3, 3, dtype=torch.bool),
+            }
+
+
+def plugins():
+    toy = ModuleType("toy")
+
+    def register_nodes():
+        return {name: f"{__name__}:{name}" for name in ("Data", "SoftGain", "RXSum")}
+
+    def register_sources():
+        return {"Scenes": f"{__name__}:Scenes"}
+
+    toy.register_nodes, toy.register_sources = impl(register_nodes), impl(register_sources)
+    return Plugins({"toy": toy})
+
+
+def chain():
+    pipeline = Pipeline("chain", plugins())
+    data, gain, rx = Data(name="data"), SoftGain(), RXSum(name="rx")
+    pipeline.connect((data.outputs.cube, gain.data), (gain.gained, rx.data))
+    pipeline.outputs["scores"] = "rx.scores"
+    return pipeline
+
+
+def told(call, *args, **kwargs):
+    with pytest.raises(SpecloomError) as caught:
+        call(*args, **kwargs)
+    return str(caught.value)
+
+
+RUN = """\
+specloom: 1
+data: {type: toy.Scenes}
+nodes:
+  data: {type: toy.Data}
+  soft_gain: {type: SoftGain}
+  rx: {type: toy.RXSum}
+connections:
+  - [data.cube, soft_gain.data]
+  - [soft_gain.gained, rx.data]
+outputs: {scores: rx.scores}
+"""
+
+
+def test_yaml_and_python_make_the_same_graph_and_the_same_scores(tmp_path):
+    (tmp_path / "run.yaml").write_text(RUN)
+    yaml = load(tmp_path / "run.yaml", plugins=plugins(), device="cpu")
+    ours = chain().graph(Scenes())
+    assert ours.order == yaml.graph.order
+    assert ours.feeds == yaml.graph.feeds
+    assert ours.outputs == yaml.graph.outputs
+    assert {axis: one.size for axis, one in ours.known.items()} == {
+        axis: one.size for axis, one in yaml.graph.known.items()
+    }
+    plans = [Plan(one, "test", TorchRuntime("cpu"), ["rx.scores"]) for one in (ours, yaml.graph)]
+    for batch in Scenes().batches("test"):
+        mine, theirs = (plan(batch)["rx.scores"] for plan in plans)
+        assert torch.equal(mine, theirs)
+        assert mine.shape == (2, 3, 3, 1)
+
+
+def test_serialize_is_a_run_file_without_data_and_phases():
+    pipeline = chain()
+    pipeline.graph(Scenes())
+    assert pipeline.serialize() == {
+        "nodes": {
+            "data": {"type": "toy.Data"},
+            "soft_gain": {"type": "toy.SoftGain", "config": {"num_channels": 4}},
+            "rx": {"type": "toy.RXSum"},
+        },
+        "connections": [["data.cube", "soft_gain.data"], ["soft_gain.gained", "rx.data"]],
+        "outputs": {"scores": "rx.scores"},
+    }
+
+
+def test_a_node_that_no_plugin_offers_cannot_be_named():
+    pipeline, data = Pipeline(plugins=plugins()), Data()
+    pipeline.connect((data.outputs.cube, Unoffered().data))
+    assert told(pipeline.serialize) == (
+        "Unoffered is offered by no plugin, so a saved pipeline could not name it\n"
+        "  fix: offer it in a plugin's register_nodes"
+    )
+    with pytest.raises(ConfigError):
+        pipeline.serialize()
+
+
+def test_names():
+    pipeline = Pipeline()
+    nodes = [RXSum(), RXSum(), RXSum(name="mine"), SoftGain(), RXSum()]
+    names = [pipeline.add_node(node) for node in nodes]
+    assert names == ["rx_sum", "rx_sum_2", "mine", "soft_gain", "rx_sum_3"]
+    assert [node.name for node in nodes] == names
+    assert pipeline.add_node(nodes[0], "other") == "rx_sum"
+    assert pipeline.add_node(Data(name="x"), "y") == "y"
+    assert told(pipeline.add_node, Data(name="mine")) == (
+        "there are two nodes named 'mine'\n  fix: give one another name"
+    )
+    for name in ("my-node", "batch", "1", "a.b"):
+        assert told(pipeline.add_node, Data(), name) == (
+            f"{name!r} is no name for a node\n"
+            "  fix: use letters, digits and _, beginning with a letter, and not 'batch'"
+        )
+
+
+def test_ends_that_are_no_ports_or_on_the_wrong_side():
+    pipeline, data, rx = Pipeline(), Data(), RXSum()
+    assert told(pipeline.connect, (rx.data, data.inputs.cube)) == (
+        "RXSum.data is among the inputs, here one of the outputs belongs\n"
+        "  fix: write (source.outputs.x, target.inputs.y)"
+    )
+    assert told(pipeline.connect, (data.outputs.cube, rx.scores)) == (
+        "RXSum.scores is among the outputs, here one of the inputs belongs\n"
+        "  fix: write (source.outputs.x, target.inputs.y)"
+    )
+    assert told(pipeline.connect, ("data.cube", rx.data)) == (
+        "'data.cube' is no port, so it cannot be connected\n"
+        "  fix: write (source.outputs.x, target.inputs.y)"
+    )
+    assert pipeline.nodes == {}
+
+
+def test_a_name_on_both_sides_must_say_which():
+    data = Data()
+    assert told(lambda: data.mask) == (
+        "Data.mask is an input and an output\n  fix: write Data.inputs.mask or Data.outputs.mask"
+    )
+    assert (data.inputs.mask.side, data.outputs.mask.side) == ("inputs", "outputs")
+    with pytest.raises(AttributeError, match="Data has no input 'cub': did you mean 'cube'"):
+        _ = data.inputs.cub
+    with pytest.raises(AttributeError, match="only a node's sides have ports as attributes"):
+        _ = Data.inputs.cube
+    assert copy.deepcopy(data.inputs).keys() == data.inputs.keys()
+
+
+def test_freezing_by_name():
+    pipeline = chain()
+    gain = pipeline.nodes["soft_gain"]
+    assert told(pipeline.unfreeze_nodes_by_name, ["soft_gain"]) == (
+        "node 'soft_gain' has nothing to train yet: its sizes are not known\n"
+        "  fix: call pipeline.graph(source) before"
+    )
+    pipeline.graph(Scenes())
+    pipeline.unfreeze_nodes_by_name(["soft_gain"])
+    assert [one.requires_grad for one in gain.parameters()] == [True]
+    pipeline.freeze_nodes_by_name(["soft_gain"])
+    assert list(gain.parameters()) == []
+    assert told(pipeline.unfreeze_nodes_by_name, ["soft_gian"]) == (
+        "there is no node 'soft_gian'\n  fix: did you mean 'soft_gain'?"
+    )
+    assert told(pipeline.unfreeze_nodes_by_name, ["soft_gain", "rx"]) == (
+        "node 'rx' has nothing to train\n  fix: leave 'rx' out"
+    )
+    assert list(gain.parameters()) == []
+
+
+def test_changes_make_a_new_graph():
+    pipeline = chain()
+    first = pipeline.graph()
+    assert pipeline.graph() is first
+    pipeline.outputs["gained"] = "soft_gain.gained"
+    assert pipeline.graph().outputs == {"scores": "rx.scores", "gained": "soft_gain.gained"}
+    pipeline.connect((pipeline.nodes["data"].outputs.mask, pipeline.nodes["rx"].mask))
+    assert pipeline.graph().feeds["rx"]["mask"] == ["data.mask"]
+
+
+def test_saving_and_loading(tmp_path):
+    pipeline = chain()
+    pipeline.graph(Scenes())
+    pipeline.nodes["soft_gain"].gain += torch.arange(4)
+    about = SimpleNamespace(name="", description="It adds.", tags=["a"], author=None, other=1)
+    pipeline.save_to_file(tmp_path / "p.yaml", metadata=about)
+    again = Pipeline.load(tmp_path / "p.yaml", plugins())
+    assert (again.name, again.outputs) == ("chain", {"scores": "rx.scores"})
+    assert again.serialize() == pipeline.serialize()
+    assert torch.equal(again.nodes["soft_gain"].gain, pipeline.nodes["soft_gain"].gain)
+    again.connect((again.nodes["data"].outputs.mask, again.nodes["rx"].mask))
+    assert again.graph(Scenes()).feeds["rx"]["mask"] == ["data.mask"]
