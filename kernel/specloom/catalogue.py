@@ -13,34 +13,28 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+
+ASK = [sys.executable, "-c", "from specloom.catalogue import show; show()"]
 
 
 def commands() -> dict[str, dict[str, str]]:
     """Commands by name: the plugin, its ``"module:command"`` and one line of help."""
+    # A package that comes or goes changes the time of a folder on sys.path.
+    stamps = [(p, Path(p).stat().st_mtime_ns) for p in sys.path if "site" in p and Path(p).is_dir()]
+    key = hashlib.sha256(repr((sys.path, sys.version, stamps)).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "specloom"
-    file = cache / f"commands-{_fingerprint()}.json"
-    with suppress(OSError, ValueError):
-        return cast("dict[str, dict[str, str]]", json.loads(file.read_text("utf-8")))
-    ask = [sys.executable, "-c", "from specloom.catalogue import show; show()"]
-    done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
+    file = cache / f"commands-{key}.json"
     found: dict[str, dict[str, str]] = {}
-    with suppress(ValueError, IndexError, OSError):
+    with suppress(OSError, ValueError):
+        return json.loads(file.read_text("utf-8"))
+    done = subprocess.run(ASK, capture_output=True, text=True, timeout=60, check=False)
+    with suppress(OSError, ValueError, IndexError):
         found = json.loads(done.stdout.splitlines()[-1])
         cache.mkdir(parents=True, exist_ok=True)  # a cache that cannot be written costs time only
         temporary = file.with_name(f"{file.name}.{os.getpid()}")
         temporary.write_text(json.dumps(found), "utf-8")
         temporary.replace(file)
     return found
-
-
-def _fingerprint() -> str:
-    """Changes when a package comes or goes: the times of the folders on ``sys.path`` do."""
-    stamps: list[Any] = [sys.executable, sys.version]
-    for entry in sys.path:
-        with suppress(OSError):
-            stamps.append((entry, Path(entry).stat().st_mtime_ns if "site" in entry else 0))
-    return hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]
 
 
 def show() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from specloom.errors import SpecloomError, did_you_mean
+from specloom.table import metrics_table, sizes_table
 
 OURS, INTERRUPTED = 70, 130
 
@@ -64,8 +65,8 @@ def cli() -> None:
 
 
 path = click.Path(path_type=Path)
-change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
-                      help="Change a value: nodes.rx.config.eps=0.")  # fmt: skip
+set_help = "Change a value of the file: nodes.rx.config.eps=0."
+change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=set_help)
 verbosely = click.option("-v", "--verbose", is_flag=True, help="Print each node's sizes.")
 
 
@@ -77,28 +78,23 @@ verbosely = click.option("-v", "--verbose", is_flag=True, help="Print each node'
 @click.option("--seed", type=click.IntRange(0), help="In place of the file's seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 @verbosely
-def run(
-    file: Path, overrides: tuple[str, ...], out: Path | None, device: str, seed: int | None,
-    as_json: bool, verbose: bool,
-) -> None:  # fmt: skip
+def run(file: Path, overrides: tuple[str, ...], **options: Any) -> None:
     """Run every phase of FILE and write what comes out."""
     import specloom
     from specloom import results
-    from specloom.table import metrics_table, sizes_table
 
+    seed, device = options["seed"], options["device"]
     loaded = specloom.load(file, overrides, device=device, seed=seed, observed=True)
-    if verbose:
+    if options["verbose"]:
         click.echo(sizes_table(loaded.graph), err=True)
-    folder = out or results.fresh_folder(str(loaded.metadata["name"]))
+    folder = options["out"] or results.fresh_folder(str(loaded.metadata["name"]))
     results.check_folder(folder)
     loaded.go()
     results.write(loaded, folder, file=str(file), overrides=overrides)
-    if as_json:
+    if options["as_json"]:
         click.echo(json.dumps(loaded.metrics, indent=2))
-        return
-    if loaded.metrics:
-        click.echo(metrics_table(loaded.metrics) + "\n")
-    click.echo(f"results: {folder}")
+    else:
+        click.echo(metrics_table(loaded.metrics) + f"results: {folder}")
 
 
 @cli.command()
@@ -108,7 +104,6 @@ def run(
 def check(files: tuple[Path, ...], overrides: tuple[str, ...], verbose: bool) -> None:
     """Check FILES and tell everything that is wrong, without reading a pixel."""
     import specloom
-    from specloom.table import sizes_table
 
     failed = False
     for file in files:
@@ -123,8 +118,7 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], verbose: bool) ->
         click.echo(f"{file}: good, {counts}{unknown}")
         if verbose:
             click.echo(sizes_table(graph))
-    if failed:
-        sys.exit(SpecloomError.exit_code)
+    sys.exit(SpecloomError.exit_code if failed else 0)
 
 
 def told(error: SpecloomError) -> str:

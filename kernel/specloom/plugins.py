@@ -7,8 +7,10 @@ broken one harms only the graphs that name it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -150,9 +152,8 @@ class Plugins:
                 fix = f"{reference} is among the {kind}: use it there"
                 return PluginError(what, where=where, fix=fix)
         nearest = {key.partition(".")[2]: key for key in self.offers(kinds)}
-        fix = did_you_mean(name, nearest, otherwise="install a plugin that does")
-        for short, full in nearest.items():
-            fix = fix.replace(f"did you mean {short!r}?", f"did you mean {full!r}?")
+        fix = did_you_mean(name, nearest, otherwise="install a plugin that offers one")
+        fix = re.sub(r"\w+", lambda word: nearest.get(word[0], word[0]), fix)  # with their plugins
         return PluginError(what, where=where, fix=fix)
 
     def load(self, target: str, label: str, where: str) -> Any:
@@ -182,16 +183,25 @@ class Plugins:
         what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_nodes")
 
+    def top(self, name: str) -> str:
+        """The top-level package or module of a plugin."""
+        module = self.modules[name]
+        return (module if isinstance(module, str) else module.__name__).partition(".")[0]
+
     def version(self, name: str) -> str:
         """The version of a plugin's distribution; empty where it has none."""
         from importlib.metadata import PackageNotFoundError, version
 
-        module = self.modules[name]
-        top = (module if isinstance(module, str) else module.__name__).partition(".")[0]
         try:
-            return version(top.replace("_", "-"))
+            return version(self.top(name).replace("_", "-"))
         except PackageNotFoundError:
             return ""
+
+    def descriptor(self, name: str) -> Path | None:
+        """The ``nodes.json`` that a plugin ships: its ports, parameters and documentation."""
+        spec = find_spec(self.top(name))
+        folders = spec.submodule_search_locations or () if spec else ()
+        return next((f for one in folders if (f := Path(one) / "nodes.json").is_file()), None)
 
     def observers(self) -> Iterator[tuple[str, Any]]:
         """A fresh observer of each class that working plugins offer."""

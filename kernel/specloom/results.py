@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -10,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 def fresh_folder(name: str) -> Path:
     """A folder under ``runs/`` that does not exist yet: the run's name and the time."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "run"
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    folder, i = Path("runs") / f"{safe}-{stamp}", 2
-    while folder.exists():
-        folder, i = Path("runs") / f"{safe}-{stamp}-{i}", i + 1
-    return folder
+    stem = f"{safe}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    names = (stem if i == 1 else f"{stem}-{i}" for i in count(1))
+    return next(folder for one in names if not (folder := Path("runs") / one).exists())
 
 
 def check_folder(folder: Path) -> None:
@@ -38,12 +36,10 @@ def check_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as e:
-        raise UnavailableError(
-            f"results cannot be written to {folder}: {e.strerror}", fix="choose another --out"
-        ) from e
+        what = f"results cannot be written to {folder}: {e.strerror}"
+        raise UnavailableError(what, fix="choose another --out") from e
 
 
 def write(run: Run, folder: Path, *, file: str = "", overrides: Sequence[str] = ()) -> None:
@@ -56,34 +52,34 @@ def write(run: Run, folder: Path, *, file: str = "", overrides: Sequence[str] = 
 
     state.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
     state.write_json(folder / "metrics.json", run.metrics)
-    used = sorted({label.partition(".")[0] for label in (*run.graph.types.values(), *run.labels)})
-    state.write_json(
-        folder / "run.json",
-        {
-            "specloom": __version__,
-            "file": file,
-            "overrides": list(overrides),
-            "metadata": run.metadata,
-            "seed": run.seed,
-            "device": run.runtime.device,
-            "plugins": {name: run.plugins.version(name) for name in used},
-            "manifest": str(run.plugins.manifest) if run.plugins.manifest else None,
-            "phases": [{"type": label, "seconds": s} for label, s in run.seconds],
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "arguments": sys.argv[1:],
-        },
-    )
+    labels = (*run.graph.types.values(), *run.labels)
+    used = sorted({label.partition(".")[0] for label in labels})
+    record = {
+        "specloom": __version__,
+        "file": file,
+        "overrides": list(overrides),
+        "metadata": run.metadata,
+        "seed": run.seed,
+        "device": run.runtime.device,
+        "plugins": {name: run.plugins.version(name) for name in used},
+        "manifest": str(run.plugins.manifest) if run.plugins.manifest else None,
+        "phases": [{"type": label, "seconds": seconds} for label, seconds in run.seconds],
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "arguments": sys.argv[1:],
+    }
+    state.write_json(folder / "run.json", record)
 
 
 def write_log(error: BaseException) -> Path:
     """The traceback of an error of ours, with versions, in a file that can be attached."""
     from specloom import __version__
 
-    handle, name = tempfile.mkstemp(prefix="specloom-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as log:
-        log.write(f"specloom {__version__}, Python {sys.version}, {platform.platform()}\n")
-        log.write(f"arguments: {sys.argv[1:]}\n\n")
-        log.writelines(traceback.format_exception(error))
-    return Path(name)
+    trace = "".join(traceback.format_exception(error))
+    about = f"specloom {__version__}, Python {sys.version}, {platform.platform()}"
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="specloom-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.write(f"{about}\narguments: {sys.argv[1:]}\n\n{trace}")
+    return Path(log.name)

@@ -158,9 +158,10 @@ def _read_weights(weights: Path, sha256: str) -> tuple[Mapping[str, Any], Mappin
     if not named:
         what = "is not the file that was saved with the pipeline (its SHA-256 differs)"
         raise IntegrityError(f"{weights} {what}", where=where, fix=RESTORE)
+    runtime = _runtime()
     try:
-        arrays, metadata = _runtime().load(named[0])
-    except ValueError as e:
+        arrays, metadata = runtime.load(named[0])
+    except Exception as e:
         what = f"{weights} is no safetensors file ({type(e).__name__})"
         raise IntegrityError(what, where=where, fix=RESTORE) from e
     return arrays, metadata

@@ -30,11 +30,11 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Metrics by name, one column for each split."""
-    splits = list(metrics)
-    names = list(dict.fromkeys(name for values in metrics.values() for name in values))
-    rows = [[name, *(_number(metrics[split].get(name)) for split in splits)] for name in names]
-    return table([["metric", *splits], *rows], right=range(1, len(splits) + 1))
+    """Metrics by name, one column for each split; nothing where nothing was measured."""
+    names = dict.fromkeys(name for values in metrics.values() for name in values)
+    rows = [[name, *(_number(values.get(name)) for values in metrics.values())] for name in names]
+    right = range(1, len(metrics) + 1)
+    return table([["metric", *metrics], *rows], right=right) + "\n\n" if rows else ""
 
 
 def sizes_table(graph: Graph) -> str:

@@ -56,8 +56,8 @@ def list_(manifest: Path | None, as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="Tell whether both are up to date.")
 def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> None:
     """Describe what PLUGIN offers, from its classes, as JSON."""
-    from specloom.describe import describe_plugin
     from specloom.state import write_file, write_json
+    from specloom.testing.describing import describe_plugin
     from specloom_registry.readme import readme_of, with_ports
 
     if write and check:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from specloom import PluginError, Plugins, SpecloomError, did_you_mean
-from specloom.describe import describe_plugin, shipped
 
 
 def descriptors(plugins: Plugins, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -15,13 +14,24 @@ def descriptors(plugins: Plugins, names: Iterable[str] | None = None) -> dict[st
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(plugins.modules if names is None else names):
         try:
-            file = shipped(plugins, name)
-            one = json.loads(file.read_text("utf-8")) if file else describe_plugin(plugins, name)
+            one = _descriptor(plugins, name)
         except (SpecloomError, ValueError, OSError):
             if names is not None:
                 raise
             continue
-        found |= {f"{name}.{key}": value for key, value in one.items()}
+        found |= {f"{name}.{key}": dict(value) for key, value in one.items()}
+    return found
+
+
+def _descriptor(plugins: Plugins, name: str) -> Mapping[str, Mapping[str, Any]]:
+    """What the plugin ships, or, where it ships nothing, what its classes are."""
+    found: Mapping[str, Mapping[str, Any]]
+    if file := plugins.descriptor(name):
+        found = json.loads(file.read_text("utf-8"))
+    else:
+        from specloom.testing.describing import describe_plugin
+
+        found = describe_plugin(plugins, name)
     return found
 
 

@@ -15,17 +15,6 @@ class RX(Ported):
     outputs = {"scores": Port("B H W 1")}
 
 
-class Quits:
-    """Its module's attribute access ends the process."""
-
-
-def module(name, **hooks):
-    made = ModuleType(name)
-    for hook, offered in hooks.items():
-        setattr(made, hook, impl(lambda offered=offered: offered))
-    return made
-
-
 def toy(name="toy", **nodes):
     nodes = nodes or {"RX": f"{__name__}:RX"}
     made = ModuleType(name)
@@ -87,7 +76,7 @@ def test_did_you_mean_looks_at_all_plugins():
     )
     assert told(plugins, "Zebra") == (
         "run.yaml:3: no plugin offers 'Zebra' as a node or loss\n"
-        "  fix: use one of: pca.TrainablePCA, toy.RX"
+        "  fix: use one of: toy.RX, pca.TrainablePCA"
     )
     assert told(plugins, "pac.TrainablePCA") == (
         "run.yaml:3: no plugin 'pac' is installed\n  fix: did you mean 'pca'?"
@@ -159,7 +148,11 @@ def test_a_plugin_whose_hook_fails_harms_only_those_who_name_it():
 
 def test_hooks_that_do_not_exist_are_errors_every_time():
     bad = toy("bad")
-    bad.register_nods = impl(dict)
+
+    def register_nods():
+        return {}
+
+    bad.register_nods = impl(register_nods)
     plugins = Plugins({"bad": bad, "toy": toy()})
     for _ in range(2):
         assert told(plugins, "bad.RX") == (
@@ -228,7 +221,7 @@ def test_a_manifest_that_nobody_can_resolve(tmp_path, monkeypatch):
 
 
 def test_with_a_manifest_only_its_plugins_exist(tmp_path):
-    plugins = Plugins({"toy": toy()}, tmp_path / "plugins.yaml")
-    assert told(plugins, "toys.RX") == (
-        f"run.yaml:3: no plugin 'toys' is in {tmp_path / 'plugins.yaml'}\n  fix: did you mean 'toy'?"
+    manifest = tmp_path / "plugins.yaml"
+    assert told(Plugins({"toy": toy()}, manifest), "toys.RX") == (
+        f"run.yaml:3: no plugin 'toys' is in {manifest}\n  fix: did you mean 'toy'?"
     )

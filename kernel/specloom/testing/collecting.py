@@ -8,7 +8,6 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from specloom import describe
 from specloom.errors import PluginError, UnavailableError, did_you_mean
 from specloom.plugins import Plugins
 from specloom.testing import offering
@@ -32,7 +31,7 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
     plugin, unused = found[0].load(), dict(examples or {})
     for check in (offering.import_is_light, offering.hooks_are_known):
         yield f"plugin-{check.__name__}", partial(check, plugin)
-    if describe.shipped(Plugins({prefix: plugin}), prefix):
+    if Plugins({prefix: plugin}).descriptor(prefix):
         yield (
             "plugin-descriptor_is_current",
             partial(offering.descriptor_is_current, prefix, plugin),

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from typing import Any
 
-from specloom import describe
 from specloom.node import STAGES, Source
 from specloom.plugins import Plugins
 from specloom.testing.comparing import agree, hold
+from specloom.testing.describing import describe_plugin
 from specloom.testing.making import example
 
 HEAVY = ("torch", "numpy", "scipy", "h5py", "matplotlib", "pandas", "sklearn")
@@ -42,9 +42,9 @@ def hooks_are_known(plugin: Any) -> None:
 def descriptor_is_current(prefix: str, plugin: Any) -> None:
     """``nodes.json``, which is read in place of the classes, says what the classes say."""
     plugins = Plugins({prefix: plugin})
-    file = describe.shipped(plugins, prefix)
+    file = plugins.descriptor(prefix)
     told = json.loads(file.read_text("utf-8")) if file else {}
-    found = json.loads(json.dumps(describe.describe_plugin(plugins, prefix)))
+    found = json.loads(json.dumps(describe_plugin(plugins, prefix)))
     odd = sorted(k for k in told.keys() | found.keys() if told.get(k) != found.get(k))
     hold(not odd, plugin, f"nodes.json of {prefix} is out of date for {', '.join(odd)}")
 

@@ -48,8 +48,9 @@ class LentilsAnomalyDataNode(TorchNode):
     batch by name. Without ``anomaly_class_ids`` a pixel is anomalous when its class is not normal.
     With them, only those classes are anomalous, and a class in neither list is ignored: ``valid``
     is False there. A negative class number is unlabelled, and unlabelled is not normal: ``valid``
-    is False. A batch without a mask gives no ``mask``, and ``valid`` is True everywhere, so that
-    detectors may be fitted without labels. NaN pixels pass as they are.
+    is False. A batch without a mask gives no ``mask``; ``valid`` is then True everywhere, so that
+    detectors may be fitted without labels, but False where ``anomaly_class_ids`` asks for labelled
+    pixels. NaN pixels pass as they are.
 
     The first wavelengths are kept with the state; later ones must equal them within 0.5 nm.
 
@@ -105,9 +106,9 @@ class LentilsAnomalyDataNode(TorchNode):
         """Give the cubes, their targets, which pixels count, and the wavelengths."""
         outputs = {"cube": cube.to(torch.float32)}
         if mask is None:
-            outputs["valid"] = torch.ones(
-                (*cube.shape[:3], 1), dtype=torch.bool, device=cube.device
-            )
+            counts = self.anomaly_class_ids is None
+            shape = (*cube.shape[:3], 1)
+            outputs["valid"] = torch.full(shape, counts, dtype=torch.bool, device=cube.device)
         else:
             outputs["mask"], outputs["valid"] = targets(
                 mask, self.normal_class_ids, self.anomaly_class_ids

@@ -42,12 +42,12 @@ def test_a_negative_class_that_is_named_counts(ids, anomalous, valid):
     assert (out["valid"][1] == bool(valid)).all()
 
 
-def test_without_a_mask_every_pixel_counts_and_there_is_no_mask():
-    for ids in (([0, 1],), ([0, 1], [3])):
-        out = node(*ids).forward(CUBE)
-        assert set(out) == {"cube", "valid"}
-        assert out["valid"].all()
-        assert out["valid"].shape == (2, 2, 3, 1)
+@pytest.mark.parametrize(("ids", "counts"), [(([0, 1],), True), (([0, 1], [3]), False)])
+def test_without_a_mask_pixels_count_unless_labels_are_asked_for(ids, counts):
+    out = node(*ids).forward(CUBE)
+    assert set(out) == {"cube", "valid"}
+    assert (out["valid"] == counts).all()
+    assert out["valid"].shape == (2, 2, 3, 1)
 
 
 @pytest.mark.parametrize(

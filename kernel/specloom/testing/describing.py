@@ -8,8 +8,6 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import fields
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import params
@@ -56,14 +54,3 @@ def describe_plugin(plugins: Plugins, name: str) -> dict[str, Any]:
         for label, target in plugins.offers((kind,), name).items():
             found[label.partition(".")[2]] = describe_class(plugins.load(target, label, ""), kind)
     return dict(sorted(found.items()))
-
-
-def shipped(plugins: Plugins, name: str) -> Path | None:
-    """The plugin's ``nodes.json``, or None where it ships none."""
-    module = plugins.modules[name]
-    top = (module if isinstance(module, str) else module.__name__).partition(".")[0]
-    spec = find_spec(top)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (file := Path(folder) / "nodes.json").is_file():
-            return file
-    return None
