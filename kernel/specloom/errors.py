@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -69,6 +70,16 @@ class Problems(SpecloomError):  # noqa: N818  # several errors, not one
         self.args = ("\n".join(str(error) for error in self.errors),)
 
 
+def shown(value: object) -> str:
+    """A value much as a run file has it, cut where it is long.
+
+    >>> shown([1, "a", None])
+    '[1, "a", null]'
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) < 80 else f"{text[:77]}..."
+
+
 def raise_all(errors: Sequence[SpecloomError]) -> None:
     """Raise nothing, the one error, or all of them as ``Problems``."""
     if len(errors) == 1:
@@ -80,11 +91,11 @@ def raise_all(errors: Sequence[SpecloomError]) -> None:
 def in_file_order(errors: Iterable[SpecloomError]) -> list[SpecloomError]:
     """Errors as a reader of the file meets them; what has no line comes last."""
 
-    def key(error: SpecloomError) -> tuple[bool, str, int]:
+    def place(error: SpecloomError) -> tuple[bool, str, int]:
         file, _, line = error.where.rpartition(":")
         return (not line.isdigit(), file, int(line) if line.isdigit() else 0)
 
-    return sorted(errors, key=key)
+    return sorted(errors, key=place)
 
 
 def did_you_mean(wrong: str, options: Iterable[str], *, otherwise: str = "") -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import SpecloomError, did_you_mean, in_file_order, raise_all
+from specloom.errors import GraphError, SpecloomError, did_you_mean, in_file_order, raise_all
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
-from specloom.sizes import Axis, Known, Link, Sizes, Unknown, propagate
-from specloom.wiring import BATCH, Wiring, side_of, told
+from specloom.sizes import Link, Sizes, Unknown, propagate
+from specloom.wiring import BATCH, Wiring, told
 from specloom.yamlfile import Document
 
 if TYPE_CHECKING:
     from specloom.ports import Port
 
 
-class Graph:
+class Graph(Wiring):
     """Nodes by name and connections between their ports.
 
     Args:
         nodes: The nodes by name; ``batch`` is kept for the data.
         links: The connections.
         batch: The ports of the data source; entry nodes take their inputs from them by name.
+            Without, whatever the nodes ask of a source.
         given: Sizes of the batch's axes, from the source's headers.
         outputs: Values to be kept under a name: ``{"scores": "rx.scores"}``.
         types: The reference behind each node: ``{"rx": "rx.RXGlobal"}``.
@@ -43,48 +44,28 @@ class Graph:
         stages: Mapping[str, tuple[str, ...]] | None = None, document: Document | None = None,
         earlier: Sequence[SpecloomError] = (),
     ) -> None:  # fmt: skip
-        self.document = document or Document("")
-        self.where = self.document.where
-        self.batch, self.given = dict(batch or {}), dict(given or {})
+        super().__init__(nodes, links, batch, document or Document(""))
         self.outputs, self.types = dict(outputs or {}), dict(types or {})
-        wiring = Wiring(nodes, links, self.batch, self.document)
-        self.nodes, self.links, self.feeds = wiring.nodes, wiring.links, wiring.feeds
-        self.problems, self._bad = wiring.problems, wiring.bad
-        self.problems[:0] = earlier
         own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
         self.stages = {**own, **(stages or {})}
         for name, node in self.nodes.items():
             if hasattr(node, "name"):
                 node.name = name
-        self.order = self._sort()
-        self.known = self._sizes()
-        self._stages_agree()
-        self._outputs_exist(wiring.unknowable)
-        self.unbuilt = [] if self.problems else self._build()
-        raise_all(in_file_order(self.problems))
-
-    def by_name(self, link: Link) -> bool:
-        """Whether a connection needs not be written: an entry node's to the batch, by name."""
-        (start, source), (node, target) = link.source.split("."), link.target.split(".")
-        return start == BATCH and source == target and getattr(self.nodes[node], "entry", False)
-
-    def port(self, end: str, side: str = "outputs") -> Port:
-        """The port behind ``node.port``."""
-        node, _, name = end.partition(".")
-        return side_of(self.nodes, self.batch, node, side)[name]
+        self.order, self.unbuilt = list(self.nodes), list[str]()
+        self.known, conflicts = propagate(self, given or {})
+        self.problems[:0] = earlier
+        self.problems += [*self._sort(), *conflicts, *self._wrong_stages(), *self._wrong_outputs()]
+        raise_all(in_file_order(self.problems or self._build()))
 
     def size(self, node: str, axis: str) -> int | None:
         """The size of a node's axis, or None where it does not follow from the graph."""
-        known = self.known.get((node, axis))
+        known = self.known[node].get(axis)
         return known.size if known else None
 
     def feeding(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
         """The values that feed each connected input of a node; with ``for_fit`` ones on request."""
-        return {
-            port: ends
-            for port, ends in self.feeds.get(name, {}).items()
-            if fit or not self.nodes[name].inputs[port].for_fit
-        }
+        inputs = self.nodes[name].inputs
+        return {p: ends for p, ends in self.feeds[name].items() if fit or not inputs[p].for_fit}
 
     def label(self, name: str) -> str:
         """What messages call a node: its name and class."""
@@ -119,62 +100,47 @@ class Graph:
             for key, value in node.state().items()
         }
 
-    def _sort(self) -> list[str]:
-        before: dict[str, set[str]] = {name: set() for name in self.nodes}
-        for link in (link for link in self.links if link.giver != BATCH):
-            before[link.taker].add(link.giver)
+    def _sort(self) -> Iterator[SpecloomError]:
+        before: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for link in self.links:
+            before[link.taker] += [link.giver] if link.giver != BATCH else []
         try:
-            return list(TopologicalSorter(before).static_order())
+            self.order = [*TopologicalSorter(before).static_order()]
         except CycleError as e:
             ring = e.args[1]
             closing = next(link for link in self.links if {link.giver, link.taker} <= {*ring})
-            what, fix = " -> ".join(ring), "remove one of its connections"
-            self._bad(f"the connections make a cycle: {what}", closing.where, fix)
-            return list(self.nodes)
+            what = f"the connections make a cycle: {' -> '.join(ring)}"
+            yield GraphError(what, where=closing.where, fix="remove one of its connections")
 
-    def _sizes(self) -> dict[Axis, Known]:
-        def place(node: str, parameter: str) -> str:
-            if not parameter:
-                return self.where("nodes", node)
-            return self.document.places.get(("nodes", node, "config", parameter), "")
-
-        known, problems = propagate(self.nodes, self.links, self.port, self.given, place)
-        self.problems += problems
-        return known
-
-    def _stages_agree(self) -> None:
+    def _wrong_stages(self) -> Iterator[SpecloomError]:
         for link in self.links:
-            if link.giver == BATCH or not self.port(link.target, "inputs").required:
+            giver, taker = link.giver, link.taker
+            if giver == BATCH or not self.port(link.target, "inputs").required:
                 continue
-            running = self.stages[link.giver]
-            if missing := ", ".join(s for s in self.stages[link.taker] if s not in running):
-                what = f"{link.taker} runs in {missing}, but {link.giver}, which feeds it, does not"
-                fix = (
-                    f"give {link.taker} stages: [{', '.join(running)}], or let {link.giver} run too"
-                )
-                self._bad(what, link.where, fix)
+            running = self.stages[giver]
+            if missing := ", ".join(s for s in self.stages[taker] if s not in running):
+                what = f"{taker} runs in {missing}, but {giver}, which feeds it, does not"
+                fix = f"give {taker} stages: [{', '.join(running)}], or let {giver} run too"
+                yield GraphError(what, where=link.where, fix=fix)
 
-    def _outputs_exist(self, unknowable: Iterable[str]) -> None:
+    def _wrong_outputs(self) -> Iterator[SpecloomError]:
         for name, end in self.outputs.items():
             node, _, port = end.partition(".")
             where = self.where("outputs", name)
-            if node not in (*self.nodes, *unknowable):
+            if node not in (*self.nodes, *self.unmade):
                 what = f"output {name!r} names the node {node!r}, which does not exist"
-                self._bad(what, where, did_you_mean(node, self.nodes))
+                yield GraphError(what, where=where, fix=did_you_mean(node, self.nodes))
             elif node in self.nodes and port not in (ports := self.nodes[node].outputs):
+                what = f"output {name!r}: {node} has no output {port!r}"
                 fix = did_you_mean(port, ports, otherwise=f"{node} has no outputs")
-                self._bad(f"output {name!r}: {node} has no output {port!r}", where, fix)
+                yield GraphError(what, where=where, fix=fix)
 
-    def _build(self) -> list[str]:
-        unbuilt = []
+    def _build(self) -> Iterator[SpecloomError]:
         for name in self.order:
-            known = {a: one.size for (node, a), one in self.known.items() if node == name}
-            sizes = {axis: size for axis, size in known.items() if axis not in IMAGE_AXES}
+            known = self.known[name].items()
             try:
-                build(self.nodes[name], Sizes(sizes))
+                build(self.nodes[name], Sizes({a: s.size for a, s in known if a not in IMAGE_AXES}))
             except Unknown:
-                unbuilt.append(name)
+                self.unbuilt.append(name)
             except Exception as e:
-                where = self.where("nodes", name, "config")
-                self.problems.append(told(e, self.label(name), where))
-        return unbuilt
+                yield told(e, self.label(name), self.where("nodes", name, "config"))

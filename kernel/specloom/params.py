@@ -8,18 +8,17 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, get_type_hints
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean
+from specloom.errors import ConfigError, SpecloomError, did_you_mean, shown
 
 EMPTY = inspect.Parameter.empty
 
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
     """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``."""
-    if cls.__init__ is object.__init__:  # type: ignore[misc]  # the class's own, not an instance's
-        return {}
-    _, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # as above
+    own = inspect.signature(cls.__init__)  # type: ignore[misc]  # the class's, not an instance's
     hidden = getattr(cls, "python_only", ())
     loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    _, *rest = own.parameters.values()
     return {p.name: p for p in rest if p.name not in hidden and p.kind not in loose}
 
 
@@ -63,40 +62,33 @@ def checked(
     from pydantic import ValidationError
 
     known, good, problems = parameters(cls), dict[str, Any](), list[SpecloomError]()
+
+    def bad(what: str, name: str, fix: str) -> None:
+        problems.append(ConfigError(what, where=at(name), fix=fix))
+
     for name, value in config.items():
         if name not in known:
-            what = f"{label} has no parameter {name!r}"
             fix = did_you_mean(name, known, otherwise=f"remove it: {label} takes no parameters")
-            problems.append(ConfigError(what, where=at(name), fix=fix))
+            bad(f"{label} has no parameter {name!r}", name, fix)
             continue
         try:
             # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
             good[name] = adapter(cls, name).validate_json(json.dumps(value), strict=True)
         except ValidationError as e:
-            optional = known[name].default is not EMPTY
-            fix = f"change {name}" + (", or remove it to use the default" if optional else "")
-            said = _type_problems(name, value, e.errors())
-            problems += [ConfigError(f"{label}: {one}", where=at(name), fix=fix) for one in said]
+            optional = ", or remove it to use the default" if name not in required(cls) else ""
+            for what in _type_problems(name, value, e.errors()):
+                bad(f"{label}: {what}", name, f"change {name}{optional}")
     for name in sorted(required(cls) - config.keys()):
-        what, fix = f"{label} needs the parameter {name!r}", f"add {name}: … to its config"
-        problems.append(ConfigError(what, where=at(""), fix=fix))
+        bad(f"{label} needs the parameter {name!r}", "", f"add {name}: … to its config")
     return good, problems
 
 
 def _type_problems(name: str, value: Any, errors: list[Any]) -> list[str]:
     """One sentence for each wrong place in ``value``; types of which any would do are joined."""
-    places: dict[str, tuple[list[str], Any]] = {}
+    places: dict[tuple[str, str], list[str]] = {}
     for error in errors:
         inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
         said = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
         said = "is missing" if error["type"] == "missing" else said
-        places.setdefault(inner, ([], error["input"] if inner else value))[0].append(said)
-    return [
-        f"{name}{inner} {' or '.join(said)}, got {_shown(wrong)}"
-        for inner, (said, wrong) in places.items()
-    ]
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) < 80 else text[:77] + "..."
+        places.setdefault((inner, shown(error["input"] if inner else value)), []).append(said)
+    return [f"{name}{at} {' or '.join(said)}, got {got}" for (at, got), said in places.items()]

@@ -14,7 +14,7 @@ from specloom.node import Source, Trains
 from specloom.plugins import Plugins
 from specloom.ported import PortRef
 from specloom.sizes import Link
-from specloom.wiring import BATCH, asked
+from specloom.wiring import BATCH
 
 
 class Pipeline:
@@ -83,7 +83,7 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        batch = asked(self.nodes, self.links) if source is None else source.outputs
+        batch = source.outputs if source else None
         given = {} if source is None else source.sizes()
         graph = Graph(self.nodes, self.links, batch=batch, given=given, outputs=self.outputs)
         self._graph = graph

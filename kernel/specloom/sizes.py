@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from specloom import params
 from specloom.errors import PortError, SpecloomError
-from specloom.ports import Port, fixed_size
+from specloom.params import parameters
+from specloom.ports import fixed_size
 
-Axis: TypeAlias = tuple[str, str]
-"""(node, axis name)."""
+if TYPE_CHECKING:
+    from specloom.wiring import Wiring
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class Link:
         return self.target.partition(".")[0]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A size, and which fact it follows from."""
 
     size: int
@@ -53,23 +52,19 @@ class Sizes(dict[str, int]):
 
 
 def propagate(
-    nodes: Mapping[str, Any],
-    links: Sequence[Link],
-    ports: Callable[[str, str], Port],
-    given: Mapping[str, int],
-    place: Callable[[str, str], str],
-) -> tuple[dict[Axis, Known], list[SpecloomError]]:
+    wiring: Wiring, given: Mapping[str, int]
+) -> tuple[dict[str, dict[str, Known]], list[SpecloomError]]:
     """Every size that follows from the data's header, the parameters and the connections.
 
     Args:
-        nodes: The nodes by name.
-        links: The connections whose ends exist and fit but for their sizes.
-        ports: The port behind ``node.port`` on the side ``inputs`` or ``outputs``.
+        wiring: Nodes, and connections whose ends exist and fit but for their sizes.
         given: Sizes of the batch's axes, from the headers of the source.
-        place: Where a node's parameter stands in the run file.
+
+    Returns:
+        The sizes by node (or ``batch``) and axis, and what is wrong with them.
     """
-    flow = _Flow(nodes, ports, place)
-    flow.known |= {("batch", axis): Known(size, "the data") for axis, size in given.items()}
+    flow = _Flow(wiring, given)
+    nodes, links = wiring.nodes, wiring.links
     # Against the flow only where nothing more follows along it: so a conflict is told where a size
     # meets the parameter that disagrees with it, not at the other end of the graph.
     while any([flow.formula(name) for name in nodes] + [flow.along(link) for link in links]) or any(
@@ -80,81 +75,75 @@ def propagate(
 
 
 class _Flow:
-    def __init__(
-        self,
-        nodes: Mapping[str, Any],
-        ports: Callable[[str, str], Port],
-        place: Callable[[str, str], str],
-    ) -> None:
-        self.nodes, self.ports, self.place = nodes, ports, place
-        self.known: dict[Axis, Known] = {}
-        self.problems: dict[object, SpecloomError] = {}
-        for name, node in nodes.items():
-            for port in (*node.inputs.values(), *node.outputs.values()):
-                for axis in port.names:
-                    if axis[0].islower() and (size := fixed_size(axis, node)) is not None:
-                        reason = f"{axis}: {size} of {name}"
-                        if stands := place(name, axis):
-                            reason += f" ({stands})"
-                        self.known[name, axis] = Known(size, reason)
+    def __init__(self, wiring: Wiring, given: Mapping[str, int]) -> None:
+        self.wiring, self.problems = wiring, dict[object, SpecloomError]()
+        self.known = {name: self._own(name, one) for name, one in wiring.ported.items()}
+        self.known["batch"] = {axis: Known(size, "the data") for axis, size in given.items()}
 
     def along(self, link: Link, *, backward: bool = False) -> bool:
         """Carry sizes along a connection, or against it; whether any is new."""
         changed = False
-        names = self.ports(link.source, "outputs").names, self.ports(link.target, "inputs").names
-        front = max(len(names[0]) - len(names[1]), 0)
-        for x, y in zip(names[0][front:], names[1], strict=False):
+        source, target = (port.names for port in self.wiring.ends(link))
+        for x, y in zip(source[max(len(source) - len(target), 0) :], target, strict=False):
             left, right = self._size(link.source, x), self._size(link.target, y)
             if left and right:
                 if left.size != right.size and link not in self.problems:
                     self.problems[link] = self._conflict(link, (x, left), (y, right))
             elif left:
-                self.known[link.target.partition(".")[0], y], changed = left, True
+                self.known[link.taker][y], changed = left, True
             elif right and backward:
-                self.known[link.source.partition(".")[0], x], changed = right, True
+                self.known[link.giver][x], changed = right, True
         return changed
 
     def formula(self, name: str) -> bool:
         """Ask a node for the sizes that it computes; whether any is new."""
-        node = self.nodes[name]
-        now = {axis: one.size for (owner, axis), one in self.known.items() if owner == name}
+        node, known = self.wiring.nodes[name], self.known[name]
+        if not hasattr(node, "sizes"):
+            return False
         try:
-            given = {parameter: getattr(node, parameter) for parameter in _parameters(node)}
-            made = node.sizes(given, Sizes(now)) if hasattr(node, "sizes") else {}
+            now = Sizes({axis: one.size for axis, one in known.items()})
+            made = node.sizes({key: getattr(node, key) for key in parameters(type(node))}, now)
         except Unknown:
             return False
         except SpecloomError as e:
-            self.problems[name] = type(e)(e.what, where=e.where or self.place(name, ""), fix=e.fix)
+            where = e.where or self.wiring.where("nodes", name)
+            self.problems[name] = type(e)(e.what, where=where, fix=e.fix)
             return False
-        fresh = {a: Known(n, f"{a} of {name}") for a, n in made.items() if a not in now}
-        self.known |= {(name, axis): one for axis, one in fresh.items()}
+        fresh = {a: Known(size, f"{a} of {name}") for a, size in made.items() if a not in known}
+        known |= fresh
         return bool(fresh)
+
+    def _own(self, name: str, node: Any) -> dict[str, Known]:
+        """The sizes that a node's own parameters give."""
+        found = {}
+        ports = (*node.inputs.values(), *node.outputs.values())
+        for axis in {axis for port in ports for axis in port.names if not axis.isdigit()}:
+            if (size := fixed_size(axis, node)) is not None:
+                place = self._place(name, axis)
+                reason = f"{axis}: {size} of {name}" + (f" ({place})" if place else "")
+                found[axis] = Known(size, reason)
+        return found
+
+    def _place(self, name: str, parameter: str) -> str:
+        return self.wiring.document.places.get(("nodes", name, "config", parameter), "")
 
     def _size(self, end: str, axis: str) -> Known | None:
         if axis.isdigit():
             return Known(int(axis), f"{axis} of {end}")
-        return self.known.get((end.partition(".")[0], axis))
+        return self.known[end.partition(".")[0]].get(axis)
 
     def _conflict(
         self, link: Link, source: tuple[str, Known], target: tuple[str, Known]
     ) -> SpecloomError:
         (x, left), (y, right) = source, target
         fix = f"make these agree: {left.reason}; {right.reason}"
-        for end, axis, other in ((link.target, y, left), (link.source, x, right)):
-            name = end.partition(".")[0]
-            parameter = _parameters(self.nodes[name]).get(axis) if name in self.nodes else None
-            if parameter and parameter.default is None and (stands := self.place(name, axis)):
-                fix = f"remove {axis} from {name} ({stands}): it follows from the graph"
+        for name, axis, other in ((link.taker, y, left), (link.giver, x, right)):
+            parameter = parameters(type(self.wiring.ported[name])).get(axis)
+            if parameter and parameter.default is None and (place := self._place(name, axis)):
+                fix = f"remove {axis} from {name} ({place}): it follows from the graph"
                 fix += f" ({other.size})"
-        return PortError(
-            f"{link.source} has {_said(x, left)}, but {link.target} wants {_said(y, right)}",
-            where=link.where,
-            fix=fix,
-        )
-
-
-def _parameters(node: Any) -> Mapping[str, Any]:
-    return params.parameters(type(node))
+        what = f"{link.source} has {_said(x, left)}, but {link.target} wants {_said(y, right)}"
+        return PortError(what, where=link.where, fix=fix)
 
 
 def _said(axis: str, one: Known) -> str:

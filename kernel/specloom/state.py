@@ -94,7 +94,7 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
         **body,
     }
     weights = path.with_suffix(".safetensors")
-    data = _runtime().dump(graph.state(), {"specloom": "1", "graph": _digest(about)})
+    data = _runtime().dump(graph.state(), {"graph": _digest(about)})
     text = _dump({**about, "state": {"file": weights.name, "sha256": _sha256(data)}})
     pending = weights.with_name(weights.name + PENDING)
     if pending.is_file() and path.is_file() and _sha256(pending.read_bytes()) in path.read_text():
@@ -112,19 +112,19 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, A
         IntegrityError: The files are not what they say they are.
     """
     document = yamlfile.read(path)
-    file, problems = config.interpret(document)
-    raise_all(problems)
-    saved = file.saved.get("state")
-    if not isinstance(saved, dict) or {"file", "sha256"} - saved.keys():
+    file, problems = config.interpret(document, config.SAVED)
+    saved = file.state
+    if {"file", "sha256"} - saved.keys():
         what, fix = f"{path} is no saved pipeline", "give the pipeline.yaml that a run wrote"
         raise ConfigError(what, where=document.where(), fix=fix)
+    raise_all(problems)
     weights = path.parent / Path(str(saved["file"])).name
     arrays, metadata = _read_weights(weights, saved["sha256"])
     about = {key: value for key, value in document.value.items() if key != "state"}
     if metadata.get("graph") != _digest(about):
         fix = "restore the file, or run its run file again"
         raise IntegrityError(f"{path} was changed after it was saved", where=str(path), fix=fix)
-    graph = assemble(file, [], plugins or Plugins.for_file(path), saved=True).graph
+    graph = assemble(file, [], plugins or Plugins.for_file(path)).graph
     _restore(graph, arrays, str(weights))
     return graph, file.metadata
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from specloom.errors import GraphError, NodeError, PortError, Problems, SpecloomError, did_you_mean
@@ -15,152 +16,135 @@ if TYPE_CHECKING:
 BATCH = "batch"
 
 
-def side_of(
-    nodes: Mapping[str, Any], batch: Mapping[str, Port], node: str, side: str
-) -> Mapping[str, Port]:
-    """The ports of a node, or of the batch, on the side ``inputs`` or ``outputs``."""
-    if node == BATCH:
-        return batch if side == "outputs" else {}
-    ports: Mapping[str, Port] = getattr(nodes[node], side)
-    return ports
-
-
-def asked(nodes: Mapping[str, Any], links: Sequence[Link]) -> dict[str, Port]:
-    """The ports that a batch must have for ``nodes``, for a graph without a source."""
-    entries = [node for node in nodes.values() if getattr(node, "entry", False)]
-    found = {name: port for node in entries for name, port in node.inputs.items()}
-    for link in links:
-        (node, _, port), name = link.target.partition("."), link.source.removeprefix(f"{BATCH}.")
-        if name != link.source and port in getattr(nodes.get(node), "inputs", ()):
-            found.setdefault(name, nodes[node].inputs[port])
-    return found
-
-
 def told(error: Exception, label: str, where: str) -> SpecloomError:
     """``error`` with a place, and as one of ours that names what failed if it is not."""
     if isinstance(error, Problems):
         return Problems([told(one, label, where) for one in error.errors])
     if isinstance(error, SpecloomError):
         return type(error)(error.what, where=error.where or where, fix=error.fix)
-    return NodeError(
-        f"{label} failed: {type(error).__name__}: {error}",
-        where=where,
-        fix="if its inputs are right this is a mistake in the node: tell its author",
-    )
+    what = f"{label} failed: {type(error).__name__}: {error}"
+    fix = "if its inputs are right this is a mistake in the node: tell its author"
+    return NodeError(what, where=where, fix=fix)
 
 
 class Wiring:
-    """The connections that can be, what feeds each input, and everything that is wrong.
+    """Nodes, the connections that can be between them, and what is wrong with the others.
 
     Args:
         nodes: The nodes by name; None for one that could not be made.
         links: The connections as the user wrote them.
-        batch: The ports of the data source.
+        batch: The ports of the data source; without, what the nodes ask of one.
         document: The run file, for the places in messages.
     """
 
     def __init__(
-        self, nodes: Mapping[str, Any], links: Sequence[Link], batch: Mapping[str, Port],
+        self, nodes: Mapping[str, Any], links: Sequence[Link], batch: Mapping[str, Port] | None,
         document: Document,
     ) -> None:  # fmt: skip
+        self.document, self.where = document, document.where
         self.nodes = {name: node for name, node in nodes.items() if node is not None}
-        self.batch, self.where = batch, document.where
-        self.unknowable = nodes.keys() - self.nodes.keys()
-        self.assumed: set[str] = set()
+        self.unmade = nodes.keys() - self.nodes.keys()
+        self.entries = [n for n, node in self.nodes.items() if getattr(node, "entry", False)]
+        self.batch = self._asked(links) if batch is None else dict(batch)
+        self.ported = {**self.nodes, BATCH: SimpleNamespace(inputs={}, outputs=self.batch)}
+        """Everything that a connection can name."""
+        self.links, self._lost = list[Link](), list[Link]()
         self.problems: list[SpecloomError] = []
-        self.feeds: dict[str, dict[str, list[str]]] = {}
-        self.links = [link for link in links if self._ends_exist(link)]
-        self.links += self._entry_links({link.target for link in self.links})
-        self._feed()
-        self.links = [link for link in self.links if self._ends_fit(link)]
-        self._required()
-
-    def bad(self, what: str, where: str, fix: str, kind: type[SpecloomError] = GraphError) -> None:
-        """Note one thing that is wrong."""
-        self.problems.append(kind(what, where=where, fix=fix))
-
-    def _ends_exist(self, link: Link) -> bool:
-        if not link.source:  # it has no form, and may have been meant for any input
-            self.assumed.update(self.nodes)
-            return False
-        sides = ((link.source, "outputs", "inputs"), (link.target, "inputs", "outputs"))
-        good = {self._end_exists(link, *side) for side in sides} == {True}  # both are looked at
-        if not good:
-            self._assume(*link.target.split("."))
-            self.assumed.add(link.source)  # where it was written the wrong way round
-        return good
-
-    def _end_exists(self, link: Link, end: str, side: str, other: str) -> bool:
-        node, _, port = end.partition(".")
-        if node in self.unknowable:
-            return False
-        if node != BATCH and node not in self.nodes:
-            names = [*self.nodes, *self.unknowable]
-            self.bad(f"there is no node {node!r}", link.where, did_you_mean(node, names))
-            return False
-        if port not in (ports := self._side(node, side)):
-            fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
-            if port in self._side(node, other):
-                fix = f"{end} is an {other[:-1]}: a connection goes from an output to an input"
-                self.assumed.add(end)
-            self.bad(f"{node} has no {side[:-1]} {port!r}", link.where, fix)
-            return False
-        return True
-
-    def _assume(self, node: str, port: str) -> None:
-        """Count as fed what a wrong connection may have been meant for: one mistake, one error."""
-        if node in self.nodes:
-            self.assumed.add(f"{node}.{port}" if port in self.nodes[node].inputs else node)
-        elif node not in self.unknowable:
-            self.assumed.update(f"{name}.{port}" for name in self.nodes)
-
-    def _entry_links(self, taken: set[str]) -> list[Link]:
-        """The connections of entry nodes to the batch, port by port of the same name."""
-        entries = [n for n, node in self.nodes.items() if getattr(node, "entry", False)]
-        ends = [(n, p, spec) for n in entries for p, spec in self.nodes[n].inputs.items()]
-        open_ends = [(n, p, spec) for n, p, spec in ends if f"{n}.{p}" not in taken]
-        for name, port, spec in open_ends if self.batch else ():
-            if spec.required and port not in self.batch:
-                have = ", ".join(sorted(self.batch))
-                what = f"{name}.{port} comes from the data, which has no {port!r} (it has {have})"
-                self.bad(what, self.where("data"), f"use a source that offers {port!r}")
-        return [
-            Link(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
-            for name, port, _ in open_ends
-            if port in self.batch
-        ]
-
-    def _feed(self) -> None:
-        first: dict[str, Link] = {}
+        for link in links:
+            wrong = [*self._wrong_ends(link)]
+            lost = wrong or not link.source or self.unmade & {link.giver, link.taker}
+            (self._lost if lost else self.links).append(link)
+            self.problems += wrong
+        self.links += self._entry_links()
+        self.feeds: dict[str, dict[str, list[str]]] = {name: {} for name in self.nodes}
+        """What feeds each connected input of each node."""
         for link in self.links:
             port = link.target.partition(".")[2]
-            before = first.setdefault(link.target, link)
-            if before is link or self._side(link.taker, "inputs")[port].many:
-                self.feeds.setdefault(link.taker, {}).setdefault(port, []).append(link.source)
-            else:
+            self.feeds[link.taker].setdefault(port, []).append(link.source)
+        self.problems += [*self._misfits(), *self._unfed()]
+        self.links = [link for link in self.links if not mismatch(*self.ends(link))]
+
+    def port(self, end: str, side: str = "outputs") -> Port:
+        """The port behind ``node.port``."""
+        node, _, name = end.partition(".")
+        port: Port = getattr(self.ported[node], side)[name]
+        return port
+
+    def ends(self, link: Link) -> tuple[Port, Port]:
+        """The output and the input that a connection joins."""
+        return self.port(link.source), self.port(link.target, "inputs")
+
+    def by_name(self, link: Link) -> bool:
+        """Whether a connection needs not be written: an entry node's to the batch, by name."""
+        given, taken = link.source.partition(".")[2], link.target.partition(".")[2]
+        return link.giver == BATCH and given == taken and link.taker in self.entries
+
+    def _asked(self, links: Sequence[Link]) -> dict[str, Port]:
+        """The ports that a batch must have, for a graph without a source."""
+        inputs = {name: node.inputs for name, node in self.nodes.items()}
+        found = {port: spec for name in self.entries for port, spec in inputs[name].items()}
+        for link in links:
+            (giver, _, given), port = link.source.partition("."), link.target.partition(".")[2]
+            if giver == BATCH and port in inputs.get(link.taker, ()):
+                found.setdefault(given, inputs[link.taker][port])
+        return found
+
+    def _entry_links(self) -> Iterator[Link]:
+        """The connections of entry nodes to the batch, port by port of the same name."""
+        taken = {link.target for link in self.links}
+        for name in self.entries:
+            for port in self.nodes[name].inputs:
+                if port in self.batch and f"{name}.{port}" not in taken:
+                    yield Link(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
+
+    def _wrong_ends(self, link: Link) -> Iterator[SpecloomError]:
+        ends = ((link.source, "outputs", "inputs"), (link.target, "inputs", "outputs"))
+        for end, side, other in ends if link.source else ():
+            node, _, port = end.partition(".")
+            if node in self.unmade:
+                continue
+            if node not in self.ported:
+                fix = did_you_mean(node, [*self.nodes, *self.unmade])
+                yield GraphError(f"there is no node {node!r}", where=link.where, fix=fix)
+            elif port not in (ports := getattr(self.ported[node], side)):
+                fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
+                if port in getattr(self.ported[node], other):
+                    fix = f"{end} is an {other[:-1]}: a connection goes from an output to an input"
+                yield GraphError(f"{node} has no {side[:-1]} {port!r}", where=link.where, fix=fix)
+
+    def _misfits(self) -> Iterator[SpecloomError]:
+        first: dict[str, Link] = {}
+        for link in self.links:
+            (output, target), before = self.ends(link), first.setdefault(link.target, link)
+            if before is not link and not target.many:
                 other = f"{before.source} ({before.where or 'first'})"
                 what = f"{link.target} is fed by {other} and by {link.source}"
-                self.bad(what, link.where, "remove one of the two connections")
+                yield GraphError(what, where=link.where, fix="remove one of the two connections")
+            if why := mismatch(output, target):
+                what = f"{link.source} {why.format(target=link.target)}"
+                fix = f"connect {link.target} to a value that fits"
+                yield PortError(what, where=link.where, fix=fix)
 
-    def _ends_fit(self, link: Link) -> bool:
-        source, target = link.source.partition(".")[2], link.target.partition(".")[2]
-        given = self._side(link.giver, "outputs")[source]
-        if why := mismatch(given, self._side(link.taker, "inputs")[target]):
-            what = f"{link.source} {why.format(target=link.target)}"
-            self.bad(what, link.where, f"connect {link.target} to a value that fits", PortError)
-        return not why
-
-    def _required(self) -> None:
+    def _unfed(self) -> Iterator[SpecloomError]:
         for name, node in self.nodes.items():
-            fed = {*self.feeds.get(name, {})} | {p for p in node.inputs if self._hoped(name, p)}
-            for port, spec in node.inputs.items() if not getattr(node, "entry", False) else ():
-                if spec.required and port not in fed:
-                    what = f"{name}.{port} is not fed" + (f" ({spec.doc})" if spec.doc else "")
-                    fix = f"add a connection - [node.output, {name}.{port}]"
-                    self.bad(what, self.where("nodes", name), fix)
+            needed = [port for port, spec in node.inputs.items() if spec.required]
+            for port in (port for port in needed if port not in self.feeds[name]):
+                if any(self._meant(link, name, port) for link in self._lost):
+                    continue
+                end, where, doc = f"{name}.{port}", self.where("nodes", name), node.inputs[port].doc
+                what, fix = f"{end} is not fed", f"add a connection - [node.output, {end}]"
+                what += f" ({doc})" if doc else ""
+                if name in self.entries:
+                    have = ", ".join(sorted(self.batch))
+                    what = f"{end} comes from the data, which has no {port!r} (it has {have})"
+                    where, fix = self.where("data"), f"use a source that offers {port!r}"
+                yield GraphError(what, where=where, fix=fix)
 
-    def _hoped(self, name: str, port: str) -> bool:
-        return bool(self.assumed & {name, f"{name}.{port}"})
-
-    def _side(self, node: str, side: str) -> Mapping[str, Port]:
-        return side_of(self.nodes, self.batch, node, side)
+    def _meant(self, link: Link, name: str, port: str) -> bool:
+        """Whether a lost connection may have been meant for an input: one mistake, one error."""
+        taker, _, taken = link.target.partition(".")
+        if not link.source or f"{name}.{port}" in (link.source, link.target):
+            return True  # it has no form, or was written the wrong way round
+        if taker == name:
+            return taken not in self.nodes[name].inputs
+        return taken == port and taker not in (*self.nodes, *self.unmade)

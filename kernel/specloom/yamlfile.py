@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -46,10 +47,8 @@ class Document:
 
     def where(self, *keys: str | int) -> str:
         """``file:line`` of a key, or of the nearest key around it."""
-        for length in range(len(keys), -1, -1):
-            if (place := self.places.get(keys[:length])) is not None:
-                return place
-        return self.name
+        around = (keys[:length] for length in range(len(keys), -1, -1))
+        return next((self.places[key] for key in around if key in self.places), self.name)
 
 
 def read(path: Path) -> Document:
@@ -61,25 +60,16 @@ def read(path: Path) -> Document:
     try:
         raw = path.read_bytes()
     except OSError as e:
-        reason = (
-            "does not exist"
-            if isinstance(e, FileNotFoundError)
-            else f"cannot be read: {e.strerror}"
-        )
-        raise ConfigError(f"{path} {reason}", fix="check the path") from e
+        raise ConfigError(f"{path} cannot be read: {e.strerror}", fix="check the path") from e
     if len(raw) > LARGEST:
-        raise ConfigError(
-            f"it has {len(raw)} bytes, at most {LARGEST} are read",
-            where=str(path),
-            fix="keep data in files of their own",
-        )
+        what, fix = f"it has {len(raw)} bytes", "keep data in files of their own"
+        raise ConfigError(f"{what}, at most {LARGEST} are read", where=str(path), fix=fix)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        line = raw[: e.start].count(b"\n") + 1
-        raise ConfigError(
-            "is not UTF-8 text", where=f"{path}:{line}", fix="save it as UTF-8"
-        ) from e
+        line = raw.count(b"\n", 0, e.start) + 1
+        where, fix = f"{path}:{line}", "save it as UTF-8"
+        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
     return parse(text, str(path))
 
 
@@ -87,25 +77,20 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML text; ``name`` stands for the file in messages."""
     import yaml
 
-    document, loader = Document(name, places={(): f"{name}:1"}), None
-    builder = _Builder(document)
+    builder = _Builder(Document(name, places={(): f"{name}:1"}))
     try:
-        loader = yaml.SafeLoader(text)
-        builder.build(iter(loader.get_event, None))
-    except ConfigError as e:
-        builder.problems.append(e)
-    except yaml.MarkedYAMLError as e:
-        mark = e.problem_mark or e.context_mark
-        fix = next(fix for part, fix in FIXES.items() if part in str(e.problem))
-        builder.bad(f"not YAML: {e.problem}", fix, mark.line if mark else 0)
+        builder.build(yaml.SafeLoader(text))
     except yaml.reader.ReaderError as e:
-        what = f"holds the character U+{e.character:04X}, which YAML forbids"
-        builder.bad(what, "remove it", text.count("\n", 0, e.position))
-    except (ValueError, OverflowError):  # PyYAML's, of numbers that it does not check
+        what, fix = f"holds the character U+{e.character:04X}, which YAML forbids", "remove it"
+        builder.bad(what, fix, text.count("\n", 0, e.position))
+    except yaml.MarkedYAMLError as e:
+        fix = next(fix for part, fix in FIXES.items() if part in str(e.problem))
+        builder.bad(f"not YAML: {e.problem}", fix, getattr(e.problem_mark, "line", 0))
+    except (ValueError, OverflowError):  # of "\\Uffffffff", "\\ud800" and the like
         fix = "mend the number after the backslash or the percent sign"
-        builder.bad("not YAML: a number in it is out of range", fix, loader.line if loader else 0)
+        builder.bad("not YAML: a number in it is out of range", fix)
     raise_all(builder.problems)
-    return document
+    return builder.document
 
 
 def scalar(text: str) -> Any:
@@ -124,85 +109,65 @@ def scalar(text: str) -> Any:
 
 
 class _Builder:
-    """Builds values from parser events on a stack of its own: no depth can exhaust Python's."""
+    """Builds values from parser events; it recurses to ``DEEPEST`` and refuses what is deeper."""
 
     def __init__(self, document: Document) -> None:
-        self.document, self.problems = document, list[SpecloomError]()
-        self.stack: list[tuple[Any, Keys]] = []
-        self.key: str | None = None  # of the innermost mapping, while it waits for the value
-        self.line = 0
+        self.document, self.problems, self.line = document, list[SpecloomError](), 0
+
+    def place(self, line: int | None = None) -> str:
+        return f"{self.document.name}:{(self.line if line is None else line) + 1}"
 
     def bad(self, what: str, fix: str, line: int | None = None) -> None:
-        self.problems.append(ConfigError(what, where=self._place(line), fix=fix))
+        self.problems.append(ConfigError(what, where=self.place(line), fix=fix))
 
-    def build(self, events: Iterator[Any]) -> None:
+    def end(self, what: str, fix: str) -> None:
+        self.bad(what, fix)
+        raise_all(self.problems)
+
+    def build(self, loader: Any) -> None:
         import yaml
 
-        documents = 0
-        for event in events:
+        self.events, documents = self.read(loader), 0
+        for event in self.events:
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            if documents > 1:
+                self.end("a second document begins", "remove the '---'")
+            if isinstance(event, yaml.NodeEvent):
+                self.document.value = self.value(event, ())
+
+    def read(self, loader: Any) -> Iterator[Any]:
+        """The events, each with a look at what only a program would write."""
+        for event in iter(loader.get_event, None):
             self.line = event.start_mark.line
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    raise self._end("a second document begins", "remove the '---'")
-            elif isinstance(event, yaml.AliasEvent):
-                self.bad(f"alias '*{event.anchor}' is not allowed", "write the value out")
-                self._put(None, event.anchor)
-            elif isinstance(event, yaml.ScalarEvent):
-                self._no_extras(event)
-                text = event.value
-                self._put(scalar(text) if event.implicit[0] else text, text)
-            elif isinstance(event, yaml.CollectionStartEvent):
-                self._no_extras(event)
-                if len(self.stack) >= DEEPEST:
-                    raise self._end(f"is nested more than {DEEPEST} deep", "flatten it")
-                self._put({} if isinstance(event, yaml.MappingStartEvent) else [])
-            elif isinstance(event, yaml.CollectionEndEvent):
-                self.stack.pop()
-                self.key = None
+            if anchor := getattr(event, "anchor", None):
+                fix = "write the value out where it is used"
+                self.bad(f"anchor or alias {anchor!r} is not allowed", fix)
+            if (tag := getattr(event, "tag", None)) not in (None, "!"):
+                self.bad(f"tag {tag!r} is not allowed", "remove the tag")
+            getattr(event, "value", "").encode()  # half a character, escaped, fails here
+            yield event
 
-    def _put(self, value: Any, text: str | None = None) -> None:
-        parent, keys = self.stack[-1] if self.stack else (None, ())
-        if isinstance(parent, list):
-            keys = (*keys, len(parent))
-            parent.append(value)
-        elif parent is not None and self.key is None:
-            self._take_key(text, parent, keys)
-            return
-        elif parent is not None:
-            keys = (*keys, str(self.key))
-            parent[self.key], self.key = value, None
-        else:
-            self.document.value = value
-        if parent is None or isinstance(parent, list):
-            self.document.places[keys] = self._place()
-        if isinstance(value, dict | list):
-            self.stack.append((value, keys))
+    def value(self, event: Any, keys: Keys) -> Any:
+        """What begins with ``event``: a scalar, or a collection, whose events this takes."""
+        import yaml
 
-    def _take_key(self, text: str | None, parent: Any, above: Keys) -> None:
-        if text is None:
-            raise self._end("a mapping's key must be a name", "write 'name: value'")
-        if text in parent:
-            first = self.document.places[*above, text]
-            self.bad(
-                f"key {text!r} a second time (first at {first}) is not allowed",
-                "keep one of the two",
-            )
-        self.document.places.setdefault((*above, text), self._place())
-        self.key = text
-
-    def _no_extras(self, event: Any) -> None:
-        if event.anchor:
-            what = f"anchor '&{event.anchor}' is not allowed"
-            self.bad(what, "write the value out where it is used")
-        if event.tag and event.tag != "!":
-            self.bad(f"tag {event.tag!r} is not allowed", "remove the tag")
-        if any("\ud800" <= character <= "\udfff" for character in getattr(event, "value", "")):
-            fix = "write the character itself, not half of it"
-            self.bad("a character that no text can hold is not allowed", fix)
-
-    def _end(self, what: str, fix: str) -> ConfigError:
-        return ConfigError(what, where=self._place(), fix=fix)
-
-    def _place(self, line: int | None = None) -> str:
-        return f"{self.document.name}:{(self.line if line is None else line) + 1}"
+        self.document.places.setdefault(keys, self.place())
+        if isinstance(event, yaml.AliasEvent):
+            return None
+        if isinstance(event, yaml.ScalarEvent):
+            return scalar(event.value) if event.implicit[0] else event.value
+        if len(keys) >= DEEPEST:
+            self.end(f"is nested more than {DEEPEST} deep", "flatten it")
+        inside = takewhile(lambda e: not isinstance(e, yaml.CollectionEndEvent), self.events)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return [self.value(item, (*keys, i)) for i, item in enumerate(inside)]
+        found: dict[str, Any] = {}
+        for key in inside:
+            if not isinstance(key, yaml.ScalarEvent):
+                self.end("a mapping's key must be a name", "write 'name: value'")
+            first = self.document.places.setdefault((*keys, key.value), self.place())
+            if key.value in found:
+                what = f"key {key.value!r} a second time (first at {first}) is not allowed"
+                self.bad(what, "keep one of the two")
+            found[key.value] = self.value(next(self.events), (*keys, key.value))
+        return found

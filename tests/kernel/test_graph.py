@@ -2,11 +2,12 @@
 
 import pytest
 
-from specloom import Graph, GraphError, NodeError, Port, Ported, PortError, Problems, SpecloomError
+from specloom import Graph, Port, Ported, PortError, SpecloomError
 from specloom.sizes import Link
-from specloom.yamlfile import parse
 
 CUBE, SCORES = Port("B H W C"), Port("B H W 1")
+
+
 METRICS = Port(dtype="scalars", per_stage=True)
 
 
@@ -219,52 +220,3 @@ def test_values_of_a_stage_and_of_a_batch_do_not_mix():
 class LossLike(Ported):
     inputs = {"scores": SCORES}
     outputs = {"parts": Port(dtype="scalars")}
-
-
-def test_a_node_that_could_not_be_made_causes_no_further_errors():
-    earlier = [GraphError("no such class", where="run.yaml:3")]
-    made = {**nodes(), "norm": None}
-    assert told(made, *GOOD, outputs={"n": "norm.normalized"}, earlier=earlier) == (
-        "run.yaml:3: no such class"
-    )
-
-
-def test_a_node_that_fails_to_build_is_named():
-    class Broken(Norm):
-        def build(self, sizes):
-            if sizes["C"] == 1:
-                raise Problems([NodeError("few", fix="more"), NodeError("bad", where="x:1")])
-            raise ZeroDivisionError("by zero")
-
-    document = parse("nodes:\n  norm:\n    config: {}\n", "run.yaml")
-    made = {"data": Data(), "norm": Broken()}
-    assert told(made, GOOD[0], given={"C": 4}, document=document) == (
-        "run.yaml:3: node 'norm' (Broken) failed: ZeroDivisionError: by zero\n"
-        "  fix: if its inputs are right this is a mistake in the node: tell its author"
-    )
-    made = {"data": Data(), "norm": Broken()}
-    assert told(made, GOOD[0], given={"C": 1}, document=document) == (
-        "run.yaml:3: few\n  fix: more\nx:1: bad"
-    )
-
-
-def test_everything_wrong_at_once_in_the_order_of_the_file():
-    wrong = nodes(lone=Norm(), loop=Norm())
-    text = told(
-        wrong,
-        *GOOD,
-        "data.cube > rx.data",
-        "loop.normalized > loop.data",
-        "data.cub > rx.valid",
-        outputs={"x": "rx.y"},
-    )
-    assert text == (
-        "run.yaml:22: rx.data is fed by norm.normalized (run.yaml:21) and by data.cube\n"
-        "  fix: remove one of the two connections\n"
-        "run.yaml:23: the connections make a cycle: loop -> loop\n"
-        "  fix: remove one of its connections\n"
-        "run.yaml:24: data has no output 'cub'\n  fix: did you mean 'cube'?\n"
-        "lone.data is not fed (What is made even.)\n"
-        "  fix: add a connection - [node.output, lone.data]\n"
-        "output 'x': rx has no output 'y'\n  fix: use one of: scores"
-    )

@@ -27,11 +27,15 @@ class Cube:
         dtype: The element type of the pixels, in this machine's byte order.
         load: What reads them.
         variable: The array's name, where the format has names.
+        format: What kind of file it is, such as ``ENVI``.
+        interleave: The order of the axes in the file: ``bsq``, ``bil`` or ``bip``.
         wavelengths: Band centres in nm, float64 (C,), or None.
         fwhm: Band widths in nm, float64 (C,), or None.
         bad_bands: True for the bands that the header marks bad, bool (C,), or None.
         ignore_value: The value that stands for "no data", or None.
-        metadata: Whatever else the header says (map info, reflectance scale factor, …).
+        metadata: Whatever else the header says (map info, reflectance scale factor, …); ``crs``
+            is the coordinate system as WKT and ``transform`` its six affine numbers, as rasterio
+            orders them.
     """
 
     path: Path
@@ -39,6 +43,8 @@ class Cube:
     dtype: np.dtype[Any]
     load: Load = field(repr=False)
     variable: str = ""
+    format: str = ""
+    interleave: str = ""
     wavelengths: NDArray[np.float64] | None = field(default=None, repr=False)
     fwhm: NDArray[np.float64] | None = field(default=None, repr=False)
     bad_bands: NDArray[np.bool_] | None = field(default=None, repr=False)
@@ -77,13 +83,13 @@ class Cube:
             pixels = pixels[..., self.good_bands]
         if self.ignore_value is None:
             return pixels
-        missing = _equals(pixels, self.ignore_value)
+        missing = equals(pixels, self.ignore_value)
         pixels = pixels.astype(np.float32 if pixels.dtype.kind in "iu" else pixels.dtype)
         pixels[missing] = np.nan
         return pixels
 
 
-def _equals(pixels: Pixels, value: float) -> NDArray[np.bool_]:
+def equals(pixels: Pixels, value: float) -> NDArray[np.bool_]:
     """Where ``pixels`` hold ``value``, compared in their own type: as text, -1.23e34 is float64."""
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)

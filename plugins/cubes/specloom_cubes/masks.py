@@ -9,6 +9,8 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
+from specloom_cubes.cube import equals
+from specloom_cubes.formats.variable import choose_mask, only_plane
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,12 +24,12 @@ UNLABELLED = -1
 def read_mask(
     path: str | Path, size: tuple[int, int], variable: str | None = None
 ) -> NDArray[np.int32]:
-    """Class numbers, int32 (H, W); NaN becomes -1, which is unlabelled.
+    """Class numbers, int32 (H, W); NaN and "no data" become -1, which is unlabelled.
 
     Args:
-        path: A picture (PNG, BMP), .mat, .npy or ENVI file.
+        path: A picture (PNG, BMP), or any file that may hold a cube, with one band.
         size: Rows and columns of the cube.
-        variable: The array to take from a .mat file.
+        variable: The array to take from a file with several (MATLAB, HDF5, NPZ).
 
     Raises:
         DataError: The file is absent or damaged, of another size, or holds no class numbers.
@@ -46,43 +48,64 @@ def read_mask(
     return labels
 
 
-def own_mask(cube: Cube, variable: str | None = None) -> NDArray[np.int32] | None:
-    """The mask in the cube's own .mat file: the named array, or the only 2-D one of its size."""
-    if cube.path.suffix.lower() != ".mat":
+def own_mask(
+    cube: Cube,
+    variable: str | None = None,
+    *,
+    parameter: str = "mask_variable",
+    other_than: str | None = None,
+) -> NDArray[np.int32] | None:
+    """The mask in the cube's own file: the named array, or the only 2-D one of its size.
+
+    Args:
+        cube: The cube.
+        variable: The array's name.
+        parameter: What the user calls ``variable``, for messages.
+        other_than: An array that is no mask.
+
+    Raises:
+        DataError: Several arrays may be the mask, or none has the name; or it holds no classes.
+    """
+    reader, size = formats.named_arrays(cube.path), cube.shape[:2]
+    if reader is None:
         if variable is not None:
+            file = parameter.removesuffix("_variable")
             raise DataError(
-                f"{cube.path} has no named variables", fix="give the mask's file as mask"
+                f"{cube.path} has no named variables", fix=f"give the mask's file as {file}"
             )
         return None
-    from specloom_cubes.formats import mat
-
-    name = mat.mask_variable(cube.path, cube.shape[:2], variable)
-    return None if name is None else read_mask(cube.path, cube.shape[:2], name)
+    found = [one for one in reader.variables(cube.path) if one.name != other_than]
+    name = choose_mask(cube.path, found, size, variable, parameter)
+    return None if name is None else read_mask(cube.path, size, name)
 
 
 def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[Any]:
-    suffix = path.suffix.lower()
-    if suffix == ".mat":
-        from specloom_cubes.formats import mat
-
-        name = mat.mask_variable(path, size, variable) or mat.only_plane(path)
-        return mat.load(path, name)
+    if reader := formats.named_arrays(path):
+        found = reader.variables(path)
+        return reader.load(
+            path, choose_mask(path, found, size, variable) or only_plane(path, found)
+        )
     if variable is not None:
         raise DataError(
-            f"{path} has no named variables", fix="remove mask_variable: only .mat has them"
+            f"{path} has no named variables",
+            fix=f"remove mask_variable: only {', '.join(formats.NAMED)} have them",
         )
-    if suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         from specloom_cubes.formats import npy
 
         return npy.open_array(path)
     from specloom_cubes.formats import picture
 
-    if suffix in picture.SUFFIXES:
+    if path.suffix.lower() in picture.SUFFIXES:
         return picture.read_labels(path)
     if formats.is_cube(path):
-        return formats.open_cube(path).array
+        cube = formats.open_cube(path)
+        if cube.ignore_value is None:
+            return cube.array
+        return np.where(equals(cube.array, cube.ignore_value), np.int64(UNLABELLED), cube.array)
     raise DataError(
-        f"no reader of masks knows {path}", fix="use PNG, BMP, .mat, .npy or an ENVI class file"
+        f"no reader of masks knows {path}",
+        fix="use PNG, BMP, TIFF, .mat, .h5, .npy, .npz or an ENVI class file",
     )
 
 

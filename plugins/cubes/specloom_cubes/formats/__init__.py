@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from specloom import DataError
+from specloom import DataError, UnavailableError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom_cubes.cube import Cube
+    from specloom_cubes.formats.variable import Variable
 
-__all__ = ["is_cube", "open_cube"]
+__all__ = ["SUFFIXES", "Named", "is_cube", "named_arrays", "open_cube"]
 
-KNOWN = "ENVI (.hdr with its data file), MATLAB (.mat), NumPy (.npy)"
+NAMED = {
+    **{".mat": "mat", ".npz": "npz"},
+    **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5"),
+}
+"""Formats that hold several arrays by name, and their modules."""
+
+SUFFIXES = {
+    **NAMED,
+    **{".npy": "npy", ".hdr": "envi"},
+    **dict.fromkeys((".tif", ".tiff"), "tiff"),
+}
+"""The module of each ending; an ENVI data file may have any other ending, or none."""
+
+KNOWN = (
+    "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5), "
+    "NumPy (.npy, .npz), TIFF (.tif, .tiff)"
+)
+
+
+class Named(Protocol):
+    """A module that reads files with several arrays."""
+
+    def variables(self, path: Path) -> list[Variable]:
+        """What the file holds, from its headers."""
+
+    def load(self, path: Path, name: str) -> NDArray[Any]:
+        """One whole array."""
 
 
 def is_cube(path: str | Path) -> bool:
@@ -25,44 +55,60 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
 
     Args:
         path: The file; of an ENVI pair either one.
-        variable: The array to take where the file holds several (MATLAB).
+        variable: The array to take where the file holds several (MATLAB, HDF5, NPZ).
 
     Raises:
         DataError: The file is absent, of an unknown kind, damaged, or holds no single cube.
+        UnavailableError: The library that reads such files is not installed.
     """
     path = Path(path)
-    kind = _format(path)
     if not path.exists():
         raise DataError(
             f"there is no file {path}", fix="check the path; it is relative to where you run"
         )
-    if kind == "mat":
-        from specloom_cubes.formats import mat
-
-        return mat.open_cube(path, variable)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not a cube", fix="give one of its files")
+    kind = _format(path)
+    if not kind:
+        raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
+    if kind in NAMED.values():
+        opened: Cube = _module(kind, path).open_cube(path, variable)
+        return opened
     if variable is not None:
         raise DataError(
-            f"{path} has no named variables", fix="remove the variable: only .mat has them"
+            f"{path} has no named variables",
+            fix=f"remove the variable: only {', '.join(NAMED)} have them",
         )
-    if kind == "envi":
-        from specloom_cubes.formats import envi
+    opened = _module(kind, path).open_cube(path)
+    return opened
 
-        return envi.open_cube(path)
-    if kind == "npy":
-        from specloom_cubes.formats import npy
 
-        return npy.open_cube(path)
-    raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
+def named_arrays(path: Path) -> Named | None:
+    """What reads the arrays of a file that has several by name; None for other formats."""
+    kind = NAMED.get(path.suffix.lower())
+    reader: Named | None = None if kind is None else _module(kind, path)
+    return reader
 
 
 def _format(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix in (".mat", ".npy"):
-        return suffix[1:]
-    if suffix == ".hdr":
-        return "envi"
+    if found := SUFFIXES.get(path.suffix.lower()):
+        return found
     if path.is_file():
         from specloom_cubes.formats import envi
 
         return "envi" if envi.header_of(path) else ""
     return ""
+
+
+def _module(kind: str, path: Path) -> Any:
+    """The module of a format; its library is imported with it, and not before."""
+    try:
+        return importlib.import_module(f"specloom_cubes.formats.{kind}")
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "specloom", "specloom_cubes"):
+            raise
+        raise UnavailableError(
+            f"reading {path} needs the package {package}, which cannot be imported ({error})",
+            fix=f"pip install {package}",
+        ) from error

@@ -23,7 +23,7 @@ OWN_FIELDS = ("wavelength", "fwhm", "bbl")
 
 def header_of(data: Path) -> Path | None:
     """The header beside a data file: ``cube.img.hdr`` or ``cube.hdr``."""
-    names = [data.name.lower() + ".hdr", data.stem.lower() + ".hdr"]
+    names = [data.name + ".hdr", data.stem + ".hdr"]
     if data.suffix.lower() not in SUFFIXES:
         names.pop()  # picture.png beside cube.hdr is not that cube
     return _beside(data, names)
@@ -31,12 +31,15 @@ def header_of(data: Path) -> Path | None:
 
 def data_of(header: Path) -> Path | None:
     """The data file beside a header: its name without ``.hdr``, or with another ending."""
-    return _beside(header, [header.stem.lower() + suffix for suffix in SUFFIXES])
+    return _beside(header, [header.stem + suffix for suffix in SUFFIXES])
 
 
 def _beside(path: Path, names: list[str]) -> Path | None:
+    for name in names:
+        if name != path.name and (found := path.with_name(name)).is_file():
+            return found
     there = {p.name.lower(): p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path}
-    return next((there[name] for name in names if name in there), None)
+    return next((there[name.lower()] for name in names if name.lower() in there), None)
 
 
 def open_cube(path: Path) -> Cube:
@@ -86,6 +89,8 @@ def open_cube(path: Path) -> Cube:
         (height, width, bands),
         dtype.newbyteorder("="),
         load,
+        format="ENVI",
+        interleave=interleave,
         wavelengths=None if centres is None else to_nm(centres, unit),
         fwhm=None if widths is None else to_nm(widths, unit, like=centres),
         bad_bands=None if flags is None else flags == 0,

@@ -41,4 +41,11 @@ def open_cube(path: Path) -> Cube:
         )
     height, width, bands = array.shape
     dtype = array.dtype.newbyteorder("=")
-    return Cube(path, (height, width, bands), dtype, lambda rows, cols: array[rows, cols])
+    return Cube(
+        path,
+        (height, width, bands),
+        dtype,
+        lambda rows, cols: array[rows, cols],
+        format="NPY",
+        interleave="bip",
+    )

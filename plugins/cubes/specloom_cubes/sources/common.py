@@ -1,11 +1,16 @@
-"""What the sources share: their ports, and a split by shares."""
+"""What the sources share: their ports, and how cubes with their labels make a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from specloom import STAGES, ConfigError, Port, did_you_mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PORTS: Mapping[str, Port] = {
     "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
@@ -14,21 +19,38 @@ PORTS: Mapping[str, Port] = {
 }
 """What every source of this plugin gives; ``mask`` and ``wavelengths`` where they are known."""
 
+WITH_VALID: Mapping[str, Port] = {
+    **PORTS,
+    "valid": Port("B H W", dtype="bool", optional=True, doc="True where the pixel counts."),
+}
+"""What sources give that may know which pixels count."""
 
-def split_ranges(count: int, shares: Sequence[float], label: str) -> dict[str, range]:
-    """Cut ``count`` items, in their order, into train, val and test; predict is test.
+
+def batch_of(
+    cubes: Sequence[NDArray[Any]],
+    masks: Sequence[NDArray[np.int32]] | None,
+    valid: Sequence[NDArray[np.bool_]] | None,
+    wavelengths: NDArray[np.float64] | None,
+) -> dict[str, NDArray[Any]]:
+    """One batch of cubes (H, W, C) of one size; what is not known is left out."""
+    batch: dict[str, NDArray[Any]] = {"cube": np.stack(cubes)}
+    if masks is not None:
+        batch["mask"] = np.stack(masks)
+    if valid is not None:
+        batch["valid"] = np.stack(valid)
+    if wavelengths is not None:
+        batch["wavelengths"] = wavelengths.astype(np.float32)
+    return batch
+
+
+def check_batch_size(batch_size: int, label: str) -> None:
+    """Accept 1 or more.
 
     Raises:
-        ConfigError: The shares are negative or do not sum to 1.
+        ConfigError: It is less.
     """
-    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ConfigError(
-            f"{label}: split {list(shares)} is not three shares that sum to 1",
-            fix="write split: [train, val, test], such as [0.5, 0.25, 0.25]",
-        )
-    first, second = (round(count * sum(shares[:n])) for n in (1, 2))
-    test = range(second, count)
-    return {"train": range(first), "val": range(first, second), "test": test, "predict": test}
+    if batch_size < 1:
+        raise ConfigError(f"{label}: batch_size is {batch_size}", fix="write batch_size: 1 or more")
 
 
 def known_split(split: str, splits: Mapping[str, Any] | Sequence[str] = STAGES) -> str:

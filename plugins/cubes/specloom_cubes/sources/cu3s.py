@@ -11,7 +11,8 @@ import numpy as np
 
 from specloom import Batch, ConfigError, DataError, Port, UnavailableError
 from specloom_cubes.masks import read_mask
-from specloom_cubes.sources.common import PORTS, known_split, split_ranges
+from specloom_cubes.sources.common import PORTS
+from specloom_cubes.splits import items_of, split_ranges
 
 Mode: TypeAlias = Literal["Raw", "DarkSubtract", "Reflectance", "SpectralRadiance"]
 
@@ -102,7 +103,7 @@ class SingleCu3sDataModule:
         if not items:
             raise DataError(f"{self.data_dir} holds no .cu3s file", fix="check data_dir")
         ranges = split_ranges(len(items), self.split, "SingleCu3sDataModule")
-        return [items[at] for at in ranges[known_split(split, ranges)]]
+        return [items[at] for at in items_of(split, ranges, "SingleCu3sDataModule")]
 
     def _items(self, cuvis: Any) -> list[tuple[Path, int]]:
         root = Path(self.data_dir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from specloom_cubes.sources.common import PORTS, known_split
+from specloom_cubes.sources.common import WITH_VALID, known_split
 
 if TYPE_CHECKING:
     from specloom import Batch, Port
@@ -16,13 +16,14 @@ class InMemory:
 
     Args:
         train: Batches for training: dictionaries with ``cube`` (B, H, W, C), and where they are
-            known ``mask`` (B, H, W) and ``wavelengths`` (C,) in nm; NumPy arrays or tensors.
+            known ``mask`` (B, H, W), ``wavelengths`` (C,) in nm and ``valid`` (B, H, W); NumPy
+            arrays or tensors.
         val: Batches for validation.
         test: Batches for the test.
         predict: Batches without an answer; those of the test where left out.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = PORTS
+    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
 
     def __init__(
         self,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from specloom import STAGES, Batch, Port
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
-from specloom_cubes.sources.common import PORTS, known_split
+from specloom_cubes.sources.common import WITH_VALID, batch_of, known_split
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
@@ -24,21 +23,26 @@ class Scene:
     """One scene, as a batch of one, with the SAME pixels in train, val, test and predict.
 
     This is how anomaly detectors such as RX are evaluated in the literature: statistics and
-    scores come from one scene. A figure from a trained detector on it is a fit, not a test.
-    Bands that the header marks bad are left out; "no data" is NaN. Paths are relative to the
-    current folder.
+    scores come from one scene. A figure from a trained detector on it is a fit, not a test;
+    ``Blocks`` cuts a scene into splits. Bands that the header marks bad are left out; "no data"
+    is NaN. Paths are relative to the current folder.
 
     Args:
-        cube: The scene: ENVI (either file), .mat or .npy.
-        mask: Class numbers of the pixels: PNG, BMP, .mat, .npy or ENVI. Where left out, the only
-            2-D array of the scene's size in the same .mat file, if there is one.
-        cube_variable: The array that is the cube, where a .mat file holds several.
-        mask_variable: The array that is the mask, where a .mat file holds several.
+        cube: The scene: ENVI (either file), .mat, HDF5, .npy, .npz or TIFF.
+        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. Where left
+            out, the only 2-D array of the scene's size in the same file, if there is one.
+        cube_variable: The array that is the cube, where a file holds several.
+        mask_variable: The array that is the mask, where a file holds several.
         wavelengths: CSV with a column ``wavelength_nm``, or else its first column of numbers; used
             instead of those in the file.
+        find_mask: Whether to look for a mask in the scene's own file where none is named; false
+            says that the 2-D array there is something else.
+        valid: A file like a mask, not 0 for the pixels that count; others are left out of fits
+            and figures.
+        valid_variable: The array that says so, in that file or the scene's own.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = PORTS
+    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
 
     def __init__(
         self,
@@ -47,17 +51,21 @@ class Scene:
         cube_variable: str | None = None,
         mask_variable: str | None = None,
         wavelengths: str | None = None,
+        find_mask: bool = True,
+        valid: str | None = None,
+        valid_variable: str | None = None,
     ) -> None:
         self.cube, self.mask = cube, mask
         self.cube_variable, self.mask_variable = cube_variable, mask_variable
-        self.wavelengths = wavelengths
+        self.wavelengths, self.find_mask = wavelengths, find_mask
+        self.valid, self.valid_variable = valid, valid_variable
         self._opened: Cube | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands from the header; nothing where the file is absent."""
         if self._opened is None and not Path(self.cube).exists():
             return {}
-        cube = self._open()
+        cube = self.opened()
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
     def splits(self) -> Sequence[str]:
@@ -70,25 +78,40 @@ class Scene:
         return 1
 
     def batches(self, split: str) -> Iterator[Batch]:
-        """The scene; ``mask`` and ``wavelengths`` are left out where they are not known."""
+        """The scene; what is not known is left out."""
         known_split(split)
-        cube = self._open()
-        batch: dict[str, NDArray[Any]] = {}
-        mask = (
-            own_mask(cube, self.mask_variable)
-            if self.mask is None
-            else read_mask(self.mask, cube.shape[:2], self.mask_variable)
+        cube = self.opened()
+        mask, valid = self.labels()
+        yield batch_of(
+            [cube.clean()],
+            None if mask is None else [mask],
+            None if valid is None else [valid],
+            self.centres(),
         )
-        if mask is not None:
-            batch["mask"] = mask[None]
-        centres = cube.good_wavelengths
-        if self.wavelengths is not None:
-            centres = read_wavelengths(self.wavelengths, cube)
-        if centres is not None:
-            batch["wavelengths"] = centres.astype(np.float32)
-        yield {"cube": np.ascontiguousarray(cube.clean()[None]), **batch}
 
-    def _open(self) -> Cube:
+    def opened(self) -> Cube:
+        """The scene, its pixels not yet read."""
         if self._opened is None:
             self._opened = open_cube(self.cube, self.cube_variable)
         return self._opened
+
+    def labels(self) -> tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]:
+        """Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
+        cube = self.opened()
+        size, valid, mask = cube.shape[:2], None, None
+        if self.valid is not None:
+            valid = read_mask(self.valid, size, self.valid_variable)
+        elif self.valid_variable is not None:
+            valid = own_mask(cube, self.valid_variable, parameter="valid_variable")
+        if self.mask is not None:
+            mask = read_mask(self.mask, size, self.mask_variable)
+        elif self.mask_variable is not None or self.find_mask:
+            other = self.valid_variable if self.valid is None else None
+            mask = own_mask(cube, self.mask_variable, other_than=other)
+        return mask, None if valid is None else valid > 0
+
+    def centres(self) -> NDArray[np.float64] | None:
+        """Band centres in nm, or None where they are not known."""
+        if self.wavelengths is not None:
+            return read_wavelengths(self.wavelengths, self.opened())
+        return self.opened().good_wavelengths

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom import Batch, ConfigError, Port, did_you_mean
-from specloom_cubes.sources.common import PORTS, known_split, split_ranges
+from specloom_cubes.sources.common import PORTS
+from specloom_cubes.splits import items_of, split_ranges
 from specloom_cubes.synthetic import belt, spectra
 
 Made: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int32]]
@@ -96,14 +97,12 @@ class Synthetic:
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
-        ranges = self._ranges()
-        return -(-len(ranges[known_split(split, ranges)]) // self.batch_size)
+        return -(-len(items_of(split, self._ranges(), "Synthetic")) // self.batch_size)
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The scenes of a split, in the order of their numbers."""
         self._check()
-        ranges = self._ranges()
-        numbers = ranges[known_split(split, ranges)]
+        numbers = items_of(split, self._ranges(), "Synthetic")
         for first in range(0, len(numbers), self.batch_size):
             made = [self.scene(number) for number in numbers[first : first + self.batch_size]]
             yield {

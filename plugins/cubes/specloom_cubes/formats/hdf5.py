@@ -1,0 +1,171 @@
+"""HDF5: the only cube of a file or the named one, its wavelengths, and which axis has the bands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import h5py
+import numpy as np
+
+from specloom import DataError
+from specloom_cubes.cube import Cube
+from specloom_cubes.formats.units import to_nm
+from specloom_cubes.formats.variable import Variable, choose_cube
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Vector: TypeAlias = "tuple[NDArray[np.float64], str]"
+"""Numbers and their unit as the file writes it."""
+
+IGNORED = ("_fillvalue", "data_ignore_value", "nodata", "missing_value")
+"""Attributes that name the value for "no data", in lower case."""
+
+INTERLEAVES = ("bsq", "bil", "bip")
+
+
+def variables(path: Path) -> list[Variable]:
+    """The datasets of a file in all its groups, without their values.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    found = []
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            plain = item.dtype.kind in "iufb" and item.shape is not None
+            found.append(Variable(name, item.shape or (), item.dtype if plain else None))
+
+    with _opened(path) as file:
+        file.visititems(look)
+    return found
+
+
+def load(path: Path, name: str) -> NDArray[Any]:
+    """One whole dataset, its axes as they are stored.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    with _opened(path) as file:
+        array: NDArray[Any] = file[name][()]
+    return array
+
+
+def open_cube(path: Path, variable: str | None = None) -> Cube:
+    """Open the only 3-D numeric dataset of a file, or the one at the named path inside it.
+
+    Wavelengths are a vector whose name contains ``wavelength``: an attribute of the dataset or
+    of a group above it, or else a dataset; one is taken whose length is that of an axis. That
+    axis holds the bands. Without wavelengths the last axis does, and also where the last is among
+    several of that length. The two other axes are rows and columns, in their order.
+
+    Raises:
+        DataError: There is no cube, or several and no name; or the bands may lie along the
+            first axis or the second.
+    """
+    chosen = choose_cube(path, variables(path), variable)
+    assert chosen.dtype is not None, "a cube is a numeric array"
+    with _opened(path) as file:
+        data = file[chosen.name]
+        vectors = [vector for _, vector in _vectors(file, data, "wavelength")]
+        axis = _band_axis(path, chosen, vectors)
+        bands = chosen.shape[axis]
+        centres = next((one for one in vectors if len(one[0]) == bands), None)
+        widths = _per_band(file, data, "fwhm", bands)
+        flags = _per_band(file, data, "bbl", bands)
+        ignored = _attribute(data.attrs, IGNORED)
+    height, width = (size for at, size in enumerate(chosen.shape) if at != axis)
+
+    def read(rows: slice, cols: slice) -> NDArray[Any]:
+        index = [rows, cols]
+        index.insert(axis, slice(None))
+        with _opened(path) as file:
+            return np.moveaxis(file[chosen.name][tuple(index)], axis, -1)
+
+    return Cube(
+        path,
+        (height, width, bands),
+        chosen.dtype.newbyteorder("="),
+        read,
+        variable=chosen.name,
+        format="HDF5",
+        interleave=INTERLEAVES[axis],
+        wavelengths=None if centres is None else to_nm(*centres),
+        fwhm=None if widths is None else to_nm(*widths, like=centres[0] if centres else None),
+        bad_bands=None if flags is None else flags[0] == 0,
+        ignore_value=ignored,
+    )
+
+
+def _band_axis(path: Path, chosen: Variable, vectors: list[Vector]) -> int:
+    lengths = {len(values) for values, _ in vectors}
+    axes = [axis for axis, size in enumerate(chosen.shape) if size in lengths]
+    if not axes or 2 in axes:
+        return axes[0] if len(axes) == 1 else 2
+    if len(axes) > 1:
+        raise DataError(
+            f"{path}: the bands of {chosen} may lie along its first axis or its second: "
+            "both are as long as the wavelengths",
+            fix="save the cube as rows x columns x bands",
+        )
+    return axes[0]
+
+
+def _per_band(file: Any, data: Any, word: str, bands: int) -> Vector | None:
+    found = (vector for name, vector in _vectors(file, data, word) if len(vector[0]) == bands)
+    return next(found, None)
+
+
+def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
+    """Vectors whose name contains ``word``: attributes from the dataset upwards, then datasets."""
+    owner = data
+    while True:
+        for key, value in owner.attrs.items():
+            array = np.asarray(value)
+            if word in key.lower() and array.ndim == 1 and array.dtype.kind in "iuf":
+                yield key, (array.astype(np.float64), _unit(owner.attrs, "wavelength"))
+        if owner.name == "/":
+            break
+        owner = owner.parent
+    found: list[tuple[str, Any]] = []
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and word in name.rpartition("/")[2].lower():
+            found.append((name, item))
+
+    file.visititems(look)
+    for name, item in sorted(found, key=lambda one: len(one[0].rpartition("/")[2])):
+        if len(item.shape or ()) == 1 and item.dtype.kind in "iuf":
+            yield name, (item[()].astype(np.float64), _unit(item.attrs, ""))
+
+
+def _unit(attributes: Mapping[str, Any], word: str) -> str:
+    for key, value in attributes.items():
+        if "unit" in key.lower() and word in key.lower():
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            return str(text)
+    return ""
+
+
+def _attribute(attributes: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+    for key, value in attributes.items():
+        array = np.asarray(value)
+        if key.lower() in names and array.size == 1 and array.dtype.kind in "iuf":
+            return float(array.ravel()[0])
+    return None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DataError(
+            f"{path} cannot be read as HDF5: {error}", fix="copy or save the file again"
+        ) from error

@@ -1,0 +1,108 @@
+"""NumPy archives: their arrays' headers without the arrays, and one array of them."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from specloom import DataError
+from specloom_cubes.cube import Cube
+from specloom_cubes.formats.units import to_nm
+from specloom_cubes.formats.variable import Variable, choose_cube
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError)
+"""What damaged archives make zipfile and NumPy raise."""
+
+
+def variables(path: Path) -> list[Variable]:
+    """The arrays of an archive, in its order, without their values.
+
+    Raises:
+        DataError: The file is damaged, or an array is longer than what the archive holds of it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [one for one in archive.infolist() if one.filename.endswith(".npy")]
+            return [_variable(archive, one) for one in members]
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def load(path: Path, name: str) -> NDArray[Any]:
+    """One whole array, read-only. Python objects are never made.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array: NDArray[Any] = archive[name]
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+    array.flags.writeable = False
+    return array
+
+
+def open_cube(path: Path, variable: str | None = None) -> Cube:
+    """Open the only 3-D numeric array (H, W, C) of an archive, or the named one.
+
+    A vector whose name contains ``wavelength`` and that has one value for each band gives the
+    wavelengths. An archive is read array by array: the cube is kept while it is open.
+
+    Raises:
+        DataError: There is none, or several and no name.
+    """
+    found = variables(path)
+    chosen = choose_cube(path, found, variable)
+    height, width, bands = chosen.shape
+    assert chosen.dtype is not None, "a cube is a numeric array"
+    whole = cache(lambda: load(path, chosen.name))
+    centres = [
+        one.name
+        for one in found
+        if "wavelength" in one.name.lower() and one.dtype is not None and one.shape == (bands,)
+    ]
+    return Cube(
+        path,
+        (height, width, bands),
+        chosen.dtype.newbyteorder("="),
+        lambda rows, cols: whole()[rows, cols],
+        variable=chosen.name,
+        format="NPZ",
+        interleave="bip",
+        wavelengths=to_nm(load(path, centres[0]).astype(np.float64), "") if centres else None,
+    )
+
+
+def _variable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Variable:
+    name = member.filename.removesuffix(".npy")
+    with archive.open(member) as file:
+        shape, dtype = _header(file)
+        needed = prod(shape) * dtype.itemsize
+        if dtype.kind != "O" and member.file_size - file.tell() < needed:
+            raise ValueError(
+                f"{name} promises {needed} bytes, it holds {member.file_size - file.tell()}"
+            )
+    return Variable(name, shape, dtype if dtype.kind in "iufb" else None)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy_format.read_magic(file)
+    first = version == (1, 0)
+    read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return tuple(shape), dtype
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read as .npz: {error}", fix="write the file again")

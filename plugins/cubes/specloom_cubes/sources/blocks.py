@@ -1,0 +1,158 @@
+"""One scene cut into blocks, for training and testing on different parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, TypeAlias
+
+from specloom import STAGES, Batch, ConfigError, Port
+from specloom_cubes.sources.common import WITH_VALID, batch_of, check_batch_size
+from specloom_cubes.sources.scene import Scene
+from specloom_cubes.splits import Shares, divide, items_of
+
+Block: TypeAlias = tuple[slice, slice]
+"""Rows and columns."""
+
+LABEL = "Blocks"
+
+
+class Blocks:
+    """One scene cut into square blocks, each a small cube in one split: no pixel is in two.
+
+    Neighbouring pixels are alike, so a random choice of pixels would test on what was trained on;
+    ``gap`` leaves a margin between blocks as well. Blocks at the lower and right edges are smaller
+    where the scene is no multiple of ``block``. Everything else is as for ``Scene``.
+
+    Args:
+        cube: The scene.
+        mask: Class numbers of the pixels; by default from the scene's own file.
+        block: Rows and columns of a block.
+        gap: Pixels between two blocks, which are in no split.
+        split: Shares of the blocks for train, val and test, by default [0.5, 0.25, 0.25]; predict
+            is test.
+        folds: Instead of ``split``: so many folds, of which one is the test, the next one val.
+        fold: Which fold is the test, from 0.
+        seed: Shuffles the blocks before they are dealt out.
+        batch_size: Blocks in a batch; only blocks of one size share a batch.
+        cube_variable: The array that is the cube, where a file holds several.
+        mask_variable: The array that is the mask, where a file holds several.
+        wavelengths: CSV with the band centres in nm, used instead of those in the file.
+        find_mask: Whether to look for a mask in the scene's own file where none is named.
+        valid: A file like a mask, not 0 for the pixels that count.
+        valid_variable: The array that says so, in that file or the scene's own.
+    """
+
+    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+
+    def __init__(
+        self,
+        cube: str,
+        mask: str | None = None,
+        block: int = 16,
+        gap: int = 0,
+        split: Shares | None = None,
+        folds: int | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 1,
+        cube_variable: str | None = None,
+        mask_variable: str | None = None,
+        wavelengths: str | None = None,
+        find_mask: bool = True,
+        valid: str | None = None,
+        valid_variable: str | None = None,
+    ) -> None:
+        self.cube, self.mask, self.block, self.gap = cube, mask, block, gap
+        self.split, self.folds, self.fold, self.seed = split, folds, fold, seed
+        self.batch_size = batch_size
+        self.cube_variable, self.mask_variable = cube_variable, mask_variable
+        self.wavelengths, self.find_mask = wavelengths, find_mask
+        self.valid, self.valid_variable = valid, valid_variable
+        self._scene: Scene | None = None
+
+    def sizes(self) -> Mapping[str, int]:
+        """Good bands, and rows and columns where all blocks are of one size."""
+        if self._scene is None and not Path(self.cube).exists():
+            return {}
+        shapes = {_shape(block) for block in self.blocks()}
+        sizes = {"C": len(self._opened().opened().good_bands)}
+        if len(shapes) == 1:
+            sizes["H"], sizes["W"] = shapes.pop()
+        return sizes
+
+    def splits(self) -> Sequence[str]:
+        """The splits that have blocks; all of them where the scene is absent."""
+        if self._scene is None and not Path(self.cube).exists():
+            return STAGES
+        return [split for split, numbers in self._divided().items() if numbers]
+
+    def count(self, split: str) -> int:
+        """The number of batches of a split."""
+        return len(self._batches(split))
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """The blocks of a split, row by row; smaller ones come last."""
+        scene = self._opened()
+        mask, valid = scene.labels()
+        centres, cube = scene.centres(), scene.opened()
+        for blocks in self._batches(split):
+            yield batch_of(
+                [cube.clean(*block) for block in blocks],
+                None if mask is None else [mask[block] for block in blocks],
+                None if valid is None else [valid[block] for block in blocks],
+                centres,
+            )
+
+    def blocks(self) -> list[Block]:
+        """Rows and columns of every block, row by row.
+
+        Raises:
+            ConfigError: ``block`` or ``gap`` is too small.
+        """
+        if self.block < 1:
+            raise ConfigError(f"{LABEL}: block is {self.block}", fix="write block: 1 or more")
+        if self.gap < 0:
+            raise ConfigError(f"{LABEL}: gap is {self.gap}", fix="write gap: 0 or more")
+        height, width, _ = self._opened().opened().shape
+        step = self.block + self.gap
+        return [
+            (slice(y, min(y + self.block, height)), slice(x, min(x + self.block, width)))
+            for y in range(0, height, step)
+            for x in range(0, width, step)
+        ]
+
+    def _batches(self, split: str) -> list[list[Block]]:
+        check_batch_size(self.batch_size, LABEL)
+        blocks = self.blocks()
+        alike: dict[tuple[int, int], list[Block]] = {}
+        for number in items_of(split, self._divided(), LABEL):
+            alike.setdefault(_shape(blocks[number]), []).append(blocks[number])
+        return [
+            alike[shape][first : first + self.batch_size]
+            for shape in sorted(alike, reverse=True)
+            for first in range(0, len(alike[shape]), self.batch_size)
+        ]
+
+    def _divided(self) -> dict[str, list[int]]:
+        names = [f"{block[0].start:06d}-{block[1].start:06d}" for block in self.blocks()]
+        return divide(names, LABEL, self.split, self.folds, self.fold, seed=self.seed)
+
+    def _opened(self) -> Scene:
+        if self._scene is None:
+            self._scene = Scene(
+                self.cube,
+                self.mask,
+                self.cube_variable,
+                self.mask_variable,
+                self.wavelengths,
+                self.find_mask,
+                self.valid,
+                self.valid_variable,
+            )
+        return self._scene
+
+
+def _shape(block: Block) -> tuple[int, int]:
+    rows, cols = block
+    return rows.stop - rows.start, cols.stop - cols.start

@@ -1,0 +1,209 @@
+"""Which cubes, or blocks of one, are for training, for validation and for the test.
+
+No item is ever in two splits. Items with the same key (by default each has its own) stay together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from specloom import STAGES, ConfigError, did_you_mean
+
+Shares: TypeAlias = tuple[float, float, float]
+"""Shares for train, val and test, which sum to 1."""
+
+Ids: TypeAlias = dict[Literal["train", "val", "test", "predict"], list[str]]
+"""The names of the items of each split."""
+
+DEFAULT: Shares = (0.5, 0.25, 0.25)
+APART = ("train", "val", "test")
+"""The splits that must not overlap; predict may."""
+
+
+def divide(
+    names: Sequence[str],
+    label: str,
+    split: Shares | Ids | None = None,
+    folds: int | None = None,
+    fold: int = 0,
+    group: str | None = None,
+    seed: int = 0,
+) -> dict[str, list[int]]:
+    """The numbers of the items of each split, ascending; predict is test unless ids name it.
+
+    Args:
+        names: The items.
+        label: What the user calls the source, for messages.
+        split: Shares for train, val and test, or names for each; None for shares of 0.5, 0.25
+            and 0.25.
+        folds: Cut into so many folds instead: one is the test, the next one val, the rest train.
+        fold: Which fold is the test, from 0.
+        group: A regular expression; items stay together where what it finds in their names (its
+            first group, if it has one) is the same.
+        seed: Shuffles the items, or groups of them, before they are dealt out.
+
+    Raises:
+        ConfigError: The parameters exclude each other, or an id is unknown or in two splits.
+    """
+    if isinstance(split, Mapping):
+        if folds is not None or group is not None:
+            raise ConfigError(
+                f"{label}: split names every item, so folds and group have no say",
+                fix="remove folds and group, or the names",
+            )
+        return by_ids(names, split, label)
+    keys = list(names) if group is None else [_key(name, group, label) for name in names]
+    if folds is None:
+        return by_shares(keys, DEFAULT if split is None else split, label, seed)
+    if split is not None:
+        raise ConfigError(
+            f"{label}: split and folds exclude each other", fix="remove one of the two"
+        )
+    return by_fold(keys, folds, fold, label, seed)
+
+
+def by_shares(
+    keys: Sequence[str], shares: Sequence[float], label: str, seed: int
+) -> dict[str, list[int]]:
+    """Deal items out by shares, as nearly as their keys allow."""
+    check_shares(shares, label)
+    return _with_predict(dict(zip(APART, _deal(keys, shares, seed), strict=True)))
+
+
+def by_fold(
+    keys: Sequence[str], folds: int, fold: int, label: str, seed: int
+) -> dict[str, list[int]]:
+    """Deal items out into equal folds: one is the test, the next one val, the rest train.
+
+    Raises:
+        ConfigError: There are fewer than three folds, no such fold, or fewer keys than folds.
+    """
+    if folds < 3:
+        raise ConfigError(
+            f"{label}: folds is {folds}, but train, val and test need one each",
+            fix="write folds: 3 or more",
+        )
+    if not 0 <= fold < folds:
+        raise ConfigError(
+            f"{label}: there is no fold {fold} of {folds}", fix=f"write fold: 0 to {folds - 1}"
+        )
+    if names := len(set(keys)):
+        if names < folds:
+            what = "items" if names == len(keys) else "groups"
+            raise ConfigError(
+                f"{label}: {names} {what} cannot fill {folds} folds",
+                fix=f"write folds: {names} or fewer" if names >= 3 else "use split: instead",
+            )
+    dealt = _deal(keys, [1 / folds] * folds, seed)
+    test, val = fold, (fold + 1) % folds
+    train = sorted(i for n, part in enumerate(dealt) if n not in (test, val) for i in part)
+    return _with_predict({"train": train, "val": dealt[val], "test": dealt[test]})
+
+
+def by_ids(names: Sequence[str], ids: Mapping[str, Sequence[str]], label: str) -> dict[str, list[int]]:
+    """Look names up; what no split names is left out.
+
+    Raises:
+        ConfigError: A name is unknown, or listed twice in train, val and test together.
+    """
+    number = {name: i for i, name in enumerate(names)}
+    listed = [(name, split) for split in APART for name in ids.get(split, ())]
+    for name, split in [*listed, *((name, "predict") for name in ids.get("predict", ()))]:
+        if name not in number:
+            raise ConfigError(
+                f"{label}: split {split} names {name!r}, which is not there",
+                fix=did_you_mean(name, names, otherwise="check the names"),
+            )
+    for name, count in Counter(name for name, _ in listed).items():
+        if count > 1:
+            where = " and ".join(split for one, split in listed if one == name)
+            raise ConfigError(
+                f"{label}: {name!r} is in two splits ({where})",
+                fix="list it once: what was trained on is no test",
+            )
+    return _with_predict(
+        {split: sorted(number[name] for name in ids.get(split, ())) for split in APART},
+        sorted(number[name] for name in ids["predict"]) if "predict" in ids else None,
+    )
+
+
+def split_ranges(count: int, shares: Sequence[float], label: str) -> dict[str, range]:
+    """Cut ``count`` items, in their order, into train, val and test; predict is test.
+
+    Raises:
+        ConfigError: The shares are negative or do not sum to 1.
+    """
+    check_shares(shares, label)
+    first, second = (round(count * sum(shares[:n])) for n in (1, 2))
+    test = range(second, count)
+    return {"train": range(first), "val": range(first, second), "test": test, "predict": test}
+
+
+def check_shares(shares: Sequence[float], label: str) -> None:
+    """Accept three shares that sum to 1.
+
+    Raises:
+        ConfigError: They are no such thing.
+    """
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ConfigError(
+            f"{label}: split {list(shares)} is not three shares that sum to 1",
+            fix="write split: [train, val, test], such as [0.5, 0.25, 0.25]",
+        )
+
+
+def items_of(split: str, splits: Mapping[str, Sequence[int]], label: str) -> Sequence[int]:
+    """The items of a split.
+
+    Raises:
+        ConfigError: There is no such split, or nothing is in it.
+    """
+    if split not in STAGES:
+        raise ConfigError(f"there is no split {split!r}", fix=did_you_mean(split, STAGES))
+    if not splits[split]:
+        held = ", ".join(f"{name} {len(splits[name])}" for name in APART)
+        raise ConfigError(
+            f"{label}: the split {split!r} is empty ({held})",
+            fix="give it a larger share, or name what is in it",
+        )
+    return splits[split]
+
+
+def _deal(keys: Sequence[str], shares: Sequence[float], seed: int) -> list[list[int]]:
+    """Numbers of items, one list for each share; the largest group first, to whom it lacks most."""
+    sizes = Counter(keys)
+    order = sorted(sizes)
+    order = [order[i] for i in np.random.default_rng(seed).permutation(len(order))]
+    lacking = [share * len(keys) for share in shares]
+    part: dict[str, int] = {}
+    for key in sorted(order, key=lambda one: -sizes[one]):
+        part[key] = max(range(len(shares)), key=lambda at: (round(lacking[at], 9), -at))
+        lacking[part[key]] -= sizes[key]
+    return [[i for i, key in enumerate(keys) if part[key] == at] for at in range(len(shares))]
+
+
+def _key(name: str, group: str, label: str) -> str:
+    try:
+        found = re.search(group, name)
+    except re.error as error:
+        raise ConfigError(
+            f"{label}: group {group!r} is no regular expression: {error}",
+            fix="write one such as '^([^_]+)_'",
+        ) from error
+    if found is None:
+        raise ConfigError(
+            f"{label}: group {group!r} finds nothing in {name!r}",
+            fix="write an expression that finds every cube's group",
+        )
+    return found.group(1 if found.re.groups else 0) or ""
+
+
+def _with_predict(
+    splits: dict[str, list[int]], predict: list[int] | None = None
+) -> dict[str, list[int]]:
+    return {**splits, "predict": splits["test"] if predict is None else predict}

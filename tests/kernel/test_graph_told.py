@@ -1,0 +1,103 @@
+"""Graphs whose nodes are wrong, and many mistakes at once."""
+
+import pytest
+
+from specloom import Graph, GraphError, NodeError, Port, Ported, Problems, SpecloomError
+from specloom.sizes import Link
+from specloom.yamlfile import parse
+
+CUBE, SCORES = Port("B H W C"), Port("B H W 1")
+
+
+class Data(Ported):
+    inputs = {"cube": CUBE, "mask": Port("B H W", dtype="integer", optional=True)}
+    outputs = {"cube": CUBE, "mask": Port("B H W 1", dtype="bool", optional=True)}
+    entry = True
+
+
+class Norm(Ported):
+    inputs = {"data": Port("B H W C", doc="What is made even.")}
+    outputs = {"normalized": CUBE}
+
+
+class RX(Ported):
+    inputs = {
+        "data": CUBE,
+        "valid": Port("B H W 1", dtype="bool", optional=True),
+        "mask": Port("B H W 1", dtype="bool", for_fit=True),
+    }
+    outputs = {"scores": SCORES}
+    fit_passes, fitted = 1, False
+
+    def fit_start(self, pass_):
+        pass
+
+    fit_update = fit_state = fit_merge = fit_end = fit_start
+
+
+def graph(nodes, *links, batch=Data.inputs, **kwargs):
+    pairs = [link.split(" > ") for link in links]
+    links = [Link(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
+    return Graph(nodes, links, batch=batch, **kwargs)
+
+
+def told(*args, **kwargs):
+    with pytest.raises(SpecloomError) as caught:
+        graph(*args, **kwargs)
+    return str(caught.value)
+
+
+GOOD = ("data.cube > norm.data", "norm.normalized > rx.data")
+
+
+def nodes(**more):
+    return {"rx": RX(), "norm": Norm(), "data": Data(), **more}
+
+
+def test_a_node_that_could_not_be_made_causes_no_further_errors():
+    earlier = [GraphError("no such class", where="run.yaml:3")]
+    made = {**nodes(), "norm": None}
+    assert told(made, *GOOD, outputs={"n": "norm.normalized"}, earlier=earlier) == (
+        "run.yaml:3: no such class"
+    )
+
+
+def test_a_node_that_fails_to_build_is_named():
+    class Broken(Norm):
+        def build(self, sizes):
+            if sizes["C"] == 1:
+                raise Problems([NodeError("few", fix="more"), NodeError("bad", where="x:1")])
+            raise ZeroDivisionError("by zero")
+
+    document = parse("nodes:\n  norm:\n    config: {}\n", "run.yaml")
+    made = {"data": Data(), "norm": Broken()}
+    assert told(made, GOOD[0], given={"C": 4}, document=document) == (
+        "run.yaml:3: node 'norm' (Broken) failed: ZeroDivisionError: by zero\n"
+        "  fix: if its inputs are right this is a mistake in the node: tell its author"
+    )
+    made = {"data": Data(), "norm": Broken()}
+    assert told(made, GOOD[0], given={"C": 1}, document=document) == (
+        "run.yaml:3: few\n  fix: more\nx:1: bad"
+    )
+
+
+def test_everything_wrong_at_once_in_the_order_of_the_file():
+    wrong = nodes(lone=Norm(), loop=Norm())
+    text = told(
+        wrong,
+        *GOOD,
+        "data.cube > rx.data",
+        "loop.normalized > loop.data",
+        "data.cub > rx.valid",
+        outputs={"x": "rx.y"},
+    )
+    assert text == (
+        "run.yaml:22: rx.data is fed by norm.normalized (run.yaml:21) and by data.cube\n"
+        "  fix: remove one of the two connections\n"
+        "run.yaml:23: the connections make a cycle: loop -> loop\n"
+        "  fix: remove one of its connections\n"
+        "run.yaml:24: data has no output 'cub'\n  fix: did you mean 'cube'?\n"
+        "lone.data is not fed (What is made even.)\n"
+        "  fix: add a connection - [node.output, lone.data]\n"
+        "output 'x': rx has no output 'y'\n  fix: use one of: scores"
+    )

@@ -1,0 +1,139 @@
+"""Overrides on the command line: they change, make and replace, and are checked like the file."""
+
+import pytest
+
+from specloom import SpecloomError
+from specloom.config import interpret
+from specloom.errors import raise_all
+from specloom.overrides import override
+from specloom.yamlfile import parse
+
+GOOD = """\
+specloom: 1
+metadata: {name: toy, description: "", tags: [a, b], author: me}
+seed: 3
+data: {type: toy.Data}
+nodes:
+  rx: {type: toy.RX, config: {eps: 1e-6, windows: [[1, 2], [3, 4]]}}
+  head: {type: Head, stages: [val, test]}
+connections:
+  - [rx.scores, head.scores]
+phases:
+  - {type: toy.Fit}
+outputs: {scores: rx.scores}
+"""
+
+
+def good(*overrides, text=GOOD):
+    document = parse(text, "run.yaml")
+    for one in overrides:
+        override(document, one)
+    file, problems = interpret(document)
+    raise_all(problems)
+    return file
+
+
+def told(text, *overrides):
+    with pytest.raises(SpecloomError) as caught:
+        good(*overrides, text=text)
+    return str(caught.value)
+
+
+LEAST = "specloom: 1\ndata: {type: toy.Data}\nnodes:\n  a: {type: toy.A}\n"
+
+
+def test_overrides_change_create_and_replace():
+    file = good(
+        "nodes.rx.config.eps=0",
+        "nodes.rx.config.windows.1.0=7",
+        "nodes.head.config.scale=1e-3",
+        "nodes.head.config.label=null",
+        "nodes.rx.config.text=",
+        "nodes.rx.config.list=[1, {a: b}]",
+        "nodes.rx.type=toy.RX2",
+        "phases.0.config.epochs=5",
+        "outputs.more=head.out",
+        "metadata.name=other=name",
+        "seed=9",
+    )
+    assert file.nodes["rx"].config == {
+        "eps": 0,
+        "windows": [[1, 2], [7, 4]],
+        "text": "",
+        "list": [1, {"a": "b"}],
+    }
+    assert file.nodes["head"].config == {"scale": 1e-3, "label": None}
+    assert file.nodes["rx"].type == "toy.RX2"
+    assert file.phases[0].config == {"epochs": 5}
+    assert file.outputs == {"scores": "rx.scores", "more": "head.out"}
+    assert (file.metadata["name"], file.seed) == ("other=name", 9)
+    assert file.document.where("nodes", "rx", "config", "eps") == "--set nodes.rx.config.eps=0"
+
+
+def test_overrides_create_in_empty_keys_and_reach_keys_that_look_like_numbers():
+    text = LEAST + "outputs:\n"
+    file = good("outputs.x=a.y", text=text)
+    assert file.outputs == {"x": "a.y"}
+    text = "specloom: 1\ndata: {type: t.D}\nnodes:\n  a: {type: t.A, config: {classes: {1: old}}}\n"
+    file = good("nodes.a.config.classes.1=new", text=text)
+    assert file.nodes["a"].config == {"classes": {"1": "new"}}
+
+
+OVERRIDES = {
+    "no value": (
+        "nodes.rx",
+        "--set: 'nodes.rx' is not of the form path=value\n"
+        "  fix: write --set nodes.NAME.config.PARAMETER=VALUE",
+    ),
+    "no path": (
+        "=3",
+        "--set: '=3' is not of the form path=value\n"
+        "  fix: write --set nodes.NAME.config.PARAMETER=VALUE",
+    ),
+    "unknown node": (
+        "nodes.rxx.config.eps=1",
+        "--set nodes.rxx.config.eps=1: nodes has no 'rxx'\n  fix: did you mean 'rx'?",
+    ),
+    "unknown top": (
+        "node.rx.config.eps=1",
+        "--set node.rx.config.eps=1: the file has no 'node'\n  fix: did you mean 'nodes'?",
+    ),
+    "index": (
+        "connections.7.0=a.b",
+        "--set connections.7.0=a.b: connections has no '7'\n  fix: use one of: 0",
+    ),
+    "no index": (
+        "connections.first=1",
+        "--set connections.first=1: connections has no 'first'\n  fix: use one of: 0",
+    ),
+    "odd digit": ("phases.².x=1", "--set phases.².x=1: phases has no '²'\n  fix: use one of: 0"),
+    "too deep": ("seed.x.y=1", "--set seed.x.y=1: seed has no 'x'\n  fix: shorten the path"),
+    "too deep by one": ("seed.x=1", "--set seed.x=1: seed has no 'x'\n  fix: shorten the path"),
+    "no yaml": (
+        "seed=[1",
+        "--set seed=[1:1: not YAML: expected ',' or ']', but got '<stream end>'\n"
+        "  fix: close the bracket or the quote above it",
+    ),
+    "alias": (
+        "seed=*a",
+        "--set seed=*a:1: anchor or alias 'a' is not allowed\n"
+        "  fix: write the value out where it is used",
+    ),
+    "checked like the file": (
+        "seed=many",
+        '--set seed=many: seed is "many"\n  fix: give a whole number, 0 to 2**63 - 1',
+    ),
+    "unknown key": (
+        "nodes.rx.confg=1",
+        "--set nodes.rx.confg=1: unknown key 'confg' in nodes.rx\n  fix: did you mean 'config'?",
+    ),
+    "replaced whole": (
+        "nodes.rx={type: 3}",
+        "--set nodes.rx={type: 3}: nodes.rx.type is 3\n  fix: write 'type: plugin.Name'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), OVERRIDES.values(), ids=OVERRIDES)
+def test_wrong_overrides(change, message):
+    assert told(GOOD, change) == message

@@ -1,0 +1,68 @@
+"""Any text is read or refused, and what a pipeline saves is read back."""
+
+import contextlib
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from specloom import SpecloomError
+from specloom import state as saved
+from specloom.yamlfile import parse
+
+pieces = st.sampled_from(
+    [*"[]{}:,-?!&*|>%@`'\"#~\\\n\t ", ": ", "- ", "a", "1", "\\u", "\\U0011", "---\n", "%YAML "]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(pieces, max_size=40).map("".join)))
+@example('"\\U00110000"')
+@example("%YAML " + "9" * 5000 + ".1\n---\na")
+@example("!<%ff> a")
+@example("*")
+@example("? - a")
+@example(": :")
+def test_only_errors_of_ours_escape(text):
+    with contextlib.suppress(SpecloomError):
+        parse(text, "run.yaml")
+
+
+values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+        st.text(st.characters(exclude_categories=["Cs"])),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values)
+@example("1e-6")
+@example("010")
+@example("0o17")
+@example("no")
+@example("1_000")
+@example(" leading\nand trailing ")
+@example("\x85\u2028\ufeff\x07\x7f")
+@example("x" * 300)
+@example({"k" * 300: " "})
+@example("a\r\nb\n\n c\t")
+@example(["x " * 100, "# no comment", "a: b", "- a", "%", "&a", "*a", "!t", "=", "<<"])
+def test_what_a_pipeline_saves_is_read_back(value):
+    back = parse(saved._dump({"value": value}), "f").value["value"]
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_a_value_used_twice_is_written_twice():
+    shared = [1, 2]
+    text = saved._dump({"a": shared, "b": shared})
+    assert parse(text, "f").value == {"a": [1, 2], "b": [1, 2]}

@@ -1,0 +1,137 @@
+"""The command line: exit codes, what goes to which stream, and no traceback for a user's errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RX = str(ROOT / "configs/rx_statistical.yaml")
+SMALL = [
+    argument
+    for one in ("scenes=8", "height=16", "width=16")
+    for argument in ("--set", f"data.config.{one}")
+]
+
+
+def specloom(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "specloom", *arguments],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_run_keeps_progress_off_stdout(tmp_path):
+    done = specloom("run", RX, *SMALL, "--out", "o", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("metric ")
+    assert done.stdout.endswith("results: o\n")
+    assert "fitted rx: 61 bands" in done.stderr
+
+
+def test_without_out_each_run_gets_a_folder_of_its_own(tmp_path):
+    for _ in range(2):
+        assert specloom("run", RX, *SMALL, cwd=tmp_path).returncode == 0
+    folders = [path.name for path in (tmp_path / "runs").iterdir()]
+    assert len(folders) == 2
+    assert all(name.startswith("rx_statistical-") for name in folders)
+
+
+def test_the_same_seed_gives_the_same_results_to_the_last_bit(tmp_path):
+    for out in ("a", "b"):
+        assert specloom("run", RX, *SMALL, "--out", out, cwd=tmp_path).returncode == 0
+    for name in ("metrics.json", "pipeline.yaml", "pipeline.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_users_mistake_exits_with_2_and_no_traceback(tmp_path):
+    done = specloom("run", RX, "--set", "nodes.rx.config.epss=0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "error: --set nodes.rx.config.epss=0: rx.RXGlobal has no parameter 'epss'\n"
+        "  fix: did you mean 'eps'?\n"
+    )
+
+
+def test_check_tells_of_every_file(tmp_path):
+    (tmp_path / "bad.yaml").write_text("specloom: 1\nnodes: {}\n")
+    done = specloom("check", "bad.yaml", RX, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{RX}: good, 6 nodes" in done.stdout
+    assert "error: bad.yaml:" in done.stderr
+
+
+def test_a_device_that_is_not_there_exits_with_4(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = specloom("run", RX, "--device", "cuda", cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: device 'cuda' was asked for, but torch ")
+    assert "\n  fix: use --device cpu, or install a CUDA build of torch" in done.stderr
+
+
+def test_an_unknown_command_gets_a_suggestion(tmp_path):
+    done = specloom("chekc", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such command 'chekc'. Did you mean 'check'?" in done.stderr
+
+
+def test_a_mistake_of_ours_exits_with_70_and_leaves_a_log(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import specloom.run\n"
+        "def fails(*_, **__): raise RuntimeError('broken on purpose')\n"
+        "specloom.load = fails\n"
+    )
+    done = specloom("check", RX, cwd=tmp_path, PYTHONPATH=str(tmp_path), TMPDIR=str(tmp_path))
+    assert done.returncode == 70
+    assert "Traceback" not in done.stderr
+    (log,) = tmp_path.glob("specloom-*.log")
+    assert str(log) in done.stderr
+    assert "broken on purpose" in log.read_text()
+
+
+def test_an_interrupt_exits_with_130_and_leaves_no_results(tmp_path):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "specloom",
+            "run",
+            RX,
+            "--set",
+            "data.config.scenes=4000",
+            "--out",
+            "o",
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    process.stderr.readline()  # the first phase has begun
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.rstrip().endswith("interrupted")
+    assert not list((tmp_path / "o").iterdir())
+
+
+def test_sizes_are_shown_on_request(tmp_path):
+    done = specloom("check", RX, "-v", cwd=tmp_path)
+    assert "rx          rx.RXGlobal                      num_channels = 61\n" in done.stdout
