@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from specloom_registry.command import plugins as command
 
 ROOT = Path(__file__).parents[1]

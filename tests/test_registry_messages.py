@@ -122,7 +122,7 @@ WRONG_FILES = [
     (
         "schema: 1\nplugins: {a: &b {path: x}}",
         2,
-        "anchor '&b' is not allowed",
+        "anchor or alias 'b' is not allowed",
         "write the value out where it is used",
     ),
 ]

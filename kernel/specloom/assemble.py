@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from specloom import params
 from specloom.errors import SpecloomError, raise_all
 from specloom.graph import Graph
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.wiring import told
 
 if TYPE_CHECKING:
     from specloom.config import RunFile, Use
     from specloom.node import Source, Trainer
     from specloom.plugins import Plugins
-
-NODES, SOURCES, TRAINERS = ("nodes", "losses"), ("sources",), ("trainers",)
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,15 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     """
     maker = _Maker(file, plugins, list(problems))
     where = file.document.where
-    label, source = maker.make(file.data, SOURCES)
+    label, source = maker.make(file.data, "sources")
     given = file.batch
     try:
         given = given if source is None else source.sizes()
     except Exception as e:
         maker.problems.append(told(e, label, where("data")))
-    nodes = {name: maker.make(use, NODES) for name, use in file.nodes.items()}
+    nodes = {name: maker.make(use, "nodes", "losses") for name, use in file.nodes.items()}
     made = {name: node for name, (_, node) in nodes.items()}
-    phases = [maker.make(use, TRAINERS) for use in file.phases]
+    phases = [maker.make(use, "trainers") for use in file.phases]
     pairs = enumerate(file.connections)
     links = [Link(start, end, where("connections", i)) for i, (start, end) in pairs]
     graph = Graph(
@@ -78,7 +76,7 @@ class _Maker:
     def place(self, use: Use) -> partial[str]:
         return partial(self.file.document.where, *use.keys, "config")
 
-    def make(self, use: Use, kinds: tuple[str, ...]) -> tuple[str, Any]:
+    def make(self, use: Use, *kinds: str) -> tuple[str, Any]:
         """The full name and an instance; None where it cannot be made, with the reasons noted."""
         if not use.type:
             return "", None

@@ -26,7 +26,9 @@ def commands() -> dict[str, dict[str, str]]:
     file = cache / f"commands-{key}.json"
     found: dict[str, dict[str, str]] = {}
     with suppress(OSError, ValueError):
-        return json.loads(file.read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
+    if found:
+        return found
     done = subprocess.run(ASK, capture_output=True, text=True, timeout=60, check=False)
     with suppress(OSError, ValueError, IndexError):
         found = json.loads(done.stdout.splitlines()[-1])

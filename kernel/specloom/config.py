@@ -38,7 +38,6 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_end, value))
 
 
-EMPTY: tuple[Any, ...] = (None, {})  # a key with one of these is as good as none
 REQUIRED = {
     "specloom": f"write 'specloom: {VERSION}', the form that this version reads",
     "data": "add data: {type: …, config: {…}}",
@@ -46,12 +45,13 @@ REQUIRED = {
     "type": "write 'type: plugin.Name'",
 }
 MAPPING = Plain(lambda value: isinstance(value, dict), "write 'key: value' lines")
-LIST = Plain(lambda value: isinstance(value, list), "write '- …' lines", instead=())
+LIST = Plain(lambda value: isinstance(value, list), "write '- …' lines")
 TEXT = Plain(lambda value: isinstance(value, str), "write text, in quotes")
 SEED = Plain(lambda n: type(n) is int and 0 <= n < 2**63, "give a whole number, 0 to 2**63 - 1")
 STAGE = Plain(lambda value: value in STAGES, f"use one of: {', '.join(STAGES)}")
 PAIR = Plain(_is_pair, "write - [source.output, target.input]", instead=("", ""))
-USE: Keyed = {"type": TEXT._replace(fix=REQUIRED["type"]), "config": MAPPING}
+TYPE = Plain(lambda name: isinstance(name, str) and name != "", REQUIRED["type"])
+USE: Keyed = {"type": TYPE, "config": MAPPING}
 GRAPH: Keyed = {
     "specloom": Plain(lambda value: type(value) is int and value == VERSION, REQUIRED["specloom"]),
     "metadata": {"name": TEXT, "description": TEXT, "tags": [TEXT], "author": TEXT},
@@ -96,7 +96,7 @@ class RunFile:
 def interpret(document: Document, form: Keyed = RUN) -> tuple[RunFile, list[SpecloomError]]:
     """A document as a run file (or a saved one), and everything that is wrong with its form."""
     reader = _Reader(document)
-    top = reader.read({} if document.value is None else document.value, form, ())
+    top = reader.read({} if document.value is None else document.value, form, ()) or {}
     if reader.problems and not top.get("connections"):
         top["connections"] = [PAIR.instead]  # a misspelt key may have held them
     return RunFile(document, **top), in_file_order(reader.problems)
@@ -113,11 +113,11 @@ class _Reader:
         """As much of ``value`` as has the form; the rest is told, and left out."""
         label = ".".join(map(str, keys)) or "the file"
         plain = MAPPING if isinstance(form, dict) else LIST if isinstance(form, list) else form
-        if not (fits := plain.fits(value)):
+        if not plain.fits(value):
             self.bad(f"{label} is {shown(value)}", keys, plain.fix)
-            value = plain.instead
+            return Use(keys) if "type" in form else plain.instead
         if isinstance(form, dict):
-            found = self.mapping(value, form, keys, label) if fits else {}
+            found = self.mapping(value, form, keys, label)
             return Use(keys, **found) if "type" in form else found
         if isinstance(form, list):
             items = [self.read(item, form[0], (*keys, i)) for i, item in enumerate(value)]
@@ -133,16 +133,15 @@ class _Reader:
                 self.bad(f"{key!r} cannot be a node's name", place, fix)
             if not (known := form.get(key) or form.get("*")):
                 self.bad(f"unknown key {key!r} in {label}", place, _meant(key, form))
-            elif inner not in EMPTY or "*" in form:
+            elif inner is not None or "*" in form:  # a key without a value is as good as none
                 found[key] = self.read(inner, known, place)
-        for key in (key for key in REQUIRED if key in form and value.get(key) in EMPTY):
-            self.bad(f"{label} has no {key!r}", (*keys, key), REQUIRED[key])
+        for key in (key for key in REQUIRED if key in form):
+            if value.get(key) is None or found[key] == {}:
+                self.bad(f"{label} has no {key!r}", (*keys, key), REQUIRED[key])
         return {key: inner for key, inner in found.items() if inner is not None}
 
 
 def _meant(key: str, known: Keyed) -> str:
-    if (hint := ELSEWHERE.get(key)) in known:
-        return f"did you mean {hint!r}?"
-    fix = did_you_mean(key, known)
+    fix = did_you_mean(ELSEWHERE.get(key, key), known)
     aside = "config" in known and "did you" not in fix
     return f"{fix} (parameters stand under config)" if aside else fix

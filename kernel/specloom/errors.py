@@ -82,10 +82,8 @@ def shown(value: object) -> str:
 
 def raise_all(errors: Sequence[SpecloomError]) -> None:
     """Raise nothing, the one error, or all of them as ``Problems``."""
-    if len(errors) == 1:
-        raise errors[0]
     if errors:
-        raise Problems(errors)
+        raise errors[0] if len(errors) == 1 else Problems(errors)
 
 
 def in_file_order(errors: Iterable[SpecloomError]) -> list[SpecloomError]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from specloom.errors import GraphError, SpecloomError, did_you_mean, in_file_order, raise_all
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
-from specloom.sizes import Link, Sizes, Unknown, propagate
-from specloom.wiring import BATCH, Wiring, told
+from specloom.sizes import Propagation, Sizes, Unknown
+from specloom.wiring import BATCH, Wiring
 from specloom.yamlfile import Document
 
 if TYPE_CHECKING:
-    from specloom.ports import Port
+    from specloom.ports import Link, Port
 
 
 class Graph(Wiring):
@@ -52,9 +52,10 @@ class Graph(Wiring):
             if hasattr(node, "name"):
                 node.name = name
         self.order, self.unbuilt = list(self.nodes), list[str]()
-        self.known, conflicts = propagate(self, given or {})
-        self.problems[:0] = earlier
-        self.problems += [*self._sort(), *conflicts, *self._wrong_stages(), *self._wrong_outputs()]
+        sizes = Propagation(self, given or {})
+        self.known, conflicts = sizes.known, sizes.problems.values()
+        self.problems = [*earlier, *self.problems, *self._sort(), *conflicts]
+        self.problems += [*self._wrong_stages(), *self._wrong_outputs()]
         raise_all(in_file_order(self.problems or self._build()))
 
     def size(self, node: str, axis: str) -> int | None:
@@ -67,19 +68,15 @@ class Graph(Wiring):
         inputs = self.nodes[name].inputs
         return {p: ends for p, ends in self.feeds[name].items() if fit or not inputs[p].for_fit}
 
-    def label(self, name: str) -> str:
-        """What messages call a node: its name and class."""
-        return f"node {name!r} ({type(self.nodes[name]).__name__})"
-
     def ancestors(self, ends: Iterable[str], among: Iterable[str] | None = None) -> set[str]:
         """Every node (``among`` these) that the values ``ends`` come from, their own included."""
         found, allowed = set[str](), set(self.nodes if among is None else among)
-        todo = [end.partition(".")[0] for end in ends]
+        todo = [*ends]
         while todo:
-            name = todo.pop()
+            name = todo.pop().partition(".")[0]
             if name in allowed - found:
                 found.add(name)
-                todo += [e.partition(".")[0] for v in self.feeding(name).values() for e in v]
+                todo += [end for several in self.feeding(name).values() for end in several]
         return found
 
     def fittable(self) -> list[str]:
@@ -93,19 +90,13 @@ class Graph(Wiring):
 
     def state(self) -> dict[str, Any]:
         """Everything that nodes keep, by ``node.name``."""
-        return {
-            f"{name}.{key}": value
-            for name, node in self.nodes.items()
-            if isinstance(node, Keeps)
-            for key, value in node.state().items()
-        }
+        keepers = {name: node for name, node in self.nodes.items() if isinstance(node, Keeps)}
+        return {f"{n}.{key}": v for n, node in keepers.items() for key, v in node.state().items()}
 
     def _sort(self) -> Iterator[SpecloomError]:
-        before: dict[str, list[str]] = {name: [] for name in self.nodes}
-        for link in self.links:
-            before[link.taker] += [link.giver] if link.giver != BATCH else []
+        before = {n: [link.giver for link in self.links if link.taker == n] for n in self.nodes}
         try:
-            self.order = [*TopologicalSorter(before).static_order()]
+            self.order = [n for n in TopologicalSorter(before).static_order() if n != BATCH]
         except CycleError as e:
             ring = e.args[1]
             closing = next(link for link in self.links if {link.giver, link.taker} <= {*ring})
@@ -115,10 +106,9 @@ class Graph(Wiring):
     def _wrong_stages(self) -> Iterator[SpecloomError]:
         for link in self.links:
             giver, taker = link.giver, link.taker
-            if giver == BATCH or not self.port(link.target, "inputs").required:
-                continue
-            running = self.stages[giver]
-            if missing := ", ".join(s for s in self.stages[taker] if s not in running):
+            running = self.stages.get(giver, STAGES)
+            missing = ", ".join(stage for stage in self.stages[taker] if stage not in running)
+            if missing and self.port(link.target, "inputs").required:
                 what = f"{taker} runs in {missing}, but {giver}, which feeds it, does not"
                 fix = f"give {taker} stages: [{', '.join(running)}], or let {giver} run too"
                 yield GraphError(what, where=link.where, fix=fix)
@@ -143,4 +133,4 @@ class Graph(Wiring):
             except Unknown:
                 self.unbuilt.append(name)
             except Exception as e:
-                yield told(e, self.label(name), self.where("nodes", name, "config"))
+                yield self.told(e, name, "config")

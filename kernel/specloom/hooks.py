@@ -10,6 +10,7 @@ is not None counts: ``resolve_plugins`` and ``open_cube``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,45 +23,36 @@ if TYPE_CHECKING:
     from specloom.run import Run
 
 GROUP = "specloom"
-spec = pluggy.HookspecMarker(GROUP)
-answer = pluggy.HookspecMarker(GROUP)
 impl = pluggy.HookimplMarker(GROUP)
 
 
 # What a plugin offers. Names are looked up as ``plugin.Name``; values are "module:Class".
 
 
-@spec
 def register_nodes() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer nodes: ``{"RXGlobal": "specloom_rx.detector:RXGlobal"}``."""
 
 
-@spec
 def register_losses() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer losses: nodes with a scalar output ``loss`` that a trainer minimises."""
 
 
-@spec
 def register_trainers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer trainers: what ``phases:`` of a run file names."""
 
 
-@spec
 def register_sources() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer sources of batches: what ``data:`` of a run file names."""
 
 
-@spec
 def register_observers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer observers: classes made without arguments for every run, with the hooks below."""
 
 
-@spec
 def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
 
 
-@spec
 def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spec has no body
     """Offer kinds of value: ``{"cube": Port("B H W C")}`` is the kind ``plugin.cube``."""
 
@@ -68,62 +60,50 @@ def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spe
 # What an observer may watch.
 
 
-@spec
 def run_started(run: Run) -> None:
     """The graph is checked; the first phase comes next."""
 
 
-@spec
 def phase_started(run: Run, name: str) -> None:
     """A phase begins; ``name`` is such as ``training.StatisticalTrainer``."""
 
 
-@spec
 def node_fitted(run: Run, node: str, summary: str) -> None:
     """A node was fitted; ``summary`` says to what, in one line."""
 
 
-@spec
 def node_ran(run: Run, node: str, outputs: Batch, seconds: float) -> None:
     """A node ran on one batch (only called when somebody listens). Do not change ``outputs``."""
 
 
-@spec
 def epoch_ended(run: Run, epoch: int, max_epochs: int) -> None:
     """An epoch of gradient training ended, counted from 0."""
 
 
-@spec
 def recorded(run: Run, step: int, values: Mapping[str, float]) -> None:
     """Numbers were recorded, by ``<stage>/<node>/<name>``."""
 
 
-@spec
 def artifacts(run: Run, step: int, values: Mapping[str, Any]) -> None:
     """Pictures and other things to keep were made, by ``<stage>/<node>/<name>``."""
 
 
-@spec
 def checkpoint_saved(run: Run, path: Path) -> None:
     """A trainer saved a checkpoint."""
 
 
-@spec
 def progress(run: Run, what: str, done: int, total: int | None) -> None:
     """Work goes on: ``done`` of ``total`` steps; None where nobody knows how many."""
 
 
-@spec
 def warned(run: Run, message: str) -> None:
     """Something that the user should know about happened; the run goes on."""
 
 
-@spec
 def phase_ended(run: Run, name: str) -> None:
     """A phase ended without an error."""
 
 
-@spec
 def run_ended(run: Run, error: BaseException | None) -> None:
     """The run is over, also when it failed; ``error`` is then set."""
 
@@ -131,11 +111,14 @@ def run_ended(run: Run, error: BaseException | None) -> None:
 # What is asked of plugins.
 
 
-@answer(firstresult=True)
 def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
     """Make the plugins of ``manifest`` importable; give the module of each, by plugin name."""
 
 
-@answer(firstresult=True)
 def open_cube(path: Path) -> Any:
     """Open a cube's file or folder without reading its pixels; None if it is not yours."""
+
+
+ANSWERS = (resolve_plugins, open_cube)
+for _hook in filter(inspect.isfunction, list(vars().values())):  # all that this file defines
+    pluggy.HookspecMarker(GROUP)(_hook, firstresult=_hook in ANSWERS)

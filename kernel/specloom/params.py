@@ -15,10 +15,9 @@ EMPTY = inspect.Parameter.empty
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
     """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``."""
-    own = inspect.signature(cls.__init__)  # type: ignore[misc]  # the class's, not an instance's
+    _, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # its own
     hidden = getattr(cls, "python_only", ())
     loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    _, *rest = own.parameters.values()
     return {p.name: p for p in rest if p.name not in hidden and p.kind not in loose}
 
 

@@ -13,7 +13,7 @@ from specloom.graph import Graph
 from specloom.node import Source, Trains
 from specloom.plugins import Plugins
 from specloom.ported import PortRef
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.wiring import BATCH
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from specloom.errors import ConfigError, PluginError, did_you_mean
 
 MANIFEST = "plugins.yaml"
 REGISTRY = "registry"
+KINDS = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
 
 
 class Plugins:
@@ -35,11 +37,10 @@ class Plugins:
     def __init__(
         self, modules: Mapping[str, str | ModuleType] | None = None, manifest: Path | None = None
     ) -> None:
-        self.manager = pluggy.PluginManager(hooks.GROUP)
+        self.manager, self.manifest = pluggy.PluginManager(hooks.GROUP), manifest
         self.manager.add_hookspecs(hooks)
-        self.manifest = manifest
-        self._broken: set[str] = set()
         self.modules = dict(installed() if modules is None else modules)
+        self._broken: set[str] = set()
 
     @classmethod
     def for_file(cls, file: Path) -> Plugins:
@@ -51,11 +52,10 @@ class Plugins:
         found = find_manifest(file)
         if found is None:
             return cls()
-        asker = cls({name: m for name, m in installed().items() if name == REGISTRY})
+        asker = cls()
         if REGISTRY in asker.modules:
             asker.need(REGISTRY)
-        modules = asker.manager.hook.resolve_plugins(manifest=found)
-        if modules is None:
+        if (modules := asker.manager.hook.resolve_plugins(manifest=found)) is None:
             what = f"{found} names plugins, but nothing installed can resolve it"
             fix = "install the registry (it comes with specloom), or remove the file"
             raise PluginError(what, where=str(found), fix=fix)
@@ -75,12 +75,10 @@ class Plugins:
             raise PluginError(f"no plugin {name!r} is {place}", where=where, fix=fix)
         module = self.modules[name]
         try:
-            if isinstance(module, str):
-                module = import_module(module)
+            module = import_module(module) if isinstance(module, str) else module
         except (Exception, SystemExit) as e:
-            what = f"plugin {name!r} fails to import: {type(e).__name__}: {e}"
             fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
-            raise PluginError(what, where=where, fix=fix) from e
+            raise _broken(f"plugin {name!r} fails to import", e, where, fix) from e
         self.add(name, module, where)
         return module
 
@@ -117,9 +115,8 @@ class Plugins:
                 except Exception as e:
                     if name is None:
                         continue
-                    what = f"plugin {name!r} fails in register_{kind}: {type(e).__name__}: {e}"
-                    fix = f"repair or remove the plugin {name!r}"
-                    raise PluginError(what, where=where, fix=fix) from e
+                    what, fix = f"plugin {name!r} fails in", f"repair or remove the plugin {name!r}"
+                    raise _broken(f"{what} register_{kind}", e, where, fix) from e
                 found |= {f"{plugin_name}.{key}": target for key, target in offered.items()}
         return found
 
@@ -133,28 +130,23 @@ class Plugins:
         offered = self.offers(kinds, plugin or None, where)
         full = [key for key in offered if not plugin and key.partition(".")[2] == name]
         if len(full) > 1:
-            what, fix = (
-                f"{name!r} is offered by several plugins",
-                f"write one of: {', '.join(full)}",
-            )
-            raise PluginError(what, where=where, fix=fix)
+            fix = f"write one of: {', '.join(full)}"
+            raise PluginError(f"{name!r} is offered by several plugins", where=where, fix=fix)
         reference = full[0] if full else reference
         if reference not in offered:
-            raise self._unknown(reference, name, kinds, where)
+            what = f"no plugin offers {reference!r} as a {' or '.join(KINDS[k] for k in kinds)}"
+            raise PluginError(what, where=where, fix=self._nearest(reference, kinds))
         return reference, self.load(offered[reference], reference, where)
 
-    def _unknown(
-        self, reference: str, name: str, kinds: tuple[str, ...], where: str
-    ) -> PluginError:
-        what = f"no plugin offers {reference!r} as {_either(kinds)}"
-        for kind in ("nodes", "losses", "trainers", "sources"):
+    def _nearest(self, reference: str, kinds: tuple[str, ...]) -> str:
+        """What the user may have meant by a name that nobody offers."""
+        for kind in KINDS:
             if reference in self.offers((kind,)):
-                fix = f"{reference} is among the {kind}: use it there"
-                return PluginError(what, where=where, fix=fix)
-        nearest = {key.partition(".")[2]: key for key in self.offers(kinds)}
-        fix = did_you_mean(name, nearest, otherwise="install a plugin that offers one")
-        fix = re.sub(r"\w+", lambda word: nearest.get(word[0], word[0]), fix)  # with their plugins
-        return PluginError(what, where=where, fix=fix)
+                return f"{reference} is among the {kind}: use it there"
+        known = {key.partition(".")[2]: key for key in self.offers(kinds)}
+        name = reference.rpartition(".")[2]
+        fix = did_you_mean(name, known, otherwise="install a plugin that offers one")
+        return re.sub(r"\w+", lambda word: known.get(word[0], word[0]), fix)  # with their plugins
 
     def load(self, target: str, label: str, where: str) -> Any:
         """Import what ``"module:Name"`` names.
@@ -167,8 +159,7 @@ class Plugins:
             return getattr(import_module(module), attribute)
         except (Exception, SystemExit) as e:
             fix = f"repair the plugin {label.partition('.')[0]!r}, or install what it needs"
-            what = f"{label} cannot be imported: {type(e).__name__}: {e}"
-            raise PluginError(what, where=where, fix=fix) from e
+            raise _broken(f"{label} cannot be imported", e, where, fix) from e
 
     def reference(self, cls: type) -> str:
         """The reference under which a plugin offers ``cls``.
@@ -177,9 +168,9 @@ class Plugins:
             ConfigError: No plugin does.
         """
         target = f"{cls.__module__}:{cls.__qualname__}"
-        for label, offered in self.offers(("nodes", "losses")).items():
-            if offered == target:
-                return label
+        offered = self.offers(("nodes", "losses"))
+        if labels := [label for label, one in offered.items() if one == target]:
+            return labels[0]
         what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_nodes")
 
@@ -203,10 +194,13 @@ class Plugins:
         folders = spec.submodule_search_locations or () if spec else ()
         return next((f for one in folders if (f := Path(one) / "nodes.json").is_file()), None)
 
-    def observers(self) -> Iterator[tuple[str, Any]]:
-        """A fresh observer of each class that working plugins offer."""
+    def observers(self) -> dict[str, Any]:
+        """A fresh observer of each class that plugins offer; broken ones are passed over."""
+        found: dict[str, Any] = {}
         for label, target in self.offers(("observers",)).items():
-            yield label, self.load(target, label, "")()
+            with suppress(Exception):
+                found[label] = self.load(target, label, "")()
+        return found
 
 
 def installed() -> dict[str, str]:
@@ -226,6 +220,5 @@ def find_manifest(file: Path) -> Path | None:
     return None
 
 
-def _either(kinds: tuple[str, ...]) -> str:
-    words = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
-    return "a " + " or ".join(words.get(kind, kind) for kind in kinds)
+def _broken(what: str, error: BaseException, where: str, fix: str) -> PluginError:
+    return PluginError(f"{what}: {type(error).__name__}: {error}", where=where, fix=fix)

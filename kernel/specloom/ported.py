@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from specloom.errors import GraphError, did_you_mean
-from specloom.ports import Port
+from specloom.ports import Port, fixed_size
 
 T = TypeVar("T")
 IMAGE_AXES = frozenset({"B", "H", "W"})
 """Axes that differ from batch to batch: nodes are never built for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortRef:
+class PortRef(NamedTuple):
     """One port of one node, as ``pipeline.connect`` takes it."""
 
     node: Any
@@ -47,28 +45,24 @@ class Side(Mapping[str, Port]):
             raise AttributeError(f"{name!r}: only a node's sides have ports as attributes")
         if name in self._ports:
             return PortRef(self._node, self._side, name)
-        owner = type(self._node).__name__
-        raise AttributeError(
-            f"{owner} has no {self._side[:-1]} {name!r}: {did_you_mean(name, self._ports)}"
-        )
+        what = f"{type(self._node).__name__} has no {self._side[:-1]} {name!r}"
+        raise AttributeError(f"{what}: {did_you_mean(name, self._ports)}")
 
 
 class PortAttribute:
     """``node.scores``: the port of that name, where only one side has it."""
 
-    def __init__(self, name: str, sides: tuple[str, ...]) -> None:
-        self._name, self._sides = name, sides
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __get__(self, node: Any, owner: type) -> Any:
         if node is None:
             return self
-        if len(self._sides) > 1:
-            name, cls = self._name, owner.__name__
-            raise GraphError(
-                f"{cls}.{name} is an input and an output",
-                fix=f"write {cls}.inputs.{name} or {cls}.outputs.{name}",
-            )
-        return PortRef(node, self._sides[0], self._name)
+        name, cls = self._name, owner.__name__
+        if name in node.inputs and name in node.outputs:
+            fix = f"write {cls}.inputs.{name} or {cls}.outputs.{name}"
+            raise GraphError(f"{cls}.{name} is an input and an output", fix=fix)
+        return getattr(node.inputs if name in node.inputs else node.outputs, name)
 
 
 class NodeType(type):
@@ -79,9 +73,8 @@ class NodeType(type):
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
         ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
-        axes = {axis for port in ports.values() for axis in port.names if not axis.isdigit()}
-        axes -= IMAGE_AXES
-        given = {a: s for a in axes if a[0].islower() and (s := getattr(node, a, None)) is not None}
+        axes = {a for port in ports.values() for a in port.names if not a.isdigit()} - IMAGE_AXES
+        given = {axis: size for axis in axes if (size := fixed_size(axis, node)) is not None}
         if given and len(given) == len(axes):
             build(node, given)
         return node  # type: ignore[no-any-return]  # super().__call__ is untyped
@@ -94,14 +87,12 @@ def build(node: Any, sizes: Mapping[str, int]) -> None:
         GraphError: It was built for other sizes.
     """
     built: dict[str, int] | None = getattr(node, "built_for", None)
+    for axis, size in (built or {}).items():
+        if sizes.get(axis, size) != size:
+            what = f"was built for {axis} = {size}, here {axis} is {sizes[axis]}"
+            fix = "make a new node for data of other sizes"
+            raise GraphError(f"{type(node).__name__} {what}", fix=fix)
     if built is not None:
-        for axis, size in built.items():
-            if axis not in IMAGE_AXES and sizes.get(axis, size) != size:
-                raise GraphError(
-                    f"{type(node).__name__} was built for {axis} = {size}, "
-                    f"here {axis} is {sizes[axis]}",
-                    fix="make a new node for data of other sizes",
-                )
         return
     for axis, size in sizes.items():
         if getattr(node, axis, size) is None:
@@ -120,11 +111,9 @@ class Ported(metaclass=NodeType):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.inputs = Side("inputs", dict(cls.inputs))
-        cls.outputs = Side("outputs", dict(cls.outputs))
+        cls.inputs, cls.outputs = Side("inputs", cls.inputs), Side("outputs", cls.outputs)
         for port in {*cls.inputs, *cls.outputs}:
-            sides = tuple(s for s in ("inputs", "outputs") if port in getattr(cls, s))
-            setattr(cls, port, PortAttribute(port, sides))
+            setattr(cls, port, PortAttribute(port))
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # inspect reads it
 
     def build(self, sizes: Mapping[str, int]) -> None:

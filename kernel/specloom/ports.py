@@ -83,38 +83,29 @@ class Port:
 
     def check(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
         """Raise PortError unless ``value`` fits; record the free sizes met in ``sizes``."""
-        if self.many:
-            for one in value:
-                self._check_one(one, owner, sizes, where)
-        else:
-            self._check_one(value, owner, sizes, where)
+        for one in value if self.many else [value]:
+            self._check_one(one, owner, sizes, where)
 
     def _check_one(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
         if self.axes is None:
             self._check_plain(value, where)
             return
         if not hasattr(value, "shape"):
-            raise PortError(
-                f"wants an array ({self.axes}), got {type(value).__name__}", where=where
-            )
+            what = f"wants an array ({self.axes}), got {type(value).__name__}"
+            raise PortError(what, where=where)
         shape, dtype = tuple(value.shape), dtype_name(value)
         named = shape[len(shape) - len(self.names) :] if self.open_front else shape
         if len(named) != len(self.names):
             raise PortError(f"wants axes ({self.axes}), got shape {shape}", where=where)
         if not self.takes_dtype(dtype):
-            raise PortError(
-                f"wants {self.dtype}, got {dtype}",
-                where=where,
-                fix=f"convert it to {self.dtype} in the node before",
-            )
+            fix = f"convert it to {self.dtype} in the node before"
+            raise PortError(f"wants {self.dtype}, got {dtype}", where=where, fix=fix)
         for axis, got in zip(self.names, named, strict=True):
             fixed = fixed_size(axis, owner)
             want = sizes.setdefault(axis, got) if fixed is None else fixed
             if got != want:
-                raise PortError(
-                    f"axis {axis} is {got} but should be {want} (shape {shape}, axes {self.axes})",
-                    where=where,
-                )
+                what = f"is {got} but should be {want} (shape {shape}, axes {self.axes})"
+                raise PortError(f"axis {axis} {what}", where=where)
 
     def _check_plain(self, value: Any, where: str) -> None:
         if self.dtype == "object":
@@ -124,6 +115,25 @@ class Port:
                 raise PortError(f"wants a mapping, got {type(one).__name__}", where=where)
             if missing := [name for name in self.fields if name not in one]:
                 raise PortError(f"lacks the keys {', '.join(missing)}", where=where)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection: ``source`` and ``target`` are ``node.port``; ``where`` is its place."""
+
+    source: str
+    target: str
+    where: str = ""
+
+    @property
+    def giver(self) -> str:
+        """The node, or ``batch``, that the value comes from."""
+        return self.source.partition(".")[0]
+
+    @property
+    def taker(self) -> str:
+        """The node that the value goes to."""
+        return self.target.partition(".")[0]
 
 
 def dtype_name(array: Any) -> str:
@@ -141,12 +151,8 @@ def fixed_size(axis: str, owner: object) -> int | None:
     >>> fixed_size("3", object()), fixed_size("C", object())
     (3, None)
     """
-    if axis.isdigit():
-        return int(axis)
-    if axis[0].islower():
-        size: int | None = getattr(owner, axis, None)
-        return size
-    return None
+    size: int | None = getattr(owner, axis, None) if axis[0].islower() else None
+    return int(axis) if axis.isdigit() else size
 
 
 def mismatch(source: Port, target: Port) -> str:

@@ -15,7 +15,7 @@ from specloom.errors import ConfigError, GraphError
 from specloom.overrides import override
 from specloom.plan import Plan
 from specloom.plugins import Plugins
-from specloom.yamlfile import Document, read
+from specloom.yamlfile import read
 
 if TYPE_CHECKING:
     from specloom.graph import Graph
@@ -39,17 +39,10 @@ class Run:
     """
 
     def __init__(
-        self,
-        graph: Graph,
-        source: Source,
-        phases: Sequence[tuple[str, Trainer]] = (),
-        *,
-        plugins: Plugins | None = None,
-        device: str = "auto",
-        seed: int = 0,
-        metadata: Mapping[str, Any] | None = None,
-        observed: bool = False,
-    ) -> None:
+        self, graph: Graph, source: Source, phases: Sequence[tuple[str, Trainer]] = (), *,
+        plugins: Plugins | None = None, device: str = "auto", seed: int = 0,
+        metadata: Mapping[str, Any] | None = None, observed: bool = False,
+    ) -> None:  # fmt: skip
         self.graph, self.source, self.phases = graph, source, list(phases)
         self.plugins = plugins or Plugins({})
         self.seed, self.metadata, self.observed = seed, dict(metadata or {}), observed
@@ -59,38 +52,34 @@ class Run:
         self.labels = [label for label, _ in self.phases]
         self.seconds: list[tuple[str, float]] = []
         """How long each phase took."""
-        self._placed = False
-
-    @property
-    def hook(self) -> Any:
+        self.hook: Any = self.plugins.manager.hook
         """The hooks that watch: ``run.hook.recorded(run=run, …)``."""
-        return self.plugins.manager.hook
+        self._placed = False
 
     def go(self) -> None:
         """Run every phase in turn, with observers told, also of the end by an error."""
-        if self.observed:
-            for label, observer in self.plugins.observers():
-                self.plugins.add(label, observer)
+        watching = self.plugins.observers() if self.observed else {}
+        for label, observer in watching.items():
+            self.plugins.add(label, observer)
         error: BaseException | None = None
         try:
             self.hook.run_started(run=self)
             with warnings.catch_warnings():
                 if self.hook.warned.get_hookimpls():
-                    warnings.showwarning = lambda message, *_, **__: self.warn(str(message))
+                    warnings.showwarning = self._warn
                 for label, phase in self.phases:
-                    self._phase(label, phase)
+                    self.hook.phase_started(run=self, name=label)
+                    started = perf_counter()
+                    phase.train(self)
+                    self.seconds.append((label, perf_counter() - started))
+                    self.hook.phase_ended(run=self, name=label)
         except BaseException as e:
             error = e
             raise
         finally:
             self.hook.run_ended(run=self, error=error)
-
-    def _phase(self, label: str, phase: Trainer) -> None:
-        self.hook.phase_started(run=self, name=label)
-        started = perf_counter()
-        phase.train(self)
-        self.seconds.append((label, perf_counter() - started))
-        self.hook.phase_ended(run=self, name=label)
+            for observer in watching.values():
+                self.plugins.manager.unregister(observer)
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers are told how far it has come.
@@ -100,11 +89,8 @@ class Run:
         """
         self._place()
         if split not in (splits := list(self.source.splits())):
-            raise ConfigError(
-                f"the data has no split {split!r}",
-                where=self.graph.where("data"),
-                fix=f"use one of: {', '.join(splits)}",
-            )
+            what, fix = f"the data has no split {split!r}", f"use one of: {', '.join(splits)}"
+            raise ConfigError(what, where=self.graph.where("data"), fix=fix)
         total = self.source.count(split)
         self.hook.progress(run=self, what=what or split, done=0, total=total)
         for done, batch in enumerate(self.source.batches(split), start=1):
@@ -139,11 +125,8 @@ class Run:
     def keep(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
         """Keep numbers by ``node/name`` among the metrics of a stage, and tell observers."""
         self.metrics[stage] = {**self.metrics.get(stage, {}), **values}
-        self.record(step, {f"{stage}/{name}": value for name, value in values.items()})
-
-    def record(self, step: int, values: Mapping[str, float]) -> None:
-        """Tell numbers to observers, by ``<stage>/<node>/<name>``."""
-        self.hook.recorded(run=self, step=step, values=values)
+        named = {f"{stage}/{name}": value for name, value in values.items()}
+        self.hook.recorded(run=self, step=step, values=named)
 
     def fitted(self, name: str) -> None:
         """Tell observers that a node was fitted, and to what if it says so."""
@@ -151,9 +134,8 @@ class Run:
         summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__
         self.hook.node_fitted(run=self, node=name, summary=summary)
 
-    def warn(self, message: str) -> None:
-        """Tell observers of something that the user should know; the run goes on."""
-        self.hook.warned(run=self, message=message)
+    def _warn(self, message: Warning | str, *_: object, **__: object) -> None:
+        self.hook.warned(run=self, message=str(message))
 
     def _place(self) -> None:
         if self._placed:
@@ -161,24 +143,17 @@ class Run:
         if self.graph.unbuilt:
             for split in self.source.splits():
                 next(iter(self.source.batches(split)), None)  # an absent file says so itself
-            raise GraphError(
-                f"the sizes of {', '.join(self.graph.unbuilt)} do not follow from the graph",
-                where=self.graph.where("data"),
-                fix="give their size parameters, or a source that knows its sizes",
-            )
+            what = f"the sizes of {', '.join(self.graph.unbuilt)} do not follow from the graph"
+            fix = "give their size parameters, or a source that knows its sizes"
+            raise GraphError(what, where=self.graph.where("data"), fix=fix)
         self.runtime.place(self.graph.nodes, self.seed)
         self._placed = True
 
 
 def load(
-    path: str | Path,
-    overrides: Sequence[str] = (),
-    *,
-    plugins: Plugins | None = None,
-    device: str = "auto",
-    seed: int | None = None,
-    observed: bool = False,
-) -> Run:
+    path: str | Path, overrides: Sequence[str] = (), *, plugins: Plugins | None = None,
+    device: str = "auto", seed: int | None = None, observed: bool = False,
+) -> Run:  # fmt: skip
     """Read a run file and build and check what it names, without reading a pixel.
 
     Args:
@@ -192,20 +167,16 @@ def load(
     Raises:
         SpecloomError: Something is wrong; ``Problems`` tells several things at once.
     """
-    document: Document = read(Path(path))
+    document = read(Path(path))
     for text in overrides:
         override(document, text)
     file, problems = config.interpret(document)
     plugins = plugins or Plugins.for_file(Path(path))
     parts = assemble(file, problems, plugins)
     assert parts.source is not None
+    metadata = {"name": Path(path).stem, **file.metadata}
+    seed = file.seed if seed is None else seed
     return Run(
-        parts.graph,
-        parts.source,
-        parts.phases,
-        plugins=plugins,
-        device=device,
-        seed=file.seed if seed is None else seed,
-        metadata={"name": Path(path).stem, **file.metadata},
-        observed=observed,
-    )
+        parts.graph, parts.source, parts.phases, plugins=plugins, device=device, seed=seed,
+        metadata=metadata, observed=observed,
+    )  # fmt: skip

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from specloom.errors import PortError, SpecloomError
 from specloom.params import parameters
-from specloom.ports import fixed_size
-
-if TYPE_CHECKING:
-    from specloom.wiring import Wiring
-
-
-@dataclass(frozen=True)
-class Link:
-    """A connection: ``source`` and ``target`` are ``node.port``; ``where`` is its place."""
-
-    source: str
-    target: str
-    where: str = ""
-
-    @property
-    def giver(self) -> str:
-        """The node, or ``batch``, that the value comes from."""
-        return self.source.partition(".")[0]
-
-    @property
-    def taker(self) -> str:
-        """The node that the value goes to."""
-        return self.target.partition(".")[0]
+from specloom.ports import Link, fixed_size
+from specloom.wiring import BATCH, Wiring
 
 
 class Known(NamedTuple):
@@ -38,6 +16,10 @@ class Known(NamedTuple):
 
     size: int
     reason: str
+
+
+Found: TypeAlias = tuple[str, Known]
+"""An axis and its size."""
 
 
 class Unknown(Exception):  # noqa: N818  # a signal between build() and the graph, never shown
@@ -51,37 +33,31 @@ class Sizes(dict[str, int]):
         raise Unknown(axis)
 
 
-def propagate(
-    wiring: Wiring, given: Mapping[str, int]
-) -> tuple[dict[str, dict[str, Known]], list[SpecloomError]]:
+class Propagation:
     """Every size that follows from the data's header, the parameters and the connections.
 
     Args:
         wiring: Nodes, and connections whose ends exist and fit but for their sizes.
         given: Sizes of the batch's axes, from the headers of the source.
-
-    Returns:
-        The sizes by node (or ``batch``) and axis, and what is wrong with them.
     """
-    flow = _Flow(wiring, given)
-    nodes, links = wiring.nodes, wiring.links
-    # Against the flow only where nothing more follows along it: so a conflict is told where a size
-    # meets the parameter that disagrees with it, not at the other end of the graph.
-    while any([flow.formula(name) for name in nodes] + [flow.along(link) for link in links]) or any(
-        flow.along(link, backward=True) for link in links
-    ):
-        pass
-    return flow.known, list(flow.problems.values())
 
-
-class _Flow:
     def __init__(self, wiring: Wiring, given: Mapping[str, int]) -> None:
         self.wiring, self.problems = wiring, dict[object, SpecloomError]()
         self.known = {name: self._own(name, one) for name, one in wiring.ported.items()}
-        self.known["batch"] = {axis: Known(size, "the data") for axis, size in given.items()}
+        """The sizes by node (or ``batch``) and axis."""
+        self.known[BATCH] = {axis: Known(size, "the data") for axis, size in given.items()}
+        # Against the flow only where nothing more follows along it: so a conflict is told where a
+        # size meets the parameter that disagrees with it, not at the other end of the graph.
+        while self._onward() or any(self._along(link, backward=True) for link in wiring.links):
+            pass
 
-    def along(self, link: Link, *, backward: bool = False) -> bool:
-        """Carry sizes along a connection, or against it; whether any is new."""
+    def _onward(self) -> bool:
+        """Carry sizes through every node and along every connection; whether any is new."""
+        made = [self._formula(name) for name in self.wiring.nodes]
+        return any(made + [self._along(link) for link in self.wiring.links])
+
+    def _along(self, link: Link, *, backward: bool = False) -> bool:
+        """Carry sizes along a connection, or against it where ``backward``; whether any is new."""
         changed = False
         source, target = (port.names for port in self.wiring.ends(link))
         for x, y in zip(source[max(len(source) - len(target), 0) :], target, strict=False):
@@ -95,7 +71,7 @@ class _Flow:
                 self.known[link.giver][x], changed = right, True
         return changed
 
-    def formula(self, name: str) -> bool:
+    def _formula(self, name: str) -> bool:
         """Ask a node for the sizes that it computes; whether any is new."""
         node, known = self.wiring.nodes[name], self.known[name]
         if not hasattr(node, "sizes"):
@@ -105,9 +81,8 @@ class _Flow:
             made = node.sizes({key: getattr(node, key) for key in parameters(type(node))}, now)
         except Unknown:
             return False
-        except SpecloomError as e:
-            where = e.where or self.wiring.where("nodes", name)
-            self.problems[name] = type(e)(e.what, where=where, fix=e.fix)
+        except Exception as e:
+            self.problems[name] = self.wiring.told(e, name)
             return False
         fresh = {a: Known(size, f"{a} of {name}") for a, size in made.items() if a not in known}
         known |= fresh
@@ -132,16 +107,13 @@ class _Flow:
             return Known(int(axis), f"{axis} of {end}")
         return self.known[end.partition(".")[0]].get(axis)
 
-    def _conflict(
-        self, link: Link, source: tuple[str, Known], target: tuple[str, Known]
-    ) -> SpecloomError:
+    def _conflict(self, link: Link, source: Found, target: Found) -> SpecloomError:
         (x, left), (y, right) = source, target
         fix = f"make these agree: {left.reason}; {right.reason}"
         for name, axis, other in ((link.taker, y, left), (link.giver, x, right)):
             parameter = parameters(type(self.wiring.ported[name])).get(axis)
-            if parameter and parameter.default is None and (place := self._place(name, axis)):
-                fix = f"remove {axis} from {name} ({place}): it follows from the graph"
-                fix += f" ({other.size})"
+            if parameter and parameter.default is None and (at := self._place(name, axis)):
+                fix = f"remove {axis} from {name} ({at}): it follows from the graph ({other.size})"
         what = f"{link.source} has {_said(x, left)}, but {link.target} wants {_said(y, right)}"
         return PortError(what, where=link.where, fix=fix)
 

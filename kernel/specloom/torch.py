@@ -212,9 +212,7 @@ class TorchRuntime:
         """``node.forward`` between tensors, for a node that works on NumPy arrays."""
 
         def forward(**arrays: Any) -> Batch:
-            made = node.forward(
-                **{k: v.cpu().numpy() if isinstance(v, Tensor) else v for k, v in arrays.items()}
-            )
+            made = node.forward(**{name: _to_numpy(value) for name, value in arrays.items()})
             return self.adopt(made, node.outputs)
 
         return forward
@@ -233,6 +231,12 @@ class TorchRuntime:
         size = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
         return safetensors.torch.load(data), metadata
+
+
+def _to_numpy(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_to_numpy(one) for one in value]
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from specloom.errors import GraphError, NodeError, PortError, Problems, SpecloomError, did_you_mean
-from specloom.ports import Port, mismatch
-from specloom.sizes import Link
+from specloom.ports import Link, Port, mismatch
 
 if TYPE_CHECKING:
     from specloom.yamlfile import Document
@@ -45,6 +44,7 @@ class Wiring:
         self.nodes = {name: node for name, node in nodes.items() if node is not None}
         self.unmade = nodes.keys() - self.nodes.keys()
         self.entries = [n for n, node in self.nodes.items() if getattr(node, "entry", False)]
+        links = [*links, *self._entry_links({link.target for link in links}, batch)]
         self.batch = self._asked(links) if batch is None else dict(batch)
         self.ported = {**self.nodes, BATCH: SimpleNamespace(inputs={}, outputs=self.batch)}
         """Everything that a connection can name."""
@@ -55,7 +55,6 @@ class Wiring:
             lost = wrong or not link.source or self.unmade & {link.giver, link.taker}
             (self._lost if lost else self.links).append(link)
             self.problems += wrong
-        self.links += self._entry_links()
         self.feeds: dict[str, dict[str, list[str]]] = {name: {} for name in self.nodes}
         """What feeds each connected input of each node."""
         for link in self.links:
@@ -74,28 +73,34 @@ class Wiring:
         """The output and the input that a connection joins."""
         return self.port(link.source), self.port(link.target, "inputs")
 
+    def label(self, name: str) -> str:
+        """What messages call a node: its name and class."""
+        return f"node {name!r} ({type(self.nodes[name]).__name__})"
+
+    def told(self, error: Exception, name: str, *inside: str) -> SpecloomError:
+        """``error`` as one of ours that names the node it happened in."""
+        return told(error, self.label(name), self.where("nodes", name, *inside))
+
     def by_name(self, link: Link) -> bool:
         """Whether a connection needs not be written: an entry node's to the batch, by name."""
         given, taken = link.source.partition(".")[2], link.target.partition(".")[2]
         return link.giver == BATCH and given == taken and link.taker in self.entries
 
-    def _asked(self, links: Sequence[Link]) -> dict[str, Port]:
-        """The ports that a batch must have, for a graph without a source."""
-        inputs = {name: node.inputs for name, node in self.nodes.items()}
-        found = {port: spec for name in self.entries for port, spec in inputs[name].items()}
-        for link in links:
-            (giver, _, given), port = link.source.partition("."), link.target.partition(".")[2]
-            if giver == BATCH and port in inputs.get(link.taker, ()):
-                found.setdefault(given, inputs[link.taker][port])
-        return found
-
-    def _entry_links(self) -> Iterator[Link]:
+    def _entry_links(self, taken: set[str], batch: Mapping[str, Port] | None) -> Iterator[Link]:
         """The connections of entry nodes to the batch, port by port of the same name."""
-        taken = {link.target for link in self.links}
         for name in self.entries:
             for port in self.nodes[name].inputs:
-                if port in self.batch and f"{name}.{port}" not in taken:
+                if f"{name}.{port}" not in taken and (batch is None or port in batch):
                     yield Link(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
+
+    def _asked(self, links: Sequence[Link]) -> dict[str, Port]:
+        """The ports that a batch must have, for a graph without a source."""
+        found: dict[str, Port] = {}
+        for link in links:
+            (giver, _, name), port = link.source.partition("."), link.target.partition(".")[2]
+            if giver == BATCH and port in getattr(self.nodes.get(link.taker), "inputs", ()):
+                found.setdefault(name, self.nodes[link.taker].inputs[port])
+        return found
 
     def _wrong_ends(self, link: Link) -> Iterator[SpecloomError]:
         ends = ((link.source, "outputs", "inputs"), (link.target, "inputs", "outputs"))

@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 from specloom.errors import ConfigError, SpecloomError, raise_all
 
 DEEPEST = 20
-LARGEST = 1_000_000
 WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 WORDS |= {form(word): value for word, value in WORDS.items() for form in (str.title, str.upper)}
 INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
@@ -27,11 +26,9 @@ FIXES = {
     "\\t": "indent with spaces, not tabs",
     "any token": "put the text in quotes",
     "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
-    "<block end>": "align it with the lines around it",
     "but got": "close the bracket or the quote above it",
     "end of stream": "close the bracket or the quote above it",
-    "expected ':'": "write 'name: value'",
-    "": "mend the YAML there",
+    "": "write 'name: value', aligned with the lines around it",
 }
 
 Keys: TypeAlias = tuple[str | int, ...]
@@ -58,18 +55,13 @@ def read(path: Path) -> Document:
         ConfigError: It is not there, not text, or not plain YAML; ``Problems`` if in several ways.
     """
     try:
-        raw = path.read_bytes()
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}", fix="check the path") from e
-    if len(raw) > LARGEST:
-        what, fix = f"it has {len(raw)} bytes", "keep data in files of their own"
-        raise ConfigError(f"{what}, at most {LARGEST} are read", where=str(path), fix=fix)
-    try:
-        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        line = raw.count(b"\n", 0, e.start) + 1
-        where, fix = f"{path}:{line}", "save it as UTF-8"
-        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
+        line = e.object.count(b"\n", 0, e.start) + 1
+        what, where = "is not UTF-8 text", f"{path}:{line}"
+        raise ConfigError(what, where=where, fix="save it as UTF-8") from e
     return parse(text, str(path))
 
 
@@ -81,11 +73,12 @@ def parse(text: str, name: str) -> Document:
     try:
         builder.build(yaml.SafeLoader(text))
     except yaml.reader.ReaderError as e:
-        what, fix = f"holds the character U+{e.character:04X}, which YAML forbids", "remove it"
-        builder.bad(what, fix, text.count("\n", 0, e.position))
+        builder.line = text.count("\n", 0, e.position)
+        builder.bad(f"holds the character U+{e.character:04X}, which YAML forbids", "remove it")
     except yaml.MarkedYAMLError as e:
+        builder.line = getattr(e.problem_mark, "line", 0)
         fix = next(fix for part, fix in FIXES.items() if part in str(e.problem))
-        builder.bad(f"not YAML: {e.problem}", fix, getattr(e.problem_mark, "line", 0))
+        builder.bad(f"not YAML: {e.problem}", fix)
     except (ValueError, OverflowError):  # of "\\Uffffffff", "\\ud800" and the like
         fix = "mend the number after the backslash or the percent sign"
         builder.bad("not YAML: a number in it is out of range", fix)
@@ -114,11 +107,11 @@ class _Builder:
     def __init__(self, document: Document) -> None:
         self.document, self.problems, self.line = document, list[SpecloomError](), 0
 
-    def place(self, line: int | None = None) -> str:
-        return f"{self.document.name}:{(self.line if line is None else line) + 1}"
+    def place(self) -> str:
+        return f"{self.document.name}:{self.line + 1}"
 
-    def bad(self, what: str, fix: str, line: int | None = None) -> None:
-        self.problems.append(ConfigError(what, where=self.place(line), fix=fix))
+    def bad(self, what: str, fix: str) -> None:
+        self.problems.append(ConfigError(what, where=self.place(), fix=fix))
 
     def end(self, what: str, fix: str) -> None:
         self.bad(what, fix)

@@ -3,7 +3,7 @@
 import pytest
 
 from specloom import Graph, Port, Ported, PortError, SpecloomError
-from specloom.sizes import Link
+from specloom.ports import Link
 
 CUBE, SCORES = Port("B H W C"), Port("B H W 1")
 

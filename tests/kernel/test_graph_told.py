@@ -3,7 +3,7 @@
 import pytest
 
 from specloom import Graph, GraphError, NodeError, Port, Ported, Problems, SpecloomError
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.yamlfile import parse
 
 CUBE, SCORES = Port("B H W C"), Port("B H W 1")

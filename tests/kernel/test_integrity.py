@@ -18,7 +18,7 @@ from specloom import (
     impl,
     state,
 )
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import StatisticalNode
 
 CUBE = Port("B H W C")

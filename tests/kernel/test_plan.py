@@ -10,7 +10,7 @@ import torch
 
 from specloom import Graph, GraphError, NodeError, Port, Ported
 from specloom.plan import Plan
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import TorchRuntime
 from specloom.yamlfile import parse
 

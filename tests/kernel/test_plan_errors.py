@@ -5,7 +5,7 @@ import torch
 
 from specloom import DataError, Graph, GraphError, NodeError, Port, Ported, PortError, SpecloomError
 from specloom.plan import Plan
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import TorchRuntime
 from specloom.yamlfile import parse
 

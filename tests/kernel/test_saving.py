@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from specloom import Graph, Plugins, Port, UnavailableError, impl, state
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import TorchNode
 
 CUBE = Port("B H W C")

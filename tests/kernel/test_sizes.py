@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from specloom import ConfigError, Graph, Port, Ported, SpecloomError
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.yamlfile import Document
 
 

@@ -5,7 +5,7 @@ import torch
 
 from specloom import Graph, NodeError, Port, Ported
 from specloom.plan import Plan
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import TorchRuntime
 
 CUBE = Port("B H W C")

@@ -19,7 +19,7 @@ from specloom import (
     state,
 )
 from specloom.plan import Plan
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import StatisticalNode, TorchRuntime
 
 CUBE = Port("B H W C")

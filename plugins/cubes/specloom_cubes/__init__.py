@@ -22,10 +22,18 @@ def register_nodes() -> Mapping[str, str]:
 def register_sources() -> Mapping[str, str]:
     """Offer the sources of batches."""
     return {
+        "Blocks": "specloom_cubes.sources.blocks:Blocks",
+        "Folder": "specloom_cubes.sources.folder:Folder",
         "Scene": "specloom_cubes.sources.scene:Scene",
         "SingleCu3sDataModule": "specloom_cubes.sources.cu3s:SingleCu3sDataModule",
         "Synthetic": "specloom_cubes.sources.synthetic:Synthetic",
     }
+
+
+@impl
+def register_commands() -> Mapping[str, str]:
+    """Offer ``specloom info``."""
+    return {"info": "specloom_cubes.command:info"}
 
 
 @impl
@@ -35,6 +43,7 @@ def register_ports() -> Mapping[str, Port]:
         "cube": Port("B H W C", dtype="real", doc="Cubes, in the unit in which they are stored."),
         "mask": Port("B H W", dtype="integer", doc="Class numbers; negative where unlabelled."),
         "wavelengths": Port("C", unit="nm", host=True, doc="Band centres, one grid for the batch."),
+        "valid": Port("B H W", dtype="bool", doc="True where the pixel counts."),
     }
 
 

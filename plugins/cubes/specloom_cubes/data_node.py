@@ -44,13 +44,14 @@ def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
 class LentilsAnomalyDataNode(TorchNode):
     """Cubes as float32, and what of their labels is normal and what an anomaly.
 
-    Takes ``cube`` (B, H, W, C), ``mask`` (B, H, W) and ``wavelengths`` (C,) or (B, C) from the
-    batch by name. Without ``anomaly_class_ids`` a pixel is anomalous when its class is not normal.
-    With them, only those classes are anomalous, and a class in neither list is ignored: ``valid``
-    is False there. A negative class number is unlabelled, and unlabelled is not normal: ``valid``
-    is False. A batch without a mask gives no ``mask``; ``valid`` is then True everywhere, so that
-    detectors may be fitted without labels, but False where ``anomaly_class_ids`` asks for labelled
-    pixels. NaN pixels pass as they are.
+    Takes ``cube`` (B, H, W, C), ``mask`` (B, H, W), ``wavelengths`` (C,) or (B, C) and ``valid``
+    (B, H, W) from the batch by name. Without ``anomaly_class_ids`` a pixel is anomalous when its
+    class is not normal. With them, only those classes are anomalous, and a class in neither list
+    is ignored: ``valid`` is False there. A negative class number is unlabelled, and unlabelled is
+    not normal: ``valid`` is False. A batch without a mask gives no ``mask``; ``valid`` is then
+    True everywhere, so that detectors may be fitted without labels, but False where
+    ``anomaly_class_ids`` asks for labelled pixels. A pixel that the batch's own ``valid`` rules
+    out is no anomaly and does not count either. NaN pixels pass as they are.
 
     The first wavelengths are kept with the state; later ones must equal them within 0.5 nm.
 
@@ -76,6 +77,7 @@ class LentilsAnomalyDataNode(TorchNode):
             host=True,
             doc="Band centres, (C,) or one row for each cube.",
         ),
+        "valid": Port("B H W", dtype="bool", optional=True, doc="False where it must not count."),
     }
     outputs: ClassVar = {
         "cube": Port("B H W C", doc="The cubes as float32."),
@@ -101,7 +103,11 @@ class LentilsAnomalyDataNode(TorchNode):
             self._known = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
 
     def forward(
-        self, cube: Tensor, mask: Tensor | None = None, wavelengths: Tensor | None = None
+        self,
+        cube: Tensor,
+        mask: Tensor | None = None,
+        wavelengths: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> Batch:
         """Give the cubes, their targets, which pixels count, and the wavelengths."""
         outputs = {"cube": cube.to(torch.float32)}
@@ -113,6 +119,9 @@ class LentilsAnomalyDataNode(TorchNode):
             outputs["mask"], outputs["valid"] = targets(
                 mask, self.normal_class_ids, self.anomaly_class_ids
             )
+        if valid is not None:
+            for name in outputs.keys() & {"mask", "valid"}:
+                outputs[name] = outputs[name] & valid[..., None]
         if wavelengths is not None:
             outputs["wavelengths"] = self._agreed(wavelengths).to(torch.float32)
         return outputs

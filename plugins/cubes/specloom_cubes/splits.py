@@ -21,7 +21,7 @@ Ids: TypeAlias = dict[Literal["train", "val", "test", "predict"], list[str]]
 """The names of the items of each split."""
 
 DEFAULT: Shares = (0.5, 0.25, 0.25)
-APART = ("train", "val", "test")
+APART: tuple[Literal["train"], Literal["val"], Literal["test"]] = ("train", "val", "test")
 """The splits that must not overlap; predict may."""
 
 
@@ -50,7 +50,7 @@ def divide(
     Raises:
         ConfigError: The parameters exclude each other, or an id is unknown or in two splits.
     """
-    if isinstance(split, Mapping):
+    if isinstance(split, dict):
         if folds is not None or group is not None:
             raise ConfigError(
                 f"{label}: split names every item, so folds and group have no say",
@@ -92,20 +92,19 @@ def by_fold(
         raise ConfigError(
             f"{label}: there is no fold {fold} of {folds}", fix=f"write fold: 0 to {folds - 1}"
         )
-    if names := len(set(keys)):
-        if names < folds:
-            what = "items" if names == len(keys) else "groups"
-            raise ConfigError(
-                f"{label}: {names} {what} cannot fill {folds} folds",
-                fix=f"write folds: {names} or fewer" if names >= 3 else "use split: instead",
-            )
+    if (count := len(set(keys))) < folds:
+        what = "items" if count == len(keys) else "groups"
+        raise ConfigError(
+            f"{label}: {count} {what} cannot fill {folds} folds",
+            fix=f"write folds: {count} or fewer" if count >= 3 else "write split: instead",
+        )
     dealt = _deal(keys, [1 / folds] * folds, seed)
     test, val = fold, (fold + 1) % folds
     train = sorted(i for n, part in enumerate(dealt) if n not in (test, val) for i in part)
     return _with_predict({"train": train, "val": dealt[val], "test": dealt[test]})
 
 
-def by_ids(names: Sequence[str], ids: Mapping[str, Sequence[str]], label: str) -> dict[str, list[int]]:
+def by_ids(names: Sequence[str], ids: Ids, label: str) -> dict[str, list[int]]:
     """Look names up; what no split names is left out.
 
     Raises:
@@ -123,7 +122,7 @@ def by_ids(names: Sequence[str], ids: Mapping[str, Sequence[str]], label: str) -
         if count > 1:
             where = " and ".join(split for one, split in listed if one == name)
             raise ConfigError(
-                f"{label}: {name!r} is in two splits ({where})",
+                f"{label}: {name!r} is listed twice, in {where}",
                 fix="list it once: what was trained on is no test",
             )
     return _with_predict(

@@ -18,6 +18,9 @@ def folder():
     np.save(root / "mask.npy", np.eye(5, 7, dtype=np.uint8))
     for name in ("a", "b", "c"):
         (root / f"{name}.cu3s").write_bytes(name.encode())
+    for number in range(8):
+        np.save(root / f"part{number}.npy", np.full((4, 5, 3), number, np.int16))
+        np.save(root / f"part{number}_gt.npy", np.eye(4, 5, dtype=np.uint8))
     return holder, root
 
 
@@ -50,7 +53,12 @@ def camera(monkeypatch):
 
 @parametrize_with_checks(
     "cubes",
-    examples={"Scene": scene, "SingleCu3sDataModule": lambda: {"data_dir": str(folder()[1])}},
+    examples={
+        "Blocks": lambda: {**scene(), "block": 2, "valid": scene()["mask"], "batch_size": 2},
+        "Folder": lambda: {"path": str(folder()[1]), "pattern": "part*", "batch_size": 3},
+        "Scene": scene,
+        "SingleCu3sDataModule": lambda: {"data_dir": str(folder()[1])},
+    },
 )
 def test_conformance(check):
     check()

@@ -74,6 +74,18 @@ def _arguments(
     return found
 
 
+def _unfed(graph: Graph, name: str) -> Iterable[SpecloomError]:
+    """The inputs that the fit of a node needs and that nobody feeds."""
+    fed = graph.feeding(name, fit=True)
+    for port, spec in graph.nodes[name].inputs.items():
+        if spec.for_fit and not spec.optional and port not in fed:
+            yield ConfigError(
+                f"{name} is fitted with {port!r}, which is not fed ({spec.doc})",
+                where=graph.where("nodes", name),
+                fix=f"add a connection - [node.output, {name}.{port}]",
+            )
+
+
 class StatisticalTrainer:
     """A phase that fits every node that learns from a stream, without gradients.
 
@@ -105,6 +117,8 @@ class StatisticalTrainer:
         """Find names of nodes that do not exist or cannot be fitted."""
         yield from check_split(self.split, at)
         able = graph.fittable()
+        for name in able if self.nodes is None else [n for n in self.nodes if n in able]:
+            yield from _unfed(graph, name)
         for name in self.nodes or ():
             if name not in able:
                 yield ConfigError(

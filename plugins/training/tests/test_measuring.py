@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score, jaccard_score
 
 from specloom import DataError, Graph, Port, Run
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 from specloom_training.calibrate import Calibrate

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from specloom import ConfigError, Graph, NodeError, Pipeline, Port, Run
-from specloom.sizes import Link
+from specloom.ports import Link
 from specloom.torch import StatisticalNode
 from specloom_training.statistical import StatisticalTrainer
 
@@ -136,10 +136,9 @@ def test_wrong_names_are_found_before_anything_runs():
 
 
 def test_in_python_it_takes_a_pipeline_and_a_source():
-    from specloom_normalize.min_max import MinMaxNormalizer
-
     from specloom_cubes.data_node import LentilsAnomalyDataNode
     from specloom_cubes.sources.synthetic import Synthetic
+    from specloom_normalize.min_max import MinMaxNormalizer
 
     data, normalizer = LentilsAnomalyDataNode(normal_class_ids=[0, 1]), MinMaxNormalizer()
     pipeline = Pipeline("two")

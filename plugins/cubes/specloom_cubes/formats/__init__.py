@@ -16,17 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "Named", "is_cube", "named_arrays", "open_cube"]
 
-NAMED = {
-    **{".mat": "mat", ".npz": "npz"},
-    **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5"),
-}
+NAMED = {".mat": "mat", ".npz": "npz", **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5")}
 """Formats that hold several arrays by name, and their modules."""
 
-SUFFIXES = {
-    **NAMED,
-    **{".npy": "npy", ".hdr": "envi"},
-    **dict.fromkeys((".tif", ".tiff"), "tiff"),
-}
+SUFFIXES = {**NAMED, ".npy": "npy", ".hdr": "envi", **dict.fromkeys((".tif", ".tiff"), "tiff")}
 """The module of each ending; an ENVI data file may have any other ending, or none."""
 
 KNOWN = (
@@ -71,16 +64,15 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     kind = _format(path)
     if not kind:
         raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
-    if kind in NAMED.values():
-        opened: Cube = _module(kind, path).open_cube(path, variable)
-        return opened
-    if variable is not None:
+    named = kind in NAMED.values()
+    if variable is not None and not named:
         raise DataError(
             f"{path} has no named variables",
             fix=f"remove the variable: only {', '.join(NAMED)} have them",
         )
-    opened = _module(kind, path).open_cube(path)
-    return opened
+    reader = _module(kind, path)
+    cube: Cube = reader.open_cube(path, variable) if named else reader.open_cube(path)
+    return cube
 
 
 def named_arrays(path: Path) -> Named | None:

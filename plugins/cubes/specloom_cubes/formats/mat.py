@@ -48,7 +48,6 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         _loader(path, chosen.name),
         variable=chosen.name,
         format="MATLAB 7.3" if h5py.is_hdf5(path) else "MATLAB",
-        interleave="bsq",  # MATLAB's arrays begin with the first axis
         wavelengths=_wavelengths(path, found, bands),
     )
 

@@ -156,6 +156,4 @@ def _opened(path: Path, page: int | None = None) -> Iterator[Any]:
 
 
 def _damaged(path: Path, error: BaseException) -> DataError:
-    return DataError(
-        f"{path} cannot be read as TIFF: {error}", fix="copy or save the file again"
-    )
+    return DataError(f"{path} cannot be read as TIFF: {error}", fix="copy or save the file again")

@@ -1,0 +1,118 @@
+"""Which files of a folder are cubes, and which are the masks beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from specloom import DataError
+from specloom_cubes import formats
+from specloom_cubes.formats import envi
+
+MARK = re.compile(r"(.+?)([ ._-]?)(?:gt|masks?|labels?)$", re.IGNORECASE)
+"""What follows a cube's name in the name of its mask."""
+
+PICTURES = (".png", ".bmp")
+MASKS = (*formats.SUFFIXES, *PICTURES)
+ENDINGS = (*MASKS, *filter(None, envi.SUFFIXES))
+OTHERS = (*PICTURES, ".csv", ".txt", ".md", ".json", ".yaml", ".xml", ".jpg")
+"""Endings of files that are no cubes, so that no header is looked for beside them."""
+
+
+def stem(path: Path) -> str:
+    """A file's name without its ending, and without that of the data file before ``.hdr``."""
+    name = path.stem if path.suffix.lower() == ".hdr" else path.name
+    first, dot, ending = name.rpartition(".")
+    return first if first and (dot + ending).lower() in ENDINGS else name
+
+
+def cube_files(root: Path, pattern: str) -> dict[str, Path]:
+    """The cubes among the files of a folder, by name: the path within it, without the ending.
+
+    Files are sorted; of an ENVI pair the header stands for both, and masks of other cubes are
+    passed over.
+
+    Raises:
+        DataError: Two cubes have one name.
+    """
+    files = [path for path in sorted(root.glob(pattern)) if path.is_file()]
+    named: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(filter(None, map(_cube_file, files))):
+        named.setdefault(path.with_name(stem(path)).relative_to(root).as_posix(), []).append(path)
+    found = {}
+    for name, paths in named.items():
+        marked = MARK.match(name)
+        if not (marked and marked[2] and marked[1] in named):
+            found[name] = paths[0] if len(paths) == 1 else _only_cube(paths)
+    return found
+
+
+def masks_of(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Path]:
+    """The mask of each cube that has one.
+
+    Args:
+        cubes: The cubes, of an ENVI pair the header.
+        folder: Where the masks are; beside each cube where left out.
+
+    Raises:
+        DataError: Two files may be the mask of a cube.
+    """
+    lists: dict[Path, Mapping[str, list[Path]]] = {}
+    found = {}
+    for cube in cubes:
+        where = cube.parent if folder is None else folder
+        if where not in lists:
+            lists[where] = _by_owner(where)
+        own = {cube, *_data_of(cube)}
+        fitting = [path for path in lists[where].get(stem(cube).lower(), ()) if path not in own]
+        if len(fitting) > 1:
+            raise DataError(
+                f"{cube.name} has several masks: {', '.join(path.name for path in fitting)}",
+                fix="keep one of them, or name a folder with masks:",
+            )
+        if fitting:
+            found[cube] = fitting[0]
+    return found
+
+
+def _cube_file(path: Path) -> Path | None:
+    """The file that stands for a cube; None where the file is no cube's."""
+    suffix = path.suffix.lower()
+    if suffix in formats.SUFFIXES:
+        return path
+    return None if suffix in OTHERS else envi.header_of(path)
+
+
+def _data_of(cube: Path) -> list[Path]:
+    data = envi.data_of(cube) if cube.suffix.lower() == ".hdr" else None
+    return [] if data is None else [data]
+
+
+def _by_owner(folder: Path) -> dict[str, list[Path]]:
+    """Files that may be masks, by the lower-case name of the cube that they may belong to."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in MASKS:
+            name = stem(path).lower()
+            marked = MARK.match(name)
+            for owner in (name, marked[1]) if marked else (name,):
+                found.setdefault(owner, []).append(path)
+    return found
+
+
+def _only_cube(paths: list[Path]) -> Path:
+    """The one among files of one name that has several bands; the others may be its mask."""
+    cubes = []
+    for path in paths:
+        with suppress(DataError):
+            if formats.open_cube(path).shape[2] > 1:
+                cubes.append(path)
+    if len(cubes) != 1:
+        raise DataError(
+            f"{' and '.join(path.name for path in paths)} in {paths[0].parent} have one name, and "
+            f"{len(cubes)} of them hold several bands",
+            fix="rename one, or narrow pattern to the cubes",
+        )
+    return cubes[0]

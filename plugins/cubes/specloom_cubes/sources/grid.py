@@ -1,0 +1,72 @@
+"""Whether cubes share one band grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from specloom import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from specloom_cubes.cube import Cube
+
+TOLERANCE_NM = 0.5
+
+
+def check_alike(
+    cubes: Sequence[Cube], *, same_size: bool, wavelengths: bool = True
+) -> NDArray[np.float64] | None:
+    """The wavelengths in nm that all cubes share, None where none states any.
+
+    Args:
+        cubes: One cube or more, of which only the headers are read.
+        same_size: Whether rows and columns must agree as well.
+        wavelengths: Whether those in the files count.
+
+    Raises:
+        DataError: Two cubes differ; it names both.
+    """
+    first = cubes[0]
+    known = None
+    for cube in cubes:
+        _check_bands(first, cube)
+        if same_size and cube.shape[:2] != first.shape[:2]:
+            sizes = " and ".join(f"{c.path} is {c.shape[0]} x {c.shape[1]}" for c in (first, cube))
+            raise DataError(f"{sizes}: they share no batch", fix="write batch_size: 1")
+        if wavelengths and cube.good_wavelengths is not None:
+            known = known or cube
+            _check_wavelengths(known, cube)
+    return None if known is None else known.good_wavelengths
+
+
+def _check_bands(first: Cube, other: Cube) -> None:
+    one, two = (cube.good_bands for cube in (first, other))
+    told = f"{first.path} has {len(one)} bands, {other.path} has {len(two)}"
+    fix = "use cubes of one camera, or narrow pattern"
+    if len(one) != len(two):
+        raise DataError(told, fix=fix)
+    if first.shape[2] == other.shape[2] and (one != two).any():
+        at = int(np.flatnonzero(one != two)[0])
+        raise DataError(
+            f"{told}, but not the same: band {one[at]} is good in the first, "
+            f"{two[at]} in the second",
+            fix="mark the same bands bad in both",
+        )
+
+
+def _check_wavelengths(first: Cube, other: Cube) -> None:
+    one, two = first.good_wavelengths, other.good_wavelengths
+    assert one is not None, "only cubes with wavelengths are compared"
+    assert two is not None, "only cubes with wavelengths are compared"
+    gap = np.abs(one - two)
+    if not (gap <= TOLERANCE_NM).all():
+        at = int(np.argmax(gap))
+        raise DataError(
+            f"band {at} is at {one[at]:.2f} nm in {first.path}, at {two[at]:.2f} nm in "
+            f"{other.path} (more than {TOLERANCE_NM} nm apart)",
+            fix="use cubes of one camera, or resample them to one grid",
+        )
