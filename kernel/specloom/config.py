@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from specloom.yamlfile import Document, Keys
 
 VERSION = 1
+METADATA = ("name", "description", "tags", "author")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 END = re.compile(rf"{NAME.pattern}\.{NAME.pattern}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specloom import state
-from specloom.config import NAME
+from specloom.config import METADATA, NAME
 from specloom.errors import GraphError, did_you_mean
 from specloom.graph import Graph
 from specloom.node import Source, Trains
@@ -42,9 +42,8 @@ class Pipeline:
         Raises:
             GraphError: Another node has that name.
         """
-        for known, one in self.nodes.items():
-            if one is node:
-                return known
+        if known := [name for name, one in self.nodes.items() if one is node]:
+            return known[0]
         wish = name or getattr(node, "name", "")
         if wish in self.nodes:
             raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
@@ -83,8 +82,7 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        batch = source.outputs if source else None
-        given = {} if source is None else source.sizes()
+        batch, given = (source.outputs, source.sizes()) if source else (None, {})
         graph = Graph(self.nodes, self.links, batch=batch, given=given, outputs=self.outputs)
         self._graph = graph
         return graph
@@ -122,9 +120,7 @@ class Pipeline:
             metadata: A mapping or an object with name, description, tags and author.
         """
         given = metadata if isinstance(metadata, Mapping) else vars(metadata or object)
-        known = ("name", "description", "tags", "author")
-        about = {key: given[key] for key in known if given.get(key)}
-        about = {"name": self.name, **about}
+        about = {"name": self.name} | {key: given[key] for key in METADATA if given.get(key)}
         state.save(Path(path), self.graph(), about, self.plugins or Plugins())
 
     @classmethod

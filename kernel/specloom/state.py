@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,23 +35,20 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         UnavailableError: The disk is full, or the folder cannot be written.
     """
-    temporary = ""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.umask(mask := os.umask(0))
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as e:
         fix = "choose another folder with --out, or make room on the disk"
         raise UnavailableError(f"{path} cannot be written: {e.strerror}", fix=fix) from e
     finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -145,9 +142,8 @@ def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
 
 def _read_weights(weights: Path, sha256: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """The weights that the YAML names: under their name, or where a killed save left them."""
-    where, found = str(weights), [weights, weights.with_name(weights.name + PENDING)]
-    found = [candidate for candidate in found if candidate.is_file()]
-    if not found:
+    where, pending = str(weights), weights.with_name(weights.name + PENDING)
+    if not (found := [one for one in (weights, pending) if one.is_file()]):
         fix = "copy it from where the pipeline was saved"
         raise IntegrityError(f"{weights} is missing", where=where, fix=fix)
     try:
@@ -158,13 +154,8 @@ def _read_weights(weights: Path, sha256: str) -> tuple[Mapping[str, Any], Mappin
     if not named:
         what = "is not the file that was saved with the pipeline (its SHA-256 differs)"
         raise IntegrityError(f"{weights} {what}", where=where, fix=RESTORE)
-    runtime = _runtime()
-    try:
-        arrays, metadata = runtime.load(named[0])
-    except Exception as e:
-        what = f"{weights} is no safetensors file ({type(e).__name__})"
-        raise IntegrityError(what, where=where, fix=RESTORE) from e
-    return arrays, metadata
+    read: tuple[Mapping[str, Any], Mapping[str, str]] = _runtime().load(named[0])
+    return read
 
 
 def _batch_sizes(graph: Graph) -> dict[str, int]:

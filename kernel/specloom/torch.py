@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -100,10 +101,8 @@ class StatisticalNode(TorchNode):
             NodeError: There was no pixel to learn from.
         """
         if pixels < 1:
-            raise NodeError(
-                f"{self.label} was given no usable pixel to learn from",
-                fix="check the training split: every pixel is NaN, or left out by 'valid'",
-            )
+            fix = "check the training split: every pixel is NaN, or left out by 'valid'"
+            raise NodeError(f"{self.label} was given no usable pixel to learn from", fix=fix)
         self.fitted, self.pixels = True, int(pixels)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -114,10 +113,8 @@ class StatisticalNode(TorchNode):
     def require_fitted(self) -> None:
         """Raise NodeError unless the node was fitted or restored from a fitted one."""
         if not self.fitted:
-            raise NodeError(
-                f"{self.label} is not fitted",
-                fix="put a training.StatisticalTrainer phase before, or load a fitted pipeline",
-            )
+            fix = "put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+            raise NodeError(f"{self.label} is not fitted", fix=fix)
 
     def state(self) -> Mapping[str, Tensor]:
         """Buffers and parameters, and whether they were fitted on how many pixels."""
@@ -225,12 +222,18 @@ class TorchRuntime:
         return bytes(safetensors.torch.save(tensors, dict(metadata) or None))
 
     def load(self, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-        """Tensors and metadata from safetensors."""
-        import json
+        """Tensors and metadata from safetensors.
 
+        Raises:
+            IntegrityError: The bytes are something else.
+        """
         size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-        return safetensors.torch.load(data), metadata
+        try:
+            metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+            return safetensors.torch.load(data), metadata
+        except Exception as e:
+            what = f"what holds the weights is no safetensors file ({type(e).__name__})"
+            raise IntegrityError(what, fix="restore it from where it was saved") from e
 
 
 def _to_numpy(value: Any) -> Any:

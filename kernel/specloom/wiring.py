@@ -120,11 +120,12 @@ class Wiring:
     def _misfits(self) -> Iterator[SpecloomError]:
         first: dict[str, Link] = {}
         for link in self.links:
-            (output, target), before = self.ends(link), first.setdefault(link.target, link)
-            if before is not link and not target.many:
+            (output, target), before = self.ends(link), first.get(link.target)
+            if before and not target.many:
                 other = f"{before.source} ({before.where or 'first'})"
                 what = f"{link.target} is fed by {other} and by {link.source}"
                 yield GraphError(what, where=link.where, fix="remove one of the two connections")
+            first.setdefault(link.target, link)
             if why := mismatch(output, target):
                 what = f"{link.source} {why.format(target=link.target)}"
                 fix = f"connect {link.target} to a value that fits"

@@ -151,7 +151,7 @@ def test_folders_and_files_that_an_ordinary_user_may_not_use(tmp_path):
             except UnavailableError as e:
                 print(e)
     """
-    for parent in [tmp_path, *tmp_path.parents][:3]:
+    for parent in [tmp_path, *tmp_path.parents][:4]:
         if parent.owner() == "root" and parent != Path("/tmp"):
             parent.chmod(0o755)
     made = subprocess.run(

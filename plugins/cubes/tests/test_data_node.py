@@ -50,6 +50,18 @@ def test_without_a_mask_pixels_count_unless_labels_are_asked_for(ids, counts):
     assert out["valid"].shape == (2, 2, 3, 1)
 
 
+@pytest.mark.parametrize("mask", [MASK, None])
+def test_what_the_batch_says_of_pixels_is_combined_with_the_classes(mask):
+    given = torch.ones(2, 2, 3, dtype=torch.bool)
+    given[0, 0, :2] = False
+    out, plain = node([0]).forward(CUBE, mask, None, given), node([0]).forward(CUBE, mask)
+    assert torch.equal(out["valid"], plain["valid"] & given[..., None])
+    assert ("mask" in out) == (mask is not None)
+    if mask is not None:
+        assert plain["mask"][0, 0, 1]
+        assert torch.equal(out["mask"], plain["mask"] & given[..., None])
+
+
 @pytest.mark.parametrize(
     "dtype", ["uint8", "int16", "uint16", "uint32", "int64", "float16", "float64"]
 )

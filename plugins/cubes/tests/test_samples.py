@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
 
 from specloom_cubes.formats import open_cube
@@ -119,6 +120,41 @@ def test_envi_scene_with_a_bitmap_and_a_table():
     cube = open_cube(DATA / "envi_sandiego/SDData.hdr")
     np.testing.assert_array_equal(batch["wavelengths"], cube.wavelengths.astype(np.float32))
     assert cube.metadata["map info"][0] == "UTM"
+
+
+TILES = sorted(path.name for path in (DATA / "enmap_potsdam/images").glob("*.tif"))
+
+
+@pytest.mark.parametrize("name", TILES)
+def test_enmap_tiles_against_rasterio(name):
+    cube = open_cube(DATA / "enmap_potsdam/images" / name)
+    with rasterio.open(cube.path) as file:
+        np.testing.assert_array_equal(cube.array, file.read().transpose(1, 2, 0))
+        assert cube.metadata["crs"] == file.crs.to_wkt()
+        assert cube.metadata["transform"] == tuple(file.transform)[:6]
+    table = np.loadtxt(DATA / "wavelengths/enmap_potsdam_224.csv", delimiter=",", skiprows=1)
+    assert (np.abs(table - cube.wavelengths[:, None]) < 0.01).all(0).any()
+    assert cube.wavelengths[91] < cube.wavelengths[90]
+    np.testing.assert_array_equal(np.flatnonzero(cube.bad_bands), range(129, 135))
+    np.testing.assert_array_equal(
+        np.flatnonzero((cube.array == -32768).all((0, 1))), range(129, 135)
+    )
+    clean = cube.clean()
+    assert (clean.shape, clean.dtype) == ((32, 32, 218), np.float32)
+    assert np.isfinite(clean).all()
+    assert clean.min() >= -496
+    with rasterio.open(DATA / "enmap_potsdam/labels" / name) as file:
+        want = file.read(1)
+    labels = read_mask(DATA / "enmap_potsdam/labels" / name, (32, 32))
+    np.testing.assert_array_equal(labels, want)
+    assert 0 <= labels.min() <= labels.max() <= 6
+
+
+def test_a_region_of_interest():
+    scene = Scene(str(DATA / "muufl_demo/an_hsi_image_sub_for_demo.mat"), valid_variable="mask_sub")
+    (batch,) = scene.batches("test")
+    assert batch["valid"].sum() == 3884
+    assert set(batch) == {"cube", "valid", "wavelengths"}
 
 
 @pytest.mark.parametrize("table", sorted(p.name for p in (DATA / "wavelengths").glob("*.csv")))

@@ -124,3 +124,33 @@ def test_batches_cannot_change_what_is_read_next(here):
             first["cube"][:] = 7
         (again,) = scene.batches("train")
         np.testing.assert_array_equal(again["cube"], before)
+
+
+def test_a_plane_that_is_no_mask(here):
+    (batch,) = Scene(cube="x.mat", find_mask=False).batches("test")
+    assert set(batch) == {"cube"}
+    (batch,) = Scene(cube="x.mat", find_mask=False, mask_variable="map").batches("test")
+    np.testing.assert_array_equal(batch["mask"], MASK[None])
+    scipy.io.savemat("y.mat", {"data": CUBE, "lat": MASK / 3, "lon": MASK / 7})
+    with pytest.raises(DataError, match="several arrays that may be the mask") as error:
+        next(Scene(cube="y.mat").batches("test"))
+    assert "fix: name one with mask_variable, or write find_mask: false" in str(error.value)
+
+
+def test_pixels_that_count(here):
+    scipy.io.savemat("y.mat", {"data": CUBE, "roi": MASK})
+    (batch,) = Scene(cube="y.mat", valid_variable="roi").batches("test")
+    assert set(batch) == {"cube", "valid"}
+    assert batch["valid"].dtype == bool
+    np.testing.assert_array_equal(batch["valid"], MASK[None] > 0)
+    scipy.io.savemat("z.mat", {"data": CUBE, "roi": MASK, "gt": MASK * 3})
+    (batch,) = Scene(cube="z.mat", valid_variable="roi").batches("test")
+    np.testing.assert_array_equal(batch["mask"], 3 * MASK[None])
+    (batch,) = Scene(cube="x.npy", mask="m.npy", valid="z.mat", valid_variable="gt").batches("test")
+    np.testing.assert_array_equal(batch["valid"], MASK[None] > 0)
+    np.testing.assert_array_equal(batch["mask"], MASK[None])
+    with pytest.raises(DataError, match=r"has no variable 'rio'") as error:
+        next(Scene(cube="y.mat", valid_variable="rio").batches("test"))
+    assert "valid_variable: did you mean 'roi'?" in str(error.value)
+    with pytest.raises(DataError, match="give the mask's file as valid"):
+        next(Scene(cube="x.npy", valid_variable="roi").batches("test"))

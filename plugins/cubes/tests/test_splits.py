@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import combinations
+from itertools import chain, combinations
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def test_shares():
     assert splits["predict"] == splits["test"]
     assert splits == divide(NAMES, "X", (0.5, 0.25, 0.25), seed=0)
     assert splits != divide(NAMES, "X", seed=1)
-    assert sorted(sum((splits[split] for split in APART), [])) == list(range(20))
+    assert sorted(chain(*(splits[split] for split in APART))) == list(range(20))
     assert all(splits[split] == sorted(splits[split]) for split in APART)
 
 
@@ -38,7 +38,7 @@ def test_shares():
 def test_shares_are_kept_and_groups_stay_together(groups, shares, seed):
     names = [f"g{group}_{n}" for n, group in enumerate(groups)]
     splits = divide(names, "X", shares, group="^(g.)_", seed=seed)
-    assert sorted(sum((splits[split] for split in APART), [])) == list(range(len(names)))
+    assert sorted(chain(*(splits[split] for split in APART))) == list(range(len(names)))
     for one, two in combinations(APART, 2):
         assert not {groups[i] for i in splits[one]} & {groups[i] for i in splits[two]}
     largest = max(Counter(groups).values())
@@ -52,7 +52,7 @@ def test_shares_are_kept_and_groups_stay_together(groups, shares, seed):
 def test_folds_test_every_item_once():
     every = [divide(NAMES, "X", folds=5, fold=fold, seed=3) for fold in range(5)]
     assert all(sizes(splits) == [12, 4, 4] for splits in every)
-    assert sorted(sum((splits["test"] for splits in every), [])) == list(range(20))
+    assert sorted(chain(*(splits["test"] for splits in every))) == list(range(20))
     for splits, following in zip(every, [*every[1:], every[0]], strict=True):
         assert splits["val"] == following["test"]
         assert not {*splits["train"]} & {*splits["val"], *splits["test"]}

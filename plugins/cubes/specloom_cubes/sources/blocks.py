@@ -75,6 +75,7 @@ class Blocks:
         """Good bands, and rows and columns where all blocks are of one size."""
         if self._scene is None and not Path(self.cube).exists():
             return {}
+        self._divided()  # so that a wrong split is told before anything runs
         shapes = {_shape(block) for block in self.blocks()}
         sizes = {"C": len(self._opened().opened().good_bands)}
         if len(shapes) == 1:

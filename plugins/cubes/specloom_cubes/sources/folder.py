@@ -91,6 +91,7 @@ class Folder:
         if self._sizes is None:
             if not Path(self.path).exists():
                 return {}
+            self._divided()  # so that a wrong split is told before anything runs
             cubes = [self._open(path) for path in self.cubes().values()]
             self._grid = check_alike(
                 cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
