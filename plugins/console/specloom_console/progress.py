@@ -1,5 +1,7 @@
 """Shows how a run goes on, on the standard error stream and nowhere else."""
 
+from __future__ import annotations
+
 import math
 import os
 import sys
@@ -11,6 +13,7 @@ from specloom import impl
 from specloom_console.task import Task, duration
 
 if TYPE_CHECKING:
+    from specloom import Run
     from specloom_console.live import LiveDisplay
 
 SHORT = 1.0
@@ -49,10 +52,12 @@ class Progress:
         self._shown: dict[str, float] = {}
 
     @impl
-    def run_started(self) -> None:
-        """Begin anew."""
+    def run_started(self, run: Run | None) -> None:
+        """Begin anew, and say what is run."""
         self._close()
         self._begin()
+        if run is not None and (about := str(run.metadata.get("description", ""))):
+            self._say(about)
 
     @impl
     def phase_started(self, name: str) -> None:

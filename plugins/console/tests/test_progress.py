@@ -1,5 +1,6 @@
 import io
 import sys
+import types
 
 import pluggy
 import pytest
@@ -137,7 +138,7 @@ def test_standard_output_stays_empty_and_rich_is_not_imported(capsys, monkeypatc
         monkeypatch.delitem(sys.modules, name)
     clock = Clock()
     observer = Progress(clock=clock)
-    observer.run_started()
+    observer.run_started(None)
     observer.phase_started("p")
     observer.progress("train", 0, 9)
     clock.now += 2
@@ -158,7 +159,7 @@ def test_a_stream_that_was_closed_does_not_end_the_run(run):
 def test_no_standard_error_at_all(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     observer = Progress()
-    observer.run_started()
+    observer.run_started(None)
     observer.warned("x")
     observer.run_ended()
 
@@ -166,3 +167,9 @@ def test_no_standard_error_at_all(monkeypatch):
 def test_the_offer_names_the_class():
     module, _, name = register_observers()["Progress"].partition(":")
     assert (module, name) == (Progress.__module__, Progress.__name__)
+
+
+def test_it_says_what_is_run(run):
+    about = types.SimpleNamespace(metadata={"description": "RX on SYNTHETIC lentils."})
+    run.hook.run_started(run=about)
+    assert run.lines == ["RX on SYNTHETIC lentils."]

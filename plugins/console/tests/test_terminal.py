@@ -38,7 +38,7 @@ def terminal(monkeypatch):
 def work(stream: Terminal, *, total: int | None = 40) -> None:
     clock = Clock()
     observer = Progress(clock=clock, stream=stream)
-    observer.run_started()
+    observer.run_started(None)
     observer.phase_started("training.StatisticalTrainer")
     observer.progress("pass [red]1[/red]", 0, total)
     for done in range(1, 31):
@@ -79,7 +79,7 @@ def test_a_dumb_terminal_gets_plain_lines(terminal, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     clock = Clock()
     observer = Progress(clock=clock, stream=terminal)
-    observer.run_started()
+    observer.run_started(None)
     observer.progress("train", 0, 9)
     clock.now = 2.0
     observer.progress("train", 5, 9)
@@ -95,7 +95,7 @@ import sys
 from specloom_console.progress import Progress
 now = iter(range(0, 1000, 2))
 progress = Progress(clock=lambda: next(now))
-progress.run_started()
+progress.run_started(None)
 progress.phase_started("p")
 progress.progress("train", 0, 9)
 progress.progress("train", 5, 9)
