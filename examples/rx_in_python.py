@@ -1,12 +1,11 @@
 """RX on synthetic lentils in Python: the graph and scores of configs/rx_statistical.yaml."""
 
-from specloom_normalize.min_max import MinMaxNormalizer
-
 from specloom import Pipeline, Run
 from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.sources.synthetic import Synthetic
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
+from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_rx.detector import RXGlobal
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.calibrate import Calibrate

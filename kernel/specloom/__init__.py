@@ -1,43 +1,19 @@
 """A plugin-first microkernel for hyperspectral machine-learning graphs. Read ``hooks.py`` first."""
 
-from specloom.errors import (
-    ConfigError,
-    DataError,
-    GraphError,
-    IntegrityError,
-    NodeError,
-    PluginError,
-    PortError,
-    Problems,
-    SpecloomError,
-    UnavailableError,
-    did_you_mean,
-)
+# isort: off
+from specloom.errors import ConfigError, DataError, GraphError, IntegrityError, NodeError
+from specloom.errors import PluginError, PortError, Problems, SpecloomError, UnavailableError
+from specloom.errors import did_you_mean
 from specloom.graph import Graph
 from specloom.hooks import impl
-from specloom.node import (
-    STAGES,
-    Absorbs,
-    Affine,
-    Array,
-    At,
-    Batch,
-    Fits,
-    Keeps,
-    Loss,
-    Measures,
-    Node,
-    Paces,
-    Runtime,
-    Source,
-    Trainer,
-    Trains,
-)
+from specloom.node import STAGES, Array, At, Batch, Loss, Node, Runtime, Source, Trainer
+from specloom.node import Absorbs, Affine, Fits, Keeps, Measures, Paces, Trains
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.ported import Ported
 from specloom.ports import Port
 from specloom.run import Run, load
+# isort: on
 
 __version__ = "0.1.0"
 

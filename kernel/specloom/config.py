@@ -1,16 +1,26 @@
-"""Run files: one table says what they may hold; what does not fit it is told with its place."""
+"""Run files: one table says what they may hold, and then what they name is made and checked.
+
+Everything that does not fit is told, with its place: first its form, then its names and values.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, in_file_order, shown
+from specloom import params
+from specloom.errors import ConfigError, SpecloomError, did_you_mean, raise_all, shown
+from specloom.graph import Graph
 from specloom.node import STAGES
+from specloom.ports import Link
+from specloom.wiring import told
 
 if TYPE_CHECKING:
+    from specloom.node import Trainer
+    from specloom.plugins import Plugins
     from specloom.yamlfile import Document, Keys
 
 VERSION = 1
@@ -100,7 +110,7 @@ def interpret(document: Document, form: Keyed = RUN) -> tuple[RunFile, list[Spec
     top = reader.read({} if document.value is None else document.value, form, ()) or {}
     if reader.problems and not top.get("connections"):
         top["connections"] = [PAIR.instead]  # a misspelt key may have held them
-    return RunFile(document, **top), in_file_order(reader.problems)
+    return RunFile(document, **top), reader.problems
 
 
 class _Reader:
@@ -146,3 +156,66 @@ def _meant(key: str, known: Keyed) -> str:
     fix = did_you_mean(ELSEWHERE.get(key, key), known)
     aside = "config" in known and "did you" not in fix
     return f"{fix} (parameters stand under config)" if aside else fix
+
+
+# The graph, the source (None in a saved pipeline), and the phases, each with its reference.
+Parts: TypeAlias = "tuple[Graph, Any, list[tuple[str, Trainer]]]"
+
+
+def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> Parts:
+    """Make and check everything that a run file names; no pixel is read.
+
+    Args:
+        file: The run file.
+        problems: What is wrong with its form, to be told together with the rest.
+        plugins: Where names are looked up.
+
+    Raises:
+        SpecloomError: Something is wrong; ``Problems`` where it is several things.
+    """
+    maker = _Maker(file, plugins, list(problems))
+    where = file.document.where
+    label, source = maker.make(file.data, "sources")
+    batch, given = getattr(source, "outputs", None), file.batch
+    try:
+        given = given if source is None else source.sizes()
+    except Exception as e:
+        maker.problems.append(told(e, label, where("data")))
+    nodes = {name: maker.make(use, "nodes", "losses") for name, use in file.nodes.items()}
+    types = {name: label for name, (label, _) in nodes.items()}
+    made = {name: node for name, (_, node) in nodes.items()}
+    stages = {name: tuple(use.stages) for name, use in file.nodes.items() if use.stages is not None}
+    phases = [maker.make(use, "trainers") for use in file.phases]
+    pairs = enumerate(file.connections)
+    links = [Link(start, end, where("connections", i)) for i, (start, end) in pairs]
+    graph = Graph(
+        made, links, batch=batch, given=given, outputs=file.outputs, types=types, stages=stages,
+        document=file.document, earlier=maker.problems,
+    )  # fmt: skip
+    both = zip(file.phases, phases, strict=True)
+    raise_all([error for use, (_, one) in both for error in one.check(graph, maker.place(use))])
+    return graph, source, phases
+
+
+@dataclass
+class _Maker:
+    file: RunFile
+    plugins: Plugins
+    problems: list[SpecloomError]
+
+    def place(self, use: Use) -> partial[str]:
+        return partial(self.file.document.where, *use.keys, "config")
+
+    def make(self, use: Use, *kinds: str) -> tuple[str, Any]:
+        """The full name and an instance; None where it cannot be made, with the reasons noted."""
+        if not use.type:
+            return "", None
+        where = self.file.document.where
+        try:
+            label, cls = self.plugins.find(use.type, kinds, where(*use.keys, "type"))
+            good, problems = params.checked(cls, label, use.config, self.place(use))
+            self.problems += problems
+            return label, cls(**good) if params.required(cls) <= good.keys() else None
+        except Exception as e:
+            self.problems.append(told(e, use.type, where(*use.keys)))
+        return use.type, None

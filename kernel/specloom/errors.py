@@ -1,7 +1,5 @@
 """Every error a user may meet: what is wrong, where, and how to mend it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from typing import ClassVar

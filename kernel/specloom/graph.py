@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import GraphError, SpecloomError, did_you_mean, in_file_order, raise_all
+from specloom.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
 from specloom.sizes import Propagation, Sizes, Unknown
@@ -55,13 +55,15 @@ class Graph(Wiring):
         sizes = Propagation(self, given or {})
         self.known, conflicts = sizes.known, sizes.problems.values()
         self.problems = [*earlier, *self.problems, *self._sort(), *conflicts]
-        self.problems += [*self._wrong_stages(), *self._wrong_outputs()]
+        self.problems += self._wrong_stages()
+        for name, end in self.outputs.items():
+            where = self.where("outputs", name) or f"output {name!r}"
+            self.problems += self.wrong_end(end, "outputs", where)
         raise_all(in_file_order(self.problems or self._build()))
 
     def size(self, node: str, axis: str) -> int | None:
         """The size of a node's axis, or None where it does not follow from the graph."""
-        known = self.known[node].get(axis)
-        return known.size if known else None
+        return getattr(self.known[node].get(axis), "size", None)
 
     def feeding(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
         """The values that feed each connected input of a node; with ``for_fit`` ones on request."""
@@ -112,18 +114,6 @@ class Graph(Wiring):
                 what = f"{taker} runs in {missing}, but {giver}, which feeds it, does not"
                 fix = f"give {taker} stages: [{', '.join(running)}], or let {giver} run too"
                 yield GraphError(what, where=link.where, fix=fix)
-
-    def _wrong_outputs(self) -> Iterator[SpecloomError]:
-        for name, end in self.outputs.items():
-            node, _, port = end.partition(".")
-            where = self.where("outputs", name)
-            if node not in (*self.nodes, *self.unmade):
-                what = f"output {name!r} names the node {node!r}, which does not exist"
-                yield GraphError(what, where=where, fix=did_you_mean(node, self.nodes))
-            elif node in self.nodes and port not in (ports := self.nodes[node].outputs):
-                what = f"output {name!r}: {node} has no output {port!r}"
-                fix = did_you_mean(port, ports, otherwise=f"{node} has no outputs")
-                yield GraphError(what, where=where, fix=fix)
 
     def _build(self) -> Iterator[SpecloomError]:
         for name in self.order:

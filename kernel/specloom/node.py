@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from specloom.ports import Port
     from specloom.run import Run
 
+#: Anything with ``.shape`` and ``.dtype``. The kernel never looks inside.
 Array: TypeAlias = Any
-"""Anything with ``.shape`` and ``.dtype``. The kernel never looks inside."""
 
+#: Values by port name.
 Batch: TypeAlias = Mapping[str, Any]
-"""Values by port name."""
 
 STAGES = ("train", "val", "test", "predict")
 
@@ -121,8 +121,8 @@ class Affine(Protocol):
 class Absorbs(Protocol):
     """A node that can take an affine map in front of one of its inputs into its own linear map."""
 
+    #: The input port that may be folded.
     absorbs: ClassVar[str]
-    """The input port that may be folded."""
 
     def absorb(self, scale: Array, offset: Array) -> Callable[..., Batch] | None:
         """A ``forward`` for raw input, equal to ``forward(scale * x + offset)``; or None."""
@@ -157,8 +157,8 @@ class Source(Protocol):
         """Read a split, batch by batch; keys are the names of ``outputs``."""
 
 
+#: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``.
 At: TypeAlias = Callable[[str], str]
-"""The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``."""
 
 
 @runtime_checkable

@@ -1,7 +1,5 @@
 """Parameters: what a class takes, and whether what the user gave fits."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from specloom.errors import GraphError, did_you_mean
 from specloom.graph import Graph
 from specloom.node import Source, Trains
 from specloom.plugins import Plugins
-from specloom.ported import PortRef
 from specloom.ports import Link
 from specloom.wiring import BATCH
 
@@ -29,11 +28,8 @@ class Pipeline:
     """
 
     def __init__(self, name: str = "pipeline", plugins: Plugins | None = None) -> None:
-        self.name = name
-        self.nodes: dict[str, Any] = {}
-        self.links: list[Link] = []
-        self.outputs: dict[str, str] = {}
-        self.plugins = plugins
+        self.name, self.plugins = name, plugins
+        self.nodes, self.links, self.outputs = dict[str, Any](), list[Link](), dict[str, str]()
         self._graph: Graph | None = None
 
     def add_node(self, node: Any, name: str = "") -> str:
@@ -64,11 +60,8 @@ class Pipeline:
         """
         for source, target in pairs:
             for end, side in ((source, "outputs"), (target, "inputs")):
-                what = f"{end!r} is no port, so it cannot be connected"
-                if isinstance(end, PortRef):
-                    port = f"{type(end.node).__name__}.{end.port}"
-                    what = f"{port} is among the {end.side}, here one of the {side} belongs"
-                if getattr(end, "side", None) != side:
+                if getattr(end, "side", "") != side:
+                    what = f"{end} is none of a node's {side}, which belong here"
                     raise GraphError(what, fix="write (source.outputs.x, target.inputs.y)")
             ends = [f"{self.add_node(end.node)}.{end.port}" for end in (source, target)]
             self.links.append(Link(*ends))
@@ -83,9 +76,8 @@ class Pipeline:
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
         batch, given = (source.outputs, source.sizes()) if source else (None, {})
-        graph = Graph(self.nodes, self.links, batch=batch, given=given, outputs=self.outputs)
-        self._graph = graph
-        return graph
+        self._graph = Graph(self.nodes, self.links, batch=batch, given=given, outputs=self.outputs)
+        return self._graph
 
     def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:
         """Unfreeze the named nodes for gradient training.
@@ -93,7 +85,7 @@ class Pipeline:
         Raises:
             GraphError: There is no such node, or it has nothing to train.
         """
-        for node in self._trainable(names):
+        for node in list(self._trainable(names)):
             node.unfreeze()
             if not [*node.parameters()]:
                 what = f"node {node.name!r} has nothing to train yet: its sizes are not known"
@@ -105,7 +97,7 @@ class Pipeline:
         Raises:
             GraphError: There is no such node, or it has nothing to train.
         """
-        for node in self._trainable(names):
+        for node in list(self._trainable(names)):
             node.freeze()
 
     def serialize(self) -> dict[str, Any]:
@@ -132,21 +124,18 @@ class Pipeline:
         """
         graph, metadata = state.load(Path(path), plugins)
         pipeline = cls(metadata.get("name", Path(path).stem), plugins)
-        for name, node in graph.nodes.items():
-            pipeline.add_node(node, name)
-        pipeline.links, pipeline.outputs, pipeline._graph = graph.links, graph.outputs, graph
+        pipeline.nodes, pipeline.links = dict(graph.nodes), list(graph.links)
+        pipeline.outputs, pipeline._graph = dict(graph.outputs), graph
         return pipeline
 
-    def _trainable(self, names: Iterable[str]) -> list[Any]:
-        found = []
+    def _trainable(self, names: Iterable[str]) -> Iterator[Any]:
         for name in names:
             if name not in self.nodes:
                 raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
             node = self.nodes[name]
             if not isinstance(node, Trains) or not getattr(node, "trainable", True):
                 raise GraphError(f"node {name!r} has nothing to train", fix=f"leave {name!r} out")
-            found.append(node)
-        return found
+            yield node
 
     def _free_name(self, cls: str) -> str:
         """``RXGlobal`` as ``rx_global``, then ``rx_global_2`` and so on."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from specloom.errors import DataError, GraphError, NodeError, PortError, did_you_mean
+from specloom.errors import DataError, GraphError, NodeError, PortError, raise_all
 from specloom.folding import Forward, Step, arrange, folded
 from specloom.node import Batch, Measures, Runtime
 from specloom.wiring import BATCH
@@ -44,10 +44,13 @@ class Plan:
     ) -> None:  # fmt: skip
         self.graph, self.stage, self.listener = graph, stage, listener
         self.active = [name for name in graph.order if stage in graph.stages[name]]
-        ends = {f"{name}.{port}" for name, one in graph.ported.items() for port in one.outputs}
         wanted = sorted(set(want or ()))
         for end in wanted:
-            self._made(end, ends)
+            raise_all([*graph.wrong_end(end, "outputs")])
+            if (name := end.partition(".")[0]) not in (BATCH, *self.active):
+                what = f"{name} does not run in the stage {stage!r}"
+                where, fix = graph.where("nodes", name), f"add {stage} to its stages"
+                raise GraphError(what, where=where, fix=fix)
         needed = set(self.active) if want is None else graph.ancestors(wanted, self.active)
         nodes = {name: graph.nodes[name] for name in self.active if name in needed}
         self._ready(nodes)
@@ -60,10 +63,9 @@ class Plan:
         self.steps = [step for step in steps if step.name not in closing]
         if fold:
             self.steps = folded(self.steps, set(self.want), graph.port)
-        arrange(self.closing, ends)
+        arrange(self.closing, {f"{n}.{port}" for n, one in nodes.items() for port in one.outputs})
         loaded = arrange(self.steps, set(self.want))
-        batch = [(name, f"{BATCH}.{name}") for name in graph.batch]
-        self._loads = [(name, end) for name, end in batch if end in loaded]
+        self._loads = [(n, end) for n in graph.batch if (end := f"{BATCH}.{n}") in loaded]
         self._checked: set[tuple[Any, ...]] = set()
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
@@ -75,7 +77,7 @@ class Plan:
         """
         values = {end: batch.get(name) for name, end in self._loads}
         signature = tuple([_shape(value) for value in values.values()])
-        self._run(self.steps, values, signature not in self._checked, self.listener)
+        self._run(self.steps, values, signature not in self._checked, listening=True)
         self._checked.add(signature)
         return {end: values[end] for end in self.want}
 
@@ -93,13 +95,12 @@ class Plan:
             except Exception as e:
                 raise self.graph.told(e, name) from e
             values |= {f"{name}.{port}": value for port, value in made.items()}
-        self._run(self.closing, values, new=True)
+        self._run(self.closing, values, new=True, listening=False)
         return {end: value for end, value in values.items() if value is not None}
 
-    def _run(
-        self, steps: list[Step], values: dict[str, Any], new: bool, listener: Listener | None = None
-    ) -> None:
+    def _run(self, steps: list[Step], values: dict[str, Any], new: bool, listening: bool) -> None:
         """Add what each step makes to ``values``; check ports if their shapes are ``new``."""
+        listener = self.listener if listening else None
         for step in steps:
             arguments = {port: values[end] for port, end in step.takes}
             for port, ends in step.gathers:
@@ -130,18 +131,6 @@ class Plan:
         feeds = self.graph.feeding(name).items()
         kept = {port: [e for e in ends if e.partition(".")[0] in running] for port, ends in feeds}
         return {port: ends for port, ends in kept.items() if ends}
-
-    def _made(self, end: str, ends: set[str]) -> None:
-        """Raise GraphError unless ``end`` is the batch's or made by a node that runs."""
-        name = end.partition(".")[0]
-        if end not in ends:
-            raise GraphError(f"there is no value {end!r}", fix=did_you_mean(end, ends))
-        if name not in (BATCH, *self.active):
-            what, where = (
-                f"does not run in the stage {self.stage!r}",
-                self.graph.where("nodes", name),
-            )
-            raise GraphError(f"{name} {what}", where=where, fix=f"add {self.stage} to its stages")
 
     def _ready(self, names: Iterable[str]) -> None:
         """Raise the error of the first node that cannot run yet."""

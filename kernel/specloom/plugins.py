@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from importlib import import_module
+from contextlib import contextmanager, suppress
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pluggy
 
@@ -22,7 +22,7 @@ from specloom import hooks
 from specloom.errors import ConfigError, PluginError, did_you_mean
 
 MANIFEST = "plugins.yaml"
-REGISTRY = "registry"
+Modules: TypeAlias = Mapping[str, str | ModuleType]
 KINDS = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
 
 
@@ -34,9 +34,7 @@ class Plugins:
         manifest: The manifest the modules came from, for messages.
     """
 
-    def __init__(
-        self, modules: Mapping[str, str | ModuleType] | None = None, manifest: Path | None = None
-    ) -> None:
+    def __init__(self, modules: Modules | None = None, manifest: Path | None = None) -> None:
         self.manager, self.manifest = pluggy.PluginManager(hooks.GROUP), manifest
         self.manager.add_hookspecs(hooks)
         self.modules = dict(installed() if modules is None else modules)
@@ -49,12 +47,11 @@ class Plugins:
         Raises:
             PluginError: There is a manifest and nobody can resolve it.
         """
-        found = find_manifest(file)
+        asker, found = cls(), find_manifest(file)
         if found is None:
-            return cls()
-        asker = cls()
-        if REGISTRY in asker.modules:
-            asker.need(REGISTRY)
+            return asker
+        if "registry" in asker.modules:
+            asker.need("registry")
         if (modules := asker.manager.hook.resolve_plugins(manifest=found)) is None:
             what = f"{found} names plugins, but nothing installed can resolve it"
             fix = "install the registry (it comes with specloom), or remove the file"
@@ -74,11 +71,9 @@ class Plugins:
             fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
             raise PluginError(f"no plugin {name!r} is {place}", where=where, fix=fix)
         module = self.modules[name]
-        try:
+        fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
+        with _blamed(f"plugin {name!r} fails to import", where, fix):
             module = import_module(module) if isinstance(module, str) else module
-        except (Exception, SystemExit) as e:
-            fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
-            raise _broken(f"plugin {name!r} fails to import", e, where, fix) from e
         self.add(name, module, where)
         return module
 
@@ -102,22 +97,19 @@ class Plugins:
             except PluginError:
                 self._broken.add(name)
 
-    def offers(
-        self, kinds: Iterable[str], name: str | None = None, where: str = ""
-    ) -> dict[str, str]:
+    def offers(self, kinds: Iterable[str], name: str = "", where: str = "") -> dict[str, str]:
         """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all."""
-        plugins = self.working() if name is None else [(name, self.need(name, where))]
         found: dict[str, str] = {}
-        for plugin_name, plugin in plugins:
-            for kind in kinds:
-                try:
-                    offered = dict(getattr(plugin, f"register_{kind}", dict)())
-                except Exception as e:
-                    if name is None:
-                        continue
-                    what, fix = f"plugin {name!r} fails in", f"repair or remove the plugin {name!r}"
-                    raise _broken(f"{what} register_{kind}", e, where, fix) from e
-                found |= {f"{plugin_name}.{key}": target for key, target in offered.items()}
+        if not name:
+            for each, _ in self.working():
+                with suppress(PluginError):
+                    found |= self.offers(kinds, each)
+            return found
+        plugin, fix = self.need(name, where), f"repair or remove the plugin {name!r}"
+        for kind in kinds:
+            with _blamed(f"plugin {name!r} fails in register_{kind}", where, fix):
+                offered: dict[str, str] = getattr(plugin, f"register_{kind}", dict)()
+                found |= {f"{name}.{key}": target for key, target in offered.items()}
         return found
 
     def find(self, reference: str, kinds: tuple[str, ...], where: str) -> tuple[str, type]:
@@ -127,16 +119,15 @@ class Plugins:
             PluginError: There is no such plugin or name, or several plugins offer a bare name.
         """
         plugin, _, name = reference.rpartition(".")
-        offered = self.offers(kinds, plugin or None, where)
-        full = [key for key in offered if not plugin and key.partition(".")[2] == name]
+        offered = self.offers(kinds, plugin, where)
+        full = [key for key in offered if key.partition(".")[2] == name]
         if len(full) > 1:
             fix = f"write one of: {', '.join(full)}"
             raise PluginError(f"{name!r} is offered by several plugins", where=where, fix=fix)
-        reference = full[0] if full else reference
-        if reference not in offered:
+        if not full:
             what = f"no plugin offers {reference!r} as a {' or '.join(KINDS[k] for k in kinds)}"
             raise PluginError(what, where=where, fix=self._nearest(reference, kinds))
-        return reference, self.load(offered[reference], reference, where)
+        return full[0], self.load(offered[full[0]], full[0], where)
 
     def _nearest(self, reference: str, kinds: tuple[str, ...]) -> str:
         """What the user may have meant by a name that nobody offers."""
@@ -148,18 +139,20 @@ class Plugins:
         fix = did_you_mean(name, known, otherwise="install a plugin that offers one")
         return re.sub(r"\w+", lambda word: known.get(word[0], word[0]), fix)  # with their plugins
 
-    def load(self, target: str, label: str, where: str) -> Any:
+    def load(self, target: str, label: str, where: str = "") -> Any:
         """Import what ``"module:Name"`` names.
 
         Raises:
             PluginError: It cannot be imported.
         """
         module, _, attribute = target.partition(":")
-        try:
+        fix = f"repair the plugin {label.partition('.')[0]!r}, or install what it needs"
+        with _blamed(f"{label} cannot be imported", where, fix):
             return getattr(import_module(module), attribute)
-        except (Exception, SystemExit) as e:
-            fix = f"repair the plugin {label.partition('.')[0]!r}, or install what it needs"
-            raise _broken(f"{label} cannot be imported", e, where, fix) from e
+
+    def runtime(self, device: str = "cpu") -> Any:
+        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``."""
+        return self.load("specloom.torch:TorchRuntime", "the torch runtime")(device)
 
     def reference(self, cls: type) -> str:
         """The reference under which a plugin offers ``cls``.
@@ -181,12 +174,14 @@ class Plugins:
 
     def version(self, name: str) -> str:
         """The version of a plugin's distribution; empty where it has none."""
-        from importlib.metadata import PackageNotFoundError, version
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(self.top(name).replace("_", "-"))
+        return ""
 
-        try:
-            return version(self.top(name).replace("_", "-"))
-        except PackageNotFoundError:
-            return ""
+    def versions(self, references: Iterable[str]) -> dict[str, str]:
+        """The versions of the plugins that references such as ``rx.RXGlobal`` name."""
+        names = {reference.partition(".")[0] for reference in references}
+        return {name: self.version(name) for name in sorted(names)}
 
     def descriptor(self, name: str) -> Path | None:
         """The ``nodes.json`` that a plugin ships: its ports, parameters and documentation."""
@@ -199,15 +194,13 @@ class Plugins:
         found: dict[str, Any] = {}
         for label, target in self.offers(("observers",)).items():
             with suppress(Exception):
-                found[label] = self.load(target, label, "")()
+                found[label] = self.load(target, label)()
         return found
 
 
 def installed() -> dict[str, str]:
     """The module of every installed plugin, by name."""
-    from importlib.metadata import entry_points
-
-    return {entry.name: entry.value for entry in entry_points(group=hooks.GROUP)}
+    return {entry.name: entry.value for entry in metadata.entry_points(group=hooks.GROUP)}
 
 
 def find_manifest(file: Path) -> Path | None:
@@ -220,5 +213,9 @@ def find_manifest(file: Path) -> Path | None:
     return None
 
 
-def _broken(what: str, error: BaseException, where: str, fix: str) -> PluginError:
-    return PluginError(f"{what}: {type(error).__name__}: {error}", where=where, fix=fix)
+@contextmanager
+def _blamed(what: str, where: str, fix: str) -> Iterator[None]:
+    try:
+        yield
+    except (Exception, SystemExit) as e:
+        raise PluginError(f"{what}: {type(e).__name__}: {e}", where=where, fix=fix) from e

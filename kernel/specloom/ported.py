@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from specloom.errors import GraphError, did_you_mean
+from specloom.params import parameters
 from specloom.ports import Port, fixed_size
 
 T = TypeVar("T")
+#: Axes that differ from batch to batch: nodes are never built for them.
 IMAGE_AXES = frozenset({"B", "H", "W"})
-"""Axes that differ from batch to batch: nodes are never built for them."""
 
 
 class PortRef(NamedTuple):
@@ -21,32 +22,27 @@ class PortRef(NamedTuple):
     side: str
     port: str
 
+    def __str__(self) -> str:
+        return f"{type(self.node).__name__}.{self.side}.{self.port}"
 
-class Side(Mapping[str, Port]):
+
+class Side(dict[str, Port]):
     """The ports of one side: a mapping, and on an instance ``node.inputs.data`` as well."""
 
     def __init__(self, side: str, ports: Mapping[str, Port], node: Any = None) -> None:
-        self._side, self._ports, self._node = side, dict(ports), node
+        super().__init__(ports)
+        self._side, self._node = side, node
 
     def __get__(self, node: Any, owner: type) -> Side:
-        return self if node is None else Side(self._side, self._ports, node)
-
-    def __getitem__(self, name: str) -> Port:
-        return self._ports[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ports)
-
-    def __len__(self) -> int:
-        return len(self._ports)
+        return self if node is None else Side(self._side, self, node)
 
     def __getattr__(self, name: str) -> PortRef:
         if self.__dict__.get("_node") is None:  # asked of the class, or while it is being copied
             raise AttributeError(f"{name!r}: only a node's sides have ports as attributes")
-        if name in self._ports:
+        if name in self:
             return PortRef(self._node, self._side, name)
         what = f"{type(self._node).__name__} has no {self._side[:-1]} {name!r}"
-        raise AttributeError(f"{what}: {did_you_mean(name, self._ports)}")
+        raise AttributeError(f"{what}: {did_you_mean(name, self)}")
 
 
 class PortAttribute:
@@ -114,14 +110,9 @@ class Ported(metaclass=NodeType):
         cls.inputs, cls.outputs = Side("inputs", cls.inputs), Side("outputs", cls.outputs)
         for port in {*cls.inputs, *cls.outputs}:
             setattr(cls, port, PortAttribute(port))
-        cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # inspect reads it
+        name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="")
+        signature = inspect.Signature([*parameters(cls).values(), name])
+        cls.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate what depends on sizes; called once, when they are known."""
-
-
-def _signature(cls: type) -> inspect.Signature:
-    _first, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # the class's own
-    kept = [p for p in rest if p.kind is not p.VAR_KEYWORD]
-    name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="", annotation="str")
-    return inspect.Signature([*kept, name])

@@ -7,8 +7,6 @@ None carries no array: its ``dtype`` is then ``"scalars"`` (a mapping of names t
 ``"record"`` (a mapping, or one for each image) or ``"object"`` (anything).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property

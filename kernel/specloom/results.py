@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specloom import state
+from specloom import __version__, state
 from specloom.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -48,38 +48,24 @@ def write(run: Run, folder: Path, *, file: str = "", overrides: Sequence[str] = 
     Raises:
         UnavailableError: The folder cannot be written.
     """
-    from specloom import __version__
-
     state.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
     state.write_json(folder / "metrics.json", run.metrics)
-    labels = (*run.graph.types.values(), *run.labels)
-    used = sorted({label.partition(".")[0] for label in labels})
+    references = (*run.graph.types.values(), *(label for label, _ in run.phases))
     record = {
-        "specloom": __version__,
-        "file": file,
-        "overrides": list(overrides),
-        "metadata": run.metadata,
-        "seed": run.seed,
-        "device": run.runtime.device,
-        "plugins": {name: run.plugins.version(name) for name in used},
-        "manifest": str(run.plugins.manifest) if run.plugins.manifest else None,
+        "specloom": __version__, "file": file, "overrides": list(overrides),
+        "metadata": run.metadata, "seed": run.seed, "device": run.runtime.device,
+        "plugins": run.plugins.versions(references), "manifest": run.plugins.manifest,
         "phases": [{"type": label, "seconds": seconds} for label, seconds in run.seconds],
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "arguments": sys.argv[1:],
-    }
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"), "arguments": sys.argv[1:],
+        "python": platform.python_version(), "platform": platform.platform(),
+    }  # fmt: skip
     state.write_json(folder / "run.json", record)
 
 
 def write_log(error: BaseException) -> Path:
     """The traceback of an error of ours, with versions, in a file that can be attached."""
-    from specloom import __version__
-
-    trace = "".join(traceback.format_exception(error))
     about = f"specloom {__version__}, Python {sys.version}, {platform.platform()}"
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="specloom-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        log.write(f"{about}\narguments: {sys.argv[1:]}\n\n{trace}")
+    lines = [f"{about}\narguments: {sys.argv[1:]}\n\n", *traceback.format_exception(error)]
+    with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:
+        log.write("".join(lines).encode())
     return Path(log.name)

@@ -10,18 +10,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from specloom import config
-from specloom.assemble import assemble
-from specloom.errors import ConfigError, GraphError
-from specloom.overrides import override
+from specloom.errors import ConfigError
 from specloom.plan import Plan
 from specloom.plugins import Plugins
-from specloom.yamlfile import read
+from specloom.yamlfile import override, read
 
 if TYPE_CHECKING:
     from specloom.graph import Graph
     from specloom.node import Batch, Runtime, Source, Trainer
-
-RUNTIME = "specloom.torch:TorchRuntime"
 
 
 class Run:
@@ -46,14 +42,13 @@ class Run:
         self.graph, self.source, self.phases = graph, source, list(phases)
         self.plugins = plugins or Plugins({})
         self.seed, self.metadata, self.observed = seed, dict(metadata or {}), observed
-        self.runtime: Runtime = self.plugins.load(RUNTIME, "the torch runtime", "")(device)
+        self.runtime: Runtime = self.plugins.runtime(device)
+        #: The last value of each metric: ``{"test": {"node/name": value}}``.
         self.metrics: dict[str, dict[str, float]] = {}
-        """The last value of each metric: ``{"test": {"node/name": value}}``."""
-        self.labels = [label for label, _ in self.phases]
+        #: How long each phase took.
         self.seconds: list[tuple[str, float]] = []
-        """How long each phase took."""
+        #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
-        """The hooks that watch: ``run.hook.recorded(run=run, …)``."""
         self._placed = False
 
     def go(self) -> None:
@@ -66,7 +61,7 @@ class Run:
             self.hook.run_started(run=self)
             with warnings.catch_warnings():
                 if self.hook.warned.get_hookimpls():
-                    warnings.showwarning = self._warn
+                    warnings.showwarning = lambda m, *_: self.hook.warned(run=self, message=str(m))
                 for label, phase in self.phases:
                     self.hook.phase_started(run=self, name=label)
                     started = perf_counter()
@@ -134,18 +129,11 @@ class Run:
         summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__
         self.hook.node_fitted(run=self, node=name, summary=summary)
 
-    def _warn(self, message: Warning | str, *_: object, **__: object) -> None:
-        self.hook.warned(run=self, message=str(message))
-
     def _place(self) -> None:
         if self._placed:
             return
-        if self.graph.unbuilt:
-            for split in self.source.splits():
-                next(iter(self.source.batches(split)), None)  # an absent file says so itself
-            what = f"the sizes of {', '.join(self.graph.unbuilt)} do not follow from the graph"
-            fix = "give their size parameters, or a source that knows its sizes"
-            raise GraphError(what, where=self.graph.where("data"), fix=fix)
+        for split in self.source.splits() if self.graph.unbuilt else ():
+            next(iter(self.source.batches(split)), None)  # an absent file says so itself
         self.runtime.place(self.graph.nodes, self.seed)
         self._placed = True
 
@@ -172,11 +160,7 @@ def load(
         override(document, text)
     file, problems = config.interpret(document)
     plugins = plugins or Plugins.for_file(Path(path))
-    parts = assemble(file, problems, plugins)
-    assert parts.source is not None
-    metadata = {"name": Path(path).stem, **file.metadata}
+    made = config.assemble(file, problems, plugins)
+    about = {"name": Path(path).stem, **file.metadata}
     seed = file.seed if seed is None else seed
-    return Run(
-        parts.graph, parts.source, parts.phases, plugins=plugins, device=device, seed=seed,
-        metadata=metadata, observed=observed,
-    )  # fmt: skip
+    return Run(*made, plugins=plugins, device=device, seed=seed, metadata=about, observed=observed)

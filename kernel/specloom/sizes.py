@@ -1,9 +1,7 @@
 """Sizes that propagate along connections, before any pixel is read."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from specloom.errors import PortError, SpecloomError
 from specloom.params import parameters
@@ -16,10 +14,6 @@ class Known(NamedTuple):
 
     size: int
     reason: str
-
-
-Found: TypeAlias = tuple[str, Known]
-"""An axis and its size."""
 
 
 class Unknown(Exception):  # noqa: N818  # a signal between build() and the graph, never shown
@@ -43,8 +37,8 @@ class Propagation:
 
     def __init__(self, wiring: Wiring, given: Mapping[str, int]) -> None:
         self.wiring, self.problems = wiring, dict[object, SpecloomError]()
+        #: The sizes by node (or ``batch``) and axis.
         self.known = {name: self._own(name, one) for name, one in wiring.ported.items()}
-        """The sizes by node (or ``batch``) and axis."""
         self.known[BATCH] = {axis: Known(size, "the data") for axis, size in given.items()}
         # Against the flow only where nothing more follows along it: so a conflict is told where a
         # size meets the parameter that disagrees with it, not at the other end of the graph.
@@ -64,7 +58,7 @@ class Propagation:
             left, right = self._size(link.source, x), self._size(link.target, y)
             if left and right:
                 if left.size != right.size and link not in self.problems:
-                    self.problems[link] = self._conflict(link, (x, left), (y, right))
+                    self.problems[link] = self._conflict(link, x, left, y, right)
             elif left:
                 self.known[link.taker][y], changed = left, True
             elif right and backward:
@@ -107,8 +101,7 @@ class Propagation:
             return Known(int(axis), f"{axis} of {end}")
         return self.known[end.partition(".")[0]].get(axis)
 
-    def _conflict(self, link: Link, source: Found, target: Found) -> SpecloomError:
-        (x, left), (y, right) = source, target
+    def _conflict(self, link: Link, x: str, left: Known, y: str, right: Known) -> SpecloomError:
         fix = f"make these agree: {left.reason}; {right.reason}"
         for name, axis, other in ((link.taker, y, left), (link.giver, x, right)):
             parameter = parameters(type(self.wiring.ported[name])).get(axis)

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import config, params, yamlfile
-from specloom.assemble import assemble
 from specloom.errors import ConfigError, IntegrityError, UnavailableError, raise_all
 from specloom.node import STAGES, Keeps
 from specloom.plugins import Plugins
 from specloom.ported import IMAGE_AXES
+from specloom.wiring import BATCH
 
 if TYPE_CHECKING:
     from specloom.graph import Graph
@@ -53,7 +53,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON in one step."""
-    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())
 
 
 def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
@@ -82,16 +82,10 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
         UnavailableError: The files cannot be written.
     """
     body = described(graph, plugins)
-    used = {entry["type"].partition(".")[0] for entry in body["nodes"].values()}
-    about = {
-        "specloom": config.VERSION,
-        "metadata": dict(metadata),
-        "batch": _batch_sizes(graph),
-        "plugins": {name: plugins.version(name) for name in sorted(used)},
-        **body,
-    }
+    about = {"specloom": config.VERSION, "metadata": dict(metadata), "batch": _batch_sizes(graph)}
+    about |= {"plugins": plugins.versions(one["type"] for one in body["nodes"].values()), **body}
     weights = path.with_suffix(".safetensors")
-    data = _runtime().dump(graph.state(), {"graph": _digest(about)})
+    data = plugins.runtime().dump(graph.state(), {"graph": _digest(about)})
     text = _dump({**about, "state": {"file": weights.name, "sha256": _sha256(data)}})
     pending = weights.with_name(weights.name + PENDING)
     if pending.is_file() and path.is_file() and _sha256(pending.read_bytes()) in path.read_text():
@@ -116,12 +110,13 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, A
         raise ConfigError(what, where=document.where(), fix=fix)
     raise_all(problems)
     weights = path.parent / Path(str(saved["file"])).name
-    arrays, metadata = _read_weights(weights, saved["sha256"])
+    plugins = plugins or Plugins.for_file(path)
+    arrays, metadata = plugins.runtime().load(_read_weights(weights, saved["sha256"]))
     about = {key: value for key, value in document.value.items() if key != "state"}
     if metadata.get("graph") != _digest(about):
         fix = "restore the file, or run its run file again"
         raise IntegrityError(f"{path} was changed after it was saved", where=str(path), fix=fix)
-    graph = assemble(file, [], plugins or Plugins.for_file(path)).graph
+    graph, _, _ = config.assemble(file, [], plugins)
     _restore(graph, arrays, str(weights))
     return graph, file.metadata
 
@@ -140,7 +135,7 @@ def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
                 raise IntegrityError(what, where=where, fix=fix) from e
 
 
-def _read_weights(weights: Path, sha256: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+def _read_weights(weights: Path, sha256: str) -> bytes:
     """The weights that the YAML names: under their name, or where a killed save left them."""
     where, pending = str(weights), weights.with_name(weights.name + PENDING)
     if not (found := [one for one in (weights, pending) if one.is_file()]):
@@ -154,16 +149,14 @@ def _read_weights(weights: Path, sha256: str) -> tuple[Mapping[str, Any], Mappin
     if not named:
         what = "is not the file that was saved with the pipeline (its SHA-256 differs)"
         raise IntegrityError(f"{weights} {what}", where=where, fix=RESTORE)
-    read: tuple[Mapping[str, Any], Mapping[str, str]] = _runtime().load(named[0])
-    return read
+    return named[0]
 
 
 def _batch_sizes(graph: Graph) -> dict[str, int]:
     """The sizes, but for the images', of what the batch feeds: a loaded graph has no source."""
-    ends = [link.target for link in graph.links if link.source.startswith("batch.")]
-    axes = [(end.partition(".")[0], a) for end in ends for a in graph.port(end, "inputs").names]
-    sizes = {axis: graph.size(node, axis) for node, axis in axes if axis not in IMAGE_AXES}
-    return {axis: size for axis, size in sizes.items() if size is not None}
+    fed = [(link.taker, graph.ends(link)[1].names) for link in graph.links if link.giver == BATCH]
+    sizes = {axis: graph.size(node, axis) for node, axes in fed for axis in axes}
+    return {a: size for a, size in sizes.items() if size is not None and a not in IMAGE_AXES}
 
 
 def _digest(about: Mapping[str, Any]) -> str:
@@ -174,17 +167,12 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _runtime() -> Any:
-    return Plugins({}).load("specloom.torch:TorchRuntime", "the torch runtime", "")("cpu")
-
-
 def _dump(value: Mapping[str, Any]) -> str:
     """YAML that ``yamlfile`` reads back to the same value."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
+        ignore_aliases: Any = staticmethod(lambda data: True)
 
     def text(dumper: yaml.SafeDumper, one: str) -> yaml.Node:
         plain = isinstance(yamlfile.scalar(one), str) and one.isprintable()

@@ -74,11 +74,9 @@ class TorchNode(Ported, nn.Module):
             raise IntegrityError(f"the state of {type(self).__name__} {side} {name!r}")
         for name, value in mine.items():
             if value.shape != state[name].shape:
-                raise IntegrityError(
-                    f"{type(self).__name__}.{name} was saved with shape "
-                    f"{tuple(state[name].shape)}, "
-                    f"this node has {tuple(value.shape)}"
-                )
+                was, now = tuple(state[name].shape), tuple(value.shape)
+                what = f"{type(self).__name__}.{name} was saved with shape {was}"
+                raise IntegrityError(f"{what}, this node has {now}")
         self.load_state_dict(dict(state))
 
 

@@ -46,17 +46,18 @@ class Wiring:
         self.entries = [n for n, node in self.nodes.items() if getattr(node, "entry", False)]
         links = [*links, *self._entry_links({link.target for link in links}, batch)]
         self.batch = self._asked(links) if batch is None else dict(batch)
+        #: Everything that a connection can name.
         self.ported = {**self.nodes, BATCH: SimpleNamespace(inputs={}, outputs=self.batch)}
-        """Everything that a connection can name."""
         self.links, self._lost = list[Link](), list[Link]()
         self.problems: list[SpecloomError] = []
         for link in links:
-            wrong = [*self._wrong_ends(link)]
+            ends = ((link.source, "outputs"), (link.target, "inputs")) if link.source else ()
+            wrong = [error for end in ends for error in self.wrong_end(*end, link.where)]
             lost = wrong or not link.source or self.unmade & {link.giver, link.taker}
             (self._lost if lost else self.links).append(link)
             self.problems += wrong
+        #: What feeds each connected input of each node.
         self.feeds: dict[str, dict[str, list[str]]] = {name: {} for name in self.nodes}
-        """What feeds each connected input of each node."""
         for link in self.links:
             port = link.target.partition(".")[2]
             self.feeds[link.taker].setdefault(port, []).append(link.source)
@@ -102,20 +103,18 @@ class Wiring:
                 found.setdefault(name, self.nodes[link.taker].inputs[port])
         return found
 
-    def _wrong_ends(self, link: Link) -> Iterator[SpecloomError]:
-        ends = ((link.source, "outputs", "inputs"), (link.target, "inputs", "outputs"))
-        for end, side, other in ends if link.source else ():
-            node, _, port = end.partition(".")
-            if node in self.unmade:
-                continue
-            if node not in self.ported:
-                fix = did_you_mean(node, [*self.nodes, *self.unmade])
-                yield GraphError(f"there is no node {node!r}", where=link.where, fix=fix)
-            elif port not in (ports := getattr(self.ported[node], side)):
-                fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
-                if port in getattr(self.ported[node], other):
-                    fix = f"{end} is an {other[:-1]}: a connection goes from an output to an input"
-                yield GraphError(f"{node} has no {side[:-1]} {port!r}", where=link.where, fix=fix)
+    def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
+        """What is wrong if ``end``, as ``node.port``, is none of the ``side`` of a node."""
+        node, _, port = end.partition(".")
+        if node not in (*self.ported, *self.unmade):
+            fix = did_you_mean(node, [*self.nodes, *self.unmade])
+            yield GraphError(f"there is no node {node!r}", where=where, fix=fix)
+        elif node in self.ported and port not in (ports := getattr(self.ported[node], side)):
+            fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
+            if port in {*self.ported[node].inputs, *self.ported[node].outputs}:
+                other = "input" if side == "outputs" else "output"
+                fix = f"{end} is an {other}: a connection goes from an output to an input"
+            yield GraphError(f"{node} has no {side[:-1]} {port!r}", where=where, fix=fix)
 
     def _misfits(self) -> Iterator[SpecloomError]:
         first: dict[str, Link] = {}

@@ -4,8 +4,6 @@ Refused: anchors, aliases, tags, duplicate keys, several documents, deep nesting
 booleans are those of YAML 1.2, so ``1e-6`` is a number and ``no`` is text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,15 +11,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from specloom.errors import ConfigError, SpecloomError, raise_all
+from specloom.errors import ConfigError, SpecloomError, did_you_mean, raise_all
 
 DEEPEST = 20
+MAY_BE_MADE = ("config", "metadata", "outputs")
 WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 WORDS |= {form(word): value for word, value in WORDS.items() for form in (str.title, str.upper)}
 INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
-FLOAT = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
-)
+FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
+INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 FIXES = {
     "\\t": "indent with spaces, not tabs",
     "any token": "put the text in quotes",
@@ -96,9 +94,41 @@ def scalar(text: str) -> Any:
         return WORDS[text]
     if INT.fullmatch(text) and len(text) < 400:
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if FLOAT.fullmatch(text):
-        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-    return text
+    if INFINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    return float(text) if FLOAT.fullmatch(text) else text
+
+
+def override(document: Document, text: str) -> None:
+    """Set one value: ``nodes.selector.config.n_select=5``."""
+    path, equals, raw = text.partition("=")
+    if not equals or not path:
+        what, fix = "is not of the form path=value", "write --set nodes.NAME.config.PARAMETER=VALUE"
+        raise ConfigError(f"{text!r} {what}", where="--set", fix=fix)
+    keys: Keys = ()
+    place, here = f"--set {text}", document.value
+    value = parse(raw, place).value if raw.strip() else ""
+    *above, last = path.split(".")
+    for part in above:
+        if isinstance(here, dict) and part in MAY_BE_MADE and here.get(part) is None:
+            here[part] = {}
+        key = _key(here, part, keys, place)
+        here, keys = here[key], (*keys, key)
+    key = last if isinstance(here, dict) else _key(here, last, keys, place)
+    here[key], keys = value, (*keys, key)
+    kept = {old: line for old, line in document.places.items() if old[: len(keys)] != keys}
+    document.places = {**kept, keys: place}
+
+
+def _key(here: Any, part: str, keys: Keys, place: str) -> str | int:
+    """``part`` as a key of the mapping, or an index of the list, that ``here`` is."""
+    options = here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ()
+    known: dict[str, str | int] = {str(option): option for option in options}
+    if part not in known:
+        what = f"{'.'.join(map(str, keys)) or 'the file'} has no {part!r}"
+        fix = did_you_mean(part, known, otherwise="shorten the path")
+        raise ConfigError(what, where=place, fix=fix)
+    return known[part]
 
 
 class _Builder:

@@ -4,9 +4,8 @@ import pytest
 
 from specloom import ConfigError, Problems, SpecloomError
 from specloom.config import interpret
-from specloom.errors import raise_all
-from specloom.overrides import override
-from specloom.yamlfile import parse
+from specloom.errors import in_file_order, raise_all
+from specloom.yamlfile import override, parse
 
 GOOD = """\
 specloom: 1
@@ -29,7 +28,7 @@ def good(*overrides, text=GOOD):
     for one in overrides:
         override(document, one)
     file, problems = interpret(document)
-    raise_all(problems)
+    raise_all(in_file_order(problems))
     return file
 
 

@@ -192,8 +192,8 @@ def test_an_entry_node_can_be_wired_by_hand():
 def test_outputs():
     assert told(nodes(), *GOOD, outputs={"s": "rx.score", "t": "r.scores", "m": "m.x"}) == (
         "output 's': rx has no output 'score'\n  fix: did you mean 'scores'?\n"
-        "output 't' names the node 'r', which does not exist\n  fix: did you mean 'rx'?\n"
-        "output 'm' names the node 'm', which does not exist\n  fix: use one of: data, norm, rx"
+        "output 't': there is no node 'r'\n  fix: did you mean 'rx'?\n"
+        "output 'm': there is no node 'm'\n  fix: use one of: data, norm, rx"
     )
 
 

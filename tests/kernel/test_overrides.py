@@ -5,8 +5,7 @@ import pytest
 from specloom import SpecloomError
 from specloom.config import interpret
 from specloom.errors import raise_all
-from specloom.overrides import override
-from specloom.yamlfile import parse
+from specloom.yamlfile import override, parse
 
 GOOD = """\
 specloom: 1

@@ -174,15 +174,15 @@ def test_names():
 def test_ends_that_are_no_ports_or_on_the_wrong_side():
     pipeline, data, rx = Pipeline(), Data(), RXSum()
     assert told(pipeline.connect, (rx.data, data.inputs.cube)) == (
-        "RXSum.data is among the inputs, here one of the outputs belongs\n"
+        "RXSum.inputs.data is none of a node's outputs, which belong here\n"
         "  fix: write (source.outputs.x, target.inputs.y)"
     )
     assert told(pipeline.connect, (data.outputs.cube, rx.scores)) == (
-        "RXSum.scores is among the outputs, here one of the inputs belongs\n"
+        "RXSum.outputs.scores is none of a node's inputs, which belong here\n"
         "  fix: write (source.outputs.x, target.inputs.y)"
     )
     assert told(pipeline.connect, ("data.cube", rx.data)) == (
-        "'data.cube' is no port, so it cannot be connected\n"
+        "data.cube is none of a node's outputs, which belong here\n"
         "  fix: write (source.outputs.x, target.inputs.y)"
     )
     assert pipeline.nodes == {}

@@ -117,14 +117,14 @@ def test_only_what_is_needed_runs():
 
 def test_wanted_values_that_nobody_makes():
     made = chain()
-    for end, fix in [
-        ("sum.totl", "sum.total"),
-        ("smu.total", "sum.total"),
-        ("batch.cub", "batch.cube"),
+    for end, what, fix in [
+        ("sum.totl", "sum has no output 'totl'", "total"),
+        ("smu.total", "there is no node 'smu'", "sum"),
+        ("batch.cub", "batch has no output 'cub'", "cube"),
     ]:
         with pytest.raises(GraphError) as caught:
             plan(made, end)
-        assert str(caught.value) == f"there is no value {end!r}\n  fix: did you mean {fix!r}?"
+        assert str(caught.value) == f"{what}\n  fix: did you mean {fix!r}?"
 
 
 def test_nodes_of_other_stages_are_left_out():

@@ -37,6 +37,18 @@ def test_big_endian_arrays(tmp_path):
     np.testing.assert_array_equal(cube.array, CUBE)
 
 
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="a long double is a double here")
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_numbers_longer_than_64_bits_are_refused(tmp_path, name):
+    path, cube = tmp_path / name, CUBE.astype(np.longdouble)
+    np.save(path, cube) if name == "x.npy" else np.savez(path, hsi=cube)
+    with pytest.raises(DataError) as error:
+        open_cube(path)
+    assert str(error.value) == (
+        f"{path} holds {np.dtype(np.longdouble)}\n  fix: save it as float64 or float32"
+    )
+
+
 def test_several_cubes_ask_for_a_name(tmp_path):
     np.savez(tmp_path / "x.npz", raw=CUBE, dark=CUBE[..., :2])
     with pytest.raises(DataError, match="raw 4 x 6 x 3 int16, dark 4 x 6 x 2 int16") as error:

@@ -13,6 +13,7 @@ from specloom import Batch, Port
 from specloom.torch import TorchNode
 from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
+from specloom_metrics.rows import Rows
 
 LEFT_OUT = 2  # beside 0, normal, and 1, anomalous
 
@@ -87,9 +88,7 @@ class AnomalyDetectionMetrics(TorchNode):
 
     def measure_start(self, stage: str) -> None:
         """Forget what was gathered."""
-        self._counts: list[Tensor] = []
-        self._scores: list[Tensor] = []
-        self._classes: list[Tensor] = []
+        self._counts, self._scores, self._classes = Rows(), Rows(), Rows()
 
     def forward(
         self,
@@ -105,29 +104,28 @@ class AnomalyDetectionMetrics(TorchNode):
             counts = counts & ~logits.isnan()
         decided, anomalous = decisions & counts, targets & counts
         parts = (decided & anomalous, decided, anomalous, counts, torch.ones_like(counts))
-        self._counts.append(torch.stack([part.flatten(1).sum(1) for part in parts], 1))
+        self._counts.add(torch.stack([part.flatten(1).sum(1) for part in parts], 1))
         if logits is not None:
-            # Copies, so that no larger tensor stays alive behind a view.
-            self._scores.append(logits.flatten(1).clone())
-            kinds = anomalous.to(torch.uint8).masked_fill(~counts, LEFT_OUT)
-            self._classes.append(kinds.flatten(1))
+            self._scores.add(logits)
+            self._classes.add(anomalous.to(torch.uint8).masked_fill(~counts, LEFT_OUT))
         return {}
 
     def measure_end(self) -> Batch:
         """The metrics of everything since ``measure_start``, which is then forgotten."""
-        counts = torch.cat([torch.zeros(0, 5, dtype=torch.int64), *map(Tensor.cpu, self._counts)])
-        scores = [image for batch in self._scores for image in batch.cpu().numpy()]
-        classes = [image for batch in self._classes for image in batch.cpu().numpy()]
+        counts = self._counts.array().astype(np.int64, copy=False).reshape(-1, 5)
+        scores, classes = self._scores.array(), self._classes.array()
         self.measure_start("")
         pooled: list[int] = counts.sum(0).tolist()
         images: list[list[int]] = counts.tolist()
         mixed = [i for i, (_, _, anomalous, used, _) in enumerate(images) if 0 < anomalous < used]
         metrics = decision_metrics(*pooled[:3])
         each = [decision_metrics(*images[i][:3]) for i in mixed]
-        if scores:
-            metrics |= curve_metrics(np.concatenate(scores), np.concatenate(classes))
+        if len(scores):
+            metrics |= curve_metrics(scores, classes)
+            ends = np.cumsum([0, *(image[-1] for image in images)])
             for image, i in zip(each, mixed, strict=True):
-                image |= curve_metrics(scores[i], classes[i])
+                one = slice(ends[i], ends[i + 1])
+                image |= curve_metrics(scores[one], classes[one])
         metrics |= {
             f"image_{name}": math.fsum(image[name] for image in each) / len(each)
             for name in (each[0] if each else ())

@@ -22,8 +22,7 @@ def _by_class(scores: ArrayLike, targets: ArrayLike) -> tuple[Scores, Scores]:
     values, truth = np.asarray(scores).ravel(), np.asarray(targets).ravel()
     if values.shape != truth.shape:
         raise DataError(
-            f"{values.size} scores and {truth.size} targets",
-            fix="give one target for each score",
+            f"{values.size} scores and {truth.size} targets", fix="give one target for each score"
         )
     truth = truth.astype(bool, copy=False)
     known = ~np.isnan(values)

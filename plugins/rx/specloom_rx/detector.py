@@ -166,6 +166,9 @@ class RXGlobal(StatisticalNode):
         used = int(self.bands_used.sum())
         self._full_rank = int(self.rank) == used
         growth = stretch(factor) if self._trained else 1.0
+        # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
+        if bool((self.covariance.diagonal()[self.bands_used].log10().abs() > 60).any()):
+            growth = torch.inf
         least, most, bare = self.eigenvalues.tolist()
         self._float32 = growth * most / least <= FLOAT32_LIMIT
         # Under any weights, at unit diagonal, no eigenvalue is larger than the number of bands.

@@ -74,7 +74,9 @@ class Moments:
         self._sum += total
         for a in range(0, self.channels, TILE):
             b = a + TILE
-            self._upper[a:b, a:].addmm_(buffer[:, a:b].T, buffer[:, a:])
+            # Not addmm_: some BLAS then add row after row to the sum so far, whose rounding grows
+            # with the stream and loses the weak directions.
+            self._upper[a:b, a:] += buffer[:, a:b].T @ buffer[:, a:]
         self.count += len(buffer)
         return len(buffer)
 

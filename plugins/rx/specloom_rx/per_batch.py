@@ -34,7 +34,7 @@ def image_statistics(pixels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tens
                 usable = usable & valid[start : start + block, None]
             rows = torch.where(usable, rows - mean if centre else rows, 0)
             if centre:
-                scatter.addmm_(rows.T, rows)
+                scatter += rows.T @ rows
             else:
                 sums[0] += rows.sum(0)
                 sums[1] += usable.sum(0)

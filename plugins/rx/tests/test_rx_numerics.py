@@ -37,6 +37,14 @@ def test_offsets_leave_six_digits(bands, offset):
     assert "float32" in node.fit_summary()
 
 
+@pytest.mark.parametrize("unit", [1e-43, 1e-36, 1e-30, 1e30, 1e37])
+def test_no_unit_is_too_small_or_too_large(unit):
+    data = (images(1, 30, 30, 5).double() * unit).float()  # down to float32's last digit
+    node = fit(RXGlobal(5, eps=0.0), [{"data": data}])
+    want = exact_scores(data.double() / unit, data.double() / unit)
+    np.testing.assert_allclose(scored(node, data), want, rtol=2e-6)
+
+
 @pytest.mark.parametrize(("eps", "shrinkage"), [(1e-6, 0.0), (1e-2, 0.0), (0.0, 0.3), (1.0, 2.0)])
 def test_regularisation_is_what_it_says(eps, shrinkage):
     data = images(1, 30, 30, 6) * torch.tensor([1, 10, 100, 1, 1, 0.1]) + 3

@@ -126,9 +126,8 @@ def test_what_the_fit_needs_must_be_in_the_batch():
 
 def test_wrong_names_are_found_before_anything_runs():
     run = run_of({"centre": Centre()}, ("batch.cube", "centre.data"))
-    found = list(
-        StatisticalTrainer(nodes=["center"], split="everything").check(run.graph, lambda p: f"f:{p}")
-    )
+    trainer = StatisticalTrainer(nodes=["center"], split="everything")
+    found = list(trainer.check(run.graph, lambda parameter: f"f:{parameter}"))
     assert [str(error) for error in found] == [
         "f:split: there is no split 'everything'\n  fix: use one of: test, train, val",
         "f:nodes: there is no node 'center'\n  fix: did you mean 'centre'?",

@@ -72,6 +72,8 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
         )
     reader = _module(kind, path)
     cube: Cube = reader.open_cube(path, variable) if named else reader.open_cube(path)
+    if cube.dtype.itemsize > 8:
+        raise DataError(f"{path} holds {cube.dtype}", fix="save it as float64 or float32")
     return cube
 
 
