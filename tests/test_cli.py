@@ -135,3 +135,12 @@ def test_an_interrupt_exits_with_130_and_leaves_no_results(tmp_path):
 def test_sizes_are_shown_on_request(tmp_path):
     done = specloom("check", RX, "-v", cwd=tmp_path)
     assert "rx          rx.RXGlobal                      num_channels = 61\n" in done.stdout
+
+
+def test_data_that_are_not_there_are_named_before_the_fit(tmp_path):
+    done = specloom("run", str(ROOT / "configs/rx_scene.yaml"), "--out", "o", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-2:] == [
+        "error: there is no file scene.mat",
+        "  fix: check the path; it is relative to where you run",
+    ]

@@ -82,7 +82,7 @@ class Run:
         Raises:
             ConfigError: The source has no such split.
         """
-        self._place()
+        self.place()
         if split not in (splits := list(self.source.splits())):
             what, fix = f"the data has no split {split!r}", f"use one of: {', '.join(splits)}"
             raise ConfigError(what, where=self.graph.where("data"), fix=fix)
@@ -94,7 +94,7 @@ class Run:
 
     def plan(self, stage: str, want: Iterable[str] | None = None, *, fold: bool = False) -> Plan:
         """The graph compiled for a stage; see ``Plan``."""
-        self._place()
+        self.place()
         listeners = self.hook.node_ran.get_hookimpls()
 
         def tell(name: str, outputs: Batch, seconds: float) -> None:
@@ -129,7 +129,12 @@ class Run:
         summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__
         self.hook.node_fitted(run=self, node=name, summary=summary)
 
-    def _place(self) -> None:
+    def place(self) -> None:
+        """Move the nodes to the device and seed them; done by itself before the first batch.
+
+        Raises:
+            DataError: Sizes are not known because a file of the data is not there.
+        """
         if self._placed:
             return
         for split in self.source.splits() if self.graph.unbuilt else ():

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 
 
 class Rows:
     """Values of one dtype, in the order in which they came, on the device they came from.
 
-    They are kept in large blocks: many small tensors, between others that come and go, scatter
-    over the heap and hold four times the memory of their values.
+    They are copied into large blocks: many small tensors, between others that come and go,
+    scatter over the heap and hold up to four times the memory of their values.
     """
 
     def __init__(self) -> None:
@@ -25,15 +25,16 @@ class Rows:
         values = values.detach().reshape(-1)
         while len(values):
             if not self._free:
-                self._blocks.append(values.new_empty(BLOCK))
-                self._free = BLOCK
+                self._free = BLOCK_BYTES // values.element_size()
+                self._blocks.append(values.new_empty(self._free))
             part, values = values[: self._free], values[self._free :]
-            self._blocks[-1][BLOCK - self._free :][: len(part)].copy_(part)
+            room = self._blocks[-1][-self._free :]
+            room[: len(part)].copy_(part)
             self._free -= len(part)
 
     def array(self) -> NDArray[Any]:
-        """All values, (N,); N is 0 and the dtype float64 where there was none."""
+        """All values, (N,); with N = 0 in float64."""
         whole = [block.cpu().numpy() for block in self._blocks]
         if whole:
-            whole[-1] = whole[-1][: BLOCK - self._free]
+            whole[-1] = whole[-1][: len(whole[-1]) - self._free]
         return np.concatenate(whole) if whole else np.empty(0)

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 
 import specloom_metrics
 from specloom import Measures
-from specloom_metrics import anomaly
+from specloom_metrics import anomaly, rows
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 
 COUNTS = {
@@ -127,14 +127,27 @@ def test_a_stage_begins_with_nothing():
 
 
 def test_scores_are_copied_and_carry_no_gradient():
-    node = AnomalyDetectionMetrics()
-    batch = split(2)
-    cube = torch.rand(2, 9, 11, 4, requires_grad=True)
-    node(**batch | {"logits": cube[..., :1]})
-    (kept,) = node._scores
-    assert not kept.requires_grad
-    assert kept.untyped_storage().nbytes() == 4 * 2 * 99
-    assert node._classes[0].untyped_storage().nbytes() == 2 * 99
+    node, batch = AnomalyDetectionMetrics(), split(2)
+    want = measure(batch)
+    logits = batch["logits"].clone().requires_grad_()
+    node(**batch | {"logits": logits})
+    with torch.no_grad():
+        logits.zero_()
+    assert node.measure_end()["metrics"] == want
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.int64])
+def test_rows_are_what_was_added(dtype, monkeypatch):
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 64)
+    pieces = [torch.arange(n, dtype=dtype).reshape(1, -1, 1) for n in (3, 0, 8, 60, 1, 64, 7)]
+    gathered = rows.Rows()
+    assert gathered.array().shape == (0,)
+    for piece in pieces:
+        gathered.add(piece)
+        piece.fill_(0)
+    want = np.concatenate([np.arange(piece.numel()) for piece in pieces])
+    np.testing.assert_array_equal(gathered.array(), want)
+    assert gathered.array().dtype == pieces[0].numpy().dtype
 
 
 def test_it_is_a_measure_with_the_registered_kind():

@@ -37,7 +37,9 @@ def test_rounding_does_not_add_up_over_a_long_stream():
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(200_000, 5))).float()
     wide = rows.numpy().astype(np.longdouble)
     wide -= wide.mean(0)
-    exact = [[(wide[:, i] * wide[:, j]).sum() / (len(rows) - 1) for j in range(5)] for i in range(5)]
+    exact = [
+        [(wide[:, i] * wide[:, j]).sum() / (len(rows) - 1) for j in range(5)] for i in range(5)
+    ]
     assert np.abs(gathered(rows).covariance().numpy() - np.array(exact, float)).max() < 4e-15
 
 

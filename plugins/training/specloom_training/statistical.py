@@ -25,6 +25,7 @@ def fit(run: Run, names: Sequence[str], split: str) -> None:
     Nodes whose inputs are ready share one pass over the data; a node of several passes takes
     its next pass together with whatever is ready then.
     """
+    run.place()
     passes = dict.fromkeys(names, 0)
     nodes: dict[str, Any] = run.graph.nodes
     while passes:
