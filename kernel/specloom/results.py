@@ -52,9 +52,9 @@ def write(run: Run, folder: Path, *, file: str = "", overrides: Sequence[str] = 
     state.write_json(folder / "metrics.json", run.metrics)
     references = (*run.graph.types.values(), *(label for label, _ in run.phases))
     record = {
-        "specloom": __version__, "file": file, "overrides": list(overrides),
-        "metadata": run.metadata, "seed": run.seed, "device": run.runtime.device,
-        "plugins": run.plugins.versions(references), "manifest": run.plugins.manifest,
+        "specloom": __version__, "file": file, "overrides": list(overrides), "seed": run.seed,
+        "metadata": run.metadata, "manifest": run.plugins.manifest and str(run.plugins.manifest),
+        "device": run.runtime.device, "plugins": run.plugins.versions(references),
         "phases": [{"type": label, "seconds": seconds} for label, seconds in run.seconds],
         "ended": datetime.now(UTC).isoformat(timespec="seconds"), "arguments": sys.argv[1:],
         "python": platform.python_version(), "platform": platform.platform(),

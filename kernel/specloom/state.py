@@ -53,7 +53,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON in one step."""
-    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n").encode())
+    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:

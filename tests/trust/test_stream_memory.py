@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 # A process of its own, so that no other test's garbage is counted. What is counted is anonymous
 # memory: neither files nor libraries.
 SCRIPT = """
-    import gc, json, sys
+    import json, sys
     import numpy as np
     import torch
     from specloom import Graph, Pipeline, Port, Run
@@ -54,7 +54,6 @@ SCRIPT = """
             random = np.random.default_rng(0)
             for number in range(self.length):
                 if number % 10 == 0:
-                    gc.collect()
                     self.seen.append(resident())
                 yield self.make(random)
             self.seen.append(resident())
