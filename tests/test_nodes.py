@@ -1,0 +1,67 @@
+"""``specloom nodes`` and ``specloom schema``: what plugins offer, for people and for editors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from specloom_registry.nodes import nodes, schema
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def with_the_manifest(monkeypatch):
+    monkeypatch.chdir(ROOT / "configs")
+
+
+def printed(command, *arguments: str) -> str:
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_every_node_is_listed_with_its_first_sentence():
+    out = printed(nodes)
+    assert "rx.RXGlobal " in out
+    assert "Scores each pixel by its squared Mahalanobis distance" in out
+    assert "training.Evaluate " in out
+
+
+@pytest.mark.parametrize("name", ["RXGlobal", "rx.RXGlobal"])
+def test_one_node_is_described_with_ports_and_parameters(name):
+    out = printed(nodes, name)
+    assert out.startswith("rx.RXGlobal\n\n")
+    assert "| `scores` | output | `B H W 1` | float32 |" in out
+    assert "num_channels   integer or null  null\n" in out
+    assert "eps            number           1e-06\n" in out
+
+
+def test_descriptors_are_data_for_programs():
+    found = json.loads(printed(nodes, "--json"))
+    assert found["rx.RXGlobal"]["params"]["eps"] == {"default": 1e-06, "type": "number"}
+    assert found["cubes.Scene"]["required"] == ["cube"]
+    assert found["training.Calibrate"]["kind"] == "trainers"
+
+
+def test_the_schema_is_printed_or_written(tmp_path):
+    file = tmp_path / "schema.json"
+    assert printed(schema, "--out", str(file)) == ""
+    assert json.loads(printed(schema)) == json.loads(file.read_text())
+
+
+def test_the_schema_refuses_what_check_refuses():
+    import jsonschema
+
+    from specloom import yamlfile
+
+    made = json.loads(printed(schema))
+    value = yamlfile.read(ROOT / "configs/rx_scene.yaml").value
+    jsonschema.validate(value, made)
+    for wrong in ({"epss": 0}, {"eps": "small"}):
+        value["nodes"]["rx"]["config"] = wrong
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(value, made)
