@@ -27,7 +27,9 @@ SETTINGS = [
 def damaged_scenes():
     """Scenes with pixels that are not finite, of another class, or of no class at all."""
     random, splits = np.random.default_rng(0), {}
-    source = Synthetic(scenes=12, height=24, width=28, bands=12, batch_size=2, anomaly_fraction=0.06)
+    source = Synthetic(
+        scenes=12, height=24, width=28, bands=12, batch_size=2, anomaly_fraction=0.06
+    )
     for split in ("train", "val", "test"):
         splits[split] = []
         for batch in source.batches(split):

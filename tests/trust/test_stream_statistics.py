@@ -63,10 +63,17 @@ def images(request):
 @pytest.fixture(scope="module")
 def exact(images):
     """Mean and covariance of all pixels, rounded once."""
+    return moments(*sums(images))
+
+
+def sums(images):
+    """Count, sum and sum of products of whole numbers, exact."""
     rows = images.reshape(-1, images.shape[-1]).astype(np.int64)
-    count, total = len(rows), rows.sum(0)
     wide = rows.astype(np.float64)
-    products = (wide.T @ wide).astype(np.int64)  # whole numbers below 2**53
+    return len(rows), rows.sum(0), (wide.T @ wide).astype(np.int64)  # all below 2**53
+
+
+def moments(count, total, products):
     scatter = [
         [
             float(Fraction(count * p - a * b, count))
@@ -167,3 +174,25 @@ def merge(node, groups):
     for state in states[:-1]:
         node.fit_merge(state)
     node.fit_end()
+
+
+@pytest.mark.soak
+def test_a_long_stream_is_as_exact_as_a_short_one():
+    random = np.random.default_rng(0)
+    mix, rx, scaled = random.normal(size=(4, 24)), RXGlobal(24, eps=0.0), MinMaxNormalizer()
+    scaled.build({"C": 24})
+    for node in (rx, scaled):
+        node.fit_start(0)
+    whole, least, most = [0, 0, 0], np.inf, -np.inf
+    for _ in range(2000):
+        light = 1e4 * random.normal(size=(2, 24, 24, 4))
+        cubes = (light @ mix + random.normal(size=(2, 24, 24, 24))).round()
+        whole = [a + b for a, b in zip(whole, sums(cubes), strict=True)]
+        least, most = min(least, cubes.min()), max(most, cubes.max())
+        for node in (rx, scaled):
+            node.fit_update(data=torch.from_numpy(cubes.astype(np.float32)))
+    for node in (rx, scaled):
+        node.fit_end()
+    assert rx.pixels == scaled.pixels == 2000 * 2 * 24 * 24
+    assert max(whitened_errors(rx, moments(*whole))) < LIMIT
+    assert (scaled.low.item(), scaled.high.item()) == (least, most)

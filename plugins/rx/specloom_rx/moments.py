@@ -16,7 +16,7 @@ TILE = 48
 class Moments:
     """Count, mean and scatter of rows that arrive in batches.
 
-    Each block is converted to float64, shifted by the mean of the first block, and multiplied in
+    Each block is converted to float64, shifted by the median of the first block, and multiplied in
     float64: without the shift, or in float32, the weak directions of real scenes are lost. Rows
     that are not finite in every column are left out and counted. The same rows in the same
     batches give the same bits. Merging: T. Chan, G. Golub, R. LeVeque, The American Statistician
@@ -63,9 +63,10 @@ class Moments:
             buffer = _finite(buffer)
             if not len(buffer):
                 return 0
-            # Rounded to float32, the shift of a constant float32 band is that very constant, so
-            # that its variance comes out as exactly 0.
-            self._shift = buffer.mean(0).float().double()
+            # A value that occurs: the variance of a constant band comes out as exactly 0, and
+            # counts stay whole numbers, whose products are exact. With the mean, the rounding
+            # of their products is no longer random, and adds up.
+            self._shift = buffer.median(0).values
         buffer.sub_(self._shift)
         total = buffer.sum(0)
         if not bool(total.isfinite().all()):

@@ -33,6 +33,16 @@ def test_mean_and_covariance_equal_numpy_float64(rows):
     assert (moments.covariance() == moments.covariance().T).all()
 
 
+def test_the_covariance_of_counts_is_exact():
+    rng = np.random.default_rng(0)
+    counts = (1e4 * rng.normal(size=(20_000, 3)) @ rng.normal(size=(3, 6))).round().astype(np.int64)
+    products, total, n = counts.T @ counts, counts.sum(0), len(counts)
+    exact = (products * n - np.outer(total, total)) / (n * (n - 1))  # whole numbers up to here
+    found = gathered(*torch.from_numpy(counts).float().split(3000)).covariance().numpy()
+    spread = np.sqrt(exact.diagonal())
+    assert np.abs((found - exact) / np.outer(spread, spread)).max() < 1e-15
+
+
 def test_rounding_does_not_add_up_over_a_long_stream():
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(200_000, 5))).float()
     wide = rows.numpy().astype(np.longdouble)
