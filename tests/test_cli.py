@@ -104,28 +104,23 @@ def test_a_mistake_of_ours_exits_with_70_and_leaves_a_log(tmp_path):
 
 
 def test_an_interrupt_exits_with_130_and_leaves_no_results(tmp_path):
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "specloom",
-            "run",
-            RX,
-            "--set",
-            "data.config.scenes=4000",
-            "--out",
-            "o",
-        ],
+    command = [sys.executable, "-m", "specloom", "run", RX, "--out", "o"]
+    with subprocess.Popen(
+        [*command, "--set", "data.config.scenes=4000"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stderr is not None
-    process.stderr.readline()  # the first phase has begun
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+        # In the background a shell lets its children ignore interrupts, and so would this one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            process.stderr.readline()  # the run has begun
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert out == ""
     assert err.rstrip().endswith("interrupted")
