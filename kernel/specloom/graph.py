@@ -54,16 +54,16 @@ class Graph(Wiring):
         self.order, self.unbuilt = list(self.nodes), list[str]()
         sizes = Propagation(self, given or {})
         self.known, conflicts = sizes.known, sizes.problems.values()
-        self.problems = [*earlier, *self.problems, *self._sort(), *conflicts]
-        self.problems += self._wrong_stages()
+        self.problems = [*earlier, *self.problems, *self._sort(), *conflicts, *self._wrong_stages()]
         for name, end in self.outputs.items():
             where = self.where("outputs", name) or f"output {name!r}"
             self.problems += self.wrong_end(end, "outputs", where)
         raise_all(in_file_order(self.problems or self._build()))
 
-    def size(self, node: str, axis: str) -> int | None:
-        """The size of a node's axis, or None where it does not follow from the graph."""
-        return getattr(self.known[node].get(axis), "size", None)
+    def sizes(self, name: str) -> dict[str, int]:
+        """The sizes of a node's axes that follow from the graph, but for those of the images."""
+        known = self.known[name].items()
+        return {axis: one.size for axis, one in known if axis not in IMAGE_AXES}
 
     def feeding(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
         """The values that feed each connected input of a node; with ``for_fit`` ones on request."""
@@ -117,9 +117,8 @@ class Graph(Wiring):
 
     def _build(self) -> Iterator[SpecloomError]:
         for name in self.order:
-            known = self.known[name].items()
             try:
-                build(self.nodes[name], Sizes({a: s.size for a, s in known if a not in IMAGE_AXES}))
+                build(self.nodes[name], Sizes(self.sizes(name)))
             except Unknown:
                 self.unbuilt.append(name)
             except Exception as e:

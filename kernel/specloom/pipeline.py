@@ -30,6 +30,7 @@ class Pipeline:
     def __init__(self, name: str = "pipeline", plugins: Plugins | None = None) -> None:
         self.name, self.plugins = name, plugins
         self.nodes, self.links, self.outputs = dict[str, Any](), list[Link](), dict[str, str]()
+        self.stages: dict[str, tuple[str, ...]] = {}
         self._graph: Graph | None = None
 
     def add_node(self, node: Any, name: str = "") -> str:
@@ -76,7 +77,8 @@ class Pipeline:
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
         batch, given = (source.outputs, source.sizes()) if source else (None, {})
-        self._graph = Graph(self.nodes, self.links, batch=batch, given=given, outputs=self.outputs)
+        kept: dict[str, Any] = {"outputs": self.outputs, "stages": self.stages}
+        self._graph = Graph(self.nodes, self.links, batch=batch, given=given, **kept)
         return self._graph
 
     def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:
@@ -124,8 +126,9 @@ class Pipeline:
         """
         graph, metadata = state.load(Path(path), plugins)
         pipeline = cls(metadata.get("name", Path(path).stem), plugins)
-        pipeline.nodes, pipeline.links = dict(graph.nodes), list(graph.links)
-        pipeline.outputs, pipeline._graph = dict(graph.outputs), graph
+        pipeline.links = [link for link in graph.links if not graph.by_name(link)]
+        pipeline.nodes, pipeline.outputs = dict(graph.nodes), dict(graph.outputs)
+        pipeline.stages, pipeline._graph = dict(graph.stages), graph
         return pipeline
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:

@@ -105,7 +105,7 @@ class Plan:
             arguments = {port: values[end] for port, end in step.takes}
             for port, ends in step.gathers:
                 arguments[port] = [values[end] for end in ends if values[end] is not None]
-            sizes: dict[str, int] = {}
+            sizes = self.graph.sizes(step.name) if new else {}
             if new:
                 self._check(step, "inputs", arguments, sizes)
             started = perf_counter() if listener else 0.0

@@ -19,7 +19,6 @@ from specloom import config, params, yamlfile
 from specloom.errors import ConfigError, IntegrityError, UnavailableError, raise_all
 from specloom.node import STAGES, Keeps
 from specloom.plugins import Plugins
-from specloom.ported import IMAGE_AXES
 from specloom.wiring import BATCH
 
 if TYPE_CHECKING:
@@ -104,14 +103,13 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, A
     """
     document = yamlfile.read(path)
     file, problems = config.interpret(document, config.SAVED)
-    saved = file.state
-    if {"file", "sha256"} - saved.keys():
+    if {"file", "sha256"} - file.state.keys():
         what, fix = f"{path} is no saved pipeline", "give the pipeline.yaml that a run wrote"
         raise ConfigError(what, where=document.where(), fix=fix)
     raise_all(problems)
-    weights = path.parent / Path(str(saved["file"])).name
+    weights = path.parent / Path(str(file.state["file"])).name
     plugins = plugins or Plugins.for_file(path)
-    arrays, metadata = plugins.runtime().load(_read_weights(weights, saved["sha256"]))
+    arrays, metadata = plugins.runtime().load(_read_weights(weights, file.state["sha256"]))
     about = {key: value for key, value in document.value.items() if key != "state"}
     if metadata.get("graph") != _digest(about):
         fix = "restore the file, or run its run file again"
@@ -155,8 +153,7 @@ def _read_weights(weights: Path, sha256: str) -> bytes:
 def _batch_sizes(graph: Graph) -> dict[str, int]:
     """The sizes, but for the images', of what the batch feeds: a loaded graph has no source."""
     fed = [(link.taker, graph.ends(link)[1].names) for link in graph.links if link.giver == BATCH]
-    sizes = {axis: graph.size(node, axis) for node, axes in fed for axis in axes}
-    return {a: size for a, size in sizes.items() if size is not None and a not in IMAGE_AXES}
+    return {a: sizes[a] for n, axes in fed for a in axes if a in (sizes := graph.sizes(n))}
 
 
 def _digest(about: Mapping[str, Any]) -> str:
