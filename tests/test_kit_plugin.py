@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
+from kit_toys import Scenes
 from specloom import PluginError, Port, UnavailableError, impl
 from specloom.testing import checks_of_plugin, collecting, failures_of, parametrize_with_checks
 
@@ -23,28 +24,6 @@ class Twice:
 class Thrice(Twice):
     def forward(self, data):
         return {"doubled": data * 3.0 * np.float64(1)}
-
-
-class Scenes:
-    outputs = {"cube": Port("B H W C", doc="Cubes.")}
-    example = {"seed": 3}
-
-    def __init__(self, seed: int, bands: int = 4) -> None:
-        self.seed, self.bands = seed, bands
-
-    def sizes(self):
-        return {"C": self.bands}
-
-    def splits(self):
-        return ["train", "test"]
-
-    def count(self, split):
-        return 2
-
-    def batches(self, split):
-        rng = np.random.default_rng([self.seed, len(split)])
-        for _ in range(2):
-            yield {"cube": rng.random((1, 3, 5, self.bands)).astype("float32")}
 
 
 def test_a_failure_names_the_class_and_what_is_wrong():

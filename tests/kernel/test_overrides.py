@@ -2,41 +2,7 @@
 
 import pytest
 
-from specloom import SpecloomError
-from specloom.config import interpret
-from specloom.errors import raise_all
-from specloom.yamlfile import override, parse
-
-GOOD = """\
-specloom: 1
-metadata: {name: toy, description: "", tags: [a, b], author: me}
-seed: 3
-data: {type: toy.Data}
-nodes:
-  rx: {type: toy.RX, config: {eps: 1e-6, windows: [[1, 2], [3, 4]]}}
-  head: {type: Head, stages: [val, test]}
-connections:
-  - [rx.scores, head.scores]
-phases:
-  - {type: toy.Fit}
-outputs: {scores: rx.scores}
-"""
-
-
-def good(*overrides, text=GOOD):
-    document = parse(text, "run.yaml")
-    for one in overrides:
-        override(document, one)
-    file, problems = interpret(document)
-    raise_all(problems)
-    return file
-
-
-def told(text, *overrides):
-    with pytest.raises(SpecloomError) as caught:
-        good(*overrides, text=text)
-    return str(caught.value)
-
+from run_file_toys import GOOD, good, told
 
 LEAST = "specloom: 1\ndata: {type: toy.Data}\nnodes:\n  a: {type: toy.A}\n"
 

@@ -8,64 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from specloom import Graph, GraphError, NodeError, Port, Ported
-from specloom.plan import Plan
-from specloom.ports import Link
-from specloom.torch import TorchRuntime
+from plan_toys import CUBE, Data, Twice, chain, cubes, graph, plan
+from specloom import GraphError, NodeError, Port, Ported
 from specloom.yamlfile import parse
-
-CUBE = Port("B H W C")
-
-
-NODES = """\
-nodes:
-  data:
-    type: toy.Data
-  twice: {type: toy.Twice}
-  sum: {type: toy.Sum}
-"""
-
-
-class Data(Ported):
-    inputs = {
-        "cube": CUBE,
-        "mask": Port("B H W", dtype="bool", optional=True),
-        "info": Port(dtype="record", fields=("id",), optional=True),
-        "paths": Port(dtype="object", optional=True),
-    }
-    outputs = {
-        "cube": CUBE,
-        "mask": Port("B H W", dtype="bool", optional=True),
-        "info": Port(dtype="record", optional=True),
-    }
-    entry = True
-    calls = 0
-
-    def forward(self, cube, mask=None, info=None, paths=None):
-        self.calls += 1
-        return {"cube": cube * 1, "mask": mask, "info": info}
-
-
-class Twice(Ported):
-    inputs = {"data": CUBE, "mask": Port("B H W", dtype="bool", optional=True)}
-    outputs = {"doubled": CUBE}
-    calls = 0
-
-    def forward(self, data, mask=None):
-        self.calls += 1
-        if (data < 0).any():
-            raise ValueError("a negative number")
-        if mask is not None and not mask.any():
-            raise NodeError("nothing is left", fix="leave something")
-        return {"doubled": data * 2}
-
-
-class Sum(Ported):
-    inputs = {"terms": Port("B H W C", many=True)}
-    outputs = {"total": CUBE}
-
-    def forward(self, terms):
-        return {"total": torch.stack(terms).sum(0)}
 
 
 class NumpyTwice(Twice):
@@ -74,25 +19,6 @@ class NumpyTwice(Twice):
     def forward(self, data, mask=None):
         assert isinstance(data, np.ndarray)
         return {"doubled": data * np.float32(2)}
-
-
-def graph(nodes, *links, document=None, batch=Data.inputs, **kwargs):
-    links = [Link(*link.split(" > ")) for link in links]
-    return Graph(nodes, links, batch=batch, document=document, **kwargs)
-
-
-def plan(made, *want, stage="test", **kwargs):
-    return Plan(made, stage, TorchRuntime("cpu"), want or None, **kwargs)
-
-
-def cubes(value=1.0, size=3):
-    return {"cube": torch.full((1, size, size, 2), value)}
-
-
-def chain(**more):
-    nodes = {"data": Data(), "twice": Twice(), "sum": Sum(), **more}
-    links = ["data.cube > twice.data", "twice.doubled > sum.terms", "data.cube > sum.terms"]
-    return graph(nodes, *links, document=parse(NODES, "run.yaml"))
 
 
 def test_values_are_those_of_the_nodes_on_every_call():

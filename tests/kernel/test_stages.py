@@ -3,45 +3,9 @@
 import pytest
 import torch
 
+from plan_toys import CUBE, Data, cubes, graph, plan
 from specloom import Graph, NodeError, Port, Ported
-from specloom.plan import Plan
 from specloom.ports import Link
-from specloom.torch import TorchRuntime
-
-CUBE = Port("B H W C")
-
-
-class Data(Ported):
-    inputs = {
-        "cube": CUBE,
-        "mask": Port("B H W", dtype="bool", optional=True),
-        "info": Port(dtype="record", fields=("id",), optional=True),
-        "paths": Port(dtype="object", optional=True),
-    }
-    outputs = {
-        "cube": CUBE,
-        "mask": Port("B H W", dtype="bool", optional=True),
-        "info": Port(dtype="record", optional=True),
-    }
-    entry = True
-    calls = 0
-
-    def forward(self, cube, mask=None, info=None, paths=None):
-        self.calls += 1
-        return {"cube": cube * 1, "mask": mask, "info": info}
-
-
-def graph(nodes, *links, document=None, batch=Data.inputs, **kwargs):
-    links = [Link(*link.split(" > ")) for link in links]
-    return Graph(nodes, links, batch=batch, document=document, **kwargs)
-
-
-def plan(made, *want, stage="test", **kwargs):
-    return Plan(made, stage, TorchRuntime("cpu"), want or None, **kwargs)
-
-
-def cubes(value=1.0, size=3):
-    return {"cube": torch.full((1, size, size, 2), value)}
 
 
 class Mean(Ported):
