@@ -9,7 +9,13 @@ import pytest
 
 from kit_toys import Scenes
 from specloom import PluginError, Port, UnavailableError, impl
-from specloom.testing import checks_of_plugin, collecting, failures_of, parametrize_with_checks
+from specloom.testing import (
+    checks_of_plugin,
+    collecting,
+    failures_of,
+    offering,
+    parametrize_with_checks,
+)
 
 
 class Twice:
@@ -128,3 +134,29 @@ def test_what_the_machine_lacks_is_skipped_with_the_reason(plugin, monkeypatch):
     check = next(row.values[0] for row in rows if row.id == "Scenes-source_is_whole")
     with pytest.raises(pytest.skip.Exception, match="there is no camera"):
         check()
+
+
+KIND = Port("B H W C", kind="example.cube", doc="Cubes.")
+
+
+class OfAKind(Twice):
+    outputs = {"doubled": KIND}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ({"cube": KIND}, ""),
+        ({}, "doubled is of the kind example.cube, which is not offered"),
+        ({"cube": Port("B H W", doc="Images.")}, "doubled differs from the kind example.cube"),
+        ({"cube": "B H W C"}, "the kind 'cube' is 'B H W C', not a Port"),
+    ],
+)
+def test_kinds_of_value_are_held_to_what_is_registered(plugin, kinds, message):
+    plugin.register_nodes = impl(lambda: {"OfAKind": f"{__name__}:OfAKind"})
+    plugin.register_ports = impl(lambda: kinds)
+    if not message:
+        offering.kinds_are_registered("example", plugin)
+        return
+    with pytest.raises(AssertionError, match=message):
+        offering.kinds_are_registered("example", plugin)

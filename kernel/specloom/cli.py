@@ -146,7 +146,7 @@ def sizes_table(graph: Any) -> str:
     """The nodes of a graph in running order, each with the sizes it was built for."""
     rows = [["node", "type", "sizes"]]
     for name in graph.order:
-        sizes = getattr(graph.nodes[name], "built_for", {}).items()
+        sizes = sorted(getattr(graph.nodes[name], "built_for", {}).items())
         rows.append([name, graph.types.get(name, ""), ", ".join(f"{a} = {n}" for a, n in sizes)])
     return table(rows)
 

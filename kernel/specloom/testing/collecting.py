@@ -31,6 +31,8 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
     plugin, unused = found[0].load(), dict(examples or {})
     for check in (offering.import_is_light, offering.hooks_are_known):
         yield f"plugin-{check.__name__}", partial(check, plugin)
+    registered = partial(offering.kinds_are_registered, prefix, plugin)
+    yield f"plugin-{offering.kinds_are_registered.__name__}", registered
     if Plugins({prefix: plugin}).descriptor(prefix):
         yield (
             "plugin-descriptor_is_current",

@@ -10,10 +10,12 @@ from typing import Any
 
 from specloom.node import STAGES, Source
 from specloom.plugins import Plugins
+from specloom.ports import Port
 from specloom.testing.comparing import agree, hold
 from specloom.testing.describing import describe_plugin
 from specloom.testing.making import example
 
+LOOK = ("axes", "dtype", "fields", "per_stage")
 HEAVY = ("torch", "numpy", "scipy", "h5py", "matplotlib", "pandas", "sklearn")
 
 
@@ -37,6 +39,24 @@ def hooks_are_known(plugin: Any) -> None:
     manager.register(plugin, "plugin")
     manager.check_pending()
     hold(manager.get_hookcallers(plugin), plugin, "it implements no hook")
+
+
+def kinds_are_registered(prefix: str, plugin: Any) -> None:
+    """Kinds of value are ports, and ports of a kind of this plugin look as it was registered."""
+    kinds: dict[str, Any] = getattr(plugin, "register_ports", dict)()
+    for name, kind in kinds.items():
+        hold(isinstance(kind, Port), plugin, f"the kind {name!r} is {kind!r}, not a Port")
+    offered = Plugins({prefix: plugin})
+    for label, target in offered.offers(("nodes", "losses", "sources"), prefix).items():
+        cls = offered.load(target, label)
+        for side in ("inputs", "outputs"):
+            for name, port in getattr(cls, side, {}).items():
+                owner, _, kind = port.kind.partition(".")
+                if owner != prefix:
+                    continue
+                hold(kind in kinds, cls, f"{name} is of the kind {port.kind}, which is not offered")
+                same = all(getattr(port, part) == getattr(kinds[kind], part) for part in LOOK)
+                hold(same, cls, f"{name} differs from the kind {port.kind} in {', '.join(LOOK)}")
 
 
 def descriptor_is_current(prefix: str, plugin: Any) -> None:
