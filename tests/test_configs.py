@@ -53,11 +53,13 @@ def test_run_writes_its_results_and_ends_with_a_table(tmp_path):
     assert set(metrics) == {"val", "test"}
     assert 0.8 < metrics["test"]["metrics/roc_auc"] <= 1
     assert 0.3 < metrics["test"]["metrics/iou"] <= 1
-    assert result.stdout.rstrip().splitlines()[-1] == f"results: {out}"
-    assert f"{metrics['test']['metrics/iou']:.4f}" in result.stdout
+    assert result.stdout == f"results: {out}\n"
+    assert f"{metrics['test']['metrics/iou']:.4f}" in result.stderr
     record = json.loads((out / "run.json").read_text())
     assert record["seed"] == 3
-    assert record["overrides"] == SMALL
+    assert record["run"]["data"]["config"]["scenes"] == 8
+    assert [phase["type"] for phase in record["phases"]][0] == "training.StatisticalTrainer"
+    assert record["ended"]
     assert {"rx", "cubes", "training"} <= record["plugins"].keys()
 
 

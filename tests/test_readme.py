@@ -33,7 +33,7 @@ def call(*arguments: str, cwd: Path, path: Path | None = None) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stderr + done.stdout
 
 
 def commands() -> list[list[str]]:

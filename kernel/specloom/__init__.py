@@ -7,7 +7,7 @@ from specloom.errors import did_you_mean
 from specloom.graph import Graph
 from specloom.hooks import impl
 from specloom.node import STAGES, Array, At, Batch, Loss, Node, Runtime, Source, Trainer
-from specloom.node import Absorbs, Affine, Fits, Keeps, Measures, Paces, Trains
+from specloom.node import Absorbs, Affine, Fits, Indexed, Keeps, Measures, Paces, Trains
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.ported import Ported
@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "STAGES", "Absorbs", "Affine", "Array", "At", "Batch", "ConfigError", "DataError", "Fits",
-    "Graph", "GraphError", "IntegrityError", "Keeps", "Loss", "Measures", "Node", "NodeError",
-    "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError", "Ported", "Problems",
-    "Run", "Runtime", "Source", "SpecloomError", "Trainer", "Trains", "UnavailableError",
-    "did_you_mean", "impl", "load",
+    "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Measures", "Node",
+    "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError", "Ported",
+    "Problems", "Run", "Runtime", "Source", "SpecloomError", "Trainer", "Trains",
+    "UnavailableError", "did_you_mean", "impl", "load",
 ]  # fmt: skip

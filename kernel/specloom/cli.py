@@ -1,11 +1,7 @@
 """The command line: a thin skin over ``specloom.load``; plugins add commands of their own."""
 
-import hashlib
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,43 +9,24 @@ from typing import Any
 import click
 
 import specloom
-from specloom import results, state
-from specloom.errors import SpecloomError, UnavailableError, did_you_mean
+from specloom import results
+from specloom.errors import SpecloomError, did_you_mean
 from specloom.plugins import Plugins
-from specloom.table import table
 
 OURS, INTERRUPTED = 70, 130
-ASK = [sys.executable, "-c", "from specloom.cli import show_commands; show_commands()"]
 
 
-def offered_commands() -> dict[str, dict[str, str]]:
-    """What plugins offer, by name: ``plugin.name``, its ``"module:command"``, a line of help.
+def described_commands() -> dict[str, str]:
+    """What the descriptors of installed plugins say of their commands: a line of help by name.
 
-    It is remembered in the user's cache folder, and asked anew by a process of its own when a
-    package was installed or removed, so that ``--help`` imports no plugin and none can break it.
+    So ``--help`` imports no plugin, and none can break it.
     """
-    # A package that comes or goes changes the time of a folder on sys.path.
-    stamps = [(p, Path(p).stat().st_mtime_ns) for p in sys.path if "site" in p and Path(p).is_dir()]
-    key = hashlib.sha256(repr((sys.path, sys.version, stamps)).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    file, found = cache / "specloom" / f"commands-{key}.json", dict[str, dict[str, str]]()
-    with suppress(OSError, ValueError):
-        found = json.loads(file.read_text("utf-8"))
-    if not found:
-        done = subprocess.run(ASK, capture_output=True, text=True, timeout=60, check=False)
-        with suppress(ValueError, IndexError, UnavailableError):
-            found = json.loads(done.stdout.splitlines()[-1])
-            state.write_json(file, found)  # a cache that cannot be written costs time only
+    found, plugins = dict[str, str](), Plugins()
+    for file in filter(None, map(plugins.descriptor, plugins.modules)):
+        with suppress(OSError, ValueError):
+            described = json.loads(file.read_text("utf-8")).items()
+            found |= {name: one["doc"] for name, one in described if one["kind"] == "commands"}
     return found
-
-
-def show_commands() -> None:
-    """Print the commands of every working plugin as one line of JSON."""
-    plugins, found = Plugins(), {}
-    for label, target in plugins.offers(("commands",)).items():
-        help_ = plugins.load(target, label).get_short_help_str(80)
-        found[label.partition(".")[2]] = {"label": label, "target": target, "help": help_}
-    print(json.dumps(found))
 
 
 class Commands(click.Group):
@@ -57,24 +34,23 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the alphabet's order."""
-        return sorted({*self.commands, *offered_commands()})
+        return sorted({*self.commands, *described_commands()})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The kernel's own command; for a plugin's, what lists show of it."""
-        if name in self.commands or name not in (known := offered_commands()):
-            return self.commands.get(name)
-        return click.Command(name, short_help=known[name]["help"])
+        known = self.commands.get(name)
+        return known or click.Command(name, short_help=described_commands().get(name))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command to be called, with a suggestion where there is none of that name."""
-        name, known = args[0], self.list_commands(ctx)
-        if name not in known:
-            fix = did_you_mean(name, known).capitalize()
-            raise click.UsageError(f"No such command {name!r}. {fix}", ctx)
-        if name in self.commands:
+        if (name := args[0]) in self.commands:
             return name, self.commands[name], args[1:]
-        offered = offered_commands()[name]
-        return name, Plugins().load(offered["target"], offered["label"]), args[1:]
+        plugins = Plugins()
+        offered = {label.partition(".")[2]: label for label in plugins.offers(("commands",))}
+        if name not in offered:
+            fix = did_you_mean(name, [*self.commands, *offered]).capitalize()
+            raise click.UsageError(f"No such command {name!r}. {fix}", ctx)
+        return name, plugins.find(offered[name], ("commands",), "")[1], args[1:]
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,37 +62,35 @@ def cli() -> None:
 path = click.Path(path_type=Path)
 set_help = "Change a value of the file: nodes.rx.config.eps=0."
 change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=set_help)
-verbosely = click.option("-v", "--verbose", is_flag=True, help="Print each node's sizes.")
 
 
 @cli.command()
-@click.argument("file", type=path)
+@click.argument("path", metavar="FILE", type=path, required=False)
 @change
 @click.option("--out", type=path, metavar="DIR", help="Where results go [default: under runs/].")
+@click.option("--resume", type=path, metavar="DIR", help="Go on with the killed run in DIR.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
 @click.option("--seed", type=click.IntRange(0), help="In place of the file's seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-@verbosely
-def run(file: Path, overrides: tuple[str, ...], seed: int | None, **options: Any) -> None:
+def run(out: Path | None, resume: Path | None, as_json: bool, **asked: Any) -> None:
     """Run every phase of FILE and write what comes out."""
-    loaded = specloom.load(file, overrides, device=options["device"], seed=seed, observed=True)
-    if options["verbose"]:
-        click.echo(sizes_table(loaded.graph), err=True)
-    folder = options["out"] or results.fresh_folder(str(loaded.metadata["name"]))
-    results.check_folder(folder)
+    if resume:
+        asked = results.begun(resume)
+    elif asked["path"] is None:
+        raise click.UsageError("give a run file, or --resume DIR")
+    loaded = specloom.load(**asked, observed=True)
+    loaded.resumed = resume is not None
+    loaded.folder = resume or out or results.fresh_folder(str(loaded.metadata["name"]))
+    results.record(loaded, loaded.folder)
     loaded.go()
-    results.write(loaded, folder, file=str(file), overrides=overrides)
-    if options["as_json"]:
-        click.echo(json.dumps(loaded.metrics, indent=2))
-    else:
-        click.echo(metrics_table(loaded.metrics) + f"results: {folder}")
+    results.write(loaded, loaded.folder)
+    click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
 
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=path)
 @change
-@verbosely
-def check(files: tuple[Path, ...], overrides: tuple[str, ...], verbose: bool) -> None:
+def check(files: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
     """Check FILES and tell everything that is wrong, without reading a pixel."""
     failed = False
     for file in files:
@@ -126,34 +100,12 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], verbose: bool) ->
             click.echo(told(e), err=True)
             failed = True
             continue
+        for message in graph.unread():
+            click.echo(f"warning: {message}", err=True)
         unknown = f"; not sized yet: {', '.join(graph.unbuilt)}" if graph.unbuilt else ""
         counts = f"{len(graph.nodes)} nodes, {len(graph.links)} connections"
         click.echo(f"{file}: good, {counts}{unknown}")
-        if verbose:
-            click.echo(sizes_table(graph))
     sys.exit(SpecloomError.exit_code if failed else 0)
-
-
-def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Metrics by name, one column for each split; nothing where nothing was measured."""
-    names = dict.fromkeys(name for values in metrics.values() for name in values)
-    rows = [[name, *(_number(m.get(name, "-")) for m in metrics.values())] for name in names]
-    right = range(1, len(metrics) + 1)
-    return table([["metric", *metrics], *rows], right=right) + "\n\n" if rows else ""
-
-
-def sizes_table(graph: Any) -> str:
-    """The nodes of a graph in running order, each with the sizes it was built for."""
-    rows = [["node", "type", "sizes"]]
-    for name in graph.order:
-        sizes = sorted(getattr(graph.nodes[name], "built_for", {}).items())
-        rows.append([name, graph.types.get(name, ""), ", ".join(f"{a} = {n}" for a, n in sizes)])
-    return table(rows)
-
-
-def _number(value: float | str) -> str:
-    """Counts as they are, measures with four decimals."""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def told(error: SpecloomError) -> str:

@@ -6,15 +6,15 @@ Everything that does not fit is told, with its place: first its form, then its n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from specloom import params
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, raise_all, shown
+from specloom.errors import ConfigError, GraphError, SpecloomError, did_you_mean, raise_all, shown
 from specloom.graph import Graph
-from specloom.node import STAGES
+from specloom.node import STAGES, Loss, Minimises
 from specloom.ports import Link
 from specloom.wiring import told
 
@@ -193,8 +193,19 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
         document=file.document, earlier=maker.problems,
     )  # fmt: skip
     both = zip(file.phases, phases, strict=True)
-    raise_all([error for use, (_, one) in both for error in one.check(graph, maker.place(use))])
+    wrong = [error for use, (_, one) in both for error in one.check(graph, maker.place(use))]
+    raise_all(wrong or [*_idle_losses(graph, [one for _, one in phases])])
     return graph, source, phases
+
+
+def _idle_losses(graph: Graph, phases: Sequence[Trainer]) -> Iterator[SpecloomError]:
+    """The losses that none of the phases (if there is any) minimises."""
+    used = {name for one in phases if isinstance(one, Minimises) for name in one.losses_of(graph)}
+    for name, node in graph.nodes.items() if phases else ():
+        if isinstance(node, Loss) and name not in used:
+            what, where = f"no phase trains the loss {name!r}", graph.where("nodes", name)
+            fix = "add a phase that does, name it under that phase's losses, or remove the node"
+            yield GraphError(what, where=where, fix=fix)
 
 
 @dataclass

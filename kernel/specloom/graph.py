@@ -70,13 +70,15 @@ class Graph(Wiring):
         inputs = self.nodes[name].inputs
         return {p: ends for p, ends in self.feeds[name].items() if fit or not inputs[p].for_fit}
 
-    def ancestors(self, ends: Iterable[str], among: Iterable[str] | None = None) -> set[str]:
-        """Every node (``among`` these) that the values ``ends`` come from, their own included."""
+    def ancestors(
+        self, ends: Iterable[str], among: Iterable[str] | None = None, given: Iterable[str] = ()
+    ) -> set[str]:
+        """Every node (``among`` these) that ``ends`` come from, but for values that are given."""
         found, allowed = set[str](), set(self.nodes if among is None else among)
         todo = [*ends]
         while todo:
-            name = todo.pop().partition(".")[0]
-            if name in allowed - found:
+            name = (end := todo.pop()).partition(".")[0]
+            if end not in given and name in allowed - found:
                 found.add(name)
                 todo += [end for several in self.feeding(name).values() for end in several]
         return found
@@ -89,6 +91,14 @@ class Graph(Wiring):
     def unfitted(self) -> list[str]:
         """Those of them that have had no fit yet."""
         return [name for name in self.fittable() if not self.nodes[name].fitted]
+
+    def unread(self) -> Iterator[str]:
+        """What is said of each node that tells which pixels count, where nobody listens."""
+        for end in {f"{n}.valid" for n, node in self.nodes.items() if "valid" in node.outputs}:
+            if end not in {link.source for link in self.links}:
+                where, what = self.where("nodes", end.partition(".")[0]), "is read by nobody"
+                fix = f"connect {end} to the 'valid' inputs of fits, losses and metrics"
+                yield str(GraphError(f"{end} {what}, so every pixel counts", where=where, fix=fix))
 
     def state(self) -> dict[str, Any]:
         """Everything that nodes keep, by ``node.name``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
@@ -157,6 +157,19 @@ class Source(Protocol):
         """Read a split, batch by batch; keys are the names of ``outputs``."""
 
 
+@runtime_checkable
+class Indexed(Protocol):
+    """A source whose images can be read in any order, for shuffling and for several processes."""
+
+    batch_size: int
+
+    def items(self, split: str) -> int:
+        """The number of images of a split."""
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of the images with these numbers, counted from 0, in this order."""
+
+
 #: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``.
 At: TypeAlias = Callable[[str], str]
 
@@ -170,6 +183,14 @@ class Trainer(Protocol):
 
     def train(self, run: Run) -> None:
         """Run the phase."""
+
+
+@runtime_checkable
+class Minimises(Protocol):
+    """A trainer that minimises losses; a loss that no phase minimises is an error."""
+
+    def losses_of(self, graph: Graph) -> Iterable[str]:
+        """The names of the loss nodes that this phase minimises."""
 
 
 class Runtime(Protocol):

@@ -30,6 +30,7 @@ class Plan:
         stage: ``train``, ``val``, ``test`` or ``predict``.
         runtime: The array library behind the nodes.
         want: Values to return, as ``node.port``; None runs every node of the stage.
+        given: Values, as ``node.port``, that the batch holds; what only they need does not run.
         listener: Called after each node with its name, outputs and seconds.
         fold: Take affine nodes into the linear map behind them where nobody else reads them.
 
@@ -40,18 +41,18 @@ class Plan:
 
     def __init__(
         self, graph: Graph, stage: str, runtime: Runtime, want: Iterable[str] | None = None,
-        listener: Listener | None = None, fold: bool = False,
+        listener: Listener | None = None, fold: bool = False, given: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.graph, self.stage, self.listener = graph, stage, listener
         self.active = [name for name in graph.order if stage in graph.stages[name]]
-        wanted = sorted(set(want or ()))
-        for end in wanted:
+        wanted, given = sorted(set(want or ())), {*given}
+        for end in (*wanted, *given):
             raise_all([*graph.wrong_end(end, "outputs")])
             if (name := end.partition(".")[0]) not in (BATCH, *self.active):
                 what = f"{name} does not run in the stage {stage!r}"
                 where, fix = graph.where("nodes", name), f"add {stage} to its stages"
                 raise GraphError(what, where=where, fix=fix)
-        needed = set(self.active) if want is None else graph.ancestors(wanted, self.active)
+        needed = set(self.active) if want is None else graph.ancestors(wanted, self.active, given)
         nodes = {name: graph.nodes[name] for name in self.active if name in needed}
         self._ready(nodes)
         self.measuring = [name for name, node in nodes.items() if isinstance(node, Measures)]
@@ -66,6 +67,7 @@ class Plan:
         arrange(self.closing, {f"{n}.{port}" for n, one in nodes.items() for port in one.outputs})
         loaded = arrange(self.steps, set(self.want))
         self._loads = [(n, end) for n in graph.batch if (end := f"{BATCH}.{n}") in loaded]
+        self._loads += [(end, end) for end in given & loaded]
         self._checked: set[tuple[Any, ...]] = set()
 
     def __call__(self, batch: Batch) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from specloom import hooks
 from specloom.errors import ConfigError, PluginError, did_you_mean
 
 MANIFEST = "plugins.yaml"
+REGISTRY = "registry"  # resolves manifests, and watches every run
 Modules: TypeAlias = Mapping[str, str | ModuleType]
 KINDS = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
 
@@ -50,13 +51,14 @@ class Plugins:
         asker, found = cls(), find_manifest(file)
         if found is None:
             return asker
-        if "registry" in asker.modules:
-            asker.need("registry")
+        if REGISTRY in asker.modules:
+            asker.need(REGISTRY)
         if (modules := asker.manager.hook.resolve_plugins(manifest=found)) is None:
             what = f"{found} names plugins, but nothing installed can resolve it"
             fix = "install the registry (it comes with specloom), or remove the file"
             raise PluginError(what, where=str(found), fix=fix)
-        return cls(modules, found)
+        own = {name: module for name, module in asker.modules.items() if name == REGISTRY}
+        return cls({**own, **modules}, found)
 
     def need(self, name: str, where: str = "") -> Any:
         """The plugin of that name, imported and held to the hook specs on first use.

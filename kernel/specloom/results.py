@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import __version__, state
-from specloom.errors import UnavailableError
+from specloom.errors import ConfigError
+from specloom.yamlfile import Document
 
 if TYPE_CHECKING:
     from specloom.run import Run
 
 
 def fresh_folder(name: str) -> Path:
-    """A folder under ``runs/`` that does not exist yet: the run's name and the time."""
+    """A folder of its own under ``runs/``: the run's name and the time, to the microsecond."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "run"
-    stem = f"{safe}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    names = (stem if i == 1 else f"{stem}-{i}" for i in count(1))
-    return next(folder for one in names if not (folder := Path("runs") / one).exists())
+    return Path("runs") / f"{safe}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
 
 
-def check_folder(folder: Path) -> None:
-    """Find out before a run, not after it, whether its results can be written.
+def begun(folder: Path) -> dict[str, Any]:
+    """What a run that did not come to its end was asked to do, as ``specloom.load`` takes it.
 
     Raises:
-        UnavailableError: The folder cannot be made or written.
+        ConfigError: There is no such run in ``folder``.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as e:
-        what = f"results cannot be written to {folder}: {e.strerror}"
-        raise UnavailableError(what, fix="choose another --out") from e
+        found = json.loads((folder / "run.json").read_bytes())
+        document = Document(found["file"], found["run"])
+        asked = {"path": document, "seed": found["seed"], "device": found["device"]}
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        what = f"{folder} holds no run ({type(e).__name__}: {e})"
+        raise ConfigError(what, fix="give the folder of a run that was stopped") from e
+    return asked
 
 
-def write(run: Run, folder: Path, *, file: str = "", overrides: Sequence[str] = ()) -> None:
+def write(run: Run, folder: Path) -> None:
     """Write ``pipeline.yaml``, ``pipeline.safetensors``, ``metrics.json`` and, last, ``run.json``.
 
     Raises:
@@ -50,16 +50,14 @@ def write(run: Run, folder: Path, *, file: str = "", overrides: Sequence[str] = 
     """
     state.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
     state.write_json(folder / "metrics.json", run.metrics)
-    references = (*run.graph.types.values(), *(label for label, _ in run.phases))
-    record = {
-        "specloom": __version__, "file": file, "overrides": list(overrides), "seed": run.seed,
-        "metadata": run.metadata, "manifest": run.plugins.manifest and str(run.plugins.manifest),
-        "device": run.runtime.device, "plugins": run.plugins.versions(references),
-        "phases": [{"type": label, "seconds": seconds} for label, seconds in run.seconds],
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"), "arguments": sys.argv[1:],
-        "python": platform.python_version(), "platform": platform.platform(),
-    }  # fmt: skip
-    state.write_json(folder / "run.json", record)
+    record(run, folder, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def record(run: Run, folder: Path, ended: str = "") -> None:
+    """Write ``run.json``, at the beginning too: a run that was stopped can then be resumed."""
+    document, asked = run.graph.document, {"seed": run.seed, "device": run.runtime.device}
+    about = {"specloom": __version__, "file": document.name, "run": document.value, **asked}
+    state.write_json(folder / "run.json", {**about, **run.about, "ended": ended})
 
 
 def write_log(error: BaseException) -> Path:

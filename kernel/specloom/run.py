@@ -6,14 +6,13 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from specloom import config
 from specloom.errors import ConfigError
 from specloom.plan import Plan
 from specloom.plugins import Plugins
-from specloom.yamlfile import override, read
+from specloom.yamlfile import Document, override, read
 
 if TYPE_CHECKING:
     from specloom.graph import Graph
@@ -45,8 +44,11 @@ class Run:
         self.runtime: Runtime = self.plugins.runtime(device)
         #: The last value of each metric: ``{"test": {"node/name": value}}``.
         self.metrics: dict[str, dict[str, float]] = {}
-        #: How long each phase took.
-        self.seconds: list[tuple[str, float]] = []
+        #: Where results go, if anywhere; whether what is there is to be continued.
+        self.folder: Path | None = None
+        self.resumed = False
+        #: What observers add to ``run.json``.
+        self.about: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
@@ -59,14 +61,14 @@ class Run:
         error: BaseException | None = None
         try:
             self.hook.run_started(run=self)
+            for message in self.graph.unread():
+                self.hook.warned(run=self, message=message)
             with warnings.catch_warnings():
                 if self.hook.warned.get_hookimpls():
                     warnings.showwarning = lambda m, *_: self.hook.warned(run=self, message=str(m))
                 for label, phase in self.phases:
                     self.hook.phase_started(run=self, name=label)
-                    started = perf_counter()
                     phase.train(self)
-                    self.seconds.append((label, perf_counter() - started))
                     self.hook.phase_ended(run=self, name=label)
         except BaseException as e:
             error = e
@@ -92,7 +94,10 @@ class Run:
             yield self.runtime.adopt(batch, self.graph.batch)
             self.hook.progress(run=self, what=what or split, done=done, total=total)
 
-    def plan(self, stage: str, want: Iterable[str] | None = None, *, fold: bool = False) -> Plan:
+    def plan(
+        self, stage: str, want: Iterable[str] | None = None, *, fold: bool = False,
+        given: Iterable[str] = (),
+    ) -> Plan:  # fmt: skip
         """The graph compiled for a stage; see ``Plan``."""
         self.place()
         listeners = self.hook.node_ran.get_hookimpls()
@@ -100,20 +105,22 @@ class Run:
         def tell(name: str, outputs: Batch, seconds: float) -> None:
             self.hook.node_ran(run=self, node=name, outputs=outputs, seconds=seconds)
 
-        return Plan(self.graph, stage, self.runtime, want, tell if listeners else None, fold)
+        return Plan(self.graph, stage, self.runtime, want, tell if listeners else None, fold, given)
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
         return self.runtime.evaluation(self.graph.nodes.values())
 
     def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
-        """Keep the numbers among a finished plan's values; give them by ``node/name``."""
-        found = {
-            f"{end.partition('.')[0]}/{name}": number if isinstance(number, int) else float(number)
-            for end, mapping in values.items()
-            if self.graph.port(end).dtype == "scalars"
-            for name, number in mapping.items()
-        }
+        """Keep a finished plan's numbers and give them by ``node/name``; show its pictures."""
+        made = [(end.partition(".")[0], self.graph.port(end).dtype, values[end]) for end in values]
+        records = [(name, record) for name, kind, record in made if kind == "record"]
+        shown = {f"{stage}/{name}/{key}": one for name, rec in records for key, one in rec.items()}
+        if shown:
+            self.hook.artifacts(run=self, step=step, values=shown)
+        numbers = [(name, mapping) for name, kind, mapping in made if kind == "scalars"]
+        found = {f"{name}/{key}": n if isinstance(n, int) else float(n)
+                 for name, mapping in numbers for key, n in mapping.items()}  # fmt: skip
         self.keep(stage, found, step)
         return found
 
@@ -144,13 +151,13 @@ class Run:
 
 
 def load(
-    path: str | Path, overrides: Sequence[str] = (), *, plugins: Plugins | None = None,
+    path: str | Path | Document, overrides: Sequence[str] = (), *, plugins: Plugins | None = None,
     device: str = "auto", seed: int | None = None, observed: bool = False,
 ) -> Run:  # fmt: skip
     """Read a run file and build and check what it names, without reading a pixel.
 
     Args:
-        path: The run file.
+        path: The run file, or what it holds.
         overrides: Changes such as ``nodes.rx.config.eps=0``.
         plugins: Where names are looked up; by default the nearest manifest, else what is installed.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -160,12 +167,12 @@ def load(
     Raises:
         SpecloomError: Something is wrong; ``Problems`` tells several things at once.
     """
-    document = read(Path(path))
+    document = path if isinstance(path, Document) else read(Path(path))
     for text in overrides:
         override(document, text)
     file, problems = config.interpret(document)
-    plugins = plugins or Plugins.for_file(Path(path))
+    plugins = plugins or Plugins.for_file(Path(document.name))
     made = config.assemble(file, problems, plugins)
-    about = {"name": Path(path).stem, **file.metadata}
+    about = {"name": Path(document.name).stem, **file.metadata}
     seed = file.seed if seed is None else seed
     return Run(*made, plugins=plugins, device=device, seed=seed, metadata=about, observed=observed)

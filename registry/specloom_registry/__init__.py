@@ -29,6 +29,12 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
 
 
 @impl
+def register_observers() -> Mapping[str, str]:
+    """Offer the observer that completes ``run.json``."""
+    return {"Provenance": "specloom_registry.provenance:Provenance"}
+
+
+@impl
 def register_commands() -> Mapping[str, str]:
     """Offer ``specloom plugins``, ``specloom nodes`` and ``specloom schema``."""
     return {

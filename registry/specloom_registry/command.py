@@ -31,8 +31,8 @@ def plugins() -> None:
 def list_(manifest: Path | None, as_json: bool) -> None:
     """List plugins: name, version, module and folder; of a broken one, why."""
     from specloom.plugins import find_manifest
-    from specloom.table import table
     from specloom_registry import listing
+    from specloom_registry.table import table
 
     file = manifest or find_manifest(Path("run.yaml"))
     rows = listing.installed_plugins() if file is None else listing.manifest_plugins(file)

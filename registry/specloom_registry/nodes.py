@@ -16,8 +16,8 @@ import click
 def nodes(name: str | None, as_json: bool) -> None:
     """List what plugins offer, or describe NAME: its ports and parameters."""
     from specloom import Plugins
-    from specloom.table import table
     from specloom_registry import descriptors
+    from specloom_registry.table import table
 
     plugins = Plugins.for_file(Path("run.yaml"))
     if plugins.manifest:
@@ -31,7 +31,8 @@ def nodes(name: str | None, as_json: bool) -> None:
     elif name:
         ((label, one),) = found.items()
         click.echo(f"{label}\n\n{one['doc']}\n\n{descriptors.port_table(one)}\n")
-        rows = [[key, _type(param), _default(param)] for key, param in one["params"].items()]
+        params = one.get("params", {}).items()
+        rows = [[key, _type(param), _default(param)] for key, param in params]
         if rows:
             click.echo(table([["parameter", "type", "default"], *rows]))
     elif found:

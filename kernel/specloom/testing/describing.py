@@ -53,4 +53,7 @@ def describe_plugin(plugins: Plugins, name: str) -> dict[str, Any]:
     for kind in KINDS:
         for label, target in plugins.offers((kind,), name).items():
             found[label.partition(".")[2]] = describe_class(plugins.load(target, label, ""), kind)
+    for label, target in plugins.offers(("commands",), name).items():
+        help_ = plugins.load(target, label).get_short_help_str(80)
+        found[label.partition(".")[2]] = {"kind": "commands", "doc": help_}
     return dict(sorted(found.items()))

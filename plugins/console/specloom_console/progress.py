@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from specloom import impl
+from specloom_console.table import metrics_table
 from specloom_console.task import Task, duration
 
 if TYPE_CHECKING:
@@ -106,9 +107,11 @@ class Progress:
             self._say(f"{name} took {duration(seconds)}")
 
     @impl
-    def run_ended(self) -> None:
-        """Close the display, also after an error or an interrupt."""
+    def run_ended(self, run: Run | None, error: BaseException | None) -> None:
+        """Close the display, also after an error; without one, show what was measured."""
         self._close()
+        if run is not None and run.metrics and error is None:
+            self._say(metrics_table(run.metrics))
 
     def _show(self, task: Task, now: float) -> None:
         if self._moving and self._stream is not None:

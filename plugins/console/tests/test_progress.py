@@ -143,7 +143,7 @@ def test_standard_output_stays_empty_and_rich_is_not_imported(capsys, monkeypatc
     observer.progress("train", 0, 9)
     clock.now += 2
     observer.progress("train", 5, 9)
-    observer.run_ended()
+    observer.run_ended(None, None)
     out, err = capsys.readouterr()
     assert out == ""
     assert "train: 5 of 9" in err
@@ -161,7 +161,7 @@ def test_no_standard_error_at_all(monkeypatch):
     observer = Progress()
     observer.run_started(None)
     observer.warned("x")
-    observer.run_ended()
+    observer.run_ended(None, None)
 
 
 def test_the_offer_names_the_class():

@@ -46,7 +46,7 @@ def work(stream: Terminal, *, total: int | None = 40) -> None:
         observer.progress("pass [red]1[/red]", done, total)
     observer.warned("band [860] is :smile: away")
     observer._live._progress.refresh()
-    observer.run_ended()
+    observer.run_ended(None, None)
 
 
 def plain(text: str) -> str:
@@ -83,7 +83,7 @@ def test_a_dumb_terminal_gets_plain_lines(terminal, monkeypatch):
     observer.progress("train", 0, 9)
     clock.now = 2.0
     observer.progress("train", 5, 9)
-    observer.run_ended()
+    observer.run_ended(None, None)
     assert terminal.getvalue().splitlines() == [
         "train: 5 of 9, 2.5/s, 2 s left",
         "train: stopped at 5 of 9",
@@ -101,7 +101,7 @@ progress.progress("train", 0, 9)
 progress.progress("train", 5, 9)
 print("results")
 if sys.argv[1] == "interrupted":
-    progress.run_ended()
+    progress.run_ended(None, None)
     raise SystemExit(130)
 raise RuntimeError("the run forgot us")
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, ConfigError, Port
-from specloom_cubes.sources.common import WITH_VALID, batch_of, check_batch_size
-from specloom_cubes.sources.scene import Scene
+from specloom_cubes.sources.common import WITH_VALID, batch_of, check_alike, check_batch_size
+from specloom_cubes.sources.scene import Labels, Scene
 from specloom_cubes.splits import Shares, divide, items_of
 
 Block: TypeAlias = tuple[slice, slice]
@@ -70,6 +70,7 @@ class Blocks:
         self.wavelengths, self.find_mask = wavelengths, find_mask
         self.valid, self.valid_variable = valid, valid_variable
         self._scene: Scene | None = None
+        self._labels: Labels | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all blocks are of one size."""
@@ -94,16 +95,32 @@ class Blocks:
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The blocks of a split, row by row; smaller ones come last."""
-        scene = self._opened()
-        mask, valid = scene.labels()
-        centres, cube = scene.centres(), scene.opened()
-        for blocks in self._batches(split):
-            yield batch_of(
-                [cube.clean(*block) for block in blocks],
-                None if mask is None else [mask[block] for block in blocks],
-                None if valid is None else [valid[block] for block in blocks],
-                centres,
-            )
+        for numbers in self._batches(split):
+            yield self.read(split, numbers)
+
+    def items(self, split: str) -> int:
+        """The number of blocks of a split."""
+        return len(items_of(split, self._divided(), LABEL))
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of some blocks of a split, by their numbers within it.
+
+        Raises:
+            DataError: They differ in size.
+        """
+        chosen, every = items_of(split, self._divided(), LABEL), self.blocks()
+        blocks, scene = [every[chosen[number]] for number in numbers], self._opened()
+        cubes = [scene.opened().clean(*block) for block in blocks]
+        check_alike(cubes, "use batch_size: 1, or a block size that divides the scene")
+        if self._labels is None:
+            self._labels = scene.labels()
+        mask, valid = self._labels
+        return batch_of(
+            cubes,
+            None if mask is None else [mask[block] for block in blocks],
+            None if valid is None else [valid[block] for block in blocks],
+            scene.centres(),
+        )
 
     def blocks(self) -> list[Block]:
         """Rows and columns of every block, row by row.
@@ -123,12 +140,12 @@ class Blocks:
             for x in range(0, width, step)
         ]
 
-    def _batches(self, split: str) -> list[list[Block]]:
+    def _batches(self, split: str) -> list[list[int]]:
         check_batch_size(self.batch_size, LABEL)
         blocks = self.blocks()
-        alike: dict[tuple[int, int], list[Block]] = {}
-        for number in items_of(split, self._divided(), LABEL):
-            alike.setdefault(_shape(blocks[number]), []).append(blocks[number])
+        alike: dict[tuple[int, int], list[int]] = {}
+        for at, number in enumerate(items_of(split, self._divided(), LABEL)):
+            alike.setdefault(_shape(blocks[number]), []).append(at)
         return [
             alike[shape][first : first + self.batch_size]
             for shape in sorted(alike, reverse=True)

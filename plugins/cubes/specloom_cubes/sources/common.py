@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import STAGES, ConfigError, Port, did_you_mean
+from specloom import STAGES, Batch, ConfigError, DataError, Indexed, Port, did_you_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +43,24 @@ def batch_of(
     if wavelengths is not None:
         batch["wavelengths"] = wavelengths.astype(np.float32)
     return batch
+
+
+def in_order(source: Indexed, split: str) -> Iterator[Batch]:
+    """The images of a split in their order, ``batch_size`` at a time."""
+    count = source.items(split)
+    for first in range(0, count, source.batch_size):
+        yield source.read(split, range(first, min(first + source.batch_size, count)))
+
+
+def check_alike(cubes: Sequence[NDArray[Any]], fix: str) -> None:
+    """Accept cubes of one size.
+
+    Raises:
+        DataError: They differ.
+    """
+    if len(shapes := {cube.shape[:2] for cube in cubes}) > 1:
+        sizes = ", ".join(f"{height} x {width}" for height, width in sorted(shapes))
+        raise DataError(f"images of {sizes} pixels cannot share a batch", fix=fix)
 
 
 def check_batch_size(batch_size: int, label: str) -> None:

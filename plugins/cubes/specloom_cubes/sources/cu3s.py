@@ -11,7 +11,7 @@ import numpy as np
 
 from specloom import Batch, ConfigError, DataError, Port, UnavailableError
 from specloom_cubes.masks import read_mask
-from specloom_cubes.sources.common import PORTS
+from specloom_cubes.sources.common import PORTS, in_order
 from specloom_cubes.splits import items_of, split_ranges
 
 Mode: TypeAlias = Literal["Raw", "DarkSubtract", "Reflectance", "SpectralRadiance"]
@@ -67,14 +67,21 @@ class SingleCu3sDataModule:
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
-        return -(-len(self._part(self._cuvis(), split)) // self.batch_size)
+        return -(-self.items(split) // self.batch_size)
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The measurements of a split."""
+        return in_order(self, split)
+
+    def items(self, split: str) -> int:
+        """The number of measurements of a split."""
+        return len(self._part(self._cuvis(), split))
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of some measurements of a split, by their numbers within it."""
         cuvis = self._cuvis()
         items = self._part(cuvis, split)
-        for first in range(0, len(items), self.batch_size):
-            yield self._batch(cuvis, items[first : first + self.batch_size])
+        return self._batch(cuvis, [items[number] for number in numbers])
 
     def _batch(self, cuvis: Any, items: Sequence[tuple[Path, int]]) -> dict[str, Any]:
         images = [self._image(cuvis, path, number) for path, number in items]

@@ -14,7 +14,7 @@ from specloom_cubes.beside import cube_files, masks_of
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
-from specloom_cubes.sources.common import PORTS, batch_of, check_batch_size
+from specloom_cubes.sources.common import PORTS, batch_of, check_batch_size, in_order
 from specloom_cubes.sources.grid import check_alike
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
@@ -110,25 +110,32 @@ class Folder:
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
-        return len(self._batches(split))
+        check_batch_size(self.batch_size, LABEL)
+        return -(-self.items(split) // self.batch_size)
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The cubes of a split, in the order of their names."""
-        batches, masks = self._batches(split), self._found_masks()
+        check_batch_size(self.batch_size, LABEL)
+        return in_order(self, split)
+
+    def items(self, split: str) -> int:
+        """The number of cubes of a split."""
+        return len(items_of(split, self._divided(), LABEL))
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of some cubes of a split, by their numbers within it."""
+        masks, grid = self._found_masks(), self.wavelengths
         self.sizes()
-        for paths in batches:
-            cubes = [self._open(path) for path in paths]
-            labels = [
-                masks.get(path, _unlabelled)(cube) for path, cube in zip(paths, cubes, strict=True)
-            ]
-            yield batch_of(
-                [cube.clean() for cube in cubes],
-                labels if masks else None,
-                None,
-                self._grid
-                if self.wavelengths is None
-                else read_wavelengths(self.wavelengths, cubes[0]),
-            )
+        files, chosen = list(self.cubes().values()), items_of(split, self._divided(), LABEL)
+        paths = [files[chosen[number]] for number in numbers]
+        cubes = [self._open(path) for path in paths]
+        pairs = zip(paths, cubes, strict=True)
+        return batch_of(
+            [cube.clean() for cube in cubes],
+            [masks.get(path, _unlabelled)(cube) for path, cube in pairs] if masks else None,
+            None,
+            self._grid if grid is None else read_wavelengths(grid, cubes[0]),
+        )
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
@@ -190,13 +197,6 @@ class Folder:
             return None
         size = self._open(path).shape[:2]
         return choose_mask(path, reader.variables(path), size, self.mask_variable)
-
-    def _batches(self, split: str) -> list[list[Path]]:
-        check_batch_size(self.batch_size, LABEL)
-        paths = list(self.cubes().values())
-        chosen = [paths[number] for number in items_of(split, self._divided(), LABEL)]
-        step = self.batch_size
-        return [chosen[first : first + step] for first in range(0, len(chosen), step)]
 
     def _divided(self) -> dict[str, list[int]]:
         names = list(self.cubes())

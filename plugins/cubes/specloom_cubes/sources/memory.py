@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from specloom_cubes.sources.common import WITH_VALID, known_split
+import numpy as np
+
+from specloom_cubes.sources.common import WITH_VALID, check_alike, known_split
 
 if TYPE_CHECKING:
     from specloom import Batch, Port
@@ -54,6 +56,36 @@ class InMemory:
         """The number of batches of a split."""
         batches = self._batches()
         return len(batches[known_split(split, batches)])
+
+    @property
+    def batch_size(self) -> int:
+        """The images of the first batch there is."""
+        each = (batch for batches in self._batches().values() for batch in batches)
+        return next((int(batch["cube"].shape[0]) for batch in each), 1)
+
+    def items(self, split: str) -> int:
+        """The number of images of a split."""
+        batches = self._batches()
+        return sum(len(batch["cube"]) for batch in batches[known_split(split, batches)])
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of some images of a split, by their numbers within it, as NumPy arrays.
+
+        Raises:
+            DataError: They differ in size.
+        """
+        known = self._batches()
+        places = [(b, i) for b in known[known_split(split, known)] for i in range(len(b["cube"]))]
+        chosen = [places[number] for number in numbers]
+        check_alike([batch["cube"][at] for batch, at in chosen], "use batches of one image")
+        each = ("cube", "mask", "valid")
+        found = {
+            name: np.stack([np.asarray(batch[name][at]) for batch, at in chosen])
+            for name in each
+            if all(name in batch for batch, _ in chosen)
+        }
+        shared = {name: one for name, one in chosen[0][0].items() if name not in each}
+        return {**shared, **found}
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The batches of a split, in their order."""

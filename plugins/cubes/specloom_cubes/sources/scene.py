@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, Port
 from specloom_cubes.formats import open_cube
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
+
+Labels: TypeAlias = "tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]"
+"""Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
 
 
 class Scene:
@@ -43,6 +46,7 @@ class Scene:
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    batch_size = 1
 
     def __init__(
         self,
@@ -79,10 +83,18 @@ class Scene:
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The scene; what is not known is left out."""
+        yield self.read(split, [0])
+
+    def items(self, split: str) -> int:
+        """One."""
+        return self.count(split)
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """The scene, which is the only one of its split."""
         known_split(split)
         cube = self.opened()
         mask, valid = self.labels()
-        yield batch_of(
+        return batch_of(
             [cube.clean()],
             None if mask is None else [mask],
             None if valid is None else [valid],
@@ -95,7 +107,7 @@ class Scene:
             self._opened = open_cube(self.cube, self.cube_variable)
         return self._opened
 
-    def labels(self) -> tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]:
+    def labels(self) -> Labels:
         """Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
         cube = self.opened()
         size, valid, mask = cube.shape[:2], None, None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom import Batch, ConfigError, Port, did_you_mean
-from specloom_cubes.sources.common import PORTS
+from specloom_cubes.sources.common import PORTS, in_order
 from specloom_cubes.splits import items_of, split_ranges
 from specloom_cubes.synthetic import belt, spectra
 
@@ -97,19 +97,26 @@ class Synthetic:
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
-        return -(-len(items_of(split, self._ranges(), "Synthetic")) // self.batch_size)
+        return -(-self.items(split) // self.batch_size)
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The scenes of a split, in the order of their numbers."""
         self._check()
-        numbers = items_of(split, self._ranges(), "Synthetic")
-        for first in range(0, len(numbers), self.batch_size):
-            made = [self.scene(number) for number in numbers[first : first + self.batch_size]]
-            yield {
-                "cube": np.stack([cube for cube, _ in made]),
-                "mask": np.stack([mask for _, mask in made]),
-                "wavelengths": self.wavelengths.astype(np.float32),
-            }
+        return in_order(self, split)
+
+    def items(self, split: str) -> int:
+        """The number of scenes of a split."""
+        return len(items_of(split, self._ranges(), "Synthetic"))
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of some scenes of a split, by their numbers within it."""
+        scenes = items_of(split, self._ranges(), "Synthetic")
+        made = [self.scene(scenes[number]) for number in numbers]
+        return {
+            "cube": np.stack([cube for cube, _ in made]),
+            "mask": np.stack([mask for _, mask in made]),
+            "wavelengths": self.wavelengths.astype(np.float32),
+        }
 
     def scene(self, number: int) -> Made:
         """Reflectance (H, W, C) and class numbers (H, W) of one scene."""
