@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
+import numpy as np
+
 from specloom import STAGES, Batch, ConfigError, Port
-from specloom_cubes.sources.common import WITH_VALID, batch_of, check_alike, check_batch_size
-from specloom_cubes.sources.scene import Labels, Scene
+from specloom_cubes.sources.common import WITH_VALID, check_alike, check_batch_size
+from specloom_cubes.sources.scene import Scene
 from specloom_cubes.splits import Shares, divide, items_of
 
 Block: TypeAlias = tuple[slice, slice]
@@ -70,7 +72,6 @@ class Blocks:
         self.wavelengths, self.find_mask = wavelengths, find_mask
         self.valid, self.valid_variable = valid, valid_variable
         self._scene: Scene | None = None
-        self._labels: Labels | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all blocks are of one size."""
@@ -110,17 +111,13 @@ class Blocks:
         """
         chosen, every = items_of(split, self._divided(), LABEL), self.blocks()
         blocks, scene = [every[chosen[number]] for number in numbers], self._opened()
-        cubes = [scene.opened().clean(*block) for block in blocks]
-        check_alike(cubes, "use batch_size: 1, or a block size that divides the scene")
-        if self._labels is None:
-            self._labels = scene.labels()
-        mask, valid = self._labels
-        return batch_of(
-            cubes,
-            None if mask is None else [mask[block] for block in blocks],
-            None if valid is None else [valid[block] for block in blocks],
-            scene.centres(),
+        windows = [scene.window(*block) for block in blocks]
+        check_alike(
+            [one["cube"][0] for one in windows],
+            "use batch_size: 1, or a block size that divides the scene",
         )
+        each = {name for name in windows[0] if name != "wavelengths"}
+        return {**windows[0], **{n: np.concatenate([w[n] for w in windows]) for n in each}}
 
     def blocks(self) -> list[Block]:
         """Rows and columns of every block, row by row.

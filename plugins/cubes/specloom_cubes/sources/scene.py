@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, Port
+from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
 from specloom_cubes.sources.common import WITH_VALID, batch_of, known_split
@@ -64,6 +65,7 @@ class Scene:
         self.wavelengths, self.find_mask = wavelengths, find_mask
         self.valid, self.valid_variable = valid, valid_variable
         self._opened: Cube | None = None
+        self._labels: Labels | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands from the header; nothing where the file is absent."""
@@ -92,12 +94,15 @@ class Scene:
     def read(self, split: str, numbers: Sequence[int]) -> Batch:
         """The scene, which is the only one of its split."""
         known_split(split)
-        cube = self.opened()
-        mask, valid = self.labels()
+        return self.window(ALL, ALL)
+
+    def window(self, rows: slice, cols: slice) -> Batch:
+        """The part of the scene in some rows and columns, as a batch of one."""
+        cube, (mask, valid) = self.opened(), self.labels()
         return batch_of(
-            [cube.clean()],
-            None if mask is None else [mask],
-            None if valid is None else [valid],
+            [cube.clean(rows, cols)],
+            None if mask is None else [mask[rows, cols]],
+            None if valid is None else [valid[rows, cols]],
             self.centres(),
         )
 
@@ -109,7 +114,11 @@ class Scene:
 
     def labels(self) -> Labels:
         """Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
-        cube = self.opened()
+        if self._labels is None:
+            self._labels = self._read_labels(self.opened())
+        return self._labels
+
+    def _read_labels(self, cube: Cube) -> Labels:
         size, valid, mask = cube.shape[:2], None, None
         if self.valid is not None:
             valid = read_mask(self.valid, size, self.valid_variable)

@@ -1,0 +1,59 @@
+"""What all selectors of three bands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from specloom import Port
+from specloom.torch import TorchNode
+from specloom_bands.compose import min_max, picked
+from specloom_bands.info import BAND_INFO
+from specloom_bands.nearest import band_centres, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class BandSelectorBase(TorchNode):
+    """A node that makes a picture of three bands of a cube and says which ones they are.
+
+    Write ``forward(cube, wavelengths, valid=None)``, which chooses bands and gives
+    ``{"rgb_image": self._compose_rgb(cube, indices, valid), "band_info": {...}}``; see
+    ``specloom_bands.info.band_record`` for the latter.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "cube": Port("B H W C", doc="Cubes of any unit."),
+        "wavelengths": Port("C", "real", unit="nm", host=True, doc="Band centres, in any order."),
+        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that count for the limits."),
+    }
+    outputs: ClassVar[Mapping[str, Port]] = {
+        "rgb_image": Port(
+            "B H W 3", unit="1", doc="Red, green and blue, each image and channel from 0 to 1."
+        ),
+        "band_info": BAND_INFO,
+    }
+    locality = "image"
+    example: ClassVar[Mapping[str, object]] = {}
+
+    def _compose_rgb(
+        self, cube: Tensor, indices: Tensor | Sequence[int], valid: Tensor | None = None
+    ) -> Tensor:
+        """The picture (B, H, W, 3) of the bands ``indices``, red first, scaled to [0, 1].
+
+        Args:
+            cube: The cubes, (B, H, W, C).
+            indices: Three bands: plain numbers, int64 (3,), or (B, 3) for a choice per image.
+            valid: Pixels that give the limits of the scaling, bool (B, H, W, 1).
+        """
+        return min_max(picked(cube, indices), valid)
+
+    @staticmethod
+    def nearest_band(wavelengths: Tensor | Sequence[float], target_nm: float) -> int:
+        """The band whose centre is nearest to ``target_nm``; the first one of several.
+
+        Raises:
+            DataError: The wavelengths are no positive numbers, or are micrometres.
+        """
+        return nearest(band_centres(wavelengths), target_nm)

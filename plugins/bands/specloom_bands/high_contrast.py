@@ -1,0 +1,131 @@
+"""A picture of the bands that show most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, ConfigError, DataError
+from specloom_bands.base import BandSelectorBase
+from specloom_bands.contrast import contrast
+from specloom_bands.distinct import best_distinct, can_be_distinct, combinations
+from specloom_bands.nearest import band_centres
+
+Window: TypeAlias = tuple[float, float]
+
+
+class Choice(NamedTuple):
+    """What follows from the wavelengths, on the device of the cubes."""
+
+    bands: slice
+    """The bands from the first to the last that lie in a window: a view, as copies cost most."""
+    allowed: Tensor
+    """Which of these N bands lie in which window, bool (3, N); red first."""
+    ranks: Tensor
+    """The combinations to be compared; see ``best_distinct``."""
+    centres: Tensor
+    """Their wavelengths, float64 (N,)."""
+    targets: Tensor
+    """The middles of the windows, float64 (3,)."""
+
+
+class HighContrastBandSelector(BandSelectorBase):
+    """Takes for each image and window the band with the highest variance + alpha * edges.
+
+    Edges are the mean absolute Laplacian over the usable pixels; both are population figures in
+    the unit of the data, so ``alpha`` has that unit. Where two windows have the same best band,
+    the three distinct bands with the largest sum count. Everything is done on the device at once.
+
+    ``band_info`` is one record for each image. Its indices (3,), wavelengths and distances are
+    tensors on the device, so that nothing waits for them (``.tolist()`` gives plain numbers);
+    the target of a window is its middle.
+
+    Args:
+        windows: Ranges in nm, ends included, of BLUE, GREEN and RED; the picture is red first.
+        alpha: The weight of the edges.
+
+    Raises:
+        ConfigError: There are not three ranges of nm, or ``alpha`` is negative.
+        DataError: A window has no band (of its own), or the wavelengths are no nm.
+    """
+
+    _kept: tuple[tuple[object, ...], Choice] | None = None
+
+    def __init__(
+        self,
+        windows: tuple[Window, Window, Window] = ((440, 500), (500, 580), (610, 700)),
+        alpha: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.windows, self.alpha = windows, alpha
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the parameters."""
+        good = len(self.windows) == 3 and all(10 <= low <= high for low, high in self.windows)
+        if not good:
+            fix = "give three ranges in nm, (lowest, highest), for blue, green and red"
+            raise ConfigError(f"{self.label}: windows are {self.windows}", fix=fix)
+        if not (math.isfinite(self.alpha) and self.alpha >= 0):
+            raise ConfigError(f"{self.label}: alpha is {self.alpha}", fix="give 0 or more")
+
+    @torch.no_grad()
+    def _best(
+        self, cube: Tensor, wavelengths: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, list[dict[str, Any]]]:
+        """The bands (B, 3), and a record for each image."""
+        choice = self._choice(band_centres(wavelengths, cube.shape[-1]), cube.device)
+        scores = contrast(cube[..., choice.bands], self.alpha, valid)
+        places = best_distinct(scores, choice.allowed, choice.ranks)
+        bands, found = places + choice.bands.start, choice.centres[places]
+        parts = {
+            "band_indices": bands,
+            "band_wavelengths_nm": found,
+            "target_wavelengths_nm": choice.targets.expand_as(found),
+            "distance_nm": (found - choice.targets).abs(),
+            "contrast": scores.gather(1, places),
+        }
+        images = zip(*(part.unbind(0) for part in parts.values()), strict=True)
+        records = [
+            {"strategy": "high_contrast", **dict(zip(parts, image, strict=True))}
+            for image in images
+        ]
+        return bands, records
+
+    def forward(self, cube: Tensor, wavelengths: Tensor, valid: Tensor | None = None) -> Batch:
+        """Choose bands for each image of (B, H, W, C) ``cube``, and compose the pictures.
+
+        Raises:
+            DataError: A window has no band (of its own), or the wavelengths are no nm.
+        """
+        bands, records = self._best(cube, wavelengths, valid)
+        return {"rgb_image": self._compose_rgb(cube, bands, valid), "band_info": records}
+
+    def _choice(self, centres: list[float], device: torch.device) -> Choice:
+        """What follows from the wavelengths, kept while they are the same."""
+        key = (self.windows, device, tuple(centres))
+        if self._kept is None or self._kept[0] != key:
+            self.build({})
+            self._kept = key, self._choose(centres, device)
+        return self._kept[1]
+
+    def _choose(self, centres: list[float], device: torch.device) -> Choice:
+        nm = torch.tensor(centres, dtype=torch.float64)
+        windows = torch.tensor(self.windows[::-1], dtype=torch.float64)
+        allowed = (nm >= windows[:, :1]) & (nm <= windows[:, 1:])
+        span = f"{min(centres):g} to {max(centres):g} nm"
+        for (low, high), inside in zip(self.windows[::-1], allowed, strict=True):
+            if not inside.any():
+                what = f"{self.label}: no band lies in the window {low:g} to {high:g} nm"
+                fix = "choose windows within these wavelengths"
+                raise DataError(f"{what}: the data have {len(centres)} from {span}", fix=fix)
+        if not can_be_distinct(allowed):
+            what = f"{self.label}: the windows share too few bands to have one each"
+            raise DataError(f"{what}: the data have {len(centres)} from {span}", fix="widen them")
+        used = allowed.any(0).nonzero()
+        bands = slice(int(used.min()), int(used.max()) + 1)
+        parts = allowed[:, bands], combinations(allowed), nm[bands], windows.mean(1)
+        return Choice(bands, *(part.to(device) for part in parts))

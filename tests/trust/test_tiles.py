@@ -1,0 +1,267 @@
+"""Scenes in tiles: the results of the whole scene bit for bit, in little memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from specloom import NodeError, Pipeline, Port, Run
+from specloom.torch import TorchNode
+from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.sources.scene import Scene
+from specloom_cubes.tiles import run_tiled
+from specloom_cubes.tiling import tiling
+from specloom_deciders.binary import BinaryDecider
+from specloom_deciders.quantile import QuantileBinaryDecider
+from specloom_normalize.min_max import MinMaxNormalizer
+from specloom_rx.detector import RXGlobal
+from specloom_rx.logit import ScoreToLogit
+from specloom_training.statistical import StatisticalTrainer
+
+HEIGHT, WIDTH, BANDS = 61, 47, 12
+
+
+class Laplacian(TorchNode):
+    """A node of a third party that sees the neighbours of each pixel."""
+
+    inputs = {"data": Port("B H W C")}
+    outputs = {"edges": Port("B H W C")}
+    locality, halo = "halo", 1
+
+    def forward(self, data):
+        padded = torch.nn.functional.pad(data.movedim(3, 1), (1, 1, 1, 1), mode="replicate")
+        around = (
+            padded[:, :, :-2, 1:-1]
+            + padded[:, :, 2:, 1:-1]
+            + padded[:, :, 1:-1, :-2]
+            + padded[:, :, 1:-1, 2:]
+        )
+        return {"edges": (around - 4 * padded[:, :, 1:-1, 1:-1]).movedim(1, 3)}
+
+
+class Brightest(TorchNode):
+    """A node that needs the whole cube."""
+
+    inputs = {"data": Port("B H W C")}
+    outputs = {"relative": Port("B H W C")}
+    locality = "image"
+
+    def forward(self, data):
+        return {"relative": data / data.amax((1, 2, 3), keepdim=True)}
+
+
+@pytest.fixture
+def scene(tmp_path):
+    random = np.random.default_rng(5)
+    cube = random.normal(3, 1, (HEIGHT, WIDTH, BANDS)).astype(np.float32)
+    cube[20:23, 30:33] += 4
+    cube[7, 7] = np.nan
+    np.save(tmp_path / "scene.npy", cube)
+    return Scene(str(tmp_path / "scene.npy"))
+
+
+def made(scene, *pairs, fit=True):
+    pipeline = Pipeline("tiles")
+    pipeline.connect(*pairs)
+    if fit:
+        StatisticalTrainer(pipeline=pipeline, datamodule=scene).fit()
+    return Run(pipeline.graph(scene), scene, device="cpu")
+
+
+def untiled(run, want):
+    plan = run.plan("predict", want)
+    with run.inference():
+        (values,) = (plan(batch) for batch in run.batches("predict"))
+    return {end: np.asarray(value) for end, value in values.items()}
+
+
+@pytest.fixture
+def detector(scene):
+    data, rx, head = LentilsAnomalyDataNode([0]), RXGlobal(), ScoreToLogit()
+    normalizer, binary, quantile = MinMaxNormalizer(), BinaryDecider(), QuantileBinaryDecider()
+    return made(
+        scene,
+        (data.outputs.cube, normalizer.data),
+        (normalizer.normalized, rx.data),
+        (rx.scores, head.scores),
+        (head.logits, binary.logits),
+        (rx.scores, quantile.logits),
+    )
+
+
+@pytest.mark.parametrize("tile_bytes", [BANDS * 4, BANDS * 4 * 40, BANDS * 4 * WIDTH * 7, 1 << 30])
+def test_tiles_give_the_scores_and_decisions_of_the_whole_scene_bit_for_bit(
+    detector, scene, tile_bytes
+):
+    if tile_bytes == BANDS * 4:  # one pixel a tile is slow and shows nothing more on a large scene
+        tile_bytes *= 13
+    want = ["rx_global.scores", "binary_decider.decisions", "quantile_binary_decider.decisions"]
+    expected = untiled(detector, want)
+    found = run_tiled(detector, scene, (HEIGHT, WIDTH), want, tile_bytes=tile_bytes)
+    for end in want:
+        np.testing.assert_array_equal(found[end], expected[end], err_msg=end)
+    assert np.isnan(found["rx_global.scores"][0, 7, 7, 0])
+    assert found["quantile_binary_decider.decisions"].any()
+
+
+@pytest.mark.parametrize("side", [3, 9, 20])
+def test_neighbourhoods_across_the_borders_of_tiles_are_whole(scene, side):
+    data, first, second, rx = LentilsAnomalyDataNode([0]), Laplacian(), Laplacian(), RXGlobal()
+    run = made(
+        scene, (data.outputs.cube, first.data), (first.edges, second.data), (second.edges, rx.data)
+    )
+    want = ["rx_global.scores", "laplacian_2.edges", "laplacian.edges"]
+    assert tiling(run.graph, want, HEIGHT, WIDTH).margin == 2
+    expected = untiled(run, want)
+    found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=BANDS * 4 * side * side)
+    for end in want:
+        np.testing.assert_array_equal(found[end], expected[end], err_msg=end)
+
+
+def test_a_quantile_needs_the_map_of_scores_and_not_the_cube(detector):
+    plan = tiling(detector.graph, ["quantile_binary_decider.decisions"], 1000, 2000)
+    assert plan.whole == ["quantile_binary_decider"]
+    assert plan.tiled == ["rx_global.scores"]
+    assert plan.kept == {
+        "rx_global.scores": 4 * 2_000_000,
+        "quantile_binary_decider.decisions": 2_000_000,
+    }
+
+
+def test_a_node_that_needs_the_whole_cube_is_told_before_anything_is_read(scene, monkeypatch):
+    data, brightest = LentilsAnomalyDataNode([0]), Brightest()
+    run = made(scene, (data.outputs.cube, brightest.data), fit=False)
+    want = ["brightest.relative"]
+    found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=5000)
+    np.testing.assert_array_equal(found[want[0]], untiled(run, want)[want[0]])
+
+    monkeypatch.setattr(Scene, "window", None)  # nothing is read
+    with pytest.raises(NodeError) as caught:
+        run_tiled(run, scene, (4000, 4000), want, memory=300_000_000)
+    assert str(caught.value) == (
+        "node 'brightest' (Brightest) needs the whole image: 4000 x 4000 pixels take 1.54 GB of "
+        "memory (brightest.relative 768 MB, lentils_anomaly_data_node.cube 768 MB), more than the "
+        "300 MB allowed\n"
+        "  fix: allow more memory, cut the scene into cubes.Blocks, or use nodes that see one pixel"
+    )
+
+
+# A process of its own: what is counted is its anonymous memory, at its highest, above the start.
+SCRIPT = """
+    import json, sys, threading, time
+    from pathlib import Path
+    import numpy as np
+    import torch
+    from specloom import Pipeline, Run
+    from specloom_cubes.data_node import LentilsAnomalyDataNode
+    from specloom_cubes.formats import open_cube
+    from specloom_cubes.sources.memory import InMemory
+    from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.tiles import run_tiled
+    from specloom_normalize.min_max import MinMaxNormalizer
+    from specloom_rx.detector import RXGlobal
+    from specloom_training.statistical import StatisticalTrainer
+
+    def resident():
+        with open("/proc/self/status") as status:
+            (line,) = (line for line in status if line.startswith("RssAnon:"))
+        return int(line.split()[1]) * 1024
+
+    folder, height, width, bands = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    torch.set_num_threads(1)
+    cube = np.memmap(folder / "scene.raw", np.float32, "r+", shape=(height, width, bands))
+    small = np.array(cube[:64, :64])
+    source = InMemory(train=[{"cube": small[None]}])
+    data, normalizer, rx = LentilsAnomalyDataNode([0]), MinMaxNormalizer(), RXGlobal()
+    pipeline = Pipeline("tiles")
+    pipeline.connect((data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data))
+    StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()
+    scene = Scene(str(folder / "scene.hdr"))
+    run = Run(pipeline.graph(scene), scene, device="cpu")
+    plan = run.plan("predict", ["rx_global.scores"])  # every import has happened
+    start, highest, done = resident(), 0, False
+
+    def watch():
+        global highest
+        while not done:
+            highest = max(highest, resident())
+            time.sleep(0.002)
+
+    def allocate(end, shape, dtype):
+        return np.lib.format.open_memmap(folder / "scores.npy", "w+", dtype, shape)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    began = time.perf_counter()
+    size = open_cube(folder / "scene.hdr").shape[:2]
+    found = run_tiled(run, scene, size, ["rx_global.scores"], allocate=allocate)
+    seconds = time.perf_counter() - began
+    done = True
+    watcher.join()
+    same = True
+    with run.inference():
+        for top, left in [(0, 0), (height // 3, width // 2), (height - 50, width - 70)]:
+            part = np.s_[top : top + 50, left : left + 70]
+            crop = plan({"cube": torch.tensor(np.array(cube[part])[None])})["rx_global.scores"]
+            same &= np.array_equal(crop[0].numpy(), found["rx_global.scores"][0][part])
+    print(json.dumps({"above": highest - start, "same": bool(same), "seconds": seconds}))
+"""
+HEADER = """ENVI
+samples = {width}
+lines = {height}
+bands = {bands}
+header offset = 0
+data type = 4
+interleave = bip
+byte order = 0
+"""
+
+
+def large_scene(folder: Path, height: int, width: int, bands: int) -> dict[str, float]:
+    """Score a scene made on the fly, mapped from its file; what it took."""
+    (folder / "scene.hdr").write_text(HEADER.format(height=height, width=width, bands=bands))
+    random = np.random.default_rng(1)
+    with (folder / "scene.raw").open("wb") as file:
+        for top in range(0, height, 200):
+            rows = min(200, height - top)
+            random.random((rows, width, bands), np.float32).tofile(file)
+    arguments = [str(folder), *map(str, (height, width, bands))]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "scene.raw").unlink()
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+needs_linux = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs Linux's account of a process's memory"
+)
+
+
+@needs_linux
+def test_a_scene_of_192_megabytes_takes_less_than_its_half_and_equals_its_crops(tmp_path):
+    found = large_scene(tmp_path, 1000, 800, 60)
+    assert found["same"]
+    assert found["above"] < 96e6
+
+
+@needs_linux
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_scene_of_4000_x_4000_x_60_takes_at_most_300_megabytes(tmp_path):
+    found = large_scene(tmp_path, 4000, 4000, 60)
+    print(found)
+    assert found["same"]
+    assert found["above"] <= 300e6
