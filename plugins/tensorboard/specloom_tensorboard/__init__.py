@@ -1,0 +1,17 @@
+"""Metrics, losses and pictures of a run for TensorBoard."""
+
+from collections.abc import Mapping
+
+from specloom import impl
+
+
+@impl
+def register_nodes() -> Mapping[str, str]:
+    """Offer the node."""
+    return {"TensorBoardMonitorNode": "specloom_tensorboard.monitor:TensorBoardMonitorNode"}
+
+
+@impl
+def register_observers() -> Mapping[str, str]:
+    """Offer the observer that writes for the nodes of a run."""
+    return {"Monitors": "specloom_tensorboard.observers:Monitors"}

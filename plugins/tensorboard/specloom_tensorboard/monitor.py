@@ -1,0 +1,132 @@
+"""The node that says what TensorBoard is to show, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from specloom import Batch, ConfigError, Port, Ported, Run, impl
+
+if TYPE_CHECKING:
+    from specloom import Graph
+    from specloom_tensorboard.log import Log
+
+
+class TensorBoardMonitorNode(Ported):
+    """Writes what a run records, and the connected metrics and pictures, for TensorBoard.
+
+    Tags are ``<stage>/<node>/<name>``, with one step for each epoch and stage. What trainers
+    record (losses, learning rates, temperatures) is written without a connection. A node that
+    gathers metrics or pictures over a stage is written if it is connected.
+
+    Every write is on disk when it ends. In a run from a file the node is found by this plugin's
+    observer; in Python a trainer is told of it: ``GradientTrainer(..., monitors=[node])``.
+
+    Args:
+        output_dir: The folder that TensorBoard is pointed to, relative to the current one; None
+            for ``tensorboard`` in the folder of the run's results, or ``runs/tensorboard``
+            where it has none.
+        run_name: The name of the run in TensorBoard, a folder in ``output_dir``; None for the
+            name of the run.
+
+    Raises:
+        ConfigError: ``run_name`` leads out of ``output_dir``.
+    """
+
+    inputs = {
+        "metrics": Port(
+            None, dtype="scalars", many=True, per_stage=True, doc="Metrics to be shown."
+        ),
+        "artifacts": Port(
+            None, dtype="record", many=True, per_stage=True, doc="Pictures to be shown."
+        ),
+    }
+    stages = ("train", "val", "test")
+    example: ClassVar[Mapping[str, object]] = {}
+
+    def __init__(self, output_dir: str | None = None, run_name: str | None = None) -> None:
+        self.output_dir, self.run_name = output_dir, run_name
+        self._log: Log | None = None
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the name of the run."""
+        path = PurePath(self.run_name or "run")
+        if path.is_absolute() or ".." in path.parts:
+            what = f"run_name {self.run_name!r} of {self.name!r} leads out of output_dir"
+            raise ConfigError(what, fix="give a name, and the folder as output_dir")
+
+    def forward(
+        self,
+        metrics: Sequence[Mapping[str, float]] = (),
+        artifacts: Sequence[Mapping[str, Any]] = (),
+    ) -> Batch:
+        """Do nothing: values come with their tags and steps from the run's hooks."""
+        return {}
+
+    def folder(self, run: Run) -> Path:
+        """Where this node writes in a run."""
+        if self.output_dir is not None:
+            folder = Path(self.output_dir)
+        else:
+            folder = (run.folder or Path("runs")) / "tensorboard"
+        name = self.run_name or str(run.metadata.get("name") or "run")
+        return folder / name.replace("..", "_").strip("/")
+
+    def log(self, run: Run) -> Log:
+        """The log of a run; runs in one folder and process go on with one."""
+        from specloom_tensorboard.log import Log
+
+        folder = self.folder(run)
+        if self._log is None or self._log.folder != folder or run.resumed:
+            self._log = Log(folder, run.resumed)
+        return self._log
+
+    def observer(self) -> Writing:
+        """An observer that writes what a run records, for ``run.plugins.add``."""
+        return Writing(self)
+
+
+class Writing:
+    """The observer behind one node.
+
+    Args:
+        node: The node.
+    """
+
+    def __init__(self, node: TensorBoardMonitorNode) -> None:
+        self._node = node
+        self._run: Run | None = None
+        self._log: Log | None = None
+
+    @impl
+    def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
+        """Write numbers, but for metrics of nodes that are not connected."""
+        self._write(run, step, values, "metrics")
+
+    @impl
+    def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
+        """Write the pictures of nodes that are connected."""
+        self._write(run, step, values, "artifacts")
+
+    def _write(self, run: Run, step: int, values: Mapping[str, Any], port: str) -> None:
+        if self._log is None or run is not self._run:
+            self._run, self._log = run, self._node.log(run)
+        hidden = _unconnected(run.graph, self._node, port)
+        shown = {tag: v for tag, v in values.items() if tag.split("/")[1:2] not in hidden}
+        self._log.write(step, shown)
+
+
+def _unconnected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> list[list[str]]:
+    """The nodes that give what ``port`` takes and are not connected to the monitor."""
+    dtype = monitor.inputs[port].dtype
+    names = [name for name, node in graph.nodes.items() if node is monitor]
+    connected = {
+        end.partition(".")[0] for name in names for end in graph.feeding(name).get(port, [])
+    }
+    return [
+        [name]
+        for name, node in graph.nodes.items()
+        if name not in connected
+        and any(one.per_stage and one.dtype == dtype for one in node.outputs.values())
+    ]
