@@ -81,7 +81,7 @@ def parametrize_with_checks(
         known.append(name)
         why = reasons.pop(name, None)
         marks = [] if why is None else [pytest.mark.xfail(reason=why, strict=True)]
-        rows.append(pytest.param(partial(_skipping, check), id=name, marks=marks))
+        rows.append(pytest.param(partial(skipping, check), id=name, marks=marks))
     for name in reasons:
         raise PluginError(f"no check is named {name!r}", fix=did_you_mean(name, known))
     if empty := [name for name, why in (expected_failures or {}).items() if not why.strip()]:
@@ -91,7 +91,7 @@ def parametrize_with_checks(
     return pytest.mark.parametrize("check", rows)
 
 
-def _skipping(check: Callable[[], None]) -> None:
+def skipping(check: Callable[[], None]) -> None:
     """Run a check; what this machine does not have is reported as skipped, with the reason."""
     import pytest
 

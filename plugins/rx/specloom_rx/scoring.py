@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from specloom.torch import usable_pixels
+
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # every product has the same shape and no row falls into the remainder of a register tile:
 # 960 is a multiple of all tile widths in use (8, 12, 16, 24, 32, 48), bands are filled up to
@@ -36,8 +38,12 @@ def mahalanobis(
     rest = ((mean - near.double()) @ whitening).to(dtype)
     tracked = (data, mean, whitening)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tracked):
-        white = (data.to(dtype) - near) @ whitening.to(dtype) - rest
-        return white.square().sum(-1, keepdim=True).to(data.dtype)
+        # NaN must not reach the products: 0 * NaN would be in every gradient.
+        usable = usable_pixels(data.detach())[..., None]
+        clean = torch.where(usable, data, 0).to(dtype)
+        white = (clean - near) @ whitening.to(dtype) - rest
+        scores = white.square().sum(-1, keepdim=True).to(data.dtype)
+        return torch.where(usable, scores, torch.nan)
     return _blocked(data, near.to(dtype), whitening.to(dtype), rest, triangular)
 
 

@@ -134,3 +134,19 @@ def test_the_lower_triangle_of_the_factor_plays_no_part():
     with torch.no_grad():
         node.factor += torch.ones(6, 6, dtype=torch.float64).tril(-1)
     assert torch.equal(run(node, {"data": data})["scores"], before)
+
+
+def test_a_pixel_that_is_not_finite_reaches_no_gradient():
+    data = scene()
+    node = fit(RXGlobal(6, shrinkage=0.1), [{"data": data}])
+    holed = data.clone()
+    holed[0, 3, 4, 1], holed[1, 0, 0, 2] = torch.nan, torch.inf
+    w = W.clone().requires_grad_()
+    weighted = torch.where(holed.isfinite(), data * w, torch.nan)  # as selectors do it
+    scores = node(data=weighted, weights=w)["scores"]
+    finite = scores.isfinite()
+    assert (~finite).sum() == 2
+    scores[finite].sum().backward()
+    without = W.clone().requires_grad_()
+    node(data=data * without, weights=without)["scores"][finite].sum().backward()
+    torch.testing.assert_close(w.grad, without.grad)

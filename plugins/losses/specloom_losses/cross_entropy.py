@@ -1,0 +1,70 @@
+"""Binary cross-entropy of anomaly logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from specloom import Batch, ConfigError, Port
+from specloom_losses.pooled import PooledLoss, usable
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, keep: Tensor, pos_weight: float | None
+) -> tuple[Tensor, Tensor]:
+    """Sum and number of the binary cross-entropies where ``keep``; all of one shape.
+
+    What is not kept may be NaN: it is replaced before, since 0 * NaN would spoil the gradient.
+    """
+    factor = None if pos_weight is None else logits.new_full((), pos_weight)
+    each = binary_cross_entropy_with_logits(
+        torch.where(keep, logits, 0), targets.to(logits.dtype), pos_weight=factor, reduction="none"
+    )
+    return torch.where(keep, each, 0).sum(dtype=torch.float64), keep.sum()
+
+
+class AnomalyBCEWithLogits(PooledLoss):
+    """Binary cross-entropy between logits and the anomaly mask, averaged over the usable pixels.
+
+    weight * mean(-pos_weight * t * ln s(x) - (1 - t) * ln(1 - s(x))) with s the sigmoid, as
+    ``torch.nn.BCEWithLogitsLoss``: the mean is over pixels also with ``pos_weight``. Pixels that
+    are not valid, NaN or infinite are left out; without any pixel the loss is 0.
+
+    Args:
+        weight: The factor of the loss; may be changed at any time.
+        pos_weight: The factor of anomalous pixels, against class imbalance; None for 1.
+
+    Raises:
+        ConfigError: ``weight`` is negative, or ``pos_weight`` is not above 0.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "predictions": Port("B H W 1", doc="Logits of being anomalous."),
+        "targets": Port("B H W 1", dtype="bool", doc="Where the anomalies are."),
+        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
+    }
+    locality = "batch"
+    example: ClassVar[Mapping[str, object]] = {"weight": 10.0}
+
+    def __init__(self, weight: float = 1.0, pos_weight: float | None = None) -> None:
+        super().__init__()
+        self.weight, self.pos_weight = weight, pos_weight
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the parameters."""
+        super().build(sizes)
+        value = self.pos_weight
+        if value is not None and not (math.isfinite(value) and value > 0):
+            fix = "give a pos_weight above 0, or leave it out"
+            raise ConfigError(f"{self.label}: pos_weight is {value}", fix=fix)
+
+    def forward(self, predictions: Tensor, targets: Tensor, valid: Tensor | None = None) -> Batch:
+        """The loss of (B, H, W, 1) logits against a mask of the same shape."""
+        keep = usable(predictions, valid)
+        total, count = cross_entropy(predictions, targets, keep, self.pos_weight)
+        return self.weighted(total, count, predictions.dtype)

@@ -1,0 +1,55 @@
+"""How alike the rows of a selection are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, Port
+from specloom_losses.pooled import PooledLoss
+
+
+def mean_similarity(rows: Tensor) -> Tensor:
+    """The mean over all pairs of ``rows`` (K, C) of their cosine similarity, float64.
+
+    A row of zeros is like no other, and has no gradient; of fewer than two rows the mean is 0.
+    """
+    exact = rows.double()
+    # By the largest value first, so that no square under- or overflows.
+    largest = exact.detach().abs().amax(1, keepdim=True)
+    some = largest > 0
+    exact = exact / torch.where(some, largest, 1)
+    length = torch.where(some, exact.square().sum(1, keepdim=True), 1).sqrt()
+    unit, count = exact / length, len(rows)
+    # The rows' own products, 1 each, are never added: distinct bands give exactly 0.
+    return (unit @ unit.T).triu(1).sum() / max(count * (count - 1) / 2, 1)
+
+
+class DistinctnessLoss(PooledLoss):
+    """Keeps the output channels of a selector from choosing the same band.
+
+    weight * mean over all pairs of rows of their cosine similarity: 0 where the chosen bands are
+    distinct, ``weight`` where all rows are alike.
+
+    Args:
+        weight: The factor of the loss; may be changed at any time.
+
+    Raises:
+        ConfigError: ``weight`` is negative.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "selection_weights": Port("K C", doc="Weights of the bands, a row per output channel.")
+    }
+    example: ClassVar[Mapping[str, object]] = {}
+
+    def __init__(self, weight: float = 0.1) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, selection_weights: Tensor) -> Batch:
+        """The loss of weights (K, C)."""
+        return self.weighted(mean_similarity(selection_weights), 1, selection_weights.dtype)

@@ -1,0 +1,224 @@
+"""Soft selection of channels by learned weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, ConfigError, NodeError, Port
+from specloom.torch import StatisticalNode
+from specloom_selectors.gumbel import gumbel
+from specloom_selectors.mixing import scaled
+from specloom_selectors.spread import Spread
+from specloom_selectors.top_k import largest
+
+COLLAPSED = 0.9
+"""A share of the weight above this, on one or two channels where more are asked for, is amiss."""
+
+
+class SoftChannelSelector(StatisticalNode):
+    """Weights every channel, so that n_select of them come to carry the data.
+
+    weights = n_select * softmax(logits / T) sum to n_select. While the node is unfrozen and in
+    training, ``selected`` is made with Gumbel noise on the logits, ``weights`` never. The
+    temperature falls by the epoch: T = max(temperature_min, temperature_init *
+    temperature_decay^epoch), 5.0 at first, 1.743 at epoch 10, 0.608 at 20 and the floor of 0.1
+    from epoch 38; the tutorial's figures are wrong. ``temperature`` and ``temperature_decay`` may
+    be changed at any time, but a trainer sets the temperature anew before each epoch.
+
+    Source: E. Jang, S. Gu, B. Poole, "Categorical reparameterization with Gumbel-softmax", ICLR
+    2017.
+
+    Args:
+        n_select: How many channels to select.
+        input_channels: C; the graph infers it.
+        init_method: ``uniform``, all channels alike and nothing to fit, or ``variance``: the
+            statistical phase sets the logits to ln(variance + eps).
+        temperature_init: T at epoch 0.
+        temperature_min: The lowest T.
+        temperature_decay: By what T is multiplied each epoch.
+        hard: Give the channels of the n_select largest weights weight 1 and the others 0 when
+            the node is not training.
+        eps: Added to the variances; the noise is at most -ln(eps).
+        gumbel: Add noise in training.
+
+    Raises:
+        ConfigError: A parameter makes no sense, such as more channels to select than there are.
+        NodeError: The fit saw no usable pixel.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "data": Port("B H W input_channels", doc="Pixels."),
+        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
+    }
+    outputs: ClassVar[Mapping[str, Port]] = {
+        "selected": Port("B H W input_channels", doc="Pixels times the applied weights."),
+        "weights": Port("input_channels", doc="n_select * softmax(logits / T), without noise."),
+        "applied": Port("input_channels", doc="The weights that the pixels were multiplied by."),
+    }
+    locality = "pixel"
+    example: ClassVar[Mapping[str, object]] = {"n_select": 3, "init_method": "variance"}
+    trainable = ("logits",)
+
+    logits: Tensor
+    tau: Tensor
+    _early: float | None = None
+    _spread: Spread | None = None
+    _left_out = 0
+
+    def __init__(
+        self,
+        n_select: int,
+        input_channels: int | None = None,
+        init_method: Literal["uniform", "variance"] = "uniform",
+        temperature_init: float = 5.0,
+        temperature_min: float = 0.1,
+        temperature_decay: float = 0.9,
+        hard: bool = False,
+        eps: float = 1e-6,
+        gumbel: bool = True,
+    ) -> None:
+        super().__init__()
+        self.n_select, self.input_channels, self.init_method = n_select, input_channels, init_method
+        self.temperature_init, self.temperature_min = temperature_init, temperature_min
+        self.temperature_decay, self.hard, self.eps = temperature_decay, hard, eps
+        self.gumbel = gumbel
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the parameters and allocate logits and temperature."""
+        channels = sizes["input_channels"]
+        if not 1 <= self.n_select <= channels:
+            fix = f"give an n_select from 1 to {channels}, the number of channels"
+            raise ConfigError(f"{self.label}: n_select is {self.n_select}", fix=fix)
+        for name in ("temperature_init", "temperature_min", "temperature_decay", "eps"):
+            self._check_positive(name, getattr(self, name))
+        if self.temperature_decay > 1:
+            what = f"{self.label}: temperature_decay is {self.temperature_decay}"
+            raise ConfigError(what, fix="give one of at most 1, with which the temperature falls")
+        if self.temperature_init < self.temperature_min:
+            what = f"temperature_init is {self.temperature_init}, below temperature_min"
+            raise ConfigError(f"{self.label}: {what}", fix=f"give {self.temperature_min} or more")
+        self.register_buffer("logits", torch.zeros(channels))
+        first = self.temperature_init if self._early is None else self._early
+        self.register_buffer("tau", torch.tensor(first, dtype=torch.float64))
+
+    def _check_positive(self, name: str, value: float) -> None:
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"{self.label}: {name} is {value}", fix=f"give a {name} above 0")
+
+    @property
+    def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
+        """One pass over the training data for their variances, or none."""
+        return 1 if self.init_method == "variance" else 0
+
+    def require_fitted(self) -> None:
+        """Raise NodeError unless there is nothing to fit, or it was fitted."""
+        if self.fit_passes:
+            super().require_fitted()
+
+    def fit_start(self, pass_: int) -> None:
+        """Forget earlier fits."""
+        self.fitted = False
+        self._spread = Spread(len(self.logits), self.logits.device)
+
+    def fit_update(self, data: Tensor, valid: Tensor | None = None) -> None:
+        """Take in the usable pixels of (B, H, W, C) ``data``."""
+        self._gathered().update(data, valid)
+
+    def fit_state(self) -> Mapping[str, Tensor]:
+        """Counts, means and squared deviations so far."""
+        return self._gathered().state()
+
+    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Take in what another process gathered."""
+        self._gathered().merge(state)
+
+    def fit_end(self) -> None:
+        """Set the logits to ln(variance + eps)."""
+        spread, self._spread = self._gathered(), None
+        self._left_out = spread.left_out
+        self.finish_fit(spread.count)
+        with torch.no_grad():
+            self.logits.copy_((spread.variance() + self.eps).log())
+
+    def _gathered(self) -> Spread:
+        if self._spread is None:
+            raise NodeError(f"{self.label} has not started a fit", fix="call fit_start(0) first")
+        return self._spread
+
+    def fit_summary(self) -> str:
+        """What was fitted, in one line."""
+        if not self.fit_passes:
+            return "nothing to fit"
+        skipped = f" ({self._left_out} left out)" if self._left_out else ""
+        spread = (self.logits.detach().double().exp() - self.eps).clamp(min=0)
+        least, most = float(spread.min()), float(spread.max())
+        bands = f"{len(spread)} bands of variance {least:.3g} to {most:.3g}"
+        return f"{bands}, {self.pixels} pixels{skipped}"
+
+    @property
+    def temperature(self) -> float:
+        """T: low is hard, high is soft; it may be set."""
+        if (tau := self._buffers.get("tau")) is not None:
+            return float(tau)
+        return self.temperature_init if self._early is None else self._early
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self._check_positive("temperature", value)
+        if (tau := self._buffers.get("tau")) is None:
+            self._early = value
+        else:
+            tau.fill_(value)
+
+    def update_temperature(self, epoch: int) -> None:
+        """Set the temperature of an epoch, counted from 0."""
+        fallen = self.temperature_init * self.temperature_decay**epoch
+        self.temperature = max(self.temperature_min, fallen)
+
+    def on_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Set the temperature; a trainer calls this before each epoch."""
+        self.update_temperature(epoch)
+
+    def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
+        """Weight the channels of (B, H, W, C) ``data``."""
+        weights = applied = self._soft(self.logits)
+        if self.training and self.logits.requires_grad:
+            if self.gumbel:
+                applied = self._soft(self.logits + gumbel(self.logits, self.generator, self.eps))
+        elif self.hard:
+            applied = self._hard()
+        return {"selected": scaled(data, applied), "weights": weights, "applied": applied}
+
+    def _soft(self, logits: Tensor) -> Tensor:
+        return self.n_select * (logits / self.tau).softmax(0)
+
+    def _hard(self) -> Tensor:
+        return torch.zeros_like(self.logits).scatter(0, largest(self.logits, self.n_select), 1)
+
+    def get_selection_weights(self, hard: bool | None = None) -> Tensor:
+        """The weights (C,) without noise or gradient; ``hard=None`` as the node itself is."""
+        self.require_fitted()
+        with torch.no_grad():
+            return (
+                self._hard() if (self.hard if hard is None else hard) else self._soft(self.logits)
+            )
+
+    def paced(self) -> Mapping[str, float]:
+        """What changes by the epoch, to be recorded."""
+        return {"temperature": self.temperature}
+
+    def collapse(self) -> str | None:
+        """A warning with its cure where one or two channels crowd out the others asked for."""
+        soft = self._soft(self.logits.detach()) / self.n_select
+        shares, order = soft.sort(descending=True, stable=True)
+        for count, what in ((1, "one channel"), (2, "two channels")):
+            if count < self.n_select and (share := float(shares[:count].sum())) > COLLAPSED:
+                which = ", ".join(map(str, order[:count].tolist()))
+                cure = "raise the weight of the entropy regulariser"
+                return f"{self.label}: {share:.0%} of the weight is on {what} ({which}); {cure}"
+        return None

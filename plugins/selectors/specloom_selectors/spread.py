@@ -1,0 +1,71 @@
+"""Streaming variance of every band, in float64 and in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from specloom.torch import usable_pixels
+
+CPU_BLOCK, GPU_BLOCK = 2048, 65536
+
+
+class Spread:
+    """Count, mean and squared deviations of the bands of pixels that arrive in batches.
+
+    A block is shifted by a pixel of its own, so that the variance of a constant band is exactly
+    0, and blocks are merged. Pixels that are not finite in every band, or not valid, are left
+    out and counted.
+
+    Source: T. Chan, G. Golub, R. LeVeque, The American Statistician 37(3), 1983, eq. 2.1.
+
+    Args:
+        channels: The number of bands.
+        device: Where the sums are kept.
+    """
+
+    def __init__(self, channels: int, device: torch.device | str = "cpu") -> None:
+        self.count, self.left_out = 0, 0
+        self._mean = torch.zeros(channels, dtype=torch.float64, device=device)
+        self._squares = torch.zeros_like(self._mean)
+
+    def update(self, data: Tensor, valid: Tensor | None = None) -> None:
+        """Take in ``data`` (B, H, W, C) where ``valid`` (B, H, W, 1)."""
+        data = data.detach()
+        rows, keep = data.reshape(-1, data.shape[-1]), usable_pixels(data, valid).reshape(-1)
+        step = CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK
+        for start in range(0, len(rows), step):
+            kept = keep[start : start + step]
+            part = rows[start : start + step][kept].double()
+            self.left_out += len(kept) - len(part)
+            if len(part):
+                shift = part[0].clone()
+                part -= shift
+                centre = part.mean(0)
+                part -= centre
+                self._add(len(part), shift + centre, part.square_().sum(0))
+
+    def _add(self, count: int, mean: Tensor, squares: Tensor) -> None:
+        total = self.count + count
+        gap = mean - self._mean
+        self._squares = self._squares + squares + gap.square() * (self.count * count / total)
+        self._mean = self._mean + gap * (count / total)
+        self.count = total
+
+    def variance(self) -> Tensor:
+        """The mean squared deviation of every band, (C,)."""
+        return self._squares / max(self.count, 1)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything gathered so far, as float64 tensors."""
+        counts = torch.tensor([self.count, self.left_out], dtype=torch.float64)
+        return {"counts": counts, "mean": self._mean.clone(), "squares": self._squares.clone()}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Take in the ``state()`` of another one."""
+        count, left_out = (int(number) for number in state["counts"].tolist())
+        self.left_out += left_out
+        if count:
+            self._add(count, state["mean"].to(self._mean), state["squares"].to(self._mean))
