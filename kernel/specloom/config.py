@@ -184,7 +184,7 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     nodes = {name: maker.make(use, "nodes", "losses") for name, use in file.nodes.items()}
     types = {name: label for name, (label, _) in nodes.items()}
     made = {name: node for name, (_, node) in nodes.items()}
-    stages = {name: tuple(use.stages) for name, use in file.nodes.items() if use.stages is not None}
+    stages = {name: tuple(use.stages) for name, use in file.nodes.items() if use.stages}
     phases = [maker.make(use, "trainers") for use in file.phases]
     pairs = enumerate(file.connections)
     links = [Link(start, end, where("connections", i)) for i, (start, end) in pairs]
