@@ -16,9 +16,8 @@ from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]
 RX = str(ROOT / "configs/rx_statistical.yaml")
-SETS = [
-    a for one in ("scenes=12", "height=24", "width=24") for a in ("--set", f"data.config.{one}")
-]
+SIZES = ("scenes=12", "height=32", "width=32")
+SETS = [argument for one in SIZES for argument in ("--set", f"data.config.{one}")]
 
 
 def call(*arguments):

@@ -1,4 +1,4 @@
-"""Phases: statistical fits, threshold calibration, evaluation."""
+"""Phases: statistical fits, gradient training, threshold calibration, evaluation."""
 
 from collections.abc import Mapping
 
@@ -10,6 +10,7 @@ def register_trainers() -> Mapping[str, str]:
     """Offer the phases."""
     return {
         "StatisticalTrainer": "specloom_training.statistical:StatisticalTrainer",
+        "GradientTrainer": "specloom_training.gradient.trainer:GradientTrainer",
         "Calibrate": "specloom_training.calibrate:Calibrate",
         "Evaluate": "specloom_training.evaluate:Evaluate",
     }

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from specloom import At, ConfigError, Graph, Measures, Run, SpecloomError, did_you_mean
+from specloom import At, ConfigError, Graph, Loss, Measures, Run, SpecloomError, did_you_mean
+from specloom_training import processes
 
 SPLITS = ("train", "val", "test")
+
+
+def losses_of(graph: Graph, stage: str = "train") -> list[str]:
+    """The loss nodes that run in a stage, in running order."""
+    nodes: dict[str, Any] = graph.nodes
+    return [
+        name
+        for name in graph.order
+        if isinstance(nodes[name], Loss)
+        and "loss" in nodes[name].outputs
+        and stage in graph.stages[name]
+    ]
 
 
 def check_split(split: str, at: At) -> Iterable[SpecloomError]:
@@ -18,13 +32,32 @@ def check_split(split: str, at: At) -> Iterable[SpecloomError]:
 
 
 def evaluate(run: Run, split: str, step: int = 0) -> dict[str, float]:
-    """Run a split once without gradients; its metrics by ``node/name``, pooled over all batches."""
-    plan = run.plan(split)
+    """Run a split once without gradients; metrics and losses by ``node/name``, pooled over it.
+
+    Of several processes the first one measures everything, and tells the others.
+    """
+    found = _measure(run, split, step) if processes.rank() == 0 else {}
+    if processes.count() > 1:
+        found = processes.from_first(found)
+        run.metrics[split] = {**run.metrics.get(split, {}), **found}
+    return found
+
+
+def _measure(run: Run, split: str, step: int) -> dict[str, float]:
+    plan, losses = run.plan(split), losses_of(run.graph, split)
+    pooled = {name: [0.0, 0.0] for name in losses}
     plan.start()
     with run.inference():
         for batch in run.batches(split, f"evaluating {split}"):
             plan(batch)
-        return run.measured(split, plan.finish(), step)
+            for name, sums in pooled.items():
+                for i, one in enumerate(run.graph.nodes[name].pooled()):
+                    sums[i] += float(one)
+        found = run.measured(split, plan.finish(), step)
+    means = {f"{name}/loss": total / count for name, (total, count) in pooled.items() if count}
+    if means:
+        run.keep(split, means, step)
+    return found | means
 
 
 class Evaluate:

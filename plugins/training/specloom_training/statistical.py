@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from specloom import (
@@ -16,15 +17,18 @@ from specloom import (
     SpecloomError,
     did_you_mean,
 )
+from specloom_training import processes
 from specloom_training.evaluate import check_split, evaluate
 
 
-def fit(run: Run, names: Sequence[str], split: str) -> None:
+def fit(run: Run, names: Sequence[str], split: str, *, tell: bool = True) -> None:
     """Fit the named nodes, each when everything it reads is fitted.
 
     Nodes whose inputs are ready share one pass over the data; a node of several passes takes
-    its next pass together with whatever is ready then.
+    its next pass together with whatever is ready then. Of several processes each reads every
+    so many-th batch, and all end with the same statistics. Observers are told if ``tell``.
     """
+    processes.join()
     run.place()
     passes = dict.fromkeys(names, 0)
     nodes: dict[str, Any] = run.graph.nodes
@@ -34,11 +38,13 @@ def fit(run: Run, names: Sequence[str], split: str) -> None:
             nodes[name].fit_start(passes[name])
         _one_pass(run, ready, split)
         for name in ready:
+            _merge(run, nodes[name], passes[name])
             nodes[name].fit_end()
             passes[name] += 1
             if passes[name] == nodes[name].fit_passes:
                 del passes[name]
-                run.fitted(name)
+                if tell:
+                    run.fitted(name)
 
 
 def _waits_for(graph: Graph, name: str, unfinished: Iterable[str]) -> set[str]:
@@ -53,10 +59,24 @@ def _one_pass(run: Run, names: Sequence[str], split: str) -> None:
         "train", [end for ports in feeds.values() for ends in ports.values() for end in ends]
     )
     with run.inference():
-        for batch in run.batches(split, f"fitting {', '.join(names)}"):
+        batches = run.batches(split, f"fitting {', '.join(names)}")
+        for batch in islice(batches, processes.rank(), None, processes.count()):
             values = plan(batch)
             for name, ports in feeds.items():
                 graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
+
+
+def _merge(run: Run, node: Any, pass_: int) -> None:
+    """Give each process what all of them gathered, merged in the same order everywhere."""
+    if processes.count() == 1:
+        return
+    states = processes.gathered(run.runtime.dump(node.fit_state(), {}))
+    node.fit_start(pass_)
+    for data in states:
+        state, _ = run.runtime.load(data)
+        if getattr(node, "array_library", "") == "numpy":
+            state = {name: value.numpy() for name, value in state.items()}
+        node.fit_merge(state)
 
 
 def _arguments(
