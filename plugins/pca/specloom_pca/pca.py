@@ -1,0 +1,166 @@
+"""Projection of spectra onto the principal components of the training data."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, ConfigError, Port
+from specloom_pca.components import principal_components, standardising
+from specloom_pca.gathering import MomentsNode
+from specloom_pca.pixel_maps import channels_last, pixel_maps
+
+
+class TrainablePCA(MomentsNode):
+    """Projects each pixel onto the leading principal components of the training data.
+
+    (x - m) V^T, with the mean m of the pixels that the fit saw and the rows of V the unit
+    eigenvectors of their covariance (divided by n - 1), by falling variance; with ``whiten``
+    each component is divided by its standard deviation. The entry of the largest magnitude in
+    each row of V is positive, as in scikit-learn. Ratios are over the variance of all bands, so
+    that those of three components of real data sum to less than 1.
+
+    The covariance is gathered in float64 in one pass and decomposed; a singular value
+    decomposition of the centred pixels, which ``init_method`` names, gives the same components
+    but needs all pixels at once. Pixels are projected in float64 too: nothing is lost where the
+    mean is much larger than the deviations.
+
+    Where the data support fewer components than were asked for (too few pixels, bands that are
+    combinations of others, constant data), the remaining components are zero, and so are the
+    projections on them, whitened or not; there is a warning. A pixel that is not finite in every
+    band gives NaN and is not learned from.
+
+    Unfrozen, the mean ``center`` and the rows ``directions`` are parameters; a gradient step
+    leaves the rows neither orthogonal nor of unit length. A new fit sets both anew.
+
+    Source: H. Hotelling, Journal of Educational Psychology 24(6), 1933.
+
+    Args:
+        n_components: K, at most the number of bands.
+        whiten: Give each component unit variance.
+        init_method: How the components are found; ``svd`` is the only way.
+        eps: Components whose standard deviation, over that of the first, is not above this
+            count as not supported.
+        num_channels: C; the graph infers it.
+
+    Raises:
+        ConfigError: ``n_components`` is not from 1 to C, ``eps`` is negative, or
+            ``init_method`` is unknown.
+        NodeError: The fit saw no usable pixel.
+    """
+
+    inputs: ClassVar[Mapping[str, Port]] = {
+        "data": Port("B H W num_channels", doc="Pixels."),
+        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
+    }
+    outputs: ClassVar[Mapping[str, Port]] = {
+        "projected": Port("B H W n_components", doc="Principal components of each pixel."),
+        "explained_variance_ratio": Port(
+            "n_components", unit="1", doc="The share of each component in the total variance."
+        ),
+        "components": Port("n_components num_channels", unit="1", doc="The rows of V."),
+    }
+    locality = "pixel"
+    example: ClassVar[Mapping[str, object]] = {"n_components": 3}
+    trainable = ("center", "directions")
+    absorbs = "data"
+
+    center: Tensor
+    directions: Tensor
+    variances: Tensor
+    total_variance: Tensor
+
+    def __init__(
+        self,
+        n_components: int,
+        whiten: bool = False,
+        init_method: Literal["svd"] = "svd",
+        eps: float = 1e-6,
+        num_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_components, self.whiten, self.init_method = n_components, whiten, init_method
+        self.eps, self.num_channels = eps, num_channels
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Allocate mean and components."""
+        count, size = self.n_components, sizes["num_channels"]
+        if not 1 <= count <= size:
+            what = f"{self.label}: n_components is {count}, but the data have {size} channels"
+            raise ConfigError(what, fix=f"give an n_components from 1 to {size}")
+        if not (math.isfinite(self.eps) and self.eps >= 0):
+            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="give an eps of 0 or more")
+        if self.init_method != "svd":
+            what = f"{self.label}: init_method is {self.init_method!r}"
+            raise ConfigError(what, fix="leave init_method out, or write 'svd'")
+        self.register_buffer("center", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("directions", torch.eye(count, size, dtype=torch.float64))
+        self.register_buffer("variances", torch.zeros(count, dtype=torch.float64))
+        self.register_buffer("total_variance", torch.zeros((), dtype=torch.float64))
+
+    def fit_start(self, pass_: int) -> None:
+        """Forget earlier fits."""
+        self.gather(len(self.center), self.center.device)
+
+    def fit_end(self) -> None:
+        """Find the components, and warn where the data support too few."""
+        moments = self.gathered()
+        self.finish_fit(moments.count)
+        found = principal_components(moments.covariance(), self.n_components, self.eps)
+        with torch.no_grad():
+            self.center.copy_(moments.mean())
+            self.directions.copy_(found.directions)
+            self.variances.copy_(found.variances)
+            self.total_variance.copy_(found.total)
+        if found.rank < self.n_components:
+            text = (
+                f"{self.label}: {moments.count} pixels support {found.rank} components; the other "
+                f"{self.n_components - found.rank} of {self.n_components} are zero. Give it more "
+                "pixels, or ask for fewer components"
+            )
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+    def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
+        """Project (B, H, W, C) ``data``."""
+        matrix = self._matrix()
+        return self._project(data, matrix, -matrix @ self.center)
+
+    def absorb(self, scale: Tensor, offset: Tensor) -> Callable[..., Batch] | None:
+        """A ``forward`` for raw data, equal to that of scale * data + offset; None in training."""
+        factor = torch.as_tensor(scale, dtype=torch.float64, device=self.center.device)
+        shift = torch.as_tensor(offset, dtype=torch.float64, device=self.center.device)
+        finite = bool(factor.isfinite().all() & shift.isfinite().all())
+        if not self.fitted or self.directions.requires_grad or not finite:
+            return None
+
+        def forward(data: Tensor, **_: Tensor | None) -> Batch:
+            matrix = self._matrix()
+            return self._project(data, matrix * factor, matrix @ (shift - self.center))
+
+        return forward
+
+    def _matrix(self) -> Tensor:
+        rows = self.directions
+        return rows * standardising(self.variances)[:, None] if self.whiten else rows
+
+    def _project(self, data: Tensor, matrix: Tensor, bias: Tensor) -> Batch:
+        ratio = self.variances / self.total_variance.clamp(min=torch.finfo(torch.float64).tiny)
+        return {
+            "projected": channels_last(pixel_maps(data, [(matrix, bias)]), data),
+            "explained_variance_ratio": ratio.float(),
+            "components": self.directions.float(),
+        }
+
+    def fit_summary(self) -> str:
+        """What was fitted, in one line."""
+        total = float(self.total_variance)
+        share = 100 * float(self.variances.sum()) / total if total else 0.0
+        return (
+            f"{self.n_components} components of {len(self.center)} bands, {self.told_pixels()}, "
+            f"{share:.4g} % of the variance"
+        )
