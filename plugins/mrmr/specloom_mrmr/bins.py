@@ -1,0 +1,172 @@
+"""From values to the fine bins of their bands: on an even grid, or between quantiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# A grid of equal cells leads from a value to the few cuts near it; its size is a matter of speed.
+CELLS = 65536
+# Parts of the cuts at either end that the grid may leave outside, where outliers stretch it.
+TRIMS = (0.0, 0.002, 0.02)
+# An even grid is taken where the bound on the AUC that the samples promise is not above this.
+PROMISED = 9e-5
+# Single numbers by which a computed cut may miss the true one.
+MISSES = 1
+WHOLE = 2**24
+
+
+class EvenBins:
+    """Bins of one width, for bands whose values are spread well; the cheapest to compute.
+
+    A value's bin follows from the whole part of value * scale, which loses nothing to an offset,
+    as value - low would.
+
+    Args:
+        first: The whole part of the first cut * scale, (C, 1).
+        scale: Bins per unit, (C, 1).
+        size: M.
+    """
+
+    def __init__(self, first: Tensor, scale: Tensor, size: int) -> None:
+        self._first, self._scale, self._size = first, scale, size
+        self._low, self._high = first - 1, first + (size - 1)
+        self._offset = self._low.int()
+
+    def places(self, columns: Tensor) -> Tensor:
+        """The bins of (C, N) ``columns``, int32; never smaller for a larger value."""
+        whole = (columns * self._scale).floor_().clamp_(self._low, self._high)
+        return whole.to(torch.int32).sub_(self._offset)
+
+    def cuts(self) -> Tensor:
+        """The smallest number of each bin but the first, (C, M); NaN in bands that have none."""
+        number = torch.arange(1, self._size + 1, device=self._first.device)
+        cuts = ((self._first.double() + (number - 1)) / self._scale.double()).float()
+        down, up = torch.full_like(cuts, -torch.inf), torch.full_like(cuts, torch.inf)
+        for _ in range(MISSES):
+            cuts = torch.where(self.places(cuts) >= number, torch.nextafter(cuts, down), cuts)
+        for _ in range(2 * MISSES):
+            cuts = torch.where(self.places(cuts) < number, torch.nextafter(cuts, up), cuts)
+        below = self.places(torch.nextafter(cuts, down)) < number
+        exact = (below & (self.places(cuts) >= number)).all(1, keepdim=True)
+        # Beyond these the neighbours of a whole number are no float32.
+        exact &= (self._low > -WHOLE) & (self._high < WHOLE)
+        return torch.where(exact, cuts, torch.nan)
+
+
+class SearchedBins:
+    """Bins between any cuts: a grid leads to the cuts near a value, which are compared exactly.
+
+    Args:
+        cuts: Sorted, float32 (C, M).
+    """
+
+    def __init__(self, cuts: Tensor) -> None:
+        bands, size = cuts.shape
+        low, scale, cell, most = min(_grids(cuts), key=lambda grid: grid[3])
+        self._low, self._scale = low, scale
+        self._steps = [1 << power for power in range(most.bit_length())][::-1]
+        # Room behind the last cut, so that a step beyond it stays in its band.
+        self._stride = size + (1 << len(self._steps))
+        spare = cuts.new_full((bands, self._stride - size), torch.inf)
+        self._padded = torch.cat([cuts, spare], 1).view(-1)
+        number = torch.arange(bands, dtype=torch.int32, device=cuts.device)[:, None]
+        self._cell_offset, self._offset = number * CELLS, number * self._stride
+        before = _per_cell(cell, bands).cumsum(1).roll(1, 1)
+        before[:, 0] = 0
+        self._start = (before.int() + self._offset).view(-1)
+
+    def places(self, columns: Tensor) -> Tensor:
+        """The number of cuts not above each value of (C, N) ``columns``, int32."""
+        cells = _cells(columns, self._low, self._scale).add_(self._cell_offset)
+        places = self._start.index_select(0, cells.view(-1))
+        values = columns.view(-1)
+        for step in self._steps:
+            cut = self._padded.index_select(0, places + (step - 1))
+            places.add_((cut <= values).int(), alpha=step)
+        return places.view(columns.shape).sub_(self._offset)
+
+
+def quantile_cuts(first: Tensor, second: Tensor, count: int) -> Tensor:
+    """At most ``count`` cuts of each band, sorted, float32 (C, M): quantiles of both classes.
+
+    A value that would be cut at twice gets a bin of its own: from itself to the next number that
+    float32 has. So classes of at most ``count / 4`` sampled pixels, and values that many pixels
+    share, are counted exactly.
+
+    Args:
+        first: The sample of one class, sorted, (C, n).
+        second: That of the other.
+        count: How many cuts.
+    """
+    cuts = torch.cat([_quantiles(first, count // 2), _quantiles(second, count // 2)], 1)
+    cuts = torch.from_numpy(np.sort(cuts.numpy()))
+    again = cuts[:, 1:] == cuts[:, :-1]
+    following = torch.nextafter(cuts, torch.full_like(cuts, torch.inf))
+    cuts[:, 1:] = torch.where(again, following[:, 1:], cuts[:, 1:])
+    return cuts
+
+
+def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What even bins are made with, (C, 1) each, and in which bands they serve, bool (C,).
+
+    It reaches over both samples, but for their outermost values, and serves where few pairs of
+    both samples share a bin. Their share estimates that of all pixels without bias, as the
+    samples are independent; four of its standard deviations are added.
+
+    Args:
+        first: The sample of one class, sorted, (C, n).
+        second: That of the other.
+        count: How many cuts.
+    """
+    ends = []
+    for ranked in (first, second):
+        skip = ranked.shape[1] // 500
+        ends.append(torch.stack([ranked[:, skip], ranked[:, -1 - skip]]))
+    low = torch.minimum(ends[0][0], ends[1][0])[:, None]
+    high = torch.maximum(ends[0][1], ends[1][1])[:, None]
+    scale = _scale(low, high, count)
+    low = (low * scale).floor()
+    bins = EvenBins(low, scale, count)
+    counts = []
+    for ranked in (first, second):
+        places = bins.places(ranked) + torch.arange(len(low))[:, None] * (count + 1)
+        filled = torch.bincount(places.view(-1), minlength=len(low) * (count + 1))
+        counts.append(filled.view(len(low), -1).double())
+    together = (counts[0] * counts[1]).sum(1)
+    likely = together + 4 * together.sqrt()
+    return low, scale, likely / (2 * first.shape[1] * second.shape[1]) <= PROMISED
+
+
+def _quantiles(ranked: Tensor, count: int) -> Tensor:
+    size = ranked.shape[1]
+    count = min(count, 2 * size)
+    return ranked[:, (torch.arange(count) * 2 + 1) * size // (2 * count)]
+
+
+def _grids(cuts: Tensor) -> list[tuple[Tensor, Tensor, Tensor, int]]:
+    """For each trim: lowest value, cells per unit, the cuts' cells, the most cuts in one cell."""
+    grids, last = [], cuts.shape[1] - 1
+    for trim in TRIMS:
+        skip = int(trim * last)
+        low, high = cuts[:, skip, None], cuts[:, last - skip, None]
+        scale = _scale(low, high, CELLS)
+        cells = _cells(cuts, low, scale)
+        grids.append((low, scale, cells, int(_per_cell(cells, len(cuts)).max())))
+    return grids
+
+
+def _scale(low: Tensor, high: Tensor, count: int) -> Tensor:
+    span = high - low
+    return torch.where(span > 0, count / span, 1).clamp(1e-30, 1e30)
+
+
+def _cells(columns: Tensor, low: Tensor, scale: Tensor) -> Tensor:
+    """The cell of each value, int32 (C, N): never smaller for a larger value."""
+    return (columns - low).mul_(scale).clamp_(0, CELLS - 1).to(torch.int32)
+
+
+def _per_cell(cells: Tensor, bands: int) -> Tensor:
+    offset = torch.arange(bands, device=cells.device)[:, None] * CELLS
+    return torch.bincount((cells + offset).view(-1), minlength=bands * CELLS).view(bands, CELLS)

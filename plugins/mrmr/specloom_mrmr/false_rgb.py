@@ -1,0 +1,58 @@
+"""A picture, much as the eye would see it, of the bands that tell two classes apart."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from specloom_mrmr.selector import SupervisedBandSelector
+
+Window: TypeAlias = tuple[float, float]
+
+
+class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
+    """Chooses a blue, a green and a red band by relevance and redundancy (mRMR).
+
+    The picture is red first; bands are chosen in the order of the windows. Relevance is the
+    weighted sum of Fisher's score, AUC and mutual information, each standardised over the bands
+    that vary.
+
+    Source: H. Peng, F. Long, C. Ding, IEEE Trans. PAMI 27(8), 2005, with the highest correlation
+    as redundancy.
+
+    Args:
+        num_spectral_bands: C; the graph infers it.
+        windows: Ranges in nm, ends included, of BLUE, GREEN and RED.
+        score_weights: Of Fisher's score, the AUC and the mutual information.
+        lambda_penalty: The weight of the highest absolute correlation with a band chosen before.
+        winsorize: Two quantiles, such as (0.001, 0.999): for Fisher's score and the correlation
+            what lies beyond counts as these.
+        mi_bins: Bins of equal share for the mutual information.
+
+    Raises:
+        ConfigError: A parameter makes no sense.
+        DataError: A window has no band, the data have no labels, or only one class.
+    """
+
+    strategy = "supervised_windowed_false_rgb"
+
+    def __init__(
+        self,
+        num_spectral_bands: int | None = None,
+        windows: tuple[Window, Window, Window] = ((440.0, 500.0), (500.0, 580.0), (610.0, 700.0)),
+        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        lambda_penalty: float = 0.5,
+        winsorize: tuple[float, float] | None = None,
+        mi_bins: int = 32,
+    ) -> None:
+        super().__init__()
+        self.num_spectral_bands, self.windows = num_spectral_bands, windows
+        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
+        self.winsorize, self.mi_bins = winsorize, mi_bins
+
+    def channel_windows(self) -> tuple[Window, ...]:
+        """Red, green and blue."""
+        return tuple(self.windows[::-1])
+
+    def turns(self) -> range:
+        """Blue first, as the windows are given."""
+        return range(2, -1, -1)

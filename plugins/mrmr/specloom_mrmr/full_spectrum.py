@@ -1,0 +1,61 @@
+"""A picture of the bands, anywhere in the spectrum, that tell two classes apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from specloom_mrmr.selector import SupervisedBandSelector
+
+
+class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
+    """Chooses bands anywhere in the spectrum by relevance and redundancy (mRMR).
+
+    The picture has them in the order of the choice, the most relevant one first (red). It needs
+    no wavelengths. Relevance is the weighted sum of Fisher's score, AUC and mutual information,
+    each standardised over the bands that vary.
+
+    Source: H. Peng, F. Long, C. Ding, IEEE Trans. PAMI 27(8), 2005, with the highest correlation
+    as redundancy.
+
+    Args:
+        num_spectral_bands: C; the graph infers it.
+        score_weights: Of Fisher's score, the AUC and the mutual information.
+        lambda_penalty: The weight of the highest absolute correlation with a band chosen before.
+        winsorize: Two quantiles, such as (0.001, 0.999): for Fisher's score and the correlation
+            what lies beyond counts as these.
+        n_bands: How many bands; the channels of the picture.
+        mi_bins: Bins of equal share for the mutual information.
+
+    Raises:
+        ConfigError: A parameter makes no sense.
+        DataError: The data have no labels, or only one class.
+    """
+
+    inputs: ClassVar = {
+        **SupervisedBandSelector.inputs,
+        "wavelengths": replace(SupervisedBandSelector.inputs["wavelengths"], optional=True),
+    }
+    outputs: ClassVar = {
+        **SupervisedBandSelector.outputs,
+        "rgb_image": replace(SupervisedBandSelector.outputs["rgb_image"], axes="B H W n_bands"),
+    }
+    strategy = "supervised_full_spectrum"
+
+    def __init__(
+        self,
+        num_spectral_bands: int | None = None,
+        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        lambda_penalty: float = 0.5,
+        winsorize: tuple[float, float] | None = None,
+        n_bands: int = 3,
+        mi_bins: int = 32,
+    ) -> None:
+        super().__init__()
+        self.num_spectral_bands, self.n_bands = num_spectral_bands, n_bands
+        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
+        self.winsorize, self.mi_bins = winsorize, mi_bins
+
+    def channels(self) -> int:
+        """How many bands are chosen."""
+        return self.n_bands

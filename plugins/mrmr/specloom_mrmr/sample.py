@@ -1,0 +1,156 @@
+"""A bounded random sample of each class of a stream, the same in any order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from specloom import DataError
+
+SIZE = 32768
+"""Pixels kept of each class."""
+
+BLOCK = 32768
+SPREAD = 4096
+"""Pixels of an image that seed its keys."""
+
+
+class ClassSample:
+    """Of each class the pixels with the smallest keys, drawn by image and position.
+
+    The generator of an image's keys is seeded with a hash of pixels spread over the image, which
+    stands for the number of the item that a node does not get: order, batch size and split over
+    processes do not matter, and a hot pixel seldom changes what is drawn. As long as a class has
+    no more than ``size`` pixels, all of them are kept.
+
+    Args:
+        channels: The length of a pixel.
+        size: How many pixels of each class are kept.
+    """
+
+    def __init__(self, channels: int, size: int = SIZE) -> None:
+        self.size = size
+        # Twice the size, so that what is too much is dropped seldom; which pixels stay does not
+        # change. Memory that was never written to takes no room.
+        self._keys = torch.empty(2, 2 * size, dtype=torch.float64)
+        self._rows = torch.empty(2, 2 * size, channels)
+        self._filled = [0, 0]
+        self._limits = torch.full((2,), torch.inf, dtype=torch.float64)
+
+    def update(self, image: Tensor, positive: Tensor, keep: Tensor | None = None) -> None:
+        """Draw from the finite pixels of one ``image`` (N, C).
+
+        Args:
+            image: The pixels, float32.
+            positive: The class of each, bool (N,).
+            keep: Pixels that count, bool (N,); None for all.
+        """
+        image, labels = image.detach(), positive.cpu().long()
+        kept = None if keep is None else keep.cpu()
+        generator = torch.Generator().manual_seed(seed_of(image))
+        keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
+        for start in range(0, len(image), BLOCK):
+            part = slice(start, start + BLOCK)
+            drawn = keys[part] < self._limits[labels[part]]
+            if kept is not None:
+                drawn &= kept[part]
+            places = drawn.nonzero()[:, 0] + start
+            if not len(places):
+                continue
+            rows = image.index_select(0, places.to(image.device)).cpu()
+            finite = rows.isfinite().all(1)
+            rows, places = rows[finite], places[finite]
+            for label in range(2):
+                mine = labels[places] == label
+                self._take(label, keys[places[mine]], rows[mine])
+
+    def rows(self, label: int) -> Tensor:
+        """The pixels drawn of class 0 or 1, (n, C)."""
+        self._drop(label)
+        return self._rows[label, : self._filled[label]]
+
+    def keys(self, label: int) -> Tensor:
+        """Their keys, (n,)."""
+        self._drop(label)
+        return self._keys[label, : self._filled[label]]
+
+    def pooled(self) -> Tensor:
+        """Pixels of both classes in their true shares, (n, C)."""
+        rows, keys = zip(*((self.rows(label), self.keys(label)) for label in range(2)), strict=True)
+        limit = self._limits.min()
+        return torch.cat([some[mine <= limit] for some, mine in zip(rows, keys, strict=True)])
+
+    def quantiles(self, shares: tuple[float, float]) -> Tensor:
+        """Two quantiles of each band over both classes, with linear interpolation, (2, C)."""
+        ranked = self.pooled().T.contiguous().sort(1).values
+        places = torch.tensor(shares, dtype=torch.float64) * (ranked.shape[1] - 1)
+        below = places.floor().long()
+        above = (below + 1).clamp(max=ranked.shape[1] - 1)
+        step = (places - below).to(ranked.dtype)
+        return torch.lerp(ranked[:, below], ranked[:, above], step).T.contiguous()
+
+    def state(self) -> dict[str, Tensor]:
+        """Keys and pixels drawn so far."""
+        rows = {f"rows{label}": self.rows(label) for label in range(2)}
+        return rows | {f"keys{label}": self.keys(label) for label in range(2)}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Take in the ``state()`` of another sample."""
+        for label in range(2):
+            self._take(label, state[f"keys{label}"].cpu(), state[f"rows{label}"].cpu())
+
+    def _take(self, label: int, keys: Tensor, rows: Tensor) -> None:
+        while len(keys):
+            start = self._filled[label]
+            count = min(2 * self.size - start, len(keys))
+            self._keys[label, start : start + count] = keys[:count]
+            self._rows[label, start : start + count] = rows[:count]
+            self._filled[label] += count
+            if self._filled[label] == 2 * self.size:
+                self._drop(label)
+            keys, rows = keys[count:], rows[count:]
+
+    def _drop(self, label: int) -> None:
+        if (filled := self._filled[label]) <= self.size:
+            return
+        keys, rows = self._keys[label, :filled], self._rows[label, :filled]
+        kept = keys.topk(self.size, largest=False).indices
+        self._limits[label] = keys[kept].max()
+        keys[: self.size], rows[: self.size] = keys[kept], rows[kept]
+        self._filled[label] = self.size
+
+
+def check_classes(node: str, sample: ClassSample, seen: Tensor) -> None:
+    """Raise DataError unless both classes have usable pixels.
+
+    Args:
+        node: What is fitted.
+        sample: What was drawn.
+        seen: How many pixels ``valid`` left out, and how many are of class 0 and of class 1.
+    """
+    left_out, *counts = seen.tolist()
+    labelled = sum(counts)
+    if not labelled:
+        what = f"{node} was given no labelled pixel: 'valid' leaves out all {left_out}"
+        raise DataError(what, fix="use training data with labels")
+    for label, name in enumerate(("False", "True")):
+        if not counts[label]:
+            what = (
+                f"{node} needs two classes: 'mask' is nowhere {name} in {labelled} labelled pixels"
+            )
+            raise DataError(what, fix="use training data with pixels of both classes")
+        if not len(sample.rows(label)):
+            what = f"{node}: the {counts[label]} pixels where 'mask' is {name} are NaN in some band"
+            raise DataError(what, fix="drop bands that hold no data, or use other training data")
+
+
+def seed_of(image: Tensor) -> int:
+    """A number that follows from the pixels (N, C), and seldom from a single one of them."""
+    step = -(-len(image) // SPREAD) | 1
+    spread = image[step // 2 :: step].cpu().contiguous()
+    digest = hashlib.sha256(f"{len(image)}/".encode())
+    digest.update(spread.numpy().data)
+    return int.from_bytes(digest.digest()[:7], "big")
