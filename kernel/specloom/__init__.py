@@ -1,5 +1,7 @@
 """A plugin-first microkernel for hyperspectral machine-learning graphs. Read ``hooks.py`` first."""
 
+__version__ = "0.1.0"
+
 # isort: off
 from specloom.errors import ConfigError, DataError, GraphError, IntegrityError, NodeError
 from specloom.errors import PluginError, PortError, Problems, SpecloomError, UnavailableError
@@ -12,15 +14,15 @@ from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.ported import Ported
 from specloom.ports import Port
+from specloom.results import begun
 from specloom.run import Run, load
+from specloom.state import write_file, write_json
 # isort: on
-
-__version__ = "0.1.0"
 
 __all__ = [
     "STAGES", "Absorbs", "Affine", "Array", "At", "Batch", "ConfigError", "DataError", "Fits",
     "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Measures", "Node",
     "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError", "Ported",
     "Problems", "Run", "Runtime", "Source", "SpecloomError", "Trainer", "Trains",
-    "UnavailableError", "did_you_mean", "impl", "load",
+    "UnavailableError", "begun", "did_you_mean", "impl", "load", "write_file", "write_json",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The command line: a thin skin over ``specloom.load``; plugins add commands of their own."""
 
 import json
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -78,11 +79,15 @@ def run(out: Path | None, resume: Path | None, as_json: bool, **asked: Any) -> N
         asked = results.begun(resume)
     elif asked["path"] is None:
         raise click.UsageError("give a run file, or --resume DIR")
-    loaded = specloom.load(**asked, observed=True)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
+    loaded = specloom.load(**asked, observed=first)
     loaded.resumed = resume is not None
     loaded.folder = resume or out or results.fresh_folder(str(loaded.metadata["name"]))
-    results.record(loaded, loaded.folder)
+    if first:
+        results.record(loaded, loaded.folder)
     loaded.go()
+    if not first:
+        return
     results.write(loaded, loaded.folder)
     click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
 

@@ -176,9 +176,9 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     maker = _Maker(file, plugins, list(problems))
     where = file.document.where
     label, source = maker.make(file.data, "sources")
-    batch, given = getattr(source, "outputs", None), file.batch
+    batch, given, splits = getattr(source, "outputs", None), file.batch, STAGES
     try:
-        given = given if source is None else source.sizes()
+        given, splits = (given, splits) if source is None else (source.sizes(), source.splits())
     except Exception as e:
         maker.problems.append(told(e, label, where("data")))
     nodes = {name: maker.make(use, "nodes", "losses") for name, use in file.nodes.items()}
@@ -190,7 +190,7 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     links = [Link(start, end, where("connections", i)) for i, (start, end) in pairs]
     graph = Graph(
         made, links, batch=batch, given=given, outputs=file.outputs, types=types, stages=stages,
-        document=file.document, earlier=maker.problems,
+        document=file.document, splits=splits, earlier=maker.problems,
     )  # fmt: skip
     both = zip(file.phases, phases, strict=True)
     wrong = [error for use, (_, one) in both for error in one.check(graph, maker.place(use))]

@@ -29,6 +29,7 @@ class Graph(Wiring):
         outputs: Values to be kept under a name: ``{"scores": "rx.scores"}``.
         types: The reference behind each node: ``{"rx": "rx.RXGlobal"}``.
         stages: The stages of nodes that do not run in all.
+        splits: The splits in which the source has images.
         document: The run file, for the places in messages.
         earlier: What is wrong already, to be told together with what is found here; a node
             that could not be made is then None.
@@ -42,10 +43,10 @@ class Graph(Wiring):
         batch: Mapping[str, Port] | None = None, given: Mapping[str, int] | None = None,
         outputs: Mapping[str, str] | None = None, types: Mapping[str, str] | None = None,
         stages: Mapping[str, tuple[str, ...]] | None = None, document: Document | None = None,
-        earlier: Sequence[SpecloomError] = (),
+        splits: Iterable[str] = STAGES, earlier: Sequence[SpecloomError] = (),
     ) -> None:  # fmt: skip
         super().__init__(nodes, links, batch, document or Document(""))
-        self.outputs, self.types = dict(outputs or {}), dict(types or {})
+        self.outputs, self.types, self.splits = dict(outputs or {}), dict(types or {}), [*splits]
         own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
         self.stages = {**own, **(stages or {})}
         for name, node in self.nodes.items():

@@ -170,8 +170,9 @@ class Indexed(Protocol):
         """A batch of the images with these numbers, counted from 0, in this order."""
 
 
-#: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``.
-At: TypeAlias = Callable[[str], str]
+#: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``, and
+#: ``at("optimizer", "lr")`` that of a value within one.
+At: TypeAlias = Callable[..., str]
 
 
 @runtime_checkable

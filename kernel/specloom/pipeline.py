@@ -76,9 +76,10 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        batch, given = (source.outputs, source.sizes()) if source else (None, {})
         kept: dict[str, Any] = {"outputs": self.outputs, "stages": self.stages}
-        self._graph = Graph(self.nodes, self.links, batch=batch, given=given, **kept)
+        if source:
+            kept |= {"batch": source.outputs, "given": source.sizes(), "splits": source.splits()}
+        self._graph = Graph(self.nodes, self.links, **kept)
         return self._graph
 
     def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:

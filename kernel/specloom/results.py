@@ -9,10 +9,11 @@ import sys
 import tempfile
 import traceback
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import __version__, state
+from specloom import state
 from specloom.errors import ConfigError
 from specloom.yamlfile import Document
 
@@ -56,13 +57,13 @@ def write(run: Run, folder: Path) -> None:
 def record(run: Run, folder: Path, ended: str = "") -> None:
     """Write ``run.json``, at the beginning too: a run that was stopped can then be resumed."""
     document, asked = run.graph.document, {"seed": run.seed, "device": run.runtime.device}
-    about = {"specloom": __version__, "file": document.name, "run": document.value, **asked}
+    about = {"specloom": version("specloom"), "file": document.name, "run": document.value, **asked}
     state.write_json(folder / "run.json", {**about, **run.about, "ended": ended})
 
 
 def write_log(error: BaseException) -> Path:
     """The traceback of an error of ours, with versions, in a file that can be attached."""
-    about = f"specloom {__version__}, Python {sys.version}, {platform.platform()}"
+    about = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
     lines = [f"{about}\narguments: {sys.argv[1:]}\n\n", *traceback.format_exception(error)]
     with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:
         log.write("".join(lines).encode())

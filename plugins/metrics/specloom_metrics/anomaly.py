@@ -16,6 +16,11 @@ from specloom_metrics.curves import average_precision, roc_auc
 from specloom_metrics.rows import Rows
 
 LEFT_OUT = 2  # beside 0, normal, and 1, anomalous
+CURVES, DECISIONS = ("roc_auc", "average_precision"), ("iou", "precision", "recall", "f1")
+COUNTS = ("pixels", "anomalous_pixels", "decided_pixels", "left_out_pixels")
+COUNTS += ("images", "images_left_out")
+# Precision is not defined for an image in which nothing was decided.
+IMAGES = tuple(f"image_{name}" for name in (*DECISIONS, *CURVES) if name != "precision")
 
 
 def decision_metrics(hits: int, decided: int, anomalous: int) -> dict[str, float]:
@@ -80,6 +85,7 @@ class AnomalyDetectionMetrics(TorchNode):
     outputs = {"metrics": METRICS}
     locality = "image"
     stages = ("train", "val", "test")
+    records: ClassVar[tuple[str, ...]] = (*CURVES, *DECISIONS, *COUNTS, *IMAGES)
     example: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import ConfigError, Pipeline, Plugins, Run, load
+from specloom import ConfigError, Pipeline, Run, begun, load
 
 if TYPE_CHECKING:
     from specloom_mrmr.bootstrap import Stability
@@ -28,6 +27,8 @@ def bands(run: Path, split: str, resamples: int, seed: int, as_json: bool) -> No
 
     RUN is a run file, or the folder that a run wrote. Images are drawn with replacement (blocks,
     where there are few), and each mRMR selector of the run chooses its bands from every resample.
+    The nodes in front of it are as RUN left them; of a run file its phases are run until they are
+    fitted.
     """
     from specloom_mrmr.bootstrap import stability
     from specloom_mrmr.selector import SupervisedBandSelector
@@ -38,6 +39,7 @@ def bands(run: Path, split: str, resamples: int, seed: int, as_json: bool) -> No
     if not names:
         fix = "use a run with a selector of the plugin mrmr"
         raise ConfigError(f"{run} has no supervised band selector", fix=fix)
+    prepare(loaded, names)
     found = {
         name: stability(nodes[name], partial(arguments, loaded, name, split), resamples, seed)
         for name in names
@@ -50,10 +52,14 @@ def bands(run: Path, split: str, resamples: int, seed: int, as_json: bool) -> No
 
 
 def opened(path: Path) -> Run:
-    """The run of a run file, or of the folder that it wrote, with the state that it ended with."""
+    """The run of a run file, or of the folder that it wrote, with the state that it ended with.
+
+    Raises:
+        ConfigError: There is none.
+    """
     if not path.is_dir():
         return load(path)
-    loaded = recorded(path)
+    loaded = load(**begun(path))
     if (saved := path / "pipeline.yaml").is_file():
         fitted = Pipeline.load(saved, loaded.plugins).nodes
         for name, node in loaded.graph.nodes.items():
@@ -62,22 +68,24 @@ def opened(path: Path) -> Run:
     return loaded
 
 
-def recorded(folder: Path) -> Run:
-    """The run that ``run.json`` in a folder tells of.
+def prepare(run: Run, names: Iterable[str]) -> None:
+    """Fit what the selectors read, by the run's own phases, as far as they are needed.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: They do not fit it.
     """
-    try:
-        found = json.loads((folder / "run.json").read_text("utf-8"))
-        file, text = Path(found["file"]), json.dumps(found["run"])
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        what = f"{folder} holds no run ({type(e).__name__}: {e})"
-        raise ConfigError(what, fix="give a run file, or the folder that a run wrote") from e
-    with TemporaryDirectory() as place:
-        # JSON is YAML; the plugins are those of the run's own manifest.
-        (copy := Path(place) / file.name).write_text(text, "utf-8")
-        return load(copy, plugins=Plugins.for_file(file))
+    graph = run.graph
+    ends = [
+        end for name in names for part in graph.feeding(name, fit=True).values() for end in part
+    ]
+    before = graph.ancestors(ends)
+    for _, phase in run.phases:
+        if not before & set(graph.unfitted()):
+            break
+        phase.train(run)
+    if left := sorted(before & set(graph.unfitted())):
+        what = f"no phase of the run fits {', '.join(left)}, which the selectors read"
+        raise ConfigError(what, fix="add - {type: training.StatisticalTrainer} to its phases")
 
 
 def arguments(run: Run, name: str, split: str) -> Iterator[Mapping[str, Any]]:

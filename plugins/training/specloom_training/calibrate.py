@@ -32,7 +32,7 @@ class Calibrate:
 
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
         """Find a wrong decider, metric or split, and a decider whose decisions nobody measures."""
-        yield from check_split(self.split, at)
+        yield from check_split(self.split, graph, at)
         if self.split == "test":
             yield ConfigError(
                 "calibrating on the test split makes its metrics worthless",

@@ -23,11 +23,17 @@ def losses_of(graph: Graph, stage: str = "train") -> list[str]:
     ]
 
 
-def check_split(split: str, at: At) -> Iterable[SpecloomError]:
-    """The error of a split that no stage is named after."""
+def check_split(split: str, graph: Graph, at: At) -> Iterable[SpecloomError]:
+    """The error of a split that no stage is named after, or in which there is no image."""
     if split not in SPLITS:
         yield ConfigError(
             f"there is no split {split!r}", where=at("split"), fix=did_you_mean(split, SPLITS)
+        )
+    elif split not in graph.splits:
+        yield ConfigError(
+            f"the data has no image in the split {split!r}",
+            where=at("split"),
+            fix=f"give it some, or use one of: {', '.join(graph.splits)}",
         )
 
 
@@ -36,6 +42,7 @@ def evaluate(run: Run, split: str, step: int = 0) -> dict[str, float]:
 
     Of several processes the first one measures everything, and tells the others.
     """
+    processes.join()
     found = _measure(run, split, step) if processes.rank() == 0 else {}
     if processes.count() > 1:
         found = processes.from_first(found)
@@ -72,7 +79,7 @@ class Evaluate:
 
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
         """Find a split that does not exist, and a graph that measures nothing."""
-        yield from check_split(self.split, at)
+        yield from check_split(self.split, graph, at)
         running = [n for n, stages in graph.stages.items() if self.split in stages]
         if self.split in SPLITS and not any(isinstance(graph.nodes[n], Measures) for n in running):
             yield ConfigError(

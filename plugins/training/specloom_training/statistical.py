@@ -136,7 +136,7 @@ class StatisticalTrainer:
 
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
         """Find names of nodes that do not exist or cannot be fitted."""
-        yield from check_split(self.split, at)
+        yield from check_split(self.split, graph, at)
         able = graph.fittable()
         for name in able if self.nodes is None else [n for n in self.nodes if n in able]:
             yield from _unfed(graph, name)

@@ -60,20 +60,6 @@ def write_manifest(folder, plugins, schema="schema: 1"):
     return file
 
 
-@pytest.fixture(autouse=True)
-def clean_imports():
-    """No test leaves a probe plugin, or what it pinned, behind."""
-    before = list(sys.meta_path)
-    pinned = {id(f): dict(f.folders) for f in before if isinstance(f, PluginFinder)}
-    yield
-    sys.meta_path[:] = before
-    for finder in before:
-        if isinstance(finder, PluginFinder):
-            finder.folders = pinned[id(finder)]
-    for name in [name for name in sys.modules if name.startswith("probe_")]:
-        del sys.modules[name]
-
-
 def test_a_plugin_runs_from_the_folder_that_the_manifest_names(tmp_path):
     write_plugin(tmp_path / "lab")
     file = write_manifest(tmp_path, "demo: {path: lab}")
@@ -155,16 +141,13 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path):
         RX_one: {path: lab}
         demo: {path: lab, pth: x}
         away: {path: nowhere}
-        git-one: {git: "https://example.org/x", tag: v1.0.0}
+        git-one: {git: "https://example.org/x", tag: v1*}
         """,
     )
     with pytest.raises(Problems) as caught:
         resolve_plugins(file)
     told = [(e.where.rpartition(":")[2], e.what.split()[0]) for e in caught.value.errors]
-    assert told == [
-        *[("4", "E-NAME"), ("5", "E-KEY"), ("6", "E-PATH-MISSING")],
-        *[("7", "E-SOURCE"), ("7", "E-SOURCE")],
-    ]
+    assert told == [*[("4", "E-NAME"), ("5", "E-KEY"), ("6", "E-PATH-MISSING"), ("7", "E-TAG")]]
     assert not any("probe_demo" in f.folders for f in sys.meta_path if isinstance(f, PluginFinder))
 
 

@@ -59,17 +59,48 @@ WRONG_ENTRIES = [
     (
         "demo: lab",
         "E-SOURCE plugin 'demo' is 'lab', which is no mapping",
-        "write 'demo: {path: <its folder>}'",
+        "write 'demo: {path: <its folder>}', or 'demo: {git: <its URL>, tag: <its tag>}'",
     ),
     (
         "demo: {git: 'https://example.org/x'}",
-        "E-SOURCE plugin 'demo' has 'git', but only local paths can be used yet",
-        "name the plugin's folder with 'path:'",
+        "E-SOURCE plugin 'demo' has a Git URL but no 'tag'",
+        "name the tag: branches are not accepted",
     ),
+    ("demo: {tag: v1}", "E-SOURCE plugin 'demo' has a tag but no 'git'", "name the URL"),
     (
         "demo: {path: lab, tag: v1}",
-        "E-SOURCE plugin 'demo' has 'tag', but only local paths can be used yet",
-        "name the plugin's folder with 'path:'",
+        "E-KEY unknown key 'tag' in plugin 'demo'",
+        "use one of: extras, path",
+    ),
+    (
+        "demo: {path: lab, signed-by: [a]}",
+        "E-LATER plugin 'demo' has 'signed-by', which this version cannot use yet",
+        "remove 'signed-by'",
+    ),
+    (
+        "demo: {git: 'https://example.org/x', tag: 1.10}",
+        "E-SOURCE plugin 'demo': 'tag' is 1.1, which is no text",
+        "put it in quotes",
+    ),
+    (
+        "demo: {git: 'https://example.org/x', tag: v1, commit: abc}",
+        "E-COMMIT plugin 'demo': 'abc' is no commit",
+        "write its 40 hexadecimal digits",
+    ),
+    (
+        "demo: {git: 'https://example.org/x', tag: v1, subdir: ../x}",
+        "E-SUBDIR plugin 'demo': '../x' is no folder within a repository",
+        "write it with single slashes, such as plugins/rx",
+    ),
+    (
+        "demo: {git: 'https://example.org/x', tag: v1, tag-pattern: v}",
+        "E-TAG plugin 'demo': the pattern 'v' has no {version}",
+        "write it such as 'demo-v{version}'",
+    ),
+    (
+        "demo: {path: lab, extras: gpu}",
+        "E-SOURCE plugin 'demo': 'extras' is 'gpu', which is no list of names",
+        "write it such as [gpu]",
     ),
     (
         "demo: {path: nowhere}",
@@ -114,10 +145,34 @@ WRONG_FILES = [
         "did you mean 'plugins'?",
     ),
     (
-        "schema: 1\nplugins: {}\nmirrors: []",
+        "schema: 1\nplugins: {}\ntrust: {}",
         3,
-        "E-SOURCE the manifest has 'mirrors', but only local paths can be used yet",
-        "remove 'mirrors'",
+        "E-LATER the manifest has 'trust', which this version cannot use yet",
+        "remove 'trust'",
+    ),
+    (
+        "schema: 1\nplugins: {}\nmirrors: [{match: a}]",
+        3,
+        "E-MIRROR a mirror is {match: <URL>, use: <URL>}",
+        "write both, and only these",
+    ),
+    (
+        "schema: 1\nplugins: {}\nlimits: {bytes: 0}",
+        3,
+        "E-OPTION 'limits.bytes' is 0",
+        "write it as int",
+    ),
+    (
+        "schema: 1\nplugins: {}\ninstaller: {name: uv}",
+        3,
+        "E-OPTION 'installer.name' is not 'pip', the only one so far",
+        "write pip",
+    ),
+    (
+        'schema: 1\nplugins: {}\nspecloom: ">=99"',
+        3,
+        "E-KERNEL the project wants specloom >=99; this is 0.1.0",
+        "pip install 'specloom>=99'",
     ),
     (
         "schema: 1\nplugins: {a: &b {path: x}}",

@@ -1,0 +1,147 @@
+"""How training is set up: the same objects in Python and behind the phases of run files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from specloom_training.reading import plain, raise_all, read
+
+
+class OptimizerConfig(SimpleNamespace):
+    """Any optimiser of ``torch.optim``, by name, with its own parameters.
+
+    >>> OptimizerConfig(name="sgd", lr=0.1, momentum=0.9).lr
+    0.1
+    """
+
+    def __init__(self, name: str = "adamw", **options: Any) -> None:
+        super().__init__(name=name, **options)
+
+
+class SchedulerConfig(SimpleNamespace):
+    """Any learning-rate scheduler of torch, by name, with its own parameters.
+
+    ``reduce_on_plateau`` watches ``monitor``. ``interval`` is ``epoch``, or ``step`` for one
+    step after each step of the optimiser.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name=name, **options)
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """Stop when ``monitor`` has not improved by more than ``min_delta`` for ``patience`` checks."""
+
+    monitor: str
+    mode: str = "min"
+    patience: int = 3
+    min_delta: float = 0.0
+
+
+@dataclass
+class ModelCheckpointConfig:
+    """Keep the ``save_top_k`` best states by ``monitor`` (-1: all), and with it the best.
+
+    ``filename`` may hold ``{epoch:02d}`` and ``{metrics/iou:.3f}``. Without ``dirpath`` they go
+    to ``checkpoints`` in the results folder; in Python, without one, only the best is kept, in
+    memory. ``verbose`` tells of each in a message.
+    """
+
+    monitor: str | None = None
+    mode: str = "min"
+    save_top_k: int = 1
+    save_last: bool = False
+    filename: str = "{epoch:02d}"
+    dirpath: str | None = None
+    every_n_epochs: int = 1
+    verbose: bool = False
+
+
+@dataclass
+class CallbacksConfig:
+    """What may stop a training early, and what it keeps."""
+
+    early_stopping: list[EarlyStoppingConfig] = field(default_factory=list)
+    checkpoint: ModelCheckpointConfig | None = None
+
+
+@dataclass
+class TrainerConfig:
+    """How long and how gradient training runs.
+
+    ``precision`` is ``32-true``, ``bf16-mixed`` or ``16-mixed`` (GPU). ``cache`` keeps what the
+    frozen front of the graph makes, up to ``cache_memory_mb`` in memory and ``cache_disk_mb`` on
+    disk. ``shuffle`` gives the images in a new order each epoch, where the source can.
+    """
+
+    max_epochs: int = 30
+    precision: str = "32-true"
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str = "norm"
+    accumulate_grad_batches: int = 1
+    check_val_every_n_epoch: int = 1
+    deterministic: bool = False
+    shuffle: bool = True
+    cache: bool = True
+    cache_memory_mb: int = 1024
+    cache_disk_mb: int = 8192
+    callbacks: CallbacksConfig | None = None
+
+
+@dataclass
+class TrainingConfig:
+    """Everything that ``GradientTrainer`` takes but for the graph and the data."""
+
+    seed: int = 0
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig | None = None
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> TrainingConfig:
+        """Read nested mappings strictly.
+
+        Raises:
+            ConfigError: A name or a type is wrong; ``Problems`` tells several things at once.
+        """
+        made, problems = read(cls, given, "training")
+        raise_all(problems)
+        return made  # type: ignore[return-value]  # None only where there is a problem
+
+
+@dataclass
+class PipelineMetadata:
+    """What a saved pipeline says about itself."""
+
+    name: str
+    description: str = ""
+    tags: list[str] = field(default_factory=list)
+    author: str = ""
+
+
+@dataclass
+class TrainRunConfig:
+    """What was trained, on what and how; a record to be read by people."""
+
+    name: str
+    pipeline: dict[str, Any] = field(default_factory=dict)
+    data: Any = None
+    training: TrainingConfig | None = None
+    output_dir: str = ""
+    loss_nodes: list[str] = field(default_factory=list)
+    metric_nodes: list[str] = field(default_factory=list)
+    freeze_nodes: list[str] = field(default_factory=list)
+    unfreeze_nodes: list[str] = field(default_factory=list)
+
+    def save_to_file(self, path: str | Path) -> None:
+        """Write it as YAML; folders are made."""
+        import yaml
+
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(plain(self), sort_keys=False, allow_unicode=True), "utf-8")

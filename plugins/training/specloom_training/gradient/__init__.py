@@ -1,0 +1,5 @@
+"""Gradient training: a phase around PyTorch Lightning."""
+
+from specloom_training.gradient.trainer import GradientTrainer
+
+__all__ = ["GradientTrainer"]

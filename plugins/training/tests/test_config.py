@@ -1,0 +1,165 @@
+"""The configuration objects of the tutorials: strict from mappings, and written to files."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from specloom import ConfigError, Problems
+from specloom_training.config import (
+    CallbacksConfig,
+    EarlyStoppingConfig,
+    ModelCheckpointConfig,
+    OptimizerConfig,
+    PipelineMetadata,
+    SchedulerConfig,
+    TrainerConfig,
+    TrainingConfig,
+    TrainRunConfig,
+)
+from specloom_training.gradient import GradientTrainer
+from specloom_training.gradient.settings import settle
+from specloom_training.reading import plain
+
+GIVEN = {
+    "seed": 42,
+    "trainer": {
+        "max_epochs": 20,
+        "gradient_clip_val": 1,
+        "callbacks": {
+            "early_stopping": [{"monitor": "train/bce", "patience": 20}],
+            "checkpoint": {"monitor": "metrics_anomaly/iou", "mode": "max", "save_top_k": 3},
+        },
+    },
+    "optimizer": {"name": "adamw", "lr": 1e-3, "betas": [0.9, 0.99]},
+    "scheduler": {"name": "reduce_on_plateau", "monitor": "metrics_anomaly/iou", "mode": "max"},
+}
+
+
+def test_nested_mappings_make_nested_objects():
+    made = TrainingConfig.from_dict(GIVEN)
+    assert made.seed == 42
+    assert made.trainer.max_epochs == 20
+    assert made.trainer.callbacks.early_stopping == [EarlyStoppingConfig("train/bce", patience=20)]
+    assert made.trainer.callbacks.checkpoint.save_top_k == 3
+    assert made.optimizer.lr == 1e-3
+    assert made.scheduler.monitor == "metrics_anomaly/iou"
+    assert TrainingConfig.from_dict(plain(made)) == made
+    assert TrainingConfig.from_dict({}) == TrainingConfig()
+
+
+def test_the_tutorials_lines_run():
+    training = TrainingConfig.from_dict({"trainer": {"max_epochs": 50}})
+    if training.trainer.callbacks is None:
+        training.trainer.callbacks = CallbacksConfig()
+    training.trainer.callbacks.early_stopping.append(
+        EarlyStoppingConfig(monitor="train/bce", mode="min", patience=20)
+    )
+    training.scheduler = SchedulerConfig(
+        name="reduce_on_plateau", monitor="metrics/iou", mode="max", factor=0.5, patience=5
+    )
+    training.trainer.callbacks.checkpoint = ModelCheckpointConfig(
+        dirpath="outputs/checkpoints",
+        monitor="metrics/iou",
+        mode="max",
+        save_top_k=3,
+        save_last=True,
+        filename="{epoch:02d}",
+        verbose=True,
+    )
+    phase = GradientTrainer(
+        trainer_config=training.trainer,
+        optimizer_config=training.optimizer,
+        scheduler_config=training.scheduler,
+    )
+    settings, problems = settle(phase)
+    assert problems == []
+    assert settings.monitors() == [
+        ("train/bce", "early_stopping"),
+        ("metrics/iou", "checkpoint"),
+        ("metrics/iou", "scheduler"),
+    ]
+    assert settings.trainer.max_epochs == 50
+    assert settings.scheduler.factor == 0.5
+
+
+MISTAKES = {
+    "name": (
+        {"trainer": {"max_epoch": 3}},
+        "training.trainer has no parameter 'max_epoch'\n  fix: did you mean 'max_epochs'?",
+    ),
+    "type": (
+        {"trainer": {"max_epochs": "3"}},
+        "training.trainer.max_epochs should be a valid integer, got '3'"
+        "\n  fix: change max_epochs, or remove it to use the default",
+    ),
+    "boolean": (
+        {"trainer": {"max_epochs": True}},
+        "training.trainer.max_epochs should be a valid integer, got True"
+        "\n  fix: change max_epochs, or remove it to use the default",
+    ),
+    "mapping": (
+        {"trainer": 3},
+        "training.trainer is 3, not a mapping\n  fix: write 'key: value' lines",
+    ),
+    "missing": (
+        {"trainer": {"callbacks": {"early_stopping": [{"mode": "max"}]}}},
+        "training.trainer.callbacks.early_stopping[0] needs the parameter 'monitor'\n"
+        "  fix: add monitor: … to it",
+    ),
+    "optimizer": ({"optimizer": {}}, "training.optimizer has no name\n  fix: add name: … to it"),
+    "unknown": (
+        {"schedular": {}},
+        "training has no parameter 'schedular'\n  fix: did you mean 'scheduler'?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_told(given, message):
+    with pytest.raises(ConfigError) as caught:
+        TrainingConfig.from_dict(given)
+    assert str(caught.value) == message
+
+
+def test_several_mistakes_are_told_together():
+    with pytest.raises(Problems) as caught:
+        TrainingConfig.from_dict({"seed": "x", "trainer": {"epochs": 1}})
+    assert len(caught.value.errors) == 2
+
+
+def test_optimiser_and_scheduler_hold_what_they_were_given():
+    config = OptimizerConfig(name="sgd", lr=0.1)
+    config.momentum = 0.9
+    assert plain(config) == {"name": "sgd", "lr": 0.1, "momentum": 0.9}
+    assert config == OptimizerConfig(name="sgd", momentum=0.9, lr=0.1)
+
+
+def test_a_train_run_is_written_as_yaml(tmp_path):
+    path = tmp_path / "trained" / "run.yaml"
+    TrainRunConfig(
+        name="channel_selector",
+        pipeline={"nodes": {"rx": {"type": "rx.RXGlobal"}}},
+        data={"data_dir": tmp_path},
+        training=TrainingConfig.from_dict(GIVEN),
+        output_dir="outputs",
+        loss_nodes=["bce"],
+        metric_nodes=["metrics_anomaly"],
+        freeze_nodes=[],
+        unfreeze_nodes=["selector"],
+    ).save_to_file(path)
+    again = yaml.safe_load(path.read_text("utf-8"))
+    assert again["data"] == {"data_dir": str(tmp_path)}
+    assert again["training"]["optimizer"] == {"name": "adamw", "lr": 0.001, "betas": [0.9, 0.99]}
+    assert again["unfreeze_nodes"] == ["selector"]
+    made = TrainingConfig.from_dict(again["training"])
+    assert made.trainer == TrainingConfig.from_dict(GIVEN).trainer
+
+
+def test_a_pipelines_metadata_are_what_save_to_file_takes():
+    made = PipelineMetadata(name="x", tags=["gradient"])
+    assert vars(made) == {"name": "x", "description": "", "tags": ["gradient"], "author": ""}
+
+
+def test_phases_and_objects_share_their_defaults():
+    assert TrainerConfig(**GradientTrainer().options()) == TrainerConfig()

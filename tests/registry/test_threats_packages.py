@@ -1,0 +1,207 @@
+"""T33, T40 to T42: packages that plugins need, had from a folder of wheels made on the spot."""
+
+import base64
+import hashlib
+import sys
+import zipfile
+
+import pytest
+
+from specloom_registry import hosts, overlay, resolve_plugins
+
+HERE = hosts.platform_tag()
+
+
+def wheel(folder, name, version="1.0", needs=(), module=None, more=None):
+    """A wheel with one module, or files as given."""
+    folder.mkdir(exist_ok=True)
+    stem = f"{name.replace('-', '_')}-{version}"
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    about += "".join(f"Requires-Dist: {one}\n" for one in needs)
+    files = {
+        f"{module or name.replace('-', '_')}.py": f"VERSION = {version!r}\n",
+        f"{stem}.dist-info/METADATA": about,
+        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\n"
+        "Tag: py3-none-any\n",
+        **(more or {}),
+    }
+    record = "".join(f"{path},sha256={_hash(text)},{len(text)}\n" for path, text in files.items())
+    files[f"{stem}.dist-info/RECORD"] = f"{record}{stem}.dist-info/RECORD,,\n"
+    file = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0)), text)
+    return file
+
+
+def _hash(text):
+    raw = hashlib.sha256(text.encode()).digest()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def shop(world):
+    """A project that installs from its own folder of wheels alone."""
+    world.wheels = world.project / "wheels"
+    world.wheels.mkdir()
+    world.installer = "installer: {find-links: [wheels], no-index: true}\n"
+    return world
+
+
+def wants(world, code=0, **needs):
+    for name, one in needs.items():
+        world.repo(name, needs=one)
+    world.wants(*(f"{name}@v1.0.0" for name in needs), head=world.installer)
+    return world.run("lock", code=code)
+
+
+def forget(*modules):
+    for one in modules:
+        sys.modules.pop(one, None)
+
+
+def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
+    file = wheel(shop.wheels, "acme-extra", "1.2", needs=["acme-deep>=1", "click>=1"])
+    deep = wheel(shop.wheels, "acme-deep", "1.0", more={"evil.pth": "import os; os._exit(9)\n"})
+    wheel(shop.wheels, "acme-extra", "2.0")
+    wants(shop, rx=["acme-extra>=1,<2", "click"], lab=["acme-extra<1.5"])
+    sha = [hashlib.sha256(one.read_bytes()).hexdigest() for one in (deep, file)]
+    assert shop.locked()["packages"] == {
+        HERE: {
+            "host": {"click": hosts.installed()["click"]},
+            "wanted": ["acme-extra<1.5", "acme-extra>=1,<2"],
+            "pins": [
+                {"name": "acme-deep", "version": "1.0", "file": deep.name, "sha256": sha[0],
+                 "why": []},
+                {"name": "acme-extra", "version": "1.2", "file": file.name, "sha256": sha[1],
+                 "why": ["lab", "rx"]},
+            ],
+        }
+    }  # fmt: skip
+    before = shop.lock.read_bytes()
+    assert shop.run("lock", "--fresh").exit_code == 0
+    assert shop.lock.read_bytes() == before
+    why = shop.run("why", "acme_extra").stdout.splitlines()
+    assert why[-1] == f"package acme-extra 1.2 is installed beside the environment on {HERE}"
+    assert len(why) == 3
+    resolve_plugins(shop.manifest)
+    __import__("acme_rx")
+    import acme_extra
+
+    assert acme_extra.VERSION == "1.2"
+    place = shop.store / "overlays" / overlay.digest(shop.locked()["packages"][HERE]["pins"])
+    assert sys.path[-1] == str(place)
+    forget("acme_extra", "acme_deep")
+
+
+def test_an_overlay_that_is_not_there_is_told(shop):
+    import shutil
+
+    from registry_world import open_up
+
+    wheel(shop.wheels, "acme-extra")
+    wants(shop, rx=["acme-extra"])
+    shutil.rmtree(open_up(shop.store / "overlays"))
+    resolve_plugins(shop.manifest)
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # its fields are looked at
+        __import__("acme_rx")
+    assert caught.value.what == (
+        "E-STORE-MISSING plugin 'rx': the packages acme-extra 1.0 are not in the store"
+    )
+    assert caught.value.fix == "run: specloom plugins sync"
+    assert "acme-extra 1.0 are not in the store" in shop.run("verify", code=1).stdout
+    shutil.rmtree(shop.wheels)
+    shop.run("sync", "--offline")
+    assert shop.run("verify").exit_code == 0
+
+
+def test_met_requirements_start_no_pip(world, monkeypatch):
+    monkeypatch.setattr(overlay, "_pip", None)
+    world.repo("rx", needs=["click>=1", "nothing-there>=1; python_version < '3'"])
+    world.wants("rx@v1.0.0")
+    world.run("lock")
+    assert "packages" not in world.locked()
+
+
+def test_what_nobody_has_is_told(shop):
+    done = wants(shop, code=4, rx=["acme-extra>=1"])
+    assert done.error.what.startswith(
+        "E-DEP 'acme-extra>=1' is needed by rx and not installed: "
+        "Could not find a version that satisfies the requirement acme-extra>=1"
+    )
+    assert done.error.fix == "pip install 'acme-extra>=1'"
+    assert not shop.lock.exists()
+
+
+def test_two_plugins_that_cannot_share_a_package_are_told_in_a_table(shop):
+    done = wants(shop, code=2, rx=["acme-extra<2"], lab=["acme-extra>=3"])
+    assert done.error.what == (
+        "E-CONFLICT no version of 'acme-extra' suits all\n"
+        "    version  why\n"
+        "    -------  -------------------\n"
+        "    <2       wanted by rx 1.0.0\n"
+        "    >=3      wanted by lab 1.0.0\n"
+        "    -        not installed"
+    )
+    assert done.error.fix == "name other versions of these plugins: specloom plugins outdated"
+    assert not shop.lock.exists()
+
+
+def test_a_plugin_that_the_environment_does_not_suit_is_told_in_a_table(world):
+    world.repo("rx", needs=["click<1"])
+    world.wants("rx@v1.0.0")
+    done = world.run("lock", code=2)
+    click = hosts.installed()["click"]
+    assert done.error.what == (
+        "E-CONFLICT no version of 'click' suits all\n"
+        "    version  why\n"
+        "    -------  -------------------\n"
+        "    <1       wanted by rx 1.0.0\n"
+        f"    {click:<7}  the environment has"
+    )
+
+
+def test_conflicts_further_down_are_told_in_pip_s_words(shop):
+    wheel(shop.wheels, "acme-extra", needs=["acme-deep<2"])
+    wheel(shop.wheels, "acme-other", needs=["acme-deep>=2"])
+    wheel(shop.wheels, "acme-deep", "1.0")
+    wheel(shop.wheels, "acme-deep", "2.0")
+    done = wants(shop, code=4, rx=["acme-extra"], lab=["acme-other"])
+    assert done.error.what.startswith(
+        "E-DEP 'acme-extra', 'acme-other' is needed by lab, rx and not installed: "
+    )
+    assert "acme-extra 1.0 depends on acme-deep<2" in done.error.what
+    assert "ResolutionImpossible" not in done.error.what
+
+
+def test_a_package_of_a_module_that_is_installed_is_refused(shop):
+    wheel(shop.wheels, "acme-extra", module="click")
+    done = wants(shop, code=2, rx=["acme-extra"])
+    assert done.error.what == (
+        "E-SHADOW package acme_extra-1.0-py3-none-any.whl brings the module 'click', which is "
+        "installed"
+    )
+    assert not shop.lock.exists()
+
+
+def test_a_package_with_other_bytes_is_refused(shop):
+    import shutil
+
+    from registry_world import open_up
+
+    wheel(shop.wheels, "acme-extra")
+    wants(shop, rx=["acme-extra"])
+    shutil.rmtree(open_up(shop.store))
+    wheel(shop.wheels, "acme-extra", more={"evil.py": "x = 1\n"})
+    done = shop.run("sync", code=3)
+    assert done.error.what.startswith("E-PIP package acme-extra 1.0: THESE PACKAGES DO NOT MATCH")
+    assert done.error.fix == "find out who changed the file"
+
+
+@pytest.mark.parametrize("text", ["acme @ https://example.org/a.whl", "a b", "a>=x", "a; os == 1"])
+def test_requirements_that_cannot_be_pinned_are_refused(world, text):
+    world.repo("rx", needs=[text])
+    world.wants("rx@v1.0.0")
+    done = world.run("lock", code=2)
+    assert done.error.what.startswith("E-PLUGIN plugin 'rx': its dependency ")
+    assert done.error.fix == "ask its author to mend it, or use another version"
