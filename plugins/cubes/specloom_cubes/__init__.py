@@ -32,8 +32,11 @@ def register_sources() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom info``."""
-    return {"info": "specloom_cubes.command:info"}
+    """Offer ``specloom info`` and ``specloom predict``."""
+    return {
+        "info": "specloom_cubes.command:info",
+        "predict": "specloom_cubes.predict.command:predict",
+    }
 
 
 @impl

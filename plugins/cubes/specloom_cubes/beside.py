@@ -28,6 +28,14 @@ def stem(path: Path) -> str:
     return first if first and (dot + ending).lower() in ENDINGS else name
 
 
+def cube_file(path: Path) -> Path | None:
+    """The file that stands for a cube (of an ENVI pair the header); None for any other file."""
+    suffix = path.suffix.lower()
+    if suffix in formats.SUFFIXES:
+        return path
+    return None if suffix in OTHERS else envi.header_of(path)
+
+
 def cube_files(root: Path, pattern: str) -> dict[str, Path]:
     """The cubes among the files of a folder, by name: the path within it, without the ending.
 
@@ -39,7 +47,7 @@ def cube_files(root: Path, pattern: str) -> dict[str, Path]:
     """
     files = [path for path in sorted(root.glob(pattern)) if path.is_file()]
     named: dict[str, list[Path]] = {}
-    for path in dict.fromkeys(filter(None, map(_cube_file, files))):
+    for path in dict.fromkeys(filter(None, map(cube_file, files))):
         named.setdefault(path.with_name(stem(path)).relative_to(root).as_posix(), []).append(path)
     found = {}
     for name, paths in named.items():
@@ -75,14 +83,6 @@ def masks_of(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Pa
         if fitting:
             found[cube] = fitting[0]
     return found
-
-
-def _cube_file(path: Path) -> Path | None:
-    """The file that stands for a cube; None where the file is no cube's."""
-    suffix = path.suffix.lower()
-    if suffix in formats.SUFFIXES:
-        return path
-    return None if suffix in OTHERS else envi.header_of(path)
 
 
 def _data_of(cube: Path) -> list[Path]:

@@ -22,13 +22,13 @@ UNLABELLED = -1
 
 
 def read_mask(
-    path: str | Path, size: tuple[int, int], variable: str | None = None
+    path: str | Path, size: tuple[int, ...], variable: str | None = None
 ) -> NDArray[np.int32]:
     """Class numbers, int32 (H, W); NaN and "no data" become -1, which is unlabelled.
 
     Args:
         path: A picture (PNG, BMP), or any file that may hold a cube, with one band.
-        size: Rows and columns of the cube.
+        size: Rows and columns of the cube, and maybe its bands, for messages.
         variable: The array to take from a file with several (MATLAB, HDF5, NPZ).
 
     Raises:
@@ -39,10 +39,14 @@ def read_mask(
         raise DataError(
             f"there is no mask file {path}", fix="check the path; it is relative to where you run"
         )
-    labels = _labels(_read(path, size, variable), path)
-    if labels.shape != size:
-        what = f"the mask {path} is {_by(labels.shape)}, the cube is {_by(size)}"
-        if labels.shape == size[::-1]:
+    rows, columns = size[:2]
+    labels = _labels(_read(path, (rows, columns), variable), path)
+    if labels.shape != (rows, columns):
+        what = f"the mask {path} is {_by(labels.shape)}, the cube is {_by(size[:2])}"
+        if labels.shape == size[1:]:
+            what = f"the mask {path} is {_by(labels.shape)}, the cube {_by(size)}: bands come first"
+            raise DataError(what, fix="save the cube as rows x columns x bands")
+        if labels.shape == (columns, rows):
             raise DataError(f"{what}: transposed, it would fit", fix="transpose the mask")
         raise DataError(what, fix="give the mask of this cube")
     return labels

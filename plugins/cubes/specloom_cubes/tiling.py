@@ -97,4 +97,6 @@ def _bytes(graph: Graph, end: str, height: int, width: int) -> int:
 
 
 def _shown(size: int) -> str:
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

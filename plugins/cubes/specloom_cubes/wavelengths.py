@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
 
 
+LEAST_NM = 100
+"""Wavelengths below are no nanometres, but micrometres."""
+
+
 def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
     """Band centres in nm, float64 (C,), for the good bands of ``cube``.
 
     The column ``wavelength_nm`` counts, else the first whose name begins with ``wavelength``, else
-    the first that holds numbers only; a table may be one such column without a heading. A table
-    of all bands and one of the good bands alone both fit.
+    the first that holds numbers only; a table may be one such column without a heading. Where its
+    name says no ``_nm``, numbers that are all below 100 are micrometres. A table of all bands and
+    one of the good bands alone both fit.
 
     Raises:
         DataError: The table is absent, has no such column, or not one row for each band.
@@ -33,21 +38,30 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
         raise DataError(
             f"the wavelengths {path} cannot be read: {error}", fix="give a CSV file"
         ) from error
-    values = _column(rows)
-    if values is None:
+    found = _column(rows)
+    if found is None:
         raise DataError(f"{path} has no column of wavelengths", fix="name a column wavelength_nm")
+    name, values = found
     good = cube.good_bands
-    if len(values) == cube.shape[2]:
-        return values[good]
-    if len(values) == len(good):
-        return values
-    raise DataError(
-        f"{path} has {len(values)} wavelengths, {cube.path} has {cube.shape[2]} bands",
-        fix="give the table of this cube",
-    )
+    if len(values) not in (cube.shape[2], len(good)):
+        fix = "give the table of this cube"
+        if len(values) == cube.shape[0]:
+            fix = "save the cube as rows x columns x bands: its bands seem to come first"
+        raise DataError(
+            f"{path} has {len(values)} wavelengths, {cube.path} has {cube.shape[2]} bands", fix=fix
+        )
+    micrometres = bool(values.max() < LEAST_NM)
+    if micrometres and "_nm" in name:
+        raise DataError(
+            f"{path} gives {values.min():g} to {values.max():g} as {name}: these are micrometres",
+            fix="multiply them by 1000, or name the column wavelength",
+        )
+    values = values * (1e3 if micrometres else 1.0)
+    return values[good] if len(values) == cube.shape[2] else values
 
 
-def _column(rows: list[list[str]]) -> NDArray[np.float64] | None:
+def _column(rows: list[list[str]]) -> tuple[str, NDArray[np.float64]] | None:
+    """The name of the column of wavelengths, and its numbers."""
     if not rows:
         return None
     names = [name.strip().lower() for name in rows[0]]
@@ -62,7 +76,7 @@ def _column(rows: list[list[str]]) -> NDArray[np.float64] | None:
     for at in by_preference:
         values = _numbers([row[at] if at < len(row) else "" for row in body])
         if values is not None and len(values):
-            return values
+            return names[at], values
     return None
 
 

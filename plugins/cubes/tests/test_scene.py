@@ -73,11 +73,11 @@ def test_an_absent_scene_has_no_sizes_and_no_batches(here):
 @pytest.mark.parametrize(
     ("text", "centres"),
     [
-        ("index,wavelength_nm\n0,1\n1,2\n2,3\n3,4\n", [1, 3, 4]),
-        ("index,wavelength_nm_approx\n0,1\n1,2\n2,3\n3,4\n", [1, 3, 4]),
-        ("name,centre\na,1\nb,2\nc,3\nd,4\n", [1, 3, 4]),
-        ("1\n2\n3\n4\n", [1, 3, 4]),
-        ("wavelength_nm\n1\n3\n4\n", [1, 3, 4]),
+        ("index,wavelength_nm\n0,401\n1,402\n2,403\n3,404\n", [401, 403, 404]),
+        ("index,wavelength_nm_approx\n0,401\n1,402\n2,403\n3,404\n", [401, 403, 404]),
+        ("name,centre\na,401\nb,402\nc,403\nd,404\n", [401, 403, 404]),
+        ("401\n402\n403\n404\n", [401, 403, 404]),
+        ("wavelength_nm\n401\n403\n404\n", [401, 403, 404]),
     ],
 )
 def test_wavelength_tables(here, text, centres):

@@ -22,6 +22,9 @@ NAMED = {".mat": "mat", ".npz": "npz", **dict.fromkeys((".h5", ".hdf5", ".he5"),
 SUFFIXES = {**NAMED, ".npy": "npy", ".hdr": "envi", **dict.fromkeys((".tif", ".tiff"), "tiff")}
 """The module of each ending; an ENVI data file may have any other ending, or none."""
 
+PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".gif")
+"""Endings of files that can never hold a cube."""
+
 KNOWN = (
     "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5), "
     "NumPy (.npy, .npz), TIFF (.tif, .tiff)"
@@ -60,8 +63,12 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
             f"there is no file {path}", fix="check the path; it is relative to where you run"
         )
     if path.is_dir():
-        raise DataError(f"{path} is a folder, not a cube", fix="give one of its files")
+        fix = "give one of its files, or name the folder as the path of cubes.Folder"
+        raise DataError(f"{path} is a folder, not a cube", fix=fix)
     kind = _format(path)
+    if path.suffix.lower() in PICTURES:
+        fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
+        raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
     if not kind:
         raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
     named = kind in NAMED.values()

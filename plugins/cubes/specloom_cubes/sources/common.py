@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import STAGES, Batch, ConfigError, DataError, Indexed, Port, did_you_mean
+from specloom import (
+    STAGES,
+    Batch,
+    ConfigError,
+    DataError,
+    Indexed,
+    Port,
+    UnavailableError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from specloom_cubes.cube import Cube
 
 PORTS: Mapping[str, Port] = {
     "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
@@ -61,6 +73,27 @@ def check_alike(cubes: Sequence[NDArray[Any]], fix: str) -> None:
     if len(shapes := {cube.shape[:2] for cube in cubes}) > 1:
         sizes = ", ".join(f"{height} x {width}" for height, width in sorted(shapes))
         raise DataError(f"images of {sizes} pixels cannot share a batch", fix=fix)
+
+
+def check_fits(cube: Cube) -> None:
+    """Accept a cube that this machine's memory can hold as a whole, as float32.
+
+    Raises:
+        UnavailableError: It cannot.
+    """
+    height, width, bands = cube.shape[0], cube.shape[1], len(cube.good_bands)
+    needed, there = 4 * height * width * bands, physical_bytes()
+    if needed > there:
+        raise UnavailableError(
+            f"{cube.path} has {height} x {width} x {bands} values: as a whole they take "
+            f"{needed / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f} GB",
+            fix="fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles",
+        )
+
+
+def physical_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def check_batch_size(batch_size: int, label: str) -> None:

@@ -145,6 +145,9 @@ class Folder:
         """
         if self._found is None:
             root = Path(self.path)
+            if root.is_file():
+                fix = "give the folder that holds it, or use cubes.Scene for one scene"
+                raise DataError(f"{root} is a file, not a folder", fix=fix)
             if not root.is_dir():
                 raise DataError(
                     f"there is no folder {root}",
@@ -209,7 +212,7 @@ class Folder:
 
 
 def _from_file(path: Path, variable: str | None, cube: Cube) -> NDArray[np.int32]:
-    return read_mask(path, cube.shape[:2], variable if named_arrays(path) else None)
+    return read_mask(path, cube.shape, variable if named_arrays(path) else None)
 
 
 def _unlabelled(cube: Cube) -> NDArray[np.int32]:

@@ -10,7 +10,7 @@ from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
-from specloom_cubes.sources.common import WITH_VALID, batch_of, known_split
+from specloom_cubes.sources.common import WITH_VALID, batch_of, check_fits, known_split
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Scene:
     def read(self, split: str, numbers: Sequence[int]) -> Batch:
         """The scene, which is the only one of its split."""
         known_split(split)
+        check_fits(self.opened())
         return self.window(ALL, ALL)
 
     def window(self, rows: slice, cols: slice) -> Batch:
@@ -119,13 +120,13 @@ class Scene:
         return self._labels
 
     def _read_labels(self, cube: Cube) -> Labels:
-        size, valid, mask = cube.shape[:2], None, None
+        valid, mask = None, None
         if self.valid is not None:
-            valid = read_mask(self.valid, size, self.valid_variable)
+            valid = read_mask(self.valid, cube.shape, self.valid_variable)
         elif self.valid_variable is not None:
             valid = own_mask(cube, self.valid_variable, parameter="valid_variable")
         if self.mask is not None:
-            mask = read_mask(self.mask, size, self.mask_variable)
+            mask = read_mask(self.mask, cube.shape, self.mask_variable)
         elif self.mask_variable is not None or self.find_mask:
             other = self.valid_variable if self.valid is None else None
             mask = own_mask(cube, self.mask_variable, other_than=other)

@@ -1,0 +1,74 @@
+"""Coordinate systems: WKT for GeoTIFF, names for ENVI. Only rasterio understands WKT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+UTM = {
+    **dict.fromkeys(("wgs-84", "wgs 84", "wgs84"), (32600, 32700)),
+    "north america 1983": (26900, 0),
+    "north america 1927": (26700, 0),
+}
+"""EPSG codes of the zones north and south, less the zone's number, by ENVI's name of the datum."""
+
+NAMES = {32600: ("North", "WGS-84"), 32700: ("South", "WGS-84")}
+NAMES |= {26900: ("North", "North America 1983"), 26700: ("North", "North America 1927")}
+
+SURE = 90
+"""Of 100: how sure PROJ must be that a system is the one of an EPSG code."""
+
+UNITS = {"meters": "metre", "degrees": "degree", "feet": "foot"}
+"""ENVI's names of units, and those used here."""
+
+
+def parsed(text: str) -> Any:
+    """The coordinate system behind WKT or ``EPSG:<code>``, as rasterio has it, or None."""
+    if not text:
+        return None
+    try:
+        from rasterio.crs import CRS
+        from rasterio.errors import CRSError
+    except ImportError:
+        return None
+    try:
+        found = CRS.from_user_input(text)
+        # ENVI's WKT names no code; with one, others see that it is the system they know.
+        code = found.to_epsg(confidence_threshold=SURE)
+        return found if code is None else CRS.from_epsg(code)
+    except CRSError:
+        return None
+
+
+def unit_of(known: Any) -> str:
+    """The unit of a coordinate system: ``metre``, ``degree``, …; empty where it states none."""
+    if known is None:
+        return ""
+    return "degree" if known.is_geographic else str(known.linear_units or "")
+
+
+def from_map_info(parts: Sequence[str]) -> str:
+    """The coordinate system that ENVI's ``map info`` names, as ``EPSG:<code>``, or nothing."""
+    lower = [text.lower() for text in parts]
+    datum = next((one for one in lower if one in UTM), "")
+    if lower[:1] == ["utm"] and datum and lower[7].isdigit():
+        base, zone = UTM[datum][lower[8:9] == ["south"]], int(lower[7])
+        return f"EPSG:{base + zone}" if base and 1 <= zone <= 60 else ""
+    geographic = lower[:1] == ["geographic lat/lon"]
+    return "EPSG:4326" if geographic and datum.startswith("wgs") else ""
+
+
+def to_map_info(known: Any) -> tuple[str, list[str]]:
+    """ENVI's name of a coordinate system, and what ``map info`` says behind the numbers."""
+    if known is None:
+        return "Arbitrary", []
+    code = known.to_epsg() or 0
+    for base, names in NAMES.items():
+        if 1 <= code - base <= 60:
+            return "UTM", [str(code - base), *names, "units=Meters"]
+    if known.is_geographic:
+        return "Geographic Lat/Lon", ["WGS-84"] * (code == 4326) + ["units=Degrees"]
+    named = re.search(r'"([^"]+)"', known.to_wkt(version="WKT1_ESRI"))
+    name = re.sub(r"[^\w. -]", " ", named[1]) if named else "Projected"
+    return name, ["units=Meters"] * (unit_of(known) == "metre")

@@ -1,0 +1,56 @@
+"""A cube as the data of a pipeline that asks for no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from specloom import STAGES, Batch, Port
+from specloom_cubes.cube import ALL
+from specloom_cubes.sources.common import PORTS, batch_of
+from specloom_cubes.wavelengths import read_wavelengths
+
+if TYPE_CHECKING:
+    from specloom_cubes.cube import Cube
+
+
+class OneCube:
+    """A cube without labels, as a batch of one or in parts.
+
+    Args:
+        cube: The cube; without one there is no batch.
+        wavelengths: CSV with the band centres, used instead of those in the file.
+    """
+
+    outputs: ClassVar[Mapping[str, Port]] = {n: PORTS[n] for n in ("cube", "wavelengths")}
+
+    def __init__(self, cube: Cube | None = None, wavelengths: str | Path | None = None) -> None:
+        self.cube = cube
+        if cube is not None:
+            known = cube.good_wavelengths
+            self._centres = known if wavelengths is None else read_wavelengths(wavelengths, cube)
+
+    def sizes(self) -> Mapping[str, int]:
+        """Rows, columns and good bands."""
+        if (cube := self.cube) is None:
+            return {}
+        return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
+
+    def splits(self) -> Sequence[str]:
+        """All of them."""
+        return STAGES
+
+    def count(self, split: str) -> int:
+        """One, if there is a cube."""
+        return int(self.cube is not None)
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """The whole cube."""
+        if self.cube is not None:
+            yield self.window(ALL, ALL)
+
+    def window(self, rows: slice, cols: slice) -> Batch:
+        """The part of the cube in some rows and columns, as a batch of one."""
+        assert self.cube is not None, "there is a cube wherever parts of it are asked for"
+        return batch_of([self.cube.clean(rows, cols)], None, None, self._centres)

@@ -1,0 +1,61 @@
+"""Maps over an image as bands, a few rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLOCK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Map:
+    """A value for each pixel of an image.
+
+    Args:
+        name: Its name among the pipeline's outputs.
+        values: (H, W) or (H, W, …); maybe mapped from a file.
+    """
+
+    name: str
+    values: NDArray[Any]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self.values.shape[:2]
+        return height, width
+
+    @property
+    def bands(self) -> NDArray[Any]:
+        """The values as (H, W, K); K is 1 where there is one for each pixel."""
+        return self.values.reshape(*self.size, -1)
+
+    @property
+    def decides(self) -> bool:
+        """Whether the values are decisions."""
+        return self.values.dtype.kind == "b"
+
+    @property
+    def band_names(self) -> list[str]:
+        """The name of each band: the map's own, with a number where there are several."""
+        count = self.bands.shape[2]
+        return [self.name] if count == 1 else [f"{self.name} {band}" for band in range(count)]
+
+    def stored_as(self) -> np.dtype[Any]:
+        """The element type in files: their formats know neither bool nor float16 nor int8."""
+        kinds = {"bool": "uint8", "float16": "float32", "int8": "int16"}
+        return np.dtype(kinds.get(self.values.dtype.name, self.values.dtype))
+
+
+def row_blocks(height: int, row_bytes: int, multiple: int = 1) -> Iterator[slice]:
+    """Rows in blocks of some megabytes, each of a multiple of so many rows but the last."""
+    rows = max(multiple, BLOCK_BYTES // max(row_bytes, 1) // multiple * multiple)
+    for first in range(0, height, rows):
+        yield slice(first, min(first + rows, height))
