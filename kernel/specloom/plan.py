@@ -161,7 +161,8 @@ class Plan:
                     fix = e.fix or (f"mend what comes from {ends}" if side == "inputs" else OURS)
                     raise PortError(f"{end} {e.what}", where=where, fix=fix) from e
             elif side == "inputs" and spec.required:
-                what = f"{end} needs a value ({spec.doc or spec.axes}), and this batch has none"
+                doc = (spec.doc or spec.axes or "").rstrip(".")
+                what = f"{end} needs a value ({doc}), and this batch has none"
                 fix = f"use data that has it ({ends}), or remove {step.name}"
                 raise DataError(what, where=where, fix=fix)
             elif side == "outputs" and not spec.optional and not spec.per_stage:

@@ -136,7 +136,7 @@ def test_batches_without_optional_values_and_with_values_that_are_no_arrays():
         with pytest.raises(DataError) as caught:
             needs(cubes())
         assert str(caught.value) == (
-            "needs.mask needs a value (What counts.), and this batch has none\n"
+            "needs.mask needs a value (What counts), and this batch has none\n"
             "  fix: use data that has it (data.mask), or remove needs"
         )
 

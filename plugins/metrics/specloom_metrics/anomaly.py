@@ -1,6 +1,7 @@
 """Metrics of an anomaly detector, pooled over a whole stage."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -94,6 +95,7 @@ class AnomalyDetectionMetrics(TorchNode):
 
     def measure_start(self, stage: str) -> None:
         """Forget what was gathered."""
+        self._stage = stage
         self._counts, self._scores, self._classes = Rows(), Rows(), Rows()
 
     def forward(
@@ -116,14 +118,22 @@ class AnomalyDetectionMetrics(TorchNode):
             self._classes.add(anomalous.to(torch.uint8).masked_fill(~counts, LEFT_OUT))
         return {}
 
+    def _warn_of_one_class(self, anomalous: int, used: int) -> None:
+        if used and anomalous in (0, used):
+            what = "no pixel is anomalous" if anomalous == 0 else "every pixel is anomalous"
+            cure = "check the masks, and the data node's class numbers"
+            text = f"{self.label}: {what} in the stage {self._stage!r}, so some metrics are missing"
+            warnings.warn(f"{text}: {cure}", stacklevel=2)
+
     def measure_end(self) -> Batch:
         """The metrics of everything since ``measure_start``, which is then forgotten."""
         counts = self._counts.array().astype(np.int64, copy=False).reshape(-1, 5)
         scores, classes = self._scores.array(), self._classes.array()
-        self.measure_start("")
+        self.measure_start(self._stage)
         pooled: list[int] = counts.sum(0).tolist()
         images: list[list[int]] = counts.tolist()
         mixed = [i for i, (_, _, anomalous, used, _) in enumerate(images) if 0 < anomalous < used]
+        self._warn_of_one_class(anomalous=pooled[2], used=pooled[3])
         metrics = decision_metrics(*pooled[:3])
         each = [decision_metrics(*images[i][:3]) for i in mixed]
         if len(scores):

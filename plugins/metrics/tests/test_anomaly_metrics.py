@@ -101,10 +101,17 @@ def test_what_is_not_defined_is_left_out():
     no = torch.zeros(1, 2, 2, 1, dtype=torch.bool)
     logits = torch.arange(4.0).view(1, 2, 2, 1)
     assert measure().keys() == COUNTS
-    assert measure({"decisions": no, "targets": no, "logits": logits}).keys() == COUNTS
-    found = measure({"decisions": no, "targets": ~no, "logits": logits})
+    with pytest.warns(UserWarning, match="no pixel is anomalous in the stage") as told:
+        assert measure({"decisions": no, "targets": no, "logits": logits}).keys() == COUNTS
+    assert str(told[0].message) == (
+        "node 'metrics_anomaly' (AnomalyDetectionMetrics): no pixel is anomalous in the stage "
+        "'test', so some metrics are missing: check the masks, and the data node's class numbers"
+    )
+    with pytest.warns(UserWarning, match="every pixel is anomalous"):
+        found = measure({"decisions": no, "targets": ~no, "logits": logits})
     assert found.keys() == COUNTS | {"iou", "recall", "f1", "average_precision"}
-    alarms = measure({"decisions": ~no, "targets": no, "logits": logits})
+    with pytest.warns(UserWarning, match="no pixel is anomalous"):
+        alarms = measure({"decisions": ~no, "targets": no, "logits": logits})
     assert alarms.keys() == COUNTS | {"iou", "precision", "f1"}
     nothing = {"decisions": ~no, "targets": ~no, "logits": logits, "valid": no}
     assert measure(nothing).keys() == COUNTS
