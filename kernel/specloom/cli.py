@@ -11,7 +11,7 @@ import click
 
 import specloom
 from specloom import results
-from specloom.errors import SpecloomError, did_you_mean
+from specloom.errors import SpecloomError, did_you_mean, raise_all
 from specloom.plugins import Plugins
 
 OURS, INTERRUPTED = 70, 130
@@ -72,8 +72,9 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @click.option("--resume", type=path, metavar="DIR", help="Go on with the killed run in DIR.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
 @click.option("--seed", type=click.IntRange(0), help="In place of the file's seed.")
+@click.option("--fold/--no-fold", default=True, help="Fold affine nodes into those behind them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-def run(out: Path | None, resume: Path | None, as_json: bool, **asked: Any) -> None:
+def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **asked: Any) -> None:
     """Run every phase of FILE and write what comes out."""
     if resume:
         asked = results.begun(resume)
@@ -81,7 +82,7 @@ def run(out: Path | None, resume: Path | None, as_json: bool, **asked: Any) -> N
         raise click.UsageError("give a run file, or --resume DIR")
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
     loaded = specloom.load(**asked, observed=first)
-    loaded.resumed = resume is not None
+    loaded.resumed, loaded.fold = resume is not None, fold
     loaded.folder = resume or out or results.fresh_folder(str(loaded.metadata["name"]))
     if first:
         results.record(loaded, loaded.folder)
@@ -95,12 +96,14 @@ def run(out: Path | None, resume: Path | None, as_json: bool, **asked: Any) -> N
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=path)
 @change
-def check(files: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
+@click.option("--weights", is_flag=True, help="Look for the files of weights, too.")
+def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) -> None:
     """Check FILES and tell everything that is wrong, without reading a pixel."""
     failed = False
     for file in files:
         try:
             graph = specloom.load(file, overrides, device="cpu").graph
+            raise_all(graph.missing() if weights else [])
         except SpecloomError as e:
             click.echo(told(e), err=True)
             failed = True

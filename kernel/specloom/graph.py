@@ -95,11 +95,17 @@ class Graph(Wiring):
 
     def unread(self) -> Iterator[str]:
         """What is said of each node that tells which pixels count, where nobody listens."""
-        for end in {f"{n}.valid" for n, node in self.nodes.items() if "valid" in node.outputs}:
-            if end not in {link.source for link in self.links}:
-                where, what = self.where("nodes", end.partition(".")[0]), "is read by nobody"
-                fix = f"connect {end} to the 'valid' inputs of fits, losses and metrics"
-                yield str(GraphError(f"{end} {what}, so every pixel counts", where=where, fix=fix))
+        read = {link.source for link in self.links}
+        for n in (n for n, one in self.nodes.items() if {"valid"} & {*one.outputs}):
+            what = f"{n}.valid is read by nobody, so every pixel counts"
+            fix = f"connect {n}.valid to the 'valid' inputs of fits, losses and metrics"
+            if f"{n}.valid" not in read:
+                yield str(GraphError(what, where=self.where("nodes", n), fix=fix))
+
+    def missing(self) -> list[SpecloomError]:
+        """The weights and the like that nodes load from files which are not there."""
+        each = {name: getattr(node, "missing", tuple) for name, node in self.nodes.items()}
+        return [self.told(error, name) for name, found in each.items() for error in found()]
 
     def state(self) -> dict[str, Any]:
         """Everything that nodes keep, by ``node.name``."""

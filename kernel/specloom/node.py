@@ -32,7 +32,8 @@ class Node(Protocol):
     from the batch by name; ``stages``, the stages in which it runs; ``locality``, one of
     ``pixel``, ``halo``, ``image`` and ``batch`` (what an output pixel depends on), with ``halo``
     the number of pixels around it; ``array_library = "numpy"``, for a node that takes and gives
-    NumPy arrays; ``example``, parameters with which the conformance kit can make one.
+    NumPy arrays; ``missing()``, which gives an error for each file of weights that is not there;
+    ``example``, parameters with which the conformance kit can make one.
     """
 
     inputs: ClassVar[Mapping[str, Port]]

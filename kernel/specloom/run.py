@@ -47,6 +47,8 @@ class Run:
         #: Where results go, if anywhere; whether what is there is to be continued.
         self.folder: Path | None = None
         self.resumed = False
+        #: Whether plans for other stages than training fold affine nodes.
+        self.fold = True
         #: What observers add to ``run.json``.
         self.about: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
@@ -95,11 +97,12 @@ class Run:
             self.hook.progress(run=self, what=what or split, done=done, total=total)
 
     def plan(
-        self, stage: str, want: Iterable[str] | None = None, *, fold: bool = False,
+        self, stage: str, want: Iterable[str] | None = None, *, fold: bool | None = None,
         given: Iterable[str] = (),
     ) -> Plan:  # fmt: skip
         """The graph compiled for a stage; see ``Plan``."""
         self.place()
+        fold = self.fold and stage != "train" if fold is None else fold  # training changes nodes
         listeners = self.hook.node_ran.get_hookimpls()
 
         def tell(name: str, outputs: Batch, seconds: float) -> None:

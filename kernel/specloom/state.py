@@ -129,7 +129,7 @@ def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
                 node.restore(mine)
             except Exception as e:
                 what = f"node {name!r}: {getattr(e, 'what', repr(e))}"
-                fix = "load it with the plugin versions it was saved with"
+                fix = getattr(e, "fix", "") or "load it with the plugin versions it was saved with"
                 raise IntegrityError(what, where=where, fix=fix) from e
 
 

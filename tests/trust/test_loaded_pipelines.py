@@ -7,7 +7,7 @@ import specloom
 from specloom import Pipeline, PortError, results
 from specloom_cubes.sources.synthetic import Synthetic
 
-SMALL = ["data.config.scenes=8", "data.config.height=16", "data.config.width=16"]
+SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]
 CONFIG = specloom.__file__.partition("kernel")[0] + "configs/rx_statistical.yaml"
 
 

@@ -28,14 +28,14 @@ OTHER_CAMERA = "\n  fix: use data of the camera that the graph was fitted on, or
 
 
 def small_run() -> Run:
-    sizes = ("scenes=8", "height=16", "width=16", "bands=12")
+    sizes = ("scenes=12", "height=32", "width=32", "bands=12")
     sets = [f"data.config.{one}" for one in sizes]
     return specloom.load(ROOT / "configs/rx_statistical.yaml", sets, device="cpu")
 
 
 def scenes(bands=12, first=430.0, last=910.0):
     """Test scenes of any camera, with all that the data node may take."""
-    made = Synthetic(scenes=8, height=16, width=16, bands=bands, wavelength_range=(first, last))
+    made = Synthetic(scenes=12, height=32, width=32, bands=bands, wavelength_range=(first, last))
     return InMemory(test=list(made.batches("test")))
 
 

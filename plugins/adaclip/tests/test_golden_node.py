@@ -1,0 +1,99 @@
+"""Parity of what is around the network with the reference: pictures, clusters, the node."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import sklearn
+import torch
+from torch.nn.functional import interpolate
+
+from specloom_adaclip.adapters import Adapters
+from specloom_adaclip.detector import AdaCLIPDetector
+from specloom_adaclip.fusion import sklearn_labels
+from specloom_adaclip.images import (
+    in_bytes,
+    normalised,
+    resized_by_pillow,
+    resized_bytes,
+    resized_floats,
+)
+
+sys.path.insert(0, str(Path(__file__).parent))
+golden = import_module("golden_case")
+CONFIG, IMAGES, close = golden.CONFIG, golden.IMAGES, golden.close
+pytestmark = pytest.mark.skipif(not golden.THERE, reason="SPECLOOM_ADACLIP_GOLDEN is not there")
+
+
+@pytest.mark.skipif(
+    sklearn.__version__ != CONFIG.get("sklearn"), reason="scikit-learn is another version"
+)
+@pytest.mark.parametrize("i", IMAGES)
+def test_golden_labels(i):
+    chosen = golden.case().arrays["fp32.topk"][i].long()
+    rows = [golden.case().arrays[f"fp32.proj_l{tap}"][i][chosen] for tap in CONFIG["out_layers"]]
+    found = sklearn_labels(torch.cat(rows, 1)[None], CONFIG["k_clusters"])
+    assert torch.equal(found[0], golden.case().arrays["fp32.labels"][i].long())
+
+
+def test_golden_preprocessing():
+    arrays, size = golden.case().arrays, CONFIG["image_size"]
+    rgb = arrays["in.rgb_uint8"].float() / 255
+    for found, want in (
+        (resized_bytes(in_bytes(rgb), size), "pre.tensor_uint8"),
+        (resized_floats(rgb, size), "pre.tensor_float"),
+        (resized_by_pillow(in_bytes(rgb), size), "in.image"),
+    ):
+        close(normalised(found), arrays[want], 1e-5)
+
+
+@pytest.mark.parametrize("i", IMAGES)
+def test_golden_node(i, tmp_path):
+    """The node, from files, with the reference's preprocessing (Pillow)."""
+    from safetensors.torch import save_file
+
+    about = {"architecture": json.dumps(golden.case().architecture)}
+    save_file(golden.case().clip, tmp_path / "clip.safetensors", about)
+    torch.save(
+        {f"clip_model.{k}": v for k, v in golden.case().adapters.items()}, tmp_path / "ada.pth"
+    )
+    node = AdaCLIPDetector(
+        checkpoint_path=str(tmp_path / "ada.pth"),
+        backbone_path=str(tmp_path / "clip.safetensors"),
+        prompt_text=CONFIG["prompts"][i],
+        image_size=CONFIG["image_size"],
+        prompting_depth=CONFIG["depth"],
+        prompting_length=CONFIG["length"],
+        gaussian_sigma=CONFIG["sigma"],
+        clusters=CONFIG["k_clusters"],
+        use_torch_preprocess=False,
+    )
+    node.eval()
+    node.prepare("cpu")
+    node._engine.model.clustering = golden.given("fp32.labels", i)
+    made = node(rgb_image=golden.case().arrays["in.rgb_uint8"].float() / 255)
+    shape = golden.case().arrays["in.rgb_uint8"].shape[1:3]
+    want = interpolate(golden.case().arrays["fp32.map_gauss"][None], shape, mode="bilinear")[0]
+    close(made["scores"][i, ..., 0], want[i])
+    close(made["anomaly_score"][i], golden.case().arrays["fp32.score"][i])
+
+
+@pytest.mark.parametrize("i", IMAGES)
+@pytest.mark.parametrize("pre", ["uint8", "float"])
+def test_golden_cubert_node(pre, i, monkeypatch):
+    """Cubert's node, with what it does differently: its sentences, float16 prompts, its filter."""
+    plain = Adapters.contexts
+    monkeypatch.setattr(Adapters, "contexts", lambda *a: [one.half().float() for one in plain(*a)])
+    known = golden.case().arrays[f"node_{pre}.labels"].long()
+    network = golden.model(clustering=lambda features, clusters: known[: len(features)])
+    seen = network(golden.case().arrays[f"pre.tensor_{pre}"], golden.read(network, i, "cubert"))
+    radius = int(3 * CONFIG["sigma"]) + 1
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / CONFIG["sigma"]) ** 2)
+    maps = seen.abnormal(CONFIG["image_size"])[:, None]
+    weights = torch.outer(kernel, kernel)[None, None] / kernel.sum() ** 2
+    maps = torch.nn.functional.conv2d(maps, weights, padding=radius)
+    scores = interpolate(maps, golden.case().arrays["in.rgb_uint8"].shape[1:3], mode="bilinear")
+    close(scores[i, 0], golden.case().arrays[f"node_{pre}.scores"][i, ..., 0])
+    close(seen.score[i, 1], golden.case().arrays[f"node_{pre}.anomaly_score"][i])
