@@ -87,10 +87,9 @@ def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **aske
     if first:
         results.record(loaded, loaded.folder)
     loaded.go()
-    if not first:
-        return
-    results.write(loaded, loaded.folder)
-    click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
+    if first:
+        results.write(loaded, loaded.folder)
+        click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
 
 
 @cli.command()

@@ -35,12 +35,11 @@ def begun(folder: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((folder / "run.json").read_bytes())
-        document = Document(found["file"], found["run"])
-        asked = {"path": document, "seed": found["seed"], "device": found["device"]}
+        asked = {key: found[key] for key in ("seed", "device")}
+        return {"path": Document(found["file"], found["run"]), **asked}
     except (OSError, ValueError, KeyError, TypeError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="give the folder of a run that was stopped") from e
-    return asked
 
 
 def write(run: Run, folder: Path) -> None:

@@ -44,11 +44,10 @@ class Run:
         self.runtime: Runtime = self.plugins.runtime(device)
         #: The last value of each metric: ``{"test": {"node/name": value}}``.
         self.metrics: dict[str, dict[str, float]] = {}
-        #: Where results go, if anywhere; whether what is there is to be continued.
+        #: Where results go, if anywhere; whether what is there is to be continued; whether plans
+        #: for other stages than training fold affine nodes.
         self.folder: Path | None = None
-        self.resumed = False
-        #: Whether plans for other stages than training fold affine nodes.
-        self.fold = True
+        self.resumed, self.fold = False, True
         #: What observers add to ``run.json``.
         self.about: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
@@ -116,14 +115,13 @@ class Run:
 
     def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
         """Keep a finished plan's numbers and give them by ``node/name``; show its pictures."""
-        made = [(end.partition(".")[0], self.graph.port(end).dtype, values[end]) for end in values]
-        records = [(name, record) for name, kind, record in made if kind == "record"]
-        shown = {f"{stage}/{name}/{key}": one for name, rec in records for key, one in rec.items()}
+        ends = [(end.partition(".")[0], self.graph.port(end).dtype, values[end]) for end in values]
+        shown = {f"{stage}/{n}/{key}": one for n, kind, made in ends if kind == "record"
+                 for key, one in made.items()}  # fmt: skip
         if shown:
             self.hook.artifacts(run=self, step=step, values=shown)
-        numbers = [(name, mapping) for name, kind, mapping in made if kind == "scalars"]
-        found = {f"{name}/{key}": n if isinstance(n, int) else float(n)
-                 for name, mapping in numbers for key, n in mapping.items()}  # fmt: skip
+        found = {f"{n}/{key}": one if type(one) is int else float(one) for n, kind, made in ends
+                 if kind == "scalars" for key, one in made.items()}  # fmt: skip
         self.keep(stage, found, step)
         return found
 
