@@ -4,6 +4,8 @@
 
 Runs the run files of configs/bands, or those given. ``--set`` changes each of them, so that
 ``--set data.type=cubes.Folder --set data.config='{path: scenes}'`` compares them on other data.
+The selectors' pictures are scaled by the limits of each image, as they are for the eye; RX sees
+less in them than in the bands themselves (plugins/mrmr/README.md compares those).
 """
 
 import argparse
@@ -52,14 +54,14 @@ def bands_of(run):
 def table(rows):
     """The rows in columns, best average precision first."""
     ordered = sorted(rows, key=lambda row: -row["AP"])
-    texts = [[*ordered[0]], *([_text(value) for value in row.values()] for row in ordered)]
+    texts = [[*ordered[0]], *([_text(*item) for item in row.items()] for row in ordered)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
-def _text(value):
-    return value if isinstance(value, str) else f"{value:.3f}" if value < 1 else f"{value:.1f}"
+def _text(name, value):
+    return f"{value:.3f}" if name in METRICS else f"{value:.1f}" if name == "s" else value
 
 
 def main(arguments=None):

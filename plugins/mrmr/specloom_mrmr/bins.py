@@ -32,12 +32,11 @@ class EvenBins:
     def __init__(self, first: Tensor, scale: Tensor, size: int) -> None:
         self._first, self._scale, self._size = first, scale, size
         self._low, self._high = first - 1, first + (size - 1)
-        self._offset = self._low.int()
 
     def places(self, columns: Tensor) -> Tensor:
         """The bins of (C, N) ``columns``, int32; never smaller for a larger value."""
-        whole = (columns * self._scale).floor_().clamp_(self._low, self._high)
-        return whole.to(torch.int32).sub_(self._offset)
+        whole = (columns * self._scale).floor_().sub_(self._low)
+        return whole.clamp_(0, self._size).to(torch.int32)
 
     def cuts(self) -> Tensor:
         """The smallest number of each bin but the first, (C, M); NaN in bands that have none."""
@@ -100,7 +99,7 @@ def quantile_cuts(first: Tensor, second: Tensor, count: int) -> Tensor:
         second: That of the other.
         count: How many cuts.
     """
-    cuts = torch.cat([_quantiles(first, count // 2), _quantiles(second, count // 2)], 1)
+    cuts = torch.cat([_quantiles(ranked, count) for ranked in (first, second)], 1)
     cuts = torch.from_numpy(np.sort(cuts.numpy()))
     again = cuts[:, 1:] == cuts[:, :-1]
     following = torch.nextafter(cuts, torch.full_like(cuts, torch.inf))
@@ -116,22 +115,23 @@ def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor
     samples are independent; four of its standard deviations are added.
 
     Args:
-        first: The sample of one class, sorted, (C, n).
+        first: The sample of one class, in any order, (C, n).
         second: That of the other.
         count: How many cuts.
     """
     ends = []
-    for ranked in (first, second):
-        skip = ranked.shape[1] // 500
-        ends.append(torch.stack([ranked[:, skip], ranked[:, -1 - skip]]))
+    for sample in (first, second):
+        skip, last = sample.shape[1] // 500, sample.shape[1] - 1
+        ranked = np.partition(sample.numpy(), (skip, last - skip))
+        ends.append(torch.from_numpy(ranked[:, [skip, last - skip]].T))
     low = torch.minimum(ends[0][0], ends[1][0])[:, None]
     high = torch.maximum(ends[0][1], ends[1][1])[:, None]
     scale = _scale(low, high, count)
     low = (low * scale).floor()
     bins = EvenBins(low, scale, count)
     counts = []
-    for ranked in (first, second):
-        places = bins.places(ranked) + torch.arange(len(low))[:, None] * (count + 1)
+    for sample in (first, second):
+        places = bins.places(sample) + torch.arange(len(low))[:, None] * (count + 1)
         filled = torch.bincount(places.view(-1), minlength=len(low) * (count + 1))
         counts.append(filled.view(len(low), -1).double())
     together = (counts[0] * counts[1]).sum(1)
@@ -139,9 +139,14 @@ def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor
     return low, scale, likely / (2 * first.shape[1] * second.shape[1]) <= PROMISED
 
 
+def cut_count(size: int, count: int) -> int:
+    """How many of ``count`` cuts a class of ``size`` sampled pixels gives."""
+    return min(count // 2, 2 * size)
+
+
 def _quantiles(ranked: Tensor, count: int) -> Tensor:
     size = ranked.shape[1]
-    count = min(count, 2 * size)
+    count = cut_count(size, count)
     return ranked[:, (torch.arange(count) * 2 + 1) * size // (2 * count)]
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specloom_mrmr.bins import EvenBins, SearchedBins, even_bins, quantile_cuts
+from specloom_mrmr.bins import EvenBins, SearchedBins, cut_count, even_bins, quantile_cuts
 
-# Values at a time.
+# Values that are turned at a time, and bands whose values and counts then stay in the cache.
 BLOCK = 1 << 22
+GROUP = 4
 # Rows that are counted in int32, which is faster, before they are added to the sums.
 FULL = 1 << 30
 
@@ -42,17 +43,17 @@ def cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
         second: That of the other.
         count: How many cuts at most.
     """
-    # NumPy's sort of plain numbers is four times as fast as torch's, which also gives places.
-    first, second = (
-        torch.from_numpy(np.sort(rows.T.contiguous().numpy())) for rows in (first, second)
-    )
-    cuts = quantile_cuts(first, second, count)
-    size = cuts.shape[1]
+    size = sum(cut_count(len(rows), count) for rows in (first, second))
+    first, second = first.T.contiguous(), second.T.contiguous()
     start, scale, even = even_bins(first, second, size)
-    grid = EvenBins(start, scale, size).cuts()
+    values = EvenBins(start, scale, size).cuts()
     # A sample that holds all pixels gives cuts that count them exactly.
-    even &= grid[:, 0].isfinite() & (size == count)
-    return Cuts(torch.where(even[:, None], grid, cuts), start, scale, even)
+    even &= values[:, 0].isfinite() & (size == count)
+    if len(rest := (~even).nonzero()[:, 0]):
+        # NumPy's sort of plain numbers is four times as fast as torch's, which also gives places.
+        first, second = (torch.from_numpy(np.sort(some[rest].numpy())) for some in (first, second))
+        values[rest] = quantile_cuts(first, second, count)
+    return Cuts(values, start, scale, even)
 
 
 class ClassCounts:
@@ -68,32 +69,31 @@ class ClassCounts:
     def __init__(self, cuts: Cuts) -> None:
         self.bands, self.size = cuts.values.shape
         device = cuts.values.device
-        parts = [(cuts.even, True), (~cuts.even, False)]
-        self._parts: list[tuple[Tensor, EvenBins | SearchedBins]] = []
-        for chosen, even in parts:
-            bands = chosen.nonzero()[:, 0]
-            if len(bands) and even:
-                self._parts.append(
-                    (bands, EvenBins(cuts.start[bands], cuts.scale[bands], self.size))
+        self._parts: list[tuple[Tensor | slice, Tensor, EvenBins | SearchedBins]] = []
+        for chosen, even in ((cuts.even, True), (~cuts.even, False)):
+            for bands in _groups(chosen, GROUP if device.type == "cpu" else self.bands):
+                bins: EvenBins | SearchedBins = (
+                    EvenBins(cuts.start[bands], cuts.scale[bands], self.size)
+                    if even
+                    else SearchedBins(cuts.values[bands])
                 )
-            elif len(bands):
-                self._parts.append((bands, SearchedBins(cuts.values[bands])))
+                first = (bands[:, None] * 2 * (self.size + 1)).int()
+                self._parts.append((_slice(bands), first, bins))
         self._one = torch.ones(1, dtype=torch.int32, device=device)
         self._block = torch.zeros(
-            2 * self.bands * (self.size + 1), dtype=torch.int32, device=device
+            self.bands * 2 * (self.size + 1), dtype=torch.int32, device=device
         )
         self._counts, self._waiting = self._block.long(), 0
 
     def update(self, rows: Tensor, positive: Tensor) -> None:
         """Take in finite ``rows`` (N, C) of classes ``positive``, bool (N,)."""
         step = max(BLOCK // self.bands, 1)
-        offset = positive.int() * (self.bands * (self.size + 1))
+        offset = positive.int() * (self.size + 1)
         for start in range(0, len(rows), step):
             columns = rows[start : start + step].T.contiguous()
-            for bands, bins in self._parts:
-                some = columns if len(self._parts) == 1 else columns[bands]
-                places = bins.places(some).add_(offset[start : start + step])
-                places.add_((bands[:, None] * (self.size + 1)).int())
+            labels = offset[start : start + step]
+            for bands, first, bins in self._parts:
+                places = bins.places(columns[bands]).add_(labels).add_(first)
                 ones = self._one.expand(places.numel())
                 self._block.index_add_(0, places.view(-1), ones)
             self._waiting += columns.shape[1]
@@ -116,8 +116,20 @@ class ClassCounts:
     def counts(self) -> Tensor:
         """The counts, int64 (2, C, M + 1)."""
         self._settle()
-        return self._counts.view(2, self.bands, self.size + 1)
+        return self._counts.view(self.bands, 2, self.size + 1).transpose(0, 1)
 
     def merge(self, counts: Tensor) -> None:
         """Take in the ``counts()`` of another one with the same cuts."""
         self.counts().add_(counts.to(self._counts))
+
+
+def _groups(chosen: Tensor, size: int) -> tuple[Tensor, ...]:
+    """The numbers of the ``chosen`` bands, bool (C,), at most ``size`` at a time."""
+    bands = chosen.nonzero()[:, 0]
+    return torch.split(bands, size) if len(bands) else ()
+
+
+def _slice(bands: Tensor) -> Tensor | slice:
+    """The same bands as a slice, which copies nothing, where they lie side by side."""
+    first, last = int(bands[0]), int(bands[-1]) + 1
+    return slice(first, last) if last - first == len(bands) else bands

@@ -113,7 +113,7 @@ class Gathering:
         sample, self._sample = self._sample, None
         if sample is None:
             return False
-        check_classes(self.node, sample, self._seen)
+        check_classes(self.node, sample, self._seen, self.centres)
         self._cuts = cuts_of(sample.rows(0), sample.rows(1), self.size).to(self.device)
         if self.shares is not None:
             self._limits = sample.quantiles(self.shares).to(self.device)

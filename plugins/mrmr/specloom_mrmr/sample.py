@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ SIZE = 32768
 """Pixels kept of each class."""
 
 BLOCK = 32768
+SHOWN = 5
 SPREAD = 4096
 """Pixels of an image that seed its keys."""
 
@@ -38,6 +39,8 @@ class ClassSample:
         self._keys = torch.empty(2, 2 * size, dtype=torch.float64)
         self._rows = torch.empty(2, 2 * size, channels)
         self._filled = [0, 0]
+        self.finite = torch.zeros(2, channels, dtype=torch.bool)
+        """The bands in which a pixel of each class was finite, as long as none is kept."""
         self._limits = torch.full((2,), torch.inf, dtype=torch.float64)
 
     def update(self, image: Tensor, positive: Tensor, keep: Tensor | None = None) -> None:
@@ -48,21 +51,24 @@ class ClassSample:
             positive: The class of each, bool (N,).
             keep: Pixels that count, bool (N,); None for all.
         """
-        image, labels = image.detach(), positive.cpu().long()
+        image, labels = image.detach(), positive.cpu()
         kept = None if keep is None else keep.cpu()
         generator = torch.Generator().manual_seed(seed_of(image))
         keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
         for start in range(0, len(image), BLOCK):
             part = slice(start, start + BLOCK)
-            drawn = keys[part] < self._limits[labels[part]]
+            drawn = keys[part] < torch.where(labels[part], self._limits[1], self._limits[0])
             if kept is not None:
                 drawn &= kept[part]
             places = drawn.nonzero()[:, 0] + start
             if not len(places):
                 continue
             rows = image.index_select(0, places.to(image.device)).cpu()
-            finite = rows.isfinite().all(1)
-            rows, places = rows[finite], places[finite]
+            # A sum is finite only where all terms are; where it overflows, look closely.
+            if not bool(rows.sum(1).isfinite().all()):
+                self._note(rows, labels[places])
+                finite = rows.isfinite().all(1)
+                rows, places = rows[finite], places[finite]
             for label in range(2):
                 mine = labels[places] == label
                 self._take(label, keys[places[mine]], rows[mine])
@@ -95,12 +101,18 @@ class ClassSample:
     def state(self) -> dict[str, Tensor]:
         """Keys and pixels drawn so far."""
         rows = {f"rows{label}": self.rows(label) for label in range(2)}
-        return rows | {f"keys{label}": self.keys(label) for label in range(2)}
+        keys = {f"keys{label}": self.keys(label) for label in range(2)}
+        return {**rows, **keys, "finite": self.finite}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Take in the ``state()`` of another sample."""
+        self.finite |= state["finite"].cpu()
         for label in range(2):
             self._take(label, state[f"keys{label}"].cpu(), state[f"rows{label}"].cpu())
+
+    def _note(self, rows: Tensor, labels: Tensor) -> None:
+        for label in range(2):
+            self.finite[label] |= rows[labels == label].isfinite().any(0)
 
     def _take(self, label: int, keys: Tensor, rows: Tensor) -> None:
         while len(keys):
@@ -123,13 +135,14 @@ class ClassSample:
         self._filled[label] = self.size
 
 
-def check_classes(node: str, sample: ClassSample, seen: Tensor) -> None:
+def check_classes(node: str, sample: ClassSample, seen: Tensor, centres: Sequence[float]) -> None:
     """Raise DataError unless both classes have usable pixels.
 
     Args:
         node: What is fitted.
         sample: What was drawn.
         seen: How many pixels ``valid`` left out, and how many are of class 0 and of class 1.
+        centres: The wavelengths in nm; empty where nobody knows them.
     """
     left_out, *counts = seen.tolist()
     labelled = sum(counts)
@@ -143,8 +156,18 @@ def check_classes(node: str, sample: ClassSample, seen: Tensor) -> None:
             )
             raise DataError(what, fix="use training data with pixels of both classes")
         if not len(sample.rows(label)):
-            what = f"{node}: the {counts[label]} pixels where 'mask' is {name} are NaN in some band"
-            raise DataError(what, fix="drop bands that hold no data, or use other training data")
+            what = f"{node}: the {counts[label]} pixels where 'mask' is {name} are NaN in"
+            empty = (~sample.finite[label]).nonzero()[:, 0].tolist()
+            bands = ", ".join(_named(band, centres) for band in empty[:SHOWN])
+            more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
+            which = f"the whole of band {bands}{more}" if empty else "some band each"
+            raise DataError(
+                f"{what} {which}", fix="drop bands that hold no data, or use other training data"
+            )
+
+
+def _named(band: int, centres: Sequence[float]) -> str:
+    return f"{band} ({centres[band]:g} nm)" if centres else str(band)
 
 
 def seed_of(image: Tensor) -> int:

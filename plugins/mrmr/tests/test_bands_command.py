@@ -120,6 +120,25 @@ def test_the_command_takes_the_folder_of_a_run(tmp_path):
     assert json.loads(one.output) == json.loads(other.output)
 
 
+def test_what_the_selector_reads_is_fitted_first(tmp_path):
+    text = RUN.replace("  selector:", "  normal: {type: normalize.MinMaxNormalizer}\n  selector:")
+    text = text.replace("data.cube, selector.cube", "normal.normalized, selector.cube")
+    text = text.replace("connections:", "connections:\n  - [data.cube, normal.data]")
+    (file := tmp_path / "run.yaml").write_text(text)
+    CliRunner().invoke(cli, ["run", str(file), "--out", str(tmp_path / "out")])
+    (stopped := tmp_path / "stopped").mkdir()
+    (stopped / "run.json").write_bytes((tmp_path / "out/run.json").read_bytes())
+    told = [
+        CliRunner().invoke(bands, [str(place), "--resamples", "5"], catch_exceptions=False).output
+        for place in (file, tmp_path / "out", stopped)
+    ]
+    assert told[0] == told[1] == told[2]
+    assert "of 16 images or blocks" in told[0]
+    file.write_text(text.replace("phases:\n  - {type: training.StatisticalTrainer}\n", ""))
+    with pytest.raises(ConfigError, match="no phase of the run fits normal, which the selectors"):
+        CliRunner().invoke(bands, [str(file)], catch_exceptions=False)
+
+
 def test_a_run_without_a_selector_is_refused(tmp_path):
     text = RUN.replace("mrmr.SupervisedFullSpectrumBandSelector", "rx.RXGlobal")
     text = text.replace("  - [data.wavelengths, selector.wavelengths]\n", "")

@@ -138,14 +138,24 @@ def test_no_labels_are_refused():
     assert torch.equal(node.fisher_scores, full(rows, labels).fisher_scores)
 
 
-def test_a_class_or_a_band_without_numbers_is_refused():
+def test_a_band_without_numbers_is_named():
     rows, labels = scene()
     rows[:, 12] = torch.nan
+    selector = SupervisedFullSpectrumBandSelector
     error(
-        "pixels where 'mask' is False are NaN in some band",
-        SupervisedFullSpectrumBandSelector(31),
-        batch(rows, labels),
+        r"pixels where 'mask' is False are NaN in the whole of band 12 \(640 nm\)",
+        selector(31),
+        batch(rows, labels, wavelengths=NM),
     )
+    error("NaN in the whole of band 12\n", selector(31), batch(rows, labels))
+    rows[:] = torch.nan
+    error("the whole of band 0, 1, 2, 3, 4 and 26 more", selector(31), batch(rows, labels))
+
+
+def test_pixels_that_are_all_nan_somewhere_are_refused():
+    rows, labels = scene()
+    rows[::2, 3], rows[1::2, 4] = torch.nan, torch.nan
+    error("NaN in some band each", SupervisedFullSpectrumBandSelector(31), batch(rows, labels))
 
 
 def test_a_camera_that_ends_at_700_nm_has_no_near_infrared():
