@@ -14,8 +14,6 @@ from specloom import results
 from specloom.errors import SpecloomError, did_you_mean, raise_all
 from specloom.plugins import Plugins
 
-OURS, INTERRUPTED = 70, 130
-
 
 def described_commands() -> dict[str, str]:
     """What the descriptors of installed plugins say of their commands: a line of help by name.
@@ -133,8 +131,8 @@ def main() -> None:
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(130)
     except Exception as e:
         click.echo(f"specloom failed, and it is not your fault: {type(e).__name__}: {e}", err=True)
         click.echo(f"  fix: report it with the log {results.write_log(e)}", err=True)
-        sys.exit(OURS)
+        sys.exit(70)

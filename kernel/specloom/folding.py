@@ -56,10 +56,11 @@ def folded(steps: list[Step], want: set[str], port: Callable[[str], Port]) -> li
     kept = {step.name: step for step in steps}
     for step in reversed(steps):
         ends = {f"{step.name}.{name}" for name in step.node.outputs}
+        fed = [read for p, read in step.feeds.items() if step.node.inputs[p].required]
         readers = [(s, p) for s in kept.values() for p, read in s.feeds.items() if ends & {*read}]
-        if not len(ends) == len(step.feeds) == len(readers) == 1 or ends & want:
+        if not len(ends) == len(fed) == len(readers) == 1 or ends & want:
             continue
-        ((reader, reads),), (source,) = readers, step.feeds.values()
+        ((reader, reads),), (source,) = readers, fed
         forward = _absorbed(step, reader, reads)
         if forward and reader.node.inputs[reads].takes_dtype(port(source[0]).dtype):
             reader.forward, reader.feeds = forward, {**reader.feeds, reads: source}

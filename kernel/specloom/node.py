@@ -112,7 +112,7 @@ class Measures(Protocol):
 
 @runtime_checkable
 class Affine(Protocol):
-    """A node whose one output is ``scale * x + offset`` of its one input, band by band."""
+    """A node whose one output is ``scale * x + offset`` of its one required input, by band."""
 
     def affine(self) -> tuple[Array, Array] | None:
         """Scale and offset, shape (C,) or scalar, float64; None while it is not affine."""

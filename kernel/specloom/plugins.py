@@ -22,7 +22,6 @@ from specloom import hooks
 from specloom.errors import ConfigError, PluginError, did_you_mean
 
 MANIFEST = "plugins.yaml"
-REGISTRY = "registry"  # resolves manifests, and watches every run
 Modules: TypeAlias = Mapping[str, str | ModuleType]
 KINDS = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
 
@@ -51,14 +50,13 @@ class Plugins:
         asker, found = cls(), find_manifest(file)
         if found is None:
             return asker
-        if REGISTRY in asker.modules:
-            asker.need(REGISTRY)
+        if "registry" in asker.modules:  # it also watches every run, and is not pinned itself
+            asker.need("registry")
         if (modules := asker.manager.hook.resolve_plugins(manifest=found)) is None:
             what = f"{found} names plugins, but nothing installed can resolve it"
             fix = "install the registry (it comes with specloom), or remove the file"
             raise PluginError(what, where=str(found), fix=fix)
-        own = {name: module for name, module in asker.modules.items() if name == REGISTRY}
-        return cls({**own, **modules}, found)
+        return cls({n: m for n, m in asker.modules.items() if n == "registry"} | {**modules}, found)
 
     def need(self, name: str, where: str = "") -> Any:
         """The plugin of that name, imported and held to the hook specs on first use.
@@ -219,5 +217,7 @@ def find_manifest(file: Path) -> Path | None:
 def _blamed(what: str, where: str, fix: str) -> Iterator[None]:
     try:
         yield
+    except PluginError:
+        raise
     except (Exception, SystemExit) as e:
         raise PluginError(f"{what}: {type(e).__name__}: {e}", where=where, fix=fix) from e

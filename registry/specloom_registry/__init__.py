@@ -1,4 +1,4 @@
-"""Plugins named by a manifest, ``plugins.yaml``: for now those of local folders."""
+"""Plugins named by a manifest, ``plugins.yaml``: from Git tags and local folders, locked."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
         ConfigError: The manifest, or a plugin's folder, is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
     """
-    from specloom.errors import raise_all
-    from specloom_registry import finder
-    from specloom_registry import manifest as manifests
+    from specloom_registry.load import load
 
-    plugins = manifests.plugins(manifest)
-    raise_all(finder.already_imported(plugins))
-    finder.install(plugins)
-    return {plugin.name: plugin.module for plugin in plugins}
+    return load(manifest)
 
 
 @impl
@@ -42,3 +37,12 @@ def register_commands() -> Mapping[str, str]:
         "plugins": "specloom_registry.command:plugins",
         "schema": "specloom_registry.nodes:schema",
     }
+
+
+def __getattr__(name: str) -> object:
+    """``NodeRegistry``, imported when it is asked for."""
+    if name == "NodeRegistry":
+        from specloom_registry.node_registry import NodeRegistry
+
+        return NodeRegistry
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

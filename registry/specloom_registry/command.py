@@ -1,4 +1,4 @@
-"""``specloom plugins``: list plugins, and keep their descriptors up to date."""
+"""``specloom plugins``: the group, ``list`` and ``describe``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from specloom_registry import changing, keeping, telling
+from specloom_registry.asked import MANIFEST
+
 if TYPE_CHECKING:
     from specloom.plugins import Plugins
-
-MANIFEST = click.option(
-    "--manifest",
-    type=click.Path(path_type=Path),
-    help="The manifest; by default the nearest plugins.yaml, else the installed plugins.",
-)
 
 
 @click.group()
 def plugins() -> None:
-    """List plugins and write their descriptors."""
+    """Add, lock, fetch, list and check plugins."""
+
+
+for one in (
+    *(changing.add, changing.remove, changing.lock, changing.update, changing.sync),
+    *(telling.info, telling.outdated, telling.verify, telling.why),
+    *(keeping.vendor, keeping.gc, keeping.test),
+):
+    plugins.add_command(one)
 
 
 @plugins.command("list")
@@ -56,6 +61,7 @@ def list_(manifest: Path | None, as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="Tell whether both are up to date.")
 def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> None:
     """Describe what PLUGIN offers, from its classes, as JSON."""
+    from specloom.errors import PluginError
     from specloom.state import write_file, write_json
     from specloom.testing.describing import describe_plugin
     from specloom_registry.readme import readme_of, with_ports
@@ -68,6 +74,9 @@ def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> No
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     file = _descriptor(known, plugin)
+    if write and _stored(file):
+        what = f"plugin {plugin!r} lies in the store, where nothing is ever changed"
+        raise PluginError(what, fix="name its own folder with 'path:', and describe it there")
     readme = readme_of(file)
     text = readme.read_text("utf-8") if readme.is_file() else ""
     if write:
@@ -121,6 +130,12 @@ def _plugins(manifest: Path | None) -> Plugins:
     if manifest is not None:
         return Plugins(resolve_plugins(manifest), manifest)
     return Plugins.for_file(Path("run.yaml"))
+
+
+def _stored(file: Path) -> bool:
+    from specloom_registry.store import default_root
+
+    return file.is_relative_to(default_root())
 
 
 def _descriptor(known: Plugins, plugin: str) -> Path:

@@ -19,20 +19,29 @@ def manifest_plugins(file: Path) -> list[dict[str, str]]:
         ConfigError: The file as a whole cannot be used.
     """
     from specloom.plugins import Plugins
-    from specloom_registry import finder, manifest
+    from specloom_registry import finder, load, lockfile, manifest
+    from specloom_registry.store import Store
 
+    lock_file, store = file.with_suffix(".lock"), Store()
+    lock = lockfile.read(lock_file) if lock_file.exists() else lockfile.Lock()
     rows = []
     for entry in manifest.entries(file):
         package, errors = entry.package, list(entry.errors)
+        if entry.source.git and not errors:
+            errors += lockfile.stale(lock, [entry], lock_file, whole=False)
+            if not errors:
+                package = load.stored_package(entry.name, lock, store, lock_file)
         if package is not None:
             errors += finder.already_imported([package])
         if package is None or errors:
             rows.append(_row(entry.name, error="\n".join(map(str, errors))))
             continue
-        finder.install([package])
+        guards, caches = load.guards(load.Loaded(file, lock, {package.name: package}), store)
+        finder.install([package], guards, caches)
         known = Plugins({package.name: package.module}, file)
         error = _import_error(known, package.name)
         rows.append(_row(package.name, package.version, package.module, str(package.folder), error))
+        rows[-1]["source"] = entry.source.tag or entry.source.path
     return rows
 
 
@@ -70,4 +79,5 @@ def _import_error(known: Plugins, name: str) -> str:
 def _row(
     name: str, version: str = "", module: str = "", path: str = "", error: str = ""
 ) -> dict[str, str]:
-    return {"name": name, "version": version, "module": module, "path": path, "error": error}
+    about = {"name": name, "version": version, "module": module, "path": path, "error": error}
+    return {**about, "source": ""}

@@ -3,55 +3,91 @@
 ```yaml
 schema: 1
 plugins:
-  rx: {path: ../plugins/rx}     # relative to this file
+  rx: {git: https://example.org/acme/rx.git, tag: v1.2.0}
+  lab: {path: ../lab}                     # relative to this file
+specloom: ">=0.1,<0.2"                    # the kernel that the project wants
+mirrors: [{match: "https://example.org/", use: "file:///mnt/mirror/"}]
+installer: {find-links: [wheels], no-index: true}
+limits: {bytes: 400000000, files: 50000}
 ```
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, in_file_order, raise_all
-from specloom_registry.package import KERNEL, Package, read
+from specloom.errors import ConfigError, SpecloomError, in_file_order, raise_all
+from specloom_registry.entry import Entry, entry, unknown
+from specloom_registry.options import Options, read_options
 
 if TYPE_CHECKING:
     from specloom.yamlfile import Document
+    from specloom_registry.package import Package
 
 SCHEMA = 1
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-LONGEST_NAME = 64
-RESERVED = (*KERNEL, "registry")
-KEYS = ("schema", "plugins")
-KEYS_TO_COME = ("specloom", "nodes", "mirrors", "installer", "limits", "trust")
-SOURCES_TO_COME = (
-    *("git", "tag", "commit", "subdir", "tag-pattern", "signed-by"),
-    *("extras", "build", "index", "version"),
-)
+KEYS = ("schema", "plugins", "specloom", "mirrors", "installer", "limits")
+KEYS_TO_COME = ("nodes", "trust", "indexes")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A line of the manifest: the plugin, or what is wrong with it."""
+class Manifest:
+    """A manifest without a problem.
 
-    name: str
-    where: str
-    package: Package | None = None
-    errors: tuple[SpecloomError, ...] = ()
+    Args:
+        file: Its place.
+        entries: Its plugins, in its order.
+        options: Mirrors, the installer's settings, limits, and the kernel that is wanted.
+    """
+
+    file: Path
+    entries: tuple[Entry, ...]
+    options: Options
+
+    @property
+    def lock(self) -> Path:
+        """The place of the lock that belongs to it."""
+        return self.file.with_suffix(".lock")
 
 
-def plugins(file: Path) -> list[Package]:
-    """The plugins of a manifest, in its order.
+def manifest(file: Path) -> Manifest:
+    """Read a manifest.
 
     Raises:
         ConfigError: The manifest or a plugin's folder is wrong; ``Problems`` if in several ways.
     """
-    found = entries(file)
-    raise_all(in_file_order(error for entry in found for error in entry.errors))
-    return [entry.package for entry in found if entry.package is not None]
+    from specloom import yamlfile
+
+    return _manifest(yamlfile.read(file), file)
+
+
+def of_text(text: str, file: Path) -> Manifest:
+    """What ``file`` would be as a manifest with another text.
+
+    Raises:
+        ConfigError: The text or a plugin's folder is wrong; ``Problems`` if in several ways.
+    """
+    from specloom import yamlfile
+
+    return _manifest(yamlfile.parse(text, str(file)), file)
+
+
+def _manifest(document: Document, file: Path) -> Manifest:
+    raise_all(list(_problems(document)))
+    found = _entries(document, file)
+    raise_all(in_file_order(error for one in found for error in one.errors))
+    return Manifest(file, tuple(found), read_options(document))
+
+
+def plugins(file: Path) -> list[Package]:
+    """The plugins of a manifest that lie in folders, in its order.
+
+    Raises:
+        ConfigError: The manifest or a plugin's folder is wrong; ``Problems`` if in several ways.
+    """
+    return [one.package for one in manifest(file).entries if one.package is not None]
 
 
 def entries(file: Path) -> list[Entry]:
@@ -64,13 +100,17 @@ def entries(file: Path) -> list[Entry]:
 
     document = yamlfile.read(file)
     raise_all(list(_problems(document)))
-    found = [_entry(document, file.resolve().parent, name) for name in document.value["plugins"]]
-    return list(_apart(found))
+    return _entries(document, file)
+
+
+def _entries(document: Document, file: Path) -> list[Entry]:
+    base = file.resolve().parent
+    return list(_apart(entry(document, base, name) for name in document.value["plugins"]))
 
 
 def _problems(document: Document) -> Iterator[SpecloomError]:
     """What is wrong with the file as a whole."""
-    value = document.value
+    value: Any = document.value
     if not isinstance(value, dict):
         yield ConfigError(
             "E-SCHEMA a manifest is a mapping",
@@ -78,7 +118,7 @@ def _problems(document: Document) -> Iterator[SpecloomError]:
             fix="begin it with 'schema: 1' and 'plugins:'",
         )
         return
-    yield from _unknown(document, (), value, KEYS, KEYS_TO_COME, "the manifest")
+    yield from unknown(document, (), value, KEYS, KEYS_TO_COME, "the manifest")
     schema = value.get("schema")
     if schema != SCHEMA or isinstance(schema, bool):
         what = f"schema {schema!r} is not known" if "schema" in value else "no schema is named"
@@ -92,96 +132,21 @@ def _problems(document: Document) -> Iterator[SpecloomError]:
         )
 
 
-def _entry(document: Document, base: Path, name: str) -> Entry:
-    where = document.where("plugins", name)
-    value = document.value["plugins"][name]
-    errors = list(_name_problems(name, where))
-    package = None
-    if not isinstance(value, dict):
-        errors.append(
-            ConfigError(
-                f"E-SOURCE plugin {name!r} is {value!r}, which is no mapping",
-                where=where,
-                fix=f"write '{name}: {{path: <its folder>}}'",
-            )
-        )
-        return Entry(name, where, None, tuple(errors))
-    owner = f"plugin {name!r}"
-    unknown = _unknown(document, ("plugins", name), value, ("path",), SOURCES_TO_COME, owner)
-    errors += unknown
-    if "path" in value or not unknown:
-        try:
-            folder = _folder(value.get("path"), name, base, document)
-            package = read(name, folder, where) if not errors else None
-        except ConfigError as e:
-            errors.append(e)
-    return Entry(name, where, package, tuple(errors))
-
-
-def _name_problems(name: str, where: str) -> Iterator[SpecloomError]:
-    if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        better = "-".join(re.findall("[a-z0-9]+", name.lower()))[:LONGEST_NAME].strip("-")
-        yield ConfigError(
-            f"E-NAME {name!r} is no plugin name",
-            where=where,
-            fix=f"use lower-case letters, digits and single hyphens: {better or 'rx'!r}",
-        )
-    elif name in RESERVED:
-        fix = "leave it out: it comes with specloom"
-        yield ConfigError(f"E-NAME the name {name!r} is reserved", where=where, fix=fix)
-
-
-def _unknown(
-    document: Document,
-    above: tuple[str, ...],
-    value: dict[str, Any],
-    known: Iterable[str],
-    to_come: Iterable[str],
-    owner: str,
-) -> list[SpecloomError]:
-    """Keys that cannot be used; those that begin with ``x-`` are the user's own."""
-    errors: list[SpecloomError] = []
-    for key in value:
-        where = document.where(*above, key)
-        if key in to_come:
-            what = f"E-SOURCE {owner} has {key!r}, but only local paths can be used yet"
-            fix = "name the plugin's folder with 'path:'" if above else f"remove {key!r}"
-            errors.append(ConfigError(what, where=where, fix=fix))
-        elif key not in known and not key.startswith("x-"):
-            what, fix = f"E-KEY unknown key {key!r} in {owner}", did_you_mean(key, known)
-            errors.append(ConfigError(what, where=where, fix=fix))
-    return errors
-
-
-def _folder(path: Any, name: str, base: Path, document: Document) -> Path:
-    where = document.where("plugins", name, "path")
-    if not isinstance(path, str) or not path.strip() or "\0" in path:
-        what = f"path {path!r} is no path" if path is not None else "no path is named"
-        fix = f"write '{name}: {{path: <its folder>}}', relative to this file"
-        raise ConfigError(f"E-PATH plugin {name!r}: {what}", where=where, fix=fix)
-    folder = (base / path).resolve()
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise ConfigError(
-            f"E-PATH-MISSING plugin {name!r}: {path!r} {what} "
-            f"(resolved from {document.name}'s folder to {folder})",
-            where=where,
-            fix="correct the path; it is relative to the manifest's folder",
-        )
-    return folder
-
-
 def _apart(found: Iterable[Entry]) -> Iterator[Entry]:
     """Entries as they are, but for those whose top-level module is an earlier one's."""
     first: dict[str, str] = {}
-    for entry in found:
-        top = entry.package.top if entry.package else ""
-        if entry.package and first.setdefault(top, entry.name) != entry.name:
-            error = ConfigError(
-                f"E-CLASH plugins {first[top]!r} and {entry.name!r} both bring the module {top!r}",
-                where=entry.where,
-                fix="rename the module in one of them, or remove one",
-            )
-            yield Entry(entry.name, entry.where, None, (error,))
+    for one in found:
+        top = one.package.top if one.package else ""
+        if one.package and first.setdefault(top, one.name) != one.name:
+            yield Entry(one.name, one.where, errors=(clash(top, first[top], one.name, one.where),))
         else:
-            yield entry
+            yield one
+
+
+def clash(top: str, first: str, second: str, where: str) -> ConfigError:
+    """The error for two plugins with one top-level module."""
+    return ConfigError(
+        f"E-CLASH plugins {first!r} and {second!r} both bring the module {top!r}",
+        where=where,
+        fix="rename the module in one of them, or remove one",
+    )

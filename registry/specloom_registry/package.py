@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Package:
         module: The module that implements the hooks.
         folder: The folder that the module is imported from.
         where: The plugin's line in the manifest.
+        home: The folder that holds its ``pyproject.toml``.
+        project: The table ``[project]`` there.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Package:
     module: str
     folder: Path
     where: str
+    home: Path
+    project: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def top(self) -> str:
@@ -48,21 +52,23 @@ def read(name: str, folder: Path, where: str) -> Package:
     Raises:
         ConfigError: The folder does not hold it; ``where`` is then the manifest's line.
     """
-    project = _table(_pyproject(name, folder, where), "project")
+    data = _pyproject(name, folder, where)
+    project, home, folder = _table(data, "project"), folder, _root(data, name, folder, where)
     offered = _table(project, "entry-points", GROUP)
     module = offered.get(name)
     if not isinstance(module, str):
-        told = f"E-PLUGIN {folder / 'pyproject.toml'} offers no plugin {name!r}"
+        told = f"E-PLUGIN {home / 'pyproject.toml'} offers no plugin {name!r}"
         add = f'add {name} = "<its module>" under [project.entry-points.{GROUP}] there'
         raise ConfigError(told, where=where, fix=did_you_mean(name, offered, otherwise=add))
     if not all(part.isidentifier() for part in module.split(".")):
         raise ConfigError(
             f"E-PLUGIN plugin {name!r}: its entry point {module!r} is not the name of a module",
             where=where,
-            fix=f'write it as {name} = "package.module" in {folder / "pyproject.toml"}',
+            fix=f'write it as {name} = "package.module" in {home / "pyproject.toml"}',
         )
     version = project.get("version")
-    package = Package(name, version if isinstance(version, str) else "", module, folder, where)
+    version = version if isinstance(version, str) else ""
+    package = Package(name, version, module, folder, where, home, project)
     if package.top in sys.stdlib_module_names or package.top in KERNEL:
         raise ConfigError(
             f"E-NAME plugin {name!r}: its module {package.top!r} hides Python's or specloom's",
@@ -76,6 +82,19 @@ def read(name: str, folder: Path, where: str) -> Package:
             fix="keep the module beside pyproject.toml, or correct the entry point",
         )
     return package
+
+
+def _root(data: dict[str, Any], name: str, folder: Path, where: str) -> Path:
+    """The folder that modules are imported from: ``[tool.specloom] source-root``."""
+    root = _table(data, "tool", "specloom").get("source-root", ".")
+    place = (folder / str(root)).resolve()
+    if not isinstance(root, str) or not place.is_relative_to(folder.resolve()):
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: its source-root {root!r} is no folder of its own",
+            where=where,
+            fix=f'write source-root = "src" in {folder / "pyproject.toml"}',
+        )
+    return folder if root == "." else place
 
 
 def _pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:

@@ -4,13 +4,54 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import impl
+from specloom_registry import checkout, facts, hosts, load, tree
 
 if TYPE_CHECKING:
     from specloom import Run
+
+
+def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]:
+    """The lock, and what each plugin that a run uses is: version, tag, commit, tree, dirtiness.
+
+    A plugin's ``tree`` is the hash of its files; ``dirty`` tells whether they differ from what
+    was locked or, of a folder in the lock's own repository, from what Git last saw.
+    """
+    used = load.loaded.get(manifest.resolve()) if manifest else None
+    if manifest is None or used is None:
+        return {"plugins": {name: {"version": version} for name, version in versions.items()}}
+    plugins = dict[str, Any]()
+    for name, version in versions.items():
+        record = used.lock.plugins.get(name, {}) if used.lock else {}
+        package = used.packages.get(name)
+        source = record.get("source", {})
+        if package is None:
+            plugins[name] = {"version": version}
+        elif "git" in source:
+            about = {key: source[key] for key in ("git", "tag", "commit")}
+            plugins[name] = {"version": package.version, **about, "tree": record["tree"],
+                             "dirty": False}  # fmt: skip
+        else:
+            now = tree.tree_hash(tree.file_hashes(package.home))
+            edits = checkout.changed(package.home)
+            locked = record.get("tree")
+            dirty = now != locked if locked else None if edits is None else bool(edits)
+            plugins[name] = {
+                "version": package.version, "path": source.get("path", str(package.home)),
+                "commit": checkout.commit(package.home), "tree": now,
+                "dirty": dirty,
+            }  # fmt: skip
+    found: dict[str, Any] = {"plugins": plugins, "warnings": list(used.notices)}
+    found["manifest_text"] = manifest.read_text("utf-8")
+    if used.lock:
+        body = used.lock.body
+        found["lock"] = {**body, "digest": facts.digest(body)}
+    return found
 
 
 class Provenance:
@@ -23,10 +64,12 @@ class Provenance:
     def run_started(self, run: Run) -> None:
         """Note what is known before anything runs."""
         references = (*run.graph.types.values(), *(label for label, _ in run.phases))
+        versions = run.plugins.versions(references)
         run.about |= {
             "metadata": run.metadata,
             "manifest": run.plugins.manifest and str(run.plugins.manifest),
-            "plugins": run.plugins.versions(references),
+            **origin(run.plugins.manifest, versions),
+            "packages": dict(sorted(hosts.installed().items())),
             "arguments": sys.argv[1:],
             "python": platform.python_version(),
             "platform": platform.platform(),

@@ -34,6 +34,10 @@ class TwoOutputs(Scale):
         return {**super().forward(data), "raw": data}
 
 
+class TwoInputs(Scale):
+    inputs = {"data": Scale.inputs["data"], "valid": Port("B H W 1")}
+
+
 class Linear(Ported):
     inputs = {"data": CUBE, "weights": Port("B H W C", optional=True)}
     outputs = {"out": CUBE}
@@ -75,6 +79,11 @@ def test_it_folds_where_nobody_else_reads():
     assert [step.name for step in run.steps] == ["linear"]
 
 
+def test_an_optional_input_that_does_not_matter_while_the_node_is_affine():
+    graph = built([*PAIR, "batch.valid > scale.valid"], scale=Scale(), linear=Linear())
+    assert [step.name for step in plan(graph, "linear.out").steps] == ["linear"]
+
+
 def test_of_two_affine_nodes_the_nearer_one_folds():
     links = ["batch.cube > far.data", "far.scaled > scale.data", PAIR[1]]
     graph = built(links, far=Scale(factor=5.0), scale=Scale(), linear=Linear())
@@ -93,7 +102,11 @@ KEPT = {
         None,
     ),
     "it is not affine now": (PAIR, {"scale": Scale(on=False)}, None),
-    "it has a second input": ([*PAIR, "batch.valid > scale.valid"], {}, None),
+    "it has a second input": (
+        [*PAIR, "batch.valid > scale.valid"],
+        {"scale": TwoInputs()},
+        None,
+    ),
     "it has a second output": (
         [*PAIR, "scale.raw > other.data"],
         {"scale": TwoOutputs(), "other": Linear()},

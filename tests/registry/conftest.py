@@ -31,5 +31,6 @@ def clean_imports():
     for finder in before:
         if isinstance(finder, PluginFinder):
             finder.folders = pinned[id(finder)]
+            finder.pinned = {}
     for name in [name for name in sys.modules if name.startswith(("probe_", "acme_"))]:
         del sys.modules[name]

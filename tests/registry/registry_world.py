@@ -157,8 +157,8 @@ class World:
 
     def write(self, lines, head="", mirrored=True):
         """Write the manifest; repositories of ``ORIGIN`` are had from this folder."""
-        body = textwrap.indent(textwrap.dedent(lines).strip(), "  ") if lines else "  {}"
-        text = f"schema: 1\nplugins:\n{body}\n{head}"
+        body = textwrap.indent(textwrap.dedent(lines).strip(), "  ")
+        text = f"schema: 1\nplugins:{f'{chr(10)}{body}' if lines else ' {}'}\n{head}"
         if mirrored:
             text += f'mirrors: [{{match: "{ORIGIN}", use: "file://{self.origins}/"}}]\n'
         self.manifest.write_text(text)

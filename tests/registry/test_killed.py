@@ -65,7 +65,7 @@ def kill_at_random_moments(world, times):
             clean.quarantine(one)
         command = dice.choice((("lock", "--fresh", "--no-probe"), ("sync", "--no-probe")))
         if command[0] == "lock" and dice.random() < 0.5:
-            world.lock.unlink()
+            world.lock.unlink(missing_ok=True)
         elif command[0] == "sync":
             world.lock.write_bytes(good)
         running = start(world, *command)
@@ -124,7 +124,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing(many):
     time.sleep(0.6)
     running.send_signal(signal.SIGINT)
     running.communicate()
-    assert running.returncode in (0, 130)
+    assert running.returncode in (0, 130, -signal.SIGINT)  # the last: before it had begun
     assert many.leftovers() == []
     whole(many)
 
@@ -149,8 +149,12 @@ def test_a_waiter_says_whom_it_waits_for_and_gives_up(tmp_path):
 
 def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path):
     from specloom_registry import locks
+    from specloom_registry.faults import PluginUnavailableError
 
     (tmp_path / "a.lock").symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic links"), locks.locked(tmp_path / "a.lock", "rx"):
+    with (
+        pytest.raises(PluginUnavailableError, match="Too many levels of symbolic links"),
+        locks.locked(tmp_path / "a.lock", "rx"),
+    ):
         pass
     assert not (tmp_path / "victim").exists()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from specloom import ConfigError
+from specloom import ConfigError, SpecloomError
 from specloom_registry import resolve_plugins
 
 PROJECT = "[project.entry-points.specloom]\n{}"
@@ -193,6 +193,29 @@ def test_a_wrong_manifest_is_told_with_its_line(tmp_path, text, line, what, fix)
     assert caught.value.fix == fix
 
 
+HOSTILE = [
+    (
+        "plugins: {a: !!python/object:os.system {}}",
+        "tag 'tag:yaml.org,2002:python/object:os.system'",
+    ),
+    ("plugins: &a {b: *a}", "anchor or alias 'a' is not allowed"),
+    ("plugins: {a: {path: x}, a: {path: y}}", "key 'a' a second time"),
+    ("plugins: " + "[" * 5000, "nested more than 20 deep"),
+    ("plugins: {a: {path: x}}\n---\nplugins: {}", "a second document begins"),
+]
+
+
+@pytest.mark.parametrize(("text", "what"), HOSTILE)
+def test_hostile_yaml_is_refused_with_its_line(tmp_path, text, what):
+    file = tmp_path / "plugins.yaml"
+    file.write_text(f"schema: 1\n{text}\n")
+    with pytest.raises(SpecloomError) as caught:
+        resolve_plugins(file)
+    errors = getattr(caught.value, "errors", [caught.value])
+    assert any(what in error.what for error in errors)
+    assert all(error.where.startswith(f"{file}:") for error in errors)
+
+
 HEAD = "E-PLUGIN plugin 'demo': "
 WRONG_PROJECTS = [
     (
@@ -248,6 +271,33 @@ def test_a_folder_that_is_no_such_plugin_is_told(tmp_path, project, what, fix):
         resolve_plugins(file)
     assert caught.value.what == what.replace("{lab}", str(lab))
     assert caught.value.fix == fix.replace("{lab}", str(lab))
+    assert caught.value.where == f"{file}:3"
+
+
+def test_a_source_root_of_its_own_is_used_and_another_s_is_not(tmp_path):
+    lab = write_plugin(tmp_path / "lab")
+    (lab / "src").mkdir()
+    (lab / "probe_demo").rename(lab / "src/probe_demo")
+    text, more = (lab / "pyproject.toml").read_text(), "\n[tool.specloom]\nsource-root = "
+    (lab / "pyproject.toml").write_text(f'{text}{more}"src"\n')
+    file = write_manifest(tmp_path, "demo: {path: lab}")
+    assert resolve_plugins(file) == {"demo": "probe_demo"}
+    assert __import__("probe_demo").__file__ == str(lab / "src/probe_demo/__init__.py")
+    (lab / "pyproject.toml").write_text(f'{text}{more}"../x"\n')
+    with pytest.raises(ConfigError) as caught:
+        resolve_plugins(file)
+    assert caught.value.what == HEAD + "its source-root '../x' is no folder of its own"
+    assert caught.value.fix == f'write source-root = "src" in {lab}/pyproject.toml'
+
+
+def test_a_folder_that_wants_another_kernel_is_refused(tmp_path):
+    lab = write_plugin(tmp_path / "lab")
+    project = '[project]\nname = "demo"\ndependencies = ["specloom>=9"]\n'
+    (lab / "pyproject.toml").write_text(project + (lab / "pyproject.toml").read_text())
+    file = write_manifest(tmp_path, "demo: {path: lab}")
+    with pytest.raises(ConfigError) as caught:
+        resolve_plugins(file)
+    assert caught.value.what == "E-API plugin 'demo' needs specloom >=9; this is 0.1.0"
     assert caught.value.where == f"{file}:3"
 
 

@@ -1,5 +1,7 @@
 """T30 to T34, T47: plugins that cannot be imported, or not together, told before a run."""
 
+from importlib import metadata
+
 import pytest
 from registry_world import Repo, plugin_files
 
@@ -185,6 +187,9 @@ def test_an_installed_package_of_the_same_name_cannot_stand_in(world, monkeypatc
     world.run("lock")
     resolve_plugins(world.manifest)
     assert __import__("acme_rx").SAYS == "one"
+    found = Plugins(resolve_plugins(world.manifest), world.manifest)
+    assert found.version("rx") == metadata.version("acme-rx") == "1.0.0"
+    assert "acme-rx" not in {one.name for one in metadata.distributions()}
     assert __import__("acme_rx.nodes").nodes.__file__ == str(world.tree() / "acme_rx/nodes.py")
 
 

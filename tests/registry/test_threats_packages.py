@@ -64,7 +64,8 @@ def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
     file = wheel(shop.wheels, "acme-extra", "1.2", needs=["acme-deep>=1", "click>=1"])
     deep = wheel(shop.wheels, "acme-deep", "1.0", more={"evil.pth": "import os; os._exit(9)\n"})
     wheel(shop.wheels, "acme-extra", "2.0")
-    wants(shop, rx=["acme-extra>=1,<2", "click"], lab=["acme-extra<1.5"])
+    done = wants(shop, rx=["acme-extra>=1,<2", "click"], lab=["acme-extra<1.5"])
+    assert "warning: W-PTH evil.pth of the packages that plugins need is not run\n" in done.stderr
     sha = [hashlib.sha256(one.read_bytes()).hexdigest() for one in (deep, file)]
     assert shop.locked()["packages"] == {
         HERE: {

@@ -1,5 +1,6 @@
 """T6 to T14, T29, T43: what tags may do, in real repositories."""
 
+import os
 import shutil
 
 import pytest
@@ -113,6 +114,14 @@ def test_a_moved_tag_changes_nothing_while_the_store_has_the_tree(world, moved):
     assert resolve_plugins(world.manifest) == {"rx": "acme_rx"}
     assert world.run("sync").stderr == ""
     assert world.run("lock").stdout == "nothing changed\n"
+    done = world.run("lock", "--fresh", code=3)
+    assert done.error.what == (
+        f"E-TAG-MOVED plugin 'rx': tag 'v1.0.0': locked {before[:12]}, remote now {after[:12]}; "
+        "nothing was changed"
+    )
+    assert done.error.fix == (
+        "find out who moved it, then accept it: specloom plugins update rx --accept-moved-tag"
+    )
     assert world.lock.read_bytes() == text
     done = world.run("verify", "--remote", code=1)
     assert done.stdout == (
@@ -214,6 +223,18 @@ def test_a_second_mirror_stands_in_for_the_first(world):
     )
     world.run("lock")
     assert world.trees()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_repository_of_somebody_else_is_told_in_the_user_s_words(world, monkeypatch):
+    repo = world.repo("rx")
+    for one in (repo.path, *repo.path.rglob("*")):
+        os.chown(one, 65534, 65534)
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    world.wants("rx@v1.0.0")
+    done = world.run("lock", code=4)
+    assert "detected dubious ownership in repository" in done.error.what
+    assert done.error.fix == ("trust it: git config --global --add safe.directory <the repository>")
 
 
 def test_force_pushed_branches_do_not_matter(world):

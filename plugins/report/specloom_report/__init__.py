@@ -1,0 +1,24 @@
+"""What a run did, as one HTML file; graphs as pictures, profiles, and a doctor."""
+
+from collections.abc import Mapping
+
+from specloom import impl
+
+__version__ = "0.1.0"
+
+
+@impl
+def register_observers() -> Mapping[str, str]:
+    """Offer the observer that writes a report of every run that has a folder."""
+    return {"Reports": "specloom_report.observer:Reports"}
+
+
+@impl
+def register_commands() -> Mapping[str, str]:
+    """Offer the commands."""
+    return {
+        "doctor": "specloom_report.doctor:doctor",
+        "graph": "specloom_report.graph_command:graph",
+        "profile": "specloom_report.profile:profile",
+        "report": "specloom_report.command:report",
+    }

@@ -1,0 +1,176 @@
+"""The report in a real browser, where there is one: no messages, a table that sorts, both themes.
+
+The browser is driven over a pipe (Chrome DevTools Protocol), so nothing listens on a port.
+"""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from specloom_report.page import rendered
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+]  # fmt: skip
+
+COLUMN = "[...document.querySelectorAll('.sortable tbody tr')].map(row => row.cells[2].innerText)"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
+
+
+class Browser:
+    """A page of a headless browser, and everything that its console said."""
+
+    def __init__(self, folder):
+        ours, theirs = os.pipe(), os.pipe()  # it reads from 3 and writes to 4
+
+        def connect():
+            for place, end in enumerate((ours[0], theirs[1]), start=10):
+                os.dup2(end, place)
+            os.dup2(10, 3)
+            os.dup2(11, 4)
+
+        self._out, self._in = ours[1], os.fdopen(theirs[0], "rb")
+        self._process = subprocess.Popen(
+            [CHROMIUM, *QUIET, f"--user-data-dir={folder}"],
+            preexec_fn=connect, close_fds=False, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(ours[0])
+        os.close(theirs[1])
+        self._count, self._buffer, self.said = 0, b"", []
+        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.ask("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.ask(f"{domain}.enable")
+
+    _session = None
+
+    def ask(self, method, **params):
+        self._count += 1
+        asked = {"id": self._count, "method": method, "params": params}
+        if self._session:
+            asked["sessionId"] = self._session
+        os.write(self._out, json.dumps(asked).encode() + b"\0")
+        while True:
+            told = self._read()
+            if told.get("id") == self._count:
+                assert "error" not in told, told
+                return told["result"]
+            self._note(told)
+
+    def _read(self):
+        while b"\0" not in self._buffer:
+            part = os.read(self._in.fileno(), 1 << 20)
+            assert part, "the browser ended"
+            self._buffer += part
+        one, _, self._buffer = self._buffer.partition(b"\0")
+        return json.loads(one)
+
+    def _note(self, told):
+        method, params = told.get("method"), told.get("params", {})
+        if method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+            self.said.append(params)
+        if method == "Network.requestWillBeSent":
+            url = params["request"]["url"]
+            if not url.startswith(("file:", "data:", "about:")):
+                self.said.append(url)
+
+    def show(self, path, width=1400, dark=False, media=""):
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=900, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        self.ask("Page.navigate", url=path.as_uri())
+        while self.value("document.readyState") != "complete":
+            pass
+
+    def value(self, expression):
+        told = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"].get("value")
+
+    def picture(self, path):
+        size = self.ask("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        told = self.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(told["data"]))
+
+    def pdf(self, path):
+        told = self.ask("Page.printToPDF", printBackground=False, preferCSSPageSize=True)
+        path.write_bytes(base64.b64decode(told["data"]))
+
+    def close(self):
+        os.close(self._out)
+        self._process.terminate()
+        self._process.wait(20)
+        self._in.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    generator = np.random.default_rng(0)
+    rows = [
+        {"iou": iou, "pixels": 4096, "anomalous": 9, "hits": 3, "decided": 4, "left_out": 0}
+        for iou in (0.5, 0.25, 0.75)
+    ]
+    rows.append({"pixels": 4096, "anomalous": 0, "hits": 0, "decided": 0, "left_out": 0})
+    counts = {"hits": 9, "decided": 12, "anomalous": 27, "pixels": 16384, "left_out": 0}
+    judged = {"judge": "metrics", "stage": "test", "counts": counts, "images": 4, "rows": rows}
+    images = [{"judge": "metrics", "number": i, "has": ["kinds"]} for i in range(4)]
+    arrays = {
+        f"metrics/{i}/kinds": generator.integers(0, 5, (64, 64)).astype(np.uint8) for i in range(4)
+    }
+    report = {"title": "x", "judged": [judged], "pictures": {"stage": "test", "images": images}}
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(rendered(report, arrays), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_page_fits_and_the_console_is_silent(browser, page, width, dark):
+    browser.said.clear()
+    browser.show(page, width, dark)
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    back = browser.value("getComputedStyle(document.body).backgroundColor")
+    assert back == ("rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)")
+    assert browser.said == []
+
+
+def test_a_click_on_a_title_sorts_and_a_second_one_turns_the_order(browser, page):
+    browser.show(page)
+    click = "document.querySelectorAll('table.sortable th button')[2].click()"
+    assert browser.value(COLUMN) == ["0.5000", "0.2500", "0.7500", "-"]
+    browser.value(click)
+    assert browser.value(COLUMN) == ["0.2500", "0.5000", "0.7500", "-"]
+    browser.value(click)
+    assert browser.value(COLUMN) == ["0.7500", "0.5000", "0.2500", "-"]
+    marked = "[...document.querySelectorAll('th[aria-sort]')].map(t => t.ariaSort)"
+    assert browser.value(marked) == ["descending"]
+
+
+def test_the_key_works_from_the_keyboard(browser, page):
+    browser.show(page)
+    browser.value("document.querySelectorAll('table.sortable th button')[2].focus()")
+    for kind in ("keyDown", "keyUp"):
+        browser.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r",
+                    windowsVirtualKeyCode=13)  # fmt: skip
+    assert browser.value(COLUMN)[0] == "0.2500"

@@ -1,0 +1,15 @@
+"""The examples in the documentation of functions."""
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+MODULES = ["chart", "checks", "described", "page.tables", "pictures", "texts"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_are_right(name):
+    found = doctest.testmod(import_module(f"specloom_report.{name}"))
+    assert found.attempted > 0
+    assert found.failed == 0

@@ -1,0 +1,120 @@
+"""Graphs as data, text and pictures: every connection is there, and nothing overlaps."""
+
+import itertools
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+
+import specloom
+from specloom_report.described import described, described_file
+from specloom_report.drawing import graph_svg
+from specloom_report.graph_command import graph as command
+from specloom_report.layout import layout
+from specloom_report.texts import dot, mermaid, text
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+RX = CONFIGS / "rx_statistical.yaml"
+FILES = [RX, CONFIGS / "rx_scene.yaml", *sorted((CONFIGS / "bands").glob("*.yaml"))]
+
+
+@pytest.fixture(scope="module")
+def rx():
+    return described(specloom.load(RX, device="cpu").graph, "cubes.Synthetic")
+
+
+def test_sizes_stand_on_the_connections(rx):
+    sizes = {link["source"]: link["size"] for link in rx["links"]}
+    assert sizes["normalizer.normalized"] == "B 64 64 61"
+    assert sizes["rx.scores"] == "B 64 64 1"
+    assert sizes["batch.wavelengths"] == "61"
+
+
+def test_parameters_are_told_with_their_defaults(rx):
+    (node,) = [one for one in rx["nodes"] if one["name"] == "data"]
+    assert node["params"][0] == {"name": "normal_class_ids", "value": "[0, 1]", "default": False}
+    assert node["params"][1] == {"name": "anomaly_class_ids", "value": "null", "default": True}
+    (node,) = [one for one in rx["nodes"] if one["name"] == "metrics"]
+    assert node["stages"] == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_two_boxes_or_labels_overlap_and_arrows_point_down(file):
+    drawing = layout(described(specloom.load(file, device="cpu").graph))
+    boxes = [box for box in drawing.boxes if box.kind != "bend"]
+    for a, b in itertools.combinations(boxes, 2):
+        apart = abs(a.x - b.x) >= (a.width + b.width) / 2 - 0.01
+        assert apart or a.top + a.height <= b.top + 0.01 or b.top + b.height <= a.top + 0.01
+    assert all(line.start.layer == line.end.layer - 1 for line in drawing.lines)
+    assert all(
+        box.x - box.width / 2 >= 0 and box.x + box.width / 2 <= drawing.width for box in boxes
+    )
+
+
+def test_the_picture_is_xml_that_needs_nothing_else(rx):
+    root = ElementTree.fromstring(graph_svg(rx, alone=True))
+    words = {
+        word for one in root.iter("{http://www.w3.org/2000/svg}text") for word in one.itertext()
+    }
+    assert {"rx", "rx.RXGlobal", "scores", "B 64 64 1", "batch", "cubes.Synthetic"} <= words
+    assert "href" not in graph_svg(rx, alone=True)
+
+
+def test_names_cannot_break_out_of_the_picture(rx):
+    bad = {**rx, "data": "<script>alert(1)</script>"}
+    ElementTree.fromstring(graph_svg(bad))
+    assert "<script" not in graph_svg(bad)
+
+
+def test_a_graph_without_nodes_is_drawn_all_the_same():
+    assert graph_svg({"nodes": [], "links": [], "outputs": {}, "data": ""})
+
+
+def test_texts_hold_every_connection(rx):
+    told = text(rx)
+    assert "  scores  B 64 64 1  -> logits.scores, output scores\n" in told
+    for link in rx["links"]:
+        assert link["target"] in told
+    assert len(re.findall(" --> ", mermaid(rx))) == len(rx["links"])
+    assert 'n_rx -- "scores: B 64 64 1" --> n_logits' in mermaid(rx)
+    assert '"data" -> "normalizer" [label="cube to data: B 64 64 61"];' in dot(rx)
+    assert '"rx" [label="rx\\nrx.RXGlobal"];' in dot(rx)
+
+
+def test_what_a_run_file_alone_tells_has_no_sizes():
+    run = specloom.load(RX, device="cpu").graph.document.value
+    found = described_file(run)
+    assert found["data"] == "cubes.Synthetic"
+    assert {link["size"] for link in found["links"]} == {""}
+    assert graph_svg(found)
+
+
+@pytest.mark.parametrize("form", ["text", "svg", "mermaid", "dot"])
+def test_the_command_writes_each_format(form, tmp_path):
+    out = tmp_path / "graph"
+    told = CliRunner().invoke(command, [str(RX), "--format", form, "--out", str(out)])
+    assert told.exit_code == 0, told.output
+    printed = CliRunner().invoke(command, [str(RX), "--format", form])
+    assert out.read_text("utf-8") == printed.stdout
+    assert "RXGlobal" in printed.stdout
+
+
+def test_the_plan_of_a_file_that_is_not_fitted_says_so():
+    told = CliRunner().invoke(command, [str(RX), "--plan", "predict"])
+    assert told.exit_code == 0, told.output
+    assert "stage predict: 5 calls\n  1  data  cubes.LentilsAnomalyDataNode\n" in told.output
+    assert "give the pipeline.yaml of a run" in told.output
+    assert "not run: metrics" in told.output
+
+
+def test_a_plan_is_text():
+    told = CliRunner().invoke(command, [str(RX), "--plan", "test", "--format", "svg"])
+    assert told.exit_code == 2
+    assert "leave out --format" in told.output
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    told = CliRunner().invoke(command, [str(tmp_path / "no.yaml")])
+    assert isinstance(told.exception, specloom.ConfigError)

@@ -1,0 +1,128 @@
+"""Reports of whole runs: what is in them."""
+
+import json
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import specloom
+from specloom_report import stored
+from specloom_report.page import rendered
+from specloom_report.watcher import Watcher
+
+sys.path.append(str(Path(__file__).parent))
+toys = import_module("report_toys")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    run, heard = toys.made(folder)
+    run.go()
+    record = {"file": "x.yaml", "run": run.graph.document.value, "seed": 0, "device": "cpu"}
+    (folder / "run.json").write_text(json.dumps({**record, **run.about, "ended": "2026-01-01"}))
+    (folder / "metrics.json").write_text(json.dumps(run.metrics))
+    return run, heard, folder
+
+
+def test_a_run_leaves_a_page_that_needs_nothing_else(done):
+    run, heard, folder = done
+    assert heard.warnings == []
+    text = (folder / "report.html").read_text("utf-8")
+    page = toys.Checked(text)
+    assert all(one.startswith(("data:", "#")) for one in page.references)
+    outside = set(re.findall(r"(?:https?:)?//[\w.]+", re.sub(r"base64,[\w+/=]+", "", text)))
+    assert outside <= {"http://www.w3.org"}  # the name of SVG's language, which nobody fetches
+    words = " ".join(page.words)
+    for part in ("Metrics", "Curves and scores", "Images of test", "Each image", "What ran"):
+        assert part in words
+    assert {"rx.RXGlobal", "B 40 40 61", "0.1.0"} <= set(page.words)
+    assert f"{run.metrics['test']['metrics/roc_auc']:.4f}" in words
+    assert page.tags.count("img") == 5 * run.metrics["test"]["metrics/images"]
+    assert len(text) < 1 << 20
+
+
+def test_curves_are_those_of_the_metrics_node(done):
+    run, _, folder = done
+    report = json.loads((folder / "report.json").read_text())
+    assert [one["stage"] for one in report["judged"]] == ["val", "test"]
+    for one in report["judged"]:
+        metrics = run.metrics[one["stage"]]
+        for name in ("roc_auc", "average_precision"):
+            assert one[name] == pytest.approx(metrics[f"metrics/{name}"], abs=1e-9)
+        assert one["counts"]["decided"] == metrics["metrics/decided_pixels"]
+        assert one["threshold"]["value"] == run.graph.nodes["decider"].logit_threshold
+        mixed = [row for row in one["rows"] if 0 < row["anomalous"] < row["pixels"]]
+        mean = np.mean([row["iou"] for row in mixed])
+        assert mean == pytest.approx(metrics["metrics/image_iou"])
+    costs = report["costs"]["nodes"]
+    assert costs["rx"]["calls"] > 0
+    assert costs["normalizer"]["bytes"] == 4 * 40 * 40 * 61 * 4
+
+
+def test_the_page_is_written_again_from_the_folder(done):
+    _, _, folder = done
+    report, arrays = stored.recall(folder)
+    assert report["ended"] == "2026-01-01"
+    words = " ".join(toys.Checked(rendered(report, arrays)).words)
+    assert "Images of test" in words
+    assert "x.yaml" not in (folder / "report.html").read_text("utf-8") or "x.yaml" in words
+
+
+def test_without_what_the_observer_left_there_is_still_a_page(done, tmp_path):
+    _, _, folder = done
+    for name in ("run.json", "metrics.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    page = toys.Checked(rendered(*stored.recall(tmp_path)))
+    words = " ".join(page.words)
+    assert "metrics/roc_auc" in words
+    assert "rx.RXGlobal" in words
+    assert "Images of" not in words
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(specloom.ConfigError, match="holds no run"):
+        stored.recall(tmp_path)
+
+
+def test_training_curves_and_bands(tmp_path):
+    run, _ = toys.made(tmp_path, "channel_selector.yaml", "phases.1.config.epochs=3",
+                      "nodes.rx.config.shrinkage=0.1")  # fmt: skip
+    run.go()
+    report = json.loads((tmp_path / "report.json").read_text())
+    (phase,) = report["history"]
+    assert phase["series"]["train/selector/temperature"] == [
+        [0, 1, 2],
+        pytest.approx([5, 4.5, 4.05]),
+    ]
+    assert phase["series"]["val/metrics/iou"][0] == [0, 1, 2]
+    (selection,) = report["selections"]
+    assert len(selection["weights"][0]) == len(selection["wavelengths"]) == 61
+    assert len(selection["chosen"]) == 3
+    weights = run.graph.nodes["selector"].get_selection_weights()
+    np.testing.assert_allclose(selection["weights"][0], weights, atol=1e-5)
+    arrays = stored.np.load(tmp_path / "report.npz")
+    assert arrays["epochs/selector"].shape == (3, 61)
+    words = " ".join(toys.Checked((tmp_path / "report.html").read_text("utf-8")).words)
+    assert "Weights over 3 epochs" in words
+    assert "selector/temperature" in words
+
+
+def test_a_resumed_run_goes_on_with_its_curves(tmp_path):
+    earlier = {
+        "history": [{"number": 1, "name": "t", "series": {"train/x": [[0, 1, 2], [9, 8, 7]]}}]
+    }
+    stored.save(tmp_path, earlier, {})
+    run, _ = toys.made(tmp_path)
+    run.resumed = True
+    watcher = Watcher(run)
+    watcher.phase_started(run, "s")
+    watcher.phase_started(run, "t")
+    watcher.recorded(run, 2, {"train/x": 6.0})
+    watcher.recorded(run, 3, {"train/x": 5.0})
+    (phase,) = watcher._parts["curves"].told()["history"]
+    assert phase["series"] == {"train/x": [[0, 1, 2, 3], [9, 8, 6.0, 5.0]]}

@@ -1,0 +1,81 @@
+"""Plugins and classes from Python: ``registry.load_plugin(name, config)`` and ``get``."""
+
+import pytest
+from registry_world import plugin_files
+
+from specloom import ConfigError, PluginError, SpecloomError
+from specloom_registry import NodeRegistry
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch):
+    monkeypatch.setattr(NodeRegistry, "_modules", {})
+    monkeypatch.setattr(NodeRegistry, "_provided", {})
+
+
+@pytest.fixture
+def registry():
+    return NodeRegistry(allow_file=True)
+
+
+def test_a_plugin_is_loaded_from_a_tag(world, registry):
+    repo = world.repo("rx")
+    config = {"repo": repo.url, "tag": "v1.0.0", "provides": ["acme_rx.nodes.Twice"]}
+    assert registry.load_plugin(name="rx", config=config) == ["rx.Twice"]
+    cls = NodeRegistry.get("acme_rx.nodes.Twice")
+    assert cls is NodeRegistry.get("rx.Twice") is registry.get("Twice")
+    assert world.store.as_posix() in __import__("acme_rx").__file__
+    world.origins.rename(world.root / "gone")
+    assert registry.load_plugin("rx", config) == ["rx.Twice"]
+
+
+def test_a_plugin_is_loaded_from_a_folder(world, registry):
+    for name, text in plugin_files("lab").items():
+        (world.root / "lab" / name).parent.mkdir(parents=True, exist_ok=True)
+        (world.root / "lab" / name).write_text(text)
+    config = {"path": str(world.root / "lab"), "provides": ["lab.Twice", "acme_lab.nodes.Port"]}
+    assert registry.load_plugin("lab", config) == ["lab.Twice"]
+    assert NodeRegistry.get("acme_lab.nodes.Port").__name__ == "Port"
+
+
+WRONG = [
+    (
+        {"repo": "https://x.org/a"},
+        "E-SOURCE plugin 'rx' has no tag",
+        "name 'repo' and 'tag', or 'path'",
+    ),
+    ({}, "E-SOURCE plugin 'rx' has no repo and no path", "name 'repo' and 'tag', or 'path'"),
+    ({"repos": 1}, "E-KEY unknown key 'repos' in plugin 'rx'", "did you mean 'repo'?"),
+    (
+        {"path": "/nowhere"},
+        "E-PATH-MISSING plugin 'rx': '/nowhere' is no folder",
+        "correct the path",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "what", "fix"), WRONG)
+def test_a_wrong_configuration_is_told(world, registry, config, what, fix):
+    with pytest.raises(ConfigError) as caught:
+        registry.load_plugin("rx", config)
+    assert (caught.value.what, caught.value.fix) == (what, fix)
+
+
+def test_a_class_that_is_not_there_is_told(world, registry):
+    config = {"repo": world.repo("rx").url, "tag": "v1.0.0"}
+    with pytest.raises(PluginError) as caught:
+        registry.load_plugin("rx", {**config, "provides": ["acme_rx.nodes.Thrice"]})
+    assert caught.value.what == "E-PROVIDES plugin 'rx' has no 'acme_rx.nodes.Thrice'"
+    assert caught.value.fix == "did you mean 'acme_rx.nodes.Twice'?"
+    with pytest.raises(ConfigError, match="'provides' is no list of names"):
+        registry.load_plugin("rx", {**config, "provides": "acme_rx.nodes.Twice"})
+    with pytest.raises(PluginError):
+        NodeRegistry.get("rx.Nothing")
+
+
+def test_files_of_this_machine_need_a_word_and_offline_fetches_nothing(world):
+    config = {"repo": world.repo("rx").url, "tag": "v1.0.0"}
+    with pytest.raises(ConfigError, match="is a local repository"):
+        NodeRegistry().load_plugin("rx", config)
+    with pytest.raises(SpecloomError, match="E-OFFLINE"):
+        NodeRegistry(offline=True, allow_file=True).load_plugin("rx", config)
