@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -9,11 +10,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import specloom
 from specloom import impl
-from specloom_registry import checkout, facts, hosts, load, tree
+from specloom_registry import checkout, datafiles, facts, hosts, load, requirements, tree
 
 if TYPE_CHECKING:
     from specloom import Run
+    from specloom_registry.package import Package
 
 
 def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]:
@@ -26,6 +29,7 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
     if manifest is None or used is None:
         return {"plugins": {name: {"version": version} for name, version in versions.items()}}
     plugins = dict[str, Any]()
+    versions = _with_needed(versions, used.packages)
     for name, version in versions.items():
         record = used.lock.plugins.get(name, {}) if used.lock else {}
         package = used.packages.get(name)
@@ -54,8 +58,25 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
     return found
 
 
+def _with_needed(versions: Mapping[str, str], packages: Mapping[str, Package]) -> dict[str, str]:
+    """Plugins with their versions, and after them those that they import from."""
+    named = {requirements.normal(facts.PREFIX + name): name for name in packages}
+    found, waiting = dict(versions), list(versions)
+    while waiting:
+        package = packages.get(waiting.pop())
+        for text in package.project.get("dependencies", ()) if package else ():
+            try:
+                needed = named.get(requirements.parse(str(text)).name)
+            except ValueError:
+                continue
+            if needed and needed not in found:
+                found[needed] = packages[needed].version
+                waiting.append(needed)
+    return found
+
+
 class Provenance:
-    """Adds plugins with versions, arguments, the machine, and how long each phase took."""
+    """Adds plugins with versions, data files with hashes, arguments and the machine."""
 
     def __init__(self) -> None:
         self._started = 0.0
@@ -69,10 +90,16 @@ class Provenance:
             "metadata": run.metadata,
             "manifest": run.plugins.manifest and str(run.plugins.manifest),
             **origin(run.plugins.manifest, versions),
+            "data": datafiles.described(run.graph.document.value, Path()),
+            "folder": str(Path.cwd()),
+            "fold": run.fold,
+            "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),
             "packages": dict(sorted(hosts.installed().items())),
             "arguments": sys.argv[1:],
             "python": platform.python_version(),
             "platform": platform.platform(),
+            "threads": f"{os.cpu_count()} processors, "
+            f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')}",
             "phases": [],
         }
 

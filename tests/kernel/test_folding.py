@@ -102,11 +102,7 @@ KEPT = {
         None,
     ),
     "it is not affine now": (PAIR, {"scale": Scale(on=False)}, None),
-    "it has a second input": (
-        [*PAIR, "batch.valid > scale.valid"],
-        {"scale": TwoInputs()},
-        None,
-    ),
+    "it has a second input": ([*PAIR, "batch.valid > scale.valid"], {"scale": TwoInputs()}, None),
     "it has a second output": (
         [*PAIR, "scale.raw > other.data"],
         {"scale": TwoOutputs(), "other": Linear()},
