@@ -12,8 +12,6 @@ import torch
 
 import specloom
 from specloom import IntegrityError, NodeError, Pipeline, Run, SpecloomError, results
-from specloom.plan import Plan
-from specloom.torch import TorchRuntime
 from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_cubes.sources.scene import Scene
@@ -41,10 +39,10 @@ def scenes(bands=12, first=430.0, last=910.0):
 
 def used(pipeline: Pipeline, source) -> list[dict[str, torch.Tensor]]:
     """What a loaded pipeline gives for test scenes, in the way of a fresh process."""
-    graph, runtime = pipeline.graph(source), TorchRuntime("cpu")
-    plan = Plan(graph, "predict", runtime, pipeline.outputs.values())
-    with runtime.evaluation(graph.nodes.values()):
-        return [plan(runtime.adopt(batch, graph.batch)) for batch in source.batches("predict")]
+    run = Run(pipeline.graph(source), source, device="cpu")
+    plan = run.plan("predict", pipeline.outputs.values())
+    with run.inference():
+        return [plan(batch) for batch in run.batches("predict")]
 
 
 def same(one, other) -> bool:

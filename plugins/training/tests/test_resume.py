@@ -109,7 +109,15 @@ def trained(folder: Path, stop: int | None = None, **options):
     return phase, run
 
 
-def test_ctrl_c_keeps_the_last_finished_epoch(tmp_path):
+@pytest.fixture
+def interruptible():
+    """In the background a shell lets its children ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_keeps_the_last_finished_epoch(tmp_path, interruptible):
     handler = signal.getsignal(signal.SIGINT)
     phase, run = trained(tmp_path, stop=3)
     assert phase is None

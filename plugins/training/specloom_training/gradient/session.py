@@ -86,7 +86,7 @@ class Session:
         """Find out before training that what is monitored can be measured."""
         names = monitors.recorded(self.run.graph, self.losses.names)
         for name, place in self.settings.monitors() if not self.validates else ():
-            if (monitors.meant(name, self.run.graph, names) or "").startswith("val/"):
+            if (monitors.meant(name, self.run.graph, names) or "val/").startswith("val/"):
                 fix = "monitor train/total, or use data with a validation split"
                 what = f"{place} monitors {name!r}, but the data has no split 'val'"
                 raise ConfigError(what, where=self.run.graph.where("data"), fix=fix)
