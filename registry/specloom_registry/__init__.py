@@ -31,10 +31,13 @@ def register_observers() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom plugins``, ``specloom nodes`` and ``specloom schema``."""
+    """Offer ``specloom plugins``, ``nodes``, ``schema``, ``reproduce``, ``compare``, ``new``."""
     return {
+        "compare": "specloom_registry.repeating:compare",
+        "new": "specloom_registry.authoring:new",
         "nodes": "specloom_registry.nodes:nodes",
         "plugins": "specloom_registry.command:plugins",
+        "reproduce": "specloom_registry.repeating:reproduce",
         "schema": "specloom_registry.nodes:schema",
     }
 

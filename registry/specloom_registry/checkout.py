@@ -40,11 +40,12 @@ def changed(folder: Path) -> list[str] | None:
         entries = list(_entries((found[0] / "index").read_bytes()))
     except (OSError, ValueError, struct.error):
         return None
-    wrong = []
+    within = folder.resolve().relative_to(root).as_posix()
+    prefix, wrong = "" if within == "." else f"{within}/", []
     for path, size, mtime, sha in entries:
-        file = root / path
-        if not file.is_relative_to(folder.resolve()):
+        if not path.startswith(prefix):
             continue
+        file = root / path
         try:
             about = file.lstat()
             if (about.st_size & 0xFFFFFFFF, about.st_mtime_ns) == (size, mtime):

@@ -53,7 +53,7 @@ def entry(document: Document, base: Path, name: str) -> Entry:
     """The plugin of that name in a manifest whose folder is ``base``."""
     where = document.where("plugins", name)
     value = document.value["plugins"][name]
-    errors = list(_name_problems(name, where))
+    errors = list(name_problems(name, where))
     if not isinstance(value, dict):
         errors.append(
             ConfigError(
@@ -103,7 +103,8 @@ def unknown(
     return errors
 
 
-def _name_problems(name: str, where: str) -> Iterator[SpecloomError]:
+def name_problems(name: str, where: str) -> Iterator[SpecloomError]:
+    """What is wrong with the name of a plugin."""
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         better = "-".join(re.findall("[a-z0-9]+", name.lower()))[:LONGEST_NAME].strip("-")
         yield ConfigError(

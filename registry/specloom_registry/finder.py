@@ -28,6 +28,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from specloom.errors import PluginError, SpecloomError
+from specloom.hooks import GROUP
 from specloom_registry.requirements import normal
 
 if TYPE_CHECKING:
@@ -46,17 +47,18 @@ class StoredLoader(SourceFileLoader):
 
 
 class PinnedDistribution(Distribution):
-    """What ``importlib.metadata`` may know of a pinned plugin: its name and version."""
+    """What ``importlib.metadata`` may know of a pinned plugin: name, version, entry point."""
 
     def __init__(self, package: Package) -> None:
         self._package = package
 
     def read_text(self, filename: str) -> str | None:
-        """The one file that it has."""
+        """One of the two files that it has."""
         one = self._package
         name = one.project.get("name", one.top.replace("_", "-"))
         about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {one.version}\n"
-        return about if filename == "METADATA" else None
+        offered = f"[{GROUP}]\n{one.name} = {one.module}\n"
+        return {"METADATA": about, "entry_points.txt": offered}.get(filename)
 
     def locate_file(self, path: Any) -> Path:
         """A file within the plugin's folder."""
@@ -71,15 +73,18 @@ class PluginFinder(MetaPathFinder):
         self.guards: dict[str, Callable[[], None]] = {}
         self.caches: dict[str, Path] = {}
         self.pinned: dict[str, PinnedDistribution] = {}
+        self.listed = False
 
     def find_distributions(self, context: Any = None) -> Iterator[Distribution]:
         """The distribution of a pinned plugin, when it is asked for by name.
 
         So ``importlib.metadata`` tells the version that is pinned, not that of an installed copy;
-        what is listed as installed does not change.
+        what is listed as installed does not change, unless ``list_pinned`` says so.
         """
         name = normal(getattr(context, "name", None) or "")
-        if name in self.pinned:
+        if not name and self.listed:
+            yield from set(self.pinned.values())
+        elif name in self.pinned:
             yield self.pinned[name]
 
     def find_spec(
@@ -131,9 +136,17 @@ def install(
         finder.folders[plugin.top] = plugin.folder
         if plugin.version:
             names = (plugin.top, str(plugin.project.get("name", plugin.top)))
-            finder.pinned |= {normal(name): PinnedDistribution(plugin) for name in names}
+            finder.pinned |= dict.fromkeys(map(normal, names), PinnedDistribution(plugin))
     finder.guards |= guards or {}
     finder.caches |= caches or {}
+
+
+def list_pinned() -> list[str]:
+    """List pinned plugins as if they were installed, for tests that look them up; their folders."""
+    found = [one for one in sys.meta_path if isinstance(one, PluginFinder)]
+    for one in found:
+        one.listed = True
+    return [str(folder) for one in found for folder in one.folders.values()]
 
 
 def already_imported(plugins: Iterable[Package]) -> list[SpecloomError]:

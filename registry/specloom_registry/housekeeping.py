@@ -29,15 +29,27 @@ def test_conformance(check):
     check()
 """
 TESTS = """\
-import sys
+import os, sys
 from pathlib import Path
 import pytest
-from specloom.plugins import Plugins
-from specloom_registry import resolve_plugins
+from specloom_registry import finder, resolve_plugins
+
+class Kit:
+    ran = 0
+    def pytest_runtest_logreport(self, report):
+        self.ran += report.nodeid.startswith("test_kit.py::") and report.when == "call" \\
+            and not report.skipped
+
 resolve_plugins(Path(sys.argv[1]))
-sys.exit(pytest.main(sys.argv[2:]))
+folders = finder.list_pinned()  # for the processes that checks start
+os.environ["PYTHONPATH"] = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+kit = Kit()
+code = pytest.main(sys.argv[2:], plugins=[kit])
+sys.exit({none_ran} if code in (0, 5) and not kit.ran else code)
 """
-NOTHING_COLLECTED = 5
+NONE_RAN = 99
+FLAGS = ("-p", "no:cacheprovider", "-p", "specloom.testing.reporting", "--import-mode=importlib")
 
 
 def vendor(project: Project, folder: Path) -> list[str]:
@@ -114,12 +126,25 @@ def test(project: Project, name: str, options: Sequence[str]) -> int:
         kit.write_text(KIT.format(name=name))
         shutil.copyfile(project.file, Path(scratch, "plugins.yaml"))
         own = package.home / "tests"
-        flags = ["-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", scratch]
-        command = [sys.executable, "-B", "-c", TESTS, str(project.file.resolve()), *flags, *options]
+        flags = [*FLAGS, "--rootdir", scratch]
+        program = TESTS.format(none_ran=NONE_RAN)
+        command = [
+            sys.executable,
+            "-B",
+            "-c",
+            program,
+            str(project.file.resolve()),
+            *flags,
+            *options,
+        ]
         places = [str(one) for one in (kit, own) if one.exists()]
         here = project.file.resolve().parent
         code = subprocess.run([*command, *places], cwd=here, check=False).returncode
-    return 0 if code in (0, NOTHING_COLLECTED) else 1
+    if code == NONE_RAN:
+        told = f"error: no check of the conformance kit ran for plugin {name!r}\n  fix: "
+        told += "leave out options that deselect them; -rs tells why checks are skipped"
+        print(told, file=sys.stderr)
+    return int(code != 0)
 
 
 def _copy(place: Path, target: Path) -> None:

@@ -150,7 +150,8 @@ def stored_package(name: str, lock: Lock, store: Store, lock_file: Path) -> Pack
     record = lock.plugins[name]
     about, home = record["package"], store.tree(record["tree"])
     folder = home if about["root"] == "." else home / about["root"]
-    return Package(name, about["version"], about["module"], folder, str(lock_file), home)
+    project, where = {"name": about["name"]}, str(lock_file)
+    return Package(name, about["version"], about["module"], folder, where, home, project)
 
 
 def _check_kernel(lock: Lock, manifest: Manifest) -> None:

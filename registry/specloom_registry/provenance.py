@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
     if manifest is None or used is None:
         return {"plugins": {name: {"version": version} for name, version in versions.items()}}
     plugins = dict[str, Any]()
-    versions = _with_needed(versions, used.packages)
+    versions = _with_needed(versions, used)
     for name, version in versions.items():
         record = used.lock.plugins.get(name, {}) if used.lock else {}
         package = used.packages.get(name)
@@ -58,21 +59,27 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
     return found
 
 
-def _with_needed(versions: Mapping[str, str], packages: Mapping[str, Package]) -> dict[str, str]:
+def _with_needed(versions: Mapping[str, str], used: load.Loaded) -> dict[str, str]:
     """Plugins with their versions, and after them those that they import from."""
-    named = {requirements.normal(facts.PREFIX + name): name for name in packages}
+    locked = used.lock.plugins if used.lock else {}
+    named = {_distribution(name, one): name for name, one in used.packages.items()}
     found, waiting = dict(versions), list(versions)
     while waiting:
-        package = packages.get(waiting.pop())
-        for text in package.project.get("dependencies", ()) if package else ():
-            try:
-                needed = named.get(requirements.parse(str(text)).name)
-            except ValueError:
-                continue
-            if needed and needed not in found:
-                found[needed] = packages[needed].version
-                waiting.append(needed)
+        name = waiting.pop()
+        if name not in used.packages:
+            continue
+        wanted = used.packages[name].project.get("dependencies", ())
+        for text in (*wanted, *locked.get(name, {}).get("requires_plugins", ())):
+            with suppress(ValueError):
+                needed = named.get(requirements.parse(str(text)).name, "")
+                if needed and needed not in found:
+                    found[needed] = used.packages[needed].version
+                    waiting.append(needed)
     return found
+
+
+def _distribution(name: str, package: Package) -> str:
+    return requirements.normal(str(package.project.get("name", facts.PREFIX + name)))
 
 
 class Provenance:
@@ -84,13 +91,16 @@ class Provenance:
     @impl
     def run_started(self, run: Run) -> None:
         """Note what is known before anything runs."""
-        references = (*run.graph.types.values(), *(label for label, _ in run.phases))
+        asked = run.graph.document.value
+        source = asked["data"]["type"] if isinstance(asked, dict) and "data" in asked else ""
+        references = (*run.graph.types.values(), *(label for label, _ in run.phases),
+                      *([source] if "." in source else []))  # fmt: skip
         versions = run.plugins.versions(references)
         run.about |= {
             "metadata": run.metadata,
             "manifest": run.plugins.manifest and str(run.plugins.manifest),
             **origin(run.plugins.manifest, versions),
-            "data": datafiles.described(run.graph.document.value, Path()),
+            "data": datafiles.described(asked, Path()),
             "folder": str(Path.cwd()),
             "fold": run.fold,
             "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),

@@ -65,8 +65,9 @@ def test_the_observer_completes_the_record(world):
     world.wants("rx@v1.0.0")
     world.run("lock")
     plugins = Plugins(resolve_plugins(world.manifest), world.manifest)
-    graph = SimpleNamespace(types={"a": "rx.Twice"})
-    run = SimpleNamespace(graph=graph, phases=[], about={}, metadata={}, plugins=plugins)
+    document = SimpleNamespace(value={"data": {"type": "Synthetic"}})
+    graph = SimpleNamespace(types={"a": "rx.Twice"}, document=document)
+    run = SimpleNamespace(graph=graph, phases=[], about={}, metadata={}, plugins=plugins, fold=True)
     Provenance().run_started(run)
     assert run.about["plugins"]["rx"]["tag"] == "v1.0.0"
     assert run.about["packages"]["click"] == hosts.installed()["click"]

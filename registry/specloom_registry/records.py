@@ -1,0 +1,101 @@
+"""The record that a run leaves, ``run.json``, and what of it can make another run's results differ.
+
+Two runs with the same facts, as ``facts_of`` gives them, should have the same results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from specloom.errors import ConfigError
+
+Record = dict[str, Any]
+SHOWN = 15  # characters of a hash
+HASHES = ("sha256", "tree", "ends_sha256", "ends_tree", "unread")
+
+
+def read(folder: Path) -> Record:
+    """What ``folder`` says of its run.
+
+    Raises:
+        ConfigError: There is no run.
+    """
+    file = folder / "run.json"
+    try:
+        found = json.loads(file.read_bytes())
+        if not isinstance(found, dict) or not {"run", "seed", "device", "ended"} <= found.keys():
+            raise ValueError("it is no record of a run")
+    except (OSError, ValueError) as e:
+        what = f"E-RUN {folder} holds no run: {getattr(e, 'strerror', None) or e}"
+        raise ConfigError(what, fix="give the folder that 'specloom run' wrote") from e
+    return found
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """The metrics of a run by ``stage/node/name``; none where it wrote none.
+
+    Raises:
+        ConfigError: They cannot be read.
+    """
+    try:
+        found = json.loads((folder / "metrics.json").read_bytes())
+        return {f"{stage}/{name}": value for stage, values in found.items()
+                for name, value in values.items()}  # fmt: skip
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as e:
+        what = f"E-RUN {folder / 'metrics.json'} cannot be read: {e}"
+        raise ConfigError(what, fix="restore it from where the run was saved") from e
+
+
+def parameters_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What was asked for, by its place in the run file; the seed is the one that was used."""
+    run = {key: one for key, one in record["run"].items() if key not in ("metadata", "seed")}
+    asked = {"seed": record["seed"], "fold": record.get("fold", True)}
+    return {key: json.dumps(value) for key, value in (*_leaves(run), *asked.items())}
+
+
+def facts_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a run used: plugins, data, versions and the machine."""
+    found = dict[str, str]()
+    for name, one in record.get("plugins", {}).items():
+        known = (one.get("version"), one.get("tag"), one.get("tree", "")[:SHOWN])
+        found[f"plugin {name}"] = " ".join(filter(None, known))
+    for one in record.get("data", ()):
+        digest = next((one[key] for key in HASHES if key in one), "")[:SHOWN]
+        parts = [f"{one.get('size', 0)} bytes", digest]
+        parts += [f"time {one['mtime']}"] if "mtime" in one else []
+        found[f"data {one['path']}"] = " ".join(parts)
+    found["specloom"] = " ".join([record.get("specloom", ""), record.get("kernel", "")[:SHOWN]])
+    found["Python"], found["platform"] = record.get("python", ""), record.get("platform", "")
+    found["device"] = record["device"]
+    found["threads"] = record.get("threads", "")
+    for name, version in record.get("packages", {}).items():
+        found[f"package {name}"] = version
+    return found
+
+
+def changes(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """One line for each thing that is not as it was."""
+    return [f"{key}: {was.get(key) or 'absent'} -> {now.get(key) or 'absent'}"
+            for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]  # fmt: skip
+
+
+def differing(tables: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The keys of which not all runs say the same."""
+    keys = dict.fromkeys(key for one in tables.values() for key in one)
+    return [key for key in keys if len({one.get(key) for one in tables.values()}) > 1]
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{place}.{key}" if place else key)
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        for i, inner in enumerate(value):
+            yield from _leaves(inner, f"{place}[{i}]")
+    else:
+        yield place, value

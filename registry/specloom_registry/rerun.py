@@ -1,0 +1,40 @@
+"""One run made again from the record of another, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import specloom
+from specloom import Plugins, SpecloomError
+
+
+def again(folder: Path, out: Path, *, fold: bool) -> None:
+    """Run what the run in ``folder`` ran, and write the results into ``out``.
+
+    Raises:
+        SpecloomError: Something is wrong.
+    """
+    from specloom import results
+
+    pinned = (out / "plugins.yaml").is_file()
+    plugins = Plugins.for_file(out / "run.yaml") if pinned else Plugins()
+    run = specloom.load(**specloom.begun(folder), plugins=plugins, observed=True)
+    run.folder, run.fold = out, fold
+    run.about["reproduces"] = str(folder)
+    results.record(run, out)
+    run.go()
+    results.write(run, out)
+
+
+def main() -> None:
+    """What the process runs: its arguments are those of ``again``, as JSON."""
+    from specloom.cli import told
+
+    folder, out, fold = json.loads(sys.argv[1])
+    try:
+        again(Path(folder), Path(out), fold=fold)
+    except SpecloomError as e:
+        print(told(e), file=sys.stderr)
+        sys.exit(e.exit_code)

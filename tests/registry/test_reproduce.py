@@ -1,0 +1,200 @@
+"""Runs made again from their records: refusals, causes, and the bits of weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from registry_world import plugin_files
+from run_world import call, made, safetensors
+
+from specloom import SpecloomError
+from specloom_registry import rebuild, records, reproducing, weights
+from specloom_registry.repeating import reproduce
+
+ROOT = Path(__file__).parents[2]
+RUN = """\
+specloom: 1
+data: {type: cubes.Scene, config: {cube: scene.npy, mask: mask.npy}}
+nodes:
+  data: {type: cubes.LentilsAnomalyDataNode, config: {normal_class_ids: [0]}}
+  twice: {type: lab.Twice}
+  rx: {type: rx.RXGlobal}
+  decider: {type: deciders.QuantileBinaryDecider}
+  metrics: {type: metrics.AnomalyDetectionMetrics}
+connections:
+  - [data.cube, twice.data]
+  - [twice.doubled, rx.data]
+  - [rx.scores, decider.logits]
+  - [decider.decisions, metrics.decisions]
+  - [rx.scores, metrics.logits]
+  - [data.mask, metrics.targets]
+phases:
+  - {type: training.StatisticalTrainer}
+  - {type: training.Evaluate, config: {split: test}}
+outputs: {scores: rx.scores}
+"""
+BUILT_IN = ("cubes", "rx", "deciders", "metrics", "training")
+
+
+def lay(folder, files):
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_what_has_changed_is_named_when_results_differ(world):
+    lay(world.root / "lab", plugin_files("lab"))
+    lines = [f"{name}: {{path: {ROOT}/plugins/{name}}}" for name in BUILT_IN]
+    world.write("\n".join(["lab: {path: ../lab}", "idle: {path: ../idle}", *lines]))
+    lay(world.root / "idle", plugin_files("idle"))
+    world.run("lock")
+    rng = np.random.default_rng(0)
+    scene = rng.normal(size=(12, 12, 5)).astype("float32")
+    np.save(world.project / "scene.npy", scene)
+    np.save(world.project / "mask.npy", (rng.random((12, 12)) > 0.9).astype("uint8"))
+    (world.project / "run.yaml").write_text(RUN)
+    call("specloom", "run", "run.yaml", "--out", "one", cwd=world.project)
+    record = records.read(world.project / "one")
+    assert [(one["used_by"], one["path"]) for one in record["data"]] == [
+        ("data.config.cube", "scene.npy"), ("data.config.mask", "mask.npy")
+    ]  # fmt: skip
+
+    np.save(world.project / "scene.npy", scene + rng.normal(size=scene.shape).astype("float32"))
+    nodes = world.root / "lab/acme_lab/nodes.py"
+    nodes.write_text(nodes.read_text().replace("data * 2", "data * 3"))
+    project = world.root / "lab/pyproject.toml"
+    project.write_text(project.read_text().replace("1.0.0", "1.1.0"))
+    shutil.rmtree(world.root / "idle")  # in the manifest, but not used
+    one, two = world.project / "one", world.root / "two"
+    arguments = ("--check", "--json", "--out", str(two))
+    told = json.loads(call("specloom", "reproduce", str(one), *arguments, cwd=world.root, code=1))
+    assert told["equal"] is False
+    assert told["weights"]
+    now = records.read(two)
+    hashes = [record["plugins"]["lab"]["tree"][:15], now["plugins"]["lab"]["tree"][:15]]
+    data = [one["data"][0]["sha256"][:15] for one in (record, now)]
+    size = record["data"][0]["size"]
+    assert told["changes"] == [
+        f"plugin lab: 1.0.0 {hashes[0]} -> 1.1.0 {hashes[1]}",
+        f"data scene.npy: {size} bytes {data[0]} -> {size} bytes {data[1]}",
+    ]
+
+
+def test_equal_results_are_equal_whatever_has_changed(tmp_path):
+    one = made(tmp_path / "one")
+    same = reproducing.compare(one, made(tmp_path / "two"))
+    assert same.lines() == ["equal, bit for bit: 2 metrics, 2 tensors"]
+    other = reproducing.compare(one, made(tmp_path / "three", packages={"numpy": "2.1"}))
+    assert other.lines() == [
+        "equal, bit for bit: 2 metrics, 2 tensors", "although changed: package numpy: 2.0 -> 2.1"
+    ]  # fmt: skip
+
+
+def test_differences_are_told_with_their_causes(tmp_path):
+    one = made(tmp_path / "one")
+    more = {"python": "3.12.1", "platform": "Elsewhere", "packages": {"scipy": "1.0"}}
+    more["plugins"] = {"rx": {"version": "1", "tree": "h1-a"}}
+    two = made(tmp_path / "two", mean=(1.0, 2.5), iou=0.25, **more)
+    assert reproducing.compare(one, two).lines() == [
+        "different: 1 of 2 metrics, 1 of 2 tensors",
+        "  metric test/m/iou: 0.5 -> 0.25",
+        "  tensor rx.mean: 1 of 2 values differs, by at most 0.5",
+        "changed since:",
+        "  Python: 3.11.7 -> 3.12.1",
+        "  platform: absent -> Elsewhere",
+        "  package numpy: 2.0 -> absent",
+        "  plugin rx: absent -> 1 h1-a",
+        "  package scipy: absent -> 1.0",
+    ]
+    three = made(tmp_path / "three", iou=0.25)
+    assert reproducing.compare(one, three).lines() == [
+        "different: 1 of 2 metrics, 0 of 2 tensors",
+        "  metric test/m/iou: 0.5 -> 0.25",
+        "nothing that is recorded has changed: a plugin or library is not deterministic here",
+    ]
+
+
+def test_tensors_are_compared_by_type_shape_and_bits(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    nan = float("nan")
+    first.write_bytes(safetensors(a=("F32", "f", [0.0, nan]), b=("F16", "h", [1]),
+                                  c=("F64", "d", [1.0]), d=("U8", "B", [1])))  # fmt: skip
+    second.write_bytes(safetensors(a=("F32", "f", [-0.0, nan]), b=("F16", "h", [2]),
+                                   c=("F32", "f", [1.0]), e=("U8", "B", [1])))  # fmt: skip
+    assert weights.differences(first, first) == {}
+    assert weights.differences(first, second) == {
+        "a": "1 of 2 values differs, by at most 0", "b": "differs",
+        "c": "is F32 [1], was F64 [1]", "d": "is gone", "e": "is new",
+    }  # fmt: skip
+
+
+def refusal(*arguments):
+    done = CliRunner().invoke(reproduce, [str(one) for one in arguments])
+    assert isinstance(done.exception, SpecloomError), done.output
+    return done.exception.exit_code, str(done.exception)
+
+
+RESTORE = "\n  fix: restore it from where the run was saved"
+
+
+def test_what_cannot_be_reproduced_is_refused(tmp_path):
+    nothing, one = tmp_path / "nothing", made(tmp_path / "one")
+    assert refusal(nothing) == (
+        2, f"E-RUN {nothing} holds no run: No such file or directory\n"
+        "  fix: give the folder that 'specloom run' wrote"
+    )  # fmt: skip
+    killed = made(tmp_path / "killed", ended="")
+    assert refusal(killed) == (
+        2, f"E-RUN the run in {killed} was stopped before its end, or goes on still\n"
+        f"  fix: finish it: specloom run --resume {killed}"
+    )  # fmt: skip
+    assert refusal(one, "--out", one) == (
+        2, f"{one} holds the run that is to be reproduced\n"
+        "  fix: choose another folder with --out"
+    )  # fmt: skip
+    saved = one / "pipeline.safetensors"
+    saved.write_bytes(saved.read_bytes()[:-1] + b"\1")
+    what = f"E-RUN {saved} is not what the run saved: its SHA-256 is another"
+    assert refusal(one, "--check") == (3, what + RESTORE)
+    saved.unlink()
+    what = f"E-RUN {saved} cannot be read: No such file or directory"
+    assert refusal(one, "--check") == (3, what + RESTORE)
+
+
+def test_data_that_is_not_there_is_told_before_the_run(tmp_path):
+    data = [{"used_by": "data.config.cube", "path": "s.mat", "size": 3, "sha256": "ab"}]
+    one = made(tmp_path / "one", data=data, folder=str(tmp_path))
+    assert refusal(one, "--out", tmp_path / "two") == (
+        4, f"E-DATA s.mat is not in {tmp_path} (data.config.cube: 3 bytes, SHA-256 ab)\n"
+        "  fix: put it there, or call the command where it is"
+    )  # fmt: skip
+
+
+TEXT = "schema: 1\nplugins: {lab: {path: ../lab}}\n"
+
+
+def test_plugins_that_cannot_be_had_are_told(tmp_path):
+    about = {"manifest": str(tmp_path / "p/plugins.yaml"), "manifest_text": TEXT}
+    record = {**about, "plugins": {"lab": {"tree": "h1-x"}}}
+    with pytest.raises(SpecloomError) as caught:
+        rebuild.rebuild(record, tmp_path / "out")
+    assert str(caught.value) == (
+        f"E-PATH-MISSING plugin 'lab' was in the folder {tmp_path / 'lab'}, which is not there "
+        "(its tree was h1-x)\n"
+        "  fix: put it there; a plugin from a Git tag would have been fetched"
+    )
+    with pytest.raises(SpecloomError) as caught:
+        rebuild.rebuild({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
+    assert str(caught.value) == (
+        "E-LOCK the lock in the record was changed: its digest is not that of its contents\n"
+        "  fix: restore run.json from where the run was saved"
+    )
+    with pytest.raises(SpecloomError) as caught:
+        rebuild.rebuild({"manifest": "plugins.yaml"}, tmp_path / "out")
+    assert str(caught.value) == (
+        "E-RUN the record has no manifest: the registry did not watch this run\n"
+        "  fix: run it again, with the registry installed"
+    )
