@@ -60,16 +60,29 @@ def checkout(tmp_path_factory):
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_every_command_of_the_readme_works(checkout, arguments):
+    if arguments[0] == "predict" and not (checkout / "runs/scene").is_dir():  # in another process
+        run = next(one for one in commands() if one[0] == "run")
+        call("-m", "specloom", *run, cwd=checkout)
     out = call("-m", "specloom", *arguments, cwd=checkout)
     if arguments[0] == "run":
         assert re.search(r"metrics/roc_auc +\d\.\d{4}", out)
         assert out.rstrip().endswith("results: runs/scene")
         files = {file.name for file in (checkout / "runs/scene").iterdir()}
-        assert files == {"metrics.json", "run.json", "pipeline.yaml", "pipeline.safetensors"}
+        kept = {"metrics.json", "run.json", "pipeline.yaml", "pipeline.safetensors"}
+        assert kept | {"report.html"} <= files
     elif arguments[0] == "check":
         assert "good, 4 nodes" in out
     elif arguments[0] == "nodes":
         assert "rx.RXGlobal" in out
+    elif arguments[0] == "predict":
+        made = {file.name for file in (checkout / "predicted/scene").iterdir()}
+        assert {"scores.png", "decisions.png", "decisions_objects.csv"} <= made
+    elif arguments[0] == "doctor":
+        assert "nothing is broken" in out
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 150
 
 
 def test_the_run_file_of_the_readme_runs(tmp_path):

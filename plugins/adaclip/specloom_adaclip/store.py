@@ -57,7 +57,7 @@ class Store:
         file = self._named(name)
         try:
             return Entry(**json.loads(file.read_text("utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError) as e:
             fix = "delete it, and fetch or add the weights again"

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
+from specloom import UnavailableError
 from specloom_adaclip.adapters import Adapters
 from specloom_adaclip.backbones import backbone_model
 from specloom_adaclip.images import normalised
@@ -25,7 +26,7 @@ from specloom_adaclip.known import TINY
 from specloom_adaclip.model import AdaCLIP, Prompting
 from specloom_adaclip.parts import TINY_ADAPTER
 from specloom_adaclip.prompts import nouns, sentences
-from specloom_adaclip.store import Store
+from specloom_adaclip.store import FOLDER, Store
 from specloom_adaclip.training import train_adapters
 
 SIDE = 64
@@ -39,9 +40,20 @@ SEED, STEPS, BATCH = 20240, 200, 16
 
 def tiny_weights(store: Store, steps: int = STEPS) -> tuple[Path, Path]:
     """The files of the tiny towers and of their adapters; made if they are not in the store."""
-    found = store.find(TINY), store.find(TINY_ADAPTER)
-    if found[0] and found[1]:
-        return found[0], found[1]
+    if found := _found(store):
+        return found
+    with _alone(store):
+        if _found(store) is None:  # nobody made them while we waited
+            _make(store, steps)
+    return tiny_weights(store)
+
+
+def _found(store: Store) -> tuple[Path, Path] | None:
+    towers, adapters = store.find(TINY), store.find(TINY_ADAPTER)
+    return (towers, adapters) if towers and adapters else None
+
+
+def _make(store: Store, steps: int) -> None:
     from safetensors.torch import save_file
 
     model = trained(steps)
@@ -54,7 +66,25 @@ def tiny_weights(store: Store, steps: int = STEPS) -> tuple[Path, Path]:
             file = Path(folder) / f"{name}.safetensors"
             save_file({k: v.contiguous() for k, v in sorted(tensors.items())}, file, about)
             store.put(name, file, f"made here with seed {SEED}")
-    return tiny_weights(store)
+
+
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """One process of this machine at a time; the lock of one that was killed is free again."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two may make the same files, and either's will do
+        yield
+        return
+    try:
+        store.folder.mkdir(parents=True, exist_ok=True)
+        lock = (store.folder / "tiny.lock").open("w")
+    except OSError as e:
+        fix = f"check the path, or name another folder in {FOLDER}"
+        raise UnavailableError(f"{e.filename}: {e.strerror}", fix=fix) from e
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def trained(steps: int = STEPS) -> AdaCLIP:

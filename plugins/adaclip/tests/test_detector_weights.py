@@ -3,6 +3,8 @@
 import json
 import shutil
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -201,3 +203,25 @@ def test_tiny_weights_find_synthetic_anomalies():
     spoilt = [i for i in range(24) if masks[i].any()]
     found = [roc_auc_score(masks[i].flatten().numpy(), scores[i]) for i in spoilt]
     assert sum(found) / len(found) > 0.75
+
+
+def test_tiny_weights_are_made_by_one_of_those_who_want_them(tmp_path, monkeypatch):
+    made, trained = [], tiny.trained
+
+    def slow(steps):
+        made.append(steps)
+        time.sleep(0.3)
+        return trained(steps)
+
+    monkeypatch.setattr(tiny, "trained", slow)
+    with ThreadPoolExecutor(3) as pool:
+        found = set(pool.map(lambda _: tiny_weights(Store(tmp_path), steps=1), range(3)))
+    assert (len(found), made) == (1, [1])
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(
+        UnavailableError, match=r"(?s)file: .* name another folder in SPECLOOM_WEIGHTS"
+    ):
+        tiny_weights(Store(tmp_path / "file"))
