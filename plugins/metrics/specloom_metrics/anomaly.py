@@ -18,8 +18,8 @@ from specloom_metrics.rows import Rows
 
 LEFT_OUT = 2  # beside 0, normal, and 1, anomalous
 CURVES, DECISIONS = ("roc_auc", "average_precision"), ("iou", "precision", "recall", "f1")
-COUNTS = ("pixels", "anomalous_pixels", "decided_pixels", "left_out_pixels")
-COUNTS += ("images", "images_left_out")
+PIXELS = ("pixels", "anomalous_pixels", "decided_pixels", "left_out_pixels")
+COUNTS = (*PIXELS, "images", "images_left_out")
 # Precision is not defined for an image in which nothing was decided.
 IMAGES = tuple(f"image_{name}" for name in (*DECISIONS, *CURVES) if name != "precision")
 
