@@ -168,7 +168,9 @@ def test_ctrl_c_is_told_and_the_run_goes_on(tmp_path):
              "--set", "data.config.width=32", "--out", str(tmp_path / "run")]  # fmt: skip
     file = str(ROOT / "configs/rx_statistical.yaml")
     command = [sys.executable, "-m", "specloom", "run", file, *asked]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # In the background a shell lets its children ignore interrupts, and so would this one.
+    awake = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **awake) as process:
         while not (tmp_path / "run/run.json").exists() and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
