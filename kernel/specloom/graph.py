@@ -96,7 +96,7 @@ class Graph(Wiring):
     def unread(self) -> Iterator[str]:
         """What is said of each node that tells which pixels count, where nobody listens."""
         read = {link.source for link in self.links}
-        for n in (n for n, one in self.nodes.items() if {"valid"} & {*one.outputs}):
+        for n in (n for n, one in self.nodes.items() if "valid" in one.outputs):
             what = f"{n}.valid is read by nobody, so every pixel counts"
             fix = f"connect {n}.valid to the 'valid' inputs of fits, losses and metrics"
             if f"{n}.valid" not in read:

@@ -26,11 +26,11 @@ def graph(
     a stage in their order, what each reads, gives and frees, and which nodes are folded into the
     linear map behind them; of predict, what the graph's outputs need.
     """
+    from specloom import write_file
     from specloom_report import steps, texts
     from specloom_report.described import described
     from specloom_report.drawing import graph_svg
     from specloom_report.opened import opened
-    from specloom_report.stored import write_file
 
     run, _, data = opened(file, overrides)
     if plan is not None:

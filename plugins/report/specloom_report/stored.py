@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,32 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom import ConfigError, Pipeline, UnavailableError
+from specloom import ConfigError, Pipeline, write_file
 from specloom_report.described import configuration, described, described_file
 
 FORM = 1
 PAGE, NUMBERS, ARRAYS = "report.html", "report.json", "report.npz"
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file in one step.
-
-    Raises:
-        UnavailableError: The folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as e:
-        what = f"{path} cannot be written: {e.strerror}"
-        raise UnavailableError(what, fix="make room on the disk, or check permissions") from e
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def save(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> None:

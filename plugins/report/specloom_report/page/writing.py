@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from specloom import write_file
 from specloom_report.drawing import SHAPES, graph_svg
 from specloom_report.page import figures, tables
-from specloom_report.stored import PAGE, Arrays, write_file
+from specloom_report.stored import PAGE, Arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
