@@ -15,14 +15,14 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
 PLUGINS := $(notdir $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
-RUN_FILES := $(filter-out configs/plugins.yaml,$(wildcard configs/*.yaml))
+RUN_FILES := $(filter-out configs/plugins.yaml,$(sort $(wildcard configs/*.yaml configs/*/*.yaml)))
 SOURCES := $(wildcard kernel registry plugins tests tools examples benchmarks)
 TESTS ?= tests $(wildcard plugins/*/tests)
 TEST_OPTIONS ?= -n 2 --cov=specloom --cov=specloom_registry $(PLUGINS:%=--cov=specloom_%)
 # One thread of mathematics for each of the two processes: together they fill two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint types tests configs soak bench clean
+.PHONY: setup demo test lint types tests configs lock soak bench clean
 
 setup: $(READY)
 
@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) to
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/specloom run configs/rx_statistical.yaml --out runs/demo
+	$(BIN)/specloom run configs/rx_statistical.yaml --out runs/demo --overwrite
 
 test: lint types tests configs
 
@@ -59,11 +59,15 @@ tests: $(READY)
 configs: $(READY)
 	$(if $(RUN_FILES),$(BIN)/specloom check $(RUN_FILES))
 
+# After a change of a plugin's version, or of configs/plugins.yaml.
+lock: $(READY)
+	$(BIN)/specloom plugins lock --manifest configs/plugins.yaml
+
 soak: $(READY)
 	$(BIN)/python -m pytest -q -m soak $(TESTS)
 
 bench: $(READY)
-	@for script in $(wildcard benchmarks/*.py); do echo "$$script"; $(BIN)/python "$$script"; done
+	@$(BIN)/python benchmarks/table.py $(BENCH_OPTIONS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image
 from scipy.io import savemat
 
@@ -19,6 +20,9 @@ def make(folder: Path) -> None:
     Image.fromarray(mask).save(folder / "scene.png")
     Image.fromarray(mask[:20]).save(folder / "half.png")
     Image.fromarray(np.zeros_like(mask)).save(folder / "nothing.png")
+    colours = rng.integers(0, 255, (40, 30, 3), "uint8")
+    tifffile.imwrite(folder / "colours.tif", colours, photometric="rgb")
+    tifffile.imwrite(folder / "grey.tif", colours[..., 0])
     np.save(folder / "bands_first.npy", np.moveaxis(cube, -1, 0))
     np.save(folder / "all_nan.npy", np.full_like(cube, np.nan))
     (folder / "empty").mkdir()

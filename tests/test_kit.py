@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from specloom import Port
+from specloom import Mapped, Port
 from specloom.testing import checks_of, failures_of
 from specloom.torch import TorchNode
 
@@ -88,13 +88,12 @@ class Mixer(TorchNode):
         self.register_buffer("matrix", start)
 
     def forward(self, data):
+        if isinstance(data, Mapped):
+            data = data.data.double() * data.scale + data.offset
         return {"mixed": torch.stack([self._mix(image) for image in data.double()]).float()}
 
     def _mix(self, image):
         return (image.unsqueeze(-1) * self.matrix).sum(-2)
-
-    def absorb(self, scale, offset):
-        return lambda data: self.forward((data.double() * scale + offset).float())
 
 
 @pytest.mark.parametrize("cls", [Twice, Gain, Noise, Stretch, Blur, Mixer])

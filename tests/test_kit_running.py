@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from specloom import Port
+from specloom import Mapped, Port
 from specloom.testing import failures_of
-from specloom.torch import TorchNode
+from specloom.torch import StatisticalNode, TorchNode
 
 DATA = Port("B H W C", doc="Cubes.")
 SCORES = Port("B H W 1", doc="Scores.")
 
 
-class Gain(TorchNode):
+class Bare(TorchNode):
     inputs = {"data": DATA}
     outputs = {"bright": Port("B H W C", doc="The cube times a gain for each band.")}
     locality = "pixel"
@@ -23,8 +23,12 @@ class Gain(TorchNode):
     def forward(self, data):
         return {"bright": data * self.gain}
 
-    def affine(self):
-        return self.gain.double(), torch.zeros(1, dtype=torch.float64)
+
+class Gain(Bare):
+    maps = "bright"
+
+    def mapped(self, data):
+        return {"bright": Mapped(data, self.gain.double(), torch.zeros(1).double(), data.dtype)}
 
 
 class Score(TorchNode):
@@ -53,16 +57,12 @@ class Restless(Gain):
         return {"bright": data * self.gain + self.calls}
 
 
-class DependsOnBatch(Gain):
-    affine = None
-
+class DependsOnBatch(Bare):
     def forward(self, data):
         return super().forward(data - data.nanmean())
 
 
-class DependsOnImage(Gain):
-    affine = None
-
+class DependsOnImage(Bare):
     def forward(self, data):
         return super().forward(data - data.nanmean((1, 2, 3), keepdim=True))
 
@@ -74,9 +74,8 @@ class SpreadsNaN(Score):
         return {"decisions": scores > scores.mean((1, 2, 3), keepdim=True)}
 
 
-class SpreadsNaNScores(Gain):
+class SpreadsNaNScores(Bare):
     locality = "image"
-    affine = None
 
     def forward(self, data):
         return super().forward(data / data.amax((1, 2, 3), keepdim=True))
@@ -112,9 +111,8 @@ class SavesPlainValues(Gain):
         super().restore({k: v for k, v in state.items() if k != "factor"})
 
 
-class ForgetsItsEpoch(Gain):
+class ForgetsItsEpoch(Bare):
     epoch = 0
-    affine = None
 
     def on_epoch(self, epoch, max_epochs):
         self.epoch = epoch
@@ -152,15 +150,57 @@ class UsesTorchsGenerator(Gain):
 
 
 class TellsWrongScale(Gain):
-    def affine(self):
-        return self.gain.double() * 2, torch.zeros(1, dtype=torch.float64)
+    def mapped(self, data):
+        made = super().mapped(data)["bright"]
+        return {"bright": Mapped(data, made.scale * 2, made.offset, data.dtype)}
+
+
+class MapsNoOutput(Gain):
+    maps = "dark"
+
+
+class AbsorbsNoInput(Gain):
+    absorbs = "scores"
 
 
 class AbsorbsWrongly(Gain):
     absorbs = "data"
 
-    def absorb(self, scale, offset):
-        return lambda data: self.forward((data * scale).float())
+    def forward(self, data):
+        return super().forward(data.data * data.scale if isinstance(data, Mapped) else data)
+
+
+class FitsMappedWrongly(StatisticalNode):
+    inputs = {"data": DATA}
+    outputs = {"shifted": Port("B H W C", doc="The cube without the mean of all its values.")}
+    locality = "pixel"
+    absorbs = "data"
+
+    def build(self, sizes):
+        self.register_buffer("total", torch.zeros((), dtype=torch.float64))
+
+    def fit_start(self, pass_):
+        self.fitted, self.sums = False, torch.zeros(2, dtype=torch.float64)
+
+    def fit_update(self, data):
+        values = data.data if isinstance(data, Mapped) else data
+        usable = values[values.isfinite().all(-1)]
+        self.sums = self.sums + torch.stack([usable.double().sum(), torch.tensor(usable.numel())])
+
+    def fit_state(self):
+        return {"sums": self.sums}
+
+    def fit_merge(self, state):
+        self.sums = self.sums + state["sums"]
+
+    def fit_end(self):
+        self.total.copy_(self.sums[0] / self.sums[1])
+        self.finish_fit(int(self.sums[1]))
+
+    def forward(self, data):
+        if isinstance(data, Mapped):
+            data = (data.data * data.scale + data.offset).float()
+        return {"shifted": data - self.total.float()}
 
 
 class AsksNumpy(Gain):
@@ -190,7 +230,7 @@ WRONG = {
         "locality_is_true",
         "nan_is_contained",
         "freeze_round_trips",
-        "affine_is_true",
+        "mapped_equals_forward",
     },
     DependsOnBatch: {"batch_of_two_equals_two_of_one", "locality_is_true", "nan_is_contained"},
     DependsOnImage: {"locality_is_true", "nan_is_contained"},
@@ -207,8 +247,11 @@ WRONG = {
     Detached: {"gradient_arrives"},
     InfiniteGradient: {"gradient_is_finite"},
     UsesTorchsGenerator: {"generator_seeded"},
-    TellsWrongScale: {"affine_is_true"},
-    AbsorbsWrongly: {"absorb_equals_forward"},
+    TellsWrongScale: {"mapped_equals_forward"},
+    MapsNoOutput: {"mapped_equals_forward"},
+    AbsorbsNoInput: {"absorbs_truly"},
+    AbsorbsWrongly: {"absorbs_truly"},
+    FitsMappedWrongly: {"absorbs_truly", "valid_is_offered"},
     AsksNumpy: {"never_waits_for_the_device", "gradient_arrives"},
     IndexesByMask: {"never_waits_for_the_device"},
     Branches: {"never_waits_for_the_device"},

@@ -5,11 +5,11 @@ __version__ = "0.1.0"
 # isort: off
 from specloom.errors import ConfigError, DataError, GraphError, IntegrityError, NodeError
 from specloom.errors import PluginError, PortError, Problems, SpecloomError, UnavailableError
-from specloom.errors import did_you_mean
+from specloom.errors import SpecloomWarning, did_you_mean
 from specloom.graph import Graph
 from specloom.hooks import impl
 from specloom.node import STAGES, Array, At, Batch, Loss, Node, Runtime, Source, Trainer
-from specloom.node import Absorbs, Affine, Fits, Indexed, Keeps, Measures, Paces, Trains
+from specloom.node import Absorbs, Affine, Fits, Indexed, Keeps, Mapped, Measures, Paces, Trains
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.ported import Ported
@@ -21,8 +21,9 @@ from specloom.state import write_file, write_json
 
 __all__ = [
     "STAGES", "Absorbs", "Affine", "Array", "At", "Batch", "ConfigError", "DataError", "Fits",
-    "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Measures", "Node",
-    "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError", "Ported",
-    "Problems", "Run", "Runtime", "Source", "SpecloomError", "Trainer", "Trains",
-    "UnavailableError", "begun", "did_you_mean", "impl", "load", "write_file", "write_json",
+    "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Mapped", "Measures",
+    "Node", "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError",
+    "Ported", "Problems", "Run", "Runtime", "Source", "SpecloomError", "SpecloomWarning", "Trainer",
+    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "write_file",
+    "write_json",
 ]  # fmt: skip

@@ -68,12 +68,14 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @change
 @click.option("--out", type=path, metavar="DIR", help="Where results go [default: under runs/].")
 @click.option("--resume", type=path, metavar="DIR", help="Go on with the killed run in DIR.")
-@click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
+@click.option("--overwrite", is_flag=True, help="Replace what the folder of results holds.")
+@click.option("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="Where arrays live.")
 @click.option("--seed", type=click.IntRange(0), help="In place of the file's seed.")
 @click.option("--fold/--no-fold", default=True, help="Fold affine nodes into those behind them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **asked: Any) -> None:
     """Run every phase of FILE and write what comes out."""
+    anyway = asked.pop("overwrite") or resume is not None
     if resume:
         asked = results.begun(resume)
     elif asked["path"] is None:
@@ -83,11 +85,10 @@ def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **aske
     loaded.resumed, loaded.fold = resume is not None, fold
     loaded.folder = resume or out or results.fresh_folder(str(loaded.metadata["name"]))
     if first:
-        results.record(loaded, loaded.folder)
-    loaded.go()
-    if first:
-        results.write(loaded, loaded.folder)
+        results.keep(loaded, loaded.folder, anyway=anyway)
         click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
+    else:
+        loaded.go()
 
 
 @cli.command()
@@ -99,16 +100,16 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
     failed = False
     for file in files:
         try:
-            graph = specloom.load(file, overrides, device="cpu").graph
-            raise_all(graph.missing() if weights else [])
+            one = specloom.load(file, overrides, device="cpu")
+            raise_all(one.graph.missing() if weights else [])
         except SpecloomError as e:
             click.echo(told(e), err=True)
             failed = True
             continue
-        for message in graph.unread():
+        for message in [*one.graph.unread(), *getattr(one.source, "remarks", list)()]:
             click.echo(f"warning: {message}", err=True)
-        unknown = f"; not sized yet: {', '.join(graph.unbuilt)}" if graph.unbuilt else ""
-        counts = f"{len(graph.nodes)} nodes, {len(graph.links)} connections"
+        unknown = f"; not sized yet: {', '.join(one.graph.unbuilt)}" if one.graph.unbuilt else ""
+        counts = f"{len(one.graph.nodes)} nodes, {len(one.graph.links)} connections"
         click.echo(f"{file}: good, {counts}{unknown}")
     sys.exit(SpecloomError.exit_code if failed else 0)
 
@@ -123,11 +124,8 @@ def main() -> None:
     """Run the command line; a user's errors are told without a traceback."""
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
-    except SpecloomError as e:
-        click.echo(told(e), err=True)
-        sys.exit(e.exit_code)
-    except click.ClickException as e:
-        e.show()
+    except (SpecloomError, click.ClickException) as e:
+        click.echo(told(e), err=True) if isinstance(e, SpecloomError) else e.show()
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)

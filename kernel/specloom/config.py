@@ -3,30 +3,25 @@
 Everything that does not fit is told, with its place: first its form, then its names and values.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from specloom import params
 from specloom.errors import ConfigError, GraphError, SpecloomError, did_you_mean, raise_all, shown
 from specloom.graph import Graph
-from specloom.node import STAGES, Loss, Minimises
+from specloom.node import STAGES, Loss, Minimises, Trainer
+from specloom.plugins import Plugins
 from specloom.ports import Link
-from specloom.wiring import told
-
-if TYPE_CHECKING:
-    from specloom.node import Trainer
-    from specloom.plugins import Plugins
-    from specloom.yamlfile import Document, Keys
+from specloom.wiring import BATCH, told
+from specloom.yamlfile import Document, Keys
 
 VERSION = 1
 METADATA = ("name", "description", "tags", "author")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-END = re.compile(rf"{NAME.pattern}\.{NAME.pattern}")
+ENDS = re.compile(rf"{NAME.pattern}\.{NAME.pattern}")
 
 
 class Plain(NamedTuple):
@@ -41,14 +36,6 @@ Form: TypeAlias = "Plain | list[Form] | Keyed"
 Keyed: TypeAlias = "dict[str, Form]"  # "*" stands for keys that the user chooses
 
 
-def _is_end(value: Any) -> bool:
-    return isinstance(value, str) and END.fullmatch(value) is not None
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_end, value))
-
-
 REQUIRED = {
     "specloom": f"write 'specloom: {VERSION}', the form that this version reads",
     "data": "add data: {type: …, config: {…}}",
@@ -60,7 +47,9 @@ LIST = Plain(lambda value: isinstance(value, list), "write '- …' lines")
 TEXT = Plain(lambda value: isinstance(value, str), "write text, in quotes")
 SEED = Plain(lambda n: type(n) is int and 0 <= n < 2**63, "give a whole number, 0 to 2**63 - 1")
 STAGE = Plain(lambda value: value in STAGES, f"use one of: {', '.join(STAGES)}")
-PAIR = Plain(_is_pair, "write - [source.output, target.input]", instead=("", ""))
+END = Plain(lambda end: isinstance(end, str) and ENDS.fullmatch(end) is not None, "write node.port")
+PAIR = Plain(lambda ends: isinstance(ends, list) and [*map(END.fits, ends)] == [True, True],
+             "write - [source.output, target.input]", instead=("", ""))  # fmt: skip
 TYPE = Plain(lambda name: isinstance(name, str) and name != "", REQUIRED["type"])
 USE: Keyed = {"type": TYPE, "config": MAPPING}
 GRAPH: Keyed = {
@@ -68,7 +57,7 @@ GRAPH: Keyed = {
     "metadata": {"name": TEXT, "description": TEXT, "tags": [TEXT], "author": TEXT},
     "nodes": {"*": USE | {"stages": [STAGE]}},
     "connections": [PAIR],
-    "outputs": {"*": Plain(_is_end, "write node.port")},
+    "outputs": {"*": END},
 }
 RUN = GRAPH | {"seed": SEED, "data": USE, "phases": [USE]}
 SAVED = GRAPH | {"batch": MAPPING, "plugins": MAPPING, "state": MAPPING}
@@ -159,7 +148,7 @@ def _meant(key: str, known: Keyed) -> str:
 
 
 # The graph, the source (None in a saved pipeline), and the phases, each with its reference.
-Parts: TypeAlias = "tuple[Graph, Any, list[tuple[str, Trainer]]]"
+Parts: TypeAlias = tuple[Graph, Any, list[tuple[str, Trainer]]]
 
 
 def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> Parts:
@@ -173,27 +162,36 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     Raises:
         SpecloomError: Something is wrong; ``Problems`` where it is several things.
     """
-    maker = _Maker(file, plugins, list(problems))
-    where = file.document.where
-    label, source = maker.make(file.data, "sources")
+    problems, where = list(problems), file.document.where
+    make = partial(_made, file.document, plugins, problems)
+    label, source = make(file.data, "sources")
     batch, given, splits = getattr(source, "outputs", None), file.batch, STAGES
     try:
         given, splits = (given, splits) if source is None else (source.sizes(), source.splits())
     except Exception as e:
-        maker.problems.append(told(e, label, where("data")))
-    nodes = {name: maker.make(use, "nodes", "losses") for name, use in file.nodes.items()}
+        problems.append(told(e, label, where("data")))
+    nodes = {name: make(use, "nodes", "losses") for name, use in file.nodes.items()}
     types = {name: label for name, (label, _) in nodes.items()}
     made = {name: node for name, (_, node) in nodes.items()}
     stages = {name: tuple(use.stages) for name, use in file.nodes.items() if use.stages}
-    phases = [maker.make(use, "trainers") for use in file.phases]
-    pairs = enumerate(file.connections)
-    links = [Link(start, end, where("connections", i)) for i, (start, end) in pairs]
+    phases = [make(use, "trainers") for use in file.phases]
+
+    def present(end: str, side: str, at: str) -> str:
+        """The end of a connection with its port's present name, whatever it was called before."""
+        name, _, port = end.partition(".")
+        owner = source if name == BATCH else made.get(name)
+        ports = getattr(owner, side, ())
+        return end.removesuffix(port) + params.current(owner, port, ports, name, at)
+
+    outputs = {key: present(e, "outputs", where("outputs", key)) for key, e in file.outputs.items()}
+    pairs = [(where("connections", i), *pair) for i, pair in enumerate(file.connections)]
+    links = [Link(present(a, "outputs", at), present(b, "inputs", at), at) for at, a, b in pairs]
     graph = Graph(
-        made, links, batch=batch, given=given, outputs=file.outputs, types=types, stages=stages,
-        document=file.document, splits=splits, earlier=maker.problems,
+        made, links, batch=batch, given=given, outputs=outputs, types=types, stages=stages,
+        document=file.document, splits=splits, earlier=problems,
     )  # fmt: skip
-    both = zip(file.phases, phases, strict=True)
-    wrong = [error for use, (_, one) in both for error in one.check(graph, maker.place(use))]
+    both = zip([partial(where, *use.keys, "config") for use in file.phases], phases, strict=True)
+    wrong = [error for at, (_, one) in both for error in one.check(graph, at)]
     raise_all(wrong or [*_idle_losses(graph, [one for _, one in phases])])
     return graph, source, phases
 
@@ -208,25 +206,18 @@ def _idle_losses(graph: Graph, phases: Sequence[Trainer]) -> Iterator[SpecloomEr
             yield GraphError(what, where=where, fix=fix)
 
 
-@dataclass
-class _Maker:
-    file: RunFile
-    plugins: Plugins
-    problems: list[SpecloomError]
-
-    def place(self, use: Use) -> partial[str]:
-        return partial(self.file.document.where, *use.keys, "config")
-
-    def make(self, use: Use, *kinds: str) -> tuple[str, Any]:
-        """The full name and an instance; None where it cannot be made, with the reasons noted."""
-        if not use.type:
-            return "", None
-        where = self.file.document.where
-        try:
-            label, cls = self.plugins.find(use.type, kinds, where(*use.keys, "type"))
-            good, problems = params.checked(cls, label, use.config, self.place(use))
-            self.problems += problems
-            return label, cls(**good) if params.required(cls) <= good.keys() else None
-        except Exception as e:
-            self.problems.append(told(e, use.type, where(*use.keys)))
-        return use.type, None
+def _made(
+    document: Document, plugins: Plugins, problems: list[SpecloomError], use: Use, *kinds: str
+) -> tuple[str, Any]:
+    """The full name and an instance; None where it cannot be made, with the reasons noted."""
+    if not use.type:
+        return "", None
+    at = partial(document.where, *use.keys)
+    try:
+        label, cls = plugins.find(use.type, kinds, at("type"))
+        good, wrong = params.checked(cls, label, use.config, partial(at, "config"))
+        problems += wrong
+        return label, cls(**good) if params.required(cls) <= good.keys() else None
+    except Exception as e:
+        problems.append(told(e, use.type, at()))
+    return use.type, None

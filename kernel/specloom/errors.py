@@ -1,6 +1,7 @@
 """Every error a user may meet: what is wrong, where, and how to mend it."""
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -58,6 +59,10 @@ class UnavailableError(SpecloomError):
     exit_code = 4
 
 
+class SpecloomWarning(UserWarning):
+    """Something that works, and that the user should change all the same."""
+
+
 class Problems(SpecloomError):  # noqa: N818  # several errors, not one
     """Several errors at once, in the order in which the file would be read."""
 
@@ -66,6 +71,15 @@ class Problems(SpecloomError):  # noqa: N818  # several errors, not one
         first = self.errors[0]
         super().__init__(first.what, where=first.where, fix=first.fix)
         self.args = ("\n".join(str(error) for error in self.errors),)
+
+
+def warn(what: str, where: str) -> None:
+    """Warn at a place in the user's file; without one, at the line that called the caller."""
+    file, _, line = where.rpartition(":")
+    if line.isdigit():
+        warnings.warn_explicit(what, SpecloomWarning, file, int(line))
+    else:
+        warnings.warn(f"{where}: {what}" if where else what, SpecloomWarning, stacklevel=4)
 
 
 def shown(value: object) -> str:

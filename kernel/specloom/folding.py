@@ -1,15 +1,12 @@
-"""The steps of a plan, and how affine nodes are folded into the linear map behind them."""
+"""The steps of a plan, and how affine nodes are folded into the linear maps behind them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from specloom.node import Absorbs, Affine, Batch
-
-if TYPE_CHECKING:
-    from specloom.ports import Port
+from specloom.node import Affine, Batch
 
 Forward: TypeAlias = Callable[..., Batch]
 
@@ -51,29 +48,17 @@ def arrange(steps: list[Step], keep: set[str]) -> set[str]:
     return read
 
 
-def folded(steps: list[Step], want: set[str], port: Callable[[str], Port]) -> list[Step]:
-    """Steps without the affine nodes that the step behind them can take in."""
-    kept = {step.name: step for step in steps}
+def fold_into_readers(steps: list[Step], keep: set[str], mapped: set[str]) -> None:
+    """Let affine nodes give a ``Mapped`` where all readers take it, ``keep`` apart."""
     for step in reversed(steps):
-        ends = {f"{step.name}.{name}" for name in step.node.outputs}
-        fed = [read for p, read in step.feeds.items() if step.node.inputs[p].required]
-        readers = [(s, p) for s in kept.values() for p, read in s.feeds.items() if ends & {*read}]
-        if not len(ends) == len(fed) == len(readers) == 1 or ends & want:
-            continue
-        ((reader, reads),), (source,) = readers, fed
-        forward = _absorbed(step, reader, reads)
-        if forward and reader.node.inputs[reads].takes_dtype(port(source[0]).dtype):
-            reader.forward, reader.feeds = forward, {**reader.feeds, reads: source}
-            del kept[step.name]
-    return list(kept.values())
+        end = f"{step.name}.{getattr(step.node, 'maps', '')}"
+        readers = [(s, port) for s in steps for port, ends in s.feeds.items() if end in ends]
+        takes = all(port == getattr(s.node, "absorbs", "") and _plain(s) for s, port in readers)
+        wanted = end in mapped or (readers and end not in keep)
+        if isinstance(step.node, Affine) and _plain(step) and takes and wanted:
+            step.forward = step.node.mapped
 
 
-def _absorbed(step: Step, reader: Step, reads: str) -> Forward | None:
-    """The reader's ``forward`` with an affine step taken in, or None where that cannot be."""
-    node, taker = step.node, reader.node
-    if not isinstance(node, Affine) or not isinstance(taker, Absorbs) or reads != taker.absorbs:
-        return None
-    if step.forward != step.node.forward or reader.forward != reader.node.forward:
-        return None  # a NumPy node, or one that has taken in the nearer of two affine nodes
-    affine = node.affine()
-    return None if affine is None else taker.absorb(*affine)
+def _plain(step: Step) -> bool:
+    """Whether the node is called as it is, not through another array library."""
+    return step.forward in (step.node.forward, getattr(step.node, "mapped", None))

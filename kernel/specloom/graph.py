@@ -1,20 +1,16 @@
 """A graph: nodes and connections, checked, in running order, never changed afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specloom.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.node import STAGES, Fits, Keeps
 from specloom.ported import IMAGE_AXES, build
+from specloom.ports import Link, Port
 from specloom.sizes import Propagation, Sizes, Unknown
 from specloom.wiring import BATCH, Wiring
 from specloom.yamlfile import Document
-
-if TYPE_CHECKING:
-    from specloom.ports import Link, Port
 
 
 class Graph(Wiring):
@@ -63,8 +59,7 @@ class Graph(Wiring):
 
     def sizes(self, name: str) -> dict[str, int]:
         """The sizes of a node's axes that follow from the graph, but for those of the images."""
-        known = self.known[name].items()
-        return {axis: one.size for axis, one in known if axis not in IMAGE_AXES}
+        return {a: one.size for a, one in self.known[name].items() if a not in IMAGE_AXES}
 
     def feeding(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
         """The values that feed each connected input of a node; with ``for_fit`` ones on request."""
@@ -86,8 +81,7 @@ class Graph(Wiring):
 
     def fittable(self) -> list[str]:
         """The nodes, in running order, that are fitted by statistics."""
-        nodes = self.nodes
-        return [n for n in self.order if isinstance(node := nodes[n], Fits) and node.fit_passes]
+        return [n for n in self.order if isinstance(one := self.nodes[n], Fits) and one.fit_passes]
 
     def unfitted(self) -> list[str]:
         """Those of them that have had no fit yet."""

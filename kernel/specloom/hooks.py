@@ -2,7 +2,9 @@
 
 A plugin is a module named by an entry point of the group ``specloom``; the entry point's name is
 the prefix of its references: ``rx = "specloom_rx"`` gives ``rx.RXGlobal``. Import nothing heavy
-there: offer classes as ``"module:Class"``, which are imported when a graph uses them.
+there: offer classes as ``"module:Class"``, which are imported when a graph uses them. An old name
+goes on working, with a warning, where the present one stands behind it, as in
+``{"GlobalRX": "RXGlobal"}``.
 
 Hooks watch, they never steer. Two of them answer a question instead, and the first answer that
 is not None counts: ``resolve_plugins`` and ``open_cube``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class Node(Protocol):
     from the batch by name; ``stages``, the stages in which it runs; ``locality``, one of
     ``pixel``, ``halo``, ``image`` and ``batch`` (what an output pixel depends on), with ``halo``
     the number of pixels around it; ``array_library = "numpy"``, for a node that takes and gives
-    NumPy arrays; ``missing()``, which gives an error for each file of weights that is not there;
+    NumPy arrays; ``renamed``, old names of ports and parameters, each with the present one, which
+    go on working with a warning; ``missing()``, which gives an error for each file of weights that
+    is not there;
     ``example``, parameters with which the conformance kit can make one.
     """
 
@@ -112,21 +115,49 @@ class Measures(Protocol):
 
 @runtime_checkable
 class Affine(Protocol):
-    """A node whose one output is ``scale * x + offset`` of its one required input, by band."""
+    """A node one output of which is ``scale * x + offset`` of an input, by band."""
 
-    def affine(self) -> tuple[Array, Array] | None:
-        """Scale and offset, shape (C,) or scalar, float64; None while it is not affine."""
+    #: That output.
+    maps: ClassVar[str]
+
+    def mapped(self, **inputs: Any) -> Batch:
+        """As ``forward``, with a ``Mapped`` in that output where it is affine."""
 
 
 @runtime_checkable
 class Absorbs(Protocol):
-    """A node that can take an affine map in front of one of its inputs into its own linear map."""
+    """A node that takes a ``Mapped`` at one of its inputs and folds it into a map of its own."""
 
-    #: The input port that may be folded.
+    #: That input.
     absorbs: ClassVar[str]
 
-    def absorb(self, scale: Array, offset: Array) -> Callable[..., Batch] | None:
-        """A ``forward`` for raw input, equal to ``forward(scale * x + offset)``; or None."""
+
+@dataclass(frozen=True)
+class Mapped:
+    """``data * scale + offset`` by band, left to the readers to work out.
+
+    Args:
+        data: (..., C), of any real dtype.
+        scale: (C,) or a scalar, as ``offset`` is; gradients go through both.
+        dtype: The type that the result would have.
+    """
+
+    data: Array
+    scale: Array
+    offset: Array
+    dtype: Any
+
+    @classmethod
+    def of(cls, data: Any, scale: Array, offset: Array, dtype: Any) -> Mapped:
+        """The same for ``data`` that may be a ``Mapped`` already."""
+        if isinstance(data, cls):
+            scale, offset, data = data.scale * scale, data.offset * scale + offset, data.data
+        return cls(data, scale, offset, dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of ``data``."""
+        return tuple(self.data.shape)
 
 
 @runtime_checkable
@@ -141,7 +172,7 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Where batches come from."""
+    """Where batches come from; ``specloom check`` tells what ``remarks()``, if any, gives."""
 
     outputs: ClassVar[Mapping[str, Port]]
 

@@ -2,11 +2,11 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import lru_cache
 from typing import Any, get_type_hints
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, shown
+from specloom.errors import ConfigError, SpecloomError, did_you_mean, shown, warn
 
 EMPTY = inspect.Parameter.empty
 
@@ -22,6 +22,23 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
 def required(cls: type) -> set[str]:
     """The parameters that ``cls`` cannot be made without."""
     return {name for name, p in parameters(cls).items() if p.default is EMPTY}
+
+
+def current(owner: Any, name: str, known: Container[str], label: str, where: str = "") -> str:
+    """The present name of a port or a parameter, with a warning where ``name`` is an old one.
+
+    Args:
+        owner: The node or its class; its ``renamed`` has the present names by the old ones.
+        name: What the user wrote.
+        known: The names that may be meant.
+        label: What the user calls the owner.
+        where: The place in the user's file.
+    """
+    now = getattr(owner, "renamed", {}).get(name, "")
+    if name in known or now not in known:
+        return name
+    warn(f"{label}: {name!r} is now called {now!r}: change it", where)
+    return str(now)
 
 
 def values(node: Any) -> dict[str, Any]:
@@ -63,7 +80,9 @@ def checked(
     def bad(what: str, name: str, fix: str) -> None:
         problems.append(ConfigError(what, where=at(name), fix=fix))
 
-    for name, value in config.items():
+    free = known.keys() - config.keys()  # so that an old name beside the new one is unknown
+    names = {given: current(cls, given, free, label, at(given)) for given in config}
+    for (given, name), value in zip(names.items(), config.values(), strict=True):
         if name not in known:
             fix = did_you_mean(name, known, otherwise=f"remove it: {label} takes no parameters")
             bad(f"{label} has no parameter {name!r}", name, fix)
@@ -74,8 +93,8 @@ def checked(
         except ValidationError as e:
             optional = ", or remove it to use the default" if name not in required(cls) else ""
             for what in _type_problems(name, value, e.errors()):
-                bad(f"{label}: {what}", name, f"change {name}{optional}")
-    for name in sorted(required(cls) - config.keys()):
+                bad(f"{label}: {what}", given, f"change {name}{optional}")
+    for name in sorted(required(cls) - set(names.values())):
         bad(f"{label} needs the parameter {name!r}", "", f"add {name}: … to its config")
     return good, problems
 

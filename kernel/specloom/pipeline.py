@@ -1,10 +1,8 @@
 """The Python builder: connect nodes by their ports, and save or load the result."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from specloom import state
 from specloom.config import METADATA, NAME
@@ -119,7 +117,7 @@ class Pipeline:
         state.save(Path(path), self.graph(), about, self.plugins or Plugins())
 
     @classmethod
-    def load(cls, path: str | Path, plugins: Plugins | None = None) -> Pipeline:
+    def load(cls, path: str | Path, plugins: Plugins | None = None) -> Self:
         """A saved pipeline, with its fitted state.
 
         Raises:
@@ -142,9 +140,9 @@ class Pipeline:
             yield node
 
     def _free_name(self, cls: str) -> str:
-        """``RXGlobal`` as ``rx_global``, then ``rx_global_2`` and so on."""
+        """``RXGlobal`` as ``rx_global``, then ``rx_global_2``; ``IoULoss`` as ``iou_loss``."""
         import re
 
-        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
+        base = re.sub(r"(?<=[a-z0-9]{2})(?=[A-Z])|(?<=\w)(?=[A-Z][a-z])", "_", cls).lower()
         names = [base, *(f"{base}_{i}" for i in range(2, len(self.nodes) + 3))]
         return next(name for name in names if name not in self.nodes)

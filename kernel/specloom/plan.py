@@ -4,19 +4,15 @@ A plan runs only the nodes that the wanted values need, frees each value after i
 and checks ports when the shapes of the batch change rather than for every batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from specloom.errors import DataError, GraphError, NodeError, PortError, raise_all
-from specloom.folding import Forward, Step, arrange, folded
+from specloom.folding import Forward, Step, arrange, fold_into_readers
+from specloom.graph import Graph
 from specloom.node import Batch, Measures, Runtime
 from specloom.wiring import BATCH
-
-if TYPE_CHECKING:
-    from specloom.graph import Graph
 
 Listener: TypeAlias = Callable[[str, Batch, float], None]
 OURS = "this is a mistake in the node: tell its author"
@@ -32,7 +28,8 @@ class Plan:
         want: Values to return, as ``node.port``; None runs every node of the stage.
         given: Values, as ``node.port``, that the batch holds; what only they need does not run.
         listener: Called after each node with its name, outputs and seconds.
-        fold: Take affine nodes into the linear map behind them where nobody else reads them.
+        fold: Take affine nodes into the linear maps behind them where nobody else reads them.
+        mapped: Wanted values that may then come as a ``Mapped``.
 
     Raises:
         GraphError: A wanted value is not made in this stage, or its size is not known.
@@ -42,6 +39,7 @@ class Plan:
     def __init__(
         self, graph: Graph, stage: str, runtime: Runtime, want: Iterable[str] | None = None,
         listener: Listener | None = None, fold: bool = False, given: Iterable[str] = (),
+        mapped: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.graph, self.stage, self.listener = graph, stage, listener
         self.active = [name for name in graph.order if stage in graph.stages[name]]
@@ -63,7 +61,7 @@ class Plan:
         self.closing = [step for step in steps if step.name in closing]
         self.steps = [step for step in steps if step.name not in closing]
         if fold:
-            self.steps = folded(self.steps, set(self.want), graph.port)
+            fold_into_readers(self.steps, set(self.want), {*mapped})
         arrange(self.closing, {f"{n}.{port}" for n, one in nodes.items() for port in one.outputs})
         loaded = arrange(self.steps, set(self.want))
         self._loads = [(n, end) for n in graph.batch if (end := f"{BATCH}.{n}") in loaded]

@@ -5,8 +5,6 @@ file or above it, only in that manifest. A plugin is imported when something ref
 broken one harms only the graphs that name it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,12 +12,12 @@ from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import pluggy
 
 from specloom import hooks
-from specloom.errors import ConfigError, PluginError, did_you_mean
+from specloom.errors import ConfigError, PluginError, did_you_mean, warn
 
 MANIFEST = "plugins.yaml"
 Modules: TypeAlias = Mapping[str, str | ModuleType]
@@ -41,7 +39,7 @@ class Plugins:
         self._broken: set[str] = set()
 
     @classmethod
-    def for_file(cls, file: Path) -> Plugins:
+    def for_file(cls, file: Path) -> Self:
         """The plugins for a run file: those of the nearest manifest, else the installed ones.
 
         Raises:
@@ -98,7 +96,10 @@ class Plugins:
                 self._broken.add(name)
 
     def offers(self, kinds: Iterable[str], name: str = "", where: str = "") -> dict[str, str]:
-        """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all."""
+        """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all.
+
+        Behind an old name stands the present one: ``{"rx.GlobalRX": "RXGlobal"}``.
+        """
         found: dict[str, str] = {}
         if not name:
             for each, _ in self.working():
@@ -127,7 +128,11 @@ class Plugins:
         if not full:
             what = f"no plugin offers {reference!r} as a {' or '.join(KINDS[k] for k in kinds)}"
             raise PluginError(what, where=where, fix=self._nearest(reference, kinds))
-        return full[0], self.load(offered[full[0]], full[0], where)
+        if ":" not in (target := offered[full[0]]):
+            now = f"{full[0].partition('.')[0]}.{target}"
+            warn(f"{full[0]} is now called {now}: change it", where)
+            return self.find(now, kinds, where)
+        return full[0], self.load(target, full[0], where)
 
     def _nearest(self, reference: str, kinds: tuple[str, ...]) -> str:
         """What the user may have meant by a name that nobody offers."""

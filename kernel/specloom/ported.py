@@ -1,13 +1,11 @@
 """Ports as attributes: ``pipeline.connect((normalizer.normalized, rx.data))``."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from specloom.errors import GraphError, did_you_mean
-from specloom.params import parameters
+from specloom.params import current, parameters
 from specloom.ports import Port, fixed_size
 
 T = TypeVar("T")
@@ -33,14 +31,14 @@ class Side(dict[str, Port]):
         super().__init__(ports)
         self._side, self._node = side, node
 
-    def __get__(self, node: Any, owner: type) -> Side:
+    def __get__(self, node: Any, owner: type) -> "Side":
         return self if node is None else Side(self._side, self, node)
 
     def __getattr__(self, name: str) -> PortRef:
         if self.__dict__.get("_node") is None:  # asked of the class, or while it is being copied
             raise AttributeError(f"{name!r}: only a node's sides have ports as attributes")
-        if name in self:
-            return PortRef(self._node, self._side, name)
+        if (port := current(self._node, name, self, type(self._node).__name__)) in self:
+            return PortRef(self._node, self._side, port)
         what = f"{type(self._node).__name__} has no {self._side[:-1]} {name!r}"
         raise AttributeError(f"{what}: {did_you_mean(name, self)}")
 
@@ -54,7 +52,8 @@ class PortAttribute:
     def __get__(self, node: Any, owner: type) -> Any:
         if node is None:
             return self
-        name, cls = self._name, owner.__name__
+        cls = owner.__name__
+        name = current(owner, self._name, {*node.inputs, *node.outputs}, cls)
         if name in node.inputs and name in node.outputs:
             fix = f"write {cls}.inputs.{name} or {cls}.outputs.{name}"
             raise GraphError(f"{cls}.{name} is an input and an output", fix=fix)
@@ -66,6 +65,9 @@ class NodeType(type):
 
     def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
         """Make a node; ``name`` is what its pipeline calls it."""
+        for old in params.keys() & getattr(cls, "renamed", ()):
+            free = parameters(cls).keys() - params  # a parameter that is given twice is refused
+            params[current(cls, old, free, cls.__name__)] = params.pop(old)
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
         ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
@@ -103,16 +105,19 @@ class Ported(metaclass=NodeType):
 
     inputs: ClassVar[Mapping[str, Port]] = {}
     outputs: ClassVar[Mapping[str, Port]] = {}
+    #: The old names of ports and parameters, each with the present one.
+    renamed: ClassVar[Mapping[str, str]] = {}
     name: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.inputs, cls.outputs = Side("inputs", cls.inputs), Side("outputs", cls.outputs)
-        for port in {*cls.inputs, *cls.outputs}:
+        ports = {*cls.inputs, *cls.outputs}
+        for port in {*ports, *(old for old, now in cls.renamed.items() if now in ports)}:
             setattr(cls, port, PortAttribute(port))
         name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="")
-        signature = inspect.Signature([*parameters(cls).values(), name])
-        cls.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it
+        given = [*parameters(cls).values(), name]
+        cls.__signature__ = inspect.Signature(given)  # type: ignore[attr-defined]  # for inspect
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate what depends on sizes; called once, when they are known."""

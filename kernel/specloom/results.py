@@ -1,7 +1,5 @@
 """What a run leaves behind: its record, metrics and pipeline, each written in one step."""
 
-from __future__ import annotations
-
 import json
 import platform
 import re
@@ -11,14 +9,12 @@ import traceback
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specloom import state
 from specloom.errors import ConfigError
+from specloom.run import Run
 from specloom.yamlfile import Document
-
-if TYPE_CHECKING:
-    from specloom.run import Run
 
 
 def fresh_folder(name: str) -> Path:
@@ -35,11 +31,35 @@ def begun(folder: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((folder / "run.json").read_bytes())
-        asked = {key: found[key] for key in ("seed", "device")}
-        return {"path": Document(found["file"], found["run"]), **asked}
+        asked = ("seed", "device")
+        return {"path": Document(found["file"], found["run"])} | {key: found[key] for key in asked}
     except (OSError, ValueError, KeyError, TypeError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="give the folder of a run that was stopped") from e
+
+
+def keep(run: Run, folder: Path, *, anyway: bool = False) -> None:
+    """Run, and keep in ``folder`` what comes of it: the record at once, the rest at the end.
+
+    A run that fails before anything else is there takes its record away, so that the folder is
+    free for the next one.
+
+    Raises:
+        ConfigError: Something is there already, which might be lost, and not ``anyway``.
+    """
+    there = sorted(one.name for one in folder.glob("[!.]*") if one.stem != "report")
+    if there and not anyway:
+        what = f"{folder} is not empty: it holds {', '.join(there[:3])}{', …' * (len(there) > 3)}"
+        fix = f"use another --out, go on with --resume {folder}, or replace it with --overwrite"
+        raise ConfigError(what, fix=fix)
+    record(run, folder)
+    try:
+        run.go()
+    except Exception:
+        if not there and {one.stem for one in folder.glob("[!.]*")} <= {"run", "report"}:
+            (folder / "run.json").unlink()
+        raise
+    write(run, folder)
 
 
 def write(run: Run, folder: Path) -> None:
@@ -63,7 +83,7 @@ def record(run: Run, folder: Path, ended: str = "") -> None:
 def write_log(error: BaseException) -> Path:
     """The traceback of an error of ours, with versions, in a file that can be attached."""
     about = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
-    lines = [f"{about}\narguments: {sys.argv[1:]}\n\n", *traceback.format_exception(error)]
+    trace = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:
-        log.write("".join(lines).encode())
+        log.write(f"{about}\narguments: {sys.argv[1:]}\n\n{trace}".encode())
     return Path(log.name)

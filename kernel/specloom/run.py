@@ -1,22 +1,18 @@
 """One run: a graph, a source of batches, phases, and the observers that watch."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specloom import config
 from specloom.errors import ConfigError
+from specloom.graph import Graph
+from specloom.node import Batch, Runtime, Source, Trainer
 from specloom.plan import Plan
 from specloom.plugins import Plugins
 from specloom.yamlfile import Document, override, read
-
-if TYPE_CHECKING:
-    from specloom.graph import Graph
-    from specloom.node import Batch, Runtime, Source, Trainer
 
 
 class Run:
@@ -97,17 +93,18 @@ class Run:
 
     def plan(
         self, stage: str, want: Iterable[str] | None = None, *, fold: bool | None = None,
-        given: Iterable[str] = (),
+        given: Iterable[str] = (), mapped: Iterable[str] = (),
     ) -> Plan:  # fmt: skip
         """The graph compiled for a stage; see ``Plan``."""
         self.place()
-        fold = self.fold and stage != "train" if fold is None else fold  # training changes nodes
+        fold = self.fold if fold is None else fold
         listeners = self.hook.node_ran.get_hookimpls()
 
         def tell(name: str, outputs: Batch, seconds: float) -> None:
             self.hook.node_ran(run=self, node=name, outputs=outputs, seconds=seconds)
 
-        return Plan(self.graph, stage, self.runtime, want, tell if listeners else None, fold, given)
+        listener = tell if listeners else None
+        return Plan(self.graph, stage, self.runtime, want, listener, fold, given, mapped)
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
@@ -169,6 +166,9 @@ def load(
         SpecloomError: Something is wrong; ``Problems`` tells several things at once.
     """
     document = path if isinstance(path, Document) else read(Path(path))
+    if isinstance(document.value, dict) and "state" in document.value:
+        fix = "apply it with 'specloom predict DIR INPUT', or give the run file that it came from"
+        raise ConfigError("this is a saved pipeline, no run file", where=document.where(), fix=fix)
     for text in overrides:
         override(document, text)
     file, problems = config.interpret(document)

@@ -47,8 +47,7 @@ class Propagation:
 
     def _onward(self) -> bool:
         """Carry sizes through every node and along every connection; whether any is new."""
-        made = [self._formula(name) for name in self.wiring.nodes]
-        return any(made + [self._along(link) for link in self.wiring.links])
+        return any([*map(self._formula, self.wiring.nodes), *map(self._along, self.wiring.links)])
 
     def _along(self, link: Link, *, backward: bool = False) -> bool:
         """Carry sizes along a connection, or against it where ``backward``; whether any is new."""
@@ -67,17 +66,15 @@ class Propagation:
 
     def _formula(self, name: str) -> bool:
         """Ask a node for the sizes that it computes; whether any is new."""
-        node, known = self.wiring.nodes[name], self.known[name]
-        if not hasattr(node, "sizes"):
-            return False
+        node, known, made = self.wiring.nodes[name], self.known[name], dict[str, int]()
         try:
-            now = Sizes({axis: one.size for axis, one in known.items()})
-            made = node.sizes({key: getattr(node, key) for key in parameters(type(node))}, now)
+            if hasattr(node, "sizes"):
+                now = Sizes({axis: one.size for axis, one in known.items()})
+                made = node.sizes({key: getattr(node, key) for key in parameters(type(node))}, now)
         except Unknown:
-            return False
+            pass
         except Exception as e:
             self.problems[name] = self.wiring.told(e, name)
-            return False
         fresh = {a: Known(size, f"{a} of {name}") for a, size in made.items() if a not in known}
         known |= fresh
         return bool(fresh)

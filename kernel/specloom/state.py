@@ -5,24 +5,20 @@ the hash of the weights; the weights hold the hash of that description. The YAML
 but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specloom import config, params, yamlfile
-from specloom.errors import ConfigError, IntegrityError, UnavailableError, raise_all
+from specloom.errors import ConfigError, IntegrityError, SpecloomError, UnavailableError, raise_all
+from specloom.graph import Graph
 from specloom.node import STAGES, Keeps
 from specloom.plugins import Plugins
 from specloom.wiring import BATCH
-
-if TYPE_CHECKING:
-    from specloom.graph import Graph
 
 PENDING = ".new"
 RESTORE = "restore both files from where the pipeline was saved"
@@ -114,8 +110,15 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, A
     if metadata.get("graph") != _digest(about):
         fix = "restore the file, or run its run file again"
         raise IntegrityError(f"{path} was changed after it was saved", where=str(path), fix=fix)
-    graph, _, _ = config.assemble(file, [], plugins)
-    _restore(graph, arrays, str(weights))
+    try:
+        graph, _, _ = config.assemble(file, [], plugins)
+        _restore(graph, arrays, str(weights))
+    except SpecloomError as e:
+        here = {n: plugins.version(n) if n in plugins.modules else "none" for n in file.plugins}
+        old = [f"{n} {was}, here is {here[n]}" for n, was in file.plugins.items() if here[n] != was]
+        fix = "use the versions that it was saved with, or run its run file again with these"
+        aged = IntegrityError(f"it was saved with {'; '.join(old)}", where=str(path), fix=fix)
+        raise_all([*getattr(e, "errors", [e]), *([aged] if old else [])])
     return graph, file.metadata
 
 

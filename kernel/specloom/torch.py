@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from specloom.errors import IntegrityError, NodeError, UnavailableError
+from specloom.errors import ConfigError, IntegrityError, NodeError, UnavailableError
 from specloom.ported import Ported
 
 if TYPE_CHECKING:
@@ -149,20 +149,22 @@ class TorchRuntime:
     """Device, modes, seeds and bytes for the torch-free executor.
 
     Args:
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` and so on.
 
     Raises:
-        UnavailableError: A GPU was asked for and torch finds none.
+        SpecloomError: There is no such kind of device, or torch does not find it.
     """
 
     def __init__(self, device: str = "auto") -> None:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UnavailableError(
-                f"device {device!r} was asked for, but torch {torch.__version__} finds no GPU",
-                fix="use --device cpu, or install a CUDA build of torch and its driver",
-            )
+        kind, _, number = device.partition(":")
+        if kind not in ("cpu", "cuda") or not (number or "0").isdigit():
+            raise ConfigError(f"there is no device {device!r}", fix="use auto, cpu, cuda or cuda:0")
+        if kind == "cuda" and int(number or 0) >= (count := torch.cuda.device_count()):
+            what = f"device {device!r} was asked for, but torch {torch.__version__} finds"
+            fix = "use --device cpu, or install a CUDA build of torch and its driver"
+            raise UnavailableError(f"{what} {f'only {count}' if count else 'no GPU'}", fix=fix)
         self.device = device
 
     def adopt(self, batch: Batch, ports: Mapping[str, Port]) -> Batch:
@@ -236,14 +238,13 @@ class TorchRuntime:
 
 def _to_numpy(value: Any) -> Any:
     if isinstance(value, list):
-        return [_to_numpy(one) for one in value]
+        return [*map(_to_numpy, value)]
     return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """What torch can take over: native byte order, writable, no negative strides."""
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     return array

@@ -1,16 +1,12 @@
 """Whether connections can be: their ends exist and fit, and every needed input is fed once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specloom.errors import GraphError, NodeError, PortError, Problems, SpecloomError, did_you_mean
 from specloom.ports import Link, Port, mismatch
-
-if TYPE_CHECKING:
-    from specloom.yamlfile import Document
+from specloom.yamlfile import Document
 
 BATCH = "batch"
 

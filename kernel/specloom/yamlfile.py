@@ -57,9 +57,8 @@ def read(path: Path) -> Document:
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}", fix="check the path") from e
     except UnicodeDecodeError as e:
-        line = e.object.count(b"\n", 0, e.start) + 1
-        what, where = "is not UTF-8 text", f"{path}:{line}"
-        raise ConfigError(what, where=where, fix="save it as UTF-8") from e
+        where, fix = f"{path}:{e.object[: e.start].count(10) + 1}", "save it as UTF-8"
+        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
     return parse(text, str(path))
 
 

@@ -21,7 +21,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as
 OFFLINE = click.option(
     "--offline", is_flag=True, envvar="SPECLOOM_OFFLINE", help="Ask nothing of other machines."
 )
-DRY = click.option("--dry-run", "dry", is_flag=True, help="Tell what would be done.")
+DRY = click.option("--dry-run", "dry", is_flag=True, help="Do nothing, tell what would be done.")
 FILE = click.option(
     "--allow-file", is_flag=True, help="Take repositories on this machine by their file:// URLs."
 )
@@ -32,18 +32,18 @@ Command = Callable[..., Any]
 
 
 def asking(command: Command) -> Command:
-    """The options of a command that only tells."""
-    return MANIFEST(JSON(command))
+    """The options of all commands; one that only tells is offline and dry as it is."""
+    return MANIFEST(JSON(OFFLINE(DRY(command))))
 
 
 def fetching(command: Command) -> Command:
     """The options of a command that may fetch."""
-    return MANIFEST(JSON(OFFLINE(FILE(command))))
+    return asking(FILE(command))
 
 
 def changing(command: Command) -> Command:
     """The options of a command that changes something."""
-    return fetching(DRY(PROBE(command)))
+    return fetching(PROBE(command))
 
 
 def project(

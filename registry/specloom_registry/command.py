@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom_registry import changing, keeping, telling
-from specloom_registry.asked import MANIFEST
+from specloom_registry import asked, changing, keeping, telling
 
 if TYPE_CHECKING:
     from specloom.plugins import Plugins
@@ -31,9 +30,8 @@ for one in (
 
 
 @plugins.command("list")
-@MANIFEST
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
-def list_(manifest: Path | None, as_json: bool) -> None:
+@asked.asking
+def list_(manifest: Path | None, as_json: bool, **_: Any) -> None:
     """List plugins: name, version, module and folder; of a broken one, why."""
     from specloom.plugins import find_manifest
     from specloom_registry import listing
@@ -56,19 +54,22 @@ def list_(manifest: Path | None, as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("plugin")
-@MANIFEST
+@asked.asking
 @click.option("--write", is_flag=True, help="Write nodes.json, and the README's port tables.")
 @click.option("--check", is_flag=True, help="Tell whether both are up to date.")
-def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> None:
+def describe(
+    plugin: str, manifest: Path | None, write: bool, check: bool, dry: bool, **_: Any
+) -> None:
     """Describe what PLUGIN offers, from its classes, as JSON."""
+    if write and check:
+        raise click.UsageError("--write and --check exclude each other.")
+    known = _plugins(manifest)  # before torch: so that an installed copy is no hindrance yet
+
     from specloom.errors import PluginError
     from specloom.state import write_file, write_json
     from specloom.testing.describing import describe_plugin
     from specloom_registry.readme import readme_of, with_ports
 
-    if write and check:
-        raise click.UsageError("--write and --check exclude each other.")
-    known = _plugins(manifest)
     found = json.loads(json.dumps(describe_plugin(known, plugin)))
     if not write and not check:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -80,10 +81,11 @@ def describe(plugin: str, manifest: Path | None, write: bool, check: bool) -> No
     readme = readme_of(file)
     text = readme.read_text("utf-8") if readme.is_file() else ""
     if write:
-        write_json(file, found)
-        if (new := with_ports(text, plugin, found)) != text:
-            write_file(readme, new.encode())
-        click.echo(f"{file}: {len(found)} described")
+        if not dry:
+            write_json(file, found)
+            if (new := with_ports(text, plugin, found)) != text:
+                write_file(readme, new.encode())
+        click.echo(f"{file}: {len(found)} {'would be described' if dry else 'described'}")
         return
     try:
         shipped = json.loads(file.read_text("utf-8"))

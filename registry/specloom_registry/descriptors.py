@@ -42,7 +42,7 @@ def find_one(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:
         PluginError: Nobody offers it, or several do.
     """
     found = descriptors(plugins)
-    full = [label for label in found if name in (label, label.partition(".")[2])]
+    full = [label for label, one in found.items() if name in _names(label, one)]
     if len(full) == 1:
         return full[0], found[full[0]]
     if full:
@@ -50,6 +50,12 @@ def find_one(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:
     short = {label.partition(".")[2]: label for label in found}
     fix = did_you_mean(name.rpartition(".")[2], short, otherwise="install a plugin")
     raise PluginError(f"no plugin offers {name!r}", fix=fix)
+
+
+def _names(label: str, one: Mapping[str, Any]) -> list[str]:
+    """What may be asked for: the full name or the bare one, also those it had before."""
+    plugin, _, bare = label.partition(".")
+    return [form for key in (bare, *one.get("formerly", ())) for form in (key, f"{plugin}.{key}")]
 
 
 def port_table(one: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from specloom.errors import IntegrityError, PluginError, Problems, UnavailableError
+from specloom.errors import IntegrityError, PluginError, Problems, SpecloomWarning, UnavailableError
 
 SECRET = re.compile(r"(?<=://)[^/@\s'\"]+@")
 
@@ -25,7 +25,7 @@ class ProblemsUnavailableError(Problems, UnavailableError):
     """Several plugins cannot be had now; exit code 4."""
 
 
-class RegistryWarning(UserWarning):
+class RegistryWarning(SpecloomWarning):
     """Something about a plugin that the user should know of; nothing stops."""
 
 

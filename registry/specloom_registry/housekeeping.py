@@ -127,7 +127,7 @@ def test(project: Project, name: str, options: Sequence[str]) -> int:
         shutil.copyfile(project.file, Path(scratch, "plugins.yaml"))
         own = package.home / "tests"
         flags = [*FLAGS, "--rootdir", scratch]
-        program = TESTS.format(none_ran=NONE_RAN)
+        program = TESTS.format(none_ran=0 if "--collect-only" in options else NONE_RAN)
         command = [
             sys.executable,
             "-B",

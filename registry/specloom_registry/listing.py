@@ -19,7 +19,7 @@ def manifest_plugins(file: Path) -> list[dict[str, str]]:
         ConfigError: The file as a whole cannot be used.
     """
     from specloom.plugins import Plugins
-    from specloom_registry import finder, load, lockfile, manifest
+    from specloom_registry import finder, installed, load, lockfile, manifest
     from specloom_registry.store import Store
 
     lock_file, store = file.with_suffix(".lock"), Store()
@@ -32,6 +32,7 @@ def manifest_plugins(file: Path) -> list[dict[str, str]]:
             if not errors:
                 package = load.stored_package(entry.name, lock, store, lock_file)
         if package is not None:
+            installed.let_go([package])
             errors += finder.already_imported([package])
         if package is None or errors:
             rows.append(_row(entry.name, error="\n".join(map(str, errors))))

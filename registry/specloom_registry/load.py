@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.errors import ConfigError, raise_all
-from specloom_registry import facts, finder, lockfile, locks, tree
+from specloom_registry import facts, finder, installed, lockfile, locks, tree
 from specloom_registry.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.package import Package
 from specloom_registry.store import Store
@@ -80,6 +80,7 @@ def load(file: Path) -> dict[str, str]:
 def _use(
     file: Path, lock: Lock | None, packages: dict[str, Package], store: Store | None
 ) -> dict[str, str]:
+    installed.let_go(packages.values())
     raise_all(finder.already_imported(packages.values()))
     now = Loaded(file, lock, packages)
     before, caches = guards(now, store)
@@ -99,12 +100,38 @@ def guards(
     found, caches = dict[str, Callable[[], None]](), dict[str, Path]()
     for name, package in now.packages.items():
         record = now.lock.plugins.get(name, {}) if now.lock else {}
+        guard = _nothing
         if store and "git" in record.get("source", ()):
-            found[package.top] = _guard(now, name, record, store)
+            guard = _guard(now, name, record, store)
             caches[package.top] = store.root / "pyc"
         elif "tree" in record:
-            found[package.top] = _local_guard(now, package, record["tree"])
+            guard = _local_guard(now, package, record["tree"])
+        found[package.top] = _remarking(now, package, guard)
     return found, caches
+
+
+def _nothing() -> None:
+    """A plugin in the lock's own repository: the run's record tells what its files are."""
+
+
+def _remarking(now: Loaded, package: Package, guard: Callable[[], None]) -> Callable[[], None]:
+    """A guard that then tells of another copy of the plugin, in the environment."""
+
+    def both() -> None:
+        guard()
+        if said := installed.remark(package):
+            _notice(now, package, said)
+
+    return both
+
+
+def _notice(now: Loaded, package: Package, message: str) -> None:
+    """Warn once, at the plugin's place."""
+    if message not in now.notices:
+        now.notices.append(message)
+        lines = _bytes(now.manifest).decode(errors="replace").splitlines()
+        named = (i for i, one in enumerate(lines, 1) if one.strip().startswith(f"{package.name}:"))
+        warnings.warn_explicit(message, RegistryWarning, str(now.manifest), next(named, 1))
 
 
 def _guard(now: Loaded, name: str, record: Mapping[str, Any], store: Store) -> Callable[[], None]:
@@ -136,11 +163,7 @@ def _local_guard(now: Loaded, package: Package, locked: str) -> Callable[[], Non
             raise PluginIntegrityError(
                 f"E-LOCAL-CHANGED {what}", where=package.where, fix="run: specloom plugins lock"
             )
-        message = f"W-LOCAL-CHANGED {what} (edited after it was locked)"
-        if message not in now.notices:
-            now.notices.append(message)
-            place, _, line = package.where.rpartition(":")
-            warnings.warn_explicit(message, RegistryWarning, place, int(line))
+        _notice(now, package, f"W-LOCAL-CHANGED {what} (edited after it was locked)")
 
     return guard
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from specloom.errors import ConfigError, PluginError, did_you_mean
 from specloom.plugins import Plugins
-from specloom_registry import entry, facts, finder, obtain, package
+from specloom_registry import entry, facts, finder, installed, obtain, package
 from specloom_registry.sources import Source, check_subdir, check_tag, check_url
 from specloom_registry.store import Store
 
@@ -56,10 +56,11 @@ class NodeRegistry:
             raise ConfigError(what, fix=fix)
         found = self._local(name, config) if "path" in config else self._remote(name, config)
         self._modules[name] = found.module
-        offered = self._plugins().offers(KINDS, name)
+        found_all = self._plugins().offers(KINDS, name)
+        offered = {label: target for label, target in found_all.items() if ":" in target}
         by_path = {target.replace(":", "."): label for label, target in offered.items()}
         for wanted in _texts(config.get("provides", ()), name):
-            label = by_path.get(wanted) or (wanted if wanted in offered else None)
+            label = by_path.get(wanted) or (wanted if wanted in found_all else None)
             if label is None and wanted.partition(".")[0] == found.top:
                 label = self._by_import(wanted, name)
             if label is None:
@@ -145,6 +146,7 @@ class NodeRegistry:
 def _install(found: package.Package, store: Store | None) -> None:
     from specloom.errors import raise_all
 
+    installed.let_go([found])
     raise_all(finder.already_imported([found]))
     caches = {found.top: store.root / "pyc"} if store else {}
     finder.install([found], {}, caches)

@@ -35,6 +35,8 @@ def nodes(name: str | None, as_json: bool) -> None:
         rows = [[key, _type(param), _default(param)] for key, param in params]
         if rows:
             click.echo(table([["parameter", "type", "default"], *rows]))
+        for old, now in (*one.get("renamed", {}).items(), *_formerly(label, one)):
+            click.echo(f"\n{old} is the old name of {now}")
     elif found:
         rows = [[label, one["kind"], one["doc"].partition("\n")[0]] for label, one in found.items()]
         click.echo(table([["name", "kind", "what"], *rows]))
@@ -56,6 +58,10 @@ def schema(out: Path | None) -> None:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         write_json(out, found)
+
+
+def _formerly(label: str, one: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(f"{label.partition('.')[0]}.{old}", label) for old in one.get("formerly", ())]
 
 
 def _type(param: Mapping[str, Any]) -> str:

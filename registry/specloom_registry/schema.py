@@ -28,27 +28,36 @@ def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             "specloom": {"const": 1},
             "metadata": {"type": "object", "properties": about, "additionalProperties": False},
             "seed": {"type": "integer", "minimum": 0},
-            "data": {"oneOf": sources},
-            "nodes": {"type": "object", "additionalProperties": {"oneOf": nodes}},
+            "data": _any_of(sources),
+            "nodes": {"type": "object", "additionalProperties": _any_of(nodes)},
             "connections": {"type": "array", "items": pair},
-            "phases": {"type": "array", "items": {"oneOf": trainers}},
+            "phases": {"type": "array", "items": _any_of(trainers)},
             "outputs": {"type": "object", "additionalProperties": end},
         },
     }
 
 
+def _any_of(uses: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"oneOf": uses} if uses else {"not": {}}  # an empty list is no schema
+
+
 def _use(label: str, one: Mapping[str, Any]) -> dict[str, Any]:
+    old = {name: now for name, now in one.get("renamed", {}).items() if now in one["params"]}
+    aged = {name: {**one["params"][now], "deprecated": True, "description": f"now called {now}"}
+            for name, now in old.items()}  # fmt: skip
     config = {
         "type": "object",
-        "properties": dict(one["params"]),
-        "required": one["required"],
+        "properties": {**one["params"], **aged},
+        "required": [name for name in one["required"] if name not in old.values()],
         "additionalProperties": False,
     }
+    names = [f"{label.partition('.')[0]}.{name}" for name in one.get("formerly", ())]
+    type_ = {"enum": [label, *names]} if names else {"const": label}
     stages = {"type": "array", "items": {"enum": ["train", "val", "test", "predict"]}}
     return {
         "type": "object",
         "description": one["doc"].partition("\n")[0],
-        "properties": {"type": {"const": label}, "config": config, "stages": stages},
+        "properties": {"type": type_, "config": config, "stages": stages},
         "required": ["type", *(["config"] if one["required"] else [])],
         "additionalProperties": False,
     }

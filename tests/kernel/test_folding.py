@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specloom import Graph, Port, Ported
+from specloom import Graph, Mapped, Port, Ported
 from specloom.plan import Plan
 from specloom.ports import Link
 from specloom.torch import TorchRuntime
@@ -13,44 +13,42 @@ CUBE = Port("B H W C")
 
 class Scale(Ported):
     inputs = {"data": Port("B H W C", dtype="real"), "valid": Port("B H W 1", optional=True)}
-    outputs = {"scaled": CUBE}
-    calls = 0
+    outputs = {"scaled": CUBE, "factors": Port("1")}
+    maps = "scaled"
 
     def __init__(self, on: bool = True, factor: float = 2.0) -> None:
         self.on, self.factor = on, factor
 
     def forward(self, data, valid=None):
-        self.calls += 1
-        return {"scaled": data.float() * self.factor + 1}
+        return {"scaled": data.float() * self.factor + 1, "factors": torch.tensor([self.factor])}
 
-    def affine(self):
-        return (self.factor, 1.0) if self.on else None
-
-
-class TwoOutputs(Scale):
-    outputs = {"scaled": CUBE, "raw": CUBE}
-
-    def forward(self, data, valid=None):
-        return {**super().forward(data), "raw": data}
+    def mapped(self, data, valid=None):
+        made = self.forward(torch.zeros(1))
+        scaled = Mapped(data, made["factors"], torch.ones(1), torch.float32)
+        return {**made, "scaled": scaled} if self.on else self.forward(data)
 
 
-class TwoInputs(Scale):
-    inputs = {"data": Scale.inputs["data"], "valid": Port("B H W 1")}
+class Chained(Scale):
+    """Takes a map in front of it into its own."""
+
+    absorbs = "data"
+
+    def mapped(self, data, valid=None):
+        made = super().mapped(torch.zeros(1))["scaled"]
+        scaled = Mapped.of(data, made.scale, made.offset, torch.float32)
+        return {"scaled": scaled, "factors": made.scale}
 
 
 class Linear(Ported):
     inputs = {"data": CUBE, "weights": Port("B H W C", optional=True)}
     outputs = {"out": CUBE}
     absorbs = "data"
-    refuse = False
 
     def forward(self, data, weights=None):
-        return {"out": data * 3}
-
-    def absorb(self, scale, offset):
-        if self.refuse:
-            return None
-        return lambda data, weights=None: {"out": data * (3 * scale) + 3 * offset}
+        self.got = type(data)
+        if not isinstance(data, Mapped):
+            return {"out": data * 3}
+        return {"out": data.data * (3 * data.scale) + 3 * data.offset}
 
 
 class NumpyLinear(Linear):
@@ -62,80 +60,90 @@ def built(links, batch=CUBE, **nodes):
     return Graph(nodes, links, batch={"cube": batch, "valid": Port("B H W 1")})
 
 
-def plan(graph, *want):
-    return Plan(graph, "test", TorchRuntime("cpu"), want, fold=True)
+def plan(graph, *want, **options):
+    return Plan(graph, "test", TorchRuntime("cpu"), want, fold=True, **options)
 
 
 PAIR = ["batch.cube > scale.data", "scale.scaled > linear.data"]
+BATCH = {"cube": torch.randn(1, 2, 2, 3), "valid": torch.ones(1, 2, 2, 1)}
 
 
-def test_it_folds_where_nobody_else_reads():
-    graph = built(PAIR, scale=Scale(), linear=Linear())
-    run, plain = plan(graph, "linear.out"), Plan(graph, "test", TorchRuntime("cpu"), ["linear.out"])
-    batch = {"cube": torch.randn(1, 2, 2, 3)}
+def agrees(graph, *want):
+    """Run the folded plan, hold it to the plain one, and say what reached ``linear``."""
+    plain = Plan(graph, "test", TorchRuntime("cpu"), want)(BATCH)
+    folded = plan(graph, *want)
     for _ in range(2):
-        assert torch.allclose(run(batch)["linear.out"], plain(batch)["linear.out"])
-    assert graph.nodes["scale"].calls == 2
-    assert [step.name for step in run.steps] == ["linear"]
+        made = folded(BATCH)
+        assert all(torch.allclose(made[end], plain[end]) for end in want)
+    return graph.nodes["linear"].got
 
 
-def test_an_optional_input_that_does_not_matter_while_the_node_is_affine():
-    graph = built([*PAIR, "batch.valid > scale.valid"], scale=Scale(), linear=Linear())
-    assert [step.name for step in plan(graph, "linear.out").steps] == ["linear"]
-
-
-def test_of_two_affine_nodes_the_nearer_one_folds():
-    links = ["batch.cube > far.data", "far.scaled > scale.data", PAIR[1]]
-    graph = built(links, far=Scale(factor=5.0), scale=Scale(), linear=Linear())
-    run = plan(graph, "linear.out")
-    assert [step.name for step in run.steps] == ["far", "linear"]
-    assert run({"cube": torch.ones(1, 1, 1, 1)})["linear.out"].item() == 3 * (2 * 6 + 1)
-
-
-KEPT = {
-    "it is wanted": (PAIR, {}, ["linear.out", "scale.scaled"]),
-    "another node reads it": ([*PAIR, "scale.scaled > other.data"], {"other": Scale()}, None),
-    "the reader takes it twice": ([*PAIR, "scale.scaled > linear.weights"], {}, None),
-    "it goes to another input": (
-        [PAIR[0], "batch.cube > linear.data", "scale.scaled > linear.weights"],
-        {},
-        None,
-    ),
-    "it is not affine now": (PAIR, {"scale": Scale(on=False)}, None),
-    "it has a second input": ([*PAIR, "batch.valid > scale.valid"], {"scale": TwoInputs()}, None),
-    "it has a second output": (
-        [*PAIR, "scale.raw > other.data"],
-        {"scale": TwoOutputs(), "other": Linear()},
-        None,
-    ),
-    "the reader works on NumPy arrays": (PAIR, {"linear": NumpyLinear()}, None),
-    "the reader is not linear": (
-        [PAIR[0], "scale.scaled > linear.data"],
-        {"linear": Scale()},
-        ["linear.scaled"],
+FOLDED = {
+    "nobody else reads it": (PAIR, {}, []),
+    "an optional input is fed": ([*PAIR, "batch.valid > scale.valid"], {}, []),
+    "another output is read": (PAIR, {}, ["scale.factors"]),
+    "all its readers take it in": (
+        [*PAIR, "scale.scaled > other.data"],
+        {"other": Linear()},
+        ["other.out"],
     ),
 }
 
 
-@pytest.mark.parametrize(("links", "nodes", "want"), KEPT.values(), ids=KEPT)
-def test_it_stays_where(links, nodes, want):
+@pytest.mark.parametrize(("links", "nodes", "want"), FOLDED.values(), ids=FOLDED)
+def test_it_folds_where(links, nodes, want):
     graph = built(links, **{"scale": Scale(), "linear": Linear(), **nodes})
-    want = want or [
-        "linear.out",
-        *(["other.scaled"] if "other" in nodes and "raw" not in links[-1] else []),
-    ]
-    assert "scale" in [step.name for step in plan(graph, *want).steps]
+    assert agrees(graph, "linear.out", *want) is Mapped
 
 
-def test_it_stays_where_the_reader_refuses():
-    linear = Linear()
-    linear.refuse = True
-    assert len(plan(built(PAIR, scale=Scale(), linear=linear), "linear.out").steps) == 2
+def test_a_chain_of_affine_nodes_folds_as_a_whole():
+    links = ["batch.cube > far.data", "far.scaled > scale.data", PAIR[1]]
+    graph = built(links, far=Scale(factor=5.0), scale=Chained(), linear=Linear())
+    assert agrees(graph, "linear.out") is Mapped
+    batch = {"cube": torch.ones(1, 1, 1, 1, dtype=torch.float32)}
+    assert plan(graph, "linear.out")(batch)["linear.out"].item() == 3 * (2 * 6 + 1)
 
 
-def test_it_stays_where_the_reader_would_get_a_type_that_it_does_not_take():
+KEPT = {
+    "it is wanted": (PAIR, {}, ["scale.scaled"]),
+    "another node reads it": (
+        [*PAIR, "scale.scaled > other.data"],
+        {"other": Scale()},
+        ["other.scaled"],
+    ),
+    "the reader takes it twice": ([*PAIR, "scale.scaled > linear.weights"], {}, []),
+    "it goes to another input": (
+        [PAIR[0], "batch.cube > linear.data", "scale.scaled > linear.weights"],
+        {},
+        [],
+    ),
+    "it is not affine now": (PAIR, {"scale": Scale(on=False)}, []),
+}
+
+
+@pytest.mark.parametrize(("links", "nodes", "want"), KEPT.values(), ids=KEPT)
+def test_it_is_worked_out_where(links, nodes, want):
+    graph = built(links, **{"scale": Scale(), "linear": Linear(), **nodes})
+    assert agrees(graph, "linear.out", *want) is torch.Tensor
+
+
+def test_it_is_worked_out_for_a_node_that_works_on_numpy_arrays():
+    linear = NumpyLinear()
+    plan(built(PAIR, scale=Scale(), linear=linear), "linear.out")(BATCH)
+    assert linear.got.__name__ == "ndarray"
+
+
+def test_whole_numbers_reach_the_reader_as_they_are():
     graph = built(PAIR, Port("B H W C", dtype="uint16"), scale=Scale(), linear=Linear())
-    run = plan(graph, "linear.out")
-    assert len(run.steps) == 2
     cube = torch.ones(1, 1, 1, 1, dtype=torch.uint16)
-    assert run({"cube": cube})["linear.out"].item() == 9
+    assert plan(graph, "linear.out")({"cube": cube})["linear.out"].item() == 9
+    assert graph.nodes["linear"].got is Mapped
+
+
+def test_a_wanted_value_comes_mapped_to_who_says_so():
+    graph = built(PAIR, scale=Scale(), linear=Linear())
+    made = plan(graph, "scale.scaled", mapped=["scale.scaled"])(BATCH)["scale.scaled"]
+    assert isinstance(made, Mapped)
+    assert made.shape == (1, 2, 2, 3)
+    twice = Mapped.of(made, 3.0, 1.0, torch.float32)
+    assert (twice.data is BATCH["cube"], *twice.scale, *twice.offset) == (True, 6.0, 4.0)

@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from specloom import ConfigError, Pipeline, Plugins, Port, SpecloomError, impl, load
+from specloom import ConfigError, Pipeline, Plugins, Port, Ported, SpecloomError, impl, load
 from specloom.plan import Plan
 from specloom.torch import TorchNode, TorchRuntime
 
@@ -244,3 +244,15 @@ def test_saving_and_loading(tmp_path):
     assert torch.equal(again.nodes["soft_gain"].gain, pipeline.nodes["soft_gain"].gain)
     again.connect((again.nodes["data"].outputs.mask, again.nodes["rx"].mask))
     assert again.graph(Scenes()).feeds["rx"]["mask"] == ["data.mask"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [("RXGlobal", "rx_global"), ("IoULoss", "iou_loss"), ("ScoreToLogit", "score_to_logit"),
+     ("TrainablePCA", "trainable_pca"), ("MinMaxNormalizer", "min_max_normalizer")],
+)  # fmt: skip
+def test_names_of_nodes_that_were_given_none(cls, name):
+    pipeline = Pipeline()
+    made = type(cls, (Ported,), {"inputs": {}, "outputs": {}})
+    assert pipeline.add_node(made()) == name
+    assert pipeline.add_node(made()) == f"{name}_2"

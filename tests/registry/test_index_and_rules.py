@@ -42,6 +42,27 @@ def test_only_gitsafe_imports_git_and_starts_it():
         assert not started or file.name == "gitsafe.py", file
 
 
+def test_nothing_of_the_registry_brings_torch_or_numpy():
+    program = (
+        "import importlib, pkgutil, sys, specloom_registry as r\n"
+        "for one in pkgutil.iter_modules(r.__path__):\n"
+        "    importlib.import_module(f'specloom_registry.{one.name}')\n"
+        "print(sorted({'torch', 'numpy', 'git'} & sys.modules.keys()), len(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("[] ")
+    for file in PACKAGE.rglob("*.py"):
+        names = {
+            (getattr(node, "module", None) or alias.name).partition(".")[0]
+            for node in ast.walk(ast.parse(file.read_text("utf-8")))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not names & {"torch", "numpy"}, file
+
+
 def test_the_help_of_every_command_loads_nothing_heavy():
     program = (
         "import sys; sys.argv[1:] = ['plugins', '--help']\n"

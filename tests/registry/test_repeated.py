@@ -76,7 +76,11 @@ def test_a_vendor_folder_with_other_bytes_is_refused(locked, monkeypatch):
 
 @pytest.mark.parametrize(
     ("seed", "locale", "zone", "umask"),
-    [("1", "C", "UTC", 0o022), ("2", "C.UTF-8", "Asia/Tokyo", 0o077)],
+    [
+        ("1", "C", "UTC", 0o022),
+        ("2", "C.UTF-8", "Asia/Tokyo", 0o077),
+        ("3", "tr_TR.UTF-8", "America/St_Johns", 0o000),
+    ],
 )
 def test_the_lock_is_made_anew_byte_for_byte(locked, seed, locale, zone, umask):
     before = locked.lock.read_bytes()
@@ -99,6 +103,7 @@ def test_the_lock_is_made_anew_byte_for_byte(locked, seed, locale, zone, umask):
     assert (elsewhere / "plugins.lock").read_bytes() == before
     assert str(locked.root).encode() not in before
     assert b"2026-" not in before.replace(b"specloom 2026", b"")
+    assert same(locked.store / "trees", locked.root / f"store{seed}" / "trees")
     open_up(locked.root / f"store{seed}")
 
 

@@ -68,9 +68,11 @@ def test_what_has_changed_is_named_when_results_differ(world):
     project = world.root / "lab/pyproject.toml"
     project.write_text(project.read_text().replace("1.0.0", "1.1.0"))
     shutil.rmtree(world.root / "idle")  # in the manifest, but not used
-    one, two = world.project / "one", world.root / "two"
+    one, two, site = world.project / "one", world.root / "two", world.root / "site"
+    lay(site / "acme_extra-1.0.dist-info", {"METADATA": "Name: acme-extra\nVersion: 1.0\n"})
     arguments = ("--check", "--json", "--out", str(two))
-    told = json.loads(call("specloom", "reproduce", str(one), *arguments, cwd=world.root, code=1))
+    told = json.loads(call("specloom", "reproduce", str(one), *arguments, cwd=world.root, code=1,
+                           PYTHONPATH=str(site)))  # fmt: skip
     assert told["equal"] is False
     assert told["weights"]
     now = records.read(two)
@@ -80,6 +82,7 @@ def test_what_has_changed_is_named_when_results_differ(world):
     assert told["changes"] == [
         f"plugin lab: 1.0.0 {hashes[0]} -> 1.1.0 {hashes[1]}",
         f"data scene.npy: {size} bytes {data[0]} -> {size} bytes {data[1]}",
+        "package acme-extra: absent -> 1.0",
     ]
 
 

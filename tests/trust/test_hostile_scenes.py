@@ -48,7 +48,9 @@ def command(tmp_path, monkeypatch, capsys):
         sets = ["data.config.cube=scene.npy", "data.config.mask=mask.npy", *settings]
         changes = [argument for one in sets for argument in ("--set", one)]
         monkeypatch.setattr(
-            sys, "argv", ["specloom", "run", str(CONFIG), "--out", "out", "--json", *changes]
+            sys,
+            "argv",
+            ["specloom", "run", str(CONFIG), "--out", "out", "--overwrite", "--json", *changes],
         )
         with pytest.raises(SystemExit) as ended:
             main()

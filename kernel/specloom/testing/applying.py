@@ -17,6 +17,7 @@ from specloom.testing import (
     learning,
     measuring,
     offering,
+    renaming,
     running,
 )
 from specloom.testing.driving import needs_fit
@@ -69,8 +70,8 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
     ),
     (lambda node: isinstance(node, Keeps), (running.foreign_state_is_refused,)),
     (lambda node: isinstance(node, Measures), (measuring.measures_a_stage,)),
-    (lambda node: isinstance(node, Affine), (running.affine_is_true,)),
-    (lambda node: isinstance(node, Absorbs), (running.absorb_equals_forward,)),
+    (lambda node: isinstance(node, Affine), (running.mapped_equals_forward,)),
+    (lambda node: isinstance(node, Absorbs), (running.absorbs_truly,)),
     (
         needs_fit,
         (
@@ -126,6 +127,8 @@ def checks_of(cls: Any, kind: str = "nodes") -> Checks:
         cls: A node's class, or what ``kind`` says.
         kind: ``nodes``, ``losses``, ``sources``, ``trainers``, ``observers`` or ``commands``.
     """
+    if getattr(cls, "renamed", {}):
+        yield renaming.renames_are_sound.__name__, partial(renaming.renames_are_sound, cls)
     if kind in OTHERS:
         yield from ((check.__name__, partial(check, cls)) for check in OTHERS[kind])
         return

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specloom.errors import PluginError, UnavailableError, did_you_mean
 from specloom.plugins import Plugins
-from specloom.testing import offering
+from specloom.testing import offering, renaming
 from specloom.testing.applying import OTHERS, Checks, checks_of
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> Checks:
@@ -38,8 +41,18 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
             "plugin-descriptor_is_current",
             partial(offering.descriptor_is_current, prefix, plugin),
         )
-    for kind in ("nodes", "losses", *OTHERS):
-        for name, target in getattr(plugin, f"register_{kind}", dict)().items():
+    kinds = ("nodes", "losses", *OTHERS)
+    offers: dict[str, dict[str, str]] = {
+        kind: getattr(plugin, f"register_{kind}", dict)() for kind in kinds
+    }
+    for kind in kinds:
+        for name, target in offers[kind].items():
+            if ":" not in str(target):
+                yield (
+                    f"{name}-{renaming.old_name_is_sound.__name__}",
+                    partial(renaming.old_name_is_sound, plugin, offers, name),
+                )
+                continue
             given = unused.pop(name, None)
             try:
                 module, _, attribute = target.partition(":")
@@ -60,7 +73,7 @@ def parametrize_with_checks(
     prefix: str,
     expected_failures: Mapping[str, str] | None = None,
     examples: Mapping[str, Any] | None = None,
-) -> Any:
+) -> pytest.MarkDecorator:
     """One test for each check of everything that a plugin offers.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from specloom.node import STAGES, Absorbs, Fits, Keeps, Loss, Measures, Trains
+from specloom.node import STAGES, Affine, Fits, Keeps, Loss, Measures, Trains
 from specloom.ported import PortAttribute
 from specloom.ports import Port
 from specloom.testing.comparing import hold
@@ -26,7 +26,7 @@ MEMBERS = {
     Keeps: ("state", "restore"),
     Trains: ("unfreeze", "freeze"),
     Measures: ("measure_start", "measure_end"),
-    Absorbs: ("absorb", "absorbs"),
+    Affine: ("maps", "mapped"),
     Loss: ("pooled",),
 }
 

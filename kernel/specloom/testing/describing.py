@@ -34,6 +34,8 @@ def describe_class(cls: type, kind: str) -> dict[str, Any]:
             schema["default"] = json.loads(json.dumps(parameter.default))
         found["params"][name] = schema
     found["required"] = sorted(params.required(cls))
+    if renamed := getattr(cls, "renamed", {}):
+        found["renamed"] = dict(renamed)
     return found
 
 
@@ -49,11 +51,17 @@ def describe_port(port: Port) -> dict[str, Any]:
 
 def describe_plugin(plugins: Plugins, name: str) -> dict[str, Any]:
     """Everything that a plugin offers, by name, from its classes (which are imported)."""
-    found = {}
-    for kind in KINDS:
+    found, formerly = dict[str, dict[str, Any]](), dict[str, list[str]]()
+    for kind in (*KINDS, "commands"):
         for label, target in plugins.offers((kind,), name).items():
-            found[label.partition(".")[2]] = describe_class(plugins.load(target, label, ""), kind)
-    for label, target in plugins.offers(("commands",), name).items():
-        help_ = plugins.load(target, label).get_short_help_str(80)
-        found[label.partition(".")[2]] = {"kind": "commands", "doc": help_}
+            key = label.partition(".")[2]
+            if ":" not in target:
+                formerly.setdefault(target, []).append(key)
+            elif kind == "commands":
+                help_ = plugins.load(target, label).get_short_help_str(80)
+                found[key] = {"kind": kind, "doc": help_}
+            else:
+                found[key] = describe_class(plugins.load(target, label, ""), kind)
+    for key in formerly.keys() & found.keys():
+        found[key]["formerly"] = sorted(formerly[key])
     return dict(sorted(found.items()))

@@ -48,6 +48,8 @@ def kinds_are_registered(prefix: str, plugin: Any) -> None:
         hold(isinstance(kind, Port), plugin, f"the kind {name!r} is {kind!r}, not a Port")
     offered = Plugins({prefix: plugin})
     for label, target in offered.offers(("nodes", "losses", "sources"), prefix).items():
+        if ":" not in target:
+            continue  # an old name of another
         cls = offered.load(target, label)
         for side in ("inputs", "outputs"):
             for name, port in getattr(cls, side, {}).items():

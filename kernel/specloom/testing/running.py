@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from specloom.errors import PortError
-from specloom.node import Batch, Keeps, Paces
+from specloom.node import Batch, Keeps, Mapped, Paces
 from specloom.testing.comparing import CLOSE, agree, as_numpy, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
@@ -96,31 +96,41 @@ def foreign_state_is_refused(cls: Any) -> None:
         hold(False, node, f"restore takes a state that is wrong in {odd}")
 
 
-def affine_is_true(cls: Any) -> None:
-    """The scale and offset that ``affine`` gives make the output from the input."""
+def mapped_equals_forward(cls: Any) -> None:
+    """``mapped`` gives what ``forward`` gives, with a ``Mapped`` or the values as its output."""
     node = fitted(cls)
+    hold(node.maps in node.outputs, node, f"maps {node.maps!r}, which is not one of its outputs")
     batch = batch_for(node)
-    if (found := node.affine()) is None:
-        return
-    (source, *_), (target, *_) = node.inputs, node.outputs
-    scale, offset = (as_numpy(part).astype("float64") for part in found)
-    want = (scale * as_numpy(batch[source]) + offset).astype("float32")
-    agree(as_numpy(run(node, batch)[target]), want, node, "from scale * x + offset", CLOSE)
-
-
-def absorb_equals_forward(cls: Any) -> None:
-    """The map that ``absorb`` gives for raw input equals ``forward`` of the scaled input."""
-    node = fitted(cls)
-    batch = batch_for(node)
-    raw = batch[node.absorbs]
-    bands = raw.shape[-1]
-    scale = torch.linspace(0.5, 2.0, bands, dtype=torch.float64)
-    offset = torch.linspace(-1.0, 1.0, bands, dtype=torch.float64)
-    if (absorbed := node.absorb(scale, offset)) is None:
-        return
-    want = run(node, {**batch, node.absorbs: (raw.double() * scale + offset).to(raw.dtype)})
     with torch.no_grad():
-        agree(dict(absorbed(**batch)), want, node, "when an affine map is absorbed", 1e-4)
+        made = dict(node.mapped(**batch))
+    if isinstance(one := made[node.maps], Mapped):
+        made[node.maps] = (one.data.double() * one.scale + one.offset).to(one.dtype)
+    agree(made, run(node, batch), node, "from mapped", CLOSE)
+
+
+def absorbs_truly(cls: Any) -> None:
+    """A fit on a ``Mapped``, and ``forward`` of one, equal those of the values it stands for."""
+    node = fitted(cls)
+    hold(node.absorbs in node.inputs, node, f"absorbs {node.absorbs!r}, which is no input of it")
+    batch = batch_for(node)
+    values, given = _mapped(node, batch)
+    agree(run(node, given), run(node, values), node, "when it takes a Mapped", 1e-4)
+    if needs_fit(node):
+        plain, folded = built(cls), built(cls)
+        parts = [_mapped(node, batch) for batch in fit_batches(node)]
+        for one, several in zip((plain, folded), zip(*parts, strict=True), strict=True):
+            fit(one, several)
+        agree(run(folded, values), run(plain, values), node, "when it is fitted on a Mapped", 1e-4)
+
+
+def _mapped(node: Any, batch: Batch) -> tuple[Batch, Batch]:
+    """The batch with what the node absorbs mapped, and the same with a ``Mapped``."""
+    raw = batch[node.absorbs]
+    scale = torch.linspace(0.5, 2.0, raw.shape[-1], dtype=torch.float64)
+    offset = torch.linspace(-1.0, 1.0, raw.shape[-1], dtype=torch.float64)
+    values = (raw.double() * scale + offset).to(raw.dtype)
+    given = Mapped(raw, scale, offset, raw.dtype)
+    return {**batch, node.absorbs: values}, {**batch, node.absorbs: given}
 
 
 def _check_outputs(node: Any, batch: Batch, made: Batch) -> None:

@@ -110,6 +110,8 @@ class Progress:
     def run_ended(self, run: Run | None, error: BaseException | None) -> None:
         """Close the display, also after an error; without one, show what was measured."""
         self._close()
+        if isinstance(error, KeyboardInterrupt) and run is not None and run.folder is not None:
+            self._say(f"to go on with it: specloom run --resume {run.folder}")
         if run is not None and run.metrics and error is None:
             self._say(metrics_table(run.metrics))
 

@@ -69,6 +69,8 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         yield "georeference", "none"
     yield from _values(found["statistics"], found["no_data"])
+    for message in found["remarks"]:
+        yield "WARNING", message.removeprefix(f"{found['file']} ").replace("\n  fix:", ";")
 
 
 def _wavelengths(told: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
@@ -96,7 +98,8 @@ def _masks(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ]
         if len(classes) > MOST_CLASSES:
             classes = [*classes[:MOST_CLASSES], f"and {len(classes) - MOST_CLASSES} more classes"]
-        yield "mask", f"{name} ({', '.join(classes)})"
+        beside = "" if mask["variable"] else "; cubes.Folder finds it, cubes.Scene must be given it"
+        yield "mask", f"{name} ({', '.join(classes)}){beside}"
     if not found["masks"]:
         yield "mask", "none in the file or beside it"
 

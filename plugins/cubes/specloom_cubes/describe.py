@@ -14,6 +14,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.beside import masks_of
 from specloom_cubes.masks import read_mask
+from specloom_cubes.sources.common import remarks_on
 from specloom_cubes.statistics import statistics
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def describe(path: Path, variable: str | None = None, *, pixels: bool = True) ->
         "scale": _scale(cube),
         "masks": _masks(cube, path),
         "georeference": _georeference(cube),
+        "remarks": remarks_on(cube),
         "statistics": _finite(asdict(statistics(cube))) if pixels else None,
     }
 

@@ -1,5 +1,8 @@
 """What somebody who is new does wrong with data, and the whole message that comes of it."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,8 +10,10 @@ from PIL import Image
 from specloom import DataError, UnavailableError
 from specloom_cubes.formats import KNOWN, open_cube
 from specloom_cubes.sources import common
+from specloom_cubes.sources.blocks import Blocks
 from specloom_cubes.sources.folder import Folder
 from specloom_cubes.sources.scene import Scene
+from specloom_cubes.sources.synthetic import Synthetic
 from specloom_cubes.wavelengths import read_wavelengths
 
 CUBE = np.random.default_rng(2).normal(10, 1, (20, 30, 8)).astype(np.float32)
@@ -112,4 +117,59 @@ def test_nothing_there(tmp_path):
     assert told(DataError, Folder("empty").sizes) == (
         "empty holds no cube that fits '*'\n"
         "  fix: check path and pattern; '**/*' looks into its folders as well"
+    )
+
+
+def test_what_is_not_there_is_remarked_without_a_pixel(tmp_path):
+    fix = "  fix: check the path; it is relative to where you run"
+    source = Scene("scene.npy", mask="m.png", valid="v.png", wavelengths="nm.csv")
+    assert source.remarks() == [
+        f"there is no {name}, the {what} of the data\n{fix}"
+        for name, what in (("m.png", "mask"), ("v.png", "valid"), ("nm.csv", "wavelengths"))
+    ]
+    assert Blocks("absent.npy").remarks() == [
+        f"there is no absent.npy, the cube of the data\n{fix}"
+    ]
+    assert Folder("absent").remarks() == [f"there is no absent, the folder of the data\n{fix}"]
+    assert Scene("scene.npy").remarks() == []
+
+
+@pytest.mark.parametrize(
+    ("bands", "dtype", "told"),
+    [(1, "uint8", True), (1, "float32", True), (3, "uint8", True), (4, "uint8", True),
+     (3, "float32", False), (5, "uint8", False)],
+)  # fmt: skip
+def test_what_looks_like_a_picture_is_remarked_and_warned_of_once(tmp_path, bands, dtype, told):
+    (tmp_path / "many").mkdir()
+    np.save("many/x.npy", np.ones((4, 5, bands), dtype))
+    folder = Folder("many", split={"test": ["x"]})
+    for source in (Scene("many/x.npy"), Blocks("many/x.npy", block=2), folder):
+        assert len(source.remarks()) == told
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                source.read("test", [0])
+        assert [str(one.message) for one in heard] == source.remarks()
+
+
+def test_small_splits_of_synthetic_scenes_without_an_anomaly():
+    few = Synthetic(scenes=8)
+    assert few.remarks() == [
+        "no scene of the split 'val' holds an anomaly (2 in all)\n"
+        "  fix: raise scenes, or change the seed"
+    ]
+    for split in ("train", "val", "test"):
+        anomalous = any((batch["mask"] > 1).any() for batch in few.batches(split))
+        assert anomalous == (split != "val")
+    assert Synthetic(scenes=12).remarks() == []
+    assert Synthetic(scenes=8, anomalies=()).remarks() == []  # it was asked for
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    told_of = told(UnavailableError, Synthetic(scenes=4, height=8, width=8, cache="file").scene, 0)
+    assert re.fullmatch(
+        r"the cache file/\w+ cannot be written: Not a directory\n"
+        r"  fix: name another folder as cache, or make room on the disk",
+        told_of,
     )

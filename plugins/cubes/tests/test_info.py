@@ -19,6 +19,7 @@ from specloom_cubes.formats import open_cube
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 real = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
+BESIDE = "; cubes.Folder finds it, cubes.Scene must be given it"
 CUBE = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 MASK = np.array([[0, 0, 2, 0], [0, 2, 0, 0], [1, 0, 0, 0]], np.uint8)
 
@@ -64,7 +65,7 @@ def test_everything_that_a_header_says(tmp_path):
         "wavelengths": "400.00 to 700.00 nm, widths 5.00 to 6.00 nm, NOT ascending at band 2",
         "bad bands": "4",
         "scale": "reflectance times 10000",
-        "mask": "x_gt.png (class 0: 9 px, class 1: 1 px, class 2: 2 px)",
+        "mask": "x_gt.png (class 0: 9 px, class 1: 1 px, class 2: 2 px)" + BESIDE,
         "georeference": "UTM 33 North WGS-84, pixel 3 x 3, upper left 997, 2000",
         "no data": "-9, 21.7 % of all values",
         "values": "1 to 58, mean 23.8723",
@@ -158,7 +159,8 @@ def test_errors_are_those_of_the_readers(tmp_path):
         ("aviris_santa_barbara/a_hsi_img_for_VI_demo.mat", "values", "-12 to 8143, mean 1514.39"),
         ("abu/abu-urban-1.mat", "mask", "map (class 0: 9933 px, class 1: 67 px)"),
         ("mat_v73/abu-urban-1_v73.mat", "size", "100 rows x 100 columns x 204 bands (0-203)"),
-        ("envi_sandiego/SDData", "mask", "SDDataGt.bmp (class 0: 8023 px, class 1: 77 px)"),
+        ("envi_sandiego/SDData", "mask",
+         "SDDataGt.bmp (class 0: 8023 px, class 1: 77 px)" + BESIDE),
         ("envi_sandiego/SDData", "georeference",
          "UTM 11 North, pixel 3.5 x 3.5, upper left 480805.4, 3618830.5"),
         ("envi_samples/fenix_image.dat", "scale", "reflectance times 65535"),

@@ -5,7 +5,8 @@
 Every scene (or set of tiles) is cut in two halves, by blocks or tiles. Bands are chosen and a
 linear discriminant is fitted on one half and scored on the other, then the other way round; no
 pixel is in both. The search takes, of all triples, the one whose discriminant parts the classes
-of the training half farthest. ``--write`` puts the table into the plugin's README.
+of the training half farthest. The tuned selector's weights and penalty are those that do best in
+cross-validation within the training half. ``--write`` puts the table into the plugin's README.
 """
 
 from __future__ import annotations
@@ -18,12 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from tuned import classifier, gathered, tuned
 
 from specloom_bands.nearest import nearest
 from specloom_cubes.formats import open_cube
@@ -32,7 +31,6 @@ from specloom_cubes.wavelengths import read_wavelengths
 from specloom_mrmr.cir import SupervisedCIRBandSelector
 from specloom_mrmr.false_rgb import SupervisedWindowedFalseRGBSelector
 from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector
-from specloom_mrmr.gathering import Gathering
 
 Array = npt.NDArray[Any]
 
@@ -124,15 +122,9 @@ def chosen(rows: Array, labels: Array, centres: Sequence[float]) -> dict[str, li
         "RGB": [nearest(centres, nm) for nm in (650, 550, 450)],
         "CIR": [nearest(centres, nm) for nm in (860, 670, 560)],
     }
-    gathering = Gathering("use", rows.shape[1])
-    gathering.meet(centres)
-    cube, mask = torch.from_numpy(rows)[None, None], torch.from_numpy(labels)[None, None, :, None]
-    gathering.update(cube, mask, None)
-    gathering.end_sample()
-    gathering.start()
-    gathering.update(cube, mask, None)
+    statistics = gathered(rows, labels, centres).statistics
     for name, node in selectors(rows.shape[1]).items():
-        found[name] = node.choice(gathering.statistics, centres).bands
+        found[name] = node.choice(statistics, centres).bands
     found["search"] = best_triple(rows, labels)
     return found
 
@@ -168,11 +160,6 @@ def best_triple(rows: Array, labels: Array) -> list[int]:
     return triple
 
 
-def classifier(linear: Any) -> Any:
-    """A linear classifier of standardised bands."""
-    return make_pipeline(StandardScaler(), linear)
-
-
 Scores = dict[str, Array]
 """For each way to choose: AUC and average precision of the discriminant, AUC of the regression."""
 
@@ -185,7 +172,8 @@ def study(case: Case) -> Scores:
     scores: dict[str, list[list[float]]] = {}
     for train, test in (sides, sides[::-1]):
         truth = case.labels[test]
-        for name, bands in chosen(case.rows[train], case.labels[train], case.centres).items():
+        known = case.rows[train], case.labels[train], case.centres
+        for name, bands in {**chosen(*known), "full, tuned": tuned(*known)}.items():
             made = []
             for linear in (LinearDiscriminantAnalysis(), LogisticRegression(max_iter=1000)):
                 model = classifier(linear).fit(case.rows[train][:, bands], case.labels[train])

@@ -7,50 +7,62 @@ import torch
 from torch import Tensor
 
 # A grid of equal cells leads from a value to the few cuts near it; its size is a matter of speed.
-CELLS = 65536
+CELLS = 16384
 # Parts of the cuts at either end that the grid may leave outside, where outliers stretch it.
 TRIMS = (0.0, 0.002, 0.02)
 # An even grid is taken where the bound on the AUC that the samples promise is not above this.
 PROMISED = 9e-5
 # Single numbers by which a computed cut may miss the true one.
 MISSES = 1
-WHOLE = 2**24
+# From here to twice this float32 has the whole numbers alone, and its bits count them.
+WHOLE = 2**23
+WHOLE_BITS = 0x4B000000
 
 
 class EvenBins:
     """Bins of one width, for bands whose values are spread well; the cheapest to compute.
 
-    A value's bin follows from the whole part of value * scale, which loses nothing to an offset,
-    as value - low would.
+    The whole number next to value * scale is read off the last bits of 2^23 + value * scale, where
+    float32 has no others. Scaling first loses nothing to an offset, as value - low would.
 
     Args:
-        first: The whole part of the first cut * scale, (C, 1).
+        first: The whole number of the first cut, (C, 1).
         scale: Bins per unit, (C, 1).
         size: M.
     """
 
     def __init__(self, first: Tensor, scale: Tensor, size: int) -> None:
         self._first, self._scale, self._size = first, scale, size
-        self._low, self._high = first - 1, first + (size - 1)
+        self._shift = (WHOLE + 1) - first
 
-    def places(self, columns: Tensor) -> Tensor:
-        """The bins of (C, N) ``columns``, int32; never smaller for a larger value."""
-        whole = (columns * self._scale).floor_().sub_(self._low)
-        return whole.clamp_(0, self._size).to(torch.int32)
+    def first_place(self, start: Tensor) -> Tensor:
+        """What ``places`` must add so that the first bin of each band is at ``start``, (C, 1)."""
+        return start - WHOLE_BITS
+
+    def places(self, columns: Tensor, start: Tensor) -> Tensor:
+        """The bins of (C, N) ``columns`` from ``start``, int32; never smaller for a larger value.
+
+        It works in place: what was in ``columns`` is lost.
+        """
+        whole = columns.mul_(self._scale).add_(self._shift).clamp_(WHOLE, WHOLE + self._size)
+        return whole.view(torch.int32).add_(start)
 
     def cuts(self) -> Tensor:
         """The smallest number of each bin but the first, (C, M); NaN in bands that have none."""
         number = torch.arange(1, self._size + 1, device=self._first.device)
-        cuts = ((self._first.double() + (number - 1)) / self._scale.double()).float()
+        start = self.first_place(torch.zeros_like(self._first, dtype=torch.int32))
+        cuts = ((self._first.double() + (number - 1.5)) / self._scale.double()).float()
         down, up = torch.full_like(cuts, -torch.inf), torch.full_like(cuts, torch.inf)
         for _ in range(MISSES):
-            cuts = torch.where(self.places(cuts) >= number, torch.nextafter(cuts, down), cuts)
+            above = self.places(cuts.clone(), start) >= number
+            cuts = torch.where(above, torch.nextafter(cuts, down), cuts)
         for _ in range(2 * MISSES):
-            cuts = torch.where(self.places(cuts) < number, torch.nextafter(cuts, up), cuts)
-        below = self.places(torch.nextafter(cuts, down)) < number
-        exact = (below & (self.places(cuts) >= number)).all(1, keepdim=True)
-        # Beyond these the neighbours of a whole number are no float32.
-        exact &= (self._low > -WHOLE) & (self._high < WHOLE)
+            below = self.places(cuts.clone(), start) < number
+            cuts = torch.where(below, torch.nextafter(cuts, up), cuts)
+        below = self.places(torch.nextafter(cuts, down), start) < number
+        exact = (below & (self.places(cuts.clone(), start) >= number)).all(1, keepdim=True)
+        # Beyond these not every whole number is a float32.
+        exact &= (self._first > -WHOLE) & (self._first + self._size < WHOLE)
         return torch.where(exact, cuts, torch.nan)
 
 
@@ -76,15 +88,19 @@ class SearchedBins:
         before[:, 0] = 0
         self._start = (before.int() + self._offset).view(-1)
 
-    def places(self, columns: Tensor) -> Tensor:
-        """The number of cuts not above each value of (C, N) ``columns``, int32."""
+    def first_place(self, start: Tensor) -> Tensor:
+        """What ``places`` must add so that the first bin of each band is at ``start``, (C, 1)."""
+        return start - self._offset
+
+    def places(self, columns: Tensor, start: Tensor) -> Tensor:
+        """The number of cuts not above each value of (C, N) ``columns``, from ``start``, int32."""
         cells = _cells(columns, self._low, self._scale).add_(self._cell_offset)
         places = self._start.index_select(0, cells.view(-1))
         values = columns.view(-1)
         for step in self._steps:
             cut = self._padded.index_select(0, places + (step - 1))
             places.add_((cut <= values).int(), alpha=step)
-        return places.view(columns.shape).sub_(self._offset)
+        return places.view(columns.shape).add_(start)
 
 
 def quantile_cuts(first: Tensor, second: Tensor, count: int) -> Tensor:
@@ -127,11 +143,12 @@ def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor
     low = torch.minimum(ends[0][0], ends[1][0])[:, None]
     high = torch.maximum(ends[0][1], ends[1][1])[:, None]
     scale = _scale(low, high, count)
-    low = (low * scale).floor()
+    low = (low * scale).round()
     bins = EvenBins(low, scale, count)
+    start = bins.first_place((torch.arange(len(low))[:, None] * (count + 1)).int())
     counts = []
     for sample in (first, second):
-        places = bins.places(sample) + torch.arange(len(low))[:, None] * (count + 1)
+        places = bins.places(sample.clone(), start)
         filled = torch.bincount(places.view(-1), minlength=len(low) * (count + 1))
         counts.append(filled.view(len(low), -1).double())
     together = (counts[0] * counts[1]).sum(1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from specloom import DataError
 from specloom_bands.nearest import band_centres
 from specloom_mrmr.gathering import Gathering
+from specloom_mrmr.statistics import PARTS
 
 if TYPE_CHECKING:
     from specloom_mrmr.selector import SupervisedBandSelector
@@ -106,7 +107,7 @@ def weighted(states: Mapping[str, Tensor], times: Tensor) -> dict[str, Tensor]:
     state = {"left_out": states["left_out"] @ times}
     state["histograms"] = torch.einsum("u...,u->...", states["histograms"], times)
     factor = times.double()
-    for label in ("class0", "class1"):
+    for label in PARTS:
         counts, means = states[f"{label}_counts"], states[f"{label}_mean"]
         weights = counts[:, 0] * factor
         mean = weights @ means / weights.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Fine histograms of each band and class, between cuts that a sample gives."""
+"""Fine histograms of each band, between cuts that a sample gives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from torch import Tensor
 from specloom_mrmr.bins import EvenBins, SearchedBins, cut_count, even_bins, quantile_cuts
 
 # Values that are turned at a time, and bands whose values and counts then stay in the cache.
-BLOCK = 1 << 22
-GROUP = 4
-# Rows that are counted in int32, which is faster, before they are added to the sums.
+BLOCK = 1 << 21
+GROUP = 8
+# Rows that are counted in int32, which is faster and smaller, before they are added to int64.
 FULL = 1 << 30
+EVERY = slice(None)
+# Bands whose samples are sorted at a time.
+SORTED = 8
 
 
 class Cuts(NamedTuple):
@@ -43,8 +46,14 @@ def cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
         second: That of the other.
         count: How many cuts at most.
     """
-    size = sum(cut_count(len(rows), count) for rows in (first, second))
-    first, second = first.T.contiguous(), second.T.contiguous()
+    pairs = zip(torch.split(first, SORTED, 1), torch.split(second, SORTED, 1), strict=True)
+    parts = [_cuts_of(one.T.contiguous(), other.T.contiguous(), count) for one, other in pairs]
+    return Cuts(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def _cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
+    """The same of samples (C, n)."""
+    size = sum(cut_count(rows.shape[1], count) for rows in (first, second))
     start, scale, even = even_bins(first, second, size)
     values = EvenBins(start, scale, size).cuts()
     # A sample that holds all pixels gives cuts that count them exactly.
@@ -56,8 +65,8 @@ def cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
     return Cuts(values, start, scale, even)
 
 
-class ClassCounts:
-    """How many values of each band and class lie between each two cuts.
+class Counts:
+    """How many values of each band lie between each two cuts.
 
     Bin i of a band counts the values from cut i - 1 on and below cut i; the first and the last
     bin take what lies beyond all cuts. Every comparison is exact.
@@ -68,59 +77,66 @@ class ClassCounts:
 
     def __init__(self, cuts: Cuts) -> None:
         self.bands, self.size = cuts.values.shape
-        device = cuts.values.device
+        self._device = cuts.values.device
+        group = GROUP if self._device.type == "cpu" else self.bands
+        # Where each band of a group begins in the counts of the group.
+        first = torch.arange(group, device=self._device, dtype=torch.int32)[:, None]
+        first = first * (self.size + 1)
         self._parts: list[tuple[Tensor | slice, Tensor, EvenBins | SearchedBins]] = []
         for chosen, even in ((cuts.even, True), (~cuts.even, False)):
-            for bands in _groups(chosen, GROUP if device.type == "cpu" else self.bands):
+            for bands in _groups(chosen, group):
                 bins: EvenBins | SearchedBins = (
                     EvenBins(cuts.start[bands], cuts.scale[bands], self.size)
                     if even
                     else SearchedBins(cuts.values[bands])
                 )
-                first = (bands[:, None] * 2 * (self.size + 1)).int()
-                self._parts.append((_slice(bands), first, bins))
-        self._one = torch.ones(1, dtype=torch.int32, device=device)
-        self._block = torch.zeros(
-            self.bands * 2 * (self.size + 1), dtype=torch.int32, device=device
-        )
-        self._counts, self._waiting = self._block.long(), 0
+                self._parts.append((_slice(bands), bins.first_place(first[: len(bands)]), bins))
+        # Working memory that is kept: new memory costs as much time as the work in it.
+        self._turned = torch.empty(max(BLOCK, self.bands), device=self._device)
+        rows = len(self._turned) // self.bands
+        self._places = torch.empty(group * rows, dtype=torch.int64, device=self._device)
+        self._ones = torch.ones(group * rows, dtype=torch.int32, device=self._device)
+        self._few = torch.zeros(group * (self.size + 1), dtype=torch.int32, device=self._device)
+        self._start()
 
-    def update(self, rows: Tensor, positive: Tensor) -> None:
-        """Take in finite ``rows`` (N, C) of classes ``positive``, bool (N,)."""
-        step = max(BLOCK // self.bands, 1)
-        offset = positive.int() * (self.size + 1)
-        for start in range(0, len(rows), step):
-            columns = rows[start : start + step].T.contiguous()
-            labels = offset[start : start + step]
-            for bands, first, bins in self._parts:
-                places = bins.places(columns[bands]).add_(labels).add_(first)
-                ones = self._one.expand(places.numel())
-                self._block.index_add_(0, places.view(-1), ones)
-            self._waiting += columns.shape[1]
-            if self._waiting >= FULL:
-                self._settle()
-
-    def _settle(self) -> None:
-        """Add what waits to the sums."""
-        self._counts += self._block
-        self._block.zero_()
+    def _start(self) -> None:
+        shape = self.bands, self.size + 1
+        self._block = torch.zeros(shape, dtype=torch.int32, device=self._device)
+        self._sums: Tensor | None = None
         self._waiting = 0
 
-    def fresh(self) -> ClassCounts:
+    def fresh(self) -> Counts:
         """An empty one with the same cuts, which takes no time to make."""
         other = copy.copy(self)
-        other._block, other._waiting = torch.zeros_like(self._block), 0
-        other._counts = torch.zeros_like(self._counts)
+        other._start()
         return other
 
-    def counts(self) -> Tensor:
-        """The counts, int64 (2, C, M + 1)."""
-        self._settle()
-        return self._counts.view(self.bands, 2, self.size + 1).transpose(0, 1)
+    def update(self, rows: Tensor) -> None:
+        """Take in finite ``rows`` (N, C)."""
+        for part in torch.split(rows, len(self._turned) // self.bands):
+            columns = self._turned[: part.numel()].view(self.bands, len(part)).copy_(part.T)
+            for bands, first, bins in self._parts:
+                found = bins.places(columns[bands], first).view(-1)
+                # Counted in a small table that stays in the cache, then added in one sweep.
+                few = self._few[: first.numel() * (self.size + 1)].zero_()
+                places = self._places[: len(found)].copy_(found)
+                few.scatter_add_(0, places, self._ones[: len(found)])
+                self._block[bands] += few.view(-1, self.size + 1)
+            self._waiting += len(part)
+            if self._waiting >= FULL:
+                self._sums = self.counts()
+                self._block.zero_()
+                self._waiting = 0
+
+    def counts(self, bands: slice = EVERY) -> Tensor:
+        """The counts, int64 (C, M + 1), or those of some bands."""
+        waiting = self._block[bands]
+        return waiting.long() if self._sums is None else waiting + self._sums[bands]
 
     def merge(self, counts: Tensor) -> None:
         """Take in the ``counts()`` of another one with the same cuts."""
-        self.counts().add_(counts.to(self._counts))
+        mine = counts.to(self._device)
+        self._sums = mine.clone() if self._sums is None else self._sums + mine
 
 
 def _groups(chosen: Tensor, size: int) -> tuple[Tensor, ...]:

@@ -61,7 +61,8 @@ class Gathering:
         if self._cuts is None:
             raise NodeError(f"{self.node} has not ended its first pass", fix="call fit_end first")
         before = self._statistics
-        fresh = before.fresh() if before else ClassStatistics(self._cuts, self._limits)
+        rare = bool(self._seen[2] <= self._seen[1])
+        fresh = before.fresh() if before else ClassStatistics(self._cuts, self._limits, rare)
         self._statistics = fresh
 
     def meet(self, centres: Sequence[float]) -> bool:

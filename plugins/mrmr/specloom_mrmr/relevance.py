@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom_rx.moments import Moments
 from specloom_rx.whitening import varying_bands
+
+if TYPE_CHECKING:
+    from specloom_rx.moments import Moments
 
 # A variance within the classes that is smaller than this part of the whole counts as this part.
 LEAST_VARIANCE = 1e-12
@@ -29,38 +31,36 @@ class BandStatistics(NamedTuple):
     """Between bands, absolute, (C, C)."""
 
 
-def fisher(normal: Moments, anomalous: Moments) -> Tensor:
+def fisher(whole: Moments, part: Moments) -> Tensor:
     """(m1 - m0)^2 / (v1 + v0) of each band, with population variances; 0 where nothing varies.
 
     Source: R. A. Fisher, Annals of Eugenics 7(2), 1936.
+
+    Args:
+        whole: The moments of all pixels.
+        part: Those of one class; the other's follow from the difference.
     """
-    whole = pooled(normal, anomalous).covariance(ddof=0).diagonal()
-    within = normal.covariance(ddof=0).diagonal() + anomalous.covariance(ddof=0).diagonal()
-    gap = (anomalous.mean() - normal.mean()).square()
-    score: Tensor = gap / torch.maximum(within, LEAST_VARIANCE * whole)
-    return torch.where(varies(normal, anomalous), score, 0)
+    (mean, scatter), (mean1, scatter1) = whole.mean_and_scatter(), part.mean_and_scatter()
+    total, count1 = whole.count, part.count
+    count0 = total - count1
+    # The scatter of all pixels is that within the classes and that between their means.
+    gap = (mean1 - mean) * (total / count0)
+    between = gap.square() * (count0 * count1 / total)
+    scatter0 = (scatter.diagonal() - scatter1.diagonal() - between).clamp(min=0)
+    within = scatter0 / count0 + scatter1.diagonal() / count1
+    score = gap.square() / torch.maximum(within, LEAST_VARIANCE * scatter.diagonal() / total)
+    return torch.where(varies(whole), score, 0)
 
 
-def pooled(normal: Moments, anomalous: Moments) -> Moments:
-    """The moments of both classes together."""
-    both = Moments(normal.channels, normal.device)
-    both.merge(normal.state())
-    both.merge(anomalous.state())
-    return both
-
-
-def varies(normal: Moments, anomalous: Moments) -> Tensor:
+def varies(whole: Moments) -> Tensor:
     """Which bands are not constant, bool (C,)."""
-    both = pooled(normal, anomalous)
-    return varying_bands(both.mean(), both.covariance())
+    return varying_bands(whole.mean(), whole.covariance())
 
 
-def correlation(normal: Moments, anomalous: Moments) -> Tensor:
-    """The absolute correlation of the bands over both classes, (C, C); 0 with constant bands."""
-    both = pooled(normal, anomalous)
-    covariance, mean = both.covariance(), both.mean()
-    factor = covariance.diagonal().rsqrt()
-    factor = torch.where(varying_bands(mean, covariance), factor, 0)
+def correlation(whole: Moments) -> Tensor:
+    """The absolute correlation of the bands over all pixels, (C, C); 0 with constant bands."""
+    covariance = whole.covariance()
+    factor = torch.where(varies(whole), covariance.diagonal().rsqrt(), 0)
     return (factor[:, None] * covariance * factor).abs().clamp(max=1)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,6 @@ from specloom import DataError
 SIZE = 32768
 """Pixels kept of each class."""
 
-BLOCK = 32768
 SHOWN = 5
 SPREAD = 4096
 """Pixels of an image that seed its keys."""
@@ -34,10 +34,11 @@ class ClassSample:
 
     def __init__(self, channels: int, size: int = SIZE) -> None:
         self.size = size
-        # Twice the size, so that what is too much is dropped seldom; which pixels stay does not
+        # An eighth more, so that what is too much is dropped seldom; which pixels stay does not
         # change. Memory that was never written to takes no room.
-        self._keys = torch.empty(2, 2 * size, dtype=torch.float64)
-        self._rows = torch.empty(2, 2 * size, channels)
+        self._room = size + -(-size // 8)
+        self._keys = torch.empty(2, self._room, dtype=torch.float64)
+        self._rows = torch.empty(2, self._room, channels)
         self._filled = [0, 0]
         self.finite = torch.zeros(2, channels, dtype=torch.bool)
         """The bands in which a pixel of each class was finite, as long as none is kept."""
@@ -55,23 +56,19 @@ class ClassSample:
         kept = None if keep is None else keep.cpu()
         generator = torch.Generator().manual_seed(seed_of(image))
         keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
-        for start in range(0, len(image), BLOCK):
-            part = slice(start, start + BLOCK)
-            drawn = keys[part] < torch.where(labels[part], self._limits[1], self._limits[0])
+        for label, mine in enumerate((~labels, labels)):
+            drawn = mine & (keys < self._limits[label])
             if kept is not None:
-                drawn &= kept[part]
-            places = drawn.nonzero()[:, 0] + start
-            if not len(places):
-                continue
-            rows = image.index_select(0, places.to(image.device)).cpu()
-            # A sum is finite only where all terms are; where it overflows, look closely.
-            if not bool(rows.sum(1).isfinite().all()):
-                self._note(rows, labels[places])
-                finite = rows.isfinite().all(1)
-                rows, places = rows[finite], places[finite]
-            for label in range(2):
-                mine = labels[places] == label
-                self._take(label, keys[places[mine]], rows[mine])
+                drawn &= kept
+            for places in _smallest_first(drawn.nonzero()[:, 0], keys, self.size):
+                places = places[keys[places] < self._limits[label]]
+                rows = image.index_select(0, places.to(image.device)).cpu()
+                # A sum is finite only where all terms are; where it overflows, look closely.
+                if not bool(rows.sum(1).isfinite().all()):
+                    finite = rows.isfinite()
+                    self.finite[label] |= finite.any(0)
+                    rows, places = rows[finite.all(1)], places[finite.all(1)]
+                self._take(label, keys[places], rows)
 
     def rows(self, label: int) -> Tensor:
         """The pixels drawn of class 0 or 1, (n, C)."""
@@ -110,29 +107,36 @@ class ClassSample:
         for label in range(2):
             self._take(label, state[f"keys{label}"].cpu(), state[f"rows{label}"].cpu())
 
-    def _note(self, rows: Tensor, labels: Tensor) -> None:
-        for label in range(2):
-            self.finite[label] |= rows[labels == label].isfinite().any(0)
-
     def _take(self, label: int, keys: Tensor, rows: Tensor) -> None:
         while len(keys):
             start = self._filled[label]
-            count = min(2 * self.size - start, len(keys))
+            count = min(self._room - start, len(keys))
             self._keys[label, start : start + count] = keys[:count]
             self._rows[label, start : start + count] = rows[:count]
             self._filled[label] += count
-            if self._filled[label] == 2 * self.size:
+            if self._filled[label] == self._room:
                 self._drop(label)
             keys, rows = keys[count:], rows[count:]
 
     def _drop(self, label: int) -> None:
-        if (filled := self._filled[label]) <= self.size:
+        if (filled := self._filled[label]) < self.size:
             return
         keys, rows = self._keys[label, :filled], self._rows[label, :filled]
-        kept = keys.topk(self.size, largest=False).indices
-        self._limits[label] = keys[kept].max()
-        keys[: self.size], rows[: self.size] = keys[kept], rows[kept]
+        order = np.argpartition(keys.numpy(), self.size - 1)
+        self._limits[label] = keys[order[self.size - 1]]
+        # Those to keep that lie too far back move into the places of those to drop.
+        stays, goes = (torch.from_numpy(some) for some in np.split(order, [self.size]))
+        moved, holes = stays[stays >= self.size], goes[goes < self.size]
+        keys[holes], rows[holes] = keys[moved], rows[moved]
         self._filled[label] = self.size
+
+
+def _smallest_first(places: Tensor, keys: Tensor, count: int) -> Iterator[Tensor]:
+    """The ``places``, in parts; first the ``count`` with the smallest keys."""
+    if len(places) > count:
+        order = torch.from_numpy(np.argpartition(keys[places].numpy(), count - 1))
+        places = places[order]
+    yield from torch.split(places, count)
 
 
 def check_classes(node: str, sample: ClassSample, seen: Tensor, centres: Sequence[float]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Values at a time: 1 MB of float32 stays in a core's cache.
-BLOCK = 1 << 18
-# Rows side by side: narrow rows would leave most of a vector register idle.
-ABREAST = 16
+# Values at a time, so that leaving out rows needs little memory.
+BLOCK = 1 << 22
+# Columns are compared with this many rows side by side, and so many of those in turn: narrow rows
+# would leave most of a vector register idle, and long columns leave the cache.
+ABREAST, DEEP = 256, 8
 
 
 def extremes(rows: Tensor, keep: Tensor | None, *, per_channel: bool) -> tuple[Tensor, Tensor, int]:
@@ -22,15 +23,21 @@ def extremes(rows: Tensor, keep: Tensor | None, *, per_channel: bool) -> tuple[T
         keep: Rows that count, bool (N,); None for all.
         per_channel: One pair for each column, (C,), or one for all, ().
     """
+    if keep is not None and bool(keep.all()):
+        keep = None
+    if keep is None and len(rows) and not per_channel:
+        least, most = torch.aminmax(rows)  # in one go, which is as fast as memory can be read
+        if bool(least.isfinite() & most.isfinite()):
+            return least.double(), most.double(), len(rows)
     size = rows.shape[1]
     shape = (size,) if per_channel else ()
     low = torch.full(shape, torch.inf, dtype=torch.float64, device=rows.device)
     high, count = -low, 0
-    block = max(BLOCK // size // ABREAST, 1) * ABREAST
+    block = max(BLOCK // size // (ABREAST * DEEP), 1) * ABREAST * DEEP
     for start in range(0, len(rows), block):
         part = rows[start : start + block]
-        if keep is not None and not bool((kept := keep[start : start + block]).all()):
-            part = part[kept]
+        if keep is not None:
+            part = part[keep[start : start + block]]
         if not len(part):
             continue
         least, most = _of_block(part, per_channel)
@@ -48,7 +55,9 @@ def _of_block(rows: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
     """Smallest and largest value; NaN where there is one."""
     if not per_channel:
         return torch.aminmax(rows)
-    if len(rows) % ABREAST:
+    size, whole = rows.shape[1], len(rows) - len(rows) % (ABREAST * DEEP)
+    if not whole:
         return rows.amin(0), rows.amax(0)
-    wide = rows.reshape(-1, ABREAST * rows.shape[1])
-    return wide.amin(0).view(ABREAST, -1).amin(0), wide.amax(0).view(ABREAST, -1).amax(0)
+    wide, rest = rows[:whole].reshape(-1, DEEP, ABREAST * size), rows[whole:]
+    least, most = wide.amin(1).amin(0).view(-1, size), wide.amax(1).amax(0).view(-1, size)
+    return torch.cat([least, rest]).amin(0), torch.cat([most, rest]).amax(0)

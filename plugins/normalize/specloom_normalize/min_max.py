@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, NodeError, Port
+from specloom import Batch, ConfigError, Mapped, NodeError, Port
 from specloom.torch import StatisticalNode
-from specloom_normalize.extremes import BLOCK, extremes
+from specloom_normalize.extremes import extremes
+from specloom_normalize.memory import BLOCK, new_memory
 from specloom_normalize.sample import PixelSample, quantiles
 
 
@@ -33,7 +34,7 @@ def rescaled(data: Tensor, low: Tensor, high: Tensor, eps: float, *, clip: bool)
         return made.clamp(0, 1) + 0 * made.detach() if clip else made
     size = data.shape[-1] if low.dim() else 1
     rows, step = data.reshape(-1, size), max(BLOCK // size, 1)
-    made = torch.empty_like(rows, memory_format=torch.contiguous_format)
+    made = new_memory(rows)
     for start in range(0, len(rows), step):
         part = made[start : start + step]
         torch.sub(rows[start : start + step], low, out=part)
@@ -109,6 +110,7 @@ class MinMaxNormalizer(StatisticalNode):
     outputs: ClassVar[Mapping[str, Port]] = {
         "normalized": Port("B H W C", unit="1", doc="Pixels scaled by the limits.")
     }
+    maps = "normalized"
     example: ClassVar[Mapping[str, object]] = {}
 
     low: Tensor
@@ -230,12 +232,12 @@ class MinMaxNormalizer(StatisticalNode):
             images.append(rescaled(image, *limits, self.eps, clip=self.clip))
         return {"normalized": torch.stack(images)}
 
-    def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and offset, () or (C,), float64; None where the limits follow the image or clip."""
-        if not self.use_running_stats or not self.fitted or self.clip:
-            return None
+    def mapped(self, data: Tensor, valid: Tensor | None = None) -> Batch:
+        """As ``forward``, but a ``Mapped`` unless the limits follow the image, or clip."""
+        if not self.use_running_stats or self.clip:
+            return self.forward(data, valid)
         scale = 1 / (self.high - self.low).clamp(min=self.eps)
-        return scale, -self.low * scale
+        return {"normalized": Mapped(data, scale, -self.low * scale, data.dtype)}
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

@@ -105,18 +105,18 @@ def test_clip_limits_numbers_and_hides_no_infinity():
 def test_the_map_is_affine(per_channel):
     data = cubes(2, 9, 9, 5, offset=100)
     node = fit(made(per_channel=per_channel), [{"data": data}])
-    scale, offset = node.affine()
-    assert scale.dtype == offset.dtype == torch.float64
-    torch.testing.assert_close(
-        normalized(node, data).double(), scale * data.double() + offset, rtol=1e-6, atol=1e-6
-    )
+    given = node.mapped(data)["normalized"]
+    assert given.data is data
+    assert given.dtype == torch.float32
+    assert given.scale.dtype == given.offset.dtype == torch.float64
+    values = given.scale * data.double() + given.offset
+    torch.testing.assert_close(normalized(node, data).double(), values, rtol=1e-6, atol=1e-6)
 
 
 def test_where_the_map_is_not_affine():
     data = cubes(1, 3, 3, 5)
-    assert made().affine() is None
-    assert fit(made(clip=True), [{"data": data}]).affine() is None
-    assert made(use_running_stats=False).affine() is None
+    for node in (fit(made(clip=True), [{"data": data}]), made(use_running_stats=False)):
+        assert torch.equal(node.mapped(data)["normalized"], normalized(node, data))
 
 
 def test_other_memory_layouts_and_gradients_give_the_same():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Mapped, Port
 from specloom_pca.components import principal_components, standardising
 from specloom_pca.gathering import MomentsNode
 from specloom_pca.pixel_maps import channels_last, pixel_maps
@@ -125,33 +125,15 @@ class TrainablePCA(MomentsNode):
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 
-    def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
+    def forward(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
         """Project (B, H, W, C) ``data``."""
-        matrix = self._matrix()
-        return self._project(data, matrix, -matrix @ self.center)
-
-    def absorb(self, scale: Tensor, offset: Tensor) -> Callable[..., Batch] | None:
-        """A ``forward`` for raw data, equal to that of scale * data + offset; None in training."""
-        factor = torch.as_tensor(scale, dtype=torch.float64, device=self.center.device)
-        shift = torch.as_tensor(offset, dtype=torch.float64, device=self.center.device)
-        finite = bool(factor.isfinite().all() & shift.isfinite().all())
-        if not self.fitted or self.directions.requires_grad or not finite:
-            return None
-
-        def forward(data: Tensor, **_: Tensor | None) -> Batch:
-            matrix = self._matrix()
-            return self._project(data, matrix * factor, matrix @ (shift - self.center))
-
-        return forward
-
-    def _matrix(self) -> Tensor:
-        rows = self.directions
-        return rows * standardising(self.variances)[:, None] if self.whiten else rows
-
-    def _project(self, data: Tensor, matrix: Tensor, bias: Tensor) -> Batch:
+        matrix = self.directions
+        if self.whiten:
+            matrix = matrix * standardising(self.variances)[:, None]
+        projected = pixel_maps(data, [(matrix, -matrix @ self.center)])
         ratio = self.variances / self.total_variance.clamp(min=torch.finfo(torch.float64).tiny)
         return {
-            "projected": channels_last(pixel_maps(data, [(matrix, bias)]), data),
+            "projected": channels_last(projected, data),
             "explained_variance_ratio": ratio.float(),
             "components": self.directions.float(),
         }

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import leaky_relu
 
+from specloom import Mapped
 from specloom.testing import fit, run
 from specloom_pca.pca import TrainablePCA
 from specloom_pca.pixel_maps import channels_last, pixel_maps
@@ -104,22 +105,39 @@ def test_an_empty_batch_gives_an_empty_result():
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_an_absorbed_affine_map_equals_the_map_before_it(whiten):
+def test_a_mapped_cube_projects_as_the_values_it_stands_for(whiten):
     raw = random(2, 20, 20, 7).double()
     scale = torch.linspace(-2, 3, 7, dtype=torch.float64)
     scale[3] = 0
     offset = torch.linspace(-5, 1e4, 7, dtype=torch.float64)
     mapped = raw * scale + offset
     node = fit(TrainablePCA(3, whiten=whiten, num_channels=7), [{"data": mapped}])
-    with torch.no_grad():
-        got = node.absorb(scale, offset)(data=raw.float(), valid=None)
+    got = run(node, {"data": Mapped(raw.float(), scale, offset, torch.float32)})
     want = run(node, {"data": mapped})
     torch.testing.assert_close(got["projected"].double(), want["projected"], rtol=1e-5, atol=1e-5)
-    one = torch.tensor(1.0, dtype=torch.float64)
-    assert node.absorb(one, torch.tensor(float("nan"))) is None
-    assert TrainablePCA(3, num_channels=7).absorb(one, one) is None
-    node.unfreeze()
-    assert node.absorb(one, one) is None
+
+
+def test_the_gradient_goes_through_a_mapped_cube():
+    raw = random(1, 2, 3, 4).double()
+    layers = chain([4, 3, 2], torch.float64)
+
+    def mapped(scale, offset):
+        return pixel_maps(Mapped(raw, scale, offset, raw.dtype), layers, 0.1)
+
+    ends = torch.tensor([0.5, 2.0, -1.0, 3.0]), torch.tensor([0.1, 1.0, -2.0, 0.0])
+    ends = [one.double().requires_grad_() for one in ends]
+    assert torch.autograd.gradcheck(mapped, ends)
+    want = pixel_maps(raw * ends[0] + ends[1], layers, 0.1)
+    torch.testing.assert_close(mapped(*ends), want, rtol=1e-9, atol=1e-9)
+
+
+def test_mixed_in_float32_a_mapped_cube_keeps_its_digits():
+    raw = 1e4 + random(1, 8, 8, 4)
+    scale, offset = torch.tensor(0.5).double(), torch.tensor(-0.5e4).double()
+    layers = chain([4, 3], torch.float32)
+    got = pixel_maps(Mapped(raw, scale, offset, raw.dtype), layers)
+    want = pixel_maps(raw.double() * scale + offset, [(a.double(), b.double()) for a, b in layers])
+    torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-5)
 
 
 def test_unfrozen_mean_and_directions_learn():

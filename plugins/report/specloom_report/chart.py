@@ -115,7 +115,10 @@ def _axes(scale: Scale, labels: tuple[str, str]) -> Markup:
         across.format(LEFT, scale.y(y), right, LEFT - 5, scale.y(y) + 3.5, short(y))
         for y in ticks(*scale.y_range, most=5)
     ]
-    parts += [down.format(scale.x(x), bottom, bottom + 15, short(x)) for x in ticks(*scale.x_range)]
+    marks = ticks(*scale.x_range)
+    if labels[0] == "epoch":  # there is no half of one
+        marks = [x for x in marks if x.is_integer()]
+    parts += [down.format(scale.x(x), bottom, bottom + 15, short(x)) for x in marks]
     middle = (LEFT + right) / 2, (TOP + bottom) / 2
     parts.append(
         Markup(

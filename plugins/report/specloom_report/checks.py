@@ -143,7 +143,7 @@ def plugins(place: Path) -> Iterator[Finding]:
 def _plugin(known: Plugins, name: str) -> Finding:
     wrong = []
     try:
-        offered = known.offers(KINDS, name)
+        offered = {key: at for key, at in known.offers(KINDS, name).items() if ":" in at}
     except SpecloomError as e:
         return Finding("plugins", name, BROKEN, e.what, e.fix)
     for label, target in offered.items():

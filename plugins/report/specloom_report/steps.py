@@ -28,7 +28,7 @@ class Steps:
 
     Args:
         calls: In the order in which they are made; ``last`` ones run when the stage ends.
-        folded: Affine nodes that the linear map behind them takes in.
+        folded: Affine nodes that leave their map to the linear maps behind them.
         idle: Nodes that this stage does not run, or that nothing wanted needs.
         fitted: Whether folding could be found out.
     """
@@ -55,8 +55,8 @@ def steps(run: Run, stage: str) -> Steps:
         Call(s.name, sorted(s.reads), [end for _, end in s.gives], sorted(s.frees), last)
         for s, last in made
     ]
-    done = {call.name for call in calls}
-    return Steps(calls, [name for name in needed if name not in done], idle, True)
+    folded = [s.name for s in plan.steps if s.forward == getattr(s.node, "mapped", None)]
+    return Steps(calls, folded, idle, True)
 
 
 def _unfitted(run: Run, name: str, needed: Sequence[str]) -> Call:
@@ -79,7 +79,7 @@ def text(found: Steps, types: dict[str, str], stage: str) -> str:
         ends = {"reads": call.reads, "gives": call.gives, "frees": call.frees}
         lines += [f"       {what} {', '.join(some)}" for what, some in ends.items() if some]
     if found.folded:
-        lines.append(f"folded into the linear map behind them: {', '.join(found.folded)}")
+        lines.append(f"folded into the linear maps behind them: {', '.join(found.folded)}")
     elif found.fitted:
         lines.append("nothing is folded")
     else:

@@ -61,7 +61,7 @@ def test_report_of_a_folder_without_a_run(tmp_path):
 def test_the_plan_of_a_fitted_pipeline_says_what_is_folded(folder):
     told = CliRunner().invoke(graph, [str(folder), "--plan", "predict"])
     assert told.exit_code == 0, told.output
-    assert "folded into the linear map behind them: normalizer\n" in told.output
+    assert "folded into the linear maps behind them: normalizer\n" in told.output
     assert "       frees data.cube" in told.output
     whole = CliRunner().invoke(graph, [str(folder / "pipeline.yaml"), "--plan", "test"])
     assert "metrics.AnomalyDetectionMetrics" in whole.output

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["chart", "checks", "described", "page.tables", "pictures", "texts"]
+MODULES = ["chart", "checks", "described", "page.tables", "page.writing", "pictures", "texts"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-# Rows at a time: 2048 x 61 bands in float64 are 1 MB and stay in a core's cache. A GPU wants more.
-CPU_BLOCK, GPU_BLOCK = 2048, 65536
-# The scatter matrix is symmetric: only the tiles of its upper triangle are multiplied.
-TILE = 48
+from specloom import Mapped
+
+# Rows at a time: 1024 x 61 bands in float64 are 0.5 MB and stay in a core's cache.
+CPU_BLOCK, GPU_BLOCK = 1024, 65536
+# How many rows the shift is found from.
+SAMPLE = 128
 
 
 class Moments:
@@ -33,60 +35,67 @@ class Moments:
         block = CPU_BLOCK if self.device.type == "cpu" else GPU_BLOCK
         self._buffer = self._zeros(block, channels)
         self._shift: Tensor | None = None
-        self._sum, self._upper = self._zeros(channels), self._zeros(channels, channels)
+        self._zero, self._sum = self._zeros(channels), self._zeros(channels)
+        self._products = self._zeros(channels, channels)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(self, rows: Tensor, keep: Tensor | None = None, scale: Tensor | None = None) -> None:
-        """Take in ``rows`` (N, C) of any real dtype.
+    def update(self, data: Tensor | Mapped, keep: Tensor | None = None) -> None:
+        """Take in pixels of any real dtype.
 
         Args:
-            rows: The pixels, (N, C).
-            keep: Rows that count, bool (N,); None for all.
-            scale: A factor for each column, (C,), applied in float64.
+            data: (..., C), or such data with an affine map, which is then applied in float64.
+            keep: Pixels that count, bool of as many elements; None for all.
         """
-        rows, block = rows.detach(), len(self._buffer)
+        raw = data.data if isinstance(data, Mapped) else data
+        rows, block = raw.detach().reshape(-1, self.channels), len(self._buffer)
         for start in range(0, len(rows), block):
             part = rows[start : start + block]
             whole = len(part)
             if keep is not None and not bool((kept := keep[start : start + block]).all()):
                 part = part[kept]
-            self.left_out += whole - self._add(part, scale)
+            self.left_out += whole - self._add(part, data)
 
-    def _add(self, part: Tensor, scale: Tensor | None) -> int:
-        buffer = self._buffer[: len(part)]
-        buffer.copy_(part)
-        if scale is not None:
-            buffer.mul_(scale)
+    def _add(self, part: Tensor, data: Tensor | Mapped) -> int:
+        """Take in some rows of ``data``; how many were finite."""
+        shifted = self._shifted(part, data)
         if self._shift is None:
-            buffer = _finite(buffer)
-            if not len(buffer):
+            shifted = _finite(shifted)
+            if not len(shifted):
                 return 0
             # A value that occurs: the variance of a constant band comes out as exactly 0, and
             # counts stay whole numbers, whose products are exact. With the mean, the rounding
             # of their products is no longer random, and adds up.
-            self._shift = buffer.median(0).values
-        buffer.sub_(self._shift)
-        total = buffer.sum(0)
+            self._shift = shifted[:SAMPLE].median(0).values
+            shifted.sub_(self._shift)
+        total = shifted.sum(0)
         if not bool(total.isfinite().all()):
-            buffer = _finite(buffer)
-            total = buffer.sum(0)
+            shifted = _finite(shifted)
+            total = shifted.sum(0)
         self._sum += total
-        for a in range(0, self.channels, TILE):
-            b = a + TILE
-            # Not addmm_: some BLAS then add row after row to the sum so far, whose rounding grows
-            # with the stream and loses the weak directions.
-            self._upper[a:b, a:] += buffer[:, a:b].T @ buffer[:, a:]
-        self.count += len(buffer)
-        return len(buffer)
+        # Not addmm_: some BLAS then add row after row to the sum so far, whose rounding grows
+        # with the stream and loses the weak directions.
+        self._products += products(shifted)
+        self.count += len(shifted)
+        return len(shifted)
+
+    def _shifted(self, part: Tensor, data: Tensor | Mapped) -> Tensor:
+        """The rows in float64, mapped as ``data`` is, and shifted where the shift is known."""
+        buffer = self._buffer[: len(part)]
+        shift = self._zero if self._shift is None else self._shift
+        if isinstance(data, Mapped):
+            return buffer.copy_(part).mul_(data.scale).add_(data.offset).sub_(shift)
+        if part.is_floating_point():
+            return torch.sub(part, shift, out=buffer)
+        return buffer.copy_(part).sub_(shift)
 
     def mean_and_scatter(self) -> tuple[Tensor, Tensor]:
         """The mean (C,), and the sum of (x - mean)(x - mean)^T, (C, C); zeros before any row."""
         if self._shift is None:
-            return self._sum.clone(), self._upper.clone()
+            return self._sum.clone(), self._products.clone()
         offset = self._sum / self.count
-        upper = (self._upper - torch.outer(self._sum, offset)).triu()
+        upper = (self._products - torch.outer(self._sum, offset)).triu()
         return self._shift + offset, upper + upper.triu(1).T
 
     def mean(self) -> Tensor:
@@ -116,8 +125,17 @@ class Moments:
             scatter = own + scatter + torch.outer(gap, gap) * (self.count * other / total)
             theirs = mine + gap * (other / total)
         self.count += other
-        self._shift, self._upper = theirs, scatter.clone()
+        self._shift, self._products = theirs, scatter.clone()
         self._sum = torch.zeros_like(theirs)
+
+
+def products(rows: Tensor) -> Tensor:
+    """rows^T rows, (C, C), for ``rows`` (N, C)."""
+    if rows.device.type == "cpu":
+        array = rows.numpy()
+        # NumPy sees that the product is symmetric, and does half the work.
+        return torch.from_numpy(array.T @ array)
+    return rows.T @ rows
 
 
 def _finite(rows: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from specloom.torch import usable_pixels
+from specloom import Mapped
+from specloom_rx.gradient import Distances
 
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # every product has the same shape and no row falls into the remainder of a register tile:
@@ -19,37 +20,54 @@ TILE = 32
 
 
 def mahalanobis(
-    data: Tensor, mean: Tensor, whitening: Tensor, dtype: torch.dtype, *, triangular: bool = False
+    data: Tensor | Mapped,
+    mean: Tensor,
+    whitening: Tensor,
+    dtype: torch.dtype,
+    *,
+    triangular: bool = False,
 ) -> Tensor:
-    """|(x - mean) W|^2 of every pixel, (B, H, W, 1), in the type of ``data``.
+    """|(x - mean) W|^2 of every pixel, (B, H, W, 1), in the type of ``data``; differentiable.
 
-    A pixel that is not finite gets NaN and leaves the others as they are. With gradients, plain
-    differentiable operations are used; the bits may then depend on the batch.
+    A pixel that is not finite gets NaN, carries no gradient and leaves the others as they are.
 
     Args:
-        data: (B, H, W, C).
+        data: (B, H, W, C); with a ``Mapped``, x = data * scale + offset is never written down:
+            W takes in the scale, and the mean takes in both.
         mean: (C,), float64.
         whitening: W, (C, R), float64.
         dtype: The type of the products, float32 or float64.
         triangular: W is square and upper triangular.
     """
-    near = mean.float() if dtype == torch.float32 else mean
-    # What rounding the mean to float32 left over is linear in W, and exact enough there.
-    rest = ((mean - near.double()) @ whitening).to(dtype)
-    tracked = (data, mean, whitening)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tracked):
-        # NaN must not reach the products: 0 * NaN would be in every gradient.
-        usable = usable_pixels(data.detach())[..., None]
-        clean = torch.where(usable, data, 0).to(dtype)
-        white = (clean - near) @ whitening.to(dtype) - rest
-        scores = white.square().sum(-1, keepdim=True).to(data.dtype)
-        return torch.where(usable, scores, torch.nan)
-    return _blocked(data, near.to(dtype), whitening.to(dtype), rest, triangular)
+    # (x - mean) W = (raw - center) (scale W) - rest, with any center; the one that makes the rest
+    # vanish, rounded to what the products are made in, keeps all digits.
+    raw, kind, gap = data, data.dtype, mean
+    scale: Tensor | None = None
+    if isinstance(data, Mapped):
+        raw, gap = data.data, mean - torch.as_tensor(data.offset).to(mean)
+        scale = torch.as_tensor(data.scale).to(mean).expand(len(mean))
+    center = (gap if scale is None else gap / scale).detach().to(dtype)
+    if scale is not None:
+        center = torch.where(center.isfinite(), center, 0)
+    rest = (gap - center.double() if scale is None else gap - scale * center) @ whitening
+    whitening = whitening if scale is None else scale[:, None] * whitening
+    exact = scale is None and dtype == torch.float64
+    arguments = (raw, center, whitening.to(dtype), rest.to(dtype))
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in arguments):
+        return Distances.apply(*arguments, kind, _blocked, triangular, exact)
+    return _blocked(*arguments, kind, triangular, exact)
 
 
 def _blocked(
-    data: Tensor, near: Tensor, whitening: Tensor, rest: Tensor, triangular: bool
+    data: Tensor,
+    center: Tensor,
+    whitening: Tensor,
+    rest: Tensor,
+    kind: torch.dtype,
+    triangular: bool,
+    exact: bool,
 ) -> Tensor:
+    """|(data - center) W - rest|^2; ``exact`` says that the rest is zero."""
     (bands, _), dtype, device = whitening.shape, whitening.dtype, data.device
     fill = [-size % PADDING for size in whitening.shape]
     whitening, rest = pad(whitening, (0, fill[1], 0, fill[0])), pad(rest, (0, fill[1]))[:, None]
@@ -62,20 +80,22 @@ def _blocked(
     block = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
     rows = torch.zeros(block, height, dtype=dtype, device=device)
     white = torch.empty(width, block, dtype=dtype, device=device)
-    scores = data.new_empty(*data.shape[:-1], 1)
+    scores = torch.empty(*data.shape[:-1], 1, dtype=kind, device=device)
     for image, out in zip(data, scores, strict=True):
         pixels, flat = image.reshape(-1, bands), out.view(-1)
         for start in range(0, len(pixels), block):
             part = pixels[start : start + block]
             used = rows[: len(part), :bands]
-            used.copy_(part)
-            used.sub_(near)
-            rows[len(part) :].zero_()
+            if part.dtype == dtype:
+                torch.sub(part, center, out=used)
+            else:
+                used.copy_(part).sub_(center)
+            if len(part) < block:
+                rows[len(part) :].zero_()
             for a, b, columns in tiles:
                 torch.mm(columns, rows[:, : columns.shape[1]].T, out=white[a:b])
-            if dtype == torch.float32:
+            if not exact:
                 white.sub_(rest)
-            total = white.square_().sum(0)
-            # Adding 0 * total turns an infinity into NaN and changes nothing else.
-            flat[start : start + block] = total.add_(total * 0)[: len(part)]
-    return scores
+            flat[start : start + block] = white.square_().sum(0)[: len(part)]
+    # This turns an infinity into NaN and changes nothing else.
+    return scores.add_(scores * 0)

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from specloom import Mapped
 from specloom_rx.moments import Moments
 
 
 def gathered(*batches, **options):
-    moments = Moments(batches[0].shape[1])
+    moments = Moments(batches[0].shape[-1])
     for batch in batches:
         moments.update(batch, **options)
     return moments
@@ -113,10 +114,11 @@ def test_a_whole_batch_without_a_usable_row(rows):
     assert gathered(nothing).covariance().abs().sum() == 0
 
 
-def test_a_scale_is_applied_in_float64(rows):
+def test_an_affine_map_is_applied_in_float64(rows):
     scale = torch.linspace(0.1, 3, 61, dtype=torch.float64)
-    moments = gathered(rows, scale=scale)
-    exact = rows.double().numpy() * scale.numpy()
+    offset = torch.tensor(1e4, dtype=torch.float64)
+    moments = gathered(Mapped(rows, scale, offset, torch.float32))
+    exact = rows.double().numpy() * scale.numpy() + 1e4
     assert whitened_error(moments.covariance().numpy(), np.cov(exact.T)) < 1e-6
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom.torch import usable_pixels
+from specloom import Mapped
 
 CPU_BLOCK, GPU_BLOCK = 2048, 65536
 
@@ -31,15 +31,22 @@ class Spread:
         self._mean = torch.zeros(channels, dtype=torch.float64, device=device)
         self._squares = torch.zeros_like(self._mean)
 
-    def update(self, data: Tensor, valid: Tensor | None = None) -> None:
+    def update(self, data: Tensor | Mapped, valid: Tensor | None = None) -> None:
         """Take in ``data`` (B, H, W, C) where ``valid`` (B, H, W, 1)."""
-        data = data.detach()
-        rows, keep = data.reshape(-1, data.shape[-1]), usable_pixels(data, valid).reshape(-1)
-        step = CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK
+        raw = (data.data if isinstance(data, Mapped) else data).detach()
+        rows = raw.reshape(-1, raw.shape[-1])
+        keep = None if valid is None else valid.reshape(-1)
+        step = CPU_BLOCK if raw.device.type == "cpu" else GPU_BLOCK
         for start in range(0, len(rows), step):
-            kept = keep[start : start + step]
-            part = rows[start : start + step][kept].double()
-            self.left_out += len(kept) - len(part)
+            part = rows[start : start + step].to(torch.float64, copy=True)
+            whole = len(part)
+            if isinstance(data, Mapped):
+                part.mul_(data.scale).add_(data.offset)
+            if keep is not None and not bool((kept := keep[start : start + step]).all()):
+                part = part[kept]
+            if not bool(part.sum().isfinite()):
+                part = part[part.isfinite().all(1)]
+            self.left_out += whole - len(part)
             if len(part):
                 shift = part[0].clone()
                 part -= shift

@@ -55,9 +55,14 @@ def _waits_for(graph: Graph, name: str, unfinished: Iterable[str]) -> set[str]:
 def _one_pass(run: Run, names: Sequence[str], split: str) -> None:
     graph = run.graph
     feeds = {name: graph.feeding(name, fit=True) for name in names}
-    plan = run.plan(
-        "train", [end for ports in feeds.values() for ends in ports.values() for end in ends]
-    )
+    taken = [
+        (end, port == getattr(graph.nodes[name], "absorbs", None))
+        for name, ports in feeds.items()
+        for port, ends in ports.items()
+        for end in ends
+    ]
+    mapped = {end for end, _ in taken} - {end for end, absorbed in taken if not absorbed}
+    plan = run.plan("train", [end for end, _ in taken], mapped=mapped)
     with run.inference():
         batches = run.batches(split, f"fitting {', '.join(names)}")
         for batch in islice(batches, processes.rank(), None, processes.count()):

@@ -18,6 +18,9 @@ from specloom_training.gradient.cache import Cache
 from specloom_training.gradient.feeding import ahead, order
 from specloom_training.gradient.prefix import Prefix, frozen_front
 
+# The toys are not good at what they do.
+pytestmark = pytest.mark.filterwarnings("ignore:the validation IoU")
+
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("training_toys")
 

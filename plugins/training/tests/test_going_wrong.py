@@ -148,7 +148,9 @@ def test_an_epoch_that_is_never_improved_on():
     checkpoint = {"monitor": "train/learning_rate"}
     assert warned(toys.run_of(), epochs=5, checkpoint=checkpoint) == [
         "no epoch was better than the first by train/learning_rate: train for longer, lower the "
-        "weights of regularisers, or let temperatures fall more slowly"
+        "weights of regularisers, or let temperatures fall more slowly",
+        "the validation IoU of the best epoch is 0.345: check which class ids are normal, "
+        "calibrate the threshold, or train for longer",
     ]
 
 

@@ -17,6 +17,9 @@ from specloom_training.gradient import GradientTrainer
 from specloom_training.gradient.keeping import load_checkpoint
 from specloom_training.gradient.stopping import Kept, Stopper, better, filename
 
+# The toys are not good at what they do.
+pytestmark = pytest.mark.filterwarnings("ignore:the validation IoU")
+
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("training_toys")
 

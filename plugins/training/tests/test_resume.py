@@ -19,6 +19,9 @@ from safetensors.torch import load_file
 from specloom import ConfigError, IntegrityError
 from specloom_training.gradient import GradientTrainer, record
 
+# The toys are not good at what they do.
+pytestmark = pytest.mark.filterwarnings("ignore:the validation IoU")
+
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))
 toys, runner = import_module("training_toys"), import_module("training_runner")

@@ -9,7 +9,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from specloom import STAGES, Batch, ConfigError, Port
-from specloom_cubes.sources.common import WITH_VALID, check_alike, check_batch_size
+from specloom_cubes.sources.common import WITH_VALID, check_alike, check_batch_size, remark
 from specloom_cubes.sources.scene import Scene
 from specloom_cubes.splits import Shares, divide, items_of
 
@@ -84,6 +84,10 @@ class Blocks:
             sizes["H"], sizes["W"] = shapes.pop()
         return sizes
 
+    def remarks(self) -> list[str]:
+        """Files that are not there, and whether the cube looks like a picture."""
+        return self._opened().remarks()
+
     def splits(self) -> Sequence[str]:
         """The splits that have blocks; all of them where the scene is absent."""
         if self._scene is None and not Path(self.cube).exists():
@@ -111,6 +115,7 @@ class Blocks:
         """
         chosen, every = items_of(split, self._divided(), LABEL), self.blocks()
         blocks, scene = [every[chosen[number]] for number in numbers], self._opened()
+        remark(self, scene.opened())
         windows = [scene.window(*block) for block in blocks]
         check_alike(
             [one["cube"][0] for one in windows],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -18,11 +21,15 @@ from specloom import (
     UnavailableError,
     did_you_mean,
 )
+from specloom_cubes.wavelengths import LEAST_NM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
+
+_REMARKED: WeakSet[object] = WeakSet()
+RELATIVE = "check the path; it is relative to where you run"
 
 PORTS: Mapping[str, Port] = {
     "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
@@ -73,6 +80,38 @@ def check_alike(cubes: Sequence[NDArray[Any]], fix: str) -> None:
     if len(shapes := {cube.shape[:2] for cube in cubes}) > 1:
         sizes = ", ".join(f"{height} x {width}" for height, width in sorted(shapes))
         raise DataError(f"images of {sizes} pixels cannot share a batch", fix=fix)
+
+
+def remarks_on(cube: Cube) -> list[str]:
+    """What a user should know of a cube before it is used, from its header alone."""
+    bands, centres = cube.shape[2], cube.wavelengths
+    if centres is not None and centres.max() < LEAST_NM:
+        least, most = centres.min(), centres.max()
+        what = f"{cube.path} states wavelengths of {least:g} to {most:g} nm: these are micrometres"
+        return [str(DataError(what, fix="correct their unit in the file, or multiply by 1000"))]
+    if bands > 4 or centres is not None or (bands > 1 and cube.dtype != np.uint8):
+        return []
+    kind = "a grey picture or a mask" if bands < 3 else "a picture in colour"
+    each = "1 band" if bands == 1 else f"{bands} bands of 8 bits"
+    what = f"{cube.path} has {each} and no wavelengths: it looks like {kind}, not a cube"
+    return [str(DataError(what, fix="give the cube's own file, with all of its bands"))]
+
+
+def remark(source: object, cube: Cube) -> None:
+    """Warn once, when a source is first read, of what a user should know of its cubes."""
+    if source not in _REMARKED:
+        _REMARKED.add(source)
+        for message in remarks_on(cube):
+            warnings.warn(message, stacklevel=3)
+
+
+def absent(**paths: str | None) -> list[str]:
+    """What is said of files and folders that are not there, by what they are for."""
+    return [
+        str(DataError(f"there is no {path}, the {what} of the data", fix=RELATIVE))
+        for what, path in paths.items()
+        if path is not None and not Path(path).exists()
+    ]
 
 
 def check_fits(cube: Cube) -> None:

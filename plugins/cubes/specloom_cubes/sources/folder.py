@@ -14,7 +14,15 @@ from specloom_cubes.beside import cube_files, masks_of
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
-from specloom_cubes.sources.common import PORTS, batch_of, check_batch_size, in_order
+from specloom_cubes.sources.common import (
+    PORTS,
+    absent,
+    batch_of,
+    check_batch_size,
+    in_order,
+    remark,
+    remarks_on,
+)
 from specloom_cubes.sources.grid import check_alike
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
@@ -102,6 +110,13 @@ class Folder:
                     self._sizes[axis] = cubes[0].shape[at]
         return self._sizes
 
+    def remarks(self) -> list[str]:
+        """What is not there, and whether the cubes look like pictures."""
+        if missing := absent(folder=self.path):
+            return missing
+        first = next(iter(self.cubes().values()))
+        return absent(wavelengths=self.wavelengths) + remarks_on(self._open(first))
+
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
         if not Path(self.path).exists():
@@ -129,6 +144,7 @@ class Folder:
         files, chosen = list(self.cubes().values()), items_of(split, self._divided(), LABEL)
         paths = [files[chosen[number]] for number in numbers]
         cubes = [self._open(path) for path in paths]
+        remark(self, cubes[0])
         pairs = zip(paths, cubes, strict=True)
         return batch_of(
             [cube.clean() for cube in cubes],

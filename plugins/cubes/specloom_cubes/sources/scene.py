@@ -10,7 +10,15 @@ from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
-from specloom_cubes.sources.common import WITH_VALID, batch_of, check_fits, known_split
+from specloom_cubes.sources.common import (
+    WITH_VALID,
+    absent,
+    batch_of,
+    check_fits,
+    known_split,
+    remark,
+    remarks_on,
+)
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
@@ -74,6 +82,12 @@ class Scene:
         cube = self.opened()
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
+    def remarks(self) -> list[str]:
+        """Files that are not there, and whether the cube looks like a picture."""
+        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
+        missing = absent(**files, wavelengths=self.wavelengths)
+        return missing + (remarks_on(self.opened()) if Path(self.cube).exists() else [])
+
     def splits(self) -> Sequence[str]:
         """All of them."""
         return STAGES
@@ -95,6 +109,7 @@ class Scene:
         """The scene, which is the only one of its split."""
         known_split(split)
         check_fits(self.opened())
+        remark(self, self.opened())
         return self.window(ALL, ALL)
 
     def window(self, rows: slice, cols: slice) -> Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom import Batch, ConfigError, Port, did_you_mean
+from specloom import Batch, ConfigError, DataError, Port, UnavailableError, did_you_mean
 from specloom_cubes.sources.common import PORTS, in_order
 from specloom_cubes.splits import items_of, split_ranges
 from specloom_cubes.synthetic import belt, spectra
@@ -33,7 +34,8 @@ class Synthetic:
     shading, uneven light, blur, and noise that grows with the signal. Good for demos and tests;
     figures on it say nothing about real data. Masks hold 0 belt, 1 lentil, 2 foreign body and 3
     stone. A scene follows from ``seed`` and its number alone, so that no order or batch changes it.
-    Scenes are made when first read. All splits contain anomalies, and scenes without any.
+    Scenes are made when first read. Where a split is small, no scene of it may hold an anomaly:
+    ``specloom check`` then says so; 12 scenes are enough with the defaults.
 
     Args:
         scenes: How many.
@@ -95,6 +97,19 @@ class Synthetic:
         """The splits that have scenes."""
         return [split for split, numbers in self._ranges().items() if numbers]
 
+    def remarks(self) -> list[str]:
+        """Which splits hold no anomaly, so that nothing can be chosen or measured on them."""
+        self._check()
+        recipe, ranges = self._recipe(), {n: r for n, r in self._ranges().items() if n != "predict"}
+        what = "no scene of the split {!r} holds an anomaly ({} in all)"
+        return [
+            str(DataError(what.format(split, len(scenes)), fix="raise scenes, or change the seed"))
+            for split, scenes in ranges.items()
+            if scenes
+            and self.anomalies
+            and not any(belt.dirty(recipe, self.seed, n) for n in scenes)
+        ]
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         return -(-self.items(split) // self.batch_size)
@@ -137,10 +152,17 @@ class Synthetic:
             with np.load(path) as file:
                 return file["cube"], file["mask"]
         cube, mask = belt.scene(recipe, self.seed, number)
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
-        np.savez(part, cube=cube, mask=mask)
-        part.replace(path)  # at once, so that no other run reads half a file
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(part, cube=cube, mask=mask)
+            part.replace(path)  # at once, so that no other run reads half a file
+        except OSError as error:
+            with suppress(OSError):
+                part.unlink()
+            what = f"the cache {path.parent} cannot be written: {error.strerror}"
+            fix = "name another folder as cache, or make room on the disk"
+            raise UnavailableError(what, fix=fix) from error
         return cube, mask
 
     def _ranges(self) -> dict[str, range]:

@@ -67,6 +67,12 @@ def scene(recipe: Recipe, seed: int, number: int) -> tuple[NDArray[np.float32], 
     return _measured(recipe, rng, reflectance), labels
 
 
+def dirty(recipe: Recipe, seed: int, number: int) -> bool:
+    """Whether scene ``number`` holds an anomaly; no pixel is made."""
+    objects = _objects(recipe, np.random.default_rng([seed, number]), number)
+    return bool((objects.classes != LENTIL).any())
+
+
 @dataclass(frozen=True)
 class _Objects:
     """What lies on the belt, one for each cell of a grid of (rows, cols) cells around the image."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 ORDER = ("train", "val", "test", "predict")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Cell(NamedTuple):
-    """What a cell shows, and the number or text that it is sorted by."""
+    """What a cell shows, the number or text that it is sorted by, and more where it is cut."""
 
     text: str
     key: Any = ""
+    whole: str = ""
 
 
 class Table(NamedTuple):
@@ -137,8 +140,17 @@ def plugins(found: Mapping[str, Any]) -> Table:
     each = {n: one if isinstance(one, Mapping) else {"version": one} for n, one in found.items()}
     others = dict.fromkeys(key for one in each.values() for key in one if key != "version")
     columns = ["version", *others]
-    rows = [[Cell(n), *(Cell(_flat(one.get(key))) for key in columns)] for n, one in each.items()]
+    rows = [[Cell(n), *(_cut(_flat(one.get(key))) for key in columns)] for n, one in each.items()]
     return Table(["plugin", *columns], rows)
+
+
+def _cut(text: str) -> Cell:
+    """A cell whose hashes are cut to what tells them apart.
+
+    >>> _cut("595f0e7ac074826edd3c7b794111ac70b4189351").text
+    '595f0e7ac074…'
+    """
+    return Cell(HASH.sub(r"\1…", text), whole=text if HASH.search(text) else "")
 
 
 def _flat(value: Any) -> str:

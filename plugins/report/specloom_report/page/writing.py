@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from specloom import write_file
 from specloom_report.drawing import SHAPES, graph_svg
@@ -57,6 +57,16 @@ def rendered(report: Mapping[str, Any], arrays: Arrays) -> str:
     return page
 
 
+def breakable(text: str) -> Markup:
+    """A name that a narrow page breaks where it has a joint, not within a word.
+
+    >>> breakable("metrics/average_precision")
+    Markup('metrics/<wbr>average_<wbr>precision')
+    """
+    name = Markup(escape(text))
+    return name.replace("/", Markup("/<wbr>")).replace("_", Markup("_<wbr>")) if name else name
+
+
 @cache
 def _template() -> Any:
     loader = FileSystemLoader(HERE)
@@ -66,4 +76,5 @@ def _template() -> Any:
     )  # fmt: skip
     environment.filters |= {"number": tables.number, "moment": tables.moment}
     environment.filters |= {"seconds": tables.seconds, "bytes": tables.size}
+    environment.filters["breakable"] = breakable
     return environment.get_template("page.html")

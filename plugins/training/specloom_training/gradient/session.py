@@ -205,7 +205,7 @@ class Session:
     def end(self) -> int:
         """Give the pipeline the best weights; the epoch they are from."""
         best, values, states = self.keeping.best(self.epoch - 1, self.good)
-        self.watching.ended(self.epoch, self.validates, best)
+        self.watching.ended(self.epoch, self.validates, best, values)
         self.restore(states)
         self.refit()
         for name, value in values.items():  # the run's metrics are those of these weights

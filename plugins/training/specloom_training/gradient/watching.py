@@ -20,6 +20,8 @@ STILL = 1e-7
 """Weights that move less than this, relative to their size, do not move."""
 ENOUGH = 5
 """After so many epochs one of them should be better than the first."""
+LOW_IOU = 0.5
+"""Below this, decisions are of little use."""
 SWINGS, SWING = 6, 0.1
 """So many turns of the loss in a row, each of more than this share of it, are an oscillation."""
 
@@ -81,8 +83,8 @@ class Watching:
             cure = "lower the optimizer's lr, or let temperatures fall more slowly"
             self.say("swinging", f"the loss swings up and down from epoch to epoch: {cure}")
 
-    def ended(self, epochs: int, validates: bool, best: int) -> None:
-        """Look back on the whole training."""
+    def ended(self, epochs: int, validates: bool, best: int, values: Mapping[str, float]) -> None:
+        """Look back on the whole training, of which ``values`` are what the best epoch recorded."""
         for name, seen in self._paced.items():
             if epochs == self._epochs > 1 and len(seen) == 1:  # none was run before a resume
                 text = f"{name} was {next(iter(seen)):.4g} in every epoch"
@@ -93,6 +95,11 @@ class Watching:
             text = f"no epoch was better than the first by {kept.monitor}"
             cure = "train for longer, lower the weights of regularisers, or let temperatures fall"
             self.say("no better", f"{text}: {cure} more slowly")
+        overlaps = [v for k, v in values.items() if k.startswith("val/") and k.endswith("/iou")]
+        if epochs >= ENOUGH and overlaps and max(overlaps) < LOW_IOU:
+            text = f"the validation IoU of the best epoch is {max(overlaps):.3f}"
+            cure = "check which class ids are normal, calibrate the threshold, or train for longer"
+            self.say("low IoU", f"{text}: {cure}")
         every = self.settings.trainer.check_val_every_n_epoch
         if validates and epochs < every:
             text = f"validation never ran in {epochs} epochs"

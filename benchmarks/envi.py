@@ -1,0 +1,93 @@
+"""A memory-mapped ENVI scene scored end to end, beside numpy.memmap and the bare kernel.
+
+    python benchmarks/envi.py [--size scene] [--repeats 5]
+
+``predict`` opens the files, runs the graph tile by tile and gives the scores of the scene as an
+array. The bare kernel is RX itself, given the whole mapped file as one array. Both read from the
+disk cache; prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from ours_graphs import labelled_source
+from scenes import cube
+from timing import about, figures, interleaved, options, rates
+
+from specloom import Pipeline
+from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.predict import predict
+from specloom_rx.detector import RXGlobal
+from specloom_training.statistical import StatisticalTrainer
+
+SIZES = {"scene": (2000, 512, 61), "wide": (1000, 500, 200), "test": (40, 24, 7)}
+HEADER = """ENVI
+samples = {width}
+lines = {height}
+bands = {channels}
+header offset = 0
+data type = 4
+interleave = bip
+byte order = 0
+"""
+
+
+def written(folder: Path, height: int, width: int, channels: int) -> Path:
+    """A scene as a pair of files; the header."""
+    scene = np.memmap(folder / "scene.img", np.float32, "w+", shape=(height, width, channels))
+    for top in range(0, height, 500):
+        part = scene[top : top + 500]
+        part[:] = cube(len(part), width, channels, seed=top)[0].numpy()
+    scene.flush()
+    header = folder / "scene.hdr"
+    header.write_text(HEADER.format(height=height, width=width, channels=channels))
+    return header
+
+
+def measured(header: Path, shape: tuple[int, int, int], repeats: int, threads: int) -> object:
+    """Both sides interleaved, and whether they give the same scores."""
+    data, rx, pipeline = LentilsAnomalyDataNode([0], name="data"), RXGlobal(name="rx"), Pipeline()
+    pipeline.connect((data.outputs.cube, rx.data))
+    small = cube(100, 100, shape[2], seed=9)
+    StatisticalTrainer(pipeline=pipeline, datamodule=labelled_source(small)).fit()
+    pipeline.outputs = {"scores": "rx.scores"}
+    rx.eval()
+
+    def bare() -> torch.Tensor:
+        mapped = np.memmap(header.with_suffix(".img"), np.float32, "c", shape=shape)
+        with torch.no_grad():
+            scores: torch.Tensor = rx(data=torch.from_numpy(mapped)[None])["scores"]
+        return scores
+
+    def end_to_end() -> np.ndarray:
+        return predict(pipeline, header, device="cpu").arrays["scores"]
+
+    times = interleaved({"ours": {"score": end_to_end}, "bare": {"score": bare}}, repeats, threads)
+    row = figures(times, {}, {})["score"]
+    row["fraction"] = {"bare kernel": row["bare"].pop("ratio")}
+    row["equal"] = bool(np.array_equal(end_to_end(), bare()[0, ..., 0].numpy()))
+    return row
+
+
+def main() -> None:
+    """Measure, and print the report."""
+    asked = options(__doc__, [size for size in SIZES if size != "test"])
+    report = about("ENVI", asked.threads) | {"rates": rates(asked.threads), "sizes": {}}
+    for size in asked.size:
+        shape = SIZES[size]
+        with tempfile.TemporaryDirectory() as folder:
+            header = written(Path(folder), *shape)
+            row = measured(header, shape, asked.repeats, asked.threads)
+        report["sizes"][size] = {"pixels": shape[0] * shape[1], "bands": shape[2]} | {
+            "phases": {"score": row}
+        }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Memory for results: of the right shape and type, and nobody else's."""
+
+import pytest
+import torch
+
+from specloom_normalize.memory import LARGE, new_memory
+from specloom_normalize.min_max import rescaled
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("rows", [0, 1, LARGE // 8])
+def test_shape_and_type_are_those_asked_for(rows, dtype):
+    like = torch.zeros(rows, 5, dtype=dtype)
+    made = new_memory(like)
+    assert made.shape == like.shape
+    assert made.dtype == like.dtype
+    assert made.is_contiguous()
+
+
+def test_a_result_stays_as_it_is_when_the_next_one_is_made():
+    data = torch.rand(LARGE // 16, 8)
+    low, high = torch.tensor(0.0), torch.tensor(2.0)
+    first = rescaled(data, low, high, 1e-6, clip=False)
+    kept = first.clone()
+    rescaled(1 - data, low, high, 1e-6, clip=False)
+    assert torch.equal(first, kept)
+    assert torch.equal(kept, data / 2)

@@ -1,0 +1,185 @@
+"""Twenty things that a beginner does wrong: those of the machine, and of where results go."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from mistakes import (
+    LENTILS,
+    ROOT,
+    SCENE,
+    SMALL,
+    alone,
+    as_anybody,
+    errors,
+    files,
+    forking,
+    interruptible,
+    mistake,
+    shell,
+)
+
+__all__ = ["files", "forking", "shell"]  # fixtures
+
+ROOM = "  fix: choose another folder with --out, or make room on the disk"
+TRIAL = f"specloom run {LENTILS} {SMALL}"
+FULL = """\
+import errno, os
+def fsync(file): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+os.fsync = fsync
+"""
+
+
+def ended(process):
+    """What a process told, and its exit code."""
+    told = process.communicate(timeout=120)[0]
+    return errors(told), process.returncode
+
+
+@pytest.mark.parametrize("command", [f"run {LENTILS}", f"profile {LENTILS}"])
+def test_a_device_of_no_kind(shell, command):
+    for device in ("gpu", "cuda:first"):
+        mistake(
+            shell,
+            f"specloom {command} --device {device}",
+            f"error: there is no device {device!r}\n  fix: use auto, cpu, cuda or cuda:0",
+        )
+
+
+def test_a_gpu_where_there_is_none(shell):
+    # The shell's processes see no GPU, whatever the machine has.
+    for device in ("cuda", "cuda:1"):
+        mistake(
+            shell,
+            f"specloom run {LENTILS} --device {device}",
+            f"error: device {device!r} was asked for, but torch {torch.__version__} finds no "
+            "GPU\n  fix: use --device cpu, or install a CUDA build of torch and its driver",
+            4,
+        )
+
+
+def test_no_permission_to_write(shell):
+    closed = shell.folder / "closed"
+    closed.mkdir()
+    closed.chmod(0o555)
+    told = ended(alone(f"{TRIAL} --out closed/run", shell.folder, before=as_anybody))
+    assert told == (f"error: closed/run/run.json cannot be written: Permission denied\n{ROOM}", 4)
+    mistake(
+        shell,
+        f"{TRIAL} --out scene.npy/run",
+        f"error: scene.npy/run/run.json cannot be written: Not a directory\n{ROOM}",
+        4,
+    )
+
+
+def test_no_permission_to_read(shell):
+    secret = shell.folder / "secret.npy"
+    secret.write_bytes((shell.folder / "scene.npy").read_bytes())
+    secret.chmod(0)
+    command = f"specloom run {SCENE} --set data.config.cube=secret.npy"
+    told, code = ended(alone(command, shell.folder, before=as_anybody))
+    assert told.startswith("error: ")
+    assert "secret.npy cannot be read" in told
+    assert "Permission denied" in told
+    assert code == 2
+
+
+def test_a_full_disk(shell):
+    (shell.folder / "sitecustomize.py").write_text(FULL)
+    process = alone(f"{TRIAL} --out full", shell.folder, PYTHONPATH=str(shell.folder))
+    assert ended(process) == (
+        f"error: full/run.json cannot be written: No space left on device\n{ROOM}",
+        4,
+    )
+    assert list((shell.folder / "full").iterdir()) == []  # nothing half-written
+
+
+def test_a_disk_that_fills_up_during_the_run(shell):
+    def little():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    told, code = ended(alone(f"{TRIAL} --out full", shell.folder, before=little))
+    *_, what, fix = told.splitlines()
+    assert (what, fix) == (
+        "error: full/pipeline.safetensors.new cannot be written: File too large", ROOM,
+    )  # fmt: skip
+    assert code == 4
+    assert not (shell.folder / "full/pipeline.yaml").exists()
+    cached = f"{TRIAL} --set data.config.cache=kept --out cached"
+    assert ended(alone(cached, shell.folder, before=little))[0].startswith("error: the cache kept/")
+
+
+def test_ctrl_c(shell):
+    process = alone(f"{TRIAL} --out run", shell.folder, before=interruptible)
+    process.stdout.readline()  # the run has begun
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == ("to go on with it: specloom run --resume run\ninterrupted", 130)
+    mistake(shell, "specloom run --resume run", "", 0)
+
+
+def test_two_runs_into_one_folder(shell):
+    mistake(shell, f"{TRIAL} --out run", "", 0)
+    before = {path: path.read_bytes() for path in (shell.folder / "run").iterdir()}
+    mistake(
+        shell,
+        f"{TRIAL} --seed 5 --out run",
+        "error: run is not empty: it holds metrics.json, pipeline.safetensors, pipeline.yaml, "
+        "…\n  fix: use another --out, go on with --resume run, or replace it with --overwrite",
+    )
+    assert before == {path: path.read_bytes() for path in (shell.folder / "run").iterdir()}
+    mistake(shell, f"{TRIAL} --seed 5 --out run --overwrite", "", 0)
+    assert before[shell.folder / "run/run.json"] != (shell.folder / "run/run.json").read_bytes()
+
+
+def test_two_runs_into_one_folder_at_once(shell):
+    first = alone(f"{TRIAL} --set data.config.scenes=400 --out run", shell.folder,
+                  before=interruptible)  # fmt: skip
+    while not (shell.folder / "run/run.json").exists() and first.poll() is None:
+        time.sleep(0.01)
+    mistake(
+        shell,
+        f"{TRIAL} --out run",
+        "error: run is not empty: it holds run.json\n"
+        "  fix: use another --out, go on with --resume run, or replace it with --overwrite",
+    )
+    first.send_signal(signal.SIGINT)
+    assert ended(first)[1] == 130
+
+
+def test_a_wrong_python(tmp_path):
+    command = ["make", "-C", str(ROOT), "setup", "PYTHON=/nowhere", f"VENV={tmp_path}/venv"]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[0] == (
+        "setup: needs Python 3.11 or newer; name one: make setup PYTHON=/path/to/python3.11"
+    )
+    for project in (ROOT, *(ROOT / "plugins").iterdir()):
+        if (file := project / "pyproject.toml").is_file():  # so that pip refuses an older one
+            assert 'requires-python = ">=3.11"' in file.read_text("utf-8"), file
+
+
+def test_the_doctor_tells_the_python(shell):
+    told = shell("specloom doctor")
+    assert re.search(r"ok +Python: 3\.\d+", told)
+    assert str(sys.version_info[1]) in told
+
+
+def test_a_missing_optional_package(shell):
+    data = "{type: cubes.SingleCu3sDataModule, config: {data_dir: cubes}}"
+    told = shell(f"specloom run {SCENE} --set 'data={data}'")
+    lines = errors(told).splitlines()
+    assert lines[0].startswith(
+        f"error: --set data={data}: reading .cu3s needs the package cuvis, which cannot be imported"
+    )
+    assert lines[1:] == [
+        "  fix: pip install cuvis, or export to ENVI or MATLAB, which need nothing more"
+    ]
+    assert shell.code == 4 or os.environ.get("CUVIS")

@@ -1,0 +1,94 @@
+"""Every benchmark runs, on tiny data, and prints a report that the table can be made of."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+WORKLOADS = ("rx", "min_max", "pca", "mrmr", "executor", "training", "pipeline", "envi")
+STUDIES = {
+    "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
+    "channel_selector_real": ("--help",),
+}
+
+
+# One process for all workloads imports torch only once.
+ALL = """
+import runpy, sys
+folder, *names = sys.argv[1:]
+sys.path.insert(0, folder)
+for name in names:
+    sys.argv = [name, "--size", "test", "--repeats", "1", "--peers"]
+    runpy.run_path(f"{folder}/{name}.py", run_name="__main__")
+    print("end of report")
+"""
+
+
+def python(*arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    call = [sys.executable, "-W", "ignore", *arguments]
+    made = subprocess.run(call, capture_output=True, text=True, env=environment, check=False)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def run(script, *arguments):
+    return python(str(FOLDER / f"{script}.py"), *arguments)
+
+
+@pytest.fixture(scope="module")
+def reports():
+    texts = python("-c", ALL, str(FOLDER), *WORKLOADS).split("end of report")
+    return {name: json.loads(text) for name, text in zip(WORKLOADS, texts, strict=False)}
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_a_workload_is_measured(workload, reports):
+    report = reports[workload]
+    assert {"workload", "date", "machine", "versions", "rates"} <= report.keys()
+    phases = report["sizes"]["test"]["phases"]
+    assert phases
+    assert all(phase["ours"]["median_ms"] > 0 for phase in phases.values())
+
+
+def test_the_scores_of_a_mapped_scene_are_those_of_the_bare_kernel(reports):
+    assert reports["envi"]["sizes"]["test"]["phases"]["score"]["equal"]
+
+
+def test_start_up_and_memory_are_measured():
+    report = json.loads(run("startup", "--repeats", "1", "--batches", "2"))
+    assert report["cpu_s"]["specloom --help"] > 0
+    assert {"rx", "mrmr"} <= report["memory_mib"].keys()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_runs(study):
+    assert run(study, *STUDIES[study])
+
+
+def test_the_table_has_a_row_for_each_phase():
+    table = module("table")
+    ours, other = {"median_ms": 2.0, "min_ms": 1.5}, {"median_ms": 7.0, "min_ms": 6.0, "ratio": 3.5}
+    report = {
+        "date": "2026-01-02", "threads": 1, "rates": {"read": 30.0}, "versions": {"torch": "2"},
+        "machine": {"cpu": "a processor", "cores": 2, "system": "linux"},
+        "sizes": {"test": {"pixels": 6, "bands": 3, "phases": {
+            "fit": {"ours": ours, "cuvis": other, "fraction": {"read": 0.9}}}}},
+    }  # fmt: skip
+    made = table.table({"rx": report})
+    assert "| rx test: 6 x 3 | fit | 2 (1.5) | 3.50x |  |  | 0.90 read |" in made
+    assert "2026-01-02; a processor, 2 cores, linux; 1 thread. torch 2." in made
