@@ -1,6 +1,8 @@
 """The conformance kit is held to account by nodes that are wrong in one way each."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,3 +232,14 @@ WRONG = {
 )
 def test_wrong_nodes_fail_exactly_their_checks(cls, caught):
     assert set(failures_of(cls)) == caught
+
+
+def test_the_guide_s_example_of_folding_passes_every_check():
+    guide = (Path(__file__).parents[1] / "plugins/README.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n([^`]*Mapped[^`]*)```", guide)
+    made = {"TorchNode": TorchNode, "Port": Port, "Mapped": Mapped, "torch": torch}
+    exec(block, made)
+    for name, check in (("Gain", "mapped_equals_forward"), ("Mean", "absorbs_truly")):
+        checks = checks_of(made[name])
+        assert check in dict(checks)
+        assert failures_of(made[name]) == {}

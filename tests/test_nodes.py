@@ -31,6 +31,13 @@ def test_every_node_is_listed_with_its_first_sentence():
     assert "training.Evaluate " in out
 
 
+def test_the_nodes_of_one_plugin_are_listed():
+    lines = printed(nodes, "rx").splitlines()
+    assert lines[0].split() == ["name", "kind", "what"]
+    assert {line.partition(".")[0] for line in lines[2:]} == {"rx"}
+    assert any(line.startswith("rx.RXGlobal ") for line in lines)
+
+
 @pytest.mark.parametrize("name", ["RXGlobal", "rx.RXGlobal"])
 def test_one_node_is_described_with_ports_and_parameters(name):
     out = printed(nodes, name)

@@ -41,7 +41,7 @@ CANNOT = {
     "data that cannot be read": CODE,
     **dict.fromkeys(("duplicate node", "tab"), NO_YAML),
 }
-NOT_ASKED = {"no data"}
+NOT_ASKED = set[str]()
 """What a schema could know, and ours leaves to ``specloom check``."""
 
 

@@ -4,8 +4,7 @@ Everything that does not fit is told, with its place: first its form, then its n
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -65,32 +64,30 @@ ELSEWHERE = {"edges": "connections", "class_name": "type", "use": "type"}
 ELSEWHERE |= dict.fromkeys(("hparam", "hparams", "params", "with"), "config")
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """One ``{type: …, config: {…}}``: something to be made, and where the file asks for it."""
 
     keys: Keys = ()
     type: str = ""  # where it has no type, which was told
-    config: dict[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = {}
     stages: Sequence[str] | None = None
 
 
-@dataclass
-class RunFile:
+class RunFile(NamedTuple):
     """A run file whose form is right; whether its names exist is found out when it is built."""
 
     document: Document
     specloom: int = VERSION
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
     seed: int = 0
     data: Use = Use()
-    nodes: dict[str, Use] = field(default_factory=dict)
-    connections: list[tuple[str, str]] = field(default_factory=list)
-    phases: list[Use] = field(default_factory=list)
-    outputs: dict[str, str] = field(default_factory=dict)
-    batch: dict[str, int] = field(default_factory=dict)
-    plugins: dict[str, str] = field(default_factory=dict)
-    state: dict[str, str] = field(default_factory=dict)
+    nodes: Mapping[str, Use] = {}
+    connections: Sequence[tuple[str, str]] = ()
+    phases: Sequence[Use] = ()
+    outputs: Mapping[str, str] = {}
+    batch: Mapping[str, int] = {}
+    plugins: Mapping[str, str] = {}
+    state: Mapping[str, str] = {}
 
 
 def interpret(document: Document, form: Keyed = RUN) -> tuple[RunFile, list[SpecloomError]]:

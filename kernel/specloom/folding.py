@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from specloom.node import Affine, Batch
-
-Forward: TypeAlias = Callable[..., Batch]
 
 
 @dataclass
@@ -17,10 +15,9 @@ class Step:
 
     name: str
     node: Any
-    forward: Forward
+    forward: Callable[..., Batch]
     feeds: dict[str, list[str]]
-    takes: list[tuple[str, str]] = field(default_factory=list)
-    gathers: list[tuple[str, list[str]]] = field(default_factory=list)
+    many: list[str] = field(default_factory=list)
     gives: list[tuple[str, str]] = field(default_factory=list)
     frees: set[str] = field(default_factory=set)
 
@@ -38,9 +35,7 @@ def arrange(steps: list[Step], keep: set[str]) -> set[str]:
     """
     read, later = keep.union(*(step.reads for step in steps)), set(keep)
     for step in reversed(steps):
-        many = {port for port in step.feeds if step.node.inputs[port].many}
-        step.takes = [(port, ends[0]) for port, ends in step.feeds.items() if port not in many]
-        step.gathers = [(port, step.feeds[port]) for port in many]
+        step.many = [port for port in step.feeds if step.node.inputs[port].many]
         named = ((port, f"{step.name}.{port}") for port in step.node.outputs)
         step.gives = [(port, end) for port, end in named if end in read]
         step.frees = step.reads - later

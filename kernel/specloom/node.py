@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from specloom.errors import SpecloomError
@@ -132,8 +131,7 @@ class Absorbs(Protocol):
     absorbs: ClassVar[str]
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(NamedTuple):
     """``data * scale + offset`` by band, left to the readers to work out.
 
     Args:
@@ -240,8 +238,8 @@ class Runtime(Protocol):
     def place(self, nodes: Mapping[str, Any], seed: int) -> None:
         """Move the nodes to the device and seed each one's generator by its name."""
 
-    def numpy_node(self, node: Any) -> Callable[..., Batch]:
-        """The ``forward`` of a node that works on NumPy arrays, converted at its border."""
+    def forward(self, node: Any) -> Callable[..., Batch]:
+        """The node's ``forward``, converted at its border if it works on NumPy arrays."""
 
     def dump(self, arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
         """Arrays as safetensors."""

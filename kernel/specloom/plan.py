@@ -6,15 +6,14 @@ and checks ports when the shapes of the batch change rather than for every batch
 
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any
 
 from specloom.errors import DataError, GraphError, NodeError, PortError, raise_all
-from specloom.folding import Forward, Step, arrange, fold_into_readers
+from specloom.folding import Step, arrange, fold_into_readers
 from specloom.graph import Graph
 from specloom.node import Batch, Measures, Runtime
 from specloom.wiring import BATCH
 
-Listener: TypeAlias = Callable[[str, Batch, float], None]
 OURS = "this is a mistake in the node: tell its author"
 
 
@@ -27,7 +26,7 @@ class Plan:
         runtime: The array library behind the nodes.
         want: Values to return, as ``node.port``; None runs every node of the stage.
         given: Values, as ``node.port``, that the batch holds; what only they need does not run.
-        listener: Called after each node with its name, outputs and seconds.
+        listener: Called after each node with its name as ``node``, ``outputs`` and ``seconds``.
         fold: Take affine nodes into the linear maps behind them where nobody else reads them.
         mapped: Wanted values that may then come as a ``Mapped``.
 
@@ -38,8 +37,8 @@ class Plan:
 
     def __init__(
         self, graph: Graph, stage: str, runtime: Runtime, want: Iterable[str] | None = None,
-        listener: Listener | None = None, fold: bool = False, given: Iterable[str] = (),
-        mapped: Iterable[str] = (),
+        listener: Callable[..., None] | None = None, fold: bool = False,
+        given: Iterable[str] = (), mapped: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.graph, self.stage, self.listener = graph, stage, listener
         self.active = [name for name in graph.order if stage in graph.stages[name]]
@@ -57,7 +56,7 @@ class Plan:
         closing = {n for n in nodes if any(nodes[n].inputs[p].per_stage for p in graph.feeding(n))}
         now = [end for end in wanted if not graph.port(end).per_stage]
         self.want = [end for end in now if end.partition(".")[0] not in closing]
-        steps = [Step(n, one, _forward(one, runtime), self._feeds(n)) for n, one in nodes.items()]
+        steps = [Step(n, one, runtime.forward(one), self._feeds(n)) for n, one in nodes.items()]
         self.closing = [step for step in steps if step.name in closing]
         self.steps = [step for step in steps if step.name not in closing]
         if fold:
@@ -90,10 +89,7 @@ class Plan:
         """End a stage: the values known only now, by ``node.port``, after their readers ran."""
         values: dict[str, Any] = dict.fromkeys(end for step in self.closing for end in step.reads)
         for name in self.measuring:
-            try:
-                made = self.graph.nodes[name].measure_end()
-            except Exception as e:
-                raise self.graph.told(e, name) from e
+            made = self._call(name, self.graph.nodes[name].measure_end)
             values |= {f"{name}.{port}": value for port, value in made.items()}
         self._run(self.closing, values, new=True, listening=False)
         return {end: value for end, value in values.items() if value is not None}
@@ -102,28 +98,29 @@ class Plan:
         """Add what each step makes to ``values``; check ports if their shapes are ``new``."""
         listener = self.listener if listening else None
         for step in steps:
-            arguments = {port: values[end] for port, end in step.takes}
-            for port, ends in step.gathers:
-                arguments[port] = [values[end] for end in ends if values[end] is not None]
+            arguments = {port: values[ends[0]] for port, ends in step.feeds.items()}
+            for port in step.many:
+                arguments[port] = [values[e] for e in step.feeds[port] if values[e] is not None]
             sizes = self.graph.sizes(step.name) if new else {}
             if new:
                 self._check(step, "inputs", arguments, sizes)
             started = perf_counter() if listener else 0.0
-            try:
-                made = step.forward(**arguments)
-            except Exception as e:
-                raise self.graph.told(e, step.name) from e
+            made = self._call(step.name, step.forward, **arguments)
             if listener:
-                listener(step.name, made, perf_counter() - started)
-            if new or type(made) is not dict:
+                listener(node=step.name, outputs=made, seconds=perf_counter() - started)
+            if new or type(made) is not dict or any(made.get(p) is None for p, _ in step.gives):
                 self._check(step, "outputs", made, sizes)
-            for port, end in step.gives:
-                values[end] = made.get(port)
-                if values[end] is None and not new:
-                    self._check(step, "outputs", made, {})
+            values |= {end: made.get(port) for port, end in step.gives}
             for end in step.frees:
                 del values[end]
             del arguments, made
+
+    def _call(self, name: str, method: Callable[..., Batch], /, **arguments: Any) -> Batch:
+        """What a node's method gives; an error in it is told as one of ours."""
+        try:
+            return method(**arguments)
+        except Exception as e:
+            raise self.graph.told(e, name) from e
 
     def _feeds(self, name: str) -> dict[str, list[str]]:
         """What feeds a node in this stage."""
@@ -166,11 +163,6 @@ class Plan:
             elif side == "outputs" and not spec.optional and not spec.per_stage:
                 what = f"{step.name} did not make its output {port!r}"
                 raise NodeError(what, where=where, fix=OURS)
-
-
-def _forward(node: Any, runtime: Runtime) -> Forward:
-    numpy = getattr(node, "array_library", "") == "numpy"
-    return runtime.numpy_node(node) if numpy else node.forward
 
 
 def _shape(value: Any) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ None carries no array: its ``dtype`` is then ``"scalars"`` (a mapping of names t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from specloom.errors import PortError
 
@@ -115,8 +115,7 @@ class Port:
                 raise PortError(f"lacks the keys {', '.join(missing)}", where=where)
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A connection: ``source`` and ``target`` are ``node.port``; ``where`` is its place."""
 
     source: str

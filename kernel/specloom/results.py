@@ -31,8 +31,8 @@ def begun(folder: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((folder / "run.json").read_bytes())
-        asked = ("seed", "device")
-        return {"path": Document(found["file"], found["run"])} | {key: found[key] for key in asked}
+        path = Document(found["file"], found["run"])
+        return {"path": path, "seed": found["seed"], "device": found["device"]}
     except (OSError, ValueError, KeyError, TypeError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="give the folder of a run that was stopped") from e

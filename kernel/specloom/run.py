@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,28 +53,25 @@ class Run:
 
     def go(self) -> None:
         """Run every phase in turn, with observers told, also of the end by an error."""
-        watching = self.plugins.observers() if self.observed else {}
-        for label, observer in watching.items():
-            self.plugins.add(label, observer)
-        error: BaseException | None = None
-        try:
+
+        def ended(_kind: object, error: BaseException | None, _trace: object) -> None:
+            self.hook.run_ended(run=self, error=error)
+
+        with ExitStack() as at_end:
+            for label, observer in (self.plugins.observers() if self.observed else {}).items():
+                self.plugins.add(label, observer)
+                at_end.callback(self.plugins.manager.unregister, observer)
+            at_end.push(ended)
             self.hook.run_started(run=self)
             for message in self.graph.unread():
                 self.hook.warned(run=self, message=message)
-            with warnings.catch_warnings():
-                if self.hook.warned.get_hookimpls():
-                    warnings.showwarning = lambda m, *_: self.hook.warned(run=self, message=str(m))
-                for label, phase in self.phases:
-                    self.hook.phase_started(run=self, name=label)
-                    phase.train(self)
-                    self.hook.phase_ended(run=self, name=label)
-        except BaseException as e:
-            error = e
-            raise
-        finally:
-            self.hook.run_ended(run=self, error=error)
-            for observer in watching.values():
-                self.plugins.manager.unregister(observer)
+            at_end.enter_context(warnings.catch_warnings())
+            if self.hook.warned.get_hookimpls():
+                warnings.showwarning = lambda m, *_: self.hook.warned(run=self, message=str(m))
+            for label, phase in self.phases:
+                self.hook.phase_started(run=self, name=label)
+                phase.train(self)
+                self.hook.phase_ended(run=self, name=label)
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers are told how far it has come.
@@ -98,13 +96,8 @@ class Run:
         """The graph compiled for a stage; see ``Plan``."""
         self.place()
         fold = self.fold if fold is None else fold
-        listeners = self.hook.node_ran.get_hookimpls()
-
-        def tell(name: str, outputs: Batch, seconds: float) -> None:
-            self.hook.node_ran(run=self, node=name, outputs=outputs, seconds=seconds)
-
-        listener = tell if listeners else None
-        return Plan(self.graph, stage, self.runtime, want, listener, fold, given, mapped)
+        tell = partial(self.hook.node_ran, run=self) if self.hook.node_ran.get_hookimpls() else None
+        return Plan(self.graph, stage, self.runtime, want, tell, fold, given, mapped)
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""

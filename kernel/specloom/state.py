@@ -57,14 +57,13 @@ def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
     Raises:
         ConfigError: A node's class is offered by no plugin.
     """
-    nodes = {}
+    nodes = dict[str, dict[str, Any]]()
     for name, node in graph.nodes.items():
-        entry: dict[str, Any] = {"type": graph.types.get(name) or plugins.reference(type(node))}
+        entry = nodes[name] = {"type": graph.types.get(name) or plugins.reference(type(node))}
         if given := params.values(node):
             entry["config"] = given
         if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
             entry["stages"] = list(graph.stages[name])
-        nodes[name] = entry
     pairs = [[link.source, link.target] for link in graph.links if not graph.by_name(link)]
     return {"nodes": nodes, "connections": pairs, "outputs": dict(graph.outputs)}
 
@@ -90,7 +89,7 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
     pending.replace(weights)
 
 
-def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, dict[str, Any]]:
+def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str, Any]]:
     """A saved pipeline's graph with its state, and its metadata.
 
     Raises:

@@ -136,12 +136,11 @@ def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
         data: The cubes, (B, H, W, C).
         valid: Pixels that count, bool (B, H, W, 1); None for all.
     """
-    # One reduction finds NaN and infinities: 0 * x is NaN for both, and NaN survives a sum.
-    usable = (
-        (data * 0).sum(-1) == 0
-        if data.is_floating_point()
-        else data.new_ones(data.shape[:-1], dtype=torch.bool)
-    )
+    if data.is_floating_point():
+        # One reduction finds NaN and infinities: 0 * x is NaN for both, and NaN survives a sum.
+        usable = (data * 0).sum(-1) == 0
+    else:
+        usable = data.new_ones(data.shape[:-1], dtype=torch.bool)
     return usable if valid is None else usable & valid[..., 0]
 
 
@@ -205,14 +204,15 @@ class TorchRuntime:
             if hasattr(node, "prepare"):
                 node.prepare(self.device)
 
-    def numpy_node(self, node: Any) -> Callable[..., Batch]:
-        """``node.forward`` between tensors, for a node that works on NumPy arrays."""
+    def forward(self, node: Any) -> Callable[..., Batch]:
+        """``node.forward``, converted to take and give tensors if it works on NumPy arrays."""
 
-        def forward(**arrays: Any) -> Batch:
+        def converted(**arrays: Any) -> Batch:
             made = node.forward(**{name: _to_numpy(value) for name, value in arrays.items()})
             return self.adopt(made, node.outputs)
 
-        return forward
+        numpy = getattr(node, "array_library", "") == "numpy"
+        return converted if numpy else node.forward
 
     def dump(self, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
         """Tensors and NumPy arrays as safetensors, in the order of their names."""

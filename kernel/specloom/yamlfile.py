@@ -20,12 +20,11 @@ WORDS |= {form(word): value for word, value in WORDS.items() for form in (str.ti
 INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-FIXES = {
-    "\\t": "indent with spaces, not tabs",
+FIXES = {  # by what the parser says
+    r"\\t": "indent with spaces, not tabs",
     "any token": "put the text in quotes",
     "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
-    "but got": "close the bracket or the quote above it",
-    "end of stream": "close the bracket or the quote above it",
+    "but got|end of stream": "close the bracket or the quote above it",
     "": "write 'name: value', aligned with the lines around it",
 }
 
@@ -74,7 +73,7 @@ def parse(text: str, name: str) -> Document:
         builder.bad(f"holds the character U+{e.character:04X}, which YAML forbids", "remove it")
     except yaml.MarkedYAMLError as e:
         builder.line = getattr(e.problem_mark, "line", 0)
-        fix = next(fix for part, fix in FIXES.items() if part in str(e.problem))
+        fix = next(fix for said, fix in FIXES.items() if re.search(said, str(e.problem)))
         builder.bad(f"not YAML: {e.problem}", fix)
     except (ValueError, OverflowError):  # of "\\Uffffffff", "\\ud800" and the like
         fix = "mend the number after the backslash or the percent sign"
@@ -139,12 +138,9 @@ class _Builder:
     def place(self) -> str:
         return f"{self.document.name}:{self.line + 1}"
 
-    def bad(self, what: str, fix: str) -> None:
+    def bad(self, what: str, fix: str, *, last: bool = False) -> None:
         self.problems.append(ConfigError(what, where=self.place(), fix=fix))
-
-    def end(self, what: str, fix: str) -> None:
-        self.bad(what, fix)
-        raise_all(self.problems)
+        raise_all(self.problems if last else ())
 
     def build(self, loader: Any) -> None:
         import yaml
@@ -153,7 +149,7 @@ class _Builder:
         for event in self.events:
             documents += isinstance(event, yaml.DocumentStartEvent)
             if documents > 1:
-                self.end("a second document begins", "remove the '---'")
+                self.bad("a second document begins", "remove the '---'", last=True)
             if isinstance(event, yaml.NodeEvent):
                 self.document.value = self.value(event, ())
 
@@ -179,14 +175,14 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             return scalar(event.value) if event.implicit[0] else event.value
         if len(keys) >= DEEPEST:
-            self.end(f"is nested more than {DEEPEST} deep", "flatten it")
+            self.bad(f"is nested more than {DEEPEST} deep", "flatten it", last=True)
         inside = takewhile(lambda e: not isinstance(e, yaml.CollectionEndEvent), self.events)
         if isinstance(event, yaml.SequenceStartEvent):
             return [self.value(item, (*keys, i)) for i, item in enumerate(inside)]
         found: dict[str, Any] = {}
         for key in inside:
             if not isinstance(key, yaml.ScalarEvent):
-                self.end("a mapping's key must be a name", "write 'name: value'")
+                self.bad("a mapping's key must be a name", "write 'name: value'", last=True)
             first = self.document.places.setdefault((*keys, key.value), self.place())
             if key.value in found:
                 what = f"key {key.value!r} a second time (first at {first}) is not allowed"

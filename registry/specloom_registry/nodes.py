@@ -14,7 +14,7 @@ import click
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the descriptors as JSON.")
 def nodes(name: str | None, as_json: bool) -> None:
-    """List what plugins offer, or describe NAME: its ports and parameters."""
+    """List what plugins offer, or what the plugin NAME does, or describe the node NAME."""
     from specloom import Plugins
     from specloom_registry import descriptors
     from specloom_registry.table import table
@@ -22,10 +22,12 @@ def nodes(name: str | None, as_json: bool) -> None:
     plugins = Plugins.for_file(Path("run.yaml"))
     if plugins.manifest:
         click.echo(f"plugins of {plugins.manifest}; installed ones are ignored", err=True)
-    if name:
+    if name and name not in plugins.modules:
         found = dict([descriptors.find_one(plugins, name)])
     else:
-        found = descriptors.descriptors(plugins)
+        every = descriptors.descriptors(plugins).items()
+        found = {label: one for label, one in every if name in (None, label.partition(".")[0])}
+        name = None
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif name:
@@ -41,7 +43,7 @@ def nodes(name: str | None, as_json: bool) -> None:
         rows = [[label, one["kind"], one["doc"].partition("\n")[0]] for label, one in found.items()]
         click.echo(table([["name", "kind", "what"], *rows]))
     else:
-        click.echo("no plugin is installed")
+        click.echo("it offers nothing" if plugins.modules else "no plugin is installed")
 
 
 @click.command()

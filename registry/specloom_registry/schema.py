@@ -22,7 +22,7 @@ def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "specloom run file",
         "type": "object",
-        "required": ["specloom", "nodes"],
+        "required": ["specloom", "data", "nodes"],
         "additionalProperties": False,
         "properties": {
             "specloom": {"const": 1},

@@ -88,7 +88,7 @@ class Watch(Ported):
         return {"out": data + 1}
 
 
-@pytest.mark.parametrize("listener", [None, lambda *_: None])
+@pytest.mark.parametrize("listener", [None, lambda **_: None])
 def test_values_are_freed_after_their_last_reader(listener):
     seen = []
     names = ["a", "b", "c", "d"]
@@ -140,12 +140,12 @@ def test_absent_values_are_left_out_of_many():
 
 def test_a_listener_hears_of_every_node_on_every_batch():
     heard = []
-    run = plan(chain(), "sum.total", listener=lambda *args: heard.append(args))
+    run = plan(chain(), "sum.total", listener=lambda **told: heard.append(told))
     for _ in range(2):
         run(cubes())
-    assert [name for name, _, _ in heard] == ["data", "twice", "sum"] * 2
-    assert all(seconds >= 0 for _, _, seconds in heard)
-    assert heard[1][1]["doubled"].eq(2).all()
+    assert [told["node"] for told in heard] == ["data", "twice", "sum"] * 2
+    assert all(told["seconds"] >= 0 for told in heard)
+    assert heard[1]["outputs"]["doubled"].eq(2).all()
 
 
 def test_numpy_nodes_are_converted_at_their_border():

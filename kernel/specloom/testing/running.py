@@ -10,7 +10,7 @@ import torch
 
 from specloom.errors import PortError
 from specloom.node import Batch, Keeps, Mapped, Paces
-from specloom.testing.comparing import CLOSE, agree, as_numpy, hold
+from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from specloom_rx.blocks import Tiles, distances
+
 # Rows at a time: 2048 x 61 bands in float32 are half a MB and stay in a core's cache.
 CPU_BLOCK, GPU_BLOCK = 2048, 65536
 PADDING, TILE = 16, 32
@@ -27,17 +29,16 @@ class Distances(torch.autograd.Function):
         center: Tensor,
         whitening: Tensor,
         rest: Tensor,
+        tiles: Tiles,
         kind: torch.dtype,
-        distances: Any,
-        *how: bool,
     ) -> Tensor:
-        """What ``distances`` makes of its arguments, (B, H, W, 1)."""
-        scores: Tensor = distances(data, center, whitening, rest, kind, *how)
+        """The distances of (B, H, W, C) ``data``, (B, H, W, 1); ``tiles`` are those of W and r."""
+        scores = distances(data, center, tiles, kind)
         ctx.save_for_backward(data, center, whitening, rest, scores)
         return scores
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch has no types here
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients, one for each argument."""
         data, center, whitening, rest, scores = ctx.saved_tensors
@@ -73,4 +74,4 @@ class Distances(torch.autograd.Function):
         to_whitening = scatter @ whitening - torch.outer(total, rest)
         to_rest = sums[bands, bands].to(rest) * rest - total @ whitening
         to_data = None if back is None else back.view(data.shape)
-        return to_data, None, to_whitening, to_rest, *[None] * (len(ctx.needs_input_grad) - 4)
+        return to_data, None, to_whitening, to_rest, None, None

@@ -35,8 +35,7 @@ class Moments:
         block = CPU_BLOCK if self.device.type == "cpu" else GPU_BLOCK
         self._buffer = self._zeros(block, channels)
         self._shift: Tensor | None = None
-        self._zero, self._sum = self._zeros(channels), self._zeros(channels)
-        self._products = self._zeros(channels, channels)
+        self._sum, self._products = self._zeros(channels), self._zeros(channels, channels)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
@@ -82,13 +81,10 @@ class Moments:
 
     def _shifted(self, part: Tensor, data: Tensor | Mapped) -> Tensor:
         """The rows in float64, mapped as ``data`` is, and shifted where the shift is known."""
-        buffer = self._buffer[: len(part)]
-        shift = self._zero if self._shift is None else self._shift
+        buffer = self._buffer[: len(part)].copy_(part)
         if isinstance(data, Mapped):
-            return buffer.copy_(part).mul_(data.scale).add_(data.offset).sub_(shift)
-        if part.is_floating_point():
-            return torch.sub(part, shift, out=buffer)
-        return buffer.copy_(part).sub_(shift)
+            buffer.mul_(data.scale).add_(data.offset)
+        return buffer if self._shift is None else buffer.sub_(self._shift)
 
     def mean_and_scatter(self) -> tuple[Tensor, Tensor]:
         """The mean (C,), and the sum of (x - mean)(x - mean)^T, (C, C); zeros before any row."""

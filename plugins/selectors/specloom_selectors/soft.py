@@ -188,9 +188,12 @@ class SoftChannelSelector(StatisticalNode):
     def forward(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
         """Weight the channels of (B, H, W, C) ``data``."""
         made = self.mapped(data)
-        if isinstance(data, Mapped):
-            data = (data.data * data.scale + data.offset).to(data.dtype)
-        return {**made, "selected": scaled(data, made["applied"])}
+        plain = (
+            (data.data * data.scale + data.offset).to(data.dtype)
+            if isinstance(data, Mapped)
+            else data
+        )
+        return {**made, "selected": scaled(plain, made["applied"])}
 
     def mapped(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
         """As ``forward``, with a ``Mapped`` for the weighted channels."""

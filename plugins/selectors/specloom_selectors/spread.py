@@ -9,15 +9,15 @@ from torch import Tensor
 
 from specloom import Mapped
 
-CPU_BLOCK, GPU_BLOCK = 2048, 65536
+CPU_BLOCK, GPU_BLOCK, SAMPLE = 1024, 65536, 128
 
 
 class Spread:
     """Count, mean and squared deviations of the bands of pixels that arrive in batches.
 
-    A block is shifted by a pixel of its own, so that the variance of a constant band is exactly
-    0, and blocks are merged. Pixels that are not finite in every band, or not valid, are left
-    out and counted.
+    Blocks are shifted by the median of the first pixels, values that occur, so that the variance
+    of a constant band is exactly 0. Pixels that are not finite in every band, or not valid, are
+    left out and counted.
 
     Source: T. Chan, G. Golub, R. LeVeque, The American Statistician 37(3), 1983, eq. 2.1.
 
@@ -28,6 +28,9 @@ class Spread:
 
     def __init__(self, channels: int, device: torch.device | str = "cpu") -> None:
         self.count, self.left_out = 0, 0
+        block = CPU_BLOCK if torch.device(device).type == "cpu" else GPU_BLOCK
+        self._buffer = torch.zeros(block, channels, dtype=torch.float64, device=device)
+        self._shift: Tensor | None = None
         self._mean = torch.zeros(channels, dtype=torch.float64, device=device)
         self._squares = torch.zeros_like(self._mean)
 
@@ -36,23 +39,33 @@ class Spread:
         raw = (data.data if isinstance(data, Mapped) else data).detach()
         rows = raw.reshape(-1, raw.shape[-1])
         keep = None if valid is None else valid.reshape(-1)
-        step = CPU_BLOCK if raw.device.type == "cpu" else GPU_BLOCK
+        step = len(self._buffer)
         for start in range(0, len(rows), step):
-            part = rows[start : start + step].to(torch.float64, copy=True)
+            part = rows[start : start + step]
             whole = len(part)
-            if isinstance(data, Mapped):
-                part.mul_(data.scale).add_(data.offset)
             if keep is not None and not bool((kept := keep[start : start + step]).all()):
                 part = part[kept]
-            if not bool(part.sum().isfinite()):
-                part = part[part.isfinite().all(1)]
-            self.left_out += whole - len(part)
-            if len(part):
-                shift = part[0].clone()
-                part -= shift
-                centre = part.mean(0)
-                part -= centre
-                self._add(len(part), shift + centre, part.square_().sum(0))
+            values = self._buffer[: len(part)].copy_(part)
+            if isinstance(data, Mapped):
+                values.mul_(data.scale).add_(data.offset)
+            self.left_out += whole - self._gather(values)
+
+    def _gather(self, values: Tensor) -> int:
+        """Take in the rows of ``values`` that are finite, which it changes; how many there are."""
+        if self._shift is None:
+            values = values[values.isfinite().all(1)]
+            if not len(values):
+                return 0
+            self._shift = values[:SAMPLE].median(0).values
+        total = values.sub_(self._shift).sum(0)
+        if not bool(total.isfinite().all()):
+            values = values[values.isfinite().all(1)]
+            total = values.sum(0)
+        if count := len(values):
+            mean = total / count
+            squares = values.square_().sum(0) - mean * total
+            self._add(count, self._shift + mean, squares.clamp(min=0))
+        return count
 
     def _add(self, count: int, mean: Tensor, squares: Tensor) -> None:
         total = self.count + count
