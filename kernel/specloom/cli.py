@@ -31,14 +31,17 @@ def described_commands() -> dict[str, str]:
 class Commands(click.Group):
     """The kernel's commands and those that plugins offer, imported only when they are called."""
 
+    described = dict[str, str]()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the alphabet's order."""
-        return sorted({*self.commands, *described_commands()})
+        self.described = described_commands()
+        return sorted({*self.commands, *self.described})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The kernel's own command; for a plugin's, what lists show of it."""
         known = self.commands.get(name)
-        return known or click.Command(name, short_help=described_commands().get(name))
+        return known or click.Command(name, short_help=self.described.get(name))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command to be called, with a suggestion where there is none of that name."""

@@ -1,11 +1,8 @@
 """What a run leaves behind: its record, metrics and pipeline, each written in one step."""
 
 import json
-import platform
 import re
 import sys
-import tempfile
-import traceback
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -82,6 +79,10 @@ def record(run: Run, folder: Path, ended: str = "") -> None:
 
 def write_log(error: BaseException) -> Path:
     """The traceback of an error of ours, with versions, in a file that can be attached."""
+    import platform
+    import tempfile
+    import traceback
+
     about = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
     trace = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:

@@ -5,7 +5,6 @@ the hash of the weights; the weights hold the hash of that description. The YAML
 but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -163,6 +162,8 @@ def _digest(about: Mapping[str, Any]) -> str:
 
 
 def _sha256(data: bytes) -> str:
+    import hashlib
+
     return hashlib.sha256(data).hexdigest()
 
 
