@@ -8,7 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from specloom_training.reading import plain, raise_all, read
+from specloom import raise_all
+from specloom_training.reading import plain, read
 
 
 class OptimizerConfig(SimpleNamespace):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from specloom import At, ConfigError, Problems, SpecloomError, did_you_mean
+from specloom import At, ConfigError, SpecloomError, did_you_mean
 
 T = TypeVar("T")
 
@@ -19,12 +19,6 @@ T = TypeVar("T")
 def nowhere(*_: object) -> str:
     """The place of what is written in Python."""
     return ""
-
-
-def raise_all(problems: Sequence[SpecloomError]) -> None:
-    """Raise nothing, the one error, or all of them as ``Problems``."""
-    if problems:
-        raise problems[0] if len(problems) == 1 else Problems(problems)
 
 
 def plain(config: Any) -> Any:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
-from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError
+from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError, raise_all
 from specloom_training import processes
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
 from specloom_training.evaluate import evaluate, losses_of
 from specloom_training.gradient import checks
 from specloom_training.gradient.settings import settle
-from specloom_training.reading import nowhere, raise_all
+from specloom_training.reading import nowhere
 
 
 class GradientTrainer:
