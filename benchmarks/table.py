@@ -27,6 +27,7 @@ SCRIPTS = {
     "pca": "--size medium large",
     "mrmr": "--size 1M",
     "executor": "--size tiny",
+    "chain": "",
     "training": "--size train",
     "startup": "",
     "pipeline": "--size batch8",
@@ -41,7 +42,8 @@ def report(name: str, repeats: int, quick: bool) -> dict[str, Any]:
     """What a script prints."""
     arguments = SCRIPTS[name].split()
     if quick:
-        arguments = ["--batches", "2"] if name == "startup" else ["--size", "test"]
+        special = {"startup": ["--batches", "2"], "chain": ["--nodes", "3"]}
+        arguments = special.get(name, ["--size", "test"])
     call = [sys.executable, "-W", "ignore", str(HERE / f"{name}.py"), *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     made = subprocess.run(
@@ -56,6 +58,8 @@ def rows(name: str, found: Mapping[str, Any]) -> Iterator[list[str]]:
     """The lines of the table that a report gives."""
     for what, seconds in found.get("cpu_s", {}).items():
         yield [name, what, f"{1000 * seconds:.0f}", "", "", "", ""]
+    for what, us in found.get("us", {}).items():
+        yield [name, f"{what}, microseconds", f"{us:.4g}", "", "", "", ""]
     for what, by_count in found.get("memory_mib", {}).items():
         each = ", ".join(f"{mib:.0f} ({count})" for count, mib in by_count.items())
         yield [name, f"memory of {what}, MiB above start (batches)", each, "", "", "", ""]

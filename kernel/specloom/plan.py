@@ -89,7 +89,7 @@ class Plan:
         """End a stage: the values known only now, by ``node.port``, after their readers ran."""
         values: dict[str, Any] = dict.fromkeys(end for step in self.closing for end in step.reads)
         for name in self.measuring:
-            made = self._call(name, self.graph.nodes[name].measure_end)
+            made = self._call(name, self.graph.nodes[name].measure_end, {})
             values |= {f"{name}.{port}": value for port, value in made.items()}
         self._run(self.closing, values, new=True, listening=False)
         return {end: value for end, value in values.items() if value is not None}
@@ -101,21 +101,21 @@ class Plan:
             arguments = {port: values[ends[0]] for port, ends in step.feeds.items()}
             for port in step.many:
                 arguments[port] = [values[e] for e in step.feeds[port] if values[e] is not None]
-            sizes = self.graph.sizes(step.name) if new else {}
             if new:
-                self._check(step, "inputs", arguments, sizes)
+                self._check(step, "inputs", arguments, sizes := self.graph.sizes(step.name))
             started = perf_counter() if listener else 0.0
-            made = self._call(step.name, step.forward, **arguments)
+            made = self._call(step.name, step.forward, arguments)
             if listener:
                 listener(node=step.name, outputs=made, seconds=perf_counter() - started)
-            if new or type(made) is not dict or any(made.get(p) is None for p, _ in step.gives):
-                self._check(step, "outputs", made, sizes)
-            values |= {end: made.get(port) for port, end in step.gives}
+            if new or type(made) is not dict or [p for p, _ in step.gives if made.get(p) is None]:
+                self._check(step, "outputs", made, sizes if new else {})
+            for port, end in step.gives:
+                values[end] = made.get(port)
             for end in step.frees:
                 del values[end]
             del arguments, made
 
-    def _call(self, name: str, method: Callable[..., Batch], /, **arguments: Any) -> Batch:
+    def _call(self, name: str, method: Callable[..., Batch], arguments: Batch) -> Batch:
         """What a node's method gives; an error in it is told as one of ours."""
         try:
             return method(**arguments)
