@@ -123,7 +123,7 @@ def test_a_saved_pipeline_given_as_a_run_file(shell, command):
     mistake(shell, f"specloom run {SCENE} --set data.config.cube=scene.npy "
                    "--set data.config.mask=scene.png --out made", "", 0)  # fmt: skip
     mistake(shell, f"specloom {command} made/pipeline.yaml",
-            "error: made/pipeline.yaml:1: this is a saved pipeline, no run file\n"
+            "error: made/pipeline.yaml:1: a saved pipeline is not a run file\n"
             "  fix: apply it with 'specloom predict DIR INPUT', or give the run file that it came "
             "from")  # fmt: skip
 

@@ -161,7 +161,7 @@ def load(
     document = path if isinstance(path, Document) else read(Path(path))
     if isinstance(document.value, dict) and "state" in document.value:
         fix = "apply it with 'specloom predict DIR INPUT', or give the run file that it came from"
-        raise ConfigError("this is a saved pipeline, no run file", where=document.where(), fix=fix)
+        raise ConfigError("a saved pipeline is not a run file", where=document.where(), fix=fix)
     for text in overrides:
         override(document, text)
     file, problems = config.interpret(document)
