@@ -126,3 +126,24 @@ def test_a_fit_on_a_mapped_cube_is_that_on_its_values_in_float64():
     folded = fit(RXGlobal(5), [{"data": Mapped(raw, scale, offset, torch.float32)}])
     plain = fit(RXGlobal(5), [{"data": raw.double() * scale + offset}])
     assert all(torch.equal(folded.state()[name], value) for name, value in plain.state().items())
+
+
+def test_what_is_kept_between_calls_follows_every_change():
+    node, data = node_and_data(7, 0.0)
+    first, state = scored(node, data), {k: v.clone() for k, v in node.state().items()}
+    other = data * torch.linspace(1, 3, 7) + 1
+    fit(node, [{"data": other}])
+    again = scored(node, data)
+    assert torch.equal(again, scored(fit(RXGlobal(7), [{"data": other}]), data))
+    node.restore(state)
+    assert torch.equal(scored(node, data), first)
+    maps = [Mapped(data, torch.tensor(float(s)), torch.tensor(1.0), data.dtype) for s in (1, 2, 1)]
+    one, two, three = (scored(node, mapped) for mapped in maps)
+    assert torch.equal(one, three)
+    assert not torch.equal(one, two)
+    node.unfreeze()
+    with torch.no_grad():
+        node.factor.mul_(2)
+    node.freeze()
+    torch.testing.assert_close(scored(node, data), 4 * first)
+    assert not torch.equal(again, first)
