@@ -43,7 +43,7 @@ def distances(data: Tensor, center: Tensor, tiles: Tiles, kind: torch.dtype) -> 
     dtype, device, bands = center.dtype, data.device, data.shape[-1]
     pixels_each = data.shape[1] * data.shape[2]
     block = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
-    block = min(block, pixels_each + -pixels_each % STEP)
+    block = min(block, max(pixels_each + -pixels_each % STEP, STEP))
     rows = torch.zeros(block, tiles.height, dtype=dtype, device=device)
     white = torch.empty(tiles.width, block, dtype=dtype, device=device)
     scores = torch.empty(*data.shape[:-1], 1, dtype=kind, device=device)

@@ -47,7 +47,7 @@ class Distances(torch.autograd.Function):
         spoilt = data.device.type != "cpu" or not bool(finite.all())
         pixels, bands = data.reshape(-1, data.shape[-1]), data.shape[-1]
         back = torch.empty_like(pixels) if ctx.needs_input_grad[0] else None
-        size = min(CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK, len(pixels))
+        size = min(CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK, max(len(pixels), 1))
         # Behind the bands stands a 1, so that one product gives sum u d^T d and sum u d.
         rows = center.new_zeros(size, bands + 1 + (-bands - 1) % PADDING)
         rows[:, bands] = 1

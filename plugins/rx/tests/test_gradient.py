@@ -83,3 +83,12 @@ def test_in_float32_it_keeps_its_digits_far_from_zero():
     want = grads(lambda *args: mahalanobis(data.double(), *args, torch.float64), mean, whitening)
     for mine, exact in zip(got, want, strict=True):
         torch.testing.assert_close(mine, exact, rtol=1e-4, atol=1e-4 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4, 5), (2, 0, 4, 5)])
+def test_no_pixel_at_all_has_a_gradient_of_zero(shape):
+    mean, whitening = (one.requires_grad_() for one in parts())
+    scores = mahalanobis(torch.zeros(shape), mean, whitening, torch.float32)
+    assert scores.shape == (*shape[:3], 1)
+    for one in torch.autograd.grad(scores.sum(), (mean, whitening)):
+        assert one.abs().sum() == 0
