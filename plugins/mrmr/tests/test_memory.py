@@ -54,5 +54,5 @@ def test_a_fit_of_128_batches_takes_no_more_than_one_of_8():
     )
     assert made.returncode == 0, made.stderr
     _, short, long = json.loads(made.stdout)
-    # The 120 batches between them are 252 MB, and those of one pass of the short fit are 17 MB.
-    assert long <= 1.03 * short
+    # The 120 batches between them are 252 MB; what the allocator keeps varies by some 10 MB.
+    assert long - short < 25e6
