@@ -1,25 +1,10 @@
-"""Every message of the registry about a manifest or a plugin's folder, with place and remedy."""
+"""Every message of the registry about a manifest, with place and remedy."""
 
 import pytest
+from bare_world import write_manifest, write_plugin
 
 from specloom import ConfigError, SpecloomError
 from specloom_registry import resolve_plugins
-
-PROJECT = "[project.entry-points.specloom]\n{}"
-
-
-def write_plugin(folder, entry='demo = "probe_demo"'):
-    (folder / "probe_demo").mkdir(parents=True)
-    (folder / "probe_demo/__init__.py").touch()
-    (folder / "pyproject.toml").write_text(PROJECT.format(entry))
-    return folder
-
-
-def write_manifest(folder, *lines):
-    file = folder / "plugins.yaml"
-    file.write_text("\n  ".join(["schema: 1\nplugins:", *lines]))
-    return file
-
 
 FOLDER = "write '{name}: {{path: <its folder>}}', relative to this file"
 WRONG_ENTRIES = [

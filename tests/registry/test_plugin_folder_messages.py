@@ -1,25 +1,10 @@
 """Every message of the registry about a folder that a manifest names, with place and remedy."""
 
 import pytest
+from bare_world import PROJECT, write_manifest, write_plugin
 
 from specloom import ConfigError
 from specloom_registry import resolve_plugins
-
-PROJECT = "[project.entry-points.specloom]\n{}"
-
-
-def write_plugin(folder, entry='demo = "probe_demo"'):
-    (folder / "probe_demo").mkdir(parents=True)
-    (folder / "probe_demo/__init__.py").touch()
-    (folder / "pyproject.toml").write_text(PROJECT.format(entry))
-    return folder
-
-
-def write_manifest(folder, *lines):
-    file = folder / "plugins.yaml"
-    file.write_text("\n  ".join(["schema: 1\nplugins:", *lines]))
-    return file
-
 
 HEAD = "E-PLUGIN plugin 'demo': "
 WRONG_PROJECTS = [

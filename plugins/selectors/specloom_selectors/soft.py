@@ -188,11 +188,10 @@ class SoftChannelSelector(StatisticalNode):
     def forward(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
         """Weight the channels of (B, H, W, C) ``data``."""
         made = self.mapped(data)
-        plain = (
-            (data.data * data.scale + data.offset).to(data.dtype)
-            if isinstance(data, Mapped)
-            else data
-        )
+        if isinstance(data, Mapped):
+            plain = (data.data * data.scale + data.offset).to(data.dtype)
+        else:
+            plain = data
         return {**made, "selected": scaled(plain, made["applied"])}
 
     def mapped(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
