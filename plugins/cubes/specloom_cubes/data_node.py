@@ -26,19 +26,19 @@ def targets(
         anomalous: The classes that are anomalous, all others being ignored; None where every
             class that is not normal is anomalous. Negative numbers are unlabelled unless named.
     """
-    labels = mask.to(torch.int64)[..., None]
+    labels = mask.to(torch.int64).unsqueeze(-1)
     is_normal = _among(labels, normal)
     if anomalous is not None:
         is_anomalous = _among(labels, anomalous)
         return is_anomalous, is_anomalous | is_normal
     valid = (labels >= 0) | is_normal
-    return valid & ~is_normal, valid
+    return valid ^ is_normal, valid  # what is normal is valid
 
 
 def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
-    return reduce(
-        torch.logical_or, (labels == one for one in ids), torch.zeros_like(labels, dtype=torch.bool)
-    )
+    if not ids:
+        return torch.zeros_like(labels, dtype=torch.bool)
+    return reduce(torch.logical_or, [labels == one for one in ids])
 
 
 class LentilsAnomalyDataNode(TorchNode):

@@ -12,73 +12,8 @@ from torch import Tensor
 from specloom import Batch, ConfigError, Mapped, NodeError, Port
 from specloom.torch import StatisticalNode
 from specloom_normalize.extremes import extremes
-from specloom_normalize.memory import BLOCK, new_memory
-from specloom_normalize.sample import PixelSample, quantiles
-
-
-def rescaled(data: Tensor, low: Tensor, high: Tensor, eps: float, *, clip: bool) -> Tensor:
-    """(data - low) / max(high - low, eps), in the shape and type of ``data``.
-
-    Args:
-        data: (..., C).
-        low: What becomes 0, () or (C,).
-        high: What becomes 1, of the same shape.
-        eps: The smallest difference that is stretched to 1.
-        clip: Limit the result to [0, 1]; what is infinite becomes NaN.
-    """
-    low, high = low.to(data.dtype), high.to(data.dtype)
-    # The difference is rounded as the numerator is, so that `high` becomes exactly 1.
-    span = (high - low).clamp(min=eps)
-    if torch.is_grad_enabled() and (data.requires_grad or span.requires_grad):
-        made = (data - low) / span
-        return made.clamp(0, 1) + 0 * made.detach() if clip else made
-    size = data.shape[-1] if low.dim() else 1
-    rows, step = data.reshape(-1, size), max(BLOCK // size, 1)
-    made = new_memory(rows)
-    for start in range(0, len(rows), step):
-        part = made[start : start + step]
-        torch.sub(rows[start : start + step], low, out=part)
-        part.div_(span)
-        if clip:
-            wrong = part * 0  # NaN for NaN and infinities
-            part.clamp_(0, 1).add_(wrong)
-    return made.view(data.shape)
-
-
-def image_limits(
-    rows: Tensor, valid: Tensor | None, share: tuple[float, float] | None, *, per_channel: bool
-) -> tuple[Tensor, Tensor]:
-    """Lower and upper limit of one image, () or (C,), without waiting for a GPU; differentiable.
-
-    Args:
-        rows: The pixels, (N, C); those that are not finite in every band are left out.
-        valid: Pixels that count, bool (N,); None for all.
-        share: Two quantiles, or None for minimum and maximum.
-        per_channel: One pair for each band.
-    """
-    least, most, total = [], [], torch.zeros((), dtype=torch.int64, device=rows.device)
-    step, marked = max(BLOCK // rows.shape[1], 1), []
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        usable = (part.detach() * 0).sum(1) == 0
-        if valid is not None:
-            usable = usable & valid[start : start + step]
-        if share is not None:
-            marked.append(torch.where(usable[:, None], part, torch.nan))
-            total = total + usable.sum()
-        else:
-            least.append(torch.where(usable[:, None], part, torch.inf).amin(0))
-            most.append(torch.where(usable[:, None], part, -torch.inf).amax(0))
-    if share is None:
-        low, high = torch.stack(least).amin(0), torch.stack(most).amax(0)
-        if not per_channel:
-            low, high = low.amin(), high.amax()
-        return torch.where(low <= high, low, torch.nan), high
-    values = torch.cat(marked).T
-    if not per_channel:
-        values, total = values.reshape(1, -1), total * rows.shape[1]
-    low, high = quantiles(values, total, *share)
-    return (low, high) if per_channel else (low[0], high[0])
+from specloom_normalize.sample import PixelSample
+from specloom_normalize.scaling import Scaling, image_limits
 
 
 class MinMaxNormalizer(StatisticalNode):
@@ -117,6 +52,7 @@ class MinMaxNormalizer(StatisticalNode):
     high: Tensor
     _found: dict[str, Tensor] | None = None
     _sample: PixelSample | None = None
+    _kept: tuple[object, Scaling, object] | None = None
 
     def __init__(
         self,
@@ -222,22 +158,33 @@ class MinMaxNormalizer(StatisticalNode):
     def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
         """Scale (B, H, W, C) ``data``."""
         if self.use_running_stats:
-            made = rescaled(data, self.low, self.high, self.eps, clip=self.clip)
-            return {"normalized": made}
+            return {"normalized": self._scaling(data.dtype).apply(data, clip=self.clip)}
         marks = [None] * len(data) if valid is None else [one.reshape(-1) for one in valid]
         images = []
         for image, mark in zip(data, marks, strict=True):
             rows = image.reshape(-1, data.shape[-1])
             limits = image_limits(rows, mark, self.quantiles, per_channel=self.per_channel)
-            images.append(rescaled(image, *limits, self.eps, clip=self.clip))
+            scaling = Scaling.between(*limits, self.eps, data.dtype)
+            images.append(scaling.apply(image, clip=self.clip))
         return {"normalized": torch.stack(images)}
 
     def mapped(self, data: Tensor, valid: Tensor | None = None) -> Batch:
         """As ``forward``, but a ``Mapped`` unless the limits follow the image, or clip."""
         if not self.use_running_stats or self.clip:
             return self.forward(data, valid)
-        scale = 1 / (self.high - self.low).clamp(min=self.eps)
-        return {"normalized": Mapped(data, scale, -self.low * scale, data.dtype)}
+        scaling = self._scaling(data.dtype)
+        return {"normalized": Mapped(data, scaling.scale, scaling.offset, data.dtype)}
+
+    def _scaling(self, dtype: torch.dtype) -> Scaling:
+        """By the limits, for data of a type; kept until a limit changes."""
+        low, high = self.low, self.high
+        if any(one.is_inference() or one.requires_grad for one in (low, high)):
+            return Scaling.between(low, high, self.eps, dtype)
+        state = (id(low), id(high), low._version, high._version, self.eps, dtype)
+        if self._kept is None or self._kept[0] != state:
+            # With the limits themselves, so that no other tensor gets their identity.
+            self._kept = state, Scaling.between(low, high, self.eps, dtype), (low, high)
+        return self._kept[1]
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

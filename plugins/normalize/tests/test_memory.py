@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from specloom_normalize.memory import LARGE, new_memory
-from specloom_normalize.min_max import rescaled
+from specloom_normalize.scaling import Scaling
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
@@ -19,9 +19,9 @@ def test_shape_and_type_are_those_asked_for(rows, dtype):
 
 def test_a_result_stays_as_it_is_when_the_next_one_is_made():
     data = torch.rand(LARGE // 16, 8)
-    low, high = torch.tensor(0.0), torch.tensor(2.0)
-    first = rescaled(data, low, high, 1e-6, clip=False)
+    scaling = Scaling.between(torch.tensor(0.0), torch.tensor(2.0), 1e-6, data.dtype)
+    first = scaling.apply(data, clip=False)
     kept = first.clone()
-    rescaled(1 - data, low, high, 1e-6, clip=False)
+    scaling.apply(1 - data, clip=False)
     assert torch.equal(first, kept)
     assert torch.equal(kept, data / 2)

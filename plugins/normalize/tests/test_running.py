@@ -146,3 +146,26 @@ def test_an_unfitted_node_refuses_to_run():
 def test_wrong_parameters_are_refused(wrong, text):
     with pytest.raises(ConfigError, match=f"MinMaxNormalizer: {text}"):
         made(**wrong)
+
+
+def test_what_is_kept_between_batches_follows_the_limits():
+    data = cubes(1, 3, 4, 5)
+    node = fit(made(), [{"data": data}])
+    first, state = normalized(node, data), {k: v.clone() for k, v in node.state().items()}
+    torch.testing.assert_close(normalized(node, data.double()).float(), first)
+    node.high.add_(node.high - node.low)
+    torch.testing.assert_close(normalized(node, data), first / 2)
+    torch.testing.assert_close(as_tensor(node.mapped(data)["normalized"]), first / 2)
+    node.restore(state)
+    assert torch.equal(normalized(node, data), first)
+    node.eps = 2 * float(node.high - node.low)
+    torch.testing.assert_close(normalized(node, data), first / 2)
+    fit(node, [{"data": data * 3}])
+    node.eps = 1e-6
+    assert torch.equal(
+        normalized(node, data * 3), normalized(fit(made(), [{"data": data * 3}]), data * 3)
+    )
+
+
+def as_tensor(mapped):
+    return (mapped.data * mapped.scale + mapped.offset).to(mapped.dtype)

@@ -11,8 +11,10 @@ from torch.nn.functional import pad
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # no row falls into the remainder of a register tile: 96 is a multiple of all tile widths in use
 # (8, 12, 16, 24, 32, 48), blocks are filled up to a multiple of it, and bands to one of 16.
-CPU_BLOCK, GPU_BLOCK, STEP = 960, 15360, 96
-PADDING = 16
+STEP, PADDING = 96, 16
+# Bytes of a block before it is multiplied; on a CPU it fits into a core's cache with the product,
+# but less than 10 steps at a time cost more than what leaves the cache.
+CPU_BLOCK, GPU_BLOCK, LEAST = 1 << 20, 1 << 24, 10
 # A triangular factor is multiplied in column tiles, which skips most of its zeros.
 TILE = 32
 
@@ -40,28 +42,34 @@ def tiled(whitening: Tensor, rest: Tensor, triangular: bool, exact: bool) -> Til
 
 def distances(data: Tensor, center: Tensor, tiles: Tiles, kind: torch.dtype) -> Tensor:
     """|(data - center) W - rest|^2 of every pixel, (B, H, W, 1)."""
-    dtype, device, bands = center.dtype, data.device, data.shape[-1]
-    pixels_each = data.shape[1] * data.shape[2]
-    block = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
-    block = min(block, max(pixels_each + -pixels_each % STEP, STEP))
+    # Data that do not lie in one piece are copied image by image.
+    images = [data] if data.is_contiguous() else list(data)
+    made = [_distances(image.reshape(-1, data.shape[-1]), center, tiles) for image in images]
+    scores = made[0] if len(made) == 1 else torch.cat(made)
+    return scores.view(*data.shape[:-1], 1).to(kind)
+
+
+def _distances(pixels: Tensor, center: Tensor, tiles: Tiles) -> Tensor:
+    dtype, device, (count, bands) = center.dtype, center.device, pixels.shape
+    padded = count + -count % STEP
+    size = (CPU_BLOCK if device.type == "cpu" else GPU_BLOCK) // (tiles.height * dtype.itemsize)
+    block = min(STEP * max(size // STEP, LEAST), max(padded, STEP))
     rows = torch.zeros(block, tiles.height, dtype=dtype, device=device)
     white = torch.empty(tiles.width, block, dtype=dtype, device=device)
-    scores = torch.empty(*data.shape[:-1], 1, dtype=kind, device=device)
-    for image, out in zip(data, scores, strict=True):
-        pixels, flat = image.reshape(-1, bands), out.view(-1)
-        for start in range(0, pixels_each, block):
-            part = pixels[start : start + block]
-            used = rows[: len(part), :bands]
-            if part.dtype == dtype:
-                torch.sub(part, center, out=used)
-            else:
-                used.copy_(part).sub_(center)
-            filled = len(part) + -len(part) % STEP
-            made = white[:, :filled]
-            for a, b, columns in tiles.parts:
-                torch.mm(columns, rows[:filled, : columns.shape[1]].T, out=made[a:b])
-            if tiles.rest is not None:
-                made.sub_(tiles.rest)
-            flat[start : start + block] = made.square_().sum(0)[: len(part)]
-    # This turns an infinity into NaN and changes nothing else.
-    return scores.add_(scores * 0)
+    scores = torch.empty(padded, dtype=dtype, device=device)
+    for start in range(0, count, block):
+        part = pixels[start : start + block]
+        used = rows[: len(part), :bands]
+        if part.dtype == dtype:
+            torch.sub(part, center, out=used)
+        else:
+            used.copy_(part).sub_(center)
+        into = scores[start : start + block]
+        made = white[:, : len(into)]
+        for a, b, columns in tiles.parts:
+            torch.mm(columns, rows[: len(into), : columns.shape[1]].T, out=made[a:b])
+        if tiles.rest is not None:
+            made.sub_(tiles.rest)
+        torch.sum(made.square_(), 0, out=into)
+    # Where a pixel is not finite, an infinite score is none.
+    return scores[:count].nan_to_num_(torch.nan, torch.nan)

@@ -18,8 +18,9 @@ from specloom_rx.background import (
     present,
     warn_of_gaps,
 )
+from specloom_rx.kept import Kept
 from specloom_rx.moments import Moments
-from specloom_rx.scoring import Distance, Kept
+from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, stretch, whiten
 
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32
@@ -111,7 +112,7 @@ class RXGlobal(StatisticalNode):
         self.register_buffer("rank", torch.tensor(size))
         # Smallest and largest, then the smallest without shrinkage.
         self.register_buffer("eigenvalues", torch.ones(3, dtype=torch.float64))
-        self._kept = Kept()
+        self._kept: Kept[Distance] = Kept()
         self.register_load_state_dict_post_hook(_settle)  # type: ignore[no-untyped-call]  # torch has no types here
         self.settle()
 
@@ -206,7 +207,8 @@ class RXGlobal(StatisticalNode):
 
         if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
             return make()
-        return self._kept(make, data, (self.background_mean, self.factor, self.whitening), dtype)
+        maps = (data.scale, data.offset) if isinstance(data, Mapped) else ()
+        return self._kept(make, dtype, self.background_mean, self.factor, self.whitening, *maps)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:
         # While the factor trains, nobody has looked at the condition.

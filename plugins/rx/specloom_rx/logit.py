@@ -11,6 +11,7 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Port
 from specloom.torch import StatisticalNode
+from specloom_rx.kept import Kept
 
 
 def merged(a: Tensor, b: Tensor) -> Tensor:
@@ -66,6 +67,7 @@ class ScoreToLogit(StatisticalNode):
     ) -> None:
         super().__init__()
         self.init_scale, self.init_bias, self.calibrate = init_scale, init_bias, calibrate
+        self._kept: Kept[tuple[Tensor, Tensor]] = Kept()
 
     @property
     def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
@@ -125,10 +127,14 @@ class ScoreToLogit(StatisticalNode):
         """Turn (B, H, W, 1) ``scores`` into logits of the same shape."""
         if not self.calibrate:
             return {"logits": self.scale * scores + self.bias}
-        std = self.score_std
-        unit = torch.where(std > 0, std, 1)
-        z = ((scores.double() - (self.score_mean + 2 * std)) / unit).to(scores.dtype)
+        center, unit = self._kept(self._standard, self.score_mean, self.score_std)
+        z = ((scores.double() - center) / unit).to(scores.dtype)
         return {"logits": self.scale * z + self.bias}
+
+    def _standard(self) -> tuple[Tensor, Tensor]:
+        """Which score becomes z = 0, and how far from it z = 1 is."""
+        std = self.score_std
+        return self.score_mean + 2 * std, torch.where(std > 0, std, 1)
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -80,36 +76,3 @@ class Distance:
             scores: Tensor = Distances.apply(*arguments, self.tiles, kind)  # type: ignore[no-untyped-call]  # torch has no types here
             return scores
         return distances(raw, self.center, self.tiles, kind)
-
-
-class Kept:
-    """The last distance, for as long as all that it was made from stays as it is."""
-
-    def __init__(self) -> None:
-        self._distance: Distance | None = None
-        self._parts: Sequence[Tensor] = ()
-        self._rest: tuple[Any, ...] = ()
-        self._maps: tuple[Any, ...] = ()
-
-    def __call__(
-        self,
-        make: Callable[[], Distance],
-        data: Tensor | Mapped,
-        parts: Sequence[Tensor],
-        dtype: torch.dtype,
-    ) -> Distance:
-        """The same as ``make()``, which works with ``parts``, ``dtype`` and the map of ``data``."""
-        maps = (data.scale, data.offset) if isinstance(data, Mapped) else ()
-        rest = (dtype, len(maps), *(one._version for one in parts))
-        same = rest == self._rest and all(map(operator.is_, parts, self._parts))
-        if self._distance is None or not (same and all(map(_equal, maps, self._maps))):
-            self._distance = make()
-            self._parts, self._rest, self._maps = parts, rest, maps
-        return self._distance
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two values are equal, as far as that can be known without waiting for a device."""
-    if one is other or not isinstance(one, Tensor) or not isinstance(other, Tensor):
-        return one is other
-    return one.device == other.device == torch.device("cpu") and torch.equal(one, other)

@@ -141,9 +141,27 @@ def test_what_is_kept_between_calls_follows_every_change():
     one, two, three = (scored(node, mapped) for mapped in maps)
     assert torch.equal(one, three)
     assert not torch.equal(one, two)
+    maps[0].scale.fill_(2)  # by who made the map, in place
+    assert torch.equal(scored(node, maps[0]), two)
     node.unfreeze()
     with torch.no_grad():
         node.factor.mul_(2)
     node.freeze()
     torch.testing.assert_close(scored(node, data), 4 * first)
     assert not torch.equal(again, first)
+
+
+def test_under_inference_mode_nothing_is_kept_that_may_change():
+    with torch.inference_mode():
+        node, data = node_and_data(7, 0.0)
+        first = scored(node, data)
+        node.whitening.mul_(2)
+        torch.testing.assert_close(scored(node, data), 4 * first)
+
+
+def test_images_that_do_not_lie_in_one_piece_score_as_those_that_do():
+    node, data = node_and_data(7, 0.0)
+    images = torch.cat([data, 2 * data])
+    apart = images.flip(0).transpose(1, 2).contiguous().transpose(1, 2)
+    assert not apart.is_contiguous()
+    assert torch.equal(scored(node, apart), scored(node, images).flip(0))
