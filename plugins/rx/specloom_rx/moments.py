@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,9 +35,11 @@ class Moments:
         self.channels, self.device = channels, torch.device(device)
         self.count, self.left_out = 0, 0
         block = CPU_BLOCK if self.device.type == "cpu" else GPU_BLOCK
-        self._buffer = self._zeros(block, channels)
+        # Behind the bands stands a 1: one product gives the sums too.
+        self._buffer = self._zeros(block, channels + 1)
+        self._buffer[:, -1] = 1
         self._shift: Tensor | None = None
-        self._sum, self._products = self._zeros(channels), self._zeros(channels, channels)
+        self._products = self._zeros(channels + 1, channels + 1)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
@@ -58,40 +62,43 @@ class Moments:
 
     def _add(self, part: Tensor, data: Tensor | Mapped) -> int:
         """Take in some rows of ``data``; how many were finite."""
-        shifted = self._shifted(part, data)
+        rows = self._shifted(part, data)
         if self._shift is None:
-            shifted = _finite(shifted)
-            if not len(shifted):
+            rows = _finite(rows)
+            if not len(rows):
                 return 0
             # A value that occurs: the variance of a constant band comes out as exactly 0, and
             # counts stay whole numbers, whose products are exact. With the mean, the rounding
             # of their products is no longer random, and adds up.
-            self._shift = shifted[:SAMPLE].median(0).values
-            shifted.sub_(self._shift)
-        total = shifted.sum(0)
-        if not bool(total.isfinite().all()):
-            shifted = _finite(shifted)
-            total = shifted.sum(0)
-        self._sum += total
+            self._shift = rows[:SAMPLE, :-1].median(0).values
+            rows[:, :-1].sub_(self._shift)
+        found = products(rows)
+        if not math.isfinite(found[-1].sum().item()):
+            rows = _finite(rows)
+            found = products(rows)
         # Not addmm_: some BLAS then add row after row to the sum so far, whose rounding grows
         # with the stream and loses the weak directions.
-        self._products += products(shifted)
-        self.count += len(shifted)
-        return len(shifted)
+        self._products += found
+        self.count += len(rows)
+        return len(rows)
 
     def _shifted(self, part: Tensor, data: Tensor | Mapped) -> Tensor:
-        """The rows in float64, mapped as ``data`` is, and shifted where the shift is known."""
-        buffer = self._buffer[: len(part)].copy_(part)
+        """The rows in float64, mapped as ``data`` is, shifted where the shift is known, and a 1."""
+        rows = self._buffer[: len(part)]
+        values = rows[:, :-1].copy_(part)
         if isinstance(data, Mapped):
-            buffer.mul_(data.scale).add_(data.offset)
-        return buffer if self._shift is None else buffer.sub_(self._shift)
+            values.mul_(data.scale).add_(data.offset)
+        if self._shift is not None:
+            values.sub_(self._shift)
+        return rows
 
     def mean_and_scatter(self) -> tuple[Tensor, Tensor]:
         """The mean (C,), and the sum of (x - mean)(x - mean)^T, (C, C); zeros before any row."""
+        total, products = self._products[-1, :-1], self._products[:-1, :-1]
         if self._shift is None:
-            return self._sum.clone(), self._products.clone()
-        offset = self._sum / self.count
-        upper = (self._products - torch.outer(self._sum, offset)).triu()
+            return total.clone(), products.clone()
+        offset = total / self.count
+        upper = (products - torch.outer(total, offset)).triu()
         return self._shift + offset, upper + upper.triu(1).T
 
     def mean(self) -> Tensor:
@@ -121,16 +128,17 @@ class Moments:
             scatter = own + scatter + torch.outer(gap, gap) * (self.count * other / total)
             theirs = mine + gap * (other / total)
         self.count += other
-        self._shift, self._products = theirs, scatter.clone()
-        self._sum = torch.zeros_like(theirs)
+        self._shift = theirs
+        self._products.zero_()[:-1, :-1] = scatter
 
 
 def products(rows: Tensor) -> Tensor:
     """rows^T rows, (C, C), for ``rows`` (N, C)."""
     if rows.device.type == "cpu":
         array = rows.numpy()
-        # NumPy sees that the product is symmetric, and does half the work.
-        return torch.from_numpy(array.T @ array)
+        with np.errstate(all="ignore"):
+            # NumPy sees that the product is symmetric, and does half the work.
+            return torch.from_numpy(array.T @ array)
     return rows.T @ rows
 
 
