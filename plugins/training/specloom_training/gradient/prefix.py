@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from specloom import DataError, Graph, Measures, Run
 
@@ -97,7 +99,7 @@ class Prefix:
                         f"the images of a batch differ in size: {end} has {sorted(shapes)}",
                         fix="use a batch_size of 1",
                     )
-                made[end] = torch.cat(values)
+                made[end] = _joined(values)
             elif all(_same(value, values[0]) for value in values):
                 made[end] = values[0]
             else:
@@ -108,7 +110,18 @@ class Prefix:
         return {end.removeprefix(f"{BATCH}."): value for end, value in made.items()}
 
 
+def _joined(values: Sequence[Tensor]) -> Tensor:
+    """One behind the other, as ``torch.cat`` joins them.
+
+    On the CPU the memory comes from NumPy, which asks the system for large pages: the first touch
+    of many small ones takes longer than the copy.
+    """
+    if any(value.device.type != "cpu" or value.dtype == torch.bfloat16 for value in values):
+        return torch.cat([*values])
+    return torch.from_numpy(np.concatenate([value.numpy() for value in values]))
+
+
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
+    if isinstance(one, Tensor):
         return torch.equal(one, other)
     return bool(one == other)
