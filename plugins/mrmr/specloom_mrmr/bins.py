@@ -137,11 +137,10 @@ def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor
     """
     ends = []
     for sample in (first, second):
-        skip, last = sample.shape[1] // 500, sample.shape[1] - 1
-        ranked = np.partition(sample.numpy(), (skip, last - skip))
-        ends.append(torch.from_numpy(ranked[:, [skip, last - skip]].T))
-    low = torch.minimum(ends[0][0], ends[1][0])[:, None]
-    high = torch.maximum(ends[0][1], ends[1][1])[:, None]
+        outer = sample.shape[1] // 500 + 1
+        least, most = (sample.topk(outer, 1, largest=side).values for side in (False, True))
+        ends.append((least[:, -1:], most[:, -1:]))
+    low, high = torch.minimum(ends[0][0], ends[1][0]), torch.maximum(ends[0][1], ends[1][1])
     scale = _scale(low, high, count)
     low = (low * scale).round()
     bins = EvenBins(low, scale, count)
