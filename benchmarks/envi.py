@@ -12,12 +12,13 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from ours_graphs import labelled_source
 from scenes import cube
-from timing import about, figures, interleaved, options, rates
+from timing import about, figures, interleaved, machine_phases, options, rates
 
 from specloom import Pipeline
 from specloom_cubes.data_node import LentilsAnomalyDataNode
@@ -49,8 +50,10 @@ def written(folder: Path, height: int, width: int, channels: int) -> Path:
     return header
 
 
-def measured(header: Path, shape: tuple[int, int, int], repeats: int, threads: int) -> object:
-    """Both sides interleaved, and whether they give the same scores."""
+def measured(
+    header: Path, shape: tuple[int, int, int], repeats: int, threads: int
+) -> tuple[Any, Any]:
+    """Both sides interleaved, and whether they give the same scores; this machine's rates."""
     data, rx, pipeline = LentilsAnomalyDataNode([0], name="data"), RXGlobal(name="rx"), Pipeline()
     pipeline.connect((data.outputs.cube, rx.data))
     small = cube(100, 100, shape[2], seed=9)
@@ -67,22 +70,23 @@ def measured(header: Path, shape: tuple[int, int, int], repeats: int, threads: i
     def end_to_end() -> np.ndarray:
         return predict(pipeline, header, device="cpu").arrays["scores"]
 
-    times = interleaved({"ours": {"score": end_to_end}, "bare": {"score": bare}}, repeats, threads)
-    row = figures(times, {}, {})["score"]
+    sides = {"ours": {"score": end_to_end}, "bare": {"score": bare}, "machine": machine_phases()}
+    times = interleaved(sides, repeats, threads)
+    row = figures(times, {})["score"]
     row["fraction"] = {"bare kernel": row["bare"].pop("ratio")}
     row["equal"] = bool(np.array_equal(end_to_end(), bare()[0, ..., 0].numpy()))
-    return row
+    return row, rates(times["machine"])
 
 
 def main() -> None:
     """Measure, and print the report."""
     asked = options(__doc__, [size for size in SIZES if size != "test"])
-    report = about("ENVI", asked.threads) | {"rates": rates(asked.threads), "sizes": {}}
+    report = about("ENVI", asked.threads) | {"sizes": {}}
     for size in asked.size:
         shape = SIZES[size]
         with tempfile.TemporaryDirectory() as folder:
             header = written(Path(folder), *shape)
-            row = measured(header, shape, asked.repeats, asked.threads)
+            row, report["rates"] = measured(header, shape, asked.repeats, asked.threads)
         report["sizes"][size] = {"pixels": shape[0] * shape[1], "bands": shape[2]} | {
             "phases": {"score": row}
         }

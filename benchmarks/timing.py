@@ -32,6 +32,10 @@ PEERS = {
     "spy": ("spectral", "spectral"),
     "sklearn": ("sklearn", "scikit-learn"),
 }
+#: What the machine's own speed is measured with: the side of a matrix, and bytes; and how much
+#: work that is, in flops and in bytes moved.
+MATRIX, MEMORY = 1024, 1 << 27
+WORK = {"gemm_f32": 2 * MATRIX**3, "gemm_f64": 2 * MATRIX**3, "read": MEMORY, "copy": 2 * MEMORY}
 VERSIONS = ("specloom", "torch", "numpy", "cuvis-ai", "cuvis-ai-core", "spectral", "scikit-learn")
 
 
@@ -65,29 +69,33 @@ def interleaved(
     return found
 
 
-def rates(threads: int = 1) -> dict[str, float]:
-    """What this machine gives: products in 1e9 flops a second, memory in 1e9 bytes a second."""
+def machine_phases() -> Phases:
+    """What tells how fast this machine is: products of matrices, reading and copying memory."""
     import torch
 
-    now = clock(threads)
-
-    def best(call: Callable[[], Any]) -> float:
-        times = []
-        for _ in range(6):
-            started = now()
-            call()
-            times.append(now() - started)
-        return min(times)
-
-    found, size = {}, 1024
-    for name, kind in (("gemm_f32", torch.float32), ("gemm_f64", torch.float64)):
-        a, out = torch.randn(size, size).to(kind), torch.empty(size, size, dtype=kind)
-        found[name] = 2 * size**3 / best(lambda a=a, out=out: torch.mm(a, a, out=out)) / 1e9
-    source = torch.randn(1 << 25)
+    side = MATRIX
+    matrices = {kind: torch.randn(side, side).to(kind) for kind in (torch.float32, torch.float64)}
+    products = {kind: torch.empty_like(one) for kind, one in matrices.items()}
+    source = torch.randn(MEMORY // 4)
     target = torch.empty_like(source)
-    found["read"] = source.nbytes / best(source.sum) / 1e9
-    found["copy"] = 2 * source.nbytes / best(lambda: target.copy_(source)) / 1e9
-    return {name: round(rate, 1) for name, rate in found.items()}
+
+    def product(kind: torch.dtype) -> Callable[[], Any]:
+        return lambda: torch.mm(matrices[kind], matrices[kind], out=products[kind])
+
+    return {
+        "gemm_f32": product(torch.float32),
+        "gemm_f64": product(torch.float64),
+        "read": source.sum,
+        "copy": lambda: target.copy_(source),
+    }
+
+
+def rates(times: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """From the times of ``machine_phases``: 1e9 flops or bytes a second, medians."""
+    return {
+        name: round(WORK[name] / statistics.median(seconds) / 1e9, 1)
+        for name, seconds in times.items()
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -154,16 +162,13 @@ def sides_of(workload: str, data: Mapping[str, Any], peers: Sequence[str]) -> di
 
 
 def figures(
-    times: Mapping[str, Mapping[str, Sequence[float]]],
-    work: Mapping[str, Mapping[str, float]],
-    machine_rates: Mapping[str, float],
+    times: Mapping[str, Mapping[str, Sequence[float]]], work: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
     """For each phase the times of each side, how many times ours a peer takes, and our rates.
 
     Args:
-        times: The seconds by side and phase.
+        times: The seconds by side and phase; of the side ``machine`` by the name of the rate.
         work: By phase what is done, in flops or bytes, by the name of the rate to compare with.
-        machine_rates: What ``rates`` gave.
     """
     found: dict[str, Any] = {}
     for phase, ours in times["ours"].items():
@@ -177,15 +182,19 @@ def figures(
                 "min_ms": round(1000 * min(seconds), 3),
             }
             if side != "ours":
-                each = [theirs / own for theirs, own in zip(seconds, ours, strict=True)]
-                row[side]["ratio"] = round(statistics.median(each), 2)
-        seconds_of_ours = statistics.median(ours)
+                row[side]["ratio"] = _ratio(seconds, ours)
         row["fraction"] = {
-            name: round(amount / seconds_of_ours / 1e9 / machine_rates[name], 2)
+            name: _ratio([amount / WORK[name] * one for one in times["machine"][name]], ours)
             for name, amount in work.get(phase, {}).items()
         }
         found[phase] = row
     return found
+
+
+def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """How many times ours the others take: the median over the rounds."""
+    each = [other / own for other, own in zip(theirs, ours, strict=True)]
+    return round(statistics.median(each), 2)
 
 
 def compare(
@@ -203,7 +212,7 @@ def compare(
         work: By phase and rate, the flops or bytes as a function of pixels and bands.
     """
     asked = options(text, [name for name in data if name != "test"])
-    report = about(workload, asked.threads) | {"rates": rates(asked.threads), "sizes": {}}
+    report = about(workload, asked.threads) | {"sizes": {}}
     for size in asked.size:
         made = data[size]()
         n, channels = made["n"], made["C"]
@@ -212,8 +221,10 @@ def compare(
             for phase, each in work.items()
         }
         with redirect_stdout(sys.stderr):  # some peers talk
-            times = interleaved(sides_of(workload, made, asked.peers), asked.repeats, asked.threads)
+            sides = sides_of(workload, made, asked.peers) | {"machine": machine_phases()}
+            times = interleaved(sides, asked.repeats, asked.threads)
+        report["rates"] = rates(times["machine"])
         report["sizes"][size] = {"pixels": n, "bands": channels} | {
-            "phases": figures(times, amounts, report["rates"])
+            "phases": figures(times, amounts)
         }
     print(json.dumps(report, indent=2))
