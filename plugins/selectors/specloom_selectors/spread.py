@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -31,8 +32,9 @@ class Spread:
         block = CPU_BLOCK if torch.device(device).type == "cpu" else GPU_BLOCK
         self._buffer = torch.zeros(block, channels, dtype=torch.float64, device=device)
         self._shift: Tensor | None = None
-        self._mean = torch.zeros(channels, dtype=torch.float64, device=device)
-        self._squares = torch.zeros_like(self._mean)
+        # Of what lies beyond the shift.
+        self._sum = torch.zeros(channels, dtype=torch.float64, device=device)
+        self._squares = torch.zeros_like(self._sum)
 
     def update(self, data: Tensor | Mapped, valid: Tensor | None = None) -> None:
         """Take in ``data`` (B, H, W, C) where ``valid`` (B, H, W, 1)."""
@@ -58,34 +60,39 @@ class Spread:
                 return 0
             self._shift = values[:SAMPLE].median(0).values
         total = values.sub_(self._shift).sum(0)
-        if not bool(total.isfinite().all()):
+        if not math.isfinite(total.sum().item()):
             values = values[values.isfinite().all(1)]
             total = values.sum(0)
-        if count := len(values):
-            mean = total / count
-            squares = values.square_().sum(0) - mean * total
-            self._add(count, self._shift + mean, squares.clamp(min=0))
-        return count
+        self._sum += total
+        self._squares += values.square_().sum(0)
+        self.count += len(values)
+        return len(values)
 
-    def _add(self, count: int, mean: Tensor, squares: Tensor) -> None:
-        total = self.count + count
-        gap = mean - self._mean
-        self._squares = self._squares + squares + gap.square() * (self.count * count / total)
-        self._mean = self._mean + gap * (count / total)
-        self.count = total
+    def _mean_and_squares(self) -> tuple[Tensor, Tensor]:
+        """The mean, and the sum of squared deviations from it, (C,); zeros before any pixel."""
+        if self._shift is None:
+            return self._sum, self._squares
+        offset = self._sum / self.count
+        return self._shift + offset, (self._squares - self._sum * offset).clamp(min=0)
 
     def variance(self) -> Tensor:
         """The mean squared deviation of every band, (C,)."""
-        return self._squares / max(self.count, 1)
+        return self._mean_and_squares()[1] / max(self.count, 1)
 
     def state(self) -> dict[str, Tensor]:
         """Everything gathered so far, as float64 tensors."""
         counts = torch.tensor([self.count, self.left_out], dtype=torch.float64)
-        return {"counts": counts, "mean": self._mean.clone(), "squares": self._squares.clone()}
+        mean, squares = self._mean_and_squares()
+        return {"counts": counts, "mean": mean.clone(), "squares": squares.clone()}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Take in the ``state()`` of another one."""
-        count, left_out = (int(number) for number in state["counts"].tolist())
+        other, left_out = (int(number) for number in state["counts"].tolist())
         self.left_out += left_out
-        if count:
-            self._add(count, state["mean"].to(self._mean), state["squares"].to(self._mean))
+        if not other:
+            return
+        (mean, squares), total = self._mean_and_squares(), self.count + other
+        gap = state["mean"].to(mean) - mean
+        self._squares = squares + state["squares"].to(mean) + gap**2 * (self.count * other / total)
+        self._shift, self._sum = mean + gap * (other / total), torch.zeros_like(mean)
+        self.count = total
