@@ -19,6 +19,8 @@ TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i
 COMPLEX = (6, 9)
 SUFFIXES = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
 OWN_FIELDS = ("wavelength", "fwhm", "bbl")
+PRIVATE = 1 << 30
+"""Bytes of a part of a file that are mapped to be written to, in memory alone."""
 
 
 def header_of(data: Path) -> Path | None:
@@ -78,8 +80,16 @@ def open_cube(path: Path) -> Cube:
         )
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
-        mapped = np.memmap(data, dtype, "r", offset, stored)
-        return mapped.transpose(axes)[rows, cols]
+        first, last, step = rows.indices(height)
+        size = (last - first) * width * bands * dtype.itemsize
+        # Rows that lie one behind the other are mapped so that nobody has to copy them: whoever
+        # writes to them writes to pages of his own. The system may refuse that for a whole file
+        # that is larger than memory.
+        if axes[0] == 0 and step == 1 and 0 < size <= PRIVATE:
+            start = offset + first * width * bands * dtype.itemsize
+            mapped = np.memmap(data, dtype, "c", start, (last - first, *stored[1:]))
+            return mapped.transpose(axes)[:, cols]
+        return np.memmap(data, dtype, "r", offset, stored).transpose(axes)[rows, cols]
 
     unit = header.get("wavelength units", "")
     centres, widths = header.per_band("wavelength", bands), header.per_band("fwhm", bands)
