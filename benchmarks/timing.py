@@ -36,6 +36,7 @@ PEERS = {
 #: work that is, in flops and in bytes moved.
 MATRIX, MEMORY = 1024, 1 << 27
 WORK = {"gemm_f32": 2 * MATRIX**3, "gemm_f64": 2 * MATRIX**3, "read": MEMORY, "copy": 2 * MEMORY}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 VERSIONS = ("specloom", "torch", "numpy", "cuvis-ai", "cuvis-ai-core", "spectral", "scikit-learn")
 
 
@@ -141,8 +142,11 @@ def options(text: str | None, sizes: Sequence[str] = ()) -> argparse.Namespace:
     if sizes:
         parser.add_argument("--size", nargs="+", default=list(sizes[:1]), choices=[*sizes, "test"])
     asked = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(asked.threads)
+    threads = str(asked.threads)
+    if any(os.environ.get(name) != threads for name in THREADS):
+        # Libraries that are loaded already have read these: begin anew.
+        os.environ.update(dict.fromkeys(THREADS, threads))
+        os.execv(sys.executable, sys.orig_argv)
     warnings.simplefilter("ignore")
     import torch
 

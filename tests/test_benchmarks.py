@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 WORKLOADS = ("rx", "min_max", "pca", "mrmr", "executor", "training", "pipeline", "envi")
 STUDIES = {
     "chain": ("--nodes", "3", "--repeats", "1"),
@@ -33,7 +34,7 @@ for name in names:
 
 
 def python(*arguments):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | dict.fromkeys(THREADS, "1")
     call = [sys.executable, "-W", "ignore", *arguments]
     made = subprocess.run(call, capture_output=True, text=True, env=environment, check=False)
     assert made.returncode == 0, made.stderr
@@ -64,6 +65,15 @@ def test_a_workload_is_measured(workload, reports):
     phases = report["sizes"]["test"]["phases"]
     assert phases
     assert all(phase["ours"]["median_ms"] > 0 for phase in phases.values())
+
+
+def test_a_workload_that_is_run_by_hand_has_as_many_threads_as_it_says():
+    seen = "import os, sys; sys.path.insert(0, sys.argv.pop(1)); import timing; timing.options('')"
+    seen += "; print([os.environ[name] for name in timing.THREADS])"
+    call = [sys.executable, "-c", seen, str(FOLDER)]
+    free = {name: value for name, value in os.environ.items() if name not in THREADS}
+    made = subprocess.run(call, capture_output=True, text=True, env=free, check=True)
+    assert made.stdout == "['1', '1', '1']\n"
 
 
 def test_the_scores_of_a_mapped_scene_are_those_of_the_bare_kernel(reports):
