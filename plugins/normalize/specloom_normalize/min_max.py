@@ -182,8 +182,10 @@ class MinMaxNormalizer(StatisticalNode):
             return Scaling.between(low, high, self.eps, dtype)
         state = (id(low), id(high), low._version, high._version, self.eps, dtype)
         if self._kept is None or self._kept[0] != state:
+            with torch.inference_mode(False):  # whose tensors can be used in any mode
+                made = Scaling.between(low, high, self.eps, dtype)
             # With the limits themselves, so that no other tensor gets their identity.
-            self._kept = state, Scaling.between(low, high, self.eps, dtype), (low, high)
+            self._kept = state, made, (low, high)
         return self._kept[1]
 
     def fit_summary(self) -> str:

@@ -167,5 +167,21 @@ def test_what_is_kept_between_batches_follows_the_limits():
     )
 
 
+def test_what_is_kept_under_inference_mode_can_be_trained_with():
+    data = cubes(1, 3, 4, 5)
+    node = fit(made(), [{"data": data}])
+    with torch.inference_mode():
+        before = normalized(node, data)
+    learned = data.clone().requires_grad_()
+    after = node.forward(learned)["normalized"]
+    after.square().sum().backward()
+    torch.testing.assert_close(after.detach(), before)
+    torch.testing.assert_close(learned.grad, 2 * before / (node.high - node.low).float())
+    weights = torch.ones(5, requires_grad=True)
+    mapped = node.mapped(data)["normalized"]
+    (mapped.scale * weights.double()).sum().backward()
+    assert weights.grad is not None
+
+
 def as_tensor(mapped):
     return (mapped.data * mapped.scale + mapped.offset).to(mapped.dtype)

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 T = TypeVar("T")
@@ -19,11 +20,16 @@ class Kept(Generic[T]):
     _versions: tuple[object, ...] = ()
 
     def __call__(self, make: Callable[[], T], *of: object) -> T:
-        """The same as ``make()``, which works with ``of``: tensors, and values without change."""
+        """The same as ``make()``, which works with ``of``: tensors, and values without change.
+
+        No gradient goes through it.
+        """
         versions = tuple([_version(one) for one in of])
         same = versions == self._versions and all(map(operator.is_, of, self._of))
         if not same:
-            self._value, self._of, self._versions = make(), of, versions
+            # In a mode whose tensors can be used in any other.
+            with torch.inference_mode(False), torch.no_grad():
+                self._value, self._of, self._versions = make(), of, versions
         return self._value
 
 

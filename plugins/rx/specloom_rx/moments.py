@@ -94,11 +94,11 @@ class Moments:
 
     def mean_and_scatter(self) -> tuple[Tensor, Tensor]:
         """The mean (C,), and the sum of (x - mean)(x - mean)^T, (C, C); zeros before any row."""
-        total, products = self._products[-1, :-1], self._products[:-1, :-1]
+        total, squares = self._products[-1, :-1], self._products[:-1, :-1]
         if self._shift is None:
-            return total.clone(), products.clone()
+            return total.clone(), squares.clone()
         offset = total / self.count
-        upper = (products - torch.outer(total, offset)).triu()
+        upper = (squares - torch.outer(total, offset)).triu()
         return self._shift + offset, upper + upper.triu(1).T
 
     def mean(self) -> Tensor:

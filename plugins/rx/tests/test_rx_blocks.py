@@ -6,6 +6,7 @@ import torch
 from specloom import Mapped
 from specloom.testing import fit, run
 from specloom_rx.detector import FLOAT32_LIMIT, RXGlobal
+from specloom_rx.logit import ScoreToLogit
 
 
 def node_and_data(bands, shrinkage, height=29, width=37):
@@ -157,6 +158,28 @@ def test_under_inference_mode_nothing_is_kept_that_may_change():
         first = scored(node, data)
         node.whitening.mul_(2)
         torch.testing.assert_close(scored(node, data), 4 * first)
+
+
+def test_what_is_kept_under_inference_mode_can_be_trained_with():
+    node, data = node_and_data(7, 0.0)
+    head = ScoreToLogit()
+    head.build({})
+    fit(head, [{"scores": scored(node, data)}])
+    one = torch.ones((), dtype=torch.float64)
+    mapped = Mapped(data, one, one, data.dtype)
+
+    def logits():
+        return head.forward(scores=node.forward(data=mapped)["scores"])["logits"]
+
+    with torch.inference_mode():
+        before = logits()
+    node.train()
+    node.unfreeze()
+    head.unfreeze()
+    after = logits()
+    after.sum().backward()
+    torch.testing.assert_close(after.detach(), before, rtol=1e-4, atol=1e-5)
+    assert node.factor.grad.abs().sum() > 0
 
 
 def test_images_that_do_not_lie_in_one_piece_score_as_those_that_do():
