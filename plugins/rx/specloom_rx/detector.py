@@ -74,8 +74,7 @@ class RXGlobal(StatisticalNode):
     }
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
-    trainable = ("background_mean", "factor")
-    absorbs = "data"
+    trainable, absorbs = ("background_mean", "factor"), "data"
 
     background_mean: Tensor
     covariance: Tensor
@@ -238,13 +237,12 @@ class RXGlobal(StatisticalNode):
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
-        precision = "float32" if self._float32[0] else "float64"
         least, most, _ = self.eigenvalues.tolist()
         left_out = f" ({self._left_out} left out)" if self._left_out else ""
         rank = "" if self._full_rank else f"rank {int(self.rank)}, "
         return (
             f"{int(self.bands_used.sum())} bands, {self.pixels} pixels{left_out}, {rank}"
-            f"condition {most / least:.1e}, scored in {precision}"
+            f"condition {most / least:.1e}, scored in float{32 if self._float32[0] else 64}"
         )
 
 
