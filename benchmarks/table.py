@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from timing import THREADS
+
 HERE = Path(__file__).parent
 
 #: By script, its arguments.
@@ -45,7 +47,7 @@ def report(name: str, repeats: int, quick: bool) -> dict[str, Any]:
         special = {"startup": ["--batches", "2"], "chain": ["--nodes", "3"]}
         arguments = special.get(name, ["--size", "test"])
     call = [sys.executable, "-W", "ignore", str(HERE / f"{name}.py"), *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | dict.fromkeys(THREADS, "1")
     made = subprocess.run(
         [*call, "--repeats", str(repeats)], check=True, stdout=subprocess.PIPE, text=True,
         env=environment,

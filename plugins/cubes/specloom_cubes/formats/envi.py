@@ -81,13 +81,13 @@ def open_cube(path: Path) -> Cube:
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
         first, last, step = rows.indices(height)
-        size = (last - first) * width * bands * dtype.itemsize
+        row = width * bands * dtype.itemsize
         # Rows that lie one behind the other are mapped so that nobody has to copy them: whoever
         # writes to them writes to pages of his own. The system may refuse that for a whole file
         # that is larger than memory.
-        if axes[0] == 0 and step == 1 and 0 < size <= PRIVATE:
-            start = offset + first * width * bands * dtype.itemsize
-            mapped = np.memmap(data, dtype, "c", start, (last - first, *stored[1:]))
+        if axes[0] == 0 and step == 1 and 0 < (last - first) * row <= PRIVATE:
+            part = (last - first, *stored[1:])
+            mapped = np.memmap(data, dtype, "c", offset + first * row, part)
             return mapped.transpose(axes)[:, cols]
         return np.memmap(data, dtype, "r", offset, stored).transpose(axes)[rows, cols]
 
