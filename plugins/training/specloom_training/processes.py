@@ -6,6 +6,8 @@ are measured by the first process alone, on everything, and told to the others.
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import json
 import os
 from collections.abc import Sequence
@@ -29,9 +31,22 @@ def join() -> None:
     """Meet the other processes, if ``torchrun`` started several and nobody did it yet."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
         return
+    importlib.import_module("torch.distributed.nn.functional")  # later, it would hold the group
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    """Leave the others while Python still runs.
+
+    A thread of the group may let go of a tensor as late as this. With the interpreter gone by
+    then, it would abort the process, and ``torchrun`` would stop the others. The group ends its
+    threads when nobody holds it any more.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def total(values: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -78,7 +79,14 @@ def trained(folder: Path, world: int, rank: int, kind: str) -> None:
     (folder / f"{rank}.json").write_text(json.dumps(about))
 
 
+def still_there() -> None:
+    """Print the threads of a process group that are left, which could abort the process."""
+    names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+    print(*(name for name in names if "gloo" in name), sep="\n", end="")
+
+
 if __name__ == "__main__":
+    atexit.register(still_there)  # before the trainers', which are called in reverse order
     size, number = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     for kind in KINDS:
         trained(Path(sys.argv[1]) / kind, size, number, kind)
