@@ -205,12 +205,21 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):
-    trained(tmp_path)
-    left = tmp_path / "record" / ".phase-0.safetensors.123"
-    left.write_bytes(b"half")
+    trained(tmp_path, checkpoint={})
+    whole = files(tmp_path)
+    for name in (
+        "record/.phase-0.safetensors.123",
+        "checkpoints/.epoch=03.safetensors.4567",
+        ".pipeline.safetensors.new.89",
+        ".metrics.json.1",
+    ):
+        (tmp_path / name).write_bytes(b"half")
     (tmp_path / ".cache-1").mkdir()
-    trained(tmp_path)
-    assert not left.exists()
+    (tmp_path / ".cache-1/0.safetensors").write_bytes(b"half")
+    (tmp_path / ".kept").write_bytes(b"")
+    trained(tmp_path, checkpoint={})
+    (tmp_path / ".kept").unlink()
+    assert files(tmp_path).keys() == whole.keys()
     assert not (tmp_path / ".cache-1").exists()
 
 

@@ -42,8 +42,6 @@ def read(run: Run, path: Path, settings: Mapping[str, Any]) -> tuple[Any, Any] |
         IntegrityError: The file is no record.
         ConfigError: It was made with other settings.
     """
-    for left in path.parent.glob(f".{path.name}.*") if path.parent.is_dir() else ():
-        left.unlink(missing_ok=True)  # of a process that was killed while it wrote
     if not path.is_file():
         return None
     tensors, metadata = run.runtime.load(path.read_bytes())
