@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import tempfile
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -15,8 +13,6 @@ from specloom import Run, SpecloomError
 
 MB = 2**20
 PREFIX = ".cache-"
-# As `write_file` names a file until it is whole: with the number of its process.
-HALF = re.compile(r"\..+\.\w+\.\d+")
 
 
 class Cache:
@@ -80,15 +76,6 @@ class Cache:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
-
-
-def sweep(folder: Path | None) -> None:
-    """Remove what a run that was killed left in its folder: caches, and half-written files."""
-    for left in folder.glob(f"{PREFIX}*") if folder else ():
-        shutil.rmtree(left, ignore_errors=True)
-    for left in folder.rglob(".*") if folder else ():
-        if HALF.fullmatch(left.name):
-            left.unlink(missing_ok=True)
 
 
 def _plain(values: Mapping[str, Any]) -> bool:

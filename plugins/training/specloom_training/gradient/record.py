@@ -7,17 +7,22 @@ in its metadata. Floats in JSON come back as they were.
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import ConfigError, IntegrityError, Run, write_file
 from specloom_training import processes
+from specloom_training.gradient import cache
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
+# As `write_file` names a file until it is whole: with the number of its process.
+HALF = re.compile(r"\..+\.\w+\.\d+")
 
 
 def place(run: Run, phase: object) -> Path | None:
@@ -56,3 +61,15 @@ def read(run: Run, path: Path, settings: Mapping[str, Any]) -> tuple[Any, Any] |
     if about["settings"] != json.loads(json.dumps(settings)):
         raise ConfigError(f"{path} was made with other settings of this phase", fix=fix)
     return tensors, about
+
+
+def sweep(run: Run) -> None:
+    """Remove what a run that was killed left in its folder: caches, and half-written files."""
+    if run.folder is None:
+        return
+    folder = Path(run.folder)
+    for left in folder.glob(f"{cache.PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for left in folder.rglob(".*"):
+        if HALF.fullmatch(left.name):
+            left.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from specloom import Batch, ConfigError, Indexed, Keeps, NodeError, Paces, Run
 from specloom_training import processes, statistical
 from specloom_training.evaluate import evaluate, losses_of
 from specloom_training.gradient import checks, generators, monitors, record
-from specloom_training.gradient.cache import Cache, sweep
+from specloom_training.gradient.cache import Cache
 from specloom_training.gradient.feeding import Feed, require_images
 from specloom_training.gradient.keeping import Keeping, loaded, snapshot
 from specloom_training.gradient.optimizing import Optimizing, finite
@@ -102,7 +102,7 @@ class Session:
         if self.path is None or not self.run.resumed:
             return
         if processes.rank() == 0:
-            sweep(self.run.folder)
+            record.sweep(self.run)
         if (found := record.read(self.run, self.path, self.settings.plain())) is None:
             return
         tensors, about = found
