@@ -99,7 +99,7 @@ def main() -> None:
                 list(pool.map(clone, names))
 
         def sync_here() -> None:
-            from specloom_registry.project import Project
+            from specloom_registry.project.project import Project
 
             Project(root / "plugins.yaml", allow_file=True, probed=False).sync()
 
@@ -107,7 +107,7 @@ def main() -> None:
             run("sync")
 
         import_module("git")  # the command's start is measured apart
-        import_module("specloom_registry.project")
+        import_module("specloom_registry.project.project")
 
         found: dict[str, list[float]] = {}
         for _round in range(ROUNDS):
@@ -121,10 +121,10 @@ def main() -> None:
             )
             print(f"{name:14} {seconds * 1000:7.0f} ms  {against}")
 
-        from specloom_registry import load
+        from specloom_registry.importing import activate
 
         def verify() -> None:
-            load.load(root / "plugins.yaml")
+            activate.load(root / "plugins.yaml")
             finder = next(one for one in sys.meta_path if hasattr(one, "guards"))
             for guard in finder.guards.values():
                 guard()

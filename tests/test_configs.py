@@ -31,8 +31,8 @@ def test_the_schema_agrees(config):
 
     from specloom import yamlfile
     from specloom.plugins import Plugins
-    from specloom_registry.descriptors import descriptors
-    from specloom_registry.schema import schema
+    from specloom_registry.catalogue.descriptors import descriptors
+    from specloom_registry.catalogue.json_schema import schema
 
     found = schema(descriptors(Plugins.for_file(config)))
     jsonschema.Draft202012Validator.check_schema(found)

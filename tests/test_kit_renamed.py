@@ -11,8 +11,8 @@ import pytest
 from specloom import Plugins, Port, impl
 from specloom.testing import checks_of_plugin, collecting, failures_of
 from specloom.testing.describing import describe_plugin
-from specloom_registry.descriptors import find_one
-from specloom_registry.schema import schema
+from specloom_registry.catalogue.descriptors import find_one
+from specloom_registry.catalogue.json_schema import schema
 
 
 class Twice:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from specloom_registry.nodes import nodes, schema
+from specloom_registry.commands.nodes import nodes, schema
 
 ROOT = Path(__file__).parents[1]
 

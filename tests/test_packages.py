@@ -7,7 +7,7 @@ from pathlib import Path
 import packages
 import pytest
 
-from specloom_registry import manifest
+from specloom_registry.model import manifest
 
 ROOT = Path(__file__).parents[1]
 IGNORED = shutil.ignore_patterns("__pycache__", "tests")

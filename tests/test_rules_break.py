@@ -8,7 +8,7 @@ import pytest
 from source_tree import code_lines
 
 ROOT = Path(__file__).parents[1]
-GRAPH, REGISTRY = "kernel/specloom/graph.py", "registry/specloom_registry/finder.py"
+GRAPH, REGISTRY = "kernel/specloom/graph.py", "registry/specloom_registry/importing/import_hook.py"
 TRAINING = "plugins/training/specloom_training/extra.py"
 KERNEL_IMPORTS = [
     "import torch",
@@ -19,7 +19,7 @@ KERNEL_IMPORTS = [
     "from importlib import import_module\nimport_module('torch')",
     "import safetensors.torch",
     "import specloom_rx",
-    "from specloom_registry.finder import install",
+    "from specloom_registry.importing.import_hook import install",
     "from specloom import torch",
     "from . import torch",
     "from specloom.testing import batch_for",
@@ -111,8 +111,8 @@ def test_a_registry_import_is_seen(copy, text):
     assert told.startswith(REGISTRY)
 
 
-def test_git_is_allowed_in_gitsafe(copy):
-    append(copy, "registry/specloom_registry/gitsafe.py", "import git")
+def test_git_is_allowed_in_the_git_module(copy):
+    append(copy, "registry/specloom_registry/fetch/git.py", "import git")
     assert list(architecture.registry_imports(copy)) == []
 
 

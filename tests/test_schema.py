@@ -15,7 +15,7 @@ import test_messages
 import test_messages_graph
 from specloom import SpecloomError, yamlfile
 from specloom.testing.describing import describe_class
-from specloom_registry.schema import schema
+from specloom_registry.catalogue.json_schema import schema
 
 ROOT = Path(__file__).parents[1]
 OFFERED = {
@@ -97,7 +97,7 @@ def test_most_of_the_catalogue_is_known_to_one_or_the_other():
 @pytest.mark.parametrize("file", sorted(ROOT.glob("examples/**/*.yaml")), ids=lambda p: p.name)
 def test_run_files_of_the_examples_pass(file):
     from specloom.plugins import Plugins
-    from specloom_registry.descriptors import descriptors
+    from specloom_registry.catalogue.descriptors import descriptors
 
     found = schema(descriptors(Plugins.for_file(ROOT / "configs/run.yaml")))
     jsonschema.validate(yamlfile.read(file).value, found)

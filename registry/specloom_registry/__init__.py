@@ -18,7 +18,7 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
         ConfigError: The manifest, or a plugin's folder, is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
     """
-    from specloom_registry.load import load
+    from specloom_registry.importing.activate import load
 
     return load(manifest)
 
@@ -26,26 +26,26 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
 @impl
 def register_observers() -> Mapping[str, str]:
     """Offer the observer that completes ``run.json``."""
-    return {"Provenance": "specloom_registry.provenance:Provenance"}
+    return {"Provenance": "specloom_registry.provenance.observer:Provenance"}
 
 
 @impl
 def register_commands() -> Mapping[str, str]:
     """Offer ``specloom plugins``, ``nodes``, ``schema``, ``reproduce``, ``compare``, ``new``."""
     return {
-        "compare": "specloom_registry.repeating:compare",
-        "new": "specloom_registry.authoring:new",
-        "nodes": "specloom_registry.nodes:nodes",
-        "plugins": "specloom_registry.command:plugins",
-        "reproduce": "specloom_registry.repeating:reproduce",
-        "schema": "specloom_registry.nodes:schema",
+        "compare": "specloom_registry.commands.reproduce:compare",
+        "new": "specloom_registry.commands.new:new",
+        "nodes": "specloom_registry.commands.nodes:nodes",
+        "plugins": "specloom_registry.commands.plugins:plugins",
+        "reproduce": "specloom_registry.commands.reproduce:reproduce",
+        "schema": "specloom_registry.commands.nodes:schema",
     }
 
 
 def __getattr__(name: str) -> object:
     """``NodeRegistry``, imported when it is asked for."""
     if name == "NodeRegistry":
-        from specloom_registry.node_registry import NodeRegistry
+        from specloom_registry.catalogue.node_registry import NodeRegistry
 
         return NodeRegistry
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

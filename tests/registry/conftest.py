@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from specloom_registry.finder import PluginFinder
+from specloom_registry.importing.import_hook import PluginFinder
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from specloom import SpecloomError
-from specloom_registry.command import plugins as command
+from specloom_registry.commands.plugins import plugins as command
 
 ORIGIN = "https://localhost:9/acme/"  # nobody listens there: only mirrors answer
 MADE = Path(tempfile.mkdtemp(prefix="specloom-repos-"))

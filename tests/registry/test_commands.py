@@ -6,7 +6,8 @@ import re
 import pytest
 from registry_world import ORIGIN, Repo, plugin_files
 
-from specloom_registry import edit, index, wishes
+from specloom_registry.model import edit, index
+from specloom_registry.project import additions
 
 URL = f"{ORIGIN}rx.git"
 
@@ -178,7 +179,7 @@ def test_offline_asks_nobody(world, monkeypatch):
     world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock")
-    monkeypatch.setattr("specloom_registry.gitsafe._git", None)
+    monkeypatch.setattr("specloom_registry.fetch.git._git", None)
     for command in ("lock", "sync", "verify"):
         world.run(command, "--offline")
     world.run("verify", "--remote", "--offline")
@@ -227,7 +228,7 @@ def test_lines_are_added_where_they_belong(before, after):
 
 
 def test_the_helpers_of_wishes_compare_versions():
-    from specloom_registry.sources import Source
+    from specloom_registry.model.source import Source
 
-    assert wishes._lower("rx", "v1.9", Source("u", "v1.10"))
-    assert not wishes._lower("rx", "release", Source("u", "v1.10"))
+    assert additions._lower("rx", "v1.9", Source("u", "v1.10"))
+    assert not additions._lower("rx", "release", Source("u", "v1.10"))

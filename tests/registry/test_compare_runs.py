@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from run_world import made
 
 from specloom import SpecloomError
-from specloom_registry import datafiles, records
-from specloom_registry.repeating import compare
+from specloom_registry.commands.reproduce import compare
+from specloom_registry.provenance import data_files, run_record
 
 
 def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
@@ -48,7 +48,7 @@ def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
 def test_a_folder_without_a_run_is_told(tmp_path):
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(SpecloomError) as caught:
-        records.read(tmp_path)
+        run_record.read(tmp_path)
     assert str(caught.value) == (
         f"E-RUN {tmp_path} holds no run: it is no record of a run\n"
         "  fix: give the folder that 'specloom run' wrote"
@@ -57,7 +57,7 @@ def test_a_folder_without_a_run_is_told(tmp_path):
 
 def lines(folder, cube, **more):
     run = {"data": {"type": "cubes.Scene", "config": {"cube": cube, "scenes": 3, **more}}}
-    return datafiles.described(run, folder)
+    return data_files.described(run, folder)
 
 
 def test_files_of_data_are_recorded_with_what_lies_beside_them(tmp_path):
@@ -75,14 +75,14 @@ def test_weights_that_nodes_name_are_recorded_but_no_folders(tmp_path):
     (tmp_path / "w.pt").write_text("w")
     (tmp_path / "train").mkdir()
     nodes = {"clip": {"type": "adaclip.X", "config": {"weights": ["w.pt"], "mode": "train"}}}
-    (one,) = datafiles.described({"nodes": nodes}, tmp_path)
+    (one,) = data_files.described({"nodes": nodes}, tmp_path)
     assert (one["used_by"], one["path"]) == ("nodes.clip.config.weights[0]", "w.pt")
-    assert datafiles.described(None, tmp_path) == []
+    assert data_files.described(None, tmp_path) == []
 
 
 def test_large_files_are_known_by_size_time_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(datafiles, "WHOLE", 10)
-    monkeypatch.setattr(datafiles, "END", 3)
+    monkeypatch.setattr(data_files, "WHOLE", 10)
+    monkeypatch.setattr(data_files, "END", 3)
     file = tmp_path / "big"
     file.write_bytes(b"abcdefghijkl")
     (was,) = lines(tmp_path, "big")
@@ -102,7 +102,7 @@ def test_a_folder_of_data_has_one_hash(tmp_path, monkeypatch):
     assert (was["files"], was["size"], was["tree"][:3]) == (2, 13, "h1-")
     (tmp_path / "scenes/a/1").write_text("12346")
     assert lines(tmp_path, "scenes") != [was]
-    monkeypatch.setattr(datafiles, "WHOLE", 9)
+    monkeypatch.setattr(data_files, "WHOLE", 9)
     assert "ends_tree" in lines(tmp_path, "scenes")[0]
-    monkeypatch.setattr(datafiles, "MOST_FILES", 1)
+    monkeypatch.setattr(data_files, "MOST_FILES", 1)
     assert lines(tmp_path, "scenes")[0]["unread"] == "more than 1 files"

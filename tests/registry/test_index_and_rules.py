@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 
 import specloom_registry
-from specloom_registry import index
-from specloom_registry.facts import version_of
+from specloom_registry.model import index
+from specloom_registry.model.metadata import version_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(specloom_registry.__file__).parent
@@ -29,24 +29,24 @@ def test_the_index_and_the_plugins_of_the_repository_agree():
         assert index.known(name)["subdir"] == f"plugins/{name}"
 
 
-def test_only_gitsafe_imports_git_and_starts_it():
-    for file in PACKAGE.glob("*.py"):
+def test_only_the_git_room_imports_git_and_starts_it():
+    for file in PACKAGE.rglob("*.py"):
         tree = ast.parse(file.read_text("utf-8"))
         names = {alias.name.partition(".")[0] for node in ast.walk(tree)
                  if isinstance(node, ast.Import) for alias in node.names}  # fmt: skip
         names |= {str(node.module).partition(".")[0] for node in ast.walk(tree)
                   if isinstance(node, ast.ImportFrom)}  # fmt: skip
-        assert ("git" in names) == (file.name == "gitsafe.py"), file
+        assert ("git" in names) == (file == PACKAGE / "fetch/git.py"), file
         lists = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.List)]
         started = any(one.startswith("['git'") for one in lists)
-        assert not started or file.name == "gitsafe.py", file
+        assert not started or file == PACKAGE / "fetch/git.py", file
 
 
 def test_nothing_of_the_registry_brings_torch_or_numpy():
     program = (
         "import importlib, pkgutil, sys, specloom_registry as r\n"
-        "for one in pkgutil.iter_modules(r.__path__):\n"
-        "    importlib.import_module(f'specloom_registry.{one.name}')\n"
+        "for one in pkgutil.walk_packages(r.__path__, 'specloom_registry.'):\n"
+        "    importlib.import_module(one.name)\n"
         "print(sorted({'torch', 'numpy', 'git'} & sys.modules.keys()), len(sys.modules))"
     )
     done = subprocess.run(
@@ -66,7 +66,7 @@ def test_nothing_of_the_registry_brings_torch_or_numpy():
 def test_the_help_of_every_command_loads_nothing_heavy():
     program = (
         "import sys; sys.argv[1:] = ['plugins', '--help']\n"
-        "from specloom_registry.command import plugins\n"
+        "from specloom_registry.commands.plugins import plugins\n"
         "try: plugins(['--help'])\nexcept SystemExit: pass\n"
         "print(sorted({'git', 'yaml', 'pydantic', 'torch', 'numpy'} & sys.modules.keys()))"
     )

@@ -11,8 +11,8 @@ import time
 import pytest
 from registry_world import plugin_files
 
-from specloom_registry import tree
-from specloom_registry.store import Store
+from specloom_registry.store import tree
+from specloom_registry.store.store import Store
 
 PLUGINS = [f"p{i}" for i in range(4)]
 
@@ -130,31 +130,31 @@ def test_an_interrupt_ends_it_and_leaves_nothing(many):
 
 
 def test_a_waiter_says_whom_it_waits_for_and_gives_up(tmp_path):
-    from specloom_registry import locks
-    from specloom_registry.faults import PluginUnavailableError
+    from specloom_registry.base.faults import PluginUnavailableError
+    from specloom_registry.store import file_lock
 
     file, said = tmp_path / "a.lock", []
     with (
-        locks.locked(file, "rx"),
+        file_lock.locked(file, "rx"),
         pytest.raises(PluginUnavailableError) as caught,
-        locks.locked(file, "lab", timeout=1.2, say=said.append),
+        file_lock.locked(file, "lab", timeout=1.2, say=said.append),
     ):
         pass
     assert said == [f"waiting for pid {os.getpid()} (rx)"]
     assert caught.value.what == f"E-BUSY pid {os.getpid()} (rx) holds {file} for more than 1.2 s"
     assert caught.value.fix == "wait until it is done, or end it, and try again"
-    with locks.locked(file, "lab", timeout=0):
+    with file_lock.locked(file, "lab", timeout=0):
         pass
 
 
 def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path):
-    from specloom_registry import locks
-    from specloom_registry.faults import PluginUnavailableError
+    from specloom_registry.base.faults import PluginUnavailableError
+    from specloom_registry.store import file_lock
 
     (tmp_path / "a.lock").symlink_to(tmp_path / "victim")
     with (
         pytest.raises(PluginUnavailableError, match="Too many levels of symbolic links"),
-        locks.locked(tmp_path / "a.lock", "rx"),
+        file_lock.locked(tmp_path / "a.lock", "rx"),
     ):
         pass
     assert not (tmp_path / "victim").exists()

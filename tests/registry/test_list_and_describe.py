@@ -10,7 +10,7 @@ from local_world import PROJECT, write_manifest, write_plugin
 
 from specloom import PluginError
 from specloom_registry import resolve_plugins
-from specloom_registry.command import differences, plugins
+from specloom_registry.commands.plugins import differences, plugins
 
 
 def command(*arguments):

@@ -9,7 +9,7 @@ from local_world import write_manifest, write_plugin
 from specloom import PluginError, Problems, SpecloomWarning
 from specloom.plugins import Plugins
 from specloom_registry import resolve_plugins
-from specloom_registry.finder import PluginFinder
+from specloom_registry.importing.import_hook import PluginFinder
 
 
 def test_a_plugin_runs_from_the_folder_that_the_manifest_names(tmp_path):

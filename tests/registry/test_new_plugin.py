@@ -11,9 +11,9 @@ from registry_world import Repo, open_up
 from run_world import call, guide
 
 from specloom import SpecloomError
-from specloom_registry import authoring, repeating
-from specloom_registry.housekeeping import collect
-from specloom_registry.store import Store
+from specloom_registry.commands import new, reproduce
+from specloom_registry.project.maintenance import collect
+from specloom_registry.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 RUN = """\
@@ -124,7 +124,7 @@ def test_a_new_plugin_is_tagged_added_run_and_reproduced_elsewhere(
     assert lock["plugins"]["acme-sam"] == record["lock"]["plugins"]["acme-sam"]
     assert collect(Store(other), dry=True) == []  # the reproduced run keeps it
     monkeypatch.chdir(copied)
-    assert "differs" not in CliRunner().invoke(repeating.compare, compare[2:]).stdout
+    assert "differs" not in CliRunner().invoke(reproduce.compare, compare[2:]).stdout
     open_up(other)
 
 
@@ -147,16 +147,16 @@ def test_what_cannot_be_made_is_told(name, told, tmp_path):
     if name == "full":
         folder.mkdir()
         (folder / "mine").write_text("")
-    done = CliRunner().invoke(authoring.new, ["plugin", name, "--dir", str(folder)])
+    done = CliRunner().invoke(new.new, ["plugin", name, "--dir", str(folder)])
     assert isinstance(done.exception, SpecloomError)
     assert str(done.exception) == told.format(folder=folder)
     assert folder.exists() == (name == "full")
 
 
 def test_a_plugin_that_cannot_be_described_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(authoring.sys, "executable", "/bin/false")
+    monkeypatch.setattr(new.sys, "executable", "/bin/false")
     with pytest.raises(SpecloomError) as caught:
-        authoring.make("acme-sam", tmp_path / "it")
+        new.make("acme-sam", tmp_path / "it")
     assert str(caught.value) == (
         f"the plugin was made in {tmp_path / 'it'}, but cannot be described: \n"
         "  fix: mend that, then: specloom plugins describe acme-sam --write"

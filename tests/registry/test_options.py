@@ -6,8 +6,8 @@ import socket
 import pytest
 from registry_world import plugin_files
 
-from specloom_registry import gitsafe
-from specloom_registry.command import plugins
+from specloom_registry.commands.plugins import plugins
+from specloom_registry.fetch import git
 
 EVERY = {
     "add": ("lab", "--path", "../lab"),
@@ -99,7 +99,7 @@ def test_offline_asks_nothing_of_others(locked, name, monkeypatch):
         asked.append(what)
         raise AssertionError(f"{name} --offline asks for {what}")
 
-    monkeypatch.setattr(gitsafe, "_git", refuse)
+    monkeypatch.setattr(git, "_git", refuse)
     monkeypatch.setattr(socket, "socket", refuse)
     asks = name in ASKS_THE_REMOTE
     done = locked.run(name, *EVERY[name], "--offline", code=4 if asks else 0)

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from specloom import yamlfile
-from specloom_registry import index, lockfile, manifest
-from specloom_registry.command import plugins
+from specloom_registry.commands.plugins import plugins
+from specloom_registry.model import index, lockfile, manifest
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"

@@ -7,8 +7,11 @@ import pytest
 from registry_world import Repo, plugin_files
 
 from specloom.plugins import Plugins
-from specloom_registry import checkout, hosts, lockfile, resolve_plugins
-from specloom_registry.provenance import Provenance, origin
+from specloom_registry import resolve_plugins
+from specloom_registry.model import lockfile
+from specloom_registry.packages import environment
+from specloom_registry.provenance import git_status
+from specloom_registry.provenance.observer import Provenance, origin
 
 
 def test_a_plugin_from_a_tag_is_recorded_with_all_that_names_it(world):
@@ -70,7 +73,7 @@ def test_the_observer_completes_the_record(world):
     run = SimpleNamespace(graph=graph, phases=[], about={}, metadata={}, plugins=plugins, fold=True)
     Provenance().run_started(run)
     assert run.about["plugins"]["rx"]["tag"] == "v1.0.0"
-    assert run.about["packages"]["click"] == hosts.installed()["click"]
+    assert run.about["packages"]["click"] == environment.installed()["click"]
     assert run.about["manifest"] == str(world.manifest)
 
 
@@ -83,25 +86,25 @@ def repo(tmp_path):
 
 def test_the_commit_is_found_as_git_finds_it(repo, tmp_path):
     head = repo.git("rev-parse", "HEAD")
-    assert checkout.commit(repo.path / "a") == head
+    assert git_status.commit(repo.path / "a") == head
     repo.git("pack-refs", "--all")
-    assert checkout.commit(repo.path) == head
+    assert git_status.commit(repo.path) == head
     repo.git("worktree", "add", "--quiet", str(tmp_path / "other"), "-b", "other")
-    assert checkout.commit(tmp_path / "other") == head
-    assert checkout.changed(tmp_path / "other") == []
+    assert git_status.commit(tmp_path / "other") == head
+    assert git_status.changed(tmp_path / "other") == []
     repo.git("checkout", "--quiet", "--detach")
-    assert checkout.commit(repo.path) == head
-    assert checkout.commit(tmp_path) == ""
-    assert checkout.changed(tmp_path) is None
+    assert git_status.commit(repo.path) == head
+    assert git_status.commit(tmp_path) == ""
+    assert git_status.changed(tmp_path) is None
 
 
 def test_changes_are_found_as_git_finds_them(repo):
-    assert checkout.changed(repo.path) == []
+    assert git_status.changed(repo.path) == []
     (repo.path / "b").write_text("3")
-    assert checkout.changed(repo.path) == []
+    assert git_status.changed(repo.path) == []
     (repo.path / "b").write_text("4")
     (repo.path / "a/two").unlink()
-    assert checkout.changed(repo.path) == ["a/two", "b"]
-    assert checkout.changed(repo.path / "a") == ["a/two"]
+    assert git_status.changed(repo.path) == ["a/two", "b"]
+    assert git_status.changed(repo.path / "a") == ["a/two"]
     repo.git("update-index", "--index-version", "4")
-    assert checkout.changed(repo.path) is None
+    assert git_status.changed(repo.path) is None

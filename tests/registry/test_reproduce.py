@@ -11,8 +11,8 @@ from registry_world import plugin_files
 from run_world import call, made, safetensors
 
 from specloom import SpecloomError
-from specloom_registry import rebuild, records, reproducing, weights
-from specloom_registry.repeating import reproduce
+from specloom_registry.commands.reproduce import reproduce as reproduce_command
+from specloom_registry.provenance import compare_weights, reproduce, restore, run_record
 
 ROOT = Path(__file__).parents[2]
 RUN = """\
@@ -57,7 +57,7 @@ def test_what_has_changed_is_named_when_results_differ(world):
     np.save(world.project / "mask.npy", (rng.random((12, 12)) > 0.9).astype("uint8"))
     (world.project / "run.yaml").write_text(RUN)
     call("specloom", "run", "run.yaml", "--out", "one", cwd=world.project)
-    record = records.read(world.project / "one")
+    record = run_record.read(world.project / "one")
     assert [(one["used_by"], one["path"]) for one in record["data"]] == [
         ("data.config.cube", "scene.npy"), ("data.config.mask", "mask.npy")
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def test_what_has_changed_is_named_when_results_differ(world):
                            PYTHONPATH=str(site)))  # fmt: skip
     assert told["equal"] is False
     assert told["weights"]
-    now = records.read(two)
+    now = run_record.read(two)
     hashes = [record["plugins"]["lab"]["tree"][:15], now["plugins"]["lab"]["tree"][:15]]
     data = [one["data"][0]["sha256"][:15] for one in (record, now)]
     size = record["data"][0]["size"]
@@ -88,9 +88,9 @@ def test_what_has_changed_is_named_when_results_differ(world):
 
 def test_equal_results_are_equal_whatever_has_changed(tmp_path):
     one = made(tmp_path / "one")
-    same = reproducing.compare(one, made(tmp_path / "two"))
+    same = reproduce.compare(one, made(tmp_path / "two"))
     assert same.lines() == ["equal, bit for bit: 2 metrics, 2 tensors"]
-    other = reproducing.compare(one, made(tmp_path / "three", packages={"numpy": "2.1"}))
+    other = reproduce.compare(one, made(tmp_path / "three", packages={"numpy": "2.1"}))
     assert other.lines() == [
         "equal, bit for bit: 2 metrics, 2 tensors", "although changed: package numpy: 2.0 -> 2.1"
     ]  # fmt: skip
@@ -101,7 +101,7 @@ def test_differences_are_told_with_their_causes(tmp_path):
     more = {"python": "3.12.1", "platform": "Elsewhere", "packages": {"scipy": "1.0"}}
     more["plugins"] = {"rx": {"version": "1", "tree": "h1-a"}}
     two = made(tmp_path / "two", mean=(1.0, 2.5), iou=0.25, **more)
-    assert reproducing.compare(one, two).lines() == [
+    assert reproduce.compare(one, two).lines() == [
         "different: 1 of 2 metrics, 1 of 2 tensors",
         "  metric test/m/iou: 0.5 -> 0.25",
         "  tensor rx.mean: 1 of 2 values differs, by at most 0.5",
@@ -113,7 +113,7 @@ def test_differences_are_told_with_their_causes(tmp_path):
         "  package scipy: absent -> 1.0",
     ]
     three = made(tmp_path / "three", iou=0.25)
-    assert reproducing.compare(one, three).lines() == [
+    assert reproduce.compare(one, three).lines() == [
         "different: 1 of 2 metrics, 0 of 2 tensors",
         "  metric test/m/iou: 0.5 -> 0.25",
         "nothing that is recorded has changed: a plugin or library is not deterministic here",
@@ -127,15 +127,15 @@ def test_tensors_are_compared_by_type_shape_and_bits(tmp_path):
                                   c=("F64", "d", [1.0]), d=("U8", "B", [1])))  # fmt: skip
     second.write_bytes(safetensors(a=("F32", "f", [-0.0, nan]), b=("F16", "h", [2]),
                                    c=("F32", "f", [1.0]), e=("U8", "B", [1])))  # fmt: skip
-    assert weights.differences(first, first) == {}
-    assert weights.differences(first, second) == {
+    assert compare_weights.differences(first, first) == {}
+    assert compare_weights.differences(first, second) == {
         "a": "1 of 2 values differs, by at most 0", "b": "differs",
         "c": "is F32 [1], was F64 [1]", "d": "is gone", "e": "is new",
     }  # fmt: skip
 
 
 def refusal(*arguments):
-    done = CliRunner().invoke(reproduce, [str(one) for one in arguments])
+    done = CliRunner().invoke(reproduce_command, [str(one) for one in arguments])
     assert isinstance(done.exception, SpecloomError), done.output
     return done.exception.exit_code, str(done.exception)
 
@@ -183,20 +183,20 @@ def test_plugins_that_cannot_be_had_are_told(tmp_path):
     about = {"manifest": str(tmp_path / "p/plugins.yaml"), "manifest_text": TEXT}
     record = {**about, "plugins": {"lab": {"tree": "h1-x"}}}
     with pytest.raises(SpecloomError) as caught:
-        rebuild.rebuild(record, tmp_path / "out")
+        restore.rebuild(record, tmp_path / "out")
     assert str(caught.value) == (
         f"E-PATH-MISSING plugin 'lab' was in the folder {tmp_path / 'lab'}, which is not there "
         "(its tree was h1-x)\n"
         "  fix: put it there; a plugin from a Git tag would have been fetched"
     )
     with pytest.raises(SpecloomError) as caught:
-        rebuild.rebuild({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
+        restore.rebuild({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
     assert str(caught.value) == (
         "E-LOCK the lock in the record was changed: its digest is not that of its contents\n"
         "  fix: restore run.json from where the run was saved"
     )
     with pytest.raises(SpecloomError) as caught:
-        rebuild.rebuild({"manifest": "plugins.yaml"}, tmp_path / "out")
+        restore.rebuild({"manifest": "plugins.yaml"}, tmp_path / "out")
     assert str(caught.value) == (
         "E-RUN the record has no manifest: the registry did not watch this run\n"
         "  fix: run it again, with the registry installed"

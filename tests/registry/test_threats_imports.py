@@ -7,8 +7,10 @@ from registry_world import Repo, plugin_files
 
 from specloom import PluginError, SpecloomWarning
 from specloom.plugins import Plugins
-from specloom_registry import lockfile, manifest, probe, resolve_plugins
-from specloom_registry.project import Project
+from specloom_registry import resolve_plugins
+from specloom_registry.importing import probe
+from specloom_registry.model import lockfile, manifest
+from specloom_registry.project.project import Project
 
 OTHER = "use another version of 'rx', or ask its author to mend it"
 HARM = [

@@ -7,9 +7,10 @@ import pytest
 from registry_world import ORIGIN, plugin_files
 
 from specloom import SpecloomError
-from specloom_registry import load, resolve_plugins
-from specloom_registry.facts import digest
-from specloom_registry.faults import RegistryWarning
+from specloom_registry import resolve_plugins
+from specloom_registry.base.faults import RegistryWarning
+from specloom_registry.importing import activate
+from specloom_registry.model.metadata import digest
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_an_edited_local_plugin_runs_with_a_warning_and_frozen_it_does_not(local
         f"W-LOCAL-CHANGED lab: {before[:11]}.. -> {after}.. (edited after it was locked)"
     )
     assert (warning.filename, warning.lineno) == (str(local.manifest), 3)
-    assert load.loaded[local.manifest.resolve()].notices == [message]
+    assert activate.loaded[local.manifest.resolve()].notices == [message]
     monkeypatch.setenv("SPECLOOM_FROZEN", "1")
     del __import__("sys").modules["acme_lab"]
     with pytest.raises(SpecloomError) as caught:

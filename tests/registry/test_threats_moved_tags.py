@@ -178,7 +178,7 @@ def test_other_bytes_under_the_locked_commit_are_refused(world):
     world.run("lock")
     text = world.lock.read_text()
     tree = world.locked()["plugins"]["rx"]["tree"]
-    from specloom_registry import lockfile
+    from specloom_registry.model import lockfile
 
     lock = lockfile.read(world.lock)
     lock.plugins["rx"]["tree"] = "h1-" + "0" * 64

@@ -7,9 +7,10 @@ import zipfile
 
 import pytest
 
-from specloom_registry import hosts, overlay, resolve_plugins
+from specloom_registry import resolve_plugins
+from specloom_registry.packages import environment, overlay
 
-HERE = hosts.platform_tag()
+HERE = environment.platform_tag()
 
 
 def wheel(folder, name, version="1.0", needs=(), module=None, more=None):
@@ -69,7 +70,7 @@ def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
     sha = [hashlib.sha256(one.read_bytes()).hexdigest() for one in (deep, file)]
     assert shop.locked()["packages"] == {
         HERE: {
-            "host": {"click": hosts.installed()["click"]},
+            "host": {"click": environment.installed()["click"]},
             "wanted": ["acme-extra<1.5", "acme-extra>=1,<2"],
             "pins": [
                 {"name": "acme-deep", "version": "1.0", "file": deep.name, "sha256": sha[0],
@@ -152,7 +153,7 @@ def test_a_plugin_that_the_environment_does_not_suit_is_told_in_a_table(world):
     world.repo("rx", needs=["click<1"])
     world.wants("rx@v1.0.0")
     done = world.run("lock", code=2)
-    click = hosts.installed()["click"]
+    click = environment.installed()["click"]
     assert done.error.what == (
         "E-CONFLICT no version of 'click' suits all\n"
         "    version  why\n"

@@ -12,8 +12,9 @@ import pytest
 from registry_world import ORIGIN, open_up
 
 from specloom import SpecloomError
-from specloom_registry import export, resolve_plugins
-from specloom_registry.store import Store
+from specloom_registry import resolve_plugins
+from specloom_registry.fetch import export
+from specloom_registry.store.store import Store
 
 PROGRAM = (
     "from pathlib import Path; from specloom_registry import resolve_plugins;"
@@ -131,7 +132,7 @@ def test_a_full_disk_publishes_nothing(world, monkeypatch, code, when):
         if when == "write":
             patched.setattr(export.Path, "write_bytes", full)
         else:
-            patched.setattr("specloom_registry.store._flush", full)
+            patched.setattr("specloom_registry.store.store._flush", full)
         done = world.run("lock", code=4)
     assert done.error.what == (
         f"E-DISK the store {world.store} cannot be written: the disk is full; nothing was changed"

@@ -3,10 +3,10 @@
 import pytest
 
 from specloom import ConfigError
-from specloom_registry import gitsafe
-from specloom_registry.faults import redacted
-from specloom_registry.manifest import manifest
-from specloom_registry.sources import Source
+from specloom_registry.base.faults import redacted
+from specloom_registry.fetch import git
+from specloom_registry.model.manifest import manifest
+from specloom_registry.model.source import Source
 
 ALLOWED = "use https://host/path, ssh://host/path or git@host:path, or name a folder with 'path:'"
 DASH = "source url may not start with '-'"
@@ -132,10 +132,10 @@ def test_past_the_validator_nothing_runs_either(world, tmp_path, monkeypatch, ur
     config.write_text('[protocol "ext"]\n\tallow = always\n[protocol]\n\tallow = always\n')
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     for call in (
-        lambda one: gitsafe.tags(one),
-        lambda one: gitsafe.fetch(tmp_path / "bare", one, "v1.0.0"),
+        lambda one: git.tags(one),
+        lambda one: git.fetch(tmp_path / "bare", one, "v1.0.0"),
     ):
-        with pytest.raises(gitsafe.GitError):
+        with pytest.raises(git.GitError):
             call(url.format(x=payload))
     assert not payload.exists()
 
@@ -160,7 +160,7 @@ def test_a_redirection_in_the_user_s_configuration_does_not_widen_what_is_allowe
 
 def test_variables_that_redirect_git_have_no_effect(world, tmp_path, monkeypatch):
     world.repo("rx")
-    for name in gitsafe.DROPPED:
+    for name in git.DROPPED:
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
     world.wants("rx@v1.0.0")
     world.run("lock")

@@ -8,8 +8,8 @@ from packaging.requirements import Requirement as Known
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version as KnownVersion
 
-from specloom_registry import requirements
-from specloom_registry.versions import Version, allows, newest
+from specloom_registry.model import requirements
+from specloom_registry.model.versions import Version, allows, newest
 
 number = st.sampled_from(["0", "1", "2", "10"])
 VERSIONS = st.builds(

@@ -58,8 +58,8 @@ def test_the_watch_sees_what_it_should(warm):
 
 
 def test_each_of_twelve_plugins_is_verified_again_when_it_is_imported(world):
-    from specloom_registry import load
-    from specloom_registry.finder import PluginFinder
+    from specloom_registry.importing import activate
+    from specloom_registry.importing.import_hook import PluginFinder
 
     for name in TWELVE:
         files = plugin_files(name)
@@ -73,7 +73,7 @@ def test_each_of_twelve_plugins_is_verified_again_when_it_is_imported(world):
         repo.tag("v2.0.0", force=True)
     world.manifest.write_text(text)
     world.run("lock")
-    load.load(world.manifest)
+    activate.load(world.manifest)
     finder = next(one for one in sys.meta_path if isinstance(one, PluginFinder))
     assert finder.guards.keys() >= {f"acme_{name}" for name in TWELVE}
     for guard in finder.guards.values():

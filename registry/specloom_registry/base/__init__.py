@@ -1,0 +1,1 @@
+"""What every room uses: errors with exit codes, tables, work in parallel."""

@@ -1,0 +1,1 @@
+"""What plugins offer: descriptors, JSON Schema, tables, lists."""

@@ -1,0 +1,1 @@
+"""Git: tags, candidates, and files brought from a tag into the store."""

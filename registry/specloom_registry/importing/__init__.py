@@ -1,0 +1,1 @@
+"""Imports of pinned plugins, and what a plugin does when it is imported."""

@@ -1,0 +1,1 @@
+"""Packages that plugins need: what the environment has, what is installed beside it."""

@@ -1,0 +1,1 @@
+"""A manifest with its lock and store: resolve, sync, verify, add, maintain."""

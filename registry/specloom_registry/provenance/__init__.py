@@ -1,0 +1,1 @@
+"""What a run was made of, and the same run made again."""

@@ -1,0 +1,133 @@
+"""A manifest and a lock made anew from a run's record, so that its plugins can be fetched again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specloom.errors import ConfigError
+from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
+from specloom_registry.model import metadata, package
+from specloom_registry.model.lockfile import Lock
+from specloom_registry.project.project import Project
+
+if TYPE_CHECKING:
+    from specloom_registry.provenance.run_record import Record
+
+
+def check_data(record: Record, base: Path) -> None:
+    """Tell early when a data file of the run is not there.
+
+    Raises:
+        PluginUnavailableError: One is not.
+    """
+    for one in record.get("data", ()):
+        if not (base / one["path"]).exists():
+            size = one.get("size", 0)
+            digest = f", SHA-256 {one['sha256']}" if "sha256" in one else ""
+            raise PluginUnavailableError(
+                f"E-DATA {one['path']} is not in {base} ({one['used_by']}: {size} bytes{digest})",
+                fix="put it there, or call the command where it is",
+            )
+
+
+def rebuild(
+    record: Record,
+    out: Path,
+    *,
+    offline: bool = False,
+    allow_file: bool = False,
+    vendored: Path | None = None,
+) -> list[str]:
+    """Write the run's manifest and lock into ``out`` and fetch what the store lacks; what was.
+
+    A run without a manifest used installed plugins: then nothing is written.
+
+    Raises:
+        SpecloomError: The record was changed, or a plugin cannot be had any more.
+    """
+    if not record.get("manifest"):
+        return []
+    manifest, lock = _manifest(record), _lock(record)
+    gone = _absolute(manifest, Path(record["manifest"]).parent, record)
+    file = out / "plugins.yaml"
+    out.mkdir(parents=True, exist_ok=True)
+    text = "# Made by 'specloom reproduce' from a run's record.\n"
+    file.write_text(text + json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    if lock is None:
+        file.with_suffix(".lock").unlink(missing_ok=True)  # of another run in this folder
+        return []
+    file.with_suffix(".lock").write_text(_moved(lock, manifest, gone, record).text(), "utf-8")
+    if not lock.trees and not lock.packages:
+        return []
+    project = Project(file, offline, allow_file, probed=False)
+    return project.sync(vendored=vendored).fetched
+
+
+def _manifest(record: Record) -> dict[str, Any]:
+    from specloom import yamlfile
+
+    try:
+        found: dict[str, Any] = yamlfile.parse(record["manifest_text"], "plugins.yaml").value
+    except KeyError as e:
+        what = "E-RUN the record has no manifest: the registry did not watch this run"
+        raise ConfigError(what, fix="run it again, with the registry installed") from e
+    return found
+
+
+def _lock(record: Record) -> Lock | None:
+    if "lock" not in record:
+        return None
+    value = dict(record["lock"])
+    if value.pop("digest", None) != metadata.digest(value):
+        what = "E-LOCK the lock in the record was changed: its digest is not that of its contents"
+        raise PluginIntegrityError(what, fix="restore run.json from where the run was saved")
+    return Lock(value["manifest"], value["plugins"], value.get("packages", {}))
+
+
+def _absolute(manifest: dict[str, Any], base: Path, record: Record) -> set[str]:
+    """Turn relative paths into absolute ones; the plugins left out: neither used nor there.
+
+    Raises:
+        PluginUnavailableError: The folder of a plugin that the run used is not there.
+    """
+    gone, plugins = set(), manifest["plugins"]
+    for name, one in list(plugins.items()):
+        if "path" not in one:
+            continue
+        folder = (base / one["path"]).resolve()
+        if folder.is_dir():
+            plugins[name] = {**one, "path": str(folder)}
+        elif name in record["plugins"]:
+            raise PluginUnavailableError(
+                f"E-PATH-MISSING plugin {name!r} was in the folder {folder}, which is not there "
+                f"(its tree was {record['plugins'][name]['tree']})",
+                fix="put it there; a plugin from a Git tag would have been fetched",
+            )
+        else:
+            gone.add(name)
+            del plugins[name]
+    links = manifest.get("installer", {}).get("find-links", [])
+    if links:
+        there = [one if "://" in one else str((base / one).resolve()) for one in links]
+        manifest["installer"] = {**manifest["installer"], "find-links": there}
+    return gone
+
+
+def _moved(lock: Lock, manifest: Mapping[str, Any], gone: set[str], record: Record) -> Lock:
+    """The lock for the new manifest; of a local plugin, with the files that the run used."""
+    lines = {name: dict(one) for name, one in lock.manifest.items() if name not in gone}
+    plugins = {name: dict(one) for name, one in lock.plugins.items() if name not in gone}
+    for name, line in lines.items():
+        if "path" not in line:
+            continue
+        line["path"] = manifest["plugins"][name]["path"]
+        now = package.read(name, Path(line["path"]), "plugins.yaml").version
+        one = plugins[name]
+        one["source"] = {**one["source"], "path": line["path"]}
+        one["package"] = {**one["package"], "version": now}  # what changed is told afterwards
+        if tree := record["plugins"].get(name, {}).get("tree"):
+            one["tree"] = tree
+    return Lock(lines, plugins, lock.packages)
