@@ -11,8 +11,9 @@ RULES = [
     architecture.registry_imports,
     architecture.plugin_imports,
     architecture.loading,
-    architecture.sizes,
-    architecture.layering,
+    architecture.commands,
+    architecture.circles,
+    architecture.rooms,
     architecture.suppressions,
 ]
 

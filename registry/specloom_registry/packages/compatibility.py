@@ -94,6 +94,7 @@ def conflict(wanted: Sequence[Need], here: str | None) -> ConfigError:
 
 
 def conflicts(wanted: Iterable[Need], here: Mapping[str, str]) -> Iterator[SpecloomError]:
+    """Packages of which plugins, or a plugin and the environment, want different versions."""
     by_package = defaultdict[str, list[Need]](list)
     for one in wanted:
         by_package[one.requirement.name].append(one)
