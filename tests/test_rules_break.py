@@ -35,7 +35,7 @@ PLUGIN_IMPORTS = [
     "from specloom.params import values",
     "from specloom import params",
     "import specloom.graph",
-    "from specloom_registry import finder",
+    "from specloom_registry.importing import import_hook",
     "from specloom_rx import detector",
     "from specloom_metrics import _secret",
     "from specloom_metrics._inner import thing",

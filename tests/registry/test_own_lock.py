@@ -72,8 +72,9 @@ def test_an_edited_plugin_is_no_nuisance(copy):
     file = copy / "plugins/rx/specloom_rx/detector.py"
     file.write_text(file.read_text() + "\n# a change of today\n")
     assert lock(copy, "--check").exit_code == 0
-    code = "from specloom_registry import load; path = Path('configs/plugins.yaml').resolve(); "
-    code += "print(load.load(path)['rx'], load.loaded[path].notices)"
+    code = "from specloom_registry.importing import activate; "
+    code += "path = Path('configs/plugins.yaml').resolve(); "
+    code += "print(activate.load(path)['rx'], activate.loaded[path].notices)"
     asked = [sys.executable, "-c", f"from pathlib import Path; {code}"]  # where none is imported
     told = subprocess.run(asked, cwd=copy, capture_output=True, text=True, check=False)
     assert (told.stdout, told.stderr) == ("specloom_rx []\n", "")

@@ -33,7 +33,8 @@ TESTS = """\
 import os, sys
 from pathlib import Path
 import pytest
-from specloom_registry import finder, resolve_plugins
+from specloom_registry import resolve_plugins
+from specloom_registry.importing import import_hook
 
 class Kit:
     ran = 0
@@ -42,7 +43,7 @@ class Kit:
             and not report.skipped
 
 resolve_plugins(Path(sys.argv[1]))
-folders = finder.list_pinned()  # for the processes that checks start
+folders = import_hook.list_pinned()  # for the processes that checks start
 os.environ["PYTHONPATH"] = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 kit = Kit()
