@@ -53,7 +53,7 @@ VARIANTS: dict[str, tuple[str, list[str]]] = {
 
 def test_iou(file: str, changes: list[str], seed: int, epochs: int) -> float:
     """The test IoU of one run."""
-    from specloom.yamlfile import read
+    from specloom.runfile.yaml import read
 
     document = read(CONFIGS / f"{file}.yaml")
     for gone in (change[1:] for change in changes if change.startswith("-")):

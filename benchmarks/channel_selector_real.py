@@ -13,7 +13,7 @@ from typing import Any
 
 import specloom
 from specloom import SpecloomError
-from specloom.yamlfile import read
+from specloom.runfile.yaml import read
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", ROOT / "../shared/data/hsi"))

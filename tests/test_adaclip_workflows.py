@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from safetensors import safe_open
 
 import specloom
-from specloom import IntegrityError, UnavailableError, results
+from specloom import IntegrityError, UnavailableError
 from specloom.cli import cli
+from specloom.execution import run_folder
 from specloom_adaclip.store import FOLDER, Store
 from specloom_adaclip.tiny import tiny_weights
 from specloom_cubes.sources.synthetic import Synthetic
@@ -94,7 +95,7 @@ def test_gradients_pass_through_the_frozen_detector(trained):
 
 def test_a_saved_run_holds_what_was_learned_and_hashes_of_the_rest(trained, tmp_path, monkeypatch):
     learning, run, _ = trained
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     saved = tmp_path / "pipeline.safetensors"
     with safe_open(saved, "pt") as opened:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping

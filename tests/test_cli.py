@@ -91,7 +91,7 @@ def test_an_unknown_command_gets_a_suggestion(tmp_path):
 
 def test_a_mistake_of_ours_exits_with_70_and_leaves_a_log(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
-        "import specloom.run\n"
+        "import specloom.execution.run\n"
         "def fails(*_, **__): raise RuntimeError('broken on purpose')\n"
         "specloom.load = fails\n"
     )

@@ -29,14 +29,14 @@ def test_check_passes(config):
 def test_the_schema_agrees(config):
     import jsonschema
 
-    from specloom import yamlfile
     from specloom.plugins import Plugins
+    from specloom.runfile import yaml
     from specloom_registry.catalogue.descriptors import descriptors
     from specloom_registry.catalogue.json_schema import schema
 
     found = schema(descriptors(Plugins.for_file(config)))
     jsonschema.Draft202012Validator.check_schema(found)
-    jsonschema.validate(yamlfile.read(config).value, found)
+    jsonschema.validate(yaml.read(config).value, found)
 
 
 def test_run_writes_its_results_and_ends_with_a_table(tmp_path):
@@ -93,9 +93,9 @@ def test_python_and_yaml_give_the_same_scores():
 def test_a_saved_pipeline_scores_as_the_run_did(tmp_path):
     run = specloom.load(ROOT / "configs/rx_statistical.yaml", SMALL)
     run.go()
-    from specloom import results
+    from specloom.execution import run_folder
 
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     graph = specloom.Pipeline.load(tmp_path / "pipeline.yaml").graph()
     loaded = specloom.Run(graph, run.source)
     batch = run.runtime.adopt(next(iter(run.source.batches("test"))), run.graph.batch)

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def rows():
-    tree = ast.parse((ROOT / "kernel/specloom/hooks.py").read_text("utf-8"))
+    tree = ast.parse((ROOT / "kernel/specloom/contract/hooks.py").read_text("utf-8"))
     for one in tree.body:
         if isinstance(one, ast.FunctionDef):
             signature = f"{one.name}({ast.unparse(one.args)}) -> {ast.unparse(one.returns)}"

@@ -63,10 +63,10 @@ def test_the_schema_is_printed_or_written(tmp_path):
 def test_the_schema_refuses_what_check_refuses():
     import jsonschema
 
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
     made = json.loads(printed(schema))
-    value = yamlfile.read(ROOT / "configs/rx_scene.yaml").value
+    value = yaml.read(ROOT / "configs/rx_scene.yaml").value
     jsonschema.validate(value, made)
     for wrong in ({"epss": 0}, {"eps": "small"}):
         value["nodes"]["rx"]["config"] = wrong

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from scipy import ndimage
 
 import specloom
-from specloom import results
+from specloom.execution import run_folder
 from specloom_cubes.formats import open_cube
 from specloom_cubes.predict import predict
 from specloom_cubes.predict.command import predict as command
@@ -43,7 +43,7 @@ def fitted(scene: Path, folder: Path) -> dict[str, np.ndarray]:
     run = specloom.load(ROOT / "configs/rx_scene.yaml", settings, device="cpu")
     run.phases = run.phases[:1]  # there is no mask to measure by
     run.go()
-    results.write(run, folder)
+    run_folder.write(run, folder)
     with run.inference():
         (values,) = map(run.plan("predict", run.graph.outputs.values()), run.batches("predict"))
     return {name: values[end].numpy()[0, ..., 0] for name, end in run.graph.outputs.items()}

@@ -7,7 +7,10 @@ import architecture
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GRAPH, REGISTRY = "kernel/specloom/graph.py", "registry/specloom_registry/importing/import_hook.py"
+GRAPH, REGISTRY = (
+    "kernel/specloom/graph/graph.py",
+    "registry/specloom_registry/importing/import_hook.py",
+)
 TRAINING = "plugins/training/specloom_training/extra.py"
 KERNEL_IMPORTS = [
     "import torch",
@@ -32,9 +35,9 @@ REGISTRY_IMPORTS = [
     "from specloom.torch import TorchNode",
 ]
 PLUGIN_IMPORTS = [
-    "from specloom.params import values",
-    "from specloom import params",
-    "import specloom.graph",
+    "from specloom.runfile.parameters import values",
+    "from specloom.runfile import parameters",
+    "import specloom.graph.graph",
     "from specloom_registry.importing import import_hook",
     "from specloom_rx import detector",
     "from specloom_metrics import _secret",
@@ -43,19 +46,35 @@ PLUGIN_IMPORTS = [
     "import sklearn",
 ]
 LAYERING = [
-    ("errors", "from specloom.run import Run", "specloom.errors imports specloom.run"),
-    ("errors", "from specloom import impl", "modules import each other"),
     (
-        "ports",
-        "def late():\n    from specloom.node import Node",
-        "specloom.ports imports specloom.n",
+        "contract/errors",
+        "from specloom.execution.run import Run",
+        "specloom.contract.errors imports specloom.execution.run",
     ),
-    ("hooks", "from specloom.plugins import Plugins", "specloom.hooks imports specloom.plugins"),
-    ("node", "from specloom import hooks", "specloom.node imports specloom.hooks"),
-    ("graph", "def late():\n    from specloom import run", "specloom.graph imports specloom.run"),
-    ("run", "from specloom import cli", "specloom.run imports specloom.cli"),
-    ("table", "from specloom import results", ""),
-    ("errors", "from specloom.ports import Port", "modules import each other"),
+    ("contract/errors", "from specloom import impl", "modules import each other"),
+    (
+        "contract/ports",
+        "def late():\n    from specloom.contract.nodes import Node",
+        "specloom.contract.ports imports specloom.contract.nodes",
+    ),
+    (
+        "contract/hooks",
+        "from specloom.plugins import Plugins",
+        "specloom.contract.hooks imports specloom.plugins",
+    ),
+    (
+        "contract/nodes",
+        "from specloom.contract import hooks",
+        "specloom.contract.nodes imports specloom.contract.hooks",
+    ),
+    (
+        "graph/graph",
+        "def late():\n    from specloom.execution import run",
+        "specloom.graph.graph imports specloom.execution.run",
+    ),
+    ("execution/run", "from specloom import cli", "specloom.execution.run imports specloom.cli"),
+    ("table", "from specloom.execution import run_folder", ""),
+    ("contract/errors", "from specloom.contract.ports import Port", "modules import each other"),
 ]
 SUPPRESSIONS = [
     ("x = 1  # noqa", "without a code"),
@@ -132,7 +151,7 @@ def test_declared_imports_are_allowed(copy):
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
-        ("kernel/specloom/hooks.py", "import numpy", "--help loads numpy"),
+        ("kernel/specloom/contract/hooks.py", "import numpy", "--help loads numpy"),
         ("kernel/specloom/cli.py", "import yaml", "--help loads yaml"),
         ("kernel/specloom/cli.py", "import specloom_registry", "--help loads specloom_registry"),
         ("registry/specloom_registry/__init__.py", "import rich.table", "import loads rich"),
@@ -156,8 +175,8 @@ def test_an_import_against_the_layers_is_seen(copy, module, text, told):
 
 
 def test_imports_for_types_make_no_cycle(copy):
-    text = "if TYPE_CHECKING:\n    from specloom.run import Run"
-    assert broken(architecture.circles, copy, "kernel/specloom/errors.py", text) == []
+    text = "if TYPE_CHECKING:\n    from specloom.execution.run import Run"
+    assert broken(architecture.circles, copy, "kernel/specloom/contract/errors.py", text) == []
 
 
 def test_a_cycle_in_a_plugin_is_seen(copy):

@@ -13,7 +13,8 @@ import pytest
 import message_toys as toys
 import test_messages
 import test_messages_graph
-from specloom import SpecloomError, yamlfile
+from specloom import SpecloomError
+from specloom.runfile import yaml
 from specloom.testing.describing import describe_class
 from specloom_registry.catalogue.json_schema import schema
 
@@ -58,7 +59,7 @@ def knows():
     checker = jsonschema.Draft202012Validator(made)
 
     def knows(text):
-        return not checker.is_valid(yamlfile.parse(text, "run.yaml").value)
+        return not checker.is_valid(yaml.parse(text, "run.yaml").value)
 
     return knows
 
@@ -100,4 +101,4 @@ def test_run_files_of_the_examples_pass(file):
     from specloom_registry.catalogue.descriptors import descriptors
 
     found = schema(descriptors(Plugins.for_file(ROOT / "configs/run.yaml")))
-    jsonschema.validate(yamlfile.read(file).value, found)
+    jsonschema.validate(yaml.read(file).value, found)

@@ -32,7 +32,10 @@ SLOW = frozenset({"torch", "numpy", "scipy", "pydantic", "rich"})
 HELP = ("--help", ("-m", "specloom", "--help"), SLOW | {"yaml"})
 IMPORTS = ("-c", "import specloom, specloom.cli, specloom_registry")
 LIGHT = (HELP, HELP, ("import", IMPORTS, SLOW))
-LAYERS = (("errors", "ports", "node", "hooks", "plugins"), ("errors", "graph", "run", "cli"))
+LAYERS = (
+    ("contract.errors", "contract.ports", "contract.nodes", "contract.hooks", "plugins"),
+    ("contract.errors", "graph.graph", "execution.run", "cli"),
+)
 MOST_SUPPRESSIONS = 3
 ROOMS = (
     "base",

@@ -1,23 +1,54 @@
-"""A plugin-first microkernel for hyperspectral machine-learning graphs. Read ``hooks.py`` first."""
+"""A plugin-first microkernel for hyperspectral machine-learning graphs.
+
+Read ``contract/hooks.py`` first.
+"""
 
 __version__ = "0.1.0"
 
-# isort: off
-from specloom.errors import ConfigError, DataError, GraphError, IntegrityError, NodeError
-from specloom.errors import PluginError, PortError, Problems, SpecloomError, UnavailableError
-from specloom.errors import SpecloomWarning, did_you_mean, raise_all
-from specloom.graph import Graph
-from specloom.hooks import impl
-from specloom.node import STAGES, Array, At, Batch, Loss, Node, Runtime, Source, Trainer
-from specloom.node import Absorbs, Affine, Fits, Indexed, Keeps, Mapped, Measures, Paces, Trains
+from specloom.contract.errors import (
+    ConfigError,
+    DataError,
+    GraphError,
+    IntegrityError,
+    NodeError,
+    PluginError,
+    PortError,
+    Problems,
+    SpecloomError,
+    SpecloomWarning,
+    UnavailableError,
+    did_you_mean,
+    raise_all,
+)
+from specloom.contract.hooks import impl
+from specloom.contract.nodes import (
+    STAGES,
+    Absorbs,
+    Affine,
+    Array,
+    At,
+    Batch,
+    Fits,
+    Indexed,
+    Keeps,
+    Loss,
+    Mapped,
+    Measures,
+    Node,
+    Paces,
+    Runtime,
+    Source,
+    Trainer,
+    Trains,
+)
+from specloom.contract.ports import Port
+from specloom.execution.run import Run, load
+from specloom.execution.run_folder import begun
+from specloom.execution.saved_pipeline import write_file, write_json
+from specloom.graph.graph import Graph
+from specloom.graph.port_attributes import Ported
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
-from specloom.ported import Ported
-from specloom.ports import Port
-from specloom.results import begun
-from specloom.run import Run, load
-from specloom.state import write_file, write_json
-# isort: on
 
 __all__ = [
     "STAGES", "Absorbs", "Affine", "Array", "At", "Batch", "ConfigError", "DataError", "Fits",

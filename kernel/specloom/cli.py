@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import specloom
-from specloom import results
-from specloom.errors import SpecloomError, did_you_mean, raise_all
+from specloom.contract.errors import SpecloomError, did_you_mean, raise_all
+from specloom.execution import run_folder
 from specloom.plugins import Plugins
 
 
@@ -80,15 +80,15 @@ def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **aske
     """Run every phase of FILE and write what comes out."""
     anyway = asked.pop("overwrite") or resume is not None
     if resume:
-        asked = results.begun(resume)
+        asked = run_folder.begun(resume)
     elif asked["path"] is None:
         raise click.UsageError("give a run file, or --resume DIR")
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
     loaded = specloom.load(**asked, observed=first)
     loaded.resumed, loaded.fold = resume is not None, fold
-    loaded.folder = resume or out or results.fresh_folder(str(loaded.metadata["name"]))
+    loaded.folder = resume or out or run_folder.fresh_folder(str(loaded.metadata["name"]))
     if first:
-        results.keep(loaded, loaded.folder, anyway=anyway)
+        run_folder.keep(loaded, loaded.folder, anyway=anyway)
         click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
     else:
         loaded.go()
@@ -135,5 +135,5 @@ def main() -> None:
         sys.exit(130)
     except Exception as e:
         click.echo(f"specloom failed, and it is not your fault: {type(e).__name__}: {e}", err=True)
-        click.echo(f"  fix: report it with the log {results.write_log(e)}", err=True)
+        click.echo(f"  fix: report it with the log {run_folder.write_log(e)}", err=True)
         sys.exit(70)

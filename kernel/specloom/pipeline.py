@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from specloom import state
-from specloom.config import METADATA, NAME
-from specloom.errors import GraphError, did_you_mean
-from specloom.graph import Graph
-from specloom.node import Source, Trains
+from specloom.contract.errors import GraphError, did_you_mean
+from specloom.contract.nodes import Source, Trains
+from specloom.contract.ports import Link
+from specloom.execution import saved_pipeline
+from specloom.graph.connections import BATCH
+from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.ports import Link
-from specloom.wiring import BATCH
+from specloom.runfile.build import METADATA, NAME
 
 
 class Pipeline:
@@ -103,10 +103,10 @@ class Pipeline:
 
     def serialize(self) -> dict[str, Any]:
         """The pipeline as a run file would hold it: nodes, connections and outputs."""
-        return state.described(self.graph(), self.plugins or Plugins())
+        return saved_pipeline.described(self.graph(), self.plugins or Plugins())
 
     def save_to_file(self, path: str | Path, metadata: Any = None) -> None:
-        """Write ``path`` (YAML) and the weights beside it; see ``specloom.state``.
+        """Write ``path`` (YAML) and the weights beside it, as ``execution/saved_pipeline.py`` does.
 
         Args:
             path: The YAML file; the weights get the same name with ``.safetensors``.
@@ -114,7 +114,7 @@ class Pipeline:
         """
         given = metadata if isinstance(metadata, Mapping) else vars(metadata or object)
         about = {"name": self.name} | {key: given[key] for key in METADATA if given.get(key)}
-        state.save(Path(path), self.graph(), about, self.plugins or Plugins())
+        saved_pipeline.save(Path(path), self.graph(), about, self.plugins or Plugins())
 
     @classmethod
     def load(cls, path: str | Path, plugins: Plugins | None = None) -> Self:
@@ -123,7 +123,7 @@ class Pipeline:
         Raises:
             IntegrityError: The files are not what they say they are.
         """
-        graph, metadata = state.load(Path(path), plugins)
+        graph, metadata = saved_pipeline.load(Path(path), plugins)
         pipeline = cls(metadata.get("name", Path(path).stem), plugins)
         pipeline.links = [link for link in graph.links if not graph.by_name(link)]
         pipeline.nodes, pipeline.outputs = dict(graph.nodes), dict(graph.outputs)

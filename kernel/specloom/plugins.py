@@ -16,8 +16,8 @@ from typing import Any, Self, TypeAlias
 
 import pluggy
 
-from specloom import hooks
-from specloom.errors import ConfigError, PluginError, did_you_mean, warn
+from specloom.contract import hooks
+from specloom.contract.errors import ConfigError, PluginError, did_you_mean, warn
 
 MANIFEST = "plugins.yaml"
 Modules: TypeAlias = Mapping[str, str | ModuleType]
@@ -84,7 +84,7 @@ class Plugins:
             if self.manager.get_plugin(name) is module:
                 self.manager.unregister(module)
             what = f"{name!r} does not follow the hook specs: {' '.join(str(e).split())}"
-            fix = "use only the hooks and arguments of specloom.hooks"
+            fix = "use only the hooks and arguments of specloom.contract.hooks"
             raise PluginError(what, where=where, fix=fix) from e
 
     def working(self) -> Iterator[tuple[str, Any]]:

@@ -13,12 +13,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from specloom.errors import ConfigError, IntegrityError, NodeError, UnavailableError
-from specloom.ported import Ported
+from specloom.contract.errors import ConfigError, IntegrityError, NodeError, UnavailableError
+from specloom.graph.port_attributes import Ported
 
 if TYPE_CHECKING:
-    from specloom.node import Batch
-    from specloom.ports import Port
+    from specloom.contract.nodes import Batch
+    from specloom.contract.ports import Port
 
 __all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "usable_pixels"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from specloom import Graph, Port, Ported, SpecloomError
-from specloom.ports import Link
+from specloom.contract.ports import Link
 
 CUBE, SCORES = Port("B H W C"), Port("B H W 1")
 

@@ -3,10 +3,10 @@
 import torch
 
 from specloom import Graph, NodeError, Port, Ported
-from specloom.plan import Plan
-from specloom.ports import Link
+from specloom.contract.ports import Link
+from specloom.execution.plan import Plan
+from specloom.runfile.yaml import parse
 from specloom.torch import TorchRuntime
-from specloom.yamlfile import parse
 
 CUBE = Port("B H W C")
 

@@ -3,9 +3,9 @@
 import pytest
 
 from specloom import SpecloomError
-from specloom.config import interpret
-from specloom.errors import in_file_order, raise_all
-from specloom.yamlfile import override, parse
+from specloom.contract.errors import in_file_order, raise_all
+from specloom.runfile.build import interpret
+from specloom.runfile.yaml import override, parse
 
 GOOD = """\
 specloom: 1

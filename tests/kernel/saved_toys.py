@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from specloom import Graph, IntegrityError, Plugins, Port, Ported, SpecloomError, impl, state
-from specloom.ports import Link
+from specloom import Graph, IntegrityError, Plugins, Port, Ported, SpecloomError, impl
+from specloom.contract.ports import Link
+from specloom.execution import saved_pipeline
 from specloom.torch import StatisticalNode
 
 CUBE = Port("B H W C")
@@ -98,12 +99,12 @@ def fitted(c=4, seed=0, **params):
 
 
 def save(path, made, **metadata):
-    state.save(path, made, {"name": "p", **metadata}, plugins())
+    saved_pipeline.save(path, made, {"name": "p", **metadata}, plugins())
 
 
 def told(path, kind=IntegrityError):
     """What a load is refused with."""
     with pytest.raises(SpecloomError) as caught:
-        state.load(path, plugins())
+        saved_pipeline.load(path, plugins())
     assert type(caught.value) is kind
     return str(caught.value)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from specloom import Graph, Mapped, Port, Ported
-from specloom.plan import Plan
-from specloom.ports import Link
+from specloom.contract.ports import Link
+from specloom.execution.plan import Plan
 from specloom.torch import TorchRuntime
 
 CUBE = Port("B H W C")

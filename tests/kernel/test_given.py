@@ -6,8 +6,8 @@ import torch
 
 from plan_toys import CUBE, Data, Twice, chain, cubes, graph, plan
 from specloom import Graph, GraphError, Plugins, Port, Ported, Run, impl
-from specloom.ports import Link
-from specloom.yamlfile import parse
+from specloom.contract.ports import Link
+from specloom.runfile.yaml import parse
 
 
 def test_what_only_given_values_need_does_not_run():

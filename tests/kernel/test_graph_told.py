@@ -2,7 +2,7 @@
 
 from graph_toys import GOOD, Data, Norm, nodes, told
 from specloom import GraphError, NodeError, Problems
-from specloom.yamlfile import parse
+from specloom.runfile.yaml import parse
 
 
 def test_a_node_that_could_not_be_made_causes_no_further_errors():

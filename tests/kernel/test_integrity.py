@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from saved_toys import Mean, fitted, plugins, save, told
-from specloom import ConfigError, state
+from specloom import ConfigError
+from specloom.execution import saved_pipeline
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_an_edited_description(saved, old, new):
 
 def test_comments_and_layout_may_change(saved):
     saved.write_text("# mine\n" + saved.read_text().replace("name: p", 'name:   "p"  # so'))
-    assert state.load(saved, plugins())[0].unfitted() == []
+    assert saved_pipeline.load(saved, plugins())[0].unfitted() == []
 
 
 def test_missing_files(saved):
@@ -92,10 +93,10 @@ def test_weights_are_only_looked_for_beside_the_description(saved, file):
 
 def test_weights_that_are_no_safetensors(saved):
     weights = saved.with_suffix(".safetensors")
-    good = state._sha256(weights.read_bytes())
+    good = saved_pipeline._sha256(weights.read_bytes())
     for junk in (b"", b"x" * 100, b"\x05" + bytes(7) + b"[1,2]", b"\xff" * 30):
         weights.write_bytes(junk)
-        text = saved.read_text().replace(good, state._sha256(junk))
+        text = saved.read_text().replace(good, saved_pipeline._sha256(junk))
         (saved.parent / "junk.yaml").write_text(text)
         assert "is no safetensors file" in told(saved.parent / "junk.yaml")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from specloom import params
+from specloom.runfile import parameters
 
 
 class Shade(StrEnum):
@@ -45,7 +45,7 @@ class Nothing:
 
 
 def checked(config, cls=Toy):
-    good, problems = params.checked(cls, "toy.Toy", config, lambda name: f"run.yaml:{name}")
+    good, problems = parameters.checked(cls, "toy.Toy", config, lambda name: f"run.yaml:{name}")
     return good, [str(problem) for problem in problems]
 
 
@@ -130,15 +130,15 @@ def test_values_are_what_a_run_file_can_hold():
     toy = Toy(
         np.int64(3), scale=np.float32(0.5), windows=((1, 2),), file=Path("a"), source=object()
     )
-    assert params.values(toy) == {"n": 3, "scale": 0.5, "windows": [[1.0, 2.0]], "file": "a"}
-    assert json.dumps(params.values(toy))
-    assert type(params.values(toy)["n"]) is int
-    assert params.values(Toy(1)) == {"n": 1}
-    assert params.values(Nothing()) == {}
+    assert parameters.values(toy) == {"n": 3, "scale": 0.5, "windows": [[1.0, 2.0]], "file": "a"}
+    assert json.dumps(parameters.values(toy))
+    assert type(parameters.values(toy)["n"]) is int
+    assert parameters.values(Toy(1)) == {"n": 1}
+    assert parameters.values(Nothing()) == {}
 
 
 def test_what_is_written_is_read_back():
     toy = Toy(2, scale=math.inf, pair=(3, 4), names=["x"], groups={"a": 1})
-    good, problems = checked(params.values(toy))
+    good, problems = checked(parameters.values(toy))
     assert problems == []
     assert vars(Toy(**good)) == vars(toy)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from specloom import ConfigError, Pipeline, Plugins, Port, Ported, SpecloomError, impl, load
-from specloom.plan import Plan
+from specloom.execution.plan import Plan
 from specloom.torch import TorchNode, TorchRuntime
 
 CUBE = Port("B H W C")

@@ -10,7 +10,7 @@ import torch
 
 from plan_toys import CUBE, Data, Twice, chain, cubes, graph, plan
 from specloom import GraphError, NodeError, Port, Ported
-from specloom.yamlfile import parse
+from specloom.runfile.yaml import parse
 
 
 class NumpyTwice(Twice):

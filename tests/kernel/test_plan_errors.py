@@ -5,7 +5,7 @@ import torch
 
 from plan_toys import CUBE, Data, Twice, chain, cubes, graph, plan
 from specloom import DataError, GraphError, NodeError, Port, Ported, PortError, SpecloomError
-from specloom.yamlfile import parse
+from specloom.runfile.yaml import parse
 
 
 class Needs(Ported):

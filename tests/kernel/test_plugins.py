@@ -158,7 +158,7 @@ def test_hooks_that_do_not_exist_are_errors_every_time():
         assert told(plugins, "bad.RX") == (
             "run.yaml:3: 'bad' does not follow the hook specs: "
             "unknown hook 'register_nods' in plugin <module 'bad'>\n"
-            "  fix: use only the hooks and arguments of specloom.hooks"
+            "  fix: use only the hooks and arguments of specloom.contract.hooks"
         )
     assert plugins.find("toy.RX", NODES, "")[1] is RX
     assert [name for name, _ in plugins.working()] == ["toy"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from specloom import Port, PortError
-from specloom.ports import dtype_name, fixed_size, mismatch
+from specloom.contract.ports import dtype_name, fixed_size, mismatch
 
 
 class Owner:

@@ -15,8 +15,8 @@ from specloom import (
     SpecloomWarning,
     impl,
     load,
-    state,
 )
+from specloom.execution import saved_pipeline
 from specloom.torch import TorchNode
 
 CUBE = Port("B H W C")
@@ -158,8 +158,8 @@ def test_a_saved_pipeline_with_old_names_loads(tmp_path):
     )
     run = load(file, plugins=old, device="cpu")
     path = tmp_path / "pipeline.yaml"
-    state.save(path, run.graph, {"name": "old"}, old)
-    told, (graph, _) = warnings_of(lambda: state.load(path, plugins()))
+    saved_pipeline.save(path, run.graph, {"name": "old"}, old)
+    told, (graph, _) = warnings_of(lambda: saved_pipeline.load(path, plugins()))
     assert [one.partition(": ")[2] for one in told] == [
         "toy.Amplifier is now called toy.Gain: change it",
         "toy.Gain: 'start' is now called 'factor': change it",

@@ -10,8 +10,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from specloom import Graph, Plugins, Port, UnavailableError, impl, state
-from specloom.ports import Link
+from specloom import Graph, Plugins, Port, UnavailableError, impl
+from specloom.contract.ports import Link
+from specloom.execution import saved_pipeline
 from specloom.torch import TorchNode
 
 CUBE = Port("B H W C")
@@ -48,11 +49,11 @@ def graph(start):
 
 
 def save(path, start):
-    state.save(path, graph(start), {"name": "p"}, plugins())
+    saved_pipeline.save(path, graph(start), {"name": "p"}, plugins())
 
 
 def start_of(path):
-    made = state.load(path, plugins())[0].nodes["gain"]
+    made = saved_pipeline.load(path, plugins())[0].nodes["gain"]
     assert made.gain.tolist() == [made.start] * 4
     return made.start
 
@@ -105,7 +106,7 @@ def test_a_first_save_that_was_killed_before_the_last_step(tmp_path, monkeypatch
 
 
 def test_writing_leaves_no_temporary_files(tmp_path, monkeypatch):
-    state.write_file(tmp_path / "new" / "a.json", b"1")
+    saved_pipeline.write_file(tmp_path / "new" / "a.json", b"1")
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.json"]
     (tmp_path / "plain").touch()
     modes = [(tmp_path / name).stat().st_mode for name in ("new/a.json", "plain")]
@@ -116,7 +117,7 @@ def test_writing_leaves_no_temporary_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UnavailableError) as caught:
-        state.write_file(tmp_path / "new" / "a.json", b"2")
+        saved_pipeline.write_file(tmp_path / "new" / "a.json", b"2")
     assert str(caught.value) == (
         f"{tmp_path}/new/a.json cannot be written: No space left on device\n"
         "  fix: choose another folder with --out, or make room on the disk"
@@ -125,7 +126,7 @@ def test_writing_leaves_no_temporary_files(tmp_path, monkeypatch):
 
 
 def test_json_is_readable(tmp_path):
-    state.write_json(tmp_path / "a.json", {"ü": [1]})
+    saved_pipeline.write_json(tmp_path / "a.json", {"ü": [1]})
     assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "ü": [\n    1\n  ]\n}\n'
 
 

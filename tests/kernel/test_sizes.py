@@ -5,8 +5,8 @@ from typing import ClassVar
 import pytest
 
 from specloom import ConfigError, Graph, Port, Ported, SpecloomError
-from specloom.ports import Link
-from specloom.yamlfile import Document
+from specloom.contract.ports import Link
+from specloom.runfile.yaml import Document
 
 
 class Data(Ported):

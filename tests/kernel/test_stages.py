@@ -5,7 +5,7 @@ import torch
 
 from plan_toys import CUBE, Data, cubes, graph, plan
 from specloom import Graph, NodeError, Port, Ported
-from specloom.ports import Link
+from specloom.contract.ports import Link
 
 
 class Mean(Ported):

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from saved_toys import fitted, graph, plugins, save
-from specloom import NodeError, state
-from specloom.plan import Plan
+from specloom import NodeError
+from specloom.execution import saved_pipeline
+from specloom.execution.plan import Plan
 from specloom.torch import TorchRuntime
 
 
@@ -34,7 +35,7 @@ def same(ours, theirs):
 def test_everything_comes_back_bit_for_bit(tmp_path):
     made = fitted(file=Path("a/b"), bands=((1, 2.5), (3, 4)))
     save(tmp_path / "p.yaml", made, description="grün\n1e-6: [no]\x07", tags=["a", "1"])
-    again, metadata = state.load(tmp_path / "p.yaml", plugins())
+    again, metadata = saved_pipeline.load(tmp_path / "p.yaml", plugins())
     assert metadata == {"name": "p", "description": "grün\n1e-6: [no]\x07", "tags": ["a", "1"]}
     same(made.state(), again.state())
     assert again.types == {"mean": "toy.Mean", "table": "toy.Table"}
@@ -51,7 +52,7 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
 
 def test_unfitted_stays_unfitted(tmp_path):
     save(tmp_path / "p.yaml", graph())
-    again, _ = state.load(tmp_path / "p.yaml", plugins())
+    again, _ = saved_pipeline.load(tmp_path / "p.yaml", plugins())
     assert again.unfitted() == ["mean"]
     with pytest.raises(NodeError, match="node 'mean' \\(Mean\\) is not fitted"):
         scores(again)
@@ -61,7 +62,7 @@ def test_unfrozen_nodes_are_saved_and_come_back_frozen(tmp_path):
     made = fitted()
     made.nodes["mean"].unfreeze()
     save(tmp_path / "p.yaml", made)
-    again, _ = state.load(tmp_path / "p.yaml", plugins())
+    again, _ = saved_pipeline.load(tmp_path / "p.yaml", plugins())
     assert list(again.nodes["mean"].parameters()) == []
     same(made.state(), again.state())
 
@@ -70,4 +71,5 @@ def test_stages_are_saved(tmp_path):
     made = fitted()
     made.stages["table"] = ("val", "predict")
     save(tmp_path / "p.yaml", made)
-    assert state.load(tmp_path / "p.yaml", plugins())[0].stages["table"] == ("val", "predict")
+    loaded = saved_pipeline.load(tmp_path / "p.yaml", plugins())[0]
+    assert loaded.stages["table"] == ("val", "predict")

@@ -6,8 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specloom import SpecloomError
-from specloom import state as saved
-from specloom.yamlfile import parse
+from specloom.execution import saved_pipeline as saved
+from specloom.runfile.yaml import parse
 
 pieces = st.sampled_from(
     [*"[]{}:,-?!&*|>%@`'\"#~\\\n\t ", ": ", "- ", "a", "1", "\\u", "\\U0011", "---\n", "%YAML "]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from specloom import ConfigError, SpecloomError
-from specloom.yamlfile import parse, read, scalar
+from specloom.runfile.yaml import parse, read, scalar
 
 
 def told(text):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from specloom import yamlfile
+from specloom.runfile import yaml
 from specloom_registry.commands.plugins import plugins
 from specloom_registry.model import index, lockfile, manifest
 
@@ -47,7 +47,7 @@ def test_manifest_lock_and_index_name_the_same_plugins_and_versions():
     assert {n: one["package"]["version"] for n, one in locked.plugins.items()} == versions, (
         "run: make lock"
     )
-    named = yamlfile.read(CONFIGS / "plugins.yaml").value["plugins"]
+    named = yaml.read(CONFIGS / "plugins.yaml").value["plugins"]
     assert named == {name: {"path": f"../plugins/{name}"} for name in versions}
     assert {name: one["versions"][-1] for name, one in index.read().items()} == versions
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import specloom
-from specloom import Pipeline, PortError, results
+from specloom import Pipeline, PortError
+from specloom.execution import run_folder
 from specloom_cubes.sources.synthetic import Synthetic
 
 SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]
@@ -15,7 +16,7 @@ CONFIG = specloom.__file__.partition("kernel")[0] + "configs/rx_statistical.yaml
 def saved(tmp_path):
     run = specloom.load(CONFIG, SMALL)
     run.go()
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     return tmp_path / "pipeline.yaml"
 
 
@@ -36,6 +37,6 @@ def test_a_cube_of_other_bands_is_refused_by_the_plan(saved):
 def test_stages_survive(tmp_path):
     run = specloom.load(CONFIG, [*SMALL, "nodes.metrics.stages=[val, test]"])
     run.go()
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     loaded = Pipeline.load(tmp_path / "pipeline.yaml")
     assert loaded.graph(Synthetic(scenes=8)).stages["metrics"] == ("val", "test")

@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 
 from specloom import Pipeline
 from specloom.cli import cli
-from specloom.plan import Plan
+from specloom.execution.plan import Plan
 from specloom.torch import TorchRuntime
 from specloom_cubes.sources.scene import Scene
 

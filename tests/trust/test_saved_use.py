@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import specloom
-from specloom import IntegrityError, NodeError, Pipeline, Run, SpecloomError, results
+from specloom import IntegrityError, NodeError, Pipeline, Run, SpecloomError
+from specloom.execution import run_folder
 from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_cubes.sources.scene import Scene
@@ -58,7 +59,7 @@ def fitted(tmp_path_factory):
     """A finished run, and the file of its pipeline."""
     folder, run = tmp_path_factory.mktemp("fitted"), small_run()
     run.go()
-    results.write(run, folder)
+    run_folder.write(run, folder)
     return run, folder / "pipeline.yaml"
 
 
@@ -78,7 +79,7 @@ def test_a_pipeline_without_a_fit_refuses_to_run_also_when_loaded(tmp_path):
     )
     what = "node 'normalizer' (MinMaxNormalizer) is not fitted"
     assert str(caught.value) == f"{file}:{line}: {what}{NOT_FITTED}"
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     with pytest.raises(NodeError) as caught:
         used(Pipeline.load(path), scenes())
     assert str(caught.value) == f"{what}{NOT_FITTED}"
@@ -87,7 +88,7 @@ def test_a_pipeline_without_a_fit_refuses_to_run_also_when_loaded(tmp_path):
 def test_one_node_without_a_fit_is_enough(tmp_path, fitted):
     run = small_run()
     StatisticalTrainer(nodes=["normalizer", "rx"]).train(run)
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     with pytest.raises(NodeError, match=r"node 'logits' \(ScoreToLogit\) is not fitted"):
         used(Pipeline.load(tmp_path / "pipeline.yaml"), scenes())
 
@@ -121,7 +122,7 @@ def test_real_scenes_are_scored_as_in_their_run(name, tmp_path):
     sets = [f"data.config.{key}={value}" for key, value in settings.items()]
     run = specloom.load(ROOT / "configs/rx_scene.yaml", sets, device="cpu")
     run.go()
-    results.write(run, tmp_path)
+    run_folder.write(run, tmp_path)
     plan = run.plan("predict", run.graph.outputs.values())
     with run.inference():
         first = [plan(batch) for batch in run.batches("predict")]
@@ -203,7 +204,7 @@ def test_a_flipped_byte_is_found(saved):
 def test_weights_of_another_run_are_found(saved, tmp_path):
     run = small_run()
     StatisticalTrainer(split="val").train(run)
-    results.write(run, tmp_path / "other")
+    run_folder.write(run, tmp_path / "other")
     shutil.copy(tmp_path / "other/pipeline.safetensors", saved.parent)
     with pytest.raises(IntegrityError, match="its SHA-256 differs"):
         Pipeline.load(saved)

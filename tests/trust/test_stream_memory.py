@@ -22,7 +22,7 @@ SCRIPT = """
     import numpy as np
     import torch
     from specloom import Graph, Pipeline, Port, Run
-    from specloom.ports import Link
+    from specloom.contract.ports import Link
     from specloom_cubes.data_node import LentilsAnomalyDataNode
     from specloom_deciders.binary import BinaryDecider
     from specloom_metrics.anomaly import AnomalyDetectionMetrics

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from specloom.node import Absorbs, Affine, Keeps, Measures, Trains
+from specloom.contract.nodes import Absorbs, Affine, Keeps, Measures, Trains
 from specloom.testing import (
     construction,
     dependence,

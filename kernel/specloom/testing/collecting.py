@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import PluginError, UnavailableError, did_you_mean
+from specloom.contract.errors import PluginError, UnavailableError, did_you_mean
 from specloom.plugins import Plugins
 from specloom.testing import offering, renaming
 from specloom.testing.applying import OTHERS, Checks, checks_of

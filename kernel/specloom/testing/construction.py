@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from specloom.node import STAGES, Affine, Fits, Keeps, Loss, Measures, Trains
-from specloom.ported import PortAttribute
-from specloom.ports import Port
+from specloom.contract.nodes import STAGES, Affine, Fits, Keeps, Loss, Measures, Trains
+from specloom.contract.ports import Port
+from specloom.graph.port_attributes import PortAttribute
 from specloom.testing.comparing import hold
 from specloom.testing.driving import needs_fit
 from specloom.testing.making import built, example, fitted, parameters, params_of

@@ -10,11 +10,11 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from specloom import params
+from specloom.runfile import parameters
 
 if TYPE_CHECKING:
+    from specloom.contract.ports import Port
     from specloom.plugins import Plugins
-    from specloom.ports import Port
 
 KINDS = ("nodes", "losses", "trainers", "sources")
 
@@ -28,12 +28,12 @@ def describe_class(cls: type, kind: str) -> dict[str, Any]:
         if ports := getattr(cls, side, None):
             found[side] = {name: describe_port(port) for name, port in ports.items()}
     found["params"] = {}
-    for name, parameter in params.parameters(cls).items():
-        schema = dict(params.adapter(cls, name).json_schema())
-        if parameter.default is not params.EMPTY:
+    for name, parameter in parameters.parameters(cls).items():
+        schema = dict(parameters.adapter(cls, name).json_schema())
+        if parameter.default is not parameters.EMPTY:
             schema["default"] = json.loads(json.dumps(parameter.default))
         found["params"][name] = schema
-    found["required"] = sorted(params.required(cls))
+    found["required"] = sorted(parameters.required(cls))
     if renamed := getattr(cls, "renamed", {}):
         found["renamed"] = dict(renamed)
     return found

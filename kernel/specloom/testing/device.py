@@ -14,7 +14,7 @@ from specloom.testing.driving import fit, needs_fit, run
 from specloom.testing.making import batch_for, built, fit_batches, fitted
 
 if TYPE_CHECKING:
-    from specloom.node import Batch
+    from specloom.contract.nodes import Batch
 
 WAITS = frozenset(
     {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom.node import Batch, Fits
+from specloom.contract.nodes import Batch, Fits
 from specloom.testing.comparing import as_numpy, hold
 from specloom.torch import TorchRuntime
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom.node import Batch, Measures
-from specloom.ported import IMAGE_AXES, build
-from specloom.ports import GROUPS, Port, fixed_size
-from specloom.sizes import Sizes
+from specloom.contract.nodes import Batch, Measures
+from specloom.contract.ports import GROUPS, Port, fixed_size
+from specloom.graph.port_attributes import IMAGE_AXES, build
+from specloom.graph.shape_inference import Sizes
 from specloom.testing.comparing import hold
 from specloom.testing.driving import fit, needs_fit, quiet
 

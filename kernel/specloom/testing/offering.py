@@ -8,9 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
-from specloom.node import STAGES, Source
+from specloom.contract.nodes import STAGES, Source
+from specloom.contract.ports import Port
 from specloom.plugins import Plugins
-from specloom.ports import Port
 from specloom.testing.comparing import agree, hold
 from specloom.testing.describing import describe_plugin
 from specloom.testing.making import example
@@ -32,7 +32,7 @@ def hooks_are_known(plugin: Any) -> None:
     """Every hook that is implemented exists, with arguments of those names."""
     import pluggy
 
-    from specloom import hooks
+    from specloom.contract import hooks
 
     manager = pluggy.PluginManager(hooks.GROUP)
     manager.add_hookspecs(hooks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from specloom.ported import PortAttribute
+from specloom.graph.port_attributes import PortAttribute
 from specloom.testing.comparing import hold
 from specloom.testing.making import parameters
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom.errors import PortError
-from specloom.node import Batch, Keeps, Mapped, Paces
+from specloom.contract.errors import PortError
+from specloom.contract.nodes import Batch, Keeps, Mapped, Paces
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for

@@ -5,7 +5,7 @@ import types
 import pluggy
 import pytest
 
-from specloom import hooks
+from specloom.contract import hooks
 from specloom_console import register_observers
 from specloom_console.progress import Progress
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from specloom import ConfigError, DataError
-from specloom.params import checked
+from specloom.runfile.parameters import checked
 from specloom_cubes.sources import Folder
 
 CUBE = np.zeros((2, 3, 4), np.int16)

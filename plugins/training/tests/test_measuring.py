@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score, jaccard_score
 
 from specloom import DataError, Graph, Port, Run
-from specloom.ports import Link
+from specloom.contract.ports import Link
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 from specloom_training.calibrate import Calibrate
@@ -89,15 +89,14 @@ def test_neither_the_batch_size_nor_the_order_matters():
 
 
 def test_a_calibrated_threshold_is_saved_as_a_parameter(tmp_path):
-    from specloom import state
+    from specloom.execution import saved_pipeline
 
     run, decider = run_of(Logits())
     Calibrate("decider").train(run)
-    assert state.described(run.graph, plugins())["nodes"]["decider"]["config"]["threshold"] == (
-        decider.threshold
-    )
+    config = saved_pipeline.described(run.graph, plugins())["nodes"]["decider"]["config"]
+    assert config["threshold"] == decider.threshold
     logits = torch.from_numpy(Logits().logits)
-    twin = BinaryDecider(**state.described(run.graph, plugins())["nodes"]["decider"]["config"])
+    twin = BinaryDecider(**config)
     twin.build({})
     assert torch.equal(twin(logits)["decisions"], decider(logits)["decisions"])
 

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softmax
 
 from specloom import Graph, Port
-from specloom.plan import Plan
-from specloom.ports import Link
+from specloom.contract.ports import Link
+from specloom.execution.plan import Plan
 from specloom.testing import fit
 from specloom.torch import TorchRuntime
 from specloom_losses.cross_entropy import AnomalyBCEWithLogits

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from specloom.ports import Link
+from specloom.contract.ports import Link
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.gradient import GradientTrainer
 from specloom_training.statistical import StatisticalTrainer

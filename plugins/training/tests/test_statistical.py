@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from specloom import ConfigError, Graph, NodeError, Pipeline, Port, Run
-from specloom.ports import Link
+from specloom.contract.ports import Link
 from specloom.torch import StatisticalNode
 from specloom_training.statistical import StatisticalTrainer
 

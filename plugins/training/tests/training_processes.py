@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from specloom import impl
-from specloom.ports import Link
+from specloom.contract.ports import Link
 from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.gradient import GradientTrainer

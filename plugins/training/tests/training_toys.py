@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from specloom import Graph, Port, Run, impl
-from specloom.ports import Link
+from specloom.contract.ports import Link
 from specloom.torch import TorchNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from specloom.errors import IntegrityError, PluginError, Problems, SpecloomWarning, UnavailableError
+from specloom.contract.errors import (
+    IntegrityError,
+    PluginError,
+    Problems,
+    SpecloomWarning,
+    UnavailableError,
+)
 
 SECRET = re.compile(r"(?<=://)[^/@\s'\"]+@")
 

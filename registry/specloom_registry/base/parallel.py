@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from specloom.errors import Problems, SpecloomError, in_file_order, raise_all
+from specloom.contract.errors import Problems, SpecloomError, in_file_order, raise_all
 from specloom_registry.base.faults import ProblemsIntegrityError, ProblemsUnavailableError
 
 AT_ONCE = 8

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specloom.errors import SpecloomError
+from specloom.contract.errors import SpecloomError
 
 if TYPE_CHECKING:
     from specloom.plugins import Plugins
@@ -66,7 +66,7 @@ def installed_plugins() -> list[dict[str, str]]:
 def _version(name: str) -> str:
     from importlib.metadata import entry_points
 
-    from specloom.hooks import GROUP
+    from specloom.contract.hooks import GROUP
 
     (entry,) = entry_points(group=GROUP, name=name)
     return entry.dist.version if entry.dist else ""

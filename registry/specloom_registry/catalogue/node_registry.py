@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from specloom.errors import ConfigError, PluginError, did_you_mean
+from specloom.contract.errors import ConfigError, PluginError, did_you_mean
 from specloom.plugins import Plugins
 from specloom_registry.fetch import fetch
 from specloom_registry.importing import import_hook, shadowed
@@ -24,7 +24,7 @@ class NodeRegistry:
     >>> registry = NodeRegistry()
     >>> registry.load_plugin("lab", {"path": "/nowhere"})
     Traceback (most recent call last):
-    specloom.errors.ConfigError: E-PATH-MISSING plugin 'lab': '/nowhere' is no folder
+    specloom.contract.errors.ConfigError: E-PATH-MISSING plugin 'lab': '/nowhere' is no folder
       fix: correct the path
     """
 
@@ -146,7 +146,7 @@ class NodeRegistry:
 
 
 def _install(found: package.Package, store: Store | None) -> None:
-    from specloom.errors import raise_all
+    from specloom.contract.errors import raise_all
 
     shadowed.let_go([found])
     raise_all(import_hook.already_imported([found]))

@@ -47,8 +47,8 @@ def make(name: str, folder: Path) -> None:
     Raises:
         SpecloomError: The name cannot be used, or the folder is not empty.
     """
-    from specloom.errors import ConfigError
-    from specloom.state import write_file
+    from specloom.contract.errors import ConfigError
+    from specloom.execution.saved_pipeline import write_file
 
     check_name(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -66,7 +66,7 @@ def check_name(name: str) -> None:
     Raises:
         ConfigError: It is such a name.
     """
-    from specloom.errors import ConfigError, raise_all
+    from specloom.contract.errors import ConfigError, raise_all
     from specloom_registry.model import entry, index
 
     raise_all(list(entry.name_problems(name, "")))
@@ -99,7 +99,7 @@ def contents(name: str) -> dict[str, str]:
 
 def _describe(name: str, folder: Path) -> None:
     """Let ``plugins describe`` write nodes.json and the port tables, in a process of its own."""
-    from specloom.errors import PluginError
+    from specloom.contract.errors import PluginError
 
     with tempfile.TemporaryDirectory() as scratch:
         manifest = Path(scratch, "plugins.yaml")

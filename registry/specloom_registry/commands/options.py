@@ -60,7 +60,7 @@ def project(
     Raises:
         ConfigError: There is no manifest.
     """
-    from specloom.errors import ConfigError
+    from specloom.contract.errors import ConfigError
     from specloom.plugins import find_manifest
     from specloom_registry.project.project import Project
 

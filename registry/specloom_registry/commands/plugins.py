@@ -65,8 +65,8 @@ def describe(
         raise click.UsageError("--write and --check exclude each other.")
     known = _plugins(manifest)  # before torch: so that an installed copy is no hindrance yet
 
-    from specloom.errors import PluginError
-    from specloom.state import write_file, write_json
+    from specloom.contract.errors import PluginError
+    from specloom.execution.saved_pipeline import write_file, write_json
     from specloom.testing.describing import describe_plugin
     from specloom_registry.catalogue.readme_tables import readme_of, with_ports
 
@@ -142,7 +142,7 @@ def _stored(file: Path) -> bool:
 
 def _descriptor(known: Plugins, plugin: str) -> Path:
     """The place of the plugin's ``nodes.json``: within its top-level package."""
-    from specloom.errors import PluginError
+    from specloom.contract.errors import PluginError
 
     top = sys.modules[known.need(plugin).__name__.partition(".")[0]]
     if not hasattr(top, "__path__"):

@@ -34,8 +34,8 @@ def reproduce(
     allow_file: bool,
 ) -> None:
     """Run again what RUN_DIR's record says, with the same plugins, data and seed."""
-    from specloom.errors import ConfigError
-    from specloom.results import fresh_folder
+    from specloom.contract.errors import ConfigError
+    from specloom.execution.run_folder import fresh_folder
     from specloom_registry.provenance import reproduce as reproduction
 
     record = reproduction.finished(run_dir)

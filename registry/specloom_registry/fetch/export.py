@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError
 from specloom_registry.fetch import git
 from specloom_registry.store import tree

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, did_you_mean
+from specloom.contract.errors import ConfigError, did_you_mean
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.fetch import export, git
 from specloom_registry.model.metadata import version_of

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, raise_all
+from specloom.contract.errors import ConfigError, raise_all
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import lockfile, metadata

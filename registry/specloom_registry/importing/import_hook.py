@@ -27,8 +27,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import PluginError, SpecloomError
-from specloom.hooks import GROUP
+from specloom.contract.errors import PluginError, SpecloomError
+from specloom.contract.hooks import GROUP
 from specloom_registry.model.requirements import normal
 
 if TYPE_CHECKING:

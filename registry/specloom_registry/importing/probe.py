@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import PluginError
+from specloom.contract.errors import PluginError
 from specloom_registry.model import metadata
 from specloom_registry.packages import environment, overlay
 

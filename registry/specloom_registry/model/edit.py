@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 
 if TYPE_CHECKING:
-    from specloom.yamlfile import Document
+    from specloom.runfile.yaml import Document
 
 EMPTY = "schema: 1\nplugins: {}\n"
 
@@ -81,9 +81,9 @@ def change(text: str, name: str, key: str, new: str) -> str:
 
 
 def _parse(text: str) -> Document:
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
-    return yamlfile.parse(text, "plugins.yaml")
+    return yaml.parse(text, "plugins.yaml")
 
 
 def _line(document: Document, *keys: str) -> int:
@@ -104,10 +104,10 @@ def _end(lines: list[str], start: int) -> int:
 
 
 def _scalar(value: str) -> str:
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
     plain = re.fullmatch(r"[A-Za-z0-9./_][A-Za-z0-9./_@:+-]*", value) and not value.endswith(":")
-    return value if plain and yamlfile.scalar(value) == value else json.dumps(value)
+    return value if plain and yaml.scalar(value) == value else json.dumps(value)
 
 
 def _checked(text: str, wanted: Any, what: str) -> str:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean
+from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean
 from specloom_registry.model.package import KERNEL, Package, read
 from specloom_registry.model.source import COMMIT, Source, check_subdir, check_tag, check_url
 
 if TYPE_CHECKING:
-    from specloom.yamlfile import Document
+    from specloom.runfile.yaml import Document
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_NAME = 64

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from specloom.errors import ConfigError, did_you_mean
+from specloom.contract.errors import ConfigError, did_you_mean
 
 PLACES = (Path(__file__).parents[2] / "index.yaml", Path(__file__).parents[1] / "index.yaml")
 
 
 def read() -> dict[str, dict[str, Any]]:
     """The plugins of the index: URL, folder, tag pattern and versions, by name."""
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
     file = next((place for place in PLACES if place.is_file()), None)
-    found: dict[str, dict[str, Any]] = yamlfile.read(file).value["plugins"] if file else {}
+    found: dict[str, dict[str, Any]] = yaml.read(file).value["plugins"] if file else {}
     return found
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.model.metadata import digest
 from specloom_registry.store import store

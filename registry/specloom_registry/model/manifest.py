@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, SpecloomError, in_file_order, raise_all
+from specloom.contract.errors import ConfigError, SpecloomError, in_file_order, raise_all
 from specloom_registry.model.entry import Entry, entry, unknown
 from specloom_registry.model.options import Options, read_options
 
 if TYPE_CHECKING:
-    from specloom.yamlfile import Document
+    from specloom.runfile.yaml import Document
     from specloom_registry.model.package import Package
 
 SCHEMA = 1
@@ -58,9 +58,9 @@ def manifest(file: Path) -> Manifest:
     Raises:
         ConfigError: The manifest or a plugin's folder is wrong; ``Problems`` if in several ways.
     """
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
-    return _manifest(yamlfile.read(file), file)
+    return _manifest(yaml.read(file), file)
 
 
 def of_text(text: str, file: Path) -> Manifest:
@@ -69,9 +69,9 @@ def of_text(text: str, file: Path) -> Manifest:
     Raises:
         ConfigError: The text or a plugin's folder is wrong; ``Problems`` if in several ways.
     """
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
-    return _manifest(yamlfile.parse(text, str(file)), file)
+    return _manifest(yaml.parse(text, str(file)), file)
 
 
 def _manifest(document: Document, file: Path) -> Manifest:
@@ -96,9 +96,9 @@ def entries(file: Path) -> list[Entry]:
     Raises:
         ConfigError: The file as a whole cannot be used; ``Problems`` if in several ways.
     """
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
-    document = yamlfile.read(file)
+    document = yaml.read(file)
     raise_all(list(_problems(document)))
     return _entries(document, file)
 

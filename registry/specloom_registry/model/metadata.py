@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.model import requirements
 from specloom_registry.model.versions import Version, allows
 

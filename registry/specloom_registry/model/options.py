@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom.errors import ConfigError, raise_all
+from specloom.contract.errors import ConfigError, raise_all
 from specloom_registry.model.entry import unknown
 from specloom_registry.model.source import check_url
 from specloom_registry.model.versions import allows
 
 if TYPE_CHECKING:
-    from specloom.yamlfile import Document
+    from specloom.runfile.yaml import Document
 
 MOST_BYTES, MOST_FILES = 200_000_000, 20_000
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specloom.errors import ConfigError, did_you_mean
-from specloom.hooks import GROUP
+from specloom.contract.errors import ConfigError, did_you_mean
+from specloom.contract.hooks import GROUP
 
 KERNEL = ("specloom", "specloom_registry")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import redacted
 
 HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from specloom.errors import ConfigError, SpecloomError
+from specloom.contract.errors import ConfigError, SpecloomError
 from specloom_registry.base.table import table
 from specloom_registry.model import requirements
 from specloom_registry.model.metadata import PREFIX

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, redacted
 from specloom_registry.model.requirements import normal, parse
 from specloom_registry.packages import environment

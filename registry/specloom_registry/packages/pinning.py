@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import raise_all
+from specloom.contract.errors import raise_all
 from specloom_registry.packages import environment, overlay
 from specloom_registry.packages.compatibility import conflicts, needs
 

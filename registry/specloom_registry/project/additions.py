@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginUnavailableError
 from specloom_registry.fetch import candidates
 from specloom_registry.fetch.fetch import Fetching

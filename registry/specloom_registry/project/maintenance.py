@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import PluginError
+from specloom.contract.errors import PluginError
 from specloom_registry.base.faults import PluginUnavailableError
 from specloom_registry.importing import activate
 from specloom_registry.project import sync as syncing

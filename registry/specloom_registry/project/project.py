@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, did_you_mean
+from specloom.contract.errors import ConfigError, did_you_mean
 from specloom_registry.base.faults import PluginUnavailableError
 from specloom_registry.fetch.fetch import Fetching
 from specloom_registry.importing import activate, probe

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import raise_all
+from specloom.contract.errors import raise_all
 from specloom_registry.base.faults import PluginIntegrityError
 from specloom_registry.base.parallel import all_of
 from specloom_registry.fetch import fetch

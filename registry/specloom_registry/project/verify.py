@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError, SpecloomError
+from specloom.contract.errors import ConfigError, SpecloomError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.fetch import candidates, git
 from specloom_registry.model import lockfile, manifest, requirements

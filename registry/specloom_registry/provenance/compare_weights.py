@@ -9,7 +9,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from specloom.errors import IntegrityError
+from specloom.contract.errors import IntegrityError
 
 CODES = {"F64": "d", "F32": "f", "I64": "q", "I32": "i", "I16": "h", "I8": "b", "U8": "B",
          "BOOL": "B"}  # fmt: skip

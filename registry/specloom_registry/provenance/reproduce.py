@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specloom.errors import ConfigError, IntegrityError
+from specloom.contract.errors import ConfigError, IntegrityError
 from specloom_registry.provenance import compare_weights, restore, run_record
 
 PROGRAM = "from specloom_registry.provenance.rerun import main; main()"

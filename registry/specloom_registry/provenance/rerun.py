@@ -16,16 +16,16 @@ def again(folder: Path, out: Path, *, fold: bool) -> None:
     Raises:
         SpecloomError: Something is wrong.
     """
-    from specloom import results
+    from specloom.execution import run_folder
 
     pinned = (out / "plugins.yaml").is_file()
     plugins = Plugins.for_file(out / "run.yaml") if pinned else Plugins()
     run = specloom.load(**specloom.begun(folder), plugins=plugins, observed=True)
     run.folder, run.fold = out, fold
     run.about["reproduces"] = str(folder)
-    results.record(run, out)
+    run_folder.record(run, out)
     run.go()
-    results.write(run, out)
+    run_folder.write(run, out)
 
 
 def main() -> None:

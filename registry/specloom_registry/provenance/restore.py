@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.model import metadata, package
 from specloom_registry.model.lockfile import Lock
@@ -67,10 +67,10 @@ def rebuild(
 
 
 def _manifest(record: Record) -> dict[str, Any]:
-    from specloom import yamlfile
+    from specloom.runfile import yaml
 
     try:
-        found: dict[str, Any] = yamlfile.parse(record["manifest_text"], "plugins.yaml").value
+        found: dict[str, Any] = yaml.parse(record["manifest_text"], "plugins.yaml").value
     except KeyError as e:
         what = "E-RUN the record has no manifest: the registry did not watch this run"
         raise ConfigError(what, fix="run it again, with the registry installed") from e

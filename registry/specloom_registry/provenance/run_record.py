@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 
 Record = dict[str, Any]
 SHOWN = 15  # characters of a hash

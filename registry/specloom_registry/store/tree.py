@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from specloom.errors import ConfigError
+from specloom.contract.errors import ConfigError
 
 LEFT_BEHIND = re.compile(
     r"\.git|__pycache__|.*\.py[cod]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from specloom.node import Affine, Batch
+from specloom.contract.nodes import Affine, Batch
 
 
 @dataclass

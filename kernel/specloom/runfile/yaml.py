@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, raise_all
+from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, raise_all
 
 DEEPEST = 20
 MAY_BE_MADE = ("config", "metadata", "outputs")

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from specloom import state
-from specloom.errors import ConfigError
-from specloom.run import Run
-from specloom.yamlfile import Document
+from specloom.contract.errors import ConfigError
+from specloom.execution import saved_pipeline
+from specloom.execution.run import Run
+from specloom.runfile.yaml import Document
 
 
 def fresh_folder(name: str) -> Path:
@@ -65,8 +65,8 @@ def write(run: Run, folder: Path) -> None:
     Raises:
         UnavailableError: The folder cannot be written.
     """
-    state.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
-    state.write_json(folder / "metrics.json", run.metrics)
+    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
+    saved_pipeline.write_json(folder / "metrics.json", run.metrics)
     record(run, folder, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -74,7 +74,7 @@ def record(run: Run, folder: Path, ended: str = "") -> None:
     """Write ``run.json``, at the beginning too: a run that was stopped can then be resumed."""
     document, asked = run.graph.document, {"seed": run.seed, "device": run.runtime.device}
     about = {"specloom": version("specloom"), "file": document.name, "run": document.value, **asked}
-    state.write_json(folder / "run.json", {**about, **run.about, "ended": ended})
+    saved_pipeline.write_json(folder / "run.json", {**about, **run.about, "ended": ended})
 
 
 def write_log(error: BaseException) -> Path:

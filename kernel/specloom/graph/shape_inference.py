@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from specloom.errors import PortError, SpecloomError
-from specloom.params import parameters
-from specloom.ports import Link, fixed_size
-from specloom.wiring import BATCH, Wiring
+from specloom.contract.errors import PortError, SpecloomError
+from specloom.contract.ports import Link, fixed_size
+from specloom.graph.connections import BATCH, Wiring
+from specloom.runfile.parameters import parameters
 
 
 class Known(NamedTuple):

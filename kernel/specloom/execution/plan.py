@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any
 
-from specloom.errors import DataError, GraphError, NodeError, PortError, raise_all
-from specloom.folding import Step, arrange, fold_into_readers
-from specloom.graph import Graph
-from specloom.node import Batch, Measures, Runtime
-from specloom.wiring import BATCH
+from specloom.contract.errors import DataError, GraphError, NodeError, PortError, raise_all
+from specloom.contract.nodes import Batch, Measures, Runtime
+from specloom.execution.folding import Step, arrange, fold_into_readers
+from specloom.graph.connections import BATCH
+from specloom.graph.graph import Graph
 
 OURS = "this is a mistake in the node: tell its author"
 

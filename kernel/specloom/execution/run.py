@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from specloom import config
-from specloom.errors import ConfigError
-from specloom.graph import Graph
-from specloom.node import Batch, Runtime, Source, Trainer
-from specloom.plan import Plan
+from specloom.contract.errors import ConfigError
+from specloom.contract.nodes import Batch, Runtime, Source, Trainer
+from specloom.execution.plan import Plan
+from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.yamlfile import Document, override, read
+from specloom.runfile import build
+from specloom.runfile.yaml import Document, override, read
 
 
 class Run:
@@ -164,9 +164,9 @@ def load(
         raise ConfigError("a saved pipeline is not a run file", where=document.where(), fix=fix)
     for text in overrides:
         override(document, text)
-    file, problems = config.interpret(document)
+    file, problems = build.interpret(document)
     plugins = plugins or Plugins.for_file(Path(document.name))
-    made = config.assemble(file, problems, plugins)
+    made = build.assemble(file, problems, plugins)
     about = {"name": Path(document.name).stem, **file.metadata}
     seed = file.seed if seed is None else seed
     return Run(*made, plugins=plugins, device=device, seed=seed, metadata=about, observed=observed)

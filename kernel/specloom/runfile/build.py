@@ -8,14 +8,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-from specloom import params
-from specloom.errors import ConfigError, GraphError, SpecloomError, did_you_mean, raise_all, shown
-from specloom.graph import Graph
-from specloom.node import STAGES, Loss, Minimises, Trainer
+from specloom.contract.errors import (
+    ConfigError,
+    GraphError,
+    SpecloomError,
+    did_you_mean,
+    raise_all,
+    shown,
+)
+from specloom.contract.nodes import STAGES, Loss, Minimises, Trainer
+from specloom.contract.ports import Link
+from specloom.graph.connections import BATCH, told
+from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.ports import Link
-from specloom.wiring import BATCH, told
-from specloom.yamlfile import Document, Keys
+from specloom.runfile import parameters
+from specloom.runfile.yaml import Document, Keys
 
 VERSION = 1
 METADATA = ("name", "description", "tags", "author")
@@ -178,7 +185,7 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
         name, _, port = end.partition(".")
         owner = source if name == BATCH else made.get(name)
         ports = getattr(owner, side, ())
-        return end.removesuffix(port) + params.current(owner, port, ports, name, at)
+        return end.removesuffix(port) + parameters.current(owner, port, ports, name, at)
 
     outputs = {key: present(e, "outputs", where("outputs", key)) for key, e in file.outputs.items()}
     pairs = [(where("connections", i), *pair) for i, pair in enumerate(file.connections)]
@@ -212,9 +219,9 @@ def _made(
     at = partial(document.where, *use.keys)
     try:
         label, cls = plugins.find(use.type, kinds, at("type"))
-        good, wrong = params.checked(cls, label, use.config, partial(at, "config"))
+        good, wrong = parameters.checked(cls, label, use.config, partial(at, "config"))
         problems += wrong
-        return label, cls(**good) if params.required(cls) <= good.keys() else None
+        return label, cls(**good) if parameters.required(cls) <= good.keys() else None
     except Exception as e:
         problems.append(told(e, use.type, at()))
     return use.type, None

@@ -12,12 +12,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from specloom import config, params, yamlfile
-from specloom.errors import ConfigError, IntegrityError, SpecloomError, UnavailableError, raise_all
-from specloom.graph import Graph
-from specloom.node import STAGES, Keeps
+from specloom.contract.errors import (
+    ConfigError,
+    IntegrityError,
+    SpecloomError,
+    UnavailableError,
+    raise_all,
+)
+from specloom.contract.nodes import STAGES, Keeps
+from specloom.graph.connections import BATCH
+from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.wiring import BATCH
+from specloom.runfile import build, parameters
+from specloom.runfile.yaml import read, scalar
 
 PENDING = ".new"
 RESTORE = "restore both files from where the pipeline was saved"
@@ -59,7 +66,7 @@ def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
     nodes = dict[str, dict[str, Any]]()
     for name, node in graph.nodes.items():
         entry = nodes[name] = {"type": graph.types.get(name) or plugins.reference(type(node))}
-        if given := params.values(node):
+        if given := parameters.values(node):
             entry["config"] = given
         if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
             entry["stages"] = list(graph.stages[name])
@@ -75,7 +82,7 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
         UnavailableError: The files cannot be written.
     """
     body = described(graph, plugins)
-    about = {"specloom": config.VERSION, "metadata": dict(metadata), "batch": _batch_sizes(graph)}
+    about = {"specloom": build.VERSION, "metadata": dict(metadata), "batch": _batch_sizes(graph)}
     about |= {"plugins": plugins.versions(one["type"] for one in body["nodes"].values()), **body}
     weights = path.with_suffix(".safetensors")
     data = plugins.runtime().dump(graph.state(), {"graph": _digest(about)})
@@ -95,8 +102,8 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str
         ConfigError: ``path`` is no saved pipeline.
         IntegrityError: The files are not what they say they are.
     """
-    document = yamlfile.read(path)
-    file, problems = config.interpret(document, config.SAVED)
+    document = read(path)
+    file, problems = build.interpret(document, build.SAVED)
     if {"file", "sha256"} - file.state.keys():
         what, fix = f"{path} is no saved pipeline", "give the pipeline.yaml that a run wrote"
         raise ConfigError(what, where=document.where(), fix=fix)
@@ -109,7 +116,7 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str
         fix = "restore the file, or run its run file again"
         raise IntegrityError(f"{path} was changed after it was saved", where=str(path), fix=fix)
     try:
-        graph, _, _ = config.assemble(file, [], plugins)
+        graph, _, _ = build.assemble(file, [], plugins)
         _restore(graph, arrays, str(weights))
     except SpecloomError as e:
         here = {n: plugins.version(n) if n in plugins.modules else "none" for n in file.plugins}
@@ -168,14 +175,14 @@ def _sha256(data: bytes) -> str:
 
 
 def _dump(value: Mapping[str, Any]) -> str:
-    """YAML that ``yamlfile`` reads back to the same value."""
+    """YAML that ``runfile/yaml.py`` reads back to the same value."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         ignore_aliases: Any = staticmethod(lambda data: True)
 
     def text(dumper: yaml.SafeDumper, one: str) -> yaml.Node:
-        plain = isinstance(yamlfile.scalar(one), str) and one.isprintable()
+        plain = isinstance(scalar(one), str) and one.isprintable()
         return dumper.represent_scalar("tag:yaml.org,2002:str", one, style=None if plain else '"')
 
     Dumper.add_representer(str, text)

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from specloom.errors import GraphError, SpecloomError, in_file_order, raise_all
-from specloom.node import STAGES, Fits, Keeps
-from specloom.ported import IMAGE_AXES, build
-from specloom.ports import Link, Port
-from specloom.sizes import Propagation, Sizes, Unknown
-from specloom.wiring import BATCH, Wiring
-from specloom.yamlfile import Document
+from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
+from specloom.contract.nodes import STAGES, Fits, Keeps
+from specloom.contract.ports import Link, Port
+from specloom.graph.connections import BATCH, Wiring
+from specloom.graph.port_attributes import IMAGE_AXES, build
+from specloom.graph.shape_inference import Propagation, Sizes, Unknown
+from specloom.runfile.yaml import Document
 
 
 class Graph(Wiring):

@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from specloom.errors import GraphError, did_you_mean
-from specloom.params import current, parameters
-from specloom.ports import Port, fixed_size
+from specloom.contract.errors import GraphError, did_you_mean
+from specloom.contract.ports import Port, fixed_size
+from specloom.runfile.parameters import current, parameters
 
 T = TypeVar("T")
 #: Axes that differ from batch to batch: nodes are never built for them.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from specloom.errors import PortError
+from specloom.contract.errors import PortError
 
 INTEGERS = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"})
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})

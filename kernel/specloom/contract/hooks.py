@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from specloom.node import Batch
-    from specloom.ports import Port
-    from specloom.run import Run
+    from specloom.contract.nodes import Batch
+    from specloom.contract.ports import Port
+    from specloom.execution.run import Run
 
 GROUP = "specloom"
 impl = pluggy.HookimplMarker(GROUP)

@@ -4,9 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from specloom.errors import GraphError, NodeError, PortError, Problems, SpecloomError, did_you_mean
-from specloom.ports import Link, Port, mismatch
-from specloom.yamlfile import Document
+from specloom.contract.errors import (
+    GraphError,
+    NodeError,
+    PortError,
+    Problems,
+    SpecloomError,
+    did_you_mean,
+)
+from specloom.contract.ports import Link, Port, mismatch
+from specloom.runfile.yaml import Document
 
 BATCH = "batch"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Mapping
 from functools import lru_cache
 from typing import Any, get_type_hints
 
-from specloom.errors import ConfigError, SpecloomError, did_you_mean, shown, warn
+from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, shown, warn
 
 EMPTY = inspect.Parameter.empty
 

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from specloom.errors import SpecloomError
-    from specloom.graph import Graph
-    from specloom.ports import Port
-    from specloom.run import Run
+    from specloom.contract.errors import SpecloomError
+    from specloom.contract.ports import Port
+    from specloom.execution.run import Run
+    from specloom.graph.graph import Graph
 
 #: Anything with ``.shape`` and ``.dtype``. The kernel never looks inside.
 Array: TypeAlias = Any

@@ -1,0 +1,1 @@
+"""What plugins implement: hooks, ports, nodes, sources, trainers, losses, and errors."""

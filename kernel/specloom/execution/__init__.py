@@ -1,0 +1,1 @@
+"""Plans compiled from graphs, runs, their folders and saved pipelines."""

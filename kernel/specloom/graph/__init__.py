@@ -1,0 +1,1 @@
+"""Graphs: connections, sizes inferred over them, and the checked graph."""

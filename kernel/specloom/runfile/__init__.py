@@ -1,0 +1,1 @@
+"""Run files: strict YAML with lines, parameters, and the way from a file to a graph."""
