@@ -23,7 +23,7 @@ KERNEL_IMPORTS = [
     "import specloom_rx",
     "from specloom_registry.importing.import_hook import install",
     "from specloom import torch",
-    "from . import torch",
+    "from .. import torch",
     "from specloom.testing import batch_for",
 ]
 REGISTRY_IMPORTS = [

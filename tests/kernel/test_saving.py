@@ -139,13 +139,14 @@ def test_folders_and_files_that_an_ordinary_user_may_not_use(tmp_path):
     code = f"""
         import os
         from pathlib import Path
-        from specloom import UnavailableError, state
+        from specloom import UnavailableError
+        from specloom.execution import saved_pipeline
         if os.getuid() == 0:
             Path({str(secret)!r}).chmod(0o600)
             os.setuid(65534)
-        calls = [lambda: state.write_file(Path({str(folder)!r}) / "a.json", b"1")]
+        calls = [lambda: saved_pipeline.write_file(Path({str(folder)!r}) / "a.json", b"1")]
         if Path({str(secret)!r}).is_file():
-            calls.append(lambda: state._read_weights(Path({str(secret)!r}), "0"))
+            calls.append(lambda: saved_pipeline._read_weights(Path({str(secret)!r}), "0"))
         for call in calls:
             try:
                 call()
