@@ -60,78 +60,99 @@ def timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
+class World:
+    """Repositories of plugins, a manifest of them, a store and clones, in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names = make(root)
+        self.manifest = root / "plugins.yaml"
+        self.urls = {name: f"file://{root}/origins/{name}.git" for name in self.names}
+        lines = [f"  {name}: {{git: {url}, tag: v1.0.0}}\n" for name, url in self.urls.items()]
+        self.manifest.write_text(f"schema: 1\nplugins:\n{''.join(lines)}")
+
+    def run(self, name: str) -> None:
+        """A command of ``specloom plugins`` in a process of its own."""
+        command = [sys.executable, "-m", "specloom", "plugins", name]
+        options = ["--no-probe", "--allow-file", "--manifest", str(self.manifest)]
+        subprocess.run([*command, *options], stdout=subprocess.DEVNULL, check=True)
+
+    def make_writable(self) -> None:
+        """Give back the right to remove what the store holds."""
+        subprocess.run(["chmod", "-R", "u+w", str(self.root / "store")], check=True)
+
+    def empty(self) -> None:
+        """Remove the store and the clones."""
+        (self.root / "store").mkdir(exist_ok=True)
+        self.make_writable()
+        shutil.rmtree(self.root / "store")
+        shutil.rmtree(self.root / "clones", ignore_errors=True)
+        (self.root / "clones").mkdir()
+        os.sync()
+
+    def clone(self, name: str) -> None:
+        """What Git alone takes for one plugin."""
+        place = str(self.root / "clones" / name)
+        start = ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--depth=1"]
+        subprocess.run([*start, "--branch", "v1.0.0", self.urls[name], place], check=True)
+
+    def one_by_one(self) -> None:
+        """Clones one after another."""
+        for name in self.names:
+            self.clone(name)
+
+    def at_once(self) -> None:
+        """Clones eight at a time."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self.clone, self.names))
+
+    def sync_here(self) -> None:
+        """A cold sync in this process."""
+        from specloom_registry.project.project import Project
+
+        Project(self.manifest, allow_file=True, probed=False).sync()
+
+    def sync_command(self) -> None:
+        """A cold sync by the command, with Python's start."""
+        self.run("sync")
+
+    def verify(self) -> None:
+        """What a run does with a filled store."""
+        from specloom_registry.importing import activate
+
+        activate.load(self.manifest)
+        finder = next(one for one in sys.meta_path if hasattr(one, "guards"))
+        for guard in finder.guards.values():
+            guard()
+
+
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        names = make(root)
-        os.environ["SPECLOOM_STORE"] = str(root / "store")
-        urls = {name: f"file://{root}/origins/{name}.git" for name in names}
-        lines = "".join(f"  {name}: {{git: {url}, tag: v1.0.0}}\n" for name, url in urls.items())
-        (root / "plugins.yaml").write_text(f"schema: 1\nplugins:\n{lines}")
-        command = [sys.executable, "-m", "specloom", "plugins"]
-        options = ["--no-probe", "--allow-file", "--manifest", str(root / "plugins.yaml")]
-
-        def run(name: str) -> None:
-            subprocess.run([*command, name, *options], stdout=subprocess.DEVNULL, check=True)
-
-        run("lock")
-
-        def empty() -> None:
-            (root / "store").mkdir(exist_ok=True)
-            subprocess.run(["chmod", "-R", "u+w", str(root / "store")], check=True)
-            shutil.rmtree(root / "store")
-            shutil.rmtree(root / "clones", ignore_errors=True)
-            (root / "clones").mkdir()
-            os.sync()
-
-        def clone(name: str) -> None:
-            place = str(root / "clones" / name)
-            start = ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--depth=1"]
-            subprocess.run([*start, "--branch", "v1.0.0", urls[name], place], check=True)
-
-        def one_by_one() -> None:
-            for name in names:
-                clone(name)
-
-        def at_once() -> None:
-            with ThreadPoolExecutor(8) as pool:
-                list(pool.map(clone, names))
-
-        def sync_here() -> None:
-            from specloom_registry.project.project import Project
-
-            Project(root / "plugins.yaml", allow_file=True, probed=False).sync()
-
-        def sync_command() -> None:
-            run("sync")
-
+        world = World(Path(scratch))
+        os.environ["SPECLOOM_STORE"] = str(world.root / "store")
+        world.run("lock")
         import_module("git")  # the command's start is measured apart
         import_module("specloom_registry.project.project")
-
         found: dict[str, list[float]] = {}
         for _round in range(ROUNDS):
-            for work in (one_by_one, at_once, sync_here, sync_command):
-                empty()
+            for work in (world.one_by_one, world.at_once, world.sync_here, world.sync_command):
+                world.empty()
                 found.setdefault(work.__name__, []).append(timed(work))
-        best = {name: statistics.median(times) for name, times in found.items()}
-        for name, seconds in best.items():
-            against = " ".join(
-                f"{seconds / best[other]:5.2f} x {other}" for other in ("one_by_one", "at_once")
-            )
-            print(f"{name:14} {seconds * 1000:7.0f} ms  {against}")
+        print_medians({name: statistics.median(times) for name, times in found.items()})
+        world.verify()
+        least = min(timed(world.verify) for _ in range(20))
+        print(f"warm verify    {least * 1000:7.1f} ms")
+        world.make_writable()
 
-        from specloom_registry.importing import activate
 
-        def verify() -> None:
-            activate.load(root / "plugins.yaml")
-            finder = next(one for one in sys.meta_path if hasattr(one, "guards"))
-            for guard in finder.guards.values():
-                guard()
-
-        verify()
-        print(f"warm verify    {min(timed(verify) for _ in range(20)) * 1000:7.1f} ms")
-        subprocess.run(["chmod", "-R", "u+w", str(root / "store")], check=True)
+def print_medians(medians: dict[str, float]) -> None:
+    """A line for each way, with its ratio to the clones."""
+    for name, seconds in medians.items():
+        ratios = [
+            f"{seconds / medians[other]:5.2f} x {other}" for other in ("one_by_one", "at_once")
+        ]
+        print(f"{name:14} {seconds * 1000:7.0f} ms  {' '.join(ratios)}")
 
 
 if __name__ == "__main__":

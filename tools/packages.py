@@ -27,6 +27,17 @@ def packages(root: Path) -> Iterator[str]:
 
 def _plugin(root: Path, folder: Path, package: Path) -> Iterator[str]:
     project = _project(folder)
+    yield from _names(folder, package, project)
+    yield from _files(folder, package)
+    version = project["version"]
+    top = newest(folder / "CHANGELOG.md")
+    if top != version:
+        yield f"its version is {version}, the top heading of its CHANGELOG is {top or 'absent'}"
+    yield from _licence(root, folder, project)
+    yield from tags(root, folder.name, version)
+
+
+def _names(folder: Path, package: Path, project: dict[str, Any]) -> Iterator[str]:
     name, distribution = folder.name, f"specloom-{folder.name}"
     offered = project.get("entry-points", {}).get("specloom", {})
     if offered != {name: package.name}:
@@ -36,6 +47,9 @@ def _plugin(root: Path, folder: Path, package: Path) -> Iterator[str]:
     shipped = _tool(folder, "hatch", "build", "targets", "wheel").get("packages")
     if shipped != [package.name]:
         yield f"its wheel holds {shipped}, should hold [{package.name!r}]"
+
+
+def _files(folder: Path, package: Path) -> Iterator[str]:
     for file in ("__init__.py", "py.typed"):
         if not (package / file).is_file():
             yield f"there is no {package.name}/{file}"
@@ -45,11 +59,6 @@ def _plugin(root: Path, folder: Path, package: Path) -> Iterator[str]:
     for stray in sorted((folder / "tests").rglob("*.py")):
         if stray.name in ("conftest.py", "__init__.py"):
             yield f"tests/{stray.name} is in the way of other plugins' tests"
-    version = project["version"]
-    if (top := newest(folder / "CHANGELOG.md")) != version:
-        yield f"its version is {version}, the top heading of its CHANGELOG is {top or 'absent'}"
-    yield from _licence(root, folder, project)
-    yield from tags(root, name, version)
 
 
 def newest(changelog: Path) -> str:

@@ -47,26 +47,27 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
     }
     for kind in kinds:
         for name, target in offers[kind].items():
-            if ":" not in str(target):
-                yield (
-                    f"{name}-{renaming.old_name_is_sound.__name__}",
-                    partial(renaming.old_name_is_sound, plugin, offers, name),
-                )
-                continue
-            given = unused.pop(name, None)
-            try:
-                module, _, attribute = target.partition(":")
-                offered = getattr(import_module(module), attribute)
-            except Exception:
-                yield f"{name}-imports", partial(_import, target)
-                continue
-            if given is not None:
-                make = staticmethod(given if callable(given) else partial(dict, given))
-                offered = type(offered.__name__, (offered,), {"example": make})
-            for check_name, call in checks_of(offered, kind):
-                yield f"{name}-{check_name}", call
+            if ":" in str(target):
+                yield from _checks_of_class(name, target, kind, unused.pop(name, None))
+            else:
+                check = partial(renaming.old_name_is_sound, plugin, offers, name)
+                yield f"{name}-{renaming.old_name_is_sound.__name__}", check
     if unused:
         raise PluginError(f"examples for what {prefix} does not offer: {sorted(unused)}")
+
+
+def _checks_of_class(name: str, target: str, kind: str, given: Any) -> Checks:
+    try:
+        module, _, attribute = target.partition(":")
+        offered = getattr(import_module(module), attribute)
+    except Exception:
+        yield f"{name}-imports", partial(_import, target)
+        return
+    if given is not None:
+        make = staticmethod(given if callable(given) else partial(dict, given))
+        offered = type(offered.__name__, (offered,), {"example": make})
+    for check_name, call in checks_of(offered, kind):
+        yield f"{name}-{check_name}", call
 
 
 def parametrize_with_checks(

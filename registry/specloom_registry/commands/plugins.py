@@ -83,18 +83,12 @@ def describe(
     if write:
         if not dry:
             write_json(file, found)
-            if (new := with_ports(text, plugin, found)) != text:
+            new = with_ports(text, plugin, found)
+            if new != text:
                 write_file(readme, new.encode())
         click.echo(f"{file}: {len(found)} {'would be described' if dry else 'described'}")
         return
-    try:
-        shipped = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        wrong = ["it does not exist"]
-    except (ValueError, OSError) as e:
-        wrong = [f"it cannot be read: {e}"]
-    else:
-        wrong = list(differences(shipped, found))
+    wrong = _outdated(file, found)
     if with_ports(text, plugin, found) != text:
         wrong.append(f"the port tables of {readme} are out of date")
     if wrong:
@@ -103,6 +97,17 @@ def describe(
         click.echo(f"{file} is not what the classes are:{lines}\n  fix: {fix}", err=True)
         sys.exit(1)
     click.echo(f"{file}: up to date")
+
+
+def _outdated(file: Path, found: Any) -> list[str]:
+    """What a shipped descriptor says unlike the classes."""
+    try:
+        shipped = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return ["it does not exist"]
+    except (ValueError, OSError) as e:
+        return [f"it cannot be read: {e}"]
+    return list(differences(shipped, found))
 
 
 def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
