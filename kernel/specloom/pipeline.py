@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from specloom import state
-from specloom.config import METADATA, NAME
+from specloom.config import METADATA
 from specloom.errors import GraphError, did_you_mean
 from specloom.graph import Graph
 from specloom.node import Source, Trains
 from specloom.plugins import Plugins
 from specloom.ports import Link
-from specloom.wiring import BATCH
+from specloom.wiring import BATCH, wrong_name
 
 
 class Pipeline:
@@ -43,7 +43,7 @@ class Pipeline:
         if wish in self.nodes:
             raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
         chosen = wish or self._free_name(type(node).__name__)
-        if not NAME.fullmatch(chosen) or chosen == BATCH:
+        if wrong_name("nodes", chosen):
             fix = f"use letters, digits and _, beginning with a letter, and not {BATCH!r}"
             raise GraphError(f"{chosen!r} is no name for a node", fix=fix)
         if hasattr(node, "name"):
