@@ -80,6 +80,14 @@ def test_a_mistake_that_a_schema_can_know(knows, name):
     assert knows(changed(name))
 
 
+@pytest.mark.parametrize("name", ["../rx", "/rx", "a.b", "batch", "a-b", "1", "", "\u00e9"])
+def test_names_that_the_reader_refuses(knows, name):
+    node = toys.GOOD.replace("  decider: {", f"  {name!r}: {{type: toy.Decider}}\n  decider: {{")
+    assert knows(node)
+    output = toys.GOOD.replace("{decisions: ", f"{{{name!r}: ")
+    assert knows(output) == (name != "batch")
+
+
 @pytest.mark.parametrize("name", CANNOT)
 def test_a_mistake_that_a_schema_cannot_know(knows, name):
     if CANNOT[name] == NO_YAML:

@@ -8,10 +8,10 @@ from specloom.contract.errors import GraphError, did_you_mean
 from specloom.contract.nodes import Source, Trains
 from specloom.contract.ports import Link
 from specloom.execution import saved_pipeline
-from specloom.graph.connections import BATCH
+from specloom.graph.connections import BATCH, wrong_name
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.runfile.build import METADATA, NAME
+from specloom.runfile.build import METADATA
 
 
 class Pipeline:
@@ -43,7 +43,7 @@ class Pipeline:
         if wish in self.nodes:
             raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
         chosen = wish or self._free_name(type(node).__name__)
-        if not NAME.fullmatch(chosen) or chosen == BATCH:
+        if wrong_name("nodes", chosen):
             fix = f"use letters, digits and _, beginning with a letter, and not {BATCH!r}"
             raise GraphError(f"{chosen!r} is no name for a node", fix=fix)
         if hasattr(node, "name"):

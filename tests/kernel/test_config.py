@@ -93,6 +93,17 @@ FORMS = {
         "run.yaml:3: 'batch' cannot be a node's name\n"
         "  fix: use letters, digits and _, beginning with a letter; 'batch' is the data",
     ),
+    "output that is a path": (
+        LEAST + "outputs:\n  a: rx.scores\n  ../../x: rx.scores\n",
+        "run.yaml:6: '../../x' cannot be an output's name\n"
+        "  fix: use letters, digits and _, beginning with a letter: files are named after it",
+    ),
+    "output that is an absolute path, and its end": (
+        LEAST + "outputs: {/tmp/x: rx}\n",
+        "run.yaml:4: '/tmp/x' cannot be an output's name\n"
+        "  fix: use letters, digits and _, beginning with a letter: files are named after it\n"
+        'run.yaml:4: outputs./tmp/x is "rx"\n  fix: write node.port',
+    ),
     "node as text": (
         "specloom: 1\nnodes:\n  rx: toy.RX\n",
         "run.yaml:3: nodes.rx is \"toy.RX\"\n  fix: write 'key: value' lines",

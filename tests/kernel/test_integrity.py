@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from saved_toys import Mean, fitted, plugins, save, told
-from specloom import ConfigError
+from specloom import ConfigError, Graph
 from specloom.execution import saved_pipeline
 
 
@@ -52,6 +52,21 @@ def test_an_edited_description(saved, old, new):
     assert told(saved) == (
         f"{saved}: {saved} was changed after it was saved\n"
         "  fix: restore the file, or run its run file again"
+    )
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", ".."])
+def test_a_saved_pipeline_whose_outputs_are_paths(tmp_path, monkeypatch, name):
+    made = fitted()
+    made.outputs[name] = "table.data"
+    with monkeypatch.context() as without:  # as one would write it who means harm
+        without.setattr(Graph, "wrong_names", lambda graph: iter(()))
+        save(tmp_path / "p.yaml", made)
+    lines = (tmp_path / "p.yaml").read_text().splitlines()
+    at = next(i for i, line in enumerate(lines, 1) if line.endswith("table.data") and name in line)
+    assert told(tmp_path / "p.yaml", ConfigError) == (
+        f"{tmp_path}/p.yaml:{at}: {name!r} cannot be an output's name\n"
+        "  fix: use letters, digits and _, beginning with a letter: files are named after it"
     )
 
 

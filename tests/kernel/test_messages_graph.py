@@ -53,6 +53,12 @@ MESSAGES = {
         [("decider.decisions", "decider.decision")],
         "run.yaml:21: decider has no output 'decision'\n  fix: did you mean 'decisions'?",
     ),
+    "output that is a path": (
+        [("decisions: decider.decisions", "../x: decider.decision")],
+        "run.yaml:21: '../x' cannot be an output's name\n"
+        "  fix: use letters, digits and _, beginning with a letter: files are named after it\n"
+        "run.yaml:21: decider has no output 'decision'\n  fix: did you mean 'decisions'?",
+    ),
     "key of saved pipelines": (
         [("phases:", "plugins: {rx: '1.0'}\nphases:")],
         "run.yaml:18: unknown key 'plugins' in the file\n"

@@ -171,6 +171,37 @@ def test_names():
         )
 
 
+PATHS = ("../../x", "/tmp/x", "a/b", "a.b", "..", "", "x\n", "\u00e9", "C:x", 3)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_outputs_whose_names_are_no_names(tmp_path, name):
+    message = (
+        f"{name!r} cannot be an output's name\n"
+        "  fix: use letters, digits and _, beginning with a letter: files are named after it"
+    )
+    pipeline = chain()
+    pipeline.graph(Scenes())
+    pipeline.outputs[name] = "rx.scores"
+    assert told(pipeline.graph) == message
+    assert told(pipeline.serialize) == message
+    assert told(pipeline.save_to_file, tmp_path / "p.yaml") == message
+    pipeline = chain()
+    made = pipeline.graph(Scenes())
+    made.outputs[name] = pipeline.outputs[name] = "rx.scores"  # behind the back of its checks
+    assert told(pipeline.save_to_file, tmp_path / "p.yaml") == message
+    assert not list(tmp_path.iterdir())
+
+
+def test_nodes_whose_names_are_no_names():
+    pipeline = Pipeline()
+    pipeline.nodes["../x"] = Data()
+    assert (
+        "'../x' cannot be a node's name\n"
+        "  fix: use letters, digits and _, beginning with a letter; 'batch' is the data"
+    ) in told(pipeline.graph)
+
+
 def test_ends_that_are_no_ports_or_on_the_wrong_side():
     pipeline, data, rx = Pipeline(), Data(), RXSum()
     assert told(pipeline.connect, (rx.data, data.inputs.cube)) == (

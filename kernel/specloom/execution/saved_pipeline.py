@@ -62,7 +62,9 @@ def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
 
     Raises:
         ConfigError: A node's class is offered by no plugin.
+        GraphError: A node or an output has a name that it cannot have.
     """
+    raise_all([*graph.wrong_names()])  # outputs may have been added since it was checked
     nodes = dict[str, dict[str, Any]]()
     for name, node in graph.nodes.items():
         entry = nodes[name] = {"type": graph.types.get(name) or plugins.reference(type(node))}

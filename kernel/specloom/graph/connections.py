@@ -1,5 +1,6 @@
 """Whether connections can be: their ends exist and fit, and every needed input is fed once."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,21 @@ from specloom.contract.ports import Link, Port, mismatch
 from specloom.runfile.yaml import Document
 
 BATCH = "batch"
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LETTERS = "use letters, digits and _, beginning with a letter"
+
+
+def wrong_name(side: str, name: Any) -> tuple[str, str] | None:
+    """What is wrong with the name of one of the ``nodes`` or ``outputs``, and the fix.
+
+    Files are named after outputs, so that a name must not be a path.
+    """
+    good = isinstance(name, str) and NAME.fullmatch(name) is not None
+    if side == "nodes" and (name == BATCH or not good):
+        return f"{name!r} cannot be a node's name", f"{LETTERS}; {BATCH!r} is the data"
+    if side == "outputs" and not good:
+        return f"{name!r} cannot be an output's name", f"{LETTERS}: files are named after it"
+    return None
 
 
 def told(error: Exception, label: str, where: str) -> SpecloomError:

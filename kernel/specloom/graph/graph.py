@@ -7,7 +7,7 @@ from typing import Any
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES, Fits, Keeps
 from specloom.contract.ports import Link, Port
-from specloom.graph.connections import BATCH, Wiring
+from specloom.graph.connections import BATCH, Wiring, wrong_name
 from specloom.graph.port_attributes import IMAGE_AXES, build
 from specloom.graph.shape_inference import Propagation, Sizes, Unknown
 from specloom.runfile.yaml import Document
@@ -52,6 +52,8 @@ class Graph(Wiring):
         sizes = Propagation(self, given or {})
         self.known, conflicts = sizes.known, sizes.problems.values()
         self.problems = [*earlier, *self.problems, *self._sort(), *conflicts, *self._wrong_stages()]
+        known = {error.what for error in earlier}
+        self.problems += [error for error in self.wrong_names() if error.what not in known]
         for name, end in self.outputs.items():
             where = self.where("outputs", name) or f"output {name!r}"
             self.problems += self.wrong_end(end, "outputs", where)
@@ -105,6 +107,15 @@ class Graph(Wiring):
         """Everything that nodes keep, by ``node.name``."""
         keepers = {name: node for name, node in self.nodes.items() if isinstance(node, Keeps)}
         return {f"{n}.{key}": v for n, node in keepers.items() for key, v in node.state().items()}
+
+    def wrong_names(self) -> Iterator[SpecloomError]:
+        """What is wrong with the names of nodes and outputs: no file may be named after a path."""
+        sides = {"nodes": self.nodes, "outputs": self.outputs}
+        for side, named in sides.items():
+            for name in named:
+                wrong = wrong_name(side, name)
+                if wrong:
+                    yield GraphError(wrong[0], where=self.where(side, name), fix=wrong[1])
 
     def _sort(self) -> Iterator[SpecloomError]:
         before = {n: [link.giver for link in self.links if link.taker == n] for n in self.nodes}

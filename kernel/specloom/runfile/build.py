@@ -18,7 +18,7 @@ from specloom.contract.errors import (
 )
 from specloom.contract.nodes import STAGES, Loss, Minimises, Trainer
 from specloom.contract.ports import Link
-from specloom.graph.connections import BATCH, told
+from specloom.graph.connections import BATCH, NAME, told, wrong_name
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
@@ -26,7 +26,6 @@ from specloom.runfile.yaml import Document, Keys
 
 VERSION = 1
 METADATA = ("name", "description", "tags", "author")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENDS = re.compile(rf"{NAME.pattern}\.{NAME.pattern}")
 
 
@@ -132,9 +131,9 @@ class _Reader:
         found = {}
         for key, inner in value.items():
             place = (*keys, key)
-            if keys == ("nodes",) and (key == "batch" or not NAME.fullmatch(key)):
-                fix = "use letters, digits and _, beginning with a letter; 'batch' is the data"
-                self.bad(f"{key!r} cannot be a node's name", place, fix)
+            wrong = wrong_name(str(keys[0]), key) if len(keys) == 1 else None
+            if wrong:
+                self.bad(wrong[0], place, wrong[1])
             if not (known := form.get(key) or form.get("*")):
                 self.bad(f"unknown key {key!r} in {label}", place, _meant(key, form))
             elif inner is not None or "*" in form:  # a key without a value is as good as none

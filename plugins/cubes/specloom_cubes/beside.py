@@ -22,10 +22,14 @@ OTHERS = (*PICTURES, ".csv", ".txt", ".md", ".json", ".yaml", ".xml", ".jpg")
 
 
 def stem(path: Path) -> str:
-    """A file's name without its ending, and without that of the data file before ``.hdr``."""
+    """A file's name without its ending, and without that of the data file before ``.hdr``.
+
+    What would be left as dots alone, and so name a folder above, keeps its ending.
+    """
     name = path.stem if path.suffix.lower() == ".hdr" else path.name
     first, dot, ending = name.rpartition(".")
-    return first if first and (dot + ending).lower() in ENDINGS else name
+    found = first if first and (dot + ending).lower() in ENDINGS else name
+    return found if found.strip(".") else path.name
 
 
 def cube_file(path: Path) -> Path | None:

@@ -7,6 +7,7 @@ import pytest
 
 from specloom import ConfigError, DataError
 from specloom_cubes.sources import Blocks, Scene
+from specloom_cubes.sources import blocks as blocks_module
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 H, W = 20, 27
@@ -108,3 +109,16 @@ def test_a_real_scene_in_blocks():
     np.testing.assert_array_equal(np.bincount(labels), np.bincount(whole["mask"].ravel()))
     total = sum(batch["cube"].sum((0, 1, 2), dtype=np.int64) for batch in found)
     np.testing.assert_array_equal(total, whole["cube"][0].sum((0, 1), dtype=np.int64))
+
+
+def test_a_read_neither_cuts_nor_divides_again(tmp_path, monkeypatch):
+    np.save(tmp_path / "scene.npy", np.zeros((8, 8, 3)))
+    calls = []
+    real = blocks_module.divide
+    monkeypatch.setattr(blocks_module, "divide", lambda *a, **k: calls.append(1) or real(*a, **k))
+    source = Blocks(str(tmp_path / "scene.npy"), block=2)
+    for _ in range(3):
+        source.read("train", [1])
+        source.count("test")
+    assert len(calls) == 1
+    assert source.blocks() is source.blocks()

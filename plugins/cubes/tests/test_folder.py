@@ -7,7 +7,9 @@ import rasterio
 import scipy.io
 from PIL import Image
 
+from specloom import DataError
 from specloom_cubes.sources import Folder
+from specloom_cubes.sources import folder as folder_module
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 real = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
@@ -186,3 +188,90 @@ def test_the_four_wheat_grains():
     for batch in folder.batches("train"):
         assert set(batch) == {"cube"}
         assert batch["cube"].dtype == np.float64
+
+
+def counted(monkeypatch, *places):
+    """How often each function of a module, or method of a class, is called."""
+    calls = {name: 0 for _, name in places}
+
+    def counting(owner, name):
+        real = getattr(owner, name)
+
+        def call(*args, **kwargs):
+            calls[name] += 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for owner, name in places:
+        counting(owner, name)
+    return calls
+
+
+LISTING = [(Path, "glob"), (Path, "iterdir"), (folder_module, "cube_files"),
+           (folder_module, "masks_of"), (folder_module, "divide")]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [".npy", ".img", ".IMG"])
+def test_a_read_neither_lists_nor_divides_again(tmp_path, monkeypatch, ending):
+    for number in range(6):
+        if ending == ".npy":
+            np.save(tmp_path / f"{number}.npy", CUBE + number)
+        else:
+            envi(tmp_path / f"{number}{ending}", CUBE + number)
+        np.save(tmp_path / f"{number}_gt.npy", MASK)
+    calls = counted(monkeypatch, *LISTING)
+    folder = Folder(path=str(tmp_path))
+    first = folder.read("train", [0])
+    assert calls["cube_files"] == calls["masks_of"] == calls["divide"] == 1
+    before, opened = dict(calls), counted(monkeypatch, (folder_module, "open_cube"))
+    for _ in range(3):
+        again = folder.read("train", [0])
+        folder.items("val")
+        folder.count("test")
+        folder.splits()
+        folder.sizes()
+    assert calls == before
+    assert opened == {"open_cube": 3}
+    np.testing.assert_array_equal(again["cube"], first["cube"])
+
+
+def test_files_that_come_after_the_listing_are_left_out(many):
+    folder, before = Folder(path=str(many), **ALL), only(many)
+    folder.sizes()
+    np.save(many / "a_1.npy", CUBE)
+    after = list(folder.batches("train"))
+    assert len(after) == len(before) == 8
+    for one, other in zip(after, before, strict=True):
+        np.testing.assert_array_equal(one["cube"], other["cube"])
+        np.testing.assert_array_equal(one["mask"], other["mask"])
+
+
+@pytest.mark.parametrize("gone", ["a_2.npy", "a_2_gt.npy"])
+def test_files_that_go_after_the_listing(many, gone):
+    folder = Folder(path=str(many), **ALL)
+    folder.read("train", [0])
+    (many / gone).unlink()
+    kind = "mask file" if "gt" in gone else "file"
+    with pytest.raises(DataError) as error:
+        folder.read("train", [1])
+    assert str(error.value) == (
+        f"there is no {kind} {many}/{gone}\n  fix: check the path; it is relative to where you run"
+    )
+    np.testing.assert_array_equal(folder.read("train", [2])["cube"][0], CUBE + 400)
+
+
+@pytest.mark.parametrize(
+    ("shape", "what"), [((3, 3, 4), "3 rows, and had 2"), ((2, 5, 4), "5 columns, and had 3"),
+                        ((2, 3, 5), "5 bands, and had 4")],
+)  # fmt: skip
+def test_cubes_that_are_of_another_size_after_the_listing(many, shape, what):
+    folder = Folder(path=str(many), **ALL)
+    folder.read("train", [0])
+    np.save(many / "a_2.npy", np.zeros(shape, np.int16))
+    with pytest.raises(DataError) as error:
+        folder.read("train", [0, 1])
+    assert str(error.value) == (
+        f"{many}/a_2.npy has {what} when the folder was listed\n"
+        "  fix: leave the folder as it is while it is read, and start again"
+    )

@@ -84,6 +84,35 @@ def test_cu3s(cuvis, folder):
     np.testing.assert_array_equal(test["cube"][:, 0, 0, 0], [31])
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".png", ".bmp"])
+def test_cu3s_of_several_measurements_and_one_mask(cuvis, folder, suffix):
+    (folder / f"two{suffix}").touch()
+    for source in (
+        SingleCu3sDataModule(str(folder)),
+        SingleCu3sDataModule(str(folder / "two.cu3s"), split=(1.0, 0.0, 0.0)),
+    ):
+        for ask in (source.sizes, source.setup, lambda s=source: next(s.batches("train"))):
+            with pytest.raises(DataError) as error:
+                ask()
+            assert str(error.value) == (
+                f"{folder}/two.cu3s holds 2 measurements and one mask, two{suffix}, lies beside "
+                "it: nothing says which measurement it belongs to\n"
+                "  fix: save each measurement with a mask to a .cu3s file of its own, or remove "
+                "the mask"
+            )
+
+
+def test_cu3s_opens_each_session_once_to_list_it(cuvis, folder, monkeypatch):
+    source, sized = SingleCu3sDataModule(data_dir=str(folder)), []
+    monkeypatch.setattr(
+        Session, "get_size", lambda self: sized.append(self.name) or 1 + (self.name == "two")
+    )
+    for _ in range(3):
+        source.read("train", [1])
+        source.count("test")
+    assert sized == ["one", "three", "two"]
+
+
 def test_cu3s_of_an_empty_folder(cuvis, tmp_path):
     source = SingleCu3sDataModule(data_dir=str(tmp_path))
     assert source.sizes() == {}

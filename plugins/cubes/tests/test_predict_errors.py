@@ -27,6 +27,7 @@ def saved(folder, *, normal=(0,), outputs=OUTPUTS, wavelengths=None):
     pipeline.graph(InMemory(predict=[{"cube": pixels}]))
     if wavelengths is not None:
         pipeline.nodes["data"](torch.from_numpy(pixels), wavelengths=torch.tensor(wavelengths))
+    folder.mkdir(exist_ok=True)
     pipeline.save_to_file(folder / "pipeline.yaml")
     return folder
 
@@ -163,3 +164,32 @@ def test_what_is_no_size(tmp_path, text):
     found = invoked(tmp_path, "x.npy", "--out", tmp_path, "--memory", text)
     assert found.exit_code == 2
     assert f"{text!r} is no size; write such as 500MB or 2GB" in " ".join(found.output.split())
+
+
+@pytest.mark.parametrize("name", ["..npy", "...npy", "....npy"])
+def test_results_of_cubes_that_are_named_with_dots_stay_within_out(tmp_path, name):
+    saved(tmp_path / "run")
+    cube(tmp_path / "in" / name)
+    for given in (tmp_path / "in" / name, tmp_path / "in"):
+        out = tmp_path / f"{given.name}-results" / "out"
+        summary = predict_all(tmp_path / "run", [given], out)
+        assert errors(summary) == []
+        assert [one["folder"] for one in summary.done] == [str(out / name)]
+        assert [one.name for one in out.parent.iterdir()] == ["out"]
+        assert sorted(one.name for one in (out / name).iterdir()) == [
+            "decisions.npy", "predict.json", "scores.npy",
+        ]  # fmt: skip
+
+
+def test_patterns_that_go_up_after_a_sign(tmp_path, monkeypatch):
+    saved(tmp_path / "run")
+    cube(tmp_path / "x.npy")
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "in")
+    assert errors(predict_all(tmp_path / "run", ["a*/../../*.npy"], "out")) == [
+        "the pattern a*/../../*.npy goes up with '..' after its first * or ? or [\n"
+        "  fix: write '..' before it only, or give the files themselves"
+    ]
+    assert not [*tmp_path.rglob("predict.json")]
+    summary = predict_all(tmp_path / "run", ["../*.npy"], "out")
+    assert [one["folder"] for one in summary.done] == ["out/x"]

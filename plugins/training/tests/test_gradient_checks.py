@@ -148,6 +148,20 @@ MISTAKES = {
             "  fix: did you mean 'epoch'?"
         ],
     ),
+    "file name that is a path": (
+        {"checkpoint": {"filename": "../../{epoch:02d}"}},
+        [
+            "f:checkpoint: checkpoint: the file name '../../{epoch:02d}' is a path\n"
+            "  fix: name the folder as dirpath, the file as filename"
+        ],
+    ),
+    "file name that a format makes a path": (
+        {"checkpoint": {"filename": "{epoch:/>3}"}},
+        [
+            "f:checkpoint: checkpoint: the file name '{epoch:/>3}' is a path\n"
+            "  fix: name the folder as dirpath, the file as filename"
+        ],
+    ),
     "file name form": (
         {"checkpoint": {"filename": "{epoch:0z}"}},
         [

@@ -6,6 +6,7 @@ import math
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from specloom import IntegrityError
 from specloom_training.config import EarlyStoppingConfig, ModelCheckpointConfig
 from specloom_training.gradient import GradientTrainer
-from specloom_training.gradient.keeping import load_checkpoint
+from specloom_training.gradient.keeping import Keeping, load_checkpoint
 from specloom_training.gradient.stopping import Kept, Stopper, better, filename
 
 # The toys are not good at what they do.
@@ -155,3 +156,18 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(IntegrityError) as caught:
         load_checkpoint(run.graph, path)
     assert str(caught.value) == f"{path} is no checkpoint\n  fix: give a file of checkpoints/"
+
+
+def test_a_record_cannot_make_it_remove_files_elsewhere(tmp_path):
+    settings = SimpleNamespace(early_stopping=[], checkpoint=ModelCheckpointConfig())
+    keeping = Keeping(SimpleNamespace(folder=tmp_path / "run"), settings, [])
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    mine = tmp_path / "mine.safetensors"
+    mine.touch()
+    for name in ("../../mine", str(tmp_path / "mine")):
+        about = {"stoppers": [], "values": {}, "table": [[0.0, 0, name]]}
+        keeping.restore({}, about)
+        _, gone, _ = keeping.kept.offer(1, {})
+        assert gone == [name]
+        keeping._remove(name)
+    assert mine.exists()

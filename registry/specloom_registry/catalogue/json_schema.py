@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+NAME: Mapping[str, Any] = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+"""A name of a node or of an output, as the kernel's reader of run files takes it."""
+
 
 def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The JSON Schema of run files that use the described nodes."""
@@ -13,7 +16,7 @@ def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for kinds in (("nodes", "losses"), ("sources",), ("trainers",))
     }
     nodes, sources, trainers = uses.values()
-    end = {"type": "string", "pattern": r"^[A-Za-z_]\w*\.[A-Za-z_]\w*$"}
+    end = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$"}
     text = {"type": "string"}
     tags = {"type": "array", "items": text}
     about = {"name": text, "description": text, "tags": tags, "author": text}
@@ -29,10 +32,14 @@ def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             "metadata": {"type": "object", "properties": about, "additionalProperties": False},
             "seed": {"type": "integer", "minimum": 0},
             "data": _any_of(sources),
-            "nodes": {"type": "object", "additionalProperties": _any_of(nodes)},
+            "nodes": {
+                "type": "object",
+                "propertyNames": {**NAME, "not": {"const": "batch"}},
+                "additionalProperties": _any_of(nodes),
+            },
             "connections": {"type": "array", "items": pair},
             "phases": {"type": "array", "items": _any_of(trainers)},
-            "outputs": {"type": "object", "additionalProperties": end},
+            "outputs": {"type": "object", "propertyNames": NAME, "additionalProperties": end},
         },
     }
 

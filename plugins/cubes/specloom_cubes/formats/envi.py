@@ -37,7 +37,9 @@ def data_of(header: Path) -> Path | None:
 
 
 def _beside(path: Path, names: list[str]) -> Path | None:
-    for name in names:
+    # Names in capitals are common: they too are found without a look at the whole folder.
+    capitals = [f"{Path(name).stem}{Path(name).suffix.upper()}" for name in names]
+    for name in [*names, *capitals]:
         if name != path.name and (found := path.with_name(name)).is_file():
             return found
     there = {p.name.lower(): p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path}

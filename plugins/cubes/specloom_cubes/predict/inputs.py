@@ -78,6 +78,9 @@ def _behind(path: Path) -> Iterator[Input]:
     elif not path.exists() and any(sign in str(path) for sign in WILD):
         parts = path.parts
         first = next(at for at, part in enumerate(parts) if any(sign in part for sign in WILD))
+        if ".." in parts[first:]:  # results are named after what follows the first sign
+            what = f"the pattern {path} goes up with '..' after its first {' or '.join(WILD)}"
+            raise DataError(what, fix="write '..' before it only, or give the files themselves")
         root, pattern = Path(*parts[:first]), "/".join(parts[first:])
         inner = [folder for folder in sorted(root.glob(pattern)) if folder.is_dir()]
         files = any(folder.is_file() for folder in root.glob(pattern))

@@ -72,6 +72,8 @@ class Blocks:
         self.wavelengths, self.find_mask = wavelengths, find_mask
         self.valid, self.valid_variable = valid, valid_variable
         self._scene: Scene | None = None
+        self._cut: list[Block] | None = None
+        self._splits: dict[str, list[int]] | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all blocks are of one size."""
@@ -130,6 +132,11 @@ class Blocks:
         Raises:
             ConfigError: ``block`` or ``gap`` is too small.
         """
+        if self._cut is None:
+            self._cut = self._cut_scene()
+        return self._cut
+
+    def _cut_scene(self) -> list[Block]:
         if self.block < 1:
             raise ConfigError(f"{LABEL}: block is {self.block}", fix="write block: 1 or more")
         if self.gap < 0:
@@ -155,8 +162,11 @@ class Blocks:
         ]
 
     def _divided(self) -> dict[str, list[int]]:
-        names = [f"{block[0].start:06d}-{block[1].start:06d}" for block in self.blocks()]
-        return divide(names, LABEL, self.split, self.folds, self.fold, seed=self.seed)
+        if self._splits is None:
+            names = [f"{block[0].start:06d}-{block[1].start:06d}" for block in self.blocks()]
+            given = self.split, self.folds, self.fold
+            self._splits = divide(names, LABEL, *given, seed=self.seed)
+        return self._splits
 
     def _opened(self) -> Scene:
         if self._scene is None:

@@ -14,6 +14,9 @@ from specloom_cubes.masks import read_mask
 from specloom_cubes.sources.common import PORTS, in_order
 from specloom_cubes.splits import items_of, split_ranges
 
+MASKS = (".png", ".bmp", ".npy")
+"""Endings of the mask beside a session of one measurement."""
+
 Mode: TypeAlias = Literal["Raw", "DarkSubtract", "Reflectance", "SpectralRadiance"]
 
 
@@ -23,7 +26,8 @@ class SingleCu3sDataModule:
     A thin adapter over the camera maker's package, written from its published interface and
     tested against a stand-in: it was never run against the real one, which needs the maker's
     runtime library. The mask of a file with one measurement may lie beside it as ``.png``,
-    ``.bmp`` or ``.npy`` of the same name. Export to ENVI needs nothing of this.
+    ``.bmp`` or ``.npy`` of the same name; beside a file with several it is an error. Export
+    to ENVI needs nothing of this. Folder and files are listed once.
 
     Args:
         data_dir: A folder of ``.cu3s`` files, or one such file.
@@ -34,6 +38,7 @@ class SingleCu3sDataModule:
 
     Raises:
         UnavailableError: When data is asked for and ``cuvis`` is not installed.
+        DataError: When data is asked for and one mask lies beside a file of several measurements.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = PORTS
@@ -48,6 +53,8 @@ class SingleCu3sDataModule:
     ) -> None:
         self.data_dir, self.batch_size, self.num_workers = data_dir, batch_size, num_workers
         self.processing_mode, self.split = processing_mode, split
+        self._listed: list[tuple[Path, int]] | None = None
+        self._masks: dict[Path, Path] = {}
 
     def setup(self, stage: str = "fit") -> None:
         """Fail now rather than later where ``cuvis`` or the data is missing."""
@@ -92,9 +99,9 @@ class SingleCu3sDataModule:
                 fix="use batch_size: 1",
             )
         batch: dict[str, Any] = {"cube": np.stack(cubes)}
-        masks = [_mask(path, cubes[0].shape[:2]) for path, _ in items]
-        if all(mask is not None for mask in masks):
-            batch["mask"] = np.stack([mask for mask in masks if mask is not None])
+        if all(path in self._masks for path, _ in items):
+            size = cubes[0].shape[:2]
+            batch["mask"] = np.stack([read_mask(self._masks[path], size) for path, _ in items])
         if images[0].wavelength is not None:
             batch["wavelengths"] = np.asarray(images[0].wavelength, np.float32)
         return batch
@@ -113,9 +120,23 @@ class SingleCu3sDataModule:
         return [items[at] for at in items_of(split, ranges, "SingleCu3sDataModule")]
 
     def _items(self, cuvis: Any) -> list[tuple[Path, int]]:
-        root = Path(self.data_dir)
-        files = [root] if root.is_file() else sorted(root.glob("*.cu3s"))
-        return [(path, n) for path in files for n in range(cuvis.SessionFile(str(path)).get_size())]
+        """Each measurement by its file and number; every file is opened once for this.
+
+        Raises:
+            DataError: A mask lies beside a file of several measurements.
+        """
+        if self._listed is None:
+            root, listed = Path(self.data_dir), list[tuple[Path, int]]()
+            for path in [root] if root.is_file() else sorted(root.glob("*.cu3s")):
+                count = cuvis.SessionFile(str(path)).get_size()
+                mask = _mask_file(path)
+                if mask is not None:
+                    _check_owner(mask, path, count)
+                    self._masks[path] = mask
+                listed += [(path, number) for number in range(count)]
+            self._listed = listed or None  # an empty folder is looked at again
+            return listed
+        return self._listed
 
     def _cuvis(self) -> Any:
         if self.num_workers != 0:
@@ -133,8 +154,20 @@ class SingleCu3sDataModule:
             ) from error
 
 
-def _mask(path: Path, size: tuple[int, int]) -> Any:
-    for suffix in (".png", ".bmp", ".npy"):
-        if (beside := path.with_suffix(suffix)).is_file():
-            return read_mask(beside, size)
+def _mask_file(path: Path) -> Path | None:
+    """The first file beside a session that may be its mask."""
+    for suffix in MASKS:
+        beside = path.with_suffix(suffix)
+        if beside.is_file():
+            return beside
     return None
+
+
+def _check_owner(mask: Path, session: Path, count: int) -> None:
+    """Refuse one mask for several measurements: it cannot be right for each of them."""
+    if count > 1:
+        raise DataError(
+            f"{session} holds {count} measurements and one mask, {mask.name}, lies beside it: "
+            "nothing says which measurement it belongs to",
+            fix="save each measurement with a mask to a .cu3s file of its own, or remove the mask",
+        )

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
 
 LABEL = "Folder"
+AXES = {"H": "rows", "W": "columns", "C": "bands"}
 
 Mask: TypeAlias = "Callable[[Cube], NDArray[np.int32]]"
 """Reads the class numbers of a cube."""
@@ -46,6 +47,8 @@ class Folder:
     or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes have
     masks, those without are unlabelled (-1). All cubes must have one band grid: as many bands, and
     wavelengths within 0.5 nm where they state them. Paths are relative to the current folder.
+    The folder is listed and divided once: files that come later are left out, and reading one that
+    has gone, or is of another size, is an error.
 
     Args:
         path: The folder.
@@ -88,7 +91,10 @@ class Folder:
         self.group, self.seed, self.batch_size = group, seed, batch_size
         self.cube_variable, self.mask_variable = cube_variable, mask_variable
         self.wavelengths, self.find_mask = wavelengths, find_mask
+        # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
+        self._files: list[Path] = []
+        self._splits: dict[str, list[int]] | None = None
         self._masks: dict[Path, Mask] | None = None
         self._sizes: dict[str, int] | None = None
         self._grid: NDArray[np.float64] | None = None
@@ -141,9 +147,10 @@ class Folder:
         """A batch of some cubes of a split, by their numbers within it."""
         masks, grid = self._found_masks(), self.wavelengths
         self.sizes()
-        files, chosen = list(self.cubes().values()), items_of(split, self._divided(), LABEL)
-        paths = [files[chosen[number]] for number in numbers]
+        chosen = items_of(split, self._divided(), LABEL)
+        paths = [self._files[chosen[number]] for number in numbers]
         cubes = [self._open(path) for path in paths]
+        self._check_unchanged(cubes)
         remark(self, cubes[0])
         pairs = zip(paths, cubes, strict=True)
         return batch_of(
@@ -177,7 +184,7 @@ class Folder:
                     f"{root} holds no cube that fits {self.pattern!r}",
                     fix="check path and pattern; '**/*' looks into its folders as well",
                 )
-            self._found = found
+            self._found, self._files = found, list(found.values())
         return self._found
 
     def _mask_folder(self) -> Path | None:
@@ -218,8 +225,24 @@ class Folder:
         return choose_mask(path, reader.variables(path), size, self.mask_variable)
 
     def _divided(self) -> dict[str, list[int]]:
-        names = list(self.cubes())
-        return divide(names, LABEL, self.split, self.folds, self.fold, self.group, self.seed)
+        if self._splits is None:
+            names = list(self.cubes())
+            given = self.split, self.folds, self.fold, self.group, self.seed
+            self._splits = divide(names, LABEL, *given)
+        return self._splits
+
+    def _check_unchanged(self, cubes: Sequence[Cube]) -> None:
+        """Refuse cubes that are of another size than when the folder was listed."""
+        before = self.sizes()
+        for cube in cubes:
+            now = {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
+            for axis, size in before.items():
+                if now[axis] != size:
+                    raise DataError(
+                        f"{cube.path} has {now[axis]} {AXES[axis]}, and had {size} when the "
+                        "folder was listed",
+                        fix="leave the folder as it is while it is read, and start again",
+                    )
 
     def _open(self, path: Path) -> Cube:
         # Not kept: an open cube may hold its pixels.

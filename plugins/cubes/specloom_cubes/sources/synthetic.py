@@ -82,6 +82,7 @@ class Synthetic:
         self.noise, self.lentil_diameter = noise, lentil_diameter
         self.batch_size, self.seed, self.split, self.cache = batch_size, seed, split, cache
         self._kept: dict[int, Made] = {}
+        self._kept_bytes = 0
 
     @property
     def wavelengths(self) -> NDArray[np.float64]:
@@ -138,8 +139,9 @@ class Synthetic:
         if number in self._kept:
             return self._kept[number]
         made = self._stored(number)
-        if sum(a.nbytes for pair in (*self._kept.values(), made) for a in pair) <= KEPT_BYTES:
-            self._kept[number] = made
+        total = self._kept_bytes + sum(array.nbytes for array in made)
+        if total <= KEPT_BYTES:
+            self._kept[number], self._kept_bytes = made, total
         return made
 
     def _stored(self, number: int) -> Made:

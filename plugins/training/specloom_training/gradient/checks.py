@@ -64,7 +64,10 @@ def _free(graph: Graph, name: str) -> bool:
 
 
 def _file_name(pattern: str, graph: Graph, names: set[str], where: str) -> Iterator[SpecloomError]:
-    """What is wrong with the pattern of checkpoints' names."""
+    """What is wrong with the pattern of checkpoints' names, which must not be paths."""
+    if any(sign in FIELD.sub(lambda match: match[2] or "", pattern) for sign in ("/", "\\", "\0")):
+        what = f"checkpoint: the file name {pattern!r} is a path"
+        yield ConfigError(what, where=where, fix="name the folder as dirpath, the file as filename")
     for match in FIELD.finditer(pattern):
         name, form = match[1], (match[2] or "")[1:]
         if name != "epoch" and monitors.meant(name, graph, names) is None:

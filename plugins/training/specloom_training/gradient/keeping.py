@@ -95,7 +95,8 @@ class Keeping:
 
     def _remove(self, name: str) -> None:
         if self.folder is not None and not processes.rank():
-            (self.folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+            # From a record that came from elsewhere, a name could be a path.
+            (self.folder / Path(f"{name}{SUFFIX}").name).unlink(missing_ok=True)
 
     def best(self, last: int, states: States) -> tuple[int, Mapping[str, float], States]:
         """The best epoch, what it recorded, and its weights; the last where none is better."""
