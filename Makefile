@@ -5,9 +5,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := test
 
-RECENT := import sys; sys.exit(sys.version_info < (3, 11))
-PYTHON = $(shell for found in python3.11 python3.12 python3.13 python3; do \
-	"$$found" -c '$(RECENT)' 2>/dev/null && { echo "$$found"; break; }; done)
+# The only version that everything here has been tried with.
+TRIED := import sys; sys.exit(sys.version_info[:2] != (3, 11))
+PYTHON = $(shell for found in python3.11 python3; do \
+	"$$found" -c '$(TRIED)' >/dev/null 2>&1 && { echo "$$found"; break; }; done)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,12 +28,22 @@ export OMP_NUM_THREADS ?= 1
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) tools/install_torchvision_cpu_hook.py
-	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { \
-		echo 'setup: needs Python 3.11 or newer; name one: make setup PYTHON=/path/to/python3.11' >&2; exit 2; }
-	@[ -x $(BIN)/python ] || { echo "setup: making $(VENV) with $$($(PYTHON) --version)"; "$(PYTHON)" -m venv $(VENV); }
+	@"$(PYTHON)" -c '$(TRIED)' >/dev/null 2>&1 || { \
+		echo 'setup: needs Python 3.11; name one: make setup PYTHON=/path/to/python3.11' >&2; exit 2; }
+	@# An interrupted set-up, or one without ensurepip, leaves an environment that has no pip.
+	@$(BIN)/python -c 'import pip' >/dev/null 2>&1 || { \
+		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo 'setup: $(PYTHON) has no ensurepip, which puts pip into $(VENV);' \
+				'on Debian and Ubuntu: apt install python3.11-venv' >&2; exit 2; }; \
+		echo "setup: making $(VENV) with $$("$(PYTHON)" --version)"; \
+		"$(PYTHON)" -m venv $(VENV); }
+	@$(BIN)/python -c '$(TRIED)' || { \
+		echo "setup: $(VENV) was made with $$($(BIN)/python --version);" \
+			'remove it: make clean setup' >&2; exit 2; }
 	@echo 'setup: installing what constraints.txt pins'
 	@# Before the rest, so that a CPU build of torch that pip knows of is taken and then kept.
-	@$(PIP) hatchling editables torch
+	@# A new environment's setuptools, if it has one, may be too old to make wheels of sdists.
+	@$(PIP) setuptools hatchling editables torch
 	@$(PIP) --no-build-isolation -e '.[dev]' $(PLUGINS:%=-e ./plugins/%)
 	@$(BIN)/python tools/install_torchvision_cpu_hook.py
 	@touch $@
@@ -54,6 +65,8 @@ types: $(READY)
 		$(BIN)/mypy "plugins/$$name/specloom_$${name//-/_}"; done
 
 tests: $(READY)
+	@command -v git >/dev/null || { \
+		echo 'tests: needs git; on Debian and Ubuntu: apt install git' >&2; exit 2; }
 	$(BIN)/python -m pytest -q -m 'not soak' $(TEST_OPTIONS) $(TESTS)
 
 configs: $(READY)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,11 +160,107 @@ def test_a_wrong_python(tmp_path):
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 2
     assert made.stderr.splitlines()[0] == (
-        "setup: needs Python 3.11 or newer; name one: make setup PYTHON=/path/to/python3.11"
+        "setup: needs Python 3.11; name one: make setup PYTHON=/path/to/python3.11"
     )
     for project in (ROOT, *(ROOT / "plugins").iterdir()):
-        if (file := project / "pyproject.toml").is_file():  # so that pip refuses an older one
-            assert 'requires-python = ">=3.11"' in file.read_text("utf-8"), file
+        if (file := project / "pyproject.toml").is_file():  # so that pip refuses others
+            assert 'requires-python = ">=3.11,<3.12"' in file.read_text("utf-8"), file
+
+
+def script(file, text):
+    """A program in Bash that stands for another one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/bash\n{text}\n")
+    file.chmod(0o755)
+    return file
+
+
+def make(folder, *arguments):
+    """Run make where the PATH has nothing but the folder ``bin``; the environment is ``venv``."""
+    program = shutil.which("make")
+    command = [program, "-C", ROOT, "--no-print-directory", f"VENV={folder}/venv", *arguments]
+    variables = {"PATH": str(folder / "bin"), "HOME": str(folder)}
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+SHOW = ["--eval=show: ; @echo found=$(PYTHON)", "show"]
+
+
+def test_a_shim_without_a_python_is_passed_over(tmp_path):
+    script(tmp_path / "bin/python3.11", "echo no such version; echo no such version >&2; exit 127")
+    script(tmp_path / "bin/python3", f'exec {sys.executable} "$@"')
+    made = make(tmp_path, *SHOW)
+    assert (made.returncode, made.stdout) == (0, "found=python3\n"), made.stderr
+
+
+def test_a_python_that_was_not_tried_is_refused(tmp_path):
+    for name in ("python3.11", "python3", "python3.12", "python3.13"):
+        script(tmp_path / "bin" / name, "exit 1")
+    assert make(tmp_path, *SHOW).stdout == "found=\n"
+    made = make(tmp_path, "setup")
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[0] == (
+        "setup: needs Python 3.11; name one: make setup PYTHON=/path/to/python3.11"
+    )
+
+
+def test_a_python_without_ensurepip(tmp_path):
+    script(tmp_path / "bin/python3.11", '[[ "$*" != *ensurepip* && "$*" != *venv* ]]')
+    made = make(tmp_path, "setup")
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[0] == (
+        f"setup: python3.11 has no ensurepip, which puts pip into {tmp_path}/venv; "
+        "on Debian and Ubuntu: apt install python3.11-venv"
+    )
+    assert not (tmp_path / "venv").exists()
+
+
+def test_an_environment_of_another_python(tmp_path):
+    script(tmp_path / "bin/python3.11", "exit 0")
+    script(
+        tmp_path / "venv/bin/python",
+        "if [[ $1 == --version ]]; then echo Python 3.12.1; fi; [[ $2 != *version_info* ]]",
+    )
+    made = make(tmp_path, "setup")
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[0] == (
+        f"setup: {tmp_path}/venv was made with Python 3.12.1; remove it: make clean setup"
+    )
+
+
+def test_set_up_installs_what_makes_wheels_first_and_only_pinned_versions(tmp_path):
+    for program in ("touch", "mkdir"):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / program).symlink_to(shutil.which(program))
+    log = tmp_path / "log"
+    script(tmp_path / "bin/python3.11", f"""
+if [[ "$*" == "-m venv "* ]]; then
+    mkdir -p "$3/bin"
+    echo '#!/bin/bash
+    echo "$@" >> {log}' > "$3/bin/python"
+    /bin/chmod +x "$3/bin/python"
+fi""")  # fmt: skip
+    (tmp_path / "venv/bin").mkdir(parents=True)  # as an interrupted set-up leaves it
+    script(tmp_path / "venv/bin/python", "exit 1")
+    made = make(tmp_path, "setup")
+    assert made.returncode == 0, made.stderr
+    installs = [line for line in log.read_text().splitlines() if " install " in line]
+    assert all(" -c constraints.txt " in line for line in installs)
+    assert installs[0].partition("constraints.txt ")[2].split()[0] == "setuptools"
+    assert "--no-build-isolation" not in installs[0]
+    assert "--no-build-isolation" in installs[1]
+    assert re.search(r"^setuptools==\d", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+
+
+def test_tests_without_git(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv/.ready").touch()
+    made = make(tmp_path, "tests")
+    assert made.returncode == 2
+    assert made.stderr.splitlines()[0] == (
+        "tests: needs git; on Debian and Ubuntu: apt install git"
+    )
 
 
 def test_the_doctor_tells_the_python(shell):

@@ -185,5 +185,5 @@ def test_a_wrong_python_is_told(tmp_path):
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 2
     assert made.stderr.splitlines()[0] == (
-        "setup: needs Python 3.11 or newer; name one: make setup PYTHON=/path/to/python3.11"
+        "setup: needs Python 3.11; name one: make setup PYTHON=/path/to/python3.11"
     )

@@ -48,7 +48,7 @@ CHANGES = [
         "its version is 0.2.0, the top heading of its CHANGELOG is 0.1",
     ),
     (PROJECT, "Apache-2.0", "MIT", 'must say license = "Apache-2.0"'),
-    (PROJECT, ">=3.11", ">=3.9", 'must say requires-python = ">=3.11"'),
+    (PROJECT, ">=3.11,<3.12", ">=3.9", 'must say requires-python = ">=3.11,<3.12"'),
     ("plugins/metrics/CHANGELOG.md", "## 0.1.0", "## 0.2.0", "CHANGELOG is 0.2.0"),
     ("plugins/metrics/CHANGELOG.md", "## ", "# ", "CHANGELOG is absent"),
     ("plugins/metrics/LICENSE", "Apache", "Other", "its LICENSE is not that of the repository"),

@@ -87,8 +87,8 @@ def _licence(root: Path, folder: Path, project: dict[str, Any]) -> Iterator[str]
     file = folder / "LICENSE"
     if not file.is_file() or file.read_bytes() != (root / "LICENSE").read_bytes():
         yield "its LICENSE is not that of the repository"
-    if project.get("requires-python") != ">=3.11":
-        yield 'its pyproject.toml must say requires-python = ">=3.11"'
+    if project.get("requires-python") != ">=3.11,<3.12":
+        yield 'its pyproject.toml must say requires-python = ">=3.11,<3.12"'
 
 
 def _project(folder: Path) -> dict[str, Any]:

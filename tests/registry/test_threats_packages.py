@@ -2,12 +2,16 @@
 
 import base64
 import hashlib
+import json
+import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from specloom_registry import resolve_plugins
+from specloom_registry.base.faults import PluginUnavailableError
 from specloom_registry.packages import environment, overlay
 
 HERE = environment.platform_tag()
@@ -207,3 +211,104 @@ def test_requirements_that_cannot_be_pinned_are_refused(world, text):
     done = world.run("lock", code=2)
     assert done.error.what.startswith("E-PLUGIN plugin 'rx': its dependency ")
     assert done.error.fix == "ask its author to mend it, or use another version"
+
+
+def reports(monkeypatch, change):
+    """Let pip's report be as ``change`` makes each ``download_info`` of it."""
+    pip = overlay._pip
+
+    def changed(arguments):
+        done = pip(arguments)
+        if "--report" in arguments:
+            file = Path(arguments[arguments.index("--report") + 1])
+            report = json.loads(file.read_text())
+            for one in report["install"]:
+                change(one["download_info"])
+            file.write_text(json.dumps(report))
+        return done
+
+    monkeypatch.setattr(overlay, "_pip", changed)
+
+
+@pytest.mark.parametrize("form", ["hash", "hashes", "both", "other hash"])
+def test_the_reports_of_older_and_newer_pips_are_read(shop, monkeypatch, form):
+    file = wheel(shop.wheels, "acme-extra")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    forms = {
+        "hash": {"hash": f"sha256={sha256}"},  # pip 22.2 to 23.0.1
+        "hashes": {"hashes": {"sha256": sha256}},
+        "both": {"hash": f"sha256={sha256}", "hashes": {"sha256": sha256}},
+        "other hash": {"hash": f"md5={'0' * 32}", "hashes": {"sha256": sha256}},
+    }
+    reports(monkeypatch, lambda download: download.update(archive_info=forms[form]))
+    wants(shop, rx=["acme-extra"])
+    (pin,) = shop.locked()["packages"][HERE]["pins"]
+    assert pin["sha256"] == sha256
+
+
+@pytest.mark.parametrize(
+    "archive", [{}, {"hash": "md5=0"}, {"hashes": {"sha512": "0"}}, {"hash": "sha256="}, None]
+)
+def test_a_package_without_a_sha256_is_refused(shop, monkeypatch, archive):
+    wheel(shop.wheels, "acme-extra")
+
+    def without(download):
+        del download["archive_info"]
+        download["url"] = "https://me:pw@example.org/acme_extra-1.0-py3-none-any.whl"
+        if archive is not None:
+            download["archive_info"] = archive
+
+    reports(monkeypatch, without)
+    done = wants(shop, code=4, rx=["acme-extra"])
+    assert done.error.what == (
+        "E-PIP package acme-extra 1.0: pip reports no SHA-256 of "
+        "https://***@example.org/acme_extra-1.0-py3-none-any.whl"
+    )
+    assert done.error.fix == (
+        "use an index that publishes SHA-256, or a folder of wheels under installer.find-links"
+    )
+    assert not shop.lock.exists()
+
+
+def test_a_pip_that_is_too_old_is_refused_before_it_is_started(shop, monkeypatch):
+    here = environment.installed() | {"pip": "22.1.2"}
+    monkeypatch.setattr(environment, "installed", lambda: here)
+    monkeypatch.setattr(overlay, "_pip", None)
+    done = wants(shop, code=4, rx=["acme-extra"])
+    assert done.error.what == (
+        "E-PIP pip 22.1.2 is too old to pin what plugins need; 22.2 is the oldest"
+    )
+    assert done.error.where == sys.prefix
+    assert done.error.fix == f"{sys.executable} -m pip install --upgrade 'pip>=22.2'"
+
+
+@pytest.mark.parametrize("version", ["22.2", "22.3.1", "23.0.1", "26.3"])
+def test_a_pip_that_is_new_enough_is_used(shop, monkeypatch, version):
+    wheel(shop.wheels, "acme-extra")
+    here = environment.installed() | {"pip": version}
+    monkeypatch.setattr(environment, "installed", lambda: here)
+    wants(shop, rx=["acme-extra"])
+    assert shop.lock.exists()
+
+
+def test_a_python_without_pip_is_refused(shop, monkeypatch):
+    def absent(command, **_options):
+        said = f"{sys.executable}: No module named pip\n"
+        return subprocess.CompletedProcess(command, 1, stdout="", stderr=said)
+
+    monkeypatch.setattr(overlay.subprocess, "run", absent)
+    with pytest.raises(PluginUnavailableError) as caught:
+        overlay._pip(["--version"])
+    assert caught.value.what == (
+        "E-PIP this Python has no pip, which would install what plugins need"
+    )
+    assert caught.value.fix == (
+        f"run {sys.executable} -m ensurepip, or install the system's package python3-pip"
+    )
+
+
+def test_a_package_with_a_local_version_is_pinned_by_the_name_of_its_file(shop):
+    file = wheel(shop.wheels, "acme-extra", "1.0+cpu")  # a URL has it as 1.0%2Bcpu
+    wants(shop, rx=["acme-extra"])
+    (pin,) = shop.locked()["packages"][HERE]["pins"]
+    assert pin["file"] == file.name

@@ -60,8 +60,8 @@ def findings(place: Path) -> Iterator[Finding]:
 def system() -> Iterator[Finding]:
     """Python and the platform."""
     version = platform.python_version()
-    good = sys.version_info >= (3, 11)
-    fix = "" if good else "install Python 3.11 or newer, and specloom with it"
+    good = sys.version_info[:2] == (3, 11)
+    fix = "" if good else "install Python 3.11, and specloom with it"
     yield Finding("system", "Python", GOOD if good else BROKEN, f"{version}, {sys.executable}", fix)
     yield Finding("system", "specloom", GOOD, metadata.version("specloom"))
     yield Finding("system", "platform", GOOD, platform.platform())

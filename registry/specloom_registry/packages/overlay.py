@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,10 +17,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, redacted
 from specloom_registry.model.requirements import normal, parse
+from specloom_registry.model.versions import allows
 from specloom_registry.packages import environment
 from specloom_registry.packages.compatibility import Need, conflict
 from specloom_registry.store import file_lock
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from specloom_registry.store.store import Store
 
 LONGEST = 1800.0
+OLDEST_PIP = "22.2"  # the first with --dry-run and --report
 
 
 def resolve(
@@ -38,11 +42,12 @@ def resolve(
 
     Raises:
         ConfigError: There is no version that suits, or one would hide an installed module.
-        PluginUnavailableError: There is no pip, or no index.
+        PluginUnavailableError: There is no pip, it is too old, or there is no index.
     """
     if how.offline and not any(one in ("--no-index", "--find-links") for one in pip):
         _missing(wanted, lacking)
     here = environment.installed()
+    _check_pip(here)
     with how.store.stage() as stage:
         (stage / "host.txt").write_text("".join(f"{n}=={v}\n" for n, v in sorted(here.items())))
         report = stage / "report.json"
@@ -55,13 +60,48 @@ def resolve(
     pins, used = list[dict[str, Any]](), {one.requirement.name for one in wanted}
     for one in sorted(found, key=lambda one: normal(one["metadata"]["name"])):
         name, version = normal(one["metadata"]["name"]), one["metadata"]["version"]
-        sha256 = one["download_info"]["archive_info"]["hashes"]["sha256"]
-        file = one["download_info"]["url"].rpartition("/")[2].partition("#")[0]
+        sha256 = _sha256(name, version, one["download_info"])
+        file = unquote(one["download_info"]["url"].rpartition("/")[2].partition("#")[0])
         why = sorted({need.entry.name for need in wanted if need.requirement.name == name})
         pins.append({"name": name, "version": version, "file": file, "sha256": sha256, "why": why})
         used |= {parse(text).name for text in one["metadata"].get("requires_dist", ())}
     host = {name: here[name] for name in sorted(used) if name in here}
     return {"wanted": list(lacking), "host": host, "pins": pins}
+
+
+def _check_pip(here: Mapping[str, str]) -> None:
+    """Refuse a pip that cannot report what it would install.
+
+    Raises:
+        PluginUnavailableError: It is older than ``OLDEST_PIP``.
+    """
+    version = here.get("pip", OLDEST_PIP)  # without metadata, pip itself says what is wrong
+    if allows(f">={OLDEST_PIP}", version):
+        return
+    what = f"E-PIP pip {version} is too old to pin what plugins need; {OLDEST_PIP} is the oldest"
+    fix = f"{sys.executable} -m pip install --upgrade 'pip>={OLDEST_PIP}'"
+    raise PluginUnavailableError(what, where=sys.prefix, fix=fix)
+
+
+def _sha256(name: str, version: str, download: Mapping[str, Any]) -> str:
+    """The SHA-256 of a package in pip's report, in hexadecimal.
+
+    ``archive_info`` has ``hashes``; before pip 23.1 it may have only ``hash``, which is
+    ``"sha256=…"`` (PEP 610).
+
+    Raises:
+        PluginUnavailableError: The report has no SHA-256.
+    """
+    archive = download.get("archive_info", {})
+    algorithm, _, value = archive.get("hash", "").partition("=")
+    hashes = {algorithm: value} | archive.get("hashes", {})
+    found = str(hashes.get("sha256", "")).lower()
+    if re.fullmatch("[0-9a-f]{64}", found):
+        return found
+    url = redacted(str(download.get("url", "")))
+    what = f"E-PIP package {name} {version}: pip reports no SHA-256 of {url}"
+    fix = "use an index that publishes SHA-256, or a folder of wheels under installer.find-links"
+    raise PluginUnavailableError(what, fix=fix)
 
 
 def digest(pins: Sequence[Mapping[str, Any]]) -> str:
@@ -181,7 +221,8 @@ def _pip(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     )
     if "No module named pip" in done.stderr:
         what = "E-PIP this Python has no pip, which would install what plugins need"
-        raise PluginUnavailableError(what, fix=f"{sys.executable} -m ensurepip")
+        fix = f"run {sys.executable} -m ensurepip, or install the system's package python3-pip"
+        raise PluginUnavailableError(what, fix=fix)
     return done
 
 
