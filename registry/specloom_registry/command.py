@@ -68,6 +68,7 @@ def describe(
     from specloom.errors import PluginError
     from specloom.state import write_file, write_json
     from specloom.testing.describing import describe_plugin
+    from specloom_registry.faults import parse_json
     from specloom_registry.readme import readme_of, with_ports
 
     found = json.loads(json.dumps(describe_plugin(known, plugin)))
@@ -88,7 +89,7 @@ def describe(
         click.echo(f"{file}: {len(found)} {'would be described' if dry else 'described'}")
         return
     try:
-        shipped = json.loads(file.read_text("utf-8"))
+        shipped = parse_json(file.read_text("utf-8"))
     except FileNotFoundError:
         wrong = ["it does not exist"]
     except (ValueError, OSError) as e:
