@@ -164,3 +164,16 @@ def test_folders_and_files_that_an_ordinary_user_may_not_use(tmp_path):
     if os.getuid() == 0:
         assert f"{secret} cannot be read: Permission denied\n  fix: check its" in made.stdout
     assert not (folder / "a.json").exists()
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        saved_pipeline.write_file(pipe, b"one")
+        assert os.read(reader, 9) == b"one"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert [file.name for file in tmp_path.iterdir()] == ["pipe"]

@@ -33,11 +33,16 @@ RESTORE = "restore both files from where the pipeline was saved"
 def write_file(path: Path, data: bytes) -> None:
     """Write a file in one step: readers see the old contents or the new ones, never a part.
 
+    A device or a pipe, such as ``/dev/null``, is written to and stays what it is.
+
     Raises:
         UnavailableError: The disk is full, or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(data)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from specloom import PluginError, Plugins, SpecloomError, did_you_mean
+from specloom_registry.base.faults import parse_json
 
 
 def descriptors(plugins: Plugins, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -27,7 +27,7 @@ def _descriptor(plugins: Plugins, name: str) -> Mapping[str, Mapping[str, Any]]:
     """What the plugin ships, or, where it ships nothing, what its classes are."""
     found: Mapping[str, Mapping[str, Any]]
     if file := plugins.descriptor(name):
-        found = json.loads(file.read_text("utf-8"))
+        found = parse_json(file.read_text("utf-8"))
     else:
         from specloom.testing.describing import describe_plugin
 

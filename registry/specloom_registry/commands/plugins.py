@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from specloom_registry.base.faults import parse_json
 from specloom_registry.commands import change, inspect, maintain, options
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def describe(
 def _outdated(file: Path, found: Any) -> list[str]:
     """What a shipped descriptor says unlike the classes."""
     try:
-        shipped = json.loads(file.read_text("utf-8"))
+        shipped = parse_json(file.read_text("utf-8"))
     except FileNotFoundError:
         return ["it does not exist"]
     except (ValueError, OSError) as e:

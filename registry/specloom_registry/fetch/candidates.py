@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING
 
 import specloom
+from specloom_registry.base import faults
 from specloom_registry.fetch import export, git
 from specloom_registry.model import requirements
 from specloom_registry.model.metadata import PYTHON, version_of
@@ -78,7 +78,7 @@ def _fits(how: Fetching, source: Source) -> bool:
             return False
         data = export.read_file(stage / "git", source, "pyproject.toml")
     try:
-        project = tomllib.loads((data or b"").decode())["project"]
+        project = faults.parse_toml((data or b"").decode())["project"]
         wanted = map(requirements.parse, project.get("dependencies", []))
         good = all(one.met_by(specloom.__version__) for one in wanted if one.name == "specloom")
         return good and allows(project.get("requires-python", ""), PYTHON)

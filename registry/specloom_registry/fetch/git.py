@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -93,12 +94,17 @@ def _make(folder: Path) -> None:
 @contextmanager
 def objects(folder: Path) -> Iterator[Objects]:
     """Read the objects of a repository, one after another, through a single process."""
+    _need_git()
     command = ["git", *_settings(), "cat-file", "--batch"]
     environment = {key: value for key, value in os.environ.items() if key not in DROPPED}
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=folder, env=environment | _environment(""), stdin=pipe, stdout=pipe
-    ) as process:
+    try:
+        started = subprocess.Popen(
+            command, cwd=folder, env=environment | _environment(""), stdin=pipe, stdout=pipe
+        )
+    except OSError as e:
+        raise _not_started(e) from e
+    with started as process:
         try:
             yield Objects(process)
         finally:
@@ -136,6 +142,7 @@ class Objects:
 
 def _git(arguments: list[str], url: str, folder: Path | None = None) -> str:
     """Run git; its output."""
+    _need_git()
     git = _gitpython()
     command = ["git", *_settings(), *arguments]
     with _clean_environment():
@@ -150,6 +157,8 @@ def _git(arguments: list[str], url: str, folder: Path | None = None) -> str:
             )
         except git.GitCommandError as e:
             status, out, err = 128, "", str(e)
+        except OSError as e:
+            raise _not_started(e) from e
     if status:
         text = redacted(" ".join(str(err).split())) or f"git ended with {status}"
         found = (fix for part, fix in ADVICE.items() if re.search(part, text))
@@ -192,6 +201,22 @@ def _clean_environment() -> Iterator[None]:
             if _users == 0:
                 os.environ.update(_cleaned)
                 _cleaned.clear()
+
+
+def _need_git() -> None:
+    """Refuse to go on where there is no git.
+
+    Raises:
+        GitError: No folder of the PATH holds a git that can be run.
+    """
+    if shutil.which("git") is None:
+        what = "E-GIT the command 'git' is in no folder of the PATH"
+        raise GitError(what, fix="install git, or add its folder to the PATH")
+
+
+def _not_started(error: OSError) -> GitError:
+    what = f"E-GIT the command {shutil.which('git')} cannot be started: {error.strerror}"
+    return GitError(what, fix="install git again, or correct the PATH")
 
 
 def _gitpython() -> Any:

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom.contract.errors import ConfigError
-from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
+from specloom.contract.errors import ConfigError, raise_all
+from specloom_registry.base.faults import (
+    PluginIntegrityError,
+    PluginUnavailableError,
+    parse_json,
+    type_problems,
+)
 from specloom_registry.model.metadata import digest
 from specloom_registry.store import store
 
@@ -23,6 +28,26 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 AGAIN = "run: specloom plugins lock"
+MOST_TOLD = 10  # problems of one lock
+TREE = re.compile(r"h1-[0-9a-f]{64}")
+TEXTS = {"*": str}
+PACKAGE = {"name": str, "version": str}
+LOCAL = {"source": {"path": str}, "package": PACKAGE, "tree?": str}
+REMOTE = {
+    "source": {"git": str, "tag": str, "commit": str, "tag_object": str},
+    "tree": str,
+    "package": {**PACKAGE, "requires_python": str, "root": str, "module": str},
+    "api": str,
+    "requires_plugins": TEXTS,
+    "dependencies": [str],
+    "nodes": TEXTS,
+}
+PIN = {"name": str, "version": str, "file": str, "sha256": str, "why": [str]}
+WHOLE = {
+    "manifest": {"*": {"*": object}},
+    "plugins": {"*": {"source": {"*": object}}},
+    "packages?": {"*": {"host?": TEXTS, "pins": [PIN]}},
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +99,7 @@ def read(file: Path) -> Lock:
         what = f"E-LOCK {file} cannot be read: {getattr(e, 'strerror', None) or e}"
         raise ConfigError(what, where=str(file), fix=AGAIN) from e
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as e:
         raise _unreadable(file, text, e) from e
     if not isinstance(value, dict) or not isinstance(value.get("schema"), int):
@@ -86,13 +111,24 @@ def read(file: Path) -> Lock:
     if said != digest(value):
         what = "E-LOCK was changed by hand: its digest is not that of its contents"
         raise PluginIntegrityError(what, where=str(file), fix=f"restore it, or {AGAIN}")
+    return of_value(value, str(file), AGAIN)
+
+
+def of_value(value: Mapping[str, Any], where: str, fix: str) -> Lock:
+    """The lock that a file or a run's record holds.
+
+    Raises:
+        ConfigError: A key is missing, or a value is of another type; ``Problems`` if several are.
+    """
+    problems = list(_problems(value))
+    raise_all([ConfigError(f"E-LOCK {one}", where=where, fix=fix) for one in problems[:MOST_TOLD]])
     return Lock(value["manifest"], value["plugins"], value.get("packages", {}))
 
 
 def lock_digest(file: Path) -> str:
     """The digest that a lock states; empty where there is no lock."""
     try:
-        return str(json.loads(file.read_bytes())["digest"])
+        return str(parse_json(file.read_bytes())["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -138,6 +174,22 @@ def stale(
             found.append(_stale(what, entry.where))
     gone = [name for name in lock.manifest if whole and name not in now]
     return found + [_stale(f"plugin {n!r} is in {file.name} alone", str(file)) for n in gone]
+
+
+def _problems(value: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as a lock has it; the parts of it are looked at once the whole is good."""
+    whole = list(type_problems(value, WHOLE))
+    yield from whole
+    if whole:
+        return
+    for name in sorted(value["manifest"].keys() ^ value["plugins"].keys()):
+        yield f"{name!r} is not both in 'manifest' and in 'plugins'"
+    for name, record in value["plugins"].items():
+        form = LOCAL if "path" in record["source"] else REMOTE
+        wrong = list(type_problems(record, form, f"plugins.{name}"))
+        yield from wrong
+        if not wrong and not TREE.fullmatch(record.get("tree", f"h1-{'0' * 64}")):
+            yield f"'plugins.{name}.tree' is {record['tree']!r}, which is no hash of a tree"
 
 
 def _stale(what: str, where: str) -> ConfigError:

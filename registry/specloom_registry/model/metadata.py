@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import specloom
 from specloom.contract.errors import ConfigError
+from specloom_registry.base import faults
 from specloom_registry.model import requirements
 from specloom_registry.model.versions import Version, allows
 
@@ -115,14 +116,20 @@ def check_kernel(name: str, found: Facts, where: str, newest: str = "") -> None:
         ConfigError: It does.
     """
     named = f"plugin {name!r} {found.version}".rstrip()
-    if not allows(found.api, specloom.__version__):
+    try:
+        fits_kernel = allows(found.api, specloom.__version__)
+        fits_python = allows(found.python, PYTHON)
+    except ValueError as e:
+        what, fix = f"E-PLUGIN {named}: {e}", "write a version range there, such as '>=3.11'"
+        raise ConfigError(what, where=where, fix=fix) from e
+    if not fits_kernel:
         fit = f"name the newest tag that fits: {newest}" if newest else "ask its author for one"
         raise ConfigError(
             f"E-API {named} needs specloom {found.api}; this is {specloom.__version__}",
             where=where,
             fix=fit,
         )
-    if not allows(found.python, PYTHON):
+    if not fits_python:
         raise ConfigError(
             f"E-PYTHON {named} needs Python {found.python}; this is {PYTHON}",
             where=where,
@@ -192,7 +199,7 @@ def _of_extras(
 def _nodes(package: Package) -> dict[str, str]:
     """The digest of what the plugin's ``nodes.json`` says of each node."""
     try:
-        said: Any = json.loads((package.folder / package.top / "nodes.json").read_bytes())
+        said: Any = faults.parse_json((package.folder / package.top / "nodes.json").read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as e:

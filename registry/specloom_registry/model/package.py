@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError, did_you_mean
 from specloom.contract.hooks import GROUP
+from specloom_registry.base import faults
 
 KERNEL = ("specloom", "specloom_registry")
 
@@ -55,6 +57,7 @@ def read(name: str, folder: Path, where: str) -> Package:
     data = _pyproject(name, folder, where)
     project, home, folder = _table(data, "project"), folder, _root(data, name, folder, where)
     offered = _table(project, "entry-points", GROUP)
+    _check_project(project, name, home, where)
     module = offered.get(name)
     if not isinstance(module, str):
         told = f"E-PLUGIN {home / 'pyproject.toml'} offers no plugin {name!r}"
@@ -84,6 +87,39 @@ def read(name: str, folder: Path, where: str) -> Package:
     return package
 
 
+def _check_project(project: dict[str, Any], name: str, home: Path, where: str) -> None:
+    """Refuse a table ``[project]`` whose values are of other types than its standard says."""
+    for key, (good, kind) in PROJECT.items():
+        if key in project and not good(project[key]):
+            raise ConfigError(
+                f"E-PLUGIN plugin {name!r}: {key!r} under [project] in {home / 'pyproject.toml'} "
+                f"is not {kind}",
+                where=where,
+                fix=f"write {key} as {kind} there",
+            )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_extras(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_texts(one) for one in value.values())
+
+
+#: By key of the table ``[project]``: whether a value can be used, and what it should be.
+PROJECT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_text, "text"),
+    "requires-python": (_is_text, "text"),
+    "dependencies": (_is_texts, "a list of texts"),
+    "optional-dependencies": (_is_extras, "a table of lists of texts"),
+}
+
+
 def _root(data: dict[str, Any], name: str, folder: Path, where: str) -> Path:
     """The folder that modules are imported from: ``[tool.specloom] source-root``."""
     root = _table(data, "tool", "specloom").get("source-root", ".")
@@ -98,11 +134,9 @@ def _root(data: dict[str, Any], name: str, folder: Path, where: str) -> Path:
 
 
 def _pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:
-    import tomllib
-
     file = folder / "pyproject.toml"
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return faults.parse_toml(file.read_text("utf-8"))
     except FileNotFoundError as e:
         raise ConfigError(
             f"E-PLUGIN plugin {name!r}: {folder} has no pyproject.toml",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from array import array
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import IntegrityError
+from specloom_registry.base.faults import parse_json
 
 CODES = {"F64": "d", "F32": "f", "I64": "q", "I32": "i", "I16": "h", "I8": "b", "U8": "B",
          "BOOL": "B"}  # fmt: skip
@@ -24,14 +24,14 @@ def tensors(file: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     try:
         data = file.read_bytes()
         (length,) = struct.unpack("<Q", data[:8])
-        header: dict[str, Any] = json.loads(data[8 : 8 + length])
+        header: dict[str, Any] = parse_json(data[8 : 8 + length])
         header.pop("__metadata__", None)
         found, start = {}, 8 + length
         for name, one in header.items():
             low, high = one["data_offsets"]
             found[name] = (one["dtype"], tuple(one["shape"]), data[start + low : start + high])
         return found
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as e:
         what = f"{file} cannot be read: {getattr(e, 'strerror', None) or 'it is no safetensors'}"
         raise IntegrityError(what, fix="restore it from where the run was saved") from e
 

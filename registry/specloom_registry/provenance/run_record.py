@@ -11,10 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError
+from specloom_registry.base.faults import parse_json, type_problems
 
 Record = dict[str, Any]
 SHOWN = 15  # characters of a hash
 HASHES = ("sha256", "tree", "ends_sha256", "ends_tree", "unread")
+TEXTS = ("file", "manifest_text", "folder", "specloom", "kernel", "python", "platform", "threads")
+PLUGIN = {f"{key}?": (str, type(None)) for key in ("version", "tag", "path", "commit", "tree")}
+DATUM = {"path": str, "used_by?": str, "size?": int} | {f"{key}?": str for key in HASHES}
+NEEDED = {"run", "seed", "device", "ended"}
+#: What a record holds, as far as it is used here; its lock is looked at when it is used.
+FORM = {
+    "run": {"*": object},
+    "seed": int,
+    "device": str,
+    "ended": str,
+    "fold?": bool,
+    **{f"{key}?": str for key in TEXTS},
+    "manifest?": (str, type(None)),
+    "lock?": {"*": object},
+    "plugins?": {"*": PLUGIN},
+    "data?": [DATUM],
+    "packages?": {"*": str},
+}
 
 
 def read(folder: Path) -> Record:
@@ -25,9 +44,11 @@ def read(folder: Path) -> Record:
     """
     file = folder / "run.json"
     try:
-        found = json.loads(file.read_bytes())
-        if not isinstance(found, dict) or not {"run", "seed", "device", "ended"} <= found.keys():
+        found: Record = parse_json(file.read_bytes())
+        if not isinstance(found, dict) or not found.keys() >= NEEDED:
             raise ValueError("it is no record of a run")
+        for problem in type_problems(found, FORM):
+            raise ValueError(f"in its run.json {problem}")
     except (OSError, ValueError) as e:
         what = f"E-RUN {folder} holds no run: {getattr(e, 'strerror', None) or e}"
         raise ConfigError(what, fix="give the folder that 'specloom run' wrote") from e
@@ -41,7 +62,7 @@ def metrics(folder: Path) -> dict[str, Any]:
         ConfigError: They cannot be read.
     """
     try:
-        found = json.loads((folder / "metrics.json").read_bytes())
+        found = parse_json((folder / "metrics.json").read_bytes())
         return {f"{stage}/{name}": value for stage, values in found.items()
                 for name, value in values.items()}  # fmt: skip
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
+from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, parse_json
 from specloom_registry.store import file_lock, tree
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -177,7 +177,7 @@ class Store:
     def state(self, name: str) -> dict[str, Any]:
         """What is remembered of something; all of it can be made again."""
         try:
-            found = json.loads((self.root / "state" / f"{name}.json").read_bytes())
+            found = parse_json((self.root / "state" / f"{name}.json").read_bytes())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
