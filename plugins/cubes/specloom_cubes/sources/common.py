@@ -52,7 +52,7 @@ def batch_of(
     wavelengths: NDArray[np.float64] | None,
 ) -> dict[str, NDArray[Any]]:
     """One batch of cubes (H, W, C) of one size; what is not known is left out."""
-    # One cube stays where it is: a mapped scene is then not copied.
+    # One cube stays where it is: a large scene is then not copied.
     cube = np.ascontiguousarray(cubes[0])[None] if len(cubes) == 1 else np.stack(cubes)
     batch: dict[str, NDArray[Any]] = {"cube": cube}
     if masks is not None:
