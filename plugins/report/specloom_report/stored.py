@@ -42,7 +42,7 @@ def recall(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         record = json.loads((folder / "run.json").read_bytes())
         run = dict(record["run"])
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="give the folder that a run wrote") from e
     report = begun(folder)
@@ -50,7 +50,7 @@ def recall(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         report["graph"] = _graph(folder, run)
     report = told_of(record, run) | {k: v for k, v in report.items() if v is not None}
     report["ended"] = record.get("ended") or report.get("ended", "")
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         report["metrics"] = json.loads((folder / "metrics.json").read_bytes())
     arrays: dict[str, NDArray[Any]] = {}
     with suppress(OSError, ValueError), np.load(folder / ARRAYS, allow_pickle=False) as found:
@@ -60,7 +60,7 @@ def recall(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def begun(folder: Path) -> dict[str, Any]:
     """What ``report.json`` holds; nothing where there is none of a form that we know."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found: dict[str, Any] = json.loads((folder / NUMBERS).read_bytes())
         if found.get("form") == FORM:
             return found

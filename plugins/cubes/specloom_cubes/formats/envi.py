@@ -39,6 +39,8 @@ def _beside(path: Path, names: list[str]) -> Path | None:
     for name in names:
         if name != path.name and (found := path.with_name(name)).is_file():
             return found
+    if not path.parent.is_dir():
+        return None
     there = {p.name.lower(): p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path}
     return next((there[name.lower()] for name in names if name.lower() in there), None)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from specloom import Problems, SpecloomError
+from specloom.errors import of_the_machine
 from specloom_cubes.predict import record
 from specloom_cubes.predict.files import check_formats
 from specloom_cubes.predict.inputs import Input, find_inputs, folders
@@ -99,6 +100,9 @@ def predict_all(
             except SpecloomError as error:
                 summary.failed.append((str(one.path), told(error, one.path)))
             except Exception as error:
+                if (known := of_the_machine(error)) is not None:
+                    summary.failed.append((str(one.path), told(known, one.path)))
+                    continue
                 summary.unexpected = summary.unexpected or error
                 what = f"specloom failed on it: {type(error).__name__}: {error}"
                 summary.failed.append((str(one.path), SpecloomError(what, where=str(one.path))))
