@@ -13,19 +13,29 @@ class Plain:
     """Neither a node nor anything else."""
 
 
-class NoPorts(MinMax):
+class Whole:
+    """A node without a base class."""
+
+    inputs = {"data": Port("B H W C")}
+    outputs = {"normalized": Port("B H W C")}
+
+    def forward(self, **arrays):
+        raise AssertionError("it ran")
+
+
+class NoPorts(Whole):
     inputs = 5
 
 
-class NamesOfPorts(MinMax):
+class NamesOfPorts(Whole):
     outputs = {"normalized": "B H W C"}
 
 
-class NoCall(MinMax):
+class NoCall(Whole):
     forward = None
 
 
-class NotMapped(MinMax):
+class NotMapped(Whole):
     outputs = {3: Port("B H W C")}
 
 
@@ -70,7 +80,7 @@ def loaded(tmp_path, old, new, target):
         ("MinMax", 8, "function", 'toy.Wrong is no class, but "<function function at'),
         ("MinMax", 8, "LIST", "toy.Wrong is no class, but [1]"),
         ("Scenes", 2, "Plain", "toy.Wrong is no source: it has no 'outputs'"),
-        ("Train", 18, "Plain", "toy.Wrong is no trainer: it has no 'check'"),
+        ("Train", 19, "Plain", "toy.Wrong is no trainer: it has no 'check'"),
     ],
 )
 def test_a_class_that_is_not_what_it_is_registered_as(tmp_path, old, line, target, message):

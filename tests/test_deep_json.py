@@ -1,0 +1,47 @@
+"""JSON that is nested deeper than Python's stack, in every file that is read: no exit code 70."""
+
+import json
+
+import pytest
+
+from specloom import ConfigError, IntegrityError, results
+from specloom.torch import TorchRuntime
+from specloom_adaclip.engine import told_architecture
+from specloom_adaclip.loading import _safetensors
+from specloom_adaclip.store import Store
+from specloom_report.stored import recall
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def test_run_json(tmp_path):
+    (tmp_path / "run.json").write_text(DEEP)
+    for reads in (results.begun, recall):
+        with pytest.raises(ConfigError, match=r"holds no run \(RecursionError"):
+            reads(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "report.json"])
+def test_what_a_report_is_made_of(tmp_path, name):
+    (tmp_path / "run.json").write_text(json.dumps({"file": "x.yaml", "run": {}}))
+    (tmp_path / name).write_text(DEEP)
+    report, arrays = recall(tmp_path)
+    assert (report["title"], arrays) == ("x", {})
+
+
+def test_headers_of_safetensors(tmp_path):
+    data = len(DEEP).to_bytes(8, "little") + DEEP.encode()
+    with pytest.raises(IntegrityError, match="no safetensors file"):
+        TorchRuntime("cpu").load(data)
+    (tmp_path / "x.safetensors").write_bytes(data)
+    with pytest.raises(IntegrityError, match="damaged or cut off"):
+        _safetensors(tmp_path / "x.safetensors", data[:8])
+    with pytest.raises(IntegrityError, match="tells no architecture"):
+        told_architecture({"architecture": DEEP})
+
+
+def test_an_entry_of_the_store_of_weights(tmp_path):
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names/x.json").write_text(DEEP)
+    with pytest.raises(IntegrityError, match="the entry cannot be read"):
+        Store(tmp_path).entry("x")
