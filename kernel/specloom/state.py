@@ -29,6 +29,9 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         UnavailableError: The disk is full, or the folder cannot be written.
     """
+    if not path.name:
+        fix = "give the name of a file"
+        raise UnavailableError(f"{str(path)!r} cannot be written: it is a folder", fix=fix)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

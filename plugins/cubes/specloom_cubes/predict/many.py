@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specloom import Problems, SpecloomError
+from specloom import DataError, Problems, SpecloomError
 from specloom.errors import of_the_machine
 from specloom_cubes.predict import record
 from specloom_cubes.predict.files import check_formats
@@ -146,4 +146,10 @@ def _one(
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}",
+            fix="check the path and its permissions",
+        ) from error
