@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 # isort: off
 from specloom.errors import ConfigError, DataError, GraphError, IntegrityError, NodeError
 from specloom.errors import PluginError, PortError, Problems, SpecloomError, UnavailableError
-from specloom.errors import SpecloomWarning, did_you_mean, raise_all
+from specloom.errors import SpecloomWarning, did_you_mean, of_the_machine, raise_all
 from specloom.graph import Graph
 from specloom.hooks import impl
 from specloom.node import STAGES, Array, At, Batch, Loss, Node, Runtime, Source, Trainer
@@ -24,6 +24,6 @@ __all__ = [
     "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Mapped", "Measures",
     "Node", "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError",
     "Ported", "Problems", "Run", "Runtime", "Source", "SpecloomError", "SpecloomWarning", "Trainer",
-    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "raise_all",
-    "write_file", "write_json",
+    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "of_the_machine",
+    "raise_all", "write_file", "write_json",
 ]  # fmt: skip

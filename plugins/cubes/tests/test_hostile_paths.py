@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from specloom import DataError, Pipeline, Plugins
-from specloom.errors import of_the_machine
+from specloom import DataError, Pipeline, Plugins, of_the_machine
 from specloom_cubes.command import info
 from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.formats import open_cube

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specloom import DataError, Problems, SpecloomError
-from specloom.errors import of_the_machine
+from specloom import DataError, Problems, SpecloomError, of_the_machine
 from specloom_cubes.predict import record
 from specloom_cubes.predict.files import check_formats
 from specloom_cubes.predict.inputs import Input, find_inputs, folders
