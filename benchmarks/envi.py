@@ -1,4 +1,4 @@
-"""A memory-mapped ENVI scene scored end to end, beside numpy.memmap and the bare kernel.
+"""An ENVI scene from disk scored end to end, beside numpy.memmap and the bare kernel.
 
     python benchmarks/envi.py [--size scene] [--repeats 5]
 

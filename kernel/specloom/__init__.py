@@ -18,6 +18,7 @@ from specloom.contract.errors import (
     SpecloomWarning,
     UnavailableError,
     did_you_mean,
+    of_the_machine,
     raise_all,
 )
 from specloom.contract.hooks import impl
@@ -55,6 +56,6 @@ __all__ = [
     "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Mapped", "Measures",
     "Node", "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError",
     "Ported", "Problems", "Run", "Runtime", "Source", "SpecloomError", "SpecloomWarning", "Trainer",
-    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "raise_all",
-    "write_file", "write_json",
+    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "of_the_machine",
+    "raise_all", "write_file", "write_json",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import specloom
-from specloom.contract.errors import SpecloomError, did_you_mean, raise_all
+from specloom.contract.errors import SpecloomError, did_you_mean, of_the_machine, raise_all
 from specloom.execution import run_folder
 from specloom.plugins import Plugins
 
@@ -22,7 +22,7 @@ def described_commands() -> dict[str, str]:
     """
     found, plugins = dict[str, str](), Plugins()
     for file in filter(None, map(plugins.descriptor, plugins.modules)):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             described = json.loads(file.read_text("utf-8")).items()
             found |= {name: one["doc"] for name, one in described if one["kind"] == "commands"}
     return found
@@ -134,6 +134,9 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as e:
+        if (known := of_the_machine(e)) is not None:
+            click.echo(told(known), err=True)
+            sys.exit(known.exit_code)
         click.echo(f"specloom failed, and it is not your fault: {type(e).__name__}: {e}", err=True)
         click.echo(f"  fix: report it with the log {run_folder.write_log(e)}", err=True)
         sys.exit(70)

@@ -1,5 +1,6 @@
 """Every error a user may meet: what is wrong, where, and how to mend it."""
 
+import errno
 import json
 import warnings
 from collections.abc import Iterable, Sequence
@@ -57,6 +58,24 @@ class UnavailableError(SpecloomError):
     """Something this machine does not have: a device, a disk, an optional package."""
 
     exit_code = 4
+
+
+#: Errors of the system that say something of the machine, never of a program.
+OF_THE_MACHINE = frozenset(
+    (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ELOOP,
+     errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ESTALE)
+)  # fmt: skip
+
+
+def of_the_machine(error: BaseException) -> "UnavailableError | None":
+    """An error that nobody caught as one of this machine, if it is one; None if it is ours."""
+    if isinstance(error, MemoryError):
+        fix = "use smaller images, a smaller batch_size, or a machine with more memory"
+        return UnavailableError(f"there is not enough memory ({error})", fix=fix)
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        what = f"{error.filename or 'a file'} cannot be used: {error.strerror}"
+        return UnavailableError(what, fix="check the path, its permissions and the disk")
+    return None
 
 
 class SpecloomWarning(UserWarning):

@@ -30,7 +30,7 @@ def begun(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / "run.json").read_bytes())
         path = Document(found["file"], found["run"])
         return {"path": path, "seed": found["seed"], "device": found["device"]}
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="give the folder of a run that was stopped") from e
 

@@ -38,6 +38,9 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         UnavailableError: The disk is full, or the folder cannot be written.
     """
+    if not path.name:
+        fix = "give the name of a file"
+        raise UnavailableError(f"{str(path)!r} cannot be written: it is a folder", fix=fix)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.exists() and not path.is_file() and not path.is_dir():

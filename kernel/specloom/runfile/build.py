@@ -11,16 +11,17 @@ from typing import Any, NamedTuple, TypeAlias
 from specloom.contract.errors import (
     ConfigError,
     GraphError,
+    PluginError,
     SpecloomError,
     did_you_mean,
     raise_all,
     shown,
 )
 from specloom.contract.nodes import STAGES, Loss, Minimises, Trainer
-from specloom.contract.ports import Link
+from specloom.contract.ports import Link, Port
 from specloom.graph.connections import BATCH, NAME, told, wrong_name
 from specloom.graph.graph import Graph
-from specloom.plugins import Plugins
+from specloom.plugins import KINDS, Plugins
 from specloom.runfile import parameters
 from specloom.runfile.yaml import Document, Keys
 
@@ -68,6 +69,14 @@ RUN = GRAPH | {"seed": SEED, "data": USE, "phases": [USE]}
 SAVED = GRAPH | {"batch": MAPPING, "plugins": MAPPING, "state": MAPPING}
 ELSEWHERE = {"edges": "connections", "class_name": "type", "use": "type"}
 ELSEWHERE |= dict.fromkeys(("hparam", "hparams", "params", "with"), "config")
+
+
+#: What a class of each kind must have.
+NEEDED = {
+    "nodes": ("inputs", "outputs", "forward"),
+    "sources": ("outputs", "sizes", "splits", "count", "batches"),
+    "trainers": ("check", "train"),
+}
 
 
 class Use(NamedTuple):
@@ -209,6 +218,34 @@ def _idle_losses(graph: Graph, phases: Sequence[Trainer]) -> Iterator[SpecloomEr
             yield GraphError(what, where=where, fix=fix)
 
 
+def _check_kind(made: Any, label: str, kinds: Sequence[str], where: str) -> None:
+    """Accept an instance that has what its kind needs.
+
+    Raises:
+        PluginError: Something is missing, or is something else.
+    """
+    kind = KINDS[kinds[0]]
+    fix = f"repair the plugin {label.partition('.')[0]!r}: offer a class that is a {kind}"
+    for name in NEEDED[kinds[0]]:
+        if not hasattr(made, name):
+            raise PluginError(f"{label} is no {kind}: it has no {name!r}", where=where, fix=fix)
+        value = getattr(made, name)
+        if name in ("inputs", "outputs"):
+            if not _are_ports(value):
+                what = f"{label} is no {kind}: its {name} are no mapping of names to ports"
+                raise PluginError(what, where=where, fix=fix)
+        elif not callable(value):
+            what = f"{label} is no {kind}: its {name!r} cannot be called"
+            raise PluginError(what, where=where, fix=fix)
+
+
+def _are_ports(ports: Any) -> bool:
+    if not isinstance(ports, Mapping):
+        return False
+    names = all(isinstance(name, str) for name in ports)
+    return names and all(isinstance(port, Port) for port in ports.values())
+
+
 def _made(
     document: Document, plugins: Plugins, problems: list[SpecloomError], use: Use, *kinds: str
 ) -> tuple[str, Any]:
@@ -218,9 +255,16 @@ def _made(
     at = partial(document.where, *use.keys)
     try:
         label, cls = plugins.find(use.type, kinds, at("type"))
+        if not isinstance(cls, type):
+            fix = f"repair the plugin {label.partition('.')[0]!r}: offer a class"
+            raise PluginError(f"{label} is no class, but {shown(cls)}", where=at("type"), fix=fix)
         good, wrong = parameters.checked(cls, label, use.config, partial(at, "config"))
         problems += wrong
-        return label, cls(**good) if parameters.required(cls) <= good.keys() else None
+        if not parameters.required(cls) <= good.keys():
+            return label, None
+        made = cls(**good)
+        _check_kind(made, label, kinds, at("type"))
+        return label, made
     except Exception as e:
         problems.append(told(e, use.type, at()))
     return use.type, None

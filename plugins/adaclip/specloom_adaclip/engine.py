@@ -90,7 +90,7 @@ def told_architecture(about: Any) -> dict[str, Any] | None:
         config: dict[str, Any] = json.loads(about["architecture"])
         if config.keys() != {"embed_dim", "vision_cfg", "text_cfg"}:
             raise ValueError(f"its keys are {sorted(config)}")
-    except (ValueError, AttributeError) as e:
+    except (ValueError, TypeError, AttributeError, RecursionError) as e:
         fix = "write embed_dim, vision_cfg and text_cfg there, as open_clip does"
         raise IntegrityError(f"the file tells no architecture ({e})", fix=fix) from e
     return config

@@ -61,7 +61,7 @@ def _safetensors(path: Path, start: bytes) -> Weights:
         with path.open("rb") as file:
             header = json.loads(file.read(8 + int.from_bytes(start[:8], "little"))[8:])
         return Weights(load_file(path), header.get("__metadata__", {}))
-    except (SafetensorError, ValueError) as e:
+    except (SafetensorError, ValueError, AttributeError, RecursionError) as e:
         what = f"the file is damaged or cut off ({e})"
         raise IntegrityError(what, where=str(path), fix=AGAIN) from e
 

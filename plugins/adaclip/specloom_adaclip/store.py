@@ -59,7 +59,7 @@ class Store:
             return Entry(**json.loads(file.read_text("utf-8")))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, TypeError) as e:
+        except (ValueError, TypeError, RecursionError) as e:
             fix = "delete it, and fetch or add the weights again"
             raise IntegrityError("the entry cannot be read", where=str(file), fix=fix) from e
 

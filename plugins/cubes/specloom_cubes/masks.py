@@ -11,6 +11,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import choose_mask, only_plane
+from specloom_cubes.paths import advice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,9 +37,7 @@ def read_mask(
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(
-            f"there is no mask file {path}", fix="check the path; it is relative to where you run"
-        )
+        raise DataError(f"there is no mask file {path}", fix=advice(path))
     rows, columns = size[:2]
     labels = _labels(_read(path, (rows, columns), variable), path)
     if labels.shape != (rows, columns):

@@ -33,6 +33,7 @@ def test_the_good_one_is_good(tmp_path):
         ("bsq\n", "bsq\nwavelength = {1,\n2\n", "the block of 'wavelength' is never closed"),
         ("bsq\n", "bsq\nfile compression = 1\n", "the data file is compressed"),
         ("bsq\n", "bsq\nmajor frame offsets = {0, 8}\n", "'major frame offsets' is '0, 8'"),
+        ("bsq\n", "bsq\nheader offset = -2\n", "'header offset' is -2"),
         ("bsq\n", "bsq\ndata ignore value = none\n", "'data ignore value' is 'none'"),
     ],
 )

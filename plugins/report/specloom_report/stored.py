@@ -42,16 +42,22 @@ def recall(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         record = json.loads((folder / "run.json").read_bytes())
         run = dict(record["run"])
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="give the folder that a run wrote") from e
     report = begun(folder)
-    if not report.get("graph"):
-        report["graph"] = _graph(folder, run)
-    report = told_of(record, run) | {k: v for k, v in report.items() if v is not None}
+    try:
+        if not report.get("graph"):
+            report["graph"] = _graph(folder, run)
+        report = told_of(record, run) | {k: v for k, v in report.items() if v is not None}
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        what = f"{folder}/run.json is no record of a run ({type(e).__name__}: {e})"
+        raise ConfigError(what, fix="restore it, or run its run file again") from e
     report["ended"] = record.get("ended") or report.get("ended", "")
-    with suppress(OSError, ValueError):
-        report["metrics"] = json.loads((folder / "metrics.json").read_bytes())
+    with suppress(OSError, ValueError, RecursionError):
+        metrics = json.loads((folder / "metrics.json").read_bytes())
+        if isinstance(metrics, dict) and all(isinstance(one, dict) for one in metrics.values()):
+            report["metrics"] = metrics
     arrays: dict[str, NDArray[Any]] = {}
     with suppress(OSError, ValueError), np.load(folder / ARRAYS, allow_pickle=False) as found:
         arrays = {name: found[name] for name in found.files}
@@ -60,10 +66,10 @@ def recall(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def begun(folder: Path) -> dict[str, Any]:
     """What ``report.json`` holds; nothing where there is none of a form that we know."""
-    with suppress(OSError, ValueError):
-        found: dict[str, Any] = json.loads((folder / NUMBERS).read_bytes())
-        if found.get("form") == FORM:
-            return found
+    with suppress(OSError, ValueError, RecursionError):
+        found: Any = json.loads((folder / NUMBERS).read_bytes())
+        if isinstance(found, dict) and found.get("form") == FORM:
+            return dict(found)
     return {}
 
 

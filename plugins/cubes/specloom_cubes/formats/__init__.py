@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
+from specloom_cubes.paths import advice, there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,13 +59,13 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
         UnavailableError: The library that reads such files is not installed.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(
-            f"there is no file {path}", fix="check the path; it is relative to where you run"
-        )
+    if not there(path):
+        raise DataError(f"there is no file {path}", fix=advice(path))
     if path.is_dir():
         fix = "give one of its files, or name the folder as the path of cubes.Folder"
         raise DataError(f"{path} is a folder, not a cube", fix=fix)
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file", fix="save the cube as a file")
     kind = _format(path)
     if path.suffix.lower() in PICTURES:
         fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
@@ -81,6 +82,11 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     cube: Cube = reader.open_cube(path, variable) if named else reader.open_cube(path)
     if cube.dtype.itemsize > 8:
         raise DataError(f"{path} holds {cube.dtype}", fix="save it as float64 or float32")
+    if not len(cube.good_bands):
+        raise DataError(
+            f"{path} marks all of its {cube.shape[2]} bands as bad (bbl)",
+            fix="write 1 in bbl for each good band, or remove it",
+        )
     return cube
 
 

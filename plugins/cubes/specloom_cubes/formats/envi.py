@@ -1,4 +1,4 @@
-"""ENVI: a text header and a raw file, memory-mapped."""
+"""ENVI: a text header and a raw file, read part by part."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from specloom import DataError
 from specloom_cubes.cube import Cube
 from specloom_cubes.formats.envi_header import Header, parse
+from specloom_cubes.formats.stored import Stored, stamp_of
 from specloom_cubes.formats.units import to_nm
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i
 COMPLEX = (6, 9)
 SUFFIXES = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
 OWN_FIELDS = ("wavelength", "fwhm", "bbl")
-PRIVATE = 1 << 30
-"""Bytes of a part of a file that are mapped to be written to, in memory alone."""
 
 
 def header_of(data: Path) -> Path | None:
@@ -42,6 +41,8 @@ def _beside(path: Path, names: list[str]) -> Path | None:
     for name in [*names, *capitals]:
         if name != path.name and (found := path.with_name(name)).is_file():
             return found
+    if not path.parent.is_dir():
+        return None
     there = {p.name.lower(): p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path}
     return next((there[name.lower()] for name in names if name.lower() in there), None)
 
@@ -68,30 +69,24 @@ def open_cube(path: Path) -> Cube:
         header_path = found
     header = parse(header_path)
     height, width, bands = (_positive(header, key) for key in ("lines", "samples", "bands"))
-    dtype, offset = _dtype(header), header.number("header offset", 0)
+    dtype, offset = _dtype(header), _offset(header)
     _refuse_unreadable(header)
     interleave = header.get("interleave", "bsq").lower()
-    stored, axes = _layout(header, interleave, height, width, bands)
-    needed, holds = height * width * bands * dtype.itemsize, data.stat().st_size - offset
-    if holds < needed:
+    shape, axes = _layout(header, interleave, height, width, bands)
+    stored = Stored(data, dtype, offset, shape, _stamp(data))
+    holds = stored.stamp[0] - offset
+    if holds < stored.needed:
         raise DataError(
-            f"the header promises {height} x {width} x {bands} {dtype.name} = {needed} bytes after "
-            f"offset {offset}, {data.name} holds {max(holds, 0)}",
+            f"the header promises {height} x {width} x {bands} {dtype.name} = "
+            f"{stored.needed} bytes after offset {offset}, {data.name} holds {max(holds, 0)}",
             where=str(header_path),
             fix="copy the data file again, or correct the header",
         )
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
-        first, last, step = rows.indices(height)
-        row = width * bands * dtype.itemsize
-        # Rows that lie one behind the other are mapped so that nobody has to copy them: whoever
-        # writes to them writes to pages of his own. The system may refuse that for a whole file
-        # that is larger than memory.
-        if axes[0] == 0 and step == 1 and 0 < (last - first) * row <= PRIVATE:
-            part = (last - first, *stored[1:])
-            mapped = np.memmap(data, dtype, "c", offset + first * row, part)
-            return mapped.transpose(axes)[:, cols]
-        return np.memmap(data, dtype, "r", offset, stored).transpose(axes)[rows, cols]
+        by_axis = rows, cols, slice(None)
+        parts = [by_axis[axes.index(axis)] for axis in range(3)]
+        return stored.read(*parts).transpose(axes)
 
     unit = header.get("wavelength units", "")
     centres, widths = header.per_band("wavelength", bands), header.per_band("fwhm", bands)
@@ -111,6 +106,16 @@ def open_cube(path: Path) -> Cube:
     )
 
 
+def _stamp(data: Path) -> tuple[int, int]:
+    try:
+        with data.open("rb", buffering=0) as file:
+            return stamp_of(file)
+    except OSError as error:
+        raise DataError(
+            f"{data} cannot be read: {error.strerror or error}", fix="check its permissions"
+        ) from error
+
+
 def _positive(header: Header, key: str) -> int:
     value = header.number(key)
     if value < 1:
@@ -118,6 +123,17 @@ def _positive(header: Header, key: str) -> int:
             f"{key!r} is {value}", where=str(header.path), fix=f"write the number of {key}"
         )
     return value
+
+
+def _offset(header: Header) -> int:
+    offset = header.number("header offset", 0)
+    if offset < 0:
+        raise DataError(
+            f"'header offset' is {offset}",
+            where=str(header.path),
+            fix="write the number of bytes before the first pixel, 0 or more",
+        )
+    return offset
 
 
 def _dtype(header: Header) -> np.dtype[Any]:

@@ -24,6 +24,9 @@ Vector: TypeAlias = "tuple[NDArray[np.float64], str]"
 IGNORED = ("_fillvalue", "data_ignore_value", "nodata", "missing_value")
 """Attributes that name the value for "no data", in lower case."""
 
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+"""What damaged files make h5py raise."""
+
 INTERLEAVES = ("bsq", "bil", "bip")
 
 
@@ -165,7 +168,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path} cannot be read as HDF5: {error}", fix="copy or save the file again"
         ) from error

@@ -14,6 +14,9 @@ from specloom_cubes.formats.variable import Variable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+"""What damaged files make h5py raise."""
+
 NOT_NUMERIC = (b"char", b"cell", b"struct", b"function_handle", b"string")
 
 
@@ -43,7 +46,7 @@ def variables(path: Path) -> list[Variable]:
                 ):
                     dtype = None
                 found.append(Variable(name, item.shape[::-1], dtype))
-    except OSError as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
     return found
 
@@ -58,7 +61,7 @@ def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
         with h5py.File(path, "r") as file:
             data = file[name]
             part: NDArray[Any] = data[(..., cols, rows) if data.ndim > 1 else ()]
-    except OSError as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
     return part.T
 

@@ -7,20 +7,20 @@ import zlib
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from specloom import DataError
 from specloom_cubes.cube import Cube
+from specloom_cubes.formats import npy
 from specloom_cubes.formats.units import to_nm
 from specloom_cubes.formats.variable import Variable, choose_cube
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError)
+DAMAGE = (*npy.DAMAGE, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError)
 """What damaged archives make zipfile and NumPy raise."""
 
 
@@ -87,21 +87,13 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
 def _variable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Variable:
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as file:
-        shape, dtype = _header(file)
+        shape, _, dtype = npy.read_header(file)
         needed = prod(shape) * dtype.itemsize
         if dtype.kind != "O" and member.file_size - file.tell() < needed:
             raise ValueError(
                 f"{name} promises {needed} bytes, it holds {member.file_size - file.tell()}"
             )
     return Variable(name, shape, dtype if dtype.kind in "iufb" else None)
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy_format.read_magic(file)
-    first = version == (1, 0)
-    read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return tuple(shape), dtype
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

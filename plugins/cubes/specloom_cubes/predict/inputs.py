@@ -53,6 +53,9 @@ def find_inputs(
                     found.setdefault(known, each)
         except SpecloomError as error:
             wrong.append((str(one), error))
+        except (OSError, RuntimeError, ValueError) as error:  # closed, a ring of links, no name
+            what = f"{one} cannot be read: {getattr(error, 'strerror', None) or error}"
+            wrong.append((str(one), DataError(what, fix="check the path and its permissions")))
     return list(found.values()), wrong
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specloom import Problems, SpecloomError
+from specloom import DataError, Problems, SpecloomError, of_the_machine
 from specloom_cubes.predict import record
 from specloom_cubes.predict.files import check_formats
 from specloom_cubes.predict.inputs import Input, find_inputs, folders
@@ -99,6 +99,9 @@ def predict_all(
             except SpecloomError as error:
                 summary.failed.append((str(one.path), told(error, one.path)))
             except Exception as error:
+                if (known := of_the_machine(error)) is not None:
+                    summary.failed.append((str(one.path), told(known, one.path)))
+                    continue
                 summary.unexpected = summary.unexpected or error
                 what = f"specloom failed on it: {type(error).__name__}: {error}"
                 summary.failed.append((str(one.path), SpecloomError(what, where=str(one.path))))
@@ -142,4 +145,10 @@ def _one(
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}",
+            fix="check the path and its permissions",
+        ) from error

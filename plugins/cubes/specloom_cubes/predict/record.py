@@ -15,7 +15,7 @@ Known: TypeAlias = Mapping[str, Any]
 
 def read(folder: Path) -> Known:
     """The record of a folder; empty where there is none that can be read."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads((folder / RECORD).read_text("utf-8"))
         if isinstance(found, dict):
             return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import STAGES, Batch, ConfigError, Port
+from specloom_cubes.paths import there
 from specloom_cubes.sources.common import WITH_VALID, check_alike, check_batch_size, remark
 from specloom_cubes.sources.scene import Scene
 from specloom_cubes.splits import Shares, divide, items_of
@@ -77,7 +77,7 @@ class Blocks:
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all blocks are of one size."""
-        if self._scene is None and not Path(self.cube).exists():
+        if self._scene is None and not there(self.cube):
             return {}
         self._divided()  # so that a wrong split is told before anything runs
         shapes = {_shape(block) for block in self.blocks()}
@@ -92,7 +92,7 @@ class Blocks:
 
     def splits(self) -> Sequence[str]:
         """The splits that have blocks; all of them where the scene is absent."""
-        if self._scene is None and not Path(self.cube).exists():
+        if self._scene is None and not there(self.cube):
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -21,6 +20,7 @@ from specloom import (
     UnavailableError,
     did_you_mean,
 )
+from specloom_cubes.paths import advice, there
 from specloom_cubes.wavelengths import LEAST_NM
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
 
 _REMARKED: WeakSet[object] = WeakSet()
-RELATIVE = "check the path; it is relative to where you run"
 
 PORTS: Mapping[str, Port] = {
     "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
@@ -52,7 +51,7 @@ def batch_of(
     wavelengths: NDArray[np.float64] | None,
 ) -> dict[str, NDArray[Any]]:
     """One batch of cubes (H, W, C) of one size; what is not known is left out."""
-    # One cube stays where it is: a mapped scene is then not copied.
+    # One cube stays where it is: a large scene is then not copied.
     cube = np.ascontiguousarray(cubes[0])[None] if len(cubes) == 1 else np.stack(cubes)
     batch: dict[str, NDArray[Any]] = {"cube": cube}
     if masks is not None:
@@ -108,9 +107,9 @@ def remark(source: object, cube: Cube) -> None:
 def absent(**paths: str | None) -> list[str]:
     """What is said of files and folders that are not there, by what they are for."""
     return [
-        str(DataError(f"there is no {path}, the {what} of the data", fix=RELATIVE))
+        str(DataError(f"there is no {path}, the {what} of the data", fix=advice(path)))
         for what, path in paths.items()
-        if path is not None and not Path(path).exists()
+        if path is not None and not there(path)
     ]
 
 

@@ -14,6 +14,7 @@ from specloom_cubes.beside import cube_files, masks_of
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.paths import advice, there
 from specloom_cubes.sources.common import (
     PORTS,
     absent,
@@ -103,7 +104,7 @@ class Folder:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
         check_batch_size(self.batch_size, LABEL)
         if self._sizes is None:
-            if not Path(self.path).exists():
+            if not there(self.path):
                 return {}
             self._divided()  # so that a wrong split is told before anything runs
             cubes = [self._open(path) for path in self.cubes().values()]
@@ -125,7 +126,7 @@ class Folder:
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
-        if not Path(self.path).exists():
+        if not there(self.path):
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 
@@ -172,10 +173,7 @@ class Folder:
                 fix = "give the folder that holds it, or use cubes.Scene for one scene"
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
             if not root.is_dir():
-                raise DataError(
-                    f"there is no folder {root}",
-                    fix="check the path; it is relative to where you run",
-                )
+                raise DataError(f"there is no folder {root}", fix=advice(root))
             masks, found = self._mask_folder(), cube_files(root, self.pattern)
             if masks is not None and not masks.samefile(root):
                 found = {name: p for name, p in found.items() if not p.is_relative_to(masks)}

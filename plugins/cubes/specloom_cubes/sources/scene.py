@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, read_mask
+from specloom_cubes.paths import there
 from specloom_cubes.sources.common import (
     WITH_VALID,
     absent,
@@ -77,7 +77,7 @@ class Scene:
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands from the header; nothing where the file is absent."""
-        if self._opened is None and not Path(self.cube).exists():
+        if self._opened is None and not there(self.cube):
             return {}
         cube = self.opened()
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
@@ -86,7 +86,7 @@ class Scene:
         """Files that are not there, and whether the cube looks like a picture."""
         files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
         missing = absent(**files, wavelengths=self.wavelengths)
-        return missing + (remarks_on(self.opened()) if Path(self.cube).exists() else [])
+        return missing + (remarks_on(self.opened()) if there(self.cube) else [])
 
     def splits(self) -> Sequence[str]:
         """All of them."""

@@ -150,5 +150,9 @@ def load_checkpoint(graph: Graph, path: str | Path, run: Run | None = None) -> d
             node.restore(
                 {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
             )
-    about: dict[str, Any] = json.loads(metadata["checkpoint"])
+    try:
+        about = dict(json.loads(metadata["checkpoint"]))
+    except (ValueError, TypeError, RecursionError) as e:
+        what = f"{path} is no checkpoint: what it says of itself cannot be read"
+        raise IntegrityError(what, fix="give a file of checkpoints/") from e
     return about

@@ -1,0 +1,31 @@
+"""Paths as users give them: whether something is there, and what to do where it is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+RELATIVE = "check the path; it is relative to where you run"
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How the address of something elsewhere begins, such as ``s3://`` (a path has one slash)."""
+
+
+def there(path: str | Path) -> bool:
+    """Whether a path leads to something; a name that no system can have leads to nothing.
+
+    Raises:
+        PermissionError: A folder on the way to it is closed.
+    """
+    try:
+        return Path(path).exists()
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+
+
+def advice(path: str | Path) -> str:
+    """What to do about a path that leads to nothing."""
+    if ADDRESS.match(str(path)):
+        return "copy the file to this machine and give its path: addresses are not read"
+    return RELATIVE

@@ -1,0 +1,109 @@
+"""Paths and files that no cube can be read from: a message, and exit code 2 or 4."""
+
+import errno
+import os
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from specloom import DataError, Pipeline, Plugins, of_the_machine
+from specloom_cubes.command import info
+from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.formats import open_cube
+from specloom_cubes.predict import predict_all, record
+from specloom_cubes.sources.memory import InMemory
+from specloom_cubes.sources.scene import Scene
+
+ABSENT = ["nothere/x.hdr", "nothere/x.npy", "nothere/x", "a" * 300 + ".npy", "a" * 300 + ".hdr"]
+ADDRESSES = ["s3://bucket/x.hdr", "s3://bucket/x.npy", "https://host/x.tif", "file:///x.mat"]
+HEADER = "ENVI\nsamples = 2\nlines = 2\nbands = 2\ndata type = 1\ninterleave = bip\n"
+COPY = "copy the file to this machine and give its path: addresses are not read"
+CHECK = "check the path; it is relative to where you run"
+
+
+@pytest.mark.parametrize("path", ABSENT + ADDRESSES)
+def test_predict_of_what_is_not_there(tmp_path, path):
+    pixels = np.zeros((2, 2, 2), np.float32)
+    pipeline = Pipeline("pass", Plugins())
+    pipeline.add_node(LentilsAnomalyDataNode([0]), "data")
+    pipeline.outputs = {"scores": "data.cube"}
+    pipeline.graph(InMemory(predict=[{"cube": pixels[None]}]))
+    pipeline.save_to_file(tmp_path / "pipeline.yaml")
+    good = tmp_path / "good.npy"
+    np.save(good, pixels)
+    summary = predict_all(tmp_path, [path, good], tmp_path / "out")
+    assert len(summary.done) == 1
+    assert (summary.exit_code, summary.unexpected) == (2, None)
+    (text,) = [str(error) for _, error in summary.failed]
+    if path in ADDRESSES:
+        assert text.endswith(f"\n  fix: {COPY}")
+    assert path.rpartition("/")[2] in text
+
+
+@pytest.mark.parametrize("path", ABSENT + ADDRESSES)
+def test_sources_and_info_of_what_is_not_there(path):
+    fix = COPY if path in ADDRESSES else CHECK
+    with pytest.raises(DataError) as error:
+        open_cube(path)
+    assert str(error.value).endswith(f"\n  fix: {fix}")
+    assert Scene(path).sizes() == {}
+    assert Scene(path).remarks() == [f"there is no {path}, the cube of the data\n  fix: {fix}"]
+    result = CliRunner().invoke(info, [path])
+    assert isinstance(result.exception, DataError)
+    assert result.exception.exit_code == 2
+
+
+def test_a_header_that_marks_every_band_bad(tmp_path):
+    (tmp_path / "x.img").write_bytes(b"\0" * 8)
+    (tmp_path / "x.hdr").write_text(HEADER + "bbl = {0, 0}\n")
+    with pytest.raises(DataError) as error:
+        Scene(str(tmp_path / "x.hdr")).sizes()
+    assert str(error.value) == (
+        f"{tmp_path}/x.hdr marks all of its 2 bands as bad (bbl)\n"
+        "  fix: write 1 in bbl for each good band, or remove it"
+    )
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.npy")
+    with pytest.raises(DataError) as error:
+        open_cube(tmp_path / "x.npy")
+    assert str(error.value) == (
+        f"{tmp_path}/x.npy is no regular file\n  fix: save the cube as a file"
+    )
+
+
+def test_what_damaged_matlab_files_make_h5py_raise(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2, 2)))
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        file["data"] = np.zeros((2, 2, 2))
+
+    def damaged(self):
+        raise RuntimeError("Link iteration failed (bad local heap signature)")
+
+    monkeypatch.setattr(h5py.File, "items", damaged)
+    with pytest.raises(DataError, match=r"x\.mat cannot be read as a MATLAB 7\.3 file: Link"):
+        open_cube(tmp_path / "x.mat")
+
+
+def test_a_record_that_is_nested_too_deep_counts_for_nothing(tmp_path):
+    (tmp_path / "predict.json").write_text("[" * 100_000 + "]" * 100_000)
+    assert record.read(tmp_path) == {}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.ENAMETOOLONG])
+def test_errors_of_the_machine_have_exit_code_4(number):
+    known = of_the_machine(OSError(number, "so it is", "there/x"))
+    assert known.exit_code == 4
+    assert str(known) == (
+        "there/x cannot be used: so it is\n  fix: check the path, its permissions and the disk"
+    )
+
+
+def test_no_memory_has_exit_code_4():
+    known = of_the_machine(MemoryError("9 GB"))
+    assert (known.exit_code, known.what) == (4, "there is not enough memory (9 GB)")
+    assert of_the_machine(OSError(errno.EPIPE, "x")) is None
+    assert of_the_machine(FileNotFoundError(errno.ENOENT, "x")) is None
