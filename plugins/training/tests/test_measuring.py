@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, jaccard_score
 
-from specloom import DataError, Graph, Port, Run
+from specloom import DataError, Graph, NodeError, Port, Run
 from specloom.ports import Link
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
@@ -112,6 +112,99 @@ def test_one_class_only_cannot_be_calibrated():
     run, _ = run_of(Logits(anomalies=0))
     with pytest.raises(DataError, match="a threshold for f1"):
         Calibrate("decider").train(run)
+
+
+class Scored(Logits):
+    """The same, with scores of another range beside the logits."""
+
+    outputs = {**Logits.outputs, "scores": Port("B H W 1", doc="Scores.")}
+
+    @property
+    def scores(self):
+        return self.logits * 10 + 100
+
+
+def run_of_scores(decider: BinaryDecider) -> Run:
+    """The decider reads the scores, the metrics node the logits."""
+    links = [
+        Link("batch.scores", "decider.logits"),
+        Link("decider.decisions", "metrics.decisions"),
+        Link("batch.logits", "metrics.logits"),
+        Link("batch.mask", "metrics.targets"),
+        Link("batch.valid", "metrics.valid"),
+    ]
+    source = Scored()
+    nodes = {"decider": decider, "metrics": AnomalyDetectionMetrics()}
+    return Run(Graph(nodes, links, batch=source.outputs), source)
+
+
+def test_the_threshold_is_one_on_what_the_decider_itself_reads():
+    decider = BinaryDecider()
+    run = run_of_scores(decider)
+    Calibrate("decider", metric="iou").train(run)
+    Evaluate("val").train(run)
+    found = run.metrics["val"]
+    assert decider.logit_threshold > 100
+    assert found["metrics/iou"] == found["decider/calibrated_iou"]
+    plain, twin = run_of(Logits())
+    Calibrate("decider", metric="iou").train(plain)
+    assert found["decider/calibrated_iou"] == plain.metrics["val"]["decider/calibrated_iou"]
+    assert twin.logit_threshold < 10
+
+
+class Deaf(BinaryDecider):
+    """A decider that takes a threshold and does not use it."""
+
+    def calibrate(self, logit_threshold: float) -> None:
+        self.given = logit_threshold
+
+
+def test_a_decider_that_misses_the_metric_that_was_found_is_an_error():
+    run = run_of_scores(Deaf())
+    keep = run.source.valid & np.isfinite(run.source.logits)
+    logits, mask = run.source.logits[keep], run.source.mask[keep]
+    best = max(f1_score(mask, logits >= cut) for cut in np.unique(logits))
+    reached = f1_score(mask, run.source.scores[keep] >= 0)
+    with pytest.raises(NodeError) as caught:
+        Calibrate("decider").train(run)
+    assert str(caught.value) == (
+        f"decider was calibrated for f1 {best:.6g} on 'val', "
+        f"but its decisions reach {reached:.6g}\n"
+        "  fix: let its calibrate() decide where logits reach the threshold, and its output depend "
+        "on 'logits' alone"
+    )
+    assert "val" not in run.metrics
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_neighbouring_floats_are_told_apart_by_the_decider_too(up):
+    source = Logits()
+    source.valid[:] = True
+    low, high = np.float32(1), np.nextafter(np.float32(1), np.float32(2))
+    if up:
+        low, high = high, np.nextafter(high, np.float32(2))
+    source.logits = np.where(source.mask, high, low)
+    run, _ = run_of(source)
+    Calibrate("decider").train(run)
+    assert run.metrics["val"]["decider/calibrated_f1"] == 1.0
+
+
+class NoMask(Logits):
+    """A source that says that it has masks, and then has none."""
+
+    def batches(self, split):
+        for batch in super().batches(split):
+            yield {"logits": batch["logits"], "valid": batch["valid"]}
+
+
+def test_a_batch_without_a_mask_cannot_be_calibrated():
+    run, _ = run_of(NoMask())
+    with pytest.raises(DataError) as caught:
+        Calibrate("decider").train(run)
+    assert str(caught.value) == (
+        "decider is calibrated with batch.mask, and a batch of 'val' has none\n"
+        "  fix: use data with a mask for each image, or remove training.Calibrate"
+    )
 
 
 CHECKS = {
