@@ -8,7 +8,7 @@ from specloom import state
 from specloom.config import METADATA, NAME
 from specloom.errors import GraphError, did_you_mean
 from specloom.graph import Graph
-from specloom.node import Source, Trains
+from specloom.node import Source, Trains, lacking
 from specloom.plugins import Plugins
 from specloom.ports import Link
 from specloom.wiring import BATCH
@@ -76,6 +76,7 @@ class Pipeline:
             return self._graph
         kept: dict[str, Any] = {"outputs": self.outputs, "stages": self.stages}
         if source:
+            kept["lacks"] = lacking(source)
             kept |= {"batch": source.outputs, "given": source.sizes(), "splits": source.splits()}
         self._graph = Graph(self.nodes, self.links, **kept)
         return self._graph

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from specloom import At, ConfigError, DataError, Graph, NodeError, Run, SpecloomError, did_you_mean
 from specloom_metrics.curves import CRITERIA, best_threshold
-from specloom_training.evaluate import check_split
+from specloom_training.evaluate import check_split, lacks, say_skipped
 
 
 class Calibrate:
@@ -66,13 +66,26 @@ class Calibrate:
                 fix=f"connect {self.decider}.decisions and a mask to a metrics node",
             )
 
+    def skips(self, graph: Graph) -> list[str]:
+        """That the threshold stays uncalibrated, where the split lacks masks."""
+        targets = graph.feeding(_judge(graph, self.decider) or "")["targets"]
+        if not graph.absent(self.split).issuperset(targets):
+            return []
+        why = lacks(graph, self.split)
+        return [f"the threshold of {self.decider} stays uncalibrated: {why}"]
+
     def train(self, run: Run) -> None:
         """Find the threshold, give it to the decider, and let it decide again.
+
+        On a split without masks the threshold stays as it is, with a warning.
 
         Raises:
             DataError: A batch has no mask.
             NodeError: With its threshold the decider does not reach the metric that was found.
         """
+        if skipped := self.skips(run.graph):
+            say_skipped(run, skipped)
+            return
         split = _read(run, self.decider, self.split)
         threshold, value = best_threshold(split.scores(), split.truth(), self.metric)
         run.graph.nodes[self.decider].calibrate(threshold)

@@ -43,9 +43,10 @@ class Folder:
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
     name with another ending, or with ``_gt``, ``_mask`` or ``_label`` after it, in the same folder
-    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes have
-    masks, those without are unlabelled (-1). All cubes must have one band grid: as many bands, and
-    wavelengths within 0.5 nm where they state them. Paths are relative to the current folder.
+    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes of a
+    split have masks, those without are unlabelled (-1). All cubes must have one
+    band grid: as many bands, and wavelengths within 0.5 nm where they state them. Paths are
+    relative to the current folder.
 
     Args:
         path: The folder.
@@ -90,6 +91,7 @@ class Folder:
         self.wavelengths, self.find_mask = wavelengths, find_mask
         self._found: dict[str, Path] | None = None
         self._masks: dict[Path, Mask] | None = None
+        self._lacks: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._grid: NDArray[np.float64] | None = None
 
@@ -123,6 +125,16 @@ class Folder:
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 
+    def lacks(self, split: str) -> Sequence[str]:
+        """``mask`` where no cube of the split has one; nothing where the folder is absent."""
+        if not Path(self.path).exists():
+            return []
+        if split not in self._lacks:
+            masks, files = self._found_masks(), list(self.cubes().values())
+            numbers = items_of(split, self._divided(), LABEL)
+            self._lacks[split] = [] if any(files[n] in masks for n in numbers) else ["mask"]
+        return self._lacks[split]
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         check_batch_size(self.batch_size, LABEL)
@@ -148,7 +160,9 @@ class Folder:
         pairs = zip(paths, cubes, strict=True)
         return batch_of(
             [cube.clean() for cube in cubes],
-            [masks.get(path, _unlabelled)(cube) for path, cube in pairs] if masks else None,
+            [masks.get(path, _unlabelled)(cube) for path, cube in pairs]
+            if not self.lacks(split)
+            else None,
             None,
             self._grid if grid is None else read_wavelengths(grid, cubes[0]),
         )
