@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from specloom import DataError, Graph, NodeError, Port, Run
 from specloom.ports import Link
+from specloom.torch import TorchNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 from specloom_training.calibrate import Calibrate
@@ -205,6 +206,67 @@ def test_a_batch_without_a_mask_cannot_be_calibrated():
         "decider is calibrated with batch.mask, and a batch of 'val' has none\n"
         "  fix: use data with a mask for each image, or remove training.Calibrate"
     )
+
+
+class Decided(TorchNode):
+    """Counts decided pixels; it needs no mask."""
+
+    inputs = {"decisions": Port("B H W 1", dtype="bool", doc="Decisions.")}
+    outputs = {"counts": Port(None, dtype="scalars", per_stage=True, doc="Counts.")}
+    locality = "image"
+
+    def measure_start(self, stage):
+        self.count = 0
+
+    def forward(self, decisions):
+        self.count += int(decisions.sum())
+        return {}
+
+    def measure_end(self):
+        return {"counts": {"decided": self.count}}
+
+
+def without_masks(**more) -> Run:
+    """A run on a source that says that its test and val splits have no masks."""
+    source = NoMask()
+    run, _ = run_of(source)
+    nodes = {**run.graph.nodes, **more}
+    links = [*run.graph.links, *(Link("decider.decisions", f"{n}.decisions") for n in more)]
+    lacks = {"val": ["mask"], "test": ["mask"]}
+    return Run(Graph(nodes, links, batch=source.outputs, lacks=lacks), source)
+
+
+def test_what_needs_no_mask_is_measured_all_the_same():
+    run = without_masks(decided=Decided())
+    told = "metrics is skipped in 'test': the data has no mask in the split 'test'"
+    assert Evaluate("test").skips(run.graph) == [told]
+    with pytest.warns(UserWarning, match="has no mask") as caught:
+        Evaluate("test").train(run)
+    assert [str(one.message) for one in caught] == [told]
+    assert run.metrics == {"test": {"decided/decided": int((run.source.logits >= 0).sum())}}
+    assert run.about["skipped"] == [told]
+
+
+def test_without_masks_neither_calibration_nor_evaluation_runs():
+    run = without_masks()
+    lines = [
+        "the threshold of decider stays uncalibrated: the data has no mask in the split 'val'",
+        "the evaluation of 'val' is skipped: the data has no mask in the split 'val'",
+    ]
+    with pytest.warns(UserWarning, match="has no mask") as caught:
+        Calibrate("decider").train(run)
+        Evaluate("val").train(run)
+    assert [str(one.message) for one in caught] == lines
+    assert run.graph.nodes["decider"].threshold == 0.5
+    assert run.metrics == {}
+
+
+def test_only_what_needs_the_mask_is_starved():
+    graph = without_masks(decided=Decided()).graph
+    assert graph.starved("test") == ["metrics"]
+    assert graph.absent("test") == {"batch.mask", "metrics.metrics"}
+    assert graph.starved("train") == []
+    assert graph.absent("train") == set()
 
 
 CHECKS = {
