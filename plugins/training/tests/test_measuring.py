@@ -249,13 +249,14 @@ def test_what_needs_no_mask_is_measured_all_the_same():
 
 def test_without_masks_neither_calibration_nor_evaluation_runs():
     run = without_masks()
+    run.phases = [("calibrate", Calibrate("decider")), ("evaluate", Evaluate("val"))]
     lines = [
         "the threshold of decider stays uncalibrated: the data has no mask in the split 'val'",
         "the evaluation of 'val' is skipped: the data has no mask in the split 'val'",
     ]
     with pytest.warns(UserWarning, match="has no mask") as caught:
-        Calibrate("decider").train(run)
-        Evaluate("val").train(run)
+        run.go()
+    assert [*run.skipped()] == lines
     assert [str(one.message) for one in caught] == lines
     assert run.graph.nodes["decider"].threshold == 0.5
     assert run.metrics == {}
