@@ -185,6 +185,17 @@ def test_a_gradient_phase_without_masks_is_refused_before_any_work(cubes):
     assert "fix: give the training data masks, or leave" in str(caught.value)
 
 
+def test_a_monitor_of_a_split_without_masks_is_refused_before_any_work(cubes):
+    unmask(cubes, *members(cubes)["val"])
+    file = ROOT / "configs/channel_selector.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["data"] = {"type": "cubes.Folder", "config": {"path": str(cubes)}}
+    copy = cubes / "run.yaml"
+    copy.write_text(yaml.safe_dump(document))
+    with pytest.raises(specloom.SpecloomError, match="which nothing records"):
+        specloom.load(copy, plugins=Plugins.for_file(file))
+
+
 def test_what_was_fitted_is_kept_when_a_later_phase_fails(cubes, tmp_path, monkeypatch):
     from specloom_training.evaluate import Evaluate
 

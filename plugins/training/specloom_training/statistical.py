@@ -112,7 +112,7 @@ def _unfed(graph: Graph, name: str) -> Iterable[SpecloomError]:
             )
 
 
-def _lacking(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
+def lacking_fit(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
     """The inputs that the fit of a node needs and that no batch of the split leads to."""
     absent = graph.absent(split)
     for port, ends in graph.feeding(name, fit=True).items():
@@ -158,7 +158,7 @@ class StatisticalTrainer:
         able = graph.fittable()
         for name in able if self.nodes is None else [n for n in self.nodes if n in able]:
             yield from _unfed(graph, name)
-            yield from _lacking(graph, name, self.split)
+            yield from lacking_fit(graph, name, self.split)
         for name in self.nodes or ():
             if name not in able:
                 yield ConfigError(

@@ -10,6 +10,7 @@ from specloom import At, ConfigError, Graph, SpecloomError, Trains, did_you_mean
 from specloom_training.evaluate import lacks, losses_of
 from specloom_training.gradient import monitors, named
 from specloom_training.gradient.stopping import FIELD
+from specloom_training.statistical import lacking_fit
 
 if TYPE_CHECKING:
     from specloom_training.gradient.settings import Settings
@@ -94,6 +95,9 @@ def _names(
 
 def _starved(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
     """The losses that need what the training data has not, and what is fitted again with it."""
+    for name in settings.refit:
+        if name in graph.fittable():
+            yield from lacking_fit(graph, name, "train")
     starved = graph.starved("train")
     for name in trained(settings, graph):
         if name in starved:
