@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 import specloom
+from specloom import Plugins
 from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +61,18 @@ def test_run_writes_its_results_and_ends_with_a_table(tmp_path):
     assert next(phase["type"] for phase in record["phases"]) == "training.StatisticalTrainer"
     assert record["ended"]
     assert {"rx", "cubes", "training"} <= record["plugins"].keys()
+
+
+def test_metrics_of_scores_leave_the_threshold_on_the_decider_s_own_logits(tmp_path):
+    text = (ROOT / "configs/rx_statistical.yaml").read_text()
+    line = "[logits.logits, metrics.logits]"
+    assert line in text
+    config = tmp_path / "scores.yaml"
+    config.write_text(text.replace(line, "[rx.scores, metrics.logits]"))
+    run = specloom.load(config, plugins=Plugins.for_file(ROOT / "configs/rx_statistical.yaml"))
+    run.go()
+    assert round(run.metrics["test"]["metrics/iou"], 4) == 0.7639
+    assert run.metrics["test"]["metrics/decided_pixels"] == 406
 
 
 def test_json_is_the_only_thing_on_stdout(tmp_path):

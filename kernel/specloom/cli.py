@@ -109,7 +109,8 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
             click.echo(told(e), err=True)
             failed = True
             continue
-        for message in [*one.graph.unread(), *getattr(one.source, "remarks", list)()]:
+        remarks: list[str] = getattr(one.source, "remarks", list)()
+        for message in [*one.graph.unread(), *remarks, *one.skipped()]:
             click.echo(f"warning: {message}", err=True)
         unknown = f"; not sized yet: {', '.join(one.graph.unbuilt)}" if one.graph.unbuilt else ""
         counts = f"{len(one.graph.nodes)} nodes, {len(one.graph.links)} connections"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from specloom.contract.errors import GraphError, did_you_mean
-from specloom.contract.nodes import Source, Trains
+from specloom.contract.nodes import Source, Trains, lacking
 from specloom.contract.ports import Link
 from specloom.execution import saved_pipeline
 from specloom.graph.connections import BATCH, wrong_name
@@ -76,6 +76,7 @@ class Pipeline:
             return self._graph
         kept: dict[str, Any] = {"outputs": self.outputs, "stages": self.stages}
         if source:
+            kept["lacks"] = lacking(source)
             kept |= {"batch": source.outputs, "given": source.sizes(), "splits": source.splits()}
         self._graph = Graph(self.nodes, self.links, **kept)
         return self._graph

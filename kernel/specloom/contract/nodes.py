@@ -170,7 +170,11 @@ class Loss(Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Where batches come from; ``specloom check`` tells what ``remarks()``, if any, gives."""
+    """Where batches come from; ``specloom check`` tells what ``remarks()``, if any, gives.
+
+    A source may also have ``lacks(split)``, which gives the names of ``outputs``, such as ``mask``,
+    that no image of a split has; what needs them is then skipped, or refused before any work.
+    """
 
     outputs: ClassVar[Mapping[str, Port]]
 
@@ -200,6 +204,12 @@ class Indexed(Protocol):
         """A batch of the images with these numbers, counted from 0, in this order."""
 
 
+def lacking(source: Source) -> dict[str, list[str]]:
+    """By split, what the source says that none of its images has."""
+    lacks = getattr(source, "lacks", None)
+    return {} if lacks is None else {split: [*lacks(split)] for split in source.splits()}
+
+
 #: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``, and
 #: ``at("optimizer", "lr")`` that of a value within one.
 At: TypeAlias = Callable[..., str]
@@ -207,7 +217,11 @@ At: TypeAlias = Callable[..., str]
 
 @runtime_checkable
 class Trainer(Protocol):
-    """One phase of a run."""
+    """One phase of a run.
+
+    A phase may also have ``skips(graph)``, which gives one line for each thing that it leaves out
+    for want of data, and ``changes = False`` where it leaves all nodes as they are.
+    """
 
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
         """Everything wrong with this phase on this graph, before anything runs."""

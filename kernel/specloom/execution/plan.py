@@ -29,6 +29,7 @@ class Plan:
         listener: Called after each node with its name as ``node``, ``outputs`` and ``seconds``.
         fold: Take affine nodes into the linear maps behind them where nobody else reads them.
         mapped: Wanted values that may then come as a ``Mapped``.
+        without: Nodes that do not run, because the data lacks what they need.
 
     Raises:
         GraphError: A wanted value is not made in this stage, or its size is not known.
@@ -38,10 +39,11 @@ class Plan:
     def __init__(
         self, graph: Graph, stage: str, runtime: Runtime, want: Iterable[str] | None = None,
         listener: Callable[..., None] | None = None, fold: bool = False,
-        given: Iterable[str] = (), mapped: Iterable[str] = (),
+        given: Iterable[str] = (), mapped: Iterable[str] = (), without: Iterable[str] = (),
     ) -> None:  # fmt: skip
         self.graph, self.stage, self.listener = graph, stage, listener
-        self.active = [name for name in graph.order if stage in graph.stages[name]]
+        running = [name for name in graph.order if stage in graph.stages[name]]
+        self.active = [name for name in running if name not in {*without}]
         wanted, given = sorted(set(want or ())), {*given}
         for end in (*wanted, *given):
             raise_all([*graph.wrong_end(end, "outputs")])

@@ -1,7 +1,7 @@
 """One run: a graph, a source of batches, phases, and the observers that watch."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -51,8 +51,12 @@ class Run:
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
 
-    def go(self) -> None:
-        """Run every phase in turn, with observers told, also of the end by an error."""
+    def go(self, changed: Callable[[], None] = lambda: None) -> None:
+        """Run every phase in turn, with observers told, also of the end by an error.
+
+        Args:
+            changed: Called between two phases, where the first may have changed a node.
+        """
 
         def ended(_kind: object, error: BaseException | None, _trace: object) -> None:
             self.hook.run_ended(run=self, error=error)
@@ -68,10 +72,19 @@ class Run:
             at_end.enter_context(warnings.catch_warnings())
             if self.hook.warned.get_hookimpls():
                 warnings.showwarning = lambda m, *_: self.hook.warned(run=self, message=str(m))
-            for label, phase in self.phases:
+            for number, (label, phase) in enumerate(self.phases, start=1):
                 self.hook.phase_started(run=self, name=label)
                 phase.train(self)
                 self.hook.phase_ended(run=self, name=label)
+                if number < len(self.phases) and getattr(phase, "changes", True):
+                    changed()
+
+    def skipped(self) -> Iterator[str]:
+        """What the phases will leave out for want of data, each with its place in the run file."""
+        for number, (_, phase) in enumerate(self.phases):
+            place = self.graph.where("phases", number)
+            for line in phase.skips(self.graph) if hasattr(phase, "skips") else ():
+                yield f"{place}: {line}" if place else line
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers are told how far it has come.
@@ -93,11 +106,15 @@ class Run:
         self, stage: str, want: Iterable[str] | None = None, *, fold: bool | None = None,
         given: Iterable[str] = (), mapped: Iterable[str] = (),
     ) -> Plan:  # fmt: skip
-        """The graph compiled for a stage; see ``Plan``."""
+        """The graph compiled for a stage; see ``Plan``.
+
+        Without ``want``, nodes for which the split of that name lacks data do not run.
+        """
         self.place()
         fold = self.fold if fold is None else fold
         tell = partial(self.hook.node_ran, run=self) if self.hook.node_ran.get_hookimpls() else None
-        return Plan(self.graph, stage, self.runtime, want, tell, fold, given, mapped)
+        without = self.graph.starved(stage) if want is None else []
+        return Plan(self.graph, stage, self.runtime, want, tell, fold, given, mapped, without)
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""

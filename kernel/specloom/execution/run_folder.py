@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ def begun(folder: Path) -> dict[str, Any]:
 def keep(run: Run, folder: Path, *, anyway: bool = False) -> None:
     """Run, and keep in ``folder`` what comes of it: the record at once, the rest at the end.
 
-    A run that fails before anything else is there takes its record away, so that the folder is
-    free for the next one.
+    The pipeline is also written before each phase that follows a change of it, so that a failure
+    loses nothing that was fitted. A run that fails before anything else is there takes its record
+    away, so that the folder is free for the next one.
 
     Raises:
         ConfigError: Something is there already, which might be lost, and not ``anyway``.
@@ -51,12 +53,18 @@ def keep(run: Run, folder: Path, *, anyway: bool = False) -> None:
         raise ConfigError(what, fix=fix)
     record(run, folder)
     try:
-        run.go()
+        run.go(partial(_keep_pipeline, run, folder))
     except Exception:
         if not there and {one.stem for one in folder.glob("[!.]*")} <= {"run", "report"}:
             (folder / "run.json").unlink()
         raise
     write(run, folder)
+
+
+def _keep_pipeline(run: Run, folder: Path) -> None:
+    """Write the pipeline as it is now; metrics of another one do not stay beside it."""
+    (folder / "metrics.json").unlink(missing_ok=True)
+    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
 
 
 def write(run: Run, folder: Path) -> None:

@@ -26,6 +26,7 @@ class Graph(Wiring):
         types: The reference behind each node: ``{"rx": "rx.RXGlobal"}``.
         stages: The stages of nodes that do not run in all.
         splits: The splits in which the source has images.
+        lacks: By split, the ports of the source that none of its images has, such as ``mask``.
         document: The run file, for the places in messages.
         earlier: What is wrong already, to be told together with what is found here; a node
             that could not be made is then None.
@@ -40,9 +41,11 @@ class Graph(Wiring):
         outputs: Mapping[str, str] | None = None, types: Mapping[str, str] | None = None,
         stages: Mapping[str, tuple[str, ...]] | None = None, document: Document | None = None,
         splits: Iterable[str] = STAGES, earlier: Sequence[SpecloomError] = (),
+        lacks: Mapping[str, Iterable[str]] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(nodes, links, batch, document or Document(""))
         self.outputs, self.types, self.splits = dict(outputs or {}), dict(types or {}), [*splits]
+        self.lacks = {split: [*ports] for split, ports in (lacks or {}).items()}
         own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
         self.stages = {**own, **(stages or {})}
         for name, node in self.nodes.items():
@@ -80,6 +83,32 @@ class Graph(Wiring):
                 found.add(name)
                 todo += [end for several in self.feeding(name).values() for end in several]
         return found
+
+    def absent(self, split: str) -> set[str]:
+        """The values, as ``node.port``, that no batch of a split leads to.
+
+        An optional output of an entry node is absent where its input of the same name is; all
+        outputs of a starved node are.
+        """
+        return self._without(split)[0]
+
+    def starved(self, split: str) -> list[str]:
+        """The nodes, in running order, that cannot run on a split: it lacks what they need."""
+        return self._without(split)[1]
+
+    def _without(self, split: str) -> tuple[set[str], list[str]]:
+        absent = {f"{BATCH}.{port}" for port in self.lacks.get(split, ())}
+        starved = list[str]()
+        for name in self.order if absent else ():
+            node, feeds = self.nodes[name], self.feeding(name)
+            lost = {port for port, ends in feeds.items() if absent.issuperset(ends)}
+            if any(node.inputs[port].required for port in lost):
+                starved.append(name)
+                absent |= {f"{name}.{port}" for port in node.outputs}
+            elif name in self.entries:
+                gone = {port for port in lost if port in node.outputs}
+                absent |= {f"{name}.{port}" for port in gone if node.outputs[port].optional}
+        return absent, starved
 
     def fittable(self) -> list[str]:
         """The nodes, in running order, that are fitted by statistics."""

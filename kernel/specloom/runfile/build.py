@@ -17,7 +17,7 @@ from specloom.contract.errors import (
     raise_all,
     shown,
 )
-from specloom.contract.nodes import STAGES, Loss, Minimises, Trainer
+from specloom.contract.nodes import STAGES, Loss, Minimises, Trainer, lacking
 from specloom.contract.ports import Link, Port
 from specloom.graph.connections import BATCH, NAME, told, wrong_name
 from specloom.graph.graph import Graph
@@ -178,8 +178,10 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     make = partial(_made, file.document, plugins, problems)
     label, source = make(file.data, "sources")
     batch, given, splits = getattr(source, "outputs", None), file.batch, STAGES
+    lacks = dict[str, list[str]]()
     try:
         given, splits = (given, splits) if source is None else (source.sizes(), source.splits())
+        lacks = lacks if source is None else lacking(source)
     except Exception as e:
         problems.append(told(e, label, where("data")))
     nodes = {name: make(use, "nodes", "losses") for name, use in file.nodes.items()}
@@ -200,7 +202,7 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     links = [Link(present(a, "outputs", at), present(b, "inputs", at), at) for at, a, b in pairs]
     graph = Graph(
         made, links, batch=batch, given=given, outputs=outputs, types=types, stages=stages,
-        document=file.document, splits=splits, earlier=problems,
+        document=file.document, splits=splits, earlier=problems, lacks=lacks,
     )  # fmt: skip
     both = zip([partial(where, *use.keys, "config") for use in file.phases], phases, strict=True)
     wrong = [error for at, (_, one) in both for error in one.check(graph, at)]

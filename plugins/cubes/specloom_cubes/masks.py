@@ -69,6 +69,18 @@ def own_mask(
     Raises:
         DataError: Several arrays may be the mask, or none has the name; or it holds no classes.
     """
+    name = own_mask_name(cube, variable, parameter=parameter, other_than=other_than)
+    return None if name is None else read_mask(cube.path, cube.shape[:2], name)
+
+
+def own_mask_name(
+    cube: Cube,
+    variable: str | None = None,
+    *,
+    parameter: str = "mask_variable",
+    other_than: str | None = None,
+) -> str | None:
+    """The name of the array that ``own_mask`` reads; its pixels are not read."""
     reader, size = formats.named_arrays(cube.path), cube.shape[:2]
     if reader is None:
         if variable is not None:
@@ -78,8 +90,7 @@ def own_mask(
             )
         return None
     found = [one for one in reader.variables(cube.path) if one.name != other_than]
-    name = choose_mask(cube.path, found, size, variable, parameter)
-    return None if name is None else read_mask(cube.path, size, name)
+    return choose_mask(cube.path, found, size, variable, parameter)
 
 
 def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[Any]:

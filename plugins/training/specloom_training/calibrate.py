@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from specloom import At, ConfigError, Graph, Run, SpecloomError, did_you_mean
+from specloom import At, ConfigError, DataError, Graph, NodeError, Run, SpecloomError, did_you_mean
 from specloom_metrics.curves import CRITERIA, best_threshold
-from specloom_training.evaluate import check_split
+from specloom_training.evaluate import check_split, lacks, say_skipped
 
 
 class Calibrate:
     """A phase that sets a decider's threshold to the best one on a split, exactly.
 
-    Every distinct logit of the split is tried, pooled over all its images. The masks are those
-    that the metrics node behind the decider is given. Test data must not be used for this: the
-    metrics of the test split would then be too good.
+    Every distinct logit that the decider reads on the split is tried, pooled over all its images.
+    The masks, and the pixels that count, are those that the metrics node behind the decider is
+    given. With its threshold the decider decides once more, and must reach the metric. Test
+    data must not be used for this: the metrics of the test split would then be too good.
 
     Args:
-        decider: The decider node; it needs a method ``calibrate(logit_threshold)``.
+        decider: The decider node; it needs an input ``logits``, an output ``decisions``
+            and a method ``calibrate(logit_threshold)``.
         metric: What is maximised: ``f1``, ``iou`` or ``youden``.
         split: ``val``, or ``train`` where there is no validation data.
     """
@@ -45,7 +49,7 @@ class Calibrate:
                 where=at("metric"),
                 fix=did_you_mean(self.metric, CRITERIA),
             )
-        able = [name for name, node in graph.nodes.items() if hasattr(node, "calibrate")]
+        able = [name for name, node in graph.nodes.items() if _calibrates(node)]
         if self.decider not in able:
             known = self.decider in graph.nodes
             yield ConfigError(
@@ -62,25 +66,126 @@ class Calibrate:
                 fix=f"connect {self.decider}.decisions and a mask to a metrics node",
             )
 
+    def skips(self, graph: Graph) -> list[str]:
+        """That the threshold stays uncalibrated, where the split lacks masks."""
+        targets = graph.feeding(_judge(graph, self.decider) or "")["targets"]
+        if not graph.absent(self.split).issuperset(targets):
+            return []
+        why = lacks(graph, self.split)
+        return [f"the threshold of {self.decider} stays uncalibrated: {why}"]
+
     def train(self, run: Run) -> None:
-        """Find the threshold and give it to the decider."""
-        graph = run.graph
-        feeds = graph.feeding(self.decider) | graph.feeding(_judge(graph, self.decider) or "")
-        ends = {port: feeds[port][0] for port in ("logits", "targets", "valid") if port in feeds}
-        plan = run.plan(self.split, ends.values())
-        logits, targets = [], []
-        with run.inference():
-            for batch in run.batches(self.split, f"calibrating {self.decider}"):
-                values = plan(batch)
-                score = values[ends["logits"]]
-                keep = torch.isfinite(score)
-                if "valid" in ends and (valid := values[ends["valid"]]) is not None:
-                    keep &= valid
-                logits.append(score[keep].cpu())
-                targets.append(values[ends["targets"]][keep].cpu())
-        threshold, value = best_threshold(torch.cat(logits), torch.cat(targets), self.metric)
-        graph.nodes[self.decider].calibrate(threshold)
+        """Find the threshold, give it to the decider, and let it decide again.
+
+        On a split without masks the threshold stays as it is, with a warning.
+
+        Raises:
+            DataError: A batch has no mask.
+            NodeError: With its threshold the decider does not reach the metric that was found.
+        """
+        if skipped := self.skips(run.graph):
+            say_skipped(run, skipped)
+            return
+        split = _read(run, self.decider, self.split)
+        threshold, value = best_threshold(split.scores(), split.truth(), self.metric)
+        run.graph.nodes[self.decider].calibrate(threshold)
+        reached = self._reached(split.decided(run), split.truth())
+        if reached != value:
+            what = f"{self.decider} was calibrated for {self.metric} {value:.6g} on {self.split!r}"
+            raise NodeError(
+                f"{what}, but its decisions reach {reached:.6g}",
+                where=run.graph.where("nodes", self.decider),
+                fix="let its calibrate() decide where logits reach the threshold, and its output "
+                "depend on 'logits' alone",
+            )
         run.keep(self.split, {f"{self.decider}/calibrated_{self.metric}": value})
+
+    def _reached(self, decided: Tensor, truth: Tensor) -> float:
+        """The metric of decisions, of the same formula as the threshold was found with."""
+        hits = np.array((decided & truth).sum().item())
+        alarms = np.array((decided & ~truth).sum().item())
+        anomalous = int(truth.sum())
+        return float(CRITERIA[self.metric](hits, alarms, anomalous, truth.numel() - anomalous))
+
+
+class _Split:
+    """What the decider reads on a split, and the truth of its pixels, on the CPU."""
+
+    def __init__(self, decider: str, stage: str) -> None:
+        self.decider, self.stage = decider, stage
+        self.fed: list[dict[str, Any]] = []
+        self.kept: list[Tensor] = []
+        self._scores: list[Tensor] = []
+        self._truth: list[Tensor] = []
+
+    def add(self, fed: dict[str, Any], logits: Tensor, targets: Tensor, keep: Tensor) -> None:
+        """Take in a batch; only the pixels in ``keep`` count."""
+        self.fed.append({end: _on_cpu(value) for end, value in fed.items()})
+        self.kept.append(keep.cpu())
+        self._scores.append(logits[keep].cpu())
+        self._truth.append(targets[keep].cpu())
+
+    def scores(self) -> Tensor:
+        """The logits of all pixels that count."""
+        return torch.cat(self._scores)
+
+    def truth(self) -> Tensor:
+        """Whether each of them is anomalous."""
+        return torch.cat(self._truth)
+
+    def decided(self, run: Run) -> Tensor:
+        """Whether the decider, as it is now, decides for each of them."""
+        end = f"{self.decider}.decisions"
+        ends = _ends(run.graph, self.decider)
+        ports = {one: run.graph.port(one) for one in ends}
+        plan = run.plan(self.stage, [end], given=ends)
+        found = []
+        with run.inference():
+            for fed, keep in zip(self.fed, self.kept, strict=True):
+                decisions = plan(run.runtime.adopt(fed, ports))[end]
+                found.append(decisions.cpu()[keep])
+        return torch.cat(found)
+
+
+def _read(run: Run, decider: str, stage: str) -> _Split:
+    """Read a split once: the decider's own inputs, and the judge's targets and valid pixels."""
+    graph = run.graph
+    own = _ends(graph, decider)
+    logits = graph.feeding(decider)["logits"][0]
+    judged = graph.feeding(_judge(graph, decider) or "")
+    targets = judged["targets"][0]
+    valid = judged.get("valid", [""])[0]
+    plan = run.plan(stage, {*own, targets, *filter(None, [valid])})
+    split = _Split(decider, stage)
+    with run.inference():
+        for batch in run.batches(stage, f"calibrating {decider}"):
+            values = plan(batch)
+            if values[targets] is None:
+                raise DataError(
+                    f"{decider} is calibrated with {targets}, and a batch of {stage!r} has none",
+                    where=graph.where("data"),
+                    fix="use data with a mask for each image, or remove training.Calibrate",
+                )
+            keep = torch.isfinite(values[logits])
+            if valid and values[valid] is not None:
+                keep &= values[valid]
+            fed = {end: values[end] for end in own}
+            split.add(fed, values[logits], values[targets], keep)
+    return split
+
+
+def _ends(graph: Graph, name: str) -> set[str]:
+    """The values that a node reads, as ``node.port``."""
+    return {end for ends in graph.feeding(name).values() for end in ends}
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) else value
+
+
+def _calibrates(node: Any) -> bool:
+    ports = "logits" in node.inputs and "decisions" in node.outputs
+    return ports and hasattr(node, "calibrate")
 
 
 def _judge(graph: Graph, decider: str) -> str | None:

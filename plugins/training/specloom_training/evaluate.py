@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +24,39 @@ def losses_of(graph: Graph, stage: str = "train") -> list[str]:
     ]
 
 
+def measured_losses(graph: Graph, split: str) -> list[str]:
+    """The loss nodes that can run on a split, in running order."""
+    starved = graph.starved(split)
+    return [name for name in losses_of(graph, split) if name not in starved]
+
+
+def lacks(graph: Graph, split: str) -> str:
+    """What the data has not, as a message says it."""
+    return f"the data has no {' and no '.join(graph.lacks[split])} in the split {split!r}"
+
+
+def left_out(graph: Graph, split: str) -> list[str]:
+    """One line for the evaluation of a split that cannot be, or for each node that cannot run."""
+    losses = losses_of(graph, split)
+    running = [name for name in graph.order if split in graph.stages[name]]
+    measuring = [n for n in running if n in losses or isinstance(graph.nodes[n], Measures)]
+    starved = [name for name in graph.starved(split) if name in running]
+    if not starved:
+        return []
+    if {*measuring} <= {*starved}:
+        return [f"the evaluation of {split!r} is skipped: {lacks(graph, split)}"]
+    return [f"{name} is skipped in {split!r}: {lacks(graph, split)}" for name in starved]
+
+
+def say_skipped(run: Run, lines: Iterable[str]) -> None:
+    """Warn of what is skipped, and keep it for ``run.json``."""
+    for line in lines:
+        known = run.about.setdefault("skipped", [])
+        if line not in known:
+            known.append(line)
+            warnings.warn(line, stacklevel=4)
+
+
 def check_split(split: str, graph: Graph, at: At) -> Iterable[SpecloomError]:
     """The error of a split that no stage is named after, or in which there is no image."""
     if split not in SPLITS:
@@ -40,6 +74,7 @@ def check_split(split: str, graph: Graph, at: At) -> Iterable[SpecloomError]:
 def evaluate(run: Run, split: str, step: int = 0) -> dict[str, float]:
     """Run a split once without gradients; metrics and losses by ``node/name``, pooled over it.
 
+    What needs data that the split lacks, such as masks, is skipped with a warning.
     Of several processes the first one measures everything, and tells the others.
     """
     processes.join()
@@ -51,7 +86,11 @@ def evaluate(run: Run, split: str, step: int = 0) -> dict[str, float]:
 
 
 def _measure(run: Run, split: str, step: int) -> dict[str, float]:
-    plan, losses = run.plan(split), losses_of(run.graph, split)
+    say_skipped(run, left_out(run.graph, split))
+    losses = measured_losses(run.graph, split)
+    plan = run.plan(split)
+    if run.graph.starved(split) and not losses and not plan.measuring:
+        return {}
     pooled = {name: [0.0, 0.0] for name in losses}
     plan.start()
     with run.inference():
@@ -74,6 +113,8 @@ class Evaluate:
         split: ``train``, ``val`` or ``test``; the stage of the same name runs on it.
     """
 
+    changes = False
+
     def __init__(self, split: str = "test") -> None:
         self.split = split
 
@@ -87,6 +128,10 @@ class Evaluate:
                 where=at(""),
                 fix="add a metrics.AnomalyDetectionMetrics node, or remove this phase",
             )
+
+    def skips(self, graph: Graph) -> list[str]:
+        """What cannot be measured, because the split lacks masks."""
+        return left_out(graph, self.split)
 
     def train(self, run: Run) -> None:
         """Measure the split."""

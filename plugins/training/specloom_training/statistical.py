@@ -18,7 +18,7 @@ from specloom import (
     did_you_mean,
 )
 from specloom_training import processes
-from specloom_training.evaluate import check_split, evaluate
+from specloom_training.evaluate import check_split, evaluate, lacks
 
 
 def fit(run: Run, names: Sequence[str], split: str, *, tell: bool = True) -> None:
@@ -112,6 +112,19 @@ def _unfed(graph: Graph, name: str) -> Iterable[SpecloomError]:
             )
 
 
+def lacking_fit(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
+    """The inputs that the fit of a node needs and that no batch of the split leads to."""
+    absent = graph.absent(split)
+    for port, ends in graph.feeding(name, fit=True).items():
+        if absent.issuperset(ends) and not graph.nodes[name].inputs[port].optional:
+            yield ConfigError(
+                f"{name} is fitted with {port!r}, which comes from {ends[0]}, "
+                f"and {lacks(graph, split)}",
+                where=graph.where("nodes", name),
+                fix="use training data that has it",
+            )
+
+
 class StatisticalTrainer:
     """A phase that fits every node that learns from a stream, without gradients.
 
@@ -145,6 +158,7 @@ class StatisticalTrainer:
         able = graph.fittable()
         for name in able if self.nodes is None else [n for n in self.nodes if n in able]:
             yield from _unfed(graph, name)
+            yield from lacking_fit(graph, name, self.split)
         for name in self.nodes or ():
             if name not in able:
                 yield ConfigError(

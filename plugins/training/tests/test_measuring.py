@@ -7,8 +7,9 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, jaccard_score
 
-from specloom import DataError, Graph, Port, Run
+from specloom import DataError, Graph, NodeError, Port, Run
 from specloom.contract.ports import Link
+from specloom.torch import TorchNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 from specloom_training.calibrate import Calibrate
@@ -111,6 +112,161 @@ def test_one_class_only_cannot_be_calibrated():
     run, _ = run_of(Logits(anomalies=0))
     with pytest.raises(DataError, match="a threshold for f1"):
         Calibrate("decider").train(run)
+
+
+class Scored(Logits):
+    """The same, with scores of another range beside the logits."""
+
+    outputs = {**Logits.outputs, "scores": Port("B H W 1", doc="Scores.")}
+
+    @property
+    def scores(self):
+        return self.logits * 10 + 100
+
+
+def run_of_scores(decider: BinaryDecider) -> Run:
+    """The decider reads the scores, the metrics node the logits."""
+    links = [
+        Link("batch.scores", "decider.logits"),
+        Link("decider.decisions", "metrics.decisions"),
+        Link("batch.logits", "metrics.logits"),
+        Link("batch.mask", "metrics.targets"),
+        Link("batch.valid", "metrics.valid"),
+    ]
+    source = Scored()
+    nodes = {"decider": decider, "metrics": AnomalyDetectionMetrics()}
+    return Run(Graph(nodes, links, batch=source.outputs), source)
+
+
+def test_the_threshold_is_one_on_what_the_decider_itself_reads():
+    decider = BinaryDecider()
+    run = run_of_scores(decider)
+    Calibrate("decider", metric="iou").train(run)
+    Evaluate("val").train(run)
+    found = run.metrics["val"]
+    assert decider.logit_threshold > 100
+    assert found["metrics/iou"] == found["decider/calibrated_iou"]
+    plain, twin = run_of(Logits())
+    Calibrate("decider", metric="iou").train(plain)
+    assert found["decider/calibrated_iou"] == plain.metrics["val"]["decider/calibrated_iou"]
+    assert twin.logit_threshold < 10
+
+
+class Deaf(BinaryDecider):
+    """A decider that takes a threshold and does not use it."""
+
+    def calibrate(self, logit_threshold: float) -> None:
+        self.given = logit_threshold
+
+
+def test_a_decider_that_misses_the_metric_that_was_found_is_an_error():
+    run = run_of_scores(Deaf())
+    keep = run.source.valid & np.isfinite(run.source.logits)
+    logits, mask = run.source.logits[keep], run.source.mask[keep]
+    best = max(f1_score(mask, logits >= cut) for cut in np.unique(logits))
+    reached = f1_score(mask, run.source.scores[keep] >= 0)
+    with pytest.raises(NodeError) as caught:
+        Calibrate("decider").train(run)
+    assert str(caught.value) == (
+        f"decider was calibrated for f1 {best:.6g} on 'val', "
+        f"but its decisions reach {reached:.6g}\n"
+        "  fix: let its calibrate() decide where logits reach the threshold, and its output depend "
+        "on 'logits' alone"
+    )
+    assert "val" not in run.metrics
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_neighbouring_floats_are_told_apart_by_the_decider_too(up):
+    source = Logits()
+    source.valid[:] = True
+    low, high = np.float32(1), np.nextafter(np.float32(1), np.float32(2))
+    if up:
+        low, high = high, np.nextafter(high, np.float32(2))
+    source.logits = np.where(source.mask, high, low)
+    run, _ = run_of(source)
+    Calibrate("decider").train(run)
+    assert run.metrics["val"]["decider/calibrated_f1"] == 1.0
+
+
+class NoMask(Logits):
+    """A source that says that it has masks, and then has none."""
+
+    def batches(self, split):
+        for batch in super().batches(split):
+            yield {"logits": batch["logits"], "valid": batch["valid"]}
+
+
+def test_a_batch_without_a_mask_cannot_be_calibrated():
+    run, _ = run_of(NoMask())
+    with pytest.raises(DataError) as caught:
+        Calibrate("decider").train(run)
+    assert str(caught.value) == (
+        "decider is calibrated with batch.mask, and a batch of 'val' has none\n"
+        "  fix: use data with a mask for each image, or remove training.Calibrate"
+    )
+
+
+class Decided(TorchNode):
+    """Counts decided pixels; it needs no mask."""
+
+    inputs = {"decisions": Port("B H W 1", dtype="bool", doc="Decisions.")}
+    outputs = {"counts": Port(None, dtype="scalars", per_stage=True, doc="Counts.")}
+    locality = "image"
+
+    def measure_start(self, stage):
+        self.count = 0
+
+    def forward(self, decisions):
+        self.count += int(decisions.sum())
+        return {}
+
+    def measure_end(self):
+        return {"counts": {"decided": self.count}}
+
+
+def without_masks(**more) -> Run:
+    """A run on a source that says that its test and val splits have no masks."""
+    source = NoMask()
+    run, _ = run_of(source)
+    nodes = {**run.graph.nodes, **more}
+    links = [*run.graph.links, *(Link("decider.decisions", f"{n}.decisions") for n in more)]
+    lacks = {"val": ["mask"], "test": ["mask"]}
+    return Run(Graph(nodes, links, batch=source.outputs, lacks=lacks), source)
+
+
+def test_what_needs_no_mask_is_measured_all_the_same():
+    run = without_masks(decided=Decided())
+    told = "metrics is skipped in 'test': the data has no mask in the split 'test'"
+    assert Evaluate("test").skips(run.graph) == [told]
+    with pytest.warns(UserWarning, match="has no mask") as caught:
+        Evaluate("test").train(run)
+    assert [str(one.message) for one in caught] == [told]
+    assert run.metrics == {"test": {"decided/decided": int((run.source.logits >= 0).sum())}}
+    assert run.about["skipped"] == [told]
+
+
+def test_without_masks_neither_calibration_nor_evaluation_runs():
+    run = without_masks()
+    run.phases = [("calibrate", Calibrate("decider")), ("evaluate", Evaluate("val"))]
+    lines = [
+        "the threshold of decider stays uncalibrated: the data has no mask in the split 'val'",
+        "the evaluation of 'val' is skipped: the data has no mask in the split 'val'",
+    ]
+    with pytest.warns(UserWarning, match="has no mask") as caught:
+        run.go()
+    assert [*run.skipped()] == lines
+    assert [str(one.message) for one in caught] == lines
+    assert run.graph.nodes["decider"].threshold == 0.5
+    assert run.metrics == {}
+
+
+def test_only_what_needs_the_mask_is_starved():
+    graph = without_masks(decided=Decided()).graph
+    assert graph.starved("test") == ["metrics"]
+    assert graph.absent("test") == {"batch.mask", "metrics.metrics"}
+    assert graph.starved("train") == []
+    assert graph.absent("train") == set()
 
 
 CHECKS = {

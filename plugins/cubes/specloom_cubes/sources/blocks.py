@@ -96,6 +96,10 @@ class Blocks:
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 
+    def lacks(self, split: str) -> Sequence[str]:
+        """``mask`` where the scene has none."""
+        return self._opened().lacks(split)
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         return len(self._batches(split))

@@ -45,11 +45,11 @@ class Folder:
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
     name with another ending, or with ``_gt``, ``_mask`` or ``_label`` after it, in the same folder
-    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes have
-    masks, those without are unlabelled (-1). All cubes must have one band grid: as many bands, and
-    wavelengths within 0.5 nm where they state them. Paths are relative to the current folder.
-    The folder is listed and divided once: files that come later are left out, and reading one that
-    has gone, or is of another size, is an error.
+    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes of a
+    split have masks, those without are unlabelled (-1). All cubes must have one band grid: as many
+    bands, and wavelengths within 0.5 nm where they state them. Paths are relative to the current
+    folder. The folder is listed and divided once: files that come later are left out, and reading
+    one that has gone, or is of another size, is an error.
 
     Args:
         path: The folder.
@@ -97,6 +97,7 @@ class Folder:
         self._files: list[Path] = []
         self._splits: dict[str, list[int]] | None = None
         self._masks: dict[Path, Mask] | None = None
+        self._lacks: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._grid: NDArray[np.float64] | None = None
 
@@ -130,6 +131,16 @@ class Folder:
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 
+    def lacks(self, split: str) -> Sequence[str]:
+        """``mask`` where no cube of the split has one; nothing where the folder is absent."""
+        if not there(self.path):
+            return []
+        if split not in self._lacks:
+            masks, files = self._found_masks(), list(self.cubes().values())
+            numbers = items_of(split, self._divided(), LABEL)
+            self._lacks[split] = [] if any(files[n] in masks for n in numbers) else ["mask"]
+        return self._lacks[split]
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         check_batch_size(self.batch_size, LABEL)
@@ -156,7 +167,9 @@ class Folder:
         pairs = zip(paths, cubes, strict=True)
         return batch_of(
             [cube.clean() for cube in cubes],
-            [masks.get(path, _unlabelled)(cube) for path, cube in pairs] if masks else None,
+            [masks.get(path, _unlabelled)(cube) for path, cube in pairs]
+            if not self.lacks(split)
+            else None,
             None,
             self._grid if grid is None else read_wavelengths(grid, cubes[0]),
         )

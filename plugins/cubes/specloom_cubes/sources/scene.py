@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
-from specloom_cubes.masks import own_mask, read_mask
+from specloom_cubes.masks import own_mask, own_mask_name, read_mask
 from specloom_cubes.paths import there
 from specloom_cubes.sources.common import (
     WITH_VALID,
@@ -92,6 +92,20 @@ class Scene:
         """All of them."""
         return STAGES
 
+    def lacks(self, split: str) -> Sequence[str]:
+        """``mask`` where the scene has none; nothing where its file is absent."""
+        known_split(split)
+        if self.mask is not None or not there(self.cube):
+            return []
+        if self.mask_variable is None and not self.find_mask:
+            return ["mask"]
+        name = own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
+        return ["mask"] if name is None else []
+
+    def _other(self) -> str | None:
+        """The array of the scene's own file that says which pixels count."""
+        return self.valid_variable if self.valid is None else None
+
     def count(self, split: str) -> int:
         """One."""
         known_split(split)
@@ -143,8 +157,7 @@ class Scene:
         if self.mask is not None:
             mask = read_mask(self.mask, cube.shape, self.mask_variable)
         elif self.mask_variable is not None or self.find_mask:
-            other = self.valid_variable if self.valid is None else None
-            mask = own_mask(cube, self.mask_variable, other_than=other)
+            mask = own_mask(cube, self.mask_variable, other_than=self._other())
         return mask, None if valid is None else valid > 0
 
     def centres(self) -> NDArray[np.float64] | None:

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from specloom import At, ConfigError, Graph, SpecloomError, Trains, did_you_mean
-from specloom_training.evaluate import losses_of
+from specloom_training.evaluate import lacks, losses_of
 from specloom_training.gradient import monitors, named
 from specloom_training.gradient.stopping import FIELD
+from specloom_training.statistical import lacking_fit
 
 if TYPE_CHECKING:
     from specloom_training.gradient.settings import Settings
@@ -27,6 +28,7 @@ def wrong(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
     losses = losses_of(graph)
     if settings.losses is not None:
         yield from _names(settings.losses, losses, graph, "losses", "be minimised", at)
+    yield from _starved(settings, graph, at)
     yield from _nothing_to_learn(settings, graph, at)
     yield from _optimizer(settings, at)
     yield from _scheduler(settings, at)
@@ -92,6 +94,19 @@ def _names(
         text = f"node {name!r} cannot {what}" if known else f"there is no node {name!r}"
         fix = did_you_mean(name, able, otherwise=f"leave out {parameter}")
         yield ConfigError(text, where=at(parameter), fix=fix)
+
+
+def _starved(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
+    """The losses that need what the training data has not, and what is fitted again with it."""
+    for name in settings.refit:
+        if name in graph.fittable():
+            yield from lacking_fit(graph, name, "train")
+    starved = graph.starved("train")
+    for name in trained(settings, graph):
+        if name in starved:
+            what = f"the loss {name!r} cannot be minimised: {lacks(graph, 'train')}"
+            fix = f"give the training data masks, or leave {name!r} out of losses"
+            yield ConfigError(what, where=at("losses"), fix=fix)
 
 
 def _nothing_to_learn(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:

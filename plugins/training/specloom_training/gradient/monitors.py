@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from specloom import ConfigError, Graph, Measures, did_you_mean
-from specloom_training.evaluate import losses_of
+from specloom_training.evaluate import measured_losses
 
 RATE = "train/learning_rate"
 TOTAL = "train/total/loss"
@@ -15,12 +15,14 @@ TOTAL = "train/total/loss"
 def measuring(graph: Graph) -> list[str]:
     """The nodes that give numbers when a validation ends; which ones is known only then."""
     nodes: dict[str, Any] = graph.nodes
+    starved = graph.starved("val")
     return [
         n
         for n, node in nodes.items()
         if isinstance(nodes[n], Measures)
         and "val" in graph.stages[n]
         and "val" in graph.splits
+        and n not in starved
         and any(port.dtype == "scalars" for port in node.outputs.values())
     ]
 
@@ -29,7 +31,7 @@ def recorded(graph: Graph, trained: Iterable[str]) -> set[str]:
     """Every name that is known, before anything runs, to be recorded."""
     names = {RATE, TOTAL, *(f"train/{name}/loss" for name in trained)}
     if "val" in graph.splits:
-        names |= {f"val/{name}/loss" for name in losses_of(graph, "val")}
+        names |= {f"val/{name}/loss" for name in measured_losses(graph, "val")}
     for name in measuring(graph):
         names |= {f"val/{name}/{key}" for key in getattr(graph.nodes[name], "records", ())}
     for name, node in graph.nodes.items():

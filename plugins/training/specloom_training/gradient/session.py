@@ -10,7 +10,7 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Indexed, Keeps, NodeError, Paces, Run
 from specloom_training import processes, statistical
-from specloom_training.evaluate import evaluate, losses_of
+from specloom_training.evaluate import evaluate, measured_losses
 from specloom_training.gradient import checks, generators, monitors, record
 from specloom_training.gradient.cache import Cache
 from specloom_training.gradient.feeding import Feed, require_images
@@ -63,7 +63,7 @@ class Session:
         self.feed = self._feed(changing)
         self.keeping = Keeping(run, settings, self.moving)
         self.watching = Watching(run, settings, self.free)
-        measures = monitors.measuring(graph) or losses_of(graph, "val")
+        measures = monitors.measuring(graph) or measured_losses(graph, "val")
         self.validates = "val" in run.source.splits() and bool(measures)
         self._require_validation()
         self.good = snapshot(graph.nodes, self.moving)
