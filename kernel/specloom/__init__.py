@@ -17,6 +17,7 @@ from specloom.ports import Port
 from specloom.results import begun
 from specloom.run import Run, load
 from specloom.state import write_file, write_json
+from specloom.threads import threads_option
 # isort: on
 
 __all__ = [
@@ -25,5 +26,5 @@ __all__ = [
     "Node", "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError",
     "Ported", "Problems", "Run", "Runtime", "Source", "SpecloomError", "SpecloomWarning", "Trainer",
     "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "raise_all",
-    "write_file", "write_json",
+    "threads_option", "write_file", "write_json",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom import impl
+from specloom import impl, threads
 from specloom_registry import checkout, datafiles, facts, hosts, load, requirements, tree
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ class Provenance:
             "platform": platform.platform(),
             "threads": f"{os.cpu_count()} processors, "
             f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')}",
+            "thread_counts": threads.counts(),
             "phases": [],
         }
 
