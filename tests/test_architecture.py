@@ -11,7 +11,7 @@ RULES = [
     architecture.registry_imports,
     architecture.plugin_imports,
     architecture.loading,
-    architecture.sizes,
+    architecture.commands,
     architecture.layering,
     architecture.suppressions,
 ]

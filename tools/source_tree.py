@@ -1,19 +1,13 @@
-"""What the Python files of the repository import, and how much code they hold."""
+"""What the Python files of the repository import."""
 
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 LOADED, CALLED, TYPED = "loaded", "called", "typed"
-NO_CODE = {
-    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT),
-    *(tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER),
-}
 
 
 @dataclass(frozen=True)
@@ -89,18 +83,3 @@ def _imports(file: Path, text: str) -> list[Import]:
 
     visit(ast.parse(text), LOADED)
     return found
-
-
-def code_lines(file: Path) -> int:
-    """Lines that hold code: no docstrings, comments or blank lines."""
-    text = file.read_text("utf-8")
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in NO_CODE:
-            lines |= set(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if ast.get_docstring(node, clean=False) is not None and first is not None:
-                lines -= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    return len(lines)
