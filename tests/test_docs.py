@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 EXAMPLE = ROOT / "examples/own_cubes/README.md"
 # Pages that are walked one after the other in one folder, as a later one uses what is there.
 WALKS = {
-    "first-run": ["first-run", "reading-errors"],
+    "first-run": ["first-run", "reading-errors", "threads"],
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "choosing-bands": ["choosing-bands"],
     "two-phase-training": ["two-phase-training"],

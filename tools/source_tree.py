@@ -1,4 +1,4 @@
-"""What the Python files of the repository import, and how much code they hold."""
+"""What the Python files of the repository import."""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.port_attributes import Ported
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
+from specloom.threads import threads_option
 
 __all__ = [
     "STAGES", "Absorbs", "Affine", "Array", "At", "Batch", "ConfigError", "DataError", "Fits",
@@ -57,5 +58,5 @@ __all__ = [
     "Node", "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError",
     "Ported", "Problems", "Run", "Runtime", "Source", "SpecloomError", "SpecloomWarning", "Trainer",
     "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "of_the_machine",
-    "raise_all", "write_file", "write_json",
+    "raise_all", "threads_option", "write_file", "write_json",
 ]  # fmt: skip

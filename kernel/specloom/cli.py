@@ -13,6 +13,7 @@ import specloom
 from specloom.contract.errors import SpecloomError, did_you_mean, of_the_machine, raise_all
 from specloom.execution import run_folder
 from specloom.plugins import Plugins
+from specloom.threads import threads_option
 
 
 def described_commands() -> dict[str, str]:
@@ -74,6 +75,7 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @click.option("--overwrite", is_flag=True, help="Replace what the folder of results holds.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="Where arrays live.")
 @click.option("--seed", type=click.IntRange(0), help="In place of the file's seed.")
+@threads_option
 @click.option("--fold/--no-fold", default=True, help="Fold affine nodes into those behind them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **asked: Any) -> None:

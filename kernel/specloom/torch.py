@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from specloom import threads
 from specloom.contract.errors import ConfigError, IntegrityError, NodeError, UnavailableError
 from specloom.graph.port_attributes import Ported
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
 
-__all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "usable_pixels"]
+__all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "all_cores", "usable_pixels"]
 
 
 class TorchNode(Ported, nn.Module):
@@ -142,6 +143,24 @@ def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
     else:
         usable = data.new_ones(data.shape[:-1], dtype=torch.bool)
     return usable if valid is None else usable & valid[..., 0]
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Let long parallel work use the cores of the process where no number of threads was chosen.
+
+    It changes nothing outside of a command, nor where the user chose a number. Afterwards torch
+    has as many threads as before.
+    """
+    if not threads.chosen_by_default():
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads.cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class TorchRuntime:

@@ -6,9 +6,10 @@ import sys
 import pytest
 import torch
 
-from specloom import ConfigError
+from specloom import ConfigError, threads
 from specloom.testing import difference, run
 from specloom_adaclip.detector import AdaCLIPDetector
+from specloom_adaclip.engine import started
 
 TINY = {"weight_name": "tiny", "backbone": "tiny", "image_size": 32, "gaussian_sigma": 1.0}
 
@@ -169,6 +170,7 @@ def test_open_clip_is_imported_by_weights_alone():
     code = """
 import sys
 from specloom_adaclip.detector import AdaCLIPDetector
+from specloom_adaclip.engine import started
 node = AdaCLIPDetector(prompt_text="lentils", name="adaclip")
 node.build({})
 heavy = ("open_clip", "torchvision", "sklearn")
@@ -177,3 +179,50 @@ print(len(list(node.missing())), [name for name in heavy if name in sys.modules]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={"SPECLOOM_WEIGHTS": "/nowhere", "PATH": ""})  # fmt: skip
     assert done.stdout == "2 []\n"
+
+
+def test_only_the_towers_have_all_cores_where_nobody_chose_a_number(monkeypatch):
+    for name in threads.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "cores", lambda: 5)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seen = {}
+        for name, count in (("default", None), ("chosen", 2)):
+            with threads.limited(count):
+                seen[name] = threads_of(detector())
+                assert torch.get_num_threads() == (count or 1)
+        seen["library"] = threads_of(detector())
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {"default": [5, 5, 1], "chosen": [2, 2, 2], "library": [3, 3, 3]}
+
+
+def threads_of(node):
+    """The threads while images are seen, while text is read, and while maps are smoothed."""
+    found = []
+    model, score = node._engine.model, node._score
+    hook = model.register_forward_pre_hook(lambda *_: found.append(torch.get_num_threads()))
+    read = model.read
+
+    def reading(*ids):
+        found.append(torch.get_num_threads())
+        return read(*ids)
+
+    model.read = reading
+    started(model, "cpu", kmeans="device")
+    del model.read
+    found.reverse()
+
+    def scoring(*arguments):
+        made = score(*arguments)
+        rest.append(torch.get_num_threads())
+        return made
+
+    rest = []
+    node._score = scoring
+    run(node, {"rgb_image": pictures(1)})
+    hook.remove()
+    return [*found, *rest]

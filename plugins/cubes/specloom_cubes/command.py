@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from specloom import DataError
+from specloom import DataError, threads_option
 
 MOST_CLASSES = 12
 
@@ -18,6 +18,7 @@ MOST_CLASSES = 12
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--variable", metavar="NAME", help="The array to take where FILE holds several.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@threads_option
 @click.option(
     "--statistics/--no-statistics",
     default=True,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import ConfigError, Pipeline, Run, begun, load
+from specloom import ConfigError, Pipeline, Run, begun, load, threads_option
 
 if TYPE_CHECKING:
     from specloom_mrmr.bootstrap import Stability
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--split", default="train", help="The split to draw from  [default: train].")
 @click.option("--resamples", default=200, type=click.IntRange(1), help="How many  [default: 200].")
 @click.option("--seed", default=0, type=click.IntRange(0), help="Of what is drawn  [default: 0].")
+@threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def bands(run: Path, split: str, resamples: int, seed: int, as_json: bool) -> None:
     """Tell how often each band is chosen when the images of RUN are drawn anew.

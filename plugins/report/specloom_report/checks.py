@@ -101,7 +101,7 @@ def threads() -> Iterator[Finding]:
     said = f"{cores} cores" + (f", torch uses {used} threads" if used else "")
     said += f" ({', '.join(set_)})" if set_ else ""
     many = used is not None and cores is not None and used > cores
-    fix = f"export OMP_NUM_THREADS={cores}" if many else ""
+    fix = f"export SPECLOOM_THREADS={cores}" if many else ""
     yield Finding("system", "threads", NOTE if many else GOOD, said, fix)
 
 

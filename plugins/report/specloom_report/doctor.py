@@ -8,10 +8,13 @@ from pathlib import Path
 
 import click
 
+from specloom import threads_option
+
 MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
 
 
 @click.command()
+@threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(as_json: bool) -> None:
     """Tell what is installed, what works and what is missing; exit code 1 if something is broken.

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from specloom import threads_option
+
 NOTE = """\
 time: wall clock; of nodes each forward call (on a GPU until its work ended), of fits their updates
 outputs: the bytes of the largest outputs for one batch
@@ -20,6 +22,7 @@ growth: by how much the process's peak resident memory rose there, in all; 0 whe
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a value.")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
+@threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def profile(file: Path, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
     """Run FILE, keep nothing, and tell where its time and memory went."""

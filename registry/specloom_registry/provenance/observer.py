@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom import impl
+from specloom import impl, threads
 from specloom_registry.importing import activate
 from specloom_registry.model import metadata, requirements
 from specloom_registry.packages import environment
@@ -114,6 +114,7 @@ class Provenance:
             "platform": platform.platform(),
             "threads": f"{os.cpu_count()} processors, "
             f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')}",
+            "thread_counts": threads.counts(),
             "phases": [],
         }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from specloom import threads
 from specloom.contract.errors import ConfigError, IntegrityError
 from specloom_registry.provenance import compare_weights, restore, run_record
 
@@ -89,17 +90,33 @@ def check_results(folder: Path) -> None:
 
 def repeat(record: run_record.Record, folder: Path, out: Path) -> int:
     """Run it again in a process of its own, where it was run if that is here; its exit code."""
-    arguments = [str(folder.resolve()), str(out.resolve()), record.get("fold", True)]
-    threads = re.search(r"OMP_NUM_THREADS=(\d+)", record.get("threads", ""))
-    given = {"OMP_NUM_THREADS": threads[1]} if threads else {}
+    arguments = {
+        "folder": str(folder.resolve()),
+        "out": str(out.resolve()),
+        "fold": record.get("fold", True),
+        **_threads(record),
+    }
+    variables = {*threads.VARIABLES, threads.SETTING} if "limit" in arguments else {}
+    environment = {name: one for name, one in os.environ.items() if name not in variables}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
         cwd=base(record),
-        env=os.environ | given,
+        env=environment,
         stdout=2,  # the answer alone goes to standard output
         check=False,
     )
     return done.returncode
+
+
+def _threads(record: run_record.Record) -> dict[str, Any]:
+    """How many threads the run had, as ``rerun.main`` takes it; nothing where it is not known."""
+    counts = run_record.thread_counts(record)
+    if counts.get("by_default") is True:
+        return {"limit": None}
+    if isinstance(counts.get("torch"), int):
+        return {"limit": counts["torch"]}
+    older = re.search(r"OMP_NUM_THREADS=(\d+)", record.get("threads", ""))
+    return {"limit": int(older[1])} if older else {}
 
 
 def base(record: run_record.Record) -> Path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import specloom
 from specloom import Plugins, SpecloomError
+from specloom.threads import limited
 
 
 def again(folder: Path, out: Path, *, fold: bool) -> None:
@@ -29,12 +31,17 @@ def again(folder: Path, out: Path, *, fold: bool) -> None:
 
 
 def main() -> None:
-    """What the process runs: its arguments are those of ``again``, as JSON."""
+    """What the process runs: its arguments are those of ``again``, as JSON.
+
+    ``limit``, where it is there, is the number of threads, or None for the default of commands.
+    """
     from specloom.cli import told
 
-    folder, out, fold = json.loads(sys.argv[1])
+    asked = json.loads(sys.argv[1])
+    limit = limited(asked["limit"]) if "limit" in asked else nullcontext()
     try:
-        again(Path(folder), Path(out), fold=fold)
+        with limit:
+            again(Path(asked["folder"]), Path(asked["out"]), fold=asked["fold"])
     except SpecloomError as e:
         print(told(e), file=sys.stderr)
         sys.exit(e.exit_code)

@@ -94,9 +94,19 @@ def facts_of(record: Mapping[str, Any]) -> dict[str, str]:
     found["Python"], found["platform"] = record.get("python", ""), record.get("platform", "")
     found["device"] = record["device"]
     found["threads"] = record.get("threads", "")
+    counts = thread_counts(record)
+    if counts:
+        short, long = counts.get("torch"), counts.get("long_work")
+        found["thread counts"] = f"torch {short}, long work {long}"
     for name, version in record.get("packages", {}).items():
         found[f"package {name}"] = version
     return found
+
+
+def thread_counts(record: Mapping[str, Any]) -> dict[str, Any]:
+    """How many threads a run had; empty where its record does not say it."""
+    found = record.get("thread_counts")
+    return found if isinstance(found, dict) else {}
 
 
 def changes(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from specloom import threads_option
+
 if TYPE_CHECKING:
     from specloom_cubes.predict.many import Summary
 
@@ -61,6 +63,7 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> li
 )
 @click.option("--tile", "tile_bytes", type=Size(), help="Of a cube in one tile [default: 16MiB].")
 @click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
+@threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def predict(as_json: bool, **asked: Any) -> None:
     """Apply PIPELINE to cubes and write its outputs with their geometry.
