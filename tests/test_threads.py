@@ -31,10 +31,10 @@ SMALL = [
 COMPUTE = ("bands", "doctor", "info", "predict", "profile", "run")
 PROBE = """
 import json
-from specloom import results
+from specloom.execution import run_folder
 from specloom.cli import main
 
-write = results.write
+write = run_folder.write
 
 def looked(run, folder):
     import torch
@@ -45,7 +45,7 @@ def looked(run, folder):
     print(json.dumps(found))
     write(run, folder)
 
-results.write = looked
+run_folder.write = looked
 main()
 """
 

@@ -163,3 +163,20 @@ def test_unfrozen_mean_and_directions_learn():
     assert torch.equal(run(twin, {"data": data})["projected"], trained)
     again = run(fit(node, [{"data": data}]), {"data": data})
     assert torch.equal(again["projected"], frozen["projected"])
+
+
+def test_narrow_products_where_wide_ones_depend_on_the_row(monkeypatch):
+    from specloom_pca import pixel_maps as module
+
+    layers = chain([61, 16, 8, 3], torch.float64)
+    data = random(2, 20, 30, 61, dtype=torch.float64)
+    usual = pixel_maps(data, layers, 0.1)
+    asked = []
+
+    def never(shape, columns, dtype):
+        asked.append(columns)
+        return False
+
+    monkeypatch.setattr(module, "_same_for_every_row", never)
+    assert torch.allclose(pixel_maps(data, layers, 0.1), usual, rtol=1e-13, atol=1e-12)
+    assert {16, 8, 4} == set(asked)

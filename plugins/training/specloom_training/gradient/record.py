@@ -53,13 +53,14 @@ def read(run: Run, path: Path, settings: Mapping[str, Any]) -> tuple[Any, Any] |
     fix = "run it again with another --out"
     try:
         about = dict(json.loads(metadata["record"]))
-        told = about["settings"]
     except (KeyError, ValueError, TypeError, RecursionError) as e:
         raise IntegrityError(f"{path} is no record of a training", fix=fix) from e
     if about.get("version") != VERSION:
         what = f"{path} was written by another version (form {about.get('version')})"
         raise IntegrityError(what, fix=fix)
-    if told != json.loads(json.dumps(settings)):
+    if "settings" not in about:
+        raise IntegrityError(f"{path} is no record of a training", fix=fix)
+    if about["settings"] != json.loads(json.dumps(settings)):
         raise ConfigError(f"{path} was made with other settings of this phase", fix=fix)
     return tensors, about
 
