@@ -1,6 +1,10 @@
 """What a user may have broken: git, the lock, nested files, records, the folder of results."""
 
+import errno
+import io
 import json
+import os
+from pathlib import Path
 
 import pytest
 from bare_world import write_manifest
@@ -350,3 +354,157 @@ def test_results_where_the_manifest_cannot_be_replaced(tmp_path):
     what = f"E-DISK {tmp_path / 'out/plugins.yaml'} cannot be written: Is a directory"
     fix = "make room, or choose another folder with --out"
     assert repeated(run, "--out", tmp_path / "out") == (what, "", fix, 4)
+
+
+def forbidden(monkeypatch, place):
+    """Let the system refuse to look below ``place``, as it does for a user who may not."""
+    whole = (os.stat, os.scandir, os.listdir)
+
+    def refusing(call):
+        def refused(path, *arguments, **options):
+            below = isinstance(path, str | os.PathLike) and Path(path).is_relative_to(place)
+            if below and not (call is whole[0] and Path(path) == place):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return call(path, *arguments, **options)
+
+        return refused
+
+    for call in whole:
+        monkeypatch.setattr(os, call.__name__, refusing(call))
+    monkeypatch.setattr(io, "open", refusing(io.open))
+
+
+def test_a_store_that_may_not_be_searched(locked, monkeypatch):
+    tree = locked.tree()
+    forbidden(monkeypatch, locked.store / "trees")
+    what = f"E-DISK {tree} cannot be read: Permission denied"
+    fix = "make it readable for this user"
+    for command in (["sync"], ["vendor", locked.root / "away"], ["info", "rx"]):
+        error = locked.run(*command, code=4).error
+        assert (error.what, error.fix) == (what, fix)
+    assert f"rx 1.0.0: {what}\n  fix: {fix}" in locked.run("verify", code=1).stdout
+    error = locked.run("gc", code=4).error
+    assert error.what == f"E-DISK {locked.store / 'trees'} cannot be read: Permission denied"
+    assert error.fix == fix
+
+
+def test_a_file_of_a_local_plugin_that_may_not_be_read(world, monkeypatch):
+    local(world, PROJECT.format(""))
+    (world.root / "lab/deep").mkdir()
+    forbidden(monkeypatch, world.root / "lab/deep")
+    error = world.run("lock", code=4).error
+    assert error.what == f"E-DISK {world.root / 'lab/deep'} cannot be read: Permission denied"
+    assert error.fix == "make it readable for this user"
+
+
+def test_a_project_that_may_not_be_searched(locked, monkeypatch):
+    forbidden(monkeypatch, locked.project)
+    why = "cannot be read: Permission denied"
+    for command in (["list"], ["describe", "rx"]):  # which look at the lock first
+        error = locked.run(*command, code=2).error
+        assert (error.what, error.fix) == (f"E-LOCK {locked.lock} {why}", lockfile.AGAIN)
+    for command in (["lock"], ["sync"], ["verify"], ["update"], ["remove", "rx"]):
+        error = locked.run(*command, code=2).error
+        assert (error.what, error.fix) == (f"{locked.manifest} {why}", "check the path")
+    error = locked.run("add", "x", "--path", "../x", code=4).error
+    assert (error.what, error.fix) == (f"{locked.manifest} {why}", "make it readable")
+
+
+def test_a_manifest_that_is_a_circle_of_links(locked):
+    locked.manifest.unlink()
+    locked.manifest.symlink_to(locked.manifest.name)
+    what = f"{locked.manifest} cannot be read: Too many levels of symbolic links"
+    for command in (["describe", "rx"], ["list"]):
+        error = locked.run(*command, code=2).error
+        assert (error.what, error.fix) == (what, "check the path")
+
+
+def test_a_plugin_that_is_a_circle_of_links_or_too_long_a_name(world):
+    (world.root / "ring").symlink_to("ring")
+    world.write("lab: {path: ../ring}")
+    assert "E-PATH-MISSING plugin 'lab': '../ring' does not exist" in str(
+        world.run("lock", code=2).error
+    )
+    world.write(f"lab: {{path: {'x' * 300}}}")
+    error = world.run("lock", code=2).error
+    assert "cannot be used: File name too long" in error.what
+    assert error.fix == "correct the path; it is relative to the manifest's folder"
+
+
+def test_adding_to_a_manifest_that_is_not_text(world):
+    world.manifest.write_bytes(b"schema: 1\n\xff")
+    error = world.run("add", "x", "--path", "../x", code=2).error
+    found = ("is not UTF-8 text", f"{world.manifest}:2", "save it as UTF-8")
+    assert (error.what, error.where, error.fix) == found
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b""])
+def test_checking_a_lock_that_is_not_text(locked, data):
+    locked.lock.write_bytes(data)
+    done = locked.run("lock", "--check", code=1)
+    assert f"{locked.lock} is out of date\n  fix: run: specloom plugins lock" in done.stderr
+
+
+def test_removing_a_plugin_beside_a_folder_that_is_named_like_a_run_file(locked):
+    (locked.project / "old.yaml").mkdir()
+    locked.run("remove", "rx")
+    assert locked.locked()["plugins"] == {}
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"a\0b", b""])
+def test_notes_of_projects_that_are_no_paths_keep_nothing(locked, data):
+    (locked.store / "roots/x.path").write_bytes(data)
+    assert "0 deleted" in locked.run("gc").stdout
+
+
+def test_a_note_of_a_project_that_cannot_be_read_stops_gc(locked):
+    note = locked.store / "roots/x.path"
+    note.mkdir()
+    error = locked.run("gc", code=4).error
+    assert error.what == f"E-DISK {note} cannot be read: Is a directory; nothing was deleted"
+    assert error.fix == "make it readable for this user"
+
+
+@pytest.mark.parametrize("marker", ["a" + ".a" * 3000, "(" * 500, "not " * 5000 + "x"])
+def test_a_marker_that_is_nested_deeply(world, marker):
+    local(world, PROJECT.format(f'dependencies = ["numpy; {marker}"]'))
+    error = world.run("lock", code=2).error
+    assert error.what.startswith("E-PLUGIN plugin 'lab': its dependency '")
+    assert error.what.endswith("is no marker")
+    assert error.where == f"{world.manifest}:3"
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "{a: [b]}", "5", "'>=x'"])
+def test_a_kernel_that_is_no_range(world, value):
+    world.write("", head=f"specloom: {value}\n", mirrored=False)
+    error = world.run("lock", code=2).error
+    assert error.what.startswith("E-KERNEL ")
+    assert error.what.endswith(" is no version range")
+    assert (error.where, error.fix) == (f"{world.manifest}:3", "write it such as '>=0.1,<0.2'")
+
+
+@pytest.mark.parametrize("root", [r'"a\u0000b"', "5", "[]"])
+def test_a_source_root_that_is_no_path(world, root):
+    file = local(world, PROJECT.format("") + f"[tool.specloom]\nsource-root = {root}\n")
+    error = world.run("lock", code=2).error
+    assert error.what.endswith("is no folder of its own")
+    assert error.fix == f'write source-root = "src" in {file}'
+
+
+def test_a_source_root_of_too_long_a_name(world):
+    local(world, PROJECT.format("") + f'[tool.specloom]\nsource-root = "{"x" * 300}"\n')
+    error = world.run("lock", code=2).error
+    assert error.what.endswith("holds no module 'acme_lab'")
+    assert error.fix == "keep the module beside pyproject.toml, or correct the entry point"
+
+
+def test_describing_beside_a_readme_that_cannot_be_read(world, monkeypatch):
+    local(world, PROJECT.format(""))
+    readme = world.root / "lab/README.md"
+    readme.write_bytes(b"\xff")
+    error = world.run("describe", "lab", "--check", code=2).error
+    assert (error.what, error.fix) == (f"{readme} is not UTF-8 text", "save it as UTF-8")
+    forbidden(monkeypatch, readme)
+    error = world.run("describe", "lab", "--check", code=2).error
+    what = f"{readme} cannot be read: Permission denied"
+    assert (error.what, error.fix) == (what, "make it readable for this user")

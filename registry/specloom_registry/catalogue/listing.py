@@ -24,7 +24,7 @@ def manifest_plugins(file: Path) -> list[dict[str, str]]:
     from specloom_registry.store.store import Store
 
     lock_file, store = file.with_suffix(".lock"), Store()
-    lock = lockfile.read(lock_file) if lock_file.exists() else lockfile.Lock()
+    lock = lockfile.read(lock_file) if lockfile.is_there(lock_file) else lockfile.Lock()
     rows = []
     for entry in manifest.entries(file):
         package, errors = entry.package, list(entry.errors)

@@ -65,11 +65,13 @@ def remove(plugin: str, force: bool, as_json: bool, **asked_for: Any) -> None:
 @options.changing
 def lock(check: bool, fresh: bool, as_json: bool, **asked_for: Any) -> None:
     """Write what the manifest's plugins are, to the byte, into plugins.lock."""
+    from specloom_registry.model import lockfile
+
     project = options.project(**asked_for)
     project.dry |= check
     change = project.relock(fresh=fresh)
     file = project.file.with_suffix(".lock")
-    good = file.is_file() and file.read_text("utf-8") == change.new.text()
+    good = lockfile.holds(file, change.new)
     _told(project, change, as_json)
     if check and not good:
         click.echo(f"{file} is out of date\n  fix: run: specloom plugins lock", err=True)

@@ -62,12 +62,13 @@ def project(
     """
     from specloom.contract.errors import ConfigError
     from specloom.plugins import find_manifest
+    from specloom_registry.model import lockfile
     from specloom_registry.project.project import Project
 
     file = manifest or find_manifest(Path("run.yaml"))
     if file is None and may_begin:
         file = Path("plugins.yaml")
-    if file is None or (not file.exists() and not may_begin):
+    if file is None or (not lockfile.is_there(file) and not may_begin):
         raise ConfigError(
             f"there is no {file or 'plugins.yaml here or above'}",
             fix="begin one: specloom plugins add NAME --git URL --tag TAG",

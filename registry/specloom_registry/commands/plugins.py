@@ -80,7 +80,7 @@ def describe(
         what = f"plugin {plugin!r} lies in the store, where nothing is ever changed"
         raise PluginError(what, fix="name its own folder with 'path:', and describe it there")
     readme = readme_of(file)
-    text = readme.read_text("utf-8") if readme.is_file() else ""
+    text = _text(readme)
     if write:
         if not dry:
             write_json(file, found)
@@ -129,6 +129,23 @@ def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
             yield f"{inner} is missing"
         else:
             yield from differences(shipped[key], now[key], inner)
+
+
+def _text(readme: Path) -> str:
+    """The text of a README; empty where there is none.
+
+    Raises:
+        PluginError: It cannot be read.
+    """
+    from specloom.contract.errors import PluginError
+
+    try:
+        return readme.read_text("utf-8") if readme.is_file() else ""
+    except OSError as e:
+        what = f"{readme} cannot be read: {e.strerror}"
+        raise PluginError(what, fix="make it readable for this user") from e
+    except UnicodeDecodeError as e:
+        raise PluginError(f"{readme} is not UTF-8 text", fix="save it as UTF-8") from e
 
 
 def _plugins(manifest: Path | None) -> Plugins:

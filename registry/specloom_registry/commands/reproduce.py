@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from specloom_registry.commands import options
+from specloom_registry.store import tree
 
 FOLDER = click.Path(path_type=Path)
 
@@ -41,8 +42,8 @@ def reproduce(
     record = reproduction.finished(run_dir)
     if check:
         reproduction.check_results(run_dir)
-    folder = out or fresh_folder(f"{run_dir.resolve().name}-again")
-    if folder.resolve() == run_dir.resolve():
+    folder = out or fresh_folder(f"{tree.resolved(run_dir).name}-again")
+    if tree.resolved(folder) == tree.resolved(run_dir):
         what = f"{folder} holds the run that is to be reproduced"
         raise ConfigError(what, fix="choose another folder with --out")
     fetched = reproduction.prepared(

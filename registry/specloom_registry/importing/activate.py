@@ -56,7 +56,7 @@ def load(file: Path) -> dict[str, str]:
     from specloom_registry.model import manifest as manifests
 
     lock_file = file.with_suffix(".lock")
-    if not lock_file.exists():
+    if not lockfile.is_there(lock_file):
         found = manifests.manifest(file)
         raise_all([_unlocked(entry.name, entry.where) for entry in found.entries
                    if entry.source.git])  # fmt: skip
@@ -65,7 +65,7 @@ def load(file: Path) -> dict[str, str]:
             metadata.check_kernel(name, metadata.wanted_kernel(package), package.where)
         return _use(file, None, local, None)
     lock, store = lockfile.read(lock_file), Store()
-    state, known = f"project-{_sha256(str(file.resolve()).encode())}", lock.trees
+    state, known = f"project-{_sha256(str(tree.resolved(file)).encode())}", lock.trees
     seen = {"manifest": _sha256(_bytes(file)), "lock": lockfile.lock_digest(lock_file),
             "versions": [metadata.PYTHON, lock.body["generator"]]}  # fmt: skip
     local = {}
@@ -91,7 +91,7 @@ def _use(
         if handle is not None:
             _in_use[store.root] = handle
     import_hook.install(packages.values(), before, caches)
-    loaded[file.resolve()] = now
+    loaded[tree.resolved(file)] = now
     return {name: package.module for name, package in packages.items()}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean
 from specloom_registry.model.package import KERNEL, Package, read
 from specloom_registry.model.source import COMMIT, Source, check_subdir, check_tag, check_url
+from specloom_registry.store import tree
 
 if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
@@ -159,13 +160,23 @@ def _folder(path: Any, name: str, base: Path, document: Document) -> Path:
         what = f"path {path!r} is no path" if path is not None else "no path is named"
         fix = f"write '{name}: {{path: <its folder>}}', relative to this file"
         raise ConfigError(f"E-PATH plugin {name!r}: {what}", where=where, fix=fix)
-    folder = (base / path).resolve()
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+    folder = tree.resolved(base / path)
+    problem = _no_folder(folder)
+    if problem:
         raise ConfigError(
-            f"E-PATH-MISSING plugin {name!r}: {path!r} {what} "
+            f"E-PATH-MISSING plugin {name!r}: {path!r} {problem} "
             f"(resolved from {document.name}'s folder to {folder})",
             where=where,
             fix="correct the path; it is relative to the manifest's folder",
         )
     return folder
+
+
+def _no_folder(place: Path) -> str:
+    """Why a place is no folder that can be used; empty for one that can."""
+    try:
+        if place.is_dir():
+            return ""
+        return "is not a folder" if place.exists() else "does not exist"
+    except OSError as e:
+        return f"cannot be used: {e.strerror}"

@@ -125,12 +125,28 @@ def of_value(value: Mapping[str, Any], where: str, fix: str) -> Lock:
     return Lock(value["manifest"], value["plugins"], value.get("packages", {}))
 
 
+def is_there(file: Path) -> bool:
+    """Whether there is a lock; where nobody can say, there is one, and reading it tells why."""
+    try:
+        return file.exists()
+    except OSError:
+        return True
+
+
 def lock_digest(file: Path) -> str:
     """The digest that a lock states; empty where there is no lock."""
     try:
         return str(parse_json(file.read_bytes())["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def holds(file: Path, lock: Lock) -> bool:
+    """Whether a file holds a lock, to the byte; one that cannot be read holds none."""
+    try:
+        return file.read_bytes() == lock.text().encode()
+    except OSError:
+        return False
 
 
 def write(file: Path, lock: Lock) -> bool:

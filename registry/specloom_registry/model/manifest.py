@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from specloom.contract.errors import ConfigError, SpecloomError, in_file_order, raise_all
 from specloom_registry.model.entry import Entry, entry, unknown
 from specloom_registry.model.options import Options, read_options
+from specloom_registry.store import tree
 
 if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
@@ -104,7 +105,7 @@ def entries(file: Path) -> list[Entry]:
 
 
 def _entries(document: Document, file: Path) -> list[Entry]:
-    base = file.resolve().parent
+    base = tree.resolved(file).parent
     return list(_apart(entry(document, base, name) for name in document.value["plugins"]))
 
 

@@ -12,6 +12,7 @@ from specloom.contract.errors import ConfigError, raise_all
 from specloom_registry.model.entry import unknown
 from specloom_registry.model.source import check_url
 from specloom_registry.model.versions import allows
+from specloom_registry.store import tree
 
 if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
@@ -58,7 +59,7 @@ def read_options(document: Document) -> Options:
     mirrors = tuple(_mirror(document, i, m) for i, m in enumerate(_list(document, "mirrors")))
     installer = _mapping(document, "installer", {"name": str, "find-links": list,
                                                  "index-url": str, "no-index": bool})  # fmt: skip
-    base, pip = Path(document.name).resolve().parent, list[str]()
+    base, pip = tree.resolved(Path(document.name)).parent, list[str]()
     if installer.get("name", "pip") != "pip":
         _wrong(document, ("installer", "name"), "is not 'pip', the only one so far", "write pip")
     for folder in installer.get("find-links", []):
@@ -77,7 +78,7 @@ def _kernel(document: Document) -> None:
     where = document.where("specloom")
     try:
         good = allows(wanted, specloom.__version__)
-    except (ValueError, AttributeError) as e:
+    except (ValueError, AttributeError, TypeError) as e:
         what, fix = f"E-KERNEL {wanted!r} is no version range", "write it such as '>=0.1,<0.2'"
         raise ConfigError(what, where=where, fix=fix) from e
     if not good:

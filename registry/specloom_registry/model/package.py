@@ -11,6 +11,7 @@ from typing import Any
 from specloom.contract.errors import ConfigError, did_you_mean
 from specloom.contract.hooks import GROUP
 from specloom_registry.base import faults
+from specloom_registry.store import tree
 
 KERNEL = ("specloom", "specloom_registry")
 
@@ -78,7 +79,7 @@ def read(name: str, folder: Path, where: str) -> Package:
             where=where,
             fix="rename the module",
         )
-    if not any(file.is_file() for file in package.files):
+    if not any(_is_file(file) for file in package.files):
         raise ConfigError(
             f"E-PLUGIN plugin {name!r}: {folder} holds no module {package.top!r}",
             where=where,
@@ -97,6 +98,13 @@ def _check_project(project: dict[str, Any], name: str, home: Path, where: str) -
                 where=where,
                 fix=f"write {key} as {kind} there",
             )
+
+
+def _is_file(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
 
 
 def _is_text(value: Any) -> bool:
@@ -123,8 +131,9 @@ PROJECT: dict[str, tuple[Callable[[Any], bool], str]] = {
 def _root(data: dict[str, Any], name: str, folder: Path, where: str) -> Path:
     """The folder that modules are imported from: ``[tool.specloom] source-root``."""
     root = _table(data, "tool", "specloom").get("source-root", ".")
-    place = (folder / str(root)).resolve()
-    if not isinstance(root, str) or not place.is_relative_to(folder.resolve()):
+    text = root if isinstance(root, str) and "\0" not in root else ".."
+    place = tree.resolved(folder / text)
+    if not place.is_relative_to(tree.resolved(folder)):
         raise ConfigError(
             f"E-PLUGIN plugin {name!r}: its source-root {root!r} is no folder of its own",
             where=where,

@@ -14,6 +14,7 @@ REQUIREMENT = re.compile(
     r"(?P<open>\()?(?P<ranges>[^;()@]*)\)?\s*(?:;(?P<marker>.*))?",
     re.ASCII | re.DOTALL,
 )
+LONGEST_SHOWN = 200  # characters of a marker in a message
 VERSIONS = ("python_version", "python_full_version", "implementation_version")
 
 
@@ -50,8 +51,8 @@ class Requirement:
         names = re.sub(r"\b(os|sys|platform|implementation)_?\.(\w+)", r"\1_\2", self.marker)
         try:
             return _true(ast.parse(names.strip(), mode="eval").body, environment)
-        except SyntaxError as e:
-            raise ValueError(f"{self.marker.strip()!r} is no marker") from e
+        except (SyntaxError, RecursionError, MemoryError) as e:  # the last two: nested too deeply
+            raise ValueError(f"{self.marker.strip()[:LONGEST_SHOWN]!r} is no marker") from e
 
 
 def parse(text: str) -> Requirement:

@@ -25,7 +25,7 @@ from specloom_registry.model.requirements import normal, parse
 from specloom_registry.model.versions import allows
 from specloom_registry.packages import environment
 from specloom_registry.packages.compatibility import Need, conflict
-from specloom_registry.store import file_lock
+from specloom_registry.store import file_lock, tree
 
 if TYPE_CHECKING:
     from specloom_registry.fetch.fetch import Fetching
@@ -119,7 +119,7 @@ def install(store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str],
         PluginIntegrityError: A package is not the one that was locked.
     """
     place = store.root / "overlays" / digest(pins)
-    if place.is_dir():
+    if tree.is_dir(place):
         return place
     with file_lock.locked(store.folder("locks") / f"{place.name[:32]}.lock", "packages"):
         if place.is_dir():
@@ -265,7 +265,7 @@ def present(store: Store, packages: Mapping[str, Any], name: str) -> Path | None
     if not pins:
         return None
     place = store.root / "overlays" / digest(pins)
-    if place.is_dir():
+    if tree.is_dir(place):
         return place
     missing = ", ".join(f"{one['name']} {one['version']}" for one in pins)
     raise PluginUnavailableError(

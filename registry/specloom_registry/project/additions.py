@@ -15,6 +15,7 @@ from specloom_registry.model import edit, index, manifest
 from specloom_registry.model.metadata import version_of
 from specloom_registry.model.source import Source, check_url
 from specloom_registry.model.versions import Version
+from specloom_registry.store import tree
 
 if TYPE_CHECKING:
     from specloom_registry.project.project import Project
@@ -94,8 +95,11 @@ def check_unused(file: Path, name: str) -> None:
     """
     pattern = re.compile(rf"\btype['\"]?\s*:\s*['\"]?{re.escape(name)}\.\w+")
     users = []
-    for one in sorted(file.resolve().parent.rglob("*.yaml")):
-        text = one.read_text("utf-8", errors="replace")
+    for one in sorted(tree.resolved(file).parent.rglob("*.yaml")):
+        try:
+            text = one.read_text("utf-8", errors="replace")
+        except OSError:  # a folder of such a name, or a file that no run could read either
+            continue
         for number, line in enumerate(text.splitlines(), start=1):
             if pattern.search(line.partition("#")[0]):
                 users.append(f"{one}:{number}")

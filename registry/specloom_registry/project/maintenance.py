@@ -88,7 +88,7 @@ def collect(store: Store, *, dry: bool) -> list[dict[str, Any]]:
     Raises:
         PluginUnavailableError: A run uses the store now.
     """
-    if not store.root.is_dir():
+    if not tree.is_dir(store.root):
         return []
     handle = file_lock.hold(store.root / "use.lock", shared=False)
     if handle is None:
@@ -100,7 +100,7 @@ def collect(store: Store, *, dry: bool) -> list[dict[str, Any]]:
         used, gone = syncing.in_use(store), list[dict[str, Any]]()
         for kind, names in used.items():
             above = store.root / kind
-            for one in sorted(above.iterdir()) if above.is_dir() else ():
+            for one in _listed(above):
                 if one.name not in names:
                     gone.append({"name": f"{kind}/{one.name}", "bytes": size(one)})
                     if not dry:
@@ -119,8 +119,8 @@ def test(project: Project, name: str, options: Sequence[str]) -> int:
         PluginError: The plugin cannot be found in the store.
     """
     activate.load(project.file)
-    package = activate.loaded[project.file.resolve()].packages[name]
-    if not package.home.is_dir():
+    package = activate.loaded[tree.resolved(project.file)].packages[name]
+    if not tree.is_dir(package.home):
         what = f"plugin {name!r} is not in the store"
         raise PluginError(what, fix="run: specloom plugins sync")
     with tempfile.TemporaryDirectory() as scratch:
@@ -135,18 +135,33 @@ def test(project: Project, name: str, options: Sequence[str]) -> int:
             "-B",
             "-c",
             program,
-            str(project.file.resolve()),
+            str(tree.resolved(project.file)),
             *flags,
             *options,
         ]
         places = [str(one) for one in (kit, own) if one.exists()]
-        here = project.file.resolve().parent
+        here = tree.resolved(project.file).parent
         code = subprocess.run([*command, *places], cwd=here, check=False).returncode
     if code == NONE_RAN:
         told = f"error: no check of the conformance kit ran for plugin {name!r}\n  fix: "
         told += "leave out options that deselect them; -rs tells why checks are skipped"
         print(told, file=sys.stderr)
     return int(code != 0)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder of the store, sorted; nothing where there is no such folder.
+
+    Raises:
+        PluginUnavailableError: It cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as e:
+        what = f"E-DISK {folder} cannot be read: {e.strerror}"
+        raise PluginUnavailableError(what, fix="make it readable for this user") from e
 
 
 def _copy(place: Path, target: Path) -> None:

@@ -22,7 +22,7 @@ from specloom_registry.model.lockfile import Lock
 from specloom_registry.packages import environment
 from specloom_registry.project import resolve
 from specloom_registry.project import sync as syncing
-from specloom_registry.store import file_lock, store
+from specloom_registry.store import file_lock, store, tree
 from specloom_registry.store.store import Store
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class Project:
         except OSError as e:
             what = f"{self.file} cannot be read: {e.strerror}"
             raise PluginUnavailableError(what, fix="make it readable") from e
+        except UnicodeDecodeError as e:
+            where = f"{self.file}:{e.object[: e.start].count(10) + 1}"
+            raise ConfigError("is not UTF-8 text", where=where, fix="save it as UTF-8") from e
 
     def old_lock(self) -> Lock:
         """The lock there is; an empty one where there is none.
@@ -70,12 +73,12 @@ class Project:
             ConfigError: It cannot be read.
         """
         file = self.file.with_suffix(".lock")
-        return lockfile.read(file) if file.exists() else Lock()
+        return lockfile.read(file) if lockfile.is_there(file) else Lock()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep other commands from changing the project meanwhile."""
-        key = hashlib.sha256(str(self.file.resolve()).encode()).hexdigest()
+        key = hashlib.sha256(str(tree.resolved(self.file)).encode()).hexdigest()
         guard = self.store.folder("locks") / f"project-{key[:32]}.lock"
         with file_lock.locked(guard, self.file.name), self.store.kept():
             for left in self.file.parent.glob(f".{self.file.stem}.*.new"):

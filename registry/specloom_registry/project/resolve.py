@@ -84,7 +84,7 @@ def make(
 
 def inside(manifest: Path, folder: Path) -> bool:
     """Whether a folder lies in the repository of the manifest, whose lock cannot hold its hash."""
-    base = manifest.resolve().parent
+    base = tree.resolved(manifest).parent
     root = next((one for one in (base, *base.parents) if (one / ".git").exists()), base)
     return folder.is_relative_to(root)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import raise_all
-from specloom_registry.base.faults import PluginIntegrityError
+from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.base.parallel import all_of
 from specloom_registry.fetch import fetch
 from specloom_registry.model import lockfile, manifest
@@ -91,7 +91,7 @@ def remember_root(store: Store, file: Path) -> None:
     """Note that a project uses the store, so that gc keeps what its lock names."""
     from specloom_registry.store.store import replace
 
-    place = str(file.resolve())
+    place = str(tree.resolved(file))
     name = hashlib.sha256(place.encode()).hexdigest()
     folder = store.folder("roots")
     with store.writing():
@@ -114,7 +114,7 @@ def _hold(store: Store, name: str, one: str, report: Report, *, repair: bool) ->
 def _take_over(store: Store, vendored: Path, one: str) -> None:
     """Copy a tree from a vendor folder, if it has the right bytes there."""
     place = vendored / "trees" / one
-    if not place.is_dir():
+    if not tree.is_dir(place):
         return
     with store.stage() as stage:
         hashes = dict[str, str]()
@@ -139,8 +139,8 @@ def in_use(store: Store) -> dict[str, set[str]]:
     """The trees, overlays and wheels that locks of known projects name."""
     used: dict[str, set[str]] = {"trees": set(), "overlays": set(), "wheels": set()}
     for root in sorted((store.root / "roots").glob("*.path")):
-        lock = Path(root.read_text()).with_suffix(".lock")
-        if not lock.is_file():
+        lock = _lock_of(root)
+        if lock is None:
             continue
         one = lockfile.read(lock)
         used["trees"] |= set(one.trees.values())
@@ -149,3 +149,19 @@ def in_use(store: Store) -> dict[str, set[str]]:
             used["overlays"].add(overlay.digest(pins))
             used["wheels"] |= {f"sha256-{pin['sha256']}" for pin in pins}
     return used
+
+
+def _lock_of(root: Path) -> Path | None:
+    """The lock of the project that a note in the store names; None where there is none.
+
+    Raises:
+        PluginUnavailableError: Nobody can say, so that nothing may be deleted.
+    """
+    try:
+        lock = Path(root.read_bytes().decode()).with_suffix(".lock")
+        return lock if lock.is_file() else None
+    except ValueError:  # no path of a project: nothing writes such a note
+        return None
+    except OSError as e:
+        what = f"E-DISK {e.filename or root} cannot be read: {e.strerror}; nothing was deleted"
+        raise PluginUnavailableError(what, fix="make it readable for this user") from e

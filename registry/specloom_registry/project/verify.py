@@ -113,7 +113,7 @@ def info(project: Project, name: str) -> dict[str, Any]:
     lock = lockfile.read(project.file.with_suffix(".lock"))
     record = dict(lock.plugins.get(name, {}))
     place = str(project.store.tree(record["tree"])) if name in lock.trees else ""
-    there = Path(place).is_dir() if place else True
+    there = tree.is_dir(Path(place)) if place else True
     return {"name": name, "manifest": written, **record, "folder": place, "present": there}
 
 

@@ -30,7 +30,7 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
     A plugin's ``tree`` is the hash of its files; ``dirty`` tells whether they differ from what
     was locked or, of a folder in the lock's own repository, from what Git last saw.
     """
-    used = activate.loaded.get(manifest.resolve()) if manifest else None
+    used = activate.loaded.get(tree.resolved(manifest)) if manifest else None
     if manifest is None or used is None:
         return {"plugins": {name: {"version": version} for name, version in versions.items()}}
     plugins = dict[str, Any]()

@@ -15,6 +15,7 @@ from typing import Any
 from specloom import threads
 from specloom.contract.errors import ConfigError, IntegrityError
 from specloom_registry.provenance import compare_weights, restore, run_record
+from specloom_registry.store import tree
 
 PROGRAM = "from specloom_registry.provenance.rerun import main; main()"
 WEIGHTS = "pipeline.safetensors"
@@ -91,8 +92,8 @@ def check_results(folder: Path) -> None:
 def repeat(record: run_record.Record, folder: Path, out: Path) -> int:
     """Run it again in a process of its own, where it was run if that is here; its exit code."""
     arguments = {
-        "folder": str(folder.resolve()),
-        "out": str(out.resolve()),
+        "folder": str(tree.resolved(folder)),
+        "out": str(tree.resolved(out)),
         "fold": record.get("fold", True),
         **_threads(record),
     }

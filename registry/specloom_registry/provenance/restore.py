@@ -17,7 +17,7 @@ from specloom_registry.base.faults import (
 from specloom_registry.model import lockfile, metadata, package
 from specloom_registry.model.lockfile import Lock
 from specloom_registry.project.project import Project
-from specloom_registry.store import store
+from specloom_registry.store import store, tree
 
 if TYPE_CHECKING:
     from specloom_registry.provenance.run_record import Record
@@ -141,7 +141,7 @@ def _absolute(manifest: dict[str, Any], base: Path, record: Record) -> set[str]:
     for name, one in list(plugins.items()):
         if "path" not in one:
             continue
-        folder = (base / one["path"]).resolve()
+        folder = tree.resolved(base / one["path"])
         if folder.is_dir():
             plugins[name] = {**one, "path": str(folder)}
         elif name in record.get("plugins", {}):
@@ -155,7 +155,7 @@ def _absolute(manifest: dict[str, Any], base: Path, record: Record) -> set[str]:
             del plugins[name]
     links = manifest.get("installer", {}).get("find-links", [])
     if links:
-        there = [one if "://" in one else str((base / one).resolve()) for one in links]
+        there = [one if "://" in one else str(tree.resolved(base / one)) for one in links]
         manifest["installer"] = {**manifest["installer"], "find-links": there}
     return gone
 

@@ -38,7 +38,7 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether a tree is there."""
-        return self.tree(name).is_dir()
+        return tree.is_dir(self.tree(name))
 
     def folder(self, name: str) -> Path:
         """A folder of the store, made if need be.
@@ -130,7 +130,7 @@ class Store:
             PluginIntegrityError: Its files are not what the hash says.
         """
         place = self.tree(name)
-        if not place.is_dir():
+        if not tree.is_dir(place):
             raise PluginUnavailableError(
                 f"E-STORE-MISSING {owner}: its files are not in the store {self.root}",
                 fix="run: specloom plugins sync",

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from specloom.contract.errors import ConfigError
+from specloom_registry.base.faults import PluginUnavailableError
 
 LEFT_BEHIND = re.compile(
     r"\.git|__pycache__|.*\.py[cod]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"
@@ -28,24 +29,32 @@ LONGEST_PATH = 240
 def tree_hash(files: Mapping[str, str]) -> str:
     """The hash of a tree from the SHA-256 of each file by its path."""
     lines = "".join(f"{files[path]}  {path}\n" for path in sorted(files))
-    return f"h1-{hashlib.sha256(lines.encode()).hexdigest()}"
+    return f"h1-{hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file of a folder, by its path; a link counts as what it says.
 
     Raises:
-        OSError: A file cannot be read.
+        PluginUnavailableError: A file or a folder cannot be read.
     """
     return {path: file_hash(entry) for path, entry in files(folder)}
 
 
 def file_hash(entry: os.DirEntry[str]) -> str:
-    """The SHA-256 of one file."""
-    if entry.is_symlink():
-        return hashlib.sha256(f"link to {Path(entry.path).readlink()}".encode()).hexdigest()
-    with open(entry.path, "rb") as file:  # noqa: PTH123  # twice as fast as Path.open
-        return hashlib.sha256(file.read()).hexdigest()
+    """The SHA-256 of one file.
+
+    Raises:
+        PluginUnavailableError: It cannot be read.
+    """
+    try:
+        if entry.is_symlink():
+            text = f"link to {Path(entry.path).readlink()}"
+            return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+        with open(entry.path, "rb") as file:  # noqa: PTH123  # twice as fast as Path.open
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError as e:
+        raise _unreadable(entry.path, e) from e
 
 
 def files(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -56,17 +65,47 @@ def files(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def everything(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every file of a folder with its path, in no order."""
+    """Every file of a folder with its path, in no order.
+
+    Raises:
+        PluginUnavailableError: A folder cannot be read.
+    """
     waiting = [(str(folder), "")]
     while waiting:
         place, above = waiting.pop()
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if not LEFT_BEHIND.fullmatch(entry.name):
-                        waiting.append((entry.path, f"{above}{entry.name}/"))
-                else:
-                    yield above + entry.name, entry
+        try:
+            with os.scandir(place) as found:
+                entries = list(found)
+        except OSError as e:
+            raise _unreadable(place, e) from e
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not LEFT_BEHIND.fullmatch(entry.name):
+                    waiting.append((entry.path, f"{above}{entry.name}/"))
+            else:
+                yield above + entry.name, entry
+
+
+def is_dir(place: Path) -> bool:
+    """Whether there is a folder.
+
+    Raises:
+        PluginUnavailableError: A folder above it may not be searched.
+    """
+    try:
+        return place.is_dir()
+    except OSError as e:
+        raise _unreadable(str(place), e) from e
+
+
+def resolved(place: Path) -> Path:
+    """An absolute path without links; where links lead in a circle they stay as they are."""
+    return Path(os.path.realpath(place))
+
+
+def _unreadable(place: str, error: OSError) -> PluginUnavailableError:
+    what = f"E-DISK {place} cannot be read: {error.strerror}"
+    return PluginUnavailableError(what, fix="make it readable for this user")
 
 
 def signature(folder: Path) -> str:
