@@ -74,7 +74,7 @@ def test_cu3s(cuvis, folder):
     assert [source.count(split) for split in ("train", "val", "test", "predict")] == [1, 1, 1, 1]
     (train,) = source.batches("train")
     np.testing.assert_array_equal(train["cube"][:, 0, 0, 0], [30, 50])
-    assert "mask" not in train
+    np.testing.assert_array_equal(train["mask"], [np.eye(3, 4), np.full((3, 4), -1)])
     assert train["wavelengths"].tolist() == [450, 850]
     (first,) = SingleCu3sDataModule(str(folder / "one.cu3s"), split=(1.0, 0.0, 0.0)).batches(
         "train"
@@ -82,6 +82,17 @@ def test_cu3s(cuvis, folder):
     np.testing.assert_array_equal(first["mask"], np.eye(3, 4)[None])
     (test,) = source.batches("test")
     np.testing.assert_array_equal(test["cube"][:, 0, 0, 0], [31])
+
+
+def test_cu3s_says_which_splits_have_no_mask(cuvis, folder, tmp_path):
+    source = SingleCu3sDataModule(data_dir=str(folder), batch_size=2)
+    assert source.lacks("train") == []
+    assert source.lacks("val") == ["mask"]
+    (test,) = source.batches("test")
+    assert "mask" not in test
+    (folder / "one.npy").unlink()
+    assert SingleCu3sDataModule(data_dir=str(folder)).lacks("train") == ["mask"]
+    assert SingleCu3sDataModule(data_dir=str(tmp_path / "absent")).lacks("train") == []
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".png", ".bmp"])

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from specloom import Batch, ConfigError, DataError, Port, UnavailableError
-from specloom_cubes.masks import read_mask
+from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.sources.common import PORTS, in_order
 from specloom_cubes.splits import items_of, split_ranges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MASKS = (".png", ".bmp", ".npy")
 """Endings of the mask beside a session of one measurement."""
@@ -26,8 +29,9 @@ class SingleCu3sDataModule:
     A thin adapter over the camera maker's package, written from its published interface and
     tested against a stand-in: it was never run against the real one, which needs the maker's
     runtime library. The mask of a file with one measurement may lie beside it as ``.png``,
-    ``.bmp`` or ``.npy`` of the same name; beside a file with several it is an error. Export
-    to ENVI needs nothing of this. Folder and files are listed once.
+    ``.bmp`` or ``.npy`` of the same name; beside a file with several it is an error.
+    Where some measurements of a split have masks, those without are unlabelled (-1). Export to
+    ENVI needs nothing of this. Folder and files are listed once.
 
     Args:
         data_dir: A folder of ``.cu3s`` files, or one such file.
@@ -72,6 +76,13 @@ class SingleCu3sDataModule:
         """Train, val, test and predict."""
         return list(split_ranges(0, self.split, "SingleCu3sDataModule"))
 
+    def lacks(self, split: str) -> Sequence[str]:
+        """``mask`` where no measurement of the split has one; nothing where there is no file."""
+        cuvis = self._cuvis()
+        if not self._items(cuvis):
+            return []
+        return [] if self._any_mask(self._part(cuvis, split)) else ["mask"]
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         return -(-self.items(split) // self.batch_size)
@@ -88,9 +99,15 @@ class SingleCu3sDataModule:
         """A batch of some measurements of a split, by their numbers within it."""
         cuvis = self._cuvis()
         items = self._part(cuvis, split)
-        return self._batch(cuvis, [items[number] for number in numbers])
+        chosen = [items[number] for number in numbers]
+        return self._batch(cuvis, chosen, masked=self._any_mask(items))
 
-    def _batch(self, cuvis: Any, items: Sequence[tuple[Path, int]]) -> dict[str, Any]:
+    def _any_mask(self, items: Sequence[tuple[Path, int]]) -> bool:
+        return any(path in self._masks for path, _ in items)
+
+    def _batch(
+        self, cuvis: Any, items: Sequence[tuple[Path, int]], *, masked: bool
+    ) -> dict[str, Any]:
         images = [self._image(cuvis, path, number) for path, number in items]
         cubes = [np.asarray(image.array) for image in images]
         if len({cube.shape for cube in cubes}) > 1:
@@ -99,12 +116,18 @@ class SingleCu3sDataModule:
                 fix="use batch_size: 1",
             )
         batch: dict[str, Any] = {"cube": np.stack(cubes)}
-        if all(path in self._masks for path, _ in items):
+        if masked:
             size = cubes[0].shape[:2]
-            batch["mask"] = np.stack([read_mask(self._masks[path], size) for path, _ in items])
+            batch["mask"] = np.stack([self._mask(path, size) for path, _ in items])
         if images[0].wavelength is not None:
             batch["wavelengths"] = np.asarray(images[0].wavelength, np.float32)
         return batch
+
+    def _mask(self, path: Path, size: tuple[int, int]) -> NDArray[np.int32]:
+        """The mask beside a session; -1 everywhere, which is unlabelled, where it has none."""
+        if path in self._masks:
+            return read_mask(self._masks[path], size)
+        return np.full(size, UNLABELLED, np.int32)
 
     def _image(self, cuvis: Any, path: Path, number: int) -> Any:
         session = cuvis.SessionFile(str(path))
