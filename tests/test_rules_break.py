@@ -179,17 +179,14 @@ def test_imports_for_types_make_no_cycle(copy):
     assert broken(architecture.circles, copy, "kernel/specloom/contract/errors.py", text) == []
 
 
-def test_a_cycle_in_a_plugin_is_seen(copy):
+@pytest.mark.parametrize(
+    "text",
+    ["from specloom_training import two", "def late():\n    from specloom_training import two"],
+    ids=["loaded", "deferred"],
+)
+def test_a_cycle_in_a_plugin_is_seen(copy, text):
     folder = "plugins/training/specloom_training"
-    append(copy, f"{folder}/one.py", "from specloom_training import two")
-    append(copy, f"{folder}/two.py", "from specloom_training.one import x")
-    (told,) = architecture.circles(copy)
-    assert told.startswith("modules import each other: specloom_training.")
-
-
-def test_a_deferred_cycle_in_a_plugin_is_seen(copy):
-    folder = "plugins/training/specloom_training"
-    append(copy, f"{folder}/one.py", "def late():\n    from specloom_training import two")
+    append(copy, f"{folder}/one.py", text)
     append(copy, f"{folder}/two.py", "from specloom_training.one import x")
     (found,) = architecture.circles(copy)
     assert found.startswith("modules import each other: specloom_training.")

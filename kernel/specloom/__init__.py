@@ -18,7 +18,7 @@ from specloom.contract.errors import (
     SpecloomWarning,
     UnavailableError,
     did_you_mean,
-    of_the_machine,
+    machine_error,
     raise_all,
 )
 from specloom.contract.hooks import impl
@@ -57,6 +57,6 @@ __all__ = [
     "Graph", "GraphError", "Indexed", "IntegrityError", "Keeps", "Loss", "Mapped", "Measures",
     "Node", "NodeError", "Paces", "Pipeline", "PluginError", "Plugins", "Port", "PortError",
     "Ported", "Problems", "Run", "Runtime", "Source", "SpecloomError", "SpecloomWarning", "Trainer",
-    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "of_the_machine",
+    "Trains", "UnavailableError", "begun", "did_you_mean", "impl", "load", "machine_error",
     "raise_all", "threads_option", "write_file", "write_json",
 ]  # fmt: skip

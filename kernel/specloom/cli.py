@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import specloom
-from specloom.contract.errors import SpecloomError, did_you_mean, of_the_machine, raise_all
+from specloom.contract.errors import SpecloomError, did_you_mean, machine_error, raise_all
 from specloom.execution import run_folder
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -114,7 +114,9 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
         remarks: list[str] = getattr(one.source, "remarks", list)()
         for message in [*one.graph.unread(), *remarks, *one.skipped()]:
             click.echo(f"warning: {message}", err=True)
-        unknown = f"; not sized yet: {', '.join(one.graph.unbuilt)}" if one.graph.unbuilt else ""
+        unknown = ""
+        if one.graph.unbuilt:
+            unknown = f"; not sized yet: {', '.join(one.graph.unbuilt)}"
         counts = f"{len(one.graph.nodes)} nodes, {len(one.graph.links)} connections"
         click.echo(f"{file}: good, {counts}{unknown}")
     sys.exit(SpecloomError.exit_code if failed else 0)
@@ -137,7 +139,8 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as e:
-        if (known := of_the_machine(e)) is not None:
+        known = machine_error(e)
+        if known is not None:
             click.echo(told(known), err=True)
             sys.exit(known.exit_code)
         click.echo(f"specloom failed, and it is not your fault: {type(e).__name__}: {e}", err=True)

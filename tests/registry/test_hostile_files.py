@@ -30,7 +30,7 @@ def deep(opening="[", closing="]", times=MANY):
     return opening * times + closing * times
 
 
-def told(call, *arguments):
+def error_of(call, *arguments):
     """The parts of the error that a call ends with."""
     with pytest.raises(SpecloomError) as caught:
         call(*arguments)
@@ -95,14 +95,14 @@ def test_objects_are_not_read_without_git(tmp_path, monkeypatch):
     assert str(caught.value) == f"{NO_GIT}\n  fix: {INSTALL_GIT}"
 
 
-def test_a_git_that_is_no_program_is_told(tmp_path, monkeypatch):
+def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
     git = tmp_path / "git"
     git.write_bytes(b"\0")
     git.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     what = f"E-GIT the command {git} cannot be started: Exec format error"
     fix = "install git again, or correct the PATH"
-    assert told(gitsafe.tags, "https://localhost:9/x.git") == (what, "", fix, 4)
+    assert error_of(gitsafe.tags, "https://localhost:9/x.git") == (what, "", fix, 4)
     with pytest.raises(gitsafe.GitError) as caught, gitsafe.objects(tmp_path):
         pass
     assert str(caught.value) == f"{what}\n  fix: {fix}"
@@ -147,7 +147,7 @@ def test_a_lock_with_a_good_digest_and_another_form(locked, change, what):
     good = locked.lock.read_text()
     relock(locked, change)
     found = (f"E-LOCK {what}", str(locked.lock), lockfile.AGAIN, 2)
-    assert told(resolve_plugins, locked.manifest) == found
+    assert error_of(resolve_plugins, locked.manifest) == found
     for command in (["sync"], ["verify"], ["info", "rx"], ["why", "rx"], ["list"],
                     ["vendor", locked.root / "away"], ["test", "rx"]):  # fmt: skip
         error = locked.run(*command, code=2).error
@@ -178,7 +178,7 @@ def test_a_lock_with_many_problems_tells_ten(locked):
 )
 def test_a_lock_that_json_or_its_digest_cannot_take(locked, text, why):
     locked.lock.write_text(text)
-    what, where, fix, code = told(resolve_plugins, locked.manifest)
+    what, where, fix, code = error_of(resolve_plugins, locked.manifest)
     assert what.startswith("E-LOCK is no JSON: ")
     assert why in what
     assert (where, fix, code) == (f"{locked.lock}:1", RESTORE, 2)
@@ -213,7 +213,7 @@ def local(world, project, name="lab"):
 )
 def test_a_project_file_that_is_nested_deeply(world, line):
     file = local(world, PROJECT.format(line))
-    what, where, _, code = told(resolve_plugins, world.manifest)
+    what, where, _, code = error_of(resolve_plugins, world.manifest)
     assert what == f"E-PLUGIN plugin 'lab': {file} is not TOML: it is nested more than 100 deep"
     assert (where, code) == (f"{world.manifest}:3", 2)
     world.run("lock", code=2)
@@ -235,15 +235,15 @@ def test_a_project_file_with_values_of_other_types(world, line, key, kind):
     file = local(world, PROJECT.format(line))
     what = f"E-PLUGIN plugin 'lab': {key!r} under [project] in {file} is not {kind}"
     found = (what, f"{world.manifest}:3", f"write {key} as {kind} there", 2)
-    assert told(resolve_plugins, world.manifest) == found
+    assert error_of(resolve_plugins, world.manifest) == found
     assert world.run("lock", code=2).error.what == what
 
 
-def test_a_range_that_is_none_is_told_by_a_run(world):
+def test_a_range_that_is_none_is_reported_by_a_run(world):
     local(world, PROJECT.format("requires-python = 'x'"))
     what = "E-PLUGIN plugin 'lab' 1.0: 'x' is no version range"
     fix = "write a version range there, such as '>=3.11'"
-    assert told(resolve_plugins, world.manifest) == (what, f"{world.manifest}:3", fix, 2)
+    assert error_of(resolve_plugins, world.manifest) == (what, f"{world.manifest}:3", fix, 2)
 
 
 def test_a_descriptor_that_is_nested_deeply(world):
@@ -259,7 +259,7 @@ def test_a_descriptor_that_is_nested_deeply(world):
 @pytest.mark.parametrize("text", [deep(), deep("{a: ", "}"), "- " * 1000, deep("- [", "]", 500)])
 def test_a_manifest_that_is_nested_deeply(tmp_path, text):
     file = write_manifest(tmp_path, f"rx: {text}")
-    what, where, fix, code = told(manifest.manifest, file)
+    what, where, fix, code = error_of(manifest.manifest, file)
     assert (what, fix) == ("is nested more than 20 deep", "flatten it") or "not YAML" in what
     assert where.startswith(f"{file}:")
     assert code == 2
@@ -268,7 +268,7 @@ def test_a_manifest_that_is_nested_deeply(tmp_path, text):
 @pytest.mark.parametrize("text", [deep(), f'{{"run": {deep()}}}', deep('{"run": ', "}", 101)])
 def test_a_record_that_is_nested_deeply(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    what, where, fix, code = told(run_record.read, tmp_path)
+    what, where, fix, code = error_of(run_record.read, tmp_path)
     assert what.startswith(f"E-RUN {tmp_path} holds no run: ")
     assert (where, fix, code) == ("", "give the folder that 'specloom run' wrote", 2)
 
@@ -295,7 +295,7 @@ def test_a_record_that_is_nested_deeply(tmp_path, text):
 def test_a_record_with_values_of_other_types(tmp_path, changed, what):
     run = made(tmp_path / "one", **changed)
     fix = "give the folder that 'specloom run' wrote"
-    assert told(run_record.read, run) == (
+    assert error_of(run_record.read, run) == (
         f"E-RUN {run} holds no run: in its run.json {what}",
         "",
         fix,
@@ -306,7 +306,7 @@ def test_a_record_with_values_of_other_types(tmp_path, changed, what):
 @pytest.mark.parametrize("text", [deep(), "[]", '{"test": 1}', '"x"'])
 def test_metrics_of_another_form(tmp_path, text):
     (tmp_path / "metrics.json").write_text(text)
-    what, _, fix, code = told(run_record.metrics, tmp_path)
+    what, _, fix, code = error_of(run_record.metrics, tmp_path)
     assert what.startswith(f"E-RUN {tmp_path / 'metrics.json'} cannot be read: ")
     assert (fix, code) == ("restore it from where the run was saved", 2)
 
@@ -321,7 +321,7 @@ def test_weights_with_a_header_of_another_form(tmp_path, header):
         "restore it from where the run was saved",
         3,
     )
-    assert told(compare_weights.tensors, file) == found
+    assert error_of(compare_weights.tensors, file) == found
 
 
 def test_what_the_store_remembers_may_be_nested_deeply(tmp_path):

@@ -19,9 +19,15 @@ class SpecloomError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        self.what, self.where, self.fix = what, where, fix
-        text = f"{where}: {what}" if where else what
-        super().__init__(f"{text}\n  fix: {fix}" if fix else text)
+        self.what = what
+        self.where = where
+        self.fix = fix
+        text = what
+        if where:
+            text = f"{where}: {text}"
+        if fix:
+            text = f"{text}\n  fix: {fix}"
+        super().__init__(text)
 
 
 class ConfigError(SpecloomError):
@@ -61,18 +67,29 @@ class UnavailableError(SpecloomError):
 
 
 #: Errors of the system that say something of the machine, never of a program.
-OF_THE_MACHINE = frozenset(
-    (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ELOOP,
-     errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ESTALE)
-)  # fmt: skip
+MACHINE_ERRORS = frozenset(
+    (
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ESTALE,
+    )
+)
 
 
-def of_the_machine(error: BaseException) -> "UnavailableError | None":
-    """An error that nobody caught as one of this machine, if it is one; None if it is ours."""
+def machine_error(error: BaseException) -> "UnavailableError | None":
+    """An uncaught error as one of this machine (memory, disk, permissions); None if it is none."""
     if isinstance(error, MemoryError):
         fix = "use smaller images, a smaller batch_size, or a machine with more memory"
         return UnavailableError(f"there is not enough memory ({error})", fix=fix)
-    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         what = f"{error.filename or 'a file'} cannot be used: {error.strerror}"
         return UnavailableError(what, fix="check the path, its permissions and the disk")
     return None
@@ -139,6 +156,9 @@ def did_you_mean(wrong: str, options: Iterable[str], *, otherwise: str = "") -> 
 
     known = sorted(set(options))
     by_lower = {name.lower(): name for name in known}
-    if near := get_close_matches(wrong.lower(), by_lower, n=1, cutoff=0.6):
+    near = get_close_matches(wrong.lower(), by_lower, n=1, cutoff=0.6)
+    if near:
         return f"did you mean {by_lower[near[0]]!r}?"
-    return f"use one of: {', '.join(known)}" if known else otherwise
+    if known:
+        return f"use one of: {', '.join(known)}"
+    return otherwise

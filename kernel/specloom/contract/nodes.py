@@ -207,7 +207,9 @@ class Indexed(Protocol):
 def lacking(source: Source) -> dict[str, list[str]]:
     """By split, what the source says that none of its images has."""
     lacks = getattr(source, "lacks", None)
-    return {} if lacks is None else {split: [*lacks(split)] for split in source.splits()}
+    if lacks is None:
+        return {}
+    return {split: list(lacks(split)) for split in source.splits()}
 
 
 #: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``, and

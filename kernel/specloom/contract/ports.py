@@ -111,7 +111,8 @@ class Port:
         for one in value if isinstance(value, list) and self.dtype == "record" else [value]:
             if not isinstance(one, Mapping):
                 raise PortError(f"wants a mapping, got {type(one).__name__}", where=where)
-            if missing := [name for name in self.fields if name not in one]:
+            missing = [name for name in self.fields if name not in one]
+            if missing:
                 raise PortError(f"lacks the keys {', '.join(missing)}", where=where)
 
 

@@ -47,11 +47,24 @@ def fold_into_readers(steps: list[Step], keep: set[str], mapped: set[str]) -> No
     """Let affine nodes give a ``Mapped`` where all readers take it, ``keep`` apart."""
     for step in reversed(steps):
         end = f"{step.name}.{getattr(step.node, 'maps', '')}"
-        readers = [(s, port) for s in steps for port, ends in s.feeds.items() if end in ends]
-        takes = all(port == getattr(s.node, "absorbs", "") and _plain(s) for s, port in readers)
+        readers = _readers(steps, end)
+        takes = all(_absorbs(reader, port) for reader, port in readers)
         wanted = end in mapped or (readers and end not in keep)
         if isinstance(step.node, Affine) and _plain(step) and takes and wanted:
             step.forward = step.node.mapped
+
+
+def _readers(steps: list[Step], end: str) -> list[tuple[Step, str]]:
+    """The steps that read a value, each with the port that it comes to."""
+    found = []
+    for step in steps:
+        found += [(step, port) for port, ends in step.feeds.items() if end in ends]
+    return found
+
+
+def _absorbs(step: Step, port: str) -> bool:
+    """Whether the node takes an affine map in by this port."""
+    return port == getattr(step.node, "absorbs", "") and _plain(step)
 
 
 def _plain(step: Step) -> bool:

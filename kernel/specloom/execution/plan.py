@@ -47,10 +47,11 @@ class Plan:
         wanted, given = sorted(set(want or ())), {*given}
         for end in (*wanted, *given):
             raise_all([*graph.wrong_end(end, "outputs")])
-            if (name := end.partition(".")[0]) not in (BATCH, *self.active):
+            name = end.partition(".")[0]
+            if name not in (BATCH, *self.active):
                 what = f"{name} does not run in the stage {stage!r}"
-                where, fix = graph.where("nodes", name), f"add {stage} to its stages"
-                raise GraphError(what, where=where, fix=fix)
+                fix = f"add {stage} to its stages"
+                raise GraphError(what, where=graph.where("nodes", name), fix=fix)
         needed = set(self.active) if want is None else graph.ancestors(wanted, self.active, given)
         nodes = {name: graph.nodes[name] for name in self.active if name in needed}
         self._ready(nodes)

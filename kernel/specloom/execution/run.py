@@ -83,7 +83,10 @@ class Run:
         """What the phases will leave out for want of data, each with its place in the run file."""
         for number, (_, phase) in enumerate(self.phases):
             place = self.graph.where("phases", number)
-            for line in phase.skips(self.graph) if hasattr(phase, "skips") else ():
+            skips = getattr(phase, "skips", None)
+            if skips is None:
+                continue
+            for line in skips(self.graph):
                 yield f"{place}: {line}" if place else line
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:

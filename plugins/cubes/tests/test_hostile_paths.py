@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from specloom import DataError, Pipeline, Plugins, of_the_machine
+from specloom import DataError, Pipeline, Plugins, machine_error
 from specloom_cubes.command import info
 from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.formats import open_cube
@@ -95,7 +95,7 @@ def test_a_record_that_is_nested_too_deep_counts_for_nothing(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.ENAMETOOLONG])
 def test_errors_of_the_machine_have_exit_code_4(number):
-    known = of_the_machine(OSError(number, "so it is", "there/x"))
+    known = machine_error(OSError(number, "so it is", "there/x"))
     assert known.exit_code == 4
     assert str(known) == (
         "there/x cannot be used: so it is\n  fix: check the path, its permissions and the disk"
@@ -103,7 +103,7 @@ def test_errors_of_the_machine_have_exit_code_4(number):
 
 
 def test_no_memory_has_exit_code_4():
-    known = of_the_machine(MemoryError("9 GB"))
+    known = machine_error(MemoryError("9 GB"))
     assert (known.exit_code, known.what) == (4, "there is not enough memory (9 GB)")
-    assert of_the_machine(OSError(errno.EPIPE, "x")) is None
-    assert of_the_machine(FileNotFoundError(errno.ENOENT, "x")) is None
+    assert machine_error(OSError(errno.EPIPE, "x")) is None
+    assert machine_error(FileNotFoundError(errno.ENOENT, "x")) is None

@@ -124,6 +124,19 @@ def test_cu3s_opens_each_session_once_to_list_it(cuvis, folder, monkeypatch):
     assert sized == ["one", "three", "two"]
 
 
+def test_cu3s_divides_each_split_once(cuvis, folder, monkeypatch):
+    from specloom_cubes.sources import cu3s
+
+    source, divided = SingleCu3sDataModule(data_dir=str(folder)), []
+    original = cu3s.split_ranges
+    monkeypatch.setattr(
+        cu3s, "split_ranges", lambda *given: divided.append(given[0]) or original(*given)
+    )
+    for _ in range(3):
+        source.read("train", [1])
+    assert divided == [4]
+
+
 def test_cu3s_of_an_empty_folder(cuvis, tmp_path):
     source = SingleCu3sDataModule(data_dir=str(tmp_path))
     assert source.sizes() == {}

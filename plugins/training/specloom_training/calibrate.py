@@ -83,7 +83,8 @@ class Calibrate:
             DataError: A batch has no mask.
             NodeError: With its threshold the decider does not reach the metric that was found.
         """
-        if skipped := self.skips(run.graph):
+        skipped = self.skips(run.graph)
+        if skipped:
             say_skipped(run, skipped)
             return
         split = _read(run, self.decider, self.split)
@@ -111,23 +112,24 @@ class Calibrate:
 class _Split:
     """What the decider reads on a split, and the truth of its pixels, on the CPU."""
 
-    def __init__(self, decider: str, stage: str) -> None:
-        self.decider, self.stage = decider, stage
+    def __init__(self, decider: str, stage: str, logits: str) -> None:
+        self.decider = decider
+        self.stage = stage
+        self.logits = logits
         self.fed: list[dict[str, Any]] = []
         self.kept: list[Tensor] = []
-        self._scores: list[Tensor] = []
         self._truth: list[Tensor] = []
 
-    def add(self, fed: dict[str, Any], logits: Tensor, targets: Tensor, keep: Tensor) -> None:
+    def add(self, fed: dict[str, Any], targets: Tensor, keep: Tensor) -> None:
         """Take in a batch; only the pixels in ``keep`` count."""
         self.fed.append({end: _on_cpu(value) for end, value in fed.items()})
         self.kept.append(keep.cpu())
-        self._scores.append(logits[keep].cpu())
         self._truth.append(targets[keep].cpu())
 
     def scores(self) -> Tensor:
         """The logits of all pixels that count."""
-        return torch.cat(self._scores)
+        pairs = zip(self.fed, self.kept, strict=True)
+        return torch.cat([fed[self.logits][keep] for fed, keep in pairs])
 
     def truth(self) -> Tensor:
         """Whether each of them is anomalous."""
@@ -156,7 +158,7 @@ def _read(run: Run, decider: str, stage: str) -> _Split:
     targets = judged["targets"][0]
     valid = judged.get("valid", [""])[0]
     plan = run.plan(stage, {*own, targets, *filter(None, [valid])})
-    split = _Split(decider, stage)
+    split = _Split(decider, stage, logits)
     with run.inference():
         for batch in run.batches(stage, f"calibrating {decider}"):
             values = plan(batch)
@@ -170,7 +172,7 @@ def _read(run: Run, decider: str, stage: str) -> _Split:
             if valid and values[valid] is not None:
                 keep &= values[valid]
             fed = {end: values[end] for end in own}
-            split.add(fed, values[logits], values[targets], keep)
+            split.add(fed, values[targets], keep)
     return split
 
 

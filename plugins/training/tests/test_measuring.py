@@ -177,7 +177,7 @@ def test_a_decider_that_misses_the_metric_that_was_found_is_an_error():
 
 
 @pytest.mark.parametrize("up", [True, False])
-def test_neighbouring_floats_are_told_apart_by_the_decider_too(up):
+def test_neighbouring_floats_are_separated_by_the_decider_too(up):
     source = Logits()
     source.valid[:] = True
     low, high = np.float32(1), np.nextafter(np.float32(1), np.float32(2))
@@ -237,13 +237,13 @@ def without_masks(**more) -> Run:
 
 def test_what_needs_no_mask_is_measured_all_the_same():
     run = without_masks(decided=Decided())
-    told = "metrics is skipped in 'test': the data has no mask in the split 'test'"
-    assert Evaluate("test").skips(run.graph) == [told]
+    line = "metrics is skipped in 'test': the data has no mask in the split 'test'"
+    assert Evaluate("test").skips(run.graph) == [line]
     with pytest.warns(UserWarning, match="has no mask") as caught:
         Evaluate("test").train(run)
-    assert [str(one.message) for one in caught] == [told]
+    assert [str(one.message) for one in caught] == [line]
     assert run.metrics == {"test": {"decided/decided": int((run.source.logits >= 0).sum())}}
-    assert run.about["skipped"] == [told]
+    assert run.about["skipped"] == [line]
 
 
 def test_without_masks_neither_calibration_nor_evaluation_runs():

@@ -14,7 +14,7 @@ import click
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the descriptors as JSON.")
 def nodes(name: str | None, as_json: bool) -> None:
-    """List what plugins offer, or what the plugin NAME does, or describe the node NAME."""
+    """List what plugins offer, or describe NAME, a plugin or a node."""
     from specloom import Plugins
     from specloom_registry.base.table import table
     from specloom_registry.catalogue import descriptors

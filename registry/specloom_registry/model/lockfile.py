@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 AGAIN = "run: specloom plugins lock"
-MOST_TOLD = 10  # problems of one lock
+MOST_REPORTED = 10  # problems of one lock
 TREE = re.compile(r"h1-[0-9a-f]{64}")
 TEXTS = {"*": str}
 PACKAGE = {"name": str, "version": str}
@@ -121,7 +121,9 @@ def of_value(value: Mapping[str, Any], where: str, fix: str) -> Lock:
         ConfigError: A key is missing, or a value is of another type; ``Problems`` if several are.
     """
     problems = list(_problems(value))
-    raise_all([ConfigError(f"E-LOCK {one}", where=where, fix=fix) for one in problems[:MOST_TOLD]])
+    raise_all(
+        [ConfigError(f"E-LOCK {one}", where=where, fix=fix) for one in problems[:MOST_REPORTED]]
+    )
     return Lock(value["manifest"], value["plugins"], value.get("packages", {}))
 
 

@@ -9,13 +9,11 @@ import h5py
 import numpy as np
 
 from specloom import DataError
+from specloom_cubes.formats.hdf5 import DAMAGE
 from specloom_cubes.formats.variable import Variable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-"""What damaged files make h5py raise."""
 
 NOT_NUMERIC = (b"char", b"cell", b"struct", b"function_handle", b"string")
 

@@ -95,7 +95,8 @@ def _opened(path: Path) -> tuple[Stored, bool]:
             )
         if dtype.hasobject:
             raise ValueError("it holds Python objects, which are not read")
-        if (holds := stored.stamp[0] - stored.offset) < stored.needed:
+        holds = stored.stamp[0] - stored.offset
+        if holds < stored.needed:
             raise ValueError(f"it promises {stored.needed} bytes, it holds {holds}")
     except DAMAGE as error:
         raise DataError(

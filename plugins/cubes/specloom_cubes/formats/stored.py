@@ -95,7 +95,8 @@ class Stored:
             ) from error
 
     def _check(self, file: FileIO) -> None:
-        if (now := stamp_of(file)) != self.stamp:
+        now = stamp_of(file)
+        if now != self.stamp:
             raise DataError(
                 f"{self.path} was changed while it was used: it held {self.stamp[0]} bytes, "
                 f"now it holds {now[0]}",
@@ -134,12 +135,14 @@ class Stored:
         left = found.reshape(-1).view(np.uint8).data
         file.seek(at)
         while left:
-            if not (count := file.readinto(left)):
+            count = file.readinto(left)
+            if not count:
                 self._check(file)
                 raise DataError(
                     f"{self.path} ends before byte {at + len(left)}", fix="copy the file again"
                 )
-            at, left = at + count, left[count:]
+            at += count
+            left = left[count:]
 
 
 def stamp_of(file: FileIO) -> Stamp:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specloom import DataError, Problems, SpecloomError, of_the_machine
+from specloom import DataError, Problems, SpecloomError, machine_error
 from specloom_cubes.predict import record
 from specloom_cubes.predict.files import check_formats
 from specloom_cubes.predict.inputs import Input, find_inputs, folders
@@ -99,7 +99,8 @@ def predict_all(
             except SpecloomError as error:
                 summary.failed.append((str(one.path), told(error, one.path)))
             except Exception as error:
-                if (known := of_the_machine(error)) is not None:
+                known = machine_error(error)
+                if known is not None:
                     summary.failed.append((str(one.path), told(known, one.path)))
                     continue
                 summary.unexpected = summary.unexpected or error

@@ -59,6 +59,8 @@ class SingleCu3sDataModule:
         self.processing_mode, self.split = processing_mode, split
         self._listed: list[tuple[Path, int]] | None = None
         self._masks: dict[Path, Path] = {}
+        self._parts: dict[str, list[tuple[Path, int]]] = {}
+        self._masked: dict[str, bool] = {}
 
     def setup(self, stage: str = "fit") -> None:
         """Fail now rather than later where ``cuvis`` or the data is missing."""
@@ -79,9 +81,9 @@ class SingleCu3sDataModule:
     def lacks(self, split: str) -> Sequence[str]:
         """``mask`` where no measurement of the split has one; nothing where there is no file."""
         cuvis = self._cuvis()
-        if not self._items(cuvis):
+        if not self._items(cuvis) or self._has_masks(cuvis, split):
             return []
-        return [] if self._any_mask(self._part(cuvis, split)) else ["mask"]
+        return ["mask"]
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
@@ -100,10 +102,13 @@ class SingleCu3sDataModule:
         cuvis = self._cuvis()
         items = self._part(cuvis, split)
         chosen = [items[number] for number in numbers]
-        return self._batch(cuvis, chosen, masked=self._any_mask(items))
+        return self._batch(cuvis, chosen, masked=self._has_masks(cuvis, split))
 
-    def _any_mask(self, items: Sequence[tuple[Path, int]]) -> bool:
-        return any(path in self._masks for path, _ in items)
+    def _has_masks(self, cuvis: Any, split: str) -> bool:
+        if split not in self._masked:
+            part = self._part(cuvis, split)
+            self._masked[split] = any(path in self._masks for path, _ in part)
+        return self._masked[split]
 
     def _batch(
         self, cuvis: Any, items: Sequence[tuple[Path, int]], *, masked: bool
@@ -136,11 +141,14 @@ class SingleCu3sDataModule:
         return context.apply(session.get_measurement(number)).data["cube"]
 
     def _part(self, cuvis: Any, split: str) -> list[tuple[Path, int]]:
-        items = self._items(cuvis)
-        if not items:
-            raise DataError(f"{self.data_dir} holds no .cu3s file", fix="check data_dir")
-        ranges = split_ranges(len(items), self.split, "SingleCu3sDataModule")
-        return [items[at] for at in items_of(split, ranges, "SingleCu3sDataModule")]
+        if split not in self._parts:
+            items = self._items(cuvis)
+            if not items:
+                raise DataError(f"{self.data_dir} holds no .cu3s file", fix="check data_dir")
+            ranges = split_ranges(len(items), self.split, "SingleCu3sDataModule")
+            chosen = items_of(split, ranges, "SingleCu3sDataModule")
+            self._parts[split] = [items[at] for at in chosen]
+        return self._parts[split]
 
     def _items(self, cuvis: Any) -> list[tuple[Path, int]]:
         """Each measurement by its file and number; every file is opened once for this.
