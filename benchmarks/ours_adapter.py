@@ -177,10 +177,13 @@ def training(data: Mapping[str, Any]) -> Phases:
         (one, losses), clock = fitted_once, _Clock()
         one.pipeline.unfreeze_nodes_by_name(["selector", "rx", "head"])
         GradientTrainer(
-            one.pipeline, source, loss_nodes=losses, monitors=[clock],
+            one.pipeline,
+            source,
+            loss_nodes=losses,
+            monitors=[clock],
             trainer_config=TrainerConfig(max_epochs=EPOCHS),
             optimizer_config=OptimizerConfig(name="adamw", lr=1e-3),
-        ).fit()  # fmt: skip
+        ).fit()
         epoch.override = clock.last()  # type: ignore[attr-defined]  # read by who times the call
 
     return {"stat": stat, "epoch": epoch}

@@ -80,8 +80,17 @@ def executor(data: Mapping[str, Any]) -> Phases:
     from scenes import cube
 
     graph = Detector(data["C"])
-    graph.fit(Batches(labelled({"C": data["C"], "batches": [cube(100, 200, data["C"], seed=9)],
-                                  "masks": [torch.zeros(1, 100, 200)]})))  # fmt: skip
+    graph.fit(
+        Batches(
+            labelled(
+                {
+                    "C": data["C"],
+                    "batches": [cube(100, 200, data["C"], seed=9)],
+                    "masks": [torch.zeros(1, 100, 200)],
+                }
+            )
+        )
+    )
     (batch, *_) = labelled(data)
 
     def full() -> None:
@@ -149,13 +158,19 @@ def training(data: Mapping[str, Any]) -> Phases:
         names = [node.name for node in (graph.selector, graph.rx, graph.head)]
         graph.pipeline.unfreeze_nodes_by_name(names)
         config = TrainingConfig(
-            max_epochs=EPOCHS, accelerator="cpu", devices=1, enable_progress_bar=False,
+            max_epochs=EPOCHS,
+            accelerator="cpu",
+            devices=1,
+            enable_progress_bar=False,
             default_root_dir=tempfile.gettempdir(),
-        )  # fmt: skip
+        )
         GradientTrainer(
-            pipeline=graph.pipeline, datamodule=Module(), loss_nodes=graph.losses,
-            training_config=config, callbacks=[clock],
-        ).fit()  # fmt: skip
+            pipeline=graph.pipeline,
+            datamodule=Module(),
+            loss_nodes=graph.losses,
+            training_config=config,
+            callbacks=[clock],
+        ).fit()
         epoch.override = clock.times[-1]  # type: ignore[attr-defined]  # read by who times it
 
     return {"stat": lambda: Detector(data["C"], selecting=True).fit(Module()), "epoch": epoch}

@@ -128,8 +128,9 @@ def memory(batches: list[int], repeats: int) -> dict[str, dict[int, float]]:
     sometimes holds on to a batch of the source.
     """
     found: dict[str, dict[int, float]] = {}
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [
-        os.environ.get("PYTHONPATH")])])}  # fmt: skip
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    }
     for name, code in FITS.items():
         if name.startswith("cuvis") and find_spec("cuvis_ai") is None:
             continue

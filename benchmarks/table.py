@@ -49,9 +49,12 @@ def report(name: str, repeats: int, quick: bool) -> dict[str, Any]:
     call = [sys.executable, "-W", "ignore", str(HERE / f"{name}.py"), *arguments]
     environment = os.environ | dict.fromkeys(THREADS, "1")
     made = subprocess.run(
-        [*call, "--repeats", str(repeats)], check=True, stdout=subprocess.PIPE, text=True,
+        [*call, "--repeats", str(repeats)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
         env=environment,
-    )  # fmt: skip
+    )
     found: dict[str, Any] = json.loads(made.stdout[made.stdout.index("{") :])
     return found
 

@@ -97,8 +97,14 @@ def main(arguments=None):
     known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[7], metavar="SEED")
-    parser.add_argument("--only", nargs="+", choices=known, default=DOCUMENTS, metavar="NAME",
-                        help=f"of {', '.join(known)}")  # fmt: skip
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=known,
+        default=DOCUMENTS,
+        metavar="NAME",
+        help=f"of {', '.join(known)}",
+    )
     parser.add_argument("--set", action="append", default=[], help="as for specloom run")
     options = parser.parse_args(arguments)
     columns = {}

@@ -75,9 +75,14 @@ def alone(command, folder, *, before=None, **environment):
     words = [sys.executable, "-m", *command.split()]
     made = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", **environment}
     return subprocess.Popen(
-        words, cwd=folder, env=made, preexec_fn=before, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        words,
+        cwd=folder,
+        env=made,
+        preexec_fn=before,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def as_anybody():

@@ -152,8 +152,14 @@ def test_the_example_prints_the_documents_table(capsys):
     header, *rows = [line.split("  ") for line in told.out.splitlines()]
     assert " ".join(header).split() == ["pca", "mrmr"]
     assert [row[0] for row in rows] == [
-        "val IoU", "test IoU", "precision", "recall", "F1", "training (s)", "images per s"
-    ]  # fmt: skip
+        "val IoU",
+        "test IoU",
+        "precision",
+        "recall",
+        "F1",
+        "training (s)",
+        "images per s",
+    ]
     assert told.err.split() == ["pca", "3", "mrmr", "3"]
 
 

@@ -29,16 +29,22 @@ def test_a_wrong_path(shell):
     warned = f"warning: there is no scen.npy, the cube of the data\n{RELATIVE}\n"
     warned += f"warning: there is no scen.png, the mask of the data\n{RELATIVE}"
     mistake(shell, f"specloom check {SCENE} {asked}", warned, 0)
-    mistake(shell, "specloom run configs/rx_scen.yaml",
-            "error: configs/rx_scen.yaml cannot be read: No such file or directory\n"
-            "  fix: check the path")  # fmt: skip
+    mistake(
+        shell,
+        "specloom run configs/rx_scen.yaml",
+        "error: configs/rx_scen.yaml cannot be read: No such file or directory\n"
+        "  fix: check the path",
+    )
     mistake(shell, scene("scene.npy"), "", 0)  # what was wrong before is in nobody's way
 
 
 def test_a_mask_of_another_size(shell):
-    mistake(shell, scene("scene.npy", "half.png"),
-            "error: the mask half.png is 20 x 30, the cube is 40 x 30\n"
-            "  fix: give the mask of this cube")  # fmt: skip
+    mistake(
+        shell,
+        scene("scene.npy", "half.png"),
+        "error: the mask half.png is 20 x 30, the cube is 40 x 30\n"
+        "  fix: give the mask of this cube",
+    )
 
 
 def test_wavelengths_in_micrometres(shell):
@@ -69,9 +75,12 @@ def test_wavelengths_in_micrometres(shell):
 
 
 def test_an_array_with_its_bands_first(shell):
-    mistake(shell, scene("bands_first.npy"),
-            "error: the mask scene.png is 40 x 30, the cube 12 x 40 x 30: bands come first\n"
-            "  fix: save the cube as rows x columns x bands")  # fmt: skip
+    mistake(
+        shell,
+        scene("bands_first.npy"),
+        "error: the mask scene.png is 40 x 30, the cube 12 x 40 x 30: bands come first\n"
+        "  fix: save the cube as rows x columns x bands",
+    )
     assert "size             12 rows x 40 columns x 30 bands" in shell(
         "specloom info bands_first.npy"
     )
@@ -79,9 +88,11 @@ def test_an_array_with_its_bands_first(shell):
 
 @pytest.mark.parametrize(
     ("picture", "looks"),
-    [("colours.tif", "3 bands of 8 bits and no wavelengths: it looks like a picture in colour"),
-     ("grey.tif", "1 band and no wavelengths: it looks like a grey picture or a mask")],
-)  # fmt: skip
+    [
+        ("colours.tif", "3 bands of 8 bits and no wavelengths: it looks like a picture in colour"),
+        ("grey.tif", "1 band and no wavelengths: it looks like a grey picture or a mask"),
+    ],
+)
 def test_a_picture_given_as_a_cube(shell, picture, looks):
     fix = "give the cube's own file, with all of its bands"
     warning = f"warning: {picture} has {looks}, not a cube\n  fix: {fix}"
@@ -98,17 +109,22 @@ def test_a_picture_given_as_a_cube(shell, picture, looks):
 
 
 def test_a_photograph_given_as_a_cube(shell):
-    mistake(shell, scene("scene.png", ""),
-            f"error: {SCENE}:11: scene.png is a picture: it holds colours, not spectra\n"
-            "  fix: give the cube's own file: ENVI (.hdr with its data file), MATLAB (.mat), HDF5 "
-            "(.h5, .hdf5, .he5), NumPy (.npy, .npz), TIFF (.tif, .tiff); a picture may be its mask"
-            )  # fmt: skip
+    mistake(
+        shell,
+        scene("scene.png", ""),
+        f"error: {SCENE}:11: scene.png is a picture: it holds colours, not spectra\n"
+        "  fix: give the cube's own file: ENVI (.hdr with its data file), MATLAB (.mat), HDF5 "
+        "(.h5, .hdf5, .he5), NumPy (.npy, .npz), TIFF (.tif, .tiff); a picture may be its mask",
+    )
 
 
 def test_no_masks(shell):
-    mistake(shell, scene("scene.npy", ""),
-            "warning: the evaluation of 'test' is skipped: the data has no mask in the split "
-            "'test'", 0)  # fmt: skip
+    mistake(
+        shell,
+        scene("scene.npy", ""),
+        "warning: the evaluation of 'test' is skipped: the data has no mask in the split 'test'",
+        0,
+    )
 
 
 def test_one_class(shell):
@@ -120,9 +136,13 @@ def test_one_class(shell):
         0,
     )
     few = f"{LENTILS} --set data.config.scenes=8"
-    mistake(shell, f"specloom check {few}",
-            "warning: no scene of the split 'val' holds an anomaly (2 in all)\n"
-            "  fix: raise scenes, or change the seed", 0)  # fmt: skip
+    mistake(
+        shell,
+        f"specloom check {few}",
+        "warning: no scene of the split 'val' holds an anomaly (2 in all)\n"
+        "  fix: raise scenes, or change the seed",
+        0,
+    )
     mistake(
         shell,
         f"specloom run {few}",

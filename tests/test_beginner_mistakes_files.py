@@ -59,12 +59,18 @@ def install(shell, version, code=NODE):
 
 
 def test_a_typo_in_a_node(shell):
-    mistake(shell, f"specloom check {SCENE} --set nodes.rx.type=rx.RXGlobl",
-            "error: --set nodes.rx.type=rx.RXGlobl: no plugin offers 'rx.RXGlobl' as a node or loss"
-            "\n  fix: did you mean 'rx.RXGlobal'?")  # fmt: skip
-    mistake(shell, f"specloom check {SCENE} --set nodes.rx.config.epss=0",
-            "error: --set nodes.rx.config.epss=0: rx.RXGlobal has no parameter 'epss'\n"
-            "  fix: did you mean 'eps'?")  # fmt: skip
+    mistake(
+        shell,
+        f"specloom check {SCENE} --set nodes.rx.type=rx.RXGlobl",
+        "error: --set nodes.rx.type=rx.RXGlobl: no plugin offers 'rx.RXGlobl' as a node or loss"
+        "\n  fix: did you mean 'rx.RXGlobal'?",
+    )
+    mistake(
+        shell,
+        f"specloom check {SCENE} --set nodes.rx.config.epss=0",
+        "error: --set nodes.rx.config.epss=0: rx.RXGlobal has no parameter 'epss'\n"
+        "  fix: did you mean 'eps'?",
+    )
     mistake(
         shell,
         f"specloom check {SCENE} --set nodes.rxx.config.eps=0",
@@ -120,20 +126,32 @@ def test_a_pipeline_whose_plugin_is_gone(shell):
 
 @pytest.mark.parametrize("command", ["check", "run", "profile"])
 def test_a_saved_pipeline_given_as_a_run_file(shell, command):
-    mistake(shell, f"specloom run {SCENE} --set data.config.cube=scene.npy "
-                   "--set data.config.mask=scene.png --out made", "", 0)  # fmt: skip
-    mistake(shell, f"specloom {command} made/pipeline.yaml",
-            "error: made/pipeline.yaml:1: a saved pipeline is not a run file\n"
-            "  fix: apply it with 'specloom predict DIR INPUT', or give the run file that it came "
-            "from")  # fmt: skip
+    mistake(
+        shell,
+        f"specloom run {SCENE} --set data.config.cube=scene.npy "
+        "--set data.config.mask=scene.png --out made",
+        "",
+        0,
+    )
+    mistake(
+        shell,
+        f"specloom {command} made/pipeline.yaml",
+        "error: made/pipeline.yaml:1: a saved pipeline is not a run file\n"
+        "  fix: apply it with 'specloom predict DIR INPUT', or give the run file that it came "
+        "from",
+    )
 
 
 def test_a_pipeline_that_was_edited(shell):
     mistake(shell, f"specloom run {LENTILS} --set data.config.scenes=12 --out made", "", 0)
     file = shell.folder / "made/pipeline.yaml"
     file.write_text(file.read_text("utf-8").replace("rx_statistical", "mine"))
-    mistake(shell, "specloom graph made",
-            "error: made/pipeline.yaml: made/pipeline.yaml was changed after it was saved\n"
-            "  fix: restore the file, or run its run file again", 3)  # fmt: skip
+    mistake(
+        shell,
+        "specloom graph made",
+        "error: made/pipeline.yaml: made/pipeline.yaml was changed after it was saved\n"
+        "  fix: restore the file, or run its run file again",
+        3,
+    )
     about = json.loads((shell.folder / "made/run.json").read_text("utf-8"))
     assert about["ended"]

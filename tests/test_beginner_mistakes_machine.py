@@ -110,8 +110,9 @@ def test_a_disk_that_fills_up_during_the_run(shell):
     told, code = ended(alone(f"{TRIAL} --out full", shell.folder, before=little))
     *_, what, fix = told.splitlines()
     assert (what, fix) == (
-        "error: full/pipeline.safetensors.new cannot be written: File too large", ROOM,
-    )  # fmt: skip
+        "error: full/pipeline.safetensors.new cannot be written: File too large",
+        ROOM,
+    )
     assert code == 4
     assert not (shell.folder / "full/pipeline.yaml").exists()
     cached = f"{TRIAL} --set data.config.cache=kept --out cached"
@@ -141,8 +142,9 @@ def test_two_runs_into_one_folder(shell):
 
 
 def test_two_runs_into_one_folder_at_once(shell):
-    first = alone(f"{TRIAL} --set data.config.scenes=400 --out run", shell.folder,
-                  before=interruptible)  # fmt: skip
+    first = alone(
+        f"{TRIAL} --set data.config.scenes=400 --out run", shell.folder, before=interruptible
+    )
     while not (shell.folder / "run/run.json").exists() and first.poll() is None:
         time.sleep(0.01)
     mistake(
@@ -233,13 +235,16 @@ def test_set_up_installs_what_makes_wheels_first_and_only_pinned_versions(tmp_pa
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / program).symlink_to(shutil.which(program))
     log = tmp_path / "log"
-    script(tmp_path / "bin/python3.11", f"""
+    script(
+        tmp_path / "bin/python3.11",
+        f"""
 if [[ "$*" == "-m venv "* ]]; then
     mkdir -p "$3/bin"
     echo '#!/bin/bash
     echo "$@" >> {log}' > "$3/bin/python"
     /bin/chmod +x "$3/bin/python"
-fi""")  # fmt: skip
+fi""",
+    )
     (tmp_path / "venv/bin").mkdir(parents=True)  # as an interrupted set-up leaves it
     script(tmp_path / "venv/bin/python", "exit 1")
     made = make(tmp_path, "setup")

@@ -98,11 +98,19 @@ def test_the_table_has_a_row_for_each_phase(monkeypatch):
     table = module("table")
     ours, other = {"median_ms": 2.0, "min_ms": 1.5}, {"median_ms": 7.0, "min_ms": 6.0, "ratio": 3.5}
     report = {
-        "date": "2026-01-02", "threads": 1, "rates": {"read": 30.0}, "versions": {"torch": "2"},
+        "date": "2026-01-02",
+        "threads": 1,
+        "rates": {"read": 30.0},
+        "versions": {"torch": "2"},
         "machine": {"cpu": "a processor", "cores": 2, "system": "linux"},
-        "sizes": {"test": {"pixels": 6, "bands": 3, "phases": {
-            "fit": {"ours": ours, "cuvis": other, "fraction": {"read": 0.9}}}}},
-    }  # fmt: skip
+        "sizes": {
+            "test": {
+                "pixels": 6,
+                "bands": 3,
+                "phases": {"fit": {"ours": ours, "cuvis": other, "fraction": {"read": 0.9}}},
+            }
+        },
+    }
     made = table.table({"rx": report})
     assert "| rx test: 6 x 3 | fit | 2 (1.5) | 3.50x |  |  | 0.90 read |" in made
     assert "2026-01-02; a processor, 2 cores, linux; 1 thread. torch 2." in made

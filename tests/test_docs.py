@@ -153,19 +153,34 @@ def test_figures_of_choosing_bands_are_those_of_the_plugin():
 
 
 def test_warnings_of_training_are_those_of_the_code():
-    sources = [*ROOT.glob("plugins/training/specloom_training/gradient/watching.py"),
-               *ROOT.glob("plugins/metrics/specloom_metrics/anomaly.py")]  # fmt: skip
+    sources = [
+        *ROOT.glob("plugins/training/specloom_training/gradient/watching.py"),
+        *ROOT.glob("plugins/metrics/specloom_metrics/anomaly.py"),
+    ]
     code = "".join(source.read_text("utf-8") for source in sources)
-    for fixed in ("did not move in ", "the loss swings up and down from epoch to epoch",
-                  "in every epoch", "no epoch was better than the first by ",
-                  "validation never ran in ", "no pixel is anomalous"):  # fmt: skip
+    for fixed in (
+        "did not move in ",
+        "the loss swings up and down from epoch to epoch",
+        "in every epoch",
+        "no epoch was better than the first by ",
+        "validation never ran in ",
+        "no pixel is anomalous",
+    ):
         assert fixed in code
         assert fixed in page("two-phase-training")
 
 
 def test_ctrl_c_is_told_and_the_run_goes_on(tmp_path):
-    asked = ["--set", "data.config.scenes=12", "--set", "data.config.height=32",
-             "--set", "data.config.width=32", "--out", str(tmp_path / "run")]  # fmt: skip
+    asked = [
+        "--set",
+        "data.config.scenes=12",
+        "--set",
+        "data.config.height=32",
+        "--set",
+        "data.config.width=32",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     file = str(ROOT / "configs/rx_statistical.yaml")
     command = [sys.executable, "-m", "specloom", "run", file, *asked]
     # In the background a shell lets its children ignore interrupts, and so would this one.

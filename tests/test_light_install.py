@@ -44,8 +44,9 @@ def plain(name):
 def needs(requirements):
     """The names of requirements that hold here, without extras."""
     found = [Requirement(one) for one in requirements]
-    return {plain(one.name) for one in found
-            if not one.marker or one.marker.evaluate({"extra": ""})}  # fmt: skip
+    return {
+        plain(one.name) for one in found if not one.marker or one.marker.evaluate({"extra": ""})
+    }
 
 
 def closure(names):
@@ -86,14 +87,23 @@ def specloom(*arguments, folder):
     }
     return subprocess.run(
         [sys.executable, "-c", ABSENT, *map(str, arguments)],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=200,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
 
 
 @pytest.mark.parametrize("name", ["rx_statistical", "channel_selector"])
 def test_other_run_files_run_without_them(name, tmp_path):
-    sets = ["data.config.scenes=8", "data.config.height=24", "data.config.width=24",
-            "data.config.clean_scenes=0"]  # fmt: skip
+    sets = [
+        "data.config.scenes=8",
+        "data.config.height=24",
+        "data.config.width=24",
+        "data.config.clean_scenes=0",
+    ]
     sets += ["phases.1.config.epochs=1"] if name == "channel_selector" else []
     changes = [part for one in sets for part in ("--set", one)]
     made = specloom("run", ROOT / f"configs/{name}.yaml", *changes, "--out", "out", folder=tmp_path)

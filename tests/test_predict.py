@@ -135,14 +135,20 @@ def test_the_table_of_objects_is_what_scipy_measures(runs, tmp_path):
         y, x = at.mean(0)
         values = {key: float(row[key]) for key in row if key != "unit"}
         assert values == {
-            "label": number, "pixels": len(at), "area": len(at) * 3.5**2,
-            "row": pytest.approx(y), "column": pytest.approx(x),
+            "label": number,
+            "pixels": len(at),
+            "area": len(at) * 3.5**2,
+            "row": pytest.approx(y),
+            "column": pytest.approx(x),
             "x": pytest.approx(480805.4 + 3.5 * (x + 0.5)),
             "y": pytest.approx(3618830.5 - 3.5 * (y + 0.5)),
-            "top": at[:, 0].min(), "left": at[:, 1].min(),
-            "bottom": at[:, 0].max(), "right": at[:, 1].max(),
-            "mean_score": pytest.approx(inside.mean()), "max_score": inside.max(),
-        }  # fmt: skip
+            "top": at[:, 0].min(),
+            "left": at[:, 1].min(),
+            "bottom": at[:, 0].max(),
+            "right": at[:, 1].max(),
+            "mean_score": pytest.approx(inside.mean()),
+            "max_score": inside.max(),
+        }
         assert row["unit"] == "metre"
 
 

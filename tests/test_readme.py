@@ -109,8 +109,20 @@ def test_a_third_party_installs_checks_and_uses_the_plugin_of_the_readme(tmp_pat
     (package / "specloom_ratio.py").write_text(module)
     (package / "pyproject.toml").write_text(blocks("toml")[0])
     (package / "test_ratio.py").write_text(kit)
-    call("-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index",
-         "--disable-pip-version-check", "--target", str(site), ".", cwd=package)  # fmt: skip
+    call(
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--target",
+        str(site),
+        ".",
+        cwd=package,
+    )
     out = call(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_ratio.py", cwd=package, path=site
     )

@@ -108,9 +108,7 @@ def test_a_run_has_the_threads_that_were_chosen(
 
 def test_results_are_the_same_bits_and_a_reproduced_run_has_the_same_threads(tmp_path):
     for out, chosen in (("default", {}), ("two", {"SPECLOOM_THREADS": "2"})):
-        made = start(
-            ["-m", "specloom"], "run", RX, *SMALL, "--out", out, cwd=tmp_path, **chosen
-        )  # fmt: skip
+        made = start(["-m", "specloom"], "run", RX, *SMALL, "--out", out, cwd=tmp_path, **chosen)
         assert made.returncode == 0, made.stderr
     for name in ("metrics.json", "pipeline.safetensors"):
         assert (tmp_path / "default" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -118,9 +116,17 @@ def test_results_are_the_same_bits_and_a_reproduced_run_has_the_same_threads(tmp
         again = f"{out}-again"
         # What the shell says now is not what the run was given.
         made = start(
-            ["-m", "specloom"], "reproduce", out, "--check", "--allow-file", "--out", again,
-            cwd=tmp_path, OMP_NUM_THREADS="3", SPECLOOM_THREADS="3",
-        )  # fmt: skip
+            ["-m", "specloom"],
+            "reproduce",
+            out,
+            "--check",
+            "--allow-file",
+            "--out",
+            again,
+            cwd=tmp_path,
+            OMP_NUM_THREADS="3",
+            SPECLOOM_THREADS="3",
+        )
         assert made.returncode == 0, made.stderr
         was, now = (json.loads((tmp_path / one / "run.json").read_text()) for one in (out, again))
         assert now["thread_counts"] == was["thread_counts"]

@@ -279,9 +279,14 @@ def test_saving_and_loading(tmp_path):
 
 @pytest.mark.parametrize(
     ("cls", "name"),
-    [("RXGlobal", "rx_global"), ("IoULoss", "iou_loss"), ("ScoreToLogit", "score_to_logit"),
-     ("TrainablePCA", "trainable_pca"), ("MinMaxNormalizer", "min_max_normalizer")],
-)  # fmt: skip
+    [
+        ("RXGlobal", "rx_global"),
+        ("IoULoss", "iou_loss"),
+        ("ScoreToLogit", "score_to_logit"),
+        ("TrainablePCA", "trainable_pca"),
+        ("MinMaxNormalizer", "min_max_normalizer"),
+    ],
+)
 def test_names_of_nodes_that_were_given_none(cls, name):
     pipeline = Pipeline()
     made = type(cls, (Ported,), {"inputs": {}, "outputs": {}})

@@ -60,8 +60,19 @@ class {node}:
 '''
 
 
-def plugin_files(name="rx", version="1.0.0", *, node="Twice", says="one", needs=(), init="",
-                 kernel=">=0.1,<0.2", python=">=3.11", more="", top=""):  # fmt: skip
+def plugin_files(
+    name="rx",
+    version="1.0.0",
+    *,
+    node="Twice",
+    says="one",
+    needs=(),
+    init="",
+    kernel=">=0.1,<0.2",
+    python=">=3.11",
+    more="",
+    top="",
+):
     """The files of a plugin, by path."""
     top = top or f"acme_{name.replace('-', '_')}"
     project = PROJECT.format(

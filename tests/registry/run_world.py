@@ -38,8 +38,11 @@ def safetensors(**arrays):
     header, data = {}, b""
     for name, (kind, code, values) in arrays.items():
         raw = array(code, values).tobytes()
-        header[name] = {"dtype": kind, "shape": [len(values)],
-                        "data_offsets": [len(data), len(data) + len(raw)]}  # fmt: skip
+        header[name] = {
+            "dtype": kind,
+            "shape": [len(values)],
+            "data_offsets": [len(data), len(data) + len(raw)],
+        }
         data += raw
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
@@ -53,8 +56,16 @@ def made(place, *, mean=(1.0, 2.0), iou=0.5, **more):
     digest = hashlib.sha256(data).hexdigest()
     (place / "pipeline.yaml").write_text(f"state:\n  file: x\n  sha256: {digest}\n")
     (place / "metrics.json").write_text(json.dumps({"test": {"m/iou": iou, "m/nan": float("nan")}}))
-    record = {"run": {"nodes": {"rx": {"type": "rx.RXGlobal", "config": {"eps": 0}}}}, "seed": 0,
-              "device": "cpu", "specloom": "0.1.0", "ended": "2026", "file": "run.yaml",
-              "packages": {"numpy": "2.0"}, "python": "3.11.7", **more}  # fmt: skip
+    record = {
+        "run": {"nodes": {"rx": {"type": "rx.RXGlobal", "config": {"eps": 0}}}},
+        "seed": 0,
+        "device": "cpu",
+        "specloom": "0.1.0",
+        "ended": "2026",
+        "file": "run.yaml",
+        "packages": {"numpy": "2.0"},
+        "python": "3.11.7",
+        **more,
+    }
     (place / "run.json").write_text(json.dumps(record))
     return place

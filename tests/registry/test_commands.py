@@ -164,9 +164,13 @@ def test_list_shows_plugins_from_tags(world):
     world.run("lock")
     (row,) = json.loads(world.run("list", "--json").stdout)
     assert row == {
-        "name": "rx", "version": "1.0.0", "module": "acme_rx", "path": str(world.tree()),
-        "error": "", "source": "v1.0.0",
-    }  # fmt: skip
+        "name": "rx",
+        "version": "1.0.0",
+        "module": "acme_rx",
+        "path": str(world.tree()),
+        "error": "",
+        "source": "v1.0.0",
+    }
 
 
 def test_without_a_manifest_there_is_a_beginning(world):

@@ -16,8 +16,15 @@ def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made(tmp_path / "a")
     run = {"nodes": {"rx": {"type": "rx.RXGlobal", "config": {"eps": 0.5}}}}
-    made(tmp_path / "b", run=run, seed=1, iou=0.75, ended="", packages={"numpy": "2.1"},
-         plugins={"rx": {"version": "1.0", "tag": "v1.0", "tree": "h1-abc"}})  # fmt: skip
+    made(
+        tmp_path / "b",
+        run=run,
+        seed=1,
+        iou=0.75,
+        ended="",
+        packages={"numpy": "2.1"},
+        plugins={"rx": {"version": "1.0", "tag": "v1.0", "tree": "h1-abc"}},
+    )
     done = CliRunner().invoke(compare, ["a", "b"])
     assert done.stderr == "warning: b was stopped before its end, or goes on still\n"
     assert done.stdout == (

@@ -117,8 +117,10 @@ def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
         (lambda v: v.update(manifest="x"), "'manifest' is \"x\", which is no mapping"),
         (lambda v: v.update(packages=[1]), "'packages' is [1], which is no mapping"),
         (lambda v: v.update(packages={"x": {}}), "'packages.x.pins' is missing"),
-        (lambda v: v.update(packages={"x": {"pins": [3]}}),
-         "'packages.x.pins[0]' is 3, which is no mapping"),
+        (
+            lambda v: v.update(packages={"x": {"pins": [3]}}),
+            "'packages.x.pins[0]' is 3, which is no mapping",
+        ),
         (lambda v: v["manifest"].update(rx=None), "'manifest.rx' is null, which is no mapping"),
         (lambda v: v["manifest"].clear(), "'rx' is not both in 'manifest' and in 'plugins'"),
         (lambda v: v["plugins"].clear(), "'rx' is not both in 'manifest' and in 'plugins'"),
@@ -127,29 +129,50 @@ def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
         (lambda v: v["plugins"]["rx"].pop("package"), "'plugins.rx.package' is missing"),
         (lambda v: v["plugins"]["rx"].pop("tree"), "'plugins.rx.tree' is missing"),
         (lambda v: v["plugins"]["rx"].pop("api"), "'plugins.rx.api' is missing"),
-        (lambda v: v["plugins"]["rx"].update(tree=["h1"]),
-         "'plugins.rx.tree' is [\"h1\"], which is no text"),
-        (lambda v: v["plugins"]["rx"].update(tree="../../x"),
-         "'plugins.rx.tree' is '../../x', which is no hash of a tree"),
-        (lambda v: v["plugins"]["rx"]["package"].update(root=True),
-         "'plugins.rx.package.root' is true, which is no text"),
-        (lambda v: v["plugins"]["rx"]["source"].pop("commit"),
-         "'plugins.rx.source.commit' is missing"),
-        (lambda v: v["plugins"]["rx"].update(dependencies="numpy"),
-         "'plugins.rx.dependencies' is \"numpy\", which is no list"),
-        (lambda v: v["plugins"]["rx"].update(dependencies=[None]),
-         "'plugins.rx.dependencies[0]' is null, which is no text"),
-        (lambda v: v["plugins"]["rx"].update(nodes=["Twice"]),
-         "'plugins.rx.nodes' is [\"Twice\"], which is no mapping"),
+        (
+            lambda v: v["plugins"]["rx"].update(tree=["h1"]),
+            "'plugins.rx.tree' is [\"h1\"], which is no text",
+        ),
+        (
+            lambda v: v["plugins"]["rx"].update(tree="../../x"),
+            "'plugins.rx.tree' is '../../x', which is no hash of a tree",
+        ),
+        (
+            lambda v: v["plugins"]["rx"]["package"].update(root=True),
+            "'plugins.rx.package.root' is true, which is no text",
+        ),
+        (
+            lambda v: v["plugins"]["rx"]["source"].pop("commit"),
+            "'plugins.rx.source.commit' is missing",
+        ),
+        (
+            lambda v: v["plugins"]["rx"].update(dependencies="numpy"),
+            "'plugins.rx.dependencies' is \"numpy\", which is no list",
+        ),
+        (
+            lambda v: v["plugins"]["rx"].update(dependencies=[None]),
+            "'plugins.rx.dependencies[0]' is null, which is no text",
+        ),
+        (
+            lambda v: v["plugins"]["rx"].update(nodes=["Twice"]),
+            "'plugins.rx.nodes' is [\"Twice\"], which is no mapping",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_lock_with_a_good_digest_and_another_form(locked, change, what):
     good = locked.lock.read_text()
     relock(locked, change)
     found = (f"E-LOCK {what}", str(locked.lock), lockfile.AGAIN, 2)
     assert error_of(resolve_plugins, locked.manifest) == found
-    for command in (["sync"], ["verify"], ["info", "rx"], ["why", "rx"], ["list"],
-                    ["vendor", locked.root / "away"], ["test", "rx"]):  # fmt: skip
+    for command in (
+        ["sync"],
+        ["verify"],
+        ["info", "rx"],
+        ["why", "rx"],
+        ["list"],
+        ["vendor", locked.root / "away"],
+        ["test", "rx"],
+    ):
         error = locked.run(*command, code=2).error
         assert (error.what, error.fix) == (found[0], found[2])
     locked.run("lock")
@@ -342,8 +365,11 @@ def test_results_that_cannot_be_written(tmp_path, about):
     run = made(tmp_path / "one", **about)
     (tmp_path / "file").touch()
     fix = "choose another folder with --out"
-    for out, why in [("file", "File exists"), ("file/x", "Not a directory"),
-                     ("x" * 300, "File name too long")]:  # fmt: skip
+    for out, why in [
+        ("file", "File exists"),
+        ("file/x", "Not a directory"),
+        ("x" * 300, "File name too long"),
+    ]:
         what = f"E-DISK results cannot be written to {tmp_path / out}: {why}"
         assert repeated(run, "--out", tmp_path / out) == (what, "", fix, 4)
 

@@ -32,10 +32,17 @@ def test_the_index_and_the_plugins_of_the_repository_agree():
 def test_only_the_git_room_imports_git_and_starts_it():
     for file in PACKAGE.rglob("*.py"):
         tree = ast.parse(file.read_text("utf-8"))
-        names = {alias.name.partition(".")[0] for node in ast.walk(tree)
-                 if isinstance(node, ast.Import) for alias in node.names}  # fmt: skip
-        names |= {str(node.module).partition(".")[0] for node in ast.walk(tree)
-                  if isinstance(node, ast.ImportFrom)}  # fmt: skip
+        names = {
+            alias.name.partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        names |= {
+            str(node.module).partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        }
         assert ("git" in names) == (file == PACKAGE / "fetch/git.py"), file
         lists = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.List)]
         started = any(one.startswith("['git'") for one in lists)

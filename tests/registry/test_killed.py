@@ -45,8 +45,9 @@ def whole(world):
     """Every published tree is what its name says; a lock, if any, names only such."""
     for one in world.trees():
         assert tree.tree_hash(tree.file_hashes(world.store / "trees" / one)) == one
-        assert not any(tree.LEFT_BEHIND.fullmatch(p) for p, _ in tree.everything(
-            world.store / "trees" / one))  # fmt: skip
+        assert not any(
+            tree.LEFT_BEHIND.fullmatch(p) for p, _ in tree.everything(world.store / "trees" / one)
+        )
     if world.lock.exists():
         for record in json.loads(world.lock.read_text())["plugins"].values():
             assert record["tree"] in world.trees()

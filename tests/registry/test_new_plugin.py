@@ -61,8 +61,9 @@ def test_a_new_plugin_is_whole_and_passes_everything(package, tmp_path):
         *("specloom_acme_sam/py.typed", "tests/test_angle.py", "tests/test_conformance.py"),
     }
     assert (package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
-    assert not re.search(r"@\w+@", "".join(p.read_text() for p in package.rglob("*.*")
-                                           if p.is_file()))  # fmt: skip
+    assert not re.search(
+        r"@\w+@", "".join(p.read_text() for p in package.rglob("*.*") if p.is_file())
+    )
     readme = (package / "README.md").read_text()
     assert "| `data` | input | `B H W C` | float32 | Spectra. |" in readme
     site = tmp_path / "site"
@@ -129,16 +130,26 @@ def test_a_new_plugin_is_tagged_added_run_and_reproduced_elsewhere(
 
 
 REFUSED = [
-    ("Acme_SAM", "E-NAME 'Acme_SAM' is no plugin name\n"
-     "  fix: use lower-case letters, digits and single hyphens: 'acme-sam'"),
-    ("registry", "E-NAME the name 'registry' is reserved\n"
-     "  fix: leave it out: it comes with specloom"),
-    ("3d", "E-NAME '3d' begins with a digit, so that no module can be named after it\n"
-     "  fix: name it otherwise: 'my-3d'"),
+    (
+        "Acme_SAM",
+        "E-NAME 'Acme_SAM' is no plugin name\n"
+        "  fix: use lower-case letters, digits and single hyphens: 'acme-sam'",
+    ),
+    (
+        "registry",
+        "E-NAME the name 'registry' is reserved\n  fix: leave it out: it comes with specloom",
+    ),
+    (
+        "3d",
+        "E-NAME '3d' begins with a digit, so that no module can be named after it\n"
+        "  fix: name it otherwise: 'my-3d'",
+    ),
     ("rx", "E-NAME the index has a plugin 'rx' already\n  fix: name it otherwise: 'my-rx'"),
-    ("full", "E-DIR {folder} is there already, and not empty\n"
-     "  fix: choose another folder with --dir"),
-]  # fmt: skip
+    (
+        "full",
+        "E-DIR {folder} is there already, and not empty\n  fix: choose another folder with --dir",
+    ),
+]
 
 
 @pytest.mark.parametrize(("name", "told"), REFUSED)

@@ -43,8 +43,13 @@ def test_an_edited_local_plugin_is_recorded_as_dirty(world):
     world.run("lock")
     resolve_plugins(world.manifest)
     clean = origin(world.manifest, {"lab": ""})["plugins"]["lab"]
-    assert clean == {"version": "1.0.0", "path": "../lab", "commit": "", "dirty": False,
-                     "tree": world.locked()["plugins"]["lab"]["tree"]}  # fmt: skip
+    assert clean == {
+        "version": "1.0.0",
+        "path": "../lab",
+        "commit": "",
+        "dirty": False,
+        "tree": world.locked()["plugins"]["lab"]["tree"],
+    }
     write(world.root / "lab", {"acme_lab/more.py": ""})
     assert origin(world.manifest, {"lab": ""})["plugins"]["lab"]["dirty"] is True
 

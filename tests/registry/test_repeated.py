@@ -90,15 +90,18 @@ def test_the_lock_is_made_anew_byte_for_byte(locked, seed, locale, zone, umask):
     done = subprocess.run(
         [sys.executable, "-m", "specloom", "plugins", "lock", "--no-probe"],
         cwd=elsewhere,
-        env=os.environ | {
-            "PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": zone,
+        env=os.environ
+        | {
+            "PYTHONHASHSEED": seed,
+            "LC_ALL": locale,
+            "TZ": zone,
             "SPECLOOM_STORE": str(locked.root / f"store{seed}"),
         },
         umask=umask,
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert (elsewhere / "plugins.lock").read_bytes() == before
     assert str(locked.root).encode() not in before

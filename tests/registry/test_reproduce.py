@@ -59,8 +59,9 @@ def test_what_has_changed_is_named_when_results_differ(world):
     call("specloom", "run", "run.yaml", "--out", "one", cwd=world.project)
     record = run_record.read(world.project / "one")
     assert [(one["used_by"], one["path"]) for one in record["data"]] == [
-        ("data.config.cube", "scene.npy"), ("data.config.mask", "mask.npy")
-    ]  # fmt: skip
+        ("data.config.cube", "scene.npy"),
+        ("data.config.mask", "mask.npy"),
+    ]
 
     np.save(world.project / "scene.npy", scene + rng.normal(size=scene.shape).astype("float32"))
     nodes = world.root / "lab/acme_lab/nodes.py"
@@ -71,8 +72,17 @@ def test_what_has_changed_is_named_when_results_differ(world):
     one, two, site = world.project / "one", world.root / "two", world.root / "site"
     lay(site / "acme_extra-1.0.dist-info", {"METADATA": "Name: acme-extra\nVersion: 1.0\n"})
     arguments = ("--check", "--json", "--out", str(two))
-    told = json.loads(call("specloom", "reproduce", str(one), *arguments, cwd=world.root, code=1,
-                           PYTHONPATH=str(site)))  # fmt: skip
+    told = json.loads(
+        call(
+            "specloom",
+            "reproduce",
+            str(one),
+            *arguments,
+            cwd=world.root,
+            code=1,
+            PYTHONPATH=str(site),
+        )
+    )
     assert told["equal"] is False
     assert told["weights"]
     now = run_record.read(two)
@@ -92,8 +102,9 @@ def test_equal_results_are_equal_whatever_has_changed(tmp_path):
     assert same.lines() == ["equal, bit for bit: 2 metrics, 2 tensors"]
     other = reproduce.compare(one, made(tmp_path / "three", packages={"numpy": "2.1"}))
     assert other.lines() == [
-        "equal, bit for bit: 2 metrics, 2 tensors", "although changed: package numpy: 2.0 -> 2.1"
-    ]  # fmt: skip
+        "equal, bit for bit: 2 metrics, 2 tensors",
+        "although changed: package numpy: 2.0 -> 2.1",
+    ]
 
 
 def test_differences_are_told_with_their_causes(tmp_path):
@@ -123,15 +134,30 @@ def test_differences_are_told_with_their_causes(tmp_path):
 def test_tensors_are_compared_by_type_shape_and_bits(tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     nan = float("nan")
-    first.write_bytes(safetensors(a=("F32", "f", [0.0, nan]), b=("F16", "h", [1]),
-                                  c=("F64", "d", [1.0]), d=("U8", "B", [1])))  # fmt: skip
-    second.write_bytes(safetensors(a=("F32", "f", [-0.0, nan]), b=("F16", "h", [2]),
-                                   c=("F32", "f", [1.0]), e=("U8", "B", [1])))  # fmt: skip
+    first.write_bytes(
+        safetensors(
+            a=("F32", "f", [0.0, nan]),
+            b=("F16", "h", [1]),
+            c=("F64", "d", [1.0]),
+            d=("U8", "B", [1]),
+        )
+    )
+    second.write_bytes(
+        safetensors(
+            a=("F32", "f", [-0.0, nan]),
+            b=("F16", "h", [2]),
+            c=("F32", "f", [1.0]),
+            e=("U8", "B", [1]),
+        )
+    )
     assert compare_weights.differences(first, first) == {}
     assert compare_weights.differences(first, second) == {
-        "a": "1 of 2 values differs, by at most 0", "b": "differs",
-        "c": "is F32 [1], was F64 [1]", "d": "is gone", "e": "is new",
-    }  # fmt: skip
+        "a": "1 of 2 values differs, by at most 0",
+        "b": "differs",
+        "c": "is F32 [1], was F64 [1]",
+        "d": "is gone",
+        "e": "is new",
+    }
 
 
 def refusal(*arguments):
@@ -146,18 +172,20 @@ RESTORE = "\n  fix: restore it from where the run was saved"
 def test_what_cannot_be_reproduced_is_refused(tmp_path):
     nothing, one = tmp_path / "nothing", made(tmp_path / "one")
     assert refusal(nothing) == (
-        2, f"E-RUN {nothing} holds no run: No such file or directory\n"
-        "  fix: give the folder that 'specloom run' wrote"
-    )  # fmt: skip
+        2,
+        f"E-RUN {nothing} holds no run: No such file or directory\n"
+        "  fix: give the folder that 'specloom run' wrote",
+    )
     killed = made(tmp_path / "killed", ended="")
     assert refusal(killed) == (
-        2, f"E-RUN the run in {killed} was stopped before its end, or goes on still\n"
-        f"  fix: finish it: specloom run --resume {killed}"
-    )  # fmt: skip
+        2,
+        f"E-RUN the run in {killed} was stopped before its end, or goes on still\n"
+        f"  fix: finish it: specloom run --resume {killed}",
+    )
     assert refusal(one, "--out", one) == (
-        2, f"{one} holds the run that is to be reproduced\n"
-        "  fix: choose another folder with --out"
-    )  # fmt: skip
+        2,
+        f"{one} holds the run that is to be reproduced\n  fix: choose another folder with --out",
+    )
     saved = one / "pipeline.safetensors"
     saved.write_bytes(saved.read_bytes()[:-1] + b"\1")
     what = f"E-RUN {saved} is not what the run saved: its SHA-256 is another"
@@ -171,9 +199,10 @@ def test_data_that_is_not_there_is_told_before_the_run(tmp_path):
     data = [{"used_by": "data.config.cube", "path": "s.mat", "size": 3, "sha256": "ab"}]
     one = made(tmp_path / "one", data=data, folder=str(tmp_path))
     assert refusal(one, "--out", tmp_path / "two") == (
-        4, f"E-DATA s.mat is not in {tmp_path} (data.config.cube: 3 bytes, SHA-256 ab)\n"
-        "  fix: put it there, or call the command where it is"
-    )  # fmt: skip
+        4,
+        f"E-DATA s.mat is not in {tmp_path} (data.config.cube: 3 bytes, SHA-256 ab)\n"
+        "  fix: put it there, or call the command where it is",
+    )
 
 
 TEXT = "schema: 1\nplugins: {lab: {path: ../lab}}\n"

@@ -88,8 +88,11 @@ def test_a_flood_of_output_does_no_harm(world):
 
 
 def test_what_a_plugin_writes_is_no_answer(world):
-    wants(world, "import os\nfor i in range(1, 30):\n    try: os.write(i, b'{}')\n    "
-          "except OSError: pass\nraise ValueError('no')")  # fmt: skip
+    wants(
+        world,
+        "import os\nfor i in range(1, 30):\n    try: os.write(i, b'{}')\n    "
+        "except OSError: pass\nraise ValueError('no')",
+    )
     done = world.run("lock", code=2, probe=True)
     assert done.error.what.startswith("E-IMPORT plugin 'rx' ")
 

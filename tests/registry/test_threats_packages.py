@@ -77,13 +77,23 @@ def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
             "host": {"click": environment.installed()["click"]},
             "wanted": ["acme-extra<1.5", "acme-extra>=1,<2"],
             "pins": [
-                {"name": "acme-deep", "version": "1.0", "file": deep.name, "sha256": sha[0],
-                 "why": []},
-                {"name": "acme-extra", "version": "1.2", "file": file.name, "sha256": sha[1],
-                 "why": ["lab", "rx"]},
+                {
+                    "name": "acme-deep",
+                    "version": "1.0",
+                    "file": deep.name,
+                    "sha256": sha[0],
+                    "why": [],
+                },
+                {
+                    "name": "acme-extra",
+                    "version": "1.2",
+                    "file": file.name,
+                    "sha256": sha[1],
+                    "why": ["lab", "rx"],
+                },
             ],
         }
-    }  # fmt: skip
+    }
     before = shop.lock.read_bytes()
     assert shop.run("lock", "--fresh").exit_code == 0
     assert shop.lock.read_bytes() == before

@@ -37,10 +37,17 @@ class Plan:
     """
 
     def __init__(
-        self, graph: Graph, stage: str, runtime: Runtime, want: Iterable[str] | None = None,
-        listener: Callable[..., None] | None = None, fold: bool = False,
-        given: Iterable[str] = (), mapped: Iterable[str] = (), without: Iterable[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        graph: Graph,
+        stage: str,
+        runtime: Runtime,
+        want: Iterable[str] | None = None,
+        listener: Callable[..., None] | None = None,
+        fold: bool = False,
+        given: Iterable[str] = (),
+        mapped: Iterable[str] = (),
+        without: Iterable[str] = (),
+    ) -> None:
         self.graph, self.stage, self.listener = graph, stage, listener
         running = [name for name in graph.order if stage in graph.stages[name]]
         self.active = [name for name in running if name not in {*without}]

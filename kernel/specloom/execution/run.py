@@ -31,10 +31,17 @@ class Run:
     """
 
     def __init__(
-        self, graph: Graph, source: Source, phases: Sequence[tuple[str, Trainer]] = (), *,
-        plugins: Plugins | None = None, device: str = "auto", seed: int = 0,
-        metadata: Mapping[str, Any] | None = None, observed: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        graph: Graph,
+        source: Source,
+        phases: Sequence[tuple[str, Trainer]] = (),
+        *,
+        plugins: Plugins | None = None,
+        device: str = "auto",
+        seed: int = 0,
+        metadata: Mapping[str, Any] | None = None,
+        observed: bool = False,
+    ) -> None:
         self.graph, self.source, self.phases = graph, source, list(phases)
         self.plugins = plugins or Plugins({})
         self.seed, self.metadata, self.observed = seed, dict(metadata or {}), observed
@@ -106,9 +113,14 @@ class Run:
             self.hook.progress(run=self, what=what or split, done=done, total=total)
 
     def plan(
-        self, stage: str, want: Iterable[str] | None = None, *, fold: bool | None = None,
-        given: Iterable[str] = (), mapped: Iterable[str] = (),
-    ) -> Plan:  # fmt: skip
+        self,
+        stage: str,
+        want: Iterable[str] | None = None,
+        *,
+        fold: bool | None = None,
+        given: Iterable[str] = (),
+        mapped: Iterable[str] = (),
+    ) -> Plan:
         """The graph compiled for a stage; see ``Plan``.
 
         Without ``want``, nodes for which the split of that name lacks data do not run.
@@ -126,12 +138,20 @@ class Run:
     def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
         """Keep a finished plan's numbers and give them by ``node/name``; show its pictures."""
         ends = [(end.partition(".")[0], self.graph.port(end).dtype, values[end]) for end in values]
-        shown = {f"{stage}/{n}/{key}": one for n, kind, made in ends if kind == "record"
-                 for key, one in made.items()}  # fmt: skip
+        shown = {
+            f"{stage}/{n}/{key}": one
+            for n, kind, made in ends
+            if kind == "record"
+            for key, one in made.items()
+        }
         if shown:
             self.hook.artifacts(run=self, step=step, values=shown)
-        found = {f"{n}/{key}": one if type(one) is int else float(one) for n, kind, made in ends
-                 if kind == "scalars" for key, one in made.items()}  # fmt: skip
+        found = {
+            f"{n}/{key}": one if type(one) is int else float(one)
+            for n, kind, made in ends
+            if kind == "scalars"
+            for key, one in made.items()
+        }
         self.keep(stage, found, step)
         return found
 
@@ -162,9 +182,14 @@ class Run:
 
 
 def load(
-    path: str | Path | Document, overrides: Sequence[str] = (), *, plugins: Plugins | None = None,
-    device: str = "auto", seed: int | None = None, observed: bool = False,
-) -> Run:  # fmt: skip
+    path: str | Path | Document,
+    overrides: Sequence[str] = (),
+    *,
+    plugins: Plugins | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    observed: bool = False,
+) -> Run:
     """Read a run file and build and check what it names, without reading a pixel.
 
     Args:

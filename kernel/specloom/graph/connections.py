@@ -56,9 +56,12 @@ class Wiring:
     """
 
     def __init__(
-        self, nodes: Mapping[str, Any], links: Sequence[Link], batch: Mapping[str, Port] | None,
+        self,
+        nodes: Mapping[str, Any],
+        links: Sequence[Link],
+        batch: Mapping[str, Port] | None,
         document: Document,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.document, self.where = document, document.where
         self.nodes = {name: node for name, node in nodes.items() if node is not None}
         self.unmade = nodes.keys() - self.nodes.keys()

@@ -36,13 +36,20 @@ class Graph(Wiring):
     """
 
     def __init__(
-        self, nodes: Mapping[str, Any], links: Sequence[Link], *,
-        batch: Mapping[str, Port] | None = None, given: Mapping[str, int] | None = None,
-        outputs: Mapping[str, str] | None = None, types: Mapping[str, str] | None = None,
-        stages: Mapping[str, tuple[str, ...]] | None = None, document: Document | None = None,
-        splits: Iterable[str] = STAGES, earlier: Sequence[SpecloomError] = (),
+        self,
+        nodes: Mapping[str, Any],
+        links: Sequence[Link],
+        *,
+        batch: Mapping[str, Port] | None = None,
+        given: Mapping[str, int] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | None = None,
+        stages: Mapping[str, tuple[str, ...]] | None = None,
+        document: Document | None = None,
+        splits: Iterable[str] = STAGES,
+        earlier: Sequence[SpecloomError] = (),
         lacks: Mapping[str, Iterable[str]] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(nodes, links, batch, document or Document(""))
         self.outputs, self.types, self.splits = dict(outputs or {}), dict(types or {}), [*splits]
         self.lacks = {split: [*ports] for split, ports in (lacks or {}).items()}

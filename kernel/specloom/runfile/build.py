@@ -54,8 +54,11 @@ TEXT = Plain(lambda value: isinstance(value, str), "write text, in quotes")
 SEED = Plain(lambda n: type(n) is int and 0 <= n < 2**63, "give a whole number, 0 to 2**63 - 1")
 STAGE = Plain(lambda value: value in STAGES, f"use one of: {', '.join(STAGES)}")
 END = Plain(lambda end: isinstance(end, str) and ENDS.fullmatch(end) is not None, "write node.port")
-PAIR = Plain(lambda ends: isinstance(ends, list) and [*map(END.fits, ends)] == [True, True],
-             "write - [source.output, target.input]", instead=("", ""))  # fmt: skip
+PAIR = Plain(
+    lambda ends: isinstance(ends, list) and [*map(END.fits, ends)] == [True, True],
+    "write - [source.output, target.input]",
+    instead=("", ""),
+)
 TYPE = Plain(lambda name: isinstance(name, str) and name != "", REQUIRED["type"])
 USE: Keyed = {"type": TYPE, "config": MAPPING}
 GRAPH: Keyed = {
@@ -201,9 +204,18 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     pairs = [(where("connections", i), *pair) for i, pair in enumerate(file.connections)]
     links = [Link(present(a, "outputs", at), present(b, "inputs", at), at) for at, a, b in pairs]
     graph = Graph(
-        made, links, batch=batch, given=given, outputs=outputs, types=types, stages=stages,
-        document=file.document, splits=splits, earlier=problems, lacks=lacks,
-    )  # fmt: skip
+        made,
+        links,
+        batch=batch,
+        given=given,
+        outputs=outputs,
+        types=types,
+        stages=stages,
+        document=file.document,
+        splits=splits,
+        earlier=problems,
+        lacks=lacks,
+    )
     both = zip([partial(where, *use.keys, "config") for use in file.phases], phases, strict=True)
     wrong = [error for at, (_, one) in both for error in one.check(graph, at)]
     raise_all(wrong or [*_idle_losses(graph, [one for _, one in phases])])

@@ -45,9 +45,16 @@ class Adapters(nn.Module):
     """
 
     def __init__(
-        self, visual_width: int, text_width: int, embed_dim: int, taps: int = 4, depth: int = 4,
-        length: int = 5, branch: str = "VL", kind: str = "SD",
-    ) -> None:  # fmt: skip
+        self,
+        visual_width: int,
+        text_width: int,
+        embed_dim: int,
+        taps: int = 4,
+        depth: int = 4,
+        length: int = 5,
+        branch: str = "VL",
+        kind: str = "SD",
+    ) -> None:
         super().__init__()
         self.depth, self.length, self.branch, self.kind = depth, length, branch, kind
         if "S" in kind and "L" in branch:

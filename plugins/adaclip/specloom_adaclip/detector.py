@@ -87,31 +87,48 @@ class AdaCLIPDetector(TorchNode):
         "anomaly_score": Port("B", unit="1", doc="The probability that the image is abnormal."),
         "image_score_2ch": Port("B 2", unit="1", doc="One minus that probability, and it."),
         "per_layer_scores": Port(
-            "B 8 H W", unit="1", optional=True,
+            "B 8 H W",
+            unit="1",
+            optional=True,
             doc="Probabilities of normal and abnormal for each tapped layer, in training.",
         ),
-    }  # fmt: skip
+    }
     locality = "image"
     _engine: Engine | None = None
     _saved: Mapping[str, str] = MappingProxyType({})
     example: ClassVar[Mapping[str, object]] = {
-        "weight_name": TINY, "backbone": TINY, "image_size": 32, "kmeans": "device",
-        "enable_gradients": True, "gaussian_sigma": 1.0,
-    }  # fmt: skip
+        "weight_name": TINY,
+        "backbone": TINY,
+        "image_size": 32,
+        "kmeans": "device",
+        "enable_gradients": True,
+        "gaussian_sigma": 1.0,
+    }
 
     def __init__(
-        self, weight_name: str = "pretrained_all", checkpoint_path: str | None = None,
-        backbone: str = "ViT-L-14-336", backbone_path: str | None = None, prompt_text: str = "",
-        ensemble: Literal["adaclip", "cubert"] = "adaclip", image_size: int = 518,
-        prompting_depth: int = 4, prompting_length: int = 5,
+        self,
+        weight_name: str = "pretrained_all",
+        checkpoint_path: str | None = None,
+        backbone: str = "ViT-L-14-336",
+        backbone_path: str | None = None,
+        prompt_text: str = "",
+        ensemble: Literal["adaclip", "cubert"] = "adaclip",
+        image_size: int = 518,
+        prompting_depth: int = 4,
+        prompting_length: int = 5,
         prompting_branch: Literal["VL", "V", "L", ""] = "VL",
-        prompting_type: Literal["SD", "S", "D"] = "SD", gaussian_sigma: float = 4.0,
-        use_half_precision: bool = True, enable_warmup: bool = True,
-        enable_gradients: bool = False, through_prompts: bool = False,
-        use_torch_preprocess: bool = True, training_aggregation: bool = True,
-        kmeans: Literal["sklearn", "device"] = "sklearn", clusters: int = 20,
+        prompting_type: Literal["SD", "S", "D"] = "SD",
+        gaussian_sigma: float = 4.0,
+        use_half_precision: bool = True,
+        enable_warmup: bool = True,
+        enable_gradients: bool = False,
+        through_prompts: bool = False,
+        use_torch_preprocess: bool = True,
+        training_aggregation: bool = True,
+        kmeans: Literal["sklearn", "device"] = "sklearn",
+        clusters: int = 20,
         images_at_once: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.weight_name, self.checkpoint_path = weight_name, checkpoint_path
         self.backbone, self.backbone_path, self.prompt_text = backbone, backbone_path, prompt_text
@@ -166,16 +183,26 @@ class AdaCLIPDetector(TorchNode):
         (towers, one), (adapters, other) = (part.found() for part in self.parts())
         size = self.image_size
         model = loaded_model(
-            self.backbone, towers, adapters, size, self.prompting_depth, self.prompting_length,
-            self.prompting_branch, self.prompting_type,
-        )  # fmt: skip
+            self.backbone,
+            towers,
+            adapters,
+            size,
+            self.prompting_depth,
+            self.prompting_length,
+            self.prompting_branch,
+            self.prompting_type,
+        )
         on_gpu = torch.device(device).type == "cuda"
         self._engine = started(
-            model, device, prompt_text=self.prompt_text, ensemble=self.ensemble,
-            kmeans=self.kmeans, clusters=self.clusters,
+            model,
+            device,
+            prompt_text=self.prompt_text,
+            ensemble=self.ensemble,
+            kmeans=self.kmeans,
+            clusters=self.clusters,
             half=on_gpu and self.use_half_precision and not self.enable_gradients,
             through_prompts=self.through_prompts,
-        )  # fmt: skip
+        )
         self._saved = {"backbone": one, "adapter": other}
         if on_gpu and self.enable_warmup:
             with torch.no_grad():
@@ -184,8 +211,10 @@ class AdaCLIPDetector(TorchNode):
     def state(self) -> Mapping[str, Tensor]:
         """The hashes of both files; zeros where a file is not known yet."""
         hashes = {part.kind: part.known_sha256() or "0" * 64 for part in self.parts()}
-        return {f"{kind}_sha256": torch.tensor([*bytes.fromhex(one)], dtype=torch.uint8)
-                for kind, one in hashes.items()}  # fmt: skip
+        return {
+            f"{kind}_sha256": torch.tensor([*bytes.fromhex(one)], dtype=torch.uint8)
+            for kind, one in hashes.items()
+        }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over the hashes; the weights themselves must be at hand.

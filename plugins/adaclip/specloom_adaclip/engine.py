@@ -52,9 +52,15 @@ def _threads_of_towers(device: torch.device) -> AbstractContextManager[None]:
 
 
 def loaded_model(
-    backbone: str, backbone_file: Path, adapter_file: Path, image_size: int,
-    depth: int = 4, length: int = 5, branch: str = "VL", kind: str = "SD",
-) -> AdaCLIP:  # fmt: skip
+    backbone: str,
+    backbone_file: Path,
+    adapter_file: Path,
+    image_size: int,
+    depth: int = 4,
+    length: int = 5,
+    branch: str = "VL",
+    kind: str = "SD",
+) -> AdaCLIP:
     """A model from two local files.
 
     Args:
@@ -105,10 +111,16 @@ def told_architecture(about: Any) -> dict[str, Any] | None:
 
 
 def started(
-    model: AdaCLIP, device: str | torch.device, *, prompt_text: str = "",
-    ensemble: Ensemble = "adaclip", kmeans: KMeans = "sklearn", clusters: int | None = 20,
-    half: bool = False, through_prompts: bool = False,
-) -> Engine:  # fmt: skip
+    model: AdaCLIP,
+    device: str | torch.device,
+    *,
+    prompt_text: str = "",
+    ensemble: Ensemble = "adaclip",
+    kmeans: KMeans = "sklearn",
+    clusters: int | None = 20,
+    half: bool = False,
+    through_prompts: bool = False,
+) -> Engine:
     """An engine on a device: the model placed, the sentences read.
 
     Args:

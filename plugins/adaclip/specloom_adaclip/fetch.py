@@ -23,9 +23,12 @@ class Interrupted(Exception):  # noqa: N818  # no error yet: the download is tri
 
 
 def download(
-    url: str, part: Path, size: int | None = None,
-    tell: Callable[[int, int | None], None] = lambda done, total: None, pause: float = 1.0,
-) -> None:  # fmt: skip
+    url: str,
+    part: Path,
+    size: int | None = None,
+    tell: Callable[[int, int | None], None] = lambda done, total: None,
+    pause: float = 1.0,
+) -> None:
     """Complete ``part`` with what ``url`` gives.
 
     Args:
@@ -106,9 +109,12 @@ def _attempt(
 
 
 def _written(
-    answer: http.client.HTTPResponse, part: Path, have: int, total: int | None,
+    answer: http.client.HTTPResponse,
+    part: Path,
+    have: int,
+    total: int | None,
     tell: Callable[[int, int | None], None],
-) -> int:  # fmt: skip
+) -> int:
     with part.open("ab" if have else "wb") as file:
         while chunk := answer.read(CHUNK):
             if have == 0 and (reason := not_weights(chunk[:512])):

@@ -84,10 +84,15 @@ class AdaCLIP(nn.Module):
     """
 
     def __init__(
-        self, clip: Any, adapters: Adapters, *, taps: Sequence[int] | None = None,
-        clusters: int | None = 20, clustering: Clustering = sklearn_labels,
+        self,
+        clip: Any,
+        adapters: Adapters,
+        *,
+        taps: Sequence[int] | None = None,
+        clusters: int | None = 20,
+        clustering: Clustering = sklearn_labels,
         through_prompts: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.clip, self.adapters = clip.requires_grad_(False), adapters
         self.taps = tuple(taps or quarters(len(clip.visual.transformer.resblocks)))
@@ -130,8 +135,10 @@ class AdaCLIP(nn.Module):
             text = self.text_features(prompting, dynamic["L"])
         text = text.expand(len(image), -1, -1)
         heads = self.adapters.patch_token_layer.head
-        patches = [normalize(head(one[:, 1:].float()), dim=-1)
-                   for head, one in zip(heads, tokens, strict=True)]  # fmt: skip
+        patches = [
+            normalize(head(one[:, 1:].float()), dim=-1)
+            for head, one in zip(heads, tokens, strict=True)
+        ]
         logits = [TEMPERATURE * one @ text for one in patches]
         feature = normalize(self.adapters.cls_token_layer.head[0](pooled.float()), dim=-1)
         if self.clusters:

@@ -43,9 +43,12 @@ def adapter_loss(seen: Seen, masks: Tensor) -> Tensor:
 
 
 def train_adapters(
-    model: AdaCLIP, prompting: Callable[[], Prompting], pictures: Iterator[tuple[Tensor, Tensor]],
-    steps: int, rate: float = 0.01,
-) -> float:  # fmt: skip
+    model: AdaCLIP,
+    prompting: Callable[[], Prompting],
+    pictures: Iterator[tuple[Tensor, Tensor]],
+    steps: int,
+    rate: float = 0.01,
+) -> float:
     """Train the adapters, and nothing else, with AdamW; give the mean loss of the last tenth.
 
     Args:

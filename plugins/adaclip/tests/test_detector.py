@@ -176,8 +176,13 @@ node.build({})
 heavy = ("open_clip", "torchvision", "sklearn")
 print(len(list(node.missing())), [name for name in heavy if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={"SPECLOOM_WEIGHTS": "/nowhere", "PATH": ""})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"SPECLOOM_WEIGHTS": "/nowhere", "PATH": ""},
+    )
     assert done.stdout == "2 []\n"
 
 

@@ -157,8 +157,11 @@ def test_a_wrong_architecture_is_told():
     tensors = towers()
     del tensors["ln_final.bias"]
     tensors["visual.proj"] = tensors["visual.proj"][:, :8]
-    with pytest.raises(IntegrityError, match=r"visual.proj has shape \(96, 8\), not "
-                                             r"\(96, 48\); ln_final.bias is missing"):  # fmt: skip
+    with pytest.raises(
+        IntegrityError,
+        match=r"visual.proj has shape \(96, 8\), not "
+        r"\(96, 48\); ln_final.bias is missing",
+    ):
         backbone_model(CONFIG, tensors, 64, "clip.pt")
     with pytest.raises(
         IntegrityError, match=r"class_embedding has shape \(96,\), not .*and \d+ more"

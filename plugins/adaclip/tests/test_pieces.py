@@ -76,8 +76,13 @@ def test_each_list_of_sentences_has_its_own_noun():
 
 def test_taps_are_at_the_quarters():
     assert [quarters(n) for n in (4, 8, 12, 24, 27, 32)] == [
-        (1, 2, 3, 4), (2, 4, 6, 8), (3, 6, 9, 12), (6, 12, 18, 24), (6, 12, 18, 24), (8, 16, 24, 32)
-    ]  # fmt: skip
+        (1, 2, 3, 4),
+        (2, 4, 6, 8),
+        (3, 6, 9, 12),
+        (6, 12, 18, 24),
+        (6, 12, 18, 24),
+        (8, 16, 24, 32),
+    ]
 
 
 def groups(images=2, each=15, dimensions=12):

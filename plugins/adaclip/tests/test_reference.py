@@ -18,8 +18,22 @@ from specloom_adaclip.prompts import nouns, sentences
 sys.path.append(str(Path(__file__).parent))
 slow = import_module("slow_reference")
 
-KEYS = ("v_layers", "v_width", "v_heads", "patch", "grid", "t_layers", "t_width", "t_heads",
-        "embed", "depth", "length", "clusters", "branch", "kind")  # fmt: skip
+KEYS = (
+    "v_layers",
+    "v_width",
+    "v_heads",
+    "patch",
+    "grid",
+    "t_layers",
+    "t_width",
+    "t_heads",
+    "embed",
+    "depth",
+    "length",
+    "clusters",
+    "branch",
+    "kind",
+)
 CASES = [
     (4, 24, 2, 8, 3, 2, 16, 2, 16, 4, 5, 1, "VL", "SD"),
     (9, 32, 4, 4, 6, 4, 24, 3, 20, 2, 3, 3, "VL", "SD"),  # text width is not embed_dim; 9 // 4

@@ -78,8 +78,11 @@ def test_a_wrong_hash_is_refused_and_the_file_not_kept(server):
 
 
 def test_a_file_without_known_hash_must_be_trusted_once(server):
-    with pytest.raises(IntegrityError, match=r"nobody could tell us the SHA-256 of unpinned.*\n.*"
-                                             r"fetch unpinned --trust-first-use"):  # fmt: skip
+    with pytest.raises(
+        IntegrityError,
+        match=r"nobody could tell us the SHA-256 of unpinned.*\n.*"
+        r"fetch unpinned --trust-first-use",
+    ):
         call("fetch", "unpinned")
     assert server.asked == []
     call("fetch", "unpinned", "--trust-first-use")

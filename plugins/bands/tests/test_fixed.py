@@ -32,8 +32,10 @@ def test_infrared_is_red_in_cir():
     made = selector(cube=with_patch(800, 900), wavelengths=NM)
     assert made["rgb_image"][0, 1, 1].tolist() == [1, 0, 0]
     assert selector(cube=with_patch(640, 700), wavelengths=NM)["rgb_image"][0, 1, 1].tolist() == [
-        0, 1, 0
-    ]  # fmt: skip
+        0,
+        1,
+        0,
+    ]
     assert made["band_info"] == {
         "strategy": "cir_false_color",
         "band_indices": [46, 27, 16],

@@ -138,14 +138,17 @@ def test_nothing_waits_for_the_device():
 @pytest.mark.parametrize(
     ("windows", "error", "told"),
     [
-        (((440, 500), (500, 580), (1100, 1200)), DataError,
-         r"no band lies in the window 1100 to 1200 nm: the data have 61 from 400 to 1000 nm\n"),
+        (
+            ((440, 500), (500, 580), (1100, 1200)),
+            DataError,
+            r"no band lies in the window 1100 to 1200 nm: the data have 61 from 400 to 1000 nm\n",
+        ),
         (((450, 450), (450, 450), (610, 700)), DataError, "share too few bands to have one each"),
         (((500, 440), (500, 580), (610, 700)), ConfigError, "three ranges in nm"),
         (((440, 500), (610, 700)), ConfigError, "blue, green and red"),
         (((0.44, 0.5), (0.5, 0.58), (0.61, 0.7)), ConfigError, "three ranges in nm"),
     ],
-)  # fmt: skip
+)
 def test_windows_that_give_no_picture(windows, error, told):
     with pytest.raises(error, match=told):
         HighContrastBandSelector(windows)(cube=cubes(1), wavelengths=NM)

@@ -136,9 +136,15 @@ def test_what_is_not_there_is_remarked_without_a_pixel(tmp_path):
 
 @pytest.mark.parametrize(
     ("bands", "dtype", "told"),
-    [(1, "uint8", True), (1, "float32", True), (3, "uint8", True), (4, "uint8", True),
-     (3, "float32", False), (5, "uint8", False)],
-)  # fmt: skip
+    [
+        (1, "uint8", True),
+        (1, "float32", True),
+        (3, "uint8", True),
+        (4, "uint8", True),
+        (3, "float32", False),
+        (5, "uint8", False),
+    ],
+)
 def test_what_looks_like_a_picture_is_remarked_and_warned_of_once(tmp_path, bands, dtype, told):
     (tmp_path / "many").mkdir()
     np.save("many/x.npy", np.ones((4, 5, bands), dtype))

@@ -47,9 +47,13 @@ def test_every_type_interleave_and_byte_order(tmp_path, code, interleave, order)
 @pytest.mark.parametrize("interleave", AXES)
 @pytest.mark.parametrize(
     ("rows", "cols"),
-    [(slice(1, 2), slice(0, 4, 2)), (slice(-2, None), slice(None)), (slice(0, 9, 2), slice(1, 2)),
-     (slice(2, 2), slice(None))],
-)  # fmt: skip
+    [
+        (slice(1, 2), slice(0, 4, 2)),
+        (slice(-2, None), slice(None)),
+        (slice(0, 9, 2), slice(1, 2)),
+        (slice(2, 2), slice(None)),
+    ],
+)
 def test_parts_are_what_slices_of_the_cube_are(tmp_path, interleave, rows, cols):
     cube = made()
     opened = open_cube(write(tmp_path, cube, interleave=interleave, offset=13))
@@ -107,11 +111,17 @@ def test_the_header_is_read_with_patience(tmp_path):
 @pytest.mark.parametrize(
     ("unit", "given", "nm"),
     [
-        ("Nanometers", 500, 500), ("nm", 500, 500), ("Unknown", 500, 500), ("", 0.5, 500),
-        ("Micrometers", 0.5, 500), ("\u00b5m", 0.5, 500), ("Angstroms", 5000, 500),
-        ("Wavenumber", 20000, None), ("Index", 1, None),
+        ("Nanometers", 500, 500),
+        ("nm", 500, 500),
+        ("Unknown", 500, 500),
+        ("", 0.5, 500),
+        ("Micrometers", 0.5, 500),
+        ("\u00b5m", 0.5, 500),
+        ("Angstroms", 5000, 500),
+        ("Wavenumber", 20000, None),
+        ("Index", 1, None),
     ],
-)  # fmt: skip
+)
 def test_wavelength_units(tmp_path, unit, given, nm):
     listed = ", ".join([str(given)] * C)
     extra = f"wavelength units = {unit}\nwavelength = {{{listed}}}\n"

@@ -208,8 +208,13 @@ def counted(monkeypatch, *places):
     return calls
 
 
-LISTING = [(Path, "glob"), (Path, "iterdir"), (folder_module, "cube_files"),
-           (folder_module, "masks_of"), (folder_module, "divide")]  # fmt: skip
+LISTING = [
+    (Path, "glob"),
+    (Path, "iterdir"),
+    (folder_module, "cube_files"),
+    (folder_module, "masks_of"),
+    (folder_module, "divide"),
+]
 
 
 @pytest.mark.parametrize("ending", [".npy", ".img", ".IMG"])
@@ -262,9 +267,13 @@ def test_files_that_go_after_the_listing(many, gone):
 
 
 @pytest.mark.parametrize(
-    ("shape", "what"), [((3, 3, 4), "3 rows, and had 2"), ((2, 5, 4), "5 columns, and had 3"),
-                        ((2, 3, 5), "5 bands, and had 4")],
-)  # fmt: skip
+    ("shape", "what"),
+    [
+        ((3, 3, 4), "3 rows, and had 2"),
+        ((2, 5, 4), "5 columns, and had 3"),
+        ((2, 3, 5), "5 bands, and had 4"),
+    ],
+)
 def test_cubes_that_are_of_another_size_after_the_listing(many, shape, what):
     folder = Folder(path=str(many), **ALL)
     folder.read("train", [0])

@@ -30,9 +30,16 @@ def as_read(path):
 def there_and_back(folder, transform, crs):
     """A GeoTIFF's geometry, written as ENVI: what GDAL and this package read from that."""
     with rasterio.open(
-        folder / "x.tif", "w", driver="GTiff", height=4, width=5, count=2, dtype="uint8",
-        transform=transform, crs=crs,
-    ):  # fmt: skip
+        folder / "x.tif",
+        "w",
+        driver="GTiff",
+        height=4,
+        width=5,
+        count=2,
+        dtype="uint8",
+        transform=transform,
+        crs=crs,
+    ):
         pass
     geometry = geometry_of(open_cube(folder / "x.tif"))
     notes = envi.write(folder / "x.img", MAP, geometry, "a test")
@@ -78,7 +85,7 @@ def test_grids_that_map_info_cannot_say(tmp_path, transform):
         ("State Plane (NAD 83), 1, 1, 1, 2, 3, 3, 402, units=Feet", None, "foot"),
         ("Arbitrary, 1, 1, 0, 0, 1, 1", None, ""),
     ],
-)  # fmt: skip
+)
 def test_systems_that_map_info_names(tmp_path, line, code, unit):
     geometry = geometry_of(envi_cube(tmp_path, f"map info = {{{line}}}\n"))
     assert geometry.crs == (f"EPSG:{code}" if code else "")
@@ -115,19 +122,23 @@ def test_what_envi_said_stays_as_it_was(tmp_path):
     fields, notes = envi_fields(geometry_of(envi_cube(tmp_path, more)))
     assert notes == []
     assert fields == {
-        "map info": "UTM, 1, 1, 5.0e+0, 6, 3, 3, 33, North", "x start": "7", "geo points": "1, 2",
-    }  # fmt: skip
+        "map info": "UTM, 1, 1, 5.0e+0, 6, 3, 3, 33, North",
+        "x start": "7",
+        "geo points": "1, 2",
+    }
 
 
 @pytest.mark.parametrize(
     ("more", "note"),
     [
         ("map info = {UTM, 1, 1, here}\n", "'map info' is 'UTM, 1, 1, here', which makes no grid"),
-        ("map info = {UTM, 1, 1, 5, 6, 0, 3}\n",
-         "'map info' is 'UTM, 1, 1, 5, 6, 0, 3', which makes no grid"),
+        (
+            "map info = {UTM, 1, 1, 5, 6, 0, 3}\n",
+            "'map info' is 'UTM, 1, 1, 5, 6, 0, 3', which makes no grid",
+        ),
         ("geo points = {1, 1, 50, 8}\n", "'geo points' go into ENVI headers only"),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_grid(tmp_path, more, note):
     geometry = geometry_of(envi_cube(tmp_path, more))
     assert (geometry.transform, geometry.notes) == (None, (note,))

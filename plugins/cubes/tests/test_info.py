@@ -52,11 +52,12 @@ def test_everything_that_a_header_says(tmp_path):
     cube = CUBE.copy()
     cube[0, 0, 0], cube[..., 2], cube[..., 4] = -9, 7, -9
     path = envi(
-        tmp_path, cube,
+        tmp_path,
+        cube,
         "wavelength units = nm\nwavelength = {400, 500, 490, 600, 700}\nfwhm = {5, 5, 5, 5, 6}\n"
         "bbl = {1, 1, 1, 1, 0}\ndata ignore value = -9\nreflectance scale factor = 10000\n"
         "map info = {UTM, 2, 1, 1000, 2000, 3, 3, 33, North, WGS-84, units=Meters}\n",
-    )  # fmt: skip
+    )
     Image.fromarray(MASK).save(tmp_path / "x_gt.png")
     assert rows(path) == {
         "format": "ENVI",
@@ -105,9 +106,14 @@ def test_json_and_statistics(tmp_path):
     found = as_json(tmp_path / "x.npy")
     good = cube[np.isfinite(cube)].astype(float)
     assert found["statistics"] == {
-        "minimum": good.min(), "maximum": good.max(), "mean": pytest.approx(good.mean()),
-        "not_finite": pytest.approx(14 / 60), "no_data": 0, "constant": [], "empty": [3],
-    }  # fmt: skip
+        "minimum": good.min(),
+        "maximum": good.max(),
+        "mean": pytest.approx(good.mean()),
+        "not_finite": pytest.approx(14 / 60),
+        "no_data": 0,
+        "constant": [],
+        "empty": [3],
+    }
     assert (found["rows"], found["columns"], found["bands"], found["masks"]) == (3, 4, 5, [])
     assert as_json(tmp_path / "x.npy", "--no-statistics")["statistics"] is None
     assert "values" not in rows(tmp_path / "x.npy", "--no-statistics")
@@ -149,23 +155,38 @@ def test_errors_are_those_of_the_readers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "label", "text"),
     [
-        ("enmap_potsdam/images/enmap_potsdam_tile_64_0.tif", "wavelengths",
-         "418.24 to 2445.53 nm, widths 5.80 to 11.43 nm, NOT ascending at band 91"),
+        (
+            "enmap_potsdam/images/enmap_potsdam_tile_64_0.tif",
+            "wavelengths",
+            "418.24 to 2445.53 nm, widths 5.80 to 11.43 nm, NOT ascending at band 91",
+        ),
         ("enmap_potsdam/images/enmap_potsdam_tile_64_0.tif", "bands without data", "129-134"),
-        ("enmap_potsdam/images/enmap_potsdam_tile_64_0.tif", "no data",
-         "-32768, 2.68 % of all values"),
-        ("aviris_santa_barbara/a_hsi_img_for_VI_demo.mat", "wavelengths",
-         "365.91 to 2496.22 nm, NOT ascending at band 32, 96, 160"),
+        (
+            "enmap_potsdam/images/enmap_potsdam_tile_64_0.tif",
+            "no data",
+            "-32768, 2.68 % of all values",
+        ),
+        (
+            "aviris_santa_barbara/a_hsi_img_for_VI_demo.mat",
+            "wavelengths",
+            "365.91 to 2496.22 nm, NOT ascending at band 32, 96, 160",
+        ),
         ("aviris_santa_barbara/a_hsi_img_for_VI_demo.mat", "values", "-12 to 8143, mean 1514.39"),
         ("abu/abu-urban-1.mat", "mask", "map (class 0: 9933 px, class 1: 67 px)"),
         ("mat_v73/abu-urban-1_v73.mat", "size", "100 rows x 100 columns x 204 bands (0-203)"),
-        ("envi_sandiego/SDData", "mask",
-         "SDDataGt.bmp (class 0: 8023 px, class 1: 77 px)" + BESIDE),
-        ("envi_sandiego/SDData", "georeference",
-         "UTM 11 North, pixel 3.5 x 3.5, upper left 480805.4, 3618830.5"),
+        (
+            "envi_sandiego/SDData",
+            "mask",
+            "SDDataGt.bmp (class 0: 8023 px, class 1: 77 px)" + BESIDE,
+        ),
+        (
+            "envi_sandiego/SDData",
+            "georeference",
+            "UTM 11 North, pixel 3.5 x 3.5, upper left 480805.4, 3618830.5",
+        ),
         ("envi_samples/fenix_image.dat", "scale", "reflectance times 65535"),
         ("envi_samples/corn-kernel-hyperspectral.raw", "stored as", "uint16, bil, 1.47 MiB"),
     ],
-)  # fmt: skip
+)
 def test_real_files(name, label, text):
     assert rows(DATA / name)[label] == text

@@ -106,11 +106,13 @@ def test_wavelengths_beside_the_cube(tmp_path, save, centres, nm):
 def test_doubles_that_are_stored_small_say_so(tmp_path):
     # What MATLAB does with doubles that are whole; scipy cannot write it, so the bytes are made.
     name, values = b"data", np.arange(24, dtype="<u2")
-    body = b"".join((
-        np.array([6, 8, 6, 0, 5, 12, 2, 3, 4, 0], "<u4").tobytes(),
-        np.array([1, 4], "<u4").tobytes()[:8] + name + bytes(4),
-        np.array([4, values.nbytes], "<u4").tobytes() + values.tobytes(),
-    ))  # fmt: skip
+    body = b"".join(
+        (
+            np.array([6, 8, 6, 0, 5, 12, 2, 3, 4, 0], "<u4").tobytes(),
+            np.array([1, 4], "<u4").tobytes()[:8] + name + bytes(4),
+            np.array([4, values.nbytes], "<u4").tobytes() + values.tobytes(),
+        )
+    )
     head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
     (tmp_path / "x.mat").write_bytes(head + np.array([14, len(body)], "<u4").tobytes() + body)
     assert scipy.io.whosmat(tmp_path / "x.mat") == [("data", (2, 3, 4), "double")]

@@ -79,26 +79,47 @@ def test_the_summary_and_the_exit_code(tmp_path):
 @pytest.mark.parametrize(
     ("more", "kind", "text"),
     [
-        ({"formats": ["npy", "envy"]}, ConfigError,
-         "there is no format 'envy'\n  fix: did you mean 'envi'?"),
-        ({"formats": []}, ConfigError,
-         "no format is named\n  fix: use some of: npy, envi, geotiff, png, csv"),
-        ({"outputs": ["score"]}, ConfigError,
-         "the pipeline declares no output 'score'\n  fix: did you mean 'scores'?"),
-        ({"pipeline": "{}/none"}, ConfigError,
-         "there is no pipeline {}/none\n"
-         "  fix: give the folder that a run wrote, or the pipeline.yaml in it"),
-        ({"pipeline": "{}/empty"}, ConfigError,
-         "{}/empty holds no pipeline.yaml\n"
-         "  fix: give the folder that a run wrote, or the pipeline.yaml in it"),
-        ({"pipeline": "{}/stopped"}, ConfigError,
-         "{}/stopped holds no pipeline.yaml: the run in it did not come to its end\n"
-         "  fix: specloom run --resume {}/stopped"),
-        ({"out": "{}/x.npy/out"}, UnavailableError,
-         "{}/x.npy/out cannot be written: Not a directory\n"
-         "  fix: choose another folder with --out, or make room on the disk"),
+        (
+            {"formats": ["npy", "envy"]},
+            ConfigError,
+            "there is no format 'envy'\n  fix: did you mean 'envi'?",
+        ),
+        (
+            {"formats": []},
+            ConfigError,
+            "no format is named\n  fix: use some of: npy, envi, geotiff, png, csv",
+        ),
+        (
+            {"outputs": ["score"]},
+            ConfigError,
+            "the pipeline declares no output 'score'\n  fix: did you mean 'scores'?",
+        ),
+        (
+            {"pipeline": "{}/none"},
+            ConfigError,
+            "there is no pipeline {}/none\n"
+            "  fix: give the folder that a run wrote, or the pipeline.yaml in it",
+        ),
+        (
+            {"pipeline": "{}/empty"},
+            ConfigError,
+            "{}/empty holds no pipeline.yaml\n"
+            "  fix: give the folder that a run wrote, or the pipeline.yaml in it",
+        ),
+        (
+            {"pipeline": "{}/stopped"},
+            ConfigError,
+            "{}/stopped holds no pipeline.yaml: the run in it did not come to its end\n"
+            "  fix: specloom run --resume {}/stopped",
+        ),
+        (
+            {"out": "{}/x.npy/out"},
+            UnavailableError,
+            "{}/x.npy/out cannot be written: Not a directory\n"
+            "  fix: choose another folder with --out, or make room on the disk",
+        ),
     ],
-)  # fmt: skip
+)
 def test_nothing_can_be_done(tmp_path, more, kind, text):
     saved(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -177,8 +198,10 @@ def test_results_of_cubes_that_are_named_with_dots_stay_within_out(tmp_path, nam
         assert [one["folder"] for one in summary.done] == [str(out / name)]
         assert [one.name for one in out.parent.iterdir()] == ["out"]
         assert sorted(one.name for one in (out / name).iterdir()) == [
-            "decisions.npy", "predict.json", "scores.npy",
-        ]  # fmt: skip
+            "decisions.npy",
+            "predict.json",
+            "scores.npy",
+        ]
 
 
 def test_patterns_that_go_up_after_a_sign(tmp_path, monkeypatch):

@@ -81,16 +81,24 @@ def test_ids():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"split": {"train": ["red_a_0"], "test": ["red_a_1", "red_a_0"]}},
-         "X: 'red_a_0' is listed twice, in train and test\n  fix: list it once"),
+        (
+            {"split": {"train": ["red_a_0"], "test": ["red_a_1", "red_a_0"]}},
+            "X: 'red_a_0' is listed twice, in train and test\n  fix: list it once",
+        ),
         ({"split": {"val": ["red_a_0", "red_a_0"]}}, "'red_a_0' is listed twice, in val and val"),
-        ({"split": {"train": ["red_a_9"]}},
-         "X: split train names 'red_a_9', which is not there\n  fix: did you mean 'red_a_4'?"),
+        (
+            {"split": {"train": ["red_a_9"]}},
+            "X: split train names 'red_a_9', which is not there\n  fix: did you mean 'red_a_4'?",
+        ),
         ({"split": {"predict": ["blue"]}}, "split predict names 'blue', which is not there"),
-        ({"split": {"train": ["red_a_0"]}, "folds": 5},
-         "split names every item, so folds and group have no say"),
-        ({"split": {"train": ["red_a_0"]}, "group": "_"},
-         "split names every item, so folds and group have no say"),
+        (
+            {"split": {"train": ["red_a_0"]}, "folds": 5},
+            "split names every item, so folds and group have no say",
+        ),
+        (
+            {"split": {"train": ["red_a_0"]}, "group": "_"},
+            "split names every item, so folds and group have no say",
+        ),
         ({"split": (0.5, 0.25, 0.25), "folds": 5}, "X: split and folds exclude each other"),
         ({"split": (0.5, 0.5, 0.5)}, "split [0.5, 0.5, 0.5] is not three shares that sum to 1"),
         ({"split": (1.5, -0.5, 0.0)}, "is not three shares that sum to 1"),
@@ -103,7 +111,7 @@ def test_ids():
         ({"group": "("}, "X: group '(' is no regular expression"),
         ({"group": "^red"}, "X: group '^red' finds nothing in 'brown_a_0'"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_divided(wrong, message):
     with pytest.raises(ConfigError) as error:
         divide(NAMES, "X", **wrong)
@@ -124,5 +132,8 @@ def test_empty_and_unknown_splits():
 
 def test_ranges_keep_the_order():
     assert split_ranges(7, (0.6, 0.2, 0.2), "X") == {
-        "train": range(4), "val": range(4, 6), "test": range(6, 7), "predict": range(6, 7),
-    }  # fmt: skip
+        "train": range(4),
+        "val": range(4, 6),
+        "test": range(6, 7),
+        "predict": range(6, 7),
+    }

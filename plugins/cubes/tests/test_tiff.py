@@ -63,9 +63,17 @@ def test_element_types(tmp_path, kind):
 
 def geotiff(path, *, tags=lambda band: {}, ns=None, nodata=-9):
     with rasterio.open(
-        path, "w", driver="GTiff", height=7, width=9, count=5, dtype="int16", nodata=nodata,
-        crs="EPSG:32633", transform=rasterio.Affine(30, 0, 366015, 0, -30, 5809965),
-    ) as file:  # fmt: skip
+        path,
+        "w",
+        driver="GTiff",
+        height=7,
+        width=9,
+        count=5,
+        dtype="int16",
+        nodata=nodata,
+        crs="EPSG:32633",
+        transform=rasterio.Affine(30, 0, 366015, 0, -30, 5809965),
+    ) as file:
         file.write(STACK)
         for band in file.indexes:
             file.update_tags(band, ns=ns, **tags(band))
@@ -76,12 +84,18 @@ def geotiff(path, *, tags=lambda band: {}, ns=None, nodata=-9):
     ("tags", "ns"),
     [
         (lambda b: {"wavelength": 400 + b, "fwhm": 9, "wavelength_units": "Nanometers"}, None),
-        (lambda b: {"wavelength": 0.4 + b / 1e3, "fwhm": 9e-3, "wavelength_units": "Micrometers"},
-         None),
+        (
+            lambda b: {
+                "wavelength": 0.4 + b / 1e3,
+                "fwhm": 9e-3,
+                "wavelength_units": "Micrometers",
+            },
+            None,
+        ),
         (lambda b: {"Wavelength": 400 + b, "FWHM": 9}, None),
         (lambda b: {"CENTRAL_WAVELENGTH_UM": 0.4 + b / 1e3, "FWHM_UM": 9e-3}, "IMAGERY"),
     ],
-)  # fmt: skip
+)
 def test_geotiff_tags(tmp_path, tags, ns):
     path = geotiff(tmp_path / "x.tif", tags=lambda b: {**tags(b), "bbl": int(b != 2)}, ns=ns)
     cube = open_cube(path)
@@ -111,9 +125,15 @@ def test_no_data_of_a_mask_is_unlabelled(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with rasterio.open(
-            tmp_path / "m.tif", "w", driver="GTiff", height=2, width=3, count=1, dtype="uint8",
+            tmp_path / "m.tif",
+            "w",
+            driver="GTiff",
+            height=2,
+            width=3,
+            count=1,
+            dtype="uint8",
             nodata=255,
-        ) as file:  # fmt: skip
+        ) as file:
             file.write(labels, 1)
     np.testing.assert_array_equal(read_mask(tmp_path / "m.tif", (2, 3)), [[0, 1, -1], [2, -1, 0]])
 

@@ -18,10 +18,17 @@ from specloom_cubes.writers.layout import Map
 
 RNG = np.random.default_rng(3)
 KINDS = {
-    "bool": "uint8", "uint8": "uint8", "int8": "int16", "int16": "int16", "uint16": "uint16",
-    "int32": "int32", "int64": "int64", "float16": "float32", "float32": "float32",
+    "bool": "uint8",
+    "uint8": "uint8",
+    "int8": "int16",
+    "int16": "int16",
+    "uint16": "uint16",
+    "int32": "int32",
+    "int64": "int64",
+    "float16": "float32",
+    "float32": "float32",
     "float64": "float64",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +157,9 @@ def test_degrees_make_no_area():
     degrees = Geometry((0.1, 0, 5, 0, -0.1, 50), "EPSG:4326", "degree")
     (row,) = objects.objects(np.ones((1, 1), bool), np.array([[2.0]]), degrees)
     assert (row["area"], row["unit"], row["x"], row["y"]) == (
-        None, "degree", pytest.approx(5.05), pytest.approx(49.95),
-    )  # fmt: skip
+        None,
+        "degree",
+        pytest.approx(5.05),
+        pytest.approx(49.95),
+    )
     assert row["mean_score"] == row["max_score"] == 2

@@ -13,8 +13,13 @@ from specloom_metrics import anomaly, rows
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 
 COUNTS = {
-    "pixels", "anomalous_pixels", "decided_pixels", "left_out_pixels", "images", "images_left_out",
-}  # fmt: skip
+    "pixels",
+    "anomalous_pixels",
+    "decided_pixels",
+    "left_out_pixels",
+    "images",
+    "images_left_out",
+}
 
 
 def measure(*batches: Mapping[str, torch.Tensor]) -> dict[str, float]:

@@ -49,12 +49,16 @@ class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
     inputs: ClassVar[Mapping[str, Port]] = {
         "cube": Port("B H W num_spectral_bands", doc="Cubes of any unit."),
         "wavelengths": Port(
-            "num_spectral_bands", "real", unit="nm", for_fit=True, host=True,
+            "num_spectral_bands",
+            "real",
+            unit="nm",
+            for_fit=True,
+            host=True,
             doc="Band centres, in any order; once fitted they are known.",
         ),
         "mask": Port("B H W 1", "bool", for_fit=True, doc="True in one class, False in the other."),
         "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that count."),
-    }  # fmt: skip
+    }
     fit_passes = 2
     strategy = ""
     num_spectral_bands: int | None

@@ -23,9 +23,16 @@ TRUTH = (BLACK, BLACK, WHITE, WHITE, OUT)
 # Nine colours of viridis (S. van der Walt and N. Smith, 2015), from the lowest to the highest;
 # their lightness rises evenly, so that a grey print keeps the order.
 VIRIDIS = (
-    (68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141), (39, 173, 129),
-    (92, 200, 99), (170, 220, 50), (253, 231, 37),
-)  # fmt: skip
+    (68, 1, 84),
+    (71, 44, 122),
+    (59, 81, 139),
+    (44, 113, 142),
+    (33, 144, 141),
+    (39, 173, 129),
+    (92, 200, 99),
+    (170, 220, 50),
+    (253, 231, 37),
+)
 
 
 def heat() -> NDArray[np.uint8]:

@@ -16,10 +16,17 @@ from specloom_report.page import rendered
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--remote-debugging-pipe",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+]
 
 COLUMN = "[...document.querySelectorAll('.sortable tbody tr')].map(row => row.cells[2].innerText)"
 
@@ -41,8 +48,10 @@ class Browser:
         self._out, self._in = ours[1], os.fdopen(theirs[0], "rb")
         self._process = subprocess.Popen(
             [CHROMIUM, *QUIET, f"--user-data-dir={folder}"],
-            preexec_fn=connect, close_fds=False, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            preexec_fn=connect,
+            close_fds=False,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(ours[0])
         os.close(theirs[1])
         self._count, self._buffer, self.said = 0, b"", []
@@ -89,8 +98,11 @@ class Browser:
         self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self.ask(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=900, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
         self.ask("Page.navigate", url=path.as_uri())
         while self.value("document.readyState") != "complete":
             pass
@@ -171,6 +183,12 @@ def test_the_key_works_from_the_keyboard(browser, page):
     browser.show(page)
     browser.value("document.querySelectorAll('table.sortable th button')[2].focus()")
     for kind in ("keyDown", "keyUp"):
-        browser.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r",
-                    windowsVirtualKeyCode=13)  # fmt: skip
+        browser.ask(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key="Enter",
+            code="Enter",
+            text="\r",
+            windowsVirtualKeyCode=13,
+        )
     assert browser.value(COLUMN)[0] == "0.2500"

@@ -30,8 +30,11 @@ def folder(tmp_path_factory):
     options = [word for one in SMALL for word in ("--set", one)]
     done = subprocess.run(
         [sys.executable, "-m", "specloom", "run", "run.yaml", *options, "--out", "out"],
-        cwd=place, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return place / "out"
 
@@ -75,9 +78,11 @@ def test_profile_tells_of_every_node_in_every_phase(tmp_path, monkeypatch):
     rows = json.loads(told.stdout)["rows"]
     phases = list(dict.fromkeys(row["phase"] for row in rows))
     assert phases == [
-        "training.StatisticalTrainer (train)", "training.Calibrate (val)",
-        "training.Evaluate (val)", "training.Evaluate (test)",
-    ]  # fmt: skip
+        "training.StatisticalTrainer (train)",
+        "training.Calibrate (val)",
+        "training.Evaluate (val)",
+        "training.Evaluate (test)",
+    ]
     for phase in phases:
         names = {(r["name"], r["what"]) for r in rows if r["phase"] == phase}
         assert {("(reading)", "data"), ("rx", "forward"), ("(the rest)", "")} <= names
@@ -123,8 +128,11 @@ def test_doctor_tells_of_a_broken_plugin_and_exits_with_1(tmp_path, monkeypatch)
     (tmp_path / "plugins.yaml").write_text("schema: 1\nplugins:\n  bad: {path: bad}\n")
     done = subprocess.run(
         [sys.executable, "-m", "specloom", "doctor"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1, done.stderr
     assert "BROKEN  bad: plugin 'bad' fails to import: ModuleNotFoundError" in done.stdout
     assert "fix: repair or remove the plugin 'bad'" in done.stdout

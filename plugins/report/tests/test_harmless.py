@@ -88,8 +88,11 @@ def test_twenty_images_of_nothing_but_noise_stay_under_5_mb():
     arrays, images = {}, []
     for i in range(20):
         images.append({"judge": "m", "number": i, "has": []})
-        for part, shape, top in (("colours", (192, 192, 3), 256), ("scores", (192, 192), 256),
-                                 ("kinds", (192, 192), 5)):  # fmt: skip
+        for part, shape, top in (
+            ("colours", (192, 192, 3), 256),
+            ("scores", (192, 192), 256),
+            ("kinds", (192, 192), 5),
+        ):
             arrays[f"m/{i}/{part}"] = generator.integers(0, top, shape).astype(np.uint8)
     text = rendered({"title": "x", "pictures": {"stage": "test", "images": images}}, arrays)
     toys.Checked(text)
@@ -101,12 +104,18 @@ def test_no_text_of_a_run_becomes_markup():
     node = {"name": "rx", "type": bad, "stages": [bad], "fits": False}
     node["params"] = [{"name": bad, "value": bad, "default": False}]
     report = {
-        "title": bad, "description": bad, "tags": [bad], "facts": {bad: bad},
-        "plugins": {bad: {"version": bad, bad: [bad]}}, "warnings": [bad],
-        "error": {"type": bad, "message": bad}, "metrics": {bad: {bad: 1.0}},
+        "title": bad,
+        "description": bad,
+        "tags": [bad],
+        "facts": {bad: bad},
+        "plugins": {bad: {"version": bad, bad: [bad]}},
+        "warnings": [bad],
+        "error": {"type": bad, "message": bad},
+        "metrics": {bad: {bad: 1.0}},
         "graph": {"nodes": [node], "links": [], "outputs": {}, "data": bad},
         "history": [{"number": 0, "name": bad, "series": {f"{bad}/x": [[0, 1], [1.0, 2.0]]}}],
-        "phases": [{"type": bad, "params": [], "seconds": 1.0}], "ended": bad,
-    }  # fmt: skip
+        "phases": [{"type": bad, "params": [], "seconds": 1.0}],
+        "ended": bad,
+    }
     page = toys.Checked(rendered(report, {}))
     assert page.tags.count("script") == 1

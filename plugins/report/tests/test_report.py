@@ -91,8 +91,12 @@ def test_a_folder_without_a_run_is_told(tmp_path):
 
 
 def test_training_curves_and_bands(tmp_path):
-    run, _ = toys.made(tmp_path, "channel_selector.yaml", "phases.1.config.epochs=3",
-                      "nodes.rx.config.shrinkage=0.1")  # fmt: skip
+    run, _ = toys.made(
+        tmp_path,
+        "channel_selector.yaml",
+        "phases.1.config.epochs=3",
+        "nodes.rx.config.shrinkage=0.1",
+    )
     run.go()
     report = json.loads((tmp_path / "report.json").read_text())
     (phase,) = report["history"]

@@ -50,8 +50,10 @@ def _any_of(uses: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _use(label: str, one: Mapping[str, Any]) -> dict[str, Any]:
     old = {name: now for name, now in one.get("renamed", {}).items() if now in one["params"]}
-    aged = {name: {**one["params"][now], "deprecated": True, "description": f"now called {now}"}
-            for name, now in old.items()}  # fmt: skip
+    aged = {
+        name: {**one["params"][now], "deprecated": True, "description": f"now called {now}"}
+        for name, now in old.items()
+    }
     config = {
         "type": "object",
         "properties": {**one["params"], **aged},

@@ -119,8 +119,11 @@ class NodeRegistry:
             raise ConfigError(what, fix="name 'repo' and 'tag', or 'path'")
         check_url(url, owner, "", allow_file=self.allow_file)
         check_tag(tag, owner, "")
-        more = {key.replace("-", "_"): str(config[key])
-                for key in ("commit", "subdir", "tag-pattern") if key in config}  # fmt: skip
+        more = {
+            key.replace("-", "_"): str(config[key])
+            for key in ("commit", "subdir", "tag-pattern")
+            if key in config
+        }
         if "subdir" in more:
             check_subdir(more["subdir"], owner, "")
         source, store = Source(url, tag, **more), Store()

@@ -123,8 +123,9 @@ def sync(
     options.warn(report.notices)
     word = "would be fetched" if project.dry else "fetched"
     lines = [f"{word}: {', '.join(report.fetched) or 'nothing'}"]
-    lines += [f"repaired {name}: the old files are in {place}"
-              for name, place in report.repaired.items()]  # fmt: skip
+    lines += [
+        f"repaired {name}: the old files are in {place}" for name, place in report.repaired.items()
+    ]
     options.tell(vars(report), as_json, lines)
 
 
@@ -134,7 +135,10 @@ def _told(project: Project, change: Change, as_json: bool) -> None:
     lines = []
     for row in rows:
         lines.append(f"{row['name']}: {row['was'] or 'new'} -> {row['now'] or 'removed'}")
-        lines += [f"  nodes {key}: {', '.join(row[key])}"
-                  for key in ("changed", "gone", "new") if row.get(key)]  # fmt: skip
+        lines += [
+            f"  nodes {key}: {', '.join(row[key])}"
+            for key in ("changed", "gone", "new")
+            if row.get(key)
+        ]
     end = "nothing was written" if project.dry else str(project.file.with_suffix(".lock"))
     options.tell(rows, as_json, [*lines, end if rows or project.dry else "nothing changed"])

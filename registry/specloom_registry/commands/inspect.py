@@ -45,8 +45,11 @@ def verify(full: bool, remote: bool, as_json: bool, **asked_for: Any) -> None:
     from specloom_registry.project import verify as verification
 
     rows = verification.verify(options.project(**asked_for), full=full, remote=remote)
-    lines = [f"{row['name']} {row['version']}: {row['state']}"
-             + (f"\n  fix: {row['fix']}" if row.get("fix") else "") for row in rows]  # fmt: skip
+    lines = [
+        f"{row['name']} {row['version']}: {row['state']}"
+        + (f"\n  fix: {row['fix']}" if row.get("fix") else "")
+        for row in rows
+    ]
     options.tell(rows, as_json, lines)
     sys.exit(any(row["state"] not in ("good", "not asked for") for row in rows))
 

@@ -31,8 +31,13 @@ def new() -> None:
 
 @new.command()
 @click.argument("name")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where it is to be [default: NAME, here].")  # fmt: skip
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where it is to be [default: NAME, here].",
+)
 def plugin(name: str, folder: Path | None) -> None:
     """Make the package of a plugin NAME, with a node, tests, README and licence."""
     place = folder or Path(name)
@@ -85,8 +90,12 @@ def contents(name: str) -> dict[str, str]:
 
     module = f"specloom_{name.replace('-', '_')}"
     major, minor = specloom.__version__.split(".")[:2]
-    words = {"name": name, "module": module, "distribution": f"{PREFIX}{name}",
-             "kernel": f"{major}.{minor},<{major}.{int(minor) + 1}"}  # fmt: skip
+    words = {
+        "name": name,
+        "module": module,
+        "distribution": f"{PREFIX}{name}",
+        "kernel": f"{major}.{minor},<{major}.{int(minor) + 1}",
+    }
     found = dict[str, str]()
     for template, place in PLACES.items():
         text = (TEMPLATE / f"{template}.in").read_text("utf-8")

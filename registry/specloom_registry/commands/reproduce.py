@@ -19,9 +19,13 @@ FOLDER = click.Path(path_type=Path)
     "--check", is_flag=True, help="Compare metrics and weights; ends with 1 if not equal."
 )
 @click.option("--out", type=FOLDER, metavar="DIR", help="Where results go [default: under runs/].")
-@click.option("--from", "vendored", metavar="DIR",
-              type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="A folder that 'plugins vendor' made, to take from first.")  # fmt: skip
+@click.option(
+    "--from",
+    "vendored",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder that 'plugins vendor' made, to take from first.",
+)
 @options.JSON
 @options.OFFLINE
 @options.FILE
@@ -57,8 +61,13 @@ def reproduce(
         options.tell({"out": str(folder)}, as_json, [f"results: {folder}"])
         return
     verdict = reproduction.compare(run_dir, folder)
-    value = {"equal": verdict.equal, "metrics": verdict.metrics, "weights": verdict.weights,
-             "changes": verdict.causes, "out": str(folder)}  # fmt: skip
+    value = {
+        "equal": verdict.equal,
+        "metrics": verdict.metrics,
+        "weights": verdict.weights,
+        "changes": verdict.causes,
+        "out": str(folder),
+    }
     options.tell(value, as_json, [*verdict.lines(), f"results: {folder}"])
     sys.exit(not verdict.equal)
 
@@ -76,8 +85,11 @@ def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:
     metrics = {name: run_record.metrics(Path(name)) for name in found}
     parameters = {name: run_record.parameters_of(one) for name, one in found.items()}
     facts = {name: run_record.facts_of(one) for name, one in found.items()}
-    shown = [key for key in run_record.differing(facts)
-             if packages or as_json or not key.startswith("package ")]  # fmt: skip
+    shown = [
+        key
+        for key in run_record.differing(facts)
+        if packages or as_json or not key.startswith("package ")
+    ]
     keys = {"parameters": run_record.differing(parameters), "facts": shown}
     unfinished = [name for name, one in found.items() if not one["ended"]]
     options.warn([f"{name} was stopped before its end, or goes on still" for name in unfinished])
@@ -94,11 +106,15 @@ def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:
     names = list(dict.fromkeys(key for one in metrics.values() for key in one))
     for title, rows in (
         ("metric", [[key, *(_number(one.get(key)) for one in metrics.values())] for key in names]),
-        ("parameter that differs", [[k, *(one.get(k, "-") for one in parameters.values())]
-                                    for k in keys["parameters"]]),
-        ("differs, too", [[key, *(one.get(key) or "-" for one in facts.values())]
-                          for key in keys["facts"]]),
-    ):  # fmt: skip
+        (
+            "parameter that differs",
+            [[k, *(one.get(k, "-") for one in parameters.values())] for k in keys["parameters"]],
+        ),
+        (
+            "differs, too",
+            [[key, *(one.get(key) or "-" for one in facts.values())] for key in keys["facts"]],
+        ),
+    ):
         if rows:
             lines += [table([[title, *found], *rows], right=range(1, len(found) + 1)), ""]
     options.tell(value, as_json, lines[:-1] or ["nothing to compare"])

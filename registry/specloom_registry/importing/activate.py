@@ -58,16 +58,20 @@ def load(file: Path) -> dict[str, str]:
     lock_file = file.with_suffix(".lock")
     if not lockfile.is_there(lock_file):
         found = manifests.manifest(file)
-        raise_all([_unlocked(entry.name, entry.where) for entry in found.entries
-                   if entry.source.git])  # fmt: skip
+        raise_all(
+            [_unlocked(entry.name, entry.where) for entry in found.entries if entry.source.git]
+        )
         local = {entry.name: entry.package for entry in found.entries if entry.package}
         for name, package in local.items():
             metadata.check_kernel(name, metadata.wanted_kernel(package), package.where)
         return _use(file, None, local, None)
     lock, store = lockfile.read(lock_file), Store()
     state, known = f"project-{_sha256(str(tree.resolved(file)).encode())}", lock.trees
-    seen = {"manifest": _sha256(_bytes(file)), "lock": lockfile.lock_digest(lock_file),
-            "versions": [metadata.PYTHON, lock.body["generator"]]}  # fmt: skip
+    seen = {
+        "manifest": _sha256(_bytes(file)),
+        "lock": lockfile.lock_digest(lock_file),
+        "versions": [metadata.PYTHON, lock.body["generator"]],
+    }
     local = {}
     if len(known) < len(lock.plugins) or store.state(state) != seen:
         manifest = manifests.manifest(file)

@@ -72,8 +72,10 @@ def answer(channel: int, about: Mapping[str, Any], name: str) -> None:
     from specloom_registry.model.package import Package
 
     plugins: dict[str, tuple[str, str]] = about["plugins"]
-    there = [Package(key, "", module, Path(folder), "", Path(folder))
-             for key, (module, folder) in plugins.items()]  # fmt: skip
+    there = [
+        Package(key, "", module, Path(folder), "", Path(folder))
+        for key, (module, folder) in plugins.items()
+    ]
     import_hook.install(there, caches=dict.fromkeys(about["stored"], Path(about["cache"])))
     module, folder = plugins[name]
     said = dict[str, str]()

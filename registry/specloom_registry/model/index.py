@@ -32,6 +32,9 @@ def known(name: str) -> dict[str, str]:
             fix = "say where it is, with --git and --tag, or with --path"
         raise ConfigError(f"E-INDEX the index has no plugin {name!r}", fix=fix)
     one = plugins[name]
-    line = {"git": one["git"], "subdir": one.get("folder", ""),
-            "tag-pattern": one.get("tag-pattern", "")}  # fmt: skip
+    line = {
+        "git": one["git"],
+        "subdir": one.get("folder", ""),
+        "tag-pattern": one.get("tag-pattern", ""),
+    }
     return {key: value for key, value in line.items() if value}

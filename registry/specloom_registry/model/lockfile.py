@@ -67,8 +67,12 @@ class Lock:
     @property
     def body(self) -> dict[str, Any]:
         """The lock as a value, without its digest."""
-        body = {"schema": SCHEMA, "generator": f"specloom {specloom.__version__}",
-                "manifest": self.manifest, "plugins": self.plugins}  # fmt: skip
+        body = {
+            "schema": SCHEMA,
+            "generator": f"specloom {specloom.__version__}",
+            "manifest": self.manifest,
+            "plugins": self.plugins,
+        }
         return {**body, **({"packages": self.packages} if self.packages else {})}
 
     @property

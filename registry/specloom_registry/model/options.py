@@ -44,8 +44,9 @@ class Options:
 
     def places(self, url: str) -> list[str]:
         """Where a repository can be had: its mirrors in order, then itself."""
-        found = [use + url.removeprefix(match) for match, use in self.mirrors
-                 if url.startswith(match)]  # fmt: skip
+        found = [
+            use + url.removeprefix(match) for match, use in self.mirrors if url.startswith(match)
+        ]
         return [*found, url]
 
 
@@ -57,8 +58,9 @@ def read_options(document: Document) -> Options:
     """
     _kernel(document)
     mirrors = tuple(_mirror(document, i, m) for i, m in enumerate(_list(document, "mirrors")))
-    installer = _mapping(document, "installer", {"name": str, "find-links": list,
-                                                 "index-url": str, "no-index": bool})  # fmt: skip
+    installer = _mapping(
+        document, "installer", {"name": str, "find-links": list, "index-url": str, "no-index": bool}
+    )
     base, pip = tree.resolved(Path(document.name)).parent, list[str]()
     if installer.get("name", "pip") != "pip":
         _wrong(document, ("installer", "name"), "is not 'pip', the only one so far", "write pip")

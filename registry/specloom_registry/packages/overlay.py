@@ -52,8 +52,9 @@ def resolve(
         (stage / "host.txt").write_text("".join(f"{n}=={v}\n" for n, v in sorted(here.items())))
         report = stage / "report.json"
         options = ["install", "--dry-run", "--report", str(report)]
-        done = _pip([*options, "-c", str(stage / "host.txt"), "--only-binary", ":all:", *pip,
-                     *lacking])  # fmt: skip
+        done = _pip(
+            [*options, "-c", str(stage / "host.txt"), "--only-binary", ":all:", *pip, *lacking]
+        )
         if done.returncode:
             _unresolved(wanted, lacking, done)
         found = json.loads(report.read_bytes())["install"]
@@ -110,8 +111,9 @@ def digest(pins: Sequence[Mapping[str, Any]]) -> str:
     return f"p1-{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
 
 
-def install(store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str], *,
-            offline: bool = False) -> Path:  # fmt: skip
+def install(
+    store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str], *, offline: bool = False
+) -> Path:
     """The overlay that holds these packages, made if it is not there.
 
     Raises:
@@ -143,8 +145,10 @@ def install(store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str],
 
 def remarks(place: Path) -> list[str]:
     """What the user should know of an overlay: files that would run code if it were a site."""
-    return [f"W-PTH {file.name} of the packages that plugins need is not run"
-            for file in sorted(place.glob("*.pth"))]  # fmt: skip
+    return [
+        f"W-PTH {file.name} of the packages that plugins need is not run"
+        for file in sorted(place.glob("*.pth"))
+    ]
 
 
 def _wheel(store: Store, one: Mapping[str, Any], pip: Sequence[str], offline: bool) -> Path:

@@ -208,8 +208,14 @@ class Change:
         for name in sorted(self.old.plugins.keys() | self.new.plugins.keys()):
             before, after = self.old.plugins.get(name), self.new.plugins.get(name)
             if before != after:
-                found.append({"name": name, "was": _short(before), "now": _short(after),
-                              **_nodes(before or {}, after or {})})  # fmt: skip
+                found.append(
+                    {
+                        "name": name,
+                        "was": _short(before),
+                        "now": _short(after),
+                        **_nodes(before or {}, after or {}),
+                    }
+                )
         return found
 
 
@@ -228,8 +234,9 @@ def _nodes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, lis
         return {}
     changed = sorted(name for name in was.keys() & now.keys() if was[name] != now[name])
     gone, new = sorted(was.keys() - now.keys()), sorted(now.keys() - was.keys())
-    return {key: names for key, names in
-            (("changed", changed), ("gone", gone), ("new", new)) if names}  # fmt: skip
+    return {
+        key: names for key, names in (("changed", changed), ("gone", gone), ("new", new)) if names
+    }
 
 
 def _clashes(lock: Lock) -> Iterator[str]:

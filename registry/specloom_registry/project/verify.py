@@ -30,8 +30,9 @@ def verify(project: Project, *, full: bool, remote: bool) -> list[dict[str, str]
             elif entry.package and "tree" in record:
                 now = tree.tree_hash(tree.file_hashes(entry.package.home))
                 if now != record["tree"]:
-                    row["state"] = f"changed after it was locked: {record['tree'][:11]}.. -> " \
-                                   f"{now[:11]}.."  # fmt: skip
+                    row["state"] = (
+                        f"changed after it was locked: {record['tree'][:11]}.. -> {now[:11]}.."
+                    )
             if remote and entry.source.git:
                 row["state"] = _remote(project, entry.source.git, entry.source.tag, record)
         except SpecloomError as e:
@@ -93,14 +94,23 @@ def why(project: Project, name: str) -> list[str]:
         nodes = record.get("nodes", {})
         if name == entry.name:
             lines.append(f"{whole}, named by {entry.where}")
-        lines += [f"node {entry.name}.{node} <- {whole}" for node in nodes
-                  if name in (node, f"{entry.name}.{node}")]  # fmt: skip
-        lines += [f"package {one} <- {whole}" for one in _wanted(entry, record)
-                  if requirements.parse(one).name == requirements.normal(name)]  # fmt: skip
+        lines += [
+            f"node {entry.name}.{node} <- {whole}"
+            for node in nodes
+            if name in (node, f"{entry.name}.{node}")
+        ]
+        lines += [
+            f"package {one} <- {whole}"
+            for one in _wanted(entry, record)
+            if requirements.parse(one).name == requirements.normal(name)
+        ]
     for platform, packages in sorted(lock.packages.items()):
-        lines += [f"package {pin['name']} {pin['version']} is installed beside the environment "
-                  f"on {platform}" for pin in packages["pins"]
-                  if pin["name"] == requirements.normal(name)]  # fmt: skip
+        lines += [
+            f"package {pin['name']} {pin['version']} is installed beside the environment "
+            f"on {platform}"
+            for pin in packages["pins"]
+            if pin["name"] == requirements.normal(name)
+        ]
     if not lines:
         what = f"E-NAME nothing in {project.file} needs or offers {name!r}"
         raise ConfigError(what, fix="see: specloom nodes")

@@ -11,8 +11,16 @@ from typing import Any
 from specloom.contract.errors import IntegrityError
 from specloom_registry.base.faults import parse_json
 
-CODES = {"F64": "d", "F32": "f", "I64": "q", "I32": "i", "I16": "h", "I8": "b", "U8": "B",
-         "BOOL": "B"}  # fmt: skip
+CODES = {
+    "F64": "d",
+    "F32": "f",
+    "I64": "q",
+    "I32": "i",
+    "I16": "h",
+    "I8": "b",
+    "U8": "B",
+    "BOOL": "B",
+}
 
 
 def tensors(file: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:

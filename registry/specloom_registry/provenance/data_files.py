@@ -36,8 +36,10 @@ def described(document: Any, base: Path) -> list[dict[str, Any]]:
         place = base / text
         try:
             if place.is_file():
-                found += [describe(one, str(Path(text).with_name(one.name)), key)
-                          for one in (_beside(place) if is_data else [place])]  # fmt: skip
+                found += [
+                    describe(one, str(Path(text).with_name(one.name)), key)
+                    for one in (_beside(place) if is_data else [place])
+                ]
             elif place.is_dir() and is_data:
                 found.append(describe(place, text, key))
         except (OSError, ValueError):
@@ -86,9 +88,10 @@ def _beside(place: Path) -> list[Path]:
     """A file and, after it, those of the same name but for the ending."""
     names = {place.stem, place.name}
     others = sorted(
-        one for one in place.parent.iterdir()
+        one
+        for one in place.parent.iterdir()
         if one != place and ({one.stem, one.name} & names) and one.is_file()
-    )  # fmt: skip
+    )
     return [place, *others[:MOST_BESIDE]]
 
 

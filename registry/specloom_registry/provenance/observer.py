@@ -43,18 +43,24 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
             plugins[name] = {"version": version}
         elif "git" in source:
             about = {key: source[key] for key in ("git", "tag", "commit")}
-            plugins[name] = {"version": package.version, **about, "tree": record["tree"],
-                             "dirty": False}  # fmt: skip
+            plugins[name] = {
+                "version": package.version,
+                **about,
+                "tree": record["tree"],
+                "dirty": False,
+            }
         else:
             now = tree.tree_hash(tree.file_hashes(package.home))
             edits = git_status.changed(package.home)
             locked = record.get("tree")
             dirty = now != locked if locked else None if edits is None else bool(edits)
             plugins[name] = {
-                "version": package.version, "path": source.get("path", str(package.home)),
-                "commit": git_status.commit(package.home), "tree": now,
+                "version": package.version,
+                "path": source.get("path", str(package.home)),
+                "commit": git_status.commit(package.home),
+                "tree": now,
                 "dirty": dirty,
-            }  # fmt: skip
+            }
     found: dict[str, Any] = {"plugins": plugins, "warnings": list(used.notices)}
     found["manifest_text"] = manifest.read_text("utf-8")
     if used.lock:
@@ -97,8 +103,11 @@ class Provenance:
         """Note what is known before anything runs."""
         asked = run.graph.document.value
         source = asked["data"]["type"] if isinstance(asked, dict) and "data" in asked else ""
-        references = (*run.graph.types.values(), *(label for label, _ in run.phases),
-                      *([source] if "." in source else []))  # fmt: skip
+        references = (
+            *run.graph.types.values(),
+            *(label for label, _ in run.phases),
+            *([source] if "." in source else []),
+        )
         versions = run.plugins.versions(references)
         run.about |= {
             "metadata": run.metadata,

@@ -48,13 +48,18 @@ class Verdict:
         if self.equal:
             changed = [f"although changed: {one}" for one in self.causes]
             return [f"equal, bit for bit: {numbers} metrics, {arrays} tensors", *changed]
-        found = [f"different: {len(self.metrics)} of {numbers} metrics, "
-                 f"{len(self.weights)} of {arrays} tensors"]  # fmt: skip
+        found = [
+            f"different: {len(self.metrics)} of {numbers} metrics, "
+            f"{len(self.weights)} of {arrays} tensors"
+        ]
         found += [f"  metric {name}: {was} -> {now}" for name, (was, now) in self.metrics.items()]
         found += [f"  tensor {name}: {how}" for name, how in self.weights.items()]
         if not self.causes:
-            return [*found, "nothing that is recorded has changed: a plugin or library is not "
-                    "deterministic here"]  # fmt: skip
+            return [
+                *found,
+                "nothing that is recorded has changed: a plugin or library is not "
+                "deterministic here",
+            ]
         return [*found, "changed since:", *(f"  {one}" for one in self.causes)]
 
 
@@ -133,8 +138,11 @@ def compare(folder: Path, out: Path) -> Verdict:
         SpecloomError: Results are not there, or not what was saved.
     """
     was, now = run_record.metrics(folder), run_record.metrics(out)
-    metrics = {name: [was.get(name), now.get(name)] for name in dict.fromkeys([*was, *now])
-               if json.dumps(was.get(name)) != json.dumps(now.get(name))}  # fmt: skip
+    metrics = {
+        name: [was.get(name), now.get(name)]
+        for name in dict.fromkeys([*was, *now])
+        if json.dumps(was.get(name)) != json.dumps(now.get(name))
+    }
     arrays = compare_weights.differences(folder / WEIGHTS, out / WEIGHTS)
     causes = run_record.changes(
         *(run_record.facts_of(run_record.read(one)) for one in (folder, out))

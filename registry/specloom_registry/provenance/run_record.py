@@ -63,8 +63,11 @@ def metrics(folder: Path) -> dict[str, Any]:
     """
     try:
         found = parse_json((folder / "metrics.json").read_bytes())
-        return {f"{stage}/{name}": value for stage, values in found.items()
-                for name, value in values.items()}  # fmt: skip
+        return {
+            f"{stage}/{name}": value
+            for stage, values in found.items()
+            for name, value in values.items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError) as e:
@@ -111,8 +114,11 @@ def thread_counts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def changes(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """One line for each thing that is not as it was."""
-    return [f"{key}: {was.get(key) or 'absent'} -> {now.get(key) or 'absent'}"
-            for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]  # fmt: skip
+    return [
+        f"{key}: {was.get(key) or 'absent'} -> {now.get(key) or 'absent'}"
+        for key in dict.fromkeys([*was, *now])
+        if was.get(key) != now.get(key)
+    ]
 
 
 def differing(tables: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -47,17 +47,24 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> li
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("--out", type=path, required=True, metavar="DIR", help="Where results go.")
 @click.option(
-    "--format", "formats", default="npy", callback=_listed, metavar="LIST", show_default=True,
+    "--format",
+    "formats",
+    default="npy",
+    callback=_listed,
+    metavar="LIST",
+    show_default=True,
     help="Some of npy,envi,geotiff,png,csv.",
-)  # fmt: skip
+)
 @click.option(
     "--outputs", callback=_listed, metavar="LIST", help="Which outputs [default: all declared]."
 )
 @click.option("--variable", metavar="NAME", help="The array to take where a file holds several.")
 @click.option(
-    "--wavelengths", type=click.Path(path_type=Path, exists=True), metavar="CSV",
+    "--wavelengths",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="CSV",
     help="Band centres in place of those in the files.",
-)  # fmt: skip
+)
 @click.option(
     "--memory", type=Size(), help="What whole-image nodes may take [default: half of what is free]."
 )

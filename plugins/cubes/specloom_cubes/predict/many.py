@@ -121,9 +121,14 @@ def told(error: SpecloomError, path: Path) -> SpecloomError:
 
 
 def _one(
-    summary: Summary, predictor: Predictor, one: Input, folder: Path, formats: Sequence[str],
-    of: tuple[str, dict[str, Any]], options: dict[str, Any],
-) -> None:  # fmt: skip
+    summary: Summary,
+    predictor: Predictor,
+    one: Input,
+    folder: Path,
+    formats: Sequence[str],
+    of: tuple[str, dict[str, Any]],
+    options: dict[str, Any],
+) -> None:
     path, stamped = one.path.resolve(), record.stamp(one.files(), *of)
     about = {"input": str(one.path), "folder": str(folder)}
     if record.complete(record.read(folder), stamped, formats, folder):

@@ -50,9 +50,13 @@ class Predictor:
             loaded = Pipeline.load(file, plugins)
         graph = loaded.graph()
         self.run = Run(
-            graph, OneCube(), plugins=plugins, device=device, observed=observed,
+            graph,
+            OneCube(),
+            plugins=plugins,
+            device=device,
+            observed=observed,
             metadata={"name": loaded.name},
-        )  # fmt: skip
+        )
         self.notes: list[str] = []
         self.ends = dict(self._chosen(graph.outputs, outputs))
         keepers = {name: graph.nodes[name] for name in graph.entries}
@@ -94,9 +98,14 @@ class Predictor:
         source = self.run.source = OneCube(cube, wavelengths)
         self._check_bands(cube)
         found = run_tiled(
-            self.run, source, cube.shape[:2], self.ends.values(), memory, allocate,
+            self.run,
+            source,
+            cube.shape[:2],
+            self.ends.values(),
+            memory,
+            allocate,
             tile_bytes or TILE_BYTES,
-        )  # fmt: skip
+        )
         maps, others, notes = list[Map](), dict[str, Any](), list(self.notes)
         for name, end in self.ends.items():
             if found[end] is None:

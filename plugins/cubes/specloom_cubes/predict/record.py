@@ -68,9 +68,14 @@ def release(folder: Path) -> None:
 
 
 def finish(
-    folder: Path, path: Path, stamped: Known, formats: Iterable[str], files: Iterable[Path],
-    before: Known, more: Known,
-) -> None:  # fmt: skip
+    folder: Path,
+    path: Path,
+    stamped: Known,
+    formats: Iterable[str],
+    files: Iterable[Path],
+    before: Known,
+    more: Known,
+) -> None:
     """Remove what was made from another pipeline or input, and write the record, last of all."""
     sizes = {file.name: _size(file) for file in files}
     if before["of"]:

@@ -66,9 +66,16 @@ def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(
-            path, "w", driver="GTiff", height=height, width=width, count=bands.shape[2],
-            dtype=kind.name, crs=crs, **options,
-        ) as file:  # fmt: skip
+            path,
+            "w",
+            driver="GTiff",
+            height=height,
+            width=width,
+            count=bands.shape[2],
+            dtype=kind.name,
+            crs=crs,
+            **options,
+        ) as file:
             file.update_tags(TIFFTAG_IMAGEDESCRIPTION=about)
             for band, name in enumerate(one.band_names):
                 file.set_band_description(band + 1, name)

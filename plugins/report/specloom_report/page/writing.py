@@ -21,10 +21,21 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EMPTY: Mapping[str, Any] = {
-    "title": "", "description": "", "tags": (), "author": "", "facts": {}, "plugins": {},
-    "data": {"type": "", "params": ()}, "phases": (), "graph": {"nodes": (), "links": ()},
-    "error": None, "warnings": (), "ended": "", "seconds": None, "costs": None,
-}  # fmt: skip
+    "title": "",
+    "description": "",
+    "tags": (),
+    "author": "",
+    "facts": {},
+    "plugins": {},
+    "data": {"type": "", "params": ()},
+    "phases": (),
+    "graph": {"nodes": (), "links": ()},
+    "error": None,
+    "warnings": (),
+    "ended": "",
+    "seconds": None,
+    "costs": None,
+}
 
 
 def write(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> Path:
@@ -71,9 +82,12 @@ def breakable(text: str) -> Markup:
 def _template() -> Any:
     loader = FileSystemLoader(HERE)
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     environment.filters |= {"number": tables.number, "moment": tables.moment}
     environment.filters |= {"seconds": tables.seconds, "bytes": tables.size}
     environment.filters["breakable"] = breakable

@@ -57,9 +57,16 @@ class GradientTrainer:
     """
 
     python_only: ClassVar = (
-        "pipeline", "datamodule", "loss_nodes", "metric_nodes", "trainer_config",
-        "optimizer_config", "scheduler_config", "monitors", "seed",
-    )  # fmt: skip
+        "pipeline",
+        "datamodule",
+        "loss_nodes",
+        "metric_nodes",
+        "trainer_config",
+        "optimizer_config",
+        "scheduler_config",
+        "monitors",
+        "seed",
+    )
 
     def __init__(
         self,
