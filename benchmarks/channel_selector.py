@@ -66,7 +66,7 @@ def test_iou(file: str, changes: list[str], seed: int, epochs: int) -> float:
     if file == "channel_selector":
         sets.append(f"{TRAIN}.epochs={epochs}")
     run = specloom.load(document, sets, device="cpu")
-    run.go()
+    run.run()
     return run.metrics["test"]["metrics/iou"]
 
 

@@ -48,7 +48,7 @@ def test_metrics(file: str, data: dict[str, Any], classes: list[int], target: in
     document.value["nodes"]["data"]["config"] = ids
     document.value["nodes"]["rx"]["config"] = {"shrinkage": 1e-4}
     run = specloom.load(document, device="cpu")
-    run.go()
+    run.run()
     return [run.metrics["test"][f"metrics/{name}"] for name in SHOWN]
 
 

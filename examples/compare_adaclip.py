@@ -54,7 +54,7 @@ def measured(file, overrides, seed):
             pass
     clock = Clock()
     run.plugins.add("clock", clock)
-    run.go()
+    run.run()
     column = {
         row: run.metrics[split].get(f"metrics/{name}", float("nan"))
         for row, (split, name) in ROWS.items()

@@ -30,7 +30,7 @@ def compare(files, overrides=()):
         print(file.stem, file=sys.stderr)
         started = time.perf_counter()
         run = specloom.load(file, overrides)
-        run.go()
+        run.run()
         seconds = time.perf_counter() - started
         scores = {name: run.metrics["test"][key] for name, key in METRICS.items()}
         yield {"file": file.stem, **scores, "bands (nm)": bands_of(run), "s": seconds}

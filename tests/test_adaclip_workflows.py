@@ -65,7 +65,7 @@ def trained(request):
     statistics = run.phases.pop(0)
     statistics[1].train(run)
     before = digests(run)
-    run.go()
+    run.run()
     return LEARNS[request.param], run, before
 
 
@@ -141,7 +141,7 @@ def test_missing_weights_are_told_before_a_pixel_is_read(path, tmp_path, monkeyp
 
     monkeypatch.setattr(Synthetic, "scene", scene)
     with pytest.raises(UnavailableError, match="specloom weights fetch ViT-L-14-336"):
-        specloom.load(path, sets).go()
+        specloom.load(path, sets).run()
 
 
 def test_the_example_prints_the_documents_table(capsys):
@@ -179,7 +179,7 @@ def test_a_mixer_learned_through_the_detector_beats_principal_components():
     areas = {}
     for name in compare().DOCUMENTS:
         run = specloom.load(file(name), seed=0)
-        run.go()
+        run.run()
         areas[name] = run.metrics["test"]["metrics/roc_auc"]
     assert areas["drcnn"] > areas["concrete"] > areas["pca"]
     assert areas["drcnn"] > 0.9

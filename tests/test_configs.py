@@ -70,7 +70,7 @@ def test_metrics_of_scores_leave_the_threshold_on_the_decider_s_own_logits(tmp_p
     config = tmp_path / "scores.yaml"
     config.write_text(text.replace(line, "[rx.scores, metrics.logits]"))
     run = specloom.load(config, plugins=Plugins.for_file(ROOT / "configs/rx_statistical.yaml"))
-    run.go()
+    run.run()
     assert round(run.metrics["test"]["metrics/iou"], 4) == 0.7639
     assert run.metrics["test"]["metrics/decided_pixels"] == 406
 
@@ -89,7 +89,7 @@ def test_python_and_yaml_give_the_same_scores():
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     run = specloom.load(ROOT / "configs/rx_statistical.yaml")
-    run.go()
+    run.run()
     assert example.main() == run.metrics["test"]
 
     pipeline = example.build()
@@ -105,7 +105,7 @@ def test_python_and_yaml_give_the_same_scores():
 
 def test_a_saved_pipeline_scores_as_the_run_did(tmp_path):
     run = specloom.load(ROOT / "configs/rx_statistical.yaml", SMALL)
-    run.go()
+    run.run()
     from specloom.execution import run_folder
 
     run_folder.write(run, tmp_path)

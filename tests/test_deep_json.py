@@ -19,7 +19,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 
 def test_run_json(tmp_path):
     (tmp_path / "run.json").write_text(DEEP)
-    for reads in (run_folder.begun, recall):
+    for reads in (run_folder.interrupted_run, recall):
         with pytest.raises(ConfigError, match=r"holds no run \(RecursionError"):
             reads(tmp_path)
 

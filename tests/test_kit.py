@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from specloom import Mapped, Port
+from specloom import LazyAffine, Port
 from specloom.testing import checks_of, failures_of
 from specloom.torch import TorchNode
 
@@ -79,7 +79,7 @@ class Mixer(TorchNode):
     inputs = {"data": Port("B H W num_channels", doc="Cubes.")}
     outputs = {"mixed": Port("B H W n_mixed", doc="Means of neighbouring bands.")}
     locality = "pixel"
-    absorbs = "data"
+    affine_input = "data"
 
     def __init__(self, num_channels: int | None = None, n_mixed: int = 3) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Mixer(TorchNode):
         self.register_buffer("matrix", start)
 
     def forward(self, data):
-        if isinstance(data, Mapped):
+        if isinstance(data, LazyAffine):
             data = data.data.double() * data.scale + data.offset
         return {"mixed": torch.stack([self._mix(image) for image in data.double()]).float()}
 
@@ -236,8 +236,8 @@ def test_wrong_nodes_fail_exactly_their_checks(cls, caught):
 
 def test_the_guide_s_example_of_folding_passes_every_check():
     guide = (Path(__file__).parents[1] / "plugins/README.md").read_text("utf-8")
-    (block,) = re.findall(r"```python\n([^`]*Mapped[^`]*)```", guide)
-    made = {"TorchNode": TorchNode, "Port": Port, "Mapped": Mapped, "torch": torch}
+    (block,) = re.findall(r"```python\n([^`]*LazyAffine[^`]*)```", guide)
+    made = {"TorchNode": TorchNode, "Port": Port, "LazyAffine": LazyAffine, "torch": torch}
     exec(block, made)
     for name, check in (("Gain", "mapped_equals_forward"), ("Mean", "absorbs_truly")):
         checks = checks_of(made[name])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specloom import Mapped, Port
+from specloom import LazyAffine, Port
 from specloom.testing import failures_of
 from specloom.torch import StatisticalNode, TorchNode
 
@@ -25,10 +25,10 @@ class Bare(TorchNode):
 
 
 class Gain(Bare):
-    maps = "bright"
+    affine_output = "bright"
 
-    def mapped(self, data):
-        return {"bright": Mapped(data, self.gain.double(), torch.zeros(1).double(), data.dtype)}
+    def forward_lazy(self, data):
+        return {"bright": LazyAffine(data, self.gain.double(), torch.zeros(1).double(), data.dtype)}
 
 
 class Score(TorchNode):
@@ -150,31 +150,31 @@ class UsesTorchsGenerator(Gain):
 
 
 class TellsWrongScale(Gain):
-    def mapped(self, data):
-        made = super().mapped(data)["bright"]
-        return {"bright": Mapped(data, made.scale * 2, made.offset, data.dtype)}
+    def forward_lazy(self, data):
+        made = super().forward_lazy(data)["bright"]
+        return {"bright": LazyAffine(data, made.scale * 2, made.offset, data.dtype)}
 
 
 class MapsNoOutput(Gain):
-    maps = "dark"
+    affine_output = "dark"
 
 
 class AbsorbsNoInput(Gain):
-    absorbs = "scores"
+    affine_input = "scores"
 
 
 class AbsorbsWrongly(Gain):
-    absorbs = "data"
+    affine_input = "data"
 
     def forward(self, data):
-        return super().forward(data.data * data.scale if isinstance(data, Mapped) else data)
+        return super().forward(data.data * data.scale if isinstance(data, LazyAffine) else data)
 
 
 class FitsMappedWrongly(StatisticalNode):
     inputs = {"data": DATA}
     outputs = {"shifted": Port("B H W C", doc="The cube without the mean of all its values.")}
     locality = "pixel"
-    absorbs = "data"
+    affine_input = "data"
 
     def build(self, sizes):
         self.register_buffer("total", torch.zeros((), dtype=torch.float64))
@@ -183,7 +183,7 @@ class FitsMappedWrongly(StatisticalNode):
         self.fitted, self.sums = False, torch.zeros(2, dtype=torch.float64)
 
     def fit_update(self, data):
-        values = data.data if isinstance(data, Mapped) else data
+        values = data.data if isinstance(data, LazyAffine) else data
         usable = values[values.isfinite().all(-1)]
         self.sums = self.sums + torch.stack([usable.double().sum(), torch.tensor(usable.numel())])
 
@@ -198,7 +198,7 @@ class FitsMappedWrongly(StatisticalNode):
         self.finish_fit(int(self.sums[1]))
 
     def forward(self, data):
-        if isinstance(data, Mapped):
+        if isinstance(data, LazyAffine):
             data = (data.data * data.scale + data.offset).float()
         return {"shifted": data - self.total.float()}
 

@@ -105,7 +105,7 @@ def test_without_masks_every_finite_pixel_is_fitted(cubes):
     unmask(cubes)
     run = specloom.load(OWN, [f"data.config.path={cubes}"])
     with pytest.warns(UserWarning, match="uncalibrated|skipped"):
-        run.go()
+        run.run()
     rx = run.graph.nodes["rx"]
     files = [cubes / f"{name}.hdr" for name in members(cubes)["train"]]
     pixels = np.concatenate([read(file) for file in files])
@@ -125,7 +125,7 @@ def test_a_split_without_masks_is_skipped_and_the_others_are_not(cubes):
     unmask(cubes, *members(cubes)["test"])
     run = specloom.load(OWN, [f"data.config.path={cubes}"])
     with pytest.warns(UserWarning, match="the data has no mask") as caught:
-        run.go()
+        run.run()
     assert [str(one.message) for one in caught] == [UNMEASURED]
     assert [*run.metrics] == ["val"]
     assert run.metrics["val"].keys() == {"decider/calibrated_f1"}
@@ -136,7 +136,7 @@ def test_masks_of_the_test_split_alone_are_enough_to_measure_it(cubes):
     unmask(cubes, *parts["train"], *parts["val"])
     run = specloom.load(OWN, [f"data.config.path={cubes}"])
     with pytest.warns(UserWarning, match="the data has no mask") as caught:
-        run.go()
+        run.run()
     assert [str(one.message) for one in caught] == [UNCALIBRATED]
     assert 0.8 < run.metrics["test"]["metrics/roc_auc"] <= 1
 

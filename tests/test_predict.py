@@ -42,7 +42,7 @@ def fitted(scene: Path, folder: Path) -> dict[str, np.ndarray]:
     settings += ["nodes.rx.config.eps=1e-6"]
     run = specloom.load(ROOT / "configs/rx_scene.yaml", settings, device="cpu")
     run.phases = run.phases[:1]  # there is no mask to measure by
-    run.go()
+    run.run()
     run_folder.write(run, folder)
     with run.inference():
         (values,) = map(run.plan("predict", run.graph.outputs.values()), run.batches("predict"))

@@ -229,7 +229,7 @@ def test_a_library_call_changes_nothing(unset, tmp_path):
     assert torch.get_num_threads() == 3
     with all_cores():
         assert torch.get_num_threads() == 3
-    loaded.go()
+    loaded.run()
     assert torch.get_num_threads() == 3
     assert dict(os.environ) == before
 

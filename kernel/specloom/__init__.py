@@ -3,6 +3,8 @@
 Read ``contract/hooks.py`` first.
 """
 
+import warnings
+
 __version__ = "0.1.0"
 
 from specloom.contract.errors import (
@@ -24,27 +26,27 @@ from specloom.contract.errors import (
 from specloom.contract.hooks import impl
 from specloom.contract.nodes import (
     STAGES,
-    Absorbs,
-    Affine,
+    AffineNode,
+    AffineReader,
+    Annealed,
     Array,
     At,
     Batch,
-    Fits,
-    Indexed,
-    Keeps,
+    Fittable,
+    LazyAffine,
     Loss,
-    Mapped,
-    Measures,
+    MapStyleSource,
+    Metric,
     Node,
-    Paces,
     Runtime,
     Source,
+    Stateful,
+    Trainable,
     Trainer,
-    Trains,
 )
 from specloom.contract.ports import Port
 from specloom.execution.run import Run, load
-from specloom.execution.run_folder import begun
+from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
 from specloom.graph.port_attributes import Ported
@@ -54,25 +56,24 @@ from specloom.threads import threads_option
 
 __all__ = [
     "STAGES",
-    "Absorbs",
-    "Affine",
+    "AffineNode",
+    "AffineReader",
+    "Annealed",
     "Array",
     "At",
     "Batch",
     "ConfigError",
     "DataError",
-    "Fits",
+    "Fittable",
     "Graph",
     "GraphError",
-    "Indexed",
     "IntegrityError",
-    "Keeps",
+    "LazyAffine",
     "Loss",
-    "Mapped",
-    "Measures",
+    "MapStyleSource",
+    "Metric",
     "Node",
     "NodeError",
-    "Paces",
     "Pipeline",
     "PluginError",
     "Plugins",
@@ -85,12 +86,13 @@ __all__ = [
     "Source",
     "SpecloomError",
     "SpecloomWarning",
+    "Stateful",
+    "Trainable",
     "Trainer",
-    "Trains",
     "UnavailableError",
-    "begun",
     "did_you_mean",
     "impl",
+    "interrupted_run",
     "load",
     "machine_error",
     "raise_all",
@@ -98,3 +100,27 @@ __all__ = [
     "write_file",
     "write_json",
 ]
+
+#: Names of version 0.1, each with the present one. They go in 0.3.
+OLD_NAMES = {
+    "Absorbs": "AffineReader",
+    "Affine": "AffineNode",
+    "Fits": "Fittable",
+    "Indexed": "MapStyleSource",
+    "Keeps": "Stateful",
+    "Mapped": "LazyAffine",
+    "Measures": "Metric",
+    "Paces": "Annealed",
+    "Trains": "Trainable",
+    "begun": "interrupted_run",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The present object behind a name of version 0.1, with a warning."""
+    if name not in OLD_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = OLD_NAMES[name]
+    what = f"specloom.{name} is called specloom.{new} now; the old name goes in 0.3"
+    warnings.warn(what, SpecloomWarning, stacklevel=2)
+    return globals()[new]

@@ -82,7 +82,7 @@ def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **aske
     """Run every phase of FILE and write what comes out."""
     anyway = asked.pop("overwrite") or resume is not None
     if resume:
-        asked = run_folder.begun(resume)
+        asked = run_folder.interrupted_run(resume)
     elif asked["path"] is None:
         raise click.UsageError("give a run file, or --resume DIR")
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
@@ -90,10 +90,10 @@ def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **aske
     loaded.resumed, loaded.fold = resume is not None, fold
     loaded.folder = resume or out or run_folder.fresh_folder(str(loaded.metadata["name"]))
     if first:
-        run_folder.keep(loaded, loaded.folder, anyway=anyway)
+        run_folder.run_in_folder(loaded, loaded.folder, anyway=anyway)
         click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
     else:
-        loaded.go()
+        loaded.run()
 
 
 @cli.command()
@@ -111,8 +111,8 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
             click.echo(told(e), err=True)
             failed = True
             continue
-        remarks: list[str] = getattr(one.source, "remarks", list)()
-        for message in [*one.graph.unread(), *remarks, *one.skipped()]:
+        notes: list[str] = getattr(one.source, "notes", list)()
+        for message in [*one.graph.unread(), *notes, *one.skipped()]:
             click.echo(f"warning: {message}", err=True)
         unknown = ""
         if one.graph.unbuilt:

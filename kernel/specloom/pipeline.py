@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from specloom.contract.errors import GraphError, did_you_mean
-from specloom.contract.nodes import Source, Trains, lacking
-from specloom.contract.ports import Link
+from specloom.contract.nodes import Source, Trainable, missing_by_split
+from specloom.contract.ports import Connection
 from specloom.execution import saved_pipeline
 from specloom.graph.connections import BATCH, wrong_name
 from specloom.graph.graph import Graph
@@ -27,7 +27,11 @@ class Pipeline:
 
     def __init__(self, name: str = "pipeline", plugins: Plugins | None = None) -> None:
         self.name, self.plugins = name, plugins
-        self.nodes, self.links, self.outputs = dict[str, Any](), list[Link](), dict[str, str]()
+        self.nodes, self.links, self.outputs = (
+            dict[str, Any](),
+            list[Connection](),
+            dict[str, str](),
+        )
         self.stages: dict[str, tuple[str, ...]] = {}
         self._graph: Graph | None = None
 
@@ -63,7 +67,7 @@ class Pipeline:
                     what = f"{end} is none of a node's {side}, which belong here"
                     raise GraphError(what, fix="write (source.outputs.x, target.inputs.y)")
             ends = [f"{self.add_node(end.node)}.{end.port}" for end in (source, target)]
-            self.links.append(Link(*ends))
+            self.links.append(Connection(*ends))
         self._graph = None
 
     def graph(self, source: Source | None = None) -> Graph:
@@ -76,7 +80,7 @@ class Pipeline:
             return self._graph
         kept: dict[str, Any] = {"outputs": self.outputs, "stages": self.stages}
         if source:
-            kept["lacks"] = lacking(source)
+            kept["missing_outputs"] = missing_by_split(source)
             kept |= {"batch": source.outputs, "given": source.sizes(), "splits": source.splits()}
         self._graph = Graph(self.nodes, self.links, **kept)
         return self._graph
@@ -136,7 +140,7 @@ class Pipeline:
             if name not in self.nodes:
                 raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
             node = self.nodes[name]
-            if not isinstance(node, Trains) or not getattr(node, "trainable", True):
+            if not isinstance(node, Trainable) or not getattr(node, "trainable", True):
                 raise GraphError(f"node {name!r} has nothing to train", fix=f"leave {name!r} out")
             yield node
 

@@ -3,7 +3,7 @@
 import pytest
 
 from specloom import Graph, Port, Ported, SpecloomError
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 
 CUBE, SCORES = Port("B H W C"), Port("B H W 1")
 
@@ -36,7 +36,7 @@ class RX(Ported):
 
 def graph(nodes, *links, batch=Data.inputs, **kwargs):
     pairs = [link.split(" > ") for link in links]
-    links = [Link(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
+    links = [Connection(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
     return Graph(nodes, links, batch=batch, **kwargs)
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from specloom import Graph, NodeError, Port, Ported
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.execution.plan import Plan
 from specloom.runfile.yaml import parse
 from specloom.torch import TorchRuntime
@@ -41,7 +41,7 @@ nodes:
 
 
 def graph(nodes, *links, document=None, batch=Data.inputs, **kwargs):
-    links = [Link(*link.split(" > ")) for link in links]
+    links = [Connection(*link.split(" > ")) for link in links]
     return Graph(nodes, links, batch=batch, document=document, **kwargs)
 
 

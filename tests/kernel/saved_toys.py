@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from specloom import Graph, IntegrityError, Plugins, Port, Ported, SpecloomError, impl
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.execution import saved_pipeline
 from specloom.torch import StatisticalNode
 
@@ -82,7 +82,7 @@ def plugins():
 
 def graph(c=4, **params):
     nodes = {"mean": Mean(**params), "table": Table()}
-    links = [Link("batch.cube", "mean.data"), Link("mean.centred", "table.data")]
+    links = [Connection("batch.cube", "mean.data"), Connection("mean.centred", "table.data")]
     made = Graph(nodes, links, batch={"cube": CUBE}, given={"H": 9, "C": c})
     made.outputs["out"] = "table.data"
     return made

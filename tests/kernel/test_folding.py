@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from specloom import Graph, Mapped, Port, Ported
-from specloom.contract.ports import Link
+from specloom import Graph, LazyAffine, Port, Ported
+from specloom.contract.ports import Connection
 from specloom.execution.plan import Plan
 from specloom.torch import TorchRuntime
 
@@ -14,7 +14,7 @@ CUBE = Port("B H W C")
 class Scale(Ported):
     inputs = {"data": Port("B H W C", dtype="real"), "valid": Port("B H W 1", optional=True)}
     outputs = {"scaled": CUBE, "factors": Port("1")}
-    maps = "scaled"
+    affine_output = "scaled"
 
     def __init__(self, on: bool = True, factor: float = 2.0) -> None:
         self.on, self.factor = on, factor
@@ -22,31 +22,31 @@ class Scale(Ported):
     def forward(self, data, valid=None):
         return {"scaled": data.float() * self.factor + 1, "factors": torch.tensor([self.factor])}
 
-    def mapped(self, data, valid=None):
+    def forward_lazy(self, data, valid=None):
         made = self.forward(torch.zeros(1))
-        scaled = Mapped(data, made["factors"], torch.ones(1), torch.float32)
+        scaled = LazyAffine(data, made["factors"], torch.ones(1), torch.float32)
         return {**made, "scaled": scaled} if self.on else self.forward(data)
 
 
 class Chained(Scale):
     """Takes a map in front of it into its own."""
 
-    absorbs = "data"
+    affine_input = "data"
 
-    def mapped(self, data, valid=None):
-        made = super().mapped(torch.zeros(1))["scaled"]
-        scaled = Mapped.of(data, made.scale, made.offset, torch.float32)
+    def forward_lazy(self, data, valid=None):
+        made = super().forward_lazy(torch.zeros(1))["scaled"]
+        scaled = LazyAffine.of(data, made.scale, made.offset, torch.float32)
         return {"scaled": scaled, "factors": made.scale}
 
 
 class Linear(Ported):
     inputs = {"data": CUBE, "weights": Port("B H W C", optional=True)}
     outputs = {"out": CUBE}
-    absorbs = "data"
+    affine_input = "data"
 
     def forward(self, data, weights=None):
         self.got = type(data)
-        if not isinstance(data, Mapped):
+        if not isinstance(data, LazyAffine):
             return {"out": data * 3}
         return {"out": data.data * (3 * data.scale) + 3 * data.offset}
 
@@ -56,7 +56,7 @@ class NumpyLinear(Linear):
 
 
 def built(links, batch=CUBE, **nodes):
-    links = [Link(*link.split(" > ")) for link in links]
+    links = [Connection(*link.split(" > ")) for link in links]
     return Graph(nodes, links, batch={"cube": batch, "valid": Port("B H W 1")})
 
 
@@ -93,13 +93,13 @@ FOLDED = {
 @pytest.mark.parametrize(("links", "nodes", "want"), FOLDED.values(), ids=FOLDED)
 def test_it_folds_where(links, nodes, want):
     graph = built(links, **{"scale": Scale(), "linear": Linear(), **nodes})
-    assert agrees(graph, "linear.out", *want) is Mapped
+    assert agrees(graph, "linear.out", *want) is LazyAffine
 
 
 def test_a_chain_of_affine_nodes_folds_as_a_whole():
     links = ["batch.cube > far.data", "far.scaled > scale.data", PAIR[1]]
     graph = built(links, far=Scale(factor=5.0), scale=Chained(), linear=Linear())
-    assert agrees(graph, "linear.out") is Mapped
+    assert agrees(graph, "linear.out") is LazyAffine
     batch = {"cube": torch.ones(1, 1, 1, 1, dtype=torch.float32)}
     assert plan(graph, "linear.out")(batch)["linear.out"].item() == 3 * (2 * 6 + 1)
 
@@ -137,13 +137,13 @@ def test_whole_numbers_reach_the_reader_as_they_are():
     graph = built(PAIR, Port("B H W C", dtype="uint16"), scale=Scale(), linear=Linear())
     cube = torch.ones(1, 1, 1, 1, dtype=torch.uint16)
     assert plan(graph, "linear.out")({"cube": cube})["linear.out"].item() == 9
-    assert graph.nodes["linear"].got is Mapped
+    assert graph.nodes["linear"].got is LazyAffine
 
 
 def test_a_wanted_value_comes_mapped_to_who_says_so():
     graph = built(PAIR, scale=Scale(), linear=Linear())
-    made = plan(graph, "scale.scaled", mapped=["scale.scaled"])(BATCH)["scale.scaled"]
-    assert isinstance(made, Mapped)
+    made = plan(graph, "scale.scaled", lazy=["scale.scaled"])(BATCH)["scale.scaled"]
+    assert isinstance(made, LazyAffine)
     assert made.shape == (1, 2, 2, 3)
-    twice = Mapped.of(made, 3.0, 1.0, torch.float32)
+    twice = LazyAffine.of(made, 3.0, 1.0, torch.float32)
     assert (twice.data is BATCH["cube"], *twice.scale, *twice.offset) == (True, 6.0, 4.0)

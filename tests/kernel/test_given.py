@@ -6,7 +6,7 @@ import torch
 
 from plan_toys import CUBE, Data, Twice, chain, cubes, graph, plan
 from specloom import Graph, GraphError, Plugins, Port, Ported, Run, impl
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.runfile.yaml import parse
 
 
@@ -108,12 +108,12 @@ class Picky(Twice):
 
 def test_valid_that_nobody_reads_is_told():
     nodes = {"data": Labelled(), "twice": Picky()}
-    links = [Link("data.cube", "twice.data")]
+    links = [Connection("data.cube", "twice.data")]
     document = parse("nodes:\n  data: {}\n  twice: {}\n", "run.yaml")
     made = Graph(nodes, links, batch=Labelled.inputs, document=document)
     assert list(made.unread()) == [
         "run.yaml:2: data.valid is read by nobody, so every pixel counts\n"
         "  fix: connect data.valid to the 'valid' inputs of fits, losses and metrics"
     ]
-    links.append(Link("data.valid", "twice.valid"))
+    links.append(Connection("data.valid", "twice.valid"))
     assert list(Graph(nodes, links, batch=Labelled.inputs).unread()) == []

@@ -57,6 +57,6 @@ def test_two_observed_runs_with_the_same_plugins(monkeypatch):
     plugins = offering(Watcher=1, Broken=1)
     SEEN.clear()
     for _ in range(2):
-        Run(Graph({}, []), Empty(), plugins=plugins, observed=True).go()
+        Run(Graph({}, []), Empty(), plugins=plugins, observed=True).run()
     assert SEEN == ["started", "ended"] * 2
     assert [name for name, _ in plugins.manager.list_name_plugin()] == ["watching"]

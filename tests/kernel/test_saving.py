@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from specloom import Graph, Plugins, Port, UnavailableError, impl
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.execution import saved_pipeline
 from specloom.torch import TorchNode
 
@@ -44,7 +44,7 @@ def plugins():
 
 
 def graph(start):
-    links = [Link("batch.cube", "gain.data")]
+    links = [Connection("batch.cube", "gain.data")]
     return Graph({"gain": Gain(start)}, links, batch={"cube": CUBE}, given={"C": 4})
 
 

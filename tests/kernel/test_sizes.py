@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from specloom import ConfigError, Graph, Port, Ported, SpecloomError
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.runfile.yaml import Document
 
 
@@ -69,7 +69,7 @@ class Spectrum(Ported):
 
 def graph(nodes, *links, given=None, document=None):
     pairs = (link.split(" > ") for link in links)
-    places = [Link(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
+    places = [Connection(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
     return Graph(nodes, places, batch=Data.inputs, given=given, document=document)
 
 

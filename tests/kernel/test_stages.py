@@ -5,7 +5,7 @@ import torch
 
 from plan_toys import CUBE, Data, cubes, graph, plan
 from specloom import Graph, NodeError, Port, Ported
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 
 
 class Mean(Ported):
@@ -61,8 +61,8 @@ def test_wanting_values_of_a_stage():
 
 def test_a_node_that_does_not_run_is_left_out_of_closing_nodes():
     nodes = {"a": Mean(), "b": Mean(), "keep": Keep()}
-    links = [Link("batch.cube", f"{name}.data") for name in "ab"]
-    links += [Link(f"{name}.mean", "keep.metrics") for name in "ab"]
+    links = [Connection("batch.cube", f"{name}.data") for name in "ab"]
+    links += [Connection(f"{name}.mean", "keep.metrics") for name in "ab"]
     run = plan(Graph(nodes, links, batch=Data.inputs, stages={"b": ("train",)}))
     run.start()
     run(cubes())

@@ -75,11 +75,13 @@ def test_the_observer_completes_the_record(world):
     plugins = Plugins(resolve_plugins(world.manifest), world.manifest)
     document = SimpleNamespace(value={"data": {"type": "Synthetic"}})
     graph = SimpleNamespace(types={"a": "rx.Twice"}, document=document)
-    run = SimpleNamespace(graph=graph, phases=[], about={}, metadata={}, plugins=plugins, fold=True)
+    run = SimpleNamespace(
+        graph=graph, phases=[], record={}, metadata={}, plugins=plugins, fold=True
+    )
     Provenance().run_started(run)
-    assert run.about["plugins"]["rx"]["tag"] == "v1.0.0"
-    assert run.about["packages"]["click"] == environment.installed()["click"]
-    assert run.about["manifest"] == str(world.manifest)
+    assert run.record["plugins"]["rx"]["tag"] == "v1.0.0"
+    assert run.record["packages"]["click"] == environment.installed()["click"]
+    assert run.record["manifest"] == str(world.manifest)
 
 
 @pytest.fixture

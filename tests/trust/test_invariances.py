@@ -74,7 +74,7 @@ def again(run, test):
 @pytest.fixture(scope="module")
 def ran():
     run = run_on({split: grouped(SCENES[split], 4) for split in SPLITS})
-    run.go()
+    run.run()
     return run
 
 
@@ -101,7 +101,7 @@ def test_the_order_of_test_scenes_changes_no_decision_and_no_metric(ran, seed):
 def test_a_whole_run_on_other_batches_in_another_order_decides_the_same(ran, size, seed):
     train, val = (grouped(shuffled(SCENES[split], seed), size) for split in ("train", "val"))
     run = run_on({"train": train, "val": val, "test": grouped(SCENES["test"], size)})
-    run.go()
+    run.run()
     test = grouped(SCENES["test"], 4)
     np.testing.assert_array_equal(decided(run, test), decided(ran, test))
     assert run.metrics["test"] == pytest.approx(ran.metrics["test"], abs=1e-6)

@@ -69,7 +69,7 @@ def pixels(batches):
 def ran():
     splits = damaged_scenes()
     run = run_on(splits)
-    run.go()
+    run.run()
     return SimpleNamespace(run=run, splits=splits, nodes=run.graph.nodes)
 
 
@@ -162,7 +162,7 @@ def test_values_of_what_is_left_out_change_no_bit_of_the_fit(ran):
         for split, batches in ran.splits.items()
     }
     again = run_on(other)
-    again.go()
+    again.run()
     first, second = ran.run.graph.state(), again.graph.state()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert again.metrics == ran.run.metrics

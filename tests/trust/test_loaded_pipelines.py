@@ -15,7 +15,7 @@ CONFIG = specloom.__file__.partition("kernel")[0] + "configs/rx_statistical.yaml
 @pytest.fixture
 def saved(tmp_path):
     run = specloom.load(CONFIG, SMALL)
-    run.go()
+    run.run()
     run_folder.write(run, tmp_path)
     return tmp_path / "pipeline.yaml"
 
@@ -36,7 +36,7 @@ def test_a_cube_of_other_bands_is_refused_by_the_plan(saved):
 
 def test_stages_survive(tmp_path):
     run = specloom.load(CONFIG, [*SMALL, "nodes.metrics.stages=[val, test]"])
-    run.go()
+    run.run()
     run_folder.write(run, tmp_path)
     loaded = Pipeline.load(tmp_path / "pipeline.yaml")
     assert loaded.graph(Synthetic(scenes=8)).stages["metrics"] == ("val", "test")

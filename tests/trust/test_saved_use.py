@@ -58,7 +58,7 @@ def same(one, other) -> bool:
 def fitted(tmp_path_factory):
     """A finished run, and the file of its pipeline."""
     folder, run = tmp_path_factory.mktemp("fitted"), small_run()
-    run.go()
+    run.run()
     run_folder.write(run, folder)
     return run, folder / "pipeline.yaml"
 
@@ -121,7 +121,7 @@ def test_real_scenes_are_scored_as_in_their_run(name, tmp_path):
         settings["mask"] = f"{DATA / name}Gt.bmp"
     sets = [f"data.config.{key}={value}" for key, value in settings.items()]
     run = specloom.load(ROOT / "configs/rx_scene.yaml", sets, device="cpu")
-    run.go()
+    run.run()
     run_folder.write(run, tmp_path)
     plan = run.plan("predict", run.graph.outputs.values())
     with run.inference():

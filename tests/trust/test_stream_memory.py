@@ -22,7 +22,7 @@ SCRIPT = """
     import numpy as np
     import torch
     from specloom import Graph, Pipeline, Port, Run
-    from specloom.contract.ports import Link
+    from specloom.contract.ports import Connection
     from specloom_cubes.data_node import LentilsAnomalyDataNode
     from specloom_deciders.binary import BinaryDecider
     from specloom_metrics.anomaly import AnomalyDetectionMetrics
@@ -90,7 +90,7 @@ SCRIPT = """
             ("batch.logits", "metrics.logits"),
             ("batch.targets", "metrics.targets"),
         ]
-        run = Run(Graph(nodes, [Link(*end) for end in ends], batch=ports), source, device="cpu")
+        run = Run(Graph(nodes, [Connection(*end) for end in ends], batch=ports), source, device="cpu")
         Evaluate().train(run)
         assert run.metrics["test"]["metrics/pixels"] == length * 4 * 64 * 64
         return source.seen

@@ -46,7 +46,7 @@ class Node(Protocol):
 
 
 @runtime_checkable
-class Fits(Protocol):
+class Fittable(Protocol):
     """A node that learns from a stream of batches, without gradients and without keeping pixels."""
 
     fit_passes: int
@@ -69,7 +69,7 @@ class Fits(Protocol):
 
 
 @runtime_checkable
-class Keeps(Protocol):
+class Stateful(Protocol):
     """A node with state to save. Whether it is fitted is part of that state, never inferred."""
 
     def state(self) -> Mapping[str, Array]:
@@ -80,7 +80,7 @@ class Keeps(Protocol):
 
 
 @runtime_checkable
-class Trains(Protocol):
+class Trainable(Protocol):
     """A node with parameters for gradient training, frozen until it is unfrozen."""
 
     def unfreeze(self) -> None:
@@ -94,7 +94,7 @@ class Trains(Protocol):
 
 
 @runtime_checkable
-class Paces(Protocol):
+class Annealed(Protocol):
     """A node that anneals."""
 
     def on_epoch(self, epoch: int, max_epochs: int) -> None:
@@ -102,7 +102,7 @@ class Paces(Protocol):
 
 
 @runtime_checkable
-class Measures(Protocol):
+class Metric(Protocol):
     """A node that gathers over a stage and gives its ``per_stage`` outputs when the stage ends."""
 
     def measure_start(self, stage: str) -> None:
@@ -113,25 +113,25 @@ class Measures(Protocol):
 
 
 @runtime_checkable
-class Affine(Protocol):
+class AffineNode(Protocol):
     """A node one output of which is ``scale * x + offset`` of an input, by band."""
 
     #: That output.
-    maps: ClassVar[str]
+    affine_output: ClassVar[str]
 
-    def mapped(self, **inputs: Any) -> Batch:
-        """As ``forward``, with a ``Mapped`` in that output where it is affine."""
+    def forward_lazy(self, **inputs: Any) -> Batch:
+        """As ``forward``, with a ``LazyAffine`` in that output where it is affine."""
 
 
 @runtime_checkable
-class Absorbs(Protocol):
-    """A node that takes a ``Mapped`` at one of its inputs and folds it into a map of its own."""
+class AffineReader(Protocol):
+    """A node that takes a ``LazyAffine`` at one input and folds it into its own map."""
 
     #: That input.
-    absorbs: ClassVar[str]
+    affine_input: ClassVar[str]
 
 
-class Mapped(NamedTuple):
+class LazyAffine(NamedTuple):
     """``data * scale + offset`` by band, left to the readers to work out.
 
     Args:
@@ -146,8 +146,8 @@ class Mapped(NamedTuple):
     dtype: Any
 
     @classmethod
-    def of(cls, data: Any, scale: Array, offset: Array, dtype: Any) -> Mapped:
-        """The same for ``data`` that may be a ``Mapped`` already."""
+    def of(cls, data: Any, scale: Array, offset: Array, dtype: Any) -> LazyAffine:
+        """The same for ``data`` that may be a ``LazyAffine`` already."""
         if isinstance(data, cls):
             scale, offset, data = data.scale * scale, data.offset * scale + offset, data.data
         return cls(data, scale, offset, dtype)
@@ -192,7 +192,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Indexed(Protocol):
+class MapStyleSource(Protocol):
     """A source whose images can be read in any order, for shuffling and for several processes."""
 
     batch_size: int
@@ -204,12 +204,12 @@ class Indexed(Protocol):
         """A batch of the images with these numbers, counted from 0, in this order."""
 
 
-def lacking(source: Source) -> dict[str, list[str]]:
+def missing_by_split(source: Source) -> dict[str, list[str]]:
     """By split, what the source says that none of its images has."""
-    lacks = getattr(source, "lacks", None)
-    if lacks is None:
+    missing_outputs = getattr(source, "missing_outputs", None)
+    if missing_outputs is None:
         return {}
-    return {split: list(lacks(split)) for split in source.splits()}
+    return {split: list(missing_outputs(split)) for split in source.splits()}
 
 
 #: The place in the run file of a phase's parameter: ``at("split")`` is ``run.yaml:31``, and
@@ -233,7 +233,7 @@ class Trainer(Protocol):
 
 
 @runtime_checkable
-class Minimises(Protocol):
+class LossMinimiser(Protocol):
     """A trainer that minimises losses; a loss that no phase minimises is an error."""
 
     def losses_of(self, graph: Graph) -> Iterable[str]:

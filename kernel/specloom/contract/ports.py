@@ -116,7 +116,7 @@ class Port:
                 raise PortError(f"lacks the keys {', '.join(missing)}", where=where)
 
 
-class Link(NamedTuple):
+class Connection(NamedTuple):
     """A connection: ``source`` and ``target`` are ``node.port``; ``where`` is its place."""
 
     source: str
@@ -124,12 +124,12 @@ class Link(NamedTuple):
     where: str = ""
 
     @property
-    def giver(self) -> str:
+    def source_node(self) -> str:
         """The node, or ``batch``, that the value comes from."""
         return self.source.partition(".")[0]
 
     @property
-    def taker(self) -> str:
+    def target_node(self) -> str:
         """The node that the value goes to."""
         return self.target.partition(".")[0]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from specloom.contract.nodes import Affine, Batch
+from specloom.contract.nodes import AffineNode, Batch
 
 
 @dataclass
@@ -43,15 +43,15 @@ def arrange(steps: list[Step], keep: set[str]) -> set[str]:
     return read
 
 
-def fold_into_readers(steps: list[Step], keep: set[str], mapped: set[str]) -> None:
-    """Let affine nodes give a ``Mapped`` where all readers take it, ``keep`` apart."""
+def fold_into_readers(steps: list[Step], keep: set[str], lazy: set[str]) -> None:
+    """Let affine nodes give a ``LazyAffine`` where all readers take it, ``keep`` apart."""
     for step in reversed(steps):
-        end = f"{step.name}.{getattr(step.node, 'maps', '')}"
+        end = f"{step.name}.{getattr(step.node, 'affine_output', '')}"
         readers = _readers(steps, end)
         takes = all(_absorbs(reader, port) for reader, port in readers)
-        wanted = end in mapped or (readers and end not in keep)
-        if isinstance(step.node, Affine) and _plain(step) and takes and wanted:
-            step.forward = step.node.mapped
+        wanted = end in lazy or (readers and end not in keep)
+        if isinstance(step.node, AffineNode) and _plain(step) and takes and wanted:
+            step.forward = step.node.forward_lazy
 
 
 def _readers(steps: list[Step], end: str) -> list[tuple[Step, str]]:
@@ -64,9 +64,9 @@ def _readers(steps: list[Step], end: str) -> list[tuple[Step, str]]:
 
 def _absorbs(step: Step, port: str) -> bool:
     """Whether the node takes an affine map in by this port."""
-    return port == getattr(step.node, "absorbs", "") and _plain(step)
+    return port == getattr(step.node, "affine_input", "") and _plain(step)
 
 
 def _plain(step: Step) -> bool:
     """Whether the node is called as it is, not through another array library."""
-    return step.forward in (step.node.forward, getattr(step.node, "mapped", None))
+    return step.forward in (step.node.forward, getattr(step.node, "forward_lazy", None))

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from specloom.contract.errors import DataError, GraphError, NodeError, PortError, raise_all
-from specloom.contract.nodes import Batch, Measures, Runtime
+from specloom.contract.nodes import Batch, Metric, Runtime
 from specloom.execution.folding import Step, arrange, fold_into_readers
 from specloom.graph.connections import BATCH
 from specloom.graph.graph import Graph
@@ -28,7 +28,7 @@ class Plan:
         given: Values, as ``node.port``, that the batch holds; what only they need does not run.
         listener: Called after each node with its name as ``node``, ``outputs`` and ``seconds``.
         fold: Take affine nodes into the linear maps behind them where nobody else reads them.
-        mapped: Wanted values that may then come as a ``Mapped``.
+        mapped: Wanted values that may then come as a ``LazyAffine``.
         without: Nodes that do not run, because the data lacks what they need.
 
     Raises:
@@ -45,7 +45,7 @@ class Plan:
         listener: Callable[..., None] | None = None,
         fold: bool = False,
         given: Iterable[str] = (),
-        mapped: Iterable[str] = (),
+        lazy: Iterable[str] = (),
         without: Iterable[str] = (),
     ) -> None:
         self.graph, self.stage, self.listener = graph, stage, listener
@@ -62,7 +62,7 @@ class Plan:
         needed = set(self.active) if want is None else graph.ancestors(wanted, self.active, given)
         nodes = {name: graph.nodes[name] for name in self.active if name in needed}
         self._ready(nodes)
-        self.measuring = [name for name, node in nodes.items() if isinstance(node, Measures)]
+        self.measuring = [name for name, node in nodes.items() if isinstance(node, Metric)]
         closing = {n for n in nodes if any(nodes[n].inputs[p].per_stage for p in graph.feeding(n))}
         now = [end for end in wanted if not graph.port(end).per_stage]
         self.want = [end for end in now if end.partition(".")[0] not in closing]
@@ -70,7 +70,7 @@ class Plan:
         self.closing = [step for step in steps if step.name in closing]
         self.steps = [step for step in steps if step.name not in closing]
         if fold:
-            fold_into_readers(self.steps, set(self.want), {*mapped})
+            fold_into_readers(self.steps, set(self.want), {*lazy})
         arrange(self.closing, {f"{n}.{port}" for n, one in nodes.items() for port in one.outputs})
         loaded = arrange(self.steps, set(self.want))
         self._loads = [(n, end) for n in graph.batch if (end := f"{BATCH}.{n}") in loaded]

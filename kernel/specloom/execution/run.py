@@ -53,12 +53,12 @@ class Run:
         self.folder: Path | None = None
         self.resumed, self.fold = False, True
         #: What observers add to ``run.json``.
-        self.about: dict[str, Any] = {}
+        self.record: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
 
-    def go(self, changed: Callable[[], None] = lambda: None) -> None:
+    def run(self, changed: Callable[[], None] = lambda: None) -> None:
         """Run every phase in turn, with observers told, also of the end by an error.
 
         Args:
@@ -119,7 +119,7 @@ class Run:
         *,
         fold: bool | None = None,
         given: Iterable[str] = (),
-        mapped: Iterable[str] = (),
+        lazy: Iterable[str] = (),
     ) -> Plan:
         """The graph compiled for a stage; see ``Plan``.
 
@@ -129,7 +129,7 @@ class Run:
         fold = self.fold if fold is None else fold
         tell = partial(self.hook.node_ran, run=self) if self.hook.node_ran.get_hookimpls() else None
         without = self.graph.starved(stage) if want is None else []
-        return Plan(self.graph, stage, self.runtime, want, tell, fold, given, mapped, without)
+        return Plan(self.graph, stage, self.runtime, want, tell, fold, given, lazy, without)
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
@@ -152,16 +152,16 @@ class Run:
             if kind == "scalars"
             for key, one in made.items()
         }
-        self.keep(stage, found, step)
+        self.log_metrics(stage, found, step)
         return found
 
-    def keep(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
         """Keep numbers by ``node/name`` among the metrics of a stage, and tell observers."""
         self.metrics[stage] = {**self.metrics.get(stage, {}), **values}
         named = {f"{stage}/{name}": value for name, value in values.items()}
         self.hook.recorded(run=self, step=step, values=named)
 
-    def fitted(self, name: str) -> None:
+    def notify_fitted(self, name: str) -> None:
         """Tell observers that a node was fitted, and to what if it says so."""
         node = self.graph.nodes[name]
         summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__

@@ -21,7 +21,7 @@ def fresh_folder(name: str) -> Path:
     return Path("runs") / f"{safe}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
 
 
-def begun(folder: Path) -> dict[str, Any]:
+def interrupted_run(folder: Path) -> dict[str, Any]:
     """What a run that did not come to its end was asked to do, as ``specloom.load`` takes it.
 
     Raises:
@@ -36,7 +36,7 @@ def begun(folder: Path) -> dict[str, Any]:
         raise ConfigError(what, fix="give the folder of a run that was stopped") from e
 
 
-def keep(run: Run, folder: Path, *, anyway: bool = False) -> None:
+def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
     """Run, and keep in ``folder`` what comes of it: the record at once, the rest at the end.
 
     The pipeline is also written before each phase that follows a change of it, so that a failure
@@ -53,7 +53,7 @@ def keep(run: Run, folder: Path, *, anyway: bool = False) -> None:
         raise ConfigError(what, fix=fix)
     record(run, folder)
     try:
-        run.go(partial(_keep_pipeline, run, folder))
+        run.run(partial(_keep_pipeline, run, folder))
     except Exception:
         if not there and {one.stem for one in folder.glob("[!.]*")} <= {"run", "report"}:
             (folder / "run.json").unlink()
@@ -82,7 +82,7 @@ def record(run: Run, folder: Path, ended: str = "") -> None:
     """Write ``run.json``, at the beginning too: a run that was stopped can then be resumed."""
     document, asked = run.graph.document, {"seed": run.seed, "device": run.runtime.device}
     about = {"specloom": version("specloom"), "file": document.name, "run": document.value, **asked}
-    saved_pipeline.write_json(folder / "run.json", {**about, **run.about, "ended": ended})
+    saved_pipeline.write_json(folder / "run.json", {**about, **run.record, "ended": ended})
 
 
 def write_log(error: BaseException) -> Path:

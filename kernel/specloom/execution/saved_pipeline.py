@@ -19,7 +19,7 @@ from specloom.contract.errors import (
     UnavailableError,
     raise_all,
 )
-from specloom.contract.nodes import STAGES, Keeps
+from specloom.contract.nodes import STAGES, Stateful
 from specloom.graph.connections import BATCH
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
@@ -139,7 +139,7 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str
 
 def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
     for name, node in graph.nodes.items():
-        if isinstance(node, Keeps):
+        if isinstance(node, Stateful):
             mine = {k.partition(".")[2]: v for k, v in arrays.items() if k.split(".")[0] == name}
             if getattr(node, "array_library", "") == "numpy":
                 mine = {key: value.numpy() for key, value in mine.items()}
@@ -170,7 +170,11 @@ def _read_weights(weights: Path, sha256: str) -> bytes:
 
 def _batch_sizes(graph: Graph) -> dict[str, int]:
     """The sizes, but for the images', of what the batch feeds: a loaded graph has no source."""
-    fed = [(link.taker, graph.ends(link)[1].names) for link in graph.links if link.giver == BATCH]
+    fed = [
+        (link.target_node, graph.ends(link)[1].names)
+        for link in graph.links
+        if link.source_node == BATCH
+    ]
     return {a: sizes[a] for n, axes in fed for a in axes if a in (sizes := graph.sizes(n))}
 
 

@@ -13,7 +13,7 @@ from specloom.contract.errors import (
     SpecloomError,
     did_you_mean,
 )
-from specloom.contract.ports import Link, Port, mismatch
+from specloom.contract.ports import Connection, Port, mismatch
 from specloom.runfile.yaml import Document
 
 BATCH = "batch"
@@ -58,7 +58,7 @@ class Wiring:
     def __init__(
         self,
         nodes: Mapping[str, Any],
-        links: Sequence[Link],
+        links: Sequence[Connection],
         batch: Mapping[str, Port] | None,
         document: Document,
     ) -> None:
@@ -70,19 +70,19 @@ class Wiring:
         self.batch = self._asked(links) if batch is None else dict(batch)
         #: Everything that a connection can name.
         self.ported = {**self.nodes, BATCH: SimpleNamespace(inputs={}, outputs=self.batch)}
-        self.links, self._lost = list[Link](), list[Link]()
+        self.links, self._lost = list[Connection](), list[Connection]()
         self.problems: list[SpecloomError] = []
         for link in links:
             ends = ((link.source, "outputs"), (link.target, "inputs")) if link.source else ()
             wrong = [error for end in ends for error in self.wrong_end(*end, link.where)]
-            lost = wrong or not link.source or self.unmade & {link.giver, link.taker}
+            lost = wrong or not link.source or self.unmade & {link.source_node, link.target_node}
             (self._lost if lost else self.links).append(link)
             self.problems += wrong
         #: What feeds each connected input of each node.
         self.feeds: dict[str, dict[str, list[str]]] = {name: {} for name in self.nodes}
         for link in self.links:
             port = link.target.partition(".")[2]
-            self.feeds[link.taker].setdefault(port, []).append(link.source)
+            self.feeds[link.target_node].setdefault(port, []).append(link.source)
         self.problems += [*self._misfits(), *self._unfed()]
         self.links = [link for link in self.links if not mismatch(*self.ends(link))]
 
@@ -92,7 +92,7 @@ class Wiring:
         port: Port = getattr(self.ported[node], side)[name]
         return port
 
-    def ends(self, link: Link) -> tuple[Port, Port]:
+    def ends(self, link: Connection) -> tuple[Port, Port]:
         """The output and the input that a connection joins."""
         return self.port(link.source), self.port(link.target, "inputs")
 
@@ -104,25 +104,29 @@ class Wiring:
         """``error`` as one of ours that names the node it happened in."""
         return told(error, self.label(name), self.where("nodes", name, *inside))
 
-    def by_name(self, link: Link) -> bool:
+    def by_name(self, link: Connection) -> bool:
         """Whether a connection needs not be written: an entry node's to the batch, by name."""
         given, taken = link.source.partition(".")[2], link.target.partition(".")[2]
-        return link.giver == BATCH and given == taken and link.taker in self.entries
+        return link.source_node == BATCH and given == taken and link.target_node in self.entries
 
-    def _entry_links(self, taken: set[str], batch: Mapping[str, Port] | None) -> Iterator[Link]:
+    def _entry_links(
+        self, taken: set[str], batch: Mapping[str, Port] | None
+    ) -> Iterator[Connection]:
         """The connections of entry nodes to the batch, port by port of the same name."""
         for name in self.entries:
             for port in self.nodes[name].inputs:
                 if f"{name}.{port}" not in taken and (batch is None or port in batch):
-                    yield Link(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
+                    yield Connection(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
 
-    def _asked(self, links: Sequence[Link]) -> dict[str, Port]:
+    def _asked(self, links: Sequence[Connection]) -> dict[str, Port]:
         """The ports that a batch must have, for a graph without a source."""
         found: dict[str, Port] = {}
         for link in links:
-            (giver, _, name), port = link.source.partition("."), link.target.partition(".")[2]
-            if giver == BATCH and port in getattr(self.nodes.get(link.taker), "inputs", ()):
-                found.setdefault(name, self.nodes[link.taker].inputs[port])
+            (upstream, _, name), port = link.source.partition("."), link.target.partition(".")[2]
+            if upstream == BATCH and port in getattr(
+                self.nodes.get(link.target_node), "inputs", ()
+            ):
+                found.setdefault(name, self.nodes[link.target_node].inputs[port])
         return found
 
     def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
@@ -139,7 +143,7 @@ class Wiring:
             yield GraphError(f"{node} has no {side[:-1]} {port!r}", where=where, fix=fix)
 
     def _misfits(self) -> Iterator[SpecloomError]:
-        first: dict[str, Link] = {}
+        first: dict[str, Connection] = {}
         for link in self.links:
             (output, target), before = self.ends(link), first.get(link.target)
             if before and not target.many:
@@ -167,11 +171,11 @@ class Wiring:
                     where, fix = self.where("data"), f"use a source that offers {port!r}"
                 yield GraphError(what, where=where, fix=fix)
 
-    def _meant(self, link: Link, name: str, port: str) -> bool:
+    def _meant(self, link: Connection, name: str, port: str) -> bool:
         """Whether a lost connection may have been meant for an input: one mistake, one error."""
-        taker, _, taken = link.target.partition(".")
+        downstream, _, taken = link.target.partition(".")
         if not link.source or f"{name}.{port}" in (link.source, link.target):
             return True  # it has no form, or was written the wrong way round
-        if taker == name:
+        if downstream == name:
             return taken not in self.nodes[name].inputs
-        return taken == port and taker not in (*self.nodes, *self.unmade)
+        return taken == port and downstream not in (*self.nodes, *self.unmade)

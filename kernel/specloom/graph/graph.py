@@ -5,8 +5,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
-from specloom.contract.nodes import STAGES, Fits, Keeps
-from specloom.contract.ports import Link, Port
+from specloom.contract.nodes import STAGES, Fittable, Stateful
+from specloom.contract.ports import Connection, Port
 from specloom.graph.connections import BATCH, Wiring, wrong_name
 from specloom.graph.port_attributes import IMAGE_AXES, build
 from specloom.graph.shape_inference import Propagation, Sizes, Unknown
@@ -38,7 +38,7 @@ class Graph(Wiring):
     def __init__(
         self,
         nodes: Mapping[str, Any],
-        links: Sequence[Link],
+        links: Sequence[Connection],
         *,
         batch: Mapping[str, Port] | None = None,
         given: Mapping[str, int] | None = None,
@@ -48,11 +48,11 @@ class Graph(Wiring):
         document: Document | None = None,
         splits: Iterable[str] = STAGES,
         earlier: Sequence[SpecloomError] = (),
-        lacks: Mapping[str, Iterable[str]] | None = None,
+        missing_outputs: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         super().__init__(nodes, links, batch, document or Document(""))
         self.outputs, self.types, self.splits = dict(outputs or {}), dict(types or {}), [*splits]
-        self.lacks = {split: [*ports] for split, ports in (lacks or {}).items()}
+        self.missing_outputs = {split: [*ports] for split, ports in (missing_outputs or {}).items()}
         own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
         self.stages = {**own, **(stages or {})}
         for name, node in self.nodes.items():
@@ -104,7 +104,7 @@ class Graph(Wiring):
         return self._without(split)[1]
 
     def _without(self, split: str) -> tuple[set[str], list[str]]:
-        absent = {f"{BATCH}.{port}" for port in self.lacks.get(split, ())}
+        absent = {f"{BATCH}.{port}" for port in self.missing_outputs.get(split, ())}
         starved = list[str]()
         for name in self.order if absent else ():
             node, feeds = self.nodes[name], self.feeding(name)
@@ -119,7 +119,9 @@ class Graph(Wiring):
 
     def fittable(self) -> list[str]:
         """The nodes, in running order, that are fitted by statistics."""
-        return [n for n in self.order if isinstance(one := self.nodes[n], Fits) and one.fit_passes]
+        return [
+            n for n in self.order if isinstance(one := self.nodes[n], Fittable) and one.fit_passes
+        ]
 
     def unfitted(self) -> list[str]:
         """Those of them that have had no fit yet."""
@@ -141,7 +143,7 @@ class Graph(Wiring):
 
     def state(self) -> dict[str, Any]:
         """Everything that nodes keep, by ``node.name``."""
-        keepers = {name: node for name, node in self.nodes.items() if isinstance(node, Keeps)}
+        keepers = {name: node for name, node in self.nodes.items() if isinstance(node, Stateful)}
         return {f"{n}.{key}": v for n, node in keepers.items() for key, v in node.state().items()}
 
     def wrong_names(self) -> Iterator[SpecloomError]:
@@ -154,23 +156,28 @@ class Graph(Wiring):
                     yield GraphError(wrong[0], where=self.where(side, name), fix=wrong[1])
 
     def _sort(self) -> Iterator[SpecloomError]:
-        before = {n: [link.giver for link in self.links if link.taker == n] for n in self.nodes}
+        before = {
+            n: [link.source_node for link in self.links if link.target_node == n]
+            for n in self.nodes
+        }
         try:
             self.order = [n for n in TopologicalSorter(before).static_order() if n != BATCH]
         except CycleError as e:
             ring = e.args[1]
-            closing = next(link for link in self.links if {link.giver, link.taker} <= {*ring})
+            closing = next(
+                link for link in self.links if {link.source_node, link.target_node} <= {*ring}
+            )
             what = f"the connections make a cycle: {' -> '.join(ring)}"
             yield GraphError(what, where=closing.where, fix="remove one of its connections")
 
     def _wrong_stages(self) -> Iterator[SpecloomError]:
         for link in self.links:
-            giver, taker = link.giver, link.taker
-            running = self.stages.get(giver, STAGES)
-            missing = ", ".join(stage for stage in self.stages[taker] if stage not in running)
+            upstream, downstream = link.source_node, link.target_node
+            running = self.stages.get(upstream, STAGES)
+            missing = ", ".join(stage for stage in self.stages[downstream] if stage not in running)
             if missing and self.port(link.target, "inputs").required:
-                what = f"{taker} runs in {missing}, but {giver}, which feeds it, does not"
-                fix = f"give {taker} stages: [{', '.join(running)}], or let {giver} run too"
+                what = f"{downstream} runs in {missing}, but {upstream}, which feeds it, does not"
+                fix = f"give {downstream} stages: [{', '.join(running)}], or let {upstream} run too"
                 yield GraphError(what, where=link.where, fix=fix)
 
     def _build(self) -> Iterator[SpecloomError]:

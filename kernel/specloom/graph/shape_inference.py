@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from specloom.contract.errors import PortError, SpecloomError
-from specloom.contract.ports import Link, fixed_size
+from specloom.contract.ports import Connection, fixed_size
 from specloom.graph.connections import BATCH, Wiring
 from specloom.runfile.parameters import parameters
 
@@ -49,7 +49,7 @@ class Propagation:
         """Carry sizes through every node and along every connection; whether any is new."""
         return any([*map(self._formula, self.wiring.nodes), *map(self._along, self.wiring.links)])
 
-    def _along(self, link: Link, *, backward: bool = False) -> bool:
+    def _along(self, link: Connection, *, backward: bool = False) -> bool:
         """Carry sizes along a connection, or against it where ``backward``; whether any is new."""
         changed = False
         source, target = (port.names for port in self.wiring.ends(link))
@@ -59,9 +59,9 @@ class Propagation:
                 if left.size != right.size and link not in self.problems:
                     self.problems[link] = self._conflict(link, x, left, y, right)
             elif left:
-                self.known[link.taker][y], changed = left, True
+                self.known[link.target_node][y], changed = left, True
             elif right and backward:
-                self.known[link.giver][x], changed = right, True
+                self.known[link.source_node][x], changed = right, True
         return changed
 
     def _formula(self, name: str) -> bool:
@@ -98,9 +98,11 @@ class Propagation:
             return Known(int(axis), f"{axis} of {end}")
         return self.known[end.partition(".")[0]].get(axis)
 
-    def _conflict(self, link: Link, x: str, left: Known, y: str, right: Known) -> SpecloomError:
+    def _conflict(
+        self, link: Connection, x: str, left: Known, y: str, right: Known
+    ) -> SpecloomError:
         fix = f"make these agree: {left.reason}; {right.reason}"
-        for name, axis, other in ((link.taker, y, left), (link.giver, x, right)):
+        for name, axis, other in ((link.target_node, y, left), (link.source_node, x, right)):
             parameter = parameters(type(self.wiring.ported[name])).get(axis)
             if parameter and parameter.default is None and (at := self._place(name, axis)):
                 fix = f"remove {axis} from {name} ({at}): it follows from the graph ({other.size})"

@@ -17,8 +17,8 @@ from specloom.contract.errors import (
     raise_all,
     shown,
 )
-from specloom.contract.nodes import STAGES, Loss, Minimises, Trainer, lacking
-from specloom.contract.ports import Link, Port
+from specloom.contract.nodes import STAGES, Loss, LossMinimiser, Trainer, missing_by_split
+from specloom.contract.ports import Connection, Port
 from specloom.graph.connections import BATCH, NAME, told, wrong_name
 from specloom.graph.graph import Graph
 from specloom.plugins import KINDS, Plugins
@@ -181,10 +181,10 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     make = partial(_made, file.document, plugins, problems)
     label, source = make(file.data, "sources")
     batch, given, splits = getattr(source, "outputs", None), file.batch, STAGES
-    lacks = dict[str, list[str]]()
+    missing_outputs = dict[str, list[str]]()
     try:
         given, splits = (given, splits) if source is None else (source.sizes(), source.splits())
-        lacks = lacks if source is None else lacking(source)
+        missing_outputs = missing_outputs if source is None else missing_by_split(source)
     except Exception as e:
         problems.append(told(e, label, where("data")))
     nodes = {name: make(use, "nodes", "losses") for name, use in file.nodes.items()}
@@ -202,7 +202,9 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
 
     outputs = {key: present(e, "outputs", where("outputs", key)) for key, e in file.outputs.items()}
     pairs = [(where("connections", i), *pair) for i, pair in enumerate(file.connections)]
-    links = [Link(present(a, "outputs", at), present(b, "inputs", at), at) for at, a, b in pairs]
+    links = [
+        Connection(present(a, "outputs", at), present(b, "inputs", at), at) for at, a, b in pairs
+    ]
     graph = Graph(
         made,
         links,
@@ -214,7 +216,7 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
         document=file.document,
         splits=splits,
         earlier=problems,
-        lacks=lacks,
+        missing_outputs=missing_outputs,
     )
     both = zip([partial(where, *use.keys, "config") for use in file.phases], phases, strict=True)
     wrong = [error for at, (_, one) in both for error in one.check(graph, at)]
@@ -224,7 +226,9 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
 
 def _idle_losses(graph: Graph, phases: Sequence[Trainer]) -> Iterator[SpecloomError]:
     """The losses that none of the phases (if there is any) minimises."""
-    used = {name for one in phases if isinstance(one, Minimises) for name in one.losses_of(graph)}
+    used = {
+        name for one in phases if isinstance(one, LossMinimiser) for name in one.losses_of(graph)
+    }
     for name, node in graph.nodes.items() if phases else ():
         if isinstance(node, Loss) and name not in used:
             what, where = f"no phase trains the loss {name!r}", graph.where("nodes", name)

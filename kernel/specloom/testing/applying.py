@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from specloom.contract.nodes import Absorbs, Affine, Keeps, Measures, Trains
+from specloom.contract.nodes import AffineNode, AffineReader, Metric, Stateful, Trainable
 from specloom.testing import (
     construction,
     dependence,
@@ -68,10 +68,10 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
         lambda node: float_images(node) and getattr(node, "locality", "batch") != "batch",
         (dependence.nan_is_contained,),
     ),
-    (lambda node: isinstance(node, Keeps), (running.foreign_state_is_refused,)),
-    (lambda node: isinstance(node, Measures), (measuring.measures_a_stage,)),
-    (lambda node: isinstance(node, Affine), (running.mapped_equals_forward,)),
-    (lambda node: isinstance(node, Absorbs), (running.absorbs_truly,)),
+    (lambda node: isinstance(node, Stateful), (running.foreign_state_is_refused,)),
+    (lambda node: isinstance(node, Metric), (measuring.measures_a_stage,)),
+    (lambda node: isinstance(node, AffineNode), (running.mapped_equals_forward,)),
+    (lambda node: isinstance(node, AffineReader), (running.absorbs_truly,)),
     (
         needs_fit,
         (
@@ -97,7 +97,7 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
         (fitting.invalid_pixel_left_out_of_fit,),
     ),
     (
-        lambda node: _is_torch(node) and isinstance(node, Trains),
+        lambda node: _is_torch(node) and isinstance(node, Trainable),
         (learning.frozen_at_first, learning.freeze_round_trips),
     ),
     (lambda node: _is_torch(node) and getattr(node, "trainable", ()), (learning.gradient_arrives,)),

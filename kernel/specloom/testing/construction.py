@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from specloom.contract.nodes import STAGES, Affine, Fits, Keeps, Loss, Measures, Trains
+from specloom.contract.nodes import STAGES, AffineNode, Fittable, Loss, Metric, Stateful, Trainable
 from specloom.contract.ports import Port
 from specloom.graph.port_attributes import PortAttribute
 from specloom.testing.comparing import hold
@@ -22,11 +22,11 @@ from specloom.testing.making import built, example, fitted, parameters, params_o
 
 LOCALITIES = ("pixel", "halo", "image", "batch")
 MEMBERS = {
-    Fits: ("fit_start", "fit_update", "fit_state", "fit_merge", "fit_end"),
-    Keeps: ("state", "restore"),
-    Trains: ("unfreeze", "freeze"),
-    Measures: ("measure_start", "measure_end"),
-    Affine: ("maps", "mapped"),
+    Fittable: ("fit_start", "fit_update", "fit_state", "fit_merge", "fit_end"),
+    Stateful: ("state", "restore"),
+    Trainable: ("unfreeze", "freeze"),
+    Metric: ("measure_start", "measure_end"),
+    AffineNode: ("affine_output", "forward_lazy"),
     Loss: ("pooled",),
 }
 
@@ -143,7 +143,7 @@ def protocols_are_whole(cls: Any) -> None:
         whole = isinstance(node, protocol)
         hold(not some or whole, cls, f"it has {some} but is not all of {protocol.__name__}")
     stages = [p for p in cls.outputs.values() if p.per_stage]
-    hold(not stages or isinstance(node, Measures), cls, "it has per_stage outputs, no measure_end")
+    hold(not stages or isinstance(node, Metric), cls, "it has per_stage outputs, no measure_end")
 
 
 def locality_is_told(cls: Any) -> None:

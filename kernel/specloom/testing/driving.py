@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom.contract.nodes import Batch, Fits
+from specloom.contract.nodes import Batch, Fittable
 from specloom.testing.comparing import as_numpy, hold
 from specloom.torch import TorchRuntime
 
 
 def needs_fit(node: Any) -> bool:
     """Whether the node learns from a stream of batches before it runs."""
-    return isinstance(node, Fits) and node.fit_passes > 0
+    return isinstance(node, Fittable) and node.fit_passes > 0
 
 
 def fit(node: Any, batches: Sequence[Batch]) -> Any:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from specloom.contract.errors import NodeError, SpecloomError
-from specloom.contract.nodes import Keeps
+from specloom.contract.nodes import Stateful
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import fit, fit_shares, quiet, run, saved
 from specloom.testing.making import batch_for, built, cut, fit_batches, fitted, float_images
@@ -24,7 +24,7 @@ def unfitted_refuses(cls: Any) -> None:
     node = built(cls)
     batch = batch_for(node)
     twin = built(cls)
-    if isinstance(node, Keeps):
+    if isinstance(node, Stateful):
         twin.restore(saved(node, node.state()))
     for one, when in ((node, "before a fit"), (twin, "after an unfitted state was restored")):
         hold(not one.fitted, one, f"it says that it is fitted {when}")
@@ -172,7 +172,7 @@ def _learned(node: Any) -> dict[str, Any]:
 
 
 def _state(node: Any) -> Mapping[str, Any]:
-    return copy.deepcopy(dict(node.state())) if isinstance(node, Keeps) else {}
+    return copy.deepcopy(dict(node.state())) if isinstance(node, Stateful) else {}
 
 
 def _outputs(node: Any) -> dict[str, Any]:

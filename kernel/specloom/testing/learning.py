@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from specloom.contract.nodes import Keeps
+from specloom.contract.nodes import Stateful
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import call, quiet, run
 from specloom.testing.making import batch_for, fitted
@@ -90,4 +90,4 @@ def _backward(node: Any, batch: dict[str, Any]) -> None:
 
 
 def _names(node: Any) -> set[str]:
-    return set(node.state()) if isinstance(node, Keeps) else set()
+    return set(node.state()) if isinstance(node, Stateful) else set()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom.contract.nodes import Batch, Measures
+from specloom.contract.nodes import Batch, Metric
 from specloom.contract.ports import GROUPS, Port, fixed_size
 from specloom.graph.port_attributes import IMAGE_AXES, build
 from specloom.graph.shape_inference import Sizes
@@ -58,7 +58,7 @@ def built(cls: Any, sizes: Mapping[str, int] | None = None, seed: int = 0) -> An
             node.seed(seed)
         if hasattr(node, "prepare"):
             node.prepare("cpu")
-        if isinstance(node, Measures):
+        if isinstance(node, Metric):
             node.measure_start("val")
     return node
 

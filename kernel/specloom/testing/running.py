@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from specloom.contract.errors import PortError
-from specloom.contract.nodes import Batch, Keeps, Mapped, Paces
+from specloom.contract.nodes import Annealed, Batch, LazyAffine, Stateful
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
@@ -68,11 +68,13 @@ def state_round_trips(cls: Any) -> None:
     The twin is built with another seed, so that random values that are not saved show.
     """
     node, twin = fitted(cls), built(cls, seed=1)
-    hold(not needs_fit(node) or isinstance(node, Keeps), node, "it fits but has no state to save")
-    if not isinstance(node, Keeps):
+    hold(
+        not needs_fit(node) or isinstance(node, Stateful), node, "it fits but has no state to save"
+    )
+    if not isinstance(node, Stateful):
         return
     batch = batch_for(node)
-    if isinstance(node, Paces):
+    if isinstance(node, Annealed):
         node.on_epoch(5, 10)
     want = copy.deepcopy(run(node, batch))
     state = node.state()
@@ -97,21 +99,29 @@ def foreign_state_is_refused(cls: Any) -> None:
 
 
 def mapped_equals_forward(cls: Any) -> None:
-    """``mapped`` gives what ``forward`` gives, with a ``Mapped`` or the values as its output."""
+    """``forward_lazy`` gives what ``forward`` gives, as a ``LazyAffine`` or as the values."""
     node = fitted(cls)
-    hold(node.maps in node.outputs, node, f"maps {node.maps!r}, which is not one of its outputs")
+    hold(
+        node.affine_output in node.outputs,
+        node,
+        f"affine_output is {node.affine_output!r}, which is not one of its outputs",
+    )
     batch = batch_for(node)
     with torch.no_grad():
-        made = dict(node.mapped(**batch))
-    if isinstance(one := made[node.maps], Mapped):
-        made[node.maps] = (one.data.double() * one.scale + one.offset).to(one.dtype)
+        made = dict(node.forward_lazy(**batch))
+    if isinstance(one := made[node.affine_output], LazyAffine):
+        made[node.affine_output] = (one.data.double() * one.scale + one.offset).to(one.dtype)
     agree(made, run(node, batch), node, "from mapped", CLOSE)
 
 
 def absorbs_truly(cls: Any) -> None:
-    """A fit on a ``Mapped``, and ``forward`` of one, equal those of the values it stands for."""
+    """A fit on a ``LazyAffine``, and ``forward`` of one, equal those of its values."""
     node = fitted(cls)
-    hold(node.absorbs in node.inputs, node, f"absorbs {node.absorbs!r}, which is no input of it")
+    hold(
+        node.affine_input in node.inputs,
+        node,
+        f"absorbs {node.affine_input!r}, which is no input of it",
+    )
     batch = batch_for(node)
     values, given = _mapped(node, batch)
     agree(run(node, given), run(node, values), node, "when it takes a Mapped", 1e-4)
@@ -124,13 +134,13 @@ def absorbs_truly(cls: Any) -> None:
 
 
 def _mapped(node: Any, batch: Batch) -> tuple[Batch, Batch]:
-    """The batch with what the node absorbs mapped, and the same with a ``Mapped``."""
-    raw = batch[node.absorbs]
+    """The batch with what the node absorbs mapped, and the same with a ``LazyAffine``."""
+    raw = batch[node.affine_input]
     scale = torch.linspace(0.5, 2.0, raw.shape[-1], dtype=torch.float64)
     offset = torch.linspace(-1.0, 1.0, raw.shape[-1], dtype=torch.float64)
     values = (raw.double() * scale + offset).to(raw.dtype)
-    given = Mapped(raw, scale, offset, raw.dtype)
-    return {**batch, node.absorbs: values}, {**batch, node.absorbs: given}
+    given = LazyAffine(raw, scale, offset, raw.dtype)
+    return {**batch, node.affine_input: values}, {**batch, node.affine_input: given}
 
 
 def _check_outputs(node: Any, batch: Batch, made: Batch) -> None:

@@ -45,7 +45,7 @@ def tiling(graph: Graph, want: Iterable[str], height: int, width: int) -> Tiling
         givers = {end.partition(".")[0] for end in _read(graph, name)}
         if locality in ("pixel", "halo") and not givers & {*whole}:
             own = int(graph.nodes[name].halo) if locality == "halo" else 0
-            margins[name] = own + max((margins.get(giver, 0) for giver in givers), default=0)
+            margins[name] = own + max((margins.get(upstream, 0) for upstream in givers), default=0)
         else:
             whole.append(name)
     crossing = {end for name in whole for end in _read(graph, name)}

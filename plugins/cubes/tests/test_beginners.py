@@ -123,15 +123,13 @@ def test_nothing_there(tmp_path):
 def test_what_is_not_there_is_remarked_without_a_pixel(tmp_path):
     fix = "  fix: check the path; it is relative to where you run"
     source = Scene("scene.npy", mask="m.png", valid="v.png", wavelengths="nm.csv")
-    assert source.remarks() == [
+    assert source.notes() == [
         f"there is no {name}, the {what} of the data\n{fix}"
         for name, what in (("m.png", "mask"), ("v.png", "valid"), ("nm.csv", "wavelengths"))
     ]
-    assert Blocks("absent.npy").remarks() == [
-        f"there is no absent.npy, the cube of the data\n{fix}"
-    ]
-    assert Folder("absent").remarks() == [f"there is no absent, the folder of the data\n{fix}"]
-    assert Scene("scene.npy").remarks() == []
+    assert Blocks("absent.npy").notes() == [f"there is no absent.npy, the cube of the data\n{fix}"]
+    assert Folder("absent").notes() == [f"there is no absent, the folder of the data\n{fix}"]
+    assert Scene("scene.npy").notes() == []
 
 
 @pytest.mark.parametrize(
@@ -150,25 +148,25 @@ def test_what_looks_like_a_picture_is_remarked_and_warned_of_once(tmp_path, band
     np.save("many/x.npy", np.ones((4, 5, bands), dtype))
     folder = Folder("many", split={"test": ["x"]})
     for source in (Scene("many/x.npy"), Blocks("many/x.npy", block=2), folder):
-        assert len(source.remarks()) == told
+        assert len(source.notes()) == told
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
             for _ in range(2):
                 source.read("test", [0])
-        assert [str(one.message) for one in heard] == source.remarks()
+        assert [str(one.message) for one in heard] == source.notes()
 
 
 def test_small_splits_of_synthetic_scenes_without_an_anomaly():
     few = Synthetic(scenes=8)
-    assert few.remarks() == [
+    assert few.notes() == [
         "no scene of the split 'val' holds an anomaly (2 in all)\n"
         "  fix: raise scenes, or change the seed"
     ]
     for split in ("train", "val", "test"):
         anomalous = any((batch["mask"] > 1).any() for batch in few.batches(split))
         assert anomalous == (split != "val")
-    assert Synthetic(scenes=12).remarks() == []
-    assert Synthetic(scenes=8, anomalies=()).remarks() == []  # it was asked for
+    assert Synthetic(scenes=12).notes() == []
+    assert Synthetic(scenes=8, anomalies=()).notes() == []  # it was asked for
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):

@@ -48,7 +48,9 @@ def there_and_back(folder, transform, crs):
 
 
 @pytest.mark.parametrize("code", [32633, 32733, 26911, 26711, 25833, 3035, 4326, 2263])
-@pytest.mark.parametrize("transform", [NORTH_UP, TURNED, TURNED @ Affine.rotation(200), SOUTH_UP])
+@pytest.mark.parametrize(
+    "transform", [NORTH_UP, TURNED, TURNED @ Affine.rotation(200), SOUTH_UP]
+)
 def test_geotiff_to_envi(tmp_path, transform, code):
     notes, again, read, crs = there_and_back(tmp_path, transform, CRS.from_epsg(code))
     assert notes == []
@@ -64,7 +66,11 @@ def test_geotiff_to_envi(tmp_path, transform, code):
 
 @pytest.mark.parametrize(
     "transform",
-    [Affine(3, 1, 0, 0, -3, 0), Affine(-30, 0, 9, 0, -30, 9), Affine(-3, 0, 0, 0, 3, 0)],
+    [
+        Affine(3, 1, 0, 0, -3, 0),
+        Affine(-30, 0, 9, 0, -30, 9),
+        Affine(-3, 0, 0, 0, 3, 0),
+    ],
 )
 def test_grids_that_map_info_cannot_say(tmp_path, transform):
     notes, again, _, _ = there_and_back(tmp_path, transform, CRS.from_epsg(32633))

@@ -49,7 +49,7 @@ def test_sources_and_info_of_what_is_not_there(path):
         open_cube(path)
     assert str(error.value).endswith(f"\n  fix: {fix}")
     assert Scene(path).sizes() == {}
-    assert Scene(path).remarks() == [f"there is no {path}, the cube of the data\n  fix: {fix}"]
+    assert Scene(path).notes() == [f"there is no {path}, the cube of the data\n  fix: {fix}"]
     result = CliRunner().invoke(info, [path])
     assert isinstance(result.exception, DataError)
     assert result.exception.exit_code == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from specloom import DataError, Indexed
+from specloom import DataError, MapStyleSource
 from specloom_cubes.sources import InMemory
 from specloom_cubes.sources.blocks import Blocks
 from specloom_cubes.sources.folder import Folder
@@ -40,7 +40,7 @@ def sources(tmp_path):
 @pytest.mark.parametrize("name", ["synthetic", "folder", "blocks", "scene", "memory"])
 def test_images_read_in_any_order_are_those_of_the_batches(sources, name):
     source = sources[name]
-    assert isinstance(source, Indexed)
+    assert isinstance(source, MapStyleSource)
     known = images(source.batches("train"))
     count = source.items("train")
     assert len(known) == count > 0

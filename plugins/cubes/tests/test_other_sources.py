@@ -86,13 +86,13 @@ def test_cu3s(cuvis, folder):
 
 def test_cu3s_says_which_splits_have_no_mask(cuvis, folder, tmp_path):
     source = SingleCu3sDataModule(data_dir=str(folder), batch_size=2)
-    assert source.lacks("train") == []
-    assert source.lacks("val") == ["mask"]
+    assert source.missing_outputs("train") == []
+    assert source.missing_outputs("val") == ["mask"]
     (test,) = source.batches("test")
     assert "mask" not in test
     (folder / "one.npy").unlink()
-    assert SingleCu3sDataModule(data_dir=str(folder)).lacks("train") == ["mask"]
-    assert SingleCu3sDataModule(data_dir=str(tmp_path / "absent")).lacks("train") == []
+    assert SingleCu3sDataModule(data_dir=str(folder)).missing_outputs("train") == ["mask"]
+    assert SingleCu3sDataModule(data_dir=str(tmp_path / "absent")).missing_outputs("train") == []
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".png", ".bmp"])

@@ -8,7 +8,7 @@ import torch
 from sklearn import metrics as reference
 
 import specloom_metrics
-from specloom import Measures
+from specloom import Metric
 from specloom_metrics import anomaly, rows
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 
@@ -164,7 +164,7 @@ def test_rows_are_what_was_added(dtype, monkeypatch):
 
 def test_it_is_a_measure_with_the_registered_kind():
     node = AnomalyDetectionMetrics(name="metrics_anomaly")
-    assert isinstance(node, Measures)
+    assert isinstance(node, Metric)
     assert node.name == "metrics_anomaly"
     port = node.outputs["metrics"]
     assert port == specloom_metrics.register_ports()["metrics"]

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Mapped, Port
+from specloom import Batch, ConfigError, LazyAffine, Port
 from specloom_mixer.scheme import check_numbers, room_for_pairs, widths
 from specloom_mixer.starting import carry, drawn, samuelson_shift
 from specloom_mixer.stretching import stretched
@@ -70,7 +70,7 @@ class LearnableChannelMixer(MomentsNode):
     outputs: ClassVar[Mapping[str, Port]] = {
         "rgb": Port("B H W output_channels", unit="1", doc="The mixed channels.")
     }
-    absorbs = "data"
+    affine_input = "data"
     example: ClassVar[Mapping[str, object]] = {
         "init_method": "pca",
         "input_channels": 13,
@@ -213,7 +213,7 @@ class LearnableChannelMixer(MomentsNode):
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 
-    def forward(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
+    def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """Mix (B, H, W, C) ``data``."""
         mixed = pixel_maps(data, self._layers(), self._slope)
         if self.normalize_output:

@@ -87,7 +87,7 @@ def study(overrides: Sequence[str] = ()) -> dict[str, tuple[float, float, list[f
     centres = run.source.wavelengths.tolist()
     ways = chosen(*train, centres)
     ways["discriminant's search"] = ways.pop("search")
-    run.go()
+    run.run()
     ways["ConcreteBandSelector"] = run.graph.nodes["bands"].get_selected_bands().tolist()
     ways["search over RX"] = beam_search(rx, *val)
     ways["(all bands)"] = list(range(len(centres)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import ConfigError, Pipeline, Run, begun, load, threads_option
+from specloom import ConfigError, Pipeline, Run, interrupted_run, load, threads_option
 
 if TYPE_CHECKING:
     from specloom_mrmr.bootstrap import Stability
@@ -60,7 +60,7 @@ def opened(path: Path) -> Run:
     """
     if not path.is_dir():
         return load(path)
-    loaded = load(**begun(path))
+    loaded = load(**interrupted_run(path))
     if (saved := path / "pipeline.yaml").is_file():
         fitted = Pipeline.load(saved, loaded.plugins).nodes
         for name, node in loaded.graph.nodes.items():

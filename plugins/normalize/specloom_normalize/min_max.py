@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Mapped, NodeError, Port
+from specloom import Batch, ConfigError, LazyAffine, NodeError, Port
 from specloom.torch import StatisticalNode
 from specloom_normalize.extremes import extremes
 from specloom_normalize.sample import PixelSample
@@ -45,7 +45,7 @@ class MinMaxNormalizer(StatisticalNode):
     outputs: ClassVar[Mapping[str, Port]] = {
         "normalized": Port("B H W C", unit="1", doc="Pixels scaled by the limits.")
     }
-    maps = "normalized"
+    affine_output = "normalized"
     example: ClassVar[Mapping[str, object]] = {}
 
     low: Tensor
@@ -168,12 +168,12 @@ class MinMaxNormalizer(StatisticalNode):
             images.append(scaling.apply(image, clip=self.clip))
         return {"normalized": torch.stack(images)}
 
-    def mapped(self, data: Tensor, valid: Tensor | None = None) -> Batch:
-        """As ``forward``, but a ``Mapped`` unless the limits follow the image, or clip."""
+    def forward_lazy(self, data: Tensor, valid: Tensor | None = None) -> Batch:
+        """As ``forward``, but a ``LazyAffine`` unless the limits follow the image, or clip."""
         if not self.use_running_stats or self.clip:
             return self.forward(data, valid)
         scaling = self._scaling(data.dtype)
-        return {"normalized": Mapped(data, scaling.scale, scaling.offset, data.dtype)}
+        return {"normalized": LazyAffine(data, scaling.scale, scaling.offset, data.dtype)}
 
     def _scaling(self, dtype: torch.dtype) -> Scaling:
         """By the limits, for data of a type; kept until a limit changes."""

@@ -105,7 +105,7 @@ def test_clip_limits_numbers_and_hides_no_infinity():
 def test_the_map_is_affine(per_channel):
     data = cubes(2, 9, 9, 5, offset=100)
     node = fit(made(per_channel=per_channel), [{"data": data}])
-    given = node.mapped(data)["normalized"]
+    given = node.forward_lazy(data)["normalized"]
     assert given.data is data
     assert given.dtype == torch.float32
     assert given.scale.dtype == given.offset.dtype == torch.float64
@@ -116,7 +116,7 @@ def test_the_map_is_affine(per_channel):
 def test_where_the_map_is_not_affine():
     data = cubes(1, 3, 3, 5)
     for node in (fit(made(clip=True), [{"data": data}]), made(use_running_stats=False)):
-        assert torch.equal(node.mapped(data)["normalized"], normalized(node, data))
+        assert torch.equal(node.forward_lazy(data)["normalized"], normalized(node, data))
 
 
 def test_other_memory_layouts_and_gradients_give_the_same():
@@ -155,7 +155,7 @@ def test_what_is_kept_between_batches_follows_the_limits():
     torch.testing.assert_close(normalized(node, data.double()).float(), first)
     node.high.add_(node.high - node.low)
     torch.testing.assert_close(normalized(node, data), first / 2)
-    torch.testing.assert_close(as_tensor(node.mapped(data)["normalized"]), first / 2)
+    torch.testing.assert_close(as_tensor(node.forward_lazy(data)["normalized"]), first / 2)
     node.restore(state)
     assert torch.equal(normalized(node, data), first)
     node.eps = 2 * float(node.high - node.low)
@@ -178,10 +178,10 @@ def test_what_is_kept_under_inference_mode_can_be_trained_with():
     torch.testing.assert_close(after.detach(), before)
     torch.testing.assert_close(learned.grad, 2 * before / (node.high - node.low).float())
     weights = torch.ones(5, requires_grad=True)
-    mapped = node.mapped(data)["normalized"]
-    (mapped.scale * weights.double()).sum().backward()
+    forward_lazy = node.forward_lazy(data)["normalized"]
+    (forward_lazy.scale * weights.double()).sum().backward()
     assert weights.grad is not None
 
 
-def as_tensor(mapped):
-    return (mapped.data * mapped.scale + mapped.offset).to(mapped.dtype)
+def as_tensor(forward_lazy):
+    return (forward_lazy.data * forward_lazy.scale + forward_lazy.offset).to(forward_lazy.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from specloom import Mapped, NodeError
+from specloom import LazyAffine, NodeError
 from specloom.torch import StatisticalNode
 from specloom_rx.moments import Moments
 
@@ -30,7 +30,7 @@ class MomentsNode(StatisticalNode):
         self.fitted = False
         self._moments = Moments(channels, device)
 
-    def fit_update(self, data: Tensor | Mapped, valid: Tensor | None = None) -> None:
+    def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
         """Take in the usable pixels of (B, H, W, C) ``data``."""
         self._begun().update(data, None if valid is None else valid.reshape(-1))
 

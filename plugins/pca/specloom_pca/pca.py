@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Mapped, Port
+from specloom import Batch, ConfigError, LazyAffine, Port
 from specloom_pca.components import principal_components, standardising
 from specloom_pca.gathering import MomentsNode
 from specloom_pca.pixel_maps import channels_last, pixel_maps
@@ -68,7 +68,7 @@ class TrainablePCA(MomentsNode):
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
-    absorbs = "data"
+    affine_input = "data"
 
     center: Tensor
     directions: Tensor
@@ -125,7 +125,7 @@ class TrainablePCA(MomentsNode):
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 
-    def forward(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
+    def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """Project (B, H, W, C) ``data``."""
         matrix = self.directions
         if self.whiten:

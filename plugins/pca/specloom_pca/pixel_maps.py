@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, leaky_relu_, linear
 
-from specloom import Mapped
+from specloom import LazyAffine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,7 @@ Layer: TypeAlias = tuple[Tensor, Tensor | None]
 """A matrix (out, in) and a bias (out,), or None for zeros."""
 
 
-def pixel_maps(data: Tensor | Mapped, layers: Sequence[Layer], slope: float = 1.0) -> Tensor:
+def pixel_maps(data: Tensor | LazyAffine, layers: Sequence[Layer], slope: float = 1.0) -> Tensor:
     """x -> A x + b of every pixel, layer by layer, as (B, K, H * W) in the type of ``data``.
 
     Products are in the wider type of ``data`` and the matrices. Between two layers values below
@@ -41,14 +41,14 @@ def pixel_maps(data: Tensor | Mapped, layers: Sequence[Layer], slope: float = 1.
     round otherwise; pixels that are not finite then do not spoil the gradients of the others.
 
     Args:
-        data: (B, H, W, C); the first layer takes in the map of a ``Mapped``.
+        data: (B, H, W, C); the first layer takes in the map of a ``LazyAffine``.
         layers: One or more; K is the length of the last one.
         slope: Of the LeakyReLU between layers; 1 for none.
     """
     dtype = torch.promote_types(data.dtype, layers[0][0].dtype)
     wide = [(a.to(dtype), None if b is None else b.to(dtype)) for a, b in layers]
     kind, center = data.dtype, None
-    if isinstance(data, Mapped):
+    if isinstance(data, LazyAffine):
         data, center, layer = _taking_in(data, *layers[0])
         center, wide[0] = center.to(dtype), (layer[0].to(dtype), layer[1].to(dtype))
     tracked = [data, *(part for layer in wide for part in layer if part is not None)]
@@ -58,7 +58,7 @@ def pixel_maps(data: Tensor | Mapped, layers: Sequence[Layer], slope: float = 1.
 
 
 def _taking_in(
-    data: Mapped, matrix: Tensor, bias: Tensor | None
+    data: LazyAffine, matrix: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Raw data, what to subtract from them, and the layer that then equals ``matrix``, ``bias``.
 
@@ -170,6 +170,6 @@ def _same_for_every_row(shape: tuple[int, int], columns: int, dtype: np.dtype[An
     return bool((product == product[0]).all())
 
 
-def channels_last(results: Tensor, data: Tensor | Mapped) -> Tensor:
+def channels_last(results: Tensor, data: Tensor | LazyAffine) -> Tensor:
     """The (B, K, H * W) of ``pixel_maps`` as (B, H, W, K), for ``data`` (B, H, W, C)."""
     return results.mT.reshape(*data.shape[:-1], results.shape[1]).contiguous()

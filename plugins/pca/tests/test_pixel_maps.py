@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import leaky_relu
 
-from specloom import Mapped
+from specloom import LazyAffine
 from specloom.testing import fit, run
 from specloom_pca.pca import TrainablePCA
 from specloom_pca.pixel_maps import channels_last, pixel_maps
@@ -112,7 +112,7 @@ def test_a_mapped_cube_projects_as_the_values_it_stands_for(whiten):
     offset = torch.linspace(-5, 1e4, 7, dtype=torch.float64)
     mapped = raw * scale + offset
     node = fit(TrainablePCA(3, whiten=whiten, num_channels=7), [{"data": mapped}])
-    got = run(node, {"data": Mapped(raw.float(), scale, offset, torch.float32)})
+    got = run(node, {"data": LazyAffine(raw.float(), scale, offset, torch.float32)})
     want = run(node, {"data": mapped})
     torch.testing.assert_close(got["projected"].double(), want["projected"], rtol=1e-5, atol=1e-5)
 
@@ -122,7 +122,7 @@ def test_the_gradient_goes_through_a_mapped_cube():
     layers = chain([4, 3, 2], torch.float64)
 
     def mapped(scale, offset):
-        return pixel_maps(Mapped(raw, scale, offset, raw.dtype), layers, 0.1)
+        return pixel_maps(LazyAffine(raw, scale, offset, raw.dtype), layers, 0.1)
 
     ends = torch.tensor([0.5, 2.0, -1.0, 3.0]), torch.tensor([0.1, 1.0, -2.0, 0.0])
     ends = [one.double().requires_grad_() for one in ends]
@@ -135,7 +135,7 @@ def test_mixed_in_float32_a_mapped_cube_keeps_its_digits():
     raw = 1e4 + random(1, 8, 8, 4)
     scale, offset = torch.tensor(0.5).double(), torch.tensor(-0.5e4).double()
     layers = chain([4, 3], torch.float32)
-    got = pixel_maps(Mapped(raw, scale, offset, raw.dtype), layers)
+    got = pixel_maps(LazyAffine(raw, scale, offset, raw.dtype), layers)
     want = pixel_maps(raw.double() * scale + offset, [(a.double(), b.double()) for a, b in layers])
     torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-5)
 

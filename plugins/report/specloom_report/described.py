@@ -6,7 +6,7 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from specloom import STAGES, Fits, Graph
+from specloom import STAGES, Fittable, Graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def described(graph: Graph, data: str = "") -> Described:
                 "type": graph.types.get(name, type(node).__name__),
                 "stages": [] if set(stages) == set(STAGES) else list(stages),
                 "params": parameters(node),
-                "fits": isinstance(node, Fits) and bool(node.fit_passes),
+                "fits": isinstance(node, Fittable) and bool(node.fit_passes),
             }
         )
     links = [

@@ -91,27 +91,27 @@ def _boxes(graph: Described) -> tuple[list[Box], list[Line]]:
     boxes, lines = list(nodes.values()), list[Line]()
     for source in dict.fromkeys(link["source"] for link in links):
         out = [link for link in links if link["source"] == source]
-        giver = nodes[_owner(source)]
+        upstream = nodes[_owner(source)]
         text = (source.partition(".")[2], out[0]["size"])
         width = max(5.6 * max(map(len, text)) + 8, 24)
-        at = Box("label", text, giver.layer + 1, width, [giver], note=source)
-        giver.below.append(at)
+        at = Box("label", text, upstream.layer + 1, width, [upstream], note=source)
+        upstream.below.append(at)
         boxes.append(at)
-        lines.append(Line(giver, at, source))
+        lines.append(Line(upstream, at, source))
         for link in sorted(out, key=lambda link: nodes[_owner(link["target"])].layer):
-            taker = nodes[_owner(link["target"])]
-            while at.layer < taker.layer - 1:
+            downstream = nodes[_owner(link["target"])]
+            while at.layer < downstream.layer - 1:
                 bend = Box("bend", (), at.layer + 1, 6.0, [at])
                 at.below.append(bend)
                 boxes.append(bend)
                 lines.append(Line(at, bend, source))
                 at = bend
             start = at
-            while start.layer > taker.layer - 1:
+            while start.layer > downstream.layer - 1:
                 start = start.above[0]
-            start.below.append(taker)
-            taker.above.append(start)
-            lines.append(Line(start, taker, f"{source} to {link['target']} ({link['size']})"))
+            start.below.append(downstream)
+            downstream.above.append(start)
+            lines.append(Line(start, downstream, f"{source} to {link['target']} ({link['size']})"))
     return boxes, lines
 
 
@@ -129,8 +129,8 @@ def _layers(names: Iterable[str], ends: Sequence[tuple[str, str]]) -> Mapping[st
     """The longest path to each node."""
     found = dict.fromkeys(names, 0)
     for _ in found:
-        for giver, taker in ends:
-            found[taker] = max(found[taker], found[giver] + 1)
+        for upstream, downstream in ends:
+            found[downstream] = max(found[downstream], found[upstream] + 1)
     return found
 
 

@@ -34,7 +34,7 @@ def profile(file: Path, overrides: tuple[str, ...], device: str, as_json: bool) 
         run.plugins.add("console.Progress", shown)
     profiler = Profiler(run)
     run.plugins.add("report.Profiler", profiler)
-    run.go()
+    run.run()
     if as_json:
         click.echo(json.dumps(told(profiler.rows), indent=2))
         return

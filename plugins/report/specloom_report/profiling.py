@@ -7,7 +7,7 @@ from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from specloom import Fits, Indexed, impl
+from specloom import Fittable, MapStyleSource, impl
 from specloom_report.arrays import nbytes
 from specloom_report.costs import peak
 
@@ -42,11 +42,11 @@ class Profiler:
     def _listen(self, run: Run) -> None:
         """Put a clock around reading and fitting, which no hook tells of."""
         for name, node in run.graph.nodes.items():
-            if isinstance(node, Fits):
+            if isinstance(node, Fittable):
                 for what in FIT:
                     _wrap(node, what, partial(self._timed, name, "fit"))
         source: Any = run.source
-        if isinstance(source, Indexed):
+        if isinstance(source, MapStyleSource):
             _wrap(source, "read", partial(self._timed, READING, "data"))
         batches = source.batches
 
@@ -55,7 +55,7 @@ class Profiler:
             while (one := self._timed(READING, "data", lambda: next(found, None))) is not None:
                 yield one
 
-        if not isinstance(source, Indexed):
+        if not isinstance(source, MapStyleSource):
             source.batches = timed
 
     def _timed(self, name: str, what: str, call: Callable[[], Any]) -> Any:

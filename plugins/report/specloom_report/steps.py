@@ -55,7 +55,7 @@ def steps(run: Run, stage: str) -> Steps:
         Call(s.name, sorted(s.reads), [end for _, end in s.gives], sorted(s.frees), last)
         for s, last in made
     ]
-    folded = [s.name for s in plan.steps if s.forward == getattr(s.node, "mapped", None)]
+    folded = [s.name for s in plan.steps if s.forward == getattr(s.node, "forward_lazy", None)]
     return Steps(calls, folded, idle, True)
 
 

@@ -80,10 +80,10 @@ def named(graph: Described) -> dict[str, str]:
 def _edges(graph: Described) -> Iterator[tuple[str, str, str]]:
     """Giver, taker and what flows; where a port has another name behind it, both names."""
     for link in graph["links"]:
-        giver, _, source = link["source"].partition(".")
-        taker, _, target = link["target"].partition(".")
+        upstream, _, source = link["source"].partition(".")
+        downstream, _, target = link["target"].partition(".")
         ports = source if source == target else f"{source} to {target}"
-        yield giver, taker, f"{ports}: {link['size']}" if link["size"] else ports
+        yield upstream, downstream, f"{ports}: {link['size']}" if link["size"] else ports
 
 
 #: A graph of one node, for the examples above.

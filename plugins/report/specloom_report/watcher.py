@@ -106,7 +106,7 @@ class Watcher:
 
         document = run.graph.document
         asked = {"file": document.name, "seed": run.seed, "device": run.runtime.device}
-        record = {"specloom": version("specloom"), **asked, **run.about, "metadata": run.metadata}
+        record = {"specloom": version("specloom"), **asked, **run.record, "metadata": run.metadata}
         report = stored.told_of(record, document.value or {})
         arrays: dict[str, Any] = {}
         for name, part in self._parts.items():

@@ -34,7 +34,7 @@ def test_no_report_where_none_is_wanted(tmp_path, monkeypatch, way):
             listening.append(len(run.hook.node_ran.get_hookimpls()))
 
     run.plugins.add("spy", Spy())
-    run.go()
+    run.run()
     assert set(listening) == {0}
     assert list(tmp_path.iterdir()) == []
 
@@ -48,7 +48,7 @@ def test_a_run_that_fails_leaves_a_report_of_what_is_known(tmp_path, monkeypatch
 
     monkeypatch.setattr(phase, "train", fail)
     with pytest.raises(specloom.DataError):
-        run.go()
+        run.run()
     assert heard.warnings == []
     words = " ".join(toys.Checked((tmp_path / "report.html").read_text("utf-8")).words)
     assert "The run did not come to its end: DataError" in words
@@ -59,7 +59,7 @@ def test_a_run_that_fails_leaves_a_report_of_what_is_known(tmp_path, monkeypatch
 def test_a_report_that_cannot_be_written_warns_and_the_run_goes_on(tmp_path, monkeypatch):
     run, heard = toys.made(tmp_path / "there")
     (tmp_path / "there").write_text("a file where the folder should be")
-    run.go()
+    run.run()
     assert "test" in run.metrics
     (message,) = heard.warnings
     assert message.startswith("no report was written (saved_pipeline.py:")
@@ -76,7 +76,7 @@ def test_a_part_that_fails_is_left_out_and_said_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Judges, "node_ran", fail)
     run, heard = toys.made(tmp_path)
-    run.go()
+    run.run()
     assert heard.warnings == ["the report lacks scores and pictures: ValueError: no"]
     words = " ".join(toys.Checked((tmp_path / "report.html").read_text("utf-8")).words)
     assert "Time and memory" in words

@@ -22,9 +22,9 @@ toys = import_module("report_toys")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     run, heard = toys.made(folder)
-    run.go()
+    run.run()
     record = {"file": "x.yaml", "run": run.graph.document.value, "seed": 0, "device": "cpu"}
-    (folder / "run.json").write_text(json.dumps({**record, **run.about, "ended": "2026-01-01"}))
+    (folder / "run.json").write_text(json.dumps({**record, **run.record, "ended": "2026-01-01"}))
     (folder / "metrics.json").write_text(json.dumps(run.metrics))
     return run, heard, folder
 
@@ -97,7 +97,7 @@ def test_training_curves_and_bands(tmp_path):
         "phases.1.config.epochs=3",
         "nodes.rx.config.shrinkage=0.1",
     )
-    run.go()
+    run.run()
     report = json.loads((tmp_path / "report.json").read_text())
     (phase,) = report["history"]
     assert phase["series"]["train/selector/temperature"] == [

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, Mapped, NodeError, Port
+from specloom import Batch, LazyAffine, NodeError, Port
 from specloom.torch import StatisticalNode
 from specloom_rx.background import (
     Background,
@@ -74,7 +74,7 @@ class RXGlobal(StatisticalNode):
     }
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
-    trainable, absorbs = ("background_mean", "factor"), "data"
+    trainable, affine_input = ("background_mean", "factor"), "data"
 
     background_mean: Tensor
     covariance: Tensor
@@ -122,14 +122,14 @@ class RXGlobal(StatisticalNode):
 
     def fit_update(
         self,
-        data: Tensor | Mapped,
+        data: Tensor | LazyAffine,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
         weights: Tensor | None = None,
     ) -> None:
         """Take in the usable background pixels of (B, H, W, C) ``data``."""
         if weights is not None:
-            data = Mapped.of(data, inverse_weights(weights), torch.zeros(()), data.dtype)
+            data = LazyAffine.of(data, inverse_weights(weights), torch.zeros(()), data.dtype)
         self._gathered().update(data, background_rows(valid, mask))
 
     def fit_state(self) -> Mapping[str, Tensor]:
@@ -188,7 +188,7 @@ class RXGlobal(StatisticalNode):
 
     def forward(
         self,
-        data: Tensor | Mapped,
+        data: Tensor | LazyAffine,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
         weights: Tensor | None = None,
@@ -196,7 +196,7 @@ class RXGlobal(StatisticalNode):
         """Score (B, H, W, C) ``data``; the scores are (B, H, W, 1)."""
         return {"scores": self._distance(data, weights)(data)}
 
-    def _distance(self, data: Tensor | Mapped, weights: Tensor | None) -> Distance:
+    def _distance(self, data: Tensor | LazyAffine, weights: Tensor | None) -> Distance:
         """The distance under the map and the weights; on small images making it takes longest."""
         dtype = torch.promote_types(data.dtype, self._precision(weights))
 
@@ -206,7 +206,7 @@ class RXGlobal(StatisticalNode):
 
         if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
             return make()
-        maps = (data.scale, data.offset) if isinstance(data, Mapped) else ()
+        maps = (data.scale, data.offset) if isinstance(data, LazyAffine) else ()
         return self._kept(make, dtype, self.background_mean, self.factor, self.whitening, *maps)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specloom import Mapped
+from specloom import LazyAffine
 
 # Rows at a time: 1024 x 61 bands in float64 are 0.5 MB and stay in a core's cache.
 CPU_BLOCK, GPU_BLOCK = 1024, 65536
@@ -44,14 +44,14 @@ class Moments:
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(self, data: Tensor | Mapped, keep: Tensor | None = None) -> None:
+    def update(self, data: Tensor | LazyAffine, keep: Tensor | None = None) -> None:
         """Take in pixels of any real dtype.
 
         Args:
             data: (..., C), or such data with an affine map, which is then applied in float64.
             keep: Pixels that count, bool of as many elements; None for all.
         """
-        raw = data.data if isinstance(data, Mapped) else data
+        raw = data.data if isinstance(data, LazyAffine) else data
         rows, block = raw.detach().reshape(-1, self.channels), len(self._buffer)
         for start in range(0, len(rows), block):
             part = rows[start : start + block]
@@ -60,7 +60,7 @@ class Moments:
                 part = part[kept]
             self.left_out += whole - self._add(part, data)
 
-    def _add(self, part: Tensor, data: Tensor | Mapped) -> int:
+    def _add(self, part: Tensor, data: Tensor | LazyAffine) -> int:
         """Take in some rows of ``data``; how many were finite."""
         rows = self._shifted(part, data)
         if self._shift is None:
@@ -82,11 +82,11 @@ class Moments:
         self.count += len(rows)
         return len(rows)
 
-    def _shifted(self, part: Tensor, data: Tensor | Mapped) -> Tensor:
+    def _shifted(self, part: Tensor, data: Tensor | LazyAffine) -> Tensor:
         """The rows in float64, mapped as ``data`` is, shifted where the shift is known, and a 1."""
         rows = self._buffer[: len(part)]
         values = rows[:, :-1].copy_(part)
-        if isinstance(data, Mapped):
+        if isinstance(data, LazyAffine):
             values.mul_(data.scale).add_(data.offset)
         if self._shift is not None:
             values.sub_(self._shift)

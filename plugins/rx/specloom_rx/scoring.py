@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from specloom import Mapped
+from specloom import LazyAffine
 from specloom_rx.blocks import distances, tiled
 from specloom_rx.gradient import Distances
 
 
 def mahalanobis(
-    data: Tensor | Mapped,
+    data: Tensor | LazyAffine,
     mean: Tensor,
     whitening: Tensor,
     dtype: torch.dtype,
@@ -36,7 +36,7 @@ class Distance:
     """The function x -> |(x - mean) W|^2, worked out for data that all have one affine map.
 
     Args:
-        data: Cubes, or a ``Mapped``: x = data * scale + offset is then never written down, as W
+        data: Cubes, or a ``LazyAffine``: x = data * scale + offset is then never written down, as W
             takes in the scale, and the mean takes in both.
         mean: See ``mahalanobis``, as for the others.
         whitening: W.
@@ -46,7 +46,7 @@ class Distance:
 
     def __init__(
         self,
-        data: Tensor | Mapped,
+        data: Tensor | LazyAffine,
         mean: Tensor,
         whitening: Tensor,
         dtype: torch.dtype,
@@ -55,7 +55,7 @@ class Distance:
     ) -> None:
         # (x - mean) W = (raw - center) (scale W) - rest, with any center; the one that makes the
         # rest vanish, rounded to what the products are made in, keeps all digits.
-        if isinstance(data, Mapped):
+        if isinstance(data, LazyAffine):
             gap = mean - torch.as_tensor(data.offset).to(mean)
             scale = torch.as_tensor(data.scale).to(mean).expand(len(mean))
             center = (gap / scale).detach().to(dtype)
@@ -65,12 +65,12 @@ class Distance:
             center = mean.detach().to(dtype)
             rest = (mean - center.double()) @ whitening
         self.center, self.whitening, self.rest = center, whitening.to(dtype), rest.to(dtype)
-        exact = not isinstance(data, Mapped) and dtype == torch.float64
+        exact = not isinstance(data, LazyAffine) and dtype == torch.float64
         self.tiles = tiled(self.whitening.detach(), self.rest.detach(), triangular, exact)
 
-    def __call__(self, data: Tensor | Mapped) -> Tensor:
+    def __call__(self, data: Tensor | LazyAffine) -> Tensor:
         """The squared distances of (B, H, W, C) ``data``, (B, H, W, 1)."""
-        raw, kind = (data.data if isinstance(data, Mapped) else data), data.dtype
+        raw, kind = (data.data if isinstance(data, LazyAffine) else data), data.dtype
         arguments = (raw, self.center, self.whitening, self.rest)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in arguments):
             scores: Tensor = Distances.apply(*arguments, self.tiles, kind)  # type: ignore[no-untyped-call]  # torch has no types here

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specloom import Mapped
+from specloom import LazyAffine
 from specloom_rx import gradient
 from specloom_rx.scoring import mahalanobis
 
@@ -48,7 +48,7 @@ def test_it_goes_through_a_map_whose_cube_is_never_written_down():
     scale, offset = torch.tensor([0.5, 2.0, 0.0, -1.0]).double(), random(4, seed=3)
 
     def folded(scale, offset, mean, whitening):
-        mapped = Mapped(data, scale, offset, data.dtype)
+        mapped = LazyAffine(data, scale, offset, data.dtype)
         return mahalanobis(mapped, mean, whitening, torch.float64)
 
     def written(scale, offset, mean, whitening):

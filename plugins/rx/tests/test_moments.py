@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from specloom import Mapped
+from specloom import LazyAffine
 from specloom_rx.moments import Moments
 
 
@@ -117,7 +117,7 @@ def test_a_whole_batch_without_a_usable_row(rows):
 def test_an_affine_map_is_applied_in_float64(rows):
     scale = torch.linspace(0.1, 3, 61, dtype=torch.float64)
     offset = torch.tensor(1e4, dtype=torch.float64)
-    moments = gathered(Mapped(rows, scale, offset, torch.float32))
+    moments = gathered(LazyAffine(rows, scale, offset, torch.float32))
     exact = rows.double().numpy() * scale.numpy() + 1e4
     assert whitened_error(moments.covariance().numpy(), np.cov(exact.T)) < 1e-6
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specloom import Mapped
+from specloom import LazyAffine
 from specloom.testing import fit, run
 from specloom_rx.detector import FLOAT32_LIMIT, RXGlobal
 from specloom_rx.logit import ScoreToLogit
@@ -99,12 +99,12 @@ def test_a_mapped_cube_scores_as_the_values_it_stands_for(shrinkage):
     values = raw.double() * scale + offset
     noise = torch.randn(values.shape, generator=torch.Generator().manual_seed(1))
     node = fit(RXGlobal(7, shrinkage=shrinkage), [{"data": values + noise}])
-    mapped = Mapped(raw, scale, offset, torch.float32)
+    mapped = LazyAffine(raw, scale, offset, torch.float32)
     got = scored(node, mapped)
     assert got.dtype == torch.float32
     torch.testing.assert_close(got.double(), scored(node, values), rtol=2e-6, atol=1e-6)
     weights = torch.linspace(0.5, 2, 7, dtype=torch.float64)
-    weighted = Mapped.of(mapped, weights, torch.zeros(()), torch.float32)
+    weighted = LazyAffine.of(mapped, weights, torch.zeros(()), torch.float32)
     got = run(node, {"data": weighted, "weights": weights})["scores"]
     want = run(node, {"data": values * weights, "weights": weights})["scores"]
     torch.testing.assert_close(got.double(), want, rtol=2e-6, atol=1e-6)
@@ -114,17 +114,17 @@ def test_what_is_not_finite_in_a_mapped_cube_stays_with_its_pixel():
     node, raw = node_and_data(3, 0.0)
     raw[0, 1, 2, 0], raw[1, 3, 4, 2] = torch.nan, -torch.inf
     one = torch.tensor(1.0, dtype=torch.float64)
-    got = scored(node, Mapped(raw, 2 * one, one, torch.float32))
+    got = scored(node, LazyAffine(raw, 2 * one, one, torch.float32))
     want = scored(node, raw * 2 + 1)
     assert want.isnan().sum() == 2
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6, equal_nan=True)
-    assert scored(node, Mapped(raw, one, one * torch.nan, torch.float32)).isnan().all()
+    assert scored(node, LazyAffine(raw, one, one * torch.nan, torch.float32)).isnan().all()
 
 
 def test_a_fit_on_a_mapped_cube_is_that_on_its_values_in_float64():
     _, raw = node_and_data(5, 0.0)
     scale, offset = torch.tensor(1e-3, dtype=torch.float64), torch.tensor(7.0, dtype=torch.float64)
-    folded = fit(RXGlobal(5), [{"data": Mapped(raw, scale, offset, torch.float32)}])
+    folded = fit(RXGlobal(5), [{"data": LazyAffine(raw, scale, offset, torch.float32)}])
     plain = fit(RXGlobal(5), [{"data": raw.double() * scale + offset}])
     assert all(torch.equal(folded.state()[name], value) for name, value in plain.state().items())
 
@@ -138,7 +138,9 @@ def test_what_is_kept_between_calls_follows_every_change():
     assert torch.equal(again, scored(fit(RXGlobal(7), [{"data": other}]), data))
     node.restore(state)
     assert torch.equal(scored(node, data), first)
-    maps = [Mapped(data, torch.tensor(float(s)), torch.tensor(1.0), data.dtype) for s in (1, 2, 1)]
+    maps = [
+        LazyAffine(data, torch.tensor(float(s)), torch.tensor(1.0), data.dtype) for s in (1, 2, 1)
+    ]
     one, two, three = (scored(node, mapped) for mapped in maps)
     assert torch.equal(one, three)
     assert not torch.equal(one, two)
@@ -166,7 +168,7 @@ def test_what_is_kept_under_inference_mode_can_be_trained_with():
     head.build({})
     fit(head, [{"scores": scored(node, data)}])
     one = torch.ones((), dtype=torch.float64)
-    mapped = Mapped(data, one, one, data.dtype)
+    mapped = LazyAffine(data, one, one, data.dtype)
 
     def logits():
         return head.forward(scores=node.forward(data=mapped)["scores"])["logits"]

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Mapped, NodeError, Port
+from specloom import Batch, ConfigError, LazyAffine, NodeError, Port
 from specloom.torch import StatisticalNode
 from specloom_selectors.gumbel import gumbel
 from specloom_selectors.mixing import scaled
@@ -63,7 +63,7 @@ class SoftChannelSelector(StatisticalNode):
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"n_select": 3, "init_method": "variance"}
     trainable = ("logits",)
-    maps, absorbs = "selected", "data"
+    affine_output, affine_input = "selected", "data"
 
     logits: Tensor
     tau: Tensor
@@ -126,7 +126,7 @@ class SoftChannelSelector(StatisticalNode):
         self.fitted = False
         self._spread = Spread(len(self.logits), self.logits.device)
 
-    def fit_update(self, data: Tensor | Mapped, valid: Tensor | None = None) -> None:
+    def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
         """Take in the usable pixels of (B, H, W, C) ``data``."""
         self._gathered().update(data, valid)
 
@@ -185,24 +185,24 @@ class SoftChannelSelector(StatisticalNode):
         """Set the temperature; a trainer calls this before each epoch."""
         self.update_temperature(epoch)
 
-    def forward(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
+    def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """Weight the channels of (B, H, W, C) ``data``."""
-        made = self.mapped(data)
-        if isinstance(data, Mapped):
+        made = self.forward_lazy(data)
+        if isinstance(data, LazyAffine):
             plain = (data.data * data.scale + data.offset).to(data.dtype)
         else:
             plain = data
         return {**made, "selected": scaled(plain, made["applied"])}
 
-    def mapped(self, data: Tensor | Mapped, valid: Tensor | None = None) -> Batch:
-        """As ``forward``, with a ``Mapped`` for the weighted channels."""
+    def forward_lazy(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
+        """As ``forward``, with a ``LazyAffine`` for the weighted channels."""
         weights = applied = self._soft(self.logits)
         if self.training and self.logits.requires_grad:
             if self.gumbel:
                 applied = self._soft(self.logits + gumbel(self.logits, self.generator, self.eps))
         elif self.hard:
             applied = self._hard()
-        selected = Mapped.of(data, applied, applied.new_zeros(()), data.dtype)
+        selected = LazyAffine.of(data, applied, applied.new_zeros(()), data.dtype)
         return {"selected": selected, "weights": weights, "applied": applied}
 
     def _soft(self, logits: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom import Mapped
+from specloom import LazyAffine
 
 CPU_BLOCK, GPU_BLOCK, SAMPLE = 1024, 65536, 128
 
@@ -36,9 +36,9 @@ class Spread:
         self._sum = torch.zeros(channels, dtype=torch.float64, device=device)
         self._squares = torch.zeros_like(self._sum)
 
-    def update(self, data: Tensor | Mapped, valid: Tensor | None = None) -> None:
+    def update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
         """Take in ``data`` (B, H, W, C) where ``valid`` (B, H, W, 1)."""
-        raw = (data.data if isinstance(data, Mapped) else data).detach()
+        raw = (data.data if isinstance(data, LazyAffine) else data).detach()
         rows = raw.reshape(-1, raw.shape[-1])
         keep = None if valid is None else valid.reshape(-1)
         step = len(self._buffer)
@@ -48,7 +48,7 @@ class Spread:
             if keep is not None and not bool((kept := keep[start : start + step]).all()):
                 part = part[kept]
             values = self._buffer[: len(part)].copy_(part)
-            if isinstance(data, Mapped):
+            if isinstance(data, LazyAffine):
                 values.mul_(data.scale).add_(data.offset)
             self.left_out += whole - self._gather(values)
 

@@ -51,7 +51,7 @@ class Gathers(Ported):
         return {"metrics": {"images": self.count}, "artifacts": {"image_0": PICTURE}}
 
 
-class Trains:
+class Trainable:
     """Records as a trainer does; fails or is killed in an epoch."""
 
     def __init__(self, epochs=3, first=0, fails_in=None, act=None):
@@ -117,8 +117,8 @@ TRAINED = dict.fromkeys(
 
 
 def test_an_observed_run_writes_each_thing_under_its_own_tag(tmp_path):
-    run, _ = make(tmp_path, [Trains(), Evaluates()], run_name="one")
-    run.go()
+    run, _ = make(tmp_path, [Trainable(), Evaluates()], run_name="one")
+    run.run()
     scalars, images = read(tmp_path / "one")
     assert scalars == {**TRAINED, "val/toy/images": EPOCHS, "test/toy/images": [0]}
     assert images == {"val/toy/image_0": EPOCHS, "test/toy/image_0": [0]}
@@ -126,34 +126,34 @@ def test_an_observed_run_writes_each_thing_under_its_own_tag(tmp_path):
 
 @pytest.mark.parametrize("port", ["metrics", "artifacts"])
 def test_only_what_is_connected_is_written_of_metrics_and_pictures(tmp_path, port):
-    run, _ = make(tmp_path, [Trains()], connected=(port,))
-    run.go()
+    run, _ = make(tmp_path, [Trainable()], connected=(port,))
+    run.run()
     scalars, images = read(tmp_path / "toy run")
     assert scalars == TRAINED | ({"val/toy/images": EPOCHS} if port == "metrics" else {})
     assert images == ({"val/toy/image_0": EPOCHS} if port == "artifacts" else {})
 
 
 def test_a_trainer_in_python_adds_the_observer_itself(tmp_path):
-    run, monitor = make(tmp_path, [Trains()])
+    run, monitor = make(tmp_path, [Trainable()])
     run.observed = False
-    run.go()
+    run.run()
     assert not list(tmp_path.iterdir())
     run.plugins.add("monitor", monitor.observer())
-    run.go()
+    run.run()
     evaluation, _ = make(tmp_path, [Evaluates()])
     evaluation.graph, evaluation.observed = run.graph, False
     evaluation.plugins.add("monitor", monitor.observer())
-    evaluation.go()
+    evaluation.run()
     scalars, _ = read(tmp_path / "toy run")
     assert scalars == {**TRAINED, "val/toy/images": EPOCHS, "test/toy/images": [0]}
     assert len(list((tmp_path / "toy run").iterdir())) == 1
 
 
 def test_a_monitor_outside_the_graph_writes_what_trainers_record(tmp_path):
-    run, _ = make(tmp_path, [Trains()])
+    run, _ = make(tmp_path, [Trainable()])
     run.observed = False
     run.plugins.add("other", TensorBoardMonitorNode(str(tmp_path), "other").observer())
-    run.go()
+    run.run()
     assert read(tmp_path / "other") == (TRAINED, {})
 
 
@@ -166,8 +166,8 @@ def test_where_it_writes(tmp_path, monkeypatch):
     run.metadata = {}
     monitor.output_dir = "logs"
     assert monitor.folder(run) == Path("logs/run")
-    run, monitor = make(None, [Trains()], run_name="a/b")
-    run.go()
+    run, monitor = make(None, [Trainable()], run_name="a/b")
+    run.run()
     assert read(tmp_path / "runs/tensorboard/a/b")[0]["train/bce/loss"] == EPOCHS
 
 
@@ -175,9 +175,9 @@ def test_everything_is_there_after_an_error(tmp_path):
     def fail():
         raise RuntimeError("no")
 
-    run, _ = make(tmp_path, [Trains(9, fails_in=3, act=fail)])
+    run, _ = make(tmp_path, [Trainable(9, fails_in=3, act=fail)])
     with pytest.raises(RuntimeError, match="no"):
-        run.go()
+        run.run()
     scalars, images = read(tmp_path / "toy run")
     assert scalars["train/bce/loss"] == [0, 1, 2, 3]
     assert images["val/toy/image_0"] == EPOCHS
@@ -190,16 +190,16 @@ def test_a_killed_run_is_complete_and_a_resumed_one_goes_on(tmp_path):
         "toys = importlib.util.module_from_spec(spec)\n"
         "spec.loader.exec_module(toys)\n"
         "kill = lambda: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "toys.make(sys.argv[1], [toys.Trains(9, fails_in=5, act=kill)])[0].go()\n"
+        "toys.make(sys.argv[1], [toys.Trainable(9, fails_in=5, act=kill)])[0].run()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert done.returncode == -signal.SIGKILL
     scalars, images = read(tmp_path / "toy run")
     assert scalars["train/bce/loss"] == [0, 1, 2, 3, 4, 5]
     assert scalars["val/toy/images"] == images["val/toy/image_0"] == [0, 1, 2, 3, 4]
-    run, _ = make(tmp_path, [Trains(9, first=5), Evaluates()])
+    run, _ = make(tmp_path, [Trainable(9, first=5), Evaluates()])
     run.resumed = True
-    run.go()
+    run.run()
     scalars, images = read(tmp_path / "toy run")
     assert scalars["train/bce/loss"] == scalars["val/toy/images"] == list(range(9))
     assert images["val/toy/image_0"] == list(range(9))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from specloom import At, ConfigError, DataError, Graph, NodeError, Run, SpecloomError, did_you_mean
 from specloom_metrics.curves import CRITERIA, best_threshold
-from specloom_training.evaluate import check_split, lacks, say_skipped
+from specloom_training.evaluate import check_split, describe_missing, say_skipped
 
 
 class Calibrate:
@@ -71,7 +71,7 @@ class Calibrate:
         targets = graph.feeding(_judge(graph, self.decider) or "")["targets"]
         if not graph.absent(self.split).issuperset(targets):
             return []
-        why = lacks(graph, self.split)
+        why = describe_missing(graph, self.split)
         return [f"the threshold of {self.decider} stays uncalibrated: {why}"]
 
     def train(self, run: Run) -> None:
@@ -99,7 +99,7 @@ class Calibrate:
                 fix="let its calibrate() decide where logits reach the threshold, and its output "
                 "depend on 'logits' alone",
             )
-        run.keep(self.split, {f"{self.decider}/calibrated_{self.metric}": value})
+        run.log_metrics(self.split, {f"{self.decider}/calibrated_{self.metric}": value})
 
     def _reached(self, decided: Tensor, truth: Tensor) -> float:
         """The metric of decisions, of the same formula as the threshold was found with."""

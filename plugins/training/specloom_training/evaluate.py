@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from specloom import At, ConfigError, Graph, Loss, Measures, Run, SpecloomError, did_you_mean
+from specloom import At, ConfigError, Graph, Loss, Metric, Run, SpecloomError, did_you_mean
 from specloom_training import processes
 
 SPLITS = ("train", "val", "test")
@@ -30,28 +30,28 @@ def measured_losses(graph: Graph, split: str) -> list[str]:
     return [name for name in losses_of(graph, split) if name not in starved]
 
 
-def lacks(graph: Graph, split: str) -> str:
+def describe_missing(graph: Graph, split: str) -> str:
     """What the data has not, as a message says it."""
-    return f"the data has no {' and no '.join(graph.lacks[split])} in the split {split!r}"
+    return f"the data has no {' and no '.join(graph.missing_outputs[split])} in the split {split!r}"
 
 
 def left_out(graph: Graph, split: str) -> list[str]:
     """One line for the evaluation of a split that cannot be, or for each node that cannot run."""
     losses = losses_of(graph, split)
     running = [name for name in graph.order if split in graph.stages[name]]
-    measuring = [n for n in running if n in losses or isinstance(graph.nodes[n], Measures)]
+    measuring = [n for n in running if n in losses or isinstance(graph.nodes[n], Metric)]
     starved = [name for name in graph.starved(split) if name in running]
     if not starved:
         return []
     if {*measuring} <= {*starved}:
-        return [f"the evaluation of {split!r} is skipped: {lacks(graph, split)}"]
-    return [f"{name} is skipped in {split!r}: {lacks(graph, split)}" for name in starved]
+        return [f"the evaluation of {split!r} is skipped: {describe_missing(graph, split)}"]
+    return [f"{name} is skipped in {split!r}: {describe_missing(graph, split)}" for name in starved]
 
 
 def say_skipped(run: Run, lines: Iterable[str]) -> None:
     """Warn of what is skipped, and keep it for ``run.json``."""
     for line in lines:
-        known = run.about.setdefault("skipped", [])
+        known = run.record.setdefault("skipped", [])
         if line not in known:
             known.append(line)
             warnings.warn(line, stacklevel=4)
@@ -102,7 +102,7 @@ def _measure(run: Run, split: str, step: int) -> dict[str, float]:
         found = run.measured(split, plan.finish(), step)
     means = {f"{name}/loss": total / count for name, (total, count) in pooled.items() if count}
     if means:
-        run.keep(split, means, step)
+        run.log_metrics(split, means, step)
     return found | means
 
 
@@ -122,7 +122,7 @@ class Evaluate:
         """Find a split that does not exist, and a graph that measures nothing."""
         yield from check_split(self.split, graph, at)
         running = [n for n, stages in graph.stages.items() if self.split in stages]
-        if self.split in SPLITS and not any(isinstance(graph.nodes[n], Measures) for n in running):
+        if self.split in SPLITS and not any(isinstance(graph.nodes[n], Metric) for n in running):
             yield ConfigError(
                 f"no node measures anything in the stage {self.split!r}",
                 where=at(""),

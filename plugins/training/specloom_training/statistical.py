@@ -18,7 +18,7 @@ from specloom import (
     did_you_mean,
 )
 from specloom_training import processes
-from specloom_training.evaluate import check_split, evaluate, lacks
+from specloom_training.evaluate import check_split, describe_missing, evaluate
 
 
 def fit(run: Run, names: Sequence[str], split: str, *, tell: bool = True) -> None:
@@ -44,7 +44,7 @@ def fit(run: Run, names: Sequence[str], split: str, *, tell: bool = True) -> Non
             if passes[name] == nodes[name].fit_passes:
                 del passes[name]
                 if tell:
-                    run.fitted(name)
+                    run.notify_fitted(name)
 
 
 def _waits_for(graph: Graph, name: str, unfinished: Iterable[str]) -> set[str]:
@@ -56,13 +56,13 @@ def _one_pass(run: Run, names: Sequence[str], split: str) -> None:
     graph = run.graph
     feeds = {name: graph.feeding(name, fit=True) for name in names}
     taken = [
-        (end, port == getattr(graph.nodes[name], "absorbs", None))
+        (end, port == getattr(graph.nodes[name], "affine_input", None))
         for name, ports in feeds.items()
         for port, ends in ports.items()
         for end in ends
     ]
-    mapped = {end for end, _ in taken} - {end for end, absorbed in taken if not absorbed}
-    plan = run.plan("train", [end for end, _ in taken], mapped=mapped)
+    lazy = {end for end, _ in taken} - {end for end, absorbed in taken if not absorbed}
+    plan = run.plan("train", [end for end, _ in taken], lazy=lazy)
     with run.inference():
         batches = run.batches(split, f"fitting {', '.join(names)}")
         for batch in islice(batches, processes.rank(), None, processes.count()):
@@ -119,7 +119,7 @@ def lacking_fit(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
         if absent.issuperset(ends) and not graph.nodes[name].inputs[port].optional:
             yield ConfigError(
                 f"{name} is fitted with {port!r}, which comes from {ends[0]}, "
-                f"and {lacks(graph, split)}",
+                f"and {describe_missing(graph, split)}",
                 where=graph.where("nodes", name),
                 fix="use training data that has it",
             )

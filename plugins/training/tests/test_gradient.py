@@ -104,7 +104,7 @@ def test_training_is_what_a_plain_loop_does():
 
 def test_yaml_and_python_give_the_same_weights(tmp_path):
     run = from_yaml(tmp_path)
-    run.go()
+    run.run()
     trainer, node = in_python(
         seed=3,
         trainer_config=TrainerConfig(max_epochs=3),
@@ -138,7 +138,7 @@ def test_observers_are_told_everything(tmp_path):
     watch, run = Watch(), from_yaml(tmp_path)
     run.folder = tmp_path
     run.plugins.manager.register(watch)
-    run.go()
+    run.run()
     assert watch.epochs == [(0, 3), (1, 3), (2, 3)]
     told = {"train/bce/loss", "train/total/loss", "train/learning_rate", "val/bce/loss"}
     told |= {"train/weigh/temperature", "val/metrics/iou"}
@@ -157,7 +157,7 @@ def test_training_says_nothing_and_leaves_torch_as_it_was(capfd):
 
 def test_only_what_is_unfrozen_is_trained_and_losses_add_up():
     nodes = {**toys.nodes_of(), "small": toys.Small()}
-    links = [*toys.LINKS, toys.Link("weigh.logits", "small.logits")]
+    links = [*toys.LINKS, toys.Connection("weigh.logits", "small.logits")]
     run = toys.run_of(nodes, links=links)
     nodes["weigh"].trainable = ("bias",)
     GradientTrainer(unfreeze=["weigh"], epochs=2, optimizer={"name": "sgd", "lr": 0.1}).train(run)

@@ -236,8 +236,8 @@ def test_losses_and_unfrozen_nodes_that_have_nothing_to_do_with_each_other():
     nodes = {**toys.nodes_of(), "other": toys.Weigh(), "small": toys.Small()}
     links = [
         *toys.LINKS,
-        toys.Link("batch.cube", "other.data"),
-        toys.Link("other.logits", "small.logits"),
+        toys.Connection("batch.cube", "other.data"),
+        toys.Connection("other.logits", "small.logits"),
     ]
     assert found(nodes, links) == [
         "f:unfreeze: the loss 'small' depends on no node that is unfrozen\n"

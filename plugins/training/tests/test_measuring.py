@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score, jaccard_score
 
 from specloom import DataError, Graph, NodeError, Port, Run
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.torch import TorchNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
@@ -53,11 +53,11 @@ def run_of(source, *, measured: bool = True) -> tuple[Run, BinaryDecider]:
     decider = BinaryDecider()
     nodes = {"decider": decider, "metrics": AnomalyDetectionMetrics()}
     links = [
-        Link("batch.logits", "decider.logits"),
-        Link("decider.decisions", "metrics.decisions"),
-        Link("batch.logits", "metrics.logits"),
-        Link("batch.mask", "metrics.targets"),
-        Link("batch.valid", "metrics.valid"),
+        Connection("batch.logits", "decider.logits"),
+        Connection("decider.decisions", "metrics.decisions"),
+        Connection("batch.logits", "metrics.logits"),
+        Connection("batch.mask", "metrics.targets"),
+        Connection("batch.valid", "metrics.valid"),
     ]
     if not measured:
         nodes, links = {"decider": decider}, links[:1]
@@ -127,11 +127,11 @@ class Scored(Logits):
 def run_of_scores(decider: BinaryDecider) -> Run:
     """The decider reads the scores, the metrics node the logits."""
     links = [
-        Link("batch.scores", "decider.logits"),
-        Link("decider.decisions", "metrics.decisions"),
-        Link("batch.logits", "metrics.logits"),
-        Link("batch.mask", "metrics.targets"),
-        Link("batch.valid", "metrics.valid"),
+        Connection("batch.scores", "decider.logits"),
+        Connection("decider.decisions", "metrics.decisions"),
+        Connection("batch.logits", "metrics.logits"),
+        Connection("batch.mask", "metrics.targets"),
+        Connection("batch.valid", "metrics.valid"),
     ]
     source = Scored()
     nodes = {"decider": decider, "metrics": AnomalyDetectionMetrics()}
@@ -230,9 +230,9 @@ def without_masks(**more) -> Run:
     source = NoMask()
     run, _ = run_of(source)
     nodes = {**run.graph.nodes, **more}
-    links = [*run.graph.links, *(Link("decider.decisions", f"{n}.decisions") for n in more)]
-    lacks = {"val": ["mask"], "test": ["mask"]}
-    return Run(Graph(nodes, links, batch=source.outputs, lacks=lacks), source)
+    links = [*run.graph.links, *(Connection("decider.decisions", f"{n}.decisions") for n in more)]
+    missing_outputs = {"val": ["mask"], "test": ["mask"]}
+    return Run(Graph(nodes, links, batch=source.outputs, missing_outputs=missing_outputs), source)
 
 
 def test_what_needs_no_mask_is_measured_all_the_same():
@@ -243,7 +243,7 @@ def test_what_needs_no_mask_is_measured_all_the_same():
         Evaluate("test").train(run)
     assert [str(one.message) for one in caught] == [line]
     assert run.metrics == {"test": {"decided/decided": int((run.source.logits >= 0).sum())}}
-    assert run.about["skipped"] == [line]
+    assert run.record["skipped"] == [line]
 
 
 def test_without_masks_neither_calibration_nor_evaluation_runs():
@@ -254,7 +254,7 @@ def test_without_masks_neither_calibration_nor_evaluation_runs():
         "the evaluation of 'val' is skipped: the data has no mask in the split 'val'",
     ]
     with pytest.warns(UserWarning, match="has no mask") as caught:
-        run.go()
+        run.run()
     assert [*run.skipped()] == lines
     assert [str(one.message) for one in caught] == lines
     assert run.graph.nodes["decider"].threshold == 0.5

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softmax
 
 from specloom import Graph, Port
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.execution.plan import Plan
 from specloom.testing import fit
 from specloom.torch import TorchRuntime
@@ -15,11 +15,11 @@ from specloom_rx.logit import ScoreToLogit
 from specloom_selectors.soft import SoftChannelSelector
 
 LINKS = [
-    Link("batch.cube", "selector.data"),
-    Link("selector.selected", "rx.data"),
-    Link("rx.scores", "logits.scores"),
-    Link("logits.logits", "bce.predictions"),
-    Link("batch.mask", "bce.targets"),
+    Connection("batch.cube", "selector.data"),
+    Connection("selector.selected", "rx.data"),
+    Connection("rx.scores", "logits.scores"),
+    Connection("logits.logits", "bce.predictions"),
+    Connection("batch.mask", "bce.targets"),
 ]
 WEIGHT, SHRINKAGE = 10.0, 1e-4
 
@@ -75,7 +75,9 @@ def plain_loss(graph, cube, mask, logits, follow):
 @pytest.mark.parametrize("follow", [False, True])
 def test_loss_and_gradient_of_the_selector(follow):
     cube, mask = scene()
-    graph = graph_of(cube, [*LINKS, *([Link("selector.applied", "rx.weights")] if follow else [])])
+    graph = graph_of(
+        cube, [*LINKS, *([Connection("selector.applied", "rx.weights")] if follow else [])]
+    )
     plan = Plan(graph, "train", TorchRuntime("cpu"), ["bce.loss"], fold=True)
     selector = graph.nodes["selector"]
     for name in ("selector", "rx", "logits"):

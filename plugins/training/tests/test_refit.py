@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.gradient import GradientTrainer
 from specloom_training.statistical import StatisticalTrainer
@@ -22,7 +22,10 @@ def run_with_head():
     nodes = {**toys.nodes_of(), "head": ScoreToLogit()}
     moved = [link for link in toys.LINKS if link.source != "weigh.logits"]
     reads = ("bce.logits", "decider.logits", "metrics.logits")
-    links = [Link("weigh.logits", "head.scores"), *(Link("head.logits", end) for end in reads)]
+    links = [
+        Connection("weigh.logits", "head.scores"),
+        *(Connection("head.logits", end) for end in reads),
+    ]
     run = toys.run_of(nodes, links=[*moved, *links])
     nodes["weigh"].weights += 0.1
     StatisticalTrainer().train(run)

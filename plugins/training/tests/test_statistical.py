@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from specloom import ConfigError, Graph, NodeError, Pipeline, Port, Run
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.torch import StatisticalNode
 from specloom_training.statistical import StatisticalTrainer
 
@@ -78,8 +78,10 @@ class Centre(StatisticalNode):
 
 def run_of(nodes, *pairs, source=None, **options) -> Run:
     source = source or Counting()
-    links = [Link(*pair) for pair in pairs]
-    labels = [Link("batch.mask", f"{name}.labels") for name in nodes if options.pop(name, True)]
+    links = [Connection(*pair) for pair in pairs]
+    labels = [
+        Connection("batch.mask", f"{name}.labels") for name in nodes if options.pop(name, True)
+    ]
     graph = Graph(nodes, [*links, *labels], batch=source.outputs, given=source.sizes())
     return Run(graph, source)
 

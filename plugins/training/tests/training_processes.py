@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from specloom import impl
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.gradient import GradientTrainer
@@ -44,16 +44,16 @@ def trained(folder: Path, world: int, rank: int, kind: str) -> None:
     nodes |= {"flat": toys.Flat()}
     nodes["bce"] = toys.Bce(rows=True)
     links = [
-        Link("batch.cube", "double.data"),
-        Link("double.normalized", "weigh.data"),
-        Link("weigh.logits", "head.scores"),
-        Link("head.logits", "small.logits"),
-        Link("weigh.used", "flat.used"),
-        Link("head.logits", "metrics.logits"),
+        Connection("batch.cube", "double.data"),
+        Connection("double.normalized", "weigh.data"),
+        Connection("weigh.logits", "head.scores"),
+        Connection("head.logits", "small.logits"),
+        Connection("weigh.used", "flat.used"),
+        Connection("head.logits", "metrics.logits"),
         *(link for link in toys.LINKS if link.source == "batch.mask"),
-        Link("head.logits", "bce.logits"),
-        Link("head.logits", "decider.logits"),
-        Link("decider.decisions", "metrics.decisions"),
+        Connection("head.logits", "bce.logits"),
+        Connection("head.logits", "decider.logits"),
+        Connection("decider.decisions", "metrics.decisions"),
     ]
     source = KINDS[kind](images=9, batch_size=4 // world)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from specloom import Graph, Port, Run, impl
-from specloom.contract.ports import Link
+from specloom.contract.ports import Connection
 from specloom.torch import TorchNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
@@ -200,14 +200,14 @@ def nodes_of(**options: Any) -> dict[str, Any]:
 
 
 LINKS = [
-    Link("batch.cube", "double.data"),
-    Link("double.doubled", "weigh.data"),
-    Link("weigh.logits", "bce.logits"),
-    Link("batch.mask", "bce.targets"),
-    Link("weigh.logits", "decider.logits"),
-    Link("decider.decisions", "metrics.decisions"),
-    Link("weigh.logits", "metrics.logits"),
-    Link("batch.mask", "metrics.targets"),
+    Connection("batch.cube", "double.data"),
+    Connection("double.doubled", "weigh.data"),
+    Connection("weigh.logits", "bce.logits"),
+    Connection("batch.mask", "bce.targets"),
+    Connection("weigh.logits", "decider.logits"),
+    Connection("decider.decisions", "metrics.decisions"),
+    Connection("weigh.logits", "metrics.logits"),
+    Connection("batch.mask", "metrics.targets"),
 ]
 
 

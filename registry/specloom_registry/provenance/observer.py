@@ -109,7 +109,7 @@ class Provenance:
             *([source] if "." in source else []),
         )
         versions = run.plugins.versions(references)
-        run.about |= {
+        run.record |= {
             "metadata": run.metadata,
             "manifest": run.plugins.manifest and str(run.plugins.manifest),
             **origin(run.plugins.manifest, versions),
@@ -135,4 +135,4 @@ class Provenance:
     @impl
     def phase_ended(self, run: Run, name: str) -> None:
         """Note how long the phase took."""
-        run.about["phases"].append({"type": name, "seconds": perf_counter() - self._started})
+        run.record["phases"].append({"type": name, "seconds": perf_counter() - self._started})

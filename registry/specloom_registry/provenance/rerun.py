@@ -22,11 +22,11 @@ def again(folder: Path, out: Path, *, fold: bool) -> None:
 
     pinned = (out / "plugins.yaml").is_file()
     plugins = Plugins.for_file(out / "run.yaml") if pinned else Plugins()
-    run = specloom.load(**specloom.begun(folder), plugins=plugins, observed=True)
+    run = specloom.load(**specloom.interrupted_run(folder), plugins=plugins, observed=True)
     run.folder, run.fold = out, fold
-    run.about["reproduces"] = str(folder)
+    run.record["reproduces"] = str(folder)
     run_folder.record(run, out)
-    run.go()
+    run.run()
     run_folder.write(run, out)
 
 

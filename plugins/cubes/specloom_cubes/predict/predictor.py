@@ -140,7 +140,7 @@ class Predictor:
         for link in graph.links:
             if link.source == "batch.cube":
                 axis = graph.ends(link)[1].names[-1]
-                if (fitted := graph.sizes(link.taker).get(axis, bands)) != bands:
+                if (fitted := graph.sizes(link.target_node).get(axis, bands)) != bands:
                     raise DataError(
                         f"{cube.path} has {bands} bands, the pipeline was made for {fitted}",
                         fix="give cubes of the camera, and with the bands, that it was fitted on",

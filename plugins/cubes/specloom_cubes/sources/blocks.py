@@ -86,9 +86,9 @@ class Blocks:
             sizes["H"], sizes["W"] = shapes.pop()
         return sizes
 
-    def remarks(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Files that are not there, and whether the cube looks like a picture."""
-        return self._opened().remarks()
+        return self._opened().notes()
 
     def splits(self) -> Sequence[str]:
         """The splits that have blocks; all of them where the scene is absent."""
@@ -96,9 +96,9 @@ class Blocks:
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 
-    def lacks(self, split: str) -> Sequence[str]:
+    def missing_outputs(self, split: str) -> Sequence[str]:
         """``mask`` where the scene has none."""
-        return self._opened().lacks(split)
+        return self._opened().missing_outputs(split)
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""

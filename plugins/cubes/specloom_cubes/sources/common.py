@@ -15,7 +15,7 @@ from specloom import (
     Batch,
     ConfigError,
     DataError,
-    Indexed,
+    MapStyleSource,
     Port,
     UnavailableError,
     did_you_mean,
@@ -63,7 +63,7 @@ def batch_of(
     return batch
 
 
-def in_order(source: Indexed, split: str) -> Iterator[Batch]:
+def in_order(source: MapStyleSource, split: str) -> Iterator[Batch]:
     """The images of a split in their order, ``batch_size`` at a time."""
     count = source.items(split)
     for first in range(0, count, source.batch_size):

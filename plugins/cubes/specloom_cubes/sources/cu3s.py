@@ -78,7 +78,7 @@ class SingleCu3sDataModule:
         """Train, val, test and predict."""
         return list(split_ranges(0, self.split, "SingleCu3sDataModule"))
 
-    def lacks(self, split: str) -> Sequence[str]:
+    def missing_outputs(self, split: str) -> Sequence[str]:
         """``mask`` where no measurement of the split has one; nothing where there is no file."""
         cuvis = self._cuvis()
         if not self._items(cuvis) or self._has_masks(cuvis, split):

@@ -118,7 +118,7 @@ class Folder:
                     self._sizes[axis] = cubes[0].shape[at]
         return self._sizes
 
-    def remarks(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What is not there, and whether the cubes look like pictures."""
         if missing := absent(folder=self.path):
             return missing
@@ -131,7 +131,7 @@ class Folder:
             return STAGES
         return [split for split, numbers in self._divided().items() if numbers]
 
-    def lacks(self, split: str) -> Sequence[str]:
+    def missing_outputs(self, split: str) -> Sequence[str]:
         """``mask`` where no cube of the split has one; nothing where the folder is absent."""
         if not there(self.path):
             return []
@@ -168,7 +168,7 @@ class Folder:
         return batch_of(
             [cube.clean() for cube in cubes],
             [masks.get(path, _unlabelled)(cube) for path, cube in pairs]
-            if not self.lacks(split)
+            if not self.missing_outputs(split)
             else None,
             None,
             self._grid if grid is None else read_wavelengths(grid, cubes[0]),

@@ -82,7 +82,7 @@ class Scene:
         cube = self.opened()
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
-    def remarks(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Files that are not there, and whether the cube looks like a picture."""
         files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
         missing = absent(**files, wavelengths=self.wavelengths)
@@ -92,7 +92,7 @@ class Scene:
         """All of them."""
         return STAGES
 
-    def lacks(self, split: str) -> Sequence[str]:
+    def missing_outputs(self, split: str) -> Sequence[str]:
         """``mask`` where the scene has none; nothing where its file is absent."""
         known_split(split)
         if self.mask is not None or not there(self.cube):

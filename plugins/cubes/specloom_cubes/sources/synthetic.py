@@ -98,7 +98,7 @@ class Synthetic:
         """The splits that have scenes."""
         return [split for split, numbers in self._ranges().items() if numbers]
 
-    def remarks(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Which splits hold no anomaly, so that nothing can be chosen or measured on them."""
         self._check()
         recipe, ranges = self._recipe(), {n: r for n, r in self._ranges().items() if n != "predict"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from specloom import At, ConfigError, Graph, SpecloomError, Trains, did_you_mean
-from specloom_training.evaluate import lacks, losses_of
+from specloom import At, ConfigError, Graph, SpecloomError, Trainable, did_you_mean
+from specloom_training.evaluate import describe_missing, losses_of
 from specloom_training.gradient import monitors, named
 from specloom_training.gradient.stopping import FIELD
 from specloom_training.statistical import lacking_fit
@@ -46,7 +46,7 @@ def wrong(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
 
 def trainable(graph: Graph) -> list[str]:
     """The nodes that have something to train."""
-    able = [name for name in graph.order if isinstance(graph.nodes[name], Trains)]
+    able = [name for name in graph.order if isinstance(graph.nodes[name], Trainable)]
     return [name for name in able if getattr(graph.nodes[name], "trainable", True)]
 
 
@@ -104,7 +104,7 @@ def _starved(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError
     starved = graph.starved("train")
     for name in trained(settings, graph):
         if name in starved:
-            what = f"the loss {name!r} cannot be minimised: {lacks(graph, 'train')}"
+            what = f"the loss {name!r} cannot be minimised: {describe_missing(graph, 'train')}"
             fix = f"give the training data masks, or leave {name!r} out of losses"
             yield ConfigError(what, where=at("losses"), fix=fix)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from specloom import ConfigError, DataError, Indexed, Run
+from specloom import ConfigError, DataError, MapStyleSource, Run
 from specloom_training import processes
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Feed:
         what = f"epoch {self.epoch + 1} of {self.max_epochs}"
         hook.progress(run=self.run, what=what, done=0, total=total)
         source = self.run.source
-        parts = self._by_image(source) if isinstance(source, Indexed) else self._in_turn()
+        parts = self._by_image(source) if isinstance(source, MapStyleSource) else self._in_turn()
         for done, part in enumerate(ahead(parts), start=1):
             yield self._made(part)
             hook.progress(run=self.run, what=what, done=done, total=total)
@@ -70,7 +70,7 @@ class Feed:
     def batches(self) -> int | None:
         """How many batches an epoch has for each process, where that is known."""
         source, world = self.run.source, processes.count()
-        if isinstance(source, Indexed):
+        if isinstance(source, MapStyleSource):
             return -(-source.items(SPLIT) // (source.batch_size * world))
         return None if (count := source.count(SPLIT)) is None else -(-count // world)
 
@@ -143,7 +143,7 @@ def require_images(run: Run) -> None:
     if SPLIT not in (splits := [*source.splits()]):
         what, fix = "the data has no split 'train'", f"use one of: {', '.join(splits)}"
         raise ConfigError(what, where=where, fix=fix)
-    count = source.items(SPLIT) if isinstance(source, Indexed) else source.count(SPLIT)
+    count = source.items(SPLIT) if isinstance(source, MapStyleSource) else source.count(SPLIT)
     if count == 0:
         fix = "change the split of the data so that it has images"
         raise DataError("the training split is empty", where=where, fix=fix)

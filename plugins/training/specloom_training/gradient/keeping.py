@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import Tensor
 
-from specloom import Graph, IntegrityError, Keeps, Run, write_file
+from specloom import Graph, IntegrityError, Run, Stateful, write_file
 from specloom_training import processes
 from specloom_training.gradient.monitors import value_of
 from specloom_training.gradient.stopping import Kept, Stopper
@@ -146,7 +146,7 @@ def load_checkpoint(graph: Graph, path: str | Path, run: Run | None = None) -> d
     if "checkpoint" not in metadata:
         raise IntegrityError(f"{path} is no checkpoint", fix="give a file of checkpoints/")
     for name, node in graph.nodes.items():
-        if isinstance(node, Keeps):
+        if isinstance(node, Stateful):
             node.restore(
                 {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from specloom import ConfigError, Graph, Measures, did_you_mean
+from specloom import ConfigError, Graph, Metric, did_you_mean
 from specloom_training.evaluate import measured_losses
 
 RATE = "train/learning_rate"
@@ -19,7 +19,7 @@ def measuring(graph: Graph) -> list[str]:
     return [
         n
         for n, node in nodes.items()
-        if isinstance(nodes[n], Measures)
+        if isinstance(nodes[n], Metric)
         and "val" in graph.stages[n]
         and "val" in graph.splits
         and n not in starved

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specloom import DataError, Graph, Measures, Run
+from specloom import DataError, Graph, Metric, Run
 
 if TYPE_CHECKING:
     from specloom_training.gradient.cache import Cache
@@ -45,7 +45,7 @@ def frozen_front(
             if end.partition(".")[0] in {*active, BATCH}
         ]
         alone = not by_image or getattr(node, "locality", "batch") != "batch"
-        still = name not in stopped and not isinstance(node, Measures) and alone
+        still = name not in stopped and not isinstance(node, Metric) and alone
         if still and all(end.partition(".")[0] in front for end in ends):
             front.add(name)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Indexed, Keeps, NodeError, Paces, Run
+from specloom import Annealed, Batch, ConfigError, MapStyleSource, NodeError, Run, Stateful
 from specloom_training import processes, statistical
 from specloom_training.evaluate import evaluate, measured_losses
 from specloom_training.gradient import checks, generators, monitors, record
@@ -54,7 +54,7 @@ class Session:
     def _set_up(self) -> None:
         run, settings, graph = self.run, self.settings, self.run.graph
         self.free = checks.unfrozen(settings, graph)
-        self.paced = [n for n in graph.order if isinstance(graph.nodes[n], Paces)]
+        self.paced = [n for n in graph.order if isinstance(graph.nodes[n], Annealed)]
         changing = {*self.free, *settings.refit, *self.paced}
         self.moving = [n for n in graph.order if n in changing and _keeps(graph.nodes[n])]
         self.losses = Losses(run, checks.trained(settings, graph))
@@ -72,7 +72,7 @@ class Session:
         run, trainer, prefix = self.run, self.settings.trainer, None
         given: list[str] = []
         if trainer.cache:
-            by_image = isinstance(run.source, Indexed)
+            by_image = isinstance(run.source, MapStyleSource)
             ends = frozen_front(run.graph, self.losses.names, changing, by_image)
             given = [end for end in ends if end.partition(".")[0] != BATCH]
             prefix = Prefix(run, ends, self.cache)
@@ -160,7 +160,7 @@ class Session:
         for name in self.paced:
             if hasattr(nodes[name], "paced"):
                 values |= {f"{name}/{k}": float(v) for k, v in nodes[name].paced().items()}
-        run.keep("train", values, step=epoch)
+        run.log_metrics("train", values, step=epoch)
         recorded = {f"train/{name}": value for name, value in values.items()}
         if self.validates and (epoch + 1) % self.settings.trainer.check_val_every_n_epoch == 0:
             self.refit()
@@ -212,7 +212,7 @@ class Session:
             stage, _, rest = name.partition("/")
             self.run.metrics.setdefault(stage, {})[rest] = value
         generators.start(self.run.graph.nodes, self.run.seed, "trained")
-        self.run.keep("train", {"best_epoch": best}, step=max(self.epoch - 1, 0))
+        self.run.log_metrics("train", {"best_epoch": best}, step=max(self.epoch - 1, 0))
         return best
 
     def close(self) -> None:
@@ -240,4 +240,4 @@ def _is_half(value: Any) -> bool:
 
 
 def _keeps(node: Any) -> bool:
-    return isinstance(node, Keeps)
+    return isinstance(node, Stateful)
