@@ -90,7 +90,8 @@ SCRIPT = """
             ("batch.logits", "metrics.logits"),
             ("batch.targets", "metrics.targets"),
         ]
-        run = Run(Graph(nodes, [Connection(*end) for end in ends], batch=ports), source, device="cpu")
+        connections = [Connection(*end) for end in ends]
+        run = Run(Graph(nodes, connections, batch=ports), source, device="cpu")
         Evaluate().train(run)
         assert run.metrics["test"]["metrics/pixels"] == length * 4 * 64 * 64
         return source.seen
