@@ -49,7 +49,9 @@ from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
-from specloom.graph.port_attributes import Ported
+from specloom.graph.node_class import Internal, node, param
+from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
+from specloom.graph.ported import Ported
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -67,13 +69,18 @@ __all__ = [
     "Fittable",
     "Graph",
     "GraphError",
+    "Input",
+    "InputRef",
     "IntegrityError",
+    "Internal",
     "LazyAffine",
     "Loss",
     "MapStyleSource",
     "Metric",
     "Node",
     "NodeError",
+    "Output",
+    "OutputRef",
     "Pipeline",
     "PluginError",
     "Plugins",
@@ -95,6 +102,8 @@ __all__ = [
     "interrupted_run",
     "load",
     "machine_error",
+    "node",
+    "param",
     "raise_all",
     "threads_option",
     "write_file",

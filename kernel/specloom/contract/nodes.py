@@ -21,6 +21,18 @@ Batch: TypeAlias = Mapping[str, Any]
 STAGES = ("train", "val", "test", "predict")
 
 
+class WithPorts(Protocol):
+    """What has inputs and outputs: every node."""
+
+    @property
+    def inputs(self) -> Mapping[str, Port]:
+        """The input ports by name."""
+
+    @property
+    def outputs(self) -> Mapping[str, Port]:
+        """The output ports by name."""
+
+
 @runtime_checkable
 class Node(Protocol):
     """A named computation with typed ports.

@@ -8,7 +8,7 @@ from specloom.contract.errors import GraphError, SpecloomError, in_file_order, r
 from specloom.contract.nodes import STAGES, Fittable, Stateful
 from specloom.contract.ports import Connection, Port
 from specloom.graph.connections import BATCH, Wiring, wrong_name
-from specloom.graph.port_attributes import IMAGE_AXES, build
+from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import Propagation, Sizes, Unknown
 from specloom.runfile.yaml import Document
 
