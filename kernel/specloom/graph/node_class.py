@@ -116,7 +116,8 @@ def node(cls: type[T]) -> type[T]:
         if name in vars(cls):
             delattr(cls, name)
     cls.__node_fields__ = fields  # type: ignore[attr-defined]  # for subclasses
-    ordered = sorted(fields, key=lambda name: fields[name].kw_only)
+    # Those that are passed by name come last, and of them ``name``, which every node has.
+    ordered = sorted(fields, key=lambda name: (fields[name].kw_only, name == "name"))
     parameters = [fields[name].parameter(name) for name in ordered]
     made = _init_of(cls, [inspect.Parameter("self", POSITIONAL), *parameters])
     made.__annotations__ = {name: fields[name].annotation(name) for name in ordered}
