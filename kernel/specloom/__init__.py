@@ -7,6 +7,17 @@ import warnings
 
 __version__ = "0.1.0"
 
+from specloom.contract.abilities import (
+    AffineNode,
+    AffineReader,
+    Annealed,
+    Fittable,
+    LazyAffine,
+    Loss,
+    Metric,
+    Stateful,
+    Trainable,
+)
 from specloom.contract.errors import (
     ConfigError,
     DataError,
@@ -24,27 +35,11 @@ from specloom.contract.errors import (
     raise_all,
 )
 from specloom.contract.hooks import impl
-from specloom.contract.nodes import (
-    STAGES,
-    AffineNode,
-    AffineReader,
-    Annealed,
-    Array,
-    At,
-    Batch,
-    Fittable,
-    LazyAffine,
-    Loss,
-    MapStyleSource,
-    Metric,
-    Node,
-    Runtime,
-    Source,
-    Stateful,
-    Trainable,
-    Trainer,
-)
+from specloom.contract.nodes import STAGES, Array, Batch, Node
+from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
+from specloom.contract.runtime import Runtime
+from specloom.contract.sources import MapStyleSource, Source
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import write_file, write_json

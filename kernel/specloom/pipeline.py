@@ -6,9 +6,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
+from specloom.contract.abilities import Trainable
 from specloom.contract.errors import GraphError, SpecloomError, did_you_mean, raise_all
-from specloom.contract.nodes import Source, Trainable, WithPorts, missing_by_split
+from specloom.contract.nodes import WithPorts
 from specloom.contract.ports import Connection
+from specloom.contract.sources import Source, missing_by_split
 from specloom.execution import saved_pipeline
 from specloom.graph.connections import BATCH, wrong_name
 from specloom.graph.ends import wrong_end

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from specloom.contract.nodes import STAGES, AffineNode, Fittable, Loss, Metric, Stateful, Trainable
+from specloom.contract.abilities import AffineNode, Fittable, Loss, Metric, Stateful, Trainable
+from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Port
 from specloom.graph.port_attributes import PortAttribute, PortDeclaration
 from specloom.testing.comparing import hold

@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from specloom.contract.nodes import Batch, Metric
+from specloom.contract.abilities import Metric
 from specloom.contract.ports import GROUPS, Port, fixed_size
 from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import Sizes
 from specloom.testing.comparing import hold
 from specloom.testing.driving import fit, needs_fit, quiet
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
 
 SIZES = {"B": 2, "H": 5, "W": 7}
 PRIMES = (31, 11, 13, 17, 19, 23, 29)
