@@ -34,6 +34,7 @@ from specloom.contract.errors import (
     machine_error,
     raise_all,
 )
+from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
 from specloom.contract.hooks import impl
 from specloom.contract.nodes import STAGES, Array, Batch, Node
 from specloom.contract.phases import At, Trainer
@@ -61,6 +62,7 @@ __all__ = [
     "Batch",
     "ConfigError",
     "DataError",
+    "Executor",
     "Fittable",
     "Graph",
     "GraphError",
@@ -68,12 +70,14 @@ __all__ = [
     "InputRef",
     "IntegrityError",
     "Internal",
+    "Job",
     "LazyAffine",
     "Loss",
     "MapStyleSource",
     "Metric",
     "Node",
     "NodeError",
+    "Outcome",
     "Output",
     "OutputRef",
     "Pipeline",
@@ -85,10 +89,13 @@ __all__ = [
     "Problems",
     "Run",
     "Runtime",
+    "Share",
     "Source",
     "SpecloomError",
     "SpecloomWarning",
     "Stateful",
+    "Task",
+    "Ticket",
     "Trainable",
     "Trainer",
     "UnavailableError",

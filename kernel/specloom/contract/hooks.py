@@ -64,6 +64,16 @@ def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a s
 
 
 @spec
+def register_tasks() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
+    """Offer tasks: work on shares of the data that any process can do, by name."""
+
+
+@spec
+def register_executors() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
+    """Offer executors: where tasks run, such as ``{"Here": "specloom_jobs.here:Here"}``."""
+
+
+@spec
 def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spec has no body
     """Offer kinds of value: ``{"cube": Port("B H W C")}`` is the kind ``plugin.cube``."""
 
@@ -114,6 +124,14 @@ def checkpoint_saved(run: RunView, path: Path) -> None:
 @spec
 def progress(run: RunView, what: str, done: int, total: int | None) -> None:
     """Work goes on: ``done`` of ``total`` steps; None where the number is unknown."""
+
+
+@spec
+def fleet(run: RunView, workers: int, busy: int, lost: int, rate: float) -> None:
+    """How work on several workers goes on: how many there are, are busy, and were lost so far.
+
+    ``rate`` is in items a second, over the last minute.
+    """
 
 
 @spec
