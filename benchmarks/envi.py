@@ -22,7 +22,7 @@ from timing import about, figures, interleaved, machine_phases, options, rates
 
 from specloom import Pipeline
 from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.predict import predict
+from specloom_predict import predict
 from specloom_rx.detector import RXGlobal
 from specloom_training.statistical import StatisticalTrainer
 

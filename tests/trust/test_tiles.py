@@ -16,11 +16,11 @@ from specloom import NodeError, Pipeline, Port, Run
 from specloom.torch import TorchNode
 from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.sources.scene import Scene
-from specloom_cubes.tiles import run_tiled
-from specloom_cubes.tiling import tiling
 from specloom_deciders.binary import BinaryDecider
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
+from specloom_predict.tiles import run_tiled
+from specloom_predict.tiling import tiling
 from specloom_rx.detector import RXGlobal
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.statistical import StatisticalTrainer
@@ -164,7 +164,7 @@ SCRIPT = """
     from specloom_cubes.formats import open_cube
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.scene import Scene
-    from specloom_cubes.tiles import run_tiled
+    from specloom_predict.tiles import run_tiled
     from specloom_normalize.min_max import MinMaxNormalizer
     from specloom_rx.detector import RXGlobal
     from specloom_training.statistical import StatisticalTrainer

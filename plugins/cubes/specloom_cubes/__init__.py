@@ -32,11 +32,8 @@ def register_sources() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom info`` and ``specloom predict``."""
-    return {
-        "info": "specloom_cubes.command:info",
-        "predict": "specloom_cubes.predict.command:predict",
-    }
+    """Offer ``specloom info``."""
+    return {"info": "specloom_cubes.command:info"}
 
 
 @impl

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from specloom_cubes.writers.layout import Map, row_blocks
+from specloom_predict.writers.layout import Map, row_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from pathlib import Path
 from specloom import DataError, SpecloomError
 from specloom_cubes.beside import cube_file, cube_files, stem
 from specloom_cubes.formats import envi
-from specloom_cubes.predict.record import owners
+from specloom_predict.record import owners
 
 WILD = ("*", "?", "[")
 

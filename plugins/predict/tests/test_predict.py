@@ -6,8 +6,8 @@ import numpy as np
 
 from specloom import Pipeline, Plugins
 from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.predict import Prediction, predict, predict_all
 from specloom_cubes.sources.memory import InMemory
+from specloom_predict import Prediction, predict, predict_all
 
 RNG = np.random.default_rng(8)
 BANDS = 3

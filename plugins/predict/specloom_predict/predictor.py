@@ -11,14 +11,14 @@ import numpy as np
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
 from specloom_cubes import formats
-from specloom_cubes.predict.source import OneCube
-from specloom_cubes.tiles import TILE_BYTES, run_tiled
-from specloom_cubes.tiling import is_map
-from specloom_cubes.writers.layout import Map
+from specloom_predict.source import OneCube
+from specloom_predict.tiles import TILE_BYTES, run_tiled
+from specloom_predict.tiling import is_map
+from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
-    from specloom_cubes.tiles import Allocate
+    from specloom_predict.tiles import Allocate
 
 
 class Predictor:
