@@ -211,8 +211,8 @@ def counted(monkeypatch, *places):
 LISTING = [
     (Path, "glob"),
     (Path, "iterdir"),
-    (folder_module, "cube_files"),
-    (folder_module, "masks_of"),
+    (folder_module, "find_cubes"),
+    (folder_module, "find_masks"),
     (folder_module, "divide"),
 ]
 
@@ -228,7 +228,7 @@ def test_a_read_neither_lists_nor_divides_again(tmp_path, monkeypatch, ending):
     calls = counted(monkeypatch, *LISTING)
     folder = Folder(path=str(tmp_path))
     first = folder.read("train", [0])
-    assert calls["cube_files"] == calls["masks_of"] == calls["divide"] == 1
+    assert calls["find_cubes"] == calls["find_masks"] == calls["divide"] == 1
     before, opened = dict(calls), counted(monkeypatch, (folder_module, "open_cube"))
     for _ in range(3):
         again = folder.read("train", [0])

@@ -12,7 +12,7 @@ from specloom import ConfigError, did_you_mean
 from specloom_predict.mapped import writing
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
+    from specloom_cubes import Cube
     from specloom_predict.georeference import Geometry
     from specloom_predict.writers.layout import Map
 

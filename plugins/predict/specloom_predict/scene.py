@@ -14,7 +14,7 @@ from specloom_predict.predictor import Predictor
 
 if TYPE_CHECKING:
     from specloom import Pipeline
-    from specloom_cubes.cube import Cube
+    from specloom_cubes import Cube
     from specloom_predict.writers.layout import Map
 
 

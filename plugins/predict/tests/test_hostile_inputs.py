@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from specloom import Pipeline, Plugins
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_predict import predict_all, record
 
@@ -17,7 +17,7 @@ COPY = "copy the file to this machine and give its path: addresses are not read"
 def test_predict_of_what_is_not_there(tmp_path, path):
     pixels = np.zeros((2, 2, 2), np.float32)
     pipeline = Pipeline("pass", Plugins())
-    pipeline.add_node(LentilsAnomalyDataNode([0]), "data")
+    pipeline.add_node(AnomalyDataNode([0]), "data")
     pipeline.outputs = {"scores": "data.cube"}
     pipeline.graph(InMemory(predict=[{"cube": pixels[None]}]))
     pipeline.save_to_file(tmp_path / "pipeline.yaml")

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, UnavailableError
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_predict import predict, predict_all
 from specloom_predict.command import predict as command
@@ -21,7 +21,7 @@ OUTPUTS = {"scores": "data.cube", "decisions": "data.valid"}
 def saved(folder, *, normal=(0,), outputs=OUTPUTS, wavelengths=None):
     """A pipeline of a data node alone: its cube stands for scores, its pixels for decisions."""
     pipeline = Pipeline("pass", Plugins())
-    pipeline.add_node(LentilsAnomalyDataNode(list(normal)), "data")
+    pipeline.add_node(AnomalyDataNode(list(normal)), "data")
     pipeline.outputs = dict(outputs)
     pixels = np.zeros((1, 2, 2, BANDS), np.float32)
     pipeline.graph(InMemory(predict=[{"cube": pixels}]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from specloom import STAGES, Batch, ConfigError, Port
 from specloom_cubes.paths import there
-from specloom_cubes.sources.common import WITH_VALID, check_alike, check_batch_size, remark
+from specloom_cubes.sources.common import WITH_VALID, check_batch_size, check_same_size, warn_once
 from specloom_cubes.sources.scene import Scene
 from specloom_cubes.splits import Shares, divide, items_of
 
@@ -121,9 +121,9 @@ class Blocks:
         """
         chosen, every = items_of(split, self._divided(), LABEL), self.blocks()
         blocks, scene = [every[chosen[number]] for number in numbers], self._opened()
-        remark(self, scene.opened())
+        warn_once(self, scene.opened())
         windows = [scene.window(*block) for block in blocks]
-        check_alike(
+        check_same_size(
             [one["cube"][0] for one in windows],
             "use batch_size: 1, or a block size that divides the scene",
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from specloom_cubes.cube import Cube
 
-_REMARKED: WeakSet[object] = WeakSet()
+_WARNED: WeakSet[object] = WeakSet()
 
 PORTS: Mapping[str, Port] = {
     "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
@@ -70,7 +70,7 @@ def in_order(source: MapStyleSource, split: str) -> Iterator[Batch]:
         yield source.read(split, range(first, min(first + source.batch_size, count)))
 
 
-def check_alike(cubes: Sequence[NDArray[Any]], fix: str) -> None:
+def check_same_size(cubes: Sequence[NDArray[Any]], fix: str) -> None:
     """Accept cubes of one size.
 
     Raises:
@@ -81,7 +81,7 @@ def check_alike(cubes: Sequence[NDArray[Any]], fix: str) -> None:
         raise DataError(f"images of {sizes} pixels cannot share a batch", fix=fix)
 
 
-def remarks_on(cube: Cube) -> list[str]:
+def notes_on(cube: Cube) -> list[str]:
     """What a user should know of a cube before it is used, from its header alone."""
     bands, centres = cube.shape[2], cube.wavelengths
     if centres is not None and centres.max() < LEAST_NM:
@@ -96,11 +96,11 @@ def remarks_on(cube: Cube) -> list[str]:
     return [str(DataError(what, fix="give the cube's own file, with all of its bands"))]
 
 
-def remark(source: object, cube: Cube) -> None:
+def warn_once(source: object, cube: Cube) -> None:
     """Warn once, when a source is first read, of what a user should know of its cubes."""
-    if source not in _REMARKED:
-        _REMARKED.add(source)
-        for message in remarks_on(cube):
+    if source not in _WARNED:
+        _WARNED.add(source)
+        for message in notes_on(cube):
             warnings.warn(message, stacklevel=3)
 
 

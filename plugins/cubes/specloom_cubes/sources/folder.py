@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port
-from specloom_cubes.beside import cube_files, masks_of
+from specloom_cubes.cube_files import find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
@@ -21,10 +21,10 @@ from specloom_cubes.sources.common import (
     batch_of,
     check_batch_size,
     in_order,
-    remark,
-    remarks_on,
+    notes_on,
+    warn_once,
 )
-from specloom_cubes.sources.grid import check_alike
+from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -109,7 +109,7 @@ class Folder:
                 return {}
             self._divided()  # so that a wrong split is told before anything runs
             cubes = [self._open(path) for path in self.cubes().values()]
-            self._grid = check_alike(
+            self._grid = check_same_grid(
                 cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
             )
             self._sizes = {"C": len(cubes[0].good_bands)}
@@ -123,7 +123,7 @@ class Folder:
         if missing := absent(folder=self.path):
             return missing
         first = next(iter(self.cubes().values()))
-        return absent(wavelengths=self.wavelengths) + remarks_on(self._open(first))
+        return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -163,7 +163,7 @@ class Folder:
         paths = [self._files[chosen[number]] for number in numbers]
         cubes = [self._open(path) for path in paths]
         self._check_unchanged(cubes)
-        remark(self, cubes[0])
+        warn_once(self, cubes[0])
         pairs = zip(paths, cubes, strict=True)
         return batch_of(
             [cube.clean() for cube in cubes],
@@ -187,7 +187,7 @@ class Folder:
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
             if not root.is_dir():
                 raise DataError(f"there is no folder {root}", fix=advice(root))
-            masks, found = self._mask_folder(), cube_files(root, self.pattern)
+            masks, found = self._mask_folder(), find_cubes(root, self.pattern)
             if masks is not None and not masks.samefile(root):
                 found = {name: p for name, p in found.items() if not p.is_relative_to(masks)}
             if not found:
@@ -216,7 +216,7 @@ class Folder:
             cubes, folder = list(self.cubes().values()), self._mask_folder()
             self._masks = {}
             if folder is not None or (self.find_mask and self.mask_variable is None):
-                for path, mask in masks_of(cubes, folder).items():
+                for path, mask in find_masks(cubes, folder).items():
                     self._masks[path] = partial(_from_file, mask, self.mask_variable)
             if folder is None and (self.find_mask or self.mask_variable is not None):
                 for path in cubes:

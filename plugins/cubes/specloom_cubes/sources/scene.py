@@ -16,8 +16,8 @@ from specloom_cubes.sources.common import (
     batch_of,
     check_fits,
     known_split,
-    remark,
-    remarks_on,
+    notes_on,
+    warn_once,
 )
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -86,7 +86,7 @@ class Scene:
         """Files that are not there, and whether the cube looks like a picture."""
         files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
         missing = absent(**files, wavelengths=self.wavelengths)
-        return missing + (remarks_on(self.opened()) if there(self.cube) else [])
+        return missing + (notes_on(self.opened()) if there(self.cube) else [])
 
     def splits(self) -> Sequence[str]:
         """All of them."""
@@ -123,7 +123,7 @@ class Scene:
         """The scene, which is the only one of its split."""
         known_split(split)
         check_fits(self.opened())
-        remark(self, self.opened())
+        warn_once(self, self.opened())
         return self.window(ALL, ALL)
 
     def window(self, rows: slice, cols: slice) -> Batch:

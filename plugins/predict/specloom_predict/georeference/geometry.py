@@ -10,7 +10,7 @@ from specloom_predict.georeference.map_info import Transform, numbers_of, transf
 from specloom_predict.georeference.systems import UNITS, from_map_info, parsed, to_map_info, unit_of
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
+    from specloom_cubes import Cube
 
 SYSTEM = "coordinate system string"
 ELSEWISE = ("geo points", "rpc info")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from specloom_cubes.formats.envi import TYPES
+from specloom_cubes import ENVI_DATA_TYPES
 from specloom_predict.georeference import envi_fields
 from specloom_predict.writers.layout import row_blocks
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from specloom_predict.georeference import Geometry
     from specloom_predict.writers.layout import Map
 
-CODES = {kind: code for code, kind in TYPES.items()}
+CODES = {kind: code for code, kind in ENVI_DATA_TYPES.items()}
 
 
 def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:

@@ -18,7 +18,7 @@ from specloom_predict.writers.layout import Map, row_blocks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from specloom_cubes.cube import Cube
+    from specloom_cubes import Cube
 
 MOST = 4096
 """Pixels on the longer side of a picture: of larger maps each pixel shows a square's maximum."""
