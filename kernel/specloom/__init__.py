@@ -46,6 +46,7 @@ from specloom.contract.nodes import (
     Trainer,
 )
 from specloom.contract.ports import Port
+from specloom.contract.tickets import TicketSource
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import write_file, write_json
@@ -94,6 +95,7 @@ __all__ = [
     "Stateful",
     "Task",
     "Ticket",
+    "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",

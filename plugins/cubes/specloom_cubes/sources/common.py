@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -12,10 +12,8 @@ import numpy as np
 
 from specloom import (
     STAGES,
-    Batch,
     ConfigError,
     DataError,
-    MapStyleSource,
     Port,
     UnavailableError,
     did_you_mean,
@@ -63,22 +61,20 @@ def batch_of(
     return batch
 
 
-def in_order(source: MapStyleSource, split: str) -> Iterator[Batch]:
-    """The images of a split in their order, ``batch_size`` at a time."""
-    count = source.items(split)
-    for first in range(0, count, source.batch_size):
-        yield source.read(split, range(first, min(first + source.batch_size, count)))
-
-
 def check_same_size(cubes: Sequence[NDArray[Any]], fix: str) -> None:
-    """Accept cubes of one size.
+    """Accept cubes (H, W, C) of one size.
 
     Raises:
         DataError: They differ.
     """
-    if len(shapes := {cube.shape[:2] for cube in cubes}) > 1:
-        sizes = ", ".join(f"{height} x {width}" for height, width in sorted(shapes))
-        raise DataError(f"images of {sizes} pixels cannot share a batch", fix=fix)
+    sizes = {cube.shape[:2] for cube in cubes}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
+        raise DataError(f"images of {listed} pixels cannot share a batch", fix=fix)
+    bands = {cube.shape[2] for cube in cubes}
+    if len(bands) > 1:
+        listed = ", ".join(str(count) for count in sorted(bands))
+        raise DataError(f"images of {listed} bands cannot share a batch", fix=fix)
 
 
 def notes_on(cube: Cube) -> list[str]:
@@ -120,11 +116,12 @@ def check_fits(cube: Cube) -> None:
         UnavailableError: It cannot.
     """
     height, width, bands = cube.shape[0], cube.shape[1], len(cube.good_bands)
-    needed, there = 4 * height * width * bands, physical_bytes()
-    if needed > there:
+    needed = 4 * height * width * bands
+    available = physical_bytes()
+    if needed > available:
         raise UnavailableError(
             f"{cube.path} has {height} x {width} x {bands} values: as a whole they take "
-            f"{needed / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f} GB",
+            f"{needed / 1e9:.1f} GB of memory, this machine has {available / 1e9:.1f} GB",
             fix="fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles",
         )
 
