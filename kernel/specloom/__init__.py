@@ -41,6 +41,7 @@ from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import MapStyleSource, Source
+from specloom.contract.tickets import TicketSource
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import write_file, write_json
@@ -96,6 +97,7 @@ __all__ = [
     "Stateful",
     "Task",
     "Ticket",
+    "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",

@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from specloom_cubes.writers.layout import Map, row_blocks
+from specloom_predict.writers.layout import Map, row_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from specloom_cubes.cube import Cube
+    from specloom_cubes import Cube
 
 MOST = 4096
 """Pixels on the longer side of a picture: of larger maps each pixel shows a square's maximum."""

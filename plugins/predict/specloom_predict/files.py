@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import ConfigError, did_you_mean
-from specloom_cubes.predict.mapped import writing
+from specloom_predict.mapped import writing
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
-    from specloom_cubes.georeference import Geometry
-    from specloom_cubes.writers.layout import Map
+    from specloom_cubes import Cube
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.writers.layout import Map
 
 FORMATS = ("npy", "envi", "geotiff", "png", "csv")
 
@@ -32,7 +32,7 @@ def check_formats(formats: Sequence[str]) -> None:
         if one not in FORMATS:
             raise ConfigError(f"there is no format {one!r}", fix=did_you_mean(one, FORMATS))
     if "geotiff" in formats:
-        from specloom_cubes.writers import geotiff
+        from specloom_predict.writers import geotiff
 
         geotiff.needed()
 
@@ -68,12 +68,12 @@ def write_files(
                     np.save(folder / f"{one.name}.npy", one.values)
                 written.append(f"{one.name}.npy")
             if "envi" in formats:
-                from specloom_cubes.writers import envi
+                from specloom_predict.writers import envi
 
                 notes += envi.write(folder / f"{one.name}.img", one, geometry, about)
                 written += [f"{one.name}.img", f"{one.name}.hdr"]
             if "geotiff" in formats:
-                from specloom_cubes.writers import geotiff
+                from specloom_predict.writers import geotiff
 
                 notes += geotiff.write(folder / f"{one.name}.tif", one, geometry, about)
                 written.append(f"{one.name}.tif")
@@ -91,7 +91,7 @@ def write_files(
 
 
 def _pictures(folder: Path, maps: Sequence[Map], cube: Cube) -> tuple[list[str], list[str]]:
-    from specloom_cubes.writers import pictures
+    from specloom_predict.writers import pictures
 
     written, notes, grey = list[str](), list[str](), None
     for one in maps:
@@ -110,7 +110,7 @@ def _pictures(folder: Path, maps: Sequence[Map], cube: Cube) -> tuple[list[str],
 
 
 def _tables(folder: Path, maps: Sequence[Map], geometry: Geometry) -> tuple[list[str], list[str]]:
-    from specloom_cubes.writers import objects
+    from specloom_predict.writers import objects
 
     plain = [one for one in maps if one.values.ndim == 2]
     deciding = [one for one in plain if one.decides]

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from specloom_cubes.georeference.map_info import Transform, numbers_of, transform_of
-from specloom_cubes.georeference.systems import UNITS, from_map_info, parsed, to_map_info, unit_of
+from specloom_predict.georeference.map_info import Transform, numbers_of, transform_of
+from specloom_predict.georeference.systems import UNITS, from_map_info, parsed, to_map_info, unit_of
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
+    from specloom_cubes import Cube
 
 SYSTEM = "coordinate system string"
 ELSEWISE = ("geo points", "rpc info")

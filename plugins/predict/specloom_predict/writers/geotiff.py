@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import UnavailableError
-from specloom_cubes.georeference.systems import parsed
-from specloom_cubes.writers.layout import row_blocks
+from specloom_predict.georeference.systems import parsed
+from specloom_predict.writers.layout import row_blocks
 
 if TYPE_CHECKING:
-    from specloom_cubes.georeference import Geometry
-    from specloom_cubes.writers.layout import Map
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.writers.layout import Map
 
 TILE = 256
 

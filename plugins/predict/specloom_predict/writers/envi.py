@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from specloom_cubes.formats.envi import TYPES
-from specloom_cubes.georeference import envi_fields
-from specloom_cubes.writers.layout import row_blocks
+from specloom_cubes import ENVI_DATA_TYPES
+from specloom_predict.georeference import envi_fields
+from specloom_predict.writers.layout import row_blocks
 
 if TYPE_CHECKING:
-    from specloom_cubes.georeference import Geometry
-    from specloom_cubes.writers.layout import Map
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.writers.layout import Map
 
-CODES = {kind: code for code, kind in TYPES.items()}
+CODES = {kind: code for code, kind in ENVI_DATA_TYPES.items()}
 
 
 def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:

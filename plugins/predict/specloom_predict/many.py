@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from specloom import DataError, Problems, SpecloomError, machine_error
-from specloom_cubes.predict import record
-from specloom_cubes.predict.files import check_formats
-from specloom_cubes.predict.inputs import Input, find_inputs, folders
-from specloom_cubes.predict.mapped import writing
-from specloom_cubes.predict.predictor import Predictor, pipeline_file
-from specloom_cubes.predict.scene import predict
+from specloom_predict import record
+from specloom_predict.files import check_formats
+from specloom_predict.inputs import Input, find_inputs, folders
+from specloom_predict.mapped import writing
+from specloom_predict.predictor import Predictor, pipeline_file
+from specloom_predict.scene import predict
 
 
 @dataclass

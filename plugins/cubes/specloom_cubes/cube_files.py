@@ -1,4 +1,4 @@
-"""Which files of a folder are cubes, and which are the masks beside them."""
+"""Which files of a folder are cubes, and which files belong to each: data, header, mask."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.formats import envi
 
-MARK = re.compile(r"(.+?)([ ._-]?)(?:gt|masks?|labels?)$", re.IGNORECASE)
-"""What follows a cube's name in the name of its mask."""
+MASK_NAME = re.compile(r"(.+?)([ ._-]?)(?:gt|masks?|labels?)$", re.IGNORECASE)
+"""The name of a mask: its cube's name with ``_gt``, ``_mask`` or ``_label`` after it."""
 
 PICTURES = (".png", ".bmp")
 MASKS = (*formats.SUFFIXES, *PICTURES)
 ENDINGS = (*MASKS, *filter(None, envi.SUFFIXES))
-OTHERS = (*PICTURES, ".csv", ".txt", ".md", ".json", ".yaml", ".xml", ".jpg")
+NO_CUBES = (*PICTURES, ".csv", ".txt", ".md", ".json", ".yaml", ".xml", ".jpg")
 """Endings of files that are no cubes, so that no header is looked for beside them."""
 
 
-def stem(path: Path) -> str:
-    """A file's name without its ending, and without that of the data file before ``.hdr``.
+def cube_name(path: Path) -> str:
+    """The name of a cube's file without its ending, or both endings of such as ``a.img.hdr``.
 
     What would be left as dots alone, and so name a folder above, keeps its ending.
     """
@@ -37,31 +37,35 @@ def cube_file(path: Path) -> Path | None:
     suffix = path.suffix.lower()
     if suffix in formats.SUFFIXES:
         return path
-    return None if suffix in OTHERS else envi.header_of(path)
+    return None if suffix in NO_CUBES else envi.header_of(path)
 
 
-def cube_files(root: Path, pattern: str) -> dict[str, Path]:
+def find_cubes(root: Path, pattern: str) -> dict[str, Path]:
     """The cubes among the files of a folder, by name: the path within it, without the ending.
 
-    Files are sorted; of an ENVI pair the header stands for both, and masks of other cubes are
-    passed over.
+    Files are sorted; of an ENVI pair the header stands for both; masks of other cubes are skipped.
 
     Raises:
         DataError: Two cubes have one name.
     """
-    files = [path for path in sorted(root.glob(pattern)) if path.is_file()]
     named: dict[str, list[Path]] = {}
-    for path in dict.fromkeys(filter(None, map(cube_file, files))):
-        named.setdefault(path.with_name(stem(path)).relative_to(root).as_posix(), []).append(path)
+    for path in sorted(root.glob(pattern)):
+        cube = cube_file(path) if path.is_file() else None
+        if cube is None:
+            continue
+        name = cube.with_name(cube_name(cube)).relative_to(root).as_posix()
+        paths = named.setdefault(name, [])
+        if cube not in paths:
+            paths.append(cube)
     found = {}
     for name, paths in named.items():
-        marked = MARK.match(name)
+        marked = MASK_NAME.match(name)
         if not (marked and marked[2] and marked[1] in named):
             found[name] = paths[0] if len(paths) == 1 else _only_cube(paths)
     return found
 
 
-def masks_of(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Path]:
+def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Path]:
     """The mask of each cube that has one.
 
     Args:
@@ -77,8 +81,9 @@ def masks_of(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Pa
         where = cube.parent if folder is None else folder
         if where not in lists:
             lists[where] = _by_owner(where)
-        own = {cube, *_data_of(cube)}
-        fitting = [path for path in lists[where].get(stem(cube).lower(), ()) if path not in own]
+        own = files_of_cube(cube)
+        candidates = lists[where].get(cube_name(cube).lower(), [])
+        fitting = [path for path in candidates if path not in own]
         if len(fitting) > 1:
             raise DataError(
                 f"{cube.name} has several masks: {', '.join(path.name for path in fitting)}",
@@ -89,9 +94,10 @@ def masks_of(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Pa
     return found
 
 
-def _data_of(cube: Path) -> list[Path]:
+def files_of_cube(cube: Path) -> list[Path]:
+    """Every file of a cube: of an ENVI pair, given by its header, both."""
     data = envi.data_of(cube) if cube.suffix.lower() == ".hdr" else None
-    return [] if data is None else [data]
+    return [cube] if data is None else [cube, data]
 
 
 def _by_owner(folder: Path) -> dict[str, list[Path]]:
@@ -99,9 +105,10 @@ def _by_owner(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix.lower() in MASKS:
-            name = stem(path).lower()
-            marked = MARK.match(name)
-            for owner in (name, marked[1]) if marked else (name,):
+            name = cube_name(path).lower()
+            marked = MASK_NAME.match(name)
+            owners = [name, marked[1]] if marked else [name]
+            for owner in owners:
                 found.setdefault(owner, []).append(path)
     return found
 

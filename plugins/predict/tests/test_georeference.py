@@ -9,9 +9,9 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from specloom_cubes.formats import open_cube
-from specloom_cubes.georeference import Geometry, envi_fields, geometry_of
-from specloom_cubes.writers import envi, geotiff
-from specloom_cubes.writers.layout import Map
+from specloom_predict.georeference import Geometry, envi_fields, geometry_of
+from specloom_predict.writers import envi, geotiff
+from specloom_predict.writers.layout import Map
 
 MAP = Map("scores", np.arange(20, dtype=np.float32).reshape(4, 5))
 NORTH_UP = Affine(30, 0, 366015, 0, -30, 5809965)
@@ -48,9 +48,7 @@ def there_and_back(folder, transform, crs):
 
 
 @pytest.mark.parametrize("code", [32633, 32733, 26911, 26711, 25833, 3035, 4326, 2263])
-@pytest.mark.parametrize(
-    "transform", [NORTH_UP, TURNED, TURNED @ Affine.rotation(200), SOUTH_UP]
-)
+@pytest.mark.parametrize("transform", [NORTH_UP, TURNED, TURNED @ Affine.rotation(200), SOUTH_UP])
 def test_geotiff_to_envi(tmp_path, transform, code):
     notes, again, read, crs = there_and_back(tmp_path, transform, CRS.from_epsg(code))
     assert notes == []

@@ -8,10 +8,10 @@ import torch
 from click.testing import CliRunner
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, UnavailableError
-from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.predict import predict, predict_all
-from specloom_cubes.predict.command import predict as command
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
+from specloom_predict import predict, predict_all
+from specloom_predict.command import predict as command
 
 RNG = np.random.default_rng(8)
 BANDS = 3
@@ -21,7 +21,7 @@ OUTPUTS = {"scores": "data.cube", "decisions": "data.valid"}
 def saved(folder, *, normal=(0,), outputs=OUTPUTS, wavelengths=None):
     """A pipeline of a data node alone: its cube stands for scores, its pixels for decisions."""
     pipeline = Pipeline("pass", Plugins())
-    pipeline.add_node(LentilsAnomalyDataNode(list(normal)), "data")
+    pipeline.add_node(AnomalyDataNode(list(normal)), "data")
     pipeline.outputs = dict(outputs)
     pixels = np.zeros((1, 2, 2, BANDS), np.float32)
     pipeline.graph(InMemory(predict=[{"cube": pixels}]))
@@ -157,7 +157,7 @@ def test_folders_and_patterns_that_hold_nothing(tmp_path):
 def test_an_error_of_ours_stops_no_other_file_and_is_raised_at_the_end(tmp_path, monkeypatch):
     saved(tmp_path)
     paths = [cube(tmp_path / f"{name}.npy") for name in "ab"]
-    from specloom_cubes.predict import many
+    from specloom_predict import many
 
     made = many.predict
 
@@ -175,7 +175,7 @@ def test_an_error_of_ours_stops_no_other_file_and_is_raised_at_the_end(tmp_path,
     ("text", "size"), [("500MB", 5e8), ("1.5GiB", 1.5 * 2**30), ("7", 7), ("2 k", 2000)]
 )
 def test_sizes(text, size):
-    from specloom_cubes.predict.command import Size
+    from specloom_predict.command import Size
 
     assert Size().convert(text, None, None) == size
 

@@ -9,9 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from specloom import DataError, SpecloomError
-from specloom_cubes.beside import cube_file, cube_files, stem
-from specloom_cubes.formats import envi
-from specloom_cubes.predict.record import owners
+from specloom_cubes import cube_file, cube_name, files_of_cube, find_cubes
+from specloom_predict.record import owners
 
 WILD = ("*", "?", "[")
 
@@ -30,8 +29,7 @@ class Input:
 
     def files(self) -> list[Path]:
         """Every file that belongs to it."""
-        data = envi.data_of(self.path) if self.path.suffix.lower() == ".hdr" else None
-        return [self.path] if data is None else [self.path, data]
+        return files_of_cube(self.path)
 
 
 def find_inputs(
@@ -94,11 +92,11 @@ def _behind(path: Path) -> Iterator[Input]:
             yield from _within(root, pattern)
     else:
         file = (cube_file(path) if path.is_file() else None) or path
-        yield Input(file, stem(file))
+        yield Input(file, cube_name(file))
 
 
 def _within(root: Path, pattern: str) -> Iterator[Input]:
-    found = cube_files(root, pattern) if root.is_dir() else {}
+    found = find_cubes(root, pattern) if root.is_dir() else {}
     if not found:
         whole = root / pattern
         what = f"{root} holds no cube" if pattern == "*" else f"no cube is named like {whole}"

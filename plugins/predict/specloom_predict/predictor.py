@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import formats
-from specloom_cubes.predict.source import OneCube
-from specloom_cubes.tiles import TILE_BYTES, run_tiled
-from specloom_cubes.tiling import is_map
-from specloom_cubes.writers.layout import Map
+from specloom_cubes import OneCube, is_cube, open_cube
+from specloom_predict.tiles import TILE_BYTES, run_tiled
+from specloom_predict.tiling import is_map
+from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
-    from specloom_cubes.tiles import Allocate
+    from specloom_cubes import Cube
+    from specloom_predict.tiles import Allocate
 
 
 class Predictor:
@@ -68,13 +67,13 @@ class Predictor:
         Raises:
             DataError: It is absent, damaged, or of an unknown kind.
         """
-        if path.is_file() and not formats.is_cube(path):
+        if path.is_file() and not is_cube(path):
             for _ in self.run.plugins.working():
                 pass  # a plugin answers hooks once it was imported
-            found: Cube | None = self.run.hook.open_cube(path=path)
+            found: Cube | None = self.run.hook.open_cube(address=str(path))
             if found is not None:
                 return found
-        return formats.open_cube(path, variable)
+        return open_cube(path, variable)
 
     def maps(
         self,

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom_cubes.georeference import Geometry, geometry_of
-from specloom_cubes.predict.files import check_formats, write_files
-from specloom_cubes.predict.mapped import mapped, moved, scratch_in
-from specloom_cubes.predict.predictor import Predictor
+from specloom_predict.files import check_formats, write_files
+from specloom_predict.georeference import Geometry, geometry_of
+from specloom_predict.mapped import mapped, moved, scratch_in
+from specloom_predict.predictor import Predictor
 
 if TYPE_CHECKING:
     from specloom import Pipeline
-    from specloom_cubes.cube import Cube
-    from specloom_cubes.writers.layout import Map
+    from specloom_cubes import Cube
+    from specloom_predict.writers.layout import Map
 
 
 @dataclass(frozen=True)

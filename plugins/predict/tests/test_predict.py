@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 
 from specloom import Pipeline, Plugins
-from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.predict import Prediction, predict, predict_all
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
+from specloom_predict import Prediction, predict, predict_all
 
 RNG = np.random.default_rng(8)
 BANDS = 3
@@ -17,7 +17,7 @@ OUTPUTS = {"scores": "data.cube", "decisions": "data.valid"}
 def saved(folder, *, normal=(0,), outputs=OUTPUTS):
     """A pipeline of a data node alone: its cube stands for scores, its pixels for decisions."""
     pipeline = Pipeline("pass", Plugins())
-    pipeline.add_node(LentilsAnomalyDataNode(list(normal)), "data")
+    pipeline.add_node(AnomalyDataNode(list(normal)), "data")
     pipeline.outputs = dict(outputs)
     pipeline.graph(InMemory(predict=[{"cube": np.zeros((1, 2, 2, BANDS), np.float32)}]))
     pipeline.save_to_file(folder / "pipeline.yaml")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom_cubes.tiling import check_memory, is_map, tiling
+from specloom_predict.tiling import check_memory, is_map, tiling
 
 if TYPE_CHECKING:
     from specloom import Batch, Graph, Run

@@ -12,9 +12,9 @@ from PIL import Image
 
 from specloom import UnavailableError
 from specloom_cubes.formats import open_cube
-from specloom_cubes.georeference import Geometry
-from specloom_cubes.writers import envi, geotiff, layout, objects, pictures
-from specloom_cubes.writers.layout import Map
+from specloom_predict.georeference import Geometry
+from specloom_predict.writers import envi, geotiff, layout, objects, pictures
+from specloom_predict.writers.layout import Map
 
 RNG = np.random.default_rng(3)
 KINDS = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from scipy import ndimage
 
-from specloom_cubes.georeference import Geometry
+from specloom_predict.georeference import Geometry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

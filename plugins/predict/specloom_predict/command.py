@@ -13,7 +13,7 @@ import click
 from specloom import threads_option
 
 if TYPE_CHECKING:
-    from specloom_cubes.predict.many import Summary
+    from specloom_predict.many import Summary
 
 path = click.Path(path_type=Path)
 UNITS = {"": 1, "B": 1} | {
@@ -78,7 +78,7 @@ def predict(as_json: bool, **asked: Any) -> None:
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. INPUTS are files, folders
     and patterns. What is complete already is skipped, so that a killed call can be repeated.
     """
-    from specloom_cubes.predict.many import predict_all
+    from specloom_predict.many import predict_all
 
     summary = predict_all(**asked, observed=True)
     _tell(summary, asked["out"])

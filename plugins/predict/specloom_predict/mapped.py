@@ -17,7 +17,7 @@ from specloom import UnavailableError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from specloom_cubes.tiles import Allocate
+    from specloom_predict.tiles import Allocate
 
 SCRATCH = ".part-"
 
