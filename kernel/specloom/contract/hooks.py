@@ -55,6 +55,14 @@ def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a s
     """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
 
 
+def register_tasks() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
+    """Offer tasks: work on shares of the data that any process can do, by name."""
+
+
+def register_executors() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
+    """Offer executors: where tasks run, such as ``{"Here": "specloom_jobs.here:Here"}``."""
+
+
 def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spec has no body
     """Offer kinds of value: ``{"cube": Port("B H W C")}`` is the kind ``plugin.cube``."""
 
@@ -96,6 +104,13 @@ def checkpoint_saved(run: Run, path: Path) -> None:
 
 def progress(run: Run, what: str, done: int, total: int | None) -> None:
     """Work goes on: ``done`` of ``total`` steps; None where nobody knows how many."""
+
+
+def fleet(run: Run, workers: int, busy: int, lost: int, rate: float) -> None:
+    """How work on several workers goes on: how many there are, are busy, and were lost so far.
+
+    ``rate`` is in items a second, over the last minute.
+    """
 
 
 def warned(run: Run, message: str) -> None:

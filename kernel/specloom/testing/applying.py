@@ -19,6 +19,7 @@ from specloom.testing import (
     offering,
     renaming,
     running,
+    working,
 )
 from specloom.testing.driving import needs_fit
 from specloom.testing.making import example, float_images
@@ -117,6 +118,7 @@ OTHERS: Mapping[str, tuple[Check, ...]] = {
     "trainers": (*PARAMETERS, offering.trainer_is_whole),
     "observers": (offering.observer_needs_nothing,),
     "commands": (offering.command_is_documented,),
+    **working.CHECKS,
 }
 
 
@@ -125,7 +127,8 @@ def checks_of(cls: Any, kind: str = "nodes") -> Checks:
 
     Args:
         cls: A node's class, or what ``kind`` says.
-        kind: ``nodes``, ``losses``, ``sources``, ``trainers``, ``observers`` or ``commands``.
+        kind: ``nodes``, ``losses``, ``sources``, ``trainers``, ``observers``, ``commands``,
+            ``tasks`` or ``executors``.
     """
     if getattr(cls, "renamed", {}):
         yield renaming.renames_are_sound.__name__, partial(renaming.renames_are_sound, cls)
