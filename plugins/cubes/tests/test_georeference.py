@@ -48,9 +48,7 @@ def there_and_back(folder, transform, crs):
 
 
 @pytest.mark.parametrize("code", [32633, 32733, 26911, 26711, 25833, 3035, 4326, 2263])
-@pytest.mark.parametrize(
-    "transform", [NORTH_UP, TURNED, TURNED @ Affine.rotation(200), SOUTH_UP]
-)
+@pytest.mark.parametrize("transform", [NORTH_UP, TURNED, TURNED @ Affine.rotation(200), SOUTH_UP])
 def test_geotiff_to_envi(tmp_path, transform, code):
     notes, again, read, crs = there_and_back(tmp_path, transform, CRS.from_epsg(code))
     assert notes == []
