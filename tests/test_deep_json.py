@@ -8,11 +8,11 @@ import pytest
 from specloom import ConfigError, DataError, IntegrityError, UnavailableError, write_file
 from specloom.execution import run_folder
 from specloom.torch import TorchRuntime
-from specloom_adaclip.engine import told_architecture
-from specloom_adaclip.loading import _safetensors
-from specloom_adaclip.store import Store
+from specloom_adaclip.model.engine import told_architecture
+from specloom_adaclip.weights.reading import _safetensors
+from specloom_adaclip.weights.store import Store
 from specloom_cubes.predict.many import _digest
-from specloom_report.stored import recall
+from specloom_report.report_files import recall
 
 DEEP = "[" * 100_000 + "]" * 100_000
 

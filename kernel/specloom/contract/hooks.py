@@ -52,7 +52,7 @@ def register_observers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a 
 
 
 def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
+    """Offer click commands: ``{"report": "specloom_report.commands.report:report"}``."""
 
 
 def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spec has no body

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 import specloom
-from specloom_report import checks
-from specloom_report.command import report
-from specloom_report.doctor import doctor
-from specloom_report.graph_command import graph
-from specloom_report.profile import lines, profile
+from specloom_report.commands.doctor import doctor
+from specloom_report.commands.graph import graph
+from specloom_report.commands.profile import lines, profile
+from specloom_report.commands.report import report
+from specloom_report.diagnostics import checks
 
 RX = Path(__file__).parents[3] / "configs/rx_statistical.yaml"
 SMALL = ["data.config.scenes=12", "data.config.height=40", "data.config.width=40"]

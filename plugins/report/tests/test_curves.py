@@ -9,8 +9,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from specloom_report.curves import BINS, Curve, histogram, thinned, told
-from specloom_report.sample import Sample
+from specloom_report.collecting.curves import BINS, Curve, histogram, thinned, told
+from specloom_report.collecting.pixel_sample import Sample
 
 
 def scene(seed=0, images=3, ties=False, rate=0.05):

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 import specloom
-from specloom_report.described import described, described_file
-from specloom_report.drawing import graph_svg
-from specloom_report.graph_command import graph as command
-from specloom_report.layout import layout
-from specloom_report.texts import dot, mermaid, text
+from specloom_report.commands.graph import graph as command
+from specloom_report.graphs.description import described, described_file
+from specloom_report.graphs.layout import layout
+from specloom_report.graphs.svg import graph_svg
+from specloom_report.graphs.text_formats import dot, mermaid, text
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 RX = CONFIGS / "rx_statistical.yaml"

@@ -69,7 +69,7 @@ def test_a_report_that_cannot_be_written_warns_and_the_run_goes_on(tmp_path, mon
 
 
 def test_a_part_that_fails_is_left_out_and_said_once(tmp_path, monkeypatch):
-    from specloom_report.judges import Judges
+    from specloom_report.collecting.detections import Judges
 
     def fail(self, node, outputs, seconds):
         raise ValueError("no")

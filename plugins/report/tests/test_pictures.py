@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from specloom_report.colours import ERRORS, heat, picture
-from specloom_report.pictures import (
+from specloom_report.collecting.thumbnails import (
     OUT,
     as_levels,
     colour_bands,
@@ -15,6 +14,7 @@ from specloom_report.pictures import (
     small_picture,
     step,
 )
+from specloom_report.page.images import ERRORS, heat, picture
 
 
 def test_colours_are_of_visible_light_where_the_cube_has_it():

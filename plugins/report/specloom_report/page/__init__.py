@@ -1,5 +1,5 @@
 """The report as one HTML file that needs nothing else."""
 
-from specloom_report.page.writing import rendered, write
+from specloom_report.page.rendering import rendered, write
 
 __all__ = ["rendered", "write"]

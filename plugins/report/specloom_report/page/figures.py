@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom_report.chart import Curve, Rule, chart
-from specloom_report.colours import DECISIONS, ERRORS, TRUTH, heat, picture
+from specloom_report.page.charts import Curve, Rule, chart
+from specloom_report.page.images import DECISIONS, ERRORS, TRUTH, heat, picture
 from specloom_report.page.tables import number, splits
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from specloom_report.stored import Arrays
+    from specloom_report.report_files import Arrays
 
 UNIT = (0.0, 1.0)
 PARTS = {
