@@ -7,7 +7,6 @@ import pytest
 
 MODULES = [
     "collecting.thumbnails",
-    "diagnostics.checks",
     "graphs.description",
     "graphs.text_formats",
     "page.charts",

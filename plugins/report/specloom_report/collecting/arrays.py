@@ -7,24 +7,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
-def detached(value: Any) -> Any:
-    """``value`` without what gradients need, which would keep a whole training step in memory."""
-    return value.detach() if hasattr(value, "detach") else value
+def detach(value: Any) -> Any:
+    """Return ``value`` without its gradient graph, which would keep a training step in memory."""
+    if hasattr(value, "detach"):
+        return value.detach()
+    return value
 
 
-def on_host(value: Any) -> NDArray[Any]:
-    """A NumPy array of booleans, or of float32."""
-    value = detached(value)
+def to_numpy(value: Any) -> NDArray[Any]:
+    """Return a NumPy array of booleans, or of float32."""
+    value = detach(value)
     if hasattr(value, "cpu"):
-        boolean = str(value.dtype) == "torch.bool"
-        value = (value if boolean else value.float()).cpu().numpy()
-    found = np.asarray(value)
-    return found if found.dtype == bool else found.astype(np.float32, copy=False)
+        if str(value.dtype) != "torch.bool":
+            value = value.float()
+        value = value.cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype == bool:
+        return array
+    return array.astype(np.float32, copy=False)
 
 
-def nbytes(outputs: Any) -> int:
-    """The bytes of all arrays among a node's outputs."""
-    return sum(int(getattr(value, "nbytes", 0)) for value in outputs.values())
+def count_bytes(outputs: Mapping[str, Any]) -> int:
+    """Return the bytes of all arrays among a node's outputs."""
+    total = 0
+    for value in outputs.values():
+        total += int(getattr(value, "nbytes", 0))
+    return total

@@ -1,50 +1,62 @@
-"""How long nodes took, and how much they put out."""
+"""How long nodes took, and how large their outputs were."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from specloom_report.collecting.arrays import nbytes
+from specloom_report.collecting.arrays import count_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@dataclass
+class NodeCost:
+    """The calls of one node, their seconds, and the bytes of its largest outputs."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+
+
 class Costs:
-    """Adds up calls and seconds of each node, and keeps the bytes of its largest outputs."""
+    """Adds up the calls and seconds of each node."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, list[float]] = {}
+        self._nodes: dict[str, NodeCost] = {}
 
     def node_ran(self, node: str, outputs: Mapping[str, Any], seconds: float) -> None:
         """Add one call."""
-        if (one := self._nodes.get(node)) is None:
-            one = self._nodes[node] = [0, 0.0, 0]
-        one[0] += 1
-        one[1] += seconds
-        if (size := nbytes(outputs)) > one[2]:
-            one[2] = size
+        cost = self._nodes.get(node)
+        if cost is None:
+            cost = NodeCost()
+            self._nodes[node] = cost
+        cost.calls += 1
+        cost.seconds += seconds
+        cost.bytes = max(cost.bytes, count_bytes(outputs))
 
-    def told(self) -> dict[str, Any]:
-        """By node the calls, seconds and bytes; and the most that the process ever held."""
-        names = ("calls", "seconds", "bytes")
-        nodes = {name: dict(zip(names, one, strict=True)) for name, one in self._nodes.items()}
-        return {"costs": {"nodes": nodes, "peak": peak(), "gpu_peak": gpu_peak()}}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the cost of each node, and the peak memory of the process and of the GPU."""
+        nodes = {name: asdict(cost) for name, cost in self._nodes.items()}
+        return {"costs": {"nodes": nodes, "peak": peak_memory(), "gpu_peak": peak_gpu_memory()}}
 
 
-def peak() -> int | None:
-    """The most memory that this process ever held, in bytes; None where nobody knows."""
+def peak_memory() -> int | None:
+    """Return the peak resident memory of this process in bytes; None where it is not known."""
     try:
         import resource
     except ImportError:  # Windows
         return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most if sys.platform == "darwin" else most * 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if sys.platform == "darwin":
+        return int(peak)
+    return int(peak * 1024)  # Linux counts in KiB
 
 
-def gpu_peak() -> int | None:
-    """The most memory that torch ever held on the GPU, in bytes; None where there is none."""
+def peak_gpu_memory() -> int | None:
+    """Return the peak memory that torch allocated on the GPU in bytes; None without a GPU."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None

@@ -1,46 +1,59 @@
-"""Watches the nodes that are told which decisions are right, and what they are given."""
+"""Collects scores, decisions and ground truth where a node compares them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from specloom_report.collecting import curves
-from specloom_report.collecting.arrays import detached, on_host
-from specloom_report.collecting.pixel_sample import Sample
+from specloom_report.collecting.arrays import detach, to_numpy
+from specloom_report.collecting.curves import summarise
+from specloom_report.collecting.pixel_sample import PixelSample
 from specloom_report.collecting.thumbnails import (
-    MOST,
+    MAX_IMAGES,
     Levels,
     as_levels,
     colour_bands,
-    small_colours,
-    small_picture,
+    make_thumbnail,
+    sample_colours,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from specloom import Graph
 
-PREFERRED = ("test", "val", "train", "predict")
+    Pixels = NDArray[Any]
+
+#: The split whose images are shown is the first of these that the run evaluated.
+SHOWN_SPLITS = ("test", "val", "train", "predict")
+PORTS = ("decisions", "targets", "logits", "valid")
 
 
-class Judged:
-    """One pass of a stage through one judge."""
+class Evaluation:
+    """The pixels that one node compared in one pass of a stage."""
 
     def __init__(self) -> None:
-        self.sample = Sample()
-        self.pictures: list[dict[str, NDArray[Any]]] = []
+        self.sample = PixelSample()
+        self.thumbnails: list[dict[str, Pixels]] = []
 
 
-class Judges:
-    """Gathers scores and decisions for each node with the inputs ``decisions`` and ``targets``.
+class Compared(NamedTuple):
+    """One batch as an evaluating node reads it, each (B, H, W, 1)."""
 
-    What such a node is given is taken from the outputs of the nodes before it, so nothing runs
-    that would not run anyway. Of each stage the last pass is kept.
+    decisions: Pixels
+    targets: Pixels
+    logits: Pixels | None
+    valid: Pixels | None
+
+
+class Detections:
+    """Collects the inputs of each node that reads ``decisions`` and ``targets``.
+
+    They are taken from the outputs of the nodes before it, so nothing runs that would not run
+    anyway. Of each stage the last pass counts.
 
     Args:
         graph: The graph.
@@ -48,126 +61,187 @@ class Judges:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._feeds = {}
-        for name, node in graph.nodes.items():
-            fed = {port: ends[0] for port, ends in graph.feeding(name).items()}
-            known = all(not end.startswith("batch.") for end in fed.values())
-            if {"decisions", "targets"} <= fed.keys() and known and node.outputs:
-                self._feeds[name] = fed
-        wanted = ("decisions", "targets", "logits", "valid")
-        self._ends = {fed[p] for fed in self._feeds.values() for p in wanted if p in fed}
-        self._cube, self._wavelengths = self._colours()
-        self._most = MOST // max(len(self._feeds), 1)
+        self._inputs = dict(_evaluating_nodes(graph))
+        self._needed = set(self._needed_outputs())
+        self._cube, self._wavelengths = self._find_cube()
+        self._max_images = MAX_IMAGES // max(len(self._inputs), 1)
         self._values: dict[str, Any] = {}
         self._bands: list[int] = []
-        self._grid: list[float] | None = None
-        self._open = {name: Judged() for name in self._feeds}
-        #: The last finished pass of each judge and stage, and the step it was recorded with.
-        self.done: dict[tuple[str, str], tuple[int, Judged]] = {}
+        self._band_centres: list[float] | None = None
+        self._running = {name: Evaluation() for name in self._inputs}
+        #: By node and stage the step and the pixels of the last finished pass.
+        self.finished: dict[tuple[str, str], tuple[int, Evaluation]] = {}
 
-    def _colours(self) -> tuple[str, str]:
-        """The first cubes, and their wavelengths, as ``node.port``; empty where there are none."""
-        ends = [fed["decisions"] for fed in self._feeds.values()]
-        behind = self._graph.ancestors(ends) if ends else set()
-        for name in (name for name in self._graph.order if name in behind):
+    def _needed_outputs(self) -> Iterable[str]:
+        for inputs in self._inputs.values():
+            for port in PORTS:
+                if port in inputs:
+                    yield inputs[port]
+
+    def _find_cube(self) -> tuple[str, str]:
+        """Return the first cubes and their wavelengths as ``node.port``, empty where there is none.
+
+        Only the nodes before a decision count.
+        """
+        decisions = [inputs["decisions"] for inputs in self._inputs.values()]
+        if not decisions:
+            return "", ""
+        before = self._graph.ancestors(decisions)
+        for name in self._graph.order:
+            if name not in before:
+                continue
             outputs = self._graph.nodes[name].outputs
             for port, spec in outputs.items():
                 if len(spec.names) == 4 and spec.names[-1] not in ("1", "2"):
-                    grid = f"{name}.wavelengths" if "wavelengths" in outputs else ""
-                    return f"{name}.{port}", grid
+                    if "wavelengths" in outputs:
+                        return f"{name}.{port}", f"{name}.wavelengths"
+                    return f"{name}.{port}", ""
         return "", ""
 
     def node_ran(self, node: str, outputs: Mapping[str, Any], seconds: float) -> None:
-        """Take what a judge will be given, and all of it when the judge ran."""
+        """Remember what an evaluating node will read, and evaluate when it ran."""
         for port, value in outputs.items():
             end = f"{node}.{port}"
             if value is None:
                 continue
-            if end in self._ends:
-                self._values[end] = detached(value)
-            if end == self._wavelengths and self._grid is None:
-                self._grid = on_host(value).tolist()
+            if end in self._needed:
+                self._values[end] = detach(value)
+            if end == self._wavelengths and self._band_centres is None:
+                self._band_centres = to_numpy(value).tolist()
         if node == self._cube.partition(".")[0]:
-            self._take_colours(outputs)
-        if node in self._feeds:
-            self._judge(node)
+            self._collect_colours(outputs)
+        if node in self._inputs:
+            self._evaluate(node)
 
-    def _take_colours(self, outputs: Mapping[str, Any]) -> None:
+    def _collect_colours(self, outputs: Mapping[str, Any]) -> None:
         self._values.pop(self._cube, None)
         cube = outputs.get(self._cube.partition(".")[2])
-        room = max((self._most - len(one.pictures) for one in self._open.values()), default=0)
-        if cube is not None and room > 0:
-            self._bands = self._bands or colour_bands(cube.shape[-1], self._grid)
-            self._values[self._cube] = small_colours(cube, room, self._bands)
+        if cube is None or not self._running:
+            return
+        fewest = min(len(evaluation.thumbnails) for evaluation in self._running.values())
+        wanted = self._max_images - fewest
+        if wanted <= 0:
+            return
+        if not self._bands:
+            self._bands = colour_bands(cube.shape[-1], self._band_centres)
+        self._values[self._cube] = sample_colours(cube, wanted, self._bands)
 
-    def _judge(self, name: str) -> None:
-        now, feeds = self._open[name], self._feeds[name]
-        given = {port: self._values.get(end) for port, end in feeds.items()}
-        if given["decisions"] is None or given["targets"] is None:
+    def _evaluate(self, name: str) -> None:
+        compared = self._read_inputs(self._inputs[name])
+        if compared is None:
             return
-        host = {
-            port: None if given.get(port) is None else on_host(given[port])
-            for port in ("decisions", "targets", "logits", "valid")
-        }
-        decisions, targets = host["decisions"], host["targets"]
-        if decisions is None or targets is None:
-            return
-        now.sample.add(decisions, targets, host["logits"], host["valid"])
-        colours = self._values.get(self._cube)
-        for i in range(min(len(decisions), self._most - len(now.pictures))):
-            shown = None if colours is None or len(colours) <= i else colours[i]
-            scores, valid = _one(host["logits"], i), _one(host["valid"], i)
-            kept = small_picture(decisions[i, ..., 0], targets[i, ..., 0], scores, valid, shown)
-            now.pictures.append(kept)
+        evaluation = self._running[name]
+        evaluation.sample.add(*compared)
+        colours = self._values.get(self._cube, ())
+        wanted = self._max_images - len(evaluation.thumbnails)
+        for image in range(min(len(compared.decisions), wanted)):
+            shown = None
+            if image < len(colours):
+                shown = colours[image]
+            thumbnail = make_thumbnail(
+                compared.decisions[image, ..., 0],
+                compared.targets[image, ..., 0],
+                _image_of(compared.logits, image),
+                _image_of(compared.valid, image),
+                shown,
+            )
+            evaluation.thumbnails.append(thumbnail)
+
+    def _read_inputs(self, inputs: Mapping[str, str]) -> Compared | None:
+        """Return what a node read; None while its decisions or targets are missing."""
+        found: dict[str, Pixels | None] = {}
+        for port in PORTS:
+            value = self._values.get(inputs.get(port, ""))
+            found[port] = None
+            if value is not None:
+                found[port] = to_numpy(value)
+        if found["decisions"] is None or found["targets"] is None:
+            return None
+        return Compared(found["decisions"], found["targets"], found["logits"], found["valid"])
 
     def recorded(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of a stage were recorded: the pass that is under way was that stage's."""
+        """Finish the pass that is running: it was of the stage whose values are recorded."""
         stage = next(iter(values), "").partition("/")[0]
-        for name, now in self._open.items():
-            if len(now.sample):
-                self.done[name, stage] = step, now
-                self._open[name] = Judged()
+        for name, evaluation in self._running.items():
+            if len(evaluation.sample):
+                self.finished[name, stage] = (step, evaluation)
+                self._running[name] = Evaluation()
         self._values.clear()
 
-    def told(self) -> dict[str, Any]:
-        """What was gathered, as plain numbers."""
-        found = []
-        for (name, stage), (step, judged) in self.done.items():
-            one = curves.told(judged.sample)
-            decider = self._feeds[name]["decisions"].partition(".")[0]
-            if "threshold" in one:
-                one["threshold"]["value"] = self._threshold(decider, one["threshold"])
-            found.append({"judge": name, "decider": decider, "stage": stage, "step": step, **one})
-        shown, arrays = self.shown()
-        grid = self._grid
-        shown["bands"] = [
-            {"band": band, "nm": None if grid is None else grid[band]} for band in self._bands
-        ]
-        return {"judged": found, "pictures": shown, "arrays": arrays}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the evaluations as plain numbers, and their pictures as ``arrays``."""
+        judged = []
+        for (name, stage), (step, evaluation) in self.finished.items():
+            summary = summarise(evaluation.sample)
+            decider = self._inputs[name]["decisions"].partition(".")[0]
+            if "threshold" in summary:
+                summary["threshold"]["value"] = self._threshold(decider, summary["threshold"])
+            place = {"judge": name, "decider": decider, "stage": stage, "step": step}
+            judged.append(place | summary)
+        pictures, arrays = self._pictures()
+        return {"judged": judged, "pictures": pictures, "arrays": arrays}
 
-    def _threshold(self, decider: str, told: Mapping[str, Any]) -> float | None:
-        """The decider's own threshold, if its decisions are of these scores."""
-        if not told["single"]:
+    def _threshold(self, decider: str, observed: Mapping[str, Any]) -> float | None:
+        """Return the decider's own threshold, if its decisions are of these scores."""
+        if not observed["single"]:
             return None
+        at_most: float | None = observed["at_most"]
         own: float | None = getattr(self._graph.nodes.get(decider), "logit_threshold", None)
-        low = -np.inf if told["above"] is None else told["above"]
-        high: float | None = told["at_most"]
-        # The decider compares in float32, so its threshold may lie a little above that score.
-        limit = np.inf if high is None else high + 1e-6 * max(abs(high), 1.0)
-        return float(own) if own is not None and low < own <= limit else high
+        if own is None:
+            return at_most
+        low = -np.inf
+        if observed["above"] is not None:
+            low = observed["above"]
+        high = np.inf
+        if at_most is not None:
+            # The decider compares in float32: its threshold may lie a little above that score.
+            high = at_most + 1e-6 * max(abs(at_most), 1.0)
+        if low < own <= high:
+            return float(own)
+        return at_most
 
-    def shown(self) -> tuple[dict[str, Any], dict[str, Levels]]:
-        """Which pictures there are, all of one stage, and their levels by name."""
-        stages = {stage for _, stage in self.done}
-        stage = next((one for one in PREFERRED if one in stages), "")
-        arrays, images = dict[str, Levels](), []
-        for (name, one), (_, judged) in self.done.items():
-            for i, kept in enumerate(judged.pictures if one == stage else ()):
-                made = as_levels(kept)
-                images.append({"judge": name, "number": i, "has": sorted(made)})
-                arrays |= {f"{name}/{i}/{part}": array for part, array in made.items()}
-        return {"stage": stage, "images": images}, arrays
+    def _pictures(self) -> tuple[dict[str, Any], dict[str, Levels]]:
+        """Return which pictures there are, all of one stage, and their levels by name."""
+        shown_stage = self._shown_stage()
+        images: list[dict[str, Any]] = []
+        arrays: dict[str, Levels] = {}
+        for (name, stage), (_, evaluation) in self.finished.items():
+            if stage != shown_stage:
+                continue
+            for number, thumbnail in enumerate(evaluation.thumbnails):
+                levels = as_levels(thumbnail)
+                images.append({"judge": name, "number": number, "has": sorted(levels)})
+                for part, array in levels.items():
+                    arrays[f"{name}/{number}/{part}"] = array
+        bands = [self._describe_band(band) for band in self._bands]
+        return {"stage": shown_stage, "images": images, "bands": bands}, arrays
+
+    def _shown_stage(self) -> str:
+        stages = {stage for _, stage in self.finished}
+        for stage in SHOWN_SPLITS:
+            if stage in stages:
+                return stage
+        return ""
+
+    def _describe_band(self, band: int) -> dict[str, Any]:
+        if self._band_centres is None:
+            return {"band": band, "nm": None}
+        return {"band": band, "nm": self._band_centres[band]}
 
 
-def _one(values: NDArray[Any] | None, image: int) -> NDArray[Any] | None:
-    return None if values is None else values[image, ..., 0]
+def _evaluating_nodes(graph: Graph) -> Iterable[tuple[str, dict[str, str]]]:
+    """Yield each node that compares decisions with targets, and the outputs that it reads.
+
+    A node that reads the batch itself is not one: what stands there has no node that ran.
+    """
+    for name, node in graph.nodes.items():
+        inputs = {port: ends[0] for port, ends in graph.feeding(name).items()}
+        reads_batch = any(end.startswith("batch.") for end in inputs.values())
+        if {"decisions", "targets"} <= inputs.keys() and not reads_batch and node.outputs:
+            yield name, inputs
+
+
+def _image_of(values: Pixels | None, image: int) -> Pixels | None:
+    if values is None:
+        return None
+    return values[image, ..., 0]

@@ -1,4 +1,4 @@
-"""Watches one run and writes its report; whatever fails here costs the report, never the run."""
+"""Records one run and writes its report; an error here costs the report, never the run."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from specloom import impl
 from specloom_report import report_files
-from specloom_report.collecting.band_selection import Selection
+from specloom_report.collecting.band_selection import BandSelection
 from specloom_report.collecting.costs import Costs
-from specloom_report.collecting.detections import Judges
+from specloom_report.collecting.detections import Detections
 from specloom_report.collecting.history import History
-from specloom_report.graphs.description import described
+from specloom_report.graphs.description import describe_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from specloom import Batch, Run
 
-PAUSE = 10.0
-"""Seconds between two notes of what was recorded, for a run that is killed and resumed."""
+SAVE_EVERY = 10.0
+"""Seconds between two saves of the history, for a run that is killed and resumed."""
 
 
-class Watcher:
-    """Gathers what a report tells.
+class RunRecorder:
+    """Passes the hooks of a run on to the collectors, and writes the report from their results.
 
     Args:
         run: The run, which has a folder.
@@ -35,58 +35,68 @@ class Watcher:
 
     def __init__(self, run: Run) -> None:
         self._folder = Path(run.folder or ".")
-        earlier = report_files.begun(self._folder) if run.resumed else {}
-        self._parts: dict[str, Any] = {
-            "curves": History(earlier.get("history")),
-            "scores and pictures": Judges(run.graph),
-            "bands": Selection(run.graph),
+        earlier: Mapping[str, Any] = {}
+        if run.resumed:
+            earlier = report_files.read_report(self._folder)
+        #: Each has methods named after the hooks that it needs, and ``to_dict``.
+        self._collectors: dict[str, Any] = {
+            "curves": History(earlier.get("history") or ()),
+            "scores and pictures": Detections(run.graph),
+            "bands": BandSelection(run.graph),
             "costs": Costs(),
         }
         self._warnings: list[str] = []
-        self._began = self._noted = monotonic()
+        self._started = monotonic()
+        self._saved = self._started
 
-    def _tell(self, run: Run, hook: str, *arguments: Any) -> None:
-        """Tell every part; one that fails is left out of the report, with a warning."""
-        for name, part in list(self._parts.items()):
-            if (method := getattr(part, hook, None)) is not None:
-                try:
-                    method(*arguments)
-                except Exception as e:
-                    del self._parts[name]
-                    self._warn(run, f"the report lacks {name}: {type(e).__name__}: {e}")
+    def _notify(self, run: Run, hook: str, *arguments: Any) -> None:
+        """Call a hook of every collector; one that fails is removed, with a warning."""
+        for name, collector in list(self._collectors.items()):
+            method = getattr(collector, hook, None)
+            if method is None:
+                continue
+            try:
+                method(*arguments)
+            except Exception as e:
+                del self._collectors[name]
+                self._warn_of_missing(run, name, e)
+
+    def _warn_of_missing(self, run: Run, name: str, error: Exception) -> None:
+        self._warn(run, f"the report lacks {name}: {type(error).__name__}: {error}")
 
     def _warn(self, run: Run, message: str) -> None:
         run.hook.warned(run=run, message=message)
 
     @impl
     def phase_started(self, run: Run, name: str) -> None:
-        """A phase begins."""
-        self._tell(run, "phase_started", name)
+        """Start a phase."""
+        self._notify(run, "phase_started", name)
 
     @impl
     def node_ran(self, run: Run, node: str, outputs: Batch, seconds: float) -> None:
-        """A node ran on a batch."""
-        self._tell(run, "node_ran", node, outputs, seconds)
+        """Record the outputs of a node."""
+        self._notify(run, "node_ran", node, outputs, seconds)
 
     @impl
     def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Numbers were recorded."""
-        self._tell(run, "recorded", step, values)
+        """Record values of a step."""
+        self._notify(run, "recorded", step, values)
 
     @impl
     def epoch_ended(self, run: Run, epoch: int) -> None:
-        """An epoch ended; from time to time, note what was recorded."""
-        self._tell(run, "epoch_ended", epoch)
-        if monotonic() - self._noted > PAUSE and "curves" in self._parts:
-            self._noted = monotonic()
+        """Record an epoch; from time to time, save the history."""
+        self._notify(run, "epoch_ended", epoch)
+        if monotonic() - self._saved > SAVE_EVERY and "curves" in self._collectors:
+            self._saved = monotonic()
             try:
-                report_files.save(self._folder, self._parts["curves"].told(), {})
+                report_files.save(self._folder, self._collectors["curves"].to_dict(), {})
             except Exception as e:
-                self._warn(run, f"the report could not be noted: {type(e).__name__}: {e}")
+                message = f"the data of the report could not be saved: {type(e).__name__}: {e}"
+                self._warn(run, message)
 
     @impl
     def warned(self, message: str) -> None:
-        """Keep what the user was warned of."""
+        """Record a warning."""
         self._warnings.append(message)
 
     @impl
@@ -102,29 +112,38 @@ class Watcher:
             self._warn(run, message)
 
     def _write(self, run: Run, error: BaseException | None) -> None:
-        from specloom_report.page import write
+        from specloom_report.page import write_page
 
-        document = run.graph.document
-        asked = {"file": document.name, "seed": run.seed, "device": run.runtime.device}
-        record = {"specloom": version("specloom"), **asked, **run.record, "metadata": run.metadata}
-        report = report_files.told_of(record, document.value or {})
+        report = self._describe_run(run)
         arrays: dict[str, Any] = {}
-        for name, part in self._parts.items():
+        for name, collector in self._collectors.items():
             try:
-                told = part.told()
+                section = collector.to_dict()
             except Exception as e:
-                self._warn(run, f"the report lacks {name}: {type(e).__name__}: {e}")
+                self._warn_of_missing(run, name, e)
                 continue
-            arrays |= told.pop("arrays", {})
-            report |= told
+            arrays |= section.pop("arrays", {})
+            report |= section
         report |= {
-            "graph": described(run.graph, report["data"]["type"]),
+            "graph": describe_graph(run.graph, report["data"]["type"]),
             "metrics": {stage: dict(values) for stage, values in run.metrics.items()},
             "warnings": list(dict.fromkeys(self._warnings)),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": monotonic() - self._began,
+            "seconds": monotonic() - self._started,
         }
         if error is not None:
             report["error"] = {"type": type(error).__name__, "message": str(error) or "interrupted"}
         report_files.save(self._folder, report, arrays)
-        write(self._folder, report, arrays)
+        write_page(self._folder, report, arrays)
+
+    def _describe_run(self, run: Run) -> dict[str, Any]:
+        document = run.graph.document
+        record = {
+            "specloom": version("specloom"),
+            "file": document.name,
+            "seed": run.seed,
+            "device": run.runtime.device,
+            **run.record,
+            "metadata": run.metadata,
+        }
+        return report_files.describe_run(record, document.value or {})

@@ -1,4 +1,4 @@
-"""Small pictures of the first images of a stage: colours, scores, decisions and truth."""
+"""Small pictures of the first images of a stage: colours, scores, decisions and ground truth."""
 
 from __future__ import annotations
 
@@ -7,103 +7,115 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom_report.collecting.arrays import detached, on_host
+from specloom_report.collecting.arrays import detach, to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SIDE, MOST = 192, 20
-OUT = 4  # beside decided + 2 * anomalous
-VISIBLE = (650.0, 550.0, 470.0)  # nm, as red, green and blue
+MAX_SIDE = 192
+MAX_IMAGES = 20
+EXCLUDED = 4  # other classes are predicted + 2 * anomalous
+RED, GREEN, BLUE = 650.0, 550.0, 470.0  # nm
+TOLERANCE = 20.0  # nm
 
 Levels = NDArray[np.uint8]
 
 
 def colour_bands(count: int, wavelengths: Sequence[float] | None) -> list[int]:
-    """The bands shown as red, green and blue: those of visible light where the cube has it.
+    """Return the bands shown as red, green and blue: of visible light where the cube has it.
 
     >>> colour_bands(6, None), colour_bands(3, [470, 550, 650])
     ([5, 3, 1], [2, 1, 0])
     """
-    if wavelengths is not None and len(wavelengths) == count and np.isfinite(wavelengths).all():
-        grid = np.asarray(wavelengths, np.float64)
-        if grid.min() <= VISIBLE[2] + 20 and grid.max() >= VISIBLE[0] - 20:
-            return [int(np.abs(grid - one).argmin()) for one in VISIBLE]
-        order = np.argsort(grid, kind="stable")
-        return [int(order[(2 * part + 1) * count // 6]) for part in (2, 1, 0)]
-    return [(2 * part + 1) * count // 6 for part in (2, 1, 0)]
+    # The middles of the last, the middle and the first third of the bands.
+    spread = [(2 * third + 1) * count // 6 for third in (2, 1, 0)]
+    if wavelengths is None or len(wavelengths) != count or not np.isfinite(wavelengths).all():
+        return spread
+    centres = np.asarray(wavelengths, np.float64)
+    if centres.min() <= BLUE + TOLERANCE and centres.max() >= RED - TOLERANCE:
+        return [int(np.abs(centres - colour).argmin()) for colour in (RED, GREEN, BLUE)]
+    order = np.argsort(centres, kind="stable")
+    return [int(order[place]) for place in spread]
 
 
-def step(height: int, width: int) -> int:
-    """Every how many-th pixel is shown."""
-    return max(1, -(-max(height, width) // SIDE))
+def thumbnail_step(height: int, width: int) -> int:
+    """Return how many pixels of an image one pixel of its thumbnail stands for, along a side."""
+    return max(1, -(-max(height, width) // MAX_SIDE))
 
 
-def small_colours(cube: Any, count: int, bands: Sequence[int]) -> NDArray[Any]:
-    """Three bands of the first images of (B, H, W, C), of every few pixels one: float32."""
-    every = step(cube.shape[1], cube.shape[2])
-    small = detached(cube)[:count, ::every, ::every]
-    return np.stack([on_host(small[..., band]) for band in bands], -1)
+def sample_colours(cube: Any, count: int, bands: Sequence[int]) -> NDArray[Any]:
+    """Return three bands of every few pixels of the first ``count`` images of (B, H, W, C)."""
+    step = thumbnail_step(cube.shape[1], cube.shape[2])
+    small = detach(cube)[:count, ::step, ::step]
+    return np.stack([to_numpy(small[..., band]) for band in bands], -1)
 
 
-def levels(values: NDArray[Any], cut: tuple[float, float]) -> Levels:
-    """Levels from 0 to 255 of (H, W, K), each channel between two percentiles; 0 for NaN.
+def stretch(values: NDArray[Any], percentiles: tuple[float, float]) -> Levels:
+    """Return levels from 0 to 255 of (H, W, K), each channel between two percentiles; 0 for NaN.
 
     A channel that does not vary gets 128.
     """
-    made = np.zeros(values.shape, np.uint8)
+    levels = np.zeros(values.shape, np.uint8)
     for channel in range(values.shape[-1]):
-        one = values[..., channel].astype(np.float64)
-        finite = np.isfinite(one)
-        if finite.any():
-            low, high = np.percentile(one[finite], cut)
-            part = (one - low) / (high - low) if high > low else np.full(one.shape, 0.5)
-            made[..., channel] = (np.where(finite, part, 0.0).clip(0, 1) * 255).round()
-    return made
+        plane = values[..., channel].astype(np.float64)
+        finite = np.isfinite(plane)
+        if not finite.any():
+            continue
+        low, high = np.percentile(plane[finite], percentiles)
+        relative = np.full(plane.shape, 0.5)
+        if high > low:
+            relative = (plane - low) / (high - low)
+        relative = np.where(finite, relative, 0.0)
+        levels[..., channel] = (relative.clip(0, 1) * 255).round()
+    return levels
 
 
-def pooled(values: NDArray[Any], how: Any) -> NDArray[Any]:
-    """(H, W) as small as the colours of the image: each cell ``how`` (a ufunc) of its pixels."""
-    every = step(*values.shape)
-    if every == 1:
+def pool(values: NDArray[Any], reduce: Any) -> NDArray[Any]:
+    """Return (H, W) in the size of its thumbnail, each cell ``reduce`` (a ufunc) of its pixels."""
+    step = thumbnail_step(*values.shape)
+    if step == 1:
         return values
-    whole = np.pad(values, [(0, -length % every) for length in values.shape], "edge")
-    found = whole[::every, ::every].copy()
-    for cell in range(1, every**2):
-        how(found, whole[cell // every :: every, cell % every :: every], out=found)
-    return found
+    padding = [(0, -length % step) for length in values.shape]
+    padded = np.pad(values, padding, "edge")
+    pooled = padded[::step, ::step].copy()
+    for cell in range(1, step**2):
+        row, column = divmod(cell, step)
+        reduce(pooled, padded[row::step, column::step], out=pooled)
+    return pooled
 
 
-def small_picture(
+def make_thumbnail(
     decisions: NDArray[Any],
     targets: NDArray[Any],
     scores: NDArray[Any] | None,
     valid: NDArray[Any] | None,
     colours: NDArray[Any] | None,
 ) -> dict[str, NDArray[Any]]:
-    """What is kept of one image: ``kinds`` (H, W), and where known ``scores`` and ``colours``.
+    """Return the ``kinds`` (H, W) of one image, and where known its ``scores`` and ``colours``.
 
-    A cell of several pixels is an anomaly, or decided, where one of them is.
+    A cell of several pixels is anomalous, or predicted as such, where one of them is.
     """
-    counts = np.ones(decisions.shape, bool) if valid is None else valid
+    used = np.ones(decisions.shape, bool)
+    if valid is not None:
+        used = valid
     if scores is not None:
-        counts = counts & ~np.isnan(scores)
-    decided = pooled(decisions & counts, np.logical_or).astype(np.uint8)
-    anomalous = pooled(targets & counts, np.logical_or)
-    kinds = np.where(pooled(counts, np.logical_or), decided + 2 * anomalous, OUT)
-    made: dict[str, NDArray[Any]] = {"kinds": kinds.astype(np.uint8)}
+        used = used & ~np.isnan(scores)
+    predicted = pool(decisions & used, np.logical_or).astype(np.uint8)
+    anomalous = pool(targets & used, np.logical_or)
+    kinds = np.where(pool(used, np.logical_or), predicted + 2 * anomalous, EXCLUDED)
+    thumbnail: dict[str, NDArray[Any]] = {"kinds": kinds.astype(np.uint8)}
     if scores is not None:
-        made["scores"] = pooled(np.where(counts, scores, -np.inf), np.maximum)
+        thumbnail["scores"] = pool(np.where(used, scores, -np.inf), np.maximum)
     if colours is not None and colours.shape[:2] == kinds.shape:
-        made["colours"] = colours
-    return made
+        thumbnail["colours"] = colours
+    return thumbnail
 
 
-def as_levels(kept: Mapping[str, NDArray[Any]]) -> dict[str, Levels]:
-    """The pictures of one image, uint8."""
-    made: dict[str, Levels] = {"kinds": kept["kinds"]}
-    if "scores" in kept:
-        made["scores"] = levels(kept["scores"][..., None], (1, 99.5))[..., 0]
-    if "colours" in kept:
-        made["colours"] = levels(kept["colours"], (1, 99))
-    return made
+def as_levels(thumbnail: Mapping[str, NDArray[Any]]) -> dict[str, Levels]:
+    """Return the pictures of one image as uint8."""
+    levels: dict[str, Levels] = {"kinds": thumbnail["kinds"]}
+    if "scores" in thumbnail:
+        levels["scores"] = stretch(thumbnail["scores"][..., None], (1, 99.5))[..., 0]
+    if "colours" in thumbnail:
+        levels["colours"] = stretch(thumbnail["colours"], (1, 99))
+    return levels

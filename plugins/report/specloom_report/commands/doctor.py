@@ -1,44 +1,56 @@
-"""``specloom doctor``: what is installed, what works, and what is missing."""
+"""``specloom doctor``: check the installation."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from specloom import threads_option
 
-MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from specloom_report.diagnostics.checks import Finding
+
+LABELS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
 
 
 @click.command()
 @threads_option
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Tell what is installed, what works and what is missing; exit code 1 if something is broken.
+    """Check the installation; exit code 1 if something is broken.
 
-    Every plugin of the nearest plugins.yaml, or else every installed one, is imported as a whole.
+    Every plugin of the nearest plugins.yaml, or else every installed one, is imported completely.
     """
     from specloom_report.diagnostics import checks
 
-    found: list[checks.Finding] = []
-    topic = ""
-    for one in checks.findings(Path("run.yaml")):
-        found.append(one)
-        if as_json:
-            continue
-        if one.topic != topic:
-            topic = one.topic
-            click.echo(topic)
-        click.echo(f"  {MARKS[one.state]:6}  {one.name}: {one.said}")
-        if one.fix:
-            click.echo(f"          fix: {one.fix}")
-    told = checks.as_json(found)
+    findings = checks.all_findings(Path("run.yaml"))
     if as_json:
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        summary = checks.summarise(list(findings))
+        click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
-        count = told["broken"]
-        click.echo(f"{count} broken" if count else "nothing is broken")
-    sys.exit(1 if told["broken"] else 0)
+        summary = checks.summarise(list(_print_each(findings)))
+        if summary["broken"]:
+            click.echo(f"{summary['broken']} broken")
+        else:
+            click.echo("nothing is broken")
+    if summary["broken"]:
+        sys.exit(1)
+
+
+def _print_each(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Print findings as they are found, under the headings of their topics, and pass them on."""
+    topic = ""
+    for finding in findings:
+        if finding.topic != topic:
+            topic = finding.topic
+            click.echo(topic)
+        click.echo(f"  {LABELS[finding.state]:6}  {finding.name}: {finding.said}")
+        if finding.fix:
+            click.echo(f"          fix: {finding.fix}")
+        yield finding

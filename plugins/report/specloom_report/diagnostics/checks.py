@@ -1,14 +1,14 @@
-"""What is installed, what works, and what is missing: each a finding with its remedy."""
+"""Checks of the installation: each yields findings, with a fix where something is wrong."""
 
 from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,21 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KINDS = ("nodes", "losses", "trainers", "sources", "observers", "commands")
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-LITTLE = 2**30
-GOOD, NOTE, BROKEN = "ok", "note", "broken"
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+LITTLE_SPACE = 2**30
+GIB = 2**30
+OK = "ok"
+NOTE = "note"
+BROKEN = "broken"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
-        topic: Under which heading it is told.
-        name: What was looked at.
-        state: ``ok``; ``note``, for what may be missed by some; ``broken``.
+        topic: The heading under which it is printed.
+        name: What was checked.
+        state: ``ok``; ``note``, for what only some need; ``broken``.
         said: What was found.
-        fix: How to mend it.
+        fix: How to fix it.
     """
 
     topic: str
@@ -43,151 +46,179 @@ class Finding:
     fix: str = ""
 
 
-def findings(place: Path) -> Iterator[Finding]:
-    """Everything, as it is found.
+def all_findings(file: Path) -> Iterator[Finding]:
+    """Yield the findings of all checks.
 
     Args:
-        place: A file in the folder where runs would be started; it need not exist.
+        file: A file in the folder where runs would be started; it need not exist.
     """
-    yield from system()
-    yield from torch_and_gpu()
-    yield from threads()
-    yield from disk(place.parent)
-    yield from plugins(place)
-    yield from packages()
+    yield from check_system()
+    yield from check_torch()
+    yield check_threads()
+    yield from check_disk(file.parent)
+    yield from check_plugins(file)
+    yield from check_packages()
 
 
-def system() -> Iterator[Finding]:
-    """Python and the platform."""
-    version = platform.python_version()
-    good = sys.version_info[:2] == (3, 11)
-    fix = "" if good else "install Python 3.11, and specloom with it"
-    yield Finding("system", "Python", GOOD if good else BROKEN, f"{version}, {sys.executable}", fix)
-    yield Finding("system", "specloom", GOOD, metadata.version("specloom"))
-    yield Finding("system", "platform", GOOD, platform.platform())
+def check_system() -> Iterator[Finding]:
+    """Check Python and the platform."""
+    said = f"{platform.python_version()}, {sys.executable}"
+    if sys.version_info[:2] == (3, 11):
+        yield Finding("system", "Python", OK, said)
+    else:
+        fix = "install Python 3.11, and specloom with it"
+        yield Finding("system", "Python", BROKEN, said, fix)
+    yield Finding("system", "specloom", OK, metadata.version("specloom"))
+    yield Finding("system", "platform", OK, platform.platform())
 
 
-def torch_and_gpu() -> Iterator[Finding]:
-    """Whether torch works, and which GPUs it finds."""
+def check_torch() -> Iterator[Finding]:
+    """Check whether torch works, and which GPUs it finds."""
     try:
         import torch
     except Exception as e:
-        said, fix = f"{type(e).__name__}: {e}", "pip install 'specloom[torch]'"
-        yield Finding("system", "torch", BROKEN, said, fix)
+        fix = "pip install 'specloom[torch]'"
+        yield Finding("system", "torch", BROKEN, f"{type(e).__name__}: {e}", fix)
         return
-    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU"
-    yield Finding("system", "torch", GOOD, f"{torch.__version__}, {built}")
-    if not torch.cuda.is_available():
-        fix = "" if torch.version.cuda is None else "install the NVIDIA driver, if there is a GPU"
-        yield Finding("system", "GPU", NOTE if fix else GOOD, "none found: runs use the CPU", fix)
-        return
-    for i in range(torch.cuda.device_count()):
-        about = torch.cuda.get_device_properties(i)
-        said = f"{about.name}, {about.total_memory / 2**30:.0f} GiB"
-        try:
-            torch.ones(1, device=f"cuda:{i}").sum().item()
-            yield Finding("system", f"GPU {i}", GOOD, said)
-        except Exception as e:
-            fix = "check the driver, and whether another process holds the GPU; or --device cpu"
-            yield Finding("system", f"GPU {i}", BROKEN, f"{said}: {e}", fix)
+    if torch.version.cuda is None:
+        yield Finding("system", "torch", OK, f"{torch.__version__}, built for the CPU")
+    else:
+        said = f"{torch.__version__}, built for CUDA {torch.version.cuda}"
+        yield Finding("system", "torch", OK, said)
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            yield _check_gpu(torch, number)
+    elif torch.version.cuda is None:
+        yield Finding("system", "GPU", OK, "none found: runs use the CPU")
+    else:
+        fix = "install the NVIDIA driver, if there is a GPU"
+        yield Finding("system", "GPU", NOTE, "none found: runs use the CPU", fix)
 
 
-def threads() -> Iterator[Finding]:
-    """How many threads the mathematics uses on how many cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    set_ = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
-    torch = sys.modules.get("torch")
-    used = torch.get_num_threads() if torch else None
-    said = f"{cores} cores" + (f", torch uses {used} threads" if used else "")
-    said += f" ({', '.join(set_)})" if set_ else ""
-    many = used is not None and cores is not None and used > cores
-    fix = f"export SPECLOOM_THREADS={cores}" if many else ""
-    yield Finding("system", "threads", NOTE if many else GOOD, said, fix)
-
-
-def disk(folder: Path) -> Iterator[Finding]:
-    """Room for results here, and for temporary files."""
-    places = {"disk here": folder, "disk for temporary files": Path(tempfile.gettempdir())}
-    for name, place in places.items():
-        try:
-            free = shutil.disk_usage(place).free
-            with tempfile.TemporaryFile(dir=place):
-                pass
-        except OSError as e:
-            fix = "check permissions, or work in another folder (for temporary files: set TMPDIR)"
-            yield Finding("system", name, BROKEN, f"{place} cannot be written: {e.strerror}", fix)
-            continue
-        little = free < LITTLE
-        fix = "make room before a long run" if little else ""
-        said = f"{free / 2**30:.1f} GiB free in {place.resolve()}"
-        yield Finding("system", name, NOTE if little else GOOD, said, fix)
-
-
-def plugins(place: Path) -> Iterator[Finding]:
-    """The plugins of the nearest manifest, or else the installed ones, each imported whole."""
-    installed = Plugins()
+def _check_gpu(torch: Any, number: int) -> Finding:
+    properties = torch.cuda.get_device_properties(number)
+    said = f"{properties.name}, {properties.total_memory / GIB:.0f} GiB"
     try:
-        known = Plugins.for_file(place)
+        torch.ones(1, device=f"cuda:{number}").sum().item()
+    except Exception as e:
+        fix = "check the driver, and whether another process uses the GPU; or --device cpu"
+        return Finding("system", f"GPU {number}", BROKEN, f"{said}: {e}", fix)
+    return Finding("system", f"GPU {number}", OK, said)
+
+
+def check_threads() -> Finding:
+    """Check how many threads the mathematics uses on how many cores."""
+    cores = _count_cores()
+    parts = [f"{cores} cores"]
+    torch = sys.modules.get("torch")
+    threads = 0
+    if torch is not None:
+        threads = torch.get_num_threads()
+        parts.append(f"torch uses {threads} threads")
+    said = ", ".join(parts)
+    variables = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
+    if variables:
+        said += f" ({', '.join(variables)})"
+    if threads > cores:
+        return Finding("system", "threads", NOTE, said, f"export SPECLOOM_THREADS={cores}")
+    return Finding("system", "threads", OK, said)
+
+
+def _count_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_disk(folder: Path) -> Iterator[Finding]:
+    """Check the space for results here, and for temporary files."""
+    yield _check_folder("disk here", folder)
+    yield _check_folder("disk for temporary files", Path(tempfile.gettempdir()))
+
+
+def _check_folder(name: str, folder: Path) -> Finding:
+    try:
+        free = shutil.disk_usage(folder).free
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        fix = "check permissions, or use another folder (for temporary files: set TMPDIR)"
+        said = f"{folder} cannot be written: {e.strerror}"
+        return Finding("system", name, BROKEN, said, fix)
+    said = f"{free / GIB:.1f} GiB free in {folder.resolve()}"
+    if free < LITTLE_SPACE:
+        return Finding("system", name, NOTE, said, "free some space before a long run")
+    return Finding("system", name, OK, said)
+
+
+def check_plugins(file: Path) -> Iterator[Finding]:
+    """Check the plugins of the nearest manifest, or else the installed ones, by importing them."""
+    installed = Plugins()
+    plugins = installed
+    try:
+        plugins = Plugins.for_file(file)
     except SpecloomError as e:
         yield Finding("plugins", "manifest", BROKEN, e.what, e.fix)
-        known = installed
-    if known.manifest:
-        yield Finding("plugins", "manifest", GOOD, str(known.manifest))
-    for name in sorted(known.modules):
-        yield _plugin(known, name)
-    for name in sorted(installed.modules.keys() - known.modules.keys()):
-        said = f"{installed.version(name)}, installed, but not in the manifest"
-        yield Finding("plugins", name, NOTE, said.lstrip(", "), "name it there to use it here")
+    if plugins.manifest:
+        yield Finding("plugins", "manifest", OK, str(plugins.manifest))
+    for name in sorted(plugins.modules):
+        yield _check_plugin(plugins, name)
+    for name in sorted(installed.modules.keys() - plugins.modules.keys()):
+        said = _join(installed.version(name), "installed, but not in the manifest")
+        yield Finding("plugins", name, NOTE, said, "add it to the manifest to use it here")
 
 
-def _plugin(known: Plugins, name: str) -> Finding:
-    wrong = []
+def _check_plugin(plugins: Plugins, name: str) -> Finding:
     try:
-        offered = {key: at for key, at in known.offers(KINDS, name).items() if ":" in at}
+        offers = plugins.offers(KINDS, name)
     except SpecloomError as e:
         return Finding("plugins", name, BROKEN, e.what, e.fix)
-    for label, target in offered.items():
+    targets = {label: target for label, target in offers.items() if ":" in target}
+    errors = []
+    for label, target in targets.items():
         try:
-            known.load(target, label)
+            plugins.load(target, label)
         except SpecloomError as e:
-            wrong.append(e)
-    said = ", ".join(filter(None, [known.version(name), f"offers {len(offered)}"]))
-    if not wrong:
-        return Finding("plugins", name, GOOD, said)
-    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return Finding("plugins", name, BROKEN, f"{wrong[0].what}{more}", wrong[0].fix)
+            errors.append(e)
+    if not errors:
+        said = _join(plugins.version(name), f"offers {len(targets)}")
+        return Finding("plugins", name, OK, said)
+    said = errors[0].what
+    if len(errors) > 1:
+        said += f" (and {len(errors) - 1} more)"
+    return Finding("plugins", name, BROKEN, said, errors[0].fix)
 
 
-def packages() -> Iterator[Finding]:
-    """What the installed plugins need or can use, and is not there."""
-    for one in metadata.distributions():
-        owner = str(one.metadata["Name"])
+def _join(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def check_packages() -> Iterator[Finding]:
+    """Check for packages that the installed plugins need or can use, and that are missing."""
+    from packaging.requirements import Requirement
+
+    for distribution in metadata.distributions():
+        owner = str(distribution.metadata["Name"])
         if owner != "specloom" and not owner.startswith("specloom-"):
             continue
-        for text in one.requires or ():
-            name, extra = requirement(text)
-            if extra == "dev" or _installed(name):
+        extras = distribution.metadata.get_all("Provides-Extra") or []
+        for text in distribution.requires or ():
+            requirement = Requirement(text)
+            if _is_installed(requirement.name):
                 continue
-            if extra is None:
-                said, fix = f"{owner} needs it", f"pip install '{text.partition(';')[0].strip()}'"
-                yield Finding("packages", name, BROKEN, said, fix)
-            else:
-                said, fix = f"optional: {owner}[{extra}]", f"pip install '{owner}[{extra}]'"
-                yield Finding("packages", name, NOTE, said, fix)
+            name = requirement.name
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                fix = f"pip install '{name}{requirement.specifier}'"
+                yield Finding("packages", name, BROKEN, f"{owner} needs it", fix)
+                continue
+            for extra in extras:
+                if extra != "dev" and requirement.marker.evaluate({"extra": extra}):
+                    wanted = f"{owner}[{extra}]"
+                    fix = f"pip install '{wanted}'"
+                    yield Finding("packages", name, NOTE, f"optional: {wanted}", fix)
 
 
-def requirement(text: str) -> tuple[str, str | None]:
-    """The name that a requirement names, and the extra that asks for it.
-
-    >>> requirement("numpy>=1.26"), requirement('cuvis>=3.3; extra == "cu3s"')
-    (('numpy', None), ('cuvis', 'cu3s'))
-    """
-    found = re.match(r"[\w.-]+", text)
-    extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", text)
-    return found.group() if found else text, extra.group(1) if extra else None
-
-
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -195,6 +226,7 @@ def _installed(name: str) -> bool:
     return True
 
 
-def as_json(found: list[Finding]) -> dict[str, Any]:
-    """Findings ready for JSON."""
-    return {"broken": sum(f.state == BROKEN for f in found), "findings": [vars(f) for f in found]}
+def summarise(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return findings for JSON, with the number of broken ones."""
+    broken = sum(finding.state == BROKEN for finding in findings)
+    return {"broken": broken, "findings": [asdict(finding) for finding in findings]}

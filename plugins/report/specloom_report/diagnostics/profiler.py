@@ -1,126 +1,180 @@
-"""Where the time and the memory of a run go: reading, fitting, and each node, phase by phase."""
+"""Time and memory of a run: reading, fitting, and each node, phase by phase."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from functools import partial, wraps
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from specloom import Fittable, MapStyleSource, impl
-from specloom_report.collecting.arrays import nbytes
-from specloom_report.collecting.costs import peak
+from specloom_report.collecting.arrays import count_bytes
+from specloom_report.collecting.costs import peak_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from specloom import Batch, Run
 
-FIT = ("fit_update", "fit_end")
-READING, REST = "(reading)", "(the rest)"
+FIT_METHODS = ("fit_update", "fit_end")
+READING = "(reading)"
+REST = "(the rest)"
+BEFORE = "before"
+
+
+@dataclass
+class Measurement:
+    """What was measured of one node, or of reading, in one phase.
+
+    Args:
+        phase: The phase.
+        name: The node, ``(reading)`` or ``(the rest)``.
+        what: ``forward``, ``fit``, ``data``, or empty for the rest.
+        calls: The number of calls.
+        seconds: Their wall-clock time.
+        outputs: The bytes of the largest outputs.
+        peak_growth: By how much the peak resident memory rose, in bytes.
+        gpu_peak: The peak memory that torch allocated on the GPU; None on a CPU.
+    """
+
+    phase: str
+    name: str
+    what: str
+    calls: int = 0
+    seconds: float = 0.0
+    outputs: int = 0
+    peak_growth: int = 0
+    gpu_peak: int | None = None
 
 
 class Profiler:
-    """Adds up seconds, calls and memory by phase and by what ran.
+    """Adds up seconds, calls and memory by phase and by node.
 
     On a GPU it waits for each node's work to end, so that its time is its own.
 
     Args:
-        run: The run, before it goes.
-        clock: The seconds since some moment.
+        run: The run, before it runs.
+        clock: Returns seconds.
     """
 
     def __init__(self, run: Run, clock: Callable[[], float] = perf_counter) -> None:
-        self._clock, self._labels = clock, [phase_label(*one) for one in run.phases]
-        self.rows: list[dict[str, Any]] = []
-        self._phase, self._number, self._began = "before", -1, clock()
-        self._rows: dict[tuple[int, str, str], dict[str, Any]] = {}
-        self._peak = peak() or 0
-        self._cuda = sys.modules["torch"].cuda if run.runtime.device.startswith("cuda") else None
-        self._listen(run)
+        self._clock = clock
+        self._labels = [phase_label(*phase) for phase in run.phases]
+        self._phase = BEFORE
+        self._number = -1
+        self._phase_started = clock()
+        self._by_key: dict[tuple[int, str, str], Measurement] = {}
+        self._peak = peak_memory() or 0
+        self._cuda: Any = None
+        if run.runtime.device.startswith("cuda"):
+            self._cuda = sys.modules["torch"].cuda
+        self._time_fits(run)
+        self._time_reading(run)
 
-    def _listen(self, run: Run) -> None:
-        """Put a clock around reading and fitting, which no hook tells of."""
+    @property
+    def measurements(self) -> list[Measurement]:
+        """All measurements in the order in which they began."""
+        return list(self._by_key.values())
+
+    def _time_fits(self, run: Run) -> None:
+        """Measure the fits, which have no hook."""
         for name, node in run.graph.nodes.items():
             if isinstance(node, Fittable):
-                for what in FIT:
-                    _wrap(node, what, partial(self._timed, name, "fit"))
+                for method in FIT_METHODS:
+                    _wrap(node, method, partial(self._timed, name, "fit"))
+
+    def _time_reading(self, run: Run) -> None:
+        """Measure the source, which has no hook."""
         source: Any = run.source
         if isinstance(source, MapStyleSource):
             _wrap(source, "read", partial(self._timed, READING, "data"))
+            return
         batches = source.batches
 
-        def timed(split: str) -> Iterator[Batch]:
+        def timed_batches(split: str) -> Iterator[Batch]:
             found = iter(batches(split))
-            while (one := self._timed(READING, "data", lambda: next(found, None))) is not None:
-                yield one
+            while True:
+                batch = self._timed(READING, "data", lambda: next(found, None))
+                if batch is None:
+                    return
+                yield batch
 
-        if not isinstance(source, MapStyleSource):
-            source.batches = timed
+        source.batches = timed_batches
 
     def _timed(self, name: str, what: str, call: Callable[[], Any]) -> Any:
-        began = self._clock()
+        started = self._clock()
         try:
             return call()
         finally:
-            self._add(name, what, self._clock() - began, 0)
+            self._add(name, what, self._clock() - started)
 
-    def _add(self, name: str, what: str, seconds: float, size: int) -> None:
-        key = self._number, name, what
-        if (row := self._rows.get(key)) is None:
-            row = {"phase": self._phase, "name": name, "what": what, "calls": 0, "seconds": 0.0}
-            self._rows[key] = row | {"outputs": 0, "peak_growth": 0, "gpu_peak": None}
-            self.rows.append(self._rows[key])
-            row = self._rows[key]
-        row["calls"] += 1
-        row["seconds"] += seconds
-        row["outputs"] = max(row["outputs"], size)
-        now = peak() or 0
-        row["peak_growth"] += max(0, now - self._peak)
-        self._peak = max(now, self._peak)
+    def _add(self, name: str, what: str, seconds: float, outputs: int = 0) -> None:
+        key = (self._number, name, what)
+        one = self._by_key.get(key)
+        if one is None:
+            one = Measurement(self._phase, name, what)
+            self._by_key[key] = one
+        one.calls += 1
+        one.seconds += seconds
+        one.outputs = max(one.outputs, outputs)
+        peak = peak_memory() or 0
+        one.peak_growth += max(0, peak - self._peak)
+        self._peak = max(peak, self._peak)
         if self._cuda is not None:
-            row["gpu_peak"] = max(row["gpu_peak"] or 0, self._cuda.max_memory_allocated())
+            one.gpu_peak = max(one.gpu_peak or 0, self._cuda.max_memory_allocated())
             self._cuda.reset_peak_memory_stats()
 
     @impl
     def phase_started(self, name: str) -> None:
-        """A phase begins."""
+        """Start a phase."""
         self._number += 1
-        self._phase, self._began = self._labels[self._number], self._clock()
+        self._phase = self._labels[self._number]
+        self._phase_started = self._clock()
 
     @impl
     def node_ran(self, node: str, outputs: Batch, seconds: float) -> None:
         """Add a call, and on a GPU the wait for its end."""
         if self._cuda is not None:
-            began = self._clock()
+            started = self._clock()
             self._cuda.synchronize()
-            seconds += self._clock() - began
-        self._add(node, "forward", seconds, nbytes(outputs))
+            seconds += self._clock() - started
+        self._add(node, "forward", seconds, count_bytes(outputs))
 
     @impl
     def phase_ended(self, name: str) -> None:
-        """Add what nothing else explains: gradients, the optimiser, metrics, files."""
-        known = sum(row["seconds"] for key, row in self._rows.items() if key[0] == self._number)
-        self._add(REST, "", max(0.0, self._clock() - self._began - known), 0)
+        """Add what was not measured: gradients, the optimiser, metrics, files."""
+        measured = 0.0
+        for (number, _, _), one in self._by_key.items():
+            if number == self._number:
+                measured += one.seconds
+        rest = self._clock() - self._phase_started - measured
+        self._add(REST, "", max(0.0, rest))
 
 
 def phase_label(reference: str, phase: object) -> str:
-    """A phase's reference, with its split where it has one."""
+    """Return a phase's reference, with its split where it has one."""
     split = getattr(phase, "split", None)
-    return f"{reference} ({split})" if isinstance(split, str) else reference
+    if isinstance(split, str):
+        return f"{reference} ({split})"
+    return reference
 
 
 def _wrap(owner: Any, name: str, around: Callable[[Callable[[], Any]], Any]) -> None:
-    """Let ``owner.name(…)`` run within ``around``."""
-    own = getattr(owner, name)
+    """Make ``owner.name(…)`` run within ``around``."""
+    method = getattr(owner, name)
 
-    @wraps(own)  # its signature may be asked for
+    @wraps(method)  # its signature is looked at
     def wrapped(*arguments: Any, **named: Any) -> Any:
-        return around(lambda: own(*arguments, **named))
+        return around(lambda: method(*arguments, **named))
 
     setattr(owner, name, wrapped)
 
 
-def told(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """What was measured, ready for JSON."""
-    return {"rows": rows, "seconds": sum(row["seconds"] for row in rows), "peak": peak()}
+def summarise(measurements: Sequence[Measurement]) -> Mapping[str, Any]:
+    """Return the measurements for JSON."""
+    return {
+        "rows": [asdict(one) for one in measurements],
+        "seconds": sum(one.seconds for one in measurements),
+        "peak": peak_memory(),
+    }

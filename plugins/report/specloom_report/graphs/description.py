@@ -12,94 +12,124 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: ``{"nodes": [{name, type, stages, params, fits}], "links": [{source, target, size}], …}``
-Described: TypeAlias = dict[str, Any]
+GraphDescription: TypeAlias = dict[str, Any]
 BATCH = "batch"
+MAX_LENGTH = 300
 
 
-def described(graph: Graph, data: str = "") -> Described:
-    """A graph that was checked, with the sizes that follow from it.
+def describe_graph(graph: Graph, data: str = "") -> GraphDescription:
+    """Return a graph that was checked, with the sizes that follow from it.
 
     Args:
         graph: The graph.
         data: The reference of its source, such as ``cubes.Folder``.
     """
-    nodes = []
-    for name in graph.order:
-        node, stages = graph.nodes[name], graph.stages[name]
-        nodes.append(
-            {
-                "name": name,
-                "type": graph.types.get(name, type(node).__name__),
-                "stages": [] if set(stages) == set(STAGES) else list(stages),
-                "params": parameters(node),
-                "fits": isinstance(node, Fittable) and bool(node.fit_passes),
-            }
-        )
-    links = [
-        {"source": one.source, "target": one.target, "size": size(graph, one.source)}
-        for one in graph.links
-    ]
-    sizes = {end: size(graph, end) for end in graph.outputs.values()}
-    outputs = {"outputs": dict(graph.outputs), "output_sizes": sizes}
-    return {"nodes": nodes, "links": links, **outputs, "data": data}
+    links = []
+    for link in graph.links:
+        size = describe_size(graph, link.source)
+        links.append({"source": link.source, "target": link.target, "size": size})
+    return {
+        "nodes": [_describe_node(graph, name) for name in graph.order],
+        "links": links,
+        "outputs": dict(graph.outputs),
+        "output_sizes": {end: describe_size(graph, end) for end in graph.outputs.values()},
+        "data": data,
+    }
 
 
-def size(graph: Graph, end: str) -> str:
-    """The axes of an output, each as its size where that is known.
+def _describe_node(graph: Graph, name: str) -> dict[str, Any]:
+    node = graph.nodes[name]
+    stages = list(graph.stages[name])
+    if set(stages) == set(STAGES):
+        stages = []
+    return {
+        "name": name,
+        "type": graph.types.get(name, type(node).__name__),
+        "stages": stages,
+        "params": _describe_arguments(node),
+        "fits": isinstance(node, Fittable) and bool(node.fit_passes),
+    }
 
-    Of an output without an array, what flows there instead.
+
+def describe_size(graph: Graph, end: str) -> str:
+    """Return the axes of an output, each as its size where that is known.
+
+    Of an output without an array, return the kind of its values.
     """
-    port, known = graph.port(end), graph.known[end.partition(".")[0]]
+    port = graph.port(end)
     if port.axes is None:
         return port.kind.rpartition(".")[2] or port.dtype
     if not port.axes:
         return "scalar"
-    names = [str(known[name].size) if name in known else name for name in port.names]
-    return " ".join(["..."] * port.open_front + names)
+    known = graph.known[end.partition(".")[0]]
+    axes = []
+    if port.open_front:
+        axes.append("...")
+    for name in port.names:
+        if name in known:
+            axes.append(str(known[name].size))
+        else:
+            axes.append(name)
+    return " ".join(axes)
 
 
-def parameters(node: Any) -> list[dict[str, Any]]:
-    """Every parameter of a node: its name, value, and whether that is the default."""
-    found = []
+def _describe_arguments(node: Any) -> list[dict[str, Any]]:
+    """Return every parameter of a node: its name, value, and whether that is the default."""
+    described = []
     for name, parameter in inspect.signature(type(node)).parameters.items():
-        if name != "name":
-            value = getattr(node, name, None)
-            default = bool(value is parameter.default or _text(value) == _text(parameter.default))
-            found.append({"name": name, "value": _text(value), "default": default})
-    return found
+        if name == "name":
+            continue
+        value = getattr(node, name, None)
+        text = _as_yaml(value)
+        default = value is parameter.default or text == _as_yaml(parameter.default)
+        described.append({"name": name, "value": text, "default": bool(default)})
+    return described
 
 
-def described_file(run: Mapping[str, Any]) -> Described:
-    """What a run file says of its graph, where nothing more is known: no sizes, no defaults."""
-    given: Mapping[str, Any] = run.get("nodes") or {}
-    links = [{"source": a, "target": b, "size": ""} for a, b in run.get("connections") or ()]
-    nodes = [
-        {
-            "name": name,
-            "type": one.get("type", ""),
-            "stages": list(one.get("stages") or ()),
-            "params": configuration(one.get("config")),
-            "fits": False,
-        }
-        for name, one in given.items()
-    ]
-    data = (run.get("data") or {}).get("type", "")
-    return {"nodes": nodes, "links": links, "outputs": run.get("outputs") or {}, "data": data}
+def describe_run_file(run_file: Mapping[str, Any]) -> GraphDescription:
+    """Return the graph of a run file, without sizes and defaults."""
+    nodes = []
+    entries: Mapping[str, Any] = run_file.get("nodes") or {}
+    for name, entry in entries.items():
+        nodes.append(
+            {
+                "name": name,
+                "type": entry.get("type", ""),
+                "stages": list(entry.get("stages") or ()),
+                "params": describe_parameters(entry.get("config")),
+                "fits": False,
+            }
+        )
+    links = []
+    for source, target in run_file.get("connections") or ():
+        links.append({"source": source, "target": target, "size": ""})
+    return {
+        "nodes": nodes,
+        "links": links,
+        "outputs": run_file.get("outputs") or {},
+        "data": (run_file.get("data") or {}).get("type", ""),
+    }
 
 
-def configuration(config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Parameters as a run file gives them."""
-    given = (config or {}).items()
-    return [{"name": name, "value": _text(value), "default": False} for name, value in given]
+def describe_parameters(config: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the parameters that a run file sets."""
+    described = []
+    for name, value in (config or {}).items():
+        described.append({"name": name, "value": _as_yaml(value), "default": False})
+    return described
 
 
-def _text(value: Any) -> str:
-    """A value much as a run file has it.
+def _as_yaml(value: Any) -> str:
+    """Return a value much as a run file has it.
 
-    >>> _text((1, "a")), _text(None), _text("a")
+    >>> _as_yaml((1, "a")), _as_yaml(None), _as_yaml("a")
     ('[1, "a"]', 'null', 'a')
     """
     if value is inspect.Parameter.empty:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    text = value
+    if not isinstance(value, str):
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) > MAX_LENGTH:
+        return f"{text[: MAX_LENGTH - 3]}..."
+    return str(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from specloom import Batch, Pipeline, Plugins, Port, Run, UnavailableError, load
 
@@ -13,43 +13,56 @@ if TYPE_CHECKING:
 
 
 class NoData:
-    """The source of a saved pipeline, which names none."""
+    """The source of a saved pipeline, which has none."""
 
     outputs: ClassVar[Mapping[str, Port]] = {}
 
     def sizes(self) -> Mapping[str, int]:
-        """Nothing: a saved pipeline knows its sizes."""
+        """Return nothing: a saved pipeline knows its sizes."""
         return {}
 
     def splits(self) -> Sequence[str]:
-        """None."""
+        """Return none."""
         return ()
 
     def count(self, split: str) -> int:
-        """None."""
+        """Return 0."""
         return 0
 
     def batches(self, split: str) -> Iterator[Batch]:
-        """None."""
+        """Yield none."""
         return iter(())
 
 
-def opened(path: Path, overrides: Sequence[str] = ()) -> tuple[Run, bool, str]:
-    """A run that can be looked at, whether it is of a saved pipeline, and its source's type.
+class OpenedRun(NamedTuple):
+    """A run that is not run, and the reference of its source, empty for a saved pipeline."""
+
+    run: Run
+    source: str
+
+
+def open_run(path: Path, overrides: Sequence[str] = ()) -> OpenedRun:
+    """Load the run behind a file, on the CPU.
 
     Raises:
-        SpecloomError: Something is wrong with the file.
+        SpecloomError: The file cannot be read, or is neither a run file nor a saved pipeline.
     """
     if path.is_dir():
         path = path / "pipeline.yaml"
-    try:
-        saved = path.is_file() and re.search(r"^state:", path.read_text("utf-8"), re.MULTILINE)
-    except (OSError, UnicodeDecodeError) as e:
-        what, fix = f"{path} cannot be read: {e}", "give a run file or a saved pipeline"
-        raise UnavailableError(what, fix=fix) from e
-    if not saved:
+    if not _is_saved_pipeline(path):
         run = load(path, overrides, device="cpu")
-        return run, False, str(run.graph.document.value["data"]["type"])
+        return OpenedRun(run, str(run.graph.document.value["data"]["type"]))
     plugins = Plugins.for_file(path)
     graph = Pipeline.load(path, plugins).graph()
-    return Run(graph, NoData(), plugins=plugins, device="cpu"), True, ""
+    return OpenedRun(Run(graph, NoData(), plugins=plugins, device="cpu"), "")
+
+
+def _is_saved_pipeline(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        fix = "give a run file or a saved pipeline"
+        raise UnavailableError(f"{path} cannot be read: {e}", fix=fix) from e
+    return re.search(r"^state:", text, re.MULTILINE) is not None

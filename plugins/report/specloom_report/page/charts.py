@@ -1,4 +1,8 @@
-"""Line charts and histograms as SVG; their colours are those of the page around them."""
+"""Line charts and histograms as SVG; their colours are those of the page around them.
+
+They are drawn here and not by matplotlib: a page follows the reader's theme and prints in black
+and white only where its style sheet colours the lines, and a chart is a few KB.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,42 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WIDTH, HEIGHT = 420.0, 260.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 10.0, 26.0, 36.0
+    Point = tuple[float, float]
+
+WIDTH = 420.0
+HEIGHT = 260.0
+LEFT = 52.0
+RIGHT = 10.0
+TOP = 26.0
+BOTTOM = 36.0
 STYLES = 5
-MARKED = 40  # points that are drawn as such
+MAX_MARKED = 40  # points of a line that are marked as such
+
+CHART = Markup(
+    '<svg class="chart" role="img" viewBox="0 0 {width:.0f} {height:.0f}">'
+    "<title>{title}</title>{parts}</svg>"
+)
+GRID_LINE = Markup(
+    '<path class="grid" d="M{left:.1f} {y:.1f}H{right:.1f}"/>'
+    '<text class="y" x="{text_x:.1f}" y="{text_y:.1f}">{text}</text>'
+)
+TICK = Markup(
+    '<path class="axis" d="M{x:.1f} {y:.1f}v4"/>'
+    '<text class="x" x="{x:.1f}" y="{text_y:.1f}">{text}</text>'
+)
+AXIS = Markup('<path class="axis" d="M{left:.1f} {y:.1f}H{right:.1f}"/>')
+X_LABEL = Markup('<text class="x label" x="{x:.1f}" y="{y:.1f}">{text}</text>')
+Y_LABEL = Markup(
+    '<text class="x label" transform="translate(11 {y:.1f}) rotate(-90)">{text}</text>'
+)
+RULE = Markup('<path class="rule" d="M{x:.1f} {top:.1f}V{bottom:.1f}"/>')
+DOT = Markup('<circle class="s{style} dot" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+POINT = Markup('<circle class="s{style} point" cx="{x:.1f}" cy="{y:.1f}" r="2"/>')
+LINE = Markup('<path class="s{style} line" d="{path}"/>')
+BARS = Markup('<path class="s{style} bars" d="{path}"/>')
+LEGEND_DOT = Markup('<circle class="{style}" cx="{x:.1f}" cy="10" r="4"/>')
+LEGEND_LINE = Markup('<path class="{style}" d="M{x:.1f} 10h18"/>')
+LEGEND_TEXT = Markup('<text x="{x:.1f}" y="13.5">{text}</text>')
 
 
 @dataclass(frozen=True)
@@ -22,9 +58,9 @@ class Curve:
     """One line: its points, and its name for the legend.
 
     Args:
-        name: What it is.
+        name: Its name; empty for none in the legend.
         x: Where its points are.
-        y: Their values; those that are not finite are left out.
+        y: Their values; those that are not finite are excluded.
         style: Which colour and dashes, from 0.
         kind: ``line``, ``bars`` (equal steps from x to the next x) or ``dot``.
     """
@@ -35,6 +71,14 @@ class Curve:
     style: int = 0
     kind: str = "line"
 
+    def finite_points(self) -> list[Point]:
+        """Return its points without those that are not finite."""
+        points = []
+        for x, y in zip(self.x, self.y, strict=False):
+            if math.isfinite(x) and math.isfinite(y):
+                points.append((x, y))
+        return points
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -44,22 +88,35 @@ class Rule:
     name: str
 
 
+@dataclass(frozen=True)
 class Scale:
-    """From values to places in the picture."""
+    """From values to places in the picture.
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float], height: float) -> None:
-        self.x_range, self.y_range, self.height = x, y, height
+    Args:
+        x_range: The values at both ends of the horizontal axis.
+        y_range: The values at both ends of the vertical axis.
+        height: The height of the picture.
+    """
+
+    x_range: Point
+    y_range: Point
+    height: float
+
+    @property
+    def bottom(self) -> float:
+        """The place of the horizontal axis."""
+        return self.height - BOTTOM
 
     def x(self, value: float) -> float:
-        """Where a value stands from the left."""
+        """Return the place of a value from the left."""
         low, high = self.x_range
         return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
-        """Where a value stands from the top."""
+        """Return the place of a value from the top."""
         low, high = self.y_range
-        part = (value - low) / (high - low)
-        return self.height - BOTTOM - part * (self.height - TOP - BOTTOM)
+        relative = (value - low) / (high - low)
+        return self.height - BOTTOM - relative * (self.height - TOP - BOTTOM)
 
 
 def chart(
@@ -67,12 +124,12 @@ def chart(
     title: str,
     labels: tuple[str, str],
     *,
-    x_range: tuple[float, float] | None = None,
-    y_range: tuple[float, float] | None = None,
+    x_range: Point | None = None,
+    y_range: Point | None = None,
     rules: Sequence[Rule] = (),
     height: float = HEIGHT,
 ) -> Markup:
-    """A chart with axes and, for several lines, a legend.
+    """Return a chart with axes and a legend of the lines that have a name.
 
     Args:
         curves: The lines.
@@ -81,132 +138,139 @@ def chart(
         x_range: Both ends of the horizontal axis; None for those of the points.
         y_range: Both ends of the vertical axis; None for those of the points.
         rules: Vertical lines.
-        height: Of the picture; it is 420 wide.
+        height: The height of the picture; it is 420 wide.
     """
-    good = [[p for p in zip(c.x, c.y, strict=False) if all(map(math.isfinite, p))] for c in curves]
-    points = [point for one in good for point in one]
-    across = x_range or _span([*(x for x, _ in points), *(rule.x for rule in rules)])
-    scale = Scale(across, y_range or _span([y for _, y in points], padded=True), height)
-    parts = [_axes(scale, labels)]
-    parts += [_drawn(one, finite, scale) for one, finite in zip(curves, good, strict=True)]
-    parts += [
-        Markup('<path class="rule" d="M{:.1f} {:.1f}V{:.1f}"/>').format(
-            scale.x(rule.x), TOP, height - BOTTOM
+    points = [point for curve in curves for point in curve.finite_points()]
+    if x_range is None:
+        x_range = _range([*(x for x, _ in points), *(rule.x for rule in rules)])
+    if y_range is None:
+        y_range = _padded_range([y for _, y in points])
+    scale = Scale(x_range, y_range, height)
+    parts = [*_axes(scale, labels)]
+    for curve in curves:
+        parts += _draw_curve(curve, scale)
+    for rule in rules:
+        parts.append(RULE.format(x=scale.x(rule.x), top=TOP, bottom=scale.bottom))
+    parts += _legend(curves, rules)
+    return CHART.format(width=WIDTH, height=height, title=title, parts=Markup("").join(parts))
+
+
+def _axes(scale: Scale, labels: tuple[str, str]) -> list[Markup]:
+    right = WIDTH - RIGHT
+    bottom = scale.bottom
+    parts = []
+    for value in ticks(*scale.y_range, most=5):
+        y = scale.y(value)
+        line = GRID_LINE.format(
+            left=LEFT, right=right, y=y, text_x=LEFT - 5, text_y=y + 3.5, text=short(value)
         )
-        for rule in rules
-    ]
-    parts.append(_legend(curves, rules))
-    return Markup(
-        '<svg class="chart" role="img" viewBox="0 0 {:.0f} {:.0f}"><title>{}</title>{}</svg>'
-    ).format(WIDTH, height, title, Markup("").join(parts))
+        parts.append(line)
+    for value in ticks(*scale.x_range):
+        if labels[0] == "epoch" and not value.is_integer():
+            continue
+        x = scale.x(value)
+        parts.append(TICK.format(x=x, y=bottom, text_y=bottom + 15, text=short(value)))
+    parts.append(AXIS.format(left=LEFT, right=right, y=bottom))
+    parts.append(X_LABEL.format(x=(LEFT + right) / 2, y=scale.height - 4, text=labels[0]))
+    parts.append(Y_LABEL.format(y=(TOP + bottom) / 2, text=labels[1]))
+    return parts
 
 
-def _axes(scale: Scale, labels: tuple[str, str]) -> Markup:
-    bottom, right = scale.height - BOTTOM, WIDTH - RIGHT
-    across = Markup(
-        '<path class="grid" d="M{:.1f} {:.1f}H{:.1f}"/>'
-        '<text class="y" x="{:.1f}" y="{:.1f}">{}</text>'
-    )
-    down = Markup(
-        '<path class="axis" d="M{0:.1f} {1:.1f}v4"/>'
-        '<text class="x" x="{0:.1f}" y="{2:.1f}">{3}</text>'
-    )
-    parts = [
-        across.format(LEFT, scale.y(y), right, LEFT - 5, scale.y(y) + 3.5, short(y))
-        for y in ticks(*scale.y_range, most=5)
-    ]
-    marks = ticks(*scale.x_range)
-    if labels[0] == "epoch":  # there is no half of one
-        marks = [x for x in marks if x.is_integer()]
-    parts += [down.format(scale.x(x), bottom, bottom + 15, short(x)) for x in marks]
-    middle = (LEFT + right) / 2, (TOP + bottom) / 2
-    parts.append(
-        Markup(
-            '<path class="axis" d="M{:.1f} {:.1f}H{:.1f}"/>'
-            '<text class="x label" x="{:.1f}" y="{:.1f}">{}</text>'
-            '<text class="x label" transform="translate(11 {:.1f}) rotate(-90)">{}</text>'
-        ).format(
-            LEFT,
-            bottom,
-            WIDTH - RIGHT,
-            middle[0],
-            scale.height - 4,
-            labels[0],
-            middle[1],
-            labels[1],
-        )
-    )
-    return Markup("").join(parts)
-
-
-def _drawn(curve: Curve, points: Sequence[tuple[float, float]], scale: Scale) -> Markup:
+def _draw_curve(curve: Curve, scale: Scale) -> list[Markup]:
     style = curve.style % STYLES
+    places = [(scale.x(x), scale.y(y)) for x, y in curve.finite_points()]
     if curve.kind == "dot":
-        return Markup("").join(
-            Markup('<circle class="s{} dot" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(
-                style, scale.x(x), scale.y(y)
-            )
-            for x, y in points
-        )
-    places = [(scale.x(x), scale.y(y)) for x, y in points]
+        return [DOT.format(style=style, x=x, y=y) for x, y in places]
     if curve.kind == "bars" and len(places) > 1:
-        width = places[1][0] - places[0][0]
-        floor = scale.y(max(scale.y_range[0], 0.0))
-        path = f"M{places[0][0]:.1f} {floor:.1f}"
-        path += "".join(f"V{y:.1f}H{x + width:.1f}" for x, y in places) + f"V{floor:.1f}"
-        return Markup('<path class="s{} bars" d="{}"/>').format(style, path)
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else "M0 0"
-    few = Markup("").join(
-        Markup('<circle class="s{} point" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(style, x, y)
-        for x, y in (places if len(places) <= MARKED else ())
-    )
-    return Markup('<path class="s{} line" d="{}"/>{}').format(style, path, few)
+        return [BARS.format(style=style, path=_bars_path(places, scale))]
+    parts = [LINE.format(style=style, path=_line_path(places))]
+    if len(places) <= MAX_MARKED:
+        for x, y in places:
+            parts.append(POINT.format(style=style, x=x, y=y))
+    return parts
 
 
-def _legend(curves: Sequence[Curve], rules: Sequence[Rule]) -> Markup:
-    named = [(f"s{c.style % STYLES} {c.kind}", c.name) for c in curves if c.name]
-    named += [("rule", rule.name) for rule in rules if rule.name]
-    x, parts = LEFT, list[Markup]()
-    for style, name in named:
-        mark = (
-            Markup('<circle class="{}" cx="{:.1f}" cy="10" r="4"/>').format(style, x + 9)
-            if style.endswith("dot")
-            else Markup('<path class="{}" d="M{:.1f} 10h18"/>').format(style, x)
-        )
-        text = Markup('<text x="{:.1f}" y="13.5">{}</text>').format(x + 22, name)
-        parts += [mark, text]
+def _bars_path(places: Sequence[Point], scale: Scale) -> str:
+    width = places[1][0] - places[0][0]
+    floor = scale.y(max(scale.y_range[0], 0.0))
+    path = f"M{places[0][0]:.1f} {floor:.1f}"
+    for x, y in places:
+        path += f"V{y:.1f}H{x + width:.1f}"
+    return f"{path}V{floor:.1f}"
+
+
+def _line_path(places: Sequence[Point]) -> str:
+    if not places:
+        return "M0 0"
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+
+
+def _legend(curves: Sequence[Curve], rules: Sequence[Rule]) -> list[Markup]:
+    entries = [(f"s{curve.style % STYLES} {curve.kind}", curve.name) for curve in curves]
+    entries += [("rule", rule.name) for rule in rules]
+    parts = []
+    x = LEFT
+    for style, name in entries:
+        if not name:
+            continue
+        if style.endswith("dot"):
+            parts.append(LEGEND_DOT.format(style=style, x=x + 9))
+        else:
+            parts.append(LEGEND_LINE.format(style=style, x=x))
+        parts.append(LEGEND_TEXT.format(x=x + 22, text=name))
         x += 22 + 5.8 * len(name) + 12
-    return Markup("").join(parts)
+    return parts
 
 
-def _span(values: Sequence[float], *, padded: bool = False) -> tuple[float, float]:
-    """The range of values, never empty; a little more where ``padded``."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    if not high - low > 1e-9 * max(abs(low), abs(high)):
-        room = 0.5 * (abs(low) or 1.0)
-        return low - room, high + room
-    room = 0.05 * (high - low) if padded else 0.0
-    return low - room, high + room
+def _range(values: Sequence[float]) -> Point:
+    """Return the lowest and the highest value; a range of some width if they are equal."""
+    if not values:
+        return 0.0, 1.0
+    low = min(values)
+    high = max(values)
+    if high - low > 1e-9 * max(abs(low), abs(high)):
+        return low, high
+    margin = 0.5 * (abs(low) or 1.0)
+    return low - margin, high + margin
+
+
+def _padded_range(values: Sequence[float]) -> Point:
+    """Return the range of values and a little more; equal values have room already."""
+    low, high = _range(values)
+    if values and low < min(values):
+        return low, high
+    margin = 0.05 * (high - low)
+    return low - margin, high + margin
 
 
 def short(value: float) -> str:
-    """A number in few characters.
+    """Return a number in few characters.
 
     >>> short(0.25), short(0), short(30000), short(1e-7)
     ('0.25', '0', '30000', '1e-07')
     """
-    return f"{value:.0f}" if abs(value) >= 1000 and abs(value) < 1e6 else f"{value:.4g}"
+    if 1000 <= abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.4g}"
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers between two others.
+    """Return round numbers between two others, about ``most`` of them.
 
     >>> ticks(0, 1, 5), ticks(430, 910, 5)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [500.0, 600.0, 700.0, 800.0, 900.0])
     """
-    span = high - low
-    base = 10.0 ** math.floor(math.log10(span / most))
-    steps = (base * factor for factor in (1, 2, 2.5, 5, 10, 20))
-    step = next(one for one in steps if span / one <= most)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    step = _round_step(high - low, most)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
     return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def _round_step(span: float, most: int) -> float:
+    """Return the smallest round number that divides ``span`` into at most ``most`` steps."""
+    magnitude = 10.0 ** math.floor(math.log10(span / most))
+    for factor in (1, 2, 2.5, 5, 10):
+        step = magnitude * factor
+        if span / step <= most:
+            return step
+    return magnitude * 20

@@ -1,4 +1,4 @@
-"""Pictures as PNG within a page, and what their colours mean."""
+"""Images as PNG within a page, and what their colours mean."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ import numpy as np
 from markupsafe import Markup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    Colour = tuple[int, int, int]
+
 # Of the palette of Okabe and Ito (2008, "Color Universal Design"): apart with each kind of colour
-# vision, and, as lightness rises from false alarm to hit to miss, in black and white.
-FALSE_ALARM, MISS, HIT, OUT = (213, 94, 0), (240, 228, 66), (86, 180, 233), (70, 80, 105)
-BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-ERRORS = (BLACK, FALSE_ALARM, MISS, HIT, OUT)  # by decided + 2 * anomalous; 4 where left out
-DECISIONS = (BLACK, WHITE, BLACK, WHITE, OUT)
-TRUTH = (BLACK, BLACK, WHITE, WHITE, OUT)
+# vision, and, as lightness rises from false to true positive to false negative, in black and white.
+FALSE_POSITIVE = (213, 94, 0)
+FALSE_NEGATIVE = (240, 228, 66)
+TRUE_POSITIVE = (86, 180, 233)
+EXCLUDED = (70, 80, 105)
+BLACK = (0, 0, 0)
+WHITE = (255, 255, 255)
+# Palettes by predicted + 2 * anomalous; the last colour is that of excluded pixels.
+ERRORS = (BLACK, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_POSITIVE, EXCLUDED)
+DECISIONS = (BLACK, WHITE, BLACK, WHITE, EXCLUDED)
+GROUND_TRUTH = (BLACK, BLACK, WHITE, WHITE, EXCLUDED)
 
 # Nine colours of viridis (S. van der Walt and N. Smith, 2015), from the lowest to the highest;
-# their lightness rises evenly, so that a grey print keeps the order.
+# their lightness rises evenly, so that a grey print shows the order.
 VIRIDIS = (
     (68, 1, 84),
     (71, 44, 122),
@@ -34,16 +43,26 @@ VIRIDIS = (
     (253, 231, 37),
 )
 
-
-def heat() -> NDArray[np.uint8]:
-    """256 colours from dark blue to yellow."""
-    at = np.linspace(0, 255, len(VIRIDIS))
-    bands = [np.interp(np.arange(256), at, [one[i] for one in VIRIDIS]) for i in range(3)]
-    return np.stack(bands, -1).round().astype(np.uint8)
+IMAGE = Markup(
+    '<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{alt}">'
+)
 
 
-def picture(levels: NDArray[Any], palette: Any = None, alt: str = "") -> Markup:
-    """An <img> of (H, W, 3), or of (H, W) numbers of a palette's colours."""
+def viridis() -> NDArray[np.uint8]:
+    """Return 256 colours (256, 3) from dark blue to yellow."""
+    anchors = np.linspace(0, 255, len(VIRIDIS))
+    colours = np.array(VIRIDIS)
+    levels = np.arange(256)
+    channels = [np.interp(levels, anchors, colours[:, channel]) for channel in range(3)]
+    return np.stack(channels, -1).round().astype(np.uint8)
+
+
+def image_tag(
+    levels: NDArray[Any],
+    palette: Sequence[Colour] | NDArray[np.uint8] | None = None,
+    alt: str = "",
+) -> Markup:
+    """Return an <img> of uint8 (H, W, 3), or of (H, W) with the colours of a palette."""
     from PIL import Image
 
     image = Image.fromarray(levels)
@@ -53,6 +72,4 @@ def picture(levels: NDArray[Any], palette: Any = None, alt: str = "") -> Markup:
     image.save(png, "PNG", optimize=True)
     data = base64.b64encode(png.getvalue()).decode()
     height, width = levels.shape[:2]
-    return Markup('<img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">').format(
-        data, width, height, alt
-    )
+    return IMAGE.format(data=data, width=width, height=height, alt=alt)

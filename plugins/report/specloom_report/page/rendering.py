@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HERE = Path(__file__).parent
-EMPTY: Mapping[str, Any] = {
+#: What the template reads of a report, where the report lacks it.
+DEFAULTS: Mapping[str, Any] = {
     "title": "",
     "description": "",
     "tags": (),
@@ -38,57 +39,70 @@ EMPTY: Mapping[str, Any] = {
 }
 
 
-def write(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> Path:
-    """Write ``report.html``."""
+def write_page(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> Path:
+    """Write ``report.html`` in one step and return its path.
+
+    Raises:
+        UnavailableError: It cannot be written.
+    """
     path = folder / PAGE
-    write_file(path, rendered(report, arrays).encode())
+    write_file(path, render(report, arrays).encode())
     return path
 
 
-def rendered(report: Mapping[str, Any], arrays: Arrays) -> str:
-    """The page."""
-    report = {**EMPTY, **report}
+def render(report: Mapping[str, Any], arrays: Arrays) -> str:
+    """Return the page of a report."""
+    report = {**DEFAULTS, **report}
+    graph = Markup()
+    if report["graph"]["nodes"]:
+        graph = graph_svg(report["graph"])
+    evaluations = report.get("judged") or []
     script = (HERE / "page.js").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page: str = _template().render(
         report=report,
-        graph=graph_svg(report["graph"]) if report["graph"]["nodes"] else "",
-        metrics=tables.metrics(report.get("metrics") or {}),
-        judges=figures.judges(report.get("judged") or []),
-        rows=tables.images(report.get("judged") or []),
-        pictures=figures.pictures(report, arrays),
-        training=figures.training(report.get("history") or []),
-        selections=figures.selections(report, arrays),
-        costs=tables.costs(report),
-        plugins=tables.plugins(report.get("plugins") or {}),
+        graph=graph,
+        metrics=tables.metrics_table(report.get("metrics") or {}),
+        evaluations=figures.evaluation_charts(evaluations),
+        image_rows=tables.images_table(evaluations),
+        images=figures.images(report, arrays),
+        training=figures.training_charts(report.get("history") or []),
+        selections=figures.selection_charts(report, arrays),
+        costs=tables.costs_table(report),
+        plugins=tables.plugins_table(report.get("plugins") or {}),
         style=Markup((HERE / "page.css").read_text("utf-8") + SHAPES),
         script=Markup(script),
-        digest=digest,
+        script_digest=_digest(script),
     )
     return page
 
 
+def _digest(script: str) -> str:
+    """Return the hash by which the page's security policy admits its own script alone."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
 def breakable(text: str) -> Markup:
-    """A name that a narrow page breaks where it has a joint, not within a word.
+    """Return a name that a narrow page breaks after a ``/`` or ``_``, not within a word.
 
     >>> breakable("metrics/average_precision")
     Markup('metrics/<wbr>average_<wbr>precision')
     """
     name = Markup(escape(text))
-    return name.replace("/", Markup("/<wbr>")).replace("_", Markup("_<wbr>")) if name else name
+    return name.replace("/", Markup("/<wbr>")).replace("_", Markup("_<wbr>"))
 
 
 @cache
 def _template() -> Any:
-    loader = FileSystemLoader(HERE)
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": tables.number, "moment": tables.moment}
-    environment.filters |= {"seconds": tables.seconds, "bytes": tables.size}
+    environment.filters["number"] = tables.format_number
+    environment.filters["time"] = tables.format_time
+    environment.filters["duration"] = tables.format_seconds
+    environment.filters["bytes"] = tables.format_bytes
     environment.filters["breakable"] = breakable
     return environment.get_template("page.html")
