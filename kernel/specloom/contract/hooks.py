@@ -60,7 +60,7 @@ def register_observers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a 
 
 @spec
 def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
+    """Offer click commands: ``{"report": "specloom_report.commands.report:report"}``."""
 
 
 @spec
@@ -158,5 +158,8 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 
 
 @spec(firstresult=True)
-def open_cube(path: Path) -> Any:
-    """Open a cube's file or folder without reading its pixels; None if it is not yours."""
+def open_cube(address: str) -> Any:
+    """Open a cube without reading its pixels; None if it is not yours.
+
+    ``address`` is a path, or something like ``s3://bucket/scene.hdr``.
+    """
