@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import Port, impl
+from specloom.lazy import lazy
 from specloom_bands.info import BAND_INFO
+
+
+# Public names, imported on first use: written by `specloom plugins describe bands --write`.
+# End of public names.
 
 
 @impl

@@ -3,48 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from specloom import Port, impl
-
-if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
-    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
-    from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
-    from specloom_cubes.formats import is_cube, open_cube
-    from specloom_cubes.formats.envi import ENVI_DATA_TYPES
-    from specloom_cubes.masks import read_mask
-    from specloom_cubes.sources.blocks import Blocks
-    from specloom_cubes.sources.cu3s import SingleCu3sDataModule
-    from specloom_cubes.sources.folder import Folder
-    from specloom_cubes.sources.memory import InMemory
-    from specloom_cubes.sources.one_cube import OneCube
-    from specloom_cubes.sources.scene import Scene
-    from specloom_cubes.sources.synthetic import Synthetic
-    from specloom_cubes.wavelengths import read_wavelengths
-
-__all__ = [
-    "ENVI_DATA_TYPES",
-    "AnomalyDataNode",
-    "Blocks",
-    "Cube",
-    "Folder",
-    "InMemory",
-    "LentilsAnomalyDataNode",
-    "OneCube",
-    "Scene",
-    "SingleCu3sDataModule",
-    "Synthetic",
-    "cube_file",
-    "cube_name",
-    "files_of_cube",
-    "find_cubes",
-    "is_cube",
-    "open_cube",
-    "read_mask",
-    "read_wavelengths",
-]
+from specloom.lazy import lazy
 
 MODULES = {
     "AnomalyDataNode": "specloom_cubes.data_node",
@@ -68,6 +30,10 @@ MODULES = {
     "read_wavelengths": "specloom_cubes.wavelengths",
 }
 """Where each public name is imported from, when it is first used."""
+
+
+# Public names, imported on first use: written by `specloom plugins describe cubes --write`.
+# End of public names.
 
 
 @impl
@@ -112,9 +78,3 @@ def open_known_cube(address: str) -> Any:
     from specloom_cubes import formats
 
     return formats.open_cube(address) if formats.is_cube(address) else None
-
-
-def __getattr__(name: str) -> object:
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(MODULES[name]), name)

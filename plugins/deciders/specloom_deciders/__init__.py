@@ -1,10 +1,16 @@
 """Binary decisions from anomaly scores and logits."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
 
 __version__ = "0.1.0"
+
+
+# Public names, imported on first use: written by `specloom plugins describe deciders --write`.
+# End of public names.
 
 
 @impl

@@ -1,8 +1,10 @@
 """Pooled and exact metrics of anomaly detection."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import Port, impl
+from specloom.lazy import lazy
 
 __version__ = "0.1.0"
 
@@ -13,6 +15,10 @@ METRICS = Port(
     per_stage=True,
     doc="Metrics by name, over a whole stage.",
 )
+
+
+# Public names, imported on first use: written by `specloom plugins describe metrics --write`.
+# End of public names.
 
 
 @impl

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
+
+
+# Public names, imported on first use: written by `specloom plugins describe normalize --write`.
+# End of public names.
 
 
 @impl

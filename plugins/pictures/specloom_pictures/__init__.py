@@ -1,8 +1,10 @@
 """Pictures of what an anomaly detector sees, decides and selects."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import Port, impl
+from specloom.lazy import lazy
 
 ARTIFACTS = Port(
     None,
@@ -11,6 +13,10 @@ ARTIFACTS = Port(
     per_stage=True,
     doc="Pictures by name, uint8 (H, W, 3) in red, green and blue.",
 )
+
+
+# Public names, imported on first use: written by `specloom plugins describe pictures --write`.
+# End of public names.
 
 
 @impl

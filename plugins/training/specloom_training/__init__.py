@@ -1,8 +1,14 @@
 """Phases: statistical fits, gradient training, threshold calibration, evaluation."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
+
+
+# Public names, imported on first use: written by `specloom plugins describe training --write`.
+# End of public names.
 
 
 @impl

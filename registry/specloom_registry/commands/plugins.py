@@ -56,7 +56,7 @@ def list_(manifest: Path | None, as_json: bool, **_: Any) -> None:
 @plugins.command()
 @click.argument("plugin")
 @options.asking
-@click.option("--write", is_flag=True, help="Write nodes.json, and the README's port tables.")
+@click.option("--write", is_flag=True, help="Write nodes.json, port tables and public names.")
 @click.option("--check", is_flag=True, help="Tell whether both are up to date.")
 def describe(
     plugin: str, manifest: Path | None, write: bool, check: bool, dry: bool, **_: Any
@@ -69,6 +69,7 @@ def describe(
     from specloom.contract.errors import PluginError
     from specloom.execution.saved_pipeline import write_file, write_json
     from specloom.testing.describing import describe_plugin
+    from specloom.testing.exporting import with_exports
     from specloom_registry.catalogue.readme_tables import readme_of, with_ports
 
     found = json.loads(json.dumps(describe_plugin(known, plugin)))
@@ -80,24 +81,39 @@ def describe(
         what = f"plugin {plugin!r} lies in the store, where nothing is ever changed"
         raise PluginError(what, fix="name its own folder with 'path:', and describe it there")
     readme = readme_of(file)
-    text = _text(readme)
+    package = file.with_name("__init__.py")
+    texts = {readme: _text(readme), package: _text(package)}
+    new = {
+        readme: with_ports(texts[readme], plugin, found),
+        package: with_exports(texts[package], plugin, _for_python(known, plugin)),
+    }
     if write:
         if not dry:
             write_json(file, found)
-            new = with_ports(text, plugin, found)
-            if new != text:
-                write_file(readme, new.encode())
+            for path in (path for path in new if new[path] != texts[path]):
+                write_file(path, new[path].encode())
         click.echo(f"{file}: {len(found)} {'would be described' if dry else 'described'}")
         return
     wrong = _outdated(file, found)
-    if with_ports(text, plugin, found) != text:
+    if new[readme] != texts[readme]:
         wrong.append(f"the port tables of {readme} are out of date")
+    if new[package] != texts[package]:
+        wrong.append(f"the public names of {package} are out of date")
     if wrong:
         lines = "".join(f"\n  {line}" for line in wrong)
         fix = f"specloom plugins describe {plugin} --write"
         click.echo(f"{file} is not what the classes are:{lines}\n  fix: {fix}", err=True)
         sys.exit(1)
     click.echo(f"{file}: up to date")
+
+
+def _for_python(known: Plugins, plugin: str) -> dict[str, str]:
+    """What a plugin's hooks offer to Python, ``"module:Class"`` by name."""
+    from specloom.testing.describing import KINDS
+
+    return {
+        label.partition(".")[2]: target for label, target in known.offers(KINDS, plugin).items()
+    }
 
 
 def _outdated(file: Path, found: Any) -> list[str]:
