@@ -45,9 +45,9 @@ from specloom.contract.nodes import (
     Trainer,
 )
 from specloom.contract.ports import Port
+from specloom.execution.files import write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
-from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
 from specloom.graph.port_attributes import Ported
 from specloom.pipeline import Pipeline

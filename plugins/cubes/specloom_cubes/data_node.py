@@ -82,7 +82,12 @@ class LentilsAnomalyDataNode(TorchNode):
     outputs: ClassVar = {
         "cube": Port("B H W C", doc="The cubes as float32."),
         "mask": Port("B H W 1", dtype="bool", optional=True, doc="True where anomalous."),
-        "valid": Port("B H W 1", dtype="bool", doc="True where the pixel counts."),
+        "valid": Port(
+            "B H W 1",
+            dtype="bool",
+            doc="True where the pixel counts.",
+            unused_note="no-data pixels are not excluded",
+        ),
         "wavelengths": Port("C", unit="nm", optional=True, host=True, doc="Band centres."),
     }
     example: ClassVar = {"normal_class_ids": [0, 1]}

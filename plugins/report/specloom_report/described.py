@@ -37,7 +37,7 @@ def described(graph: Graph, data: str = "") -> Described:
         )
     links = [
         {"source": one.source, "target": one.target, "size": size(graph, one.source)}
-        for one in graph.links
+        for one in graph.connections
     ]
     sizes = {end: size(graph, end) for end in graph.outputs.values()}
     outputs = {"outputs": dict(graph.outputs), "output_sizes": sizes}
@@ -49,7 +49,7 @@ def size(graph: Graph, end: str) -> str:
 
     Of an output without an array, what flows there instead.
     """
-    port, known = graph.port(end), graph.known[end.partition(".")[0]]
+    port, known = graph.port(end), graph.inferred_sizes[end.partition(".")[0]]
     if port.axes is None:
         return port.kind.rpartition(".")[2] or port.dtype
     if not port.axes:

@@ -50,7 +50,7 @@ class Judges:
         self._graph = graph
         self._feeds = {}
         for name, node in graph.nodes.items():
-            fed = {port: ends[0] for port, ends in graph.feeding(name).items()}
+            fed = {port: ends[0] for port, ends in graph.incoming(name).items()}
             known = all(not end.startswith("batch.") for end in fed.values())
             if {"decisions", "targets"} <= fed.keys() and known and node.outputs:
                 self._feeds[name] = fed

@@ -50,9 +50,9 @@ def steps(run: Run, stage: str) -> Steps:
         plan = run.plan(stage, want, fold=True)
     except NodeError:
         return Steps([_unfitted(run, name, needed) for name in needed], [], idle, False)
-    made = [(step, False) for step in plan.steps] + [(step, True) for step in plan.closing]
+    made = [(step, False) for step in plan.steps] + [(step, True) for step in plan.end_steps]
     calls = [
-        Call(s.name, sorted(s.reads), [end for _, end in s.gives], sorted(s.frees), last)
+        Call(s.name, sorted(s.reads), [end for _, end in s.outputs], sorted(s.last_reads), last)
         for s, last in made
     ]
     folded = [s.name for s in plan.steps if s.forward == getattr(s.node, "forward_lazy", None)]
@@ -62,9 +62,9 @@ def steps(run: Run, stage: str) -> Steps:
 def _unfitted(run: Run, name: str, needed: Sequence[str]) -> Call:
     """A call before any fit: what it reads and gives; what is freed is not known."""
     graph = run.graph
-    feeds = graph.feeding(name).values()
+    feeds = graph.incoming(name).values()
     reads = sorted({e for ends in feeds for e in ends if e.partition(".")[0] in {*needed, "batch"}})
-    used = {e for n in needed for ends in graph.feeding(n).values() for e in ends}
+    used = {e for n in needed for ends in graph.incoming(n).values() for e in ends}
     used |= {*graph.outputs.values()}
     gives = [end for port in graph.nodes[name].outputs if (end := f"{name}.{port}") in used]
     return Call(name, reads, gives, [], False)
