@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import architecture
+import looked_up
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +57,7 @@ CIRCLES = [
 ]
 LATER_ROOMS = [
     ("contract/errors", "from specloom.plugins import Plugins", "contract"),
+    ("contract/hooks", "if TYPE_CHECKING:\n    from specloom.execution.run import Run", "contract"),
     ("runfile/form", "from specloom.graph.graph import Graph", "runfile"),
     ("runfile/yaml", "from specloom import Graph", "runfile"),
     ("graph/graph", "def late():\n    from specloom.execution import run", "graph"),
@@ -71,7 +73,11 @@ LATER_ROOMS = [
 CONTRACT_ORDER = [
     ("ports", "def late():\n    from specloom.contract.nodes import Node", "nodes.Node"),
     ("nodes", "from specloom.contract import hooks", "hooks"),
-    ("errors", "import specloom.contract.hooks", "hooks"),
+    (
+        "views",
+        "if TYPE_CHECKING:\n    from specloom.contract.phases import Trainer",
+        "phases.Trainer",
+    ),
 ]
 SUPPRESSIONS = [
     ("x = 1  # noqa", "without a code"),
@@ -200,12 +206,6 @@ def test_a_kernel_module_or_folder_outside_the_rooms_is_seen(copy):
     ]
 
 
-def test_the_contract_may_name_later_classes_for_type_checkers(copy):
-    text = "if TYPE_CHECKING:\n    from specloom.execution.run import Run"
-    for rule in (architecture.circles, architecture.rooms):
-        assert broken(rule, copy, "kernel/specloom/contract/errors.py", text) == []
-
-
 @pytest.mark.parametrize(
     "text",
     ["from specloom_training import two", "def late():\n    from specloom_training import two"],
@@ -280,3 +280,32 @@ def test_too_many_suppressions_are_seen(tmp_path):
     assert list(architecture.suppressions(tmp_path)) == [
         "4 suppressions in 1002 lines, at most 3 per thousand"
     ]
+
+
+LOOKED_UP = [
+    'getattr(node, "colour", None)',
+    'def late(node):\n    return hasattr(node, "pased")',
+    'summary = node.fit_sumary() if hasattr(node, "fit_sumary") else ""',
+]
+
+
+@pytest.mark.parametrize("file", [GRAPH, TRAINING])
+@pytest.mark.parametrize("text", LOOKED_UP)
+def test_a_member_that_is_looked_up_and_stands_in_no_protocol_is_seen(copy, file, text):
+    (found,) = broken(looked_up.looked_up_members, copy, file, text)
+    assert found.startswith(file)
+    assert "stands in no Protocol of kernel/specloom/contract" in found
+
+
+def test_members_of_protocols_of_arrays_and_of_the_class_itself_may_be_looked_up(copy):
+    text = (
+        'getattr(node, "fit_summary", None)\nhasattr(value, "detach")\n'
+        'getattr(self, "_sum", 0)\ngetattr(node, name)'
+    )
+    assert broken(looked_up.looked_up_members, copy, TRAINING, text) == []
+
+
+def test_a_member_whose_protocol_goes_is_seen(copy):
+    file = copy / "kernel/specloom/contract/nodes.py"
+    file.write_text(file.read_text().replace("    halo: int\n", ""))
+    assert any("'halo' stands in no Protocol" in one for one in looked_up.looked_up_members(copy))

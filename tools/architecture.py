@@ -24,6 +24,7 @@ from pathlib import Path
 from source_tree import CALLED, LOADED, TYPED, Import, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
+PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
 ARRAYS = ("torch.py", "testing.py", "testing")  # the kernel's parts that may use arrays
 HEAVY = {"torch", "numpy", "scipy", "safetensors.torch", "safetensors.numpy"}
 EVERYWHERE = ("kernel", "registry", "plugins", "tests", "tools", "examples", "benchmarks")
@@ -32,13 +33,26 @@ SLOW = frozenset({"torch", "numpy", "scipy", "pydantic", "rich"})
 HELP = ("--help", ("-m", "specloom", "--help"), SLOW | {"yaml"})
 IMPORTS = ("-c", "import specloom, specloom.cli, specloom_registry")
 LIGHT = (HELP, HELP, ("import", IMPORTS, SLOW))
-CONTRACT = ("errors", "ports", "nodes", "hooks")
+CONTRACT = (
+    "errors",
+    "ports",
+    "nodes",
+    "abilities",
+    "sources",
+    "fleet",
+    "tickets",
+    "runtime",
+    "views",
+    "phases",
+    "hooks",
+)
 """The modules of the kernel's contract, each of which imports only those before it."""
 
 MOST_SUPPRESSIONS = 3
 KERNEL_ROOMS = (
     "contract",
     "threads",
+    "lazy",
     "plugins",
     "runfile",
     "graph",
@@ -112,7 +126,7 @@ def plugin_imports(root: Path) -> Iterator[str]:
         )
         for file in sources(root, package):
             for one in imports(root, file):
-                if one.reaches("specloom.torch", "specloom.testing") or one.top == package.name:
+                if one.reaches(*PUBLIC) or one.top == package.name:
                     continue
                 if one.top == "specloom":
                     good = one.module == "specloom" and (not one.name or one.name in public)
@@ -200,7 +214,7 @@ def _rooms_in_order(root: Path, package: Path, order: tuple[str, ...]) -> Iterat
         room = _room(file.relative_to(root / package))
         if room not in order:
             continue
-        for one in _counted_imports(root, file):
+        for one in imports(root, file):
             target = _imported_room(one, package, order)
             if target is not None and order.index(target) > order.index(room):
                 yield f"{one.place}: {room} imports {one.full}, a room after it"
@@ -230,19 +244,9 @@ def _contract_in_order(root: Path) -> Iterator[str]:
     """Imports among the modules of the contract that are against their order."""
     for number, name in enumerate(CONTRACT):
         file = root / KERNEL / "contract" / f"{name}.py"
-        for one in _counted_imports(root, file):
+        for one in imports(root, file):
             if one.reaches(*(f"specloom.contract.{after}" for after in CONTRACT[number + 1 :])):
                 yield f"{one.place}: contract/{name}.py imports {one.full}, which stands after it"
-
-
-def _counted_imports(root: Path, file: Path) -> list[Import]:
-    """The imports of a file that the order of rooms holds for."""
-    found = imports(root, file)
-    if file.parent == root / KERNEL / "contract":
-        # Remove this when Run and Graph have Protocols in contract/: its modules name the classes
-        # of later rooms in annotations.
-        return [one for one in found if one.when != TYPED]
-    return found
 
 
 def _uses(root: Path, package: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -251,7 +255,7 @@ def _uses(root: Path, package: Path) -> Iterator[tuple[str, list[tuple[str, str]
     files = {_module(file.relative_to(base)): file for file in sources(root, package)}
     for name, file in files.items():
         found = []
-        for one in _counted_imports(root, file):
+        for one in imports(root, file):
             to = next((module for module in (one.full, one.module) if module in files), None)
             re_exported = one.when == TYPED and file.name == "__init__.py"
             if to is not None and to != name and not re_exported:

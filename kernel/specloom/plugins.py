@@ -24,7 +24,14 @@ RESOLVER = "registry"
 """The name of the plugin that resolves manifests."""
 
 Modules: TypeAlias = Mapping[str, str | ModuleType]
-KINDS = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
+KINDS = {
+    "nodes": "node",
+    "losses": "loss",
+    "trainers": "trainer",
+    "sources": "source",
+    "tasks": "task",
+    "executors": "executor",
+}
 
 
 class Plugins:

@@ -5,9 +5,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from specloom.assembly.construct import Constructor
+from specloom.contract.abilities import Loss
 from specloom.contract.errors import GraphError, SpecloomError, as_specloom_error, raise_all
-from specloom.contract.nodes import STAGES, Loss, LossMinimiser, Source, Trainer, missing_by_split
+from specloom.contract.nodes import STAGES
+from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port
+from specloom.contract.sources import Source, missing_by_split
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
@@ -26,7 +29,7 @@ class Assembly(NamedTuple):
 
     graph: Graph
     source: Any
-    phases: list[tuple[str, Trainer]]
+    phases: list[tuple[str, Trainer[Graph, Any]]]
 
 
 class _Data(NamedTuple):
@@ -148,7 +151,7 @@ def _connections(file: RunFile, names: _PresentNames) -> list[Connection]:
 
 
 def _phase_problems(
-    file: RunFile, graph: Graph, trainers: Sequence[Trainer]
+    file: RunFile, graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
 ) -> Iterator[SpecloomError]:
     """What the phases find wrong on the graph."""
     for component, trainer in zip(file.phases, trainers, strict=True):
@@ -160,7 +163,9 @@ def _config_place(file: RunFile, component: Component) -> Callable[..., str]:
     return partial(file.document.where, *component.keys, "config")
 
 
-def _unused_losses(graph: Graph, trainers: Sequence[Trainer]) -> Iterator[SpecloomError]:
+def _unused_losses(
+    graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
+) -> Iterator[SpecloomError]:
     """The losses that none of the phases (if there is any) minimises."""
     if not trainers:
         return

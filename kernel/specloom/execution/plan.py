@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
+from specloom.contract.abilities import Metric
 from specloom.contract.errors import GraphError, NodeError, raise_all
-from specloom.contract.nodes import Batch, Metric, Runtime
+from specloom.contract.nodes import Batch
+from specloom.contract.runtime import Runtime
 from specloom.execution.folding import Step, assign_lifetimes, fold_into_readers
 from specloom.execution.port_checks import PortChecks, shape_of
 from specloom.graph.graph import Graph

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from specloom.assembly.assemble import assemble
+from specloom.contract.abilities import Stateful
 from specloom.contract.errors import (
     ConfigError,
     IntegrityError,
@@ -20,7 +21,7 @@ from specloom.contract.errors import (
     UnavailableError,
     raise_all,
 )
-from specloom.contract.nodes import STAGES, Stateful
+from specloom.contract.nodes import STAGES
 from specloom.execution.files import sha256, write_file
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins

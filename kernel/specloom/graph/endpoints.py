@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from specloom.contract.errors import GraphError, SpecloomError, as_specloom_error, did_you_mean
+from specloom.contract.errors import SpecloomError, as_specloom_error
 from specloom.contract.ports import Port
+from specloom.graph.ends import wrong_end
 from specloom.runfile.names import BATCH
 from specloom.runfile.yaml import Document
 
@@ -61,23 +62,4 @@ class Endpoints:
 
     def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
         """What is wrong if ``end``, as ``node.port``, is none of the ``side`` of a node."""
-        owner, _, name = end.partition(".")
-        if owner in self.unmade:
-            return
-        if owner not in self.owners:
-            fix = did_you_mean(owner, [*self.nodes, *self.unmade])
-            yield GraphError(f"there is no node {owner!r}", where=where, fix=fix)
-            return
-        ports = getattr(self.owners[owner], side)
-        if name not in ports:
-            what = f"{owner} has no {side.removesuffix('s')} {name!r}"
-            yield GraphError(what, where=where, fix=self._fix_for_port(end, side))
-
-    def _fix_for_port(self, end: str, side: str) -> str:
-        """The fix where a node has no port of that name on that side."""
-        owner, _, name = end.partition(".")
-        node = self.owners[owner]
-        if name in node.inputs or name in node.outputs:
-            actual = "input" if side == "outputs" else "output"
-            return f"{end} is an {actual}: a connection goes from an output to an input"
-        return did_you_mean(name, getattr(node, side), otherwise=f"{owner} has no {side}")
+        return wrong_end(end, side, self.owners, self.unmade, where)

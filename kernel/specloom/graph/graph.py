@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
+from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
-from specloom.contract.nodes import STAGES, Fittable, Stateful
+from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Connection, Port
 from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
 from specloom.graph.endpoints import Endpoints
-from specloom.graph.port_attributes import IMAGE_AXES, build
+from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import SizeInference, Sizes, Unknown
 from specloom.runfile.names import BATCH, wrong_name
 from specloom.runfile.yaml import Document

@@ -13,8 +13,13 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
-    """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``."""
-    hidden = getattr(cls, "python_only", ())
+    """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``.
+
+    Nor is ``name`` of a node a parameter: a run file has it as the node's key.
+    """
+    hidden = {*getattr(cls, "python_only", ())}
+    if hasattr(cls, "inputs"):
+        hidden.add("name")
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # its own
     _self, *rest = signature.parameters.values()
     found = {}
