@@ -83,7 +83,12 @@ class AnomalyDataNode(TorchNode):
     )
     cube = Output("B H W C", doc="The cubes as float32.")
     mask = Output("B H W 1", dtype="bool", optional=True, doc="True where anomalous.")
-    valid = Output("B H W 1", dtype="bool", doc="True where the pixel counts.")
+    valid = Output(
+        "B H W 1",
+        dtype="bool",
+        doc="True where the pixel counts.",
+        unused_note="no-data pixels are not excluded",
+    )
     wavelengths = Output("C", unit="nm", optional=True, host=True, doc="Band centres.")
     example: ClassVar = {"normal_class_ids": [0, 1]}
 

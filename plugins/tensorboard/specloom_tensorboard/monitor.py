@@ -119,7 +119,7 @@ def _unconnected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> li
     dtype = monitor.inputs[port].dtype
     names = [name for name, node in graph.nodes.items() if node is monitor]
     connected = {
-        end.partition(".")[0] for name in names for end in graph.feeding(name).get(port, [])
+        end.partition(".")[0] for name in names for end in graph.incoming(name).get(port, [])
     }
     return [
         [name]
