@@ -9,8 +9,33 @@ from specloom import Port, impl
 from specloom.lazy import lazy
 from specloom_bands.info import BAND_INFO
 
+MODULES = {
+    "BandSelectorBase": "specloom_bands.base",
+    "band_centres": "specloom_bands.nearest",
+    "band_record": "specloom_bands.info",
+}
+"""Where each other public name is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe bands --write`.
+__all__ = [
+    "BAND_INFO",
+    "BandSelectorBase",
+    "BaselineFalseRGBSelector",
+    "CIRFalseColorSelector",
+    "HighContrastBandSelector",
+    "band_centres",
+    "band_record",
+]
+
+if TYPE_CHECKING:
+    from specloom_bands.base import BandSelectorBase
+    from specloom_bands.baseline import BaselineFalseRGBSelector
+    from specloom_bands.cir import CIRFalseColorSelector
+    from specloom_bands.high_contrast import HighContrastBandSelector
+    from specloom_bands.info import band_record
+    from specloom_bands.nearest import band_centres
+else:
+    __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
 
 

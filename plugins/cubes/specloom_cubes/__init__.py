@@ -33,6 +33,45 @@ MODULES = {
 
 
 # Public names, imported on first use: written by `specloom plugins describe cubes --write`.
+__all__ = [
+    "ENVI_DATA_TYPES",
+    "AnomalyDataNode",
+    "Blocks",
+    "Cube",
+    "Folder",
+    "InMemory",
+    "LentilsAnomalyDataNode",
+    "OneCube",
+    "Scene",
+    "SingleCu3sDataModule",
+    "Synthetic",
+    "cube_file",
+    "cube_name",
+    "files_of_cube",
+    "find_cubes",
+    "is_cube",
+    "open_cube",
+    "read_mask",
+    "read_wavelengths",
+]
+
+if TYPE_CHECKING:
+    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
+    from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
+    from specloom_cubes.formats import is_cube, open_cube
+    from specloom_cubes.formats.envi import ENVI_DATA_TYPES
+    from specloom_cubes.masks import read_mask
+    from specloom_cubes.sources.blocks import Blocks
+    from specloom_cubes.sources.cu3s import SingleCu3sDataModule
+    from specloom_cubes.sources.folder import Folder
+    from specloom_cubes.sources.memory import InMemory
+    from specloom_cubes.sources.one_cube import OneCube
+    from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.sources.synthetic import Synthetic
+    from specloom_cubes.wavelengths import read_wavelengths
+else:
+    __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
 
 

@@ -18,6 +18,12 @@ METRICS = Port(
 
 
 # Public names, imported on first use: written by `specloom plugins describe metrics --write`.
+__all__ = ["METRICS", "AnomalyDetectionMetrics"]
+
+if TYPE_CHECKING:
+    from specloom_metrics.anomaly import AnomalyDetectionMetrics
+else:
+    __getattr__ = lazy(__name__)
 # End of public names.
 
 

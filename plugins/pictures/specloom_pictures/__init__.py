@@ -16,6 +16,14 @@ ARTIFACTS = Port(
 
 
 # Public names, imported on first use: written by `specloom plugins describe pictures --write`.
+__all__ = ["ARTIFACTS", "AnomalyMask", "CubeRGBVisualizer", "DRCNNTensorBoardViz"]
+
+if TYPE_CHECKING:
+    from specloom_pictures.anomaly_mask import AnomalyMask
+    from specloom_pictures.cube_rgb import CubeRGBVisualizer
+    from specloom_pictures.drcnn import DRCNNTensorBoardViz
+else:
+    __getattr__ = lazy(__name__)
 # End of public names.
 
 

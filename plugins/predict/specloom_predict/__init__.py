@@ -19,6 +19,14 @@ MODULES = {
 
 
 # Public names, imported on first use: written by `specloom plugins describe predict --write`.
+__all__ = ["Prediction", "Predictor", "Summary", "predict", "predict_all"]
+
+if TYPE_CHECKING:
+    from specloom_predict.many import Summary, predict_all
+    from specloom_predict.predictor import Predictor
+    from specloom_predict.scene import Prediction, predict
+else:
+    __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
 
 
