@@ -91,7 +91,9 @@ def _imports(targets: Mapping[str, str]) -> Iterator[str]:
         imported = name if attribute == name else f"{attribute} as {name}"
         by_module.setdefault(module, []).append(imported)
     for module, names in sorted(by_module.items()):
-        plain = sorted((name for name in names if " as " not in name), key=_isort_key)
+        # Unlike in ``__all__``, ruff does not look at upper and lower case in imports.
+        plain = [name for name in sorted(names, key=str.lower) if " as " not in name]
+        plain.sort(key=lambda name: _isort_key(name)[0])
         if plain:
             yield from _import(module, plain)
         for renamed in sorted(name for name in names if " as " in name):

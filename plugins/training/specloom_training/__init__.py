@@ -45,9 +45,9 @@ if TYPE_CHECKING:
         OptimizerConfig,
         PipelineMetadata,
         SchedulerConfig,
-        TrainRunConfig,
         TrainerConfig,
         TrainingConfig,
+        TrainRunConfig,
     )
     from specloom_training.evaluate import Evaluate
     from specloom_training.gradient.trainer import GradientTrainer
