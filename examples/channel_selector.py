@@ -30,9 +30,9 @@ from specloom_training import (
 )
 
 
-def main(out: Path, epochs: int = 30, **scenes: int) -> dict[str, float]:
-    """Train, save the pipeline under ``out``, and give the metrics of the test scenes."""
-    datamodule = Synthetic(**{"scenes": 32, "seed": 7, "batch_size": 4, **scenes})
+def main(out: Path, epochs: int = 30, scenes: int = 32, size: int = 64) -> dict[str, float]:
+    """Train, save the pipeline under ``out``, and return the metrics of the test scenes."""
+    datamodule = Synthetic(scenes=scenes, height=size, width=size, seed=7, batch_size=4)
 
     # Stage 1: the graph.
     pipeline = Pipeline("channel_selector")
