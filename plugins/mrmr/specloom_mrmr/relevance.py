@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_rx.whitening import varying_bands
+from specloom_statistics import varying_bands
 
 if TYPE_CHECKING:
-    from specloom_rx.moments import Moments
+    from specloom_statistics import Moments
 
 # A variance within the classes that is smaller than this part of the whole counts as this part.
 LEAST_VARIANCE = 1e-12

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from specloom_mrmr.counts import BLOCK, Counts, Cuts
 from specloom_mrmr.relevance import BandStatistics, auc, correlation, fisher, information, varies
-from specloom_rx.moments import Moments
+from specloom_statistics import Moments
 
 PARTS = ("whole", "rare")
 """What is gathered, as named in a state: all rows, and those of the rarer class."""

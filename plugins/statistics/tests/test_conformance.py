@@ -1,6 +1,0 @@
-from specloom.testing import parametrize_with_checks
-
-
-@parametrize_with_checks("statistics")
-def test_conformance(check):
-    check()
