@@ -1,4 +1,4 @@
-"""A colour-infrared picture of the bands that tell two classes apart."""
+"""A colour-infrared picture of the bands that separate two classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SupervisedCIRBandSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: A window has no band, the data have no labels, or only one class.
     """
 
@@ -44,9 +44,12 @@ class SupervisedCIRBandSelector(SupervisedBandSelector):
         mi_bins: int = 32,
     ) -> None:
         super().__init__()
-        self.num_spectral_bands, self.windows = num_spectral_bands, windows
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+        self.num_spectral_bands = num_spectral_bands
+        self.windows = windows
+        self.score_weights = score_weights
+        self.lambda_penalty = lambda_penalty
+        self.winsorize = winsorize
+        self.mi_bins = mi_bins
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Near infrared, red and green."""

@@ -1,4 +1,4 @@
-"""A picture, much as the eye would see it, of the bands that tell two classes apart."""
+"""A picture, much as the eye would see it, of the bands that separate two classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: A window has no band, the data have no labels, or only one class.
     """
 
@@ -45,14 +45,17 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
         mi_bins: int = 32,
     ) -> None:
         super().__init__()
-        self.num_spectral_bands, self.windows = num_spectral_bands, windows
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+        self.num_spectral_bands = num_spectral_bands
+        self.windows = windows
+        self.score_weights = score_weights
+        self.lambda_penalty = lambda_penalty
+        self.winsorize = winsorize
+        self.mi_bins = mi_bins
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Red, green and blue."""
         return tuple(self.windows[::-1])
 
-    def turns(self) -> range:
+    def selection_order(self) -> range:
         """Blue first, as the windows are given."""
         return range(2, -1, -1)

@@ -1,4 +1,4 @@
-"""A picture of the bands, anywhere in the spectrum, that tell two classes apart."""
+"""A picture of the bands, anywhere in the spectrum, that separate two classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: The data have no labels, or only one class.
     """
 
@@ -52,9 +52,12 @@ class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
         mi_bins: int = 32,
     ) -> None:
         super().__init__()
-        self.num_spectral_bands, self.n_bands = num_spectral_bands, n_bands
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+        self.num_spectral_bands = num_spectral_bands
+        self.n_bands = n_bands
+        self.score_weights = score_weights
+        self.lambda_penalty = lambda_penalty
+        self.winsorize = winsorize
+        self.mi_bins = mi_bins
 
     def channels(self) -> int:
         """How many bands are chosen."""
