@@ -41,8 +41,12 @@ PLUGIN_IMPORTS = [
     "import specloom.graph.graph",
     "from specloom_registry.importing import import_hook",
     "from specloom_rx import detector",
-    "from specloom_metrics import _secret",
-    "from specloom_metrics._inner import thing",
+    "from specloom_metrics import curves",
+    "from specloom_metrics import roc_auc",
+    "from specloom_metrics.curves import roc_auc",
+    "def late():\n    import specloom_metrics.curves",
+    "if TYPE_CHECKING:\n    from specloom_metrics.curves import Curve",
+    "from specloom_statistics import Moments",
     "import matplotlib",
     "import sklearn",
 ]
@@ -146,7 +150,8 @@ def test_a_plugin_import_is_seen(copy, text):
 
 def test_declared_imports_are_allowed(copy):
     text = (
-        "import json, torch\nfrom specloom import Port\nfrom specloom_metrics.curves import roc_auc"
+        "import json, torch\nfrom specloom import Port\n"
+        "import specloom_metrics\nfrom specloom_metrics import best_threshold"
     )
     assert broken(architecture.plugin_imports, copy, TRAINING, text) == []
 

@@ -97,6 +97,7 @@ __all__ = [
     "Stateful",
     "Task",
     "Ticket",
+    "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",

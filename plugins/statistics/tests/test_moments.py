@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from specloom import LazyAffine
-from specloom_rx.moments import Moments
+from specloom_statistics import Moments
 
 
-def gathered(*batches, **options):
+def streamed(*batches, **options):
     moments = Moments(batches[0].shape[-1])
     for batch in batches:
         moments.update(batch, **options)
@@ -27,7 +27,7 @@ def rows():
 
 
 def test_mean_and_covariance_equal_numpy_float64(rows):
-    moments, exact = gathered(rows), rows.double().numpy()
+    moments, exact = streamed(rows), rows.double().numpy()
     np.testing.assert_allclose(moments.mean(), exact.mean(0), rtol=1e-13)
     assert whitened_error(moments.covariance().numpy(), np.cov(exact.T)) < 1e-6
     assert whitened_error(moments.covariance(ddof=0).numpy(), np.cov(exact.T, ddof=0)) < 1e-6
@@ -39,7 +39,7 @@ def test_the_covariance_of_counts_is_exact():
     counts = (1e4 * rng.normal(size=(20_000, 3)) @ rng.normal(size=(3, 6))).round().astype(np.int64)
     products, total, n = counts.T @ counts, counts.sum(0), len(counts)
     exact = (products * n - np.outer(total, total)) / (n * (n - 1))  # whole numbers up to here
-    found = gathered(*torch.from_numpy(counts).float().split(3000)).covariance().numpy()
+    found = streamed(*torch.from_numpy(counts).float().split(3000)).covariance().numpy()
     spread = np.sqrt(exact.diagonal())
     assert np.abs((found - exact) / np.outer(spread, spread)).max() < 1e-15
 
@@ -51,19 +51,19 @@ def test_rounding_does_not_add_up_over_a_long_stream():
     exact = [
         [(wide[:, i] * wide[:, j]).sum() / (len(rows) - 1) for j in range(5)] for i in range(5)
     ]
-    assert np.abs(gathered(rows).covariance().numpy() - np.array(exact, float)).max() < 4e-15
+    assert np.abs(streamed(rows).covariance().numpy() - np.array(exact, float)).max() < 4e-15
 
 
 @pytest.mark.parametrize("size", [1, 130, 4096])
 def test_batch_size_and_order_do_not_matter(rows, size):
     parts = list(rows[:3000].split(size))[::-1]
-    one, many = gathered(rows[:3000]), gathered(*parts)
+    one, many = streamed(rows[:3000]), streamed(*parts)
     assert many.count == one.count == 3000
     assert whitened_error(many.covariance().numpy(), one.covariance().numpy()) < 1e-6
 
 
 def test_the_same_order_gives_the_same_bits(rows):
-    one, two = gathered(rows[:999], rows[999:]), gathered(rows[:999], rows[999:])
+    one, two = streamed(rows[:999], rows[999:]), streamed(rows[:999], rows[999:])
     assert torch.equal(one.covariance(), two.covariance())
     assert torch.equal(one.mean(), two.mean())
 
@@ -72,16 +72,16 @@ def test_merging_shares_with_other_shifts_equals_one_pass(rows):
     dark = rows - 50
     merged = Moments(61)
     for share in (dark, rows[:1], rows[1:], rows[:0]):
-        merged.merge(gathered(share).state())
-    whole = gathered(dark, rows)
+        merged.merge(streamed(share).state())
+    whole = streamed(dark, rows)
     assert merged.count == 14000
     np.testing.assert_allclose(merged.mean(), whole.mean(), rtol=1e-13)
     assert whitened_error(merged.covariance().numpy(), whole.covariance().numpy()) < 1e-6
 
 
 def test_updates_after_a_merge_go_on(rows):
-    moments = gathered(rows[:2000])
-    moments.merge(gathered(rows[2000:4000]).state())
+    moments = streamed(rows[:2000])
+    moments.merge(streamed(rows[2000:4000]).state())
     moments.update(rows[4000:])
     exact = np.cov(rows.double().numpy().T)
     assert whitened_error(moments.covariance().numpy(), exact) < 1e-6
@@ -93,14 +93,14 @@ def test_rows_that_are_not_finite_are_left_out_and_counted(rows, bad, where):
     spoilt = rows.clone()
     spoilt[where, 7] = bad
     clean = torch.cat([rows[:where], rows[where + 1 :]])
-    moments = gathered(spoilt)
+    moments = streamed(spoilt)
     assert (moments.count, moments.left_out) == (6999, 1)
     assert whitened_error(moments.covariance().numpy(), np.cov(clean.double().numpy().T)) < 1e-6
 
 
 def test_rows_that_are_not_kept_are_left_out(rows):
     keep = torch.arange(7000) % 3 > 0
-    moments = gathered(rows, keep=keep)
+    moments = streamed(rows, keep=keep)
     assert moments.count == int(keep.sum())
     assert moments.left_out == 7000 - moments.count
     assert whitened_error(moments.covariance().numpy(), np.cov(rows[keep].double().T)) < 1e-6
@@ -108,26 +108,26 @@ def test_rows_that_are_not_kept_are_left_out(rows):
 
 def test_a_whole_batch_without_a_usable_row(rows):
     nothing = torch.full((5, 61), float("nan"))
-    moments = gathered(nothing, rows, nothing)
+    moments = streamed(nothing, rows, nothing)
     assert (moments.count, moments.left_out) == (7000, 10)
-    assert gathered(nothing).count == 0
-    assert gathered(nothing).covariance().abs().sum() == 0
+    assert streamed(nothing).count == 0
+    assert streamed(nothing).covariance().abs().sum() == 0
 
 
 def test_an_affine_map_is_applied_in_float64(rows):
     scale = torch.linspace(0.1, 3, 61, dtype=torch.float64)
     offset = torch.tensor(1e4, dtype=torch.float64)
-    moments = gathered(LazyAffine(rows, scale, offset, torch.float32))
+    moments = streamed(LazyAffine(rows, scale, offset, torch.float32))
     exact = rows.double().numpy() * scale.numpy() + 1e4
     assert whitened_error(moments.covariance().numpy(), np.cov(exact.T)) < 1e-6
 
 
 def test_a_constant_band_has_a_variance_of_exactly_zero(rows):
     rows[:, 3] = 0.1
-    assert gathered(rows[:2500], rows[2500:]).covariance()[3].abs().max() == 0
+    assert streamed(rows[:2500], rows[2500:]).covariance()[3].abs().max() == 0
 
 
 def test_memory_does_not_grow(rows):
-    before = {name: value.shape for name, value in gathered(rows[:10]).state().items()}
-    after = {name: value.shape for name, value in gathered(rows, rows).state().items()}
+    before = {name: value.shape for name, value in streamed(rows[:10]).state().items()}
+    after = {name: value.shape for name, value in streamed(rows, rows).state().items()}
     assert before == after
