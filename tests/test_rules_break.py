@@ -181,8 +181,12 @@ def test_imports_for_types_make_no_cycle(copy):
 
 @pytest.mark.parametrize(
     "text",
-    ["from specloom_training import two", "def late():\n    from specloom_training import two"],
-    ids=["loaded", "deferred"],
+    [
+        "from specloom_training import two",
+        "def late():\n    from specloom_training import two",
+        "if TYPE_CHECKING:\n    from specloom_training import two",
+    ],
+    ids=["loaded", "deferred", "for types"],
 )
 def test_a_cycle_in_a_plugin_is_seen(copy, text):
     folder = "plugins/training/specloom_training"

@@ -150,13 +150,12 @@ def commands(root: Path) -> Iterator[str]:
 def circles(root: Path) -> Iterator[str]:
     """Rule 6: no circle among a distribution's modules, and no import against the layers.
 
-    Imports in functions count in the registry and in plugins, imports for type checkers in the
-    registry. An ``__init__`` that imports its own modules for type checkers re-exports them: this
-    is no circle.
+    In the registry and in plugins, imports in functions and for type checkers count as well. An
+    ``__init__`` that imports its own modules for type checkers re-exports them: this is no circle.
     """
-    counted = {KERNEL: {LOADED}, REGISTRY: {LOADED, CALLED, TYPED}}
+    counted = {KERNEL: {LOADED}}
     for package in (KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
-        kinds = counted.get(package, {LOADED, CALLED})
+        kinds = counted.get(package, {LOADED, CALLED, TYPED})
         uses = {
             name: {to for to, when in found if when in kinds}
             for name, found in _uses(root, package)
