@@ -200,7 +200,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
     with pytest.raises(IntegrityError) as caught:
         record.read(run, path, {})
     assert str(caught.value) == (
-        f"{path} was written by another version (form 9)\n  fix: run it again with another --out"
+        f"{path} has record version 9, not 1\n  fix: run it again with another --out"
     )
 
 
