@@ -11,7 +11,7 @@ from specloom.torch import TorchRuntime
 from specloom_adaclip.engine import told_architecture
 from specloom_adaclip.loading import _safetensors
 from specloom_adaclip.store import Store
-from specloom_cubes.predict.many import _digest
+from specloom_predict.many import _digest
 from specloom_report.stored import recall
 
 DEEP = "[" * 100_000 + "]" * 100_000

@@ -21,7 +21,14 @@ from specloom.contract.errors import ConfigError, PluginError, did_you_mean, war
 
 MANIFEST = "plugins.yaml"
 Modules: TypeAlias = Mapping[str, str | ModuleType]
-KINDS = {"nodes": "node", "losses": "loss", "trainers": "trainer", "sources": "source"}
+KINDS = {
+    "nodes": "node",
+    "losses": "loss",
+    "trainers": "trainer",
+    "sources": "source",
+    "tasks": "task",
+    "executors": "executor",
+}
 
 
 class Plugins:

@@ -40,7 +40,7 @@ def test_a_run_leaves_a_page_that_needs_nothing_else(done):
     words = " ".join(page.words)
     for part in ("Metrics", "Curves and scores", "Images of test", "Each image", "What ran"):
         assert part in words
-    assert {"rx.RXGlobal", "B 40 40 61", "0.1.0"} <= set(page.words)
+    assert {"rx.RXGlobal", "B 40 40 61", specloom.__version__} <= set(page.words)
     assert f"{run.metrics['test']['metrics/roc_auc']:.4f}" in words
     assert page.tags.count("img") == 5 * run.metrics["test"]["metrics/images"]
     assert len(text) < 1 << 20

@@ -65,12 +65,12 @@ class Diagnostics:
 
     def _look_at_nodes(self) -> None:
         for name, node in self.run.graph.nodes.items():
-            if hasattr(node, "collapse"):
-                text = node.collapse()
+            if hasattr(node, "diagnose"):
+                text = node.diagnose()
                 if text:
                     self.warn(f"collapse {name}", text)
-            if hasattr(node, "paced"):
-                for key, value in node.paced().items():
+            if hasattr(node, "schedule_values"):
+                for key, value in node.schedule_values().items():
                     self._annealed.setdefault(f"{name}/{key}", set()).add(float(value))
 
     def _look_at_weights(self, epoch: int) -> None:

@@ -33,7 +33,7 @@ def _gives_numbers(node: Any) -> bool:
 
 def unnamed_metrics(graph: Graph) -> list[str]:
     """The metric nodes that do not say which numbers they give."""
-    return [name for name in metric_nodes(graph) if not hasattr(graph.nodes[name], "records")]
+    return [name for name in metric_nodes(graph) if not hasattr(graph.nodes[name], "metric_names")]
 
 
 def recorded_names(graph: Graph, minimised: Iterable[str]) -> set[str]:
@@ -43,11 +43,11 @@ def recorded_names(graph: Graph, minimised: Iterable[str]) -> set[str]:
     if "val" in graph.splits:
         names.update(f"val/{name}/loss" for name in measured_losses(graph, "val"))
     for name in metric_nodes(graph):
-        records = getattr(graph.nodes[name], "records", ())
-        names.update(f"val/{name}/{key}" for key in records)
+        metric_names = getattr(graph.nodes[name], "metric_names", ())
+        names.update(f"val/{name}/{key}" for key in metric_names)
     for name, node in graph.nodes.items():
-        if hasattr(node, "paced") and name not in graph.unbuilt:
-            names.update(f"train/{name}/{key}" for key in node.paced())
+        if hasattr(node, "schedule_values") and name not in graph.unbuilt:
+            names.update(f"train/{name}/{key}" for key in node.schedule_values())
     return names
 
 
@@ -70,7 +70,7 @@ def full_names(name: str) -> list[str]:
 def resolve(name: str, graph: Graph, names: Iterable[str]) -> str | None:
     """The full name of what a user monitors; None where nothing records it.
 
-    A metric node may say which numbers it gives, in ``records``; of others any is accepted.
+    A metric node may say which numbers it gives, in ``metric_names``; of others any is accepted.
     """
     known = set(names)
     unnamed = unnamed_metrics(graph)

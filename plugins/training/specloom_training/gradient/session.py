@@ -223,8 +223,10 @@ class Session:
             values[f"learning_rate_{number}"] = rate
         for name in self.annealed:
             node = self.run.graph.nodes[name]
-            if hasattr(node, "paced"):
-                values |= {f"{name}/{key}": float(value) for key, value in node.paced().items()}
+            if hasattr(node, "schedule_values"):
+                values |= {
+                    f"{name}/{key}": float(value) for key, value in node.schedule_values().items()
+                }
         return values
 
     def _validates_now(self) -> bool:
