@@ -60,7 +60,7 @@ def register_observers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a 
 
 @spec
 def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
+    """Offer click commands: ``{"report": "specloom_report.commands.report:report"}``."""
 
 
 @spec
