@@ -46,7 +46,7 @@ def whole(world):
     for one in world.trees():
         assert tree.tree_hash(tree.file_hashes(world.store / "trees" / one)) == one
         assert not any(
-            tree.LEFT_BEHIND.fullmatch(p) for p, _ in tree.everything(world.store / "trees" / one)
+            tree.IGNORED.fullmatch(p) for p, _ in tree.all_files(world.store / "trees" / one)
         )
     if world.lock.exists():
         for record in json.loads(world.lock.read_text())["plugins"].values():

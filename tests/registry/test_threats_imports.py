@@ -12,7 +12,7 @@ from specloom_registry.importing import probe
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.project.project import Project
 
-OTHER = "use another version of 'rx', or ask its author to mend it"
+OTHER = "use another version of 'rx', or ask its author to fix it"
 HARM = [
     (
         "raise ValueError('no')",
@@ -48,7 +48,7 @@ HARM = [
         "import acme_missing.part",
         "E-DEP plugin 'rx' imports 'acme_missing' (from acme_rx/__init__.py:6), which is not "
         "installed or among what it needs",
-        "pip install what brings 'acme_missing', and tell the plugin's author",
+        "pip install what brings 'acme_missing', and report it to the plugin's author",
     ),
     ("def broken(:", "E-IMPORT plugin 'rx' raises SyntaxError: invalid syntax", OTHER),
 ]
@@ -74,10 +74,10 @@ def test_a_harmful_import_is_told_before_anything_is_locked(world, init, what, f
 def test_a_hanging_import_is_killed_with_all_it_started(world):
     wants(world, "import subprocess, time; subprocess.Popen(['sleep', '300']); time.sleep(300)")
     world.run("lock")
-    found, lock = manifest.manifest(world.manifest), lockfile.read(world.lock)
+    found, lock = manifest.read(world.manifest), lockfile.read(world.lock)
     project = Project(world.manifest)
     with pytest.raises(PluginError) as caught:
-        probe.probe(project.packages(found, lock), lock, project.store, longest=1.5)
+        probe.probe(project.packages(found, lock), lock, project.store, timeout=1.5)
     assert caught.value.what == "E-IMPORT plugin 'rx' hangs: it is not imported within 1.5 s"
 
 
@@ -123,7 +123,7 @@ def test_another_kernel_is_refused_with_the_newest_tag_that_fits(world):
     world.wants("rx@v2.0.0")
     done = world.run("lock", code=2, probe=True)
     assert done.error.what == "E-API plugin 'rx' 2.0.0 needs specloom >=2,<3; this is 0.1.0"
-    assert done.error.fix == "name the newest tag that fits: v1.9.2"
+    assert done.error.fix == "name the newest compatible tag: v1.9.2"
     assert done.error.where == f"{world.manifest}:3"
     world.wants("rx@v1.9.1")
     world.run("lock")

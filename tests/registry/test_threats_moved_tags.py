@@ -105,7 +105,7 @@ def test_a_tag_made_again_on_its_commit_is_a_note(world):
     repo.tag("v1.0.0", annotated=True, force=True)
     empty_store(world)
     done = world.run("sync")
-    assert done.stderr == "warning: W-TAG-AGAIN rx v1.0.0: made again on the same commit\n"
+    assert done.stderr == "warning: W-TAG-AGAIN rx v1.0.0: was created again on the same commit\n"
 
 
 def test_a_deleted_tag_still_gives_its_commit(world):

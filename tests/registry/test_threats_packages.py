@@ -98,7 +98,7 @@ def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
     assert shop.run("lock", "--fresh").exit_code == 0
     assert shop.lock.read_bytes() == before
     why = shop.run("why", "acme_extra").stdout.splitlines()
-    assert why[-1] == f"package acme-extra 1.2 is installed beside the environment on {HERE}"
+    assert why[-1] == f"package acme-extra 1.2 is installed next to the environment on {HERE}"
     assert len(why) == 3
     resolve_plugins(shop.manifest)
     __import__("acme_rx")
@@ -155,8 +155,8 @@ def test_two_plugins_that_cannot_share_a_package_are_told_in_a_table(shop):
         "E-CONFLICT no version of 'acme-extra' suits all\n"
         "    version  why\n"
         "    -------  -------------------\n"
-        "    <2       wanted by rx 1.0.0\n"
-        "    >=3      wanted by lab 1.0.0\n"
+        "    <2       required by rx 1.0.0\n"
+        "    >=3      required by lab 1.0.0\n"
         "    -        not installed"
     )
     assert done.error.fix == "name other versions of these plugins: specloom plugins outdated"
@@ -172,7 +172,7 @@ def test_a_plugin_that_the_environment_does_not_suit_is_told_in_a_table(world):
         "E-CONFLICT no version of 'click' suits all\n"
         "    version  why\n"
         "    -------  -------------------\n"
-        "    <1       wanted by rx 1.0.0\n"
+        "    <1       required by rx 1.0.0\n"
         f"    {click:<7}  the environment has"
     )
 
@@ -220,7 +220,7 @@ def test_requirements_that_cannot_be_pinned_are_refused(world, text):
     world.wants("rx@v1.0.0")
     done = world.run("lock", code=2)
     assert done.error.what.startswith("E-PLUGIN plugin 'rx': its dependency ")
-    assert done.error.fix == "ask its author to mend it, or use another version"
+    assert done.error.fix == "ask its author to fix it, or use another version"
 
 
 def reports(monkeypatch, change):

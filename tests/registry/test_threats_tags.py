@@ -176,6 +176,6 @@ def test_an_older_tag_is_never_taken_unasked(world):
     assert world.run("update").stdout == "nothing changed\n"
     done = world.run("update", "rx", "--to", "v1.0.0", code=2)
     assert done.error.what == "E-DOWNGRADE plugin 'rx': v1.0.0 is older than v2.0.0"
-    assert done.error.fix == "say so with --downgrade, if you mean it"
+    assert done.error.fix == "allow it with --downgrade, if you mean it"
     world.run("update", "rx", "--to", "v1.0.0", "--downgrade")
     assert source(world)["tag"] == "v1.0.0"

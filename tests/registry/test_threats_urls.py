@@ -10,8 +10,8 @@ from specloom_registry.model.source import Source
 
 ALLOWED = "use https://host/path, ssh://host/path or git@host:path, or name a folder with 'path:'"
 DASH = "source url may not start with '-'"
-KIND = "source url {url!r} is of no allowed kind"
-BLANK = "source url {url!r} holds a blank or a control character"
+KIND = "source url {url!r} is of a kind that is not allowed"
+BLANK = "source url {url!r} holds a space or a control character"
 URLS = [
     ("--upload-pack=touch x", DASH),
     ("-u./payload", DASH),
@@ -104,7 +104,7 @@ def test_a_tag_that_is_no_plain_name_is_refused(world, tag):
     with pytest.raises(ConfigError) as caught:
         manifest(file)
     shown = tag if len(tag) <= 40 else f"{tag[:37]}..."
-    assert caught.value.what == f"E-TAG plugin 'rx': {shown!r} is no tag that can be pinned"
+    assert caught.value.what == f"E-TAG plugin 'rx': {shown!r} is not a tag that can be pinned"
     assert caught.value.fix == "name one tag in full, such as v1.2.0"
 
 
