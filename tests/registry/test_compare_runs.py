@@ -43,7 +43,7 @@ def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
         "plugin rx                  -  1.0 v1.0 h1-abc\n"
     )
     more = CliRunner().invoke(compare, ["a", "b", "--packages"]).stdout
-    assert "\npackage numpy  2.0              2.1\n" in more
+    assert "\npackage numpy              2.0              2.1\n" in more
     value = json.loads(CliRunner().invoke(compare, ["a", "b", "--json"]).stdout)
     assert value["b"]["parameters"] == {"nodes.rx.config.eps": "0.5", "seed": "1"}
     assert value["b"]["facts"]["package numpy"] == "2.1"
@@ -88,7 +88,7 @@ def test_weights_that_nodes_name_are_recorded_but_no_folders(tmp_path):
 
 
 def test_large_files_are_known_by_size_time_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_files, "WHOLE", 10)
+    monkeypatch.setattr(data_files, "MAX_HASHED", 10)
     monkeypatch.setattr(data_files, "END", 3)
     file = tmp_path / "big"
     file.write_bytes(b"abcdefghijkl")
@@ -109,7 +109,7 @@ def test_a_folder_of_data_has_one_hash(tmp_path, monkeypatch):
     assert (was["files"], was["size"], was["tree"][:3]) == (2, 13, "h1-")
     (tmp_path / "scenes/a/1").write_text("12346")
     assert lines(tmp_path, "scenes") != [was]
-    monkeypatch.setattr(data_files, "WHOLE", 9)
+    monkeypatch.setattr(data_files, "MAX_HASHED", 9)
     assert "ends_tree" in lines(tmp_path, "scenes")[0]
     monkeypatch.setattr(data_files, "MAX_FILES", 1)
     assert lines(tmp_path, "scenes")[0]["unread"] == "more than 1 files"

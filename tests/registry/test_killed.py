@@ -138,7 +138,7 @@ def test_a_waiter_says_whom_it_waits_for_and_gives_up(tmp_path):
     with (
         file_lock.locked(file, "rx"),
         pytest.raises(PluginUnavailableError) as caught,
-        file_lock.locked(file, "lab", timeout=1.2, say=said.append),
+        file_lock.locked(file, "lab", timeout=1.2, notify=said.append),
     ):
         pass
     assert said == [f"waiting for pid {os.getpid()} (rx)"]

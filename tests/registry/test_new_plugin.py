@@ -181,5 +181,5 @@ def test_no_check_at_all_is_an_error(world):
     ran = world.run("test", "rx", "-q", "-k", "nothing_of_the_kind", code=1)
     assert ran.stderr == (
         "error: no check of the conformance kit ran for plugin 'rx'\n"
-        "  fix: leave out options that deselect them; -rs tells why checks are skipped\n"
+        "  fix: leave out options that deselect them; -rs shows why checks are skipped\n"
     )

@@ -212,20 +212,20 @@ def test_plugins_that_cannot_be_had_are_told(tmp_path):
     about = {"manifest": str(tmp_path / "p/plugins.yaml"), "manifest_text": TEXT}
     record = {**about, "plugins": {"lab": {"tree": "h1-x"}}}
     with pytest.raises(SpecloomError) as caught:
-        restore.rebuild(record, tmp_path / "out")
+        restore.restore_project(record, tmp_path / "out")
     assert str(caught.value) == (
         f"E-PATH-MISSING plugin 'lab' was in the folder {tmp_path / 'lab'}, which is not there "
         "(its tree was h1-x)\n"
         "  fix: put it there; a plugin from a Git tag would have been fetched"
     )
     with pytest.raises(SpecloomError) as caught:
-        restore.rebuild({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
+        restore.restore_project({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
     assert str(caught.value) == (
         "E-LOCK the lock in the record was changed: its digest is not that of its contents\n"
         "  fix: restore run.json from where the run was saved"
     )
     with pytest.raises(SpecloomError) as caught:
-        restore.rebuild({"manifest": "plugins.yaml"}, tmp_path / "out")
+        restore.restore_project({"manifest": "plugins.yaml"}, tmp_path / "out")
     assert str(caught.value) == (
         "E-RUN the record has no manifest: the registry did not observe this run\n"
         "  fix: run it again, with the registry installed"

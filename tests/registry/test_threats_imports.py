@@ -101,7 +101,7 @@ def test_a_good_answer_is_remembered(world, monkeypatch):
     world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock", probe=True)
-    monkeypatch.setattr(probe, "_probe_one", None)
+    monkeypatch.setattr(probe, "_probe", None)
     world.run("sync", probe=True)
 
 
@@ -153,7 +153,7 @@ def test_a_locked_plugin_for_another_kernel_is_refused_before_import(world, monk
     with pytest.raises(Exception) as caught:  # noqa: PT011  # its fields are looked at
         resolve_plugins(world.manifest)
     assert caught.value.what == "E-API plugin 'rx' 1.0.0 needs specloom >=0.1,<0.2; this is 0.3.0"
-    assert caught.value.fix == "ask its author for one"
+    assert caught.value.fix == "request a version for specloom 0.3.0 from its author"
 
 
 def test_two_plugins_with_one_node_name_are_told_apart_by_their_prefix(world):

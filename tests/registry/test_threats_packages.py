@@ -132,7 +132,7 @@ def test_an_overlay_that_is_not_there_is_told(shop):
 
 
 def test_met_requirements_start_no_pip(world, monkeypatch):
-    monkeypatch.setattr(overlay, "_pip", None)
+    monkeypatch.setattr(overlay, "_run_pip", None)
     world.repo("rx", needs=["click>=1", "nothing-there>=1; python_version < '3'"])
     world.wants("rx@v1.0.0")
     world.run("lock")
@@ -225,7 +225,7 @@ def test_requirements_that_cannot_be_pinned_are_refused(world, text):
 
 def reports(monkeypatch, change):
     """Let pip's report be as ``change`` makes each ``download_info`` of it."""
-    pip = overlay._pip
+    pip = overlay._run_pip
 
     def changed(arguments):
         done = pip(arguments)
@@ -237,7 +237,7 @@ def reports(monkeypatch, change):
             file.write_text(json.dumps(report))
         return done
 
-    monkeypatch.setattr(overlay, "_pip", changed)
+    monkeypatch.setattr(overlay, "_run_pip", changed)
 
 
 @pytest.mark.parametrize("form", ["hash", "hashes", "both", "other hash"])
@@ -283,7 +283,7 @@ def test_a_package_without_a_sha256_is_refused(shop, monkeypatch, archive):
 def test_a_pip_that_is_too_old_is_refused_before_it_is_started(shop, monkeypatch):
     here = environment.installed() | {"pip": "22.1.2"}
     monkeypatch.setattr(environment, "installed", lambda: here)
-    monkeypatch.setattr(overlay, "_pip", None)
+    monkeypatch.setattr(overlay, "_run_pip", None)
     done = wants(shop, code=4, rx=["acme-extra"])
     assert done.error.what == (
         "E-PIP pip 22.1.2 is too old to pin what plugins need; 22.2 is the oldest"
@@ -308,7 +308,7 @@ def test_a_python_without_pip_is_refused(shop, monkeypatch):
 
     monkeypatch.setattr(overlay.subprocess, "run", absent)
     with pytest.raises(PluginUnavailableError) as caught:
-        overlay._pip(["--version"])
+        overlay._run_pip(["--version"])
     assert caught.value.what == (
         "E-PIP this Python has no pip, which would install what plugins need"
     )
