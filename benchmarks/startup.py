@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 RX_PIECES = """
 import torch
 from specloom import Pipeline, Run
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_rx.detector import RXGlobal
@@ -45,7 +45,7 @@ rows, odd = scenes.pixels(4 * 128 * 128, 61)
 
 def stream(count):
     for number in range(count):
-        cube = (rows + 0.001 * number).view(4, 128, 128, 61)  # made anew, as a source does
+        cube = (rows + 0.001 * number).view(4, 128, 128, 61)  # made again, as a source does
         yield cube, odd.view(4, 128, 128, 1)
 
 def highest():

@@ -7,6 +7,17 @@ import warnings
 
 __version__ = "0.1.0"
 
+from specloom.contract.abilities import (
+    AffineNode,
+    AffineReader,
+    Annealed,
+    Fittable,
+    LazyAffine,
+    Loss,
+    Metric,
+    Stateful,
+    Trainable,
+)
 from specloom.contract.errors import (
     ConfigError,
     DataError,
@@ -23,33 +34,21 @@ from specloom.contract.errors import (
     machine_error,
     raise_all,
 )
+from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
 from specloom.contract.hooks import impl
-from specloom.contract.nodes import (
-    STAGES,
-    AffineNode,
-    AffineReader,
-    Annealed,
-    Array,
-    At,
-    Batch,
-    Fittable,
-    LazyAffine,
-    Loss,
-    MapStyleSource,
-    Metric,
-    Node,
-    Runtime,
-    Source,
-    Stateful,
-    Trainable,
-    Trainer,
-)
+from specloom.contract.nodes import STAGES, Array, Batch, Node
+from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
+from specloom.contract.runtime import Runtime
+from specloom.contract.sources import MapStyleSource, Source
+from specloom.contract.tickets import TicketSource
+from specloom.execution.files import write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
-from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
-from specloom.graph.port_attributes import Ported
+from specloom.graph.node_class import Internal, node, param
+from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
+from specloom.graph.ported import Ported
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -64,16 +63,24 @@ __all__ = [
     "Batch",
     "ConfigError",
     "DataError",
+    "Executor",
     "Fittable",
     "Graph",
     "GraphError",
+    "Input",
+    "InputRef",
     "IntegrityError",
+    "Internal",
+    "Job",
     "LazyAffine",
     "Loss",
     "MapStyleSource",
     "Metric",
     "Node",
     "NodeError",
+    "Outcome",
+    "Output",
+    "OutputRef",
     "Pipeline",
     "PluginError",
     "Plugins",
@@ -83,10 +90,14 @@ __all__ = [
     "Problems",
     "Run",
     "Runtime",
+    "Share",
     "Source",
     "SpecloomError",
     "SpecloomWarning",
     "Stateful",
+    "Task",
+    "Ticket",
+    "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",
@@ -95,6 +106,8 @@ __all__ = [
     "interrupted_run",
     "load",
     "machine_error",
+    "node",
+    "param",
     "raise_all",
     "threads_option",
     "write_file",

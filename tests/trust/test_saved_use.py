@@ -13,7 +13,7 @@ import torch
 import specloom
 from specloom import IntegrityError, NodeError, Pipeline, Run, SpecloomError
 from specloom.execution import run_folder
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_cubes.sources.scene import Scene
 from specloom_cubes.sources.synthetic import Synthetic
@@ -22,7 +22,7 @@ from specloom_training.statistical import StatisticalTrainer
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", ROOT / "../shared/data/hsi"))
-NOT_FITTED = "\n  fix: put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+NOT_FITTED = "\n  fix: fit it in a phase before, or load a fitted pipeline"
 OTHER_CAMERA = "\n  fix: use data of the camera that the graph was fitted on, or resample it"
 
 
@@ -144,7 +144,7 @@ def test_another_number_of_bands_is_refused_before_a_pixel_is_read(fitted):
 
 
 def test_another_number_of_bands_is_refused_also_where_no_node_is_told_it(tmp_path):
-    data, normalizer = LentilsAnomalyDataNode([0], name="data"), MinMaxNormalizer(name="scaled")
+    data, normalizer = AnomalyDataNode([0], name="data"), MinMaxNormalizer(name="scaled")
     pipeline = Pipeline("scaling")
     pipeline.connect((data.outputs.cube, normalizer.data))
     StatisticalTrainer(pipeline=pipeline, datamodule=cubes(5)).fit()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from specloom.contract.nodes import AffineNode, AffineReader, Metric, Stateful, Trainable
+from specloom.contract.abilities import AffineNode, AffineReader, Metric, Stateful, Trainable
 from specloom.testing import (
     construction,
     dependence,
@@ -19,6 +19,8 @@ from specloom.testing import (
     offering,
     renaming,
     running,
+    tickets,
+    working,
 )
 from specloom.testing.driving import needs_fit
 from specloom.testing.making import example, float_images
@@ -113,10 +115,12 @@ OTHERS: Mapping[str, tuple[Check, ...]] = {
         offering.source_is_whole,
         offering.source_tells_the_truth,
         offering.source_same_twice,
+        tickets.tickets_read_what_batches_hold,
     ),
     "trainers": (*PARAMETERS, offering.trainer_is_whole),
     "observers": (offering.observer_needs_nothing,),
     "commands": (offering.command_is_documented,),
+    **working.CHECKS,
 }
 
 
@@ -125,7 +129,8 @@ def checks_of(cls: Any, kind: str = "nodes") -> Checks:
 
     Args:
         cls: A node's class, or what ``kind`` says.
-        kind: ``nodes``, ``losses``, ``sources``, ``trainers``, ``observers`` or ``commands``.
+        kind: ``nodes``, ``losses``, ``sources``, ``trainers``, ``observers``, ``commands``,
+            ``tasks`` or ``executors``.
     """
     if getattr(cls, "renamed", {}):
         yield renaming.renames_are_sound.__name__, partial(renaming.renames_are_sound, cls)

@@ -18,7 +18,7 @@ def made(seed=0, spread=3.0, **params):
     node.seed(seed)
     random = torch.Generator().manual_seed(seed)
     node.logits.copy_(spread * torch.randn(node.logits.shape, generator=random))
-    node.settle()
+    node.update_bands()
     return node
 
 
@@ -36,7 +36,7 @@ def test_linear_temperatures_are_those_of_the_document():
         want = 0.1 if epoch >= 50 else 10.0 + (0.1 - 10.0) * (epoch / 50)
         assert node._get_tau(epoch=epoch) == pytest.approx(want, rel=1e-12)
         node.on_epoch(epoch, 1000)
-        assert node.paced() == {"temperature": pytest.approx(want, rel=1e-12)}
+        assert node.schedule_values() == {"temperature": pytest.approx(want, rel=1e-12)}
 
 
 def test_exponential_temperatures_on_request():
@@ -61,7 +61,7 @@ def test_a_thousand_selections_are_distinct_and_stay_when_saved():
         logits = torch.randn(5, 12, generator=random) * 10 ** float(case % 5 - 2)
         logits[:, case % 12] += 3.0 * (case % 2)  # a band that every output wants
         node.logits.copy_(logits.round() if case % 3 == 0 else logits)  # with ties
-        node.settle()
+        node.update_bands()
         bands = node.get_selected_bands().tolist()
         assert len(set(bands)) == 5
         twin.restore(node.state())
@@ -153,7 +153,10 @@ def test_a_pixel_that_is_not_finite_shows(wrong, hard):
 @pytest.mark.parametrize(
     ("params", "what"),
     [
-        ({"output_channels": 62}, "output_channels is 62\n  fix: give an output_channels from 1"),
+        (
+            {"output_channels": 62},
+            "output_channels is 62\n  fix: set output_channels to a",
+        ),
         ({"output_channels": 0}, "output_channels is 0"),
         ({"tau_end": 0.0}, "tau_end is 0.0"),
         ({"tau_start": 0.01}, "tau_start is 0.01, below tau_end"),

@@ -74,7 +74,7 @@ def _print_list(found: Mapping[str, Mapping[str, Any]]) -> None:
 def schema(out: Path | None) -> None:
     """Print the JSON Schema of run files, for editors that complete and check them."""
     from specloom import Plugins
-    from specloom.execution.saved_pipeline import write_json
+    from specloom.execution.files import write_json
     from specloom_registry.catalogue import descriptors, json_schema
 
     plugins = Plugins.for_file(Path("run.yaml"))

@@ -97,7 +97,7 @@ def _write_description(plugin: str, file: Path, found: dict[str, Any], *, dry: b
         PluginError: The plugin lies in the store.
     """
     from specloom.contract.errors import PluginError
-    from specloom.execution.saved_pipeline import write_file, write_json
+    from specloom.execution.files import write_file, write_json
     from specloom_registry.catalogue.readme_tables import readme_of, with_ports
 
     if _is_in_store(file):

@@ -10,10 +10,8 @@ from typing import Any
 
 import specloom
 from specloom import Plugins, SpecloomError
-from specloom.contract.errors import machine_error
 from specloom.threads import limited
 
-INTERNAL_ERROR = 70
 INTERRUPTED = 130
 
 
@@ -42,42 +40,23 @@ def main() -> None:
 
     ``limit``, if it is there, is the number of threads, or None for the default of commands.
     """
+    from specloom import cli
+
     arguments = json.loads(sys.argv[1])
     try:
         with _thread_limit(arguments):
             rerun(Path(arguments["folder"]), Path(arguments["out"]), fold=arguments["fold"])
     except SpecloomError as e:
-        _fail(e)
+        print(cli.format_error(e), file=sys.stderr)
+        sys.exit(e.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as e:
-        known = machine_error(e)
-        if known is not None:
-            _fail(known)
-        _report_bug(e)
+        sys.exit(cli.report_unexpected(e))
 
 
 def _thread_limit(arguments: dict[str, Any]) -> AbstractContextManager[Any]:
     if "limit" in arguments:
         return limited(arguments["limit"])
     return nullcontext()
-
-
-def _fail(error: SpecloomError) -> None:
-    from specloom.cli import told
-
-    print(told(error), file=sys.stderr)
-    sys.exit(error.exit_code)
-
-
-def _report_bug(error: Exception) -> None:
-    from specloom.execution import run_folder
-
-    log = run_folder.write_log(error)
-    print(
-        f"error: Internal error ({type(error).__name__}: {error}): this is a bug\n"
-        f"  fix: report it with the log {log}",
-        file=sys.stderr,
-    )
-    sys.exit(INTERNAL_ERROR)

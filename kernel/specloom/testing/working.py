@@ -1,0 +1,110 @@
+"""Tasks, and executors, which are held to a small task of the kit's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from specloom.contract.errors import DataError, SpecloomError
+from specloom.contract.fleet import Executor, Job, Share, Task, Ticket
+from specloom.contract.hooks import impl
+from specloom.plugins import Plugins
+from specloom.testing.comparing import hold
+
+#: More shares than neighbours of one level of a merge tree.
+SHARES = 20
+
+
+class Digits:
+    """A task whose merge shows the order of its parts; it fails where a ticket says so."""
+
+    def begin(self, job: Job) -> None:
+        """Read the first number."""
+        self.start = int(job.arguments["start"])
+
+    def do(self, tickets: Sequence[Ticket]) -> bytes:
+        """The numbers of the tickets, counted from the first."""
+        if any(ticket.get("broken") for ticket in tickets):
+            raise DataError("the item is broken", where="kit", fix="leave it out")
+        return json.dumps([self.start + ticket["number"] for ticket in tickets]).encode()
+
+    def merge(self, parts: Sequence[bytes]) -> bytes:
+        """The numbers of all parts, in their order."""
+        numbers: list[int] = []
+        for part in parts:
+            numbers += json.loads(part)
+        return json.dumps(numbers).encode()
+
+
+JOB = Job("kit.Digits", arguments={"start": 100})
+
+
+def task_is_whole(cls: Any) -> None:
+    """A task has ``begin``, ``do`` and ``merge``, and is made without arguments."""
+    hold(isinstance(cls(), Task), cls, "it has not all of begin, do and merge")
+
+
+def executor_is_whole(cls: Any) -> None:
+    """An executor has ``each`` and ``total``."""
+    hold(isinstance(_executor(cls), Executor), cls, "it has not both of each and total")
+
+
+def executor_keeps_the_order(cls: Any) -> None:
+    """The total joins all shares in the order of the data."""
+    total = _executor(cls).total(JOB, _shares())
+    wanted = list(range(100, 100 + 2 * SHARES))
+    hold(json.loads(total) == wanted, cls, f"its total is {json.loads(total)}, not {wanted}")
+
+
+def executor_gives_each_outcome(cls: Any) -> None:
+    """There is one outcome for each share; an error is a value, and ends no other share."""
+    outcomes = {one.number: one for one in _executor(cls).each(JOB, _shares(broken=3))}
+    hold(sorted(outcomes) == list(range(SHARES)), cls, f"it gives outcomes of {sorted(outcomes)}")
+    for number, outcome in outcomes.items():
+        failed = number == 3
+        hold(bool(outcome.errors) == failed, cls, f"share {number} has {outcome.errors}")
+        hold((outcome.data is None) == failed, cls, f"share {number} gives {outcome.data!r}")
+    (error,) = outcomes[3].errors
+    expected = {"what": "the item is broken", "where": "kit", "fix": "leave it out"}
+    hold(dict(error) == {**expected, "exit_code": 2}, cls, f"the error arrives as {error}")
+
+
+def executor_raises_what_failed(cls: Any) -> None:
+    """A total raises the error of a share."""
+    try:
+        _executor(cls).total(JOB, _shares(broken=3))
+    except SpecloomError as error:
+        hold(error.what == "the item is broken", cls, f"it raises {error.what!r}")
+        hold(error.exit_code == 2, cls, f"its error has the exit code {error.exit_code}")
+    else:
+        hold(False, cls, "a share failed, and the total is given all the same")
+
+
+CHECKS: Mapping[str, tuple[Callable[[Any], None], ...]] = {
+    "tasks": (task_is_whole,),
+    "executors": (
+        executor_is_whole,
+        executor_keeps_the_order,
+        executor_gives_each_outcome,
+        executor_raises_what_failed,
+    ),
+}
+
+
+def _executor(cls: Any) -> Any:
+    """An executor that finds the kit's task."""
+    offered = {"Digits": f"{__name__}:Digits"}
+    plugin = SimpleNamespace(register_tasks=impl(lambda: offered), __name__="kit")
+    return cls(plugins=Plugins({"kit": plugin}))  # type: ignore[dict-item]  # a module by its looks
+
+
+def _shares(broken: int | None = None) -> list[Share]:
+    """Shares of two tickets each."""
+    shares = []
+    for number in range(SHARES):
+        first = {"number": 2 * number, "broken": number == broken}
+        second = {"number": 2 * number + 1}
+        shares.append(Share(number, (first, second)))
+    return shares
