@@ -13,7 +13,7 @@ from specloom_registry.importing import probe
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.project.project import Project
 
-OTHER = "use another version of 'rx', or ask its author to fix it"
+OTHER = "use another version of 'rx', or report it to its author"
 HARM = [
     (
         "raise ValueError('no')",
@@ -218,7 +218,7 @@ def test_an_installed_package_of_the_same_name_cannot_stand_in(world, monkeypatc
         (
             {"rx": ["specloom-lab"], "lab": ["specloom-rx"]},
             "E-REQUIRES plugins need each other: {cycle}",
-            "ask their authors to break the circle",
+            "report the circle to their authors",
         ),
     ],
 )

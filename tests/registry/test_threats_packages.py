@@ -220,7 +220,7 @@ def test_requirements_that_cannot_be_pinned_are_refused(world, text):
     world.wants("rx@v1.0.0")
     done = world.run("lock", code=2)
     assert done.error.what.startswith("E-PLUGIN plugin 'rx': its dependency ")
-    assert done.error.fix == "ask its author to fix it, or use another version"
+    assert done.error.fix == "use another version, or report it to its author"
 
 
 def reports(monkeypatch, change):

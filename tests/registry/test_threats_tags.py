@@ -113,13 +113,13 @@ def test_a_commit_can_be_pinned_too(world):
             "v1.2.0",
             "1.1.9",
             "E-VERSION plugin 'rx': tag 'v1.2.0' says 1.2.0, but its pyproject.toml says 1.1.9",
-            "name the tag of the version you mean, or ask its author to tag again",
+            "name the tag of the version you mean, or request a new tag from its author",
         ),
         (
             "rx-v2",
             "1.0",
             "E-VERSION plugin 'rx': tag 'rx-v2' says 2, but its pyproject.toml says 1.0",
-            "name the tag of the version you mean, or ask its author to tag again",
+            "name the tag of the version you mean, or request a new tag from its author",
         ),
         (
             "v1",

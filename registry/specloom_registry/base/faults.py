@@ -119,7 +119,7 @@ def type_problems(value: Any, form: Any, path: str = "") -> Iterator[str]:
     """Describe where a value does not have a form, one text for each place.
 
     A form is a type, a tuple of types, a list of one form, or a mapping of forms by key: the key
-    ``*`` stands for every key, and a key that ends with ``?`` may be left out.
+    ``*`` stands for every key, and a key that ends with ``?`` may be absent.
 
     >>> list(type_problems({"a": 1, "b": ["x", 2]}, {"a": str, "b": [str], "c": int, "d?": int}))
     ["'a' is 1, which is not a string", "'b[1]' is 2, which is not a string", "'c' is missing"]

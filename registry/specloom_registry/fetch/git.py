@@ -3,7 +3,7 @@
 Nothing is ever checked out: a tag is fetched into a throw-away repository and its blobs are read
 from there, so that hooks, filters, submodules and links never come to act. Every argument list is
 built here, names come after ``--``, and the transports are limited by the environment, which
-outranks the user's configuration. That configuration (credential helpers, proxies) is kept.
+outranks the user's configuration. That configuration (credential helpers, proxies) stays in force.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _probe(name: str, task: Mapping[str, Any], where: str, timeout: float) -> No
         process.wait()
     with os.fdopen(reading, "rb") as channel:
         _, separator, data = channel.read().rpartition(token.encode())
-    fix = f"use another version of {name!r}, or ask its author to fix it"
+    fix = f"use another version of {name!r}, or report it to its author"
     if timed_out:
         what = f"E-IMPORT plugin {name!r} hangs: it is not imported within {timeout:g} s"
         raise PluginError(what, where=where, fix=fix)

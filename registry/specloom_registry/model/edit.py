@@ -1,6 +1,6 @@
 """Changes to a manifest's text that keep its comments, order and style.
 
-Lines are changed here, not by ruamel.yaml (0.19.1, round trip with quotes kept and without a
+Lines are changed here, not by ruamel.yaml (0.19.1, round trip with preserved quotes and without a
 width), which was tried on the texts of the tests and on five other styles: removing a plugin also
 removed the comments after it, up to the end of the file; a comment within ``{...}`` was lost; the
 indentation of lists and mappings, the blanks within ``{...}``, a byte order mark and ``---``

@@ -163,7 +163,7 @@ def write(file: Path, lock: Lock) -> bool:
     try:
         if file.is_file() and file.read_bytes() == data:
             return False
-        store.replace(file, data)
+        store.replace_file(file, data)
     except OSError as e:
         what = f"E-DISK {file} cannot be written: {e.strerror}; nothing was changed"
         raise PluginUnavailableError(what, fix="make room, or make the folder writable") from e

@@ -178,7 +178,7 @@ def check_version(name: str, source: Source, version: str, where: str) -> None:
             f"E-VERSION plugin {name!r}: tag {source.tag!r} says {tag_version}, "
             f"but its pyproject.toml says {version}",
             where=where,
-            fix="name the tag of the version you mean, or ask its author to tag again",
+            fix="name the tag of the version you mean, or request a new tag from its author",
         )
 
 
@@ -252,5 +252,5 @@ def _metadata_error(package: Package, what: str) -> ConfigError:
     return ConfigError(
         f"E-PLUGIN plugin {package.name!r}: {what}",
         where=package.where,
-        fix="ask its author to fix it, or use another version",
+        fix="use another version, or report it to its author",
     )

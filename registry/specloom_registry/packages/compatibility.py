@@ -69,7 +69,7 @@ def _circles(
         yield ConfigError(
             f"E-REQUIRES plugins need each other: {' <- '.join(one.name for one in entries)}",
             where=entries[0].where,
-            fix="ask their authors to break the circle",
+            fix="report the circle to their authors",
         )
 
 

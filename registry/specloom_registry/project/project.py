@@ -188,7 +188,7 @@ class Project:
     def _write(self, text: str) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            store.replace(self.file, text.encode())
+            store.replace_file(self.file, text.encode())
         except OSError as e:
             what = f"E-DISK {self.file} cannot be written: {e.strerror}"
             raise PluginUnavailableError(what, fix="make the folder writable, or make room") from e
@@ -239,7 +239,7 @@ def _short(record: Mapping[str, Any] | None) -> str:
 
 
 def _node_changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the nodes that changed, are gone and are new; kinds without a node are left out."""
+    """Return the nodes that changed, are gone and are new; kinds without a node are absent."""
     common = before.keys() & after.keys()
     names = {
         "changed": sorted(name for name in common if before[name] != after[name]),

@@ -16,7 +16,7 @@ from specloom_registry.fetch import fetch
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.packages import environment, overlay
 from specloom_registry.store import tree
-from specloom_registry.store.store import replace
+from specloom_registry.store.store import replace_file
 
 if TYPE_CHECKING:
     from specloom_registry.fetch.fetch import FetchContext
@@ -105,7 +105,7 @@ def register_project(store: Store, file: Path) -> None:
     note = store.folder("roots") / f"{hashlib.sha256(path).hexdigest()}.path"
     with store.disk_errors():
         if not note.is_file():
-            replace(note, path, durable=False)
+            replace_file(note, path, durable=False)
 
 
 def _check_tree(store: Store, plugin: str, name: str, report: Report, *, repair: bool) -> None:

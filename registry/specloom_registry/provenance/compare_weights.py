@@ -57,7 +57,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def differences(first: Path, second: Path) -> dict[str, str]:
-    """Describe how each tensor of ``first`` differs in ``second``; equal ones are left out.
+    """Describe how each tensor of ``first`` differs in ``second``; equal ones are skipped.
 
     Raises:
         IntegrityError: A file is not there, or holds no weights.

@@ -33,7 +33,7 @@ class GitStatus:
 
 @dataclass
 class WorkingCopies:
-    """The status of working copies, each asked of Git once."""
+    """The status of working copies, each requested from Git once."""
 
     _by_root: dict[Path, GitStatus | None] = field(default_factory=dict)
 

@@ -110,7 +110,7 @@ def _create_folder(folder: Path) -> None:
 
 def _write(file: Path, text: str) -> None:
     try:
-        store.replace(file, text.encode())
+        store.replace_file(file, text.encode())
     except OSError as e:
         what = f"E-DISK {file} cannot be written: {e.strerror}"
         fix = "make room, or choose another folder with --out"

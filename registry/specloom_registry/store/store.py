@@ -188,7 +188,7 @@ class Store:
             folder = self.root / "state"
             folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.state(name) | values, sort_keys=True)
-            replace(folder / f"{name}.json", text.encode(), durable=False)
+            replace_file(folder / f"{name}.json", text.encode(), durable=False)
 
     def _delete_abandoned(self, parent: Path) -> None:
         """Delete the stages of processes that have ended, which freed their locks."""
@@ -223,8 +223,15 @@ def _cache_folder() -> Path:
         raise PluginUnavailableError(what, fix="set SPECLOOM_STORE") from e
 
 
-def replace(file: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file in one step; it keeps its mode."""
+def replace_file(file: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file in one step; an existing file's mode stays.
+
+    ``specloom.write_file`` is for results: it reports every error as one of ``--out``, flushes
+    always, and names its temporary file after the process, of which several threads write here.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     new = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}.new")
     try:
         with new.open("wb") as opened:

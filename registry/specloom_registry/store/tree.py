@@ -1,7 +1,7 @@
 """Trees of files: their ``h1`` hash, their stat signature, and the names that are let in.
 
 ``h1-<hex>`` is the SHA-256 of one line ``<sha256 of the bytes>  <path>`` a file, sorted by path.
-Modes, times and the order of a folder do not count; caches and the like are left out, so that a
+Modes, times and the order of a folder do not count; caches and the like are excluded, so that a
 working copy has the hash of the tag it was checked out from.
 """
 
@@ -126,7 +126,7 @@ def check_names(paths: Iterable[str], owner: str) -> None:
         if problem:
             raise ConfigError(
                 f"E-PATH {owner}: {path!r} {problem}",
-                fix="ask its author to rename the file, and to tag again",
+                fix="request a new tag from its author, in which the file has another name",
             )
 
 
