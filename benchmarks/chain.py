@@ -17,7 +17,7 @@ from timing import about
 
 from specloom import Pipeline, Port, Run
 from specloom.torch import TorchNode
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 
 
@@ -35,7 +35,7 @@ class Same(TorchNode):
 
 def measured(count: int, repeats: int) -> dict[str, list[float]]:
     """Microseconds of a plan of ``count`` nodes, of the nodes by hand, and of a plan of one."""
-    entry, nodes = LentilsAnomalyDataNode([0], name="data"), [Same() for _ in range(count)]
+    entry, nodes = AnomalyDataNode([0], name="data"), [Same() for _ in range(count)]
     pipeline = Pipeline()
     pipeline.connect((entry.outputs.cube, nodes[0].data))
     pipeline.connect(*((one.same, other.data) for one, other in pairwise(nodes)))

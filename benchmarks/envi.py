@@ -21,8 +21,8 @@ from scenes import cube
 from timing import about, figures, interleaved, machine_phases, options, rates
 
 from specloom import Pipeline
-from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.predict import predict
+from specloom_cubes.data_node import AnomalyDataNode
+from specloom_predict import predict
 from specloom_rx.detector import RXGlobal
 from specloom_training.statistical import StatisticalTrainer
 
@@ -54,7 +54,7 @@ def measured(
     header: Path, shape: tuple[int, int, int], repeats: int, threads: int
 ) -> tuple[Any, Any]:
     """Both sides interleaved, and whether they give the same scores; this machine's rates."""
-    data, rx, pipeline = LentilsAnomalyDataNode([0], name="data"), RXGlobal(name="rx"), Pipeline()
+    data, rx, pipeline = AnomalyDataNode([0], name="data"), RXGlobal(name="rx"), Pipeline()
     pipeline.connect((data.outputs.cube, rx.data))
     small = cube(100, 100, shape[2], seed=9)
     StatisticalTrainer(pipeline=pipeline, datamodule=labelled_source(small)).fit()

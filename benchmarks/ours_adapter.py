@@ -16,7 +16,7 @@ from ours_graphs import Detector, labelled_source, selecting, source_of
 from scenes import cube
 
 from specloom import Pipeline, Run, impl
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_pca.pca import TrainablePCA
@@ -32,7 +32,7 @@ EPOCHS = 2
 
 def built(node: Any, channels: int) -> Any:
     """The node as a graph on cubes of so many channels builds it."""
-    entry, pipeline = LentilsAnomalyDataNode([0]), Pipeline()
+    entry, pipeline = AnomalyDataNode([0]), Pipeline()
     pipeline.connect((entry.outputs.cube, node.inputs.data))
     pipeline.graph(InMemory([{"cube": torch.zeros(1, 1, 1, channels)}]))
     return node.eval()

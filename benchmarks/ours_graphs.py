@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from specloom import Pipeline
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_deciders.binary import BinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
@@ -32,7 +32,7 @@ class Detector:
     """Data, normaliser, RX, logit head and decider, connected."""
 
     def __init__(self) -> None:
-        self.data = LentilsAnomalyDataNode(normal_class_ids=[0], name="data")
+        self.data = AnomalyDataNode(normal_class_ids=[0], name="data")
         self.norm, self.rx = MinMaxNormalizer(name="norm"), RXGlobal(name="rx")
         self.head, self.decider = ScoreToLogit(name="head"), BinaryDecider(name="decider")
         self.pipeline = Pipeline("detector")

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 RX_PIECES = """
 import torch
 from specloom import Pipeline, Run
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_deciders.binary import BinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
 from specloom_rx.detector import RXGlobal

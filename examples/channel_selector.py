@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from specloom import Pipeline, Run
-from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.sources.synthetic import Synthetic
+from specloom_cubes import AnomalyDataNode, Synthetic
 from specloom_deciders.binary import BinaryDecider
 from specloom_losses.cross_entropy import AnomalyBCEWithLogits
 from specloom_losses.diversity import SelectorDiversityRegularizer
@@ -37,7 +36,7 @@ def main(out: Path, epochs: int = 30, **scenes: int) -> dict[str, float]:
 
     # Stage 1: the graph.
     pipeline = Pipeline("channel_selector")
-    data = LentilsAnomalyDataNode(normal_class_ids=[0, 1], name="data")
+    data = AnomalyDataNode(normal_class_ids=[0, 1], name="data")
     normalizer = MinMaxNormalizer(name="normalizer")
     selector = SoftChannelSelector(
         n_select=3,

@@ -1,8 +1,7 @@
 """RX on synthetic lentils in Python: the graph and scores of configs/rx_statistical.yaml."""
 
 from specloom import Pipeline, Run
-from specloom_cubes.data_node import LentilsAnomalyDataNode
-from specloom_cubes.sources.synthetic import Synthetic
+from specloom_cubes import AnomalyDataNode, Synthetic
 from specloom_deciders.binary import BinaryDecider
 from specloom_metrics.anomaly import AnomalyDetectionMetrics
 from specloom_normalize.min_max import MinMaxNormalizer
@@ -15,7 +14,7 @@ from specloom_training.statistical import StatisticalTrainer
 
 def build() -> Pipeline:
     """Connect the nodes; they get the names that the run file gives them."""
-    data = LentilsAnomalyDataNode(normal_class_ids=[0, 1], name="data")
+    data = AnomalyDataNode(normal_class_ids=[0, 1], name="data")
     normalizer = MinMaxNormalizer(name="normalizer")
     rx = RXGlobal(name="rx")
     logits = ScoreToLogit(name="logits")

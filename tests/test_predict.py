@@ -22,8 +22,8 @@ from scipy import ndimage
 import specloom
 from specloom.execution import run_folder
 from specloom_cubes.formats import open_cube
-from specloom_cubes.predict import predict
-from specloom_cubes.predict.command import predict as command
+from specloom_predict import predict
+from specloom_predict.command import predict as command
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", ROOT / "../shared/data/hsi"))
@@ -187,7 +187,7 @@ def test_folders_and_patterns_and_a_bad_file_among_good_ones(runs, tmp_path):
 
 KILLED = """
     import os, signal, sys
-    from specloom_cubes.predict import mapped, predict_all, scene
+    from specloom_predict import mapped, predict_all, scene
     def moved(scratch, folder, names):
         if "b" == folder.name:  # everything is made, one file has its place
             mapped.moved(scratch, folder, names[:1])

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import architecture
+import looked_up
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -253,3 +254,32 @@ def test_too_many_suppressions_are_seen(tmp_path):
     assert list(architecture.suppressions(tmp_path)) == [
         "4 suppressions in 1002 lines, at most 3 per thousand"
     ]
+
+
+LOOKED_UP = [
+    'getattr(node, "colour", None)',
+    'def late(node):\n    return hasattr(node, "pased")',
+    'summary = node.fit_sumary() if hasattr(node, "fit_sumary") else ""',
+]
+
+
+@pytest.mark.parametrize("file", [GRAPH, TRAINING])
+@pytest.mark.parametrize("text", LOOKED_UP)
+def test_a_member_that_is_looked_up_and_stands_in_no_protocol_is_seen(copy, file, text):
+    (found,) = broken(looked_up.looked_up_members, copy, file, text)
+    assert found.startswith(file)
+    assert "stands in no Protocol of kernel/specloom/contract" in found
+
+
+def test_members_of_protocols_of_arrays_and_of_the_class_itself_may_be_looked_up(copy):
+    text = (
+        'getattr(node, "fit_summary", None)\nhasattr(value, "detach")\n'
+        'getattr(self, "_sum", 0)\ngetattr(node, name)'
+    )
+    assert broken(looked_up.looked_up_members, copy, TRAINING, text) == []
+
+
+def test_a_member_whose_protocol_goes_is_seen(copy):
+    file = copy / "kernel/specloom/contract/nodes.py"
+    file.write_text(file.read_text().replace("    halo: int\n", ""))
+    assert any("'halo' stands in no Protocol" in one for one in looked_up.looked_up_members(copy))

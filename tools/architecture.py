@@ -24,6 +24,7 @@ from pathlib import Path
 from source_tree import CALLED, LOADED, TYPED, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
+PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
 ARRAYS = ("torch.py", "testing.py", "testing")  # the kernel's parts that may use arrays
 HEAVY = {"torch", "numpy", "scipy", "safetensors.torch", "safetensors.numpy"}
 EVERYWHERE = ("kernel", "registry", "plugins", "tests", "tools", "examples", "benchmarks")
@@ -97,7 +98,7 @@ def plugin_imports(root: Path) -> Iterator[str]:
         )
         for file in sources(root, package):
             for one in imports(root, file):
-                if one.reaches("specloom.torch", "specloom.testing") or one.top == package.name:
+                if one.reaches(*PUBLIC) or one.top == package.name:
                     continue
                 if one.top == "specloom":
                     good = one.module == "specloom" and (not one.name or one.name in public)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from specloom_cubes.sources.synthetic import Synthetic
+from specloom_cubes import Synthetic
 
 HEADER = """ENVI
 samples = {width}

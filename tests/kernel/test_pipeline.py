@@ -212,9 +212,8 @@ def test_ends_that_are_no_ports_or_on_the_wrong_side():
         "RXSum.outputs.scores is none of a node's inputs, which belong here\n"
         "  fix: write (source.outputs.x, target.inputs.y)"
     )
-    assert told(pipeline.connect, ("data.cube", rx.data)) == (
-        "data.cube is none of a node's outputs, which belong here\n"
-        "  fix: write (source.outputs.x, target.inputs.y)"
+    assert told(pipeline.connect, (3, rx.data)) == (
+        '3 is no port\n  fix: write "node.port", or the port itself: node.port'
     )
     assert pipeline.nodes == {}
 

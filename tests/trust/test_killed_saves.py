@@ -17,7 +17,7 @@ SCRIPT = """
     import numpy as np
     import torch
     from specloom import Pipeline
-    from specloom_cubes.data_node import LentilsAnomalyDataNode
+    from specloom_cubes.data_node import AnomalyDataNode
     from specloom_cubes.sources.memory import InMemory
     from specloom_normalize.min_max import MinMaxNormalizer
     from specloom_rx.detector import RXGlobal
@@ -27,7 +27,7 @@ SCRIPT = """
     random.seed(seed)
 
     def fitted(name, bands):
-        data, normalizer = LentilsAnomalyDataNode([0], name="data"), MinMaxNormalizer(name=name)
+        data, normalizer = AnomalyDataNode([0], name="data"), MinMaxNormalizer(name=name)
         rx, cubes = RXGlobal(name="rx"), np.random.default_rng(bands).random((1, 30, 30, bands))
         pipeline = Pipeline(name)
         pipeline.connect((data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data))

@@ -13,7 +13,7 @@ import torch
 import specloom
 from specloom import IntegrityError, NodeError, Pipeline, Run, SpecloomError
 from specloom.execution import run_folder
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_cubes.sources.scene import Scene
 from specloom_cubes.sources.synthetic import Synthetic
@@ -144,7 +144,7 @@ def test_another_number_of_bands_is_refused_before_a_pixel_is_read(fitted):
 
 
 def test_another_number_of_bands_is_refused_also_where_no_node_is_told_it(tmp_path):
-    data, normalizer = LentilsAnomalyDataNode([0], name="data"), MinMaxNormalizer(name="scaled")
+    data, normalizer = AnomalyDataNode([0], name="data"), MinMaxNormalizer(name="scaled")
     pipeline = Pipeline("scaling")
     pipeline.connect((data.outputs.cube, normalizer.data))
     StatisticalTrainer(pipeline=pipeline, datamodule=cubes(5)).fit()

@@ -23,7 +23,7 @@ SCRIPT = """
     import torch
     from specloom import Graph, Pipeline, Port, Run
     from specloom.contract.ports import Connection
-    from specloom_cubes.data_node import LentilsAnomalyDataNode
+    from specloom_cubes.data_node import AnomalyDataNode
     from specloom_deciders.binary import BinaryDecider
     from specloom_metrics.anomaly import AnomalyDetectionMetrics
     from specloom_normalize.min_max import MinMaxNormalizer
@@ -68,7 +68,7 @@ SCRIPT = """
 
     def fit(length, quantiles=None):
         source = Stream(length, cubes, {"cube": Port("B H W C")})
-        data = LentilsAnomalyDataNode([0])
+        data = AnomalyDataNode([0])
         normalizer = MinMaxNormalizer(per_channel=True, quantiles=quantiles)
         rx, head, pipeline = RXGlobal(), ScoreToLogit(), Pipeline("stream")
         pipeline.connect(

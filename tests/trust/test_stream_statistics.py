@@ -13,7 +13,7 @@ from scipy.io import loadmat
 from scipy.linalg import solve_triangular
 
 from specloom import Pipeline
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.formats import open_cube
 from specloom_cubes.sources.memory import InMemory
 from specloom_normalize.min_max import MinMaxNormalizer
@@ -92,7 +92,7 @@ def batches(images, size=1, order=None):
 
 def fitted(train):
     """Everything that is fitted, by the phase that fits it."""
-    data, normalizer = LentilsAnomalyDataNode([0], name="data"), MinMaxNormalizer(name="scaled")
+    data, normalizer = AnomalyDataNode([0], name="data"), MinMaxNormalizer(name="scaled")
     rx, logits = RXGlobal(name="rx", eps=0.0), ScoreToLogit(name="logits")
     pipeline = Pipeline("fit")
     pipeline.connect(

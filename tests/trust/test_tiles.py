@@ -14,13 +14,13 @@ import torch
 
 from specloom import NodeError, Pipeline, Port, Run
 from specloom.torch import TorchNode
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.scene import Scene
-from specloom_cubes.tiles import run_tiled
-from specloom_cubes.tiling import tiling
 from specloom_deciders.binary import BinaryDecider
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
+from specloom_predict.tiles import run_tiled
+from specloom_predict.tiling import tiling
 from specloom_rx.detector import RXGlobal
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.statistical import StatisticalTrainer
@@ -84,7 +84,7 @@ def untiled(run, want):
 
 @pytest.fixture
 def detector(scene):
-    data, rx, head = LentilsAnomalyDataNode([0]), RXGlobal(), ScoreToLogit()
+    data, rx, head = AnomalyDataNode([0]), RXGlobal(), ScoreToLogit()
     normalizer, binary, quantile = MinMaxNormalizer(), BinaryDecider(), QuantileBinaryDecider()
     return made(
         scene,
@@ -113,7 +113,7 @@ def test_tiles_give_the_scores_and_decisions_of_the_whole_scene_bit_for_bit(
 
 @pytest.mark.parametrize("side", [3, 9, 20])
 def test_neighbourhoods_across_the_borders_of_tiles_are_whole(scene, side):
-    data, first, second, rx = LentilsAnomalyDataNode([0]), Laplacian(), Laplacian(), RXGlobal()
+    data, first, second, rx = AnomalyDataNode([0]), Laplacian(), Laplacian(), RXGlobal()
     run = made(
         scene, (data.outputs.cube, first.data), (first.edges, second.data), (second.edges, rx.data)
     )
@@ -136,7 +136,7 @@ def test_a_quantile_needs_the_map_of_scores_and_not_the_cube(detector):
 
 
 def test_a_node_that_needs_the_whole_cube_is_told_before_anything_is_read(scene, monkeypatch):
-    data, brightest = LentilsAnomalyDataNode([0]), Brightest()
+    data, brightest = AnomalyDataNode([0]), Brightest()
     run = made(scene, (data.outputs.cube, brightest.data), fit=False)
     want = ["brightest.relative"]
     found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=5000)
@@ -147,7 +147,7 @@ def test_a_node_that_needs_the_whole_cube_is_told_before_anything_is_read(scene,
         run_tiled(run, scene, (4000, 4000), want, memory=300_000_000)
     assert str(caught.value) == (
         "node 'brightest' (Brightest) needs the whole image: 4000 x 4000 pixels take 1.54 GB of "
-        "memory (brightest.relative 768 MB, lentils_anomaly_data_node.cube 768 MB), more than the "
+        "memory (brightest.relative 768 MB, anomaly_data_node.cube 768 MB), more than the "
         "300 MB allowed\n"
         "  fix: allow more memory, cut the scene into cubes.Blocks, or use nodes that see one pixel"
     )
@@ -160,11 +160,11 @@ SCRIPT = """
     import numpy as np
     import torch
     from specloom import Pipeline, Run
-    from specloom_cubes.data_node import LentilsAnomalyDataNode
+    from specloom_cubes.data_node import AnomalyDataNode
     from specloom_cubes.formats import open_cube
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.scene import Scene
-    from specloom_cubes.tiles import run_tiled
+    from specloom_predict.tiles import run_tiled
     from specloom_normalize.min_max import MinMaxNormalizer
     from specloom_rx.detector import RXGlobal
     from specloom_training.statistical import StatisticalTrainer
@@ -179,7 +179,7 @@ SCRIPT = """
     cube = np.memmap(folder / "scene.raw", np.float32, "r+", shape=(height, width, bands))
     small = np.array(cube[:64, :64])
     source = InMemory(train=[{"cube": small[None]}])
-    data, normalizer, rx = LentilsAnomalyDataNode([0]), MinMaxNormalizer(), RXGlobal()
+    data, normalizer, rx = AnomalyDataNode([0]), MinMaxNormalizer(), RXGlobal()
     pipeline = Pipeline("tiles")
     pipeline.connect((data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data))
     StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from specloom.contract.nodes import AffineNode, Batch
+from specloom.contract.abilities import AffineNode
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
 
 
 @dataclass

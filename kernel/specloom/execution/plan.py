@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import Any
 
+from specloom.contract.abilities import Metric
 from specloom.contract.errors import DataError, GraphError, NodeError, PortError, raise_all
-from specloom.contract.nodes import Batch, Metric, Runtime
+from specloom.contract.nodes import Batch
+from specloom.contract.runtime import Runtime
 from specloom.execution.folding import Step, arrange, fold_into_readers
 from specloom.graph.connections import BATCH
 from specloom.graph.graph import Graph

@@ -5,15 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError
-from specloom.contract.nodes import Batch, Runtime, Source, Trainer
+from specloom.contract.nodes import Batch
+from specloom.contract.phases import Trainer
+from specloom.contract.sources import Source
 from specloom.execution.plan import Plan
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
 from specloom.runfile import build
 from specloom.runfile.yaml import Document, override, read
+
+if TYPE_CHECKING:
+    from specloom.contract.runtime import Runtime
 
 
 class Run:
@@ -34,7 +39,7 @@ class Run:
         self,
         graph: Graph,
         source: Source,
-        phases: Sequence[tuple[str, Trainer]] = (),
+        phases: Sequence[tuple[str, Trainer[Graph, "Run"]]] = (),
         *,
         plugins: Plugins | None = None,
         device: str = "auto",

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from specloom.contract.abilities import Stateful
 from specloom.contract.errors import (
     ConfigError,
     IntegrityError,
@@ -19,7 +20,7 @@ from specloom.contract.errors import (
     UnavailableError,
     raise_all,
 )
-from specloom.contract.nodes import STAGES, Stateful
+from specloom.contract.nodes import STAGES
 from specloom.graph.connections import BATCH
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins

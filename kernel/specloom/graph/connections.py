@@ -11,9 +11,9 @@ from specloom.contract.errors import (
     PortError,
     Problems,
     SpecloomError,
-    did_you_mean,
 )
 from specloom.contract.ports import Connection, Port, mismatch
+from specloom.graph.ends import wrong_end
 from specloom.runfile.yaml import Document
 
 BATCH = "batch"
@@ -131,16 +131,7 @@ class Wiring:
 
     def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
         """What is wrong if ``end``, as ``node.port``, is none of the ``side`` of a node."""
-        node, _, port = end.partition(".")
-        if node not in (*self.ported, *self.unmade):
-            fix = did_you_mean(node, [*self.nodes, *self.unmade])
-            yield GraphError(f"there is no node {node!r}", where=where, fix=fix)
-        elif node in self.ported and port not in (ports := getattr(self.ported[node], side)):
-            fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
-            if port in {*self.ported[node].inputs, *self.ported[node].outputs}:
-                other = "input" if side == "outputs" else "output"
-                fix = f"{end} is an {other}: a connection goes from an output to an input"
-            yield GraphError(f"{node} has no {side[:-1]} {port!r}", where=where, fix=fix)
+        return wrong_end(end, side, self.ported, self.unmade, where)
 
     def _misfits(self) -> Iterator[SpecloomError]:
         first: dict[str, Connection] = {}

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
-from specloom.contract.nodes import STAGES, Fittable, Stateful
+from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Connection, Port
 from specloom.graph.connections import BATCH, Wiring, wrong_name
-from specloom.graph.port_attributes import IMAGE_AXES, build
+from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import Propagation, Sizes, Unknown
 from specloom.runfile.yaml import Document
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from specloom.contract.abilities import Loss
 from specloom.contract.errors import (
     ConfigError,
     GraphError,
@@ -17,8 +18,10 @@ from specloom.contract.errors import (
     raise_all,
     shown,
 )
-from specloom.contract.nodes import STAGES, Loss, LossMinimiser, Trainer, missing_by_split
+from specloom.contract.nodes import STAGES
+from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port
+from specloom.contract.sources import missing_by_split
 from specloom.graph.connections import BATCH, NAME, told, wrong_name
 from specloom.graph.graph import Graph
 from specloom.plugins import KINDS, Plugins
@@ -163,7 +166,7 @@ def _meant(key: str, known: Keyed) -> str:
 
 
 # The graph, the source (None in a saved pipeline), and the phases, each with its reference.
-Parts: TypeAlias = tuple[Graph, Any, list[tuple[str, Trainer]]]
+Parts: TypeAlias = tuple[Graph, Any, list[tuple[str, Trainer[Graph, Any]]]]
 
 
 def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> Parts:
@@ -224,7 +227,7 @@ def assemble(file: RunFile, problems: list[SpecloomError], plugins: Plugins) -> 
     return graph, source, phases
 
 
-def _idle_losses(graph: Graph, phases: Sequence[Trainer]) -> Iterator[SpecloomError]:
+def _idle_losses(graph: Graph, phases: Sequence[Trainer[Graph, Any]]) -> Iterator[SpecloomError]:
     """The losses that none of the phases (if there is any) minimises."""
     used = {
         name for one in phases if isinstance(one, LossMinimiser) for name in one.losses_of(graph)

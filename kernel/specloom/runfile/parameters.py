@@ -12,9 +12,14 @@ EMPTY = inspect.Parameter.empty
 
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
-    """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``."""
+    """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``.
+
+    Nor is ``name`` of a node a parameter: a run file has it as the node's key.
+    """
     _, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # its own
-    hidden = getattr(cls, "python_only", ())
+    hidden = {*getattr(cls, "python_only", ())}
+    if hasattr(cls, "inputs"):
+        hidden.add("name")
     loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {p.name: p for p in rest if p.name not in hidden and p.kind not in loose}
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from specloom.contract.nodes import AffineNode, AffineReader, Metric, Stateful, Trainable
+from specloom.contract.abilities import AffineNode, AffineReader, Metric, Stateful, Trainable
 from specloom.testing import (
     construction,
     dependence,
@@ -19,6 +19,7 @@ from specloom.testing import (
     offering,
     renaming,
     running,
+    tickets,
     working,
 )
 from specloom.testing.driving import needs_fit
@@ -114,6 +115,7 @@ OTHERS: Mapping[str, tuple[Check, ...]] = {
         offering.source_is_whole,
         offering.source_tells_the_truth,
         offering.source_same_twice,
+        tickets.tickets_read_what_batches_hold,
     ),
     "trainers": (*PARAMETERS, offering.trainer_is_whole),
     "observers": (offering.observer_needs_nothing,),

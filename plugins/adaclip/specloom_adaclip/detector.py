@@ -12,7 +12,8 @@ from torch.nn.functional import interpolate
 
 from specloom import Batch, ConfigError, IntegrityError, Port, SpecloomError, UnavailableError
 from specloom.torch import TorchNode
-from specloom_adaclip.images import (
+from specloom_adaclip.model.anomaly_maps import smoothed
+from specloom_adaclip.model.preprocessing import (
     filled,
     in_bytes,
     normalised,
@@ -21,13 +22,12 @@ from specloom_adaclip.images import (
     resized_floats,
     usable,
 )
-from specloom_adaclip.known import TINY
-from specloom_adaclip.maps import smoothed
-from specloom_adaclip.parts import TINY_ADAPTER, Part
-from specloom_adaclip.prompts import nouns
+from specloom_adaclip.model.prompts import nouns
+from specloom_adaclip.weights.catalogue import TINY
+from specloom_adaclip.weights.detector_files import TINY_ADAPTER, Part
 
 if TYPE_CHECKING:
-    from specloom_adaclip.engine import Engine
+    from specloom_adaclip.model.engine import Engine
 
 
 class AdaCLIPDetector(TorchNode):
@@ -168,7 +168,7 @@ class AdaCLIPDetector(TorchNode):
 
     def prepare(self, device: str) -> None:
         """Load the weights onto the device, if they are not there already."""
-        from specloom_adaclip.engine import loaded_model, started
+        from specloom_adaclip.model.engine import loaded_model, started
 
         if self._engine is not None and self._engine.device == torch.device(device):
             return
@@ -176,8 +176,8 @@ class AdaCLIPDetector(TorchNode):
             what = "; ".join(error.what for error in absent)
             raise UnavailableError(what, fix="; then ".join(error.fix for error in absent))
         if any(part.made_here for part in self.parts()):
-            from specloom_adaclip.store import Store
-            from specloom_adaclip.tiny import tiny_weights
+            from specloom_adaclip.training.tiny import tiny_weights
+            from specloom_adaclip.weights.store import Store
 
             tiny_weights(Store())
         (towers, one), (adapters, other) = (part.found() for part in self.parts())

@@ -3,19 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from specloom import Port, impl
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
+    from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
+    from specloom_cubes.formats import is_cube, open_cube
+    from specloom_cubes.formats.envi import ENVI_DATA_TYPES
+    from specloom_cubes.masks import read_mask
+    from specloom_cubes.sources.blocks import Blocks
+    from specloom_cubes.sources.cu3s import SingleCu3sDataModule
+    from specloom_cubes.sources.folder import Folder
+    from specloom_cubes.sources.memory import InMemory
+    from specloom_cubes.sources.one_cube import OneCube
+    from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.sources.synthetic import Synthetic
+    from specloom_cubes.wavelengths import read_wavelengths
+
+__all__ = [
+    "ENVI_DATA_TYPES",
+    "AnomalyDataNode",
+    "Blocks",
+    "Cube",
+    "Folder",
+    "InMemory",
+    "LentilsAnomalyDataNode",
+    "OneCube",
+    "Scene",
+    "SingleCu3sDataModule",
+    "Synthetic",
+    "cube_file",
+    "cube_name",
+    "files_of_cube",
+    "find_cubes",
+    "is_cube",
+    "open_cube",
+    "read_mask",
+    "read_wavelengths",
+]
+
+MODULES = {
+    "AnomalyDataNode": "specloom_cubes.data_node",
+    "Blocks": "specloom_cubes.sources.blocks",
+    "Cube": "specloom_cubes.cube",
+    "ENVI_DATA_TYPES": "specloom_cubes.formats.envi",
+    "Folder": "specloom_cubes.sources.folder",
+    "InMemory": "specloom_cubes.sources.memory",
+    "LentilsAnomalyDataNode": "specloom_cubes.data_node",
+    "OneCube": "specloom_cubes.sources.one_cube",
+    "Scene": "specloom_cubes.sources.scene",
+    "SingleCu3sDataModule": "specloom_cubes.sources.cu3s",
+    "Synthetic": "specloom_cubes.sources.synthetic",
+    "cube_file": "specloom_cubes.cube_files",
+    "cube_name": "specloom_cubes.cube_files",
+    "files_of_cube": "specloom_cubes.cube_files",
+    "find_cubes": "specloom_cubes.cube_files",
+    "is_cube": "specloom_cubes.formats",
+    "open_cube": "specloom_cubes.formats",
+    "read_mask": "specloom_cubes.masks",
+    "read_wavelengths": "specloom_cubes.wavelengths",
+}
+"""Where each public name is imported from, when it is first used."""
 
 
 @impl
 def register_nodes() -> Mapping[str, str]:
     """Offer the data node, under both of its names."""
-    node = "specloom_cubes.data_node:LentilsAnomalyDataNode"
-    return {"LentilsAnomalyDataNode": node, "AnomalyDataNode": node}
+    node = "specloom_cubes.data_node:AnomalyDataNode"
+    return {"AnomalyDataNode": node, "LentilsAnomalyDataNode": node}
 
 
 @impl
@@ -32,11 +91,8 @@ def register_sources() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom info`` and ``specloom predict``."""
-    return {
-        "info": "specloom_cubes.command:info",
-        "predict": "specloom_cubes.predict.command:predict",
-    }
+    """Offer ``specloom info``."""
+    return {"info": "specloom_cubes.command:info"}
 
 
 @impl
@@ -50,9 +106,15 @@ def register_ports() -> Mapping[str, Port]:
     }
 
 
-@impl
-def open_cube(path: Path) -> Any:
+@impl(specname="open_cube")
+def open_known_cube(address: str) -> Any:
     """Open a cube without reading its pixels; None for a file of another kind."""
     from specloom_cubes import formats
 
-    return formats.open_cube(path) if formats.is_cube(path) else None
+    return formats.open_cube(address) if formats.is_cube(address) else None
+
+
+def __getattr__(name: str) -> object:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(MODULES[name]), name)

@@ -72,6 +72,10 @@ class Cube:
         """The band centres in nm of the good bands."""
         return None if self.wavelengths is None else self.wavelengths[self.good_bands]
 
+    def good_bytes(self) -> int:
+        """The size of all pixels of the good bands, as stored."""
+        return self.shape[0] * self.shape[1] * len(self.good_bands) * self.dtype.itemsize
+
     def clean(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
         """Pixels of the good bands, "no data" as NaN.
 
@@ -84,7 +88,8 @@ class Cube:
         if self.ignore_value is None:
             return pixels
         missing = equals(pixels, self.ignore_value)
-        pixels = pixels.astype(np.float32 if pixels.dtype.kind in "iu" else pixels.dtype)
+        dtype = np.dtype(np.float32) if pixels.dtype.kind in "iu" else pixels.dtype
+        pixels = pixels.astype(dtype)
         pixels[missing] = np.nan
         return pixels
 

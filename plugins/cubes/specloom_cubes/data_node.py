@@ -41,7 +41,7 @@ def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
     return reduce(torch.logical_or, [labels == one for one in ids])
 
 
-class LentilsAnomalyDataNode(TorchNode):
+class AnomalyDataNode(TorchNode):
     """Cubes as float32, and what of their labels is normal and what an anomaly.
 
     Takes ``cube`` (B, H, W, C), ``mask`` (B, H, W), ``wavelengths`` (C,) or (B, C) and ``valid``
@@ -169,6 +169,10 @@ class LentilsAnomalyDataNode(TorchNode):
             self._known = first.clone()
         _compare(first, self._known)
         return first
+
+
+LentilsAnomalyDataNode = AnomalyDataNode
+"""The name of the same node in earlier documents, which stays."""
 
 
 def _compare(first: Tensor, known: Tensor) -> None:

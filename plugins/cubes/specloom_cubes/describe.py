@@ -12,9 +12,9 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
-from specloom_cubes.beside import masks_of
+from specloom_cubes.cube_files import find_masks
 from specloom_cubes.masks import read_mask
-from specloom_cubes.sources.common import remarks_on
+from specloom_cubes.sources.common import notes_on
 from specloom_cubes.statistics import statistics
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def describe(path: Path, variable: str | None = None, *, pixels: bool = True) ->
         "scale": _scale(cube),
         "masks": _masks(cube, path),
         "georeference": _georeference(cube),
-        "remarks": remarks_on(cube),
+        "remarks": notes_on(cube),
         "statistics": _finite(asdict(statistics(cube))) if pixels else None,
     }
 
@@ -92,7 +92,7 @@ def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
         from specloom_cubes.formats import envi
 
         path = envi.header_of(cube.path) or path
-    found += [(mask, None) for mask in masks_of([path]).values()]
+    found += [(mask, None) for mask in find_masks([path]).values()]
     return [
         {"file": str(file), "variable": name, **_classes(file, size, name)} for file, name in found
     ]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 RELATIVE = "check the path; it is relative to where you run"
+COPY = "copy the file to this machine and give its path: addresses are not read"
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How the address of something elsewhere begins, such as ``s3://`` (a path has one slash)."""
 
@@ -24,8 +25,11 @@ def there(path: str | Path) -> bool:
         return False
 
 
+def is_address(text: str | Path) -> bool:
+    """Whether a text is the address of something elsewhere and no path."""
+    return ADDRESS.match(str(text)) is not None
+
+
 def advice(path: str | Path) -> str:
     """What to do about a path that leads to nothing."""
-    if ADDRESS.match(str(path)):
-        return "copy the file to this machine and give its path: addresses are not read"
-    return RELATIVE
+    return COPY if is_address(path) else RELATIVE

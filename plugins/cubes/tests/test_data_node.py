@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from specloom import ConfigError, DataError, IntegrityError
+import specloom_cubes
+from specloom import ConfigError, DataError, IntegrityError, Pipeline, Plugins
 from specloom.testing import built
-from specloom_cubes.data_node import LentilsAnomalyDataNode
+from specloom_cubes import InMemory
+from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
 
 CUBE = torch.arange(2 * 2 * 3 * 4, dtype=torch.float64).reshape(2, 2, 3, 4)
 MASK = torch.tensor([[[0, 1, 2], [3, -1, 0]], [[-1, -1, -1], [-1, -1, -1]]], dtype=torch.int32)
@@ -12,7 +14,7 @@ NM = torch.tensor([430.0, 500.0, 600.0, 700.0])
 
 
 def node(*ids, bands=4):
-    made = LentilsAnomalyDataNode(*ids)
+    made = AnomalyDataNode(*ids)
     made.build({"C": bands})
     return made
 
@@ -179,9 +181,30 @@ def test_no_normal_class_is_fine_with_anomalous_ones():
 
 
 def test_a_batch_equals_its_images_bit_for_bit():
-    one = built(LentilsAnomalyDataNode)
+    one = built(AnomalyDataNode)
     together = one.forward(CUBE, MASK)
     for at in range(2):
         alone = one.forward(CUBE[at : at + 1], MASK[at : at + 1])
         for name, value in alone.items():
             assert torch.equal(value, together[name][at : at + 1])
+
+
+def test_both_names_are_one_class_in_python():
+    assert specloom_cubes.LentilsAnomalyDataNode is specloom_cubes.AnomalyDataNode
+    assert LentilsAnomalyDataNode is AnomalyDataNode
+
+
+@pytest.mark.parametrize("name", ["AnomalyDataNode", "LentilsAnomalyDataNode"])
+def test_both_names_stand_in_pipelines_without_a_warning(tmp_path, name):
+    pipeline = Pipeline("both", Plugins())
+    pipeline.add_node(AnomalyDataNode([0]), "data")
+    pipeline.outputs = {"cube": "data.cube"}
+    pipeline.graph(InMemory(predict=[{"cube": np.zeros((1, 2, 3, 4), np.float32)}]))
+    graph, plugins = pipeline.graph(), Plugins()
+    reference, cls = plugins.find(f"cubes.{name}", ("nodes",), "")
+    assert (reference, cls) == (f"cubes.{name}", AnomalyDataNode)
+    graph.types["data"] = reference
+    pipeline.save_to_file(tmp_path / "pipeline.yaml")
+    assert f"type: cubes.{name}\n" in (tmp_path / "pipeline.yaml").read_text()
+    loaded = Pipeline.load(tmp_path / "pipeline.yaml").graph().nodes["data"]
+    assert type(loaded) is AnomalyDataNode

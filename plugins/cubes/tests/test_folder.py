@@ -1,4 +1,5 @@
 import os
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -149,11 +150,15 @@ def test_a_table_of_wavelengths_takes_the_place_of_those_in_the_files(tmp_path):
         np.testing.assert_array_equal(batch["wavelengths"], [410, 510, 610, 710])
 
 
-def test_pixels_are_not_kept(many, monkeypatch):
-    monkeypatch.setattr("specloom_cubes.cube.Cube.clean", lambda cube: cube.path.stem)
-    monkeypatch.setattr("specloom_cubes.sources.folder.batch_of", lambda cubes, *_: cubes)
+def test_pixels_are_read_again_on_each_pass(many, monkeypatch):
+    numbers = count()
+    monkeypatch.setattr(
+        "specloom_cubes.cube.Cube.clean", lambda cube: np.full(cube.shape, next(numbers))
+    )
     folder = Folder(path=str(many), find_mask=False, batch_size=2, **ALL)
-    assert next(folder.batches("train")) == ["a_0", "a_2"]
+    for first in (0, 2):
+        batch = folder.read("train", [0, 1])
+        assert batch["cube"][:, 0, 0, 0].tolist() == [first, first + 1]
 
 
 @real
@@ -211,8 +216,8 @@ def counted(monkeypatch, *places):
 LISTING = [
     (Path, "glob"),
     (Path, "iterdir"),
-    (folder_module, "cube_files"),
-    (folder_module, "masks_of"),
+    (folder_module, "find_cubes"),
+    (folder_module, "find_masks"),
     (folder_module, "divide"),
 ]
 
@@ -228,7 +233,7 @@ def test_a_read_neither_lists_nor_divides_again(tmp_path, monkeypatch, ending):
     calls = counted(monkeypatch, *LISTING)
     folder = Folder(path=str(tmp_path))
     first = folder.read("train", [0])
-    assert calls["cube_files"] == calls["masks_of"] == calls["divide"] == 1
+    assert calls["find_cubes"] == calls["find_masks"] == calls["divide"] == 1
     before, opened = dict(calls), counted(monkeypatch, (folder_module, "open_cube"))
     for _ in range(3):
         again = folder.read("train", [0])

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from specloom import DataError, Pipeline, Plugins, machine_error
+from specloom import DataError, machine_error
 from specloom_cubes.command import info
-from specloom_cubes.data_node import LentilsAnomalyDataNode
 from specloom_cubes.formats import open_cube
-from specloom_cubes.predict import predict_all, record
-from specloom_cubes.sources.memory import InMemory
 from specloom_cubes.sources.scene import Scene
 
 ABSENT = ["nothere/x.hdr", "nothere/x.npy", "nothere/x", "a" * 300 + ".npy", "a" * 300 + ".hdr"]
@@ -21,25 +18,6 @@ ADDRESSES = ["s3://bucket/x.hdr", "s3://bucket/x.npy", "https://host/x.tif", "fi
 HEADER = "ENVI\nsamples = 2\nlines = 2\nbands = 2\ndata type = 1\ninterleave = bip\n"
 COPY = "copy the file to this machine and give its path: addresses are not read"
 CHECK = "check the path; it is relative to where you run"
-
-
-@pytest.mark.parametrize("path", ABSENT + ADDRESSES)
-def test_predict_of_what_is_not_there(tmp_path, path):
-    pixels = np.zeros((2, 2, 2), np.float32)
-    pipeline = Pipeline("pass", Plugins())
-    pipeline.add_node(LentilsAnomalyDataNode([0]), "data")
-    pipeline.outputs = {"scores": "data.cube"}
-    pipeline.graph(InMemory(predict=[{"cube": pixels[None]}]))
-    pipeline.save_to_file(tmp_path / "pipeline.yaml")
-    good = tmp_path / "good.npy"
-    np.save(good, pixels)
-    summary = predict_all(tmp_path, [path, good], tmp_path / "out")
-    assert len(summary.done) == 1
-    assert (summary.exit_code, summary.unexpected) == (2, None)
-    (text,) = [str(error) for _, error in summary.failed]
-    if path in ADDRESSES:
-        assert text.endswith(f"\n  fix: {COPY}")
-    assert path.rpartition("/")[2] in text
 
 
 @pytest.mark.parametrize("path", ABSENT + ADDRESSES)
@@ -86,11 +64,6 @@ def test_what_damaged_matlab_files_make_h5py_raise(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py.File, "items", damaged)
     with pytest.raises(DataError, match=r"x\.mat cannot be read as a MATLAB 7\.3 file: Link"):
         open_cube(tmp_path / "x.mat")
-
-
-def test_a_record_that_is_nested_too_deep_counts_for_nothing(tmp_path):
-    (tmp_path / "predict.json").write_text("[" * 100_000 + "]" * 100_000)
-    assert record.read(tmp_path) == {}
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.ENAMETOOLONG])

@@ -162,6 +162,6 @@ def test_without_cuvis(monkeypatch, folder):
 def test_the_hook_opens_what_is_ours_and_leaves_the_rest(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((2, 3, 4)))
     (tmp_path / "x.txt").write_text("")
-    assert specloom_cubes.open_cube(tmp_path / "x.npy").shape == (2, 3, 4)
-    assert specloom_cubes.open_cube(tmp_path / "x.txt") is None
-    assert specloom_cubes.open_cube(tmp_path) is None
+    assert specloom_cubes.open_known_cube(str(tmp_path / "x.npy")).shape == (2, 3, 4)
+    assert specloom_cubes.open_known_cube(str(tmp_path / "x.txt")) is None
+    assert specloom_cubes.open_known_cube(str(tmp_path)) is None

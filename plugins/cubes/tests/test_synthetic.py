@@ -113,9 +113,9 @@ def test_the_cache_gives_the_same_scenes(tmp_path):
 def test_memory_is_bounded(monkeypatch):
     source = Synthetic(**SMALL)
     one = sum(array.nbytes for array in source.scene(0))
-    monkeypatch.setattr("specloom_cubes.sources.synthetic.KEPT_BYTES", 3 * one)
+    monkeypatch.setattr("specloom_cubes.sources.synthetic.CACHE_BYTES", 3 * one)
     first = whole(source, "train")[0]
-    assert len(source._kept) == 3
+    assert len(source._cached) == 3
     np.testing.assert_array_equal(whole(source, "train")[0], first)
 
 

@@ -86,7 +86,7 @@ class AnomalyDetectionMetrics(TorchNode):
     outputs = {"metrics": METRICS}
     locality = "image"
     stages = ("train", "val", "test")
-    records: ClassVar[tuple[str, ...]] = (*CURVES, *DECISIONS, *COUNTS, *IMAGES)
+    metric_names: ClassVar[tuple[str, ...]] = (*CURVES, *DECISIONS, *COUNTS, *IMAGES)
     example: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self) -> None:

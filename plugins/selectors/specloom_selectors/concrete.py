@@ -200,11 +200,11 @@ class ConcreteBandSelector(TorchNode):
         self.settle()
         return self.bands.clone()
 
-    def paced(self) -> Mapping[str, float]:
+    def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {"temperature": float(self.tau)}
 
-    def collapse(self) -> str | None:
+    def diagnose(self) -> str | None:
         """A warning with its cure where several outputs have chosen the same band."""
         share, band = self.get_selection_weights().max(-1)
         takers = torch.bincount(band[share > CERTAIN], minlength=1)

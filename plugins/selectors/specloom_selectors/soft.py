@@ -219,11 +219,11 @@ class SoftChannelSelector(StatisticalNode):
                 self._hard() if (self.hard if hard is None else hard) else self._soft(self.logits)
             )
 
-    def paced(self) -> Mapping[str, float]:
+    def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {"temperature": self.temperature}
 
-    def collapse(self) -> str | None:
+    def diagnose(self) -> str | None:
         """A warning with its cure where one or two channels crowd out the others asked for."""
         soft = self._soft(self.logits.detach()) / self.n_select
         shares, order = soft.sort(descending=True, stable=True)

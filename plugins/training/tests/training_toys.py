@@ -108,10 +108,10 @@ class Weigh(TorchNode):
     def on_epoch(self, epoch: int, max_epochs: int) -> None:
         self.temperature.fill_(max(0.2, self.decay**epoch))
 
-    def paced(self):
+    def schedule_values(self):
         return {"temperature": float(self.temperature)}
 
-    def collapse(self):
+    def diagnose(self):
         return self.warns or None
 
     def forward(self, data: Tensor):

@@ -16,7 +16,17 @@ from specloom_cubes.formats.units import to_nm
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
+ENVI_DATA_TYPES = {
+    1: "u1",
+    2: "i2",
+    3: "i4",
+    4: "f4",
+    5: "f8",
+    12: "u2",
+    13: "u4",
+    14: "i8",
+    15: "u8",
+}
 COMPLEX = (6, 9)
 SUFFIXES = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
 OWN_FIELDS = ("wavelength", "fwhm", "bbl")
@@ -144,14 +154,16 @@ def _dtype(header: Header) -> np.dtype[Any]:
             where=str(header.path),
             fix="save the magnitude or the real part",
         )
-    if code not in TYPES:
+    if code not in ENVI_DATA_TYPES:
         raise DataError(
             f"data type {code} is unknown",
             where=str(header.path),
-            fix=f"use one of: {', '.join(map(str, TYPES))}",
+            fix=f"use one of: {', '.join(map(str, ENVI_DATA_TYPES))}",
         )
     # A header without a byte order comes from a little-endian machine: all that write one today.
-    return np.dtype(TYPES[code]).newbyteorder(">" if header.number("byte order", 0) == 1 else "<")
+    return np.dtype(ENVI_DATA_TYPES[code]).newbyteorder(
+        ">" if header.number("byte order", 0) == 1 else "<"
+    )
 
 
 def _refuse_unreadable(header: Header) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
-import numpy as np
-
-from specloom import STAGES, Batch, ConfigError, Port
+from specloom import STAGES, Batch, ConfigError, Port, Ticket
 from specloom_cubes.paths import there
-from specloom_cubes.sources.common import WITH_VALID, check_alike, check_batch_size, remark
-from specloom_cubes.sources.scene import Scene
+from specloom_cubes.sources.base import TicketedSource
+from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
+from specloom_cubes.sources.scene import Scene, scene_of
 from specloom_cubes.splits import Shares, divide, items_of
 
 Block: TypeAlias = tuple[slice, slice]
@@ -19,7 +18,7 @@ Block: TypeAlias = tuple[slice, slice]
 LABEL = "Blocks"
 
 
-class Blocks:
+class Blocks(TicketedSource):
     """One scene cut into square blocks, each a small cube in one split: no pixel is in two.
 
     Neighbouring pixels are alike, so a random choice of pixels would test on what was trained on;
@@ -46,6 +45,8 @@ class Blocks:
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    addresses = Scene.addresses
+    one_size = "use batch_size: 1, or a block size that divides the scene"
 
     def __init__(
         self,
@@ -65,13 +66,23 @@ class Blocks:
         valid: str | None = None,
         valid_variable: str | None = None,
     ) -> None:
-        self.cube, self.mask, self.block, self.gap = cube, mask, block, gap
-        self.split, self.folds, self.fold, self.seed = split, folds, fold, seed
+        self.cube = cube
+        self.mask = mask
+        self.block = block
+        self.gap = gap
+        self.split = split
+        self.folds = folds
+        self.fold = fold
+        self.seed = seed
         self.batch_size = batch_size
-        self.cube_variable, self.mask_variable = cube_variable, mask_variable
-        self.wavelengths, self.find_mask = wavelengths, find_mask
-        self.valid, self.valid_variable = valid, valid_variable
+        self.cube_variable = cube_variable
+        self.mask_variable = mask_variable
+        self.wavelengths = wavelengths
+        self.find_mask = find_mask
+        self.valid = valid
+        self.valid_variable = valid_variable
         self._scene: Scene | None = None
+        self._ticket_scene: Scene | None = None
         self._cut: list[Block] | None = None
         self._splits: dict[str, list[int]] | None = None
 
@@ -79,7 +90,7 @@ class Blocks:
         """Good bands, and rows and columns where all blocks are of one size."""
         if self._scene is None and not there(self.cube):
             return {}
-        self._divided()  # so that a wrong split is told before anything runs
+        self._divided()  # so that a wrong split is an error before anything runs
         shapes = {_shape(block) for block in self.blocks()}
         sizes = {"C": len(self._opened().opened().good_bands)}
         if len(shapes) == 1:
@@ -102,33 +113,34 @@ class Blocks:
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
-        return len(self._batches(split))
+        return len(self._numbers_by_batch(split))
 
-    def batches(self, split: str) -> Iterator[Batch]:
-        """The blocks of a split, row by row; smaller ones come last."""
-        for numbers in self._batches(split):
-            yield self.read(split, numbers)
+    def batch_numbers(self, split: str) -> Iterator[Sequence[int]]:
+        """The blocks of each batch, row by row; batches of smaller blocks come last."""
+        yield from self._numbers_by_batch(split)
 
     def items(self, split: str) -> int:
         """The number of blocks of a split."""
         return len(items_of(split, self._divided(), LABEL))
 
-    def read(self, split: str, numbers: Sequence[int]) -> Batch:
-        """A batch of some blocks of a split, by their numbers within it.
+    def ticket(self, split: str, number: int) -> Ticket:
+        """The parameters of the scene, and the rows and columns of a block."""
+        chosen = items_of(split, self._divided(), LABEL)
+        rows, columns = self.blocks()[chosen[number]]
+        cube = self._opened().opened()
+        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
+        return {
+            **self._opened().parameters(),
+            "rows": [rows.start, rows.stop],
+            "columns": [columns.start, columns.stop],
+            "bytes": pixels * len(cube.good_bands) * cube.dtype.itemsize,
+        }
 
-        Raises:
-            DataError: They differ in size.
-        """
-        chosen, every = items_of(split, self._divided(), LABEL), self.blocks()
-        blocks, scene = [every[chosen[number]] for number in numbers], self._opened()
-        remark(self, scene.opened())
-        windows = [scene.window(*block) for block in blocks]
-        check_alike(
-            [one["cube"][0] for one in windows],
-            "use batch_size: 1, or a block size that divides the scene",
-        )
-        each = {name for name in windows[0] if name != "wavelengths"}
-        return {**windows[0], **{n: np.concatenate([w[n] for w in windows]) for n in each}}
+    def read_ticket(self, ticket: Ticket) -> Batch:
+        """The block of a ticket; its scene stays open for the next ones."""
+        self._ticket_scene = scene_of(ticket, self._ticket_scene or self._opened())
+        warn_once(self, self._ticket_scene.opened())
+        return self._ticket_scene.window(slice(*ticket["rows"]), slice(*ticket["columns"]))
 
     def blocks(self) -> list[Block]:
         """Rows and columns of every block, row by row.
@@ -153,23 +165,23 @@ class Blocks:
             for x in range(0, width, step)
         ]
 
-    def _batches(self, split: str) -> list[list[int]]:
+    def _numbers_by_batch(self, split: str) -> list[list[int]]:
         check_batch_size(self.batch_size, LABEL)
         blocks = self.blocks()
-        alike: dict[tuple[int, int], list[int]] = {}
-        for at, number in enumerate(items_of(split, self._divided(), LABEL)):
-            alike.setdefault(_shape(blocks[number]), []).append(at)
-        return [
-            alike[shape][first : first + self.batch_size]
-            for shape in sorted(alike, reverse=True)
-            for first in range(0, len(alike[shape]), self.batch_size)
-        ]
+        by_shape: dict[tuple[int, int], list[int]] = {}
+        for number, block in enumerate(items_of(split, self._divided(), LABEL)):
+            by_shape.setdefault(_shape(blocks[block]), []).append(number)
+        batches: list[list[int]] = []
+        for shape in sorted(by_shape, reverse=True):
+            numbers = by_shape[shape]
+            starts = range(0, len(numbers), self.batch_size)
+            batches += [numbers[first : first + self.batch_size] for first in starts]
+        return batches
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
             names = [f"{block[0].start:06d}-{block[1].start:06d}" for block in self.blocks()]
-            given = self.split, self.folds, self.fold
-            self._splits = divide(names, LABEL, *given, seed=self.seed)
+            self._splits = divide(names, LABEL, self.split, self.folds, self.fold, seed=self.seed)
         return self._splits
 
     def _opened(self) -> Scene:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -12,10 +12,8 @@ import numpy as np
 
 from specloom import (
     STAGES,
-    Batch,
     ConfigError,
     DataError,
-    MapStyleSource,
     Port,
     UnavailableError,
     did_you_mean,
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
     from specloom_cubes.cube import Cube
 
-_REMARKED: WeakSet[object] = WeakSet()
+_WARNED: WeakSet[object] = WeakSet()
 
 PORTS: Mapping[str, Port] = {
     "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
@@ -63,25 +61,23 @@ def batch_of(
     return batch
 
 
-def in_order(source: MapStyleSource, split: str) -> Iterator[Batch]:
-    """The images of a split in their order, ``batch_size`` at a time."""
-    count = source.items(split)
-    for first in range(0, count, source.batch_size):
-        yield source.read(split, range(first, min(first + source.batch_size, count)))
-
-
-def check_alike(cubes: Sequence[NDArray[Any]], fix: str) -> None:
-    """Accept cubes of one size.
+def check_same_size(cubes: Sequence[NDArray[Any]], fix: str) -> None:
+    """Accept cubes (H, W, C) of one size.
 
     Raises:
         DataError: They differ.
     """
-    if len(shapes := {cube.shape[:2] for cube in cubes}) > 1:
-        sizes = ", ".join(f"{height} x {width}" for height, width in sorted(shapes))
-        raise DataError(f"images of {sizes} pixels cannot share a batch", fix=fix)
+    sizes = {cube.shape[:2] for cube in cubes}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
+        raise DataError(f"images of {listed} pixels cannot share a batch", fix=fix)
+    bands = {cube.shape[2] for cube in cubes}
+    if len(bands) > 1:
+        listed = ", ".join(str(count) for count in sorted(bands))
+        raise DataError(f"images of {listed} bands cannot share a batch", fix=fix)
 
 
-def remarks_on(cube: Cube) -> list[str]:
+def notes_on(cube: Cube) -> list[str]:
     """What a user should know of a cube before it is used, from its header alone."""
     bands, centres = cube.shape[2], cube.wavelengths
     if centres is not None and centres.max() < LEAST_NM:
@@ -96,11 +92,11 @@ def remarks_on(cube: Cube) -> list[str]:
     return [str(DataError(what, fix="give the cube's own file, with all of its bands"))]
 
 
-def remark(source: object, cube: Cube) -> None:
+def warn_once(source: object, cube: Cube) -> None:
     """Warn once, when a source is first read, of what a user should know of its cubes."""
-    if source not in _REMARKED:
-        _REMARKED.add(source)
-        for message in remarks_on(cube):
+    if source not in _WARNED:
+        _WARNED.add(source)
+        for message in notes_on(cube):
             warnings.warn(message, stacklevel=3)
 
 
@@ -120,11 +116,12 @@ def check_fits(cube: Cube) -> None:
         UnavailableError: It cannot.
     """
     height, width, bands = cube.shape[0], cube.shape[1], len(cube.good_bands)
-    needed, there = 4 * height * width * bands, physical_bytes()
-    if needed > there:
+    needed = 4 * height * width * bands
+    available = physical_bytes()
+    if needed > available:
         raise UnavailableError(
             f"{cube.path} has {height} x {width} x {bands} values: as a whole they take "
-            f"{needed / 1e9:.1f} GB of memory, this machine has {there / 1e9:.1f} GB",
+            f"{needed / 1e9:.1f} GB of memory, this machine has {available / 1e9:.1f} GB",
             fix="fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles",
         )
 

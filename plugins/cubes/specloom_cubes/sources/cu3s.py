@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from specloom import Batch, ConfigError, DataError, Port, UnavailableError
+from specloom import Batch, ConfigError, DataError, Port, Ticket, UnavailableError
 from specloom_cubes.masks import UNLABELLED, read_mask
-from specloom_cubes.sources.common import PORTS, in_order
+from specloom_cubes.sources.base import TicketedSource
+from specloom_cubes.sources.common import PORTS
 from specloom_cubes.splits import items_of, split_ranges
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ MASKS = (".png", ".bmp", ".npy")
 Mode: TypeAlias = Literal["Raw", "DarkSubtract", "Reflectance", "SpectralRadiance"]
 
 
-class SingleCu3sDataModule:
+class SingleCu3sDataModule(TicketedSource):
     """The measurements of ``.cu3s`` files, in the order of file name and number.
 
     A thin adapter over the camera maker's package, written from its published interface and
@@ -55,8 +56,11 @@ class SingleCu3sDataModule:
         processing_mode: Mode = "Reflectance",
         split: tuple[float, float, float] = (0.5, 0.25, 0.25),
     ) -> None:
-        self.data_dir, self.batch_size, self.num_workers = data_dir, batch_size, num_workers
-        self.processing_mode, self.split = processing_mode, split
+        self.data_dir = data_dir
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.processing_mode = processing_mode
+        self.split = split
         self._listed: list[tuple[Path, int]] | None = None
         self._masks: dict[Path, Path] = {}
         self._parts: dict[str, list[tuple[Path, int]]] = {}
@@ -69,9 +73,11 @@ class SingleCu3sDataModule:
     def sizes(self) -> Mapping[str, int]:
         """The sizes of the first measurement; nothing where there is no file."""
         cuvis = self._cuvis()
-        if not (items := self._items(cuvis)):
+        items = self._items(cuvis)
+        if not items:
             return {}
-        image = self._image(cuvis, *items[0])
+        path, number = items[0]
+        image = _read_image(cuvis, path, number, self.processing_mode)
         return dict(zip("HWC", image.array.shape, strict=True))
 
     def splits(self) -> Sequence[str]:
@@ -85,60 +91,43 @@ class SingleCu3sDataModule:
             return []
         return ["mask"]
 
-    def count(self, split: str) -> int:
-        """The number of batches of a split."""
-        return -(-self.items(split) // self.batch_size)
-
-    def batches(self, split: str) -> Iterator[Batch]:
-        """The measurements of a split."""
-        return in_order(self, split)
-
     def items(self, split: str) -> int:
         """The number of measurements of a split."""
         return len(self._part(self._cuvis(), split))
 
-    def read(self, split: str, numbers: Sequence[int]) -> Batch:
-        """A batch of some measurements of a split, by their numbers within it."""
+    def ticket(self, split: str, number: int) -> Ticket:
+        """The files of a measurement and its mask, and how the measurement is processed.
+
+        ``labelled`` is whether any measurement of the split has a mask.
+        """
         cuvis = self._cuvis()
-        items = self._part(cuvis, split)
-        chosen = [items[number] for number in numbers]
-        return self._batch(cuvis, chosen, masked=self._has_masks(cuvis, split))
+        path, measurement = self._part(cuvis, split)[number]
+        mask = self._masks.get(path)
+        return {
+            "cube": str(path),
+            "measurement": measurement,
+            "processing_mode": self.processing_mode,
+            "mask": None if mask is None else str(mask),
+            "labelled": self._has_masks(cuvis, split),
+        }
+
+    def read_ticket(self, ticket: Ticket) -> Batch:
+        """The measurement of a ticket."""
+        image = _read_image(
+            self._cuvis(), Path(ticket["cube"]), ticket["measurement"], ticket["processing_mode"]
+        )
+        batch = {"cube": np.asarray(image.array)[None]}
+        if ticket["labelled"]:
+            batch["mask"] = _read_labels(ticket["mask"], image.array.shape[:2])[None]
+        if image.wavelength is not None:
+            batch["wavelengths"] = np.asarray(image.wavelength, np.float32)
+        return batch
 
     def _has_masks(self, cuvis: Any, split: str) -> bool:
         if split not in self._masked:
             part = self._part(cuvis, split)
             self._masked[split] = any(path in self._masks for path, _ in part)
         return self._masked[split]
-
-    def _batch(
-        self, cuvis: Any, items: Sequence[tuple[Path, int]], *, masked: bool
-    ) -> dict[str, Any]:
-        images = [self._image(cuvis, path, number) for path, number in items]
-        cubes = [np.asarray(image.array) for image in images]
-        if len({cube.shape for cube in cubes}) > 1:
-            raise DataError(
-                f"the measurements {[path.name for path, _ in items]} differ in size",
-                fix="use batch_size: 1",
-            )
-        batch: dict[str, Any] = {"cube": np.stack(cubes)}
-        if masked:
-            size = cubes[0].shape[:2]
-            batch["mask"] = np.stack([self._mask(path, size) for path, _ in items])
-        if images[0].wavelength is not None:
-            batch["wavelengths"] = np.asarray(images[0].wavelength, np.float32)
-        return batch
-
-    def _mask(self, path: Path, size: tuple[int, int]) -> NDArray[np.int32]:
-        """The mask beside a session; -1 everywhere, which is unlabelled, where it has none."""
-        if path in self._masks:
-            return read_mask(self._masks[path], size)
-        return np.full(size, UNLABELLED, np.int32)
-
-    def _image(self, cuvis: Any, path: Path, number: int) -> Any:
-        session = cuvis.SessionFile(str(path))
-        context = cuvis.ProcessingContext(session)
-        context.processing_mode = getattr(cuvis.ProcessingMode, self.processing_mode)
-        return context.apply(session.get_measurement(number)).data["cube"]
 
     def _part(self, cuvis: Any, split: str) -> list[tuple[Path, int]]:
         if split not in self._parts:
@@ -157,7 +146,8 @@ class SingleCu3sDataModule:
             DataError: A mask lies beside a file of several measurements.
         """
         if self._listed is None:
-            root, listed = Path(self.data_dir), list[tuple[Path, int]]()
+            root = Path(self.data_dir)
+            listed: list[tuple[Path, int]] = []
             for path in [root] if root.is_file() else sorted(root.glob("*.cu3s")):
                 count = cuvis.SessionFile(str(path)).get_size()
                 mask = _mask_file(path)
@@ -185,12 +175,26 @@ class SingleCu3sDataModule:
             ) from error
 
 
+def _read_image(cuvis: Any, path: Path, number: int, mode: Mode) -> Any:
+    session = cuvis.SessionFile(str(path))
+    context = cuvis.ProcessingContext(session)
+    context.processing_mode = getattr(cuvis.ProcessingMode, mode)
+    return context.apply(session.get_measurement(number)).data["cube"]
+
+
+def _read_labels(mask: str | None, size: tuple[int, int]) -> NDArray[np.int32]:
+    """The mask beside a session; -1 everywhere, which is unlabelled, where it has none."""
+    if mask is None:
+        return np.full(size, UNLABELLED, np.int32)
+    return read_mask(mask, size)
+
+
 def _mask_file(path: Path) -> Path | None:
     """The first file beside a session that may be its mask."""
     for suffix in MASKS:
-        beside = path.with_suffix(suffix)
-        if beside.is_file():
-            return beside
+        mask = path.with_suffix(suffix)
+        if mask.is_file():
+            return mask
     return None
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from specloom import STAGES, Batch, DataError, Port
-from specloom_cubes.beside import cube_files, masks_of
+from specloom import STAGES, Batch, DataError, Port, Ticket
+from specloom_cubes.cube_files import find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.paths import advice, there
+from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     PORTS,
     absent,
     batch_of,
     check_batch_size,
-    in_order,
-    remark,
-    remarks_on,
+    notes_on,
+    warn_once,
 )
-from specloom_cubes.sources.grid import check_alike
+from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -34,13 +33,22 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
 
 LABEL = "Folder"
-AXES = {"H": "rows", "W": "columns", "C": "bands"}
-
-Mask: TypeAlias = "Callable[[Cube], NDArray[np.int32]]"
-"""Reads the class numbers of a cube."""
+AXES = ("rows", "columns", "bands")
 
 
-class Folder:
+class MaskFile(NamedTuple):
+    """Where the mask of a cube is.
+
+    Args:
+        path: The file.
+        variable: The array in it, where the file holds several.
+    """
+
+    path: Path
+    variable: str | None
+
+
+class Folder(TicketedSource):
     """The cubes of a folder, in the order of their names, with the masks beside them.
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
@@ -87,18 +95,28 @@ class Folder:
         wavelengths: str | None = None,
         find_mask: bool = True,
     ) -> None:
-        self.path, self.masks, self.pattern = path, masks, pattern
-        self.split, self.folds, self.fold = split, folds, fold
-        self.group, self.seed, self.batch_size = group, seed, batch_size
-        self.cube_variable, self.mask_variable = cube_variable, mask_variable
-        self.wavelengths, self.find_mask = wavelengths, find_mask
+        self.path = path
+        self.masks = masks
+        self.pattern = pattern
+        self.split = split
+        self.folds = folds
+        self.fold = fold
+        self.group = group
+        self.seed = seed
+        self.batch_size = batch_size
+        self.cube_variable = cube_variable
+        self.mask_variable = mask_variable
+        self.wavelengths = wavelengths
+        self.find_mask = find_mask
         # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
         self._splits: dict[str, list[int]] | None = None
-        self._masks: dict[Path, Mask] | None = None
-        self._lacks: dict[str, list[str]] = {}
+        self._masks: dict[Path, MaskFile] | None = None
+        self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
+        self._shapes: dict[Path, tuple[int, int, int]] = {}
+        self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
 
     def sizes(self) -> Mapping[str, int]:
@@ -107,15 +125,8 @@ class Folder:
         if self._sizes is None:
             if not there(self.path):
                 return {}
-            self._divided()  # so that a wrong split is told before anything runs
-            cubes = [self._open(path) for path in self.cubes().values()]
-            self._grid = check_alike(
-                cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
-            )
-            self._sizes = {"C": len(cubes[0].good_bands)}
-            for at, axis in enumerate("HW"):
-                if len({cube.shape[at] for cube in cubes}) == 1:
-                    self._sizes[axis] = cubes[0].shape[at]
+            self._divided()  # so that a wrong split is an error before anything runs
+            self._sizes = self._read_headers()
         return self._sizes
 
     def notes(self) -> list[str]:
@@ -123,7 +134,7 @@ class Folder:
         if missing := absent(folder=self.path):
             return missing
         first = next(iter(self.cubes().values()))
-        return absent(wavelengths=self.wavelengths) + remarks_on(self._open(first))
+        return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -135,43 +146,65 @@ class Folder:
         """``mask`` where no cube of the split has one; nothing where the folder is absent."""
         if not there(self.path):
             return []
-        if split not in self._lacks:
-            masks, files = self._found_masks(), list(self.cubes().values())
+        if split not in self._missing_outputs:
+            masks = self._found_masks()
+            files = list(self.cubes().values())
             numbers = items_of(split, self._divided(), LABEL)
-            self._lacks[split] = [] if any(files[n] in masks for n in numbers) else ["mask"]
-        return self._lacks[split]
+            labelled = any(files[number] in masks for number in numbers)
+            self._missing_outputs[split] = [] if labelled else ["mask"]
+        return self._missing_outputs[split]
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         check_batch_size(self.batch_size, LABEL)
-        return -(-self.items(split) // self.batch_size)
+        return super().count(split)
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The cubes of a split, in the order of their names."""
         check_batch_size(self.batch_size, LABEL)
-        return in_order(self, split)
+        return super().batches(split)
 
     def items(self, split: str) -> int:
         """The number of cubes of a split."""
         return len(items_of(split, self._divided(), LABEL))
 
-    def read(self, split: str, numbers: Sequence[int]) -> Batch:
-        """A batch of some cubes of a split, by their numbers within it."""
-        masks, grid = self._found_masks(), self.wavelengths
+    def ticket(self, split: str, number: int) -> Ticket:
+        """The files of a cube and of its mask, and what their headers say.
+
+        ``labelled`` is whether any cube of the split has a mask; ``shape`` has the good bands only.
+        """
+        masks = self._found_masks()
         self.sizes()
         chosen = items_of(split, self._divided(), LABEL)
-        paths = [self._files[chosen[number]] for number in numbers]
-        cubes = [self._open(path) for path in paths]
-        self._check_unchanged(cubes)
-        remark(self, cubes[0])
-        pairs = zip(paths, cubes, strict=True)
+        path = self._files[chosen[number]]
+        mask = masks.get(path)
+        grid = self._wavelengths()
+        return {
+            "cube": str(path),
+            "cube_variable": self._variable(path),
+            "mask": None if mask is None else str(mask.path),
+            "mask_variable": None if mask is None else mask.variable,
+            "labelled": not self.missing_outputs(split),
+            "wavelengths": None if grid is None else grid.tolist(),
+            "shape": list(self._shapes[path]),
+            "bytes": self._bytes[path],
+        }
+
+    def read_ticket(self, ticket: Ticket) -> Batch:
+        """The cube of a ticket.
+
+        Raises:
+            DataError: A file cannot be read, or the cube is of another size than in the ticket.
+        """
+        cube = open_cube(ticket["cube"], ticket["cube_variable"])
+        _check_unchanged(cube, ticket["shape"])
+        warn_once(self, cube)
+        wavelengths = ticket["wavelengths"]
         return batch_of(
-            [cube.clean() for cube in cubes],
-            [masks.get(path, _unlabelled)(cube) for path, cube in pairs]
-            if not self.missing_outputs(split)
-            else None,
+            [cube.clean()],
+            [_read_labels(cube, ticket)] if ticket["labelled"] else None,
             None,
-            self._grid if grid is None else read_wavelengths(grid, cubes[0]),
+            None if wavelengths is None else np.array(wavelengths, np.float64),
         )
 
     def cubes(self) -> dict[str, Path]:
@@ -187,47 +220,81 @@ class Folder:
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
             if not root.is_dir():
                 raise DataError(f"there is no folder {root}", fix=advice(root))
-            masks, found = self._mask_folder(), cube_files(root, self.pattern)
+            masks = self._mask_folder()
+            found = find_cubes(root, self.pattern)
             if masks is not None and not masks.samefile(root):
-                found = {name: p for name, p in found.items() if not p.is_relative_to(masks)}
+                found = {
+                    name: path for name, path in found.items() if not path.is_relative_to(masks)
+                }
             if not found:
                 raise DataError(
                     f"{root} holds no cube that fits {self.pattern!r}",
                     fix="check path and pattern; '**/*' looks into its folders as well",
                 )
-            self._found, self._files = found, list(found.values())
+            self._found = found
+            self._files = list(found.values())
         return self._found
 
     def _mask_folder(self) -> Path | None:
         if self.masks is None:
             return None
-        root, given = Path(self.path), Path(self.masks)
-        for folder in (root / given, root.parent / given, given):
+        root = Path(self.path)
+        masks = Path(self.masks)
+        for folder in (root / masks, root.parent / masks, masks):
             if folder.is_dir():
                 return folder
         raise DataError(
-            f"there is no folder {given} of masks within {root} or beside it",
+            f"there is no folder {masks} of masks within {root} or beside it",
             fix="name the folder that holds the masks",
         )
 
-    def _found_masks(self) -> dict[Path, Mask]:
-        """What reads the mask of each cube that has one; nothing is read yet."""
+    def _read_headers(self) -> dict[str, int]:
+        """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
+        paths = list(self.cubes().values())
+        cubes = [self._open(path) for path in paths]
+        self._grid = check_same_grid(
+            cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
+        )
+        for path, cube in zip(paths, cubes, strict=True):
+            self._shapes[path] = _good_shape(cube)
+            self._bytes[path] = cube.good_bytes()
+        sizes = {"C": len(cubes[0].good_bands)}
+        for at, axis in enumerate("HW"):
+            if len({cube.shape[at] for cube in cubes}) == 1:
+                sizes[axis] = cubes[0].shape[at]
+        return sizes
+
+    def _wavelengths(self) -> NDArray[np.float64] | None:
+        """The wavelengths that all cubes share, from their headers or from the table."""
+        if self._grid is None and self.wavelengths is not None:
+            self._grid = read_wavelengths(self.wavelengths, self._open(self._files[0]))
+        return self._grid
+
+    def _found_masks(self) -> dict[Path, MaskFile]:
+        """Where the mask of each cube is that has one; no pixel is read yet."""
         if self._masks is None:
-            cubes, folder = list(self.cubes().values()), self._mask_folder()
-            self._masks = {}
-            if folder is not None or (self.find_mask and self.mask_variable is None):
-                for path, mask in masks_of(cubes, folder).items():
-                    self._masks[path] = partial(_from_file, mask, self.mask_variable)
-            if folder is None and (self.find_mask or self.mask_variable is not None):
-                for path in cubes:
-                    if path not in self._masks and (name := self._own_mask(path)):
-                        self._masks[path] = partial(_from_file, path, name)
-            if folder is not None and not self._masks:
-                raise DataError(
-                    f"{folder} holds no mask of any cube in {self.path}",
-                    fix="give masks the names of their cubes, or these with _gt or _mask after",
-                )
+            self._masks = self._find_masks()
         return self._masks
+
+    def _find_masks(self) -> dict[Path, MaskFile]:
+        cubes = list(self.cubes().values())
+        folder = self._mask_folder()
+        found = {}
+        if folder is not None or (self.find_mask and self.mask_variable is None):
+            for path, mask in find_masks(cubes, folder).items():
+                variable = self.mask_variable if named_arrays(mask) else None
+                found[path] = MaskFile(mask, variable)
+        if folder is None and (self.find_mask or self.mask_variable is not None):
+            for path in cubes:
+                name = None if path in found else self._own_mask(path)
+                if name is not None:
+                    found[path] = MaskFile(path, name)
+        if folder is not None and not found:
+            raise DataError(
+                f"{folder} holds no mask of any cube in {self.path}",
+                fix="give masks the names of their cubes, or these with _gt or _mask after",
+            )
+        return found
 
     def _own_mask(self, path: Path) -> str | None:
         if (reader := named_arrays(path)) is None:
@@ -238,32 +305,36 @@ class Folder:
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
             names = list(self.cubes())
-            given = self.split, self.folds, self.fold, self.group, self.seed
-            self._splits = divide(names, LABEL, *given)
+            self._splits = divide(
+                names, LABEL, self.split, self.folds, self.fold, self.group, self.seed
+            )
         return self._splits
 
-    def _check_unchanged(self, cubes: Sequence[Cube]) -> None:
-        """Refuse cubes that are of another size than when the folder was listed."""
-        before = self.sizes()
-        for cube in cubes:
-            now = {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
-            for axis, size in before.items():
-                if now[axis] != size:
-                    raise DataError(
-                        f"{cube.path} has {now[axis]} {AXES[axis]}, and had {size} when the "
-                        "folder was listed",
-                        fix="leave the folder as it is while it is read, and start again",
-                    )
-
     def _open(self, path: Path) -> Cube:
-        # Not kept: an open cube may hold its pixels.
-        reader = named_arrays(path)
-        return open_cube(path, None if reader is None else self.cube_variable)
+        # Not stored: an open cube may hold its pixels.
+        return open_cube(path, self._variable(path))
+
+    def _variable(self, path: Path) -> str | None:
+        """The array to take from a file, where its format has several."""
+        return None if named_arrays(path) is None else self.cube_variable
 
 
-def _from_file(path: Path, variable: str | None, cube: Cube) -> NDArray[np.int32]:
-    return read_mask(path, cube.shape, variable if named_arrays(path) else None)
+def _good_shape(cube: Cube) -> tuple[int, int, int]:
+    return cube.shape[0], cube.shape[1], len(cube.good_bands)
 
 
-def _unlabelled(cube: Cube) -> NDArray[np.int32]:
-    return np.full(cube.shape[:2], UNLABELLED, np.int32)
+def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
+    """Refuse a cube that is of another size than when the folder was listed."""
+    for axis, now, size in zip(AXES, _good_shape(cube), before, strict=True):
+        if now != size:
+            raise DataError(
+                f"{cube.path} has {now} {axis}, and had {size} when the folder was listed",
+                fix="leave the folder as it is while it is read, and start again",
+            )
+
+
+def _read_labels(cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
+    """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
+    if ticket["mask"] is None:
+        return np.full(cube.shape[:2], UNLABELLED, np.int32)
+    return read_mask(ticket["mask"], cube.shape, ticket["mask_variable"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TOLERANCE_NM = 0.5
 
 
-def check_alike(
+def check_same_grid(
     cubes: Sequence[Cube], *, same_size: bool, wavelengths: bool = True
 ) -> NDArray[np.float64] | None:
     """The wavelengths in nm that all cubes share, None where none states any.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from specloom_cubes.sources.common import WITH_VALID, check_alike, known_split
+from specloom_cubes.sources.common import WITH_VALID, check_same_size, known_split
 
 if TYPE_CHECKING:
     from specloom import Batch, Port
@@ -77,7 +77,7 @@ class InMemory:
         known = self._batches()
         places = [(b, i) for b in known[known_split(split, known)] for i in range(len(b["cube"]))]
         chosen = [places[number] for number in numbers]
-        check_alike([batch["cube"][at] for batch, at in chosen], "use batches of one image")
+        check_same_size([batch["cube"][at] for batch, at in chosen], "use batches of one image")
         each = ("cube", "mask", "valid")
         found = {
             name: np.stack([np.asarray(batch[name][at]) for batch, at in chosen])

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from specloom import STAGES, Batch, Port
+from specloom import STAGES, Batch, Port, Ticket
 from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, own_mask_name, read_mask
 from specloom_cubes.paths import there
+from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     WITH_VALID,
     absent,
     batch_of,
     check_fits,
     known_split,
-    remark,
-    remarks_on,
+    notes_on,
+    warn_once,
 )
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -31,7 +32,20 @@ Labels: TypeAlias = "tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]"
 """Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
 
 
-class Scene:
+PARAMETERS = (
+    "cube",
+    "mask",
+    "cube_variable",
+    "mask_variable",
+    "wavelengths",
+    "find_mask",
+    "valid",
+    "valid_variable",
+)
+"""What a scene is made from."""
+
+
+class Scene(TicketedSource):
     """One scene, as a batch of one, with the SAME pixels in train, val, test and predict.
 
     This is how anomaly detectors such as RX are evaluated in the literature: statistics and
@@ -55,6 +69,7 @@ class Scene:
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    addresses = ("cube", "mask", "wavelengths", "valid")
     batch_size = 1
 
     def __init__(
@@ -68,10 +83,14 @@ class Scene:
         valid: str | None = None,
         valid_variable: str | None = None,
     ) -> None:
-        self.cube, self.mask = cube, mask
-        self.cube_variable, self.mask_variable = cube_variable, mask_variable
-        self.wavelengths, self.find_mask = wavelengths, find_mask
-        self.valid, self.valid_variable = valid, valid_variable
+        self.cube = cube
+        self.mask = mask
+        self.cube_variable = cube_variable
+        self.mask_variable = mask_variable
+        self.wavelengths = wavelengths
+        self.find_mask = find_mask
+        self.valid = valid
+        self.valid_variable = valid_variable
         self._opened: Cube | None = None
         self._labels: Labels | None = None
 
@@ -86,7 +105,7 @@ class Scene:
         """Files that are not there, and whether the cube looks like a picture."""
         files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
         missing = absent(**files, wavelengths=self.wavelengths)
-        return missing + (remarks_on(self.opened()) if there(self.cube) else [])
+        return missing + (notes_on(self.opened()) if there(self.cube) else [])
 
     def splits(self) -> Sequence[str]:
         """All of them."""
@@ -108,27 +127,33 @@ class Scene:
 
     def count(self, split: str) -> int:
         """One."""
-        known_split(split)
-        return 1
-
-    def batches(self, split: str) -> Iterator[Batch]:
-        """The scene; what is not known is left out."""
-        yield self.read(split, [0])
+        return self.items(split)
 
     def items(self, split: str) -> int:
         """One."""
-        return self.count(split)
-
-    def read(self, split: str, numbers: Sequence[int]) -> Batch:
-        """The scene, which is the only one of its split."""
         known_split(split)
-        check_fits(self.opened())
-        remark(self, self.opened())
-        return self.window(ALL, ALL)
+        return 1
+
+    def ticket(self, split: str, number: int) -> Ticket:
+        """The parameters of the scene, and the size of its pixels."""
+        known_split(split)
+        return {**self.parameters(), "bytes": self.opened().good_bytes()}
+
+    def read_ticket(self, ticket: Ticket) -> Batch:
+        """The whole scene; what is not known is left out."""
+        scene = scene_of(ticket, self)
+        check_fits(scene.opened())
+        warn_once(self, scene.opened())
+        return scene.window(ALL, ALL)
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the scene was made from."""
+        return {name: getattr(self, name) for name in PARAMETERS}
 
     def window(self, rows: slice, cols: slice) -> Batch:
         """The part of the scene in some rows and columns, as a batch of one."""
-        cube, (mask, valid) = self.opened(), self.labels()
+        cube = self.opened()
+        mask, valid = self.labels()
         return batch_of(
             [cube.clean(rows, cols)],
             None if mask is None else [mask[rows, cols]],
@@ -149,7 +174,8 @@ class Scene:
         return self._labels
 
     def _read_labels(self, cube: Cube) -> Labels:
-        valid, mask = None, None
+        valid = None
+        mask = None
         if self.valid is not None:
             valid = read_mask(self.valid, cube.shape, self.valid_variable)
         elif self.valid_variable is not None:
@@ -165,3 +191,9 @@ class Scene:
         if self.wavelengths is not None:
             return read_wavelengths(self.wavelengths, self.opened())
         return self.opened().good_wavelengths
+
+
+def scene_of(ticket: Ticket, known: Scene) -> Scene:
+    """The scene of a ticket: ``known`` where it has these parameters, or else a new one."""
+    parameters = {name: ticket[name] for name in PARAMETERS}
+    return known if known.parameters() == parameters else Scene(**parameters)

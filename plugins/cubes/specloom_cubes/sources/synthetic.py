@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -13,21 +12,31 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom import Batch, ConfigError, DataError, Port, UnavailableError, did_you_mean
-from specloom_cubes.sources.common import PORTS, in_order
+from specloom import (
+    Batch,
+    ConfigError,
+    DataError,
+    Port,
+    Ticket,
+    UnavailableError,
+    did_you_mean,
+    write_file,
+)
+from specloom_cubes.sources.base import TicketedSource
+from specloom_cubes.sources.common import PORTS
 from specloom_cubes.splits import items_of, split_ranges
 from specloom_cubes.synthetic import belt, spectra
 
-Made: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int32]]
+LabelledScene: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int32]]
 
-KEPT_BYTES = 512 * 2**20
+CACHE_BYTES = 512 * 2**20
 """How much of the scenes stays in memory; the rest is made again on each pass."""
 
 VERSION = 1
 """Raised when the same parameters give other scenes."""
 
 
-class Synthetic:
+class Synthetic(TicketedSource):
     """SYNTHETIC scenes: lentils of several varieties on a belt, with stones and foreign bodies.
 
     Made from formulas, not measured: smooth endmember spectra mixed linearly, ellipses with
@@ -56,6 +65,7 @@ class Synthetic:
     """
 
     outputs: ClassVar[Mapping[str, Port]] = PORTS
+    addresses = ()
 
     def __init__(
         self,
@@ -75,14 +85,23 @@ class Synthetic:
         split: tuple[float, float, float] = (0.5, 0.25, 0.25),
         cache: str | None = None,
     ) -> None:
-        self.scenes, self.height, self.width, self.bands = scenes, height, width, bands
+        self.scenes = scenes
+        self.height = height
+        self.width = width
+        self.bands = bands
         self.wavelength_range = wavelength_range
-        self.varieties, self.anomalies = varieties, anomalies
-        self.anomaly_fraction, self.clean_scenes = anomaly_fraction, clean_scenes
-        self.noise, self.lentil_diameter = noise, lentil_diameter
-        self.batch_size, self.seed, self.split, self.cache = batch_size, seed, split, cache
-        self._kept: dict[int, Made] = {}
-        self._kept_bytes = 0
+        self.varieties = varieties
+        self.anomalies = anomalies
+        self.anomaly_fraction = anomaly_fraction
+        self.clean_scenes = clean_scenes
+        self.noise = noise
+        self.lentil_diameter = lentil_diameter
+        self.batch_size = batch_size
+        self.seed = seed
+        self.split = split
+        self.cache = cache
+        self._cached: dict[int, LabelledScene] = {}
+        self._cached_bytes = 0
 
     @property
     def wavelengths(self) -> NDArray[np.float64]:
@@ -101,50 +120,61 @@ class Synthetic:
     def notes(self) -> list[str]:
         """Which splits hold no anomaly, so that nothing can be chosen or measured on them."""
         self._check()
-        recipe, ranges = self._recipe(), {n: r for n, r in self._ranges().items() if n != "predict"}
-        what = "no scene of the split {!r} holds an anomaly ({} in all)"
-        return [
-            str(DataError(what.format(split, len(scenes)), fix="raise scenes, or change the seed"))
-            for split, scenes in ranges.items()
-            if scenes
-            and self.anomalies
-            and not any(belt.dirty(recipe, self.seed, n) for n in scenes)
-        ]
-
-    def count(self, split: str) -> int:
-        """The number of batches of a split."""
-        return -(-self.items(split) // self.batch_size)
+        if not self.anomalies:
+            return []
+        recipe = self._recipe()
+        found = []
+        for split, scenes in self._ranges().items():
+            if split == "predict" or not scenes:
+                continue
+            if not any(belt.dirty(recipe, self.seed, number) for number in scenes):
+                what = f"no scene of the split {split!r} holds an anomaly ({len(scenes)} in all)"
+                found.append(str(DataError(what, fix="raise scenes, or change the seed")))
+        return found
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The scenes of a split, in the order of their numbers."""
         self._check()
-        return in_order(self, split)
+        return super().batches(split)
 
     def items(self, split: str) -> int:
         """The number of scenes of a split."""
         return len(items_of(split, self._ranges(), "Synthetic"))
 
-    def read(self, split: str, numbers: Sequence[int]) -> Batch:
-        """A batch of some scenes of a split, by their numbers within it."""
+    def ticket(self, split: str, number: int) -> Ticket:
+        """The recipe, the seed and the number of a scene."""
         scenes = items_of(split, self._ranges(), "Synthetic")
-        made = [self.scene(scenes[number]) for number in numbers]
         return {
-            "cube": np.stack([cube for cube, _ in made]),
-            "mask": np.stack([mask for _, mask in made]),
-            "wavelengths": self.wavelengths.astype(np.float32),
+            "scene": scenes[number],
+            "seed": self.seed,
+            "recipe": self._recipe().to_json(),
+            "bytes": self.height * self.width * self.bands * np.dtype(np.float32).itemsize,
         }
 
-    def scene(self, number: int) -> Made:
+    def read_ticket(self, ticket: Ticket) -> Batch:
+        """The scene of a ticket, made from its recipe, or taken from memory or the cache."""
+        recipe = belt.Recipe.from_json(ticket["recipe"])
+        number = ticket["scene"]
+        if (recipe, ticket["seed"]) == (self._recipe(), self.seed):
+            cube, mask = self.scene(number)
+        else:
+            cube, mask = belt.scene(recipe, ticket["seed"], number)
+        wavelengths = np.array(recipe.wavelengths, np.float32)
+        # Stacked, so that no change of a batch changes the scene in memory.
+        return {"cube": np.stack([cube]), "mask": np.stack([mask]), "wavelengths": wavelengths}
+
+    def scene(self, number: int) -> LabelledScene:
         """Reflectance (H, W, C) and class numbers (H, W) of one scene."""
-        if number in self._kept:
-            return self._kept[number]
+        if number in self._cached:
+            return self._cached[number]
         made = self._stored(number)
-        total = self._kept_bytes + sum(array.nbytes for array in made)
-        if total <= KEPT_BYTES:
-            self._kept[number], self._kept_bytes = made, total
+        total = self._cached_bytes + sum(array.nbytes for array in made)
+        if total <= CACHE_BYTES:
+            self._cached[number] = made
+            self._cached_bytes = total
         return made
 
-    def _stored(self, number: int) -> Made:
+    def _stored(self, number: int) -> LabelledScene:
         recipe = self._recipe()
         if self.cache is None:
             return belt.scene(recipe, self.seed, number)
@@ -154,17 +184,13 @@ class Synthetic:
             with np.load(path) as file:
                 return file["cube"], file["mask"]
         cube, mask = belt.scene(recipe, self.seed, number)
-        part = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
+        archive = io.BytesIO()
+        np.savez(archive, cube=cube, mask=mask)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(part, cube=cube, mask=mask)
-            part.replace(path)  # at once, so that no other run reads half a file
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            what = f"the cache {path.parent} cannot be written: {error.strerror}"
+            write_file(path, archive.getvalue())
+        except UnavailableError as error:
             fix = "name another folder as cache, or make room on the disk"
-            raise UnavailableError(what, fix=fix) from error
+            raise UnavailableError(f"the cache cannot be used: {error.what}", fix=fix) from error
         return cube, mask
 
     def _ranges(self) -> dict[str, range]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,21 @@ class Recipe:
     clean_scenes: float
     noise: float
     lentil_diameter: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        plain = asdict(self)
+        for name in ("wavelengths", "varieties", "anomalies"):
+            plain[name] = list(plain[name])
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
+        """The recipe of plain values."""
+        values = dict(plain)
+        for name in ("wavelengths", "varieties", "anomalies"):
+            values[name] = tuple(values[name])
+        return cls(**values)
 
 
 def scene(recipe: Recipe, seed: int, number: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:

@@ -158,8 +158,10 @@ class Session:
             "learning_rate" + (f"_{i}" if i else ""): rate for i, rate in enumerate(rates)
         }
         for name in self.paced:
-            if hasattr(nodes[name], "paced"):
-                values |= {f"{name}/{k}": float(v) for k, v in nodes[name].paced().items()}
+            if hasattr(nodes[name], "schedule_values"):
+                values |= {
+                    f"{name}/{k}": float(v) for k, v in nodes[name].schedule_values().items()
+                }
         run.log_metrics("train", values, step=epoch)
         recorded = {f"train/{name}": value for name, value in values.items()}
         if self.validates and (epoch + 1) % self.settings.trainer.check_val_every_n_epoch == 0:

@@ -1,0 +1,37 @@
+"""A saved pipeline applied to cubes: ``predict`` for one, ``predict_all`` for many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from specloom import impl
+
+if TYPE_CHECKING:
+    from specloom_predict.many import Summary, predict_all
+    from specloom_predict.predictor import Predictor
+    from specloom_predict.scene import Prediction, predict
+
+__all__ = ["Prediction", "Predictor", "Summary", "predict", "predict_all"]
+
+MODULES = {
+    "Prediction": "specloom_predict.scene",
+    "Predictor": "specloom_predict.predictor",
+    "Summary": "specloom_predict.many",
+    "predict": "specloom_predict.scene",
+    "predict_all": "specloom_predict.many",
+}
+"""Where each public name is imported from, when it is first used."""
+
+
+@impl
+def register_commands() -> Mapping[str, str]:
+    """Offer ``specloom predict``."""
+    return {"predict": "specloom_predict.command:predict"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(MODULES[name]), name)

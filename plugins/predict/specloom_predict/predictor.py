@@ -1,0 +1,189 @@
+"""A saved pipeline that gives its declared outputs for one cube after another, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
+from specloom_cubes import OneCube, is_cube, open_cube
+from specloom_predict.tiles import TILE_BYTES, run_tiled
+from specloom_predict.tiling import is_map
+from specloom_predict.writers.layout import Map
+
+if TYPE_CHECKING:
+    from specloom_cubes import Cube
+    from specloom_predict.tiles import Allocate
+
+
+class Predictor:
+    """What makes the outputs of a pipeline for cubes.
+
+    Args:
+        pipeline: The ``pipeline.yaml`` that a run wrote, that run's folder, or a fitted pipeline.
+        outputs: The names of those wanted; all that are declared where empty.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        observed: Whether observers of plugins watch, such as the console's progress.
+
+    Raises:
+        ConfigError: There is no such pipeline, or it declares no output of that name.
+        IntegrityError: The pipeline's files are not what they say they are.
+    """
+
+    def __init__(
+        self,
+        pipeline: str | Path | Pipeline,
+        outputs: Sequence[str] = (),
+        device: str = "auto",
+        observed: bool = False,
+    ) -> None:
+        if isinstance(pipeline, Pipeline):
+            plugins, loaded = pipeline.plugins or Plugins(), pipeline
+        else:
+            file = pipeline_file(Path(pipeline))
+            plugins = Plugins.for_file(file)
+            loaded = Pipeline.load(file, plugins)
+        graph = loaded.graph()
+        self.run = Run(
+            graph,
+            OneCube(),
+            plugins=plugins,
+            device=device,
+            observed=observed,
+            metadata={"name": loaded.name},
+        )
+        self.notes: list[str] = []
+        self.ends = dict(self._chosen(graph.outputs, outputs))
+        keepers = {name: graph.nodes[name] for name in graph.entries}
+        self._fitted = {n: dict(one.state()) for n, one in keepers.items() if hasattr(one, "state")}
+
+    def open(self, path: Path, variable: str | None = None) -> Cube:
+        """Open a cube's file; plugins are asked where its format is none of ours.
+
+        Raises:
+            DataError: It is absent, damaged, or of an unknown kind.
+        """
+        if path.is_file() and not is_cube(path):
+            for _ in self.run.plugins.working():
+                pass  # a plugin answers hooks once it was imported
+            found: Cube | None = self.run.hook.open_cube(address=str(path))
+            if found is not None:
+                return found
+        return open_cube(path, variable)
+
+    def maps(
+        self,
+        cube: Cube,
+        wavelengths: str | Path | None = None,
+        memory: int | None = None,
+        tile_bytes: int | None = None,
+        allocate: Allocate | None = None,
+    ) -> tuple[list[Map], dict[str, Any], list[str]]:
+        """The outputs for one cube: maps of its pixels, other values by name, and notes.
+
+        What the cube before has taught a data node (its wavelengths) is forgotten, so that
+        results do not depend on the order of cubes.
+
+        Raises:
+            SpecloomError: The cube does not fit the pipeline; ``NodeError`` where a node needs
+                the whole image and that takes more than ``memory`` bytes.
+        """
+        for name, state in self._fitted.items():
+            self.run.graph.nodes[name].restore(state)
+        source = self.run.source = OneCube(cube, wavelengths)
+        self._check_bands(cube)
+        found = run_tiled(
+            self.run,
+            source,
+            cube.shape[:2],
+            self.ends.values(),
+            memory,
+            allocate,
+            tile_bytes or TILE_BYTES,
+        )
+        maps, others, notes = list[Map](), dict[str, Any](), list(self.notes)
+        for name, end in self.ends.items():
+            if found[end] is None:
+                notes.append(f"output {name!r} has no value here, for the cube has none to give")
+            elif is_map(self.run.graph.port(end)):
+                maps.append(Map(name, _plain(found[end][0])))
+            else:
+                value = found[end]
+                others[name] = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+        return maps, others, notes
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """A context in which observers of plugins watch, as they watch a run."""
+        run, error = self.run, None
+        watching = run.plugins.observers() if run.observed else {}
+        for label, observer in watching.items():
+            run.plugins.add(label, observer)
+        try:
+            run.hook.run_started(run=run)
+            yield
+        except BaseException as e:
+            error = e
+            raise
+        finally:
+            run.hook.run_ended(run=run, error=error)
+            for observer in watching.values():
+                run.plugins.manager.unregister(observer)
+
+    def _check_bands(self, cube: Cube) -> None:
+        graph, bands = self.run.graph, len(cube.good_bands)
+        for link in graph.links:
+            if link.source == "batch.cube":
+                axis = graph.ends(link)[1].names[-1]
+                if (fitted := graph.sizes(link.target_node).get(axis, bands)) != bands:
+                    raise DataError(
+                        f"{cube.path} has {bands} bands, the pipeline was made for {fitted}",
+                        fix="give cubes of the camera, and with the bands, that it was fitted on",
+                    )
+
+    def _chosen(
+        self, declared: Mapping[str, str], wanted: Sequence[str]
+    ) -> Iterator[tuple[str, str]]:
+        graph = self.run.graph
+        if not declared:
+            fix = "add such as 'outputs: {scores: rx.scores}' to the run file, and run it again"
+            raise ConfigError("the pipeline declares no outputs", fix=fix)
+        for name in wanted:
+            if name not in declared:
+                what = f"the pipeline declares no output {name!r}"
+                raise ConfigError(what, fix=did_you_mean(name, declared))
+        for name, end in declared.items():
+            node, port = end.partition(".")[0], graph.port(end)
+            if wanted and name not in wanted:
+                continue
+            if port.axes is None or port.per_stage:
+                self.notes.append(f"output {name!r} ({end}) is no array for each image: left out")
+            elif "predict" not in graph.stages.get(node, ("predict",)):
+                self.notes.append(f"output {name!r} ({end}) is not made in the stage predict")
+            else:
+                yield name, end
+
+
+def pipeline_file(path: Path) -> Path:
+    """The ``pipeline.yaml`` of a run's folder; a file is itself.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    file = path / "pipeline.yaml" if path.is_dir() else path
+    if file.is_file():
+        return file
+    if (path / "run.json").is_file():
+        what = f"{path} holds no pipeline.yaml: the run in it did not come to its end"
+        raise ConfigError(what, fix=f"specloom run --resume {path}")
+    what = f"{path} holds no pipeline.yaml" if path.is_dir() else f"there is no pipeline {path}"
+    raise ConfigError(what, fix="give the folder that a run wrote, or the pipeline.yaml in it")
+
+
+def _plain(values: Any) -> Any:
+    """(H, W, 1) as (H, W), without a copy."""
+    return values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values

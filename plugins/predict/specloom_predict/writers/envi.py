@@ -1,0 +1,64 @@
+"""ENVI: a band-sequential raw file with its header."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from specloom_cubes import ENVI_DATA_TYPES
+from specloom_predict.georeference import envi_fields
+from specloom_predict.writers.layout import row_blocks
+
+if TYPE_CHECKING:
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.writers.layout import Map
+
+CODES = {kind: code for code, kind in ENVI_DATA_TYPES.items()}
+
+
+def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
+    """Write a map as ``path`` and, with the ending ``.hdr``, its header.
+
+    Args:
+        path: The raw file.
+        one: The map; decisions are written as 0 and 1.
+        geometry: Where it lies; what an ENVI header said of it stays as it was.
+        about: One line for the header's description.
+
+    Returns:
+        What the header cannot say of the geometry.
+    """
+    height, width = one.size
+    kind, bands = one.stored_as().newbyteorder("<"), one.bands
+    with path.open("wb") as file:
+        for band in range(bands.shape[2]):
+            for rows in row_blocks(height, width * kind.itemsize):
+                file.write(np.ascontiguousarray(bands[rows, :, band], kind).data)
+    fields, notes = envi_fields(geometry)
+    header = {
+        "samples": width,
+        "lines": height,
+        "bands": bands.shape[2],
+        "header offset": 0,
+        "file type": "ENVI Standard",
+        "data type": CODES[f"{kind.kind}{kind.itemsize}"],
+        "interleave": "bsq",
+        "byte order": 0,
+    }
+    blocks = {key: text for key, text in fields.items() if key not in ("x start", "y start")}
+    header |= {key: text for key, text in fields.items() if key not in blocks}
+    lines = ["ENVI", f"description = {{{_plain(about)}}}"]
+    lines += [f"{key} = {value}" for key, value in header.items()]
+    lines += [f"{key} = {{{text}}}" for key, text in blocks.items()]
+    names = ", ".join(_plain(name).replace(",", " ") for name in one.band_names)
+    lines.append(f"band names = {{{names}}}")
+    path.with_suffix(".hdr").write_text("\n".join(lines) + "\n", "utf-8")
+    return notes
+
+
+def _plain(text: str) -> str:
+    """Text without what would end a block or a line."""
+    return re.sub(r"[{}\r\n]+", " ", text)

@@ -1,0 +1,85 @@
+"""GeoTIFF, through rasterio."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specloom import UnavailableError
+from specloom_predict.georeference.systems import parsed
+from specloom_predict.writers.layout import row_blocks
+
+if TYPE_CHECKING:
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.writers.layout import Map
+
+TILE = 256
+
+
+def needed() -> Any:
+    """The module rasterio.
+
+    Raises:
+        UnavailableError: It cannot be imported.
+    """
+    try:
+        import rasterio
+    except ImportError as error:
+        raise UnavailableError(
+            f"writing GeoTIFF needs the package rasterio, which cannot be imported ({error})",
+            fix="pip install rasterio, or leave geotiff out of --format",
+        ) from error
+    return rasterio
+
+
+def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
+    """Write a map with its transform and coordinate system; NaN is "no data" in scores.
+
+    Args:
+        path: The file.
+        one: The map; decisions are written as 0 and 1.
+        geometry: Where it lies.
+        about: One line for the tag of the image's description.
+
+    Returns:
+        What could not be said of the geometry.
+
+    Raises:
+        UnavailableError: rasterio is not installed.
+    """
+    rasterio = needed()
+    height, width = one.size
+    kind, bands = one.stored_as(), one.bands
+    crs, notes = parsed(geometry.crs), list[str]()
+    if geometry.crs and crs is None:
+        notes.append("the coordinate system is not understood, so GeoTIFF files name none")
+    options: dict[str, Any] = {"compress": "deflate", "bigtiff": "if_safer", "interleave": "band"}
+    if min(height, width) > TILE:
+        options |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
+    if kind.kind == "f":
+        options["nodata"] = np.nan
+    if geometry.transform is not None:
+        options["transform"] = rasterio.Affine(*geometry.transform)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            height=height,
+            width=width,
+            count=bands.shape[2],
+            dtype=kind.name,
+            crs=crs,
+            **options,
+        ) as file:
+            file.update_tags(TIFFTAG_IMAGEDESCRIPTION=about)
+            for band, name in enumerate(one.band_names):
+                file.set_band_description(band + 1, name)
+                for rows in row_blocks(height, width * kind.itemsize, TILE):
+                    part = np.ascontiguousarray(bands[rows, :, band], kind)
+                    file.write(part, band + 1, window=((rows.start, rows.stop), (0, width)))
+    return notes

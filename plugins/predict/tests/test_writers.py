@@ -1,0 +1,165 @@
+"""What maps are in files: element types, bands, pictures, objects."""
+
+import csv
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+import spectral
+from PIL import Image
+
+from specloom import UnavailableError
+from specloom_cubes.formats import open_cube
+from specloom_predict.georeference import Geometry
+from specloom_predict.writers import envi, geotiff, layout, objects, pictures
+from specloom_predict.writers.layout import Map
+
+RNG = np.random.default_rng(3)
+KINDS = {
+    "bool": "uint8",
+    "uint8": "uint8",
+    "int8": "int16",
+    "int16": "int16",
+    "uint16": "uint16",
+    "int32": "int32",
+    "int64": "int64",
+    "float16": "float32",
+    "float32": "float32",
+    "float64": "float64",
+}
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(layout, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(geotiff, "TILE", 16)
+
+
+def tiff(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            return file.read().transpose(1, 2, 0), file.descriptions
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (7, 5, 3), (2, 3, 2, 2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_are_kept(tmp_path, kind, shape):
+    values = (RNG.normal(0, 50, shape) if kind != "bool" else RNG.random(shape) > 0.5).astype(kind)
+    one = Map("out", values)
+    assert envi.write(tmp_path / "x.img", one, Geometry(), "of {a\nfile}") == []
+    assert geotiff.write(tmp_path / "x.tif", one, Geometry(), "of a file") == []
+    expected = values.reshape(*shape[:2], -1).astype(KINDS[kind])
+    names = ["out"] if len(shape) == 2 else [f"out {at}" for at in range(expected.shape[2])]
+    image = spectral.io.envi.open(str(tmp_path / "x.hdr"))
+    assert image.metadata["band names"] == names
+    assert image.metadata["description"] == "of  a file"
+    read, described = tiff(tmp_path / "x.tif")
+    assert described == tuple(names)
+    for found in (np.asarray(image.open_memmap()), read, open_cube(tmp_path / "x.hdr").array):
+        assert found.dtype == KINDS[kind]
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_names_cannot_break_a_header(tmp_path):
+    envi.write(tmp_path / "x.img", Map("a, b}\nbands = 9", np.zeros((2, 3))), Geometry(), "")
+    cube = open_cube(tmp_path / "x.hdr")
+    assert (cube.shape, cube.metadata["band names"]) == ((2, 3, 1), "a  b bands = 9")
+
+
+def test_geotiff_without_rasterio(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    with pytest.raises(UnavailableError) as error:
+        geotiff.write(tmp_path / "x.tif", Map("x", np.zeros((2, 3))), Geometry(), "")
+    assert str(error.value) == (
+        "writing GeoTIFF needs the package rasterio, which cannot be imported (import of rasterio "
+        "halted; None in sys.modules)\n"
+        "  fix: pip install rasterio, or leave geotiff out of --format"
+    )
+    utm = {"map info": "UTM, 1, 1, 0, 0, 1, 1"}
+    assert (
+        envi.write(tmp_path / "x.img", Map("x", np.zeros((2, 3))), Geometry(header=utm), "") == []
+    )
+
+
+def test_scores_in_colours(tmp_path):
+    values = np.linspace(0, 1, 2000).reshape(40, 50)
+    values[0, 0], values[0, 1], values[39, 49] = np.nan, -np.inf, 1e6
+    low, high = pictures.write_scores(tmp_path / "x.png", Map("scores", values))
+    finite = values[np.isfinite(values)]
+    assert (low, high) == tuple(np.percentile(finite, (1, 99.9)))
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.text == {"Limits": f"{low!r} (dark blue) to {high!r} (yellow)"}
+        colours = np.asarray(picture).astype(int)
+    assert colours.shape == (40, 50, 3)
+    assert colours[0, 0].tolist() == [255, 255, 255]
+    assert colours[0, 1].tolist() == [0x00, 0x22, 0x4E]
+    assert colours[39, 49].tolist() == [0xFE, 0xE8, 0x38]
+    light = colours.reshape(-1, 3)[2:] @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(light) > -1).all()  # it grows lighter, so it can be printed in grey
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 4)), np.full((3, 4), np.nan)])
+def test_scores_without_a_range(tmp_path, values):
+    assert pictures.write_scores(tmp_path / "x.png", Map("scores", values)) == (0, 0)
+
+
+def test_decisions_over_a_grey_picture(tmp_path):
+    pixels = RNG.normal(5, 1, (9, 8, 40)).astype(np.float32)
+    pixels[2, 3], pixels[..., 7] = np.nan, np.nan
+    np.save(tmp_path / "x.npy", pixels)
+    grey = pictures.grey_of(open_cube(tmp_path / "x.npy"), bands=40)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean = np.nanmean(pixels.astype(float), -1)
+    low, high = np.nanpercentile(mean, (2, 98))
+    expected = np.nan_to_num(np.clip((mean - low) / (high - low), 0, 1)) * 255
+    np.testing.assert_allclose(grey, expected, atol=0.51)
+    decisions = RNG.random((9, 8)) > 0.8
+    pictures.write_decisions(tmp_path / "x.png", Map("decisions", decisions), grey)
+    with Image.open(tmp_path / "x.png") as picture:
+        colours = np.asarray(picture).astype(int)
+    assert (colours[decisions] == pictures.DECIDED).all()
+    assert colours[~decisions].max() <= pictures.DARKEST_DECIDED
+
+
+def test_large_maps_lose_no_object_in_pictures(tmp_path, monkeypatch):
+    decisions = np.zeros((50, 31), bool)
+    decisions[17, 23] = decisions[49, 30] = True
+    monkeypatch.setattr(pictures, "MOST", 10)
+    small = pictures.shrunk(decisions)
+    assert small.shape == (10, 7)
+    assert np.argwhere(small).tolist() == [[3, 4], [9, 6]]
+    scores = np.full((50, 31), np.nan)
+    scores[7, 7] = 3.0
+    assert pictures.shrunk(scores)[1, 1] == 3
+    np.save(tmp_path / "x.npy", RNG.normal(size=(50, 31, 4)))
+    assert pictures.grey_of(open_cube(tmp_path / "x.npy")).shape == (10, 7)
+
+
+def test_objects_without_scores_or_a_map(tmp_path):
+    decisions = np.zeros((5, 6), bool)
+    decisions[0, 0] = decisions[1, 1] = decisions[4, 2:6] = True
+    rows = objects.objects(decisions)
+    assert [row["pixels"] for row in rows] == [2, 4]  # a corner joins
+    assert (rows[1]["row"], rows[1]["column"]) == (4, 3.5)
+    assert [rows[1][side] for side in ("top", "left", "bottom", "right")] == [4, 2, 4, 5]
+    assert {rows[0][key] for key in ("area", "unit", "x", "y", "mean_score")} == {None}
+    objects.write(tmp_path / "x.csv", rows)
+    with (tmp_path / "x.csv").open() as file:
+        assert [row["area"] for row in csv.DictReader(file)] == ["", ""]
+    assert objects.objects(np.zeros((5, 6), bool), np.zeros((5, 6))) == []
+
+
+def test_degrees_make_no_area():
+    degrees = Geometry((0.1, 0, 5, 0, -0.1, 50), "EPSG:4326", "degree")
+    (row,) = objects.objects(np.ones((1, 1), bool), np.array([[2.0]]), degrees)
+    assert (row["area"], row["unit"], row["x"], row["y"]) == (
+        None,
+        "degree",
+        pytest.approx(5.05),
+        pytest.approx(49.95),
+    )
+    assert row["mean_score"] == row["max_score"] == 2
