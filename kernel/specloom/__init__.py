@@ -42,9 +42,9 @@ from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
+from specloom.execution.files import write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
-from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
@@ -97,7 +97,6 @@ __all__ = [
     "Stateful",
     "Task",
     "Ticket",
-    "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",

@@ -118,7 +118,7 @@ class StatisticalNode(TorchNode):
     def require_fitted(self) -> None:
         """Raise NodeError unless the node was fitted or restored from a fitted one."""
         if not self.fitted:
-            fix = "put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+            fix = "fit it in a phase before, or load a fitted pipeline"
             raise NodeError(f"{self.label} is not fitted", fix=fix)
 
     def state(self) -> Mapping[str, Tensor]:

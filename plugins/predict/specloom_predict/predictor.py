@@ -136,9 +136,9 @@ class Predictor:
 
     def _check_bands(self, cube: Cube) -> None:
         graph, bands = self.run.graph, len(cube.good_bands)
-        for link in graph.links:
+        for link in graph.connections:
             if link.source == "batch.cube":
-                axis = graph.ends(link)[1].names[-1]
+                axis = graph.connections.ports(link)[1].names[-1]
                 if (fitted := graph.sizes(link.target_node).get(axis, bands)) != bands:
                     raise DataError(
                         f"{cube.path} has {bands} bands, the pipeline was made for {fitted}",

@@ -73,7 +73,7 @@ def run_tiled(
         rest = [end for end in wanted if end not in found]
         if rest:
             given = run.runtime.adopt({**found}, {end: graph.port(end) for end in found})
-            last = run.plan("predict", rest, given=found)
+            last = run.plan("predict", rest, provided=found)
             for end, value in last({**_of_batch(given), **given}).items():
                 everything = (slice(0, size[0]), slice(0, size[1]))
                 _place(found, end, graph, value, size, everything, everything, allocate)

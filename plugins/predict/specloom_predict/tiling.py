@@ -76,7 +76,7 @@ def check_memory(graph: Graph, plan: Tiling, height: int, width: int, memory: in
 
 
 def _read(graph: Graph, name: str) -> list[str]:
-    return [end for ends in graph.feeding(name).values() for end in ends]
+    return [end for ends in graph.incoming(name).values() for end in ends]
 
 
 def is_map(port: Port) -> bool:
@@ -90,7 +90,7 @@ def _bytes(graph: Graph, end: str, height: int, width: int) -> int:
     if not is_map(port):
         return 0
     name, sizes = end.partition(".")[0], {"B": 1, "H": height, "W": width}
-    known = {axis: one.size for axis, one in graph.known[name].items()}
+    known = {axis: one.size for axis, one in graph.inferred_sizes[name].items()}
     item = LIKELY_BYTES.get(port.dtype, 4)
     axes = ({**known, **sizes}.get(a, int(a) if a.isdigit() else 1) for a in port.names)
     return item * math.prod(axes)

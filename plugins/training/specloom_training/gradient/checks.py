@@ -101,7 +101,7 @@ def _starved(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError
     for name in settings.refit:
         if name in graph.fittable():
             yield from lacking_fit(graph, name, "train")
-    starved = graph.starved("train")
+    starved = graph.missing_data("train").nodes
     for name in trained(settings, graph):
         if name in starved:
             what = f"the loss {name!r} cannot be minimised: {describe_missing(graph, 'train')}"

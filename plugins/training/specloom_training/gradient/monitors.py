@@ -15,7 +15,7 @@ TOTAL = "train/total/loss"
 def measuring(graph: Graph) -> list[str]:
     """The nodes that give numbers when a validation ends; which ones is known only then."""
     nodes: dict[str, Any] = graph.nodes
-    starved = graph.starved("val")
+    starved = graph.missing_data("val").nodes
     return [
         n
         for n, node in nodes.items()

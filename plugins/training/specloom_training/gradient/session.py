@@ -76,7 +76,7 @@ class Session:
             ends = frozen_front(run.graph, self.losses.names, changing, by_image)
             given = [end for end in ends if end.partition(".")[0] != BATCH]
             prefix = Prefix(run, ends, self.cache)
-        self.plan = run.plan("train", self.losses.ends, given=given)
+        self.plan = run.plan("train", self.losses.ends, provided=given)
         if trainer.precision != "32-true":
             for step in self.plan.steps:
                 step.forward = _full_precision(step.forward)
