@@ -47,6 +47,7 @@ from specloom.contract.nodes import (
 )
 from specloom.contract.ports import Port
 from specloom.contract.tickets import TicketSource
+from specloom.execution.process_tag import process_tag
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import write_file, write_json
@@ -104,6 +105,7 @@ __all__ = [
     "interrupted_run",
     "load",
     "machine_error",
+    "process_tag",
     "raise_all",
     "threads_option",
     "write_file",

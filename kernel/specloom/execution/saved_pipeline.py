@@ -20,6 +20,7 @@ from specloom.contract.errors import (
     raise_all,
 )
 from specloom.contract.nodes import STAGES, Stateful
+from specloom.execution.process_tag import temporary_name
 from specloom.graph.connections import BATCH
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
@@ -41,7 +42,7 @@ def write_file(path: Path, data: bytes) -> None:
     if not path.name:
         fix = "give the name of a file"
         raise UnavailableError(f"{str(path)!r} cannot be written: it is a folder", fix=fix)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(data)

@@ -16,7 +16,7 @@ from specloom_cubes.sources.scene import Scene
 ABSENT = ["nothere/x.hdr", "nothere/x.npy", "nothere/x", "a" * 300 + ".npy", "a" * 300 + ".hdr"]
 ADDRESSES = ["s3://bucket/x.hdr", "s3://bucket/x.npy", "https://host/x.tif", "file:///x.mat"]
 HEADER = "ENVI\nsamples = 2\nlines = 2\nbands = 2\ndata type = 1\ninterleave = bip\n"
-COPY = "copy the file to this machine and give its path: addresses are not read"
+COPY = "copy the file to this machine and give its path"
 CHECK = "check the path; it is relative to where you run"
 
 

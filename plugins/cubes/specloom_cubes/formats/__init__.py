@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
-from specloom_cubes.paths import advice, there
+from specloom_cubes.paths import COPY, RELATIVE, is_address, there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,9 +58,11 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
         DataError: The file is absent, of an unknown kind, damaged, or holds no single cube.
         UnavailableError: The library that reads such files is not installed.
     """
+    if is_address(path) and not there(path):
+        raise DataError(f"nothing opens the address {path}", fix=COPY)
     path = Path(path)
     if not there(path):
-        raise DataError(f"there is no file {path}", fix=advice(path))
+        raise DataError(f"there is no file {path}", fix=RELATIVE)
     if path.is_dir():
         fix = "give one of its files, or name the folder as the path of cubes.Folder"
         raise DataError(f"{path} is a folder, not a cube", fix=fix)
