@@ -63,17 +63,8 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     path = Path(path)
     if not there(path):
         raise DataError(f"there is no file {path}", fix=RELATIVE)
-    if path.is_dir():
-        fix = "give one of its files, or name the folder as the path of cubes.Folder"
-        raise DataError(f"{path} is a folder, not a cube", fix=fix)
-    if not path.is_file():
-        raise DataError(f"{path} is no regular file", fix="save the cube as a file")
+    _check_file(path)
     kind = _format(path)
-    if path.suffix.lower() in PICTURES:
-        fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
-        raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
-    if not kind:
-        raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
     named = kind in NAMED.values()
     if variable is not None and not named:
         raise DataError(
@@ -92,6 +83,20 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     return cube
 
 
+def _check_file(path: Path) -> None:
+    """Accept a file that a reader knows by its name."""
+    if path.is_dir():
+        fix = "give one of its files, or name the folder as the path of cubes.Folder"
+        raise DataError(f"{path} is a folder, not a cube", fix=fix)
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file", fix="save the cube as a file")
+    if path.suffix.lower() in PICTURES:
+        fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
+        raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
+    if not _format(path):
+        raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
+
+
 def named_arrays(path: Path) -> Named | None:
     """What reads the arrays of a file that has several by name; None for other formats."""
     kind = NAMED.get(path.suffix.lower())
@@ -100,8 +105,9 @@ def named_arrays(path: Path) -> Named | None:
 
 
 def _format(path: Path) -> str:
-    if found := SUFFIXES.get(path.suffix.lower()):
-        return found
+    by_suffix = SUFFIXES.get(path.suffix.lower())
+    if by_suffix is not None:
+        return by_suffix
     if path.is_file():
         from specloom_cubes.formats import envi
 
