@@ -23,7 +23,7 @@ TEST_OPTIONS ?= -n 2 --cov=specloom --cov=specloom_registry $(PLUGINS:%=--cov=sp
 # One thread of mathematics for each of the two processes: together they fill two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint types tests configs lock soak bench clean
+.PHONY: setup demo test lint types tests configs lock soak bench density release clean
 
 setup: $(READY)
 
@@ -81,6 +81,13 @@ soak: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/table.py $(BENCH_OPTIONS)
+
+density: $(READY)
+	@$(BIN)/python tools/density.py kernel/specloom registry/specloom_registry $(wildcard plugins/*/specloom_*)
+
+# Annotated tags of every distribution whose version has none; RELEASE_OPTIONS=--dry-run shows them.
+release: $(READY)
+	$(BIN)/python tools/release.py tag --all $(RELEASE_OPTIONS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

@@ -45,7 +45,7 @@ rows, odd = scenes.pixels(4 * 128 * 128, 61)
 
 def stream(count):
     for number in range(count):
-        cube = (rows + 0.001 * number).view(4, 128, 128, 61)  # made anew, as a source does
+        cube = (rows + 0.001 * number).view(4, 128, 128, 61)  # made again, as a source does
         yield cube, odd.view(4, 128, 128, 1)
 
 def highest():

@@ -14,8 +14,8 @@ import specloom
 from specloom import IntegrityError, UnavailableError
 from specloom.cli import cli
 from specloom.execution import run_folder
-from specloom_adaclip.store import FOLDER, Store
-from specloom_adaclip.tiny import tiny_weights
+from specloom_adaclip.training.tiny import tiny_weights
+from specloom_adaclip.weights.store import FOLDER, Store
 from specloom_cubes.sources.synthetic import Synthetic
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import architecture
+import looked_up
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +16,7 @@ RULES = [
     architecture.circles,
     architecture.rooms,
     architecture.suppressions,
+    looked_up.looked_up_members,
 ]
 
 

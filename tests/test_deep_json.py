@@ -8,18 +8,18 @@ import pytest
 from specloom import ConfigError, DataError, IntegrityError, UnavailableError, write_file
 from specloom.execution import run_folder
 from specloom.torch import TorchRuntime
-from specloom_adaclip.engine import told_architecture
-from specloom_adaclip.loading import _safetensors
-from specloom_adaclip.store import Store
+from specloom_adaclip.model.engine import told_architecture
+from specloom_adaclip.weights.reading import _safetensors
+from specloom_adaclip.weights.store import Store
 from specloom_predict.many import file_digest
-from specloom_report.stored import recall
+from specloom_report import report_files
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
 def test_run_json(tmp_path):
     (tmp_path / "run.json").write_text(DEEP)
-    for reads in (run_folder.interrupted_run, recall):
+    for reads in (run_folder.interrupted_run, report_files.load):
         with pytest.raises(ConfigError, match=r"holds no run \(RecursionError"):
             reads(tmp_path)
 
@@ -28,7 +28,7 @@ def test_run_json(tmp_path):
 def test_what_a_report_is_made_of(tmp_path, name):
     (tmp_path / "run.json").write_text(json.dumps({"file": "x.yaml", "run": {}}))
     (tmp_path / name).write_text(DEEP)
-    report, arrays = recall(tmp_path)
+    report, arrays = report_files.load(tmp_path)
     assert (report["title"], arrays) == ("x", {})
 
 
@@ -55,7 +55,7 @@ def test_an_entry_of_the_store_of_weights(tmp_path):
 def test_json_of_another_shape_counts_for_nothing(tmp_path, name, text):
     (tmp_path / "run.json").write_text(json.dumps({"file": "x.yaml", "run": {}}))
     (tmp_path / name).write_text(text)
-    report, _ = recall(tmp_path)
+    report, _ = report_files.load(tmp_path)
     assert "metrics" not in report
 
 
@@ -63,7 +63,7 @@ def test_json_of_another_shape_counts_for_nothing(tmp_path, name, text):
 def test_a_record_of_a_run_of_another_shape(tmp_path, run):
     (tmp_path / "run.json").write_text(json.dumps({"file": "x.yaml", "run": run}))
     with pytest.raises(ConfigError, match=r"run\.json is no record of a run \("):
-        recall(tmp_path)
+        report_files.load(tmp_path)
 
 
 def test_a_file_without_a_name_cannot_be_written():

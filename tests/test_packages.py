@@ -7,6 +7,7 @@ from pathlib import Path
 import packages
 import pytest
 
+import specloom
 from specloom_registry.model import manifest
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +26,7 @@ def test_the_manifest_names_every_plugin_of_the_repository():
 
 @pytest.fixture
 def copy(tmp_path):
-    for file in ("pyproject.toml", "LICENSE"):
+    for file in ("pyproject.toml", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / file, tmp_path)
     shutil.copytree(ROOT / "kernel", tmp_path / "kernel", ignore=IGNORED)
     shutil.copytree(ROOT / "plugins/metrics", tmp_path / "plugins/metrics", ignore=IGNORED)
@@ -35,21 +36,23 @@ def copy(tmp_path):
 
 
 PROJECT = "plugins/metrics/pyproject.toml"
+HERE = specloom.__version__
 CHANGES = [
-    ("pyproject.toml", "0.1.0", "0.1.1", "specloom.__version__ is not 0.1.1"),
+    ("pyproject.toml", f'"{HERE}"', '"9.0.0"', "specloom.__version__ is not 9.0.0"),
+    ("CHANGELOG.md", f"## {HERE}", "## 9.0.0", "the top heading of its CHANGELOG is 9.0.0"),
     ("pyproject.toml", "Apache-2.0", "MIT", 'must say license = "Apache-2.0"'),
     (PROJECT, 'metrics = "spec', 'metric = "spec', "its entry points are {'metric': 'specloom_"),
     (PROJECT, '"specloom-metrics"', '"metrics"', "its distribution is 'metrics'"),
     (PROJECT, 'packages = ["specloom_metrics"]', "packages = []", "its wheel holds []"),
     (
         PROJECT,
-        '"0.1.0"',
-        '"0.2.0"',
-        "its version is 0.2.0, the top heading of its CHANGELOG is 0.1",
+        f'"{HERE}"',
+        '"9.0.0"',
+        f"its version is 9.0.0, the top heading of its CHANGELOG is {HERE}",
     ),
     (PROJECT, "Apache-2.0", "MIT", 'must say license = "Apache-2.0"'),
     (PROJECT, ">=3.11,<3.12", ">=3.9", 'must say requires-python = ">=3.11,<3.12"'),
-    ("plugins/metrics/CHANGELOG.md", "## 0.1.0", "## 0.2.0", "CHANGELOG is 0.2.0"),
+    ("plugins/metrics/CHANGELOG.md", f"## {HERE}", "## 9.0.0", "CHANGELOG is 9.0.0"),
     ("plugins/metrics/CHANGELOG.md", "## ", "# ", "CHANGELOG is absent"),
     ("plugins/metrics/LICENSE", "Apache", "Other", "its LICENSE is not that of the repository"),
 ]
@@ -93,12 +96,22 @@ def test_a_tag_with_another_version_is_seen(copy):
 
     git("init")
     git("commit", "--allow-empty", "-m", "one")
-    git("tag", "metrics-v0.1.0")
+    git("tag", f"metrics-v{HERE}")
     git("tag", "v9-note")
     assert list(packages.packages(copy)) == []
-    git("tag", "metrics-v0.2.0")
-    git("tag", "specloom-v0.9.0")
+    git("tag", "metrics-v9.0.0")
+    git("tag", "specloom-v9.0.0")
     assert list(packages.packages(copy)) == [
-        "its version is 0.1.0, but HEAD is tagged specloom-v0.9.0",
-        "plugins/metrics: its version is 0.1.0, but HEAD is tagged metrics-v0.2.0",
+        f"its version is {HERE}, but HEAD is tagged specloom-v9.0.0",
+        f"plugins/metrics: its version is {HERE}, but HEAD is tagged metrics-v9.0.0",
     ]
+
+
+def test_what_is_not_released_stands_above_the_version(copy):
+    file = copy / "plugins/metrics/CHANGELOG.md"
+    text = file.read_text()
+    file.write_text(text.replace(f"## {HERE}", f"## Unreleased\n- More.\n\n## {HERE}"))
+    assert list(packages.packages(copy)) == []
+    assert packages.heading(file) == "Unreleased"
+    assert packages.section(file, "Unreleased") == "- More."
+    assert packages.section(file, "9.0.0") == ""

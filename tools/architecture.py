@@ -21,9 +21,10 @@ from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
 
-from source_tree import CALLED, LOADED, TYPED, imports, plugin_packages, sources
+from source_tree import CALLED, LOADED, TYPED, Import, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
+PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
 ARRAYS = ("torch.py", "testing.py", "testing")  # the kernel's parts that may use arrays
 HEAVY = {"torch", "numpy", "scipy", "safetensors.torch", "safetensors.numpy"}
 EVERYWHERE = ("kernel", "registry", "plugins", "tests", "tools", "examples", "benchmarks")
@@ -32,12 +33,39 @@ SLOW = frozenset({"torch", "numpy", "scipy", "pydantic", "rich"})
 HELP = ("--help", ("-m", "specloom", "--help"), SLOW | {"yaml"})
 IMPORTS = ("-c", "import specloom, specloom.cli, specloom_registry")
 LIGHT = (HELP, HELP, ("import", IMPORTS, SLOW))
-LAYERS = (
-    ("contract.errors", "contract.ports", "contract.nodes", "contract.hooks", "plugins"),
-    ("contract.errors", "graph.graph", "execution.run", "cli"),
+CONTRACT = (
+    "errors",
+    "ports",
+    "nodes",
+    "abilities",
+    "sources",
+    "fleet",
+    "tickets",
+    "runtime",
+    "views",
+    "phases",
+    "hooks",
 )
+"""The modules of the kernel's contract, each of which imports only those before it."""
+
 MOST_SUPPRESSIONS = 3
-ROOMS = (
+KERNEL_ROOMS = (
+    "contract",
+    "threads",
+    "lazy",
+    "plugins",
+    "runfile",
+    "graph",
+    "assembly",
+    "execution",
+    "pipeline",
+    "torch",
+    "__init__",
+    "testing",
+    "cli",
+    "__main__",
+)
+REGISTRY_ROOMS = (
     "base",
     "store",
     "model",
@@ -47,6 +75,7 @@ ROOMS = (
     "project",
     "provenance",
     "catalogue",
+    "__init__",
     "commands",
 )
 SUPPRESSION = re.compile(
@@ -97,7 +126,7 @@ def plugin_imports(root: Path) -> Iterator[str]:
         )
         for file in sources(root, package):
             for one in imports(root, file):
-                if one.reaches("specloom.torch", "specloom.testing") or one.top == package.name:
+                if one.reaches(*PUBLIC) or one.top == package.name:
                     continue
                 if one.top == "specloom":
                     good = one.module == "specloom" and (not one.name or one.name in public)
@@ -148,13 +177,12 @@ def commands(root: Path) -> Iterator[str]:
 
 
 def circles(root: Path) -> Iterator[str]:
-    """Rule 6: no circle among a distribution's modules, and no import against the layers.
+    """Rule 6: no circle among a distribution's modules.
 
-    Imports in functions count in the registry and in plugins, imports for type checkers in the
-    registry. An ``__init__`` that imports its own modules for type checkers re-exports them: this
-    is no circle.
+    Imports in functions count, and imports for type checkers in the kernel and the registry. An
+    ``__init__`` that imports its own modules for type checkers re-exports them: this is no circle.
     """
-    counted = {KERNEL: {LOADED}, REGISTRY: {LOADED, CALLED, TYPED}}
+    counted = {KERNEL: {LOADED, CALLED, TYPED}, REGISTRY: {LOADED, CALLED, TYPED}}
     for package in (KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
         kinds = counted.get(package, {LOADED, CALLED})
         uses = {
@@ -165,32 +193,60 @@ def circles(root: Path) -> Iterator[str]:
             TopologicalSorter(uses).prepare()
         except CycleError as e:
             yield f"modules import each other: {' <- '.join(e.args[1])}"
-    found = dict(_uses(root, KERNEL))
-    for layers in LAYERS:
-        for i, low in enumerate(layers):
-            for high in layers[i + 1 :]:
-                used = {to for to, when in found.get(f"specloom.{low}", ()) if when != TYPED}
-                if f"specloom.{high}" in used:
-                    yield f"specloom.{low} imports specloom.{high}, which stands above it"
 
 
 def rooms(root: Path) -> Iterator[str]:
-    """Rule 7: a room of the registry imports only itself and the rooms before it."""
-    for folder in sorted(path.name for path in (root / REGISTRY).iterdir() if path.is_dir()):
-        if folder not in ROOMS and folder != "__pycache__":
-            yield f"{REGISTRY.as_posix()}/{folder} is no room: name it in tools/architecture.py"
-    for file in sources(root, REGISTRY):
-        parts = file.relative_to(root / REGISTRY).parts
-        if len(parts) == 1:
-            if parts != ("__init__.py",):
-                yield f"{file.relative_to(root).as_posix()} stands in no room"
+    """Rule 7: a room of the kernel or the registry imports only itself and the rooms before it.
+
+    A room is a folder, or in the kernel also a module that stands in none. The modules of the
+    kernel's contract have an order of their own.
+    """
+    yield from _rooms_in_order(root, KERNEL, KERNEL_ROOMS)
+    yield from _rooms_in_order(root, REGISTRY, REGISTRY_ROOMS)
+    yield from _contract_in_order(root)
+
+
+def _rooms_in_order(root: Path, package: Path, order: tuple[str, ...]) -> Iterator[str]:
+    """What stands in no room, and what imports a room after its own."""
+    for name in sorted(_rooms(root, package) - set(order)):
+        yield f"{package.as_posix()}/{name} is no room: name it in tools/architecture.py"
+    for file in sources(root, package):
+        room = _room(file.relative_to(root / package))
+        if room not in order:
             continue
-        place = ROOMS.index(parts[0]) if parts[0] in ROOMS else len(ROOMS)
         for one in imports(root, file):
-            target = one.full.split(".")
-            inside = len(target) > 1 and one.top == REGISTRY.name and target[1] in ROOMS
-            if inside and ROOMS.index(target[1]) > place:
-                yield f"{one.place}: {parts[0]} imports {one.full}, a room after it"
+            target = _imported_room(one, package, order)
+            if target is not None and order.index(target) > order.index(room):
+                yield f"{one.place}: {room} imports {one.full}, a room after it"
+
+
+def _rooms(root: Path, package: Path) -> set[str]:
+    """The folders and modules that stand directly in a package."""
+    return {_room(file.relative_to(root / package)) for file in sources(root, package)}
+
+
+def _room(path: Path) -> str:
+    """The room of a file, by its path in its package."""
+    return path.parts[0].removesuffix(".py")
+
+
+def _imported_room(one: Import, package: Path, order: tuple[str, ...]) -> str | None:
+    """The room of the package that an import leads to; None for an import of something else."""
+    top, *inside = one.full.split(".")
+    if top != package.name:
+        return None
+    if inside and inside[0] in order:
+        return inside[0]
+    return "__init__"
+
+
+def _contract_in_order(root: Path) -> Iterator[str]:
+    """Imports among the modules of the contract that are against their order."""
+    for number, name in enumerate(CONTRACT):
+        file = root / KERNEL / "contract" / f"{name}.py"
+        for one in imports(root, file):
+            if one.reaches(*(f"specloom.contract.{after}" for after in CONTRACT[number + 1 :])):
+                yield f"{one.place}: contract/{name}.py imports {one.full}, which stands after it"
 
 
 def _uses(root: Path, package: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -18,6 +18,9 @@ def packages(root: Path) -> Iterator[str]:
     init = (root / "kernel/specloom/__init__.py").read_text("utf-8")
     if re.findall(r'^__version__ = "(.*)"', init, re.MULTILINE) != [version]:
         yield f"specloom.__version__ is not {version}, the version in pyproject.toml"
+    top = newest(root / "CHANGELOG.md")
+    if top != version:
+        yield f"its version is {version}, the top heading of its CHANGELOG is {top or 'absent'}"
     yield from _licence(root, root, _project(root))
     yield from tags(root, "specloom", version)
     for folder, package in plugin_packages(root):
@@ -61,11 +64,30 @@ def _files(folder: Path, package: Path) -> Iterator[str]:
             yield f"tests/{stray.name} is in the way of other plugins' tests"
 
 
-def newest(changelog: Path) -> str:
-    """The version of the top heading, such as ``## 0.1.0``; empty where there is none."""
+def headings(changelog: Path) -> list[str]:
+    """The versions of the headings, such as ``## 1.2.0``, in their order."""
     text = changelog.read_text("utf-8") if changelog.is_file() else ""
-    heading = re.search(r"^## \[?v?([^\s\]]+)", text, re.MULTILINE)
-    return heading.group(1) if heading else ""
+    return re.findall(r"^## \[?v?([^\s\]]+)", text, re.MULTILINE)
+
+
+def heading(changelog: Path) -> str:
+    """The top heading; empty where there is none."""
+    found = headings(changelog)
+    return found[0] if found else ""
+
+
+def newest(changelog: Path) -> str:
+    """The version of the top heading below ``## Unreleased``; empty where there is none."""
+    found = [one for one in headings(changelog) if one != "Unreleased"]
+    return found[0] if found else ""
+
+
+def section(changelog: Path, version: str) -> str:
+    """What stands below the heading of a version; empty where there is none."""
+    text = changelog.read_text("utf-8")
+    pattern = rf"^## \[?v?{re.escape(version)}\b[^\n]*\n(.*?)(?=^## |\Z)"
+    found = re.search(pattern, text, re.MULTILINE | re.DOTALL)
+    return found.group(1).strip() if found else ""
 
 
 def tags(root: Path, name: str, version: str) -> Iterator[str]:

@@ -7,6 +7,17 @@ import warnings
 
 __version__ = "0.1.0"
 
+from specloom.contract.abilities import (
+    AffineNode,
+    AffineReader,
+    Annealed,
+    Fittable,
+    LazyAffine,
+    Loss,
+    Metric,
+    Stateful,
+    Trainable,
+)
 from specloom.contract.errors import (
     ConfigError,
     DataError,
@@ -25,34 +36,19 @@ from specloom.contract.errors import (
 )
 from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
 from specloom.contract.hooks import impl
-from specloom.contract.nodes import (
-    STAGES,
-    AffineNode,
-    AffineReader,
-    Annealed,
-    Array,
-    At,
-    Batch,
-    Fittable,
-    LazyAffine,
-    Loss,
-    MapStyleSource,
-    Metric,
-    Node,
-    Runtime,
-    Source,
-    Stateful,
-    Trainable,
-    Trainer,
-)
+from specloom.contract.nodes import STAGES, Array, Batch, Node
+from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
+from specloom.contract.runtime import Runtime
+from specloom.contract.sources import MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
-from specloom.execution.process_tag import process_tag
+from specloom.execution.files import process_tag, write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
-from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
-from specloom.graph.port_attributes import Ported
+from specloom.graph.node_class import Internal, node, param
+from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
+from specloom.graph.ported import Ported
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -71,7 +67,10 @@ __all__ = [
     "Fittable",
     "Graph",
     "GraphError",
+    "Input",
+    "InputRef",
     "IntegrityError",
+    "Internal",
     "Job",
     "LazyAffine",
     "Loss",
@@ -80,6 +79,8 @@ __all__ = [
     "Node",
     "NodeError",
     "Outcome",
+    "Output",
+    "OutputRef",
     "Pipeline",
     "PluginError",
     "Plugins",
@@ -105,6 +106,8 @@ __all__ = [
     "interrupted_run",
     "load",
     "machine_error",
+    "node",
+    "param",
     "process_tag",
     "raise_all",
     "threads_option",

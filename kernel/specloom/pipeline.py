@@ -1,17 +1,53 @@
 """The Python builder: connect nodes by their ports, and save or load the result."""
 
+from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, TypeVar, overload
 
-from specloom.contract.errors import GraphError, did_you_mean
-from specloom.contract.nodes import Source, Trainable, missing_by_split
+from specloom.contract.abilities import Trainable
+from specloom.contract.errors import GraphError, SpecloomError, did_you_mean, raise_all
+from specloom.contract.nodes import WithPorts
 from specloom.contract.ports import Connection
+from specloom.contract.sources import Source, missing_by_split
 from specloom.execution import saved_pipeline
-from specloom.graph.connections import BATCH, wrong_name
+from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
+from specloom.graph.port_attributes import InputRef, OutputRef, PortRef
 from specloom.plugins import Plugins
-from specloom.runfile.build import METADATA
+from specloom.runfile.form import METADATA
+from specloom.runfile.names import BATCH, wrong_name
+from specloom.runfile.parameters import current
+
+N = TypeVar("N")
+#: Where a connection starts: ``"node.port"``, or the port itself.
+From: TypeAlias = str | OutputRef
+#: Where a connection ends.
+To: TypeAlias = str | InputRef
+
+
+class Outputs(UserDict[str, str]):
+    """The named outputs of a pipeline; each end is checked when it is set.
+
+    Args:
+        pipeline: The pipeline that has the nodes.
+        ends: The first outputs, ``node.port`` by name.
+    """
+
+    def __init__(self, pipeline: "Pipeline", ends: Mapping[str, From]) -> None:
+        self._pipeline = pipeline
+        super().__init__()
+        for name, end in ends.items():
+            self[name] = end
+
+    def __setitem__(self, name: str, end: From) -> None:
+        """Set an output: ``pipeline.outputs["scores"] = rx.scores``.
+
+        Raises:
+            GraphError: There is no such node or port, or it is an input.
+        """
+        (self.data[name],) = self._pipeline.checked_ends([(end, "outputs")])
 
 
 class Pipeline:
@@ -26,14 +62,22 @@ class Pipeline:
     """
 
     def __init__(self, name: str = "pipeline", plugins: Plugins | None = None) -> None:
-        self.name, self.plugins = name, plugins
-        self.nodes, self.links, self.outputs = (
-            dict[str, Any](),
-            list[Connection](),
-            dict[str, str](),
-        )
+        self.name = name
+        self.plugins = plugins
+        self.nodes: dict[str, Any] = {}
+        self.links: list[Connection] = []
         self.stages: dict[str, tuple[str, ...]] = {}
+        self._outputs = Outputs(self, {})
         self._graph: Graph | None = None
+
+    @property
+    def outputs(self) -> Outputs:
+        """The values that a run saves, ``node.port`` by name."""
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, ends: Mapping[str, From]) -> None:
+        self._outputs = Outputs(self, ends)
 
     def add_node(self, node: Any, name: str = "") -> str:
         """Add a node, and give it a name if it has none; adding it again changes nothing.
@@ -45,7 +89,7 @@ class Pipeline:
             return known[0]
         wish = name or getattr(node, "name", "")
         if wish in self.nodes:
-            raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
+            raise GraphError(f"there are two nodes named {wish!r}", fix="rename one of them")
         chosen = wish or self._free_name(type(node).__name__)
         if wrong_name("nodes", chosen):
             fix = f"use letters, digits and _, beginning with a letter, and not {BATCH!r}"
@@ -55,20 +99,118 @@ class Pipeline:
         self.nodes[chosen], self._graph = node, None
         return chosen
 
-    def connect(self, *pairs: tuple[Any, Any]) -> None:
-        """Connect outputs to inputs: ``(source.port, target.port)``.
+    def add(self, name: str, node: N) -> N:
+        """Add ``node`` under ``name``, and return it: ``rx = pipeline.add("rx", RXGlobal())``.
 
         Raises:
-            GraphError: An end is no port, or on the wrong side.
+            GraphError: Another node has that name, or the node has another name here.
         """
-        for source, target in pairs:
-            for end, side in ((source, "outputs"), (target, "inputs")):
-                if getattr(end, "side", "") != side:
-                    what = f"{end} is none of a node's {side}, which belong here"
-                    raise GraphError(what, fix="write (source.outputs.x, target.inputs.y)")
-            ends = [f"{self.add_node(end.node)}.{end.port}" for end in (source, target)]
-            self.links.append(Connection(*ends))
+        present = self.add_node(node, name)
+        if present != name:
+            what = f"{type(node).__name__} is in the pipeline already, as {present!r}"
+            raise GraphError(what, fix=f"use {present!r}, or make a second node")
+        return node
+
+    @overload
+    def connect(self, source: From, target: To, /, *targets: To) -> None: ...
+    @overload
+    def connect(self, /, *pairs: tuple[From, To]) -> None: ...
+    def connect(self, /, *ends: Any) -> None:
+        """Connect one output to inputs, or outputs to inputs pair by pair.
+
+        ``connect("data.valid", "rx.valid", logits.valid)`` or
+        ``connect((data.cube, rx.data), (rx.scores, logits.scores))``. An end is ``node.port`` or
+        the port itself; the node of a port is added if the pipeline does not have it yet.
+
+        Raises:
+            GraphError: There is no such node or port, or it is on the wrong side; nothing is
+                connected then.
+        """
+        pairs = _pairs(ends)
+        nodes = dict(self.nodes)
+        try:
+            sided = [one for source, target in pairs for one in _sided(source, target)]
+            checked = self.checked_ends(sided)
+        except SpecloomError:
+            self.nodes = nodes
+            raise
+        self.links += map(Connection, checked[::2], checked[1::2])
         self._graph = None
+
+    def chain(self, *ends: str | InputRef | OutputRef | WithPorts) -> None:
+        """Connect nodes in a row: ``chain("batch.cube", normalizer, rx, "logits", decider)``.
+
+        A node, or its name, stands for its only required input and for its first output. A port
+        names one side of its node, and the other side is chosen alike.
+
+        Raises:
+            GraphError: There is no such node or port, or a node has several required inputs.
+        """
+        pairs = [
+            (self._chained(source, "outputs"), self._chained(target, "inputs"))
+            for source, target in pairwise(ends)
+        ]
+        self.connect(*pairs)
+
+    def checked_ends(self, ends: Iterable[tuple[Any, str]]) -> list[str]:
+        """Each end, with its side, as ``node.port`` of nodes in the pipeline.
+
+        Raises:
+            GraphError: There is no such node or port, or it is on the wrong side.
+        """
+        written = [(self._written(end, side), side) for end, side in ends]
+        present = [(self._present(text, side), side) for text, side in written]
+        problems: list[SpecloomError] = []
+        for text, side in present:
+            if side == "inputs" or not text.startswith(f"{BATCH}."):
+                problems += wrong_end(text, side, self.nodes)
+        raise_all(problems)
+        return [text for text, _ in present]
+
+    def _written(self, end: Any, side: str) -> str:
+        """An end as ``node.port``; the node of a port is added."""
+        if isinstance(end, str) and "." in end:
+            return end
+        if not isinstance(end, PortRef):
+            fix = 'write "node.port", or the port itself: node.port'
+            raise GraphError(f"{end!r} is no port", fix=fix)
+        if end.side != side:
+            what = f"{end} is none of a node's {side}, which belong here"
+            raise GraphError(what, fix="write (source.outputs.x, target.inputs.y)")
+        return f"{self.add_node(end.node)}.{end.port}"
+
+    def _present(self, text: str, side: str) -> str:
+        """An end with the present name of its port, with a warning where it was an old one."""
+        name, _, port = text.partition(".")
+        node = self.nodes.get(name)
+        if node is None:
+            return text
+        ports = node.outputs if side == "outputs" else node.inputs
+        return f"{name}.{current(node, port, ports, name)}"
+
+    def _chained(self, end: Any, side: str) -> Any:
+        """The end of ``side`` that a member of a chain stands for."""
+        node, port = end, ""
+        if isinstance(end, PortRef):
+            node, port = end.node, end.port
+        if isinstance(end, str):
+            name, _, port = end.partition(".")
+            if name == BATCH:
+                return end
+            if name not in self.nodes:
+                raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
+            node = self.nodes[name]
+        ports = node.outputs if side == "outputs" else node.inputs
+        other = node.inputs if side == "outputs" else node.outputs
+        name = self.add_node(node)
+        if port in ports or (port and port not in other):
+            return f"{name}.{port}"  # a port that is on neither side is refused by connect
+        meant = [one for one, spec in ports.items() if side == "outputs" or spec.required]
+        if not meant or (side == "inputs" and len(meant) > 1):
+            what = f"{name} has {len(meant)} {side} that a chain could mean"
+            fix = f"write one of: {', '.join(f'{name}.{one}' for one in ports)}"
+            raise GraphError(what, fix=fix)
+        return f"{name}.{meant[0]}"
 
     def graph(self, source: Source | None = None) -> Graph:
         """The checked graph for batches of ``source``.
@@ -78,10 +220,14 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        kept: dict[str, Any] = {"outputs": self.outputs, "stages": self.stages}
+        kept: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
         if source:
             kept["missing_outputs"] = missing_by_split(source)
-            kept |= {"batch": source.outputs, "given": source.sizes(), "splits": source.splits()}
+            kept |= {
+                "batch": source.outputs,
+                "batch_sizes": source.sizes(),
+                "splits": source.splits(),
+            }
         self._graph = Graph(self.nodes, self.links, **kept)
         return self._graph
 
@@ -108,7 +254,7 @@ class Pipeline:
 
     def serialize(self) -> dict[str, Any]:
         """The pipeline as a run file would hold it: nodes, connections and outputs."""
-        return saved_pipeline.described(self.graph(), self.plugins or Plugins())
+        return saved_pipeline.to_dict(self.graph(), self.plugins or Plugins())
 
     def save_to_file(self, path: str | Path, metadata: Any = None) -> None:
         """Write ``path`` (YAML) and the weights beside it, as ``execution/saved_pipeline.py`` does.
@@ -130,9 +276,11 @@ class Pipeline:
         """
         graph, metadata = saved_pipeline.load(Path(path), plugins)
         pipeline = cls(metadata.get("name", Path(path).stem), plugins)
-        pipeline.links = [link for link in graph.links if not graph.by_name(link)]
-        pipeline.nodes, pipeline.outputs = dict(graph.nodes), dict(graph.outputs)
-        pipeline.stages, pipeline._graph = dict(graph.stages), graph
+        pipeline.links = [one for one in graph.connections if not graph.connections.is_implied(one)]
+        pipeline.nodes = dict(graph.nodes)
+        pipeline.outputs = graph.outputs
+        pipeline.stages = dict(graph.stages)
+        pipeline._graph = graph
         return pipeline
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:
@@ -151,3 +299,22 @@ class Pipeline:
         base = re.sub(r"(?<=[a-z0-9]{2})(?=[A-Z])|(?<=\w)(?=[A-Z][a-z])", "_", cls).lower()
         names = [base, *(f"{base}_{i}" for i in range(2, len(self.nodes) + 3))]
         return next(name for name in names if name not in self.nodes)
+
+
+def _pairs(ends: tuple[Any, ...]) -> list[tuple[Any, Any]]:
+    """What ``connect`` takes, as pairs of a source and a target.
+
+    Raises:
+        GraphError: It is neither pairs, nor an output and inputs.
+    """
+    if all(isinstance(end, tuple) and len(end) == 2 for end in ends):
+        return list(ends)
+    if len(ends) < 2 or any(isinstance(end, tuple) for end in ends):
+        fix = "write connect(output, input, …) or connect((output, input), …)"
+        raise GraphError("connect takes an output and its inputs, or pairs of both", fix=fix)
+    source, *targets = ends
+    return [(source, target) for target in targets]
+
+
+def _sided(source: Any, target: Any) -> tuple[tuple[Any, str], tuple[Any, str]]:
+    return (source, "outputs"), (target, "inputs")

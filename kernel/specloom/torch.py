@@ -15,13 +15,19 @@ from torch import Tensor, nn
 
 from specloom import threads
 from specloom.contract.errors import ConfigError, IntegrityError, NodeError, UnavailableError
-from specloom.graph.port_attributes import Ported
+from specloom.graph.node_class import EMPTY, Internal
+from specloom.graph.ported import Ported
 
 if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
 
-__all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "all_cores", "usable_pixels"]
+__all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "all_cores", "buffer", "usable_pixels"]
+
+
+def buffer() -> Internal[Tensor]:
+    """A tensor that ``build`` registers: ``mean = buffer()``, in the body of the class."""
+    return Internal(EMPTY)
 
 
 class TorchNode(Ported, nn.Module):
@@ -112,7 +118,7 @@ class StatisticalNode(TorchNode):
     def require_fitted(self) -> None:
         """Raise NodeError unless the node was fitted or restored from a fitted one."""
         if not self.fitted:
-            fix = "put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+            fix = "fit it in a phase before, or load a fitted pipeline"
             raise NodeError(f"{self.label} is not fitted", fix=fix)
 
     def state(self) -> Mapping[str, Tensor]:

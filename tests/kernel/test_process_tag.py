@@ -5,7 +5,7 @@ import os
 import pytest
 
 from specloom import process_tag, write_file
-from specloom.execution.process_tag import temporary_name
+from specloom.execution.files import temporary_name
 
 
 def test_no_two_names_are_the_same():

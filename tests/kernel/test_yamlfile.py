@@ -86,7 +86,7 @@ def test_an_empty_file_holds_nothing(text):
 def test_duplicate_keys_name_the_first_and_only_themselves():
     assert told("a: {x: 1}\nb: 2\na: {x: 2}\n") == (
         "run.yaml:3: key 'a' a second time (first at run.yaml:1) is not allowed\n"
-        "  fix: keep one of the two"
+        "  fix: remove one of the two"
     )
     assert parse("a: {x: 1}\nb: {x: 1}\n", "f").value == {"a": {"x": 1}, "b": {"x": 1}}
 
@@ -168,12 +168,12 @@ def test_a_second_document():
         (
             'a: 1\nb: "\\ud800"\n',
             "run.yaml:2: not YAML: a number in it is out of range\n"
-            "  fix: mend the number after the backslash or the percent sign",
+            "  fix: correct the number after the backslash or the percent sign",
         ),
         (
             'a: 1\nb: "\\Uffffffff"\n',
             "run.yaml:2: not YAML: a number in it is out of range\n"
-            "  fix: mend the number after the backslash or the percent sign",
+            "  fix: correct the number after the backslash or the percent sign",
         ),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+import specloom
 from specloom import SpecloomError
 from specloom_registry.commands.plugins import plugins as command
 
@@ -29,6 +30,10 @@ GIT = {
     "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
     "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z",
 }
+MAJOR, MINOR = specloom.__version__.split(".")[:2]
+NEXT = f"{MAJOR}.{int(MINOR) + 1}"
+KERNEL = f">={MAJOR}.{MINOR},<{NEXT}"
+"""The range of kernels that a plugin made for this one names."""
 PROBING = ("add", "remove", "lock", "update", "sync")
 PROJECT = """\
 [project]
@@ -68,7 +73,7 @@ def plugin_files(
     says="one",
     needs=(),
     init="",
-    kernel=">=0.1,<0.2",
+    kernel=KERNEL,
     python=">=3.11",
     more="",
     top="",

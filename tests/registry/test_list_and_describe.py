@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 from click.testing import CliRunner
 from local_world import PROJECT, write_manifest, write_plugin
@@ -56,7 +57,7 @@ def test_list_without_a_manifest_shows_what_is_installed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = {row["name"]: row for row in json.loads(command("list", "--json").stdout)}
     assert rows["registry"]["module"] == "specloom_registry"
-    assert rows["registry"]["version"] == "0.1.0"
+    assert rows["registry"]["version"] == metadata.version("specloom")
     assert rows["registry"]["error"] == ""
 
 

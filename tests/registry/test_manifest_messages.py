@@ -3,6 +3,7 @@
 import pytest
 from bare_world import write_manifest, write_plugin
 
+import specloom
 from specloom import ConfigError, SpecloomError
 from specloom_registry import resolve_plugins
 
@@ -156,7 +157,7 @@ WRONG_FILES = [
     (
         'schema: 1\nplugins: {}\nspecloom: ">=99"',
         3,
-        "E-KERNEL the project wants specloom >=99; this is 0.1.0",
+        f"E-KERNEL the project wants specloom >=99; this is {specloom.__version__}",
         "pip install 'specloom>=99'",
     ),
     (

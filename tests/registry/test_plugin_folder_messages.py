@@ -3,6 +3,7 @@
 import pytest
 from bare_world import PROJECT, write_manifest, write_plugin
 
+import specloom
 from specloom import ConfigError
 from specloom_registry import resolve_plugins
 
@@ -87,7 +88,8 @@ def test_a_folder_that_wants_another_kernel_is_refused(tmp_path):
     file = write_manifest(tmp_path, "demo: {path: lab}")
     with pytest.raises(ConfigError) as caught:
         resolve_plugins(file)
-    assert caught.value.what == "E-API plugin 'demo' needs specloom >=9; this is 0.1.0"
+    here = specloom.__version__
+    assert caught.value.what == f"E-API plugin 'demo' needs specloom >=9; this is {here}"
     assert caught.value.where == f"{file}:3"
 
 

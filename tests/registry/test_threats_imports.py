@@ -3,8 +3,9 @@
 from importlib import metadata
 
 import pytest
-from registry_world import Repo, plugin_files
+from registry_world import KERNEL, NEXT, Repo, plugin_files
 
+import specloom
 from specloom import PluginError, SpecloomWarning
 from specloom.plugins import Plugins
 from specloom_registry import resolve_plugins
@@ -117,12 +118,13 @@ def test_in_a_run_a_broken_plugin_harms_only_those_who_use_it(world):
 
 def test_another_kernel_is_refused_with_the_newest_tag_that_fits(world):
     repo = world.repo("rx", version="1.9.1")
-    for version, kernel in [("1.9.2", "<0.2"), ("2.0.0", ">=2,<3"), ("2.1.0", ">=2,<3")]:
+    for version, kernel in [("1.9.2", f"<{NEXT}"), ("2.0.0", ">=2,<3"), ("2.1.0", ">=2,<3")]:
         repo.commit(plugin_files("rx", version, kernel=kernel), tag=f"v{version}")
     repo.commit(plugin_files("rx", "3.0.0a1"), tag="v3.0.0a1")
     world.wants("rx@v2.0.0")
     done = world.run("lock", code=2, probe=True)
-    assert done.error.what == "E-API plugin 'rx' 2.0.0 needs specloom >=2,<3; this is 0.1.0"
+    here = specloom.__version__
+    assert done.error.what == f"E-API plugin 'rx' 2.0.0 needs specloom >=2,<3; this is {here}"
     assert done.error.fix == "name the newest tag that fits: v1.9.2"
     assert done.error.where == f"{world.manifest}:3"
     world.wants("rx@v1.9.1")
@@ -149,10 +151,11 @@ def test_a_locked_plugin_for_another_kernel_is_refused_before_import(world, monk
     world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock")
-    monkeypatch.setattr("specloom.__version__", "0.3.0")
+    monkeypatch.setattr("specloom.__version__", NEXT)
     with pytest.raises(Exception) as caught:  # noqa: PT011  # its fields are looked at
         resolve_plugins(world.manifest)
-    assert caught.value.what == "E-API plugin 'rx' 1.0.0 needs specloom >=0.1,<0.2; this is 0.3.0"
+    what = f"E-API plugin 'rx' 1.0.0 needs specloom {KERNEL}; this is {NEXT}"
+    assert caught.value.what == what
     assert caught.value.fix == "ask its author for one"
 
 

@@ -1,4 +1,4 @@
-"""Every hook that a plugin may implement. This file is the whole contract.
+"""Every hook that a plugin may implement. Together with ``nodes.py`` it is the whole contract.
 
 A plugin is a module named by an entry point of the group ``specloom``; the entry point's name is
 the prefix of its references: ``rx = "specloom_rx"`` gives ``rx.RXGlobal``. Import nothing heavy
@@ -6,13 +6,12 @@ there: offer classes as ``"module:Class"``, which are imported when a graph uses
 goes on working, with a warning, where the present one stands behind it, as in
 ``{"GlobalRX": "RXGlobal"}``.
 
-Hooks watch, they never steer. Two of them answer a question instead, and the first answer that
-is not None counts: ``resolve_plugins`` and ``open_cube``.
+Hooks watch, they never steer. Those marked ``firstresult`` answer a question instead, and the
+first answer that is not None counts.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,47 +21,59 @@ import pluggy
 if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
-    from specloom.execution.run import Run
+    from specloom.contract.views import RunView
 
 GROUP = "specloom"
+#: Marks a hook below; ``firstresult`` where the first answer counts.
+spec = pluggy.HookspecMarker(GROUP)
+#: Marks a plugin's implementation of a hook.
 impl = pluggy.HookimplMarker(GROUP)
 
 
 # What a plugin offers. Names are looked up as ``plugin.Name``; values are "module:Class".
 
 
+@spec
 def register_nodes() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer nodes: ``{"RXGlobal": "specloom_rx.detector:RXGlobal"}``."""
 
 
+@spec
 def register_losses() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer losses: nodes with a scalar output ``loss`` that a trainer minimises."""
 
 
+@spec
 def register_trainers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer trainers: what ``phases:`` of a run file names."""
 
 
+@spec
 def register_sources() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer sources of batches: what ``data:`` of a run file names."""
 
 
+@spec
 def register_observers() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer observers: classes made without arguments for every run, with the hooks below."""
 
 
+@spec
 def register_commands() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
-    """Offer click commands: ``{"report": "specloom_report.command:report"}``."""
+    """Offer click commands: ``{"report": "specloom_report.commands.report:report"}``."""
 
 
+@spec
 def register_tasks() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer tasks: work on shares of the data that any process can do, by name."""
 
 
+@spec
 def register_executors() -> Mapping[str, str]:  # type: ignore[empty-body]  # a spec has no body
     """Offer executors: where tasks run, such as ``{"Here": "specloom_jobs.here:Here"}``."""
 
 
+@spec
 def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spec has no body
     """Offer kinds of value: ``{"cube": Port("B H W C")}`` is the kind ``plugin.cube``."""
 
@@ -70,75 +81,85 @@ def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spe
 # What an observer may watch.
 
 
-def run_started(run: Run) -> None:
+@spec
+def run_started(run: RunView) -> None:
     """The graph is checked; the first phase comes next."""
 
 
-def phase_started(run: Run, name: str) -> None:
+@spec
+def phase_started(run: RunView, name: str) -> None:
     """A phase begins; ``name`` is such as ``training.StatisticalTrainer``."""
 
 
-def node_fitted(run: Run, node: str, summary: str) -> None:
+@spec
+def node_fitted(run: RunView, node: str, summary: str) -> None:
     """A node was fitted; ``summary`` says to what, in one line."""
 
 
-def node_ran(run: Run, node: str, outputs: Batch, seconds: float) -> None:
-    """A node ran on one batch (only called when somebody listens). Do not change ``outputs``."""
+@spec
+def node_ran(run: RunView, node: str, outputs: Batch, seconds: float) -> None:
+    """A node ran on one batch; only called while an observer has it. Do not change ``outputs``."""
 
 
-def epoch_ended(run: Run, epoch: int, max_epochs: int) -> None:
+@spec
+def epoch_ended(run: RunView, epoch: int, max_epochs: int) -> None:
     """An epoch of gradient training ended, counted from 0."""
 
 
-def recorded(run: Run, step: int, values: Mapping[str, float]) -> None:
+@spec
+def recorded(run: RunView, step: int, values: Mapping[str, float]) -> None:
     """Numbers were recorded, by ``<stage>/<node>/<name>``."""
 
 
-def artifacts(run: Run, step: int, values: Mapping[str, Any]) -> None:
+@spec
+def artifacts(run: RunView, step: int, values: Mapping[str, Any]) -> None:
     """Pictures and other things to keep were made, by ``<stage>/<node>/<name>``."""
 
 
-def checkpoint_saved(run: Run, path: Path) -> None:
+@spec
+def checkpoint_saved(run: RunView, path: Path) -> None:
     """A trainer saved a checkpoint."""
 
 
-def progress(run: Run, what: str, done: int, total: int | None) -> None:
-    """Work goes on: ``done`` of ``total`` steps; None where nobody knows how many."""
+@spec
+def progress(run: RunView, what: str, done: int, total: int | None) -> None:
+    """Work goes on: ``done`` of ``total`` steps; None where the number is unknown."""
 
 
-def fleet(run: Run, workers: int, busy: int, lost: int, rate: float) -> None:
+@spec
+def fleet(run: RunView, workers: int, busy: int, lost: int, rate: float) -> None:
     """How work on several workers goes on: how many there are, are busy, and were lost so far.
 
     ``rate`` is in items a second, over the last minute.
     """
 
 
-def warned(run: Run, message: str) -> None:
+@spec
+def warned(run: RunView, message: str) -> None:
     """Something that the user should know about happened; the run goes on."""
 
 
-def phase_ended(run: Run, name: str) -> None:
+@spec
+def phase_ended(run: RunView, name: str) -> None:
     """A phase ended without an error."""
 
 
-def run_ended(run: Run, error: BaseException | None) -> None:
+@spec
+def run_ended(run: RunView, error: BaseException | None) -> None:
     """The run is over, also when it failed; ``error`` is then set."""
 
 
-# What is asked of plugins.
+# What answers a question.
 
 
+@spec(firstresult=True)
 def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
     """Make the plugins of ``manifest`` importable; give the module of each, by plugin name."""
 
 
+@spec(firstresult=True)
 def open_cube(address: str) -> Any:
     """Open a cube without reading its pixels; None if it is not yours.
 
     ``address`` is a path, or something like ``s3://bucket/scene.hdr``.
     """
-
-
-ANSWERS = (resolve_plugins, open_cube)
-for _hook in filter(inspect.isfunction, list(vars().values())):  # all that this file defines
-    pluggy.HookspecMarker(GROUP)(_hook, firstresult=_hook in ANSWERS)

@@ -37,6 +37,7 @@ class Port:
         many: Takes any number of connections; the node gets a list.
         host: Stays in the host's memory, whatever the device (wavelengths, for instance).
         per_stage: Known when a stage ends, not for each batch (pooled metrics, for instance).
+        unused_note: What to report where nothing is connected to this output; empty for nothing.
 
     >>> Port("B H W C", unit="reflectance").names
     ('B', 'H', 'W', 'C')
@@ -53,6 +54,7 @@ class Port:
     many: bool = False
     host: bool = False
     per_stage: bool = False
+    unused_note: str = ""
 
     def __post_init__(self) -> None:
         if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):

@@ -1,50 +1,207 @@
-"""Ports as attributes: ``pipeline.connect((normalizer.normalized, rx.data))``."""
+"""Ports as attributes of a node: ``pipeline.connect((normalizer.normalized, rx.data))``."""
 
-import inspect
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
 from specloom.contract.errors import GraphError, did_you_mean
-from specloom.contract.ports import Port, fixed_size
-from specloom.runfile.parameters import current, parameters
-
-T = TypeVar("T")
-#: Axes that differ from batch to batch: nodes are never built for them.
-IMAGE_AXES = frozenset({"B", "H", "W"})
+from specloom.contract.ports import Port
+from specloom.runfile.parameters import current
 
 
-class PortRef(NamedTuple):
-    """One port of one node, as ``pipeline.connect`` takes it."""
+class PortRef:
+    """One port of one node, as ``pipeline.connect`` takes it.
 
-    node: Any
-    side: str
-    port: str
+    Args:
+        node: The node.
+        port: The name of the port.
+    """
+
+    side: ClassVar[str]
+    __slots__ = ("node", "port")
+
+    def __init__(self, node: Any, port: str) -> None:
+        self.node = node
+        self.port = port
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        return self.node is other.node and self.port == other.port
+
+    def __hash__(self) -> int:
+        return hash((id(self.node), self.side, self.port))
 
     def __str__(self) -> str:
         return f"{type(self.node).__name__}.{self.side}.{self.port}"
 
+    def __repr__(self) -> str:
+        port: Port = getattr(self.node, self.side)[self.port]
+        shape = port.dtype if port.axes is None else port.axes
+        return (
+            f"<{self.side[:-1]} {self.node.name or type(self.node).__name__}.{self.port} ({shape})>"
+        )
 
-class Side(dict[str, Port]):
-    """The ports of one side: a mapping, and on an instance ``node.inputs.data`` as well."""
+
+class InputRef(PortRef):
+    """An input of one node: where a connection ends."""
+
+    side = "inputs"
+    __slots__ = ()
+
+
+class OutputRef(PortRef):
+    """An output of one node: where a connection starts."""
+
+    side = "outputs"
+    __slots__ = ()
+
+
+Ref = TypeVar("Ref", InputRef, OutputRef)
+REFS: dict[str, type[PortRef]] = {"inputs": InputRef, "outputs": OutputRef}
+
+
+class Side(dict[str, Port], Generic[Ref]):
+    """The ports of one side: a mapping, and on a node ``node.inputs.data`` as well.
+
+    Args:
+        side: ``inputs`` or ``outputs``.
+        ports: The ports by name.
+        node: The node that has them; None on its class.
+    """
 
     def __init__(self, side: str, ports: Mapping[str, Port], node: Any = None) -> None:
         super().__init__(ports)
-        self._side, self._node = side, node
+        self._side = side
+        self._node = node
 
-    def __get__(self, node: Any, owner: type) -> "Side":
-        return self if node is None else Side(self._side, self, node)
+    def __get__(self, node: object | None, owner: type) -> Side[Ref]:
+        if node is None:
+            return self
+        return Side(self._side, self, node)
 
-    def __getattr__(self, name: str) -> PortRef:
-        if self.__dict__.get("_node") is None:  # asked of the class, or while it is being copied
+    def __getattr__(self, name: str) -> Ref:
+        # On the class, or while the side is being copied, there is no node.
+        if name.startswith("__") or self.__dict__.get("_node") is None:
             raise AttributeError(f"{name!r}: only a node's sides have ports as attributes")
-        if (port := current(self._node, name, self, type(self._node).__name__)) in self:
-            return PortRef(self._node, self._side, port)
-        what = f"{type(self._node).__name__} has no {self._side[:-1]} {name!r}"
-        raise AttributeError(f"{what}: {did_you_mean(name, self)}")
+        label = type(self._node).__name__
+        port = current(self._node, name, self, label)
+        if port not in self:
+            what = f"{label} has no {self._side[:-1]} {name!r}"
+            raise AttributeError(f"{what}: {did_you_mean(name, self)}")
+        return REFS[self._side](self._node, port)  # type: ignore[return-value]  # by its side
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+
+class PortDeclaration:
+    """A port in the body of a class; see ``Input`` and ``Output``.
+
+    Args:
+        axes: The axes as in einops, None where no array flows, or a ``Port`` that several share.
+        dtype: An array's element type, or what flows instead of an array.
+        unit: The unit of the values, such as ``nm``.
+        doc: What the values are, in one sentence.
+        kind: The name of a registered kind, ``plugin.kind``; different kinds never connect.
+        fields: The keys that a record must have.
+        optional: The node runs without it.
+        for_fit: Needed while the node is fitted, not afterwards.
+        many: Takes any number of connections; the node gets a list.
+        host: Stays in the host's memory, whatever the device.
+        per_stage: Known when a stage ends, not for each batch.
+        unused_note: What to report where nothing is connected to this output.
+        name: The name of the port, where the attribute needs another one.
+    """
+
+    side: ClassVar[str]
+
+    def __init__(
+        self,
+        axes: str | Port | None = None,
+        dtype: str = "float32",
+        *,
+        unit: str = "",
+        doc: str = "",
+        kind: str = "",
+        fields: tuple[str, ...] = (),
+        optional: bool = False,
+        for_fit: bool = False,
+        many: bool = False,
+        host: bool = False,
+        per_stage: bool = False,
+        unused_note: str = "",
+        name: str = "",
+    ) -> None:
+        self.name = name
+        if isinstance(axes, Port):
+            self.port = axes
+            return
+        self.port = Port(
+            axes,
+            dtype,
+            unit=unit,
+            doc=doc,
+            kind=kind,
+            fields=fields,
+            optional=optional,
+            for_fit=for_fit,
+            many=many,
+            host=host,
+            per_stage=per_stage,
+            unused_note=unused_note,
+        )
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if not self.name:
+            self.name = name
+
+    def __set__(self, node: object, value: object) -> NoReturn:
+        what = f"{type(node).__name__}.{self.name} is a port, and cannot be set"
+        raise AttributeError(f"{what}: store the value under another name")
+
+
+class Input(PortDeclaration):
+    """An input port: ``data = Input("B H W C", doc="Spectra.")``.
+
+    Where an output has the same name, the input's attribute gets another one:
+    ``cube_in = Input("B H W C", name="cube")``.
+    """
+
+    side = "inputs"
+
+    @overload
+    def __get__(self, node: None, owner: type, /) -> Input: ...
+    @overload
+    def __get__(self, node: object, owner: type, /) -> InputRef: ...
+    def __get__(self, node: object | None, owner: type, /) -> Input | InputRef:
+        if node is None:
+            return self
+        return InputRef(node, self.name)
+
+
+class Output(PortDeclaration):
+    """An output port: ``scores = Output("B H W 1", doc="Squared Mahalanobis distances.")``."""
+
+    side = "outputs"
+
+    @overload
+    def __get__(self, node: None, owner: type, /) -> Output: ...
+    @overload
+    def __get__(self, node: object, owner: type, /) -> OutputRef: ...
+    def __get__(self, node: object | None, owner: type, /) -> Output | OutputRef:
+        if node is None:
+            return self
+        return OutputRef(node, self.name)
 
 
 class PortAttribute:
-    """``node.scores``: the port of that name, where only one side has it."""
+    """``node.scores`` for ports that a dictionary declares, and for the old names of ports.
+
+    Args:
+        name: The name of the port, or an old one.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -57,67 +214,25 @@ class PortAttribute:
         if name in node.inputs and name in node.outputs:
             fix = f"write {cls}.inputs.{name} or {cls}.outputs.{name}"
             raise GraphError(f"{cls}.{name} is an input and an output", fix=fix)
-        return getattr(node.inputs if name in node.inputs else node.outputs, name)
+        side = node.inputs if name in node.inputs else node.outputs
+        return getattr(side, name)
 
 
-class NodeType(type):
-    """Gives every node a ``name=`` argument, and builds it at once where all sizes are given."""
-
-    def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
-        """Make a node; ``name`` is what its pipeline calls it."""
-        for old in params.keys() & getattr(cls, "renamed", ()):
-            free = parameters(cls).keys() - params  # a parameter that is given twice is refused
-            params[current(cls, old, free, cls.__name__)] = params.pop(old)
-        node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
-        node.name = name
-        ports: Mapping[str, Port] = cls.inputs  # type: ignore[attr-defined]  # every Ported class has it
-        axes = {a for port in ports.values() for a in port.names if not a.isdigit()} - IMAGE_AXES
-        given = {axis: size for axis in axes if (size := fixed_size(axis, node)) is not None}
-        if given and len(given) == len(axes):
-            build(node, given)
-        return node  # type: ignore[no-any-return]  # super().__call__ is untyped
+def declared_ports(cls: type) -> dict[str, PortDeclaration]:
+    """The ports that the body of ``cls`` itself declares, by attribute, in order."""
+    return {name: one for name, one in vars(cls).items() if isinstance(one, PortDeclaration)}
 
 
-def build(node: Any, sizes: Mapping[str, int]) -> None:
-    """Build ``node`` once for the sizes of its axes, and fill in parameters that only repeat one.
+def refuse_hidden_members(cls: type) -> None:
+    """Refuse a port that hides a member of a base class, such as ``half`` of ``nn.Module``.
 
     Raises:
-        GraphError: It was built for other sizes.
+        TypeError: A declared port has the name of such a member.
     """
-    built: dict[str, int] | None = getattr(node, "built_for", None)
-    for axis, size in (built or {}).items():
-        if sizes.get(axis, size) != size:
-            what = f"was built for {axis} = {size}, here {axis} is {sizes[axis]}"
-            fix = "make a new node for data of other sizes"
-            raise GraphError(f"{type(node).__name__} {what}", fix=fix)
-    if built is not None:
-        return
-    for axis, size in sizes.items():
-        if getattr(node, axis, size) is None:
-            setattr(node, axis, size)
-    if hasattr(node, "build"):
-        node.build(sizes)
-    node.built_for = dict(sizes)
-
-
-class Ported(metaclass=NodeType):
-    """The one mixin: port attributes for the Python builder (``pipeline.connect``)."""
-
-    inputs: ClassVar[Mapping[str, Port]] = {}
-    outputs: ClassVar[Mapping[str, Port]] = {}
-    #: The old names of ports and parameters, each with the present one.
-    renamed: ClassVar[Mapping[str, str]] = {}
-    name: str
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.inputs, cls.outputs = Side("inputs", cls.inputs), Side("outputs", cls.outputs)
-        ports = {*cls.inputs, *cls.outputs}
-        for port in {*ports, *(old for old, now in cls.renamed.items() if now in ports)}:
-            setattr(cls, port, PortAttribute(port))
-        name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="")
-        given = [*parameters(cls).values(), name]
-        cls.__signature__ = inspect.Signature(given)  # type: ignore[attr-defined]  # for inspect
-
-    def build(self, sizes: Mapping[str, int]) -> None:
-        """Allocate what depends on sizes; called once, when they are known."""
+    for attribute, port in declared_ports(cls).items():
+        for base in cls.__mro__[1:]:
+            hidden = vars(base).get(attribute, port)
+            if not isinstance(hidden, PortDeclaration | PortAttribute):
+                what = f"the port {attribute!r} of {cls.__name__} hides {base.__name__}.{attribute}"
+                fix = f'write {attribute}_ = {type(port).__name__}(…, name="{attribute}")'
+                raise TypeError(f"{what}: {fix}")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from specloom.contract.nodes import AffineNode, AffineReader, Metric, Stateful, Trainable
+from specloom.contract.abilities import AffineNode, AffineReader, Metric, Stateful, Trainable
 from specloom.testing import (
     construction,
     dependence,

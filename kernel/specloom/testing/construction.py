@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from specloom.contract.nodes import STAGES, AffineNode, Fittable, Loss, Metric, Stateful, Trainable
+from specloom.contract.abilities import AffineNode, Fittable, Loss, Metric, Stateful, Trainable
+from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Port
-from specloom.graph.port_attributes import PortAttribute
+from specloom.graph.port_attributes import PortAttribute, PortDeclaration
 from specloom.testing.comparing import hold
 from specloom.testing.driving import needs_fit
 from specloom.testing.making import built, example, fitted, parameters, params_of
@@ -104,7 +105,8 @@ def ports_shadow_nothing(cls: Any) -> None:
     ports = {*cls.inputs, *cls.outputs}
     taken = set(parameters(cls)) | {name for name, _ in _members(fitted(cls))}
     for owner in cls.__mro__:
-        taken |= {k for k, v in vars(owner).items() if not isinstance(v, PortAttribute)}
+        ported = (PortAttribute, PortDeclaration)
+        taken |= {k for k, v in vars(owner).items() if not isinstance(v, ported)}
         taken |= set(_written_in(owner))
     hold(not ports & taken, cls, f"ports have names of its members: {sorted(ports & taken)}")
 
@@ -190,7 +192,11 @@ def _written_in(cls: Any) -> Iterator[str]:
     for statement in tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []:
         if isinstance(statement, ast.FunctionDef):
             yield statement.name
-        elif isinstance(statement, ast.Assign):
+        elif isinstance(statement, ast.Assign) and not _declares_port(statement.value):
             yield from (target.id for target in statement.targets if isinstance(target, ast.Name))
         elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             yield statement.target.id
+
+
+def _declares_port(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and ast.unparse(value.func) in ("Input", "Output")

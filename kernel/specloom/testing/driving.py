@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from specloom.contract.nodes import Batch, Fittable
+from specloom.contract.abilities import Fittable
 from specloom.testing.comparing import as_numpy, hold
 from specloom.torch import TorchRuntime
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
 
 
 def needs_fit(node: Any) -> bool:

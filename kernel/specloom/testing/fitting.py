@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from specloom.contract.abilities import Stateful
 from specloom.contract.errors import NodeError, SpecloomError
-from specloom.contract.nodes import Stateful
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import fit, fit_shares, quiet, run, saved
 from specloom.testing.making import batch_for, built, cut, fit_batches, fitted, float_images

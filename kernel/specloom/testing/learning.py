@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from specloom.contract.nodes import Stateful
+from specloom.contract.abilities import Stateful
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import call, quiet, run
 from specloom.testing.making import batch_for, fitted

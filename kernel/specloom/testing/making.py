@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from specloom.contract.nodes import Batch, Metric
+from specloom.contract.abilities import Metric
 from specloom.contract.ports import GROUPS, Port, fixed_size
-from specloom.graph.port_attributes import IMAGE_AXES, build
+from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import Sizes
 from specloom.testing.comparing import hold
 from specloom.testing.driving import fit, needs_fit, quiet
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
 
 SIZES = {"B": 2, "H": 5, "W": 7}
 PRIMES = (31, 11, 13, 17, 19, 23, 29)
@@ -29,12 +32,13 @@ def params_of(cls: Any) -> dict[str, Any]:
 
 
 def parameters(cls: Any) -> dict[str, inspect.Parameter]:
-    """The parameters of the class's own ``__init__``, without ``self``."""
+    """The parameters of the class's own ``__init__``, without ``self`` and a node's ``name``."""
     owner = next(c for c in cls.__mro__ if "__init__" in vars(c))
     if owner in (object, torch.nn.Module):
         return {}
-    named = inspect.signature(owner.__init__).parameters
-    return {name: p for i, (name, p) in enumerate(named.items()) if i}
+    _, *named = inspect.signature(owner.__init__).parameters.values()
+    is_node = hasattr(cls, "inputs")
+    return {p.name: p for p in named if not (is_node and p.name == "name")}
 
 
 def example(cls: Any) -> Any:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
-from specloom.contract.nodes import STAGES, Source
+from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Port
+from specloom.contract.sources import Source
 from specloom.plugins import Plugins
 from specloom.testing.comparing import agree, hold
 from specloom.testing.describing import describe_plugin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from specloom.graph.port_attributes import PortAttribute
+from specloom.graph.port_attributes import PortAttribute, PortDeclaration
 from specloom.testing.comparing import hold
 from specloom.testing.making import parameters
 
@@ -15,7 +15,8 @@ def renames_are_sound(cls: Any) -> None:
     present = {*parameters(cls), *getattr(cls, "inputs", ()), *getattr(cls, "outputs", ())}
     for old, now in cls.renamed.items():
         hold(now in present, cls, f"renamed leads from {old!r} to {now!r}, which it does not have")
-        living = old in present or not isinstance(getattr(cls, old, None), PortAttribute | None)
+        ported = PortAttribute | PortDeclaration | None
+        living = old in present or not isinstance(getattr(cls, old, None), ported)
         hold(not living, cls, f"renamed has {old!r} as an old name, which it still has")
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from specloom.contract.abilities import Annealed, LazyAffine, Stateful
 from specloom.contract.errors import PortError
-from specloom.contract.nodes import Annealed, Batch, LazyAffine, Stateful
 from specloom.testing.comparing import CLOSE, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
 
 
 def outputs_are_honest(cls: Any) -> None:

@@ -16,13 +16,13 @@ from typing import Any
 import open_clip
 import torch
 
-from specloom_adaclip.adapters import Adapters
-from specloom_adaclip.backbones import architecture, backbone_model
-from specloom_adaclip.engine import started
-from specloom_adaclip.maps import smoothed
-from specloom_adaclip.model import AdaCLIP, Prompting
-from specloom_adaclip.prompts import nouns, sentences
-from specloom_adaclip.towers import Reading
+from specloom_adaclip.model.adaclip import AdaCLIP, Prompting
+from specloom_adaclip.model.adapters import Adapters
+from specloom_adaclip.model.anomaly_maps import smoothed
+from specloom_adaclip.model.backbones import architecture, backbone_model
+from specloom_adaclip.model.engine import started
+from specloom_adaclip.model.prompts import nouns, sentences
+from specloom_adaclip.model.towers import Reading
 
 SMALL: dict[str, Any] = {
     "embed_dim": 128,

@@ -16,4 +16,4 @@ def register_nodes() -> Mapping[str, str]:
 @impl
 def register_commands() -> Mapping[str, str]:
     """Offer ``specloom weights``."""
-    return {"weights": "specloom_adaclip.command:weights"}
+    return {"weights": "specloom_adaclip.commands:weights"}

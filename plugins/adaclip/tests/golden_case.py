@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from specloom_adaclip.adapters import Adapters
-from specloom_adaclip.backbones import backbone_model
-from specloom_adaclip.model import AdaCLIP
+from specloom_adaclip.model.adaclip import AdaCLIP
+from specloom_adaclip.model.adapters import Adapters
+from specloom_adaclip.model.backbones import backbone_model
 
 ROOT = Path(__file__).parents[3]
 PREFIX = ROOT / os.environ.get("SPECLOOM_ADACLIP_GOLDEN", "../shared/adaclip/golden_small")

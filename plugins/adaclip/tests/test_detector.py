@@ -9,7 +9,7 @@ import torch
 from specloom import ConfigError, threads
 from specloom.testing import difference, run
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.engine import started
+from specloom_adaclip.model.engine import started
 
 TINY = {"weight_name": "tiny", "backbone": "tiny", "image_size": 32, "gaussian_sigma": 1.0}
 
@@ -132,7 +132,7 @@ def test_text_that_does_not_depend_on_images_is_read_once(branch, kind):
 
 
 def test_half_precision_is_close():
-    from specloom_adaclip.engine import started
+    from specloom_adaclip.model.engine import started
 
     node = detector(enable_gradients=True)
     full = run(node, {"rgb_image": pictures()})
@@ -170,7 +170,7 @@ def test_open_clip_is_imported_by_weights_alone():
     code = """
 import sys
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.engine import started
+from specloom_adaclip.model.engine import started
 node = AdaCLIPDetector(prompt_text="lentils", name="adaclip")
 node.build({})
 heavy = ("open_clip", "torchvision", "sklearn")

@@ -15,10 +15,10 @@ from safetensors import safe_open
 from specloom import IntegrityError, Pipeline, Plugins, SpecloomError, UnavailableError
 from specloom.testing import difference, run
 from specloom.torch import TorchRuntime
-from specloom_adaclip import tiny
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.store import FOLDER, Store
-from specloom_adaclip.tiny import tiny_weights
+from specloom_adaclip.training import tiny
+from specloom_adaclip.training.tiny import tiny_weights
+from specloom_adaclip.weights.store import FOLDER, Store
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("rgb_toys")
@@ -167,7 +167,7 @@ def test_all_that_is_missing_is_told_at_once(store):
 
 
 def test_adapters_of_another_backbone_are_refused(store, tmp_path):
-    from specloom_adaclip.adapters import Adapters
+    from specloom_adaclip.model.adapters import Adapters
 
     torch.save(Adapters(1024, 768, 768).public(), tmp_path / "pretrained_all.pth")
     node = AdaCLIPDetector(**TINY, checkpoint_path=str(tmp_path / "pretrained_all.pth"))

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save
 
 from specloom import ConfigError, IntegrityError, UnavailableError
-from specloom_adaclip.fetch import download
+from specloom_adaclip.weights.download import download
 
 sys.path.append(str(Path(__file__).parent))
 serving = import_module("file_server").serving

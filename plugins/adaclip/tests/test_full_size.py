@@ -10,12 +10,12 @@ import pytest
 import torch
 import yaml
 
-from specloom_adaclip.adapters import Adapters
-from specloom_adaclip.backbones import architecture, backbone_model
-from specloom_adaclip.known import known
-from specloom_adaclip.loading import read_weights
-from specloom_adaclip.model import AdaCLIP
-from specloom_adaclip.prompts import nouns, sentences
+from specloom_adaclip.model.adaclip import AdaCLIP
+from specloom_adaclip.model.adapters import Adapters
+from specloom_adaclip.model.backbones import architecture, backbone_model
+from specloom_adaclip.model.prompts import nouns, sentences
+from specloom_adaclip.weights.catalogue import known
+from specloom_adaclip.weights.reading import read_weights
 
 V, D = 1024, 768
 GOLDEN = os.environ.get("SPECLOOM_ADACLIP_GOLDEN", "../shared/adaclip/golden_small")

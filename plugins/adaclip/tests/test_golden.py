@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from specloom_adaclip.images import MEAN, STD
-from specloom_adaclip.maps import smoothed
-from specloom_adaclip.model import quarters
-from specloom_adaclip.prompts import nouns, sentences
-from specloom_adaclip.towers import Reading, embedded, see
+from specloom_adaclip.model.adaclip import quarters
+from specloom_adaclip.model.anomaly_maps import smoothed
+from specloom_adaclip.model.preprocessing import MEAN, STD
+from specloom_adaclip.model.prompts import nouns, sentences
+from specloom_adaclip.model.towers import Reading, embedded, see
 
 sys.path.insert(0, str(Path(__file__).parent))
 golden = import_module("golden_case")

@@ -10,10 +10,10 @@ import sklearn
 import torch
 from torch.nn.functional import interpolate
 
-from specloom_adaclip.adapters import Adapters
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.fusion import sklearn_labels
-from specloom_adaclip.images import (
+from specloom_adaclip.model.adapters import Adapters
+from specloom_adaclip.model.fusion import sklearn_labels
+from specloom_adaclip.model.preprocessing import (
     in_bytes,
     normalised,
     resized_by_pillow,

@@ -8,11 +8,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from specloom import ConfigError, IntegrityError, UnavailableError
-from specloom_adaclip.adapters import Adapters
-from specloom_adaclip.backbones import FORMALITIES, architecture, backbone_model
-from specloom_adaclip.engine import told_architecture
-from specloom_adaclip.loading import read_weights
-from specloom_adaclip.tiny import CONFIG
+from specloom_adaclip.model.adapters import Adapters
+from specloom_adaclip.model.backbones import FORMALITIES, architecture, backbone_model
+from specloom_adaclip.model.engine import told_architecture
+from specloom_adaclip.training.tiny import CONFIG
+from specloom_adaclip.weights.reading import read_weights
 
 
 class Tower(nn.Module):

@@ -7,11 +7,17 @@ from scipy.ndimage import gaussian_filter
 from sklearn.cluster import KMeans
 
 from specloom import ConfigError
-from specloom_adaclip.fusion import device_labels, fused, sklearn_labels, suspicious
-from specloom_adaclip.images import filled, in_bytes, resized_bytes, resized_floats, usable
-from specloom_adaclip.maps import smoothed
-from specloom_adaclip.model import quarters
-from specloom_adaclip.prompts import Nouns, nouns, sentences
+from specloom_adaclip.model.adaclip import quarters
+from specloom_adaclip.model.anomaly_maps import smoothed
+from specloom_adaclip.model.fusion import device_labels, fused, sklearn_labels, suspicious
+from specloom_adaclip.model.preprocessing import (
+    filled,
+    in_bytes,
+    resized_bytes,
+    resized_floats,
+    usable,
+)
+from specloom_adaclip.model.prompts import Nouns, nouns, sentences
 
 
 @pytest.mark.parametrize(("size", "sigma"), [(40, 4.0), (9, 4.0), (3, 1.3), (1, 2.0), (17, 0.1)])

@@ -10,10 +10,10 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from specloom_adaclip.adapters import Adapters
-from specloom_adaclip.backbones import backbone_model
-from specloom_adaclip.model import AdaCLIP, quarters
-from specloom_adaclip.prompts import nouns, sentences
+from specloom_adaclip.model.adaclip import AdaCLIP, quarters
+from specloom_adaclip.model.adapters import Adapters
+from specloom_adaclip.model.backbones import backbone_model
+from specloom_adaclip.model.prompts import nouns, sentences
 
 sys.path.append(str(Path(__file__).parent))
 slow = import_module("slow_reference")

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from safetensors.torch import save
 
 from specloom import ConfigError, IntegrityError, SpecloomError, UnavailableError
-from specloom_adaclip import fetch, known
-from specloom_adaclip.command import weights
-from specloom_adaclip.known import Known
-from specloom_adaclip.store import Store
+from specloom_adaclip.commands import weights
+from specloom_adaclip.weights import catalogue, download
+from specloom_adaclip.weights.catalogue import Known
+from specloom_adaclip.weights.store import Store
 
 sys.path.append(str(Path(__file__).parent))
 serving = import_module("file_server").serving
@@ -25,14 +25,14 @@ HASH = hashlib.sha256(DATA).hexdigest()
 def server(tmp_path, monkeypatch):
     """A server, a fresh store, and a list of one pinned and one unpinned file."""
     monkeypatch.setenv("SPECLOOM_WEIGHTS", str(tmp_path / "store"))
-    monkeypatch.setattr(fetch.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     with serving(DATA) as made:
         names = {
             "pinned": Known("backbone", made.url, len(DATA), HASH),
             "unpinned": Known("adapter", made.url, None, None),
         }
-        monkeypatch.setattr(known, "known", lambda: names)
-        monkeypatch.setattr(import_module("specloom_adaclip.store"), "known", lambda: names)
+        monkeypatch.setattr(catalogue, "known", lambda: names)
+        monkeypatch.setattr(import_module("specloom_adaclip.weights.store"), "known", lambda: names)
         yield made
 
 
@@ -147,7 +147,11 @@ def test_an_unknown_name_is_told(server):
 
 
 def test_the_list_that_ships():
-    listed = known.__dict__["files"]("specloom_adaclip").joinpath("weights.json").read_text()
+    listed = (
+        catalogue.__dict__["files"]("specloom_adaclip.weights")
+        .joinpath("catalogue.json")
+        .read_text()
+    )
     for name, entry in json.loads(listed).items():
         assert Known(**entry).url.startswith("https://")
         pinned = entry["sha256"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from specloom import Port
+from specloom import Input, Output
 from specloom.torch import TorchNode
 from specloom_bands.compose import min_max, picked
 from specloom_bands.info import BAND_INFO
@@ -23,17 +23,13 @@ class BandSelectorBase(TorchNode):
     ``specloom_bands.info.band_record`` for the latter.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "cube": Port("B H W C", doc="Cubes of any unit."),
-        "wavelengths": Port("C", "real", unit="nm", host=True, doc="Band centres, in any order."),
-        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that count for the limits."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "rgb_image": Port(
-            "B H W 3", unit="1", doc="Red, green and blue, each image and channel from 0 to 1."
-        ),
-        "band_info": BAND_INFO,
-    }
+    cube = Input("B H W C", doc="Cubes of any unit.")
+    wavelengths = Input("C", "real", unit="nm", host=True, doc="Band centres, in any order.")
+    valid = Input("B H W 1", "bool", optional=True, doc="Pixels that count for the limits.")
+    rgb_image = Output(
+        "B H W 3", unit="1", doc="Red, green and blue, each image and channel from 0 to 1."
+    )
+    band_info = Output(BAND_INFO)
     locality = "image"
     example: ClassVar[Mapping[str, object]] = {}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from specloom import node
 from specloom_bands.fixed import FixedBandSelector
 
 
+@node
 class BaselineFalseRGBSelector(FixedBandSelector):
     """Takes the bands nearest to a red, a green and a blue wavelength.
 
@@ -21,13 +23,8 @@ class BaselineFalseRGBSelector(FixedBandSelector):
 
     strategy = "baseline_false_rgb"
 
-    def __init__(
-        self,
-        target_wavelengths: tuple[float, float, float] = (650.0, 550.0, 450.0),
-        tolerance_nm: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.target_wavelengths, self.tolerance_nm = target_wavelengths, tolerance_nm
+    target_wavelengths: tuple[float, float, float] = (650.0, 550.0, 450.0)
+    tolerance_nm: float | None = None
 
     def _targets(self) -> tuple[float, ...]:
         return tuple(float(target) for target in self.target_wavelengths)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from specloom import node
 from specloom_bands.fixed import FixedBandSelector
 
 MAPPING = {"R": "NIR", "G": "Red", "B": "Green"}
 
 
+@node
 class CIRFalseColorSelector(FixedBandSelector):
     """Takes a near-infrared band as red, a red one as green and a green one as blue.
 
@@ -29,16 +31,10 @@ class CIRFalseColorSelector(FixedBandSelector):
 
     strategy = "cir_false_color"
 
-    def __init__(
-        self,
-        nir_nm: float = 860.0,
-        red_nm: float = 670.0,
-        green_nm: float = 560.0,
-        tolerance_nm: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.nir_nm, self.red_nm, self.green_nm = nir_nm, red_nm, green_nm
-        self.tolerance_nm = tolerance_nm
+    nir_nm: float = 860.0
+    red_nm: float = 670.0
+    green_nm: float = 560.0
+    tolerance_nm: float | None = None
 
     def _targets(self) -> tuple[float, ...]:
         return (float(self.nir_nm), float(self.red_nm), float(self.green_nm))

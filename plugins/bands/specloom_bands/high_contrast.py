@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, DataError
+from specloom import Batch, ConfigError, DataError, Internal, node
 from specloom_bands.base import BandSelectorBase
 from specloom_bands.contrast import contrast
 from specloom_bands.distinct import best_distinct, can_be_distinct, combinations
@@ -33,6 +33,7 @@ class Choice(NamedTuple):
     """The middles of the windows, float64 (3,)."""
 
 
+@node
 class HighContrastBandSelector(BandSelectorBase):
     """Takes for each image and window the band with the highest variance + alpha * edges.
 
@@ -53,15 +54,10 @@ class HighContrastBandSelector(BandSelectorBase):
         DataError: A window has no band (of its own), or the wavelengths are no nm.
     """
 
-    _kept: tuple[tuple[object, ...], Choice] | None = None
+    windows: tuple[Window, Window, Window] = ((440, 500), (500, 580), (610, 700))
+    alpha: float = 0.1
 
-    def __init__(
-        self,
-        windows: tuple[Window, Window, Window] = ((440, 500), (500, 580), (610, 700)),
-        alpha: float = 0.1,
-    ) -> None:
-        super().__init__()
-        self.windows, self.alpha = windows, alpha
+    _kept = Internal[tuple[tuple[object, ...], Choice] | None](None)
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""

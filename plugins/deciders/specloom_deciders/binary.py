@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 
 
@@ -57,6 +57,7 @@ def logit_cut(threshold: float, logit_threshold: float | None = None) -> float:
     return rounded.item()
 
 
+@node
 class BinaryDecider(TorchNode):
     """Decides for an anomaly where sigmoid(logit) >= threshold, logits (B, H, W, 1).
 
@@ -73,14 +74,13 @@ class BinaryDecider(TorchNode):
         ConfigError: The threshold is no probability, or the two thresholds disagree.
     """
 
-    inputs = {"logits": Port("B H W 1", doc="Logits of an anomaly.")}
-    outputs = {"decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly is.")}
+    logits = Input("B H W 1", doc="Logits of an anomaly.")
+    decisions = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
     locality = "pixel"
     example = {"threshold": 0.5}
 
-    def __init__(self, threshold: float = 0.5, logit_threshold: float | None = None) -> None:
-        super().__init__()
-        self.threshold, self.logit_threshold = threshold, logit_threshold
+    threshold: float = 0.5
+    logit_threshold: float | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the thresholds."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 
 
@@ -57,6 +57,7 @@ def quantile_mask(logits: Tensor, quantile: float) -> Tensor:
     return ((rows >= cut[:, None]) & (rows > lowest[:, None])).view(logits.shape)
 
 
+@node
 class QuantileBinaryDecider(TorchNode):
     """Decides for an anomaly where a score (B, H, W, 1) reaches a quantile of its own image.
 
@@ -71,14 +72,12 @@ class QuantileBinaryDecider(TorchNode):
         ConfigError: The quantile is not from 0 to 1.
     """
 
-    inputs = {"logits": Port("B H W 1", doc="Scores or logits of an anomaly.")}
-    outputs = {"decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly is.")}
+    logits = Input("B H W 1", doc="Scores or logits of an anomaly.")
+    decisions = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
     locality = "image"
     example = {"quantile": 0.995}
 
-    def __init__(self, quantile: float = 0.995) -> None:
-        super().__init__()
-        self.quantile = quantile
+    quantile: float = 0.995
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the quantile."""

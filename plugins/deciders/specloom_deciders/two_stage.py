@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_deciders.quantile import check_quantile, quantile_mask
 
@@ -42,6 +42,7 @@ def _row_sums(values: Tensor) -> Tensor:
     return values[:, 0]
 
 
+@node
 class TwoStageBinaryDecider(TorchNode):
     """Decides by quantile, but only in images whose highest scores are high enough.
 
@@ -59,17 +60,14 @@ class TwoStageBinaryDecider(TorchNode):
         ConfigError: A parameter is out of its range.
     """
 
-    inputs = {"logits": Port("B H W 1", doc="Scores or logits of an anomaly.")}
-    outputs = {"decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly is.")}
+    logits = Input("B H W 1", doc="Scores or logits of an anomaly.")
+    decisions = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
     locality = "image"
     example = {"image_threshold": 0.5, "top_k_fraction": 0.001, "quantile": 0.995}
 
-    def __init__(
-        self, image_threshold: float = 0.5, top_k_fraction: float = 0.001, quantile: float = 0.995
-    ) -> None:
-        super().__init__()
-        self.image_threshold, self.top_k_fraction = image_threshold, top_k_fraction
-        self.quantile = quantile
+    image_threshold: float = 0.5
+    top_k_fraction: float = 0.001
+    quantile: float = 0.995
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""

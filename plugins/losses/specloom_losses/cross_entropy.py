@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, node
 from specloom_losses.pooled import PooledLoss, usable
 
 
@@ -28,6 +28,7 @@ def cross_entropy(
     return torch.where(keep, each, 0).sum(dtype=torch.float64), keep.sum()
 
 
+@node
 class AnomalyBCEWithLogits(PooledLoss):
     """Binary cross-entropy between logits and the anomaly mask, averaged over the usable pixels.
 
@@ -43,17 +44,14 @@ class AnomalyBCEWithLogits(PooledLoss):
         ConfigError: ``weight`` is negative, or ``pos_weight`` is not above 0.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "predictions": Port("B H W 1", doc="Logits of being anomalous."),
-        "targets": Port("B H W 1", dtype="bool", doc="Where the anomalies are."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
-    }
+    predictions = Input("B H W 1", doc="Logits of being anomalous.")
+    targets = Input("B H W 1", dtype="bool", doc="Where the anomalies are.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
     locality = "batch"
     example: ClassVar[Mapping[str, object]] = {"weight": 10.0}
 
-    def __init__(self, weight: float = 1.0, pos_weight: float | None = None) -> None:
-        super().__init__()
-        self.weight, self.pos_weight = weight, pos_weight
+    weight: float = 1.0
+    pos_weight: float | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""

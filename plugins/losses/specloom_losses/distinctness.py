@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, Port
+from specloom import Batch, Input, node
 from specloom_losses.pooled import PooledLoss
 
 
@@ -28,6 +28,7 @@ def mean_similarity(rows: Tensor) -> Tensor:
     return (unit @ unit.T).triu(1).sum() / max(count * (count - 1) / 2, 1)
 
 
+@node
 class DistinctnessLoss(PooledLoss):
     """Keeps the output channels of a selector from choosing the same band.
 
@@ -41,14 +42,10 @@ class DistinctnessLoss(PooledLoss):
         ConfigError: ``weight`` is negative.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "selection_weights": Port("K C", doc="Weights of the bands, a row per output channel.")
-    }
+    selection_weights = Input("K C", doc="Weights of the bands, a row per output channel.")
     example: ClassVar[Mapping[str, object]] = {}
 
-    def __init__(self, weight: float = 0.1) -> None:
-        super().__init__()
-        self.weight = weight
+    weight: float = 0.1
 
     def forward(self, selection_weights: Tensor) -> Batch:
         """The loss of weights (K, C)."""

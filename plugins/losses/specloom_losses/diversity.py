@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from specloom import Batch, Port
+from specloom import Batch, Input, node
 from specloom_losses.pooled import PooledLoss, shares
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def concentration(weights: Tensor) -> Tensor:
     return (shares(weights) - 1 / size).square().sum() * (size / max(size - 1, 1))
 
 
+@node
 class SelectorDiversityRegularizer(PooledLoss):
     """Keeps a selector's weight from falling onto one channel.
 
@@ -36,14 +37,10 @@ class SelectorDiversityRegularizer(PooledLoss):
         ConfigError: ``weight`` is negative.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "weights": Port("C", doc="Weights of the channels, 0 or more.")
-    }
+    weights = Input("C", doc="Weights of the channels, 0 or more.")
     example: ClassVar[Mapping[str, object]] = {}
 
-    def __init__(self, weight: float = 0.01) -> None:
-        super().__init__()
-        self.weight = weight
+    weight: float = 0.01
 
     def forward(self, weights: Tensor) -> Batch:
         """The loss of weights (C,)."""

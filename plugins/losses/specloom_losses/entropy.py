@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, node
 from specloom_losses.pooled import PooledLoss, shares
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def entropy(weights: Tensor, eps: float) -> Tensor:
     return -(p * p.log()).sum()
 
 
+@node
 class SelectorEntropyRegularizer(PooledLoss):
     """Keeps the entropy of a selector's weights near a target: weight * (H(p) - target)^2.
 
@@ -35,16 +36,12 @@ class SelectorEntropyRegularizer(PooledLoss):
             channels have the ``target_entropy``.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "weights": Port("C", doc="Weights of the channels, 0 or more.")
-    }
+    weights = Input("C", doc="Weights of the channels, 0 or more.")
     example: ClassVar[Mapping[str, object]] = {}
 
-    def __init__(
-        self, weight: float = 0.01, target_entropy: float | None = None, eps: float = 1e-6
-    ) -> None:
-        super().__init__()
-        self.weight, self.target_entropy, self.eps = weight, target_entropy, eps
+    weight: float = 0.01
+    target_entropy: float | None = None
+    eps: float = 1e-6
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""

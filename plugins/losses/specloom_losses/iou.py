@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, node
 from specloom_losses.pooled import PooledLoss, usable
 
 PIXELS = (1, 2, 3)
@@ -48,6 +48,7 @@ def soft_iou(shares: Tensor, targets: Tensor, keep: Tensor, smooth: float) -> Te
     return torch.where(wanted > 0, (found + smooth) / (union + smooth), 1)
 
 
+@node
 class IoULoss(PooledLoss):
     """One minus the soft intersection over union, averaged over the images that have anomalies.
 
@@ -70,22 +71,15 @@ class IoULoss(PooledLoss):
         ConfigError: ``weight`` or ``smooth`` is negative.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "predictions": Port("B H W 1", doc="Scores or logits of being anomalous."),
-        "targets": Port("B H W 1", dtype="bool", doc="Where the anomalies are."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
-    }
+    predictions = Input("B H W 1", doc="Scores or logits of being anomalous.")
+    targets = Input("B H W 1", dtype="bool", doc="Where the anomalies are.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
     locality = "batch"
     example: ClassVar[Mapping[str, object]] = {"normalize_method": "minmax"}
 
-    def __init__(
-        self,
-        weight: float = 1.0,
-        smooth: float = 1e-6,
-        normalize_method: Literal["sigmoid", "clamp", "minmax"] = "sigmoid",
-    ) -> None:
-        super().__init__()
-        self.weight, self.smooth, self.normalize_method = weight, smooth, normalize_method
+    weight: float = 1.0
+    smooth: float = 1e-6
+    normalize_method: Literal["sigmoid", "clamp", "minmax"] = "sigmoid"
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""

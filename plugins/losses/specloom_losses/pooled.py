@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, NodeError, Port
+from specloom import Batch, ConfigError, Internal, NodeError, Output, Port, node
 from specloom.torch import TorchNode
 
 LOSS: Mapping[str, Port] = {"loss": Port("", doc="weight * sum / count, and 0 where count is 0.")}
 
 
+@node
 class PooledLoss(TorchNode):
     """A loss that is weight * sum / count.
 
@@ -22,11 +23,11 @@ class PooledLoss(TorchNode):
     returns ``self.weighted(sum, count, dtype)``.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = LOSS
+    loss = Output(LOSS["loss"])
     stages = ("train", "val", "test")
 
     weight: float
-    _sums: tuple[Tensor, Tensor] | None = None
+    _sums = Internal[tuple[Tensor, Tensor] | None](None)
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the weight."""

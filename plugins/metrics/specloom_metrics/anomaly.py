@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specloom import Batch, Port
+from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
@@ -58,6 +58,7 @@ def curve_metrics(scores: NDArray[Any], classes: NDArray[Any]) -> dict[str, floa
     return metrics
 
 
+@node
 class AnomalyDetectionMetrics(TorchNode):
     """Metrics of decisions and logits (B, H, W, 1) against targets, over a whole stage.
 
@@ -77,20 +78,17 @@ class AnomalyDetectionMetrics(TorchNode):
     With logits, 5 bytes a pixel are kept on the device until the stage ends.
     """
 
-    inputs = {
-        "decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly was decided."),
-        "targets": Port("B H W 1", dtype="bool", doc="True where an anomaly is."),
-        "logits": Port("B H W 1", optional=True, doc="Scores or logits, for the curves."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
-    }
-    outputs = {"metrics": METRICS}
+    decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
+    targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
+    logits = Input("B H W 1", optional=True, doc="Scores or logits, for the curves.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    metrics = Output(METRICS)
     locality = "image"
     stages = ("train", "val", "test")
-    records: ClassVar[tuple[str, ...]] = (*CURVES, *DECISIONS, *COUNTS, *IMAGES)
+    metric_names: ClassVar[tuple[str, ...]] = (*CURVES, *DECISIONS, *COUNTS, *IMAGES)
     example: ClassVar[Mapping[str, object]] = {}
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __post_init__(self) -> None:
         self.measure_start("")
 
     def measure_start(self, stage: str) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, Port
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
 from specloom_mixer.scheme import check_numbers, room_for_pairs, widths
 from specloom_mixer.starting import carry, drawn, samuelson_shift
 from specloom_mixer.stretching import stretched
@@ -20,6 +20,7 @@ from specloom_pca.pixel_maps import channels_last, pixel_maps
 METHODS = ("xavier", "kaiming", "pca", "zeros")
 
 
+@node
 class LearnableChannelMixer(MomentsNode):
     """Mixes the bands of each pixel into a few channels, by layers that can be trained.
 
@@ -63,13 +64,9 @@ class LearnableChannelMixer(MomentsNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W input_channels", doc="Pixels."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "rgb": Port("B H W output_channels", unit="1", doc="The mixed channels.")
-    }
+    data = Input("B H W input_channels", doc="Pixels.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from.")
+    rgb = Output("B H W output_channels", unit="1", doc="The mixed channels.")
     affine_input = "data"
     example: ClassVar[Mapping[str, object]] = {
         "init_method": "pca",
@@ -79,27 +76,18 @@ class LearnableChannelMixer(MomentsNode):
 
     _seed = 0
     _settled = False
-    _share: float | None = None
-    _paired = False
+    input_channels: int | None = None
+    output_channels: int = 3
+    leaky_relu_negative_slope: float = 0.01
+    use_bias: bool = True
+    use_activation: bool = True
+    normalize_output: bool = True
+    init_method: Literal["xavier", "kaiming", "pca", "zeros"] = "xavier"
+    eps: float = 1e-6
+    reduction_scheme: list[int] | None = None
 
-    def __init__(
-        self,
-        input_channels: int | None = None,
-        output_channels: int = 3,
-        leaky_relu_negative_slope: float = 0.01,
-        use_bias: bool = True,
-        use_activation: bool = True,
-        normalize_output: bool = True,
-        init_method: Literal["xavier", "kaiming", "pca", "zeros"] = "xavier",
-        eps: float = 1e-6,
-        reduction_scheme: list[int] | None = None,
-    ) -> None:
-        super().__init__()
-        self.input_channels, self.output_channels = input_channels, output_channels
-        self.leaky_relu_negative_slope = leaky_relu_negative_slope
-        self.use_bias, self.use_activation = use_bias, use_activation
-        self.normalize_output, self.init_method = normalize_output, init_method
-        self.eps, self.reduction_scheme = eps, reduction_scheme
+    _share = Internal[float | None](None)
+    _paired = False
 
     @property
     def locality(self) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from specloom import node
 from specloom_mrmr.selector import SupervisedBandSelector
 
 Window: TypeAlias = tuple[float, float]
 
 
+@node
 class SupervisedCIRBandSelector(SupervisedBandSelector):
     """Chooses a near-infrared, a red and a green band by relevance and redundancy (mRMR).
 
@@ -34,19 +36,7 @@ class SupervisedCIRBandSelector(SupervisedBandSelector):
 
     strategy = "supervised_cir"
 
-    def __init__(
-        self,
-        num_spectral_bands: int | None = None,
-        windows: tuple[Window, Window, Window] = ((840.0, 910.0), (650.0, 720.0), (500.0, 570.0)),
-        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        lambda_penalty: float = 0.5,
-        winsorize: tuple[float, float] | None = None,
-        mi_bins: int = 32,
-    ) -> None:
-        super().__init__()
-        self.num_spectral_bands, self.windows = num_spectral_bands, windows
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+    windows: tuple[Window, Window, Window] = ((840.0, 910.0), (650.0, 720.0), (500.0, 570.0))
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Near infrared, red and green."""

@@ -77,7 +77,7 @@ def prepare(run: Run, names: Iterable[str]) -> None:
     """
     graph = run.graph
     ends = [
-        end for name in names for part in graph.feeding(name, fit=True).values() for end in part
+        end for name in names for part in graph.incoming(name, fit=True).values() for end in part
     ]
     before = graph.ancestors(ends)
     for _, phase in run.phases:
@@ -91,7 +91,7 @@ def prepare(run: Run, names: Iterable[str]) -> None:
 
 def arguments(run: Run, name: str, split: str) -> Iterator[Mapping[str, Any]]:
     """What the fit of a node is given, batch by batch."""
-    feeds = run.graph.feeding(name, fit=True)
+    feeds = run.graph.incoming(name, fit=True)
     if "mask" not in feeds:
         what = f"{name}.mask is not fed, so there is nothing to choose by"
         raise ConfigError(what, where=run.graph.where("nodes", name), fix=f"connect {name}.mask")

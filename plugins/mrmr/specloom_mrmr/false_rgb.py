@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from specloom import node
 from specloom_mrmr.selector import SupervisedBandSelector
 
 Window: TypeAlias = tuple[float, float]
 
 
+@node
 class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
     """Chooses a blue, a green and a red band by relevance and redundancy (mRMR).
 
@@ -35,19 +37,7 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
 
     strategy = "supervised_windowed_false_rgb"
 
-    def __init__(
-        self,
-        num_spectral_bands: int | None = None,
-        windows: tuple[Window, Window, Window] = ((440.0, 500.0), (500.0, 580.0), (610.0, 700.0)),
-        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        lambda_penalty: float = 0.5,
-        winsorize: tuple[float, float] | None = None,
-        mi_bins: int = 32,
-    ) -> None:
-        super().__init__()
-        self.num_spectral_bands, self.windows = num_spectral_bands, windows
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+    windows: tuple[Window, Window, Window] = ((440.0, 500.0), (500.0, 580.0), (610.0, 700.0))
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Red, green and blue."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, DataError, NodeError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, ConfigError, DataError, Input, Internal, NodeError, node
+from specloom.torch import StatisticalNode, buffer
 from specloom_bands.base import BandSelectorBase
 from specloom_bands.nearest import band_centres
 from specloom_mrmr import report
@@ -40,43 +40,42 @@ class Choice(NamedTuple):
     """Those chosen, in the order of the channels."""
 
 
+@node
 class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
     """Takes the bands that best tell the pixels in ``mask`` from the others, not telling the same.
 
     See the README for the scores, the choice and the fit. A subclass says where bands may lie.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "cube": Port("B H W num_spectral_bands", doc="Cubes of any unit."),
-        "wavelengths": Port(
-            "num_spectral_bands",
-            "real",
-            unit="nm",
-            for_fit=True,
-            host=True,
-            doc="Band centres, in any order; once fitted they are known.",
-        ),
-        "mask": Port("B H W 1", "bool", for_fit=True, doc="True in one class, False in the other."),
-        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that count."),
-    }
+    cube = Input("B H W num_spectral_bands", doc="Cubes of any unit.")
+    wavelengths = Input(
+        "num_spectral_bands",
+        "real",
+        unit="nm",
+        for_fit=True,
+        host=True,
+        doc="Band centres, in any order; once fitted they are known.",
+    )
+    mask = Input("B H W 1", "bool", for_fit=True, doc="True in one class, False in the other.")
+    valid = Input("B H W 1", "bool", optional=True, doc="Pixels that count.")
     fit_passes = 2
     strategy = ""
-    num_spectral_bands: int | None
-    score_weights: tuple[float, float, float]
-    lambda_penalty: float
-    winsorize: tuple[float, float] | None
-    mi_bins: int
+    num_spectral_bands: int | None = None
+    score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    lambda_penalty: float = 0.5
+    winsorize: tuple[float, float] | None = None
+    mi_bins: int = 32
 
-    selected_indices: Tensor
-    band_scores: Tensor
-    fisher_scores: Tensor
-    auc_scores: Tensor
-    auc_bounds: Tensor
-    mi_scores: Tensor
-    mi_edges: Tensor
-    known_wavelengths: Tensor
-    class_pixels: Tensor
-    _gathering: Gathering | None = None
+    selected_indices = buffer()
+    band_scores = buffer()
+    fisher_scores = buffer()
+    auc_scores = buffer()
+    auc_bounds = buffer()
+    mi_scores = buffer()
+    mi_edges = buffer()
+    known_wavelengths = buffer()
+    class_pixels = buffer()
+    _gathering = Internal[Gathering | None](None)
     _left_out = 0
 
     def channel_windows(self) -> tuple[Window, ...]:

@@ -9,13 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, NodeError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, NodeError, Output, node
+from specloom.torch import StatisticalNode, buffer
 from specloom_normalize.extremes import extremes
 from specloom_normalize.sample import PixelSample
 from specloom_normalize.scaling import Scaling, image_limits
 
 
+@node
 class MinMaxNormalizer(StatisticalNode):
     """Scales data by their range: (x - low) / max(high - low, eps).
 
@@ -38,33 +39,23 @@ class MinMaxNormalizer(StatisticalNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W C", doc="Pixels of any range."),
-        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that the limits may use."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "normalized": Port("B H W C", unit="1", doc="Pixels scaled by the limits.")
-    }
+    data = Input("B H W C", doc="Pixels of any range.")
+    valid = Input("B H W 1", "bool", optional=True, doc="Pixels that the limits may use.")
+    normalized = Output("B H W C", unit="1", doc="Pixels scaled by the limits.")
     affine_output = "normalized"
     example: ClassVar[Mapping[str, object]] = {}
 
-    low: Tensor
-    high: Tensor
-    _found: dict[str, Tensor] | None = None
-    _sample: PixelSample | None = None
-    _kept: tuple[object, Scaling, object] | None = None
+    eps: float = 1e-6
+    use_running_stats: bool = True
+    per_channel: bool = False
+    quantiles: tuple[float, float] | None = None
+    clip: bool = False
 
-    def __init__(
-        self,
-        eps: float = 1e-6,
-        use_running_stats: bool = True,
-        per_channel: bool = False,
-        quantiles: tuple[float, float] | None = None,
-        clip: bool = False,
-    ) -> None:
-        super().__init__()
-        self.eps, self.use_running_stats, self.per_channel = eps, use_running_stats, per_channel
-        self.quantiles, self.clip = quantiles, clip
+    low = buffer()
+    high = buffer()
+    _found = Internal[dict[str, Tensor] | None](None)
+    _sample = Internal[PixelSample | None](None)
+    _kept = Internal[tuple[object, Scaling, object] | None](None)
 
     @property
     def locality(self) -> str:

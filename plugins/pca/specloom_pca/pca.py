@@ -10,12 +10,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, Port
+from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
+from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising
 from specloom_pca.gathering import MomentsNode
 from specloom_pca.pixel_maps import channels_last, pixel_maps
 
 
+@node
 class TrainablePCA(MomentsNode):
     """Projects each pixel onto the leading principal components of the training data.
 
@@ -54,38 +56,28 @@ class TrainablePCA(MomentsNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W num_channels", doc="Pixels."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "projected": Port("B H W n_components", doc="Principal components of each pixel."),
-        "explained_variance_ratio": Port(
-            "n_components", unit="1", doc="The share of each component in the total variance."
-        ),
-        "components": Port("n_components num_channels", unit="1", doc="The rows of V."),
-    }
+    data = Input("B H W num_channels", doc="Pixels.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from.")
+    projected = Output("B H W n_components", doc="Principal components of each pixel.")
+    explained_variance_ratio = Output(
+        "n_components", unit="1", doc="The share of each component in the total variance."
+    )
+    components = Output("n_components num_channels", unit="1", doc="The rows of V.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
     affine_input = "data"
 
-    center: Tensor
-    directions: Tensor
-    variances: Tensor
-    total_variance: Tensor
+    n_components: int
+    whiten: bool = False
+    init_method: Literal["svd"] = "svd"
+    eps: float = 1e-6
+    num_channels: int | None = None
 
-    def __init__(
-        self,
-        n_components: int,
-        whiten: bool = False,
-        init_method: Literal["svd"] = "svd",
-        eps: float = 1e-6,
-        num_channels: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.n_components, self.whiten, self.init_method = n_components, whiten, init_method
-        self.eps, self.num_channels = eps, num_channels
+    center = buffer()
+    directions = buffer()
+    variances = buffer()
+    total_variance = buffer()
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate mean and components."""

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from scipy.io import loadmat
 
 from specloom import ConfigError
-from specloom.graph.port_attributes import build
+from specloom.graph.ported import build
 from specloom_pictures.anomaly_mask import AnomalyMask
 from specloom_pictures.paint import FALSE_ALARM, HIT, LEFT_OUT, MISS
 

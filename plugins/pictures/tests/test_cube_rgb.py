@@ -7,7 +7,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from specloom import ConfigError
-from specloom.graph.port_attributes import build
+from specloom.graph.ported import build
 from specloom.testing.device import never_waits_for_the_device
 from specloom_pictures.cube_rgb import CubeRGBVisualizer, top_three
 from specloom_pictures.paint import LEFT_OUT

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from specloom import ConfigError
-from specloom.graph.port_attributes import build
+from specloom.graph.ported import build
 from specloom_pictures.drcnn import DRCNNTensorBoardViz
 from specloom_pictures.paint import LEFT_OUT
 

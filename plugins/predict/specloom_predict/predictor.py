@@ -146,10 +146,10 @@ class Predictor:
     def _check_bands(self, cube: Cube) -> None:
         graph = self.run.graph
         bands = len(cube.good_bands)
-        for link in graph.links:
+        for link in graph.connections:
             if link.source != "batch.cube":
                 continue
-            axis = graph.ends(link)[1].names[-1]
+            axis = graph.connections.ports(link)[1].names[-1]
             fitted = graph.sizes(link.target_node).get(axis, bands)
             if fitted != bands:
                 raise DataError(

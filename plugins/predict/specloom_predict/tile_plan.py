@@ -109,7 +109,7 @@ def _node(end: str) -> str:
 
 def _inputs(graph: Graph, name: str) -> list[str]:
     """The values ``node.port`` that a node reads."""
-    return [end for ends in graph.feeding(name).values() for end in ends]
+    return [end for ends in graph.incoming(name).values() for end in ends]
 
 
 def _map_bytes(graph: Graph, end: str, height: int, width: int) -> int:
@@ -117,7 +117,7 @@ def _map_bytes(graph: Graph, end: str, height: int, width: int) -> int:
     port = graph.port(end)
     if not is_map(port):
         return 0
-    sizes = {axis: known.size for axis, known in graph.known[_node(end)].items()}
+    sizes = {axis: known.size for axis, known in graph.inferred_sizes[_node(end)].items()}
     sizes |= {"B": 1, "H": height, "W": width}
     count = 1
     for axis in port.names:

@@ -144,7 +144,7 @@ def _run_whole(run: Run, values: _Values) -> None:
         return
     ports = {end: run.graph.port(end) for end in values.found}
     known = run.runtime.adopt(dict(values.found), ports)
-    compiled = run.plan("predict", rest, given=values.found)
+    compiled = run.plan("predict", rest, provided=values.found)
     everything: Part = (slice(0, values.size[0]), slice(0, values.size[1]))
     for end, value in compiled({**_batch_values(known), **known}).items():
         values.place(end, value, Tile(everything, everything))

@@ -10,15 +10,15 @@ __version__ = "0.1.0"
 @impl
 def register_observers() -> Mapping[str, str]:
     """Offer the observer that writes a report of every run that has a folder."""
-    return {"Reports": "specloom_report.observer:Reports"}
+    return {"Reports": "specloom_report.collecting.observer:Reports"}
 
 
 @impl
 def register_commands() -> Mapping[str, str]:
     """Offer the commands."""
     return {
-        "doctor": "specloom_report.doctor:doctor",
-        "graph": "specloom_report.graph_command:graph",
-        "profile": "specloom_report.profile:profile",
-        "report": "specloom_report.command:report",
+        "doctor": "specloom_report.commands.doctor:doctor",
+        "graph": "specloom_report.commands.graph:graph",
+        "profile": "specloom_report.commands.profile:profile",
+        "report": "specloom_report.commands.report:report",
     }

@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from specloom_report.page import rendered
+from specloom_report.page import render
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -152,7 +152,7 @@ def page(tmp_path_factory):
     }
     report = {"title": "x", "judged": [judged], "pictures": {"stage": "test", "images": images}}
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(rendered(report, arrays), "utf-8")
+    path.write_text(render(report, arrays), "utf-8")
     return path
 
 

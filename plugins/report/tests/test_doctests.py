@@ -5,7 +5,14 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["chart", "checks", "described", "page.tables", "page.writing", "pictures", "texts"]
+MODULES = [
+    "collecting.thumbnails",
+    "graphs.description",
+    "graphs.text_formats",
+    "page.charts",
+    "page.rendering",
+    "page.tables",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 import specloom
-from specloom_report.described import described, described_file
-from specloom_report.drawing import graph_svg
-from specloom_report.graph_command import graph as command
-from specloom_report.layout import layout
-from specloom_report.texts import dot, mermaid, text
+from specloom_report.commands.graph import graph as command
+from specloom_report.graphs.description import describe_graph, describe_run_file
+from specloom_report.graphs.layout import layout
+from specloom_report.graphs.svg import graph_svg
+from specloom_report.graphs.text_formats import as_dot, as_mermaid, as_text
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 RX = CONFIGS / "rx_statistical.yaml"
@@ -22,7 +22,7 @@ FILES = [RX, CONFIGS / "rx_scene.yaml", *sorted((CONFIGS / "bands").glob("*.yaml
 
 @pytest.fixture(scope="module")
 def rx():
-    return described(specloom.load(RX, device="cpu").graph, "cubes.Synthetic")
+    return describe_graph(specloom.load(RX, device="cpu").graph, "cubes.Synthetic")
 
 
 def test_sizes_stand_on_the_connections(rx):
@@ -42,7 +42,7 @@ def test_parameters_are_told_with_their_defaults(rx):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_no_two_boxes_or_labels_overlap_and_arrows_point_down(file):
-    drawing = layout(described(specloom.load(file, device="cpu").graph))
+    drawing = layout(describe_graph(specloom.load(file, device="cpu").graph))
     boxes = [box for box in drawing.boxes if box.kind != "bend"]
     for a, b in itertools.combinations(boxes, 2):
         apart = abs(a.x - b.x) >= (a.width + b.width) / 2 - 0.01
@@ -54,12 +54,12 @@ def test_no_two_boxes_or_labels_overlap_and_arrows_point_down(file):
 
 
 def test_the_picture_is_xml_that_needs_nothing_else(rx):
-    root = ElementTree.fromstring(graph_svg(rx, alone=True))
+    root = ElementTree.fromstring(graph_svg(rx, standalone=True))
     words = {
         word for one in root.iter("{http://www.w3.org/2000/svg}text") for word in one.itertext()
     }
     assert {"rx", "rx.RXGlobal", "scores", "B 64 64 1", "batch", "cubes.Synthetic"} <= words
-    assert "href" not in graph_svg(rx, alone=True)
+    assert "href" not in graph_svg(rx, standalone=True)
 
 
 def test_names_cannot_break_out_of_the_picture(rx):
@@ -73,19 +73,19 @@ def test_a_graph_without_nodes_is_drawn_all_the_same():
 
 
 def test_texts_hold_every_connection(rx):
-    told = text(rx)
-    assert "  scores  B 64 64 1  -> logits.scores, output scores\n" in told
+    printed = as_text(rx)
+    assert "  scores  B 64 64 1  -> logits.scores, output scores\n" in printed
     for link in rx["links"]:
-        assert link["target"] in told
-    assert len(re.findall(" --> ", mermaid(rx))) == len(rx["links"])
-    assert 'n_rx -- "scores: B 64 64 1" --> n_logits' in mermaid(rx)
-    assert '"data" -> "normalizer" [label="cube to data: B 64 64 61"];' in dot(rx)
-    assert '"rx" [label="rx\\nrx.RXGlobal"];' in dot(rx)
+        assert link["target"] in printed
+    assert len(re.findall(" --> ", as_mermaid(rx))) == len(rx["links"])
+    assert 'n_rx -- "scores: B 64 64 1" --> n_logits' in as_mermaid(rx)
+    assert '"data" -> "normalizer" [label="cube to data: B 64 64 61"];' in as_dot(rx)
+    assert '"rx" [label="rx\\nrx.RXGlobal"];' in as_dot(rx)
 
 
 def test_what_a_run_file_alone_tells_has_no_sizes():
     run = specloom.load(RX, device="cpu").graph.document.value
-    found = described_file(run)
+    found = describe_run_file(run)
     assert found["data"] == "cubes.Synthetic"
     assert {link["size"] for link in found["links"]} == {""}
     assert graph_svg(found)
@@ -105,14 +105,14 @@ def test_the_plan_of_a_file_that_is_not_fitted_says_so():
     told = CliRunner().invoke(command, [str(RX), "--plan", "predict"])
     assert told.exit_code == 0, told.output
     assert "stage predict: 5 calls\n  1  data  cubes.LentilsAnomalyDataNode\n" in told.output
-    assert "give the pipeline.yaml of a run" in told.output
+    assert "folding is not known before the fit: use the pipeline.yaml of a run" in told.output
     assert "not run: metrics" in told.output
 
 
 def test_a_plan_is_text():
     told = CliRunner().invoke(command, [str(RX), "--plan", "test", "--format", "svg"])
     assert told.exit_code == 2
-    assert "leave out --format" in told.output
+    assert "--plan is text only: remove --format" in told.output
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

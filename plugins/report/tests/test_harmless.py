@@ -9,7 +9,7 @@ import pytest
 
 import specloom
 from specloom import impl
-from specloom_report.page import rendered
+from specloom_report.page import render
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("report_toys")
@@ -51,7 +51,7 @@ def test_a_run_that_fails_leaves_a_report_of_what_is_known(tmp_path, monkeypatch
         run.run()
     assert heard.warnings == []
     words = " ".join(toys.Checked((tmp_path / "report.html").read_text("utf-8")).words)
-    assert "The run did not come to its end: DataError" in words
+    assert "The run failed: DataError" in words
     assert "the <disk> is gone" in words
     assert "Images of val" in words
 
@@ -62,19 +62,19 @@ def test_a_report_that_cannot_be_written_warns_and_the_run_goes_on(tmp_path, mon
     run.run()
     assert "test" in run.metrics
     (message,) = heard.warnings
-    assert message.startswith("no report was written (saved_pipeline.py:")
+    assert message.startswith("no report was written (files.py:")
     assert "UnavailableError" in message
     assert "fix: choose another folder" in message
     assert not run.hook.node_ran.get_hookimpls()
 
 
 def test_a_part_that_fails_is_left_out_and_said_once(tmp_path, monkeypatch):
-    from specloom_report.judges import Judges
+    from specloom_report.collecting.detections import Detections
 
     def fail(self, node, outputs, seconds):
         raise ValueError("no")
 
-    monkeypatch.setattr(Judges, "node_ran", fail)
+    monkeypatch.setattr(Detections, "node_ran", fail)
     run, heard = toys.made(tmp_path)
     run.run()
     assert heard.warnings == ["the report lacks scores and pictures: ValueError: no"]
@@ -94,7 +94,7 @@ def test_twenty_images_of_nothing_but_noise_stay_under_5_mb():
             ("kinds", (192, 192), 5),
         ):
             arrays[f"m/{i}/{part}"] = generator.integers(0, top, shape).astype(np.uint8)
-    text = rendered({"title": "x", "pictures": {"stage": "test", "images": images}}, arrays)
+    text = render({"title": "x", "pictures": {"stage": "test", "images": images}}, arrays)
     toys.Checked(text)
     assert 2 * MB < len(text.encode()) < 5 * MB
 
@@ -117,5 +117,5 @@ def test_no_text_of_a_run_becomes_markup():
         "phases": [{"type": bad, "params": [], "seconds": 1.0}],
         "ended": bad,
     }
-    page = toys.Checked(rendered(report, {}))
+    page = toys.Checked(render(report, {}))
     assert page.tags.count("script") == 1

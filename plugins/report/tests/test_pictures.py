@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from specloom_report.colours import ERRORS, heat, picture
-from specloom_report.pictures import (
-    OUT,
+from specloom_report.collecting.thumbnails import (
+    EXCLUDED,
     as_levels,
     colour_bands,
-    levels,
-    pooled,
-    small_colours,
-    small_picture,
-    step,
+    make_thumbnail,
+    pool,
+    sample_colours,
+    stretch,
+    thumbnail_step,
 )
+from specloom_report.page.images import ERRORS, image_tag, viridis
 
 
 def test_colours_are_of_visible_light_where_the_cube_has_it():
@@ -30,37 +30,37 @@ def test_colours_are_of_visible_light_where_the_cube_has_it():
 @pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
 def test_colours_and_kinds_of_a_large_image_have_one_size(make):
     cube = make(np.random.default_rng(0).random((2, 401, 250, 7), np.float32))
-    colours = small_colours(cube, 1, [6, 3, 0])
-    assert step(401, 250) == 3
+    colours = sample_colours(cube, 1, [6, 3, 0])
+    assert thumbnail_step(401, 250) == 3
     assert colours.shape == (1, 134, 84, 3)
     np.testing.assert_array_equal(colours[0], np.asarray(cube)[0, ::3, ::3][..., [6, 3, 0]])
     none = np.zeros((401, 250), bool)
-    assert small_picture(none, none, None, None, colours[0])["kinds"].shape == (134, 84)
+    assert make_thumbnail(none, none, None, None, colours[0])["kinds"].shape == (134, 84)
 
 
 def test_no_anomaly_is_lost_when_an_image_is_made_small():
     targets = np.zeros((500, 500), bool)
     targets[499, 498] = targets[0, 0] = True
-    assert pooled(targets, np.logical_or).sum() == 2
-    assert step(500, 500) == 3
+    assert pool(targets, np.logical_or).sum() == 2
+    assert thumbnail_step(500, 500) == 3
 
 
 def test_kinds_tell_hits_misses_alarms_and_what_is_left_out():
     decisions, targets = np.array([[0, 1, 0, 1, 1]], bool), np.array([[0, 0, 1, 1, 1]], bool)
     scores = np.array([[0, 1, 2, 3, np.nan]], np.float32)
-    kept = small_picture(decisions, targets, scores, None, None)
-    assert kept["kinds"].tolist() == [[0, 1, 2, 3, OUT]]
+    kept = make_thumbnail(decisions, targets, scores, None, None)
+    assert kept["kinds"].tolist() == [[0, 1, 2, 3, EXCLUDED]]
     made = as_levels(kept)
     assert made["scores"][0].tolist() == [*sorted(made["scores"][0, :4].tolist()), 0]
     valid = np.array([[0, 1, 1, 1, 1]], bool)
-    assert small_picture(decisions, targets, None, valid, None)["kinds"][0, 0] == OUT
+    assert make_thumbnail(decisions, targets, None, valid, None)["kinds"][0, 0] == EXCLUDED
 
 
 def test_levels_stand_for_what_is_finite():
     values = np.array([[[0.0], [1.0], [np.nan], [np.inf]]])
-    assert levels(values, (0, 100)).ravel().tolist() == [0, 255, 0, 0]
-    assert levels(np.full((2, 2, 1), 7.0), (1, 99)).ravel().tolist() == [128] * 4
-    assert levels(np.full((2, 2, 1), np.nan), (1, 99)).ravel().tolist() == [0] * 4
+    assert stretch(values, (0, 100)).ravel().tolist() == [0, 255, 0, 0]
+    assert stretch(np.full((2, 2, 1), 7.0), (1, 99)).ravel().tolist() == [128] * 4
+    assert stretch(np.full((2, 2, 1), np.nan), (1, 99)).ravel().tolist() == [0] * 4
 
 
 def test_pictures_are_read_back_as_painted():
@@ -71,7 +71,7 @@ def test_pictures_are_read_back_as_painted():
     from PIL import Image
 
     kinds = np.arange(5, dtype=np.uint8)[None].repeat(2, 0)
-    tag = picture(kinds, ERRORS, 'a "name" <b>')
+    tag = image_tag(kinds, ERRORS, 'a "name" <b>')
     assert "&#34;name&#34; &lt;b&gt;" in tag
     data = re.search(r"base64,([^\"]+)", tag).group(1)
     image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
@@ -84,4 +84,4 @@ def test_colours_stay_apart_in_black_and_white():
 
     levels_ = sorted(grey(one) for one in ERRORS)
     assert min(np.diff(levels_)) > 35
-    assert (np.diff([grey(one) for one in heat().tolist()]) > -0.6).all()
+    assert (np.diff([grey(one) for one in viridis().tolist()]) > -0.6).all()

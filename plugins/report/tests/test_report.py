@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import specloom
-from specloom_report import stored
-from specloom_report.page import rendered
-from specloom_report.watcher import Watcher
+from specloom_report import report_files
+from specloom_report.collecting.run_recorder import RunRecorder
+from specloom_report.page import render
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("report_toys")
@@ -38,9 +38,16 @@ def test_a_run_leaves_a_page_that_needs_nothing_else(done):
     outside = set(re.findall(r"(?:https?:)?//[\w.]+", re.sub(r"base64,[\w+/=]+", "", text)))
     assert outside <= {"http://www.w3.org"}  # the name of SVG's language, which nobody fetches
     words = " ".join(page.words)
-    for part in ("Metrics", "Curves and scores", "Images of test", "Each image", "What ran"):
+    for part in (
+        "Metrics",
+        "Curves and scores",
+        "Images of test",
+        "Metrics by image",
+        "Configuration",
+        "Environment",
+    ):
         assert part in words
-    assert {"rx.RXGlobal", "B 40 40 61", "0.1.0"} <= set(page.words)
+    assert {"rx.RXGlobal", "B 40 40 61", specloom.__version__} <= set(page.words)
     assert f"{run.metrics['test']['metrics/roc_auc']:.4f}" in words
     assert page.tags.count("img") == 5 * run.metrics["test"]["metrics/images"]
     assert len(text) < 1 << 20
@@ -67,9 +74,9 @@ def test_curves_are_those_of_the_metrics_node(done):
 
 def test_the_page_is_written_again_from_the_folder(done):
     _, _, folder = done
-    report, arrays = stored.recall(folder)
+    report, arrays = report_files.load(folder)
     assert report["ended"] == "2026-01-01"
-    words = " ".join(toys.Checked(rendered(report, arrays)).words)
+    words = " ".join(toys.Checked(render(report, arrays)).words)
     assert "Images of test" in words
     assert "x.yaml" not in (folder / "report.html").read_text("utf-8") or "x.yaml" in words
 
@@ -78,7 +85,7 @@ def test_without_what_the_observer_left_there_is_still_a_page(done, tmp_path):
     _, _, folder = done
     for name in ("run.json", "metrics.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    page = toys.Checked(rendered(*stored.recall(tmp_path)))
+    page = toys.Checked(render(*report_files.load(tmp_path)))
     words = " ".join(page.words)
     assert "metrics/roc_auc" in words
     assert "rx.RXGlobal" in words
@@ -87,7 +94,7 @@ def test_without_what_the_observer_left_there_is_still_a_page(done, tmp_path):
 
 def test_a_folder_without_a_run_is_told(tmp_path):
     with pytest.raises(specloom.ConfigError, match="holds no run"):
-        stored.recall(tmp_path)
+        report_files.load(tmp_path)
 
 
 def test_training_curves_and_bands(tmp_path):
@@ -110,7 +117,7 @@ def test_training_curves_and_bands(tmp_path):
     assert len(selection["chosen"]) == 3
     weights = run.graph.nodes["selector"].get_selection_weights()
     np.testing.assert_allclose(selection["weights"][0], weights, atol=1e-5)
-    arrays = stored.np.load(tmp_path / "report.npz")
+    arrays = report_files.np.load(tmp_path / "report.npz")
     assert arrays["epochs/selector"].shape == (3, 61)
     words = " ".join(toys.Checked((tmp_path / "report.html").read_text("utf-8")).words)
     assert "Weights over 3 epochs" in words
@@ -121,13 +128,13 @@ def test_a_resumed_run_goes_on_with_its_curves(tmp_path):
     earlier = {
         "history": [{"number": 1, "name": "t", "series": {"train/x": [[0, 1, 2], [9, 8, 7]]}}]
     }
-    stored.save(tmp_path, earlier, {})
+    report_files.save(tmp_path, earlier, {})
     run, _ = toys.made(tmp_path)
     run.resumed = True
-    watcher = Watcher(run)
-    watcher.phase_started(run, "s")
-    watcher.phase_started(run, "t")
-    watcher.recorded(run, 2, {"train/x": 6.0})
-    watcher.recorded(run, 3, {"train/x": 5.0})
-    (phase,) = watcher._parts["curves"].told()["history"]
+    recorder = RunRecorder(run)
+    recorder.phase_started(run, "s")
+    recorder.phase_started(run, "t")
+    recorder.recorded(run, 2, {"train/x": 6.0})
+    recorder.recorded(run, 3, {"train/x": 5.0})
+    (phase,) = recorder._collectors["curves"].to_dict()["history"]
     assert phase["series"] == {"train/x": [[0, 1, 2, 3], [9, 8, 6.0, 5.0]]}

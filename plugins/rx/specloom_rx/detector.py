@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, LazyAffine, NodeError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, Input, Internal, LazyAffine, NodeError, Output, node
+from specloom.torch import StatisticalNode, buffer
 from specloom_rx.background import (
     Background,
     background,
@@ -30,6 +30,7 @@ FLOAT32_LIMIT = 1e5
 TRAINING_LIMIT = 1e6
 
 
+@node
 class RXGlobal(StatisticalNode):
     """Scores each pixel by its squared Mahalanobis distance from the background of the fit.
 
@@ -63,39 +64,29 @@ class RXGlobal(StatisticalNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W num_channels", doc="Pixels; times the weights, where those are given."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-        "mask": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, not learned."),
-        "weights": Port("num_channels", optional=True, doc="What the data were multiplied by."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
-    }
+    data = Input("B H W num_channels", doc="Pixels; times the weights, where those are given.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from.")
+    mask = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, not learned.")
+    weights = Input("num_channels", optional=True, doc="What the data were multiplied by.")
+    scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
     trainable, affine_input = ("background_mean", "factor"), "data"
 
-    background_mean: Tensor
-    covariance: Tensor
-    factor: Tensor
-    whitening: Tensor
-    bands_used: Tensor
-    rank: Tensor
-    eigenvalues: Tensor
-    _moments: Moments | None = None
-    _left_out = 0
+    num_channels: int | None = None
+    eps: float = 1e-6
+    cache_inverse: bool = True
+    shrinkage: float = 0.0
 
-    def __init__(
-        self,
-        num_channels: int | None = None,
-        eps: float = 1e-6,
-        cache_inverse: bool = True,
-        shrinkage: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.num_channels, self.eps = num_channels, eps
-        self.cache_inverse, self.shrinkage = cache_inverse, shrinkage
+    background_mean = buffer()
+    covariance = buffer()
+    factor = buffer()
+    whitening = buffer()
+    bands_used = buffer()
+    rank = buffer()
+    eigenvalues = buffer()
+    _moments = Internal[Moments | None](None)
+    _left_out = 0
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate the statistics."""

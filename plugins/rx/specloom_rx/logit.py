@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, ConfigError, Input, Output, node
+from specloom.torch import StatisticalNode, buffer
 from specloom_rx.kept import Kept
 
 
@@ -25,6 +25,7 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([count, a[1] + gap * share, a[2] + b[2] + gap**2 * a[0] * share])
 
 
+@node
 class ScoreToLogit(StatisticalNode):
     """Turns scores into logits: scale * z + bias, with z = (score - (mean + 2 std)) / std.
 
@@ -43,30 +44,26 @@ class ScoreToLogit(StatisticalNode):
         NodeError: The fit saw no usable score.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", doc="Anomaly scores of any range."),
-        "valid": Port(
-            "B H W 1", dtype="bool", optional=True, for_fit=True, doc="Pixels that the fit may use."
-        ),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "logits": Port("B H W 1", unit="1", doc="Logits of being anomalous.")
-    }
+    scores = Input("B H W 1", doc="Anomaly scores of any range.")
+    valid = Input(
+        "B H W 1", dtype="bool", optional=True, for_fit=True, doc="Pixels that the fit may use."
+    )
+    logits = Output("B H W 1", unit="1", doc="Logits of being anomalous.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {}
     trainable = ("scale", "bias")
 
-    scale: Tensor
-    bias: Tensor
-    score_mean: Tensor
-    score_std: Tensor
-    _sums: Tensor
+    init_scale: float = 1.0
+    init_bias: float = 0.0
+    calibrate: bool = True
 
-    def __init__(
-        self, init_scale: float = 1.0, init_bias: float = 0.0, calibrate: bool = True
-    ) -> None:
-        super().__init__()
-        self.init_scale, self.init_bias, self.calibrate = init_scale, init_bias, calibrate
+    scale = buffer()
+    bias = buffer()
+    score_mean = buffer()
+    score_std = buffer()
+    _sums = buffer()
+
+    def __post_init__(self) -> None:
         self._kept: Kept[tuple[Tensor, Tensor]] = Kept()
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, Port
+from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_rx.moments import CPU_BLOCK, GPU_BLOCK
 from specloom_rx.scoring import mahalanobis
@@ -65,6 +65,7 @@ def differentiable_scores(
     return ((white @ inverse) * white).sum(1)
 
 
+@node
 class RXPerBatch(TorchNode):
     """Scores each pixel by its squared Mahalanobis distance from its own image's background.
 
@@ -86,21 +87,15 @@ class RXPerBatch(TorchNode):
         ConfigError: ``eps`` or ``shrinkage`` is negative.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W num_channels", doc="Pixels."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels the statistics may use."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
-    }
+    data = Input("B H W num_channels", doc="Pixels.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels the statistics may use.")
+    scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "image"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
 
-    def __init__(
-        self, eps: float = 1e-6, shrinkage: float = 0.0, num_channels: int | None = None
-    ) -> None:
-        super().__init__()
-        self.eps, self.shrinkage, self.num_channels = eps, shrinkage, num_channels
+    eps: float = 1e-6
+    shrinkage: float = 0.0
+    num_channels: int | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""

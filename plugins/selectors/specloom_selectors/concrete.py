@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from specloom import Batch, ConfigError, NodeError, Port
-from specloom.torch import TorchNode
+from specloom import Batch, ConfigError, Input, Internal, NodeError, Output, node
+from specloom.torch import TorchNode, buffer
 from specloom_selectors.gumbel import gumbel
 from specloom_selectors.mixing import mixed
 
@@ -32,6 +32,7 @@ def distinct_bands(logits: Tensor) -> Tensor:
     return torch.from_numpy(linear_sum_assignment(cost, maximize=True)[1]).to(logits.device)
 
 
+@node
 class ConcreteBandSelector(TorchNode):
     """Learns one band for each output channel, by samples that harden as the temperature falls.
 
@@ -64,39 +65,30 @@ class ConcreteBandSelector(TorchNode):
         NodeError: The logits are not finite, as after a training that diverged.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {"data": Port("B H W input_channels", doc="Pixels.")}
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "rgb": Port("B H W output_channels", doc="The selected bands, or mixtures of bands."),
-        "selection_weights": Port(
-            "output_channels input_channels", doc="The weights of the bands in each output."
-        ),
-    }
+    data = Input("B H W input_channels", doc="Pixels.")
+    rgb = Output("B H W output_channels", doc="The selected bands, or mixtures of bands.")
+    selection_weights = Output(
+        "output_channels input_channels", doc="The weights of the bands in each output."
+    )
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {}
     trainable = ("logits",)
 
-    logits: Tensor
-    tau: Tensor
-    bands: Tensor
-    one_hot: Tensor
-    _first: Tensor | None = None
-    _trainers_epochs: int | None = None
+    input_channels: int | None = None
+    output_channels: int = 3
+    tau_start: float = 10.0
+    tau_end: float = 0.1
+    max_epochs: int | None = None
+    use_hard_inference: bool = True
+    eps: float = 1e-6
+    schedule: Literal["linear", "exponential"] = "linear"
 
-    def __init__(
-        self,
-        input_channels: int | None = None,
-        output_channels: int = 3,
-        tau_start: float = 10.0,
-        tau_end: float = 0.1,
-        max_epochs: int | None = None,
-        use_hard_inference: bool = True,
-        eps: float = 1e-6,
-        schedule: Literal["linear", "exponential"] = "linear",
-    ) -> None:
-        super().__init__()
-        self.input_channels, self.output_channels = input_channels, output_channels
-        self.tau_start, self.tau_end, self.max_epochs = tau_start, tau_end, max_epochs
-        self.use_hard_inference, self.eps, self.schedule = use_hard_inference, eps, schedule
+    logits = buffer()
+    tau = buffer()
+    bands = buffer()
+    one_hot = buffer()
+    _first = Internal[Tensor | None](None)
+    _trainers_epochs = Internal[int | None](None)
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters, allocate the temperature and draw the first logits."""
@@ -200,11 +192,11 @@ class ConcreteBandSelector(TorchNode):
         self.settle()
         return self.bands.clone()
 
-    def paced(self) -> Mapping[str, float]:
+    def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {"temperature": float(self.tau)}
 
-    def collapse(self) -> str | None:
+    def diagnose(self) -> str | None:
         """A warning with its cure where several outputs have chosen the same band."""
         share, band = self.get_selection_weights().max(-1)
         takers = torch.bincount(band[share > CERTAIN], minlength=1)

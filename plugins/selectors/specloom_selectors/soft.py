@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, NodeError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, NodeError, Output, node
+from specloom.torch import StatisticalNode, buffer
 from specloom_selectors.gumbel import gumbel
 from specloom_selectors.mixing import scaled
 from specloom_selectors.spread import Spread
@@ -20,6 +20,7 @@ COLLAPSED = 0.9
 """A share of the weight above this, on one or two channels where more are asked for, is amiss."""
 
 
+@node
 class SoftChannelSelector(StatisticalNode):
     """Weights every channel, so that n_select of them come to carry the data.
 
@@ -51,43 +52,31 @@ class SoftChannelSelector(StatisticalNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W input_channels", doc="Pixels."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "selected": Port("B H W input_channels", doc="Pixels times the applied weights."),
-        "weights": Port("input_channels", doc="n_select * softmax(logits / T), without noise."),
-        "applied": Port("input_channels", doc="The weights that the pixels were multiplied by."),
-    }
+    data = Input("B H W input_channels", doc="Pixels.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from.")
+    selected = Output("B H W input_channels", doc="Pixels times the applied weights.")
+    weights = Output("input_channels", doc="n_select * softmax(logits / T), without noise.")
+    applied = Output("input_channels", doc="The weights that the pixels were multiplied by.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"n_select": 3, "init_method": "variance"}
     trainable = ("logits",)
     affine_output, affine_input = "selected", "data"
 
-    logits: Tensor
-    tau: Tensor
-    _early: float | None = None
-    _spread: Spread | None = None
-    _left_out = 0
+    n_select: int
+    input_channels: int | None = None
+    init_method: Literal["uniform", "variance"] = "uniform"
+    temperature_init: float = 5.0
+    temperature_min: float = 0.1
+    temperature_decay: float = 0.9
+    hard: bool = False
+    eps: float = 1e-6
+    gumbel: bool = True
 
-    def __init__(
-        self,
-        n_select: int,
-        input_channels: int | None = None,
-        init_method: Literal["uniform", "variance"] = "uniform",
-        temperature_init: float = 5.0,
-        temperature_min: float = 0.1,
-        temperature_decay: float = 0.9,
-        hard: bool = False,
-        eps: float = 1e-6,
-        gumbel: bool = True,
-    ) -> None:
-        super().__init__()
-        self.n_select, self.input_channels, self.init_method = n_select, input_channels, init_method
-        self.temperature_init, self.temperature_min = temperature_init, temperature_min
-        self.temperature_decay, self.hard, self.eps = temperature_decay, hard, eps
-        self.gumbel = gumbel
+    logits = buffer()
+    tau = buffer()
+    _early = Internal[float | None](None)
+    _spread = Internal[Spread | None](None)
+    _left_out = 0
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters and allocate logits and temperature."""
@@ -219,11 +208,11 @@ class SoftChannelSelector(StatisticalNode):
                 self._hard() if (self.hard if hard is None else hard) else self._soft(self.logits)
             )
 
-    def paced(self) -> Mapping[str, float]:
+    def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {"temperature": self.temperature}
 
-    def collapse(self) -> str | None:
+    def diagnose(self) -> str | None:
         """A warning with its cure where one or two channels crowd out the others asked for."""
         soft = self._soft(self.logits.detach()) / self.n_select
         shares, order = soft.sort(descending=True, stable=True)

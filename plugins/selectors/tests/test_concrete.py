@@ -36,7 +36,7 @@ def test_linear_temperatures_are_those_of_the_document():
         want = 0.1 if epoch >= 50 else 10.0 + (0.1 - 10.0) * (epoch / 50)
         assert node._get_tau(epoch=epoch) == pytest.approx(want, rel=1e-12)
         node.on_epoch(epoch, 1000)
-        assert node.paced() == {"temperature": pytest.approx(want, rel=1e-12)}
+        assert node.schedule_values() == {"temperature": pytest.approx(want, rel=1e-12)}
 
 
 def test_exponential_temperatures_on_request():

@@ -95,7 +95,7 @@ def test_training_finds_the_bands_that_matter_and_evaluation_follows_it():
                 out = node(data=data)["selection_weights"]
             assert torch.equal(out.argmax(-1), node.get_selected_bands())
     assert node.get_selected_bands().tolist() == wanted
-    assert node.collapse() is None
+    assert node.diagnose() is None
     node.freeze()
     twin = ConcreteBandSelector(input_channels=9)
     twin.restore(node.state())
@@ -115,16 +115,16 @@ def test_the_state_of_a_whole_model_settles_the_bands_too():
 
 def test_collapse_is_told_with_its_cure():
     node = ConcreteBandSelector(input_channels=9, name="concrete")
-    assert node.collapse() is None
+    assert node.diagnose() is None
     node.logits[:, 4] = 100.0
-    assert node.collapse() == (
+    assert node.diagnose() == (
         "node 'concrete' (ConcreteBandSelector): 3 of 3 output channels have chosen band 4; "
         "raise the weight of the distinctness loss, or train for more epochs"
     )
     node.logits[0, 8] = 200.0
-    assert "2 of 3 output channels have chosen band 4" in node.collapse()
+    assert "2 of 3 output channels have chosen band 4" in node.diagnose()
     node.logits[1, 6] = 200.0
-    assert node.collapse() is None
+    assert node.diagnose() is None
 
 
 def test_logits_that_are_not_finite_are_an_error_with_a_cure():

@@ -36,7 +36,7 @@ def test_the_temperature_by_the_epoch():
     for epoch, temperature in want.items():
         node.update_temperature(epoch=epoch)
         assert node.temperature == pytest.approx(temperature, abs=5e-4)
-        assert node.paced() == {"temperature": node.temperature}
+        assert node.schedule_values() == {"temperature": node.temperature}
     node.update_temperature(epoch=38)
     assert node.temperature == 0.1
     node.on_epoch(10, 50)
@@ -199,17 +199,17 @@ def test_training_moves_the_weight_to_the_channel_that_matters():
 
 def test_collapse_is_told_with_its_cure():
     node = SoftChannelSelector(n_select=3, input_channels=61, name="selector")
-    assert node.collapse() is None
+    assert node.diagnose() is None
     node.logits[18] = 38.0
     message = "node 'selector' (SoftChannelSelector): 97% of the weight is on one channel (18); "
-    assert node.collapse() == message + "raise the weight of the entropy regulariser"
+    assert node.diagnose() == message + "raise the weight of the entropy regulariser"
     node.logits[42] = 38.0
-    assert "99% of the weight is on two channels (18, 42); raise" in node.collapse()
+    assert "99% of the weight is on two channels (18, 42); raise" in node.diagnose()
     node.logits[55] = 38.0
-    assert node.collapse() is None
+    assert node.diagnose() is None
     one = SoftChannelSelector(n_select=1, input_channels=61)
     one.logits[18] = 100.0
-    assert one.collapse() is None
+    assert one.diagnose() is None
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from specloom import Batch, ConfigError, Port, Ported, Run, impl
+from specloom import Batch, ConfigError, Input, Ported, Run, impl, node
 
 if TYPE_CHECKING:
     from specloom import Graph
     from specloom_tensorboard.log import Log
 
 
+@node
 class TensorBoardMonitorNode(Ported):
     """Writes what a run records, and the connected metrics and pictures, for TensorBoard.
 
@@ -34,19 +35,15 @@ class TensorBoardMonitorNode(Ported):
         ConfigError: ``run_name`` leads out of ``output_dir``.
     """
 
-    inputs = {
-        "metrics": Port(
-            None, dtype="scalars", many=True, per_stage=True, doc="Metrics to be shown."
-        ),
-        "artifacts": Port(
-            None, dtype="record", many=True, per_stage=True, doc="Pictures to be shown."
-        ),
-    }
+    metrics = Input(None, dtype="scalars", many=True, per_stage=True, doc="Metrics to be shown.")
+    artifacts = Input(None, dtype="record", many=True, per_stage=True, doc="Pictures to be shown.")
     stages = ("train", "val", "test")
     example: ClassVar[Mapping[str, object]] = {}
 
-    def __init__(self, output_dir: str | None = None, run_name: str | None = None) -> None:
-        self.output_dir, self.run_name = output_dir, run_name
+    output_dir: str | None = None
+    run_name: str | None = None
+
+    def __post_init__(self) -> None:
         self._log: Log | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
@@ -122,7 +119,7 @@ def _unconnected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> li
     dtype = monitor.inputs[port].dtype
     names = [name for name, node in graph.nodes.items() if node is monitor]
     connected = {
-        end.partition(".")[0] for name in names for end in graph.feeding(name).get(port, [])
+        end.partition(".")[0] for name in names for end in graph.incoming(name).get(port, [])
     }
     return [
         [name]

@@ -68,8 +68,8 @@ class Calibrate:
 
     def skips(self, graph: Graph) -> list[str]:
         """That the threshold stays uncalibrated, where the split lacks masks."""
-        targets = graph.feeding(_judge(graph, self.decider) or "")["targets"]
-        if not graph.absent(self.split).issuperset(targets):
+        targets = graph.incoming(_judge(graph, self.decider) or "")["targets"]
+        if not graph.missing_data(self.split).values.issuperset(targets):
             return []
         why = describe_missing(graph, self.split)
         return [f"the threshold of {self.decider} stays uncalibrated: {why}"]
@@ -140,7 +140,7 @@ class _Split:
         end = f"{self.decider}.decisions"
         ends = _ends(run.graph, self.decider)
         ports = {one: run.graph.port(one) for one in ends}
-        plan = run.plan(self.stage, [end], given=ends)
+        plan = run.plan(self.stage, [end], provided=ends)
         found = []
         with run.inference():
             for fed, keep in zip(self.fed, self.kept, strict=True):
@@ -153,8 +153,8 @@ def _read(run: Run, decider: str, stage: str) -> _Split:
     """Read a split once: the decider's own inputs, and the judge's targets and valid pixels."""
     graph = run.graph
     own = _ends(graph, decider)
-    logits = graph.feeding(decider)["logits"][0]
-    judged = graph.feeding(_judge(graph, decider) or "")
+    logits = graph.incoming(decider)["logits"][0]
+    judged = graph.incoming(_judge(graph, decider) or "")
     targets = judged["targets"][0]
     valid = judged.get("valid", [""])[0]
     plan = run.plan(stage, {*own, targets, *filter(None, [valid])})
@@ -178,7 +178,7 @@ def _read(run: Run, decider: str, stage: str) -> _Split:
 
 def _ends(graph: Graph, name: str) -> set[str]:
     """The values that a node reads, as ``node.port``."""
-    return {end for ends in graph.feeding(name).values() for end in ends}
+    return {end for ends in graph.incoming(name).values() for end in ends}
 
 
 def _on_cpu(value: Any) -> Any:
@@ -193,7 +193,7 @@ def _calibrates(node: Any) -> bool:
 def _judge(graph: Graph, decider: str) -> str | None:
     """The node that is given the decider's decisions and the targets."""
     for name in graph.nodes:
-        feeds = graph.feeding(name)
+        feeds = graph.incoming(name)
         given = [end for ends in feeds.values() for end in ends]
         if any(end.startswith(f"{decider}.") for end in given) and "targets" in feeds:
             return name

@@ -26,7 +26,7 @@ def losses_of(graph: Graph, stage: str = "train") -> list[str]:
 
 def measured_losses(graph: Graph, split: str) -> list[str]:
     """The loss nodes that can run on a split, in running order."""
-    starved = graph.starved(split)
+    starved = graph.missing_data(split).nodes
     return [name for name in losses_of(graph, split) if name not in starved]
 
 
@@ -40,7 +40,7 @@ def left_out(graph: Graph, split: str) -> list[str]:
     losses = losses_of(graph, split)
     running = [name for name in graph.order if split in graph.stages[name]]
     measuring = [n for n in running if n in losses or isinstance(graph.nodes[n], Metric)]
-    starved = [name for name in graph.starved(split) if name in running]
+    starved = [name for name in graph.missing_data(split).nodes if name in running]
     if not starved:
         return []
     if {*measuring} <= {*starved}:
@@ -89,7 +89,7 @@ def _measure(run: Run, split: str, step: int) -> dict[str, float]:
     say_skipped(run, left_out(run.graph, split))
     losses = measured_losses(run.graph, split)
     plan = run.plan(split)
-    if run.graph.starved(split) and not losses and not plan.measuring:
+    if run.graph.missing_data(split).nodes and not losses and not plan.metrics:
         return {}
     pooled = {name: [0.0, 0.0] for name in losses}
     plan.start()

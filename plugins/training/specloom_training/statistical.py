@@ -48,13 +48,13 @@ def fit(run: Run, names: Sequence[str], split: str, *, tell: bool = True) -> Non
 
 
 def _waits_for(graph: Graph, name: str, unfinished: Iterable[str]) -> set[str]:
-    ends = [end for ends in graph.feeding(name, fit=True).values() for end in ends]
+    ends = [end for ends in graph.incoming(name, fit=True).values() for end in ends]
     return graph.ancestors(ends) & set(unfinished)
 
 
 def _one_pass(run: Run, names: Sequence[str], split: str) -> None:
     graph = run.graph
-    feeds = {name: graph.feeding(name, fit=True) for name in names}
+    feeds = {name: graph.incoming(name, fit=True) for name in names}
     taken = [
         (end, port == getattr(graph.nodes[name], "affine_input", None))
         for name, ports in feeds.items()
@@ -102,7 +102,7 @@ def _arguments(
 
 def _unfed(graph: Graph, name: str) -> Iterable[SpecloomError]:
     """The inputs that the fit of a node needs and that nobody feeds."""
-    fed = graph.feeding(name, fit=True)
+    fed = graph.incoming(name, fit=True)
     for port, spec in graph.nodes[name].inputs.items():
         if spec.for_fit and not spec.optional and port not in fed:
             yield ConfigError(
@@ -114,8 +114,8 @@ def _unfed(graph: Graph, name: str) -> Iterable[SpecloomError]:
 
 def lacking_fit(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
     """The inputs that the fit of a node needs and that no batch of the split leads to."""
-    absent = graph.absent(split)
-    for port, ends in graph.feeding(name, fit=True).items():
+    absent = graph.missing_data(split).values
+    for port, ends in graph.incoming(name, fit=True).items():
         if absent.issuperset(ends) and not graph.nodes[name].inputs[port].optional:
             yield ConfigError(
                 f"{name} is fitted with {port!r}, which comes from {ends[0]}, "

@@ -108,10 +108,10 @@ class Weigh(TorchNode):
     def on_epoch(self, epoch: int, max_epochs: int) -> None:
         self.temperature.fill_(max(0.2, self.decay**epoch))
 
-    def paced(self):
+    def schedule_values(self):
         return {"temperature": float(self.temperature)}
 
-    def collapse(self):
+    def diagnose(self):
         return self.warns or None
 
     def forward(self, data: Tensor):
@@ -214,7 +214,7 @@ LINKS = [
 def run_of(nodes: Any = None, source: Any = None, links: Any = None, **options: Any) -> Run:
     source = source or Scenes()
     nodes = nodes or nodes_of(**options)
-    given = {"given": source.sizes(), "splits": source.splits()}
+    given = {"batch_sizes": source.sizes(), "splits": source.splits()}
     graph = Graph(nodes, links or LINKS, batch=source.outputs, **given)
     return Run(graph, source, device="cpu")
 

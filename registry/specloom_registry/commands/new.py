@@ -53,7 +53,7 @@ def make(name: str, folder: Path) -> None:
         SpecloomError: The name cannot be used, or the folder is not empty.
     """
     from specloom.contract.errors import ConfigError
-    from specloom.execution.saved_pipeline import write_file
+    from specloom.execution.files import write_file
 
     check_name(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -51,7 +51,7 @@ def nodes(name: str | None, as_json: bool) -> None:
 def schema(out: Path | None) -> None:
     """Print the JSON Schema of run files, for editors that complete and check them."""
     from specloom import Plugins
-    from specloom.execution.saved_pipeline import write_json
+    from specloom.execution.files import write_json
     from specloom_registry.catalogue import descriptors
     from specloom_registry.catalogue import json_schema as made
 

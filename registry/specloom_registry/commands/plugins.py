@@ -67,7 +67,7 @@ def describe(
     known = _plugins(manifest)  # before torch: so that an installed copy is no hindrance yet
 
     from specloom.contract.errors import PluginError
-    from specloom.execution.saved_pipeline import write_file, write_json
+    from specloom.execution.files import write_file, write_json
     from specloom.testing.describing import describe_plugin
     from specloom_registry.catalogue.readme_tables import readme_of, with_ports
 

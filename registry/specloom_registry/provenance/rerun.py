@@ -35,7 +35,7 @@ def main() -> None:
 
     ``limit``, where it is there, is the number of threads, or None for the default of commands.
     """
-    from specloom.cli import told
+    from specloom.cli import format_error
 
     asked = json.loads(sys.argv[1])
     limit = limited(asked["limit"]) if "limit" in asked else nullcontext()
@@ -43,5 +43,5 @@ def main() -> None:
         with limit:
             again(Path(asked["folder"]), Path(asked["out"]), fold=asked["fold"])
     except SpecloomError as e:
-        print(told(e), file=sys.stderr)
+        print(format_error(e), file=sys.stderr)
         sys.exit(e.exit_code)

@@ -1,5 +1,5 @@
 """The report as one HTML file that needs nothing else."""
 
-from specloom_report.page.writing import rendered, write
+from specloom_report.page.rendering import render, write_page
 
-__all__ = ["rendered", "write"]
+__all__ = ["render", "write_page"]

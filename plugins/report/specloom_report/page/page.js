@@ -1,5 +1,5 @@
 "use strict";
-// Tables that are sorted by a click on a column's title; a second click turns the order.
+// A click on a column's title sorts its table; a second click reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   table.querySelectorAll("thead th").forEach((title, column) => {
     title.querySelector("button").addEventListener("click", () => {
@@ -9,7 +9,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const key = row => row.cells[column].dataset.key;
       const compare = (a, b) => {
         const x = key(a), y = key(b);
-        if (x === "" || y === "") return (x === "") - (y === "");  // what is not known comes last
+        if (x === "" || y === "") return (x === "") - (y === "");  // missing values come last
         const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
         return rising ? order : -order;
       };
@@ -17,7 +17,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// What is folded away is printed all the same.
+// Collapsed parts are printed too.
 addEventListener("beforeprint", () => {
   for (const one of document.querySelectorAll("details")) one.open = true;
 });

@@ -1,19 +1,33 @@
-"""Numbers as tables: rows of cells, each with what is shown and what it is sorted by."""
+"""Numbers as tables: rows of cells, each with its text and the value it is sorted by."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
-ORDER = ("train", "val", "test", "predict")
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+SPLITS = ("train", "val", "test", "predict")
+BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+#: The titles of an image's metrics and counts, by their keys in a report.
+IMAGE_COLUMNS = {
+    "iou": "IoU",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "pixels": "pixels",
+    "anomalous": "anomalous",
+    "decided": "predicted anomalous",
+    "hits": "true positives",
+    "left_out": "excluded",
+}
 
 
 class Cell(NamedTuple):
-    """What a cell shows, the number or text that it is sorted by, and more where it is cut."""
+    """The text of a cell, the value that it is sorted by, and the whole text where it is cut."""
 
     text: str
     key: Any = ""
@@ -27,139 +41,185 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[Cell]]
 
 
-def number(value: Any) -> str:
-    """A number as a table shows it.
+def format_number(value: float | None) -> str:
+    """Return a number as a table shows it.
 
-    >>> number(0.86698), number(32768), number(None), number(1234567.8), number(3e-6)
-    ('0.8670', '32768', '-', '1.235e+06', '3.000e-06')
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, int):
-        return str(value)
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4f}" if abs(value) < 1000 else f"{value:.1f}"
-    return f"{value:.3e}"
-
-
-def seconds(value: float | None) -> str:
-    """A length of time.
-
-    >>> seconds(0.00021), seconds(0.35), seconds(75.2), seconds(4000), seconds(None)
-    ('0.21 ms', '350 ms', '1 min 15 s', '1 h 07 min', '-')
+    >>> format_number(0.86698), format_number(32768), format_number(None)
+    ('0.8670', '32768', '-')
+    >>> format_number(1234567.8), format_number(3e-6)
+    ('1.235e+06', '3.000e-06')
     """
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "-"
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3e}"
+    if abs(value) < 1000:
+        return f"{value:.4f}"
+    return f"{value:.1f}"
+
+
+def format_seconds(value: float | None) -> str:
+    """Return a duration.
+
+    >>> format_seconds(0.00021), format_seconds(0.35), format_seconds(75.2)
+    ('0.21 ms', '350 ms', '1 min 15 s')
+    >>> format_seconds(4000), format_seconds(None)
+    ('1 h 07 min', '-')
+    """
+    if value is None:
+        return "-"
+    if value < 0.01:
+        return f"{1000 * value:.2g} ms"
     if value < 1:
-        return f"{1000 * value:.2g} ms" if value < 0.01 else f"{1000 * value:.0f} ms"
+        return f"{1000 * value:.0f} ms"
     if value < 60:
         return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {round(value / 60) % 60:02} min"
+    seconds = round(value)
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02} s"
+    return f"{seconds // 3600} h {round(value / 60) % 60:02} min"
 
 
-def size(value: float | None) -> str:
-    """A number of bytes.
+def format_bytes(value: float | None) -> str:
+    """Return a number of bytes.
 
-    >>> size(512), size(2.5 * 2**20), size(None)
+    >>> format_bytes(512), format_bytes(2.5 * 2**20), format_bytes(None)
     ('512 B', '2.5 MiB', '-')
     """
     if value is None:
         return "-"
-    power = min(int(math.log2(max(value, 1)) // 10), len(UNITS) - 1)
-    return f"{value / 1024**power:.{0 if power == 0 else 1}f} {UNITS[power]}"
+    power = min(int(math.log2(max(value, 1)) // 10), len(BYTE_UNITS) - 1)
+    if power == 0:
+        return f"{value:.0f} B"
+    return f"{value / 1024**power:.1f} {BYTE_UNITS[power]}"
 
 
-def moment(text: str) -> str:
-    """A time as it is read.
+def format_time(text: str) -> str:
+    """Return a time, as ISO 8601 has it, for readers.
 
-    >>> moment("2026-11-22T00:49:26+00:00"), moment("")
+    >>> format_time("2026-11-22T00:49:26+00:00"), format_time("")
     ('2026-11-22 00:49:26 UTC', 'at an unknown time')
     """
-    return text.replace("T", " ").replace("+00:00", " UTC") or "at an unknown time"
+    if not text:
+        return "at an unknown time"
+    return text.replace("T", " ").replace("+00:00", " UTC")
 
 
-def splits(names: Iterable[str]) -> list[str]:
-    """The splits in the usual order, whatever else there is after them."""
+def order_splits(names: Iterable[str]) -> list[str]:
+    """Return the splits in the usual order, and then all others."""
     names = list(names)
-    return [*(n for n in ORDER if n in names), *(n for n in names if n not in ORDER)]
+    usual = [name for name in SPLITS if name in names]
+    return usual + [name for name in names if name not in SPLITS]
 
 
-def metrics(values: Mapping[str, Mapping[str, float]]) -> Table:
-    """All metrics, a column for each split."""
-    columns = splits(values)
-    names = dict.fromkeys(name for stage in columns for name in values[stage])
-    rows = [
-        [Cell(name, name), *(_cell(values[stage].get(name)) for stage in columns)] for name in names
-    ]
-    return Table(["metric", *columns], rows)
-
-
-def images(judged: Sequence[Mapping[str, Any]]) -> Table:
-    """The metrics of each image."""
-    several = len({one["judge"] for one in judged}) > 1
-    names = ["iou", "f1", "precision", "recall", "roc_auc", "average_precision"]
-    names += ["pixels", "anomalous", "decided", "hits", "left_out"]
-    known = [n for n in names if any(n in row for one in judged for row in one["rows"])]
+def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return all metrics, with a column for each split."""
+    splits = order_splits(metrics)
+    names = dict.fromkeys(name for split in splits for name in metrics[split])
     rows = []
-    for one in judged:
-        for i, row in enumerate(one["rows"]):
-            first = [Cell(one["judge"], one["judge"])] if several else []
-            first += [Cell(one["stage"], one["stage"]), Cell(str(i), i)]
-            rows.append([*first, *(_cell(row.get(name)) for name in known)])
-    titles = [name.replace("_", " ") for name in known]
-    return Table([*(["node"] if several else []), "split", "image", *titles], rows)
+    for name in names:
+        values = [_number_cell(metrics[split].get(name)) for split in splits]
+        rows.append([Cell(name, name), *values])
+    return Table(["metric", *splits], rows)
 
 
-def costs(report: Mapping[str, Any]) -> Table:
-    """Time and memory of each node, in running order."""
-    found: Mapping[str, Any] = (report.get("costs") or {}).get("nodes") or {}
-    order = [one["name"] for one in (report.get("graph") or {}).get("nodes", ())]
-    total = sum(one["seconds"] for one in found.values()) or 1.0
+def images_table(evaluations: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the metrics of each image, with those columns that any image has."""
+    keys = _present_keys(evaluations)
+    titles = ["split", "image", *(IMAGE_COLUMNS[key] for key in keys)]
+    several_nodes = len({one["judge"] for one in evaluations}) > 1
+    if several_nodes:
+        titles = ["node", *titles]
     rows = []
-    for name in sorted(found, key=lambda n: order.index(n) if n in order else len(order)):
-        one = found[name]
-        each = one["seconds"] / max(one["calls"], 1)
+    for one in evaluations:
+        for number, image in enumerate(one["rows"]):
+            row = [Cell(one["stage"], one["stage"]), Cell(str(number), number)]
+            if several_nodes:
+                row = [Cell(one["judge"], one["judge"]), *row]
+            for key in keys:
+                row.append(_number_cell(image.get(key)))
+            rows.append(row)
+    return Table(titles, rows)
+
+
+def _present_keys(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
+    present: set[str] = set()
+    for one in evaluations:
+        for image in one["rows"]:
+            present.update(image)
+    return [key for key in IMAGE_COLUMNS if key in present]
+
+
+def costs_table(report: Mapping[str, Any]) -> Table:
+    """Return time and memory of each node, in the order in which they run."""
+    costs = (report.get("costs") or {}).get("nodes") or {}
+    total = sum(cost["seconds"] for cost in costs.values()) or 1.0
+    rows = []
+    for name in _running_order(costs, report):
+        cost = costs[name]
+        per_call = cost["seconds"] / max(cost["calls"], 1)
         rows.append(
             [
                 Cell(name, name),
-                Cell(str(one["calls"]), one["calls"]),
-                Cell(seconds(one["seconds"]), one["seconds"]),
-                Cell(f"{one['seconds'] / total:.1%}", one["seconds"]),
-                Cell(seconds(each), each),
-                Cell(size(one["bytes"]), one["bytes"]),
+                Cell(str(cost["calls"]), cost["calls"]),
+                Cell(format_seconds(cost["seconds"]), cost["seconds"]),
+                Cell(f"{cost['seconds'] / total:.1%}", cost["seconds"]),
+                Cell(format_seconds(per_call), per_call),
+                Cell(format_bytes(cost["bytes"]), cost["bytes"]),
             ]
         )
     return Table(["node", "calls", "time", "share", "per call", "largest outputs"], rows)
 
 
-def plugins(found: Mapping[str, Any]) -> Table:
-    """Plugins with versions, and whatever else is known of where they come from."""
-    each = {n: one if isinstance(one, Mapping) else {"version": one} for n, one in found.items()}
-    others = dict.fromkeys(key for one in each.values() for key in one if key != "version")
-    columns = ["version", *others]
-    rows = [[Cell(n), *(_cut(_flat(one.get(key))) for key in columns)] for n, one in each.items()]
+def _running_order(names: Collection[str], report: Mapping[str, Any]) -> list[str]:
+    nodes = (report.get("graph") or {}).get("nodes", ())
+    ordered = [node["name"] for node in nodes if node["name"] in names]
+    return ordered + [name for name in names if name not in ordered]
+
+
+def plugins_table(plugins: Mapping[str, Any]) -> Table:
+    """Return plugins with versions, and whatever else is known of where they come from."""
+    records: dict[str, Mapping[str, Any]] = {}
+    for name, record in plugins.items():
+        if isinstance(record, Mapping):
+            records[name] = record
+        else:
+            records[name] = {"version": record}
+    columns = dict.fromkeys(["version", *(key for one in records.values() for key in one)])
+    rows = []
+    for name, record in records.items():
+        values = [_cut_hashes(_as_text(record.get(column))) for column in columns]
+        rows.append([Cell(name), *values])
     return Table(["plugin", *columns], rows)
 
 
-def _cut(text: str) -> Cell:
-    """A cell whose hashes are cut to what tells them apart.
+def _cut_hashes(text: str) -> Cell:
+    """Return a cell whose hashes are cut to their first twelve digits.
 
-    >>> _cut("595f0e7ac074826edd3c7b794111ac70b4189351").text
+    >>> _cut_hashes("595f0e7ac074826edd3c7b794111ac70b4189351").text
     '595f0e7ac074…'
     """
-    return Cell(HASH.sub(r"\1…", text), whole=text if HASH.search(text) else "")
+    cut = HASH.sub(r"\1…", text)
+    if cut == text:
+        return Cell(text)
+    return Cell(cut, whole=text)
 
 
-def _flat(value: Any) -> str:
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_flat(one)}" for key, one in value.items())
+        return ", ".join(f"{key}: {_as_text(one)}" for key, one in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_flat, value))
-    return "" if value is None else str(value)
+        return ", ".join(map(_as_text, value))
+    return str(value)
 
 
-def _cell(value: Any) -> Cell:
-    return Cell(number(value), "" if value is None else value)
+def _number_cell(value: float | None) -> Cell:
+    if value is None:
+        return Cell(format_number(value))
+    return Cell(format_number(value), value)

@@ -36,7 +36,7 @@ def wrong(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
     for name, place in settings.monitors():
         if monitors.meant(name, graph, names) is None:
             silent = [
-                n for n in monitors.measuring(graph) if not hasattr(graph.nodes[n], "records")
+                n for n in monitors.measuring(graph) if not hasattr(graph.nodes[n], "metric_names")
             ]
             known = {one.removeprefix("val/") for one in names} | {f"{n}/…" for n in silent}
             yield monitors.unknown(name, place, known, at(place))
@@ -101,7 +101,7 @@ def _starved(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError
     for name in settings.refit:
         if name in graph.fittable():
             yield from lacking_fit(graph, name, "train")
-    starved = graph.starved("train")
+    starved = graph.missing_data("train").nodes
     for name in trained(settings, graph):
         if name in starved:
             what = f"the loss {name!r} cannot be minimised: {describe_missing(graph, 'train')}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,10 +38,12 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
 def ahead(items: Iterable[T]) -> Iterator[T]:
     """``items``, the next one of which is made by another thread while the last one is used."""
     iterator, end = iter(items), object()
+    # In this context, so that the thread's warnings come to the run's observers.
+    read = partial(copy_context().run, next, iterator, end)
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, iterator, end)
+        coming = pool.submit(read)
         while (item := coming.result()) is not end:
-            coming = pool.submit(next, iterator, end)
+            coming = pool.submit(read)
             yield item  # type: ignore[misc]  # it is not the end
 
 

@@ -15,7 +15,7 @@ TOTAL = "train/total/loss"
 def measuring(graph: Graph) -> list[str]:
     """The nodes that give numbers when a validation ends; which ones is known only then."""
     nodes: dict[str, Any] = graph.nodes
-    starved = graph.starved("val")
+    starved = graph.missing_data("val").nodes
     return [
         n
         for n, node in nodes.items()
@@ -33,10 +33,10 @@ def recorded(graph: Graph, trained: Iterable[str]) -> set[str]:
     if "val" in graph.splits:
         names |= {f"val/{name}/loss" for name in measured_losses(graph, "val")}
     for name in measuring(graph):
-        names |= {f"val/{name}/{key}" for key in getattr(graph.nodes[name], "records", ())}
+        names |= {f"val/{name}/{key}" for key in getattr(graph.nodes[name], "metric_names", ())}
     for name, node in graph.nodes.items():
-        if hasattr(node, "paced") and name not in graph.unbuilt:
-            names |= {f"train/{name}/{key}" for key in node.paced()}
+        if hasattr(node, "schedule_values") and name not in graph.unbuilt:
+            names |= {f"train/{name}/{key}" for key in node.schedule_values()}
     return names
 
 
@@ -57,10 +57,10 @@ def full_names(name: str) -> list[str]:
 def meant(name: str, graph: Graph, names: Iterable[str]) -> str | None:
     """The full name of what a user monitors; None where nothing records it.
 
-    A node that measures may say which numbers it gives, in ``records``; of others any is believed.
+    A metric node may name its numbers in ``metric_names``; without, any name is accepted.
     """
     known = set(names)
-    measures = [n for n in measuring(graph) if not hasattr(graph.nodes[n], "records")]
+    measures = [n for n in measuring(graph) if not hasattr(graph.nodes[n], "metric_names")]
     for full in full_names(name):
         stage, _, rest = full.partition("/")
         if full in known or (stage == "val" and rest.partition("/")[0] in measures and "/" in rest):

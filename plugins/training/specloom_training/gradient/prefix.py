@@ -40,7 +40,7 @@ def frozen_front(
         node = graph.nodes[name]
         ends = [
             end
-            for several in graph.feeding(name).values()
+            for several in graph.incoming(name).values()
             for end in several
             if end.partition(".")[0] in {*active, BATCH}
         ]

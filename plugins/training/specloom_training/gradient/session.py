@@ -76,7 +76,7 @@ class Session:
             ends = frozen_front(run.graph, self.losses.names, changing, by_image)
             given = [end for end in ends if end.partition(".")[0] != BATCH]
             prefix = Prefix(run, ends, self.cache)
-        self.plan = run.plan("train", self.losses.ends, given=given)
+        self.plan = run.plan("train", self.losses.ends, provided=given)
         if trainer.precision != "32-true":
             for step in self.plan.steps:
                 step.forward = _full_precision(step.forward)
@@ -158,8 +158,10 @@ class Session:
             "learning_rate" + (f"_{i}" if i else ""): rate for i, rate in enumerate(rates)
         }
         for name in self.paced:
-            if hasattr(nodes[name], "paced"):
-                values |= {f"{name}/{k}": float(v) for k, v in nodes[name].paced().items()}
+            if hasattr(nodes[name], "schedule_values"):
+                values |= {
+                    f"{name}/{k}": float(v) for k, v in nodes[name].schedule_values().items()
+                }
         run.log_metrics("train", values, step=epoch)
         recorded = {f"train/{name}": value for name, value in values.items()}
         if self.validates and (epoch + 1) % self.settings.trainer.check_val_every_n_epoch == 0:

@@ -56,10 +56,10 @@ class Watching:
         """Look at what an epoch recorded."""
         self._epochs += 1
         for name, node in self.run.graph.nodes.items():
-            if hasattr(node, "collapse") and (text := node.collapse()):
+            if hasattr(node, "diagnose") and (text := node.diagnose()):
                 self.say(f"collapse {name}", text)
-            if hasattr(node, "paced"):
-                for key, value in node.paced().items():
+            if hasattr(node, "schedule_values"):
+                for key, value in node.schedule_values().items():
                     self._paced.setdefault(f"{name}/{key}", set()).add(float(value))
         self._unmoved(epoch)
         self._swinging(values)

@@ -1,0 +1,196 @@
+"""What a node may be able to do besides ``forward``: fit, save, train, anneal, measure, fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Array, Batch
+
+
+@runtime_checkable
+class Fittable(Protocol):
+    """A node that learns from a stream of batches, without gradients and without keeping pixels."""
+
+    fit_passes: int
+    """How often it sees the data; 0 where this node, as it is set up, needs no fit."""
+
+    fitted: bool
+    """Whether it was fitted, or restored from a fitted node."""
+
+    def fit_start(self, pass_: int) -> None:
+        """Begin a pass over the data; 0 is the first, which forgets earlier fits."""
+
+    def fit_update(self, **arrays: Array) -> None:
+        """Take in one batch."""
+
+    def fit_state(self) -> Mapping[str, Array]:
+        """What this pass has collected so far, to be merged into another node's."""
+
+    def fit_merge(self, state: Mapping[str, Array]) -> None:
+        """Take in what another node of the same class collected in the same pass."""
+
+    def fit_end(self) -> None:
+        """End the pass; after the last one, set ``fitted``."""
+
+
+class FitSummary(Protocol):
+    """A fittable node that says what it was fitted to."""
+
+    def fit_summary(self) -> str:
+        """The result of the fit in one line, for the console and the report."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A node with state to save. Whether it is fitted is part of that state, never inferred."""
+
+    def state(self) -> Mapping[str, Array]:
+        """Everything that makes a fresh node with the same parameters equal to this one."""
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take over a saved state; names, shapes and sizes must be this node's own."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A node with parameters for gradient training, frozen until it is unfrozen."""
+
+    def unfreeze(self) -> None:
+        """Turn the trainable buffers into parameters."""
+
+    def freeze(self) -> None:
+        """Turn the parameters back into buffers."""
+
+    def parameters(self) -> Iterable[Array]:
+        """What an optimiser may change; empty while frozen."""
+
+
+class TrainableBuffers(Protocol):
+    """A trainable node that names the buffers which are trained."""
+
+    trainable: tuple[str, ...]
+    """Buffers that become parameters while it is unfrozen; empty for a node without any."""
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A node that anneals."""
+
+    def on_epoch(self, epoch: int, max_epochs: int) -> None:
+        """Called by a trainer before each epoch, counted from 0."""
+
+
+class Scheduled(Protocol):
+    """An annealed node that shows the values of its schedule."""
+
+    def schedule_values(self) -> Mapping[str, float]:
+        """The present values by name, such as ``temperature``, for logs and learning curves."""
+
+
+class Diagnosable(Protocol):
+    """A trained node that can recognise that training went wrong."""
+
+    def diagnose(self) -> str | None:
+        """What is wrong with the trained state, in one sentence for a warning; None if nothing."""
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A node that collects over a stage and returns its ``per_stage`` outputs when it ends."""
+
+    def measure_start(self, stage: str) -> None:
+        """Forget what was collected; a stage begins."""
+
+    def measure_end(self) -> Batch:
+        """The per-stage outputs by port name."""
+
+
+class NamedMetrics(Protocol):
+    """A metric node that says beforehand which numbers it will return."""
+
+    metric_names: ClassVar[tuple[str, ...]]
+    """The names of the numbers, so that a monitored name is checked before training."""
+
+
+@runtime_checkable
+class AffineNode(Protocol):
+    """A node one output of which is ``scale * x + offset`` of an input, by band."""
+
+    affine_output: ClassVar[str]
+    """That output."""
+
+    def forward_lazy(self, **inputs: Any) -> Batch:
+        """As ``forward``, with a ``LazyAffine`` in that output where it is affine."""
+
+
+@runtime_checkable
+class AffineReader(Protocol):
+    """A node that takes a ``LazyAffine`` at one input and folds it into its own map."""
+
+    affine_input: ClassVar[str]
+    """That input."""
+
+
+class LazyAffine(NamedTuple):
+    """``data * scale + offset`` by band, left to the readers to work out.
+
+    Args:
+        data: (..., C), of any real dtype.
+        scale: (C,) or a scalar, as ``offset`` is; gradients go through both.
+        dtype: The type that the result would have.
+    """
+
+    data: Array
+    scale: Array
+    offset: Array
+    dtype: Any
+
+    @classmethod
+    def of(cls, data: Any, scale: Array, offset: Array, dtype: Any) -> LazyAffine:
+        """The same for ``data`` that may be a ``LazyAffine`` already."""
+        if isinstance(data, cls):
+            combined = data.offset * scale + offset
+            return cls(data.data, data.scale * scale, combined, dtype)
+        return cls(data, scale, offset, dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of ``data``."""
+        return tuple(self.data.shape)
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A node with a scalar output ``loss``, already weighted, and the sums behind it."""
+
+    weight: float
+    """The factor of this loss in the sum that is minimised."""
+
+    def pooled(self) -> tuple[Array, Array]:
+        """(sum, count) of the last batch, so that processes can be pooled exactly."""
+
+
+class Calibrated(Protocol):
+    """A decider whose threshold can be set by a calibration phase."""
+
+    logit_threshold: float
+    """Logits above it are decided as anomalous."""
+
+    def calibrate(self, logit_threshold: float) -> None:
+        """Take over a threshold that was found on labelled data."""
+
+
+class SelectsBands(Protocol):
+    """A node that chooses a number of bands."""
+
+    n_select: int
+    """How many bands it chooses, which the report marks."""
+
+
+class Monitor(Protocol):
+    """A node that writes what happens in training, given to a trainer as a monitor."""
+
+    def observer(self) -> object:
+        """The observer that watches the run for this node."""

@@ -1,0 +1,66 @@
+"""What a source of batches is, and what it may say of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
+    from specloom.contract.ports import Port
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where batches come from."""
+
+    outputs: ClassVar[Mapping[str, Port]]
+    """What a batch has, by name."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """Sizes of output axes as the files' headers give them; empty where files are absent."""
+
+    def splits(self) -> Iterable[str]:
+        """The splits that it has, of ``train``, ``val``, ``test`` and ``predict``."""
+
+    def count(self, split: str) -> int | None:
+        """The number of batches in a split, or None where it is unknown."""
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """Read a split, batch by batch; keys are the names of ``outputs``."""
+
+
+@runtime_checkable
+class MapStyleSource(Protocol):
+    """A source whose images can be read in any order, for shuffling and for several processes."""
+
+    batch_size: int
+    """The number of images of a batch."""
+
+    def items(self, split: str) -> int:
+        """The number of images of a split."""
+
+    def read(self, split: str, numbers: Sequence[int]) -> Batch:
+        """A batch of the images with these numbers, counted from 0, in this order."""
+
+
+class SourceNotes(Protocol):
+    """A source that has something to say before a run."""
+
+    def notes(self) -> Iterable[str]:
+        """What a user should know of these data, one line each; ``specloom check`` prints it."""
+
+
+class MissingOutputs(Protocol):
+    """A source of which some splits lack an output, such as masks."""
+
+    def missing_outputs(self, split: str) -> Iterable[str]:
+        """Names of outputs that no image of the split has; what needs them is then skipped."""
+
+
+def missing_by_split(source: Source) -> dict[str, list[str]]:
+    """By split, what the source says that none of its images has."""
+    missing_outputs = getattr(source, "missing_outputs", None)
+    if missing_outputs is None:
+        return {}
+    return {split: list(missing_outputs(split)) for split in source.splits()}

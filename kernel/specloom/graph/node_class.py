@@ -1,0 +1,180 @@
+"""Node classes from annotated parameters: ``@node``, as ``dataclasses.dataclass`` does it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import (
+    Any,
+    ForwardRef,
+    Generic,
+    NamedTuple,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    overload,
+)
+
+T = TypeVar("T")
+Value = TypeVar("Value")
+EMPTY: Any = inspect.Parameter.empty
+POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+#: In annotations: what ``build`` allocates, and ``__init__`` must not take.
+ALLOCATED = re.compile(r"\b(Tensor|Module)\b")
+
+
+class _Param(NamedTuple):
+    """What ``param`` says of a parameter."""
+
+    default: Any = EMPTY
+    kw_only: bool = False
+
+
+def param(*, default: Any = EMPTY, kw_only: bool = False) -> Any:
+    """A parameter of a ``@node`` class, where an annotation with a default does not say enough.
+
+    Args:
+        default: The default; without one, the parameter is required.
+        kw_only: The parameter can only be passed by name.
+    """
+    return _Param(default, kw_only)
+
+
+class Internal(Generic[Value]):
+    """An attribute that is no parameter: ``_sum = Internal[Sum | None](None)``.
+
+    It is a descriptor for type checkers only: the class gets the plain default.
+
+    Args:
+        default: The value of the class.
+    """
+
+    def __init__(self, default: Value, /) -> None:
+        self.default = default
+
+    @overload
+    def __get__(self, node: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(self, node: object, owner: type, /) -> Value: ...
+    def __get__(self, node: object | None, owner: type, /) -> Self | Value:
+        return self if node is None else self.default
+
+    def __set__(self, node: object, value: Value) -> None:
+        raise AttributeError(
+            f"{type(node).__name__} is no node: derive it from TorchNode or Ported"
+        )
+
+
+def replace_internals(cls: type) -> None:
+    """Put the plain default in the place of each ``Internal``, and nothing in that of a buffer."""
+    for name, internal in list(vars(cls).items()):
+        if not isinstance(internal, Internal):
+            continue
+        delattr(cls, name)
+        if internal.default is not EMPTY:
+            setattr(cls, name, internal.default)
+
+
+class Field(NamedTuple):
+    """One parameter of a ``@node`` class."""
+
+    owner: type
+    default: Any
+    kw_only: bool
+
+    def annotation(self, name: str) -> Any:
+        """The type, to be read in the module where it was written."""
+        written = self.owner.__annotations__[name]
+        if isinstance(written, str):
+            return ForwardRef(written, module=self.owner.__module__)
+        return written
+
+    def parameter(self, name: str) -> inspect.Parameter:
+        """The parameter of ``__init__``."""
+        kind = KEYWORD if self.kw_only else POSITIONAL
+        return inspect.Parameter(name, kind, default=self.default)
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(param,))
+def node(cls: type[T]) -> type[T]:
+    """Make ``__init__`` of a node from the annotated attributes of its class.
+
+    ``eps: float = 1e-6`` becomes the parameter ``eps``; parameters of ``@node`` base classes come
+    first. ``ClassVar``, ports, ``buffer()`` and ``Internal`` are no parameters. ``__init__`` stores
+    each argument under its own name, then calls ``__post_init__`` if the class has one.
+
+    Raises:
+        TypeError: The class has an ``__init__``, or a parameter is a tensor or a module.
+    """
+    if "__init__" in vars(cls):
+        what = f"{cls.__name__} has an __init__ of its own, which @node would replace"
+        raise TypeError(f"{what}: remove one of the two")
+    fields = _inherited_fields(cls) | _own_fields(cls)
+    for name in _own_annotations(cls):
+        if name in vars(cls):
+            delattr(cls, name)
+    cls.__node_fields__ = fields  # type: ignore[attr-defined]  # for subclasses
+    # Those that are passed by name come last, and of them ``name``, which every node has.
+    ordered = sorted(fields, key=lambda name: (fields[name].kw_only, name == "name"))
+    parameters = [fields[name].parameter(name) for name in ordered]
+    made = _init_of(cls, [inspect.Parameter("self", POSITIONAL), *parameters])
+    made.__annotations__ = {name: fields[name].annotation(name) for name in ordered}
+    made.__annotations__["return"] = None
+    cls.__init__ = made  # type: ignore[method-assign]  # as dataclass does
+    cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # for inspect
+    return cls
+
+
+def _own_annotations(cls: type) -> dict[str, Any]:
+    """The annotated attributes of the body, less class variables."""
+    annotations: Mapping[str, Any] = vars(cls).get("__annotations__", {})
+    return {name: kind for name, kind in annotations.items() if "ClassVar" not in str(kind)}
+
+
+def _own_fields(cls: type) -> dict[str, Field]:
+    fields = {}
+    for name, kind in _own_annotations(cls).items():
+        if ALLOCATED.search(str(kind)):
+            what = f"{cls.__name__}.{name} would be a parameter of @node"
+            raise TypeError(f"{what}: write {name} = buffer(), without an annotation")
+        value = vars(cls).get(name, EMPTY)
+        given = value if isinstance(value, _Param) else _Param(value)
+        fields[name] = Field(cls, given.default, given.kw_only)
+    return fields
+
+
+def _inherited_fields(cls: type) -> dict[str, Field]:
+    fields: dict[str, Field] = {}
+    for base in reversed(cls.__mro__[1:]):
+        fields |= vars(base).get("__node_fields__", {})
+    return fields
+
+
+def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., None]:
+    """``__init__`` that calls the next one that was not made by ``@node``, and stores arguments."""
+    signature = inspect.Signature(parameters, return_annotation=None)
+
+    def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        following = type(self).__mro__[type(self).__mro__.index(cls) + 1 :]
+        written = [
+            base
+            for base in following
+            if "__init__" in vars(base) and "__node_fields__" not in vars(base)
+        ]
+        written[0].__init__(self)  # type: ignore[misc]  # object at the latest
+        values = dict(bound.arguments)
+        del values["self"]
+        for name, value in values.items():
+            setattr(self, name, value)
+        if hasattr(self, "__post_init__"):
+            self.__post_init__()
+
+    initialise.__name__ = "__init__"
+    initialise.__qualname__ = f"{cls.__qualname__}.__init__"
+    initialise.__module__ = cls.__module__
+    initialise.__signature__ = signature  # type: ignore[attr-defined]  # for inspect
+    return initialise

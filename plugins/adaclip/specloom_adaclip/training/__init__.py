@@ -1,0 +1,1 @@
+"""The training of adapters, and the tiny weights made with it."""

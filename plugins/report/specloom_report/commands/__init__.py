@@ -1,0 +1,1 @@
+"""The commands ``report``, ``graph``, ``profile`` and ``doctor``."""

@@ -1,0 +1,1 @@
+"""What ``profile`` measures and what ``doctor`` checks."""

@@ -1,0 +1,1 @@
+"""Graphs as data, as text and as pictures, and their execution plans."""

@@ -1,0 +1,164 @@
+"""The data of a report in the folder of its run: ``report.json`` and ``report.npz``."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specloom import ConfigError, Pipeline, write_file
+from specloom_report.graphs.description import (
+    describe_graph,
+    describe_parameters,
+    describe_run_file,
+)
+
+#: The version of the data. A report of another version counts as missing, and the page is made
+#: from run.json and metrics.json: so a key is renamed only together with this number.
+FORMAT_VERSION = 1
+PAGE = "report.html"
+DATA = "report.json"
+ARRAYS = "report.npz"
+#: What of the record of a run the page shows under "Environment".
+ENVIRONMENT = (
+    "specloom",
+    "python",
+    "platform",
+    "device",
+    "seed",
+    "file",
+    "manifest",
+    "arguments",
+)
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+
+def save(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write the data of a report, each file in one step.
+
+    Raises:
+        UnavailableError: A file cannot be written.
+    """
+    text = json.dumps({"form": FORMAT_VERSION, **report}, ensure_ascii=False, separators=(",", ":"))
+    if arrays:
+        packed = io.BytesIO()
+        np.savez_compressed(packed, allow_pickle=False, **arrays)
+        write_file(folder / ARRAYS, packed.getvalue())
+    else:
+        (folder / ARRAYS).unlink(missing_ok=True)
+    write_file(folder / DATA, text.encode())
+
+
+def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the data of a run's report; without report files, what its record holds.
+
+    Raises:
+        ConfigError: There is no run in ``folder``.
+    """
+    record, run_file = _read_record(folder)
+    report = read_report(folder)
+    try:
+        if not report.get("graph"):
+            report["graph"] = _describe_saved_graph(folder, run_file)
+        stored = {key: value for key, value in report.items() if value is not None}
+        report = describe_run(record, run_file) | stored
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        what = f"{folder}/run.json is no record of a run ({type(e).__name__}: {e})"
+        raise ConfigError(what, fix="restore it, or run its run file again") from e
+    report["ended"] = record.get("ended") or report.get("ended", "")
+    metrics = _read_metrics(folder)
+    if metrics is not None:
+        report["metrics"] = metrics
+    return report, _read_arrays(folder)
+
+
+def _read_record(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what ``run.json`` holds, and the run file within it."""
+    try:
+        record = json.loads((folder / "run.json").read_bytes())
+        return record, dict(record["run"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
+        what = f"{folder} holds no run ({type(e).__name__}: {e})"
+        raise ConfigError(what, fix="give the folder that a run wrote") from e
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return what ``report.json`` holds; nothing where there is none of this version."""
+    with suppress(OSError, ValueError, RecursionError):
+        report: Any = json.loads((folder / DATA).read_bytes())
+        if isinstance(report, dict) and report.get("form") == FORMAT_VERSION:
+            return report
+    return {}
+
+
+def _read_metrics(folder: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError, RecursionError):
+        metrics: Any = json.loads((folder / "metrics.json").read_bytes())
+        if isinstance(metrics, dict) and all(isinstance(one, dict) for one in metrics.values()):
+            return metrics
+    return None
+
+
+def _read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    with suppress(OSError, ValueError), np.load(folder / ARRAYS, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+    return {}
+
+
+def describe_run(record: Mapping[str, Any], run_file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a run under the keys of a report.
+
+    Args:
+        record: What ``run.json`` holds.
+        run_file: The run file within it.
+    """
+    metadata = record.get("metadata") or run_file.get("metadata") or {}
+    environment = {}
+    for key in ENVIRONMENT:
+        if record.get(key) not in (None, "", []):
+            environment[key] = record[key]
+    data = run_file.get("data") or {}
+    return {
+        "title": metadata.get("name") or Path(str(record.get("file", "run"))).stem,
+        "description": metadata.get("description", ""),
+        "tags": list(metadata.get("tags") or ()),
+        "author": metadata.get("author", ""),
+        "facts": environment,
+        "plugins": record.get("plugins") or {},
+        "data": {"type": data.get("type", ""), "params": describe_parameters(data.get("config"))},
+        "phases": _describe_phases(record, run_file),
+    }
+
+
+def _describe_phases(
+    record: Mapping[str, Any], run_file: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    seconds = [phase.get("seconds") for phase in record.get("phases") or ()]
+    phases = []
+    for number, phase in enumerate(run_file.get("phases") or ()):
+        taken = None
+        if number < len(seconds):
+            taken = seconds[number]
+        phases.append(
+            {
+                "type": phase.get("type", ""),
+                "params": describe_parameters(phase.get("config")),
+                "seconds": taken,
+            }
+        )
+    return phases
+
+
+def _describe_saved_graph(folder: Path, run_file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the graph with sizes if the saved pipeline can be loaded, else as the file has it."""
+    with suppress(Exception):  # a plugin that is gone costs the sizes, not the report
+        graph = Pipeline.load(folder / "pipeline.yaml").graph()
+        return describe_graph(graph, (run_file.get("data") or {}).get("type", ""))
+    return describe_run_file(run_file)

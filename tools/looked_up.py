@@ -1,0 +1,60 @@
+"""Rule 8 of the house: a member that is looked up by name stands in a Protocol of the contract."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from contract_tables import hook_names, member_names
+from source_tree import plugin_packages, sources
+
+KERNEL = Path("kernel/specloom")
+#: Members of others than nodes, sources and phases, each with the reason why it may be missing.
+OTHERS = {
+    "__origin__": "typing: only of generic types",
+    "anchor": "PyYAML: not of every event",
+    "callspec": "pytest: only of parametrised tests",
+    "cpu": "torch: only of tensors, of NumPy arrays not",
+    "detach": "torch: only of tensors, of NumPy arrays not",
+    "dtype": "NumPy and torch: only of arrays",
+    "errors": "specloom.Problems: only of several errors",
+    "fix": "specloom.SpecloomError: not of other exceptions",
+    "interval": "Lightning's scheduler settings: not of every scheduler",
+    "item": "NumPy and torch: only of arrays",
+    "line": "PyYAML: not every error has a mark",
+    "monitor": "Lightning's scheduler settings: not of every scheduler",
+    "named_parameters": "torch: only of modules",
+    "nbytes": "NumPy and torch: only of arrays",
+    "params": "pytest: only of parametrised tests",
+    "posix_fallocate": "os: not on every system",
+    "scaler": "Lightning: only of mixed precision",
+    "sched_getaffinity": "os: not on every system",
+    "shape": "NumPy and torch: only of arrays",
+    "strerror": "OSError: not of other exceptions",
+    "tag": "PyYAML: not of every event",
+    "value": "PyYAML: not of every event",
+    "wasxfail": "pytest: only of expected failures",
+    "what": "specloom.SpecloomError: not of other exceptions",
+}
+
+
+def looked_up_members(root: Path) -> Iterator[str]:
+    """``getattr`` and ``hasattr`` with a literal name that stands in no Protocol."""
+    known = member_names(root) | hook_names(root) | OTHERS.keys()
+    packages = [KERNEL, *(package for _, package in plugin_packages(root))]
+    for file in sources(root, *packages):
+        place = file.relative_to(root).as_posix()
+        for line, name in _looked_up(ast.parse(file.read_text("utf-8"))):
+            if name not in known:
+                yield f"{place}:{line}: {name!r} stands in no Protocol of kernel/specloom/contract"
+
+
+def _looked_up(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The literal names, but for those of ``self``: a class knows its own members."""
+    for one in ast.walk(tree):
+        if not isinstance(one, ast.Call) or ast.unparse(one.func) not in ("getattr", "hasattr"):
+            continue
+        owner, name = one.args[:2]
+        if isinstance(name, ast.Constant) and ast.unparse(owner) != "self":
+            yield one.lineno, str(name.value)
