@@ -123,7 +123,7 @@ def test_ctrl_c(shell):
     process = alone(f"{TRIAL} --out run", shell.folder, before=interruptible)
     process.stdout.readline()  # the run has begun
     process.send_signal(signal.SIGINT)
-    assert ended(process) == ("to go on with it: specloom run --resume run\ninterrupted", 130)
+    assert ended(process) == ("to resume: specloom run --resume run\ninterrupted", 130)
     mistake(shell, "specloom run --resume run", "", 0)
 
 

@@ -1,9 +1,9 @@
-"""Selection of three bands of a cube, for pictures and for models that want RGB."""
+"""Selection of three bands of a cube, for pictures and for models of RGB."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import Port, impl
 from specloom.lazy import lazy
@@ -14,7 +14,7 @@ MODULES = {
     "band_centres": "specloom_bands.nearest",
     "band_record": "specloom_bands.info",
 }
-"""Where each other public name is imported from, when it is first used."""
+"""Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe bands --write`.
 __all__ = [
@@ -51,5 +51,5 @@ def register_nodes() -> Mapping[str, str]:
 
 @impl
 def register_ports() -> Mapping[str, Port]:
-    """Offer the kind of value that says which bands were chosen."""
+    """Offer the kind of value that records which bands were chosen."""
     return {"band_info": BAND_INFO}

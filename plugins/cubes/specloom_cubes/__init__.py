@@ -9,28 +9,22 @@ from specloom import Port, impl
 from specloom.lazy import lazy
 
 MODULES = {
-    "AnomalyDataNode": "specloom_cubes.data_node",
-    "Blocks": "specloom_cubes.sources.blocks",
     "Cube": "specloom_cubes.cube",
     "ENVI_DATA_TYPES": "specloom_cubes.formats.envi",
-    "Folder": "specloom_cubes.sources.folder",
     "InMemory": "specloom_cubes.sources.memory",
     "LentilsAnomalyDataNode": "specloom_cubes.data_node",
     "OneCube": "specloom_cubes.sources.one_cube",
-    "Scene": "specloom_cubes.sources.scene",
-    "SingleCu3sDataModule": "specloom_cubes.sources.cu3s",
-    "Synthetic": "specloom_cubes.sources.synthetic",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
+    "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_wavelengths": "specloom_cubes.wavelengths",
 }
-"""Where each public name is imported from, when it is first used."""
-
+"""Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe cubes --write`.
 __all__ = [
@@ -49,6 +43,7 @@ __all__ = [
     "cube_name",
     "files_of_cube",
     "find_cubes",
+    "is_address",
     "is_cube",
     "open_cube",
     "read_mask",
@@ -62,6 +57,7 @@ if TYPE_CHECKING:
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
+    from specloom_cubes.paths import is_address
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder
@@ -113,7 +109,9 @@ def register_ports() -> Mapping[str, Port]:
 
 @impl(specname="open_cube")
 def open_known_cube(address: str) -> Any:
-    """Open a cube without reading its pixels; None for a file of another kind."""
-    from specloom_cubes import formats
+    """Open a file without reading its pixels; None for one of another kind, or not of here."""
+    from specloom_cubes import formats, paths
 
+    if paths.is_address(address) and not paths.there(address):
+        return None
     return formats.open_cube(address) if formats.is_cube(address) else None

@@ -1,7 +1,7 @@
 """Pooled and exact metrics of anomaly detection."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import Port, impl
 from specloom.lazy import lazy
@@ -17,13 +17,20 @@ METRICS = Port(
 )
 
 
+MODULES = {
+    "CRITERIA": "specloom_metrics.curves",
+    "best_threshold": "specloom_metrics.curves",
+}
+"""Where each public name that no hook offers is imported from, when it is first used."""
+
 # Public names, imported on first use: written by `specloom plugins describe metrics --write`.
-__all__ = ["METRICS", "AnomalyDetectionMetrics"]
+__all__ = ["CRITERIA", "METRICS", "AnomalyDetectionMetrics", "best_threshold"]
 
 if TYPE_CHECKING:
     from specloom_metrics.anomaly import AnomalyDetectionMetrics
+    from specloom_metrics.curves import CRITERIA, best_threshold
 else:
-    __getattr__ = lazy(__name__)
+    __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
 
 
