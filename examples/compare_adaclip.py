@@ -96,7 +96,7 @@ def _text(row: str, measurements: Sequence[Mapping[str, float]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[7], metavar="SEED")
     parser.add_argument(
         "--only",

@@ -69,7 +69,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, default=FILES, metavar="FILE")
     parser.add_argument("--set", action="append", default=[], help="as for specloom run")
     options = parser.parse_args(arguments)

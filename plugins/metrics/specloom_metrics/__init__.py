@@ -1,7 +1,7 @@
 """Pooled and exact metrics of anomaly detection."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specloom import Port, impl
 from specloom.lazy import lazy
