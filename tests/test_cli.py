@@ -88,7 +88,7 @@ def test_a_device_that_is_not_there_exits_with_4(tmp_path):
         pytest.skip("this machine has a GPU")
     done = specloom("run", RX, "--device", "cuda", cwd=tmp_path)
     assert done.returncode == 4
-    assert done.stderr.startswith("error: device 'cuda' was asked for, but torch ")
+    assert done.stderr.startswith("error: device 'cuda' is not available: torch ")
     assert "\n  fix: use --device cpu, or install a CUDA build of torch" in done.stderr
 
 

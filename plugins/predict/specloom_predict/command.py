@@ -69,7 +69,12 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     "--memory", type=Size(), help="What whole-image nodes may take [default: half of what is free]."
 )
 @click.option("--tile", "tile_bytes", type=Size(), help="Of a cube in one tile [default: 16MiB].")
-@click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
+@click.option(
+    "--device",
+    default="auto",
+    metavar="DEVICE",
+    help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
+)
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def predict(as_json: bool, **asked: Any) -> None:
