@@ -85,7 +85,7 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option(
     "--device",
     default="auto",
-    metavar="auto|cpu|cuda",
+    metavar="DEVICE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
 @threads_option
