@@ -87,7 +87,7 @@ def test_golden_prompting(case, i):
     branch, kind = case.split("_")
     network = golden.model(branch.replace("none", ""), kind, clusters=None)
     prompting = golden.read(network, i)
-    assert (prompting.fixed is None) == ("L" in branch and "D" in kind)
+    assert (prompting.class_features is None) == ("L" in branch and "D" in kind)
     seen = network(golden.case().arrays["in.image"], prompting)
     close(seen.abnormal_map(CONFIG["image_size"])[i], golden.case().arrays[f"cfg_{case}.map"][i])
     close(seen.score[i], golden.case().arrays[f"cfg_{case}.score2"][i])
