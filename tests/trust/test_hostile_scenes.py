@@ -190,7 +190,7 @@ REFUSED = {
     "probabilities as a mask": (
         CUBE,
         MASK * 0.5,
-        "the mask mask.npy holds 0.5, which is no class number\n  fix: give whole numbers\n",
+        "the mask mask.npy holds 0.5, which is not a class number\n  fix: give whole numbers\n",
     ),
     "a picture as a cube": (
         CUBE[..., 0],
