@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from registry_world import plugin_files
 from run_world import call, made, safetensors
 
-from specloom import SpecloomError
+from specloom import SpecloomError, UnavailableError
 from specloom_registry.commands.reproduce import reproduce as reproduce_command
-from specloom_registry.provenance import compare_weights, reproduce, restore, run_record
+from specloom_registry.provenance import compare_weights, reproduce, rerun, restore, run_record
 
 ROOT = Path(__file__).parents[2]
 RUN = """\
@@ -158,6 +158,39 @@ def test_tensors_are_compared_by_type_shape_and_bits(tmp_path):
         "d": "is gone",
         "e": "is new",
     }
+
+
+ENDS = [
+    (
+        UnavailableError("the disk is gone", fix="mount it"),
+        4,
+        "error: the disk is gone\n  fix: mou",
+    ),
+    (KeyboardInterrupt(), 130, "interrupted\n"),
+    (OSError(28, "No space left on device"), 4, "error: "),
+    (
+        RuntimeError("odd"),
+        70,
+        "Internal error (RuntimeError: odd): this is a bug, please report it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "text"), ENDS)
+def test_a_repeated_run_ends_as_a_command_does(monkeypatch, capsys, tmp_path, error, code, text):
+    def fail(folder, out, *, fold):
+        raise error
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(rerun, "rerun", fail)
+    arguments = {"folder": "a", "out": "b", "fold": True}
+    monkeypatch.setattr("sys.argv", ["rerun", json.dumps(arguments)])
+    with pytest.raises(SystemExit) as ended:
+        rerun.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith(text)
+    assert len(list(tmp_path.glob("*.log"))) == (code == 70)
 
 
 def refusal(*arguments):
