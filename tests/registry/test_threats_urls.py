@@ -1,4 +1,4 @@
-"""T1 to T5: what a URL or a tag may not be, told before git is started."""
+"""T1 to T5: what a URL or a tag may not be, reported before git is started."""
 
 import pytest
 
