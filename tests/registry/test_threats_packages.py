@@ -154,7 +154,7 @@ def test_two_plugins_that_cannot_share_a_package_are_reported_in_a_table(shop):
     assert done.error.what == (
         "E-CONFLICT no version of 'acme-extra' suits all\n"
         "    version  why\n"
-        "    -------  -------------------\n"
+        "    -------  ---------------------\n"
         "    <2       required by rx 1.0.0\n"
         "    >=3      required by lab 1.0.0\n"
         "    -        not installed"
@@ -171,7 +171,7 @@ def test_a_plugin_that_the_environment_does_not_suit_is_reported_in_a_table(worl
     assert done.error.what == (
         "E-CONFLICT no version of 'click' suits all\n"
         "    version  why\n"
-        "    -------  -------------------\n"
+        "    -------  --------------------\n"
         "    <1       required by rx 1.0.0\n"
         f"    {click:<7}  the environment has"
     )

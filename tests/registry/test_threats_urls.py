@@ -168,7 +168,7 @@ def test_variables_that_redirect_git_have_no_effect(world, tmp_path, monkeypatch
 
 
 def test_a_source_says_what_was_written():
-    assert Source("u", "v1", tag_pattern="v{version}").written == {
+    assert Source("u", "v1", tag_pattern="v{version}").to_dict() == {
         "git": "u",
         "tag": "v1",
         "tag-pattern": "v{version}",
