@@ -213,8 +213,12 @@ def test_a_kernel_module_or_folder_outside_the_rooms_is_seen(copy):
 
 @pytest.mark.parametrize(
     "text",
-    ["from specloom_training import two", "def late():\n    from specloom_training import two"],
-    ids=["loaded", "deferred"],
+    [
+        "from specloom_training import two",
+        "def late():\n    from specloom_training import two",
+        "if TYPE_CHECKING:\n    from specloom_training import two",
+    ],
+    ids=["loaded", "deferred", "for types"],
 )
 def test_a_cycle_in_a_plugin_is_seen(copy, text):
     folder = "plugins/training/specloom_training"

@@ -21,7 +21,7 @@ from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
 
-from source_tree import CALLED, LOADED, TYPED, Import, imports, plugin_packages, sources
+from source_tree import TYPED, Import, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
 PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
@@ -189,16 +189,11 @@ def commands(root: Path) -> Iterator[str]:
 def circles(root: Path) -> Iterator[str]:
     """Rule 6: no circle among a distribution's modules.
 
-    Imports in functions count, and imports for type checkers in the kernel and the registry. An
-    ``__init__`` that imports its own modules for type checkers re-exports them: this is no circle.
+    Imports in functions and for type checkers count as well. An ``__init__`` that imports its own
+    modules for type checkers re-exports them: this is no circle.
     """
-    counted = {KERNEL: {LOADED, CALLED, TYPED}, REGISTRY: {LOADED, CALLED, TYPED}}
     for package in (KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
-        kinds = counted.get(package, {LOADED, CALLED})
-        uses = {
-            name: {to for to, when in found if when in kinds}
-            for name, found in _uses(root, package)
-        }
+        uses = {name: {to for to, _ in found} for name, found in _uses(root, package)}
         try:
             TopologicalSorter(uses).prepare()
         except CycleError as e:

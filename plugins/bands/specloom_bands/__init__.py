@@ -1,4 +1,4 @@
-"""Selection of three bands of a cube, for pictures and for models that want RGB."""
+"""Selection of three bands of a cube, for pictures and for models of RGB."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def register_nodes() -> Mapping[str, str]:
 
 @impl
 def register_ports() -> Mapping[str, Port]:
-    """Offer the kind of value that says which bands were chosen."""
+    """Offer the kind of value that records which bands were chosen."""
     return {"band_info": BAND_INFO}

@@ -14,9 +14,9 @@ import torch
 
 from specloom import DataError, impl
 from specloom_training.gradient import GradientTrainer
+from specloom_training.gradient.batches import order, read_ahead
 from specloom_training.gradient.cache import Cache
-from specloom_training.gradient.feeding import ahead, order
-from specloom_training.gradient.prefix import Prefix, frozen_front
+from specloom_training.gradient.frozen_front import FrozenFront, front_ends
 
 # The toys are not good at what they do.
 pytestmark = pytest.mark.filterwarnings("ignore:the validation IoU")
@@ -94,7 +94,7 @@ def test_the_disk_is_used_when_memory_is_full_and_left_empty(tmp_path):
 
 
 def front(run, moving=("weigh",), by_image=True) -> list[str]:
-    return frozen_front(run.graph, ["bce"], moving, by_image)
+    return front_ends(run.graph, ["bce"], moving, by_image)
 
 
 def test_the_frozen_front_ends_where_something_moves():
@@ -111,16 +111,16 @@ def test_what_depends_on_the_batch_is_not_kept_by_image():
 
 def test_images_that_do_not_go_together_are_told():
     run = toys.run_of()
-    prefix = Prefix(run, ["batch.cube"], Cache(run, 1, 0))
+    frozen = FrozenFront(run, ["batch.cube"], Cache(run, 1, 0))
     one, other = ({"batch.cube": torch.zeros(1, 8, width, 5)} for width in (8, 9))
     with pytest.raises(DataError) as caught:
-        prefix.together([one, other])
+        frozen.collate([one, other])
     assert str(caught.value) == (
         "the images of a batch differ in size: batch.cube has [(8, 8, 5), (8, 9, 5)]\n"
         "  fix: use a batch_size of 1"
     )
     with pytest.raises(DataError) as caught:
-        prefix.together([one, {"batch.mask": torch.zeros(1)}])
+        frozen.collate([one, {"batch.mask": torch.zeros(1)}])
     assert str(caught.value) == (
         "some images have batch.cube and some do not\n"
         "  fix: use a batch_size of 1, or data in which all have it"
@@ -129,11 +129,11 @@ def test_images_that_do_not_go_together_are_told():
 
 def test_values_that_a_batch_shares_must_be_equal():
     run = toys.run_of()
-    prefix = Prefix(run, ["weigh.used"], Cache(run, 1, 0))
+    frozen = FrozenFront(run, ["weigh.used"], Cache(run, 1, 0))
     one, other = {"weigh.used": torch.zeros(5)}, {"weigh.used": torch.ones(5)}
-    assert torch.equal(prefix.together([one, dict(one)])["weigh.used"], torch.zeros(5))
+    assert torch.equal(frozen.collate([one, dict(one)])["weigh.used"], torch.zeros(5))
     with pytest.raises(DataError) as caught:
-        prefix.together([one, other])
+        frozen.collate([one, other])
     assert str(caught.value) == (
         "the images of a batch differ in weigh.used, which they share\n  fix: use a batch_size of 1"
     )
@@ -147,7 +147,7 @@ def test_the_next_item_is_made_while_the_last_one_is_used():
             made.append(i)
             yield i
 
-    for i in ahead(items()):
+    for i in read_ahead(items()):
         time.sleep(0.01)
         used.append(i)
         assert made[: i + 2] == [*range(min(i + 2, 4))]
@@ -161,7 +161,7 @@ def test_an_error_while_reading_ahead_comes_through():
         raise DataError("broken")
 
     with pytest.raises(DataError, match="broken"):
-        list(ahead(items()))
+        list(read_ahead(items()))
 
 
 def test_a_source_that_breaks_stops_the_training():

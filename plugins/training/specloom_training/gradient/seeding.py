@@ -1,4 +1,4 @@
-"""Every generator of random numbers, started anew for each epoch.
+"""Every generator of random numbers, seeded again for each epoch.
 
 What an epoch draws then follows from the seed and its number alone: a resumed training draws the
 same, and so does each of several processes, whatever share of the images it has.
@@ -6,6 +6,7 @@ same, and so does each of several processes, whatever share of the images it has
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from specloom_training.gradient.feeding import seed_of
+
+def seed_of(*parts: object) -> int:
+    """A seed that follows from ``parts`` alone."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:7], "big")
 
 
-def start(nodes: Mapping[str, Any], *parts: object) -> None:
-    """Start the generators of Python, NumPy, torch and all nodes from ``parts``."""
+def seed_all(nodes: Mapping[str, Any], *parts: object) -> None:
+    """Seed the generators of Python, NumPy, torch and all nodes from ``parts``."""
     seed = seed_of(*parts)
     random.seed(seed)
     np.random.seed(seed % 2**32)

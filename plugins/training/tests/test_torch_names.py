@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
-from specloom_training.gradient import named
-from specloom_training.gradient.optimizing import Optimizing
-from specloom_training.gradient.packing import packed, unpacked
+from specloom_training.gradient import torch_names
+from specloom_training.gradient.json_state import from_json, to_json
+from specloom_training.gradient.optimization import Optimization
 from specloom_training.gradient.settings import Settings
 
 SCHEDULERS = {
@@ -28,7 +28,7 @@ SCHEDULERS = {
     "reduce_on_plateau": {"monitor": "train/total", "patience": 0, "mode": "min"},
 }
 #: Adam for gradients that are sparse, which no node of ours makes.
-DENSE = sorted(named.optimizers().keys() - {"sparseadam"})
+DENSE = sorted(torch_names.optimizers().keys() - {"sparseadam"})
 
 
 def made(optimizer: str, scheduler: str = "", **options):
@@ -38,7 +38,7 @@ def made(optimizer: str, scheduler: str = "", **options):
     settings = Settings(
         [], None, [], TrainerConfig(max_epochs=8), OptimizerConfig(name=optimizer), plan, [], None
     )
-    return Optimizing(settings, [parameter]), parameter
+    return Optimization(settings, [parameter]), parameter
 
 
 def step(optimizing, parameter, value: float) -> None:
@@ -73,27 +73,27 @@ def test_its_state_goes_through_json_and_back(optimizer, scheduler):
 
 
 def test_every_scheduler_that_has_a_name_is_tried():
-    assert named.schedulers().keys() == SCHEDULERS.keys()
+    assert torch_names.schedulers().keys() == SCHEDULERS.keys()
 
 
 @pytest.mark.parametrize(
     ("name", "known", "cls"),
     [
-        ("adamw", named.optimizers, torch.optim.AdamW),
-        ("AdamW", named.optimizers, torch.optim.AdamW),
-        ("SGD", named.optimizers, torch.optim.SGD),
-        ("CosineAnnealingLR", named.schedulers, torch.optim.lr_scheduler.CosineAnnealingLR),
-        ("step_lr", named.schedulers, torch.optim.lr_scheduler.StepLR),
-        ("ReduceLROnPlateau", named.schedulers, torch.optim.lr_scheduler.ReduceLROnPlateau),
+        ("adamw", torch_names.optimizers, torch.optim.AdamW),
+        ("AdamW", torch_names.optimizers, torch.optim.AdamW),
+        ("SGD", torch_names.optimizers, torch.optim.SGD),
+        ("CosineAnnealingLR", torch_names.schedulers, torch.optim.lr_scheduler.CosineAnnealingLR),
+        ("step_lr", torch_names.schedulers, torch.optim.lr_scheduler.StepLR),
+        ("ReduceLROnPlateau", torch_names.schedulers, torch.optim.lr_scheduler.ReduceLROnPlateau),
     ],
 )
 def test_torchs_own_names_are_known_as_well(name, known, cls):
-    assert named.find(name, known())[1] is cls
+    assert torch_names.find(name, known())[1] is cls
 
 
-def test_nested_values_are_packed_and_unpacked():
+def test_nested_values_are_turned_into_json_and_back():
     value = {0: [torch.arange(3), (1, 2.5, None)], "a": {"b": True, "c": []}}
     tensors: dict[str, torch.Tensor] = {}
-    again = unpacked(json.loads(json.dumps(packed(copy.deepcopy(value), "x", tensors))), tensors)
+    again = from_json(json.loads(json.dumps(to_json(copy.deepcopy(value), "x", tensors))), tensors)
     assert torch.equal(again[0].pop(0), value[0].pop(0))
     assert again == value

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from specloom_predict.files import check_formats, write_files
 from specloom_predict.georeference import Geometry, geometry_of
-from specloom_predict.mapped import mapped, moved, scratch_in
 from specloom_predict.predictor import Predictor
+from specloom_predict.scratch import allocate_files, move_files, scratch_folder
 
 if TYPE_CHECKING:
     from specloom import Pipeline
@@ -48,7 +48,7 @@ def predict(
     memory: int | None = None,
     tile_bytes: int | None = None,
 ) -> Prediction:
-    """Apply a fitted pipeline to one cube, tile by tile, and maybe write its outputs.
+    """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
 
     The outputs are those that the pipeline declares (``outputs:`` of its run file), equal bit for
     bit to what the run made. With a ``folder`` each is written there as ``<output>.<ending>``:
@@ -58,8 +58,8 @@ def predict(
 
     Args:
         pipeline: ``pipeline.yaml`` or its run's folder, a fitted ``Pipeline``, or a ``Predictor``,
-            which is worth while for many cubes.
-        cube: A file that ``open_cube`` reads, or an open cube.
+            which saves loading the pipeline again for each of many cubes.
+        cube: A file that ``open_cube`` reads, an address that a plugin opens, or an open cube.
         folder: Where files go.
         formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
         outputs: The names of the outputs that are wanted; all where empty.
@@ -79,19 +79,20 @@ def predict(
     predictor = pipeline
     if not isinstance(predictor, Predictor):
         predictor = Predictor(predictor, outputs, device)
-    opened = predictor.open(Path(cube), variable) if isinstance(cube, str | Path) else cube
-    geometry, asked = geometry_of(opened), (wavelengths, memory, tile_bytes)
+    opened = predictor.open(cube, variable) if isinstance(cube, str | Path) else cube
+    geometry = geometry_of(opened)
     if folder is None:
-        maps, others, notes = predictor.maps(opened, *asked)
+        maps, others, notes = predictor.maps(opened, wavelengths, memory, tile_bytes)
         return Prediction(_arrays(maps, others), {}, geometry, (*geometry.notes, *notes))
-    with scratch_in(Path(folder)) as scratch:
+    with scratch_folder(Path(folder)) as scratch:
         names = {end: name for name, end in predictor.ends.items()}
-        maps, others, notes = predictor.maps(opened, *asked, mapped(scratch, names))
-        about = f"{opened.path.name} by the pipeline {predictor.run.metadata['name']}"
-        written, told = write_files(scratch, maps, others, opened, geometry, formats, about)
-        notes = [*geometry.notes, *notes, *told]
-        files = moved(scratch, Path(folder), written)
-    return Prediction(_arrays(maps, others), files, geometry, tuple(dict.fromkeys(notes)))
+        allocate = allocate_files(scratch, names)
+        maps, others, notes = predictor.maps(opened, wavelengths, memory, tile_bytes, allocate)
+        source = f"{opened.path.name} by the pipeline {predictor.run.metadata['name']}"
+        written, more = write_files(scratch, maps, others, opened, geometry, formats, source)
+        files = move_files(scratch, Path(folder), written)
+    unique_notes = dict.fromkeys([*geometry.notes, *notes, *more])
+    return Prediction(_arrays(maps, others), files, geometry, tuple(unique_notes))
 
 
 def _arrays(maps: Sequence[Map], others: Mapping[str, Any]) -> dict[str, Any]:

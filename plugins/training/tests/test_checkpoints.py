@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from specloom import IntegrityError
 from specloom_training.config import EarlyStoppingConfig, ModelCheckpointConfig
 from specloom_training.gradient import GradientTrainer
-from specloom_training.gradient.keeping import Keeping, load_checkpoint
-from specloom_training.gradient.stopping import Kept, Stopper, better, filename
+from specloom_training.gradient.checkpoint_table import CheckpointTable, filename
+from specloom_training.gradient.checkpoints import Checkpoints, load_checkpoint
+from specloom_training.gradient.early_stopping import EarlyStopping, better
 
 # The toys are not good at what they do.
 pytestmark = pytest.mark.filterwarnings("ignore:the validation IoU")
@@ -25,9 +26,9 @@ sys.path.append(str(Path(__file__).parent))
 toys = import_module("training_toys")
 
 
-def offered(values: list[float], **options) -> tuple[list[str], Kept]:
+def offered(values: list[float], **options) -> tuple[list[str], CheckpointTable]:
     """The files that are left after epochs with these values, and the table."""
-    kept, left = Kept(ModelCheckpointConfig(**{"monitor": "val/iou", **options})), set()
+    kept, left = CheckpointTable(ModelCheckpointConfig(**{"monitor": "val/iou", **options})), set()
     for epoch, value in enumerate(values):
         name, gone, _ = kept.offer(epoch, {"val/iou": value})
         left -= set(gone)
@@ -38,10 +39,10 @@ def offered(values: list[float], **options) -> tuple[list[str], Kept]:
 def test_the_best_are_kept_and_of_equals_the_earlier():
     files, kept = offered([3, 1, 2, 1, 5, math.nan], save_top_k=2)
     assert files == ["epoch=01", "epoch=03"]
-    assert [entry[1] for entry in kept.table] == [1, 3]
+    assert [entry[1] for entry in kept.entries] == [1, 3]
     files, kept = offered([3, 1, 2, 1, 5], save_top_k=3, mode="max")
     assert files == ["epoch=00", "epoch=02", "epoch=04"]
-    assert kept.table[0][1] == 4
+    assert kept.entries[0][1] == 4
 
 
 def test_nan_is_kept_only_while_there_is_nothing_else():
@@ -52,7 +53,7 @@ def test_all_none_and_some_epochs():
     assert len(offered([1, 2, 3], save_top_k=-1)[0]) == 3
     files, kept = offered([2, 1, 3], save_top_k=0)
     assert files == []
-    assert kept.table[0][1] == 1
+    assert kept.entries[0][1] == 1
     assert offered([1, 2, 3, 4], save_top_k=-1, every_n_epochs=2)[0] == ["epoch=01", "epoch=03"]
 
 
@@ -87,10 +88,12 @@ def test_better(value, than, mode, by, answer):
 
 
 def test_early_stopping_counts_the_checks_without_improvement():
-    stopper = Stopper(EarlyStoppingConfig("metrics/iou", mode="max", patience=2, min_delta=0.1))
+    stopper = EarlyStopping(
+        EarlyStoppingConfig("metrics/iou", mode="max", patience=2, min_delta=0.1)
+    )
     values = [0.5, 0.55, 0.7, None, 0.75, math.nan]
     given = [{} if value is None else {"val/metrics/iou": value} for value in values]
-    assert [stopper.stops(one) for one in given] == [False, False, False, False, False, True]
+    assert [stopper.should_stop(one) for one in given] == [False, False, False, False, False, True]
 
 
 def test_a_training_stops_early_and_keeps_the_best(tmp_path):
@@ -155,19 +158,19 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     path.write_bytes(run.runtime.dump({"a": torch.zeros(1)}, {}))
     with pytest.raises(IntegrityError) as caught:
         load_checkpoint(run.graph, path)
-    assert str(caught.value) == f"{path} is no checkpoint\n  fix: give a file of checkpoints/"
+    assert str(caught.value) == f"{path} is not a checkpoint\n  fix: use a file from checkpoints/"
 
 
 def test_a_record_cannot_make_it_remove_files_elsewhere(tmp_path):
     settings = SimpleNamespace(early_stopping=[], checkpoint=ModelCheckpointConfig())
-    keeping = Keeping(SimpleNamespace(folder=tmp_path / "run"), settings, [])
+    checkpoints = Checkpoints(SimpleNamespace(folder=tmp_path / "run"), settings, [])
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     mine = tmp_path / "mine.safetensors"
     mine.touch()
     for name in ("../../mine", str(tmp_path / "mine")):
         about = {"stoppers": [], "values": {}, "table": [[0.0, 0, name]]}
-        keeping.restore({}, about)
-        _, gone, _ = keeping.kept.offer(1, {})
+        checkpoints.restore({}, about)
+        _, gone, _ = checkpoints.table.offer(1, {})
         assert gone == [name]
-        keeping._remove(name)
+        checkpoints._remove(name)
     assert mine.exists()

@@ -21,7 +21,8 @@ from specloom_training.gradient.session import Session
 if TYPE_CHECKING:
     from specloom_training.gradient.settings import Settings
 
-LOUD = ("pytorch_lightning", "lightning_fabric", "lightning")
+LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning")
+MODULES = (r"pytorch_lightning", r"lightning_fabric", r"torch\.", r"torchmetrics")
 
 
 def train(run: Run, settings: Settings, phase: object) -> int:
@@ -32,7 +33,7 @@ def train(run: Run, settings: Settings, phase: object) -> int:
 
     Raises:
         NodeError: A loss or a weight is not finite.
-        ConfigError: The precision is not to be had on this device.
+        ConfigError: The precision is not available on this device.
     """
     processes.join()
     if settings.trainer.precision == "16-mixed" and run.runtime.device == "cpu":
@@ -43,7 +44,7 @@ def train(run: Run, settings: Settings, phase: object) -> int:
         session.resume()
         with _deterministic(settings.trainer.deterministic):
             if session.epoch < session.epochs and not session.stopped:
-                _fit(session)
+                _run_epochs(session)
         return session.end()
     except BaseException:
         session.restore(session.good)
@@ -52,37 +53,46 @@ def train(run: Run, settings: Settings, phase: object) -> int:
         session.close()
 
 
-def _fit(session: Session) -> None:
-    try:
-        with _quiet():
-            import pytorch_lightning as lightning
-
-            from specloom_training.gradient.module import module_of
-    except Exception as e:
-        what = f"pytorch_lightning cannot be imported: {type(e).__name__}: {e}"
-        raise UnavailableError(what, fix="pip install pytorch-lightning==2.6.6") from e
+def _run_epochs(session: Session) -> None:
+    lightning, module = _import_lightning()
+    session.batches.epoch = session.epoch
+    session.batches.max_epochs = session.epochs
     with _quiet(), _interruptible():
         trainer = lightning.Trainer(**_options(session))
-        failed: Exception | None = None
-        session.feed.epoch, session.feed.max_epochs = session.epoch, session.epochs
+        out_of_memory: Exception | None = None
         try:
-            trainer.fit(module_of(session), session.feed)
+            trainer.fit(module.SessionModule(session), session.batches)
         except Exception as e:
-            if not memory.is_full(e):
+            if not memory.is_out_of_memory(e):
                 raise
-            failed = e
-        if failed is not None:
-            raise memory.explained(session) from failed
+            out_of_memory = e
+        # Within the handler, every error of a trial would have this one as its context.
+        if out_of_memory is not None:
+            raise memory.out_of_memory(session) from out_of_memory
     for name in session.free:
         session.run.graph.nodes[name].to(session.run.runtime.device)  # Lightning moves them away
 
 
+def _import_lightning() -> tuple[Any, Any]:
+    """Lightning, and our module that is made of it."""
+    try:
+        with _quiet():
+            import pytorch_lightning as lightning
+
+            from specloom_training.gradient import module
+    except Exception as e:
+        what = f"pytorch_lightning cannot be imported: {type(e).__name__}: {e}"
+        raise UnavailableError(what, fix="pip install pytorch-lightning==2.6.6") from e
+    return lightning, module
+
+
 def _options(session: Session) -> dict[str, Any]:
+    """The parameters of Lightning's trainer."""
     config = session.settings.trainer
-    cuda = session.run.runtime.device.startswith("cuda")
-    found: dict[str, Any] = {
+    on_gpu = session.run.runtime.device.startswith("cuda")
+    options: dict[str, Any] = {
         "max_epochs": session.epochs - session.epoch,
-        "accelerator": "gpu" if cuda else "cpu",
+        "accelerator": "gpu" if on_gpu else "cpu",
         "devices": 1,
         "precision": config.precision,
         "gradient_clip_val": config.gradient_clip_val,
@@ -91,55 +101,63 @@ def _options(session: Session) -> dict[str, Any]:
         "limit_val_batches": 0,
         "num_sanity_val_steps": 0,
         "use_distributed_sampler": False,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
     }
-    found |= dict.fromkeys(
-        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
-    )
     if processes.count() > 1:
-        from pytorch_lightning.strategies import DDPStrategy
+        options |= _distributed_options(on_gpu)
+    return options
 
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", processes.count()))
-        found |= {"devices": local, "num_nodes": processes.count() // local}
-        backend = "nccl" if cuda else "gloo"
-        found["strategy"] = DDPStrategy(process_group_backend=backend, broadcast_buffers=False)
-    return found
+
+def _distributed_options(on_gpu: bool) -> dict[str, Any]:
+    from pytorch_lightning.strategies import DDPStrategy
+
+    count = processes.count()
+    on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", count))
+    backend = "nccl" if on_gpu else "gloo"
+    return {
+        "devices": on_this_machine,
+        "num_nodes": count // on_this_machine,
+        "strategy": DDPStrategy(process_group_backend=backend, broadcast_buffers=False),
+    }
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Lightning's banners, tips and warnings away; nodes' own warnings pass."""
-    loggers = [logging.getLogger(name) for name in LOUD]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
+    """Suppress Lightning's banners, tips and warnings; nodes' own warnings pass."""
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            for module in (r"pytorch_lightning", r"lightning_fabric", r"torch\.", r"torchmetrics"):
+            for module in MODULES:
                 warnings.filterwarnings("ignore", module=module)
             yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C through, which Lightning turns into an exit."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if main else None
+    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as e:
         raise KeyboardInterrupt from e
     finally:
-        if main:
+        # Other threads may not set it.
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager
-def _deterministic(wanted: bool) -> Iterator[None]:
+def _deterministic(enabled: bool) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
+    if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
