@@ -47,10 +47,17 @@ def test_a_path_that_is_named_exists(name):
         assert (ROOT / path).exists() or (ROOT / name).parent.joinpath(path).exists(), path
 
 
-def test_the_map_names_every_room_and_every_plugin():
-    kernel = {path.parent.name for path in (ROOT / "kernel/specloom").glob("*/__init__.py")}
-    assert kernel <= set(cells("Kernel"))
-    assert cells("Registry") == list(architecture.ROOMS)
+def folders(package):
+    return {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+
+
+def test_the_map_names_every_room_in_order_and_every_plugin():
+    for section, package, order in (
+        ("Kernel", architecture.KERNEL, architecture.KERNEL_ROOMS),
+        ("Registry", architecture.REGISTRY, architecture.REGISTRY_ROOMS),
+    ):
+        rooms = folders(package)
+        assert cells(section) == [room for room in order if room in rooms]
     plugins = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
     assert plugins <= set(cells("Plugins"))
 
