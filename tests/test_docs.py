@@ -154,7 +154,7 @@ def test_figures_of_choosing_bands_are_those_of_the_plugin():
 
 def test_warnings_of_training_are_those_of_the_code():
     sources = [
-        *ROOT.glob("plugins/training/specloom_training/gradient/watching.py"),
+        *ROOT.glob("plugins/training/specloom_training/gradient/diagnostics.py"),
         *ROOT.glob("plugins/metrics/specloom_metrics/anomaly.py"),
     ]
     code = "".join(source.read_text("utf-8") for source in sources)

@@ -45,6 +45,34 @@ class GivesOther(Mean):
         return {"average": super().measure_end()["mean"]}
 
 
+class MergingMean(Mean):
+    def measure_start(self, stage):
+        self.total = torch.zeros((), dtype=torch.float64)
+        self.count = torch.zeros((), dtype=torch.int64)
+
+    def measure_state(self):
+        return {"total": self.total, "count": self.count}
+
+    def measure_merge(self, state):
+        self.total = self.total + state["total"]
+        self.count = self.count + state["count"]
+
+
+class MergesHalf(MergingMean):
+    measure_merge = None
+
+
+class MergeReplaces(MergingMean):
+    def measure_merge(self, state):
+        self.total = state["total"]
+        self.count = state["count"]
+
+
+class MergeRounds(MergingMean):
+    def measure_merge(self, state):
+        super().measure_merge({**state, "total": state["total"].float()})
+
+
 class Squares(TorchNode):
     inputs = {"scores": Port("B H W 1", doc="Scores.")}
     outputs = {"loss": Port("", doc="The weighted mean of the squared scores.")}
@@ -161,6 +189,10 @@ KINDS = [
     ("nodes", LargestOfBatches, {"measures_a_stage"}),
     ("nodes", NeverForgets, {"measures_a_stage"}),
     ("nodes", GivesOther, {"measures_a_stage"}),
+    ("nodes", MergingMean, set()),
+    ("nodes", MergesHalf, {"protocols_are_whole"}),
+    ("nodes", MergeReplaces, {"measure_merges"}),
+    ("nodes", MergeRounds, {"merge_of_one_part_is_exact"}),
     ("losses", Squares, set()),
     ("losses", VectorLoss, {"loss_is_weighted", "outputs_are_honest"}),
     ("losses", PoolsWrongly, {"loss_is_weighted"}),

@@ -173,7 +173,7 @@ def test_a_scene_without_a_mask_is_fitted_and_saved(tmp_path, source):
             "configs/channel_selector.yaml",
             [
                 "cannot be minimised: the data has no mask in the split 'train'",
-                "fix: give the training data masks, or leave",
+                "fix: use training data with masks, or remove",
             ],
         ),
     ],

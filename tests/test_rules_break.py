@@ -41,8 +41,12 @@ PLUGIN_IMPORTS = [
     "import specloom.graph.graph",
     "from specloom_registry.importing import import_hook",
     "from specloom_rx import detector",
-    "from specloom_metrics import _secret",
-    "from specloom_metrics._inner import thing",
+    "from specloom_metrics import curves",
+    "from specloom_metrics import roc_auc",
+    "from specloom_metrics.curves import roc_auc",
+    "def late():\n    import specloom_metrics.curves",
+    "if TYPE_CHECKING:\n    from specloom_metrics.curves import Curve",
+    "from specloom_statistics import Moments",
     "import matplotlib",
     "import sklearn",
 ]
@@ -146,7 +150,8 @@ def test_a_plugin_import_is_seen(copy, text):
 
 def test_declared_imports_are_allowed(copy):
     text = (
-        "import json, torch\nfrom specloom import Port\nfrom specloom_metrics.curves import roc_auc"
+        "import json, torch\nfrom specloom import Port\n"
+        "import specloom_metrics\nfrom specloom_metrics import best_threshold"
     )
     assert broken(architecture.plugin_imports, copy, TRAINING, text) == []
 
@@ -208,8 +213,12 @@ def test_a_kernel_module_or_folder_outside_the_rooms_is_seen(copy):
 
 @pytest.mark.parametrize(
     "text",
-    ["from specloom_training import two", "def late():\n    from specloom_training import two"],
-    ids=["loaded", "deferred"],
+    [
+        "from specloom_training import two",
+        "def late():\n    from specloom_training import two",
+        "if TYPE_CHECKING:\n    from specloom_training import two",
+    ],
+    ids=["loaded", "deferred", "for types"],
 )
 def test_a_cycle_in_a_plugin_is_seen(copy, text):
     folder = "plugins/training/specloom_training"

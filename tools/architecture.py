@@ -21,7 +21,7 @@ from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
 
-from source_tree import CALLED, LOADED, TYPED, Import, imports, plugin_packages, sources
+from source_tree import TYPED, Import, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
 PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
@@ -48,6 +48,7 @@ CONTRACT = (
 )
 """The modules of the kernel's contract, each of which imports only those before it."""
 
+LIBRARIES = {"click", "packaging", "safetensors"}  # that the registry may import
 MOST_SUPPRESSIONS = 3
 KERNEL_ROOMS = (
     "contract",
@@ -98,8 +99,8 @@ def kernel_imports(root: Path) -> Iterator[str]:
 
 
 def registry_imports(root: Path) -> Iterator[str]:
-    """Rule 2: the standard library, click and the kernel; git in ``fetch/git.py`` alone."""
-    allowed = {"specloom", "specloom_registry", "click", *sys.stdlib_module_names}
+    """Rule 2: the standard library, the kernel, LIBRARIES; git in ``fetch/git.py`` alone."""
+    allowed = {"specloom", "specloom_registry", *LIBRARIES, *sys.stdlib_module_names}
     for file in sources(root, REGISTRY):
         for one in imports(root, file):
             git = one.top == "git" and file == root / REGISTRY / "fetch/git.py"
@@ -110,34 +111,43 @@ def registry_imports(root: Path) -> Iterator[str]:
 
 
 def plugin_imports(root: Path) -> Iterator[str]:
-    """Rule 3: the kernel's public names, itself, and what the plugin declares."""
-    tree = ast.parse((root / KERNEL / "__init__.py").read_text("utf-8"))
-    (public,) = (
-        set(ast.literal_eval(node.value))
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    )
+    """Rule 3: the kernel's public names, itself, and what the plugin declares.
+
+    Of another plugin only the names in ``__all__`` of its package.
+    """
+    public = {"specloom": _public_names(root / KERNEL)}
+    plugins = plugin_packages(root)
+    public |= {package.name: _public_names(root / package) for _, package in plugins}
     distributions = packages_distributions()
-    for folder, package in plugin_packages(root):
-        project = tomllib.loads((root / folder / "pyproject.toml").read_text("utf-8"))["project"]
-        declared = _names(
-            *project.get("dependencies", []),
-            *chain.from_iterable(project.get("optional-dependencies", {}).values()),
-        )
+    for folder, package in plugins:
+        declared = _declared(root / folder)
         for file in sources(root, package):
             for one in imports(root, file):
                 if one.reaches(*PUBLIC) or one.top == package.name:
                     continue
-                if one.top == "specloom":
-                    good = one.module == "specloom" and (not one.name or one.name in public)
-                elif one.top in sys.stdlib_module_names:
-                    good = True
+                if one.top in public:
+                    allowed = one.module == one.top and one.name in {"", *public[one.top]}
+                    allowed &= one.top == "specloom" or bool(_names(one.top) & declared)
                 else:
-                    plugin = one.top.startswith("specloom_")
-                    names = _names(one.top, *(() if plugin else distributions.get(one.top, ())))
-                    good = bool(names & declared) and not (plugin and "._" in one.full)
-                if not good:
+                    names = _names(one.top, *distributions.get(one.top, ()))
+                    allowed = one.top in sys.stdlib_module_names or bool(names & declared)
+                if not allowed:
                     yield f"{one.place}: plugin {folder.name!r} may not import {one.full}"
+
+
+def _public_names(package: Path) -> set[str]:
+    """The names in ``__all__`` of a package; none where it has no such list."""
+    for node in ast.parse((package / "__init__.py").read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def _declared(folder: Path) -> set[str]:
+    """The distributions that a plugin depends on, optional ones included."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    optional = project.get("optional-dependencies", {}).values()
+    return _names(*project.get("dependencies", []), *chain.from_iterable(optional))
 
 
 def _names(*requirements: str) -> set[str]:
@@ -179,16 +189,11 @@ def commands(root: Path) -> Iterator[str]:
 def circles(root: Path) -> Iterator[str]:
     """Rule 6: no circle among a distribution's modules.
 
-    Imports in functions count, and imports for type checkers in the kernel and the registry. An
-    ``__init__`` that imports its own modules for type checkers re-exports them: this is no circle.
+    Imports in functions and for type checkers count as well. An ``__init__`` that imports its own
+    modules for type checkers re-exports them: this is no circle.
     """
-    counted = {KERNEL: {LOADED, CALLED, TYPED}, REGISTRY: {LOADED, CALLED, TYPED}}
     for package in (KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
-        kinds = counted.get(package, {LOADED, CALLED})
-        uses = {
-            name: {to for to, when in found if when in kinds}
-            for name, found in _uses(root, package)
-        }
+        uses = {name: {to for to, _ in found} for name, found in _uses(root, package)}
         try:
             TopologicalSorter(uses).prepare()
         except CycleError as e:

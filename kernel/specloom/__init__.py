@@ -14,6 +14,7 @@ from specloom.contract.abilities import (
     Fittable,
     LazyAffine,
     Loss,
+    MergeableMetric,
     Metric,
     Stateful,
     Trainable,
@@ -42,7 +43,7 @@ from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
-from specloom.execution.files import write_file, write_json
+from specloom.execution.files import process_tag, write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.graph.graph import Graph
@@ -75,6 +76,7 @@ __all__ = [
     "LazyAffine",
     "Loss",
     "MapStyleSource",
+    "MergeableMetric",
     "Metric",
     "Node",
     "NodeError",
@@ -97,6 +99,7 @@ __all__ = [
     "Stateful",
     "Task",
     "Ticket",
+    "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",
@@ -107,6 +110,7 @@ __all__ = [
     "machine_error",
     "node",
     "param",
+    "process_tag",
     "raise_all",
     "threads_option",
     "write_file",

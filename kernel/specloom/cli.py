@@ -180,10 +180,10 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as e:
-        sys.exit(_report_unexpected(e))
+        sys.exit(report_unexpected(e))
 
 
-def _report_unexpected(error: Exception) -> int:
+def report_unexpected(error: Exception) -> int:
     """Print an error that no part of specloom expected; its exit code."""
     cause = machine_error(error)
     if cause is not None:

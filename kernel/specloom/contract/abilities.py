@@ -107,6 +107,17 @@ class Metric(Protocol):
         """The per-stage outputs by port name."""
 
 
+@runtime_checkable
+class MergeableMetric(Metric, Protocol):
+    """A metric that can collect in several processes, whose states are merged in their order."""
+
+    def measure_state(self) -> Mapping[str, Array]:
+        """What was collected since ``measure_start``, to be merged into another node's."""
+
+    def measure_merge(self, state: Mapping[str, Array]) -> None:
+        """Append what another node of the class collected; in a fresh node, exactly its state."""
+
+
 class NamedMetrics(Protocol):
     """A metric node that says beforehand which numbers it will return."""
 

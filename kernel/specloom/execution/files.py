@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,23 @@ def write_json(path: Path, value: Any) -> None:
     write_file(path, f"{text}\n".encode())
 
 
+def process_tag() -> str:
+    """Host, process and a random part, such as ``node7-4711-9f2c11d0``.
+
+    A file or folder with it in its name is of this process alone, also in a folder that several
+    machines or containers share.
+    """
+    import platform
+
+    host = re.sub(r"\W", "_", platform.node(), flags=re.ASCII)[:32]
+    return f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def temporary_name(name: str) -> str:
+    """A hidden name for a file that is to be ``name``, short enough for every file system."""
+    return f".{name[:40]}.{process_tag()}"
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of data, in hexadecimal digits."""
     import hashlib
@@ -53,7 +71,7 @@ def _replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(temporary_name(path.name))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as file:

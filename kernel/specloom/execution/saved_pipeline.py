@@ -226,12 +226,9 @@ def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
 
 def _node_state(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The arrays of one node, by their own names."""
-    state = {}
-    for key, value in arrays.items():
-        node, _, own_name = key.partition(".")
-        if node == name:
-            state[own_name] = value
-    return state
+    prefix = f"{name}."
+    own = {key: value for key, value in arrays.items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in own.items()}
 
 
 def _version_problems(

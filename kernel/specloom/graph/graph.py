@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES
-from specloom.contract.ports import Connection, Port
+from specloom.contract.ports import Connection, Port, node_of
 from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
 from specloom.graph.endpoints import Endpoints
 from specloom.graph.ported import IMAGE_AXES, build
@@ -150,7 +150,7 @@ class Graph:
         remaining = list(ends)
         while remaining:
             end = remaining.pop()
-            name = end.partition(".")[0]
+            name = node_of(end)
             if end in provided or name in found or name not in allowed:
                 continue
             found.add(name)

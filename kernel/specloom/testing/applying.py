@@ -8,7 +8,14 @@ from typing import Any, TypeAlias
 
 import torch
 
-from specloom.contract.abilities import AffineNode, AffineReader, Metric, Stateful, Trainable
+from specloom.contract.abilities import (
+    AffineNode,
+    AffineReader,
+    MergeableMetric,
+    Metric,
+    Stateful,
+    Trainable,
+)
 from specloom.testing import (
     construction,
     dependence,
@@ -16,6 +23,7 @@ from specloom.testing import (
     fitting,
     learning,
     measuring,
+    merging,
     offering,
     renaming,
     running,
@@ -72,6 +80,10 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
     ),
     (lambda node: isinstance(node, Stateful), (running.foreign_state_is_refused,)),
     (lambda node: isinstance(node, Metric), (measuring.measures_a_stage,)),
+    (
+        lambda node: isinstance(node, MergeableMetric),
+        (merging.measure_merges, merging.merge_of_one_part_is_exact),
+    ),
     (lambda node: isinstance(node, AffineNode), (running.mapped_equals_forward,)),
     (lambda node: isinstance(node, AffineReader), (running.absorbs_truly,)),
     (

@@ -13,7 +13,15 @@ import numpy as np
 import torch
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from specloom.contract.abilities import AffineNode, Fittable, Loss, Metric, Stateful, Trainable
+from specloom.contract.abilities import (
+    AffineNode,
+    Fittable,
+    Loss,
+    MergeableMetric,
+    Metric,
+    Stateful,
+    Trainable,
+)
 from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Port
 from specloom.graph.port_attributes import PortAttribute, PortDeclaration
@@ -27,6 +35,7 @@ MEMBERS = {
     Stateful: ("state", "restore"),
     Trainable: ("unfreeze", "freeze"),
     Metric: ("measure_start", "measure_end"),
+    MergeableMetric: ("measure_state", "measure_merge"),
     AffineNode: ("affine_output", "forward_lazy"),
     Loss: ("pooled",),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BandSelectorBase(TorchNode):
-    """A node that makes a picture of three bands of a cube and says which ones they are.
+    """A node that makes a picture of three bands of a cube and records which ones they are.
 
     Write ``forward(cube, wavelengths, valid=None)``, which chooses bands and gives
     ``{"rgb_image": self._compose_rgb(cube, indices, valid), "band_info": {...}}``; see

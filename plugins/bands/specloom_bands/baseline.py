@@ -10,14 +10,14 @@ from specloom_bands.fixed import FixedBandSelector
 class BaselineFalseRGBSelector(FixedBandSelector):
     """Takes the bands nearest to a red, a green and a blue wavelength.
 
-    A band more than 20 nm away is told by a warning.
+    A band more than 20 nm away is a warning.
 
     Args:
         target_wavelengths: What becomes red, green and blue, in nm.
         tolerance_nm: A band farther away than this is an error; None takes any.
 
     Raises:
-        ConfigError: The wavelengths or the tolerance are no positive numbers of nm.
+        ConfigError: The wavelengths or the tolerance are not positive numbers of nm.
         DataError: The data have no band within the tolerance, or no wavelengths in nm.
     """
 

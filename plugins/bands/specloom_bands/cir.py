@@ -15,7 +15,7 @@ MAPPING = {"R": "NIR", "G": "Red", "B": "Green"}
 class CIRFalseColorSelector(FixedBandSelector):
     """Takes a near-infrared band as red, a red one as green and a green one as blue.
 
-    A band more than 20 nm away is told by a warning: a camera that ends at 700 nm has no near
+    A band more than 20 nm away is a warning: a camera that ends at 700 nm has no near
     infrared. ``band_info`` also has ``channel_mapping``.
 
     Args:
@@ -25,7 +25,7 @@ class CIRFalseColorSelector(FixedBandSelector):
         tolerance_nm: A band farther away than this is an error; None takes any.
 
     Raises:
-        ConfigError: A wavelength or the tolerance is no positive number of nm.
+        ConfigError: A wavelength or the tolerance is not a positive number of nm.
         DataError: The data have no band within the tolerance, or no wavelengths in nm.
     """
 

@@ -19,18 +19,25 @@ def picked(cube: Tensor, indices: Tensor | Sequence[int]) -> Tensor:
         indices: The bands: plain numbers, int64 (K,), or int64 (B, K) for a choice per image.
 
     Raises:
-        DataError: A plain number is no band of the cube.
+        DataError: A plain number is not a band of the cube.
     """
     if not isinstance(indices, Tensor):
-        bands = cube.shape[-1]
-        if wrong := [index for index in indices if not 0 <= index < bands]:
-            fix = f"choose bands from 0 to {bands - 1}"
-            raise DataError(f"band {wrong[0]} is none of the cube's {bands}", fix=fix)
+        _require_bands(indices, cube.shape[-1])
         # Views, so that no index has to travel to the device.
         return torch.stack([cube[..., index] for index in indices], 1).movedim(1, -1)
     if indices.dim() == 1:
         return cube.index_select(-1, indices)
-    return cube.gather(-1, indices[:, None, None].expand(*cube.shape[:3], -1))
+    by_pixel = indices[:, None, None].expand(*cube.shape[:3], -1)
+    return cube.gather(-1, by_pixel)
+
+
+def _require_bands(indices: Sequence[int], bands: int) -> None:
+    for index in indices:
+        if not 0 <= index < bands:
+            raise DataError(
+                f"band {index} is not one of the cube's {bands}",
+                fix=f"choose bands from 0 to {bands - 1}",
+            )
 
 
 def min_max(channels: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -30,19 +30,25 @@ def contrast(cube: Tensor, alpha: float, valid: Tensor | None = None) -> Tensor:
     starts = range(0, height, step)
     # With the minimum taken off, the variance loses at most a factor N (pixels) to cancellation
     # (Samuelson's inequality), and constant bands give exactly 0.
-    least = [_rows(cube, valid, i, i + step, torch.inf).amin((1, 2)) for i in starts]
-    low = torch.stack(least).amin(0).double()[:, None, None]
-    total, squares, edges, count = (torch.zeros_like(low[:, 0, 0]) for _ in range(4))
+    minima = [_rows(cube, valid, i, i + step, torch.inf).amin((1, 2)) for i in starts]
+    low = torch.stack(minima).amin(0).double()[:, None, None]
+    count = torch.zeros_like(low[:, 0, 0])
+    total = torch.zeros_like(count)
+    squares = torch.zeros_like(count)
+    edges = torch.zeros_like(count)
     for start in starts:
-        first, last = max(start - 1, 0), min(start + step + 1, height)
+        end = min(start + step, height)
+        first = max(start - 1, 0)  # with a row of neighbours on either side
+        last = min(end + 1, height)
         rows = _rows(cube, valid, first, last, torch.nan).double() - low
-        inner = slice(start - first, min(start + step, height) - first)
-        laplacian, part = _laplacian(rows)[:, inner], rows[:, inner]
-        count = count + _summed((part == part).double())
-        part = part.nan_to_num(nan=0.0)
-        total = total + _summed(part)
-        squares = squares + _summed(part * part)
-        edges = edges + _summed(laplacian.abs_())
+        inner = slice(start - first, end - first)
+        laplacian = _laplacian(rows)[:, inner]
+        values = rows[:, inner]
+        count = count + _sum_pixels((values == values).double())  # NaN is not equal to itself
+        values = values.nan_to_num(nan=0.0)
+        total = total + _sum_pixels(values)
+        squares = squares + _sum_pixels(values * values)
+        edges = edges + _sum_pixels(laplacian.abs_())
     mean = total / count
     variance = (squares / count - mean * mean).clamp(min=0)
     return torch.where(count > 0, variance + alpha * (edges / count), -torch.inf)
@@ -61,25 +67,25 @@ def _laplacian(rows: Tensor) -> Tensor:
     """The Laplacian inside (B, h, W, C) ``rows``; differences to NaN count as 0."""
     down = (rows[:, 1:] - rows[:, :-1]).nan_to_num_(nan=0.0)
     right = (rows[:, :, 1:] - rows[:, :, :-1]).nan_to_num_(nan=0.0)
-    made = torch.zeros_like(rows)
-    made[:, :-1] += down
-    made[:, 1:] -= down
-    made[:, :, :-1] += right
-    made[:, :, 1:] -= right
-    return made
+    laplacian = torch.zeros_like(rows)
+    laplacian[:, :-1] += down
+    laplacian[:, 1:] -= down
+    laplacian[:, :, :-1] += right
+    laplacian[:, :, 1:] -= right
+    return laplacian
 
 
-def _summed(values: Tensor) -> Tensor:
+def _sum_pixels(values: Tensor) -> Tensor:
     """The sum over the pixels, (B, C) of (B, h, W, C), in an order that nothing else changes.
 
     ``torch.sum`` adds in another order for another batch size, device or number of threads;
     halving by elementwise additions does not.
     """
     values = values.flatten(1, 2)
-    while (size := values.shape[1]) > 1:
-        half = size // 2
-        made = values[:, :half] + values[:, half : 2 * half]
-        if size % 2:
-            made[:, :1] += values[:, -1:]
-        values = made
+    while values.shape[1] > 1:
+        half = values.shape[1] // 2
+        halves = values[:, :half] + values[:, half : 2 * half]
+        if values.shape[1] % 2 == 1:
+            halves[:, :1] += values[:, -1:]
+        values = halves
     return values[:, 0]

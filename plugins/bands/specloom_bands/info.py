@@ -1,4 +1,4 @@
-"""What a selector says about the bands that it chose."""
+"""The record of the bands that a selector chose."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def band_record(
     """The record of one choice, in plain numbers.
 
     Args:
-        strategy: The selector's own word for how it chooses.
+        strategy: The name of how the selector chooses.
         indices: The bands, in the order of the picture's channels.
         wavelengths: All band centres in nm, as ``band_centres`` gives them.
         targets: What was looked for in nm, as many as ``indices``.
@@ -44,5 +44,7 @@ def band_record(
         "band_indices": [int(index) for index in indices],
         "band_wavelengths_nm": found,
         "target_wavelengths_nm": wanted,
-        "distance_nm": [round(abs(a - b), 3) for a, b in zip(found, wanted, strict=True)],
+        "distance_nm": [
+            round(abs(band - target), 3) for band, target in zip(found, wanted, strict=True)
+        ],
     }

@@ -23,19 +23,29 @@ def band_centres(wavelengths: Tensor | Sequence[float], bands: int | None = None
     Raises:
         DataError: They are not one positive number a band, or are micrometres.
     """
-    given = wavelengths.tolist() if isinstance(wavelengths, Tensor) else wavelengths
-    centres = [round(float(centre), 3) for centre in given]
+    if isinstance(wavelengths, Tensor):
+        wavelengths = wavelengths.tolist()
+    centres = [round(float(centre), 3) for centre in wavelengths]
     if bands is not None and len(centres) != bands:
-        fix = "give one band centre for each band of the cube"
-        raise DataError(f"there are {len(centres)} wavelengths for {bands} bands", fix=fix)
-    if not centres or not all(math.isfinite(centre) and centre > 0 for centre in centres):
-        fix = "give every band's centre in nm"
-        raise DataError("the wavelengths hold values that are no positive numbers", fix=fix)
+        raise DataError(
+            f"there are {len(centres)} wavelengths for {bands} bands",
+            fix="set one band centre for each band of the cube",
+        )
+    if not centres or not all(map(_is_positive, centres)):
+        raise DataError(
+            "some wavelengths are not positive numbers", fix="set every band's centre in nm"
+        )
     if max(centres) < 10:
-        span = f"{min(centres):g} to {max(centres):g}"
-        fix = "multiply the wavelengths by 1000 where the data are read"
-        raise DataError(f"the wavelengths, {span}, are micrometres, not nanometres", fix=fix)
+        raise DataError(
+            f"the wavelengths, {min(centres):g} to {max(centres):g}, are micrometres, not "
+            "nanometres",
+            fix="multiply the wavelengths by 1000 where the data are read",
+        )
     return centres
+
+
+def _is_positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
 
 
 def nearest(centres: Sequence[float], target: float) -> int:

@@ -97,8 +97,8 @@ def test_wavelengths_in_any_order_and_whole_numbers():
     [
         (NM / 1000, r"the wavelengths, 0.4 to 1, are micrometres, not nano.*\n  fix: multiply"),
         (NM[:60], "there are 60 wavelengths for 61 bands"),
-        (NM - 500, "no positive numbers"),
-        (NM.where(NM > 400, torch.nan), "no positive numbers"),
+        (NM - 500, "not positive numbers"),
+        (NM.where(NM > 400, torch.nan), "not positive numbers"),
     ],
 )
 def test_wavelengths_that_are_none(centres, told):

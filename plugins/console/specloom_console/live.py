@@ -12,11 +12,11 @@ from specloom_console.task import Task
 
 
 class LiveDisplay:
-    """A line for each task that is under way, which goes when the task ends.
+    """A line for each task that is under way, which is removed when the task ends.
 
     Args:
         stream: The terminal. Its colours follow NO_COLOR, which rich reads.
-        clock: The seconds since some moment.
+        clock: Seconds, counted from any moment.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
@@ -39,19 +39,23 @@ class LiveDisplay:
 
     def show(self, task: Task) -> None:
         """Draw how far a task is."""
-        if (line := self._lines.get(task.what)) is None:
-            self._lines[task.what] = self._progress.add_task(
-                task.what, completed=task.done, total=task.total, pace=task.pace()
+        line = self._lines.get(task.what)
+        pace = task.pace()
+        if line is None:
+            line = self._progress.add_task(
+                task.what, completed=task.done, total=task.total, pace=pace
             )
+            self._lines[task.what] = line
         else:
-            self._progress.update(line, completed=task.done, total=task.total, pace=task.pace())
+            self._progress.update(line, completed=task.done, total=task.total, pace=pace)
 
     def remove(self, what: str) -> None:
-        """Take a task's line away."""
-        if (line := self._lines.pop(what, None)) is not None:
+        """Remove the line of a task."""
+        line = self._lines.pop(what, None)
+        if line is not None:
             self._progress.remove_task(line)
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write a line that stays, above the moving ones."""
         self._progress.console.print(text, soft_wrap=True)
 

@@ -17,121 +17,139 @@ if TYPE_CHECKING:
     from specloom import Run
     from specloom_console.live import LiveDisplay
 
-SHORT = 1.0
-"""Seconds under which nothing is shown of a task."""
-PAUSE = 5.0
-"""Seconds between two lines of progress on the same thing, where no terminal is."""
-MOST = 4
-"""Tasks that are followed at once; the one that was quiet longest is dropped for another."""
+LEAST_SECONDS = 1.0
+"""Shorter tasks are not shown."""
+LINE_INTERVAL = 5.0
+"""Seconds between two lines of progress on the same task, without a terminal."""
+MOST_TASKS = 4
+"""Tasks that are followed at the same time; the one that was quiet longest is dropped first."""
 
 
 class Progress:
-    """Says which phase runs, how fast its tasks go, how long they will take, and what was fitted.
+    """Shows which phase runs, how fast its tasks go, how long they will take, and what was fitted.
 
     On a terminal moving lines, drawn by rich; elsewhere, and where TERM is ``dumb``, plain lines:
     for each task at most one every five seconds and one at its end. Nothing is shown of a task
     of less than a second.
 
     Args:
-        clock: The seconds since some moment.
+        clock: Seconds, counted from any moment.
         stream: Where to write; None is what ``sys.stderr`` is when the run starts.
     """
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, stream: TextIO | None = None
     ) -> None:
-        self._clock, self._given = clock, stream
+        self._clock = clock
+        self._chosen_stream = stream
         self._live: LiveDisplay | None = None
         self._tasks: dict[str, Task] = {}
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
-        self._stream: TextIO | None = self._given or sys.stderr
-        terminal = self._stream is not None and self._stream.isatty()
-        self._moving = terminal and os.environ.get("TERM") != "dumb"
-        self._phase_began = self._last_event = self._clock()
-        self._shown: dict[str, float] = {}
+    def _reset(self) -> None:
+        self._stream: TextIO | None = self._chosen_stream or sys.stderr
+        self._moving = _can_move(self._stream)
+        self._phase_start = self._clock()
+        self._last_event = self._phase_start
+        self._last_line: dict[str, float] = {}
 
     @impl
     def run_started(self, run: Run | None) -> None:
-        """Begin anew, and say what is run."""
+        """Reset the display, and show the description of the run."""
         self._close()
-        self._begin()
-        if run is not None and (about := str(run.metadata.get("description", ""))):
-            self._say(about)
+        self._reset()
+        if run is not None and run.metadata.get("description"):
+            self._write(str(run.metadata["description"]))
 
     @impl
     def phase_started(self, name: str) -> None:
-        """Say which phase begins."""
-        self._phase_began = self._last_event = self._clock()
-        self._say(name)
+        """Show which phase begins."""
+        self._phase_start = self._clock()
+        self._last_event = self._phase_start
+        self._write(name)
 
     @impl
     def node_fitted(self, node: str, summary: str) -> None:
-        """Say what a node was fitted to."""
+        """Show what a node was fitted to."""
         self._last_event = self._clock()
-        self._say(f"fitted {node}: {summary}" if summary else f"fitted {node}")
+        text = f"fitted {node}"
+        if summary:
+            text += f": {summary}"
+        self._write(text)
 
     @impl
     def warned(self, message: str) -> None:
         """Show a warning."""
-        self._say(f"warning: {message}")
+        self._write(f"warning: {message}")
 
     @impl
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Follow a task, and show it once it has taken a second."""
         now = self._clock()
         task = self._tasks.get(what)
-        if task is not None and done < task.done:
+        if task is not None and done < task.done:  # it has begun again
             self._end(task)
             task = None
         if task is None:
-            if len(self._tasks) == MOST:
-                self._end(min(self._tasks.values(), key=lambda task: task.now))
-            before = now - self._last_event if done else 0.0
-            task = self._tasks[what] = Task(what, now, done, total, done, now, before)
+            task = self._follow(what, done, total, now)
         task.update(done, total, now)
         self._last_event = now
         if task.complete:
             self._end(task)
-        elif task.seconds >= SHORT:
+        elif task.seconds >= LEAST_SECONDS:
             self._show(task, now)
+
+    def _follow(self, what: str, done: int, total: int | None, now: float) -> Task:
+        """A task that is reported for the first time."""
+        if len(self._tasks) == MOST_TASKS:
+            self._end(min(self._tasks.values(), key=lambda task: task.now))
+        before = 0.0
+        if done > 0:
+            before = now - self._last_event
+        task = Task(what, started=now, base=done, total=total, done=done, now=now, before=before)
+        self._tasks[what] = task
+        return task
 
     @impl
     def phase_ended(self, name: str) -> None:
-        """End the phase's tasks, and say how long it took."""
+        """End the phase's tasks, and show how long it took."""
         self._end_all()
-        self._shown.clear()
-        seconds = self._clock() - self._phase_began
-        if seconds >= SHORT:
-            self._say(f"{name} took {duration(seconds)}")
+        self._last_line.clear()
+        seconds = self._clock() - self._phase_start
+        if seconds >= LEAST_SECONDS:
+            self._write(f"{name} took {duration(seconds)}")
 
     @impl
     def run_ended(self, run: Run | None, error: BaseException | None) -> None:
         """Close the display, also after an error; without one, show what was measured."""
         self._close()
-        if isinstance(error, KeyboardInterrupt) and run is not None and run.folder is not None:
-            self._say(f"to go on with it: specloom run --resume {run.folder}")
-        if run is not None and run.metrics and error is None:
-            self._say(metrics_table(run.metrics))
+        if run is None:
+            return
+        if isinstance(error, KeyboardInterrupt) and run.folder is not None:
+            self._write(f"to resume: specloom run --resume {run.folder}")
+        if error is None and run.metrics:
+            self._write(metrics_table(run.metrics))
 
     def _show(self, task: Task, now: float) -> None:
         if self._moving and self._stream is not None:
-            if self._live is None:
-                from specloom_console.live import LiveDisplay
+            self._show_live(task, self._stream)
+        elif now - self._last_line.get(task.what, -math.inf) >= LINE_INTERVAL:
+            self._last_line[task.what] = now
+            self._write(f"{task.what}: {task.pace()}")
 
-                self._live = LiveDisplay(self._stream, self._clock)
-            self._live.show(task)
-        elif now - self._shown.get(task.what, -math.inf) >= PAUSE:
-            self._shown[task.what] = now
-            self._say(f"{task.what}: {task.pace()}")
+    def _show_live(self, task: Task, stream: TextIO) -> None:
+        if self._live is None:
+            from specloom_console.live import LiveDisplay
+
+            self._live = LiveDisplay(stream, self._clock)
+        self._live.show(task)
 
     def _end(self, task: Task) -> None:
         del self._tasks[task.what]
         if self._live is not None:
             self._live.remove(task.what)
-        elif not self._moving and task.seconds >= SHORT:
-            self._say(task.summary())
+        elif not self._moving and task.seconds >= LEAST_SECONDS:
+            self._write(task.summary())
 
     def _end_all(self) -> None:
         for task in list(self._tasks.values()):
@@ -145,12 +163,19 @@ class Progress:
                 self._live.close()
                 self._live = None
 
-    def _say(self, text: str) -> None:
+    def _write(self, text: str) -> None:
         if self._live is not None:
-            self._live.say(text)
+            self._live.write(text)
         elif self._stream is not None:
             try:
                 self._stream.write(f"{text}\n")
                 self._stream.flush()
             except (OSError, ValueError):  # a reader that went away must not end the run
                 self._stream = None
+
+
+def _can_move(stream: TextIO | None) -> bool:
+    """Whether lines can be drawn again: on a terminal that is not ``dumb``."""
+    if stream is None or not stream.isatty():
+        return False
+    return os.environ.get("TERM") != "dumb"

@@ -1,6 +1,6 @@
 """The metrics of a run as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
@@ -12,16 +12,26 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     m/pixels       -      12
     """
     names = dict.fromkeys(name for values in metrics.values() for name in values)
-    rows = [["metric", *metrics]]
-    rows += [[name, *(_number(values.get(name)) for values in metrics.values())] for name in names]
-    first, *others = (max(map(len, cells)) for cells in zip(*rows, strict=True))
-    return "\n".join(
-        "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, others, strict=True))])
-        for name, *cells in rows
-    )
+    rows = [["metric", *metrics], *(_row(name, metrics) for name in names)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(_line(cells, widths) for cells in rows)
+
+
+def _row(name: str, metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The cells of one metric."""
+    return [name, *(_number(values.get(name)) for values in metrics.values())]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """The name of a metric to the left, its numbers to the right of their columns."""
+    name = cells[0].ljust(widths[0])
+    numbers = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "  ".join([name, *numbers])
 
 
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value)

@@ -14,9 +14,11 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    minutes, seconds_left = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds_left:02} s"
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left:02} min"
 
 
 def frequency(per_second: float) -> str:
@@ -27,24 +29,26 @@ def frequency(per_second: float) -> str:
     """
     if per_second >= 10:
         return f"{per_second:.0f}/s"
-    return f"{per_second:.1f}/s" if per_second >= 1 else f"{60 * per_second:.2g}/min"
+    if per_second >= 1:
+        return f"{per_second:.1f}/s"
+    return f"{60 * per_second:.2g}/min"
 
 
 @dataclass
 class Task:
     """Steps of one kind, of which some are done.
 
-    The rate counts from the first step that was reported, whose own beginning nobody knows unless
-    it was step 0: a task around other tasks is first heard of when its first step ends.
+    The rate counts from the first step that was reported, whose own beginning is not known unless
+    it was step 0: a task around other tasks is first reported when its first step ends.
 
     Args:
         what: What is being done.
-        started: When it was first heard of, in seconds.
+        started: When it was first reported, in seconds.
         base: The steps that were done then.
-        total: The number of steps, or None where nobody knows.
+        total: The number of steps, or None where it is not known.
         done: The steps done by now.
         now: When the last one ended, in seconds.
-        before: How long whatever came before the first report is ago, when that was made.
+        before: The seconds between the event before the first report and that report.
     """
 
     what: str
@@ -66,9 +70,11 @@ class Task:
 
     @property
     def rate(self) -> float:
-        """Steps a second; 0 while nothing can be said."""
-        spent = self.now - self.started
-        return (self.done - self.base) / spent if spent > 0 else 0.0
+        """Steps a second; 0 while it is not known."""
+        seconds = self.now - self.started
+        if seconds <= 0:
+            return 0.0
+        return (self.done - self.base) / seconds
 
     @property
     def complete(self) -> bool:
@@ -83,16 +89,18 @@ class Task:
         >>> Task("read", started=0, base=0, total=None, done=10, now=5).pace()
         '10, 2.0/s'
         """
-        parts = [f"{self.done}" if self.total is None else f"{self.done} of {self.total}"]
+        text = str(self.done)
+        if self.total is not None:
+            text += f" of {self.total}"
         if self.rate > 0:
-            parts.append(frequency(self.rate))
+            text += f", {frequency(self.rate)}"
             if self.total is not None:
-                left = max(0, self.total - self.done) / self.rate
-                parts.append(f"{duration(left)} left")
-        return ", ".join(parts)
+                steps_left = max(0, self.total - self.done)
+                text += f", {duration(steps_left / self.rate)} left"
+        return text
 
     def summary(self) -> str:
-        """What came of it, in one line; its duration where the beginning is known.
+        """How far it came, in one line; its duration where the beginning is known.
 
         >>> Task("fit", started=0, base=0, total=40, done=40, now=20).summary()
         'fit: 40 in 20 s, 2.0/s'
@@ -103,6 +111,9 @@ class Task:
         """
         if self.total is not None and not self.complete:
             return f"{self.what}: stopped at {self.done} of {self.total}"
-        took = "" if self.base else f" in {duration(self.seconds)}"
-        pace = f", {frequency(self.rate)}" if self.rate > 0 else ""
-        return f"{self.what}: {self.done}{took}{pace}"
+        text = f"{self.what}: {self.done}"
+        if self.base == 0:
+            text += f" in {duration(self.seconds)}"
+        if self.rate > 0:
+            text += f", {frequency(self.rate)}"
+        return text

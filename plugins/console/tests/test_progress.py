@@ -74,7 +74,7 @@ def test_nothing_is_shown_of_a_task_of_less_than_a_second(run):
     assert run.lines == ["training.Evaluate"]
 
 
-def test_a_total_that_nobody_knows(run):
+def test_a_total_that_is_not_known(run):
     for done in range(1, 5):
         run.step("read", done, None, after=2.5)
     run.hook.phase_ended(run=None, name="training.Evaluate")

@@ -51,10 +51,10 @@ class AnomalyDataNode(TorchNode):
     is ignored: ``valid`` is False there. A negative class number is unlabelled, and unlabelled is
     not normal: ``valid`` is False. A batch without a mask gives no ``mask``; ``valid`` is then
     True everywhere, so that detectors may be fitted without labels, but False where
-    ``anomaly_class_ids`` asks for labelled pixels. A pixel that the batch's own ``valid`` rules
+    ``anomaly_class_ids`` needs labelled pixels. A pixel that the batch's own ``valid`` rules
     out is no anomaly and does not count either. NaN pixels pass as they are.
 
-    The first wavelengths are kept with the state; later ones must equal them within 0.5 nm.
+    The first wavelengths are saved with the state; later ones must equal them within 0.5 nm.
 
     Args:
         normal_class_ids: The classes that are normal.
@@ -161,7 +161,8 @@ class AnomalyDataNode(TorchNode):
                 "the wavelengths hold values that are no positive numbers",
                 fix="give every band's centre in nm, or no wavelengths at all",
             )
-        if (gap := (rows - first).abs()).max() > TOLERANCE_NM:
+        gap = (rows - first).abs()
+        if gap.max() > TOLERANCE_NM:
             row, band = divmod(int(gap.argmax()), rows.shape[1])
             raise DataError(
                 f"the cubes of a batch have different wavelengths: band {band} is "
@@ -193,7 +194,8 @@ def _compare(first: Tensor, known: Tensor) -> None:
 
 
 def _check_ids(normal: Sequence[int], anomalous: Sequence[int] | None) -> None:
-    if both := sorted(set(normal) & set(anomalous or ())):
+    both = sorted(set(normal) & set(anomalous or ()))
+    if both:
         raise ConfigError(
             f"classes {both} are both normal and anomalous", fix="remove each from one list"
         )

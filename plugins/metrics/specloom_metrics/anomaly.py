@@ -2,8 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -16,40 +16,63 @@ from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
 from specloom_metrics.rows import Rows
 
-LEFT_OUT = 2  # beside 0, normal, and 1, anomalous
-CURVES, DECISIONS = ("roc_auc", "average_precision"), ("iou", "precision", "recall", "f1")
-PIXELS = ("pixels", "anomalous_pixels", "decided_pixels", "left_out_pixels")
-COUNTS = (*PIXELS, "images", "images_left_out")
+EXCLUDED = 2  # the third class of a pixel, next to 0, normal, and 1, anomalous
+CURVES = ("roc_auc", "average_precision")
+DECISIONS = ("iou", "precision", "recall", "f1")
+COUNTS = (
+    "pixels",
+    "anomalous_pixels",
+    "decided_pixels",
+    "left_out_pixels",
+    "images",
+    "images_left_out",
+)
 # Precision is not defined for an image in which nothing was decided.
 IMAGES = tuple(f"image_{name}" for name in (*DECISIONS, *CURVES) if name != "precision")
 
 
-def decision_metrics(hits: int, decided: int, anomalous: int) -> dict[str, float]:
-    """IoU, precision, recall and F1 of counted pixels, less those that divide by 0.
+class Counts(NamedTuple):
+    """Numbers of pixels of an image or of a whole stage."""
 
-    >>> decision_metrics(hits=2, decided=4, anomalous=2)
+    true_positives: int
+    decided: int
+    anomalous: int
+    counted: int
+    all: int
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether there are anomalous as well as normal pixels."""
+        return 0 < self.anomalous < self.counted
+
+
+def decision_metrics(true_positives: int, decided: int, anomalous: int) -> dict[str, float]:
+    """IoU, precision, recall and F1 of counted pixels, without those that divide by 0.
+
+    >>> decision_metrics(true_positives=2, decided=4, anomalous=2)
     {'iou': 0.5, 'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666}
-    >>> decision_metrics(hits=0, decided=0, anomalous=3)
+    >>> decision_metrics(true_positives=0, decided=0, anomalous=3)
     {'iou': 0.0, 'recall': 0.0, 'f1': 0.0}
     """
     ratios = {
-        "iou": (hits, decided + anomalous - hits),
-        "precision": (hits, decided),
-        "recall": (hits, anomalous),
-        "f1": (2 * hits, decided + anomalous),
+        "iou": (true_positives, decided + anomalous - true_positives),
+        "precision": (true_positives, decided),
+        "recall": (true_positives, anomalous),
+        "f1": (2 * true_positives, decided + anomalous),
     }
     return {name: part / whole for name, (part, whole) in ratios.items() if whole}
 
 
 def curve_metrics(scores: NDArray[Any], classes: NDArray[Any]) -> dict[str, float]:
-    """ROC-AUC and average precision of the pixels that count, less what is not defined.
+    """ROC-AUC and average precision of the pixels that count, without what is not defined.
 
     Args:
         scores: One for each pixel.
-        classes: 0 where normal, 1 where anomalous, 2 where left out.
+        classes: 0 where normal, 1 where anomalous, 2 where excluded.
     """
-    used = classes != LEFT_OUT
-    scores, targets = scores[used], classes[used] == 1
+    counted = classes != EXCLUDED
+    scores = scores[counted]
+    targets = classes[counted] == 1
     metrics: dict[str, float] = {}
     if targets.any():
         if not targets.all():
@@ -69,13 +92,13 @@ class AnomalyDetectionMetrics(TorchNode):
     ``pixels``, ``anomalous_pixels``, ``decided_pixels``, ``left_out_pixels``, ``images`` and
     ``images_left_out``.
 
-    A metric that is not defined is left out, and a count says why: without anomalous pixels there
+    A metric that is not defined is omitted, and a count says why: without anomalous pixels there
     is no recall, ROC-AUC or average precision, without decided pixels no precision, without either
     no IoU and no F1, without normal pixels no ROC-AUC; images of one class are counted in
-    ``images_left_out``; without ``logits`` nothing is said of the curves. Pixels that are not
-    valid, and those with a NaN logit, count in ``left_out_pixels`` alone.
+    ``images_left_out``; without ``logits`` there are no curves. Pixels that are not valid, and
+    those with a NaN logit, count in ``left_out_pixels`` alone.
 
-    With logits, 5 bytes a pixel are kept on the device until the stage ends.
+    With logits, 5 bytes a pixel stay on the device until the stage ends.
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
@@ -92,9 +115,11 @@ class AnomalyDetectionMetrics(TorchNode):
         self.measure_start("")
 
     def measure_start(self, stage: str) -> None:
-        """Forget what was gathered."""
+        """Forget what was collected."""
         self._stage = stage
-        self._counts, self._scores, self._classes = Rows(), Rows(), Rows()
+        self._counts = Rows()
+        self._scores = Rows()
+        self._classes = Rows()
 
     def forward(
         self,
@@ -104,54 +129,83 @@ class AnomalyDetectionMetrics(TorchNode):
         valid: Tensor | None = None,
     ) -> Batch:
         """Take in one batch; the metrics come when the stage ends."""
-        counts = torch.ones_like(targets) if valid is None else valid
+        counted = torch.ones_like(targets) if valid is None else valid
         if logits is not None:
             logits = logits.detach().float()
-            counts = counts & ~logits.isnan()
-        decided, anomalous = decisions & counts, targets & counts
-        parts = (decided & anomalous, decided, anomalous, counts, torch.ones_like(counts))
-        self._counts.add(torch.stack([part.flatten(1).sum(1) for part in parts], 1))
+            counted = counted & ~logits.isnan()
+        decided = decisions & counted
+        anomalous = targets & counted
+        masks = (decided & anomalous, decided, anomalous, counted, torch.ones_like(counted))
+        by_image = [mask.flatten(1).sum(1) for mask in masks]  # in the order of Counts
+        self._counts.add(torch.stack(by_image, 1))
         if logits is not None:
             self._scores.add(logits)
-            self._classes.add(anomalous.to(torch.uint8).masked_fill(~counts, LEFT_OUT))
+            self._classes.add(anomalous.to(torch.uint8).masked_fill(~counted, EXCLUDED))
         return {}
 
-    def _warn_of_one_class(self, anomalous: int, used: int) -> None:
-        if used and anomalous in (0, used):
-            what = "no pixel is anomalous" if anomalous == 0 else "every pixel is anomalous"
-            cure = "check the masks, and the data node's class numbers"
-            text = f"{self.label}: {what} in the stage {self._stage!r}, so some metrics are missing"
-            warnings.warn(f"{text}: {cure}", stacklevel=2)
+    def measure_state(self) -> dict[str, Tensor]:
+        """What was collected since ``measure_start``: counts by image, scores and classes."""
+        return {
+            "counts": self._counts.tensor(),
+            "scores": self._scores.tensor(),
+            "classes": self._classes.tensor(),
+        }
+
+    def measure_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Append what another node collected, as if its batches came after those of this node."""
+        self._counts.add(state["counts"])
+        self._scores.add(state["scores"])
+        self._classes.add(state["classes"])
 
     def measure_end(self) -> Batch:
         """The metrics of everything since ``measure_start``, which is then forgotten."""
-        counts = self._counts.array().astype(np.int64, copy=False).reshape(-1, 5)
-        scores, classes = self._scores.array(), self._classes.array()
+        rows = self._counts.array().astype(np.int64, copy=False).reshape(-1, len(Counts._fields))
+        scores = self._scores.array()
+        classes = self._classes.array()
         self.measure_start(self._stage)
-        pooled: list[int] = counts.sum(0).tolist()
-        images: list[list[int]] = counts.tolist()
-        mixed = [i for i, (_, _, anomalous, used, _) in enumerate(images) if 0 < anomalous < used]
-        self._warn_of_one_class(anomalous=pooled[2], used=pooled[3])
-        metrics = decision_metrics(*pooled[:3])
-        each = [decision_metrics(*images[i][:3]) for i in mixed]
-        if len(scores):
-            metrics |= curve_metrics(scores, classes)
-            ends = np.cumsum([0, *(image[-1] for image in images)])
-            for image, i in zip(each, mixed, strict=True):
-                one = slice(ends[i], ends[i + 1])
-                image |= curve_metrics(scores[one], classes[one])
+        total = Counts(*rows.sum(0).tolist())
+        images = [Counts(*row) for row in rows.tolist()]
+        self._warn_of_one_class(total)
+        metrics = decision_metrics(*total[:3])
+        metrics |= curve_metrics(scores, classes)
+        metrics |= _image_means(images, scores, classes)
         metrics |= {
-            f"image_{name}": math.fsum(image[name] for image in each) / len(each)
-            for name in (each[0] if each else ())
-            if name != "precision"  # not defined for an image in which nothing was decided
-        }
-        _, decided, anomalous, used, seen = pooled
-        metrics |= {
-            "pixels": used,
-            "anomalous_pixels": anomalous,
-            "decided_pixels": decided,
-            "left_out_pixels": seen - used,
+            "pixels": total.counted,
+            "anomalous_pixels": total.anomalous,
+            "decided_pixels": total.decided,
+            "left_out_pixels": total.all - total.counted,
             "images": len(images),
-            "images_left_out": len(images) - len(mixed),
+            "images_left_out": sum(not image.has_both_classes for image in images),
         }
         return {"metrics": metrics}
+
+    def _warn_of_one_class(self, total: Counts) -> None:
+        if total.has_both_classes or total.counted == 0:
+            return
+        what = "every pixel is anomalous"
+        if total.anomalous == 0:
+            what = "no pixel is anomalous"
+        warnings.warn(
+            f"{self.label}: {what} in the stage {self._stage!r}, so some metrics are missing: "
+            "check the masks, and the data node's class numbers",
+            stacklevel=2,
+        )
+
+
+def _image_means(
+    images: Sequence[Counts], scores: NDArray[Any], classes: NDArray[Any]
+) -> dict[str, float]:
+    """The means of each metric over the images that hold both classes."""
+    found: dict[str, list[float]] = {}
+    first = 0
+    for image in images:
+        pixels = slice(first, first + image.all)
+        first += image.all
+        if image.has_both_classes:
+            metrics = decision_metrics(*image[:3])
+            metrics |= curve_metrics(scores[pixels], classes[pixels])
+            for name, value in metrics.items():
+                found.setdefault(f"image_{name}", []).append(value)
+    return {
+        name: math.fsum(values) / len(values) for name, values in found.items() if name in IMAGES
+    }

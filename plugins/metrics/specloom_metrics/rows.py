@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,19 +23,30 @@ class Rows:
 
     def add(self, values: Tensor) -> None:
         """Append ``values`` of any shape."""
-        values = values.detach().reshape(-1)
-        while len(values):
-            if not self._free:
-                self._free = BLOCK_BYTES // values.element_size()
-                self._blocks.append(values.new_empty(self._free))
-            part, values = values[: self._free], values[self._free :]
+        rest = values.detach().reshape(-1)
+        while len(rest) > 0:
+            if self._free == 0:
+                self._free = BLOCK_BYTES // rest.element_size()
+                self._blocks.append(rest.new_empty(self._free))
             room = self._blocks[-1][-self._free :]
+            part = rest[: self._free]
             room[: len(part)].copy_(part)
             self._free -= len(part)
+            rest = rest[len(part) :]
+
+    def tensor(self) -> Tensor:
+        """A copy of all values, (N,); with N = 0 in float32."""
+        if not self._blocks:
+            return torch.empty(0)
+        return torch.cat(self._used())
 
     def array(self) -> NDArray[Any]:
-        """All values, (N,); with N = 0 in float64."""
-        whole = [block.cpu().numpy() for block in self._blocks]
-        if whole:
-            whole[-1] = whole[-1][: len(whole[-1]) - self._free]
-        return np.concatenate(whole) if whole else np.empty(0)
+        """All values on the CPU, (N,); with N = 0 in float64."""
+        if not self._blocks:
+            return np.empty(0)
+        return np.concatenate([block.cpu().numpy() for block in self._used()])
+
+    def _used(self) -> list[Tensor]:
+        """The blocks, the last of them without its free part."""
+        *full, last = self._blocks
+        return [*full, last[: len(last) - self._free]]

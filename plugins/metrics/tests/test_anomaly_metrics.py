@@ -87,6 +87,27 @@ def test_batch_size_and_order_change_no_bit():
     assert whole == measure(cut(batch, [5, 4, 3, 2]), cut(batch, [1, 0]))
 
 
+def test_parts_that_are_merged_in_order_change_no_bit():
+    batch = split()
+    whole = measure(batch)
+    parts = [cut(batch, rows) for rows in (slice(0, 1), slice(1, 1), slice(1, 4), slice(4, 6))]
+    merged = AnomalyDetectionMetrics(name="metrics_anomaly")
+    merged.measure_start("test")
+    for part in parts:
+        node = AnomalyDetectionMetrics(name="metrics_anomaly")
+        node.measure_start("test")
+        node(**part)
+        merged.measure_merge(node.measure_state())
+    alone = AnomalyDetectionMetrics(name="metrics_anomaly")
+    alone.measure_start("test")
+    alone(**batch)
+    state = alone.measure_state()
+    for name, value in merged.measure_state().items():
+        assert value.dtype == state[name].dtype
+        assert value.numpy().tobytes() == state[name].numpy().tobytes()
+    assert merged.measure_end()["metrics"] == whole
+
+
 def test_images_of_different_sizes():
     first, second = split(2, 1), {k: v[:, :5, :7] for k, v in split(3, 2).items()}
     made = measure(first, second)

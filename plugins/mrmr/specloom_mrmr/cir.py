@@ -1,4 +1,4 @@
-"""A colour-infrared picture of the bands that tell two classes apart."""
+"""A colour-infrared picture of the bands that separate two classes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SupervisedCIRBandSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: A window has no band, the data have no labels, or only one class.
     """
 

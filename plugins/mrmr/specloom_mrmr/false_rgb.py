@@ -1,4 +1,4 @@
-"""A picture, much as the eye would see it, of the bands that tell two classes apart."""
+"""A picture, much as the eye would see it, of the bands that separate two classes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: A window has no band, the data have no labels, or only one class.
     """
 
@@ -43,6 +43,6 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
         """Red, green and blue."""
         return tuple(self.windows[::-1])
 
-    def turns(self) -> range:
-        """Blue first, as the windows are given."""
+    def selection_order(self) -> range:
+        """Blue first, in the order of the windows."""
         return range(2, -1, -1)

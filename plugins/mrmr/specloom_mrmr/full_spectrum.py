@@ -1,4 +1,4 @@
-"""A picture of the bands, anywhere in the spectrum, that tell two classes apart."""
+"""A picture of the bands, anywhere in the spectrum, that separate two classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: The data have no labels, or only one class.
     """
 

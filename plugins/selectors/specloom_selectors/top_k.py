@@ -20,10 +20,10 @@ def largest(weights: Tensor, count: int) -> Tensor:
 
 @node
 class TopKIndices(TorchNode):
-    """Gives the indices of the k largest weights, by descending weight, ties by index.
+    """Returns the indices of the k largest weights, by descending weight, ties by index.
 
     Args:
-        k: How many; all channels where there are fewer.
+        k: The number of channels; all where there are fewer.
 
     Raises:
         ConfigError: ``k`` is below 1.
@@ -43,7 +43,7 @@ class TopKIndices(TorchNode):
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameter."""
         if self.k < 1:
-            raise ConfigError(f"{self.label}: k is {self.k}", fix="give a k of 1 or more")
+            raise ConfigError(f"{self.label}: k is {self.k}", fix="set k to 1 or more")
 
     def forward(self, weights: Tensor) -> Batch:
         """The indices (K,) of weights (C,)."""

@@ -6,7 +6,7 @@ import io
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,50 +38,65 @@ class Log:
     """
 
     def __init__(self, folder: Path, resumed: bool = False) -> None:
-        self.folder, self._resumed = folder, resumed
+        self.folder = folder
+        self._resumed = resumed
         self._path: Path | None = None
-        self._last: dict[str, int] = {}
+        self._last_steps: dict[str, int] = {}
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Write numbers and pictures, uint8 (H, W, 3), by tag; leave out what is neither.
+        """Write numbers and pictures, uint8 (H, W, 3), by tag; omit what is neither.
 
         Raises:
             UnavailableError: The folder cannot be written.
         """
-        parts = [part for tag, value in values.items() if (part := _part(tag, value)) is not None]
-        if not parts:
+        summaries = _summaries(values)
+        if not summaries:
             return
         try:
-            path = self._path or self._begin(step, parts)
-            tags = [part.tag for part in parts]
-            if step <= (last := max(self._last.get(tag, -1) for tag in tags)):
-                step = last + 1
-            _append(path, [Event(wall_time=time.time(), step=step, summary=Summary(value=parts))])
+            if self._path is None:
+                self._path = self._start_file(step, summaries)
+            step = max(step, self._next_step(summaries))
+            summary = Summary(value=summaries)
+            _append(self._path, [Event(wall_time=time.time(), step=step, summary=summary)])
         except OSError as e:
             what = f"TensorBoard's file cannot be written to {self.folder}: {e.strerror}"
             raise UnavailableError(what, fix="choose another output_dir") from e
-        self._last |= dict.fromkeys(tags, step)
+        for one in summaries:
+            self._last_steps[one.tag] = step
 
-    def _begin(self, step: int, parts: Iterable[Summary.Value]) -> Path:
-        """Make the file, tell readers what it replaces, and learn which steps remain."""
+    def _next_step(self, summaries: Iterable[Summary.Value]) -> int:
+        """The first step that none of these tags has yet."""
+        return max(self._last_steps.get(one.tag, -1) for one in summaries) + 1
+
+    def _start_file(self, step: int, summaries: Iterable[Summary.Value]) -> Path:
+        """Write the head of a file: what readers shall drop of the files before it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         earlier = sorted(self.folder.glob(f"{PREFIX}*"))
         events = [Event(wall_time=time.time(), file_version="brain.Event:2")]
         if self._resumed:
-            self._last = _last_steps(earlier)
-        epochs = step > 0 or any(part.tag.startswith("train/") for part in parts)
-        if earlier and (epochs or not self._resumed):
+            self._last_steps = _last_steps(earlier)
+        trains = step > 0 or any(one.tag.startswith("train/") for one in summaries)
+        if earlier and (trains or not self._resumed):
             restart = step if self._resumed else 0
-            start = SessionLog(status=SessionLog.START)
-            events.append(Event(wall_time=time.time(), step=restart, session_log=start))
-            self._last = {tag: min(last, restart - 1) for tag, last in self._last.items()}
-        # Readers take files in the order of their names: ours must come last, whatever the clock.
-        stamps = [path.name.removeprefix(PREFIX).partition(".")[0] for path in earlier]
-        stamp = max([int(time.time()), *(int(one) + 1 for one in stamps if one.isdigit())])
-        path = self.folder / f"{PREFIX}{stamp:010d}.{socket.gethostname()}.{os.getpid()}"
+            session = SessionLog(status=SessionLog.START)
+            events.append(Event(wall_time=time.time(), step=restart, session_log=session))
+            self._last_steps = _dropped_from(restart, self._last_steps)
+        path = self.folder / _file_name(earlier)
         _append(path, events)
-        self._path = path
         return path
+
+
+def _file_name(earlier: Iterable[Path]) -> str:
+    """A name that comes after all others, in the order of which readers take files.
+
+    The seconds in names are those of a clock, which may have been set back.
+    """
+    stamp = int(time.time())
+    for path in earlier:
+        text = path.name.removeprefix(PREFIX).partition(".")[0]
+        if text.isdigit():
+            stamp = max(stamp, int(text) + 1)
+    return f"{PREFIX}{stamp:010d}.{socket.gethostname()}.{os.getpid()}"
 
 
 def _append(path: Path, events: Iterable[Event]) -> None:
@@ -89,20 +104,30 @@ def _append(path: Path, events: Iterable[Event]) -> None:
         file.write(b"".join(record(event.SerializeToString()) for event in events))
 
 
-def _part(tag: str, value: Any) -> Summary.Value | None:
-    if isinstance(value, int | float | np.number):
-        return Summary.Value(tag=tag, simple_value=float(value))
-    if not (isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3):
-        return None
-    height, width, channels = value.shape
-    if channels != 3:
-        return None
+def _summaries(values: Mapping[str, Any]) -> Sequence[Summary.Value]:
+    """What TensorBoard can show of ``values``."""
+    found = []
+    for tag, value in values.items():
+        if isinstance(value, int | float | np.number):
+            found.append(Summary.Value(tag=tag, simple_value=float(value)))
+        elif _is_picture(value):
+            found.append(Summary.Value(tag=tag, image=_image(value)))
+    return found
+
+
+def _is_picture(value: Any) -> bool:
+    if not isinstance(value, np.ndarray):
+        return False
+    return value.dtype == np.uint8 and value.ndim == 3 and value.shape[2] == 3
+
+
+def _image(picture: np.ndarray[Any, Any]) -> Summary.Image:
+    height, width, channels = picture.shape
     png = io.BytesIO()
-    Image.fromarray(value).save(png, "PNG")
-    image = Summary.Image(
+    Image.fromarray(picture).save(png, "PNG")
+    return Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue()
     )
-    return Summary.Value(tag=tag, image=image)
 
 
 def _last_steps(paths: Iterable[Path]) -> dict[str, int]:
@@ -112,7 +137,12 @@ def _last_steps(paths: Iterable[Path]) -> dict[str, int]:
         for data in records(path):
             event = Event.FromString(data)
             if event.session_log.status == SessionLog.START:
-                found = {tag: min(last, event.step - 1) for tag, last in found.items()}
+                found = _dropped_from(event.step, found)
             for value in event.summary.value:
                 found[value.tag] = max(event.step, found.get(value.tag, -1))
     return found
+
+
+def _dropped_from(step: int, last_steps: Mapping[str, int]) -> dict[str, int]:
+    """The last step of each tag where the steps from ``step`` on are dropped."""
+    return {tag: min(last, step - 1) for tag, last in last_steps.items()}

@@ -1,4 +1,4 @@
-"""The node that says what TensorBoard is to show, and where."""
+"""The node that defines what TensorBoard shows, and where its files are."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class TensorBoardMonitorNode(Ported):
     """Writes what a run records, and the connected metrics and pictures, for TensorBoard.
 
     Tags are ``<stage>/<node>/<name>``, with one step for each epoch and stage. What trainers
-    record (losses, learning rates, temperatures) is written without a connection. A node that
-    gathers metrics or pictures over a stage is written if it is connected.
+    record (losses, learning rates, temperatures) is written without a connection; metrics and
+    pictures of a stage are written if their node is connected.
 
     Every write is on disk when it ends. In a run from a file the node is found by this plugin's
-    observer; in Python a trainer is told of it: ``GradientTrainer(..., monitors=[node])``.
+    observer; in Python it is passed to a trainer: ``GradientTrainer(..., monitors=[node])``.
 
     Args:
-        output_dir: The folder that TensorBoard is pointed to, relative to the current one; None
-            for ``tensorboard`` in the folder of the run's results, or ``runs/tensorboard``
-            where it has none.
+        output_dir: The ``--logdir`` of TensorBoard, relative to the current folder; None for
+            ``tensorboard`` in the folder of the run's results, or ``runs/tensorboard`` where it
+            has none.
         run_name: The name of the run in TensorBoard, a folder in ``output_dir``; None for the
             name of the run.
 
@@ -65,8 +65,10 @@ class TensorBoardMonitorNode(Ported):
         """Where this node writes in a run."""
         if self.output_dir is not None:
             folder = Path(self.output_dir)
+        elif run.folder is not None:
+            folder = run.folder / "tensorboard"
         else:
-            folder = (run.folder or Path("runs")) / "tensorboard"
+            folder = Path("runs/tensorboard")
         name = self.run_name or str(run.metadata.get("name") or "run")
         return folder / name.replace("..", "_").strip("/")
 
@@ -79,26 +81,26 @@ class TensorBoardMonitorNode(Ported):
             self._log = Log(folder, run.resumed)
         return self._log
 
-    def observer(self) -> Writing:
+    def observer(self) -> Writer:
         """An observer that writes what a run records, for ``run.plugins.add``."""
-        return Writing(self)
+        return Writer(self)
 
 
-class Writing:
+class Writer:
     """The observer behind one node.
 
     Args:
-        node: The node.
+        monitor: The node.
     """
 
-    def __init__(self, node: TensorBoardMonitorNode) -> None:
-        self._node = node
+    def __init__(self, monitor: TensorBoardMonitorNode) -> None:
+        self._monitor = monitor
         self._run: Run | None = None
         self._log: Log | None = None
 
     @impl
     def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Write numbers, but for metrics of nodes that are not connected."""
+        """Write numbers, without metrics of nodes that are not connected."""
         self._write(run, step, values, "metrics")
 
     @impl
@@ -107,23 +109,40 @@ class Writing:
         self._write(run, step, values, "artifacts")
 
     def _write(self, run: Run, step: int, values: Mapping[str, Any], port: str) -> None:
+        hidden = _unconnected(run.graph, self._monitor, port)
+        shown = {tag: value for tag, value in values.items() if _node_of(tag) not in hidden}
+        self._log_of(run).write(step, shown)
+
+    def _log_of(self, run: Run) -> Log:
         if self._log is None or run is not self._run:
-            self._run, self._log = run, self._node.log(run)
-        hidden = _unconnected(run.graph, self._node, port)
-        shown = {tag: v for tag, v in values.items() if tag.split("/")[1:2] not in hidden}
-        self._log.write(step, shown)
+            self._run = run
+            self._log = self._monitor.log(run)
+        return self._log
 
 
-def _unconnected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> list[list[str]]:
-    """The nodes that give what ``port`` takes and are not connected to the monitor."""
+def _node_of(tag: str) -> str:
+    """The node of ``<stage>/<node>/<name>``; "" where a tag names none."""
+    _, _, rest = tag.partition("/")
+    return rest.partition("/")[0]
+
+
+def _unconnected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> set[str]:
+    """The nodes with an output for ``port`` of the monitor that is not connected to it."""
     dtype = monitor.inputs[port].dtype
-    names = [name for name, node in graph.nodes.items() if node is monitor]
-    connected = {
-        end.partition(".")[0] for name in names for end in graph.incoming(name).get(port, [])
-    }
-    return [
-        [name]
-        for name, node in graph.nodes.items()
-        if name not in connected
-        and any(one.per_stage and one.dtype == dtype for one in node.outputs.values())
-    ]
+    connected = _connected(graph, monitor, port)
+    found = set()
+    for name, other in graph.nodes.items():
+        outputs = [one for one in other.outputs.values() if one.per_stage and one.dtype == dtype]
+        if outputs and name not in connected:
+            found.add(name)
+    return found
+
+
+def _connected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> set[str]:
+    """The nodes that are connected to ``port`` of the monitor."""
+    found: set[str] = set()
+    for name, other in graph.nodes.items():
+        if other is monitor:
+            ends = graph.incoming(name).get(port, [])
+            found.update(end.partition(".")[0] for end in ends)
+    return found

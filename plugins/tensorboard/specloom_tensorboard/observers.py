@@ -6,29 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from specloom import Run, impl
-from specloom_tensorboard.monitor import TensorBoardMonitorNode, Writing
+from specloom_tensorboard.monitor import TensorBoardMonitorNode, Writer
 
 
 class Monitors:
     """Lets every ``TensorBoardMonitorNode`` of the run's graph write what is recorded."""
 
     def __init__(self) -> None:
-        self._writing: list[Writing] = []
+        self._writers: list[Writer] = []
 
     @impl
     def run_started(self, run: Run) -> None:
         """Find the nodes."""
-        nodes = run.graph.nodes.values()
-        self._writing = [n.observer() for n in nodes if isinstance(n, TensorBoardMonitorNode)]
+        self._writers = [
+            node.observer()
+            for node in run.graph.nodes.values()
+            if isinstance(node, TensorBoardMonitorNode)
+        ]
 
     @impl
     def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
         """Write numbers."""
-        for one in self._writing:
-            one.recorded(run, step, values)
+        for writer in self._writers:
+            writer.recorded(run, step, values)
 
     @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
         """Write pictures."""
-        for one in self._writing:
-            one.artifacts(run, step, values)
+        for writer in self._writers:
+            writer.artifacts(run, step, values)

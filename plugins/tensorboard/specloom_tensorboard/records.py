@@ -1,72 +1,18 @@
 """TFRecord, the framing of TensorBoard's files: each record with its length and two checksums.
 
-TensorBoard's own writer takes 0.18 s to checksum a megabyte, byte by byte, which is felt with
-pictures in every epoch; here long records are summed in many lanes at once.
+TensorBoard's own writer and reader compute the checksum byte by byte in Python: 230 ms for a
+megabyte, which is felt with pictures in every epoch, where google-crc32c (a wheel of 37 kB, which
+imports in 1 ms and depends on nothing) takes 0.08 ms. What remains to be written here is the
+framing of a record.
 """
 
 from collections.abc import Iterator
-from math import isqrt
 from pathlib import Path
 
-import numpy as np
+import google_crc32c
 
-REFLECTED_POLYNOMIAL = 0x82F63B78  # Castagnoli
-LONG = 2048  # bytes from which on lanes pay
-
-
-def _numbers() -> list[int]:
-    numbers = list(range(256))
-    for _ in range(8):
-        numbers = [(one >> 1) ^ (REFLECTED_POLYNOMIAL if one & 1 else 0) for one in numbers]
-    return numbers
-
-
-NUMBERS = _numbers()
-TABLE = np.array(NUMBERS, np.uint32)
-
-
-def crc32c(data: bytes) -> int:
-    """The CRC-32C of some bytes (RFC 3720, section 12.1).
-
-    >>> hex(crc32c(b"123456789"))
-    '0xe3069283'
-    """
-    if len(data) >= LONG:
-        return _in_lanes(data) ^ 0xFFFFFFFF
-    state = 0xFFFFFFFF
-    for byte in data:
-        state = NUMBERS[(state ^ byte) & 0xFF] ^ (state >> 8)
-    return state ^ 0xFFFFFFFF
-
-
-def _in_lanes(data: bytes) -> int:
-    """The state after ``data``, from the states after its parts, which are found side by side.
-
-    The state is linear in the bits of state and data. So leading zeros change nothing, starting
-    from ones is starting from zeros with the first four bytes inverted, and the way of a state
-    through the zeros of a whole part is known from those of its 32 bits.
-    """
-    lanes = isqrt(len(data))
-    length = -(-len(data) // lanes)
-    padded = np.zeros(lanes * length, np.uint8)
-    padded[-len(data) :] = np.frombuffer(data, np.uint8)
-    padded[-len(data) :][:4] ^= 0xFF
-    parts = np.zeros((length, lanes + 32), np.uint8)
-    parts[:, :lanes] = padded.reshape(lanes, length).T
-    states = np.zeros(lanes + 32, np.uint32)
-    states[lanes:] = np.uint32(1) << np.arange(32, dtype=np.uint32)
-    for column in parts:
-        states = TABLE[(states ^ column) & 0xFF] ^ (states >> 8)
-    ends: list[int] = states[:lanes].tolist()
-    shifted: list[int] = states[lanes:].tolist()
-    whole = 0
-    for end in ends:
-        moved = 0
-        while whole:
-            moved ^= shifted[(whole & -whole).bit_length() - 1]
-            whole &= whole - 1
-        whole = moved ^ end
-    return whole
+HEADER = 12  # bytes: the length of the data, and its checksum
+MASK = 0xA282EAD8
 
 
 def record(data: bytes) -> bytes:
@@ -78,14 +24,20 @@ def record(data: bytes) -> bytes:
 def records(path: Path) -> Iterator[bytes]:
     """What the records of a file hold; one that was cut off by a crash ends it."""
     with path.open("rb") as file:
-        while len(head := file.read(12)) == 12:
-            size = int.from_bytes(head[:8], "little")
-            if head[8:] != _checksum(head[:8]) or len(data := file.read(size + 4)) < size + 4:
+        while True:
+            header = file.read(HEADER)
+            length = header[:8]
+            if len(header) < HEADER or header[8:] != _checksum(length):
                 return
-            yield data[:size]
+            size = int.from_bytes(length, "little")
+            data = file.read(size)
+            if len(data) < size or len(file.read(4)) < 4:
+                return
+            yield data
 
 
 def _checksum(data: bytes) -> bytes:
-    crc = crc32c(data)
-    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-    return masked.to_bytes(4, "little")
+    """The CRC-32C of some bytes (RFC 3720, section 12.1), rotated and offset as TFRecord does."""
+    crc: int = google_crc32c.value(data)
+    rotated = ((crc >> 15) | (crc << 17)) & 0xFFFFFFFF
+    return ((rotated + MASK) & 0xFFFFFFFF).to_bytes(4, "little")

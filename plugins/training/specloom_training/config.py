@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from specloom import raise_all
-from specloom_training.reading import plain, read
+from specloom_training.parsing import parse, to_plain
 
 
 class OptimizerConfig(SimpleNamespace):
@@ -46,11 +46,11 @@ class EarlyStoppingConfig:
 
 @dataclass
 class ModelCheckpointConfig:
-    """Keep the ``save_top_k`` best states by ``monitor`` (-1: all), and with it the best.
+    """Save the ``save_top_k`` best states by ``monitor`` (-1: all), and end with the best.
 
     ``filename`` may hold ``{epoch:02d}`` and ``{metrics/iou:.3f}``. Without ``dirpath`` they go
-    to ``checkpoints`` in the results folder; in Python, without one, only the best is kept, in
-    memory. ``verbose`` tells of each in a message.
+    to ``checkpoints`` in the results folder; in Python, without one, only the best is held, in
+    memory. ``verbose`` writes a message for each.
     """
 
     monitor: str | None = None
@@ -65,7 +65,7 @@ class ModelCheckpointConfig:
 
 @dataclass
 class CallbacksConfig:
-    """What may stop a training early, and what it keeps."""
+    """What may stop a training early, and what it saves."""
 
     early_stopping: list[EarlyStoppingConfig] = field(default_factory=list)
     checkpoint: ModelCheckpointConfig | None = None
@@ -75,9 +75,10 @@ class CallbacksConfig:
 class TrainerConfig:
     """How long and how gradient training runs.
 
-    ``precision`` is ``32-true``, ``bf16-mixed`` or ``16-mixed`` (GPU). ``cache`` keeps what the
-    frozen front of the graph makes, up to ``cache_memory_mb`` in memory and ``cache_disk_mb`` on
-    disk. ``shuffle`` gives the images in a new order each epoch, where the source can.
+    ``precision`` is ``32-true``, ``bf16-mixed`` or ``16-mixed`` (GPU). With ``cache`` the frozen
+    front of the graph is computed once for each image, and its output stored, up to
+    ``cache_memory_mb`` in memory and ``cache_disk_mb`` on disk. ``shuffle`` gives the images a new
+    order in each epoch, where the source can.
     """
 
     max_epochs: int = 30
@@ -104,15 +105,15 @@ class TrainingConfig:
     scheduler: SchedulerConfig | None = None
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> TrainingConfig:
-        """Read nested mappings strictly.
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """Parse nested mappings strictly.
 
         Raises:
-            ConfigError: A name or a type is wrong; ``Problems`` tells several things at once.
+            ConfigError: A name or a type is wrong; ``Problems`` where it is several things.
         """
-        made, problems = read(cls, given, "training")
+        config, problems = parse(cls, values, "training")
         raise_all(problems)
-        return made  # type: ignore[return-value]  # None only where there is a problem
+        return config  # type: ignore[return-value]  # None only where there is a problem
 
 
 @dataclass
@@ -145,4 +146,6 @@ class TrainRunConfig:
 
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(plain(self), sort_keys=False, allow_unicode=True), "utf-8")
+        path.write_text(
+            yaml.safe_dump(to_plain(self), sort_keys=False, allow_unicode=True), "utf-8"
+        )

@@ -31,29 +31,32 @@ def measured_losses(graph: Graph, split: str) -> list[str]:
 
 
 def describe_missing(graph: Graph, split: str) -> str:
-    """What the data has not, as a message says it."""
-    return f"the data has no {' and no '.join(graph.missing_outputs[split])} in the split {split!r}"
+    """What the data lacks in a split, as a clause for messages."""
+    names = " and no ".join(graph.missing_outputs[split])
+    return f"the data has no {names} in the split {split!r}"
 
 
-def left_out(graph: Graph, split: str) -> list[str]:
-    """One line for the evaluation of a split that cannot be, or for each node that cannot run."""
-    losses = losses_of(graph, split)
+def describe_skipped(graph: Graph, split: str) -> list[str]:
+    """One line for a split that cannot be evaluated, or for each node that cannot run on it."""
     running = [name for name in graph.order if split in graph.stages[name]]
-    measuring = [n for n in running if n in losses or isinstance(graph.nodes[n], Metric)]
     starved = [name for name in graph.missing_data(split).nodes if name in running]
     if not starved:
         return []
-    if {*measuring} <= {*starved}:
-        return [f"the evaluation of {split!r} is skipped: {describe_missing(graph, split)}"]
-    return [f"{name} is skipped in {split!r}: {describe_missing(graph, split)}" for name in starved]
+    why = describe_missing(graph, split)
+    losses = losses_of(graph, split)
+    measuring = {name for name in running if isinstance(graph.nodes[name], Metric)}
+    measuring.update(losses)
+    if measuring <= set(starved):
+        return [f"the evaluation of {split!r} is skipped: {why}"]
+    return [f"{name} is skipped in {split!r}: {why}" for name in starved]
 
 
-def say_skipped(run: Run, lines: Iterable[str]) -> None:
-    """Warn of what is skipped, and keep it for ``run.json``."""
+def warn_skipped(run: Run, lines: Iterable[str]) -> None:
+    """Warn of what is skipped, and record it for ``run.json``."""
     for line in lines:
-        known = run.record.setdefault("skipped", [])
-        if line not in known:
-            known.append(line)
+        skipped = run.record.setdefault("skipped", [])
+        if line not in skipped:
+            skipped.append(line)
             warnings.warn(line, stacklevel=4)
 
 
@@ -67,7 +70,7 @@ def check_split(split: str, graph: Graph, at: At) -> Iterable[SpecloomError]:
         yield ConfigError(
             f"the data has no image in the split {split!r}",
             where=at("split"),
-            fix=f"give it some, or use one of: {', '.join(graph.splits)}",
+            fix=f"assign images to it, or use one of: {', '.join(graph.splits)}",
         )
 
 
@@ -75,35 +78,64 @@ def evaluate(run: Run, split: str, step: int = 0) -> dict[str, float]:
     """Run a split once without gradients; metrics and losses by ``node/name``, pooled over it.
 
     What needs data that the split lacks, such as masks, is skipped with a warning.
-    Of several processes the first one measures everything, and tells the others.
+    Of several processes the first one measures everything, and sends it to the others.
     """
     processes.join()
-    found = _measure(run, split, step) if processes.rank() == 0 else {}
+    found: dict[str, float] = {}
+    if processes.rank() == 0:
+        found = _measure(run, split, step)
     if processes.count() > 1:
-        found = processes.from_first(found)
+        found = processes.broadcast(found)
         run.metrics[split] = {**run.metrics.get(split, {}), **found}
     return found
 
 
 def _measure(run: Run, split: str, step: int) -> dict[str, float]:
-    say_skipped(run, left_out(run.graph, split))
-    losses = measured_losses(run.graph, split)
+    warn_skipped(run, describe_skipped(run.graph, split))
+    losses = PooledLosses(run.graph, measured_losses(run.graph, split))
     plan = run.plan(split)
-    if run.graph.missing_data(split).nodes and not losses and not plan.metrics:
+    if run.graph.missing_data(split).nodes and not losses.names and not plan.metrics:
         return {}
-    pooled = {name: [0.0, 0.0] for name in losses}
     plan.start()
     with run.inference():
         for batch in run.batches(split, f"evaluating {split}"):
             plan(batch)
-            for name, sums in pooled.items():
-                for i, one in enumerate(run.graph.nodes[name].pooled()):
-                    sums[i] += float(one)
-        found = run.measured(split, plan.finish(), step)
-    means = {f"{name}/loss": total / count for name, (total, count) in pooled.items() if count}
+            losses.add_batch()
+        metrics = run.measured(split, plan.finish(), step)
+    means = losses.means()
     if means:
         run.log_metrics(split, means, step)
-    return found | means
+    return metrics | means
+
+
+class PooledLosses:
+    """The losses of a split, each its sum over all batches by what it counted.
+
+    Args:
+        graph: The graph.
+        names: The loss nodes.
+    """
+
+    def __init__(self, graph: Graph, names: Iterable[str]) -> None:
+        self.graph = graph
+        self.names = list(names)
+        self._totals = dict.fromkeys(self.names, 0.0)
+        self._counts = dict.fromkeys(self.names, 0.0)
+
+    def add_batch(self) -> None:
+        """Add what the losses counted in the batch that has just run."""
+        for name in self.names:
+            total, count = self.graph.nodes[name].pooled()
+            self._totals[name] += float(total)
+            self._counts[name] += float(count)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each loss that counted something, by ``node/loss``."""
+        return {
+            f"{name}/loss": self._totals[name] / count
+            for name, count in self._counts.items()
+            if count
+        }
 
 
 class Evaluate:
@@ -121,17 +153,23 @@ class Evaluate:
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
         """Find a split that does not exist, and a graph that measures nothing."""
         yield from check_split(self.split, graph, at)
-        running = [n for n, stages in graph.stages.items() if self.split in stages]
-        if self.split in SPLITS and not any(isinstance(graph.nodes[n], Metric) for n in running):
+        if self.split in SPLITS and not self._measures(graph):
             yield ConfigError(
                 f"no node measures anything in the stage {self.split!r}",
                 where=at(""),
                 fix="add a metrics.AnomalyDetectionMetrics node, or remove this phase",
             )
 
+    def _measures(self, graph: Graph) -> bool:
+        return any(
+            isinstance(graph.nodes[name], Metric)
+            for name, stages in graph.stages.items()
+            if self.split in stages
+        )
+
     def skips(self, graph: Graph) -> list[str]:
         """What cannot be measured, because the split lacks masks."""
-        return left_out(graph, self.split)
+        return describe_skipped(graph, self.split)
 
     def train(self, run: Run) -> None:
         """Measure the split."""

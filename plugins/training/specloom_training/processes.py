@@ -1,7 +1,7 @@
 """Several processes that run one phase together, as ``torchrun`` starts them.
 
 Each reads its own share of the training data. Statistics and losses are merged exactly; metrics
-are measured by the first process alone, on everything, and told to the others.
+are measured by the first process alone, on everything, and sent to the others.
 """
 
 from __future__ import annotations
@@ -19,37 +19,43 @@ import torch.distributed as dist
 
 def count() -> int:
     """How many processes run this phase together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    if dist.is_initialized():
+        return dist.get_world_size()
+    return 1
 
 
 def rank() -> int:
     """Which of them this one is; 0 writes."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    if dist.is_initialized():
+        return dist.get_rank()
+    return 0
 
 
 def join() -> None:
-    """Meet the other processes, if ``torchrun`` started several and nobody did it yet."""
+    """Join the other processes, if ``torchrun`` started several and this was not done yet."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
         return
     importlib.import_module("torch.distributed.nn.functional")  # later, it would hold the group
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl")
+    else:
+        dist.init_process_group("gloo")
     atexit.register(_leave)
 
 
 def _leave() -> None:
     """Leave the others while Python still runs.
 
-    A thread of the group may let go of a tensor as late as this. With the interpreter gone by
-    then, it would abort the process, and ``torchrun`` would stop the others. The group ends its
-    threads when nobody holds it any more.
+    A thread of the group may free a tensor as late as this. If the interpreter had ended by then,
+    it would abort the process, and ``torchrun`` would stop the others. The group ends its threads
+    when there is no reference to it any more.
     """
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def total(values: torch.Tensor) -> torch.Tensor:
+def all_sum(values: torch.Tensor) -> torch.Tensor:
     """The sum of ``values`` over all processes."""
     if count() > 1:
         values = values.contiguous()
@@ -57,24 +63,27 @@ def total(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-def gathered(data: bytes) -> list[bytes]:
-    """What each process gave, in the order of their ranks."""
+def all_gather(data: bytes) -> list[bytes]:
+    """The ``data`` of each process, in the order of their ranks."""
     if count() == 1:
         return [data]
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     lengths = torch.zeros(count(), dtype=torch.int64, device=device)
     lengths[rank()] = len(data)
-    sizes = total(lengths).tolist()
-    mine = torch.zeros(max(sizes), dtype=torch.uint8, device=device)
-    mine[: len(data)] = torch.frombuffer(bytearray(data or b"\0"), dtype=torch.uint8)[: len(data)]
-    everyone = [torch.empty_like(mine) for _ in sizes]
-    dist.all_gather(everyone, mine)
-    return [one[:size].cpu().numpy().tobytes() for one, size in zip(everyone, sizes, strict=True)]
+    sizes = all_sum(lengths).tolist()
+    own = torch.zeros(max(sizes), dtype=torch.uint8, device=device)
+    if data:  # torch makes no tensor of nothing
+        own[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    gathered = [torch.empty_like(own) for _ in sizes]
+    dist.all_gather(gathered, own)
+    pairs = zip(gathered, sizes, strict=True)
+    return [one[:size].cpu().numpy().tobytes() for one, size in pairs]
 
 
-def from_first(value: Any) -> Any:
-    """What the first process gave, as JSON carries it."""
-    return json.loads(gathered(json.dumps(value if rank() == 0 else None).encode())[0])
+def broadcast(value: Any) -> Any:
+    """The ``value`` of the first process, as JSON carries it."""
+    own = value if rank() == 0 else None
+    return json.loads(all_gather(json.dumps(own).encode())[0])
 
 
 def share(numbers: Sequence[int], world: int, which: int) -> list[int]:
@@ -83,6 +92,7 @@ def share(numbers: Sequence[int], world: int, which: int) -> list[int]:
     >>> [share([5, 6, 7, 8, 9], 2, which) for which in (0, 1)]
     [[5, 6, 7], [8, 9]]
     """
-    size, more = divmod(len(numbers), world)
-    first = which * size + min(which, more)
-    return list(numbers[first : first + size + (which < more)])
+    size, longer_parts = divmod(len(numbers), world)
+    first = which * size + min(which, longer_parts)
+    last = (which + 1) * size + min(which + 1, longer_parts)
+    return list(numbers[first:last])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -21,61 +21,75 @@ from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate
 
 
-def fit(run: Run, names: Sequence[str], split: str, *, tell: bool = True) -> None:
+def fit(run: Run, names: Sequence[str], split: str, *, notify: bool = True) -> None:
     """Fit the named nodes, each when everything it reads is fitted.
 
     Nodes whose inputs are ready share one pass over the data; a node of several passes takes
     its next pass together with whatever is ready then. Of several processes each reads every
-    so many-th batch, and all end with the same statistics. Observers are told if ``tell``.
+    so many-th batch, and all end with the same statistics.
+
+    Args:
+        run: The run.
+        names: The nodes.
+        split: The split to learn from.
+        notify: Whether observers hear of each node that is fitted.
     """
     processes.join()
     run.place()
-    passes = dict.fromkeys(names, 0)
     nodes: dict[str, Any] = run.graph.nodes
-    while passes:
-        ready = [name for name in passes if not _waits_for(run.graph, name, passes)]
+    passes_done = dict.fromkeys(names, 0)
+    while passes_done:
+        unfinished = set(passes_done)
+        ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
         for name in ready:
-            nodes[name].fit_start(passes[name])
-        _one_pass(run, ready, split)
+            nodes[name].fit_start(passes_done[name])
+        _run_pass(run, ready, split)
         for name in ready:
-            _merge(run, nodes[name], passes[name])
+            _merge(run, nodes[name], passes_done[name])
             nodes[name].fit_end()
-            passes[name] += 1
-            if passes[name] == nodes[name].fit_passes:
-                del passes[name]
-                if tell:
+            passes_done[name] += 1
+            if passes_done[name] == nodes[name].fit_passes:
+                del passes_done[name]
+                if notify:
                     run.notify_fitted(name)
 
 
-def _waits_for(graph: Graph, name: str, unfinished: Iterable[str]) -> set[str]:
+def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
+    """The unfinished nodes that the fit of a node depends on."""
     ends = [end for ends in graph.incoming(name, fit=True).values() for end in ends]
-    return graph.ancestors(ends) & set(unfinished)
+    return graph.ancestors(ends) & unfinished
 
 
-def _one_pass(run: Run, names: Sequence[str], split: str) -> None:
+def _run_pass(run: Run, names: Sequence[str], split: str) -> None:
+    """Update the named nodes with every batch of this process."""
     graph = run.graph
-    feeds = {name: graph.incoming(name, fit=True) for name in names}
-    taken = [
-        (end, port == getattr(graph.nodes[name], "affine_input", None))
-        for name, ports in feeds.items()
-        for port, ends in ports.items()
-        for end in ends
-    ]
-    lazy = {end for end, _ in taken} - {end for end, absorbed in taken if not absorbed}
-    plan = run.plan("train", [end for end, _ in taken], lazy=lazy)
+    inputs = {name: graph.incoming(name, fit=True) for name in names}
+    ends = [end for ports in inputs.values() for several in ports.values() for end in several]
+    plan = run.plan("train", ends, lazy=set(ends) - _read_whole(graph, inputs))
     with run.inference():
         batches = run.batches(split, f"fitting {', '.join(names)}")
         for batch in islice(batches, processes.rank(), None, processes.count()):
             values = plan(batch)
-            for name, ports in feeds.items():
+            for name, ports in inputs.items():
                 graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
 
 
+def _read_whole(graph: Graph, inputs: Mapping[str, Mapping[str, list[str]]]) -> set[str]:
+    """What is read by ports other than those that take a ``LazyAffine``."""
+    found: set[str] = set()
+    for name, ports in inputs.items():
+        affine_input = getattr(graph.nodes[name], "affine_input", None)
+        for port, ends in ports.items():
+            if port != affine_input:
+                found.update(ends)
+    return found
+
+
 def _merge(run: Run, node: Any, pass_: int) -> None:
-    """Give each process what all of them gathered, merged in the same order everywhere."""
+    """Merge the statistics of all processes into each of them, in the same order everywhere."""
     if processes.count() == 1:
         return
-    states = processes.gathered(run.runtime.dump(node.fit_state(), {}))
+    states = processes.all_gather(run.runtime.dump(node.fit_state(), {}))
     node.fit_start(pass_)
     for data in states:
         state, _ = run.runtime.load(data)
@@ -85,10 +99,12 @@ def _merge(run: Run, node: Any, pass_: int) -> None:
 
 
 def _arguments(
-    graph: Graph, name: str, ports: dict[str, list[str]], values: Batch
+    graph: Graph, name: str, ports: Mapping[str, list[str]], values: Batch
 ) -> dict[str, Any]:
+    """What ``fit_update`` of a node is called with."""
     found = {}
-    for port, (end, *_) in ports.items():
+    for port, ends in ports.items():
+        end = ends[0]
         if values[end] is not None:
             found[port] = values[end]
         elif not graph.nodes[name].inputs[port].optional:
@@ -100,19 +116,19 @@ def _arguments(
     return found
 
 
-def _unfed(graph: Graph, name: str) -> Iterable[SpecloomError]:
-    """The inputs that the fit of a node needs and that nobody feeds."""
-    fed = graph.incoming(name, fit=True)
+def _unconnected_fit_inputs(graph: Graph, name: str) -> Iterable[SpecloomError]:
+    """The inputs that the fit of a node needs and that are not connected."""
+    connected = graph.incoming(name, fit=True)
     for port, spec in graph.nodes[name].inputs.items():
-        if spec.for_fit and not spec.optional and port not in fed:
+        if spec.for_fit and not spec.optional and port not in connected:
             yield ConfigError(
-                f"{name} is fitted with {port!r}, which is not fed ({spec.doc})",
+                f"{name} is fitted with {port!r}, which is not connected ({spec.doc})",
                 where=graph.where("nodes", name),
                 fix=f"add a connection - [node.output, {name}.{port}]",
             )
 
 
-def lacking_fit(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
+def missing_fit_inputs(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
     """The inputs that the fit of a node needs and that no batch of the split leads to."""
     absent = graph.missing_data(split).values
     for port, ends in graph.incoming(name, fit=True).items():
@@ -149,33 +165,37 @@ class StatisticalTrainer:
         split: str = "train",
         seed: int = 0,
     ) -> None:
-        self.pipeline, self.datamodule = pipeline, datamodule
-        self.nodes, self.split, self.seed = nodes, split, seed
+        self.pipeline = pipeline
+        self.datamodule = datamodule
+        self.nodes = nodes
+        self.split = split
+        self.seed = seed
 
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
         """Find names of nodes that do not exist or cannot be fitted."""
         yield from check_split(self.split, graph, at)
+        for name in self._chosen(graph):
+            yield from _unconnected_fit_inputs(graph, name)
+            yield from missing_fit_inputs(graph, name, self.split)
         able = graph.fittable()
-        for name in able if self.nodes is None else [n for n in self.nodes if n in able]:
-            yield from _unfed(graph, name)
-            yield from lacking_fit(graph, name, self.split)
         for name in self.nodes or ():
             if name not in able:
-                yield ConfigError(
-                    f"node {name!r} cannot be fitted"
-                    if name in graph.nodes
-                    else f"there is no node {name!r}",
-                    where=at("nodes"),
-                    fix=did_you_mean(name, able, otherwise="no node of this graph can be fitted"),
-                )
+                what = f"there is no node {name!r}"
+                if name in graph.nodes:
+                    what = f"node {name!r} cannot be fitted"
+                fix = did_you_mean(name, able, otherwise="no node of this graph can be fitted")
+                yield ConfigError(what, where=at("nodes"), fix=fix)
+
+    def _chosen(self, graph: Graph) -> list[str]:
+        """The nodes to fit, in running order."""
+        able = graph.fittable()
+        if self.nodes is None:
+            return able
+        return [name for name in able if name in self.nodes]
 
     def train(self, run: Run) -> None:
         """Fit the nodes."""
-        fit(
-            run,
-            [n for n in run.graph.fittable() if self.nodes is None or n in self.nodes],
-            self.split,
-        )
+        fit(run, self._chosen(run.graph), self.split)
 
     def fit(self) -> None:
         """Fit the nodes of ``pipeline`` on ``datamodule``."""
@@ -193,6 +213,6 @@ class StatisticalTrainer:
         if self.pipeline is None or self.datamodule is None:
             raise ConfigError(
                 "StatisticalTrainer has no pipeline or no datamodule",
-                fix="give pipeline= and datamodule=, or use it as a phase of a run file",
+                fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
             )
         return Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)

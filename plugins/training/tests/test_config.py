@@ -18,8 +18,8 @@ from specloom_training.config import (
     TrainRunConfig,
 )
 from specloom_training.gradient import GradientTrainer
-from specloom_training.gradient.settings import settle
-from specloom_training.reading import plain
+from specloom_training.gradient.settings import settings_of
+from specloom_training.parsing import to_plain
 
 GIVEN = {
     "seed": 42,
@@ -44,7 +44,7 @@ def test_nested_mappings_make_nested_objects():
     assert made.trainer.callbacks.checkpoint.save_top_k == 3
     assert made.optimizer.lr == 1e-3
     assert made.scheduler.monitor == "metrics_anomaly/iou"
-    assert TrainingConfig.from_dict(plain(made)) == made
+    assert TrainingConfig.from_dict(to_plain(made)) == made
     assert TrainingConfig.from_dict({}) == TrainingConfig()
 
 
@@ -72,7 +72,7 @@ def test_the_tutorials_lines_run():
         optimizer_config=training.optimizer,
         scheduler_config=training.scheduler,
     )
-    settings, problems = settle(phase)
+    settings, problems = settings_of(phase)
     assert problems == []
     assert settings.monitors() == [
         ("train/bce", "early_stopping"),
@@ -131,7 +131,7 @@ def test_several_mistakes_are_told_together():
 def test_optimiser_and_scheduler_hold_what_they_were_given():
     config = OptimizerConfig(name="sgd", lr=0.1)
     config.momentum = 0.9
-    assert plain(config) == {"name": "sgd", "lr": 0.1, "momentum": 0.9}
+    assert to_plain(config) == {"name": "sgd", "lr": 0.1, "momentum": 0.9}
     assert config == OptimizerConfig(name="sgd", momentum=0.9, lr=0.1)
 
 

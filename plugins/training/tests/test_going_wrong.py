@@ -1,4 +1,4 @@
-"""Errors while training keep the last good state; warnings say how to mend what they tell."""
+"""Errors while training leave the last good state; warnings say what to do about them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_loss_that_is_not_finite_names_node_batch_and_epoch(tmp_path):
         trained(run)
     assert str(caught.value) == (
         "the loss of 'bce' is not finite in batch 1 of epoch 1\n"
-        "  fix: lower the optimizer's lr, set gradient_clip_val, or check what feeds the loss"
+        "  fix: lower the optimizer's lr, set gradient_clip_val, or check the inputs of the loss"
     )
     good = toys.run_of()
     trained(good, epochs=1)
@@ -138,7 +138,7 @@ def test_a_temperature_that_is_never_updated():
 def test_validation_that_never_ran():
     monitored = {"monitor": "metrics/iou"}
     assert warned(toys.run_of(), check_val_every_n_epoch=4, checkpoint=monitored) == [
-        "no epoch recorded 'metrics/iou', so the last one is kept: set check_val_every_n_epoch "
+        "no epoch recorded 'metrics/iou', so the last one is used: set check_val_every_n_epoch "
         "to 1, or train for more epochs",
         "validation never ran in 3 epochs: set check_val_every_n_epoch to 3 or less",
     ]
@@ -155,12 +155,12 @@ def test_an_epoch_that_is_never_improved_on():
 
 
 def test_swings_are_recognised():
-    from specloom_training.gradient.settings import settle
-    from specloom_training.gradient.watching import Watching
+    from specloom_training.gradient.diagnostics import Diagnostics
+    from specloom_training.gradient.settings import settings_of
 
-    settings, _ = settle(GradientTrainer())
+    settings, _ = settings_of(GradientTrainer())
     run = toys.run_of()
-    calm, wild = (Watching(run, settings, []) for _ in range(2))
+    calm, wild = (Diagnostics(run, settings, []) for _ in range(2))
     for epoch in range(20):
         calm.epoch_ended(epoch, {"train/total/loss": 1 / (epoch + 1)}, [])
     with warnings.catch_warnings(record=True) as said:
@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_trained_is_told_in_python():
     pipeline.graph(source)
     pipeline.unfreeze_nodes_by_name(["weigh"])
     phase = GradientTrainer(pipeline, source, loss_nodes=[nodes["bce"]], epochs=1)
-    text = "the loss 'flat' is in the pipeline, but it is not trained: "
+    text = "the loss 'flat' is in the pipeline, but it is not minimised: "
     with pytest.warns(UserWarning, match=f"^{text}add it to loss_nodes, or remove it$"):
         phase.fit()
 

@@ -14,7 +14,7 @@ import specloom
 from specloom import ConfigError, Pipeline, Plugins
 from specloom_training.config import OptimizerConfig, TrainerConfig
 from specloom_training.gradient import GradientTrainer
-from specloom_training.gradient.feeding import order
+from specloom_training.gradient.batches import order
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("training_toys")

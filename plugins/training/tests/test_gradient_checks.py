@@ -46,12 +46,12 @@ MISTAKES = {
     ),
     "refit": (
         {"refit": ["weigh"]},
-        ["f:refit: node 'weigh' cannot be fitted\n  fix: leave out refit"],
+        ["f:refit: node 'weigh' cannot be fitted\n  fix: remove refit"],
     ),
     "frozen": (
         {"unfreeze": []},
         [
-            "f:unfreeze: every node is frozen, so that nothing can be learned\n"
+            "f:unfreeze: every node is frozen: nothing can be learned\n"
             "  fix: name nodes under unfreeze: weigh"
         ],
     ),
@@ -144,7 +144,7 @@ MISTAKES = {
     "file name": (
         {"checkpoint": {"filename": "{epch:02d}"}},
         [
-            "f:checkpoint: checkpoint: the file name asks for 'epch', which nothing records\n"
+            "f:checkpoint: checkpoint: the file name contains 'epch', which nothing records\n"
             "  fix: did you mean 'epoch'?"
         ],
     ),
@@ -165,8 +165,8 @@ MISTAKES = {
     "file name form": (
         {"checkpoint": {"filename": "{epoch:0z}"}},
         [
-            "f:checkpoint: checkpoint: '{epoch:0z}' is no format of a number\n"
-            "  fix: write such as {epoch:02d} or {train/total:.3f}"
+            "f:checkpoint: checkpoint: '{epoch:0z}' is not a valid number format\n"
+            "  fix: use a format such as {epoch:02d} or {train/total:.3f}"
         ],
     ),
     "early stopping": (
@@ -218,7 +218,7 @@ def test_an_empty_training_split():
     phase = GradientTrainer(unfreeze=["weigh"])
     (error,) = phase.check(run.graph, lambda *keys: "f")
     assert str(error) == (
-        "f: the training split is empty\n  fix: give the data images in the split 'train'"
+        "f: the training split is empty\n  fix: assign images of the data to the split 'train'"
     )
 
 
@@ -241,11 +241,11 @@ def test_losses_and_unfrozen_nodes_that_have_nothing_to_do_with_each_other():
     ]
     assert found(nodes, links) == [
         "f:unfreeze: the loss 'small' depends on no node that is unfrozen\n"
-        "  fix: unfreeze other, or leave 'small' out of losses"
+        "  fix: unfreeze other, or remove 'small' from losses"
     ]
     assert found(nodes, links, losses=["bce"], unfreeze=["weigh", "other"]) == [
         "f:unfreeze: node 'other' is unfrozen, but no loss depends on it\n"
-        "  fix: leave 'other' out of unfreeze, or connect it to a loss"
+        "  fix: remove 'other' from unfreeze, or connect it to a loss"
     ]
 
 

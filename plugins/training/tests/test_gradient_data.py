@@ -64,5 +64,5 @@ def test_without_a_pipeline_it_says_what_it_needs():
         GradientTrainer().fit()
     assert str(caught.value) == (
         "GradientTrainer has no pipeline or no datamodule\n"
-        "  fix: give pipeline= and datamodule=, or use it as a phase of a run file"
+        "  fix: pass pipeline= and datamodule=, or use it as a phase of a run file"
     )

@@ -303,11 +303,11 @@ def test_mistakes_are_found_before_anything_runs(phase, message):
     assert found == [message]
 
 
-def test_a_decider_that_nobody_measures_cannot_be_calibrated():
+def test_a_decider_that_is_not_measured_cannot_be_calibrated():
     run, _ = run_of(Logits(), measured=False)
     found = [str(e) for e in Calibrate("decider").check(run.graph, lambda p: f"f:{p}")]
     assert found == [
-        "f:decider: nothing tells which decisions of 'decider' are right\n"
+        "f:decider: no metrics node compares the decisions of 'decider' with a mask\n"
         "  fix: connect decider.decisions and a mask to a metrics node"
     ]
     found = [str(e) for e in Evaluate().check(run.graph, lambda p: f"f:{p}")]

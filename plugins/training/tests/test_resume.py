@@ -194,13 +194,13 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
     with pytest.raises(IntegrityError) as caught:
         record.read(run, path, {})
     assert str(caught.value) == (
-        f"{path} is no record of a training\n  fix: run it again with another --out"
+        f"{path} is not a training record\n  fix: run it again with another --out"
     )
     path.write_bytes(run.runtime.dump({"a": torch.zeros(1)}, {"record": '{"version": 9}'}))
     with pytest.raises(IntegrityError) as caught:
         record.read(run, path, {})
     assert str(caught.value) == (
-        f"{path} was written by another version (form 9)\n  fix: run it again with another --out"
+        f"{path} has record version 9, not 1\n  fix: run it again with another --out"
     )
 
 

@@ -154,5 +154,5 @@ def test_without_a_pipeline_it_says_what_it_needs():
         StatisticalTrainer().fit()
     assert str(caught.value) == (
         "StatisticalTrainer has no pipeline or no datamodule\n"
-        "  fix: give pipeline= and datamodule=, or use it as a phase of a run file"
+        "  fix: pass pipeline= and datamodule=, or use it as a phase of a run file"
     )

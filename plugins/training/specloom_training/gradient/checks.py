@@ -2,175 +2,242 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import At, ConfigError, Graph, SpecloomError, Trainable, did_you_mean
 from specloom_training.evaluate import describe_missing, losses_of
-from specloom_training.gradient import monitors, named
-from specloom_training.gradient.stopping import FIELD
-from specloom_training.statistical import lacking_fit
+from specloom_training.gradient import monitors, torch_names
+from specloom_training.gradient.checkpoint_table import FIELD, number_format
+from specloom_training.statistical import missing_fit_inputs
 
 if TYPE_CHECKING:
     from specloom_training.gradient.settings import Settings
 
 INTERVALS = ("epoch", "step")
+NOT_IN_FILE_NAMES = ("/", "\\", "\0")
 
 
-def wrong(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
+def find_problems(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
     """Wrong names, parameters and monitors, and graphs in which nothing could be learned."""
     if "train" not in graph.splits:
-        what, fix = "the training split is empty", "give the data images in the split 'train'"
-        yield ConfigError(what, where=at(), fix=fix)
-    yield from _names(settings.unfreeze, trainable(graph), graph, "unfreeze", "be trained", at)
-    yield from _names(settings.refit, graph.fittable(), graph, "refit", "be fitted", at)
-    losses = losses_of(graph)
-    if settings.losses is not None:
-        yield from _names(settings.losses, losses, graph, "losses", "be minimised", at)
-    yield from _starved(settings, graph, at)
+        fix = "assign images of the data to the split 'train'"
+        yield ConfigError("the training split is empty", where=at(), fix=fix)
+    yield from _unknown_nodes(settings, graph, at)
+    yield from _starved_nodes(settings, graph, at)
     yield from _nothing_to_learn(settings, graph, at)
     yield from _optimizer(settings, at)
     yield from _scheduler(settings, at)
-    names = monitors.recorded(graph, trained(settings, graph))
-    for name, place in settings.monitors():
-        if monitors.meant(name, graph, names) is None:
-            silent = [
-                n for n in monitors.measuring(graph) if not hasattr(graph.nodes[n], "metric_names")
-            ]
-            known = {one.removeprefix("val/") for one in names} | {f"{n}/…" for n in silent}
-            yield monitors.unknown(name, place, known, at(place))
-    if settings.checkpoint:
-        yield from _file_name(settings.checkpoint.filename, graph, names, at("checkpoint"))
+    names = monitors.recorded_names(graph, minimised_losses(settings, graph))
+    yield from _unknown_monitors(settings, graph, names, at)
+    if settings.checkpoint is not None:
+        pattern = settings.checkpoint.filename
+        yield from _file_name(pattern, graph, names, at("checkpoint"))
 
 
 def trainable(graph: Graph) -> list[str]:
     """The nodes that have something to train."""
-    able = [name for name in graph.order if isinstance(graph.nodes[name], Trainable)]
-    return [name for name in able if getattr(graph.nodes[name], "trainable", True)]
+    return [
+        name
+        for name in graph.order
+        if isinstance(graph.nodes[name], Trainable)
+        and getattr(graph.nodes[name], "trainable", True)
+    ]
 
 
-def trained(settings: Settings, graph: Graph) -> list[str]:
+def minimised_losses(settings: Settings, graph: Graph) -> list[str]:
     """The loss nodes that this phase minimises, in running order."""
     known = losses_of(graph)
-    return known if settings.losses is None else [n for n in known if n in settings.losses]
+    if settings.losses is None:
+        return known
+    return [name for name in known if name in settings.losses]
 
 
 def unfrozen(settings: Settings, graph: Graph) -> list[str]:
     """The nodes that this phase changes by gradients: those named, and those unfrozen before."""
-    return [n for n in trainable(graph) if n in settings.unfreeze or _free(graph, n)]
+    return [
+        name for name in trainable(graph) if name in settings.unfreeze or _is_unfrozen(graph, name)
+    ]
 
 
-def _free(graph: Graph, name: str) -> bool:
-    return name not in graph.unbuilt and any(True for _ in graph.nodes[name].parameters())
+def _is_unfrozen(graph: Graph, name: str) -> bool:
+    if name in graph.unbuilt:
+        return False
+    return len(list(graph.nodes[name].parameters())) > 0
+
+
+def _unknown_nodes(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
+    """Names under ``unfreeze``, ``refit`` and ``losses`` that cannot stand there."""
+    check = partial(_names, graph=graph, at=at)
+    yield from check(settings.unfreeze, trainable(graph), "unfreeze", "be trained")
+    yield from check(settings.refit, graph.fittable(), "refit", "be fitted")
+    if settings.losses is not None:
+        yield from check(settings.losses, losses_of(graph), "losses", "be minimised")
+
+
+def _names(
+    names: Iterable[str],
+    able: Sequence[str],
+    parameter: str,
+    purpose: str,
+    *,
+    graph: Graph,
+    at: At,
+) -> Iterator[SpecloomError]:
+    for name in names:
+        if name in able:
+            continue
+        what = f"there is no node {name!r}"
+        if name in graph.nodes:
+            what = f"node {name!r} cannot {purpose}"
+        fix = did_you_mean(name, able, otherwise=f"remove {parameter}")
+        yield ConfigError(what, where=at(parameter), fix=fix)
+
+
+def _unknown_monitors(
+    settings: Settings, graph: Graph, names: set[str], at: At
+) -> Iterator[SpecloomError]:
+    for name, place in settings.monitors():
+        if monitors.resolve(name, graph, names) is None:
+            choices = {one.removeprefix("val/") for one in names}
+            choices.update(f"{node}/…" for node in monitors.unnamed_metrics(graph))
+            yield monitors.unknown_monitor(name, place, choices, at(place))
 
 
 def _file_name(pattern: str, graph: Graph, names: set[str], where: str) -> Iterator[SpecloomError]:
     """What is wrong with the pattern of checkpoints' names, which must not be paths."""
-    if any(sign in FIELD.sub(lambda match: match[2] or "", pattern) for sign in ("/", "\\", "\0")):
+    fixed = FIELD.sub(lambda match: match[2] or "", pattern)
+    if any(sign in fixed for sign in NOT_IN_FILE_NAMES):
         what = f"checkpoint: the file name {pattern!r} is a path"
         yield ConfigError(what, where=where, fix="name the folder as dirpath, the file as filename")
     for match in FIELD.finditer(pattern):
-        name, form = match[1], (match[2] or "")[1:]
-        if name != "epoch" and monitors.meant(name, graph, names) is None:
-            what = f"checkpoint: the file name asks for {name!r}, which nothing records"
+        name = match[1]
+        if name != "epoch" and monitors.resolve(name, graph, names) is None:
+            what = f"checkpoint: the file name contains {name!r}, which nothing records"
             yield ConfigError(what, where=where, fix=did_you_mean(name, {*names, "epoch"}))
-            continue
-        try:
-            format(0 if name == "epoch" else 0.0, form)
-        except ValueError:
-            what = f"checkpoint: {match[0]!r} is no format of a number"
-            fix = "write such as {epoch:02d} or {train/total:.3f}"
+        elif not _formats(match):
+            what = f"checkpoint: {match[0]!r} is not a valid number format"
+            fix = "use a format such as {epoch:02d} or {train/total:.3f}"
             yield ConfigError(what, where=where, fix=fix)
 
 
-def _names(
-    given: list[str], able: list[str], graph: Graph, parameter: str, what: str, at: At
-) -> Iterator[SpecloomError]:
-    for name in given:
-        if name in able:
-            continue
-        known = name in graph.nodes
-        text = f"node {name!r} cannot {what}" if known else f"there is no node {name!r}"
-        fix = did_you_mean(name, able, otherwise=f"leave out {parameter}")
-        yield ConfigError(text, where=at(parameter), fix=fix)
+def _formats(match: re.Match[str]) -> bool:
+    """Whether the format of a field of a file name fits its kind of number."""
+    example = 0 if match[1] == "epoch" else 0.0
+    try:
+        format(example, number_format(match))
+    except ValueError:
+        return False
+    return True
 
 
-def _starved(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
-    """The losses that need what the training data has not, and what is fitted again with it."""
+def _starved_nodes(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
+    """The losses that need what the training data lacks, and what is fitted again with it."""
     for name in settings.refit:
         if name in graph.fittable():
-            yield from lacking_fit(graph, name, "train")
+            yield from missing_fit_inputs(graph, name, "train")
     starved = graph.missing_data("train").nodes
-    for name in trained(settings, graph):
+    for name in minimised_losses(settings, graph):
         if name in starved:
-            what = f"the loss {name!r} cannot be minimised: {describe_missing(graph, 'train')}"
-            fix = f"give the training data masks, or leave {name!r} out of losses"
-            yield ConfigError(what, where=at("losses"), fix=fix)
+            yield ConfigError(
+                f"the loss {name!r} cannot be minimised: {describe_missing(graph, 'train')}",
+                where=at("losses"),
+                fix=f"use training data with masks, or remove {name!r} from losses",
+            )
 
 
 def _nothing_to_learn(settings: Settings, graph: Graph, at: At) -> Iterator[SpecloomError]:
-    losses, free = trained(settings, graph), unfrozen(settings, graph)
+    losses = minimised_losses(settings, graph)
+    free = unfrozen(settings, graph)
     if not losses:
-        if settings.losses is None or not settings.losses:
+        if not settings.losses:
             fix = "add a loss node, such as losses.AnomalyBCEWithLogits"
             yield ConfigError("no loss in this graph is minimised", where=at("losses"), fix=fix)
-        return
-    if not free:
+    elif not free:
         if not settings.unfreeze:
-            able = trainable(graph)
-            fix = f"name nodes under unfreeze: {', '.join(able)}" if able else "add such a node"
-            what = "every node is frozen, so that nothing can be learned"
-            yield ConfigError(what, where=at("unfreeze"), fix=fix)
-        return
-    reached = set[str]()
+            yield _all_frozen(graph, at)
+    else:
+        yield from _unconnected(losses, free, graph, at)
+
+
+def _all_frozen(graph: Graph, at: At) -> SpecloomError:
+    able = trainable(graph)
+    fix = "add a node that can be trained"
+    if able:
+        fix = f"name nodes under unfreeze: {', '.join(able)}"
+    return ConfigError(
+        "every node is frozen: nothing can be learned", where=at("unfreeze"), fix=fix
+    )
+
+
+def _unconnected(
+    losses: Sequence[str], free: Sequence[str], graph: Graph, at: At
+) -> Iterator[SpecloomError]:
+    """Losses that depend on nothing that is trained, and trained nodes without a loss."""
+    active = [name for name in graph.order if "train" in graph.stages[name]]
+    reached: set[str] = set()
     for loss in losses:
-        behind = graph.ancestors([f"{loss}.loss"], [n for n in graph.order if _trains(graph, n)])
+        behind = graph.ancestors([f"{loss}.loss"], active)
         reached |= behind
-        if not behind & {*free}:
-            able = [name for name in trainable(graph) if name in behind]
-            fix = f"unfreeze {' or '.join(able)}, or leave {loss!r} out of losses"
-            if not able:
-                fix = f"name the other losses under losses, or remove {loss!r}"
-            what = f"the loss {loss!r} depends on no node that is unfrozen"
-            yield ConfigError(what, where=at("unfreeze"), fix=fix)
+        if behind.isdisjoint(free):
+            yield ConfigError(
+                f"the loss {loss!r} depends on no node that is unfrozen",
+                where=at("unfreeze"),
+                fix=_connect_loss(loss, [name for name in trainable(graph) if name in behind]),
+            )
     for name in free:
         if name not in reached:
-            what = f"node {name!r} is unfrozen, but no loss depends on it"
-            fix = f"leave {name!r} out of unfreeze, or connect it to a loss"
-            yield ConfigError(what, where=at("unfreeze"), fix=fix)
+            yield ConfigError(
+                f"node {name!r} is unfrozen, but no loss depends on it",
+                where=at("unfreeze"),
+                fix=f"remove {name!r} from unfreeze, or connect it to a loss",
+            )
 
 
-def _trains(graph: Graph, name: str) -> bool:
-    return "train" in graph.stages[name]
+def _connect_loss(loss: str, able: Sequence[str]) -> str:
+    """What to do about a loss behind which only these nodes could be trained."""
+    if able:
+        return f"unfreeze {' or '.join(able)}, or remove {loss!r} from losses"
+    return f"name the other losses under losses, or remove {loss!r}"
 
 
 def _optimizer(settings: Settings, at: At) -> Iterator[SpecloomError]:
-    options = {k: v for k, v in vars(settings.optimizer).items() if k != "name"}
-    name = settings.optimizer.name
-    yield from named.wrong("optimizer", name, options, named.optimizers(), partial(at, "optimizer"))
+    options = dict(vars(settings.optimizer))
+    name = options.pop("name")
+    place = partial(at, "optimizer")
+    yield from torch_names.find_problems(
+        "optimizer", name, options, torch_names.optimizers(), place
+    )
 
 
 def _scheduler(settings: Settings, at: At) -> Iterator[SpecloomError]:
-    if (given := settings.scheduler) is None:
+    if settings.scheduler is None:
         return
-    options = {k: v for k, v in vars(given).items() if k not in ("name", "monitor", "interval")}
-    known = named.schedulers()
+    options = dict(vars(settings.scheduler))
+    name = options.pop("name")
+    options.pop("monitor", None)
+    interval = options.pop("interval", "epoch")
+    known = torch_names.schedulers()
     place = partial(at, "scheduler")
-    given_by_us = {"T_max", "total_steps"} if _by_epoch(settings) else set[str]()
-    yield from named.wrong("scheduler", given.name, options, known, place, given_by_us)
-    found = named.find(given.name, known)
-    plateau = found is not None and found[0] == named.PLATEAU
-    if plateau and not isinstance(getattr(given, "monitor", None), str):
-        what, fix = f"{named.PLATEAU} needs the parameter 'monitor'", "add monitor: train/total"
-        yield ConfigError(what, where=place(), fix=fix)
-    if found and not plateau and hasattr(given, "monitor"):
-        what, fix = f"{found[0]} has no parameter 'monitor'", f"use {named.PLATEAU}, or remove it"
-        yield ConfigError(what, where=place(), fix=fix)
-    if (interval := getattr(given, "interval", "epoch")) not in INTERVALS:
+    set_by_trainer = {"T_max", "total_steps"} if interval == "epoch" else set()
+    yield from torch_names.find_problems("scheduler", name, options, known, place, set_by_trainer)
+    found = torch_names.find(name, known)
+    if found is not None:
+        yield from _scheduler_monitor(found[0], vars(settings.scheduler), place)
+    if interval not in INTERVALS:
         fix = did_you_mean(str(interval), INTERVALS)
         yield ConfigError(f"scheduler: interval is {interval!r}", where=place(), fix=fix)
 
 
-def _by_epoch(settings: Settings) -> bool:
-    return getattr(settings.scheduler, "interval", "epoch") == "epoch"
+def _scheduler_monitor(name: str, options: Mapping[str, Any], at: At) -> Iterator[SpecloomError]:
+    """``reduce_on_plateau`` needs a monitor, all others have none."""
+    plateau = torch_names.PLATEAU
+    if name == plateau:
+        if not isinstance(options.get("monitor"), str):
+            what = f"{plateau} needs the parameter 'monitor'"
+            yield ConfigError(what, where=at(), fix="add monitor: train/total")
+    elif "monitor" in options:
+        what = f"{name} has no parameter 'monitor'"
+        yield ConfigError(what, where=at(), fix=f"use {plateau}, or remove it")

@@ -1,4 +1,4 @@
-"""Out of memory: found out, and the batch size that fits."""
+"""Out of memory: recognised, and the batch size that fits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from specloom_training.gradient.session import Session
 
 
-def is_full(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one behind it, says that no memory was left."""
     seen: BaseException | None = error
     while seen is not None:
@@ -25,23 +25,37 @@ def is_full(error: BaseException) -> bool:
     return False
 
 
-def explained(session: Session) -> UnavailableError:
+def out_of_memory(session: Session) -> UnavailableError:
     """The error to be raised instead, with the batch size that fits, found by trying."""
     batch = session.batch
-    session.optimizing.optimizer.zero_grad(set_to_none=True)
+    session.optimization.optimizer.zero_grad(set_to_none=True)
     by_image = _by_image(session.run.graph, batch)
     size = max((len(batch[name]) for name in by_image), default=1)
     what = f"out of memory while training on batches of {size} images"
-    for fewer in (size >> shift for shift in range(1, size.bit_length())):
-        if _fits(session, {k: v[:fewer] if k in by_image else v for k, v in batch.items()}):
-            return UnavailableError(what, fix=f"use a batch_size of {fewer}, which fits")
+    smaller = size // 2
+    while smaller > 0:
+        if _fits(session, _first_images(batch, by_image, smaller)):
+            return UnavailableError(what, fix=f"use a batch_size of {smaller}, which fits")
+        smaller //= 2
     fix = "use smaller images, a part of the graph that is not trained, or a larger GPU"
     return UnavailableError(f"{what}, and not even one image fits", fix=fix)
 
 
 def _by_image(graph: Graph, batch: Mapping[str, Any]) -> set[str]:
-    ends = {name: name if "." in name else f"batch.{name}" for name in batch}
-    return {name for name, end in ends.items() if graph.port(end).names[:1] == ("B",)}
+    """The names in a batch that have a value for each image."""
+    found = set()
+    for name in batch:
+        end = name if "." in name else f"batch.{name}"
+        if graph.port(end).names[:1] == ("B",):
+            found.add(name)
+    return found
+
+
+def _first_images(batch: Mapping[str, Any], by_image: set[str], count: int) -> dict[str, Any]:
+    smaller = dict(batch)
+    for name in by_image:
+        smaller[name] = batch[name][:count]
+    return smaller
 
 
 def _fits(session: Session, batch: Mapping[str, Any]) -> bool:
@@ -52,9 +66,9 @@ def _fits(session: Session, batch: Mapping[str, Any]) -> bool:
         total = torch.stack([values[end].float() for end in session.losses.ends]).sum()
         torch.autograd.backward(total)
     except Exception as e:
-        if is_full(e):
+        if is_out_of_memory(e):
             return False
         raise
     finally:
-        session.optimizing.optimizer.zero_grad(set_to_none=True)
+        session.optimization.optimizer.zero_grad(set_to_none=True)
     return True

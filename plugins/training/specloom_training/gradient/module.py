@@ -26,11 +26,11 @@ class SessionModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The session's optimiser; its scheduler is stepped by the session."""
-        return self.session.optimizing.optimizer
+        return self.session.optimization.optimizer
 
     def on_fit_start(self) -> None:
-        """Give the session the scaler of mixed precision."""
-        self.session.begin(getattr(self.trainer.precision_plugin, "scaler", None))
+        """Pass the scaler of mixed precision to the session."""
+        self.session.set_scaler(getattr(self.trainer.precision_plugin, "scaler", None))
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """Leave the batch: it is where it belongs, some of it in the host's memory."""
@@ -47,14 +47,9 @@ class SessionModule(lightning.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """One step of the optimiser, then of a scheduler that goes by steps."""
         super().optimizer_step(*args, **kwargs)
-        self.session.optimizing.stepped()
+        self.session.optimization.step_ended()
 
     def on_train_epoch_end(self) -> None:
         """End an epoch; stop if the session says so."""
         self.session.end_epoch()
         self.trainer.should_stop = self.session.stopped
-
-
-def module_of(session: Session) -> SessionModule:
-    """The module around a session."""
-    return SessionModule(session)

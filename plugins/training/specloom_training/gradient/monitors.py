@@ -8,35 +8,46 @@ from typing import Any
 from specloom import ConfigError, Graph, Metric, did_you_mean
 from specloom_training.evaluate import measured_losses
 
-RATE = "train/learning_rate"
+LEARNING_RATE = "train/learning_rate"
 TOTAL = "train/total/loss"
 
 
-def measuring(graph: Graph) -> list[str]:
+def metric_nodes(graph: Graph) -> list[str]:
     """The nodes that give numbers when a validation ends; which ones is known only then."""
-    nodes: dict[str, Any] = graph.nodes
+    if "val" not in graph.splits:
+        return []
     starved = graph.missing_data("val").nodes
     return [
-        n
-        for n, node in nodes.items()
-        if isinstance(nodes[n], Metric)
-        and "val" in graph.stages[n]
-        and "val" in graph.splits
-        and n not in starved
-        and any(port.dtype == "scalars" for port in node.outputs.values())
+        name
+        for name, node in graph.nodes.items()
+        if name not in starved and "val" in graph.stages[name] and _gives_numbers(node)
     ]
 
 
-def recorded(graph: Graph, trained: Iterable[str]) -> set[str]:
+def _gives_numbers(node: Any) -> bool:
+    if not isinstance(node, Metric):
+        return False
+    ports: Mapping[str, Any] = getattr(node, "outputs", {})
+    return any(port.dtype == "scalars" for port in ports.values())
+
+
+def unnamed_metrics(graph: Graph) -> list[str]:
+    """The metric nodes that do not say which numbers they give."""
+    return [name for name in metric_nodes(graph) if not hasattr(graph.nodes[name], "metric_names")]
+
+
+def recorded_names(graph: Graph, minimised: Iterable[str]) -> set[str]:
     """Every name that is known, before anything runs, to be recorded."""
-    names = {RATE, TOTAL, *(f"train/{name}/loss" for name in trained)}
+    names = {LEARNING_RATE, TOTAL}
+    names.update(f"train/{name}/loss" for name in minimised)
     if "val" in graph.splits:
-        names |= {f"val/{name}/loss" for name in measured_losses(graph, "val")}
-    for name in measuring(graph):
-        names |= {f"val/{name}/{key}" for key in getattr(graph.nodes[name], "metric_names", ())}
+        names.update(f"val/{name}/loss" for name in measured_losses(graph, "val"))
+    for name in metric_nodes(graph):
+        metric_names = getattr(graph.nodes[name], "metric_names", ())
+        names.update(f"val/{name}/{key}" for key in metric_names)
     for name, node in graph.nodes.items():
         if hasattr(node, "schedule_values") and name not in graph.unbuilt:
-            names |= {f"train/{name}/{key}" for key in node.schedule_values()}
+            names.update(f"train/{name}/{key}" for key in node.schedule_values())
     return names
 
 
@@ -49,26 +60,33 @@ def full_names(name: str) -> list[str]:
     ['metrics_anomaly/iou', 'val/metrics_anomaly/iou', 'train/metrics_anomaly/iou']
     """
     stage, _, rest = name.partition("/")
-    if stage in ("train", "val") and rest:
-        return [name, *([f"{name}/loss"] if "/" not in rest else [])]
-    return [name, *(f"{s}/{name}" for s in ("val", "train"))]
+    if stage not in ("train", "val") or not rest:
+        return [name, f"val/{name}", f"train/{name}"]
+    if "/" in rest:
+        return [name]
+    return [name, f"{name}/loss"]
 
 
-def meant(name: str, graph: Graph, names: Iterable[str]) -> str | None:
+def resolve(name: str, graph: Graph, names: Iterable[str]) -> str | None:
     """The full name of what a user monitors; None where nothing records it.
 
-    A metric node may name its numbers in ``metric_names``; without, any name is accepted.
+    A metric node may say which numbers it gives, in ``metric_names``; of others any is accepted.
     """
     known = set(names)
-    measures = [n for n in measuring(graph) if not hasattr(graph.nodes[n], "metric_names")]
+    unnamed = unnamed_metrics(graph)
     for full in full_names(name):
-        stage, _, rest = full.partition("/")
-        if full in known or (stage == "val" and rest.partition("/")[0] in measures and "/" in rest):
+        if full in known or _may_be_recorded(full, unnamed):
             return full
     return None
 
 
-def unknown(name: str, place: str, known: Iterable[str], where: str = "") -> ConfigError:
+def _may_be_recorded(full: str, unnamed: Iterable[str]) -> bool:
+    stage, _, rest = full.partition("/")
+    node, slash, _ = rest.partition("/")
+    return stage == "val" and slash == "/" and node in unnamed
+
+
+def unknown_monitor(name: str, place: str, known: Iterable[str], where: str = "") -> ConfigError:
     """The error of a monitor that nothing records."""
     what = f"{place} monitors {name!r}, which nothing records"
     return ConfigError(what, where=where, fix=did_you_mean(name, known))
@@ -76,4 +94,7 @@ def unknown(name: str, place: str, known: Iterable[str], where: str = "") -> Con
 
 def value_of(name: str, values: Mapping[str, Any]) -> float | None:
     """The recorded value behind a monitored name, if it was recorded now."""
-    return next((float(values[full]) for full in full_names(name) if full in values), None)
+    for full in full_names(name):
+        if full in values:
+            return float(values[full])
+    return None

@@ -22,21 +22,29 @@ if TYPE_CHECKING:
 
 VERSION = 1
 # As `write_file` names a file until it is whole: with the number of its process.
-HALF = re.compile(r"\..+\.\w+\.\d+")
+UNFINISHED = re.compile(r"\..+\.\w+\.\d+")
+FIX = "run it again with another --out"
 
 
-def place(run: Run, phase: object) -> Path | None:
-    """Where the record of a phase stands; None where the run has no folder."""
+def path_of(run: Run, phase: object) -> Path | None:
+    """Where the record of a phase is; None where the run has no folder."""
     if run.folder is None:
         return None
-    number = next((i for i, (_, one) in enumerate(run.phases) if one is phase), 0)
-    return Path(run.folder) / "record" / f"phase-{number}.safetensors"
+    return Path(run.folder) / "record" / f"phase-{_number(run, phase)}.safetensors"
 
 
-def write(run: Run, path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def _number(run: Run, phase: object) -> int:
+    """The place of a phase among those of its run; 0 in Python, where a run has none."""
+    for number, (_, one) in enumerate(run.phases):
+        if one is phase:
+            return number
+    return 0
+
+
+def write(run: Run, path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
     """Write the record in one step."""
     if processes.rank() == 0:
-        text = json.dumps({"version": VERSION, **about})
+        text = json.dumps({"version": VERSION, **values})
         write_file(path, run.runtime.dump(tensors, {"record": text}))
 
 
@@ -44,34 +52,33 @@ def read(run: Run, path: Path, settings: Mapping[str, Any]) -> tuple[Any, Any] |
     """The tensors and the values of a record; None where there is none yet.
 
     Raises:
-        IntegrityError: The file is no record.
+        IntegrityError: The file is not a record.
         ConfigError: It was made with other settings.
     """
     if not path.is_file():
         return None
     tensors, metadata = run.runtime.load(path.read_bytes())
-    fix = "run it again with another --out"
     try:
-        about = dict(json.loads(metadata["record"]))
+        values = dict(json.loads(metadata["record"]))
     except (KeyError, ValueError, TypeError, RecursionError) as e:
-        raise IntegrityError(f"{path} is no record of a training", fix=fix) from e
-    if about.get("version") != VERSION:
-        what = f"{path} was written by another version (form {about.get('version')})"
-        raise IntegrityError(what, fix=fix)
-    if "settings" not in about:
-        raise IntegrityError(f"{path} is no record of a training", fix=fix)
-    if about["settings"] != json.loads(json.dumps(settings)):
-        raise ConfigError(f"{path} was made with other settings of this phase", fix=fix)
-    return tensors, about
+        raise IntegrityError(f"{path} is not a training record", fix=FIX) from e
+    if values.get("version") != VERSION:
+        what = f"{path} has record version {values.get('version')}, not {VERSION}"
+        raise IntegrityError(what, fix=FIX)
+    if "settings" not in values:
+        raise IntegrityError(f"{path} is not a training record", fix=FIX)
+    if values["settings"] != json.loads(json.dumps(settings)):
+        raise ConfigError(f"{path} was made with other settings of this phase", fix=FIX)
+    return tensors, values
 
 
-def sweep(run: Run) -> None:
-    """Remove what a run that was killed left in its folder: caches, and half-written files."""
+def remove_leftovers(run: Run) -> None:
+    """Remove what a run that was killed left in its folder: caches, and unfinished files."""
     if run.folder is None:
         return
     folder = Path(run.folder)
-    for left in folder.glob(f"{cache.PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    for left in folder.rglob(".*"):
-        if HALF.fullmatch(left.name):
-            left.unlink(missing_ok=True)
+    for path in folder.glob(f"{cache.PREFIX}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in folder.rglob(".*"):
+        if UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One gradient training from its first epoch to its last, without a word of Lightning."""
+"""One gradient training from its first epoch to its last, without Lightning."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from torch import Tensor
 from specloom import Annealed, Batch, ConfigError, MapStyleSource, NodeError, Run, Stateful
 from specloom_training import processes, statistical
 from specloom_training.evaluate import evaluate, measured_losses
-from specloom_training.gradient import checks, generators, monitors, record
+from specloom_training.gradient import checks, monitors, record
+from specloom_training.gradient.batches import TrainingBatches, require_images
 from specloom_training.gradient.cache import Cache
-from specloom_training.gradient.feeding import Feed, require_images
-from specloom_training.gradient.keeping import Keeping, loaded, snapshot
-from specloom_training.gradient.optimizing import Optimizing, finite
-from specloom_training.gradient.prefix import BATCH, Prefix, frozen_front
-from specloom_training.gradient.stepping import Losses, zero
-from specloom_training.gradient.watching import Watching
+from specloom_training.gradient.checkpoints import Checkpoints, flatten, snapshot, unflatten
+from specloom_training.gradient.diagnostics import Diagnostics
+from specloom_training.gradient.frozen_front import BATCH, FrozenFront, front_ends, node_of
+from specloom_training.gradient.losses import Losses, zero
+from specloom_training.gradient.optimization import Optimization, is_finite
+from specloom_training.gradient.seeding import seed_all
 
 if TYPE_CHECKING:
     from specloom_training.gradient.settings import Settings
@@ -36,94 +37,126 @@ class Session:
     def __init__(self, run: Run, settings: Settings, phase: object) -> None:
         require_images(run)
         run.place()
-        self.run, self.settings, nodes = run, settings, run.graph.nodes
-        self.epoch, self.epochs, self.stopped = 0, settings.trainer.max_epochs, False
-        self.path = record.place(run, phase)
+        self.run = run
+        self.settings = settings
+        self.epoch = 0
+        self.epochs = settings.trainer.max_epochs
+        self.stopped = False
+        self.path = record.path_of(run, phase)
         self.scaler: Any = None
+        self._scaler_state: Any = None
         self.batch: Mapping[str, Any] = {}
         self.cache = Cache(run, settings.trainer.cache_memory_mb, settings.trainer.cache_disk_mb)
-        self.thawed = [n for n in settings.unfreeze if not [*nodes[n].parameters()]]
-        for name in self.thawed:
-            nodes[name].unfreeze()
+        self.thawed = self._unfreeze()
         try:
             self._set_up()
         except BaseException:
             self.close()
             raise
 
+    def _unfreeze(self) -> list[str]:
+        """Unfreeze the nodes that are to be trained; those that were frozen until now."""
+        nodes = self.run.graph.nodes
+        thawed = [name for name in self.settings.unfreeze if not list(nodes[name].parameters())]
+        for name in thawed:
+            nodes[name].unfreeze()
+        return thawed
+
     def _set_up(self) -> None:
-        run, settings, graph = self.run, self.settings, self.run.graph
+        run = self.run
+        settings = self.settings
+        graph = run.graph
         self.free = checks.unfrozen(settings, graph)
-        self.paced = [n for n in graph.order if isinstance(graph.nodes[n], Annealed)]
-        changing = {*self.free, *settings.refit, *self.paced}
-        self.moving = [n for n in graph.order if n in changing and _keeps(graph.nodes[n])]
-        self.losses = Losses(run, checks.trained(settings, graph))
-        self.parameters = [p for n in self.free for p in graph.nodes[n].parameters()]
-        self.optimizing = Optimizing(settings, self.parameters)
-        self.feed = self._feed(changing)
-        self.keeping = Keeping(run, settings, self.moving)
-        self.watching = Watching(run, settings, self.free)
-        measures = monitors.measuring(graph) or measured_losses(graph, "val")
-        self.validates = "val" in run.source.splits() and bool(measures)
+        self.annealed = [name for name in graph.order if isinstance(graph.nodes[name], Annealed)]
+        changing = {*self.free, *settings.refit, *self.annealed}
+        self.moving = [
+            name
+            for name in graph.order
+            if name in changing and isinstance(graph.nodes[name], Stateful)
+        ]
+        self.losses = Losses(run, checks.minimised_losses(settings, graph))
+        self.parameters = [p for name in self.free for p in graph.nodes[name].parameters()]
+        self.optimization = Optimization(settings, self.parameters)
+        self._plan_batches(changing)
+        self.checkpoints = Checkpoints(run, settings, self.moving)
+        self.diagnostics = Diagnostics(run, settings, self.free)
+        self.validates = self._can_validate()
         self._require_validation()
         self.good = snapshot(graph.nodes, self.moving)
 
-    def _feed(self, changing: set[str]) -> Feed:
-        run, trainer, prefix = self.run, self.settings.trainer, None
+    def _plan_batches(self, changing: set[str]) -> None:
+        """Split the graph into its frozen front and what runs on every batch."""
+        run = self.run
+        trainer = self.settings.trainer
+        front = None
         given: list[str] = []
         if trainer.cache:
             by_image = isinstance(run.source, MapStyleSource)
-            ends = frozen_front(run.graph, self.losses.names, changing, by_image)
-            given = [end for end in ends if end.partition(".")[0] != BATCH]
-            prefix = Prefix(run, ends, self.cache)
+            ends = front_ends(run.graph, self.losses.names, changing, by_image)
+            given = [end for end in ends if node_of(end) != BATCH]
+            front = FrozenFront(run, ends, self.cache)
         self.plan = run.plan("train", self.losses.ends, provided=given)
         if trainer.precision != "32-true":
             for step in self.plan.steps:
                 step.forward = _full_precision(step.forward)
-        return Feed(run, trainer.shuffle, prefix)
+        self.batches = TrainingBatches(run, trainer.shuffle, front)
+
+    def _can_validate(self) -> bool:
+        if "val" not in self.run.source.splits():
+            return False
+        graph = self.run.graph
+        return bool(monitors.metric_nodes(graph) or measured_losses(graph, "val"))
 
     def _require_validation(self) -> None:
         """Find out before training that what is monitored can be measured."""
-        names = monitors.recorded(self.run.graph, self.losses.names)
-        for name, place in self.settings.monitors() if not self.validates else ():
-            if (monitors.meant(name, self.run.graph, names) or "val/").startswith("val/"):
-                fix = "monitor train/total, or use data with a validation split"
-                what = f"{place} monitors {name!r}, but the data has no split 'val'"
-                raise ConfigError(what, where=self.run.graph.where("data"), fix=fix)
+        if self.validates:
+            return
+        graph = self.run.graph
+        names = monitors.recorded_names(graph, self.losses.names)
+        for name, place in self.settings.monitors():
+            full = monitors.resolve(name, graph, names)
+            if full is None or full.startswith("val/"):
+                raise ConfigError(
+                    f"{place} monitors {name!r}, but the data has no split 'val'",
+                    where=graph.where("data"),
+                    fix="monitor train/total, or use data with a validation split",
+                )
 
     def _require_monitored(self, recorded: Mapping[str, float]) -> None:
-        """Tell of a metric that no node gave when it validated."""
+        """Raise the error of a metric that no node gave when it validated."""
         for name, place in self.settings.monitors():
             if monitors.value_of(name, recorded) is None:
-                raise monitors.unknown(name, place, recorded)
+                raise monitors.unknown_monitor(name, place, recorded)
 
     def resume(self) -> None:
         """Go on after the last finished epoch of a run that was stopped."""
         if self.path is None or not self.run.resumed:
             return
         if processes.rank() == 0:
-            record.sweep(self.run)
-        if (found := record.read(self.run, self.path, self.settings.plain())) is None:
+            record.remove_leftovers(self.run)
+        found = record.read(self.run, self.path, self.settings.plain())
+        if found is None:
             return
         tensors, about = found
-        self.good = loaded(tensors, "node")
+        self.good = unflatten(tensors, "node")
         self.restore(self.good)
-        self.optimizing.restore(tensors, about["optimizing"])
-        self.keeping.restore(tensors, about["keeping"])
-        self.epoch, self.stopped = about["epoch"] + 1, about["stopped"]
-        self._scaling = about["scaler"]
+        self.optimization.restore(tensors, about["optimizing"])
+        self.checkpoints.restore(tensors, about["keeping"])
+        self.epoch = about["epoch"] + 1
+        self.stopped = about["stopped"]
+        self._scaler_state = about["scaler"]
 
-    def begin(self, scaler: Any) -> None:
-        """Take the scaler of mixed precision, if there is one."""
+    def set_scaler(self, scaler: Any) -> None:
+        """Use the scaler of mixed precision, if there is one."""
         self.scaler = scaler
-        if scaler is not None and getattr(self, "_scaling", None):
-            scaler.load_state_dict(self._scaling)
+        if scaler is not None and self._scaler_state:
+            scaler.load_state_dict(self._scaler_state)
 
     def start_epoch(self) -> None:
-        """Pace what anneals, and put what is trained into training mode, all else not."""
+        """Seed, anneal, and put what is trained into training mode, all else not."""
         nodes = self.run.graph.nodes
-        generators.start(nodes, self.run.seed, "epoch", self.epoch)
-        for name in self.paced:
+        seed_all(nodes, self.run.seed, "epoch", self.epoch)
+        for name in self.annealed:
             nodes[name].on_epoch(self.epoch, self.epochs)
         for name, node in nodes.items():
             if isinstance(node, torch.nn.Module):
@@ -138,7 +171,7 @@ class Session:
         """
         self.batch = batch
         if not batch:
-            return self.losses.nothing(self.parameters)
+            return self.losses.without_images(self.parameters)
         values = self.plan(batch)
         total = self.losses.total(values, f"in batch {number} of epoch {self.epoch}")
         if processes.count() > 1:  # DDP wants a gradient for each parameter from each process
@@ -146,82 +179,113 @@ class Session:
         return total
 
     def end_epoch(self) -> None:
-        """Measure, step the scheduler, keep what is to be kept, and write the record."""
-        run, epoch, nodes = self.run, self.epoch, self.run.graph.nodes
-        if not finite(self.parameters):
-            names = [n for n in self.free if not finite([*nodes[n].parameters()])]
-            what = f"the weights of {' and '.join(map(repr, names))} are not finite after epoch"
-            fix = "lower the optimizer's lr, or set gradient_clip_val"
-            raise NodeError(f"{what} {epoch}", where=run.graph.where("nodes", names[0]), fix=fix)
-        rates = self.optimizing.rates()
-        values = self.losses.means() | {
-            "learning_rate" + (f"_{i}" if i else ""): rate for i, rate in enumerate(rates)
-        }
-        for name in self.paced:
-            if hasattr(nodes[name], "schedule_values"):
-                values |= {
-                    f"{name}/{k}": float(v) for k, v in nodes[name].schedule_values().items()
-                }
-        run.log_metrics("train", values, step=epoch)
-        recorded = {f"train/{name}": value for name, value in values.items()}
-        if self.validates and (epoch + 1) % self.settings.trainer.check_val_every_n_epoch == 0:
-            self.refit()
-            recorded |= {f"val/{n}": v for n, v in evaluate(run, "val", epoch).items()}
-            self._require_monitored(recorded)
-        self.watching.epoch_ended(epoch, recorded, self.parameters)
-        self.optimizing.epoch_ended(monitors.value_of(self.optimizing.monitor, recorded))
-        self.good = snapshot(nodes, self.moving)
-        self.stopped = self.keeping.epoch_ended(epoch, recorded, self.good)
-        self._record()
-        run.hook.epoch_ended(run=run, epoch=epoch, max_epochs=self.epochs)
-        self.epoch += 1
-        self.feed.epoch = self.epoch
+        """Validate, step the scheduler, and save what is needed to go on.
 
-    def _record(self) -> None:
+        Raises:
+            NodeError: A weight is not finite.
+            ConfigError: A monitored metric was not measured.
+        """
+        run = self.run
+        self._require_finite_weights()
+        values = self._training_values()
+        run.log_metrics("train", values, step=self.epoch)
+        recorded = {f"train/{name}": value for name, value in values.items()}
+        if self._validates_now():
+            recorded |= self._validate()
+            self._require_monitored(recorded)
+        self.diagnostics.epoch_ended(self.epoch, recorded, self.parameters)
+        self.optimization.epoch_ended(monitors.value_of(self.optimization.monitor, recorded))
+        self.good = snapshot(run.graph.nodes, self.moving)
+        self.stopped = self.checkpoints.epoch_ended(self.epoch, recorded, self.good)
+        self._write_record()
+        run.hook.epoch_ended(run=run, epoch=self.epoch, max_epochs=self.epochs)
+        self.epoch += 1
+        self.batches.epoch = self.epoch
+
+    def _require_finite_weights(self) -> None:
+        if is_finite(self.parameters):
+            return
+        graph = self.run.graph
+        names = [n for n in self.free if not is_finite(list(graph.nodes[n].parameters()))]
+        raise NodeError(
+            f"the weights of {' and '.join(map(repr, names))} are not finite after epoch "
+            f"{self.epoch}",
+            where=graph.where("nodes", names[0]),
+            fix="lower the optimizer's lr, or set gradient_clip_val",
+        )
+
+    def _training_values(self) -> dict[str, float]:
+        """The losses, learning rates and annealed values of this epoch."""
+        values = self.losses.means()
+        first, *others = self.optimization.rates()
+        values["learning_rate"] = first
+        for number, rate in enumerate(others, start=1):
+            values[f"learning_rate_{number}"] = rate
+        for name in self.annealed:
+            node = self.run.graph.nodes[name]
+            if hasattr(node, "schedule_values"):
+                values |= {
+                    f"{name}/{key}": float(value) for key, value in node.schedule_values().items()
+                }
+        return values
+
+    def _validates_now(self) -> bool:
+        every = self.settings.trainer.check_val_every_n_epoch
+        return self.validates and (self.epoch + 1) % every == 0
+
+    def _validate(self) -> dict[str, float]:
+        """The metrics and losses of the validation split, with the current weights."""
+        self.refit()
+        values = evaluate(self.run, "val", self.epoch)
+        return {f"val/{name}": value for name, value in values.items()}
+
+    def _write_record(self) -> None:
         if self.path is None:
             return
-        optimizing, about = self.optimizing.state()
-        kept, table = self.keeping.state(self.good)
-        now = {f"node/{name}/{k}": v for name, s in self.good.items() for k, v in s.items()}
+        optimizer_tensors, optimizer_values = self.optimization.state()
+        best_tensors, checkpoint_values = self.checkpoints.state(self.good)
+        tensors = {**flatten(self.good, "node"), **optimizer_tensors, **best_tensors}
         values = {
             "settings": self.settings.plain(),
             "epoch": self.epoch,
             "stopped": self.stopped,
-            "optimizing": about,
-            "keeping": table,
+            "optimizing": optimizer_values,
+            "keeping": checkpoint_values,
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
-        record.write(self.run, self.path, {**now, **optimizing, **kept}, values)
+        record.write(self.run, self.path, tensors, values)
 
     def refit(self) -> None:
         """Fit the nodes under ``refit`` again, with the current weights."""
         if self.settings.refit:
             with self.run.inference():
-                statistical.fit(self.run, self.settings.refit, "train", tell=False)
+                statistical.fit(self.run, self.settings.refit, "train", notify=False)
 
     def restore(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Set the nodes that move to saved states."""
+        """Set the nodes that change to saved states."""
         for name, state in states.items():
             self.run.graph.nodes[name].restore(state)
 
     def end(self) -> int:
-        """Give the pipeline the best weights; the epoch they are from."""
-        best, values, states = self.keeping.best(self.epoch - 1, self.good)
-        self.watching.ended(self.epoch, self.validates, best, values)
+        """Set the pipeline to the best weights; the epoch they are from."""
+        last = self.epoch - 1
+        best, values, states = self.checkpoints.best(last, self.good)
+        self.diagnostics.training_ended(self.epoch, self.validates, best, values)
         self.restore(states)
         self.refit()
         for name, value in values.items():  # the run's metrics are those of these weights
             stage, _, rest = name.partition("/")
             self.run.metrics.setdefault(stage, {})[rest] = value
-        generators.start(self.run.graph.nodes, self.run.seed, "trained")
-        self.run.log_metrics("train", {"best_epoch": best}, step=max(self.epoch - 1, 0))
+        seed_all(self.run.graph.nodes, self.run.seed, "trained")
+        self.run.log_metrics("train", {"best_epoch": best}, step=max(last, 0))
         return best
 
     def close(self) -> None:
         """Freeze what was unfrozen, and forget what was cached."""
+        nodes = self.run.graph.nodes
         for name in self.thawed:
-            self.run.graph.nodes[name].freeze()
-        for node in self.run.graph.nodes.values():
+            nodes[name].freeze()
+        for node in nodes.values():
             if isinstance(node, torch.nn.Module):
                 node.eval()
         self.cache.close()
@@ -231,15 +295,13 @@ def _full_precision(forward: Callable[..., Batch]) -> Callable[..., Batch]:
     """``forward`` as it is within, but with the float32 that ports declare between nodes."""
 
     def wrapped(**arrays: Any) -> Batch:
-        made = forward(**arrays)
-        return {name: value.float() if _is_half(value) else value for name, value in made.items()}
+        outputs = forward(**arrays)
+        return {name: _at_least_float32(value) for name, value in outputs.items()}
 
     return wrapped
 
 
-def _is_half(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
-
-
-def _keeps(node: Any) -> bool:
-    return isinstance(node, Stateful)
+def _at_least_float32(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16):
+        return value.float()
+    return value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from specloom import At, ConfigError, SpecloomError, did_you_mean
 from specloom_training.config import (
@@ -15,14 +16,30 @@ from specloom_training.config import (
     SchedulerConfig,
     TrainerConfig,
 )
-from specloom_training.reading import nowhere, plain, read
-
-if TYPE_CHECKING:
-    from specloom_training.gradient.trainer import GradientTrainer
+from specloom_training.parsing import in_python, parse, to_plain
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 MODES = ("min", "max")
 CLIPPING = ("norm", "value")
+
+
+class PhaseParameters(Protocol):
+    """The parameters of a gradient phase, as ``GradientTrainer`` stores them."""
+
+    unfreeze: list[str] | None
+    losses: list[str] | None
+    refit: list[str] | None
+    optimizer: dict[str, Any] | None
+    scheduler: dict[str, Any] | None
+    early_stopping: list[dict[str, Any]] | None
+    checkpoint: dict[str, Any] | None
+    loss_nodes: Sequence[Any] | None
+    trainer_config: TrainerConfig | None
+    optimizer_config: OptimizerConfig | None
+    scheduler_config: SchedulerConfig | None
+
+    def options(self) -> dict[str, Any]:
+        """The parameters that a TrainerConfig holds as well, under its names."""
 
 
 @dataclass(frozen=True)
@@ -40,82 +57,146 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """All of it as mappings and values."""
-        found: dict[str, Any] = plain(self)
+        found: dict[str, Any] = to_plain(self)
         return found
 
     def monitors(self) -> list[tuple[str, str]]:
-        """Each name that is monitored, and the parameter that says so."""
+        """Each name that is monitored, and the parameter that names it."""
         found = [(one.monitor, "early_stopping") for one in self.early_stopping]
         if self.checkpoint and self.checkpoint.monitor:
             found.append((self.checkpoint.monitor, "checkpoint"))
-        if self.scheduler and isinstance(name := getattr(self.scheduler, "monitor", None), str):
-            found.append((name, "scheduler"))
+        scheduler_monitor = getattr(self.scheduler, "monitor", None)
+        if isinstance(scheduler_monitor, str):
+            found.append((scheduler_monitor, "scheduler"))
         return found
 
 
-def settle(phase: GradientTrainer, at: At = nowhere) -> tuple[Settings | None, list[SpecloomError]]:
-    """The settings of a phase; None, and the reasons, where they do not make sense."""
-    problems: list[SpecloomError] = []
+class _Parser:
+    """Parses the parameters of a phase and collects what is wrong with them."""
 
-    def got(cls: type[Any], given: Any, name: str, *inner: int) -> Any:
-        made, wrong = read(cls, given, name, partial(at, name, *inner))
-        problems.extend(wrong)
+    def __init__(self, at: At) -> None:
+        self.at = at
+        self.problems: list[SpecloomError] = []
+
+    def parse(self, cls: type[Any], value: Any, name: str, *inner: int) -> Any:
+        """``value`` as an object of ``cls``; None where something is wrong with it."""
+        made, problems = parse(cls, value, name, partial(self.at, name, *inner))
+        self.problems += problems
         return made
 
-    trainer = got(TrainerConfig, phase.trainer_config or phase.options(), "trainer")
-    calls = (trainer and trainer.callbacks) or CallbacksConfig()
-    optimizer = phase.optimizer_config or phase.optimizer or OptimizerConfig(lr=1e-3)
-    scheduler: Any = phase.scheduler_config or phase.scheduler
+    def parse_optional(self, cls: type[Any], value: Any, name: str) -> Any:
+        """As ``parse``; None stays None."""
+        if value is None:
+            return None
+        return self.parse(cls, value, name)
+
+
+def settings_of(
+    phase: PhaseParameters, at: At = in_python
+) -> tuple[Settings | None, list[SpecloomError]]:
+    """The settings of a phase; None, and the reasons, where they do not make sense."""
+    parser = _Parser(at)
+    trainer = parser.parse(TrainerConfig, phase.trainer_config or phase.options(), "trainer")
+    callbacks = _callbacks(trainer)
     stopping = [
-        got(EarlyStoppingConfig, one, "early_stopping", i)
-        for i, one in enumerate((*calls.early_stopping, *(phase.early_stopping or ())))
+        parser.parse(EarlyStoppingConfig, one, "early_stopping", number)
+        for number, one in enumerate([*callbacks.early_stopping, *(phase.early_stopping or ())])
     ]
-    checkpoint = calls.checkpoint or phase.checkpoint
-    if checkpoint is not None:
-        checkpoint = got(ModelCheckpointConfig, checkpoint, "checkpoint")
-    optimizer = got(OptimizerConfig, optimizer, "optimizer")
-    scheduler = None if scheduler is None else got(SchedulerConfig, scheduler, "scheduler")
+    checkpoint = parser.parse_optional(
+        ModelCheckpointConfig, callbacks.checkpoint or phase.checkpoint, "checkpoint"
+    )
+    optimizer = parser.parse(
+        OptimizerConfig,
+        phase.optimizer_config or phase.optimizer or OptimizerConfig(lr=1e-3),
+        "optimizer",
+    )
+    scheduler = parser.parse_optional(
+        SchedulerConfig, phase.scheduler_config or phase.scheduler, "scheduler"
+    )
+    if parser.problems:
+        return None, parser.problems
+    settings = Settings(
+        unfreeze=phase.unfreeze or [],
+        losses=_loss_names(phase),
+        refit=phase.refit or [],
+        trainer=trainer,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        early_stopping=stopping,
+        checkpoint=checkpoint,
+    )
+    problems = _RangeCheck(at).check(settings)
     if problems:
         return None, problems
-    losses = [one.name for one in phase.loss_nodes] if phase.loss_nodes else phase.losses
-    unfreeze, refit = phase.unfreeze or [], phase.refit or []
-    made = Settings(unfreeze, losses, refit, trainer, optimizer, scheduler, stopping, checkpoint)
-    problems = [*_ranges(made, at)]
-    return (None if problems else made), problems
+    return settings, []
 
 
-def _ranges(made: Settings, at: At) -> list[SpecloomError]:
-    """Values that are wrong in themselves."""
-    problems: list[SpecloomError] = []
+def _callbacks(trainer: TrainerConfig | None) -> CallbacksConfig:
+    if trainer is None or trainer.callbacks is None:
+        return CallbacksConfig()
+    return trainer.callbacks
 
-    def one_of(value: str, options: tuple[str, ...], name: str, place: str) -> None:
+
+def _loss_names(phase: PhaseParameters) -> list[str] | None:
+    if phase.loss_nodes:
+        return [node.name for node in phase.loss_nodes]
+    return phase.losses
+
+
+class _RangeCheck:
+    """Finds values that are wrong in themselves."""
+
+    def __init__(self, at: At) -> None:
+        self.at = at
+        self.problems: list[SpecloomError] = []
+
+    def check(self, settings: Settings) -> list[SpecloomError]:
+        """Everything that is out of its range."""
+        self._trainer(settings.trainer)
+        for stopping in settings.early_stopping:
+            self._one_of(MODES, vars(stopping), "mode", "early_stopping")
+            self._at_least(1, vars(stopping), "patience", "early_stopping")
+        if settings.checkpoint is not None:
+            checkpoint = vars(settings.checkpoint)
+            self._one_of(MODES, checkpoint, "mode", "checkpoint")
+            self._at_least(-1, checkpoint, "save_top_k", "checkpoint")
+            self._at_least(1, checkpoint, "every_n_epochs", "checkpoint")
+        return self.problems
+
+    def _trainer(self, trainer: TrainerConfig) -> None:
+        values = vars(trainer)
+        self._one_of(PRECISIONS, values, "precision")
+        self._one_of(CLIPPING, values, "gradient_clip_algorithm")
+        self._at_least(1, {"epochs": trainer.max_epochs}, "epochs")
+        self._at_least(1, values, "accumulate_grad_batches")
+        self._at_least(1, values, "check_val_every_n_epoch")
+        clip = trainer.gradient_clip_val
+        if clip is not None and not clip > 0:
+            what = f"gradient_clip_val is {clip}"
+            self._add(what, "gradient_clip_val", "give more than 0, or remove it")
+        self._at_least(0, values, "cache_memory_mb")
+        self._at_least(0, values, "cache_disk_mb")
+
+    def _one_of(
+        self, options: tuple[str, ...], values: Mapping[str, Any], name: str, group: str = ""
+    ) -> None:
+        value = values[name]
         if value not in options:
-            fix = did_you_mean(value, options)
-            problems.append(ConfigError(f"{name} is {value!r}", where=at(place), fix=fix))
+            what = f"{_label(group, name)} is {value!r}"
+            self._add(what, group or name, did_you_mean(value, options))
 
-    def least(value: float, limit: float, name: str, place: str) -> None:
-        if not value >= limit:
-            fix = f"give {limit} or more"
-            problems.append(ConfigError(f"{name} is {value}", where=at(place), fix=fix))
+    def _at_least(
+        self, least: float, values: Mapping[str, Any], name: str, group: str = ""
+    ) -> None:
+        value = values[name]
+        if not value >= least:
+            self._add(f"{_label(group, name)} is {value}", group or name, f"give {least} or more")
 
-    trainer, checkpoint = made.trainer, made.checkpoint
-    one_of(trainer.precision, PRECISIONS, "precision", "precision")
-    algorithm = "gradient_clip_algorithm"
-    one_of(trainer.gradient_clip_algorithm, CLIPPING, algorithm, algorithm)
-    least(trainer.max_epochs, 1, "epochs", "epochs")
-    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
-        least(getattr(trainer, name), 1, name, name)
-    if trainer.gradient_clip_val is not None and not trainer.gradient_clip_val > 0:
-        what = f"gradient_clip_val is {trainer.gradient_clip_val}"
-        fix = "give more than 0, or remove it"
-        problems.append(ConfigError(what, where=at("gradient_clip_val"), fix=fix))
-    for name in ("cache_memory_mb", "cache_disk_mb"):
-        least(getattr(trainer, name), 0, name, name)
-    for stop in made.early_stopping:
-        one_of(stop.mode, MODES, "early_stopping: mode", "early_stopping")
-        least(stop.patience, 1, "early_stopping: patience", "early_stopping")
-    if checkpoint:
-        one_of(checkpoint.mode, MODES, "checkpoint: mode", "checkpoint")
-        least(checkpoint.save_top_k, -1, "checkpoint: save_top_k", "checkpoint")
-        least(checkpoint.every_n_epochs, 1, "checkpoint: every_n_epochs", "checkpoint")
-    return problems
+    def _add(self, what: str, place: str, fix: str) -> None:
+        self.problems.append(ConfigError(what, where=self.at(place), fix=fix))
+
+
+def _label(group: str, name: str) -> str:
+    if group:
+        return f"{group}: {name}"
+    return name

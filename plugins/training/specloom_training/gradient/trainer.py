@@ -12,8 +12,8 @@ from specloom_training import processes
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
 from specloom_training.evaluate import evaluate, losses_of
 from specloom_training.gradient import checks
-from specloom_training.gradient.settings import settle
-from specloom_training.reading import nowhere
+from specloom_training.gradient.settings import settings_of
+from specloom_training.parsing import in_python
 
 
 class GradientTrainer:
@@ -32,13 +32,13 @@ class GradientTrainer:
         trainer_config: In Python, in place of the parameters after ``refit``.
         optimizer_config: In Python, in place of ``optimizer``.
         scheduler_config: In Python, in place of ``scheduler``.
-        monitors: In Python, what watches: objects with hooks, or nodes that make one.
+        monitors: In Python, observers: objects with hooks, or nodes that make one.
         seed: In Python, the seed of every generator.
         unfreeze: The nodes to train; those that are unfrozen already are trained as well.
         losses: The loss nodes to minimise; by default all.
         refit: Nodes whose statistics are fitted again with the current weights before each
             validation and at the end. What of them is unfrozen is trained all the same; a fit
-            that sets a parameter (that of RX does) starts it anew each time.
+            that sets a parameter (that of RX does) resets it each time.
         epochs: How many passes over the training data.
         optimizer: ``{name: adamw, lr: 0.001, …}``, any of ``torch.optim``.
         scheduler: ``{name: reduce_on_plateau, monitor: metrics/iou, mode: max, …}``, any of torch.
@@ -49,11 +49,11 @@ class GradientTrainer:
         gradient_clip_algorithm: ``norm`` or ``value``.
         accumulate_grad_batches: Batches for one step of the optimiser.
         check_val_every_n_epoch: Validate after every so many epochs.
-        deterministic: Let torch refuse operations that give other results each time.
-        shuffle: Give the images in a new order each epoch, where the source can.
-        cache: Keep what the frozen front of the graph makes of each image.
-        cache_memory_mb: How much of it in memory.
-        cache_disk_mb: How much more on disk; the rest is made anew each epoch.
+        deterministic: Let torch refuse operations that are not deterministic.
+        shuffle: Shuffle the images in each epoch, where the source can.
+        cache: Compute the frozen front of the graph once for each image.
+        cache_memory_mb: How much of its output is stored in memory.
+        cache_disk_mb: How much more is stored on disk; the rest is computed again each epoch.
     """
 
     python_only: ClassVar = (
@@ -99,40 +99,58 @@ class GradientTrainer:
         cache_memory_mb: int = 1024,
         cache_disk_mb: int = 8192,
     ) -> None:
-        self.pipeline, self.datamodule = pipeline, datamodule
-        self.loss_nodes, self.metric_nodes, self.monitors = loss_nodes, metric_nodes, monitors
-        self.trainer_config, self.optimizer_config = trainer_config, optimizer_config
-        self.scheduler_config, self.seed = scheduler_config, seed
-        self.unfreeze, self.losses, self.refit, self.epochs = unfreeze, losses, refit, epochs
-        self.optimizer, self.scheduler = optimizer, scheduler
-        self.early_stopping, self.checkpoint = early_stopping, checkpoint
-        self.precision, self.deterministic = precision, deterministic
+        self.pipeline = pipeline
+        self.datamodule = datamodule
+        self.loss_nodes = loss_nodes
+        self.metric_nodes = metric_nodes
+        self.trainer_config = trainer_config
+        self.optimizer_config = optimizer_config
+        self.scheduler_config = scheduler_config
+        self.monitors = monitors
+        self.seed = seed
+        self.unfreeze = unfreeze
+        self.losses = losses
+        self.refit = refit
+        self.epochs = epochs
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.early_stopping = early_stopping
+        self.checkpoint = checkpoint
+        self.precision = precision
         self.gradient_clip_val = gradient_clip_val
         self.gradient_clip_algorithm = gradient_clip_algorithm
         self.accumulate_grad_batches = accumulate_grad_batches
         self.check_val_every_n_epoch = check_val_every_n_epoch
-        self.shuffle, self.cache = shuffle, cache
-        self.cache_memory_mb, self.cache_disk_mb = cache_memory_mb, cache_disk_mb
+        self.deterministic = deterministic
+        self.shuffle = shuffle
+        self.cache = cache
+        self.cache_memory_mb = cache_memory_mb
+        self.cache_disk_mb = cache_disk_mb
         self.best_epoch: int | None = None
         """The epoch, counted from 0, whose weights the pipeline holds after training."""
 
     def check(self, graph: Graph, at: At) -> Iterable[SpecloomError]:
-        """Find wrong names, parameters and monitors, and graphs that could learn nothing."""
-        settings, problems = settle(self, at)
+        """Find wrong names, parameters and monitors, and graphs without anything to learn."""
+        settings, problems = settings_of(self, at)
         yield from problems
         if settings is not None:
-            yield from checks.wrong(settings, graph, at)
+            yield from checks.find_problems(settings, graph, at)
 
     def losses_of(self, graph: Graph) -> list[str]:
         """The loss nodes that this phase minimises."""
-        chosen = [one.name for one in self.loss_nodes or ()] or self.losses
-        return [name for name in losses_of(graph) if chosen is None or name in chosen]
+        known = losses_of(graph)
+        chosen = self.losses
+        if self.loss_nodes:
+            chosen = [node.name for node in self.loss_nodes]
+        if chosen is None:
+            return known
+        return [name for name in known if name in chosen]
 
     def train(self, run: Run) -> None:
         """Train the unfrozen nodes."""
-        from specloom_training.gradient.fitting import train
+        from specloom_training.gradient.lightning_loop import train
 
-        settings, problems = settle(self)
+        settings, problems = settings_of(self)
         raise_all(problems)
         if settings is not None:
             self.best_epoch = train(run, settings, self)
@@ -144,12 +162,15 @@ class GradientTrainer:
             ConfigError: Something is set up wrongly; ``Problems`` where it is several things.
         """
         run = self._run()
-        raise_all([*self.check(run.graph, nowhere)])
+        raise_all(list(self.check(run.graph, in_python)))
         minimised = self.losses_of(run.graph)
         for name in losses_of(run.graph):
             if name not in minimised:
-                text = f"the loss {name!r} is in the pipeline, but it is not trained"
-                warnings.warn(f"{text}: add it to loss_nodes, or remove it", stacklevel=2)
+                warnings.warn(
+                    f"the loss {name!r} is in the pipeline, but it is not minimised: add it to "
+                    "loss_nodes, or remove it",
+                    stacklevel=2,
+                )
         self.train(run)
 
     def validate(self) -> dict[str, float]:
@@ -162,24 +183,42 @@ class GradientTrainer:
 
     def options(self) -> dict[str, Any]:
         """The parameters that a TrainerConfig holds as well, under its names."""
-        names = {one.name for one in fields(TrainerConfig)} & vars(self).keys()
-        return {"max_epochs": self.epochs, **{name: getattr(self, name) for name in names}}
+        names = {one.name for one in fields(TrainerConfig)}
+        options = {name: value for name, value in vars(self).items() if name in names}
+        return {"max_epochs": self.epochs, **options}
 
     def _run(self) -> Run:
         if self.pipeline is None or self.datamodule is None:
             raise ConfigError(
                 "GradientTrainer has no pipeline or no datamodule",
-                fix="give pipeline= and datamodule=, or use it as a phase of a run file",
+                fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
             )
-        for node in (*(self.loss_nodes or ()), *(self.metric_nodes or ())):
-            if not any(node is one for one in self.pipeline.nodes.values()):
-                what = f"{type(node).__name__} {getattr(node, 'name', '')!r} is not in the pipeline"
-                raise ConfigError(what, fix="connect it, or leave it out of the nodes")
-        graph = self.pipeline.graph(self.datamodule)
-        name = {"name": self.pipeline.name}
-        run = Run(graph, self.datamodule, seed=self.seed, metadata=name)
+        self._require_in_pipeline(self.pipeline)
+        run = Run(
+            self.pipeline.graph(self.datamodule),
+            self.datamodule,
+            seed=self.seed,
+            metadata={"name": self.pipeline.name},
+        )
         processes.join()
-        for i, monitor in enumerate(() if processes.rank() else self.monitors or ()):
-            observer = monitor.observer() if hasattr(monitor, "observer") else monitor
-            run.plugins.add(f"monitor {i}", observer)
+        if processes.rank() == 0:
+            self._add_monitors(run)
         return run
+
+    def _require_in_pipeline(self, pipeline: Pipeline) -> None:
+        """Raise ConfigError if a loss or metric node is not part of the pipeline."""
+        parts = {id(node) for node in pipeline.nodes.values()}
+        for node in (*(self.loss_nodes or ()), *(self.metric_nodes or ())):
+            if id(node) not in parts:
+                name = getattr(node, "name", "")
+                raise ConfigError(
+                    f"{type(node).__name__} {name!r} is not in the pipeline",
+                    fix="connect it, or remove it from loss_nodes and metric_nodes",
+                )
+
+    def _add_monitors(self, run: Run) -> None:
+        for number, monitor in enumerate(self.monitors or ()):
+            observer = monitor
+            if hasattr(monitor, "observer"):
+                observer = monitor.observer()
+            run.plugins.add(f"monitor {number}", observer)
