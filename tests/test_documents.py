@@ -10,6 +10,8 @@ import pytest
 import release
 import yaml
 
+import specloom
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
@@ -94,6 +96,12 @@ def test_the_commands_of_releasing_are_those_of_the_tool():
     for line in re.findall(r"\$ make ([a-z ]+)", text):
         for target in line.split():
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_changelog_lists_every_old_name():
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    for old, new in specloom.OLD_NAMES.items():
+        assert f"| `{old}` | `{new}` |" in changelog
 
 
 def test_the_citation_is_that_of_this_version():
