@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -189,7 +190,7 @@ def _read(run: Run, decider: str, stage: str) -> _CountedPixels:
 
 def _inputs_of(graph: Graph, name: str) -> set[str]:
     """The values that a node reads, as ``node.port``."""
-    return {end for ends in graph.feeding(name).values() for end in ends}
+    return set(chain.from_iterable(graph.feeding(name).values()))
 
 
 def _on_cpu(value: Any) -> Any:
