@@ -120,9 +120,9 @@ class World:
         """What a run does with a filled store."""
         from specloom_registry.importing import activate
 
-        activate.load(self.manifest)
+        activate.activate(self.manifest)
         finder = next(one for one in sys.meta_path if hasattr(one, "guards"))
-        for guard in finder.guards.values():
+        for guard in finder.checks.values():
             guard()
 
 

@@ -59,7 +59,7 @@ def test_a_gpu_where_there_is_none(shell):
         mistake(
             shell,
             f"specloom run {LENTILS} --device {device}",
-            f"error: device {device!r} was asked for, but torch {torch.__version__} finds no "
+            f"error: device {device!r} is not available: torch {torch.__version__} finds no "
             "GPU\n  fix: use --device cpu, or install a CUDA build of torch and its driver",
             4,
         )
@@ -134,7 +134,7 @@ def test_two_runs_into_one_folder(shell):
         shell,
         f"{TRIAL} --seed 5 --out run",
         "error: run is not empty: it holds metrics.json, pipeline.safetensors, pipeline.yaml, "
-        "…\n  fix: use another --out, go on with --resume run, or replace it with --overwrite",
+        "…\n  fix: use another --out, resume it with --resume run, or replace it with --overwrite",
     )
     assert before == {path: path.read_bytes() for path in (shell.folder / "run").iterdir()}
     mistake(shell, f"{TRIAL} --seed 5 --out run --overwrite", "", 0)
@@ -151,7 +151,7 @@ def test_two_runs_into_one_folder_at_once(shell):
         shell,
         f"{TRIAL} --out run",
         "error: run is not empty: it holds run.json\n"
-        "  fix: use another --out, go on with --resume run, or replace it with --overwrite",
+        "  fix: use another --out, resume it with --resume run, or replace it with --overwrite",
     )
     first.send_signal(signal.SIGINT)
     assert ended(first)[1] == 130

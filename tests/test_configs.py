@@ -32,10 +32,10 @@ def test_the_schema_agrees(config):
 
     from specloom.plugins import Plugins
     from specloom.runfile import yaml
-    from specloom_registry.catalogue.descriptors import descriptors
+    from specloom_registry.catalogue.descriptors import read_descriptors
     from specloom_registry.catalogue.json_schema import schema
 
-    found = schema(descriptors(Plugins.for_file(config)))
+    found = schema(read_descriptors(Plugins.for_file(config)))
     jsonschema.Draft202012Validator.check_schema(found)
     jsonschema.validate(yaml.read(config).value, found)
 

@@ -2,7 +2,7 @@
 
 The environment at hand takes the place of ``make setup``, which takes minutes: the copy's packages
 stand before the installed ones on the path. A command that ends with ``# takes minutes`` is only
-looked at: make prints what it would do.
+looked at: make prints what it would do, and another program must be there.
 """
 
 import os
@@ -53,6 +53,8 @@ class Contributor:
             return f"{INSTALL} {self.site} {line.removeprefix('pip install ')}"
         if line.startswith("source "):
             return "true"
+        if line.endswith(LONG):
+            return f"command -v {line.split()[0]}"
         return line
 
     def __call__(self, line):

@@ -11,7 +11,7 @@ from specloom.torch import TorchRuntime
 from specloom_adaclip.model.engine import told_architecture
 from specloom_adaclip.weights.reading import _safetensors
 from specloom_adaclip.weights.store import Store
-from specloom_predict.many import _digest
+from specloom_predict.many import file_digest
 from specloom_report import report_files
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -76,4 +76,4 @@ def test_a_file_without_a_name_cannot_be_written():
 
 def test_a_folder_is_no_table_of_wavelengths(tmp_path):
     with pytest.raises(DataError, match=r"cannot be read: Is a directory\n  fix: check the path"):
-        _digest(tmp_path)
+        file_digest(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from specloom import Plugins, Port, impl
 from specloom.testing import checks_of_plugin, collecting, failures_of
 from specloom.testing.describing import describe_plugin
-from specloom_registry.catalogue.descriptors import find_one
+from specloom_registry.catalogue.descriptors import find_descriptor
 from specloom_registry.catalogue.json_schema import schema
 
 
@@ -115,7 +115,7 @@ def test_the_schema_takes_old_names_and_calls_them_deprecated(described):
 @pytest.mark.parametrize("asked", ["Double", "example.Double", "Twice", "example.Twice"])
 def test_a_node_is_found_under_its_old_name(monkeypatch, asked):
     module = plugin_of(monkeypatch, Twice=f"{__name__}:Twice", Double="Twice")
-    assert find_one(Plugins({"example": module}), asked)[0] == "example.Twice"
+    assert find_descriptor(Plugins({"example": module}), asked)[0] == "example.Twice"
 
 
 def test_the_guide_s_example_is_python_that_leads_to_present_names():

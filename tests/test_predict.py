@@ -168,7 +168,7 @@ def test_folders_and_patterns_and_a_bad_file_among_good_ones(runs, tmp_path):
     assert errors[0].startswith(f"{images / 'enmap_bad.tif'} cannot be read as TIFF: ")
     assert errors[1:] == [
         f"{images / 'other_camera.npy'} has 6 bands, the pipeline was made for 218\n"
-        "  fix: give cubes of the camera, and with the bands, that it was fitted on",
+        "  fix: use cubes of the camera, and with the bands, that it was fitted on",
         f"there is no file {tmp_path / 'absent.hdr'}\n"
         "  fix: check the path; it is relative to where you run",
     ]
@@ -176,7 +176,7 @@ def test_folders_and_patterns_and_a_bad_file_among_good_ones(runs, tmp_path):
     assert made == names  # nothing is left of those that failed
 
     again = called(folder, tmp_path / "data/*/*_64_*.tif", "--out", images / "out")
-    assert again.stderr == f"0 done, 2 skipped because they are complete, 0 failed: {images}/out\n"
+    assert again.stderr == f"0 cubes predicted, 2 up to date, 0 failed: {images}/out\n"
     one = predict(folder, images / "enmap_potsdam_tile_64_32.tif")
     assert sorted(one.arrays) == sorted(NAMES)
     assert one.files == {}
@@ -187,13 +187,13 @@ def test_folders_and_patterns_and_a_bad_file_among_good_ones(runs, tmp_path):
 
 KILLED = """
     import os, signal, sys
-    from specloom_predict import mapped, predict_all, scene
-    def moved(scratch, folder, names):
+    from specloom_predict import predict_all, prediction, scratch
+    def moved(folder_of_parts, folder, names):
         if "b" == folder.name:  # everything is made, one file has its place
-            mapped.moved(scratch, folder, names[:1])
+            scratch.move_files(folder_of_parts, folder, names[:1])
             os.kill(os.getpid(), signal.SIGKILL)
-        return mapped.moved(scratch, folder, names)
-    scene.moved = moved
+        return scratch.move_files(folder_of_parts, folder, names)
+    prediction.move_files = moved
     predict_all(sys.argv[1], sys.argv[2:5], sys.argv[5], ["npy", "png"], device="cpu")
 """
 

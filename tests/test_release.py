@@ -346,5 +346,5 @@ def test_this_repository_can_be_bumped(copy):
 def test_the_index_of_this_repository_names_its_plugins():
     known = yaml.safe_load((ROOT / release.INDEX).read_text("utf-8"))["plugins"]
     plugins = [one for one in release.distributions(ROOT) if one.name != release.MAIN]
-    assert list(known) == [one.name for one in plugins]
+    assert list(known) == [one.name for one in plugins], "run: python tools/release.py index"
     assert all(one.version in known[one.name]["versions"] for one in plugins)

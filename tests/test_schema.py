@@ -106,7 +106,7 @@ def test_most_of_the_catalogue_is_known_to_one_or_the_other():
 @pytest.mark.parametrize("file", sorted(ROOT.glob("examples/**/*.yaml")), ids=lambda p: p.name)
 def test_run_files_of_the_examples_pass(file):
     from specloom.plugins import Plugins
-    from specloom_registry.catalogue.descriptors import descriptors
+    from specloom_registry.catalogue.descriptors import read_descriptors
 
-    found = schema(descriptors(Plugins.for_file(ROOT / "configs/run.yaml")))
+    found = schema(read_descriptors(Plugins.for_file(ROOT / "configs/run.yaml")))
     jsonschema.validate(yaml.read(file).value, found)

@@ -21,7 +21,7 @@ from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
 
-from source_tree import CALLED, LOADED, TYPED, imports, plugin_packages, sources
+from source_tree import TYPED, Import, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
 PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
@@ -33,12 +33,40 @@ SLOW = frozenset({"torch", "numpy", "scipy", "pydantic", "rich"})
 HELP = ("--help", ("-m", "specloom", "--help"), SLOW | {"yaml"})
 IMPORTS = ("-c", "import specloom, specloom.cli, specloom_registry")
 LIGHT = (HELP, HELP, ("import", IMPORTS, SLOW))
-LAYERS = (
-    ("contract.errors", "contract.ports", "contract.nodes", "contract.hooks", "plugins"),
-    ("contract.errors", "graph.graph", "execution.run", "cli"),
+CONTRACT = (
+    "errors",
+    "ports",
+    "nodes",
+    "abilities",
+    "sources",
+    "fleet",
+    "tickets",
+    "runtime",
+    "views",
+    "phases",
+    "hooks",
 )
+"""The modules of the kernel's contract, each of which imports only those before it."""
+
+LIBRARIES = {"click", "packaging", "safetensors"}  # that the registry may import
 MOST_SUPPRESSIONS = 3
-ROOMS = (
+KERNEL_ROOMS = (
+    "contract",
+    "threads",
+    "lazy",
+    "plugins",
+    "runfile",
+    "graph",
+    "assembly",
+    "execution",
+    "pipeline",
+    "torch",
+    "__init__",
+    "testing",
+    "cli",
+    "__main__",
+)
+REGISTRY_ROOMS = (
     "base",
     "store",
     "model",
@@ -48,6 +76,7 @@ ROOMS = (
     "project",
     "provenance",
     "catalogue",
+    "__init__",
     "commands",
 )
 SUPPRESSION = re.compile(
@@ -70,8 +99,8 @@ def kernel_imports(root: Path) -> Iterator[str]:
 
 
 def registry_imports(root: Path) -> Iterator[str]:
-    """Rule 2: the standard library, click and the kernel; git in ``fetch/git.py`` alone."""
-    allowed = {"specloom", "specloom_registry", "click", *sys.stdlib_module_names}
+    """Rule 2: the standard library, the kernel, LIBRARIES; git in ``fetch/git.py`` alone."""
+    allowed = {"specloom", "specloom_registry", *LIBRARIES, *sys.stdlib_module_names}
     for file in sources(root, REGISTRY):
         for one in imports(root, file):
             git = one.top == "git" and file == root / REGISTRY / "fetch/git.py"
@@ -82,34 +111,43 @@ def registry_imports(root: Path) -> Iterator[str]:
 
 
 def plugin_imports(root: Path) -> Iterator[str]:
-    """Rule 3: the kernel's public names, itself, and what the plugin declares."""
-    tree = ast.parse((root / KERNEL / "__init__.py").read_text("utf-8"))
-    (public,) = (
-        set(ast.literal_eval(node.value))
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    )
+    """Rule 3: the kernel's public names, itself, and what the plugin declares.
+
+    Of another plugin only the names in ``__all__`` of its package.
+    """
+    public = {"specloom": _public_names(root / KERNEL)}
+    plugins = plugin_packages(root)
+    public |= {package.name: _public_names(root / package) for _, package in plugins}
     distributions = packages_distributions()
-    for folder, package in plugin_packages(root):
-        project = tomllib.loads((root / folder / "pyproject.toml").read_text("utf-8"))["project"]
-        declared = _names(
-            *project.get("dependencies", []),
-            *chain.from_iterable(project.get("optional-dependencies", {}).values()),
-        )
+    for folder, package in plugins:
+        declared = _declared(root / folder)
         for file in sources(root, package):
             for one in imports(root, file):
                 if one.reaches(*PUBLIC) or one.top == package.name:
                     continue
-                if one.top == "specloom":
-                    good = one.module == "specloom" and (not one.name or one.name in public)
-                elif one.top in sys.stdlib_module_names:
-                    good = True
+                if one.top in public:
+                    allowed = one.module == one.top and one.name in {"", *public[one.top]}
+                    allowed &= one.top == "specloom" or bool(_names(one.top) & declared)
                 else:
-                    plugin = one.top.startswith("specloom_")
-                    names = _names(one.top, *(() if plugin else distributions.get(one.top, ())))
-                    good = bool(names & declared) and not (plugin and "._" in one.full)
-                if not good:
+                    names = _names(one.top, *distributions.get(one.top, ()))
+                    allowed = one.top in sys.stdlib_module_names or bool(names & declared)
+                if not allowed:
                     yield f"{one.place}: plugin {folder.name!r} may not import {one.full}"
+
+
+def _public_names(package: Path) -> set[str]:
+    """The names in ``__all__`` of a package; none where it has no such list."""
+    for node in ast.parse((package / "__init__.py").read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def _declared(folder: Path) -> set[str]:
+    """The distributions that a plugin depends on, optional ones included."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    optional = project.get("optional-dependencies", {}).values()
+    return _names(*project.get("dependencies", []), *chain.from_iterable(optional))
 
 
 def _names(*requirements: str) -> set[str]:
@@ -149,48 +187,71 @@ def commands(root: Path) -> Iterator[str]:
 
 
 def circles(root: Path) -> Iterator[str]:
-    """Rule 6: no circle among a distribution's modules, and no import against the layers.
+    """Rule 6: no circle among a distribution's modules.
 
-    In the registry and in plugins, imports in functions and for type checkers count as well. An
-    ``__init__`` that imports its own modules for type checkers re-exports them: this is no circle.
+    Imports in functions and for type checkers count as well. An ``__init__`` that imports its own
+    modules for type checkers re-exports them: this is no circle.
     """
-    counted = {KERNEL: {LOADED}}
     for package in (KERNEL, REGISTRY, *(package for _, package in plugin_packages(root))):
-        kinds = counted.get(package, {LOADED, CALLED, TYPED})
-        uses = {
-            name: {to for to, when in found if when in kinds}
-            for name, found in _uses(root, package)
-        }
+        uses = {name: {to for to, _ in found} for name, found in _uses(root, package)}
         try:
             TopologicalSorter(uses).prepare()
         except CycleError as e:
             yield f"modules import each other: {' <- '.join(e.args[1])}"
-    found = dict(_uses(root, KERNEL))
-    for layers in LAYERS:
-        for i, low in enumerate(layers):
-            for high in layers[i + 1 :]:
-                used = {to for to, when in found.get(f"specloom.{low}", ()) if when != TYPED}
-                if f"specloom.{high}" in used:
-                    yield f"specloom.{low} imports specloom.{high}, which stands above it"
 
 
 def rooms(root: Path) -> Iterator[str]:
-    """Rule 7: a room of the registry imports only itself and the rooms before it."""
-    for folder in sorted(path.name for path in (root / REGISTRY).iterdir() if path.is_dir()):
-        if folder not in ROOMS and folder != "__pycache__":
-            yield f"{REGISTRY.as_posix()}/{folder} is no room: name it in tools/architecture.py"
-    for file in sources(root, REGISTRY):
-        parts = file.relative_to(root / REGISTRY).parts
-        if len(parts) == 1:
-            if parts != ("__init__.py",):
-                yield f"{file.relative_to(root).as_posix()} stands in no room"
+    """Rule 7: a room of the kernel or the registry imports only itself and the rooms before it.
+
+    A room is a folder, or in the kernel also a module that stands in none. The modules of the
+    kernel's contract have an order of their own.
+    """
+    yield from _rooms_in_order(root, KERNEL, KERNEL_ROOMS)
+    yield from _rooms_in_order(root, REGISTRY, REGISTRY_ROOMS)
+    yield from _contract_in_order(root)
+
+
+def _rooms_in_order(root: Path, package: Path, order: tuple[str, ...]) -> Iterator[str]:
+    """What stands in no room, and what imports a room after its own."""
+    for name in sorted(_rooms(root, package) - set(order)):
+        yield f"{package.as_posix()}/{name} is no room: name it in tools/architecture.py"
+    for file in sources(root, package):
+        room = _room(file.relative_to(root / package))
+        if room not in order:
             continue
-        place = ROOMS.index(parts[0]) if parts[0] in ROOMS else len(ROOMS)
         for one in imports(root, file):
-            target = one.full.split(".")
-            inside = len(target) > 1 and one.top == REGISTRY.name and target[1] in ROOMS
-            if inside and ROOMS.index(target[1]) > place:
-                yield f"{one.place}: {parts[0]} imports {one.full}, a room after it"
+            target = _imported_room(one, package, order)
+            if target is not None and order.index(target) > order.index(room):
+                yield f"{one.place}: {room} imports {one.full}, a room after it"
+
+
+def _rooms(root: Path, package: Path) -> set[str]:
+    """The folders and modules that stand directly in a package."""
+    return {_room(file.relative_to(root / package)) for file in sources(root, package)}
+
+
+def _room(path: Path) -> str:
+    """The room of a file, by its path in its package."""
+    return path.parts[0].removesuffix(".py")
+
+
+def _imported_room(one: Import, package: Path, order: tuple[str, ...]) -> str | None:
+    """The room of the package that an import leads to; None for an import of something else."""
+    top, *inside = one.full.split(".")
+    if top != package.name:
+        return None
+    if inside and inside[0] in order:
+        return inside[0]
+    return "__init__"
+
+
+def _contract_in_order(root: Path) -> Iterator[str]:
+    """Imports among the modules of the contract that are against their order."""
+    for number, name in enumerate(CONTRACT):
+        file = root / KERNEL / "contract" / f"{name}.py"
+        for one in imports(root, file):
+            if one.reaches(*(f"specloom.contract.{after}" for after in CONTRACT[number + 1 :])):
+                yield f"{one.place}: contract/{name}.py imports {one.full}, which stands after it"
 
 
 def _uses(root: Path, package: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -43,9 +43,9 @@ from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
+from specloom.execution.files import process_tag, write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
-from specloom.execution.saved_pipeline import write_file, write_json
 from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
@@ -110,6 +110,7 @@ __all__ = [
     "machine_error",
     "node",
     "param",
+    "process_tag",
     "raise_all",
     "threads_option",
     "write_file",

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,21 @@ def described_commands() -> dict[str, str]:
 
     So ``--help`` imports no plugin, and none can break it.
     """
-    found, plugins = dict[str, str](), Plugins()
-    for file in filter(None, map(plugins.descriptor, plugins.modules)):
+    plugins = Plugins()
+    found: dict[str, str] = {}
+    for name in plugins.modules:
+        file = plugins.descriptor(name)
+        if file is None:
+            continue
         with suppress(OSError, ValueError, RecursionError):
-            described = json.loads(file.read_text("utf-8")).items()
-            found |= {name: one["doc"] for name, one in described if one["kind"] == "commands"}
+            descriptor = json.loads(file.read_text("utf-8"))
+            found |= _command_help(descriptor)
     return found
+
+
+def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
+    """The line of help of each command in a descriptor."""
+    return {name: one["doc"] for name, one in descriptor.items() if one["kind"] == "commands"}
 
 
 class Commands(click.Group):
@@ -41,19 +51,22 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The kernel's own command; for a plugin's, what lists show of it."""
-        known = self.commands.get(name)
-        return known or click.Command(name, short_help=self.described.get(name))
+        if name in self.commands:
+            return self.commands[name]
+        return click.Command(name, short_help=self.described.get(name))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command to be called, with a suggestion where there is none of that name."""
-        if (name := args[0]) in self.commands:
-            return name, self.commands[name], args[1:]
+        name, *rest = args
+        if name in self.commands:
+            return name, self.commands[name], rest
         plugins = Plugins()
         offered = {label.partition(".")[2]: label for label in plugins.offers(("commands",))}
         if name not in offered:
             fix = did_you_mean(name, [*self.commands, *offered]).capitalize()
             raise click.UsageError(f"No such command {name!r}. {fix}", ctx)
-        return name, plugins.find(offered[name], ("commands",), "")[1], args[1:]
+        _label, command = plugins.find(offered[name], ("commands",), "")
+        return name, command, rest
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,86 +76,120 @@ def cli() -> None:
 
 
 path = click.Path(path_type=Path)
-set_help = "Change a value of the file: nodes.rx.config.eps=0."
+set_help = "Override one value of the run file (repeatable)."
 change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=set_help)
 
 
 @cli.command()
 @click.argument("path", metavar="FILE", type=path, required=False)
 @change
-@click.option("--out", type=path, metavar="DIR", help="Where results go [default: under runs/].")
-@click.option("--resume", type=path, metavar="DIR", help="Go on with the killed run in DIR.")
-@click.option("--overwrite", is_flag=True, help="Replace what the folder of results holds.")
-@click.option("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="Where arrays live.")
-@click.option("--seed", type=click.IntRange(0), help="In place of the file's seed.")
+@click.option(
+    "--out", type=path, metavar="DIR", help="Folder for the results [default: a new one in runs/]."
+)
+@click.option("--resume", type=path, metavar="DIR", help="Resume the interrupted run in DIR.")
+@click.option("--overwrite", is_flag=True, help="Replace the results that the folder holds.")
+@click.option(
+    "--device",
+    default="auto",
+    metavar="DEVICE",
+    help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
 @threads_option
-@click.option("--fold/--no-fold", default=True, help="Fold affine nodes into those behind them.")
+@click.option(
+    "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
-def run(out: Path | None, resume: Path | None, fold: bool, as_json: bool, **asked: Any) -> None:
-    """Run every phase of FILE and write what comes out."""
-    anyway = asked.pop("overwrite") or resume is not None
-    if resume:
-        asked = run_folder.interrupted_run(resume)
-    elif asked["path"] is None:
+def run(
+    out: Path | None,
+    resume: Path | None,
+    overwrite: bool,
+    fold: bool,
+    as_json: bool,
+    **arguments: Any,
+) -> None:
+    """Run all phases of FILE and write the results."""
+    if resume is not None:
+        arguments = run_folder.interrupted_run(resume)
+    elif arguments["path"] is None:
         raise click.UsageError("give a run file, or --resume DIR")
-    first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
-    loaded = specloom.load(**asked, observed=first)
-    loaded.resumed, loaded.fold = resume is not None, fold
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
+    loaded = specloom.load(**arguments, observed=is_first)
+    loaded.resumed = resume is not None
+    loaded.fold = fold
     loaded.folder = resume or out or run_folder.fresh_folder(str(loaded.metadata["name"]))
-    if first:
-        run_folder.run_in_folder(loaded, loaded.folder, anyway=anyway)
-        click.echo(json.dumps(loaded.metrics, indent=2) if as_json else f"results: {loaded.folder}")
-    else:
+    if not is_first:
         loaded.run()
+        return
+    run_folder.run_in_folder(loaded, loaded.folder, anyway=overwrite or loaded.resumed)
+    if as_json:
+        click.echo(json.dumps(loaded.metrics, indent=2))
+    else:
+        click.echo(f"results: {loaded.folder}")
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=path)
+@click.argument("files", metavar="FILES...", nargs=-1, required=True, type=path)
 @change
-@click.option("--weights", is_flag=True, help="Look for the files of weights, too.")
+@click.option("--weights", is_flag=True, help="Check also that the files of weights exist.")
 def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) -> None:
-    """Check FILES and tell everything that is wrong, without reading a pixel."""
+    """Check FILES and report every problem, without reading a pixel."""
     failed = False
     for file in files:
         try:
-            one = specloom.load(file, overrides, device="cpu")
-            raise_all(one.graph.missing() if weights else [])
+            loaded = specloom.load(file, overrides, device="cpu")
+            if weights:
+                raise_all(loaded.graph.missing_files())
         except SpecloomError as e:
-            click.echo(told(e), err=True)
+            click.echo(format_error(e), err=True)
             failed = True
-            continue
-        notes: list[str] = getattr(one.source, "notes", list)()
-        for message in [*one.graph.unread(), *notes, *one.skipped()]:
-            click.echo(f"warning: {message}", err=True)
-        unknown = ""
-        if one.graph.unbuilt:
-            unknown = f"; not sized yet: {', '.join(one.graph.unbuilt)}"
-        counts = f"{len(one.graph.nodes)} nodes, {len(one.graph.links)} connections"
-        click.echo(f"{file}: good, {counts}{unknown}")
+        else:
+            _report_good(file, loaded)
     sys.exit(SpecloomError.exit_code if failed else 0)
 
 
-def told(error: SpecloomError) -> str:
+def _report_good(file: Path, loaded: specloom.Run) -> None:
+    """Print the warnings of a run file without errors, and what it holds."""
+    graph = loaded.graph
+    source_notes: list[str] = getattr(loaded.source, "notes", list)()
+    for message in [*graph.notes(), *source_notes, *loaded.skipped()]:
+        click.echo(f"warning: {message}", err=True)
+    summary = f"{file}: good, {len(graph.nodes)} nodes, {len(graph.connections)} connections"
+    if graph.unbuilt:
+        summary = f"{summary}; not sized yet: {', '.join(graph.unbuilt)}"
+    click.echo(summary)
+
+
+def format_error(error: SpecloomError) -> str:
     """An error as the command line shows it."""
     lines = str(error).splitlines()
     return "\n".join(line if line.startswith("  ") else f"error: {line}" for line in lines)
 
 
 def main() -> None:
-    """Run the command line; a user's errors are told without a traceback."""
+    """Run the command line; a user's errors are shown without a traceback."""
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
-    except (SpecloomError, click.ClickException) as e:
-        click.echo(told(e), err=True) if isinstance(e, SpecloomError) else e.show()
+    except SpecloomError as e:
+        click.echo(format_error(e), err=True)
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        e.show()
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as e:
-        known = machine_error(e)
-        if known is not None:
-            click.echo(told(known), err=True)
-            sys.exit(known.exit_code)
-        click.echo(f"specloom failed, and it is not your fault: {type(e).__name__}: {e}", err=True)
-        click.echo(f"  fix: report it with the log {run_folder.write_log(e)}", err=True)
-        sys.exit(70)
+        sys.exit(report_unexpected(e))
+
+
+def report_unexpected(error: Exception) -> int:
+    """Print an error that no part of specloom expected; its exit code."""
+    cause = machine_error(error)
+    if cause is not None:
+        click.echo(format_error(cause), err=True)
+        return cause.exit_code
+    log = run_folder.write_log(error)
+    what = f"Internal error ({type(error).__name__}: {error})"
+    click.echo(f"{what}: this is a bug, please report it with the log {log}", err=True)
+    return 70

@@ -12,12 +12,12 @@ from specloom.contract.nodes import WithPorts
 from specloom.contract.ports import Connection
 from specloom.contract.sources import Source, missing_by_split
 from specloom.execution import saved_pipeline
-from specloom.graph.connections import BATCH, wrong_name
 from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
 from specloom.graph.port_attributes import InputRef, OutputRef, PortRef
 from specloom.plugins import Plugins
-from specloom.runfile.build import METADATA
+from specloom.runfile.form import METADATA
+from specloom.runfile.names import BATCH, wrong_name
 from specloom.runfile.parameters import current
 
 N = TypeVar("N")
@@ -89,7 +89,7 @@ class Pipeline:
             return known[0]
         wish = name or getattr(node, "name", "")
         if wish in self.nodes:
-            raise GraphError(f"there are two nodes named {wish!r}", fix="give one another name")
+            raise GraphError(f"there are two nodes named {wish!r}", fix="rename one of them")
         chosen = wish or self._free_name(type(node).__name__)
         if wrong_name("nodes", chosen):
             fix = f"use letters, digits and _, beginning with a letter, and not {BATCH!r}"
@@ -223,7 +223,11 @@ class Pipeline:
         kept: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
         if source:
             kept["missing_outputs"] = missing_by_split(source)
-            kept |= {"batch": source.outputs, "given": source.sizes(), "splits": source.splits()}
+            kept |= {
+                "batch": source.outputs,
+                "batch_sizes": source.sizes(),
+                "splits": source.splits(),
+            }
         self._graph = Graph(self.nodes, self.links, **kept)
         return self._graph
 
@@ -250,7 +254,7 @@ class Pipeline:
 
     def serialize(self) -> dict[str, Any]:
         """The pipeline as a run file would hold it: nodes, connections and outputs."""
-        return saved_pipeline.described(self.graph(), self.plugins or Plugins())
+        return saved_pipeline.to_dict(self.graph(), self.plugins or Plugins())
 
     def save_to_file(self, path: str | Path, metadata: Any = None) -> None:
         """Write ``path`` (YAML) and the weights beside it, as ``execution/saved_pipeline.py`` does.
@@ -272,7 +276,7 @@ class Pipeline:
         """
         graph, metadata = saved_pipeline.load(Path(path), plugins)
         pipeline = cls(metadata.get("name", Path(path).stem), plugins)
-        pipeline.links = [link for link in graph.links if not graph.by_name(link)]
+        pipeline.links = [one for one in graph.connections if not graph.connections.is_implied(one)]
         pipeline.nodes = dict(graph.nodes)
         pipeline.outputs = graph.outputs
         pipeline.stages = dict(graph.stages)

@@ -20,6 +20,9 @@ from specloom.contract import hooks
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, warn
 
 MANIFEST = "plugins.yaml"
+RESOLVER = "registry"
+"""The name of the plugin that resolves manifests."""
+
 Modules: TypeAlias = Mapping[str, str | ModuleType]
 KINDS = {
     "nodes": "node",
@@ -40,8 +43,9 @@ class Plugins:
     """
 
     def __init__(self, modules: Modules | None = None, manifest: Path | None = None) -> None:
-        self.manager, self.manifest = pluggy.PluginManager(hooks.GROUP), manifest
+        self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
+        self.manifest = manifest
         self.modules = dict(installed() if modules is None else modules)
         self._broken: set[str] = set()
 
@@ -50,18 +54,22 @@ class Plugins:
         """The plugins for a run file: those of the nearest manifest, else the installed ones.
 
         Raises:
-            PluginError: There is a manifest and nobody can resolve it.
+            PluginError: There is a manifest and no installed plugin can resolve it.
         """
-        asker, found = cls(), find_manifest(file)
-        if found is None:
-            return asker
-        if "registry" in asker.modules:  # it also watches every run, and is not pinned itself
-            asker.need("registry")
-        if (modules := asker.manager.hook.resolve_plugins(manifest=found)) is None:
-            what = f"{found} names plugins, but nothing installed can resolve it"
+        available = cls()
+        manifest = find_manifest(file)
+        if manifest is None:
+            return available
+        modules: dict[str, str | ModuleType] = {}
+        if RESOLVER in available.modules:  # it also watches every run, and is not pinned itself
+            available.need(RESOLVER)
+            modules[RESOLVER] = available.modules[RESOLVER]
+        resolved = available.manager.hook.resolve_plugins(manifest=manifest)
+        if resolved is None:
+            what = f"{manifest} names plugins, but nothing installed can resolve it"
             fix = "install the registry (it comes with specloom), or remove the file"
-            raise PluginError(what, where=str(found), fix=fix)
-        return cls({n: m for n, m in asker.modules.items() if n == "registry"} | {**modules}, found)
+            raise PluginError(what, where=str(manifest), fix=fix)
+        return cls({**modules, **resolved}, manifest)
 
     def need(self, name: str, where: str = "") -> Any:
         """The plugin of that name, imported and held to the hook specs on first use.
@@ -69,16 +77,18 @@ class Plugins:
         Raises:
             PluginError: It is absent, fails to import, or has a hook that no spec knows.
         """
-        if (known := self.manager.get_plugin(name)) is not None:
-            return known
+        registered = self.manager.get_plugin(name)
+        if registered is not None:
+            return registered
         if name not in self.modules:
             place = f"in {self.manifest}" if self.manifest else "installed"
             fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
             raise PluginError(f"no plugin {name!r} is {place}", where=where, fix=fix)
         module = self.modules[name]
-        fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
-        with _blamed(f"plugin {name!r} fails to import", where, fix):
-            module = import_module(module) if isinstance(module, str) else module
+        if isinstance(module, str):
+            fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
+            with _as_plugin_error(f"plugin {name!r} fails to import", where, fix):
+                module = import_module(module)
         self.add(name, module, where)
         return module
 
@@ -107,17 +117,34 @@ class Plugins:
 
         Behind an old name stands the present one: ``{"rx.GlobalRX": "RXGlobal"}``.
         """
+        if name:
+            return self._offers_of(self.need(name, where), kinds, name, where)
         found: dict[str, str] = {}
-        if not name:
-            for each, _ in self.working():
-                with suppress(PluginError):
-                    found |= self.offers(kinds, each)
-            return found
-        plugin, fix = self.need(name, where), f"repair or remove the plugin {name!r}"
+        for each, plugin in self.working():
+            with suppress(PluginError):
+                found |= self._offers_of(plugin, kinds, each, where)
+        return found
+
+    def _offers_of(
+        self, plugin: Any, kinds: Iterable[str], name: str, where: str
+    ) -> dict[str, str]:
+        """What one plugin offers.
+
+        Raises:
+            PluginError: A hook of it fails, or offers something else than texts by name.
+        """
+        found: dict[str, str] = {}
+        fix = f"repair or remove the plugin {name!r}"
         for kind in kinds:
-            with _blamed(f"plugin {name!r} fails in register_{kind}", where, fix):
-                offered: dict[str, str] = getattr(plugin, f"register_{kind}", dict)()
-                found |= {f"{name}.{key}": target for key, target in offered.items()}
+            hook = f"register_{kind}"
+            with _as_plugin_error(f"plugin {name!r} fails in {hook}", where, fix):
+                offered = list(getattr(plugin, hook, dict)().items())
+            for key, target in offered:
+                if not isinstance(key, str) or not isinstance(target, str):
+                    what = f"plugin {name!r} offers {key!r}: {target!r} in {hook}"
+                    fix = f"repair the plugin {name!r}: offer {{'Name': 'module:Class'}}"
+                    raise PluginError(what, where=where, fix=fix)
+                found[f"{name}.{key}"] = target
         return found
 
     def find(self, reference: str, kinds: tuple[str, ...], where: str) -> tuple[str, type]:
@@ -128,28 +155,31 @@ class Plugins:
         """
         plugin, _, name = reference.rpartition(".")
         offered = self.offers(kinds, plugin, where)
-        full = [key for key in offered if key.partition(".")[2] == name]
-        if len(full) > 1:
-            fix = f"write one of: {', '.join(full)}"
+        labels = [label for label in offered if label.partition(".")[2] == name]
+        if len(labels) > 1:
+            fix = f"write one of: {', '.join(labels)}"
             raise PluginError(f"{name!r} is offered by several plugins", where=where, fix=fix)
-        if not full:
-            what = f"no plugin offers {reference!r} as a {' or '.join(KINDS[k] for k in kinds)}"
+        if not labels:
+            nouns = " or ".join(KINDS[kind] for kind in kinds)
+            what = f"no plugin offers {reference!r} as a {nouns}"
             raise PluginError(what, where=where, fix=self._nearest(reference, kinds))
-        if ":" not in (target := offered[full[0]]):
-            now = f"{full[0].partition('.')[0]}.{target}"
-            warn(f"{full[0]} is now called {now}: change it", where)
-            return self.find(now, kinds, where)
-        return full[0], self.load(target, full[0], where)
+        label = labels[0]
+        target = offered[label]
+        if ":" not in target:
+            present = f"{label.partition('.')[0]}.{target}"
+            warn(f"{label} is now called {present}: change it", where)
+            return self.find(present, kinds, where)
+        return label, self.load(target, label, where)
 
     def _nearest(self, reference: str, kinds: tuple[str, ...]) -> str:
-        """What the user may have meant by a name that nobody offers."""
+        """The fix for a name that no plugin offers: what the user may have meant."""
         for kind in KINDS:
             if reference in self.offers((kind,)):
                 return f"{reference} is among the {kind}: use it there"
-        known = {key.partition(".")[2]: key for key in self.offers(kinds)}
+        labels = {label.partition(".")[2]: label for label in self.offers(kinds)}
         name = reference.rpartition(".")[2]
-        fix = did_you_mean(name, known, otherwise="install a plugin that offers one")
-        return re.sub(r"\w+", lambda word: known.get(word[0], word[0]), fix)  # with their plugins
+        fix = did_you_mean(name, labels, otherwise="install a plugin that offers one")
+        return re.sub(r"\w+", lambda word: labels.get(word[0], word[0]), fix)  # with their plugins
 
     def load(self, target: str, label: str, where: str = "") -> Any:
         """Import what ``"module:Name"`` names.
@@ -159,7 +189,7 @@ class Plugins:
         """
         module, _, attribute = target.partition(":")
         fix = f"repair the plugin {label.partition('.')[0]!r}, or install what it needs"
-        with _blamed(f"{label} cannot be imported", where, fix):
+        with _as_plugin_error(f"{label} cannot be imported", where, fix):
             return getattr(import_module(module), attribute)
 
     def runtime(self, device: str = "cpu") -> Any:
@@ -173,16 +203,17 @@ class Plugins:
             ConfigError: No plugin does.
         """
         target = f"{cls.__module__}:{cls.__qualname__}"
-        offered = self.offers(("nodes", "losses"))
-        if labels := [label for label, one in offered.items() if one == target]:
-            return labels[0]
+        for label, offered in self.offers(("nodes", "losses")).items():
+            if offered == target:
+                return label
         what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_nodes")
 
     def top(self, name: str) -> str:
         """The top-level package or module of a plugin."""
         module = self.modules[name]
-        return (module if isinstance(module, str) else module.__name__).partition(".")[0]
+        module_name = module if isinstance(module, str) else module.__name__
+        return module_name.partition(".")[0]
 
     def version(self, name: str) -> str:
         """The version of a plugin's distribution; empty where it has none."""
@@ -198,8 +229,13 @@ class Plugins:
     def descriptor(self, name: str) -> Path | None:
         """The ``nodes.json`` that a plugin ships: its ports, parameters and documentation."""
         spec = find_spec(self.top(name))
-        folders = spec.submodule_search_locations or () if spec else ()
-        return next((f for one in folders if (f := Path(one) / "nodes.json").is_file()), None)
+        if spec is None:
+            return None
+        for folder in spec.submodule_search_locations or ():
+            file = Path(folder) / "nodes.json"
+            if file.is_file():
+                return file
+        return None
 
     def observers(self) -> dict[str, Any]:
         """A fresh observer of each class that plugins offer; broken ones are passed over."""
@@ -218,15 +254,17 @@ def installed() -> dict[str, str]:
 def find_manifest(file: Path) -> Path | None:
     """The nearest ``plugins.yaml`` in the run file's folder or above it, up to the Git root."""
     for folder in file.resolve().parents:
-        if (folder / MANIFEST).is_file():
-            return folder / MANIFEST
+        manifest = folder / MANIFEST
+        if manifest.is_file():
+            return manifest
         if (folder / ".git").exists():
             break
     return None
 
 
 @contextmanager
-def _blamed(what: str, where: str, fix: str) -> Iterator[None]:
+def _as_plugin_error(what: str, where: str, fix: str) -> Iterator[None]:
+    """Raise whatever goes wrong inside as a PluginError that says what failed."""
     try:
         yield
     except PluginError:

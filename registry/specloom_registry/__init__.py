@@ -10,7 +10,7 @@ from specloom import impl
 
 @impl
 def resolve_plugins(manifest: Path) -> Mapping[str, str]:
-    """Make the manifest's plugins importable; give the module of each, by plugin name.
+    """Make the manifest's plugins importable; return the module of each, by plugin name.
 
     Nothing is imported. Either every plugin of the manifest can be found, or nothing changes.
 
@@ -18,9 +18,9 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str]:
         ConfigError: The manifest, or a plugin's folder, is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
     """
-    from specloom_registry.importing.activate import load
+    from specloom_registry.importing.activate import activate
 
-    return load(manifest)
+    return activate(manifest)
 
 
 @impl
@@ -43,7 +43,7 @@ def register_commands() -> Mapping[str, str]:
 
 
 def __getattr__(name: str) -> object:
-    """``NodeRegistry``, imported when it is asked for."""
+    """Return ``NodeRegistry``, imported when it is used."""
     if name == "NodeRegistry":
         from specloom_registry.catalogue.node_registry import NodeRegistry
 

@@ -4,7 +4,7 @@ import pytest
 
 from specloom import SpecloomError
 from specloom.contract.errors import in_file_order, raise_all
-from specloom.runfile.build import interpret
+from specloom.runfile.form import interpret
 from specloom.runfile.yaml import override, parse
 
 GOOD = """\

@@ -83,7 +83,7 @@ def plugins():
 def graph(c=4, **params):
     nodes = {"mean": Mean(**params), "table": Table()}
     links = [Connection("batch.cube", "mean.data"), Connection("mean.centred", "table.data")]
-    made = Graph(nodes, links, batch={"cube": CUBE}, given={"H": 9, "C": c})
+    made = Graph(nodes, links, batch={"cube": CUBE}, batch_sizes={"H": 9, "C": c})
     made.outputs["out"] = "table.data"
     return made
 

@@ -13,11 +13,11 @@ from specloom.runfile.yaml import parse
 def test_what_only_given_values_need_does_not_run():
     made = chain()
     doubled = torch.full((1, 3, 3, 2), 10.0)
-    run = plan(made, "sum.total", given=["twice.doubled"])
+    run = plan(made, "sum.total", provided=["twice.doubled"])
     for _ in range(2):
         assert run({**cubes(), "twice.doubled": doubled})["sum.total"].eq(11).all()
     assert made.nodes["twice"].calls == 0
-    both = plan(made, "sum.total", given=["twice.doubled", "data.cube"])
+    both = plan(made, "sum.total", provided=["twice.doubled", "data.cube"])
     values = both({"twice.doubled": doubled, "data.cube": cubes(2.0)["cube"]})
     assert values["sum.total"].eq(12).all()
     assert made.nodes["data"].calls == 2
@@ -25,12 +25,12 @@ def test_what_only_given_values_need_does_not_run():
 
 def test_a_given_value_that_is_none():
     with pytest.raises(GraphError, match="twice has no output 'doubles'"):
-        plan(chain(), "sum.total", given=["twice.doubles"])
+        plan(chain(), "sum.total", provided=["twice.doubles"])
 
 
 def test_given_values_are_held_to_the_ports_that_read_them():
     with pytest.raises(GraphError, match="wants float32, got float64"):
-        plan(chain(), "sum.total", given=["twice.doubled"])(
+        plan(chain(), "sum.total", provided=["twice.doubled"])(
             {**cubes(), "twice.doubled": torch.zeros(1, 3, 3, 2, dtype=torch.float64)}
         )
 
@@ -97,23 +97,34 @@ def test_pictures_and_numbers_of_a_stage_reach_observers():
     assert watcher.seen["recorded"] == (4, {"test/painter/n": 3})
 
 
+NOTE = "no-data pixels are not excluded"
+
+
 class Labelled(Data):
     inputs = {"cube": CUBE}
-    outputs = {"cube": CUBE, "valid": Port("B H W 1", dtype="bool")}
+    outputs = {"cube": CUBE, "valid": Port("B H W 1", dtype="bool", unused_note=NOTE)}
 
 
 class Picky(Twice):
     inputs = {"data": CUBE, "valid": Port("B H W 1", dtype="bool", optional=True)}
 
 
-def test_valid_that_nobody_reads_is_told():
+def test_an_output_that_must_be_connected_is_noted():
     nodes = {"data": Labelled(), "twice": Picky()}
     links = [Connection("data.cube", "twice.data")]
     document = parse("nodes:\n  data: {}\n  twice: {}\n", "run.yaml")
     made = Graph(nodes, links, batch=Labelled.inputs, document=document)
-    assert list(made.unread()) == [
-        "run.yaml:2: data.valid is read by nobody, so every pixel counts\n"
-        "  fix: connect data.valid to the 'valid' inputs of fits, losses and metrics"
+    assert made.notes() == [
+        "run.yaml:2: data.valid is not connected: no-data pixels are not excluded\n"
+        "  fix: connect it to twice.valid"
     ]
     links.append(Connection("data.valid", "twice.valid"))
-    assert list(Graph(nodes, links, batch=Labelled.inputs).unread()) == []
+    assert Graph(nodes, links, batch=Labelled.inputs).notes() == []
+
+
+def test_the_note_on_an_output_that_no_node_of_the_graph_could_take():
+    made = Graph({"data": Labelled()}, [], batch=Labelled.inputs)
+    assert made.notes() == [
+        "data.valid is not connected: no-data pixels are not excluded\n"
+        "  fix: connect data.valid to the inputs that need it"
+    ]

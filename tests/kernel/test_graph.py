@@ -31,9 +31,9 @@ class Plain:
 def test_order_feeds_and_ancestors():
     made = graph(nodes(), *GOOD, "data.mask > rx.mask", outputs={"scores": "rx.scores"})
     assert made.order == ["data", "norm", "rx"]
-    assert made.feeding("rx") == {"data": ["norm.normalized"]}
-    assert made.feeding("rx", fit=True) == {"data": ["norm.normalized"], "mask": ["data.mask"]}
-    assert made.feeding("data") == {"cube": ["batch.cube"], "mask": ["batch.mask"]}
+    assert made.incoming("rx") == {"data": ["norm.normalized"]}
+    assert made.incoming("rx", fit=True) == {"data": ["norm.normalized"], "mask": ["data.mask"]}
+    assert made.incoming("data") == {"cube": ["batch.cube"], "mask": ["batch.mask"]}
     assert made.ancestors(["norm.normalized"]) == {"norm", "data"}
     assert made.ancestors(["rx.scores"], among=["rx", "norm"]) == {"rx", "norm"}
     assert made.fittable() == made.unfitted() == ["rx"]
@@ -81,7 +81,7 @@ def test_a_connection_the_wrong_way_round():
 
 def test_two_connections_into_one_input():
     assert told(nodes(), *GOOD, "data.cube > rx.data") == (
-        "run.yaml:22: rx.data is fed by norm.normalized (run.yaml:21) and by data.cube\n"
+        "run.yaml:22: rx.data is connected to norm.normalized (run.yaml:21) and to data.cube\n"
         "  fix: remove one of the two connections"
     )
 
@@ -90,7 +90,7 @@ def test_any_number_of_connections_into_a_port_for_many():
     both = {"a": Score(), "b": Score(), "m": Monitor()}
     links = ["rx.scores > a.decisions", "rx.scores > b.decisions"]
     made = graph(nodes(**both), *GOOD, *links, "a.metrics > m.metrics", "b.metrics > m.metrics")
-    assert made.feeds["m"] == {"metrics": ["a.metrics", "b.metrics"]}
+    assert made.connections.incoming["m"] == {"metrics": ["a.metrics", "b.metrics"]}
     assert "m" in graph(nodes(m=Monitor()), *GOOD).order
 
 
@@ -122,7 +122,7 @@ def test_a_cycle():
 
 def test_inputs_that_nobody_feeds():
     assert told(nodes(), GOOD[1]) == (
-        "norm.data is not fed (What is made even.)\n"
+        "norm.data is not connected (What is made even.)\n"
         "  fix: add a connection - [node.output, norm.data]"
     )
 
@@ -133,12 +133,12 @@ def test_what_the_batch_lacks():
         "  fix: use a source that offers 'cube'"
     )
     made = graph(nodes(), *GOOD, batch={"cube": CUBE})
-    assert made.feeding("data") == {"cube": ["batch.cube"]}
+    assert made.incoming("data") == {"cube": ["batch.cube"]}
 
 
 def test_an_entry_node_can_be_wired_by_hand():
     made = graph(nodes(), *GOOD, "batch.radiance > data.cube", batch={"radiance": CUBE})
-    assert made.feeding("data") == {"cube": ["batch.radiance"]}
+    assert made.incoming("data") == {"cube": ["batch.radiance"]}
 
 
 def test_outputs():
@@ -152,7 +152,7 @@ def test_outputs():
 def test_stages():
     stages = {"norm": ("train", "val", "test")}
     assert told(nodes(), *GOOD, stages=stages) == (
-        "run.yaml:21: rx runs in predict, but norm, which feeds it, does not\n"
+        "run.yaml:21: rx runs in predict, but norm, which it needs, does not\n"
         "  fix: give rx stages: [train, val, test], or let norm run too"
     )
     graph(nodes(), *GOOD, stages={**stages, "rx": ("test",)})

@@ -6,6 +6,7 @@ import torch
 from saved_toys import Mean, fitted, plugins, save, told
 from specloom import ConfigError, Graph
 from specloom.execution import saved_pipeline
+from specloom.execution.files import sha256
 
 
 @pytest.fixture
@@ -108,10 +109,10 @@ def test_weights_are_only_looked_for_beside_the_description(saved, file):
 
 def test_weights_that_are_no_safetensors(saved):
     weights = saved.with_suffix(".safetensors")
-    good = saved_pipeline._sha256(weights.read_bytes())
+    good = sha256(weights.read_bytes())
     for junk in (b"", b"x" * 100, b"\x05" + bytes(7) + b"[1,2]", b"\xff" * 30):
         weights.write_bytes(junk)
-        text = saved.read_text().replace(good, saved_pipeline._sha256(junk))
+        text = saved.read_text().replace(good, sha256(junk))
         (saved.parent / "junk.yaml").write_text(text)
         assert "is no safetensors file" in told(saved.parent / "junk.yaml")
 

@@ -89,7 +89,7 @@ MESSAGES = {
     "node that fails when it is made": (
         [("toy.RXGlobal", "toy.Clumsy"), ("      eps: 1e-6\n", "      {}\n")],
         "run.yaml:9: toy.Clumsy failed: ZeroDivisionError: in __init__\n"
-        "  fix: if its inputs are right this is a mistake in the node: tell its author",
+        "  fix: check its inputs; if they are right, report the error to the author of the node",
     ),
 }
 

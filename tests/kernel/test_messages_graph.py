@@ -21,7 +21,8 @@ MESSAGES = {
     ),
     "two edges into one port": (
         [("  - [rx.scores", "  - [data.cube, rx.data]\n  - [rx.scores")],
-        "run.yaml:17: rx.data is fed by normalizer.normalized (run.yaml:16) and by data.cube\n"
+        "run.yaml:17: rx.data is connected to normalizer.normalized (run.yaml:16) "
+        "and to data.cube\n"
         "  fix: remove one of the two connections",
     ),
     "edge of the wrong type": (
@@ -37,7 +38,7 @@ MESSAGES = {
     "duplicate node": (
         [("  decider: {type: toy.Decider}", "  rx: {type: toy.Decider}")],
         "run.yaml:13: key 'rx' a second time (first at run.yaml:9) is not allowed\n"
-        "  fix: keep one of the two",
+        "  fix: remove one of the two",
     ),
     "cycle": (
         [("[data.cube, normalizer.data]", "[normalizer.normalized, normalizer.data]")],
@@ -46,7 +47,7 @@ MESSAGES = {
     ),
     "missing required input": (
         [("  - [normalizer.normalized, rx.data]\n", "")],
-        "run.yaml:9: rx.data is not fed (The cube.)\n"
+        "run.yaml:9: rx.data is not connected (The cube.)\n"
         "  fix: add a connection - [node.output, rx.data]",
     ),
     "output that is none": (
@@ -75,7 +76,7 @@ MESSAGES = {
     "data that cannot be read": (
         [("{type: toy.Scenes}", "{type: toy.Scenes, config: {batch_size: 13}}")],
         "run.yaml:2: toy.Scenes failed: OSError: the header is torn\n"
-        "  fix: if its inputs are right this is a mistake in the node: tell its author",
+        "  fix: check its inputs; if they are right, report the error to the author of the node",
     ),
     "phase": (
         [("unfreeze: [rx]", "unfreez: [rx]")],
@@ -104,7 +105,7 @@ MESSAGES = {
     ),
     "consumer without its producer in a stage": (
         [("type: toy.MinMax", "type: toy.MinMax\n    stages: [train, val]")],
-        "run.yaml:17: rx runs in test, predict, but normalizer, which feeds it, does not\n"
+        "run.yaml:17: rx runs in test, predict, but normalizer, which it needs, does not\n"
         "  fix: give rx stages: [train, val], or let normalizer run too",
     ),
     "unknown stage": (

@@ -117,7 +117,7 @@ def test_yaml_and_python_make_the_same_graph_and_the_same_scores(tmp_path):
     yaml = load(tmp_path / "run.yaml", plugins=plugins(), device="cpu")
     ours = chain().graph(Scenes())
     assert ours.order == yaml.graph.order
-    assert ours.feeds == yaml.graph.feeds
+    assert ours.connections.incoming == yaml.graph.connections.incoming
     assert ours.outputs == yaml.graph.outputs
     for name in ("data", "soft_gain", "rx"):
         assert ours.sizes(name) == yaml.graph.sizes(name) != {}
@@ -162,7 +162,7 @@ def test_names():
     assert pipeline.add_node(nodes[0], "other") == "rx_sum"
     assert pipeline.add_node(Data(name="x"), "y") == "y"
     assert told(pipeline.add_node, Data(name="mine")) == (
-        "there are two nodes named 'mine'\n  fix: give one another name"
+        "there are two nodes named 'mine'\n  fix: rename one of them"
     )
     for name in ("my-node", "batch", "1", "a.b"):
         assert told(pipeline.add_node, Data(), name) == (
@@ -259,7 +259,7 @@ def test_changes_make_a_new_graph():
     pipeline.outputs["gained"] = "soft_gain.gained"
     assert pipeline.graph().outputs == {"scores": "rx.scores", "gained": "soft_gain.gained"}
     pipeline.connect((pipeline.nodes["data"].outputs.mask, pipeline.nodes["rx"].mask))
-    assert pipeline.graph().feeds["rx"]["mask"] == ["data.mask"]
+    assert pipeline.graph().connections.incoming["rx"]["mask"] == ["data.mask"]
 
 
 def test_saving_and_loading(tmp_path):
@@ -273,7 +273,7 @@ def test_saving_and_loading(tmp_path):
     assert again.serialize() == pipeline.serialize()
     assert torch.equal(again.nodes["soft_gain"].gain, pipeline.nodes["soft_gain"].gain)
     again.connect((again.nodes["data"].outputs.mask, again.nodes["rx"].mask))
-    assert again.graph(Scenes()).feeds["rx"]["mask"] == ["data.mask"]
+    assert again.graph(Scenes()).connections.incoming["rx"]["mask"] == ["data.mask"]
 
 
 @pytest.mark.parametrize(

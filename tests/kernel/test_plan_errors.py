@@ -29,7 +29,7 @@ def test_a_value_that_fits_no_port_names_port_and_place():
         run({"cube": torch.ones(3, 2)})
     assert str(caught.value) == (
         "run.yaml:2: data.cube wants axes (B H W C), got shape (3, 2)\n"
-        "  fix: mend what comes from batch.cube"
+        "  fix: correct the values of batch.cube"
     )
 
 
@@ -52,8 +52,8 @@ class Odd(Ported):
     ("made", "text"),
     [
         ({}, "odd did not make its output 'out'"),
-        (None, "node 'odd' (Odd) gave NoneType, not its outputs by name"),
-        (torch.ones(1), "node 'odd' (Odd) gave Tensor, not its outputs by name"),
+        (None, "node 'odd' (Odd) returned NoneType, not its outputs by name"),
+        (torch.ones(1), "node 'odd' (Odd) returned Tensor, not its outputs by name"),
     ],
 )
 def test_outputs_that_are_missing(made, text, after):
@@ -66,7 +66,7 @@ def test_outputs_that_are_missing(made, text, after):
     with pytest.raises(NodeError) as caught:
         run(cubes())
     assert str(caught.value) == (
-        f"run.yaml:2: {text}\n  fix: this is a mistake in the node: tell its author"
+        f"run.yaml:2: {text}\n  fix: report this error to the author of the node"
     )
 
 
@@ -82,13 +82,13 @@ def test_a_failing_node_is_named_alike_on_every_call():
         assert isinstance(caught.value.__cause__, ValueError)
     assert set(texts) == {
         "run.yaml:4: node 'twice' (Twice) failed: ValueError: a negative number\n"
-        "  fix: if its inputs are right this is a mistake in the node: tell its author"
+        "  fix: check its inputs; if they are right, report the error to the author of the node"
     }
 
 
 def test_an_error_of_ours_keeps_its_text_and_gets_a_place():
     made = chain()
-    made.feeds["twice"]["mask"] = ["data.mask"]
+    made.connections.incoming["twice"]["mask"] = ["data.mask"]
     run = plan(made, "sum.total")
     batch = {**cubes(), "mask": torch.ones(1, 3, 3, dtype=torch.bool)}
     run(batch)
@@ -157,7 +157,7 @@ def test_unfitted_nodes_are_refused_only_where_they_are_needed():
         plan(made, "sum.total")
     assert str(caught.value) == (
         "run.yaml:4: node 'twice' (Fitted) is not fitted\n"
-        "  fix: put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+        "  fix: fit it in a phase before, or load a fitted pipeline"
     )
     made.nodes["twice"].fitted = True
     plan(made, "sum.total")(cubes())

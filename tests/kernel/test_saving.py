@@ -13,6 +13,7 @@ import torch
 from specloom import Graph, Plugins, Port, UnavailableError, impl
 from specloom.contract.ports import Connection
 from specloom.execution import saved_pipeline
+from specloom.execution.files import write_file, write_json
 from specloom.torch import TorchNode
 
 CUBE = Port("B H W C")
@@ -45,7 +46,7 @@ def plugins():
 
 def graph(start):
     links = [Connection("batch.cube", "gain.data")]
-    return Graph({"gain": Gain(start)}, links, batch={"cube": CUBE}, given={"C": 4})
+    return Graph({"gain": Gain(start)}, links, batch={"cube": CUBE}, batch_sizes={"C": 4})
 
 
 def save(path, start):
@@ -106,7 +107,7 @@ def test_a_first_save_that_was_killed_before_the_last_step(tmp_path, monkeypatch
 
 
 def test_writing_leaves_no_temporary_files(tmp_path, monkeypatch):
-    saved_pipeline.write_file(tmp_path / "new" / "a.json", b"1")
+    write_file(tmp_path / "new" / "a.json", b"1")
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["a.json"]
     (tmp_path / "plain").touch()
     modes = [(tmp_path / name).stat().st_mode for name in ("new/a.json", "plain")]
@@ -117,7 +118,7 @@ def test_writing_leaves_no_temporary_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UnavailableError) as caught:
-        saved_pipeline.write_file(tmp_path / "new" / "a.json", b"2")
+        write_file(tmp_path / "new" / "a.json", b"2")
     assert str(caught.value) == (
         f"{tmp_path}/new/a.json cannot be written: No space left on device\n"
         "  fix: choose another folder with --out, or make room on the disk"
@@ -126,7 +127,7 @@ def test_writing_leaves_no_temporary_files(tmp_path, monkeypatch):
 
 
 def test_json_is_readable(tmp_path):
-    saved_pipeline.write_json(tmp_path / "a.json", {"ü": [1]})
+    write_json(tmp_path / "a.json", {"ü": [1]})
     assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "ü": [\n    1\n  ]\n}\n'
 
 
@@ -141,10 +142,11 @@ def test_folders_and_files_that_an_ordinary_user_may_not_use(tmp_path):
         from pathlib import Path
         from specloom import UnavailableError
         from specloom.execution import saved_pipeline
+        from specloom.execution.files import write_file
         if os.getuid() == 0:
             Path({str(secret)!r}).chmod(0o600)
             os.setuid(65534)
-        calls = [lambda: saved_pipeline.write_file(Path({str(folder)!r}) / "a.json", b"1")]
+        calls = [lambda: write_file(Path({str(folder)!r}) / "a.json", b"1")]
         if Path({str(secret)!r}).is_file():
             calls.append(lambda: saved_pipeline._read_weights(Path({str(secret)!r}), "0"))
         for call in calls:
@@ -171,7 +173,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        saved_pipeline.write_file(pipe, b"one")
+        write_file(pipe, b"one")
         assert os.read(reader, 9) == b"one"
     finally:
         os.close(reader)

@@ -67,10 +67,10 @@ class Spectrum(Ported):
     outputs = {"sum": Port("C")}
 
 
-def graph(nodes, *links, given=None, document=None):
+def graph(nodes, *links, batch_sizes=None, document=None):
     pairs = (link.split(" > ") for link in links)
     places = [Connection(*pair, f"run.yaml:{20 + i}") for i, pair in enumerate(pairs)]
-    return Graph(nodes, places, batch=Data.inputs, given=given, document=document)
+    return Graph(nodes, places, batch=Data.inputs, batch_sizes=batch_sizes, document=document)
 
 
 def told(*args, **kwargs):
@@ -82,7 +82,10 @@ def told(*args, **kwargs):
 def test_from_the_header_to_a_parameter_that_is_filled_in():
     nodes = {"data": Data(), "norm": Norm(), "rx": RX()}
     made = graph(
-        nodes, "data.cube > norm.data", "norm.normalized > rx.data", given={"H": 4, "W": 5, "C": 61}
+        nodes,
+        "data.cube > norm.data",
+        "norm.normalized > rx.data",
+        batch_sizes={"H": 4, "W": 5, "C": 61},
     )
     assert nodes["rx"].num_channels == 61
     assert nodes["rx"].built == {"num_channels": 61}
@@ -109,7 +112,7 @@ def test_unknown_sizes_leave_nodes_unbuilt_but_pass():
 def test_a_formula_runs_when_what_it_needs_is_known():
     nodes = {"data": Data(), "half": Halve(), "rx": RX()}
     links = ["half.half > rx.data", "data.cube > half.data"]
-    graph(nodes, *links, given={"C": 60})
+    graph(nodes, *links, batch_sizes={"C": 60})
     assert nodes["rx"].num_channels == 30
     assert graph({"data": Data(), "half": Halve()}, links[1]).sizes("half").get("K") is None
 
@@ -117,7 +120,7 @@ def test_a_formula_runs_when_what_it_needs_is_known():
 def test_a_formula_that_refuses_is_told_with_its_node():
     document = Document("run.yaml", places={("nodes", "half"): "run.yaml:7"})
     assert told({"half": Halve(0)}, document=document) == (
-        "run.yaml:7: half.data is not fed\n"
+        "run.yaml:7: half.data is not connected\n"
         "  fix: add a connection - [node.output, half.data]\n"
         "run.yaml:7: ratio is 0\n  fix: give a ratio from 1"
     )
@@ -125,7 +128,7 @@ def test_a_formula_that_refuses_is_told_with_its_node():
 
 def test_a_formula_is_not_overruled_by_what_comes_after_it():
     nodes = {"data": Data(), "half": Halve(), "rx": RX(15)}
-    text = told(nodes, "half.half > rx.data", "data.cube > half.data", given={"C": 60})
+    text = told(nodes, "half.half > rx.data", "data.cube > half.data", batch_sizes={"C": 60})
     assert text == (
         "run.yaml:20: half.half has K = 30 (K of half), "
         "but rx.data wants num_channels = 15 (num_channels: 15 of rx)\n"
@@ -143,7 +146,7 @@ def test_a_conflict_names_both_facts_and_the_parameter_to_remove(order):
     text = told(
         {"data": Data(), "norm": Norm(), "rx": RX(15)},
         *(links[i] for i in order),
-        given={"C": 61},
+        batch_sizes={"C": 61},
         document=document,
     )
     assert text == (
@@ -162,7 +165,9 @@ def test_fixed_sizes_in_conflict():
 
 
 def test_open_fronts_pass_the_last_axes_on():
-    made = graph({"data": Data(), "s": Spectrum()}, "data.cube > s.data", given={"C": 8, "H": 2})
+    made = graph(
+        {"data": Data(), "s": Spectrum()}, "data.cube > s.data", batch_sizes={"C": 8, "H": 2}
+    )
     assert (made.sizes("s").get("C"), made.sizes("s").get("H")) == (8, None)
 
 
@@ -171,14 +176,14 @@ def test_a_node_is_built_when_it_is_made_only_where_all_its_sizes_are_given():
     assert RX().built is None
     assert not hasattr(Pick(2), "built")
     nodes = {"data": Data(), "pick": Pick(2)}
-    graph(nodes, "data.cube > pick.data", given={"C": 8})
+    graph(nodes, "data.cube > pick.data", batch_sizes={"C": 8})
     assert nodes["pick"].built == {"C": 8, "n_select": 2}
 
 
 def test_a_node_that_was_built_refuses_other_sizes():
     node = Norm()
-    graph({"data": Data(), "norm": node}, "data.cube > norm.data", given={"C": 8})
-    graph({"data": Data(), "norm": node}, "data.cube > norm.data", given={"C": 8, "H": 9})
-    assert told({"data": Data(), "norm": node}, "data.cube > norm.data", given={"C": 9}) == (
+    graph({"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 8})
+    graph({"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 8, "H": 9})
+    assert told({"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 9}) == (
         "Norm was built for C = 8, here C is 9\n  fix: make a new node for data of other sizes"
     )

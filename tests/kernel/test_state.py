@@ -39,7 +39,7 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
     assert metadata == {"name": "p", "description": "grün\n1e-6: [no]\x07", "tags": ["a", "1"]}
     same(made.state(), again.state())
     assert again.types == {"mean": "toy.Mean", "table": "toy.Table"}
-    assert (again.outputs, again.feeds) == (made.outputs, made.feeds)
+    assert (again.outputs, again.connections.incoming) == (made.outputs, made.connections.incoming)
     assert (again.nodes["mean"].file, again.nodes["mean"].bands) == (
         Path("a/b"),
         ((1, 2.5), (3, 4)),

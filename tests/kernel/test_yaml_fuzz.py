@@ -6,8 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specloom import SpecloomError
-from specloom.execution import saved_pipeline as saved
-from specloom.runfile.yaml import parse
+from specloom.runfile.yaml import dump, parse
 
 pieces = st.sampled_from(
     [*"[]{}:,-?!&*|>%@`'\"#~\\\n\t ", ": ", "- ", "a", "1", "\\u", "\\U0011", "---\n", "%YAML "]
@@ -57,12 +56,12 @@ values = st.recursive(
 @example("a\r\nb\n\n c\t")
 @example(["x " * 100, "# no comment", "a: b", "- a", "%", "&a", "*a", "!t", "=", "<<"])
 def test_what_a_pipeline_saves_is_read_back(value):
-    back = parse(saved._dump({"value": value}), "f").value["value"]
+    back = parse(dump({"value": value}), "f").value["value"]
     assert back == value
     assert type(back) is type(value)
 
 
 def test_a_value_used_twice_is_written_twice():
     shared = [1, 2]
-    text = saved._dump({"a": shared, "b": shared})
+    text = dump({"a": shared, "b": shared})
     assert parse(text, "f").value == {"a": [1, 2], "b": [1, 2]}

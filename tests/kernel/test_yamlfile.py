@@ -1,6 +1,8 @@
 """Strict YAML: values as YAML 1.2 has them, places of keys, and every refusal with its line."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 
@@ -86,7 +88,7 @@ def test_an_empty_file_holds_nothing(text):
 def test_duplicate_keys_name_the_first_and_only_themselves():
     assert told("a: {x: 1}\nb: 2\na: {x: 2}\n") == (
         "run.yaml:3: key 'a' a second time (first at run.yaml:1) is not allowed\n"
-        "  fix: keep one of the two"
+        "  fix: remove one of the two"
     )
     assert parse("a: {x: 1}\nb: {x: 1}\n", "f").value == {"a": {"x": 1}, "b": {"x": 1}}
 
@@ -168,12 +170,12 @@ def test_a_second_document():
         (
             'a: 1\nb: "\\ud800"\n',
             "run.yaml:2: not YAML: a number in it is out of range\n"
-            "  fix: mend the number after the backslash or the percent sign",
+            "  fix: correct the number after the backslash or the percent sign",
         ),
         (
             'a: 1\nb: "\\Uffffffff"\n',
             "run.yaml:2: not YAML: a number in it is out of range\n"
-            "  fix: mend the number after the backslash or the percent sign",
+            "  fix: correct the number after the backslash or the percent sign",
         ),
     ],
 )
@@ -213,3 +215,23 @@ def test_a_byte_order_mark_and_carriage_returns_are_taken(tmp_path):
     document = read(file)
     assert document.value == {"a": 1, "b": "grün"}
     assert document.where("b") == f"{file}:2"
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    pipe = tmp_path / "run.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError) as caught:
+        read(pipe)
+    assert str(caught.value) == (
+        f"{pipe} is a pipe or a socket, not a file\n  fix: give the path of a YAML file"
+    )
+
+
+def test_a_pipe_of_the_shell_is_read():
+    ours, theirs = os.pipe()
+    os.write(theirs, b"a: 1\n")
+    os.close(theirs)
+    try:
+        assert read(Path(f"/dev/fd/{ours}")).value == {"a": 1}
+    finally:
+        os.close(ours)

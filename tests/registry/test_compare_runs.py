@@ -26,7 +26,7 @@ def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
         plugins={"rx": {"version": "1.0", "tag": "v1.0", "tree": "h1-abc"}},
     )
     done = CliRunner().invoke(compare, ["a", "b"])
-    assert done.stderr == "warning: b was stopped before its end, or goes on still\n"
+    assert done.stderr == "warning: b was stopped before its end, or is still running\n"
     assert done.stdout == (
         "metric        a     b\n"
         "----------  ---  ----\n"
@@ -38,12 +38,12 @@ def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
         "nodes.rx.config.eps     0  0.5\n"
         "seed                    0    1\n"
         "\n"
-        "differs, too  a                b\n"
-        "------------  -  ---------------\n"
-        "plugin rx     -  1.0 v1.0 h1-abc\n"
+        "circumstance that differs  a                b\n"
+        "-------------------------  -  ---------------\n"
+        "plugin rx                  -  1.0 v1.0 h1-abc\n"
     )
     more = CliRunner().invoke(compare, ["a", "b", "--packages"]).stdout
-    assert "\npackage numpy  2.0              2.1\n" in more
+    assert "\npackage numpy              2.0              2.1\n" in more
     value = json.loads(CliRunner().invoke(compare, ["a", "b", "--json"]).stdout)
     assert value["b"]["parameters"] == {"nodes.rx.config.eps": "0.5", "seed": "1"}
     assert value["b"]["facts"]["package numpy"] == "2.1"
@@ -57,14 +57,14 @@ def test_a_folder_without_a_run_is_told(tmp_path):
     with pytest.raises(SpecloomError) as caught:
         run_record.read(tmp_path)
     assert str(caught.value) == (
-        f"E-RUN {tmp_path} holds no run: it is no record of a run\n"
-        "  fix: give the folder that 'specloom run' wrote"
+        f"E-RUN {tmp_path} holds no run: it is not the record of a run\n"
+        "  fix: name the folder that 'specloom run' wrote"
     )
 
 
 def lines(folder, cube, **more):
     run = {"data": {"type": "cubes.Scene", "config": {"cube": cube, "scenes": 3, **more}}}
-    return data_files.described(run, folder)
+    return data_files.describe_files(run, folder)
 
 
 def test_files_of_data_are_recorded_with_what_lies_beside_them(tmp_path):
@@ -82,13 +82,13 @@ def test_weights_that_nodes_name_are_recorded_but_no_folders(tmp_path):
     (tmp_path / "w.pt").write_text("w")
     (tmp_path / "train").mkdir()
     nodes = {"clip": {"type": "adaclip.X", "config": {"weights": ["w.pt"], "mode": "train"}}}
-    (one,) = data_files.described({"nodes": nodes}, tmp_path)
+    (one,) = data_files.describe_files({"nodes": nodes}, tmp_path)
     assert (one["used_by"], one["path"]) == ("nodes.clip.config.weights[0]", "w.pt")
-    assert data_files.described(None, tmp_path) == []
+    assert data_files.describe_files(None, tmp_path) == []
 
 
 def test_large_files_are_known_by_size_time_and_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_files, "WHOLE", 10)
+    monkeypatch.setattr(data_files, "MAX_HASHED", 10)
     monkeypatch.setattr(data_files, "END", 3)
     file = tmp_path / "big"
     file.write_bytes(b"abcdefghijkl")
@@ -109,7 +109,7 @@ def test_a_folder_of_data_has_one_hash(tmp_path, monkeypatch):
     assert (was["files"], was["size"], was["tree"][:3]) == (2, 13, "h1-")
     (tmp_path / "scenes/a/1").write_text("12346")
     assert lines(tmp_path, "scenes") != [was]
-    monkeypatch.setattr(data_files, "WHOLE", 9)
+    monkeypatch.setattr(data_files, "MAX_HASHED", 9)
     assert "ends_tree" in lines(tmp_path, "scenes")[0]
-    monkeypatch.setattr(data_files, "MOST_FILES", 1)
+    monkeypatch.setattr(data_files, "MAX_FILES", 1)
     assert lines(tmp_path, "scenes")[0]["unread"] == "more than 1 files"

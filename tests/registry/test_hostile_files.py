@@ -20,7 +20,7 @@ from specloom_registry.model import lockfile, manifest, metadata
 from specloom_registry.provenance import compare_weights, run_record
 from specloom_registry.store.store import Store
 
-RESTORE = f"restore it, or {lockfile.AGAIN}"
+RESTORE = f"restore it, or {lockfile.RELOCK}"
 NO_GIT = "E-GIT the command 'git' is in no folder of the PATH"
 INSTALL_GIT = "install git, or add its folder to the PATH"
 MANY = 100_000
@@ -113,33 +113,33 @@ def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
     [
         (lambda v: v.pop("plugins"), "'plugins' is missing"),
         (lambda v: v.pop("manifest"), "'manifest' is missing"),
-        (lambda v: v.update(plugins=[]), "'plugins' is [], which is no mapping"),
-        (lambda v: v.update(manifest="x"), "'manifest' is \"x\", which is no mapping"),
-        (lambda v: v.update(packages=[1]), "'packages' is [1], which is no mapping"),
+        (lambda v: v.update(plugins=[]), "'plugins' is [], which is not a mapping"),
+        (lambda v: v.update(manifest="x"), "'manifest' is \"x\", which is not a mapping"),
+        (lambda v: v.update(packages=[1]), "'packages' is [1], which is not a mapping"),
         (lambda v: v.update(packages={"x": {}}), "'packages.x.pins' is missing"),
         (
             lambda v: v.update(packages={"x": {"pins": [3]}}),
-            "'packages.x.pins[0]' is 3, which is no mapping",
+            "'packages.x.pins[0]' is 3, which is not a mapping",
         ),
-        (lambda v: v["manifest"].update(rx=None), "'manifest.rx' is null, which is no mapping"),
+        (lambda v: v["manifest"].update(rx=None), "'manifest.rx' is null, which is not a mapping"),
         (lambda v: v["manifest"].clear(), "'rx' is not both in 'manifest' and in 'plugins'"),
         (lambda v: v["plugins"].clear(), "'rx' is not both in 'manifest' and in 'plugins'"),
-        (lambda v: v["plugins"].update(rx=7), "'plugins.rx' is 7, which is no mapping"),
+        (lambda v: v["plugins"].update(rx=7), "'plugins.rx' is 7, which is not a mapping"),
         (lambda v: v["plugins"]["rx"].pop("source"), "'plugins.rx.source' is missing"),
         (lambda v: v["plugins"]["rx"].pop("package"), "'plugins.rx.package' is missing"),
         (lambda v: v["plugins"]["rx"].pop("tree"), "'plugins.rx.tree' is missing"),
         (lambda v: v["plugins"]["rx"].pop("api"), "'plugins.rx.api' is missing"),
         (
             lambda v: v["plugins"]["rx"].update(tree=["h1"]),
-            "'plugins.rx.tree' is [\"h1\"], which is no text",
+            "'plugins.rx.tree' is [\"h1\"], which is not a string",
         ),
         (
             lambda v: v["plugins"]["rx"].update(tree="../../x"),
-            "'plugins.rx.tree' is '../../x', which is no hash of a tree",
+            "'plugins.rx.tree' is '../../x', which is not the hash of a tree",
         ),
         (
             lambda v: v["plugins"]["rx"]["package"].update(root=True),
-            "'plugins.rx.package.root' is true, which is no text",
+            "'plugins.rx.package.root' is true, which is not a string",
         ),
         (
             lambda v: v["plugins"]["rx"]["source"].pop("commit"),
@@ -147,22 +147,22 @@ def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
         ),
         (
             lambda v: v["plugins"]["rx"].update(dependencies="numpy"),
-            "'plugins.rx.dependencies' is \"numpy\", which is no list",
+            "'plugins.rx.dependencies' is \"numpy\", which is not a list",
         ),
         (
             lambda v: v["plugins"]["rx"].update(dependencies=[None]),
-            "'plugins.rx.dependencies[0]' is null, which is no text",
+            "'plugins.rx.dependencies[0]' is null, which is not a string",
         ),
         (
             lambda v: v["plugins"]["rx"].update(nodes=["Twice"]),
-            "'plugins.rx.nodes' is [\"Twice\"], which is no mapping",
+            "'plugins.rx.nodes' is [\"Twice\"], which is not a mapping",
         ),
     ],
 )
 def test_a_lock_with_a_good_digest_and_another_form(locked, change, what):
     good = locked.lock.read_text()
     relock(locked, change)
-    found = (f"E-LOCK {what}", str(locked.lock), lockfile.AGAIN, 2)
+    found = (f"E-LOCK {what}", str(locked.lock), lockfile.RELOCK, 2)
     assert error_of(resolve_plugins, locked.manifest) == found
     for command in (
         ["sync"],
@@ -202,7 +202,7 @@ def test_a_lock_with_many_problems_tells_ten(locked):
 def test_a_lock_that_json_or_its_digest_cannot_take(locked, text, why):
     locked.lock.write_text(text)
     what, where, fix, code = error_of(resolve_plugins, locked.manifest)
-    assert what.startswith("E-LOCK is no JSON: ")
+    assert what.startswith("E-LOCK is not JSON: ")
     assert why in what
     assert (where, fix, code) == (f"{locked.lock}:1", RESTORE, 2)
     assert lockfile.lock_digest(locked.lock) == ""
@@ -245,13 +245,13 @@ def test_a_project_file_that_is_nested_deeply(world, line):
 @pytest.mark.parametrize(
     ("line", "key", "kind"),
     [
-        ("dependencies = 5", "dependencies", "a list of texts"),
-        ("dependencies = [5]", "dependencies", "a list of texts"),
-        ("dependencies = 'numpy'", "dependencies", "a list of texts"),
-        ("optional-dependencies = []", "optional-dependencies", "a table of lists of texts"),
-        ("optional-dependencies = {a = 1}", "optional-dependencies", "a table of lists of texts"),
-        ("requires-python = {a = 1}", "requires-python", "text"),
-        ("requires-python = 2020-01-01", "requires-python", "text"),
+        ("dependencies = 5", "dependencies", "a list of strings"),
+        ("dependencies = [5]", "dependencies", "a list of strings"),
+        ("dependencies = 'numpy'", "dependencies", "a list of strings"),
+        ("optional-dependencies = []", "optional-dependencies", "a table of lists of strings"),
+        ("optional-dependencies = {a = 1}", "optional-dependencies", "a table of lists of strings"),
+        ("requires-python = {a = 1}", "requires-python", "a string"),
+        ("requires-python = 2020-01-01", "requires-python", "a string"),
     ],
 )
 def test_a_project_file_with_values_of_other_types(world, line, key, kind):
@@ -264,7 +264,7 @@ def test_a_project_file_with_values_of_other_types(world, line, key, kind):
 
 def test_a_range_that_is_none_is_reported_by_a_run(world):
     local(world, PROJECT.format("requires-python = 'x'"))
-    what = "E-PLUGIN plugin 'lab' 1.0: 'x' is no version range"
+    what = "E-PLUGIN plugin 'lab' 1.0: 'x' is not a version range"
     fix = "write a version range there, such as '>=3.11'"
     assert error_of(resolve_plugins, world.manifest) == (what, f"{world.manifest}:3", fix, 2)
 
@@ -282,7 +282,7 @@ def test_a_descriptor_that_is_nested_deeply(world):
 @pytest.mark.parametrize("text", [deep(), deep("{a: ", "}"), "- " * 1000, deep("- [", "]", 500)])
 def test_a_manifest_that_is_nested_deeply(tmp_path, text):
     file = write_manifest(tmp_path, f"rx: {text}")
-    what, where, fix, code = error_of(manifest.manifest, file)
+    what, where, fix, code = error_of(manifest.read, file)
     assert (what, fix) == ("is nested more than 20 deep", "flatten it") or "not YAML" in what
     assert where.startswith(f"{file}:")
     assert code == 2
@@ -293,31 +293,31 @@ def test_a_record_that_is_nested_deeply(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     what, where, fix, code = error_of(run_record.read, tmp_path)
     assert what.startswith(f"E-RUN {tmp_path} holds no run: ")
-    assert (where, fix, code) == ("", "give the folder that 'specloom run' wrote", 2)
+    assert (where, fix, code) == ("", "name the folder that 'specloom run' wrote", 2)
 
 
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
-        ({"run": []}, "'run' is [], which is no mapping"),
-        ({"seed": "0"}, "'seed' is \"0\", which is no whole number"),
-        ({"fold": 1}, "'fold' is 1, which is no truth value"),
-        ({"folder": None}, "'folder' is null, which is no text"),
-        ({"data": {"path": "x"}}, '\'data\' is {"path": "x"}, which is no list'),
+        ({"run": []}, "'run' is [], which is not a mapping"),
+        ({"seed": "0"}, "'seed' is \"0\", which is not a whole number"),
+        ({"fold": 1}, "'fold' is 1, which is not a boolean"),
+        ({"folder": None}, "'folder' is null, which is not a string"),
+        ({"data": {"path": "x"}}, '\'data\' is {"path": "x"}, which is not a list'),
         ({"data": [{"size": 1}]}, "'data[0].path' is missing"),
-        ({"data": [{"path": "x", "sha256": 3}]}, "'data[0].sha256' is 3, which is no text"),
-        ({"plugins": ["rx"]}, "'plugins' is [\"rx\"], which is no mapping"),
-        ({"plugins": {"rx": {"tree": 3}}}, "'plugins.rx.tree' is 3, which is no text"),
-        ({"packages": {"numpy": 2}}, "'packages.numpy' is 2, which is no text"),
-        ({"manifest": 3}, "'manifest' is 3, which is no text"),
-        ({"manifest_text": ["x"]}, "'manifest_text' is [\"x\"], which is no text"),
-        ({"threads": 4}, "'threads' is 4, which is no text"),
-        ({"lock": []}, "'lock' is [], which is no mapping"),
+        ({"data": [{"path": "x", "sha256": 3}]}, "'data[0].sha256' is 3, which is not a string"),
+        ({"plugins": ["rx"]}, "'plugins' is [\"rx\"], which is not a mapping"),
+        ({"plugins": {"rx": {"tree": 3}}}, "'plugins.rx.tree' is 3, which is not a string"),
+        ({"packages": {"numpy": 2}}, "'packages.numpy' is 2, which is not a string"),
+        ({"manifest": 3}, "'manifest' is 3, which is not a string"),
+        ({"manifest_text": ["x"]}, "'manifest_text' is [\"x\"], which is not a string"),
+        ({"threads": 4}, "'threads' is 4, which is not a string"),
+        ({"lock": []}, "'lock' is [], which is not a mapping"),
     ],
 )
 def test_a_record_with_values_of_other_types(tmp_path, changed, what):
     run = made(tmp_path / "one", **changed)
-    fix = "give the folder that 'specloom run' wrote"
+    fix = "name the folder that 'specloom run' wrote"
     assert error_of(run_record.read, run) == (
         f"E-RUN {run} holds no run: in its run.json {what}",
         "",
@@ -339,12 +339,12 @@ def test_weights_with_a_header_of_another_form(tmp_path, header):
     file = tmp_path / "w.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header.encode())
     found = (
-        f"{file} cannot be read: it is no safetensors",
+        f"{file} cannot be read: it is not a safetensors file",
         "",
         "restore it from where the run was saved",
         3,
     )
-    assert error_of(compare_weights.tensors, file) == found
+    assert error_of(compare_weights.read_tensors, file) == found
 
 
 def test_what_the_store_remembers_may_be_nested_deeply(tmp_path):
@@ -428,7 +428,7 @@ def test_a_project_that_may_not_be_searched(locked, monkeypatch):
     why = "cannot be read: Permission denied"
     for command in (["list"], ["describe", "rx"]):  # which look at the lock first
         error = locked.run(*command, code=2).error
-        assert (error.what, error.fix) == (f"E-LOCK {locked.lock} {why}", lockfile.AGAIN)
+        assert (error.what, error.fix) == (f"E-LOCK {locked.lock} {why}", lockfile.RELOCK)
     for command in (["lock"], ["sync"], ["verify"], ["update"], ["remove", "rx"]):
         error = locked.run(*command, code=2).error
         assert (error.what, error.fix) == (f"{locked.manifest} {why}", "check the path")
@@ -496,7 +496,8 @@ def test_a_marker_that_is_nested_deeply(world, marker):
     local(world, PROJECT.format(f'dependencies = ["numpy; {marker}"]'))
     error = world.run("lock", code=2).error
     assert error.what.startswith("E-PLUGIN plugin 'lab': its dependency '")
-    assert error.what.endswith("is no marker")
+    assert "' is not a requirement: " in error.what
+    assert len(error.what) < 400
     assert error.where == f"{world.manifest}:3"
 
 
@@ -505,15 +506,15 @@ def test_a_kernel_that_is_no_range(world, value):
     world.write("", head=f"specloom: {value}\n", mirrored=False)
     error = world.run("lock", code=2).error
     assert error.what.startswith("E-KERNEL ")
-    assert error.what.endswith(" is no version range")
-    assert (error.where, error.fix) == (f"{world.manifest}:3", "write it such as '>=0.1,<0.2'")
+    assert error.what.endswith(" is not a version range")
+    assert (error.where, error.fix) == (f"{world.manifest}:3", "write, for example, '>=0.1,<0.2'")
 
 
 @pytest.mark.parametrize("root", [r'"a\u0000b"', "5", "[]"])
 def test_a_source_root_that_is_no_path(world, root):
     file = local(world, PROJECT.format("") + f"[tool.specloom]\nsource-root = {root}\n")
     error = world.run("lock", code=2).error
-    assert error.what.endswith("is no folder of its own")
+    assert error.what.endswith("is not a folder of the plugin")
     assert error.fix == f'write source-root = "src" in {file}'
 
 
@@ -521,7 +522,7 @@ def test_a_source_root_of_too_long_a_name(world):
     local(world, PROJECT.format("") + f'[tool.specloom]\nsource-root = "{"x" * 300}"\n')
     error = world.run("lock", code=2).error
     assert error.what.endswith("holds no module 'acme_lab'")
-    assert error.fix == "keep the module beside pyproject.toml, or correct the entry point"
+    assert error.fix == "put the module next to pyproject.toml, or correct the entry point"
 
 
 def test_describing_beside_a_readme_that_cannot_be_read(world, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import specloom_registry
 from specloom_registry.model import index
-from specloom_registry.model.metadata import version_of
+from specloom_registry.model.metadata import version_from_tag
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(specloom_registry.__file__).parent
@@ -25,8 +25,8 @@ def test_the_index_and_the_plugins_of_the_repository_agree():
     for name, one in known.items():
         assert (ROOT / one["folder"] / "pyproject.toml").is_file(), name
         tag = one["tag-pattern"].replace("{version}", one["versions"][-1])
-        assert version_of(tag, name, one["tag-pattern"]) == one["versions"][-1]
-        assert index.known(name)["subdir"] == f"plugins/{name}"
+        assert version_from_tag(tag, name, one["tag-pattern"]) == one["versions"][-1]
+        assert index.find_source(name)["subdir"] == f"plugins/{name}"
 
 
 def test_only_the_git_room_imports_git_and_starts_it():

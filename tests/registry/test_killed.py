@@ -46,7 +46,7 @@ def whole(world):
     for one in world.trees():
         assert tree.tree_hash(tree.file_hashes(world.store / "trees" / one)) == one
         assert not any(
-            tree.LEFT_BEHIND.fullmatch(p) for p, _ in tree.everything(world.store / "trees" / one)
+            tree.IGNORED.fullmatch(p) for p, _ in tree.all_files(world.store / "trees" / one)
         )
     if world.lock.exists():
         for record in json.loads(world.lock.read_text())["plugins"].values():
@@ -138,7 +138,7 @@ def test_a_waiter_says_whom_it_waits_for_and_gives_up(tmp_path):
     with (
         file_lock.locked(file, "rx"),
         pytest.raises(PluginUnavailableError) as caught,
-        file_lock.locked(file, "lab", timeout=1.2, say=said.append),
+        file_lock.locked(file, "lab", timeout=1.2, notify=said.append),
     ):
         pass
     assert said == [f"waiting for pid {os.getpid()} (rx)"]

@@ -77,7 +77,7 @@ def test_describe_writes_checks_and_names_what_differs(tmp_path):
     stale = command("describe", "demo", "--check", "--manifest", file)
     assert stale.exit_code == 1
     assert stale.stderr.splitlines() == [
-        f"{shipped} is not what the classes are:",
+        f"{shipped} does not match the classes:",
         "  Twice.params.factor.default is 3.0, should be 2.0",
         "  fix: specloom plugins describe demo --write",
     ]

@@ -12,7 +12,7 @@ WRONG_ENTRIES = [
     *[
         (
             f"{bad!r}: {{path: lab}}",
-            f"E-NAME {bad!r} is no plugin name",
+            f"E-NAME {bad!r} is not a plugin name",
             f"use lower-case letters, digits and single hyphens: {good!r}",
         )
         for bad, good in [
@@ -40,11 +40,15 @@ WRONG_ENTRIES = [
     ),
     ("demo: {}", "E-PATH plugin 'demo': no path is named", FOLDER.format(name="demo")),
     ("demo: {path: }", "E-PATH plugin 'demo': no path is named", FOLDER.format(name="demo")),
-    ("demo: {path: 3}", "E-PATH plugin 'demo': path 3 is no path", FOLDER.format(name="demo")),
-    ("demo: {path: ' '}", "E-PATH plugin 'demo': path ' ' is no path", FOLDER.format(name="demo")),
+    ("demo: {path: 3}", "E-PATH plugin 'demo': 3 is not a path", FOLDER.format(name="demo")),
+    (
+        "demo: {path: ' '}",
+        "E-PATH plugin 'demo': ' ' is not a path",
+        FOLDER.format(name="demo"),
+    ),
     (
         "demo: lab",
-        "E-SOURCE plugin 'demo' is 'lab', which is no mapping",
+        "E-SOURCE plugin 'demo' is 'lab', which is not a mapping",
         "write 'demo: {path: <its folder>}', or 'demo: {git: <its URL>, tag: <its tag>}'",
     ),
     (
@@ -65,28 +69,28 @@ WRONG_ENTRIES = [
     ),
     (
         "demo: {git: 'https://example.org/x', tag: 1.10}",
-        "E-SOURCE plugin 'demo': 'tag' is 1.1, which is no text",
+        "E-SOURCE plugin 'demo': 'tag' is 1.1, which is not a string",
         "put it in quotes",
     ),
     (
         "demo: {git: 'https://example.org/x', tag: v1, commit: abc}",
-        "E-COMMIT plugin 'demo': 'abc' is no commit",
+        "E-COMMIT plugin 'demo': 'abc' is not a commit",
         "write its 40 hexadecimal digits",
     ),
     (
         "demo: {git: 'https://example.org/x', tag: v1, subdir: ../x}",
-        "E-SUBDIR plugin 'demo': '../x' is no folder within a repository",
+        "E-SUBDIR plugin 'demo': '../x' is not a folder within a repository",
         "write it with single slashes, such as plugins/rx",
     ),
     (
         "demo: {git: 'https://example.org/x', tag: v1, tag-pattern: v}",
         "E-TAG plugin 'demo': the pattern 'v' has no {version}",
-        "write it such as 'demo-v{version}'",
+        "write, for example, 'demo-v{version}'",
     ),
     (
         "demo: {path: lab, extras: gpu}",
-        "E-SOURCE plugin 'demo': 'extras' is 'gpu', which is no list of names",
-        "write it such as [gpu]",
+        "E-SOURCE plugin 'demo': 'extras' is 'gpu', which is not a list of names",
+        "write, for example, [gpu]",
     ),
     (
         "demo: {path: nowhere}",
@@ -157,7 +161,7 @@ WRONG_FILES = [
     (
         'schema: 1\nplugins: {}\nspecloom: ">=99"',
         3,
-        f"E-KERNEL the project wants specloom >=99; this is {specloom.__version__}",
+        f"E-KERNEL the project needs specloom >=99; this is {specloom.__version__}",
         "pip install 'specloom>=99'",
     ),
     (

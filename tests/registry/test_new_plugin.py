@@ -12,7 +12,7 @@ from run_world import call, guide
 
 from specloom import SpecloomError
 from specloom_registry.commands import new, reproduce
-from specloom_registry.project.maintenance import collect
+from specloom_registry.project.maintenance import collect_garbage
 from specloom_registry.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ BUILT_IN = ("cubes", "normalize", "deciders", "metrics", "training")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("authors")
     said = call("specloom", "new", "plugin", "acme-sam", cwd=folder)
-    assert said == "made: acme-sam\n  cd acme-sam && pip install -e . && pytest\n"
+    assert said == "created: acme-sam\n  cd acme-sam && pip install -e . && pytest\n"
     return folder / "acme-sam"
 
 
@@ -123,7 +123,7 @@ def test_a_new_plugin_is_tagged_added_run_and_reproduced_elsewhere(
     ]
     lock = json.loads((copied / "runs/two/plugins.lock").read_text())
     assert lock["plugins"]["acme-sam"] == record["lock"]["plugins"]["acme-sam"]
-    assert collect(Store(other), dry=True) == []  # the reproduced run keeps it
+    assert collect_garbage(Store(other), dry_run=True) == []  # the reproduced run keeps it
     monkeypatch.chdir(copied)
     assert "differs" not in CliRunner().invoke(reproduce.compare, compare[2:]).stdout
     open_up(other)
@@ -132,7 +132,7 @@ def test_a_new_plugin_is_tagged_added_run_and_reproduced_elsewhere(
 REFUSED = [
     (
         "Acme_SAM",
-        "E-NAME 'Acme_SAM' is no plugin name\n"
+        "E-NAME 'Acme_SAM' is not a plugin name\n"
         "  fix: use lower-case letters, digits and single hyphens: 'acme-sam'",
     ),
     (
@@ -141,13 +141,13 @@ REFUSED = [
     ),
     (
         "3d",
-        "E-NAME '3d' begins with a digit, so that no module can be named after it\n"
-        "  fix: name it otherwise: 'my-3d'",
+        "E-NAME '3d' begins with a digit, which the name of a module cannot\n"
+        "  fix: use another name, such as 'my-3d'",
     ),
-    ("rx", "E-NAME the index has a plugin 'rx' already\n  fix: name it otherwise: 'my-rx'"),
+    ("rx", "E-NAME the index has a plugin 'rx' already\n  fix: use another name, such as 'my-rx'"),
     (
         "full",
-        "E-DIR {folder} is there already, and not empty\n  fix: choose another folder with --dir",
+        "E-DIR {folder} exists and is not empty\n  fix: choose another folder with --dir",
     ),
 ]
 
@@ -167,10 +167,10 @@ def test_what_cannot_be_made_is_told(name, told, tmp_path):
 def test_a_plugin_that_cannot_be_described_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(new.sys, "executable", "/bin/false")
     with pytest.raises(SpecloomError) as caught:
-        new.make("acme-sam", tmp_path / "it")
+        new.create("acme-sam", tmp_path / "it")
     assert str(caught.value) == (
-        f"the plugin was made in {tmp_path / 'it'}, but cannot be described: \n"
-        "  fix: mend that, then: specloom plugins describe acme-sam --write"
+        f"the plugin was created in {tmp_path / 'it'}, but cannot be described: \n"
+        "  fix: correct that, then run: specloom plugins describe acme-sam --write"
     )
 
 
@@ -181,5 +181,5 @@ def test_no_check_at_all_is_an_error(world):
     ran = world.run("test", "rx", "-q", "-k", "nothing_of_the_kind", code=1)
     assert ran.stderr == (
         "error: no check of the conformance kit ran for plugin 'rx'\n"
-        "  fix: leave out options that deselect them; -rs tells why checks are skipped\n"
+        "  fix: leave out options that deselect them; -rs shows why checks are skipped\n"
     )

@@ -48,7 +48,7 @@ WRONG = [
     ({"repos": 1}, "E-KEY unknown key 'repos' in plugin 'rx'", "did you mean 'repo'?"),
     (
         {"path": "/nowhere"},
-        "E-PATH-MISSING plugin 'rx': '/nowhere' is no folder",
+        "E-PATH-MISSING plugin 'rx': '/nowhere' is not a folder",
         "correct the path",
     ),
 ]
@@ -67,7 +67,7 @@ def test_a_class_that_is_not_there_is_told(world, registry):
         registry.load_plugin("rx", {**config, "provides": ["acme_rx.nodes.Thrice"]})
     assert caught.value.what == "E-PROVIDES plugin 'rx' has no 'acme_rx.nodes.Thrice'"
     assert caught.value.fix == "did you mean 'acme_rx.nodes.Twice'?"
-    with pytest.raises(ConfigError, match="'provides' is no list of names"):
+    with pytest.raises(ConfigError, match="'provides' is not a list of names"):
         registry.load_plugin("rx", {**config, "provides": "acme_rx.nodes.Twice"})
     with pytest.raises(PluginError):
         NodeRegistry.get("rx.Nothing")

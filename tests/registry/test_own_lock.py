@@ -74,7 +74,7 @@ def test_an_edited_plugin_is_no_nuisance(copy):
     assert lock(copy, "--check").exit_code == 0
     code = "from specloom_registry.importing import activate; "
     code += "path = Path('configs/plugins.yaml').resolve(); "
-    code += "print(activate.load(path)['rx'], activate.loaded[path].notices)"
+    code += "print(activate.activate(path)['rx'], activate.active[path].notices)"
     asked = [sys.executable, "-c", f"from pathlib import Path; {code}"]  # where none is imported
     told = subprocess.run(asked, cwd=copy, capture_output=True, text=True, check=False)
     assert (told.stdout, told.stderr) == ("specloom_rx []\n", "")
@@ -85,8 +85,8 @@ def test_a_plugin_of_another_version_asks_for_the_lock(copy):
     locked = lockfile.read(copy / "configs/plugins.lock")
     version = locked.plugins["rx"]["package"]["version"]
     file.write_text(file.read_text().replace(f'version = "{version}"', f'version = "{version}.1"'))
-    found = manifest.manifest(copy / "configs/plugins.yaml")
-    (error,) = lockfile.stale(locked, found.entries, found.lock)
+    found = manifest.read(copy / "configs/plugins.yaml")
+    (error,) = lockfile.stale_errors(locked, found.entries, found.lock)
     what = f"its version is '{version}.1', but '{version}' in plugins.lock"
     assert error.what == f"E-LOCK-STALE plugin 'rx': {what}"
     assert error.fix == "run: specloom plugins lock"

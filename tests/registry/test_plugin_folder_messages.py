@@ -18,7 +18,7 @@ WRONG_PROJECTS = [
         "[project",
         HEAD + "{lab}/pyproject.toml is not TOML: Expected ']' at the end of a table "
         "declaration (at end of document)",
-        "mend that file",
+        "correct the file",
     ),
     (
         "project = 3",
@@ -38,7 +38,7 @@ WRONG_PROJECTS = [
     (
         PROJECT.format('demo = "probe_other"'),
         HEAD + "{lab} holds no module 'probe_other'",
-        "keep the module beside pyproject.toml, or correct the entry point",
+        "put the module next to pyproject.toml, or correct the entry point",
     ),
     *[
         (
@@ -77,7 +77,7 @@ def test_a_source_root_of_its_own_is_used_and_another_s_is_not(tmp_path):
     (lab / "pyproject.toml").write_text(f'{text}{more}"../x"\n')
     with pytest.raises(ConfigError) as caught:
         resolve_plugins(file)
-    assert caught.value.what == HEAD + "its source-root '../x' is no folder of its own"
+    assert caught.value.what == HEAD + "its source-root '../x' is not a folder of the plugin"
     assert caught.value.fix == f'write source-root = "src" in {lab}/pyproject.toml'
 
 

@@ -1,4 +1,4 @@
-"""What a run's record says of its plugins, found without starting Git."""
+"""What a run's record says of its plugins."""
 
 import shutil
 from types import SimpleNamespace
@@ -91,27 +91,81 @@ def repo(tmp_path):
     return repo
 
 
-def test_the_commit_is_found_as_git_finds_it(repo, tmp_path):
+def changed(folder):
+    return list(git_status.WorkingCopies().status(folder).changed)
+
+
+def commit(folder):
+    return git_status.WorkingCopies().status(folder).commit
+
+
+def test_the_commit_is_that_of_git(repo, tmp_path):
     head = repo.git("rev-parse", "HEAD")
-    assert git_status.commit(repo.path / "a") == head
+    assert commit(repo.path / "a") == head
     repo.git("pack-refs", "--all")
-    assert git_status.commit(repo.path) == head
+    assert commit(repo.path) == head
     repo.git("worktree", "add", "--quiet", str(tmp_path / "other"), "-b", "other")
-    assert git_status.commit(tmp_path / "other") == head
-    assert git_status.changed(tmp_path / "other") == []
+    assert commit(tmp_path / "other") == head
+    assert changed(tmp_path / "other") == []
     repo.git("checkout", "--quiet", "--detach")
-    assert git_status.commit(repo.path) == head
-    assert git_status.commit(tmp_path) == ""
-    assert git_status.changed(tmp_path) is None
+    assert commit(repo.path) == head
+    assert git_status.WorkingCopies().status(tmp_path) is None
 
 
-def test_changes_are_found_as_git_finds_them(repo):
-    assert git_status.changed(repo.path) == []
+def test_a_repository_without_a_commit_has_none(tmp_path):
+    repo = Repo(tmp_path / "new")
+    assert git_status.WorkingCopies().status(repo.path) == git_status.GitStatus("", ())
+
+
+def test_changes_are_those_of_git(repo):
+    assert changed(repo.path) == []
     (repo.path / "b").write_text("3")
-    assert git_status.changed(repo.path) == []
+    assert changed(repo.path) == []
+    (repo.path / "new").write_text("3")
+    assert changed(repo.path) == []
     (repo.path / "b").write_text("4")
     (repo.path / "a/two").unlink()
-    assert git_status.changed(repo.path) == ["a/two", "b"]
-    assert git_status.changed(repo.path / "a") == ["a/two"]
+    assert changed(repo.path) == ["a/two", "b"]
+    assert changed(repo.path / "a") == ["a/two"]
     repo.git("update-index", "--index-version", "4")
-    assert git_status.changed(repo.path) is None
+    assert changed(repo.path) == ["a/two", "b"]
+    repo.git("add", "--all")
+    assert changed(repo.path) == ["a/two", "b", "new"]
+
+
+def test_names_with_blanks_and_links_are_read(repo):
+    repo.commit({"a b/\u00fc c": "1"})
+    (repo.path / "link").symlink_to("b")
+    repo.commit()
+    assert changed(repo.path) == []
+    (repo.path / "a b/\u00fc c").write_text("2")
+    assert changed(repo.path) == ["a b/\u00fc c"]
+
+
+def test_unmerged_files_are_changed(repo):
+    repo.git("checkout", "--quiet", "-b", "other")
+    repo.commit({"b": "theirs"})
+    repo.git("checkout", "--quiet", "main")
+    repo.commit({"b": "ours"})
+    with pytest.raises(AssertionError):
+        repo.git("merge", "other")
+    assert changed(repo.path) == ["b"]
+
+
+def test_git_runs_no_program_of_the_repository(repo, tmp_path):
+    repo.git("config", "core.fsmonitor", f"touch {tmp_path / 'ran'}; false")
+    before = (repo.path / ".git/index").read_bytes()
+    (repo.path / "b").touch()
+    assert changed(repo.path) == []
+    assert not (tmp_path / "ran").exists()
+    assert (repo.path / ".git/index").read_bytes() == before
+
+
+def test_each_working_copy_is_read_once(repo, monkeypatch):
+    copies = git_status.WorkingCopies()
+    assert copies.status(repo.path).changed == ()
+    (repo.path / "b").write_text("4")
+    assert copies.status(repo.path / "a").changed == ()
+    assert changed(repo.path) == ["b"]
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert git_status.WorkingCopies().status(repo.path) is None

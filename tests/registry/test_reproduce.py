@@ -174,17 +174,17 @@ def test_what_cannot_be_reproduced_is_refused(tmp_path):
     assert refusal(nothing) == (
         2,
         f"E-RUN {nothing} holds no run: No such file or directory\n"
-        "  fix: give the folder that 'specloom run' wrote",
+        "  fix: name the folder that 'specloom run' wrote",
     )
     killed = made(tmp_path / "killed", ended="")
     assert refusal(killed) == (
         2,
-        f"E-RUN the run in {killed} was stopped before its end, or goes on still\n"
+        f"E-RUN the run in {killed} was stopped before its end, or is still running\n"
         f"  fix: finish it: specloom run --resume {killed}",
     )
     assert refusal(one, "--out", one) == (
         2,
-        f"{one} holds the run that is to be reproduced\n  fix: choose another folder with --out",
+        f"{one} holds the run to reproduce\n  fix: choose another folder with --out",
     )
     saved = one / "pipeline.safetensors"
     saved.write_bytes(saved.read_bytes()[:-1] + b"\1")
@@ -201,7 +201,7 @@ def test_data_that_is_not_there_is_told_before_the_run(tmp_path):
     assert refusal(one, "--out", tmp_path / "two") == (
         4,
         f"E-DATA s.mat is not in {tmp_path} (data.config.cube: 3 bytes, SHA-256 ab)\n"
-        "  fix: put it there, or call the command where it is",
+        "  fix: put it there, or run the command in the folder that holds it",
     )
 
 
@@ -212,21 +212,21 @@ def test_plugins_that_cannot_be_had_are_told(tmp_path):
     about = {"manifest": str(tmp_path / "p/plugins.yaml"), "manifest_text": TEXT}
     record = {**about, "plugins": {"lab": {"tree": "h1-x"}}}
     with pytest.raises(SpecloomError) as caught:
-        restore.rebuild(record, tmp_path / "out")
+        restore.restore_project(record, tmp_path / "out")
     assert str(caught.value) == (
         f"E-PATH-MISSING plugin 'lab' was in the folder {tmp_path / 'lab'}, which is not there "
         "(its tree was h1-x)\n"
         "  fix: put it there; a plugin from a Git tag would have been fetched"
     )
     with pytest.raises(SpecloomError) as caught:
-        restore.rebuild({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
+        restore.restore_project({**record, "lock": {"digest": "wrong"}}, tmp_path / "out")
     assert str(caught.value) == (
         "E-LOCK the lock in the record was changed: its digest is not that of its contents\n"
         "  fix: restore run.json from where the run was saved"
     )
     with pytest.raises(SpecloomError) as caught:
-        restore.rebuild({"manifest": "plugins.yaml"}, tmp_path / "out")
+        restore.restore_project({"manifest": "plugins.yaml"}, tmp_path / "out")
     assert str(caught.value) == (
-        "E-RUN the record has no manifest: the registry did not watch this run\n"
+        "E-RUN the record has no manifest: the registry did not observe this run\n"
         "  fix: run it again, with the registry installed"
     )

@@ -13,7 +13,7 @@ from specloom_registry.importing import probe
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.project.project import Project
 
-OTHER = "use another version of 'rx', or ask its author to mend it"
+OTHER = "use another version of 'rx', or report it to its author"
 HARM = [
     (
         "raise ValueError('no')",
@@ -49,7 +49,7 @@ HARM = [
         "import acme_missing.part",
         "E-DEP plugin 'rx' imports 'acme_missing' (from acme_rx/__init__.py:6), which is not "
         "installed or among what it needs",
-        "pip install what brings 'acme_missing', and tell the plugin's author",
+        "pip install what brings 'acme_missing', and report it to the plugin's author",
     ),
     ("def broken(:", "E-IMPORT plugin 'rx' raises SyntaxError: invalid syntax", OTHER),
 ]
@@ -75,10 +75,10 @@ def test_a_harmful_import_is_told_before_anything_is_locked(world, init, what, f
 def test_a_hanging_import_is_killed_with_all_it_started(world):
     wants(world, "import subprocess, time; subprocess.Popen(['sleep', '300']); time.sleep(300)")
     world.run("lock")
-    found, lock = manifest.manifest(world.manifest), lockfile.read(world.lock)
+    found, lock = manifest.read(world.manifest), lockfile.read(world.lock)
     project = Project(world.manifest)
     with pytest.raises(PluginError) as caught:
-        probe.probe(project.packages(found, lock), lock, project.store, longest=1.5)
+        probe.probe(project.packages(found, lock), lock, project.store, timeout=1.5)
     assert caught.value.what == "E-IMPORT plugin 'rx' hangs: it is not imported within 1.5 s"
 
 
@@ -102,7 +102,7 @@ def test_a_good_answer_is_remembered(world, monkeypatch):
     world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock", probe=True)
-    monkeypatch.setattr(probe, "_probe_one", None)
+    monkeypatch.setattr(probe, "_probe", None)
     world.run("sync", probe=True)
 
 
@@ -125,7 +125,7 @@ def test_another_kernel_is_refused_with_the_newest_tag_that_fits(world):
     done = world.run("lock", code=2, probe=True)
     here = specloom.__version__
     assert done.error.what == f"E-API plugin 'rx' 2.0.0 needs specloom >=2,<3; this is {here}"
-    assert done.error.fix == "name the newest tag that fits: v1.9.2"
+    assert done.error.fix == "name the newest compatible tag: v1.9.2"
     assert done.error.where == f"{world.manifest}:3"
     world.wants("rx@v1.9.1")
     world.run("lock")
@@ -156,7 +156,7 @@ def test_a_locked_plugin_for_another_kernel_is_refused_before_import(world, monk
         resolve_plugins(world.manifest)
     what = f"E-API plugin 'rx' 1.0.0 needs specloom {KERNEL}; this is {NEXT}"
     assert caught.value.what == what
-    assert caught.value.fix == "ask its author for one"
+    assert caught.value.fix == f"request a version for specloom {NEXT} from its author"
 
 
 def test_two_plugins_with_one_node_name_are_told_apart_by_their_prefix(world):
@@ -218,7 +218,7 @@ def test_an_installed_package_of_the_same_name_cannot_stand_in(world, monkeypatc
         (
             {"rx": ["specloom-lab"], "lab": ["specloom-rx"]},
             "E-REQUIRES plugins need each other: {cycle}",
-            "ask their authors to break the circle",
+            "report the circle to their authors",
         ),
     ],
 )

@@ -37,8 +37,8 @@ def test_conflict_markers_are_found_and_mended_by_locking_again(locked):
     lines = good.splitlines(keepends=True)
     both = ["<<<<<<< ours\n", lines[3], "=======\n", lines[3], ">>>>>>> theirs\n"]
     locked.lock.write_text("".join([*lines[:3], *both, *lines[4:]]))
-    fix = f"take either side, then {AGAIN}"
-    refused(locked, "E-LOCK conflict markers", f"{locked.lock}:4", fix, 2)
+    fix = f"resolve the conflict with either side, then {AGAIN}"
+    refused(locked, "E-LOCK has conflict markers", f"{locked.lock}:4", fix, 2)
     locked.run("lock")
     assert locked.lock.read_text() == good
 
@@ -52,19 +52,19 @@ def test_a_lock_changed_by_hand_is_told(locked):
 
 def test_a_lock_cut_short_is_told(locked):
     locked.lock.write_text(locked.lock.read_text()[:80])
-    what = "E-LOCK is no JSON: Unterminated string starting at"
+    what = "E-LOCK is not JSON: Unterminated string starting at"
     refused(locked, what, f"{locked.lock}:2", f"restore it, or {AGAIN}", 2)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"schema": "1"}'])
 def test_another_file_is_no_lock(locked, text):
     locked.lock.write_text(text)
-    refused(locked, "E-LOCK is no lock", str(locked.lock), AGAIN, 2)
+    refused(locked, "E-LOCK is not a lock file", str(locked.lock), AGAIN, 2)
 
 
 def test_a_lock_of_a_newer_specloom_is_told(locked):
     locked.lock.write_text('{"schema": 2}')
-    what = "E-LOCK was made by a newer specloom (schema 2, known 1)"
+    what = "E-LOCK was written by a newer specloom (schema 2, this one reads 1)"
     refused(locked, what, str(locked.lock), "upgrade specloom", 2)
 
 
@@ -161,7 +161,7 @@ def test_an_edited_local_plugin_runs_with_a_warning_and_frozen_it_does_not(local
         f"W-LOCAL-CHANGED lab: {before[:11]}.. -> {after}.. (edited after it was locked)"
     )
     assert (warning.filename, warning.lineno) == (str(local.manifest), 3)
-    assert activate.loaded[local.manifest.resolve()].notices == [message]
+    assert activate.active[local.manifest.resolve()].notices == [message]
     monkeypatch.setenv("SPECLOOM_FROZEN", "1")
     del __import__("sys").modules["acme_lab"]
     with pytest.raises(SpecloomError) as caught:

@@ -79,7 +79,7 @@ def test_a_moved_tag_whose_commit_is_gone_is_an_error(world, moved):
     done = world.run("sync", code=3)
     assert done.error.what == (
         f"E-TAG-MOVED plugin 'rx': tag 'v1.0.0': locked {before[:12]}, remote now {now[:12]}, and "
-        "the locked commit cannot be had; nothing was changed"
+        "the locked commit is not available; nothing was changed"
     )
     assert done.error.fix == (
         "sync from a mirror or a vendor folder, or accept what is there now: "
@@ -105,7 +105,7 @@ def test_a_tag_made_again_on_its_commit_is_a_note(world):
     repo.tag("v1.0.0", annotated=True, force=True)
     empty_store(world)
     done = world.run("sync")
-    assert done.stderr == "warning: W-TAG-AGAIN rx v1.0.0: made again on the same commit\n"
+    assert done.stderr == "warning: W-TAG-AGAIN rx v1.0.0: was created again on the same commit\n"
 
 
 def test_a_deleted_tag_still_gives_its_commit(world):

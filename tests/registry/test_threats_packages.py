@@ -98,7 +98,7 @@ def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
     assert shop.run("lock", "--fresh").exit_code == 0
     assert shop.lock.read_bytes() == before
     why = shop.run("why", "acme_extra").stdout.splitlines()
-    assert why[-1] == f"package acme-extra 1.2 is installed beside the environment on {HERE}"
+    assert why[-1] == f"package acme-extra 1.2 is installed next to the environment on {HERE}"
     assert len(why) == 3
     resolve_plugins(shop.manifest)
     __import__("acme_rx")
@@ -132,7 +132,7 @@ def test_an_overlay_that_is_not_there_is_told(shop):
 
 
 def test_met_requirements_start_no_pip(world, monkeypatch):
-    monkeypatch.setattr(overlay, "_pip", None)
+    monkeypatch.setattr(overlay, "_run_pip", None)
     world.repo("rx", needs=["click>=1", "nothing-there>=1; python_version < '3'"])
     world.wants("rx@v1.0.0")
     world.run("lock")
@@ -155,8 +155,8 @@ def test_two_plugins_that_cannot_share_a_package_are_told_in_a_table(shop):
         "E-CONFLICT no version of 'acme-extra' suits all\n"
         "    version  why\n"
         "    -------  -------------------\n"
-        "    <2       wanted by rx 1.0.0\n"
-        "    >=3      wanted by lab 1.0.0\n"
+        "    <2       required by rx 1.0.0\n"
+        "    >=3      required by lab 1.0.0\n"
         "    -        not installed"
     )
     assert done.error.fix == "name other versions of these plugins: specloom plugins outdated"
@@ -172,7 +172,7 @@ def test_a_plugin_that_the_environment_does_not_suit_is_told_in_a_table(world):
         "E-CONFLICT no version of 'click' suits all\n"
         "    version  why\n"
         "    -------  -------------------\n"
-        "    <1       wanted by rx 1.0.0\n"
+        "    <1       required by rx 1.0.0\n"
         f"    {click:<7}  the environment has"
     )
 
@@ -220,12 +220,12 @@ def test_requirements_that_cannot_be_pinned_are_refused(world, text):
     world.wants("rx@v1.0.0")
     done = world.run("lock", code=2)
     assert done.error.what.startswith("E-PLUGIN plugin 'rx': its dependency ")
-    assert done.error.fix == "ask its author to mend it, or use another version"
+    assert done.error.fix == "use another version, or report it to its author"
 
 
 def reports(monkeypatch, change):
     """Let pip's report be as ``change`` makes each ``download_info`` of it."""
-    pip = overlay._pip
+    pip = overlay._run_pip
 
     def changed(arguments):
         done = pip(arguments)
@@ -237,7 +237,7 @@ def reports(monkeypatch, change):
             file.write_text(json.dumps(report))
         return done
 
-    monkeypatch.setattr(overlay, "_pip", changed)
+    monkeypatch.setattr(overlay, "_run_pip", changed)
 
 
 @pytest.mark.parametrize("form", ["hash", "hashes", "both", "other hash"])
@@ -283,7 +283,7 @@ def test_a_package_without_a_sha256_is_refused(shop, monkeypatch, archive):
 def test_a_pip_that_is_too_old_is_refused_before_it_is_started(shop, monkeypatch):
     here = environment.installed() | {"pip": "22.1.2"}
     monkeypatch.setattr(environment, "installed", lambda: here)
-    monkeypatch.setattr(overlay, "_pip", None)
+    monkeypatch.setattr(overlay, "_run_pip", None)
     done = wants(shop, code=4, rx=["acme-extra"])
     assert done.error.what == (
         "E-PIP pip 22.1.2 is too old to pin what plugins need; 22.2 is the oldest"
@@ -308,7 +308,7 @@ def test_a_python_without_pip_is_refused(shop, monkeypatch):
 
     monkeypatch.setattr(overlay.subprocess, "run", absent)
     with pytest.raises(PluginUnavailableError) as caught:
-        overlay._pip(["--version"])
+        overlay._run_pip(["--version"])
     assert caught.value.what == (
         "E-PIP this Python has no pip, which would install what plugins need"
     )

@@ -113,13 +113,13 @@ def test_a_commit_can_be_pinned_too(world):
             "v1.2.0",
             "1.1.9",
             "E-VERSION plugin 'rx': tag 'v1.2.0' says 1.2.0, but its pyproject.toml says 1.1.9",
-            "name the tag of the version you mean, or ask its author to tag again",
+            "name the tag of the version you mean, or request a new tag from its author",
         ),
         (
             "rx-v2",
             "1.0",
             "E-VERSION plugin 'rx': tag 'rx-v2' says 2, but its pyproject.toml says 1.0",
-            "name the tag of the version you mean, or ask its author to tag again",
+            "name the tag of the version you mean, or request a new tag from its author",
         ),
         (
             "v1",
@@ -176,6 +176,6 @@ def test_an_older_tag_is_never_taken_unasked(world):
     assert world.run("update").stdout == "nothing changed\n"
     done = world.run("update", "rx", "--to", "v1.0.0", code=2)
     assert done.error.what == "E-DOWNGRADE plugin 'rx': v1.0.0 is older than v2.0.0"
-    assert done.error.fix == "say so with --downgrade, if you mean it"
+    assert done.error.fix == "allow it with --downgrade, if you mean it"
     world.run("update", "rx", "--to", "v1.0.0", "--downgrade")
     assert source(world)["tag"] == "v1.0.0"

@@ -88,7 +88,7 @@ def test_names_that_some_systems_cannot_hold_are_refused(world, repo, name, why)
     refused(
         world,
         f"E-PATH plugin 'rx': {name!r} {why}",
-        "ask its author to rename the file, and to tag again",
+        "request a new tag from its author, in which the file has another name",
     )
 
 

@@ -5,13 +5,13 @@ import pytest
 from specloom import ConfigError
 from specloom_registry.base.faults import redacted
 from specloom_registry.fetch import git
-from specloom_registry.model.manifest import manifest
+from specloom_registry.model import manifest
 from specloom_registry.model.source import Source
 
 ALLOWED = "use https://host/path, ssh://host/path or git@host:path, or name a folder with 'path:'"
 DASH = "source url may not start with '-'"
-KIND = "source url {url!r} is of no allowed kind"
-BLANK = "source url {url!r} holds a blank or a control character"
+KIND = "source url {url!r} is of a kind that is not allowed"
+BLANK = "source url {url!r} holds a space or a control character"
 URLS = [
     ("--upload-pack=touch x", DASH),
     ("-u./payload", DASH),
@@ -70,7 +70,7 @@ def test_a_hostile_url_is_refused_before_git_is_started(world, monkeypatch, url,
     monkeypatch.setenv("PATH", "/nowhere")
     file = write(world, git=url, tag="v1.0.0")
     with pytest.raises(ConfigError) as caught:
-        manifest(file)
+        manifest.read(file)
     assert caught.value.what == f"E-URL plugin 'rx': {what.format(url=redacted(url))}"
     assert (caught.value.where, caught.value.fix) == (f"{file}:3", ALLOWED)
 
@@ -85,14 +85,14 @@ def test_a_hostile_url_is_refused_before_git_is_started(world, monkeypatch, url,
     ],
 )
 def test_plain_urls_are_taken(world, url):
-    assert manifest(write(world, git=url, tag="v1.0.0")).entries[0].source.git == url
+    assert manifest.read(write(world, git=url, tag="v1.0.0")).entries[0].source.git == url
 
 
 @pytest.mark.parametrize("user", ["me:secret", "secret"])
 def test_credentials_in_a_url_are_refused_and_not_shown(world, user):
     file = write(world, git=f"https://{user}@example.org/x", tag="v1")
     with pytest.raises(ConfigError) as caught:
-        manifest(file)
+        manifest.read(file)
     assert caught.value.what == "E-URL plugin 'rx': 'https://***@example.org/x' holds credentials"
     assert caught.value.fix == "use a credential helper or ssh"
     assert "secret" not in str(caught.value)
@@ -102,16 +102,16 @@ def test_credentials_in_a_url_are_refused_and_not_shown(world, user):
 def test_a_tag_that_is_no_plain_name_is_refused(world, tag):
     file = write(world, git="https://example.org/x", tag=tag)
     with pytest.raises(ConfigError) as caught:
-        manifest(file)
+        manifest.read(file)
     shown = tag if len(tag) <= 40 else f"{tag[:37]}..."
-    assert caught.value.what == f"E-TAG plugin 'rx': {shown!r} is no tag that can be pinned"
+    assert caught.value.what == f"E-TAG plugin 'rx': {shown!r} is not a tag that can be pinned"
     assert caught.value.fix == "name one tag in full, such as v1.2.0"
 
 
 @pytest.mark.parametrize("tag", ["v1.0.0", "release/1.0", "rx-v1.2", "1.0+cpu", "a" * 40])
 def test_plain_tags_are_taken(world, tag):
     file = write(world, git="https://example.org/x", tag=tag)
-    assert manifest(file).entries[0].source.tag == tag
+    assert manifest.read(file).entries[0].source.tag == tag
 
 
 def test_a_local_repository_needs_a_word(world):

@@ -24,7 +24,7 @@ def test_it_takes_a_source_without_the_optional_ports(saved):
     source = Synthetic(scenes=8, height=16, width=16)
     assert "valid" not in source.outputs
     graph = Pipeline.load(saved).graph(source)
-    assert "batch.valid" not in {link.source for link in graph.links}
+    assert "batch.valid" not in {link.source for link in graph.connections}
 
 
 def test_a_cube_of_other_bands_is_refused_by_the_plan(saved):

@@ -22,7 +22,7 @@ from specloom_training.statistical import StatisticalTrainer
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", ROOT / "../shared/data/hsi"))
-NOT_FITTED = "\n  fix: put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+NOT_FITTED = "\n  fix: fit it in a phase before, or load a fitted pipeline"
 OTHER_CAMERA = "\n  fix: use data of the camera that the graph was fitted on, or resample it"
 
 

@@ -19,8 +19,8 @@ from specloom_cubes.sources.scene import Scene
 from specloom_deciders.binary import BinaryDecider
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_predict.tiles import run_tiled
-from specloom_predict.tiling import tiling
+from specloom_predict.tile_plan import plan_tiles
+from specloom_predict.tiled_run import run_tiled
 from specloom_rx.detector import RXGlobal
 from specloom_rx.logit import ScoreToLogit
 from specloom_training.statistical import StatisticalTrainer
@@ -118,7 +118,7 @@ def test_neighbourhoods_across_the_borders_of_tiles_are_whole(scene, side):
         scene, (data.outputs.cube, first.data), (first.edges, second.data), (second.edges, rx.data)
     )
     want = ["rx_global.scores", "laplacian_2.edges", "laplacian.edges"]
-    assert tiling(run.graph, want, HEIGHT, WIDTH).margin == 2
+    assert plan_tiles(run.graph, want, HEIGHT, WIDTH).margin == 2
     expected = untiled(run, want)
     found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=BANDS * 4 * side * side)
     for end in want:
@@ -126,10 +126,10 @@ def test_neighbourhoods_across_the_borders_of_tiles_are_whole(scene, side):
 
 
 def test_a_quantile_needs_the_map_of_scores_and_not_the_cube(detector):
-    plan = tiling(detector.graph, ["quantile_binary_decider.decisions"], 1000, 2000)
+    plan = plan_tiles(detector.graph, ["quantile_binary_decider.decisions"], 1000, 2000)
     assert plan.whole == ["quantile_binary_decider"]
     assert plan.tiled == ["rx_global.scores"]
-    assert plan.kept == {
+    assert plan.whole_bytes == {
         "rx_global.scores": 4 * 2_000_000,
         "quantile_binary_decider.decisions": 2_000_000,
     }
@@ -147,7 +147,7 @@ def test_a_node_that_needs_the_whole_cube_is_told_before_anything_is_read(scene,
         run_tiled(run, scene, (4000, 4000), want, memory=300_000_000)
     assert str(caught.value) == (
         "node 'brightest' (Brightest) needs the whole image: 4000 x 4000 pixels take 1.54 GB of "
-        "memory (brightest.relative 768 MB, anomaly_data_node.cube 768 MB), more than the "
+        "memory (anomaly_data_node.cube 768 MB, brightest.relative 768 MB), more than the "
         "300 MB allowed\n"
         "  fix: allow more memory, cut the scene into cubes.Blocks, or use nodes that see one pixel"
     )
@@ -164,7 +164,7 @@ SCRIPT = """
     from specloom_cubes.formats import open_cube
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.scene import Scene
-    from specloom_predict.tiles import run_tiled
+    from specloom_predict.tiled_run import run_tiled
     from specloom_normalize.min_max import MinMaxNormalizer
     from specloom_rx.detector import RXGlobal
     from specloom_training.statistical import StatisticalTrainer

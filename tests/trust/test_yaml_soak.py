@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import specloom
 from specloom import SpecloomError
-from specloom.runfile.build import interpret
-from specloom.runfile.yaml import parse, read
+from specloom.runfile.form import interpret
+from specloom.runfile.yaml import dump, parse, read
 
 CONFIG = Path(__file__).parents[2] / "configs/rx_statistical.yaml"
 TEXT, VALUE = CONFIG.read_text("utf-8"), read(CONFIG).value
@@ -105,7 +105,7 @@ def test_a_damaged_run_file(text):
 def load(value, folder):
     """Build the graph of a run file with these values, or tell what is wrong with it."""
     path = folder / "run.yaml"
-    path.write_text(specloom.execution.saved_pipeline._dump(value), "utf-8")
+    path.write_text(dump(value), "utf-8")
     with contextlib.suppress(SpecloomError):
         specloom.load(path, device="cpu")
 

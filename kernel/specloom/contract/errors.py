@@ -1,4 +1,4 @@
-"""Every error a user may meet: what is wrong, where, and how to mend it."""
+"""Every error a user may meet: what is wrong, where, and how to fix it."""
 
 import errno
 import json
@@ -47,11 +47,11 @@ class PluginError(SpecloomError):
 
 
 class NodeError(SpecloomError):
-    """A node cannot do what was asked of it, such as run before it was fitted."""
+    """A node cannot do what it should, such as run before it was fitted."""
 
 
 class DataError(SpecloomError):
-    """A file or a batch does not hold what was asked of it."""
+    """A file or a batch does not hold what is needed."""
 
 
 class IntegrityError(SpecloomError):
@@ -109,13 +109,31 @@ class Problems(SpecloomError):  # noqa: N818  # several errors, not one
         self.args = ("\n".join(str(error) for error in self.errors),)
 
 
+def as_specloom_error(error: Exception, label: str, where: str) -> SpecloomError:
+    """``error`` with a place, as a ``SpecloomError`` that names what failed if it is none yet.
+
+    Args:
+        error: The error.
+        label: What messages call the part that failed, such as ``node 'rx' (RXGlobal)``.
+        where: The place of that part in the user's file; an error that has one keeps its own.
+    """
+    if isinstance(error, Problems):
+        return Problems([as_specloom_error(one, label, where) for one in error.errors])
+    if isinstance(error, SpecloomError):
+        return type(error)(error.what, where=error.where or where, fix=error.fix)
+    what = f"{label} failed: {type(error).__name__}: {error}"
+    fix = "check its inputs; if they are right, report the error to the author of the node"
+    return NodeError(what, where=where, fix=fix)
+
+
 def warn(what: str, where: str) -> None:
     """Warn at a place in the user's file; without one, at the line that called the caller."""
     file, _, line = where.rpartition(":")
     if line.isdigit():
         warnings.warn_explicit(what, SpecloomWarning, file, int(line))
-    else:
-        warnings.warn(f"{where}: {what}" if where else what, SpecloomWarning, stacklevel=4)
+        return
+    message = f"{where}: {what}" if where else what
+    warnings.warn(message, SpecloomWarning, stacklevel=4)
 
 
 def shown(value: object) -> str:
@@ -125,13 +143,17 @@ def shown(value: object) -> str:
     '[1, "a", null]'
     """
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) < 80 else f"{text[:77]}..."
+    if len(text) < 80:
+        return text
+    return f"{text[:77]}..."
 
 
 def raise_all(errors: Sequence[SpecloomError]) -> None:
     """Raise nothing, the one error, or all of them as ``Problems``."""
+    if len(errors) == 1:
+        raise errors[0]
     if errors:
-        raise errors[0] if len(errors) == 1 else Problems(errors)
+        raise Problems(errors)
 
 
 def in_file_order(errors: Iterable[SpecloomError]) -> list[SpecloomError]:
@@ -139,7 +161,9 @@ def in_file_order(errors: Iterable[SpecloomError]) -> list[SpecloomError]:
 
     def place(error: SpecloomError) -> tuple[bool, str, int]:
         file, _, line = error.where.rpartition(":")
-        return (not line.isdigit(), file, int(line) if line.isdigit() else 0)
+        if not line.isdigit():
+            return True, file, 0
+        return False, file, int(line)
 
     return sorted(errors, key=place)
 

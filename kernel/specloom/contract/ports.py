@@ -37,6 +37,7 @@ class Port:
         many: Takes any number of connections; the node gets a list.
         host: Stays in the host's memory, whatever the device (wavelengths, for instance).
         per_stage: Known when a stage ends, not for each batch (pooled metrics, for instance).
+        unused_note: What to report where nothing is connected to this output; empty for nothing.
 
     >>> Port("B H W C", unit="reflectance").names
     ('B', 'H', 'W', 'C')
@@ -53,6 +54,7 @@ class Port:
     many: bool = False
     host: bool = False
     per_stage: bool = False
+    unused_note: str = ""
 
     def __post_init__(self) -> None:
         if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):
@@ -126,12 +128,22 @@ class Connection(NamedTuple):
     @property
     def source_node(self) -> str:
         """The node, or ``batch``, that the value comes from."""
-        return self.source.partition(".")[0]
+        return node_of(self.source)
 
     @property
     def target_node(self) -> str:
         """The node that the value goes to."""
-        return self.target.partition(".")[0]
+        return node_of(self.target)
+
+
+def node_of(end: str) -> str:
+    """The node, or ``batch``, of a port or value that is written ``node.port``."""
+    return end.partition(".")[0]
+
+
+def port_of(end: str) -> str:
+    """The port of ``node.port``."""
+    return end.partition(".")[2]
 
 
 def dtype_name(array: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,7 +55,10 @@ class GraphView(Protocol):
         """The sizes of a node's axes that follow from the graph, without those of the images."""
 
     def ancestors(
-        self, ends: Iterable[str], among: Iterable[str] | None = None, given: Iterable[str] = ()
+        self,
+        ends: Iterable[str],
+        among: Iterable[str] | None = None,
+        provided: Collection[str] = (),
     ) -> set[str]:
         """Every node that the values ``ends`` come from."""
 

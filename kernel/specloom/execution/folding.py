@@ -1,8 +1,8 @@
-"""The steps of a plan, and how affine nodes are folded into the linear maps behind them."""
+"""The steps of a plan, and how affine nodes are folded into the linear maps that read them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,62 +14,88 @@ if TYPE_CHECKING:
 
 @dataclass
 class Step:
-    """One call: a node's ``forward``, where its inputs come from and where its outputs go."""
+    """One call of a node's ``forward``.
+
+    Args:
+        name: The node's name.
+        node: The node.
+        forward: What is called; a folded node's is its ``forward_lazy``.
+        incoming: By connected input, the values that come to it, as ``node.port``.
+        list_inputs: The inputs that take a list of values.
+        outputs: The outputs that are read, each with the name of its value.
+        last_reads: The values that nothing reads afterwards.
+    """
 
     name: str
     node: Any
     forward: Callable[..., Batch]
-    feeds: dict[str, list[str]]
-    many: list[str] = field(default_factory=list)
-    gives: list[tuple[str, str]] = field(default_factory=list)
-    frees: set[str] = field(default_factory=set)
+    incoming: dict[str, list[str]]
+    list_inputs: list[str] = field(default_factory=list)
+    outputs: list[tuple[str, str]] = field(default_factory=list)
+    last_reads: set[str] = field(default_factory=set)
 
     @property
     def reads(self) -> set[str]:
         """The values it needs, as ``node.port``."""
-        return {end for ends in self.feeds.values() for end in ends}
+        found: set[str] = set()
+        for ends in self.incoming.values():
+            found.update(ends)
+        return found
 
 
-def arrange(steps: list[Step], keep: set[str]) -> set[str]:
-    """Let each step give the values that are read, and free them after their last reader.
+def assign_lifetimes(steps: Sequence[Step], wanted: set[str]) -> set[str]:
+    """Let each step keep only outputs that are read, and free values after their last reader.
 
     Returns:
-        Every value that is read, or in ``keep``.
+        Every value that is read, or ``wanted``.
     """
-    read, later = keep.union(*(step.reads for step in steps)), set(keep)
+    read = set(wanted)
+    for step in steps:
+        read |= step.reads
+    read_later = set(wanted)
     for step in reversed(steps):
-        step.many = [port for port in step.feeds if step.node.inputs[port].many]
-        named = ((port, f"{step.name}.{port}") for port in step.node.outputs)
-        step.gives = [(port, end) for port, end in named if end in read]
-        step.frees = step.reads - later
-        later |= step.reads
+        step.list_inputs = [port for port in step.incoming if step.node.inputs[port].many]
+        step.outputs = []
+        for port in step.node.outputs:
+            end = f"{step.name}.{port}"
+            if end in read:
+                step.outputs.append((port, end))
+        step.last_reads = step.reads - read_later
+        read_later |= step.reads
     return read
 
 
-def fold_into_readers(steps: list[Step], keep: set[str], lazy: set[str]) -> None:
-    """Let affine nodes give a ``LazyAffine`` where all readers take it, ``keep`` apart."""
+def fold_into_readers(steps: Sequence[Step], wanted: set[str], lazy: set[str]) -> None:
+    """Let affine nodes make a ``LazyAffine`` where every reader takes one.
+
+    Args:
+        steps: The steps, in running order.
+        wanted: Values that must come out as they are.
+        lazy: Wanted values that may come out as a ``LazyAffine``.
+    """
     for step in reversed(steps):
-        end = f"{step.name}.{getattr(step.node, 'affine_output', '')}"
+        if not isinstance(step.node, AffineNode) or not _is_plain(step):
+            continue
+        end = f"{step.name}.{step.node.affine_output}"
         readers = _readers(steps, end)
-        takes = all(_absorbs(reader, port) for reader, port in readers)
-        wanted = end in lazy or (readers and end not in keep)
-        if isinstance(step.node, AffineNode) and _plain(step) and takes and wanted:
+        is_useful = end in lazy or (readers and end not in wanted)
+        if is_useful and all(_absorbs(reader, port) for reader, port in readers):
             step.forward = step.node.forward_lazy
 
 
-def _readers(steps: list[Step], end: str) -> list[tuple[Step, str]]:
+def _readers(steps: Sequence[Step], end: str) -> list[tuple[Step, str]]:
     """The steps that read a value, each with the port that it comes to."""
     found = []
     for step in steps:
-        found += [(step, port) for port, ends in step.feeds.items() if end in ends]
+        found += [(step, port) for port, ends in step.incoming.items() if end in ends]
     return found
 
 
 def _absorbs(step: Step, port: str) -> bool:
     """Whether the node takes an affine map in by this port."""
-    return port == getattr(step.node, "affine_input", "") and _plain(step)
+    return port == getattr(step.node, "affine_input", "") and _is_plain(step)
 
 
-def _plain(step: Step) -> bool:
+def _is_plain(step: Step) -> bool:
     """Whether the node is called as it is, not through another array library."""
     return step.forward in (step.node.forward, getattr(step.node, "forward_lazy", None))

@@ -4,19 +4,19 @@ A plan runs only the nodes that the wanted values need, frees each value after i
 and checks ports when the shapes of the batch change rather than for every batch.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import perf_counter
 from typing import Any
 
 from specloom.contract.abilities import Metric
-from specloom.contract.errors import DataError, GraphError, NodeError, PortError, raise_all
+from specloom.contract.errors import GraphError, NodeError, raise_all
 from specloom.contract.nodes import Batch
+from specloom.contract.ports import node_of
 from specloom.contract.runtime import Runtime
-from specloom.execution.folding import Step, arrange, fold_into_readers
-from specloom.graph.connections import BATCH
+from specloom.execution.folding import Step, assign_lifetimes, fold_into_readers
+from specloom.execution.port_checks import PortChecks, shape_of
 from specloom.graph.graph import Graph
-
-OURS = "this is a mistake in the node: tell its author"
+from specloom.runfile.names import BATCH
 
 
 class Plan:
@@ -27,10 +27,10 @@ class Plan:
         stage: ``train``, ``val``, ``test`` or ``predict``.
         runtime: The array library behind the nodes.
         want: Values to return, as ``node.port``; None runs every node of the stage.
-        given: Values, as ``node.port``, that the batch holds; what only they need does not run.
         listener: Called after each node with its name as ``node``, ``outputs`` and ``seconds``.
-        fold: Take affine nodes into the linear maps behind them where nobody else reads them.
-        mapped: Wanted values that may then come as a ``LazyAffine``.
+        fold: Fold affine nodes into the linear maps that read them, where nothing else does.
+        provided: Values, as ``node.port``, that the batch holds; what only they need does not run.
+        lazy: Wanted values that may then come as a ``LazyAffine``.
         without: Nodes that do not run, because the data lacks what they need.
 
     Raises:
@@ -46,37 +46,34 @@ class Plan:
         want: Iterable[str] | None = None,
         listener: Callable[..., None] | None = None,
         fold: bool = False,
-        given: Iterable[str] = (),
+        provided: Iterable[str] = (),
         lazy: Iterable[str] = (),
         without: Iterable[str] = (),
     ) -> None:
-        self.graph, self.stage, self.listener = graph, stage, listener
-        running = [name for name in graph.order if stage in graph.stages[name]]
-        self.active = [name for name in running if name not in {*without}]
-        wanted, given = sorted(set(want or ())), {*given}
-        for end in (*wanted, *given):
-            raise_all([*graph.wrong_end(end, "outputs")])
-            name = end.partition(".")[0]
-            if name not in (BATCH, *self.active):
-                what = f"{name} does not run in the stage {stage!r}"
-                fix = f"add {stage} to its stages"
-                raise GraphError(what, where=graph.where("nodes", name), fix=fix)
-        needed = set(self.active) if want is None else graph.ancestors(wanted, self.active, given)
-        nodes = {name: graph.nodes[name] for name in self.active if name in needed}
-        self._ready(nodes)
-        self.measuring = [name for name, node in nodes.items() if isinstance(node, Metric)]
-        closing = {n for n in nodes if any(nodes[n].inputs[p].per_stage for p in graph.feeding(n))}
-        now = [end for end in wanted if not graph.port(end).per_stage]
-        self.want = [end for end in now if end.partition(".")[0] not in closing]
-        steps = [Step(n, one, runtime.forward(one), self._feeds(n)) for n, one in nodes.items()]
-        self.closing = [step for step in steps if step.name in closing]
-        self.steps = [step for step in steps if step.name not in closing]
-        if fold:
-            fold_into_readers(self.steps, set(self.want), {*lazy})
-        arrange(self.closing, {f"{n}.{port}" for n, one in nodes.items() for port in one.outputs})
-        loaded = arrange(self.steps, set(self.want))
-        self._loads = [(n, end) for n in graph.batch if (end := f"{BATCH}.{n}") in loaded]
-        self._loads += [(end, end) for end in given & loaded]
+        self.graph = graph
+        self.stage = stage
+        self.listener = listener
+        #: The nodes that can run in the stage, in running order.
+        self.active = self._active_nodes(without)
+        wanted = sorted(set(want or ()))
+        provided = set(provided)
+        for end in (*wanted, *provided):
+            self._require_made(end)
+        names = self.active
+        if want is not None:
+            names = self._needed_nodes(wanted, provided)
+        self._require_ready(names)
+        #: The nodes that accumulate over the stage.
+        self.metrics = [name for name in names if isinstance(graph.nodes[name], Metric)]
+        steps = [self._step(name, runtime) for name in names]
+        #: The steps that run for each batch.
+        self.steps = [step for step in steps if not self._reads_stage_value(step)]
+        #: The steps that run when the stage ends, on values that are known only then.
+        self.end_steps = [step for step in steps if self._reads_stage_value(step)]
+        #: The wanted values that each batch has.
+        self.want = self._wanted_per_batch(wanted)
+        self._compile(fold, provided, set(lazy))
+        self._checks = PortChecks(graph)
         self._checked: set[tuple[Any, ...]] = set()
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
@@ -87,96 +84,142 @@ class Plan:
             DataError: The batch lacks what a node needs.
         """
         values = {end: batch.get(name) for name, end in self._loads}
-        signature = tuple([_shape(value) for value in values.values()])
-        self._run(self.steps, values, signature not in self._checked, listening=True)
+        signature = tuple([shape_of(value) for value in values.values()])
+        is_new = signature not in self._checked
+        for step in self.steps:
+            self._run_step(step, values, check=is_new, listener=self.listener)
         self._checked.add(signature)
         return {end: values[end] for end in self.want}
 
     def start(self) -> None:
-        """Begin a stage: nodes that gather over it forget what they had."""
-        for name in self.measuring:
+        """Begin a stage: nodes that accumulate over it start again."""
+        for name in self.metrics:
             self.graph.nodes[name].measure_start(self.stage)
 
     def finish(self) -> dict[str, Any]:
         """End a stage: the values known only now, by ``node.port``, after their readers ran."""
-        values: dict[str, Any] = dict.fromkeys(end for step in self.closing for end in step.reads)
-        for name in self.measuring:
-            made = self._call(name, self.graph.nodes[name].measure_end, {})
-            values |= {f"{name}.{port}": value for port, value in made.items()}
-        self._run(self.closing, values, new=True, listening=False)
+        values: dict[str, Any] = {}
+        for step in self.end_steps:
+            values |= dict.fromkeys(step.reads)
+        for name in self.metrics:
+            measured = self._call(name, self.graph.nodes[name].measure_end, {})
+            values |= {f"{name}.{port}": value for port, value in measured.items()}
+        for step in self.end_steps:
+            self._run_step(step, values, check=True, listener=None)
         return {end: value for end, value in values.items() if value is not None}
 
-    def _run(self, steps: list[Step], values: dict[str, Any], new: bool, listening: bool) -> None:
-        """Add what each step makes to ``values``; check ports if their shapes are ``new``."""
-        listener = self.listener if listening else None
-        for step in steps:
-            arguments = {port: values[ends[0]] for port, ends in step.feeds.items()}
-            for port in step.many:
-                arguments[port] = [values[e] for e in step.feeds[port] if values[e] is not None]
-            if new:
-                self._check(step, "inputs", arguments, sizes := self.graph.sizes(step.name))
-            started = perf_counter() if listener else 0.0
-            made = self._call(step.name, step.forward, arguments)
-            if listener:
-                listener(node=step.name, outputs=made, seconds=perf_counter() - started)
-            if new or type(made) is not dict or [p for p, _ in step.gives if made.get(p) is None]:
-                self._check(step, "outputs", made, sizes if new else {})
-            for port, end in step.gives:
-                values[end] = made.get(port)
-            for end in step.frees:
-                del values[end]
-            del arguments, made
+    def _active_nodes(self, without: Iterable[str]) -> list[str]:
+        """The nodes that run in the stage."""
+        left_out = set(without)
+        running = [name for name in self.graph.order if self.stage in self.graph.stages[name]]
+        return [name for name in running if name not in left_out]
 
-    def _call(self, name: str, method: Callable[..., Batch], arguments: Batch) -> Batch:
-        """What a node's method gives; an error in it is told as one of ours."""
-        try:
-            return method(**arguments)
-        except Exception as e:
-            raise self.graph.told(e, name) from e
+    def _require_made(self, end: str) -> None:
+        """Raise GraphError unless a value exists in this stage."""
+        raise_all(list(self.graph.wrong_end(end, "outputs")))
+        name = node_of(end)
+        if name != BATCH and name not in self.active:
+            what = f"{name} does not run in the stage {self.stage!r}"
+            fix = f"add {self.stage} to its stages"
+            raise GraphError(what, where=self.graph.where("nodes", name), fix=fix)
 
-    def _feeds(self, name: str) -> dict[str, list[str]]:
-        """What feeds a node in this stage."""
-        running = {*self.active, BATCH}
-        feeds = self.graph.feeding(name).items()
-        kept = {port: [e for e in ends if e.partition(".")[0] in running] for port, ends in feeds}
-        return {port: ends for port, ends in kept.items() if ends}
+    def _needed_nodes(self, wanted: Sequence[str], provided: Collection[str]) -> list[str]:
+        """The nodes that the wanted values come from, in running order."""
+        needed = self.graph.ancestors(wanted, self.active, provided)
+        return [name for name in self.active if name in needed]
 
-    def _ready(self, names: Iterable[str]) -> None:
-        """Raise the error of the first node that cannot run yet."""
+    def _require_ready(self, names: Iterable[str]) -> None:
+        """Raise NodeError or GraphError for the first node that cannot run yet."""
         unfitted = self.graph.unfitted()
         for name in names:
             where = self.graph.where("nodes", name)
             if name in unfitted:
-                fix = "put a training.StatisticalTrainer phase before, or load a fitted pipeline"
+                fix = "fit it in a phase before, or load a fitted pipeline"
                 raise NodeError(f"{self.graph.label(name)} is not fitted", where=where, fix=fix)
             if name in self.graph.unbuilt:
                 what = f"the sizes of node {name!r} do not follow from the graph"
                 fix = "give its size parameters, or make the data's files available"
                 raise GraphError(what, where=where, fix=fix)
 
-    def _check(self, step: Step, side: str, values: Any, sizes: dict[str, int]) -> None:
-        where = self.graph.where("nodes", step.name)
-        if not isinstance(values, Mapping):
-            what = f"gave {type(values).__name__}, not its outputs by name"
-            raise NodeError(f"{self.graph.label(step.name)} {what}", where=where, fix=OURS)
-        for port, spec in getattr(step.node, side).items():
-            end, ends = f"{step.name}.{port}", ", ".join(step.feeds.get(port, ["the data"]))
-            if values.get(port) is not None:
-                try:
-                    spec.check(values[port], step.node, sizes, "")
-                except PortError as e:
-                    fix = e.fix or (f"mend what comes from {ends}" if side == "inputs" else OURS)
-                    raise PortError(f"{end} {e.what}", where=where, fix=fix) from e
-            elif side == "inputs" and spec.required:
-                doc = (spec.doc or spec.axes or "").rstrip(".")
-                what = f"{end} needs a value ({doc}), and this batch has none"
-                fix = f"use data that has it ({ends}), or remove {step.name}"
-                raise DataError(what, where=where, fix=fix)
-            elif side == "outputs" and not spec.optional and not spec.per_stage:
-                what = f"{step.name} did not make its output {port!r}"
-                raise NodeError(what, where=where, fix=OURS)
+    def _step(self, name: str, runtime: Runtime) -> Step:
+        """The call of a node."""
+        node = self.graph.nodes[name]
+        return Step(name, node, runtime.forward(node), self._incoming(name))
+
+    def _incoming(self, name: str) -> dict[str, list[str]]:
+        """The values that come to a node in this stage, by input."""
+        running = {*self.active, BATCH}
+        found = {}
+        for port, ends in self.graph.incoming(name).items():
+            available = [end for end in ends if node_of(end) in running]
+            if available:
+                found[port] = available
+        return found
+
+    def _reads_stage_value(self, step: Step) -> bool:
+        """Whether a node is connected to values that are known only when a stage ends."""
+        return any(step.node.inputs[port].per_stage for port in self.graph.incoming(step.name))
+
+    def _wanted_per_batch(self, wanted: Sequence[str]) -> list[str]:
+        """The wanted values that are not known only when the stage ends."""
+        late = {step.name for step in self.end_steps}
+        per_batch = [end for end in wanted if not self.graph.port(end).per_stage]
+        return [end for end in per_batch if node_of(end) not in late]
+
+    def _compile(self, fold: bool, provided: Collection[str], lazy: set[str]) -> None:
+        """Fold affine nodes, and find out which values are loaded, read and freed."""
+        if fold:
+            fold_into_readers(self.steps, set(self.want), lazy)
+        made = set()
+        for step in (*self.steps, *self.end_steps):
+            made |= {f"{step.name}.{port}" for port in step.node.outputs}
+        assign_lifetimes(self.end_steps, made)
+        read = assign_lifetimes(self.steps, set(self.want))
+        offered = [(name, f"{BATCH}.{name}") for name in self.graph.batch]
+        offered += [(end, end) for end in provided]
+        #: What is taken from a batch, each with the name of its value.
+        self._loads = [(name, end) for name, end in offered if end in read]
+
+    def _run_step(
+        self,
+        step: Step,
+        values: dict[str, Any],
+        *,
+        check: bool,
+        listener: Callable[..., None] | None,
+    ) -> None:
+        """Call a node, add what it makes to ``values`` and free what nothing reads any more."""
+        arguments = {port: values[ends[0]] for port, ends in step.incoming.items()}
+        for port in step.list_inputs:
+            several = [values[end] for end in step.incoming[port]]
+            arguments[port] = [value for value in several if value is not None]
+        sizes: dict[str, int] = {}
+        if check:
+            sizes = self.graph.sizes(step.name)
+            self._checks.check_inputs(step, arguments, sizes)
+        if listener is None:
+            made = self._call(step.name, step.forward, arguments)
+        else:
+            started = perf_counter()
+            made = self._call(step.name, step.forward, arguments)
+            listener(node=step.name, outputs=made, seconds=perf_counter() - started)
+        if check or not _is_complete(step, made):
+            self._checks.check_outputs(step, made, sizes)
+        for port, end in step.outputs:
+            values[end] = made.get(port)
+        for end in step.last_reads:
+            del values[end]
+
+    def _call(self, name: str, method: Callable[..., Batch], arguments: Batch) -> Batch:
+        """What a node's method returns; an error in it names the node."""
+        try:
+            return method(**arguments)
+        except Exception as e:
+            raise self.graph.node_error(e, name) from e
 
 
-def _shape(value: Any) -> tuple[Any, ...]:
-    """What must be the same for two batches to pass the same port checks."""
-    return type(value), getattr(value, "shape", None), getattr(value, "dtype", None)
+def _is_complete(step: Step, made: Any) -> bool:
+    """Whether a node returned a dictionary with every output that is read."""
+    if type(made) is not dict:
+        return False
+    return all(made.get(port) is not None for port, _ in step.outputs)

@@ -1,20 +1,22 @@
 """One run: a graph, a source of batches, phases, and the observers that watch."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specloom.assembly.assemble import assemble
 from specloom.contract.errors import ConfigError
 from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
+from specloom.contract.ports import node_of
 from specloom.contract.sources import Source
 from specloom.execution.plan import Plan
+from specloom.execution.warning_capture import warnings_to
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.runfile import build
+from specloom.runfile.form import interpret
 from specloom.runfile.yaml import Document, override, read
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What phases and observers are given.
+    """What phases and observers work with.
 
     Args:
         graph: The graph.
@@ -31,7 +33,7 @@ class Run:
         plugins: The plugins; their observers watch the run if ``observed``.
         device: ``auto``, ``cpu`` or ``cuda``.
         seed: The seed of every generator.
-        metadata: Name, description, tags and author, as the run file gives them.
+        metadata: Name, description, tags and author, as the run file has them.
         observed: Whether observers of plugins watch; without, the run is silent.
     """
 
@@ -47,16 +49,22 @@ class Run:
         metadata: Mapping[str, Any] | None = None,
         observed: bool = False,
     ) -> None:
-        self.graph, self.source, self.phases = graph, source, list(phases)
+        self.graph = graph
+        self.source = source
+        self.phases = list(phases)
         self.plugins = plugins or Plugins({})
-        self.seed, self.metadata, self.observed = seed, dict(metadata or {}), observed
+        self.seed = seed
+        self.metadata = dict(metadata or {})
+        self.observed = observed
         self.runtime: Runtime = self.plugins.runtime(device)
         #: The last value of each metric: ``{"test": {"node/name": value}}``.
         self.metrics: dict[str, dict[str, float]] = {}
-        #: Where results go, if anywhere; whether what is there is to be continued; whether plans
-        #: for other stages than training fold affine nodes.
+        #: Where results go, if anywhere.
         self.folder: Path | None = None
-        self.resumed, self.fold = False, True
+        #: Whether what is in the folder is to be continued.
+        self.resumed = False
+        #: Whether plans for other stages than training fold affine nodes.
+        self.fold = True
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
@@ -64,58 +72,51 @@ class Run:
         self._placed = False
 
     def run(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Run every phase in turn, with observers told, also of the end by an error.
+        """Run every phase in turn; observers hear of its end, also by an error.
 
         Args:
             changed: Called between two phases, where the first may have changed a node.
         """
-
-        def ended(_kind: object, error: BaseException | None, _trace: object) -> None:
-            self.hook.run_ended(run=self, error=error)
-
-        with ExitStack() as at_end:
-            for label, observer in (self.plugins.observers() if self.observed else {}).items():
-                self.plugins.add(label, observer)
-                at_end.callback(self.plugins.manager.unregister, observer)
-            at_end.push(ended)
-            self.hook.run_started(run=self)
-            for message in self.graph.unread():
-                self.hook.warned(run=self, message=message)
-            at_end.enter_context(warnings.catch_warnings())
-            if self.hook.warned.get_hookimpls():
-                warnings.showwarning = lambda m, *_: self.hook.warned(run=self, message=str(m))
-            for number, (label, phase) in enumerate(self.phases, start=1):
-                self.hook.phase_started(run=self, name=label)
-                phase.train(self)
-                self.hook.phase_ended(run=self, name=label)
-                if number < len(self.phases) and getattr(phase, "changes", True):
-                    changed()
+        registered: list[Any] = []
+        try:
+            self._register_observers(registered)
+            self._run_observed(changed)
+        finally:
+            for observer in reversed(registered):
+                self.plugins.manager.unregister(observer)
 
     def skipped(self) -> Iterator[str]:
-        """What the phases will leave out for want of data, each with its place in the run file."""
+        """What the phases leave out for want of data, each with its place in the run file."""
         for number, (_, phase) in enumerate(self.phases):
-            place = self.graph.where("phases", number)
             skips = getattr(phase, "skips", None)
             if skips is None:
                 continue
+            place = self.graph.where("phases", number)
             for line in skips(self.graph):
                 yield f"{place}: {line}" if place else line
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
-        """The batches of a split on the device; observers are told how far it has come.
+        """The batches of a split on the device; observers hear how far it has come.
+
+        Args:
+            split: The split.
+            what: What observers call the work; by default the split.
 
         Raises:
             ConfigError: The source has no such split.
         """
         self.place()
-        if split not in (splits := list(self.source.splits())):
-            what, fix = f"the data has no split {split!r}", f"use one of: {', '.join(splits)}"
-            raise ConfigError(what, where=self.graph.where("data"), fix=fix)
+        splits = list(self.source.splits())
+        if split not in splits:
+            fix = f"use one of: {', '.join(splits)}"
+            where = self.graph.where("data")
+            raise ConfigError(f"the data has no split {split!r}", where=where, fix=fix)
+        progress = partial(self.hook.progress, run=self, what=what or split)
         total = self.source.count(split)
-        self.hook.progress(run=self, what=what or split, done=0, total=total)
+        progress(done=0, total=total)
         for done, batch in enumerate(self.source.batches(split), start=1):
             yield self.runtime.adopt(batch, self.graph.batch)
-            self.hook.progress(run=self, what=what or split, done=done, total=total)
+            progress(done=done, total=total)
 
     def plan(
         self,
@@ -123,7 +124,7 @@ class Run:
         want: Iterable[str] | None = None,
         *,
         fold: bool | None = None,
-        given: Iterable[str] = (),
+        provided: Iterable[str] = (),
         lazy: Iterable[str] = (),
     ) -> Plan:
         """The graph compiled for a stage; see ``Plan``.
@@ -131,43 +132,56 @@ class Run:
         Without ``want``, nodes for which the split of that name lacks data do not run.
         """
         self.place()
-        fold = self.fold if fold is None else fold
-        tell = partial(self.hook.node_ran, run=self) if self.hook.node_ran.get_hookimpls() else None
-        without = self.graph.starved(stage) if want is None else []
-        return Plan(self.graph, stage, self.runtime, want, tell, fold, given, lazy, without)
+        without = self.graph.missing_data(stage).nodes if want is None else []
+        return Plan(
+            self.graph,
+            stage,
+            self.runtime,
+            want,
+            listener=self._node_listener(),
+            fold=self.fold if fold is None else fold,
+            provided=provided,
+            lazy=lazy,
+            without=without,
+        )
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
         return self.runtime.evaluation(self.graph.nodes.values())
 
     def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
-        """Keep a finished plan's numbers and give them by ``node/name``; show its pictures."""
-        ends = [(end.partition(".")[0], self.graph.port(end).dtype, values[end]) for end in values]
-        shown = {
-            f"{stage}/{n}/{key}": one
-            for n, kind, made in ends
-            if kind == "record"
-            for key, one in made.items()
-        }
-        if shown:
-            self.hook.artifacts(run=self, step=step, values=shown)
-        found = {
-            f"{n}/{key}": one if type(one) is int else float(one)
-            for n, kind, made in ends
-            if kind == "scalars"
-            for key, one in made.items()
-        }
-        self.log_metrics(stage, found, step)
-        return found
+        """Log what a finished plan measured: its numbers, and its pictures.
+
+        Args:
+            stage: The stage that ended.
+            values: The values by ``node.port``, as ``Plan.finish`` returns them.
+            step: The step of training.
+
+        Returns:
+            The numbers by ``node/name``.
+        """
+        artifacts: dict[str, Any] = {}
+        numbers: dict[str, float] = {}
+        for end, value in values.items():
+            node = node_of(end)
+            dtype = self.graph.port(end).dtype
+            if dtype == "record":
+                artifacts |= {f"{stage}/{node}/{key}": one for key, one in value.items()}
+            elif dtype == "scalars":
+                numbers |= {f"{node}/{key}": _number(one) for key, one in value.items()}
+        if artifacts:
+            self.hook.artifacts(run=self, step=step, values=artifacts)
+        self.log_metrics(stage, numbers, step)
+        return numbers
 
     def log_metrics(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
-        """Keep numbers by ``node/name`` among the metrics of a stage, and tell observers."""
+        """Add numbers by ``node/name`` to the metrics of a stage; observers get them."""
         self.metrics[stage] = {**self.metrics.get(stage, {}), **values}
         named = {f"{stage}/{name}": value for name, value in values.items()}
         self.hook.recorded(run=self, step=step, values=named)
 
     def notify_fitted(self, name: str) -> None:
-        """Tell observers that a node was fitted, and to what if it says so."""
+        """Notify observers that a node was fitted, with its own summary if it has one."""
         node = self.graph.nodes[name]
         summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__
         self.hook.node_fitted(run=self, node=name, summary=summary)
@@ -180,10 +194,56 @@ class Run:
         """
         if self._placed:
             return
-        for split in self.source.splits() if self.graph.unbuilt else ():
-            next(iter(self.source.batches(split)), None)  # an absent file says so itself
+        if self.graph.unbuilt:
+            for split in self.source.splits():
+                next(iter(self.source.batches(split)), None)  # an absent file is an error here
         self.runtime.place(self.graph.nodes, self.seed)
         self._placed = True
+
+    def _register_observers(self, registered: list[Any]) -> None:
+        """Register an observer of each class that plugins offer, and add it to the list."""
+        if not self.observed:
+            return
+        for label, observer in self.plugins.observers().items():
+            self.plugins.add(label, observer)
+            registered.append(observer)
+
+    def _run_observed(self, changed: Callable[[], None]) -> None:
+        """Run the phases, and notify observers of the end, also by an error."""
+        try:
+            self._run_phases(changed)
+        except BaseException as e:
+            self.hook.run_ended(run=self, error=e)
+            raise
+        self.hook.run_ended(run=self, error=None)
+
+    def _run_phases(self, changed: Callable[[], None]) -> None:
+        """Run the phases, with warnings shown by observers where one shows them."""
+        self.hook.run_started(run=self)
+        for message in self.graph.notes():
+            self._warn(message)
+        is_watched = bool(self.hook.warned.get_hookimpls())
+        with warnings_to(self._warn) if is_watched else nullcontext():
+            for number, (label, phase) in enumerate(self.phases, start=1):
+                self.hook.phase_started(run=self, name=label)
+                phase.train(self)
+                self.hook.phase_ended(run=self, name=label)
+                if number < len(self.phases) and getattr(phase, "changes", True):
+                    changed()
+
+    def _warn(self, message: str) -> None:
+        self.hook.warned(run=self, message=message)
+
+    def _node_listener(self) -> Callable[..., None] | None:
+        """What a plan calls after each node; None where no observer watches nodes."""
+        if not self.hook.node_ran.get_hookimpls():
+            return None
+        return partial(self.hook.node_ran, run=self)
+
+
+def _number(value: Any) -> int | float:
+    """A count as it is, anything else as a floating-point number."""
+    return value if type(value) is int else float(value)
 
 
 def load(
@@ -195,7 +255,7 @@ def load(
     seed: int | None = None,
     observed: bool = False,
 ) -> Run:
-    """Read a run file and build and check what it names, without reading a pixel.
+    """Read a run file and construct and check what it names, without reading a pixel.
 
     Args:
         path: The run file, or what it holds.
@@ -206,17 +266,29 @@ def load(
         observed: Whether observers of plugins watch the run.
 
     Raises:
-        SpecloomError: Something is wrong; ``Problems`` tells several things at once.
+        SpecloomError: Something is wrong; ``Problems`` has several errors together.
     """
     document = path if isinstance(path, Document) else read(Path(path))
+    _refuse_saved_pipeline(document)
+    for text in overrides:
+        override(document, text)
+    file, problems = interpret(document)
+    plugins = plugins or Plugins.for_file(Path(document.name))
+    assembly = assemble(file, problems, plugins)
+    return Run(
+        assembly.graph,
+        assembly.source,
+        assembly.phases,
+        plugins=plugins,
+        device=device,
+        seed=file.seed if seed is None else seed,
+        metadata={"name": Path(document.name).stem, **file.metadata},
+        observed=observed,
+    )
+
+
+def _refuse_saved_pipeline(document: Document) -> None:
+    """Raise ConfigError where the file is a pipeline that a run saved."""
     if isinstance(document.value, dict) and "state" in document.value:
         fix = "apply it with 'specloom predict DIR INPUT', or give the run file that it came from"
         raise ConfigError("a saved pipeline is not a run file", where=document.where(), fix=fix)
-    for text in overrides:
-        override(document, text)
-    file, problems = build.interpret(document)
-    plugins = plugins or Plugins.for_file(Path(document.name))
-    made = build.assemble(file, problems, plugins)
-    about = {"name": Path(document.name).stem, **file.metadata}
-    seed = file.seed if seed is None else seed
-    return Run(*made, plugins=plugins, device=device, seed=seed, metadata=about, observed=observed)

@@ -11,6 +11,7 @@ from typing import Any
 
 from specloom.contract.errors import ConfigError
 from specloom.execution import saved_pipeline
+from specloom.execution.files import write_json
 from specloom.execution.run import Run
 from specloom.runfile.yaml import Document
 
@@ -22,7 +23,7 @@ def fresh_folder(name: str) -> Path:
 
 
 def interrupted_run(folder: Path) -> dict[str, Any]:
-    """What a run that did not come to its end was asked to do, as ``specloom.load`` takes it.
+    """The arguments of a run that did not come to its end, as ``specloom.load`` takes them.
 
     Raises:
         ConfigError: There is no such run in ``folder``.
@@ -37,34 +38,26 @@ def interrupted_run(folder: Path) -> dict[str, Any]:
 
 
 def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
-    """Run, and keep in ``folder`` what comes of it: the record at once, the rest at the end.
+    """Run, and write into ``folder`` what comes of it: the record first, the rest at the end.
 
     The pipeline is also written before each phase that follows a change of it, so that a failure
-    loses nothing that was fitted. A run that fails before anything else is there takes its record
-    away, so that the folder is free for the next one.
+    loses nothing that was fitted. A run that fails before anything else is there removes its
+    record, so that the folder is free for the next one.
 
     Raises:
         ConfigError: Something is there already, which might be lost, and not ``anyway``.
     """
-    there = sorted(one.name for one in folder.glob("[!.]*") if one.stem != "report")
-    if there and not anyway:
-        what = f"{folder} is not empty: it holds {', '.join(there[:3])}{', …' * (len(there) > 3)}"
-        fix = f"use another --out, go on with --resume {folder}, or replace it with --overwrite"
-        raise ConfigError(what, fix=fix)
+    before = _results(folder)
+    if before and not anyway:
+        raise _not_empty(folder, before)
     record(run, folder)
     try:
-        run.run(partial(_keep_pipeline, run, folder))
+        run.run(partial(_write_pipeline, run, folder))
     except Exception:
-        if not there and {one.stem for one in folder.glob("[!.]*")} <= {"run", "report"}:
+        if not before and _holds_only_record(folder):
             (folder / "run.json").unlink()
         raise
     write(run, folder)
-
-
-def _keep_pipeline(run: Run, folder: Path) -> None:
-    """Write the pipeline as it is now; metrics of another one do not stay beside it."""
-    (folder / "metrics.json").unlink(missing_ok=True)
-    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
 
 
 def write(run: Run, folder: Path) -> None:
@@ -74,25 +67,57 @@ def write(run: Run, folder: Path) -> None:
         UnavailableError: The folder cannot be written.
     """
     saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
-    saved_pipeline.write_json(folder / "metrics.json", run.metrics)
+    write_json(folder / "metrics.json", run.metrics)
     record(run, folder, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def record(run: Run, folder: Path, ended: str = "") -> None:
     """Write ``run.json``, at the beginning too: a run that was stopped can then be resumed."""
-    document, asked = run.graph.document, {"seed": run.seed, "device": run.runtime.device}
-    about = {"specloom": version("specloom"), "file": document.name, "run": document.value, **asked}
-    saved_pipeline.write_json(folder / "run.json", {**about, **run.record, "ended": ended})
+    document = run.graph.document
+    content = {
+        "specloom": version("specloom"),
+        "file": document.name,
+        "run": document.value,
+        "seed": run.seed,
+        "device": run.runtime.device,
+        **run.record,
+        "ended": ended,
+    }
+    write_json(folder / "run.json", content)
 
 
 def write_log(error: BaseException) -> Path:
-    """The traceback of an error of ours, with versions, in a file that can be attached."""
+    """The traceback of an internal error, with versions, in a file that can be attached."""
     import platform
     import tempfile
     import traceback
 
-    about = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
+    versions = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
     trace = "".join(traceback.format_exception(error))
+    text = f"{versions}\narguments: {sys.argv[1:]}\n\n{trace}"
     with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:
-        log.write(f"{about}\narguments: {sys.argv[1:]}\n\n{trace}".encode())
+        log.write(text.encode())
     return Path(log.name)
+
+
+def _results(folder: Path) -> list[str]:
+    """The names of what a folder holds, but for hidden files and reports."""
+    return sorted(path.name for path in folder.glob("[!.]*") if path.stem != "report")
+
+
+def _not_empty(folder: Path, names: list[str]) -> ConfigError:
+    listed = ", ".join(names[:3])
+    if len(names) > 3:
+        listed = f"{listed}, …"
+    fix = f"use another --out, resume it with --resume {folder}, or replace it with --overwrite"
+    return ConfigError(f"{folder} is not empty: it holds {listed}", fix=fix)
+
+
+def _holds_only_record(folder: Path) -> bool:
+    return {path.stem for path in folder.glob("[!.]*")} <= {"run", "report"}
+
+
+def _write_pipeline(run: Run, folder: Path) -> None:
+    """Write the pipeline as it is now; metrics of another one do not stay with it."""
+    (folder / "metrics.json").unlink(missing_ok=True)
+    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)

@@ -1,106 +1,119 @@
-"""Saved pipelines: a YAML file and a safetensors file that name each other's hash.
+"""Saved pipelines: a YAML text and safetensors that name each other's hash.
 
 The YAML holds the nodes with their current parameters, the connections, the plugins' versions and
-the hash of the weights; the weights hold the hash of that description. The YAML is replaced last
-but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
+the hash of the weights; the weights hold the hash of that description. ``pack`` and ``unpack``
+work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced last but for the
+weights' final name, so a kill at any moment leaves the old pipeline or the new one.
 """
 
 import json
-import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from specloom.assembly.assemble import assemble
 from specloom.contract.abilities import Stateful
 from specloom.contract.errors import (
     ConfigError,
     IntegrityError,
+    Problems,
     SpecloomError,
     UnavailableError,
     raise_all,
 )
 from specloom.contract.nodes import STAGES
-from specloom.graph.connections import BATCH
+from specloom.execution.files import sha256, write_file
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.runfile import build, parameters
-from specloom.runfile.yaml import read, scalar
+from specloom.runfile import parameters
+from specloom.runfile.form import SAVED, VERSION, RunFile, interpret
+from specloom.runfile.names import BATCH
+from specloom.runfile.yaml import Document, dump, parse, read
 
 PENDING = ".new"
 RESTORE = "restore both files from where the pipeline was saved"
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file in one step: readers see the old contents or the new ones, never a part.
-
-    A device or a pipe, such as ``/dev/null``, is written to and stays what it is.
-
-    Raises:
-        UnavailableError: The disk is full, or the folder cannot be written.
-    """
-    if not path.name:
-        fix = "give the name of a file"
-        raise UnavailableError(f"{str(path)!r} cannot be written: it is a folder", fix=fix)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(data)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as e:
-        fix = "choose another folder with --out, or make room on the disk"
-        raise UnavailableError(f"{path} cannot be written: {e.strerror}", fix=fix) from e
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON in one step."""
-    write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def described(graph: Graph, plugins: Plugins) -> dict[str, Any]:
+def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
     """A graph as a run file would hold it, with the current values of its parameters.
 
     Raises:
         ConfigError: A node's class is offered by no plugin.
         GraphError: A node or an output has a name that it cannot have.
     """
-    raise_all([*graph.wrong_names()])  # outputs may have been added since it was checked
-    nodes = dict[str, dict[str, Any]]()
-    for name, node in graph.nodes.items():
-        entry = nodes[name] = {"type": graph.types.get(name) or plugins.reference(type(node))}
-        if given := parameters.values(node):
-            entry["config"] = given
-        if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
-            entry["stages"] = list(graph.stages[name])
-    pairs = [[link.source, link.target] for link in graph.links if not graph.by_name(link)]
+    raise_all(list(graph.wrong_names()))  # outputs may have been added since it was checked
+    written = [one for one in graph.connections if not graph.connections.is_implied(one)]
+    pairs = [[connection.source, connection.target] for connection in written]
+    nodes = {name: _node_to_dict(graph, name, plugins) for name in graph.nodes}
     return {"nodes": nodes, "connections": pairs, "outputs": dict(graph.outputs)}
 
 
-def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
-    """Write a pipeline as ``path`` and, beside it, ``<stem>.safetensors``.
+def pack(
+    graph: Graph,
+    plugins: Plugins,
+    metadata: Mapping[str, Any] | None = None,
+    weights_name: str = "pipeline.safetensors",
+) -> tuple[str, bytes]:
+    """A graph as YAML text and its state as safetensors, fitted or not.
+
+    Args:
+        graph: The graph.
+        plugins: The plugins that offer the classes of its nodes.
+        metadata: Name, description, tags and author.
+        weights_name: The name of the file that the bytes are for.
 
     Raises:
-        ConfigError: A node's class is offered by no plugin, so that nobody could load it.
+        ConfigError: A node's class is offered by no plugin, so it could not be loaded.
+    """
+    body = to_dict(graph, plugins)
+    references = [node["type"] for node in body["nodes"].values()]
+    description = {
+        "specloom": VERSION,
+        "metadata": dict(metadata or {}),
+        "batch": _batch_sizes(graph),
+        "plugins": plugins.versions(references),
+        **body,
+    }
+    weights = plugins.runtime().dump(graph.state(), {"graph": _digest(description)})
+    state = {"file": weights_name, "sha256": sha256(weights)}
+    return dump({**description, "state": state}), weights
+
+
+def unpack(
+    text: str, weights: bytes, plugins: Plugins, name: str = "pipeline.yaml"
+) -> tuple[Graph, Mapping[str, Any]]:
+    """The graph that was packed, with its state, and its metadata.
+
+    Args:
+        text: The YAML text.
+        weights: The safetensors.
+        plugins: Where the classes of nodes are looked up.
+        name: What messages call the text.
+
+    Raises:
+        ConfigError: ``text`` is no packed pipeline.
+        IntegrityError: Text and weights are not what they say they are.
+    """
+    document = parse(text, name)
+    file = _interpret(document)
+    weights_name = _weights_name(file)
+    if sha256(weights) != file.state["sha256"]:
+        raise _foreign_weights(weights_name)
+    return _restore_graph(document, file, weights, weights_name, plugins)
+
+
+def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
+    """Write a pipeline as ``path`` and, next to it, ``<stem>.safetensors``.
+
+    Raises:
+        ConfigError: A node's class is offered by no plugin, so it could not be loaded.
         UnavailableError: The files cannot be written.
     """
-    body = described(graph, plugins)
-    about = {"specloom": build.VERSION, "metadata": dict(metadata), "batch": _batch_sizes(graph)}
-    about |= {"plugins": plugins.versions(one["type"] for one in body["nodes"].values()), **body}
     weights = path.with_suffix(".safetensors")
-    data = plugins.runtime().dump(graph.state(), {"graph": _digest(about)})
-    text = _dump({**about, "state": {"file": weights.name, "sha256": _sha256(data)}})
-    pending = weights.with_name(weights.name + PENDING)
-    if pending.is_file() and path.is_file() and _sha256(pending.read_bytes()) in path.read_text():
-        pending.replace(weights)  # a save that was killed: these are the old pipeline's weights
+    text, data = pack(graph, plugins, metadata, weights.name)
+    pending = _pending(weights)
+    if _finishes_killed_save(pending, path):
+        pending.replace(weights)
     write_file(pending, data)
     write_file(path, text.encode())
     pending.replace(weights)
@@ -114,91 +127,174 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str
         IntegrityError: The files are not what they say they are.
     """
     document = read(path)
-    file, problems = build.interpret(document, build.SAVED)
-    if {"file", "sha256"} - file.state.keys():
-        what, fix = f"{path} is no saved pipeline", "give the pipeline.yaml that a run wrote"
-        raise ConfigError(what, where=document.where(), fix=fix)
-    raise_all(problems)
-    weights = path.parent / Path(str(file.state["file"])).name
+    file = _interpret(document)
+    weights = path.parent / _weights_name(file)
     plugins = plugins or Plugins.for_file(path)
-    arrays, metadata = plugins.runtime().load(_read_weights(weights, file.state["sha256"]))
-    about = {key: value for key, value in document.value.items() if key != "state"}
-    if metadata.get("graph") != _digest(about):
-        fix = "restore the file, or run its run file again"
-        raise IntegrityError(f"{path} was changed after it was saved", where=str(path), fix=fix)
-    try:
-        graph, _, _ = build.assemble(file, [], plugins)
-        _restore(graph, arrays, str(weights))
-    except SpecloomError as e:
-        here = {n: plugins.version(n) if n in plugins.modules else "none" for n in file.plugins}
-        old = [f"{n} {was}, here is {here[n]}" for n, was in file.plugins.items() if here[n] != was]
-        fix = "use the versions that it was saved with, or run its run file again with these"
-        aged = IntegrityError(f"it was saved with {'; '.join(old)}", where=str(path), fix=fix)
-        raise_all([*getattr(e, "errors", [e]), *([aged] if old else [])])
-    return graph, file.metadata
+    data = _read_weights(weights, file.state["sha256"])
+    return _restore_graph(document, file, data, str(weights), plugins)
 
 
-def _restore(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
-    for name, node in graph.nodes.items():
-        if isinstance(node, Stateful):
-            mine = {k.partition(".")[2]: v for k, v in arrays.items() if k.split(".")[0] == name}
-            if getattr(node, "array_library", "") == "numpy":
-                mine = {key: value.numpy() for key, value in mine.items()}
-            try:
-                node.restore(mine)
-            except Exception as e:
-                what = f"node {name!r}: {getattr(e, 'what', repr(e))}"
-                fix = getattr(e, "fix", "") or "load it with the plugin versions it was saved with"
-                raise IntegrityError(what, where=where, fix=fix) from e
-
-
-def _read_weights(weights: Path, sha256: str) -> bytes:
-    """The weights that the YAML names: under their name, or where a killed save left them."""
-    where, pending = str(weights), weights.with_name(weights.name + PENDING)
-    if not (found := [one for one in (weights, pending) if one.is_file()]):
-        fix = "copy it from where the pipeline was saved"
-        raise IntegrityError(f"{weights} is missing", where=where, fix=fix)
-    try:
-        named = [data for one in found if _sha256(data := one.read_bytes()) == sha256]
-    except OSError as e:
-        what, fix = f"{e.filename} cannot be read: {e.strerror}", "check its permissions"
-        raise UnavailableError(what, fix=fix) from e
-    if not named:
-        what = "is not the file that was saved with the pipeline (its SHA-256 differs)"
-        raise IntegrityError(f"{weights} {what}", where=where, fix=RESTORE)
-    return named[0]
+def _node_to_dict(graph: Graph, name: str, plugins: Plugins) -> dict[str, Any]:
+    """A node as a run file would hold it."""
+    node = graph.nodes[name]
+    entry: dict[str, Any] = {"type": graph.types.get(name) or plugins.reference(type(node))}
+    config = parameters.values(node)
+    if config:
+        entry["config"] = config
+    if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
+        entry["stages"] = list(graph.stages[name])
+    return entry
 
 
 def _batch_sizes(graph: Graph) -> dict[str, int]:
-    """The sizes, but for the images', of what the batch feeds: a loaded graph has no source."""
-    fed = [
-        (link.target_node, graph.ends(link)[1].names)
-        for link in graph.links
-        if link.source_node == BATCH
-    ]
-    return {a: sizes[a] for n, axes in fed for a in axes if a in (sizes := graph.sizes(n))}
+    """The sizes, but for the images', of what reads the batch: a loaded graph has no source."""
+    found = {}
+    for connection in graph.connections:
+        if connection.source_node != BATCH:
+            continue
+        sizes = graph.sizes(connection.target_node)
+        _output, target = graph.connections.ports(connection)
+        for axis in target.names:
+            if axis in sizes:
+                found[axis] = sizes[axis]
+    return found
 
 
-def _digest(about: Mapping[str, Any]) -> str:
-    return _sha256(json.dumps(about, sort_keys=True, separators=(",", ":")).encode())
+def _interpret(document: Document) -> RunFile:
+    """The document as a saved pipeline.
+
+    Raises:
+        ConfigError: It is none; ``Problems`` where its form is wrong in several ways.
+    """
+    file, problems = interpret(document, SAVED)
+    if not {"file", "sha256"} <= file.state.keys():
+        what = f"{document.name} is no saved pipeline"
+        fix = "give the pipeline.yaml that a run wrote"
+        raise ConfigError(what, where=document.where(), fix=fix)
+    raise_all(problems)
+    return file
 
 
-def _sha256(data: bytes) -> str:
-    import hashlib
+def _weights_name(file: RunFile) -> str:
+    """The name of the file with the weights, without any folder."""
+    return Path(str(file.state["file"])).name
 
-    return hashlib.sha256(data).hexdigest()
+
+def _restore_graph(
+    document: Document, file: RunFile, weights: bytes, weights_place: str, plugins: Plugins
+) -> tuple[Graph, Mapping[str, Any]]:
+    """The graph that a saved pipeline describes, with its state, and its metadata.
+
+    Raises:
+        IntegrityError: The description was changed, or the state does not fit the nodes.
+    """
+    arrays, weights_metadata = plugins.runtime().load(weights)
+    description = {key: value for key, value in document.value.items() if key != "state"}
+    if weights_metadata.get("graph") != _digest(description):
+        what = f"{document.name} was changed after it was saved"
+        fix = "restore the file, or run its run file again"
+        raise IntegrityError(what, where=document.name, fix=fix)
+    try:
+        graph = assemble(file, [], plugins).graph
+        _restore_nodes(graph, arrays, weights_place)
+    except SpecloomError as e:
+        errors = e.errors if isinstance(e, Problems) else (e,)
+        raise_all([*errors, *_version_problems(document, file, plugins)])
+        raise
+    return graph, file.metadata
 
 
-def _dump(value: Mapping[str, Any]) -> str:
-    """YAML that ``runfile/yaml.py`` reads back to the same value."""
-    import yaml
+def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
+    """Restore the state of every node.
 
-    class Dumper(yaml.SafeDumper):
-        ignore_aliases: Any = staticmethod(lambda data: True)
+    Raises:
+        IntegrityError: It does not fit a node.
+    """
+    for name, node in graph.nodes.items():
+        if not isinstance(node, Stateful):
+            continue
+        state = _node_state(arrays, name)
+        if getattr(node, "array_library", "") == "numpy":
+            state = {key: value.numpy() for key, value in state.items()}
+        try:
+            node.restore(state)
+        except Exception as e:
+            what = f"node {name!r}: {getattr(e, 'what', repr(e))}"
+            fix = getattr(e, "fix", "") or "load it with the plugin versions it was saved with"
+            raise IntegrityError(what, where=where, fix=fix) from e
 
-    def text(dumper: yaml.SafeDumper, one: str) -> yaml.Node:
-        plain = isinstance(scalar(one), str) and one.isprintable()
-        return dumper.represent_scalar("tag:yaml.org,2002:str", one, style=None if plain else '"')
 
-    Dumper.add_representer(str, text)
-    return yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+def _node_state(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The arrays of one node, by their own names."""
+    prefix = f"{name}."
+    own = {key: value for key, value in arrays.items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in own.items()}
+
+
+def _version_problems(
+    document: Document, file: RunFile, plugins: Plugins
+) -> Sequence[SpecloomError]:
+    """One error where plugins have other versions than when the pipeline was saved."""
+    differing = []
+    for name, saved_version in file.plugins.items():
+        version = plugins.version(name) if name in plugins.modules else "none"
+        if version != saved_version:
+            differing.append(f"{name} {saved_version}, here is {version}")
+    if not differing:
+        return ()
+    what = f"it was saved with {'; '.join(differing)}"
+    fix = "use the versions that it was saved with, or run its run file again with these"
+    return [IntegrityError(what, where=document.name, fix=fix)]
+
+
+def _finishes_killed_save(pending: Path, path: Path) -> bool:
+    """Whether pending weights are those of the present YAML: a save was killed at its last step."""
+    if not pending.is_file() or not path.is_file():
+        return False
+    return sha256(pending.read_bytes()) in path.read_text()
+
+
+def _pending(weights: Path) -> Path:
+    """Where weights are written before they get their name."""
+    return weights.with_name(weights.name + PENDING)
+
+
+def _read_weights(weights: Path, digest: str) -> bytes:
+    """The weights that the YAML names: under their name, or where a killed save left them.
+
+    Raises:
+        IntegrityError: They are not there, or are others.
+        UnavailableError: They cannot be read.
+    """
+    present = [path for path in (weights, _pending(weights)) if path.is_file()]
+    if not present:
+        fix = "copy it from where the pipeline was saved"
+        raise IntegrityError(f"{weights} is missing", where=str(weights), fix=fix)
+    for data in _contents(present):
+        if sha256(data) == digest:
+            return data
+    raise _foreign_weights(str(weights))
+
+
+def _contents(paths: Iterable[Path]) -> list[bytes]:
+    """What files hold.
+
+    Raises:
+        UnavailableError: One cannot be read.
+    """
+    try:
+        return [path.read_bytes() for path in paths]
+    except OSError as e:
+        what = f"{e.filename} cannot be read: {e.strerror}"
+        raise UnavailableError(what, fix="check its permissions") from e
+
+
+def _foreign_weights(weights: str) -> IntegrityError:
+    what = f"{weights} is not the file that was saved with the pipeline (its SHA-256 differs)"
+    return IntegrityError(what, where=weights, fix=RESTORE)
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    """The hash of a description, whatever its layout and comments."""
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode())

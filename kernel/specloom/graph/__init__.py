@@ -1,1 +1,1 @@
-"""Graphs: connections, sizes inferred over them, and the checked graph."""
+"""Graphs: nodes, the connections between their ports, and the sizes that follow from them."""

@@ -1,172 +1,176 @@
-"""Whether connections can be: their ends exist and fit, and every needed input is fed once."""
+"""The connections of a graph: their ends exist and fit, and every needed input is connected."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, overload
 
-from specloom.contract.errors import (
-    GraphError,
-    NodeError,
-    PortError,
-    Problems,
-    SpecloomError,
-)
-from specloom.contract.ports import Connection, Port, mismatch
-from specloom.graph.ends import wrong_end
+from specloom.contract.errors import GraphError, PortError, SpecloomError
+from specloom.contract.ports import Connection, Port, mismatch, port_of
+from specloom.graph.endpoints import Endpoints
+from specloom.runfile.names import BATCH
 from specloom.runfile.yaml import Document
 
-BATCH = "batch"
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-LETTERS = "use letters, digits and _, beginning with a letter"
 
-
-def wrong_name(side: str, name: Any) -> tuple[str, str] | None:
-    """What is wrong with the name of one of the ``nodes`` or ``outputs``, and the fix.
-
-    Files are named after outputs, so that a name must not be a path.
-    """
-    good = isinstance(name, str) and NAME.fullmatch(name) is not None
-    if side == "nodes" and (name == BATCH or not good):
-        return f"{name!r} cannot be a node's name", f"{LETTERS}; {BATCH!r} is the data"
-    if side == "outputs" and not good:
-        return f"{name!r} cannot be an output's name", f"{LETTERS}: files are named after it"
-    return None
-
-
-def told(error: Exception, label: str, where: str) -> SpecloomError:
-    """``error`` with a place, and as one of ours that names what failed if it is not."""
-    if isinstance(error, Problems):
-        return Problems([told(one, label, where) for one in error.errors])
-    if isinstance(error, SpecloomError):
-        return type(error)(error.what, where=error.where or where, fix=error.fix)
-    what = f"{label} failed: {type(error).__name__}: {error}"
-    fix = "if its inputs are right this is a mistake in the node: tell its author"
-    return NodeError(what, where=where, fix=fix)
-
-
-class Wiring:
-    """Nodes, the connections that can be between them, and what is wrong with the others.
+class Connections(Sequence[Connection]):
+    """The connections that can be, in the user's order, and what is wrong with the others.
 
     Args:
-        nodes: The nodes by name; None for one that could not be made.
-        links: The connections as the user wrote them.
-        batch: The ports of the data source; without, what the nodes ask of one.
-        document: The run file, for the places in messages.
+        connections: The connections as the user wrote them, with those of entry nodes.
+        endpoints: The nodes and the batch.
     """
 
-    def __init__(
-        self,
-        nodes: Mapping[str, Any],
-        links: Sequence[Connection],
-        batch: Mapping[str, Port] | None,
-        document: Document,
-    ) -> None:
-        self.document, self.where = document, document.where
-        self.nodes = {name: node for name, node in nodes.items() if node is not None}
-        self.unmade = nodes.keys() - self.nodes.keys()
-        self.entries = [n for n, node in self.nodes.items() if getattr(node, "entry", False)]
-        links = [*links, *self._entry_links({link.target for link in links}, batch)]
-        self.batch = self._asked(links) if batch is None else dict(batch)
-        #: Everything that a connection can name.
-        self.ported = {**self.nodes, BATCH: SimpleNamespace(inputs={}, outputs=self.batch)}
-        self.links, self._lost = list[Connection](), list[Connection]()
+    def __init__(self, connections: Sequence[Connection], endpoints: Endpoints) -> None:
         self.problems: list[SpecloomError] = []
-        for link in links:
-            ends = ((link.source, "outputs"), (link.target, "inputs")) if link.source else ()
-            wrong = [error for end in ends for error in self.wrong_end(*end, link.where)]
-            lost = wrong or not link.source or self.unmade & {link.source_node, link.target_node}
-            (self._lost if lost else self.links).append(link)
-            self.problems += wrong
-        #: What feeds each connected input of each node.
-        self.feeds: dict[str, dict[str, list[str]]] = {name: {} for name in self.nodes}
-        for link in self.links:
-            port = link.target.partition(".")[2]
-            self.feeds[link.target_node].setdefault(port, []).append(link.source)
-        self.problems += [*self._misfits(), *self._unfed()]
-        self.links = [link for link in self.links if not mismatch(*self.ends(link))]
+        self._endpoints = endpoints
+        self._invalid: list[Connection] = []
+        valid = self._with_existing_ends(connections)
+        #: By node and connected input, the values that come to it, as ``node.port``.
+        self.incoming = _incoming(endpoints.nodes, valid)
+        self.problems += self._conflicts(valid)
+        self.problems += self._unconnected()
+        self._valid = [one for one in valid if not mismatch(*self.ports(one))]
 
-    def port(self, end: str, side: str = "outputs") -> Port:
-        """The port behind ``node.port``."""
-        node, _, name = end.partition(".")
-        port: Port = getattr(self.ported[node], side)[name]
-        return port
+    @overload
+    def __getitem__(self, index: int) -> Connection: ...
 
-    def ends(self, link: Connection) -> tuple[Port, Port]:
+    @overload
+    def __getitem__(self, index: slice) -> list[Connection]: ...
+
+    def __getitem__(self, index: int | slice) -> Connection | list[Connection]:
+        return self._valid[index]
+
+    def __len__(self) -> int:
+        return len(self._valid)
+
+    def ports(self, connection: Connection) -> tuple[Port, Port]:
         """The output and the input that a connection joins."""
-        return self.port(link.source), self.port(link.target, "inputs")
+        output = self._endpoints.port(connection.source)
+        return output, self._endpoints.port(connection.target, "inputs")
 
-    def label(self, name: str) -> str:
-        """What messages call a node: its name and class."""
-        return f"node {name!r} ({type(self.nodes[name]).__name__})"
+    def is_implied(self, connection: Connection) -> bool:
+        """Whether a connection need not be written: an entry node's to the batch, by name."""
+        target = self._endpoints.nodes[connection.target_node]
+        same_name = port_of(connection.source) == port_of(connection.target)
+        return connection.source_node == BATCH and same_name and is_entry(target)
 
-    def told(self, error: Exception, name: str, *inside: str) -> SpecloomError:
-        """``error`` as one of ours that names the node it happened in."""
-        return told(error, self.label(name), self.where("nodes", name, *inside))
+    def _with_existing_ends(self, connections: Sequence[Connection]) -> list[Connection]:
+        """The connections whose ends exist; the others become invalid, and are reported."""
+        valid = []
+        for connection in connections:
+            wrong = self._wrong_ends(connection)
+            self.problems += wrong
+            if wrong or not connection.source or self._has_unmade_end(connection):
+                self._invalid.append(connection)
+            else:
+                valid.append(connection)
+        return valid
 
-    def by_name(self, link: Connection) -> bool:
-        """Whether a connection needs not be written: an entry node's to the batch, by name."""
-        given, taken = link.source.partition(".")[2], link.target.partition(".")[2]
-        return link.source_node == BATCH and given == taken and link.target_node in self.entries
+    def _wrong_ends(self, connection: Connection) -> list[SpecloomError]:
+        """What is wrong with the ends; nothing where the connection has none, being malformed."""
+        if not connection.source:
+            return []
+        wrong = [*self._endpoints.wrong_end(connection.source, "outputs", connection.where)]
+        wrong += self._endpoints.wrong_end(connection.target, "inputs", connection.where)
+        return wrong
 
-    def _entry_links(
-        self, taken: set[str], batch: Mapping[str, Port] | None
-    ) -> Iterator[Connection]:
-        """The connections of entry nodes to the batch, port by port of the same name."""
-        for name in self.entries:
-            for port in self.nodes[name].inputs:
-                if f"{name}.{port}" not in taken and (batch is None or port in batch):
-                    yield Connection(f"{BATCH}.{port}", f"{name}.{port}", self.where("nodes", name))
+    def _has_unmade_end(self, connection: Connection) -> bool:
+        unmade = self._endpoints.unmade
+        return connection.source_node in unmade or connection.target_node in unmade
 
-    def _asked(self, links: Sequence[Connection]) -> dict[str, Port]:
-        """The ports that a batch must have, for a graph without a source."""
-        found: dict[str, Port] = {}
-        for link in links:
-            (upstream, _, name), port = link.source.partition("."), link.target.partition(".")[2]
-            if upstream == BATCH and port in getattr(
-                self.nodes.get(link.target_node), "inputs", ()
-            ):
-                found.setdefault(name, self.nodes[link.target_node].inputs[port])
-        return found
-
-    def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
-        """What is wrong if ``end``, as ``node.port``, is none of the ``side`` of a node."""
-        return wrong_end(end, side, self.ported, self.unmade, where)
-
-    def _misfits(self) -> Iterator[SpecloomError]:
+    def _conflicts(self, connections: Sequence[Connection]) -> Iterator[SpecloomError]:
+        """Inputs with more than one connection, and ports that do not fit each other."""
         first: dict[str, Connection] = {}
-        for link in self.links:
-            (output, target), before = self.ends(link), first.get(link.target)
-            if before and not target.many:
+        for connection in connections:
+            output, target = self.ports(connection)
+            before = first.get(connection.target)
+            first.setdefault(connection.target, connection)
+            if before is not None and not target.many:
                 other = f"{before.source} ({before.where or 'first'})"
-                what = f"{link.target} is fed by {other} and by {link.source}"
-                yield GraphError(what, where=link.where, fix="remove one of the two connections")
-            first.setdefault(link.target, link)
-            if why := mismatch(output, target):
-                what = f"{link.source} {why.format(target=link.target)}"
-                fix = f"connect {link.target} to a value that fits"
-                yield PortError(what, where=link.where, fix=fix)
+                what = f"{connection.target} is connected to {other} and to {connection.source}"
+                fix = "remove one of the two connections"
+                yield GraphError(what, where=connection.where, fix=fix)
+            reason = mismatch(output, target)
+            if reason:
+                what = f"{connection.source} {reason.format(target=connection.target)}"
+                fix = f"connect {connection.target} to a value that fits"
+                yield PortError(what, where=connection.where, fix=fix)
 
-    def _unfed(self) -> Iterator[SpecloomError]:
-        for name, node in self.nodes.items():
-            needed = [port for port, spec in node.inputs.items() if spec.required]
-            for port in (port for port in needed if port not in self.feeds[name]):
-                if any(self._meant(link, name, port) for link in self._lost):
+    def _unconnected(self) -> Iterator[SpecloomError]:
+        """Required inputs that nothing is connected to."""
+        for name, node in self._endpoints.nodes.items():
+            for port, spec in node.inputs.items():
+                if not spec.required or port in self.incoming[name]:
                     continue
-                end, where, doc = f"{name}.{port}", self.where("nodes", name), node.inputs[port].doc
-                what, fix = f"{end} is not fed", f"add a connection - [node.output, {end}]"
-                what += f" ({doc})" if doc else ""
-                if name in self.entries:
-                    have = ", ".join(sorted(self.batch))
-                    what = f"{end} comes from the data, which has no {port!r} (it has {have})"
-                    where, fix = self.where("data"), f"use a source that offers {port!r}"
-                yield GraphError(what, where=where, fix=fix)
+                if not any(self._is_meant(one, name, port) for one in self._invalid):
+                    yield self._unconnected_error(name, port, spec)
 
-    def _meant(self, link: Connection, name: str, port: str) -> bool:
-        """Whether a lost connection may have been meant for an input: one mistake, one error."""
-        downstream, _, taken = link.target.partition(".")
-        if not link.source or f"{name}.{port}" in (link.source, link.target):
-            return True  # it has no form, or was written the wrong way round
-        if downstream == name:
-            return taken not in self.nodes[name].inputs
-        return taken == port and downstream not in (*self.nodes, *self.unmade)
+    def _unconnected_error(self, name: str, port: str, spec: Port) -> SpecloomError:
+        """The error for a required input without a connection."""
+        end = f"{name}.{port}"
+        if is_entry(self._endpoints.nodes[name]):
+            offered = ", ".join(sorted(self._endpoints.batch))
+            what = f"{end} comes from the data, which has no {port!r} (it has {offered})"
+            fix = f"use a source that offers {port!r}"
+            return GraphError(what, where=self._endpoints.where("data"), fix=fix)
+        what = f"{end} is not connected"
+        if spec.doc:
+            what = f"{what} ({spec.doc})"
+        fix = f"add a connection - [node.output, {end}]"
+        return GraphError(what, where=self._endpoints.where("nodes", name), fix=fix)
+
+    def _is_meant(self, connection: Connection, name: str, port: str) -> bool:
+        """Whether an invalid connection may be meant for an input: one mistake, one error."""
+        end = f"{name}.{port}"
+        if not connection.source or end in (connection.source, connection.target):
+            return True  # it is malformed, or was written the wrong way round
+        target_port = port_of(connection.target)
+        if connection.target_node == name:
+            return target_port not in self._endpoints.nodes[name].inputs
+        known = {*self._endpoints.nodes, *self._endpoints.unmade}
+        return target_port == port and connection.target_node not in known
+
+
+def is_entry(node: Any) -> bool:
+    """Whether a node takes its inputs from the batch by name."""
+    return bool(getattr(node, "entry", False))
+
+
+def entry_connections(
+    nodes: Mapping[str, Any],
+    written: Sequence[Connection],
+    batch: Mapping[str, Port] | None,
+    document: Document,
+) -> Iterator[Connection]:
+    """The connections of entry nodes to the batch that are not written, by the names of ports."""
+    connected = {connection.target for connection in written}
+    for name, node in nodes.items():
+        if not is_entry(node):
+            continue
+        for port in node.inputs:
+            offered = batch is None or port in batch
+            if offered and f"{name}.{port}" not in connected:
+                where = document.where("nodes", name)
+                yield Connection(f"{BATCH}.{port}", f"{name}.{port}", where)
+
+
+def needed_batch(nodes: Mapping[str, Any], connections: Sequence[Connection]) -> dict[str, Port]:
+    """The ports that a batch must have, for a graph without a source."""
+    needed: dict[str, Port] = {}
+    for connection in connections:
+        if connection.source_node != BATCH:
+            continue
+        inputs = getattr(nodes.get(connection.target_node), "inputs", {})
+        port = inputs.get(port_of(connection.target))
+        if port is not None:
+            needed.setdefault(port_of(connection.source), port)
+    return needed
+
+
+def _incoming(
+    nodes: Mapping[str, Any], connections: Sequence[Connection]
+) -> dict[str, dict[str, list[str]]]:
+    """By node and input, the values that are connected to it."""
+    incoming: dict[str, dict[str, list[str]]] = {name: {} for name in nodes}
+    for connection in connections:
+        by_port = incoming[connection.target_node]
+        by_port.setdefault(port_of(connection.target), []).append(connection.source)
+    return incoming

@@ -1,36 +1,45 @@
 """A graph: nodes and connections, checked, in running order, never changed afterwards."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, NamedTuple
 
 from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES
-from specloom.contract.ports import Connection, Port
-from specloom.graph.connections import BATCH, Wiring, wrong_name
+from specloom.contract.ports import Connection, Port, node_of
+from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
+from specloom.graph.endpoints import Endpoints
 from specloom.graph.ported import IMAGE_AXES, build
-from specloom.graph.shape_inference import Propagation, Sizes, Unknown
+from specloom.graph.shape_inference import SizeInference, Sizes, Unknown
+from specloom.runfile.names import BATCH, wrong_name
 from specloom.runfile.yaml import Document
 
 
-class Graph(Wiring):
+class MissingData(NamedTuple):
+    """What a split does not lead to, for want of data."""
+
+    values: set[str]
+    nodes: list[str]
+
+
+class Graph:
     """Nodes by name and connections between their ports.
 
     Args:
-        nodes: The nodes by name; ``batch`` is kept for the data.
-        links: The connections.
+        nodes: The nodes by name; ``batch`` is reserved for the data. None for a node that could
+            not be constructed, which is then among the ``problems``.
+        connections: The connections.
         batch: The ports of the data source; entry nodes take their inputs from them by name.
-            Without, whatever the nodes ask of a source.
-        given: Sizes of the batch's axes, from the source's headers.
-        outputs: Values to be kept under a name: ``{"scores": "rx.scores"}``.
+            Without, whatever the nodes need of a source.
+        batch_sizes: Sizes of the batch's axes, from the source's headers.
+        outputs: Values to be saved under a name: ``{"scores": "rx.scores"}``.
         types: The reference behind each node: ``{"rx": "rx.RXGlobal"}``.
         stages: The stages of nodes that do not run in all.
-        splits: The splits in which the source has images.
-        lacks: By split, the ports of the source that none of its images has, such as ``mask``.
         document: The run file, for the places in messages.
-        earlier: What is wrong already, to be told together with what is found here; a node
-            that could not be made is then None.
+        splits: The splits in which the source has images.
+        missing_outputs: By split, the ports of the source that none of its images has.
+        problems: What is wrong already, to be reported together with what is found here.
 
     Raises:
         GraphError: The graph cannot work; ``Problems`` where that has several reasons.
@@ -39,153 +48,277 @@ class Graph(Wiring):
     def __init__(
         self,
         nodes: Mapping[str, Any],
-        links: Sequence[Connection],
+        connections: Sequence[Connection],
         *,
         batch: Mapping[str, Port] | None = None,
-        given: Mapping[str, int] | None = None,
+        batch_sizes: Mapping[str, int] | None = None,
         outputs: Mapping[str, str] | None = None,
         types: Mapping[str, str] | None = None,
         stages: Mapping[str, tuple[str, ...]] | None = None,
         document: Document | None = None,
         splits: Iterable[str] = STAGES,
-        earlier: Sequence[SpecloomError] = (),
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
+        problems: Sequence[SpecloomError] = (),
     ) -> None:
-        super().__init__(nodes, links, batch, document or Document(""))
-        self.outputs, self.types, self.splits = dict(outputs or {}), dict(types or {}), [*splits]
-        self.missing_outputs = {split: [*ports] for split, ports in (missing_outputs or {}).items()}
-        own = {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
-        self.stages = {**own, **(stages or {})}
-        for name, node in self.nodes.items():
-            if hasattr(node, "name"):
-                node.name = name
-        self.order, self.unbuilt = list(self.nodes), list[str]()
-        sizes = Propagation(self, given or {})
-        self.known, conflicts = sizes.known, sizes.problems.values()
-        self.problems = [*earlier, *self.problems, *self._sort(), *conflicts, *self._wrong_stages()]
-        known = {error.what for error in earlier}
-        self.problems += [error for error in self.wrong_names() if error.what not in known]
-        for name, end in self.outputs.items():
-            where = self.where("outputs", name) or f"output {name!r}"
-            self.problems += self.wrong_end(end, "outputs", where)
-        raise_all(in_file_order(self.problems or self._build()))
+        #: The nodes by name.
+        self.nodes = {name: node for name, node in nodes.items() if node is not None}
+        self.document = document or Document("")
+        self.outputs = dict(outputs or {})
+        self.types = dict(types or {})
+        self.splits = list(splits)
+        self.missing_outputs = _as_lists(missing_outputs or {})
+        #: The stages in which each node runs.
+        self.stages = self._node_stages() | dict(stages or {})
+        #: The nodes that take their inputs from the batch by name.
+        self.entries = [name for name, node in self.nodes.items() if is_entry(node)]
+        every = [*connections]
+        every += entry_connections(self.nodes, connections, batch, self.document)
+        #: The ports of the batch.
+        self.batch = needed_batch(self.nodes, every) if batch is None else dict(batch)
+        unmade = nodes.keys() - self.nodes.keys()
+        self._endpoints = Endpoints(self.nodes, unmade, self.batch, self.document)
+        #: The connections, with those of entry nodes to the batch.
+        self.connections = Connections(every, self._endpoints)
+        #: The names of the nodes in running order.
+        self.order = list(self.nodes)
+        #: The nodes whose sizes do not follow from the graph.
+        self.unbuilt: list[str] = []
+        self._name_nodes()
+        cycles = self._sort()
+        inference = SizeInference(self._endpoints, self.connections, batch_sizes or {})
+        #: The sizes that follow from the graph, by node (or ``batch``) and axis.
+        self.inferred_sizes = inference.sizes
+        found = [*problems, *self.connections.problems, *cycles, *inference.problems]
+        found += self._wrong_stages()
+        found += _not_among(problems, self.wrong_names())
+        found += self._wrong_outputs()
+        raise_all(in_file_order(found))
+        raise_all(in_file_order(self._build_nodes()))
+
+    def where(self, *keys: str | int) -> str:
+        """The place of a key in the run file."""
+        return self.document.where(*keys)
+
+    def label(self, name: str) -> str:
+        """What messages call a node: its name and class."""
+        return self._endpoints.label(name)
+
+    def node_error(self, error: Exception, name: str, *keys: str) -> SpecloomError:
+        """``error`` as one that names the node it happened in."""
+        return self._endpoints.node_error(error, name, *keys)
+
+    def port(self, end: str, side: str = "outputs") -> Port:
+        """The port behind ``node.port``."""
+        return self._endpoints.port(end, side)
+
+    def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
+        """What is wrong if ``end``, as ``node.port``, is none of the ``side`` of a node."""
+        return self._endpoints.wrong_end(end, side, where)
 
     def sizes(self, name: str) -> dict[str, int]:
         """The sizes of a node's axes that follow from the graph, but for those of the images."""
-        return {a: one.size for a, one in self.known[name].items() if a not in IMAGE_AXES}
+        inferred = self.inferred_sizes[name].items()
+        return {axis: one.size for axis, one in inferred if axis not in IMAGE_AXES}
 
-    def feeding(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
-        """The values that feed each connected input of a node; with ``for_fit`` ones on request."""
+    def incoming(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
+        """The values that come to each connected input of a node, as ``node.port``.
+
+        Args:
+            name: The node.
+            fit: Whether inputs that only a fit needs count.
+        """
         inputs = self.nodes[name].inputs
-        return {p: ends for p, ends in self.feeds[name].items() if fit or not inputs[p].for_fit}
+        connected = self.connections.incoming[name].items()
+        return {port: ends for port, ends in connected if fit or not inputs[port].for_fit}
 
     def ancestors(
-        self, ends: Iterable[str], among: Iterable[str] | None = None, given: Iterable[str] = ()
+        self,
+        ends: Iterable[str],
+        among: Iterable[str] | None = None,
+        provided: Collection[str] = (),
     ) -> set[str]:
-        """Every node (``among`` these) that ``ends`` come from, but for values that are given."""
-        found, allowed = set[str](), set(self.nodes if among is None else among)
-        todo = [*ends]
-        while todo:
-            name = (end := todo.pop()).partition(".")[0]
-            if end not in given and name in allowed - found:
-                found.add(name)
-                todo += [end for several in self.feeding(name).values() for end in several]
+        """Every node that values come from.
+
+        Args:
+            ends: The values, as ``node.port``.
+            among: The nodes that count; None for all.
+            provided: Values that are there already; what only they need does not count.
+        """
+        allowed = set(self.nodes if among is None else among)
+        provided = set(provided)
+        found: set[str] = set()
+        remaining = list(ends)
+        while remaining:
+            end = remaining.pop()
+            name = node_of(end)
+            if end in provided or name in found or name not in allowed:
+                continue
+            found.add(name)
+            for sources in self.incoming(name).values():
+                remaining += sources
         return found
 
-    def absent(self, split: str) -> set[str]:
-        """The values, as ``node.port``, that no batch of a split leads to.
+    def missing_data(self, split: str) -> MissingData:
+        """What a split does not lead to, because none of its images has some of the data.
 
-        An optional output of an entry node is absent where its input of the same name is; all
-        outputs of a starved node are.
+        An optional output of an entry node is missing where its input of the same name is; all
+        outputs of a node are that lacks a required input.
         """
-        return self._without(split)[0]
-
-    def starved(self, split: str) -> list[str]:
-        """The nodes, in running order, that cannot run on a split: it lacks what they need."""
-        return self._without(split)[1]
-
-    def _without(self, split: str) -> tuple[set[str], list[str]]:
-        absent = {f"{BATCH}.{port}" for port in self.missing_outputs.get(split, ())}
-        starved = list[str]()
-        for name in self.order if absent else ():
-            node, feeds = self.nodes[name], self.feeding(name)
-            lost = {port for port, ends in feeds.items() if absent.issuperset(ends)}
+        values = {f"{BATCH}.{port}" for port in self.missing_outputs.get(split, ())}
+        nodes: list[str] = []
+        if not values:
+            return MissingData(values, nodes)
+        for name in self.order:
+            node = self.nodes[name]
+            lost = {p for p, ends in self.incoming(name).items() if values.issuperset(ends)}
             if any(node.inputs[port].required for port in lost):
-                starved.append(name)
-                absent |= {f"{name}.{port}" for port in node.outputs}
+                nodes.append(name)
+                values |= {f"{name}.{port}" for port in node.outputs}
             elif name in self.entries:
-                gone = {port for port in lost if port in node.outputs}
-                absent |= {f"{name}.{port}" for port in gone if node.outputs[port].optional}
-        return absent, starved
+                values |= _lost_outputs(name, node, lost)
+        return MissingData(values, nodes)
 
     def fittable(self) -> list[str]:
         """The nodes, in running order, that are fitted by statistics."""
-        return [
-            n for n in self.order if isinstance(one := self.nodes[n], Fittable) and one.fit_passes
-        ]
+        found = []
+        for name in self.order:
+            node = self.nodes[name]
+            if isinstance(node, Fittable) and node.fit_passes:
+                found.append(name)
+        return found
 
     def unfitted(self) -> list[str]:
-        """Those of them that have had no fit yet."""
+        """Those of them that have not been fitted yet."""
         return [name for name in self.fittable() if not self.nodes[name].fitted]
 
-    def unread(self) -> Iterator[str]:
-        """What is said of each node that tells which pixels count, where nobody listens."""
-        read = {link.source for link in self.links}
-        for n in (n for n, one in self.nodes.items() if "valid" in one.outputs):
-            what = f"{n}.valid is read by nobody, so every pixel counts"
-            fix = f"connect {n}.valid to the 'valid' inputs of fits, losses and metrics"
-            if f"{n}.valid" not in read:
-                yield str(GraphError(what, where=self.where("nodes", n), fix=fix))
+    def notes(self) -> list[str]:
+        """What to report of outputs without a connection, for ports that say so."""
+        used = {connection.source for connection in self.connections}
+        found = []
+        for name, node in self.nodes.items():
+            for port, spec in node.outputs.items():
+                end = f"{name}.{port}"
+                if spec.unused_note and end not in used:
+                    what = f"{end} is not connected: {spec.unused_note}"
+                    fix = self._fix_for_unused(end, port)
+                    note = GraphError(what, where=self.where("nodes", name), fix=fix)
+                    found.append(str(note))
+        return found
 
-    def missing(self) -> list[SpecloomError]:
+    def missing_files(self) -> list[SpecloomError]:
         """The weights and the like that nodes load from files which are not there."""
-        each = {name: getattr(node, "missing", tuple) for name, node in self.nodes.items()}
-        return [self.told(error, name) for name, found in each.items() for error in found()]
+        found = []
+        for name, node in self.nodes.items():
+            if hasattr(node, "missing"):
+                found += [self.node_error(error, name) for error in node.missing()]
+        return found
 
     def state(self) -> dict[str, Any]:
-        """Everything that nodes keep, by ``node.name``."""
-        keepers = {name: node for name, node in self.nodes.items() if isinstance(node, Stateful)}
-        return {f"{n}.{key}": v for n, node in keepers.items() for key, v in node.state().items()}
+        """The state of all nodes, by ``node.name``."""
+        found: dict[str, Any] = {}
+        for name, node in self.nodes.items():
+            if isinstance(node, Stateful):
+                found |= {f"{name}.{key}": value for key, value in node.state().items()}
+        return found
 
     def wrong_names(self) -> Iterator[SpecloomError]:
-        """What is wrong with the names of nodes and outputs: no file may be named after a path."""
-        sides = {"nodes": self.nodes, "outputs": self.outputs}
-        for side, named in sides.items():
-            for name in named:
+        """What is wrong with the names of nodes and outputs."""
+        named: dict[str, Mapping[str, Any]] = {"nodes": self.nodes, "outputs": self.outputs}
+        for side, names in named.items():
+            for name in names:
                 wrong = wrong_name(side, name)
-                if wrong:
-                    yield GraphError(wrong[0], where=self.where(side, name), fix=wrong[1])
+                if wrong is not None:
+                    what, fix = wrong
+                    yield GraphError(what, where=self.where(side, name), fix=fix)
 
-    def _sort(self) -> Iterator[SpecloomError]:
-        before = {
-            n: [link.source_node for link in self.links if link.target_node == n]
-            for n in self.nodes
-        }
+    def _node_stages(self) -> dict[str, tuple[str, ...]]:
+        """The stages that the classes of the nodes name."""
+        return {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
+
+    def _name_nodes(self) -> None:
+        """Let nodes that have a name know what the graph calls them."""
+        for name, node in self.nodes.items():
+            if hasattr(node, "name"):
+                node.name = name
+
+    def _sort(self) -> list[SpecloomError]:
+        """Put the nodes in running order; the error of a cycle, if there is one."""
+        before: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for connection in self.connections:
+            before[connection.target_node].append(connection.source_node)
         try:
-            self.order = [n for n in TopologicalSorter(before).static_order() if n != BATCH]
+            order = list(TopologicalSorter(before).static_order())
         except CycleError as e:
-            ring = e.args[1]
-            closing = next(
-                link for link in self.links if {link.source_node, link.target_node} <= {*ring}
-            )
-            what = f"the connections make a cycle: {' -> '.join(ring)}"
-            yield GraphError(what, where=closing.where, fix="remove one of its connections")
+            return [self._cycle_error(e.args[1])]
+        self.order = [name for name in order if name != BATCH]
+        return []
+
+    def _cycle_error(self, cycle: Sequence[str]) -> SpecloomError:
+        """The error for nodes that are connected in a circle, with the place of one connection."""
+        inside = set(cycle)
+        where = ""
+        for connection in self.connections:
+            if {connection.source_node, connection.target_node} <= inside:
+                where = connection.where
+                break
+        what = f"the connections make a cycle: {' -> '.join(cycle)}"
+        return GraphError(what, where=where, fix="remove one of its connections")
 
     def _wrong_stages(self) -> Iterator[SpecloomError]:
-        for link in self.links:
-            upstream, downstream = link.source_node, link.target_node
-            running = self.stages.get(upstream, STAGES)
-            missing = ", ".join(stage for stage in self.stages[downstream] if stage not in running)
-            if missing and self.port(link.target, "inputs").required:
-                what = f"{downstream} runs in {missing}, but {upstream}, which feeds it, does not"
-                fix = f"give {downstream} stages: [{', '.join(running)}], or let {upstream} run too"
-                yield GraphError(what, where=link.where, fix=fix)
+        """Nodes that run in a stage in which a node that they need does not."""
+        for connection in self.connections:
+            source = connection.source_node
+            target = connection.target_node
+            running = self.stages.get(source, STAGES)
+            others = ", ".join(stage for stage in self.stages[target] if stage not in running)
+            if others and self.port(connection.target, "inputs").required:
+                what = f"{target} runs in {others}, but {source}, which it needs, does not"
+                fix = f"give {target} stages: [{', '.join(running)}], or let {source} run too"
+                yield GraphError(what, where=connection.where, fix=fix)
 
-    def _build(self) -> Iterator[SpecloomError]:
+    def _wrong_outputs(self) -> Iterator[SpecloomError]:
+        """Outputs whose values do not exist."""
+        for name, end in self.outputs.items():
+            where = self.where("outputs", name) or f"output {name!r}"
+            yield from self.wrong_end(end, "outputs", where)
+
+    def _build_nodes(self) -> Iterator[SpecloomError]:
+        """Build the nodes whose sizes are known; the errors of those that fail."""
         for name in self.order:
             try:
                 build(self.nodes[name], Sizes(self.sizes(name)))
             except Unknown:
                 self.unbuilt.append(name)
             except Exception as e:
-                yield self.told(e, name, "config")
+                yield self.node_error(e, name, "config")
+
+    def _fix_for_unused(self, end: str, port: str) -> str:
+        """The fix for an output that nothing is connected to."""
+        targets = []
+        for name, node in self.nodes.items():
+            if port in node.inputs and port not in self.connections.incoming[name]:
+                targets.append(f"{name}.{port}")
+        if targets:
+            return f"connect it to {', '.join(targets)}"
+        return f"connect {end} to the inputs that need it"
+
+
+def _not_among(
+    known: Sequence[SpecloomError], errors: Iterable[SpecloomError]
+) -> list[SpecloomError]:
+    """The errors that are not reported already."""
+    texts = {error.what for error in known}
+    return [error for error in errors if error.what not in texts]
+
+
+def _as_lists(by_split: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    return {split: list(ports) for split, ports in by_split.items()}
+
+
+def _lost_outputs(name: str, node: Any, lost: Iterable[str]) -> set[str]:
+    """The optional outputs of an entry node whose inputs of the same name have no data."""
+    found = set()
+    for port in lost:
+        if port in node.outputs and node.outputs[port].optional:
+            found.add(f"{name}.{port}")
+    return found

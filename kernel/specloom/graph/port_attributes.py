@@ -111,6 +111,7 @@ class PortDeclaration:
         many: Takes any number of connections; the node gets a list.
         host: Stays in the host's memory, whatever the device.
         per_stage: Known when a stage ends, not for each batch.
+        unused_note: What to report where nothing is connected to this output.
         name: The name of the port, where the attribute needs another one.
     """
 
@@ -130,6 +131,7 @@ class PortDeclaration:
         many: bool = False,
         host: bool = False,
         per_stage: bool = False,
+        unused_note: str = "",
         name: str = "",
     ) -> None:
         self.name = name
@@ -148,6 +150,7 @@ class PortDeclaration:
             many=many,
             host=host,
             per_stage=per_stage,
+            unused_note=unused_note,
         )
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -1,114 +1,191 @@
-"""Sizes that propagate along connections, before any pixel is read."""
+"""Sizes that follow from the data, the parameters and the connections, before a pixel is read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from specloom.contract.errors import PortError, SpecloomError
-from specloom.contract.ports import Connection, fixed_size
-from specloom.graph.connections import BATCH, Wiring
+from specloom.contract.ports import Connection, Port, fixed_size, node_of
+from specloom.graph.connections import Connections
+from specloom.graph.endpoints import Endpoints
+from specloom.runfile.names import BATCH
 from specloom.runfile.parameters import parameters
 
 
-class Known(NamedTuple):
-    """A size, and which fact it follows from."""
+class InferredSize(NamedTuple):
+    """A size, and what it follows from."""
 
     size: int
     reason: str
 
 
 class Unknown(Exception):  # noqa: N818  # a signal between build() and the graph, never shown
-    """A node asked for a size that does not follow from the graph."""
+    """A node needs a size that does not follow from the graph."""
 
 
 class Sizes(dict[str, int]):
-    """The known sizes of one node's axes; asking for another one raises ``Unknown``."""
+    """The known sizes of one node's axes; looking up another one raises ``Unknown``."""
 
     def __missing__(self, axis: str) -> int:
         raise Unknown(axis)
 
 
-class Propagation:
+class SizeInference:
     """Every size that follows from the data's header, the parameters and the connections.
 
     Args:
-        wiring: Nodes, and connections whose ends exist and fit but for their sizes.
-        given: Sizes of the batch's axes, from the headers of the source.
+        endpoints: The nodes and the batch.
+        connections: Connections whose ends exist and fit but for their sizes.
+        batch_sizes: Sizes of the batch's axes, from the headers of the source.
     """
 
-    def __init__(self, wiring: Wiring, given: Mapping[str, int]) -> None:
-        self.wiring, self.problems = wiring, dict[object, SpecloomError]()
+    def __init__(
+        self, endpoints: Endpoints, connections: Connections, batch_sizes: Mapping[str, int]
+    ) -> None:
+        self._endpoints = endpoints
+        self._connections = connections
+        self._problems: dict[object, SpecloomError] = {}
         #: The sizes by node (or ``batch``) and axis.
-        self.known = {name: self._own(name, one) for name, one in wiring.ported.items()}
-        self.known[BATCH] = {axis: Known(size, "the data") for axis, size in given.items()}
-        # Against the flow only where nothing more follows along it: so a conflict is told where a
-        # size meets the parameter that disagrees with it, not at the other end of the graph.
-        while self._onward() or any(self._along(link, backward=True) for link in wiring.links):
-            pass
+        self.sizes: dict[str, dict[str, InferredSize]] = {}
+        for name, node in endpoints.nodes.items():
+            self.sizes[name] = self._from_parameters(name, node)
+        self.sizes[BATCH] = {a: InferredSize(n, "the data") for a, n in batch_sizes.items()}
+        self._infer()
 
-    def _onward(self) -> bool:
+    @property
+    def problems(self) -> list[SpecloomError]:
+        """Sizes that disagree, and nodes that cannot compute theirs."""
+        return list(self._problems.values())
+
+    def _infer(self) -> None:
+        """Carry sizes along nodes and connections until nothing new follows.
+
+        Against the flow only where nothing more follows along it: so a conflict is reported where
+        a size meets the parameter that disagrees with it, not at the other end of the graph.
+        """
+        changed = True
+        while changed:
+            changed = self._go_forward() or self._go_backward()
+
+    def _go_forward(self) -> bool:
         """Carry sizes through every node and along every connection; whether any is new."""
-        return any([*map(self._formula, self.wiring.nodes), *map(self._along, self.wiring.links)])
-
-    def _along(self, link: Connection, *, backward: bool = False) -> bool:
-        """Carry sizes along a connection, or against it where ``backward``; whether any is new."""
         changed = False
-        source, target = (port.names for port in self.wiring.ends(link))
-        for x, y in zip(source[max(len(source) - len(target), 0) :], target, strict=False):
-            left, right = self._size(link.source, x), self._size(link.target, y)
-            if left and right:
-                if left.size != right.size and link not in self.problems:
-                    self.problems[link] = self._conflict(link, x, left, y, right)
-            elif left:
-                self.known[link.target_node][y], changed = left, True
-            elif right and backward:
-                self.known[link.source_node][x], changed = right, True
+        for name in self._endpoints.nodes:
+            changed |= self._compute(name)
+        for connection in self._connections:
+            changed |= self._carry(connection)
         return changed
 
-    def _formula(self, name: str) -> bool:
-        """Ask a node for the sizes that it computes; whether any is new."""
-        node, known, made = self.wiring.nodes[name], self.known[name], dict[str, int]()
-        try:
-            if hasattr(node, "sizes"):
-                now = Sizes({axis: one.size for axis, one in known.items()})
-                made = node.sizes({key: getattr(node, key) for key in parameters(type(node))}, now)
-        except Unknown:
-            pass
-        except Exception as e:
-            self.problems[name] = self.wiring.told(e, name)
-        fresh = {a: Known(size, f"{a} of {name}") for a, size in made.items() if a not in known}
-        known |= fresh
-        return bool(fresh)
+    def _go_backward(self) -> bool:
+        """Carry sizes against one connection, the first that has a new one; whether any has."""
+        return any(self._carry(one, backward=True) for one in self._connections)
 
-    def _own(self, name: str, node: Any) -> dict[str, Known]:
-        """The sizes that a node's own parameters give."""
+    def _carry(self, connection: Connection, *, backward: bool = False) -> bool:
+        """Carry sizes along a connection, or also against it; whether any is new."""
+        changed = False
+        for output_axis, input_axis in self._paired_axes(connection):
+            output_size = self._size(connection.source, output_axis)
+            input_size = self._size(connection.target, input_axis)
+            if output_size is not None and input_size is not None:
+                if output_size.size != input_size.size and connection not in self._problems:
+                    ends = ((output_axis, output_size), (input_axis, input_size))
+                    self._problems[connection] = self._conflict(connection, *ends)
+            elif output_size is not None:
+                self.sizes[connection.target_node][input_axis] = output_size
+                changed = True
+            elif input_size is not None and backward:
+                self.sizes[connection.source_node][output_axis] = input_size
+                changed = True
+        return changed
+
+    def _paired_axes(self, connection: Connection) -> Iterator[tuple[str, str]]:
+        """The axes of an output, each with that of the input; leading ones may be left over."""
+        output, target = self._connections.ports(connection)
+        surplus = max(len(output.names) - len(target.names), 0)
+        return zip(output.names[surplus:], target.names, strict=False)
+
+    def _compute(self, name: str) -> bool:
+        """Let a node compute sizes from those that are known; whether any is new."""
+        node = self._endpoints.nodes[name]
+        if not hasattr(node, "sizes"):
+            return False
+        sizes = self.sizes[name]
+        known = Sizes({axis: inferred.size for axis, inferred in sizes.items()})
+        try:
+            values = {key: getattr(node, key) for key in parameters(type(node))}
+            computed = dict(node.sizes(values, known))
+        except Unknown:
+            return False
+        except Exception as e:
+            self._problems[name] = self._endpoints.node_error(e, name)
+            return False
+        changed = False
+        for axis, size in computed.items():
+            if axis not in sizes:
+                sizes[axis] = InferredSize(size, f"{axis} of {name}")
+                changed = True
+        return changed
+
+    def _from_parameters(self, name: str, node: Any) -> dict[str, InferredSize]:
+        """The sizes that a node's own parameters set."""
         found = {}
-        ports = (*node.inputs.values(), *node.outputs.values())
-        for axis in {axis for port in ports for axis in port.names if not axis.isdigit()}:
-            if (size := fixed_size(axis, node)) is not None:
-                place = self._place(name, axis)
-                reason = f"{axis}: {size} of {name}" + (f" ({place})" if place else "")
-                found[axis] = Known(size, reason)
+        for axis in _named_axes([*node.inputs.values(), *node.outputs.values()]):
+            size = fixed_size(axis, node)
+            if size is None:
+                continue
+            reason = f"{axis}: {size} of {name}"
+            place = self._place(name, axis)
+            if place:
+                reason = f"{reason} ({place})"
+            found[axis] = InferredSize(size, reason)
         return found
 
     def _place(self, name: str, parameter: str) -> str:
-        return self.wiring.document.places.get(("nodes", name, "config", parameter), "")
+        """The place of a node's parameter in the run file, if it stands there."""
+        return self._endpoints.document.places.get(("nodes", name, "config", parameter), "")
 
-    def _size(self, end: str, axis: str) -> Known | None:
+    def _size(self, end: str, axis: str) -> InferredSize | None:
+        """The size of an axis at one end of a connection, if it is known."""
         if axis.isdigit():
-            return Known(int(axis), f"{axis} of {end}")
-        return self.known[end.partition(".")[0]].get(axis)
+            return InferredSize(int(axis), f"{axis} of {end}")
+        return self.sizes[node_of(end)].get(axis)
 
     def _conflict(
-        self, link: Connection, x: str, left: Known, y: str, right: Known
+        self,
+        connection: Connection,
+        output: tuple[str, InferredSize],
+        target: tuple[str, InferredSize],
     ) -> SpecloomError:
-        fix = f"make these agree: {left.reason}; {right.reason}"
-        for name, axis, other in ((link.target_node, y, left), (link.source_node, x, right)):
-            parameter = parameters(type(self.wiring.ported[name])).get(axis)
-            if parameter and parameter.default is None and (at := self._place(name, axis)):
-                fix = f"remove {axis} from {name} ({at}): it follows from the graph ({other.size})"
-        what = f"{link.source} has {_said(x, left)}, but {link.target} wants {_said(y, right)}"
-        return PortError(what, where=link.where, fix=fix)
+        """The error for a connection whose ends have different sizes."""
+        output_axis, output_size = output
+        input_axis, input_size = target
+        fix = self._removal(connection.source_node, output_axis, input_size)
+        if not fix:
+            fix = self._removal(connection.target_node, input_axis, output_size)
+        if not fix:
+            fix = f"make these agree: {output_size.reason}; {input_size.reason}"
+        has = _described(output_axis, output_size)
+        wants = _described(input_axis, input_size)
+        what = f"{connection.source} has {has}, but {connection.target} wants {wants}"
+        return PortError(what, where=connection.where, fix=fix)
+
+    def _removal(self, name: str, axis: str, other: InferredSize) -> str:
+        """The fix where the run file sets a size that follows from the graph; else empty."""
+        if name == BATCH:
+            return ""
+        parameter = parameters(type(self._endpoints.nodes[name])).get(axis)
+        place = self._place(name, axis)
+        if parameter is None or parameter.default is not None or not place:
+            return ""
+        return f"remove {axis} from {name} ({place}): it follows from the graph ({other.size})"
 
 
-def _said(axis: str, one: Known) -> str:
-    return f"an axis of {axis}" if axis.isdigit() else f"{axis} = {one.size} ({one.reason})"
+def _named_axes(ports: Iterable[Port]) -> Sequence[str]:
+    """The axes with names, not numbers, of several ports, each once."""
+    names = [axis for port in ports for axis in port.names]
+    return [axis for axis in dict.fromkeys(names) if not axis.isdigit()]
+
+
+def _described(axis: str, inferred: InferredSize) -> str:
+    if axis.isdigit():
+        return f"an axis of {axis}"
+    return f"{axis} = {inferred.size} ({inferred.reason})"

@@ -1,1 +1,1 @@
-"""Run files: strict YAML with lines, parameters, and the way from a file to a graph."""
+"""Run files: strict YAML with lines, the form that a run file must have, and parameters."""

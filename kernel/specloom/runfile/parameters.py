@@ -1,14 +1,15 @@
-"""Parameters: what a class takes, and whether what the user gave fits."""
+"""Parameters: what a class takes, and whether what the user wrote fits."""
 
 import inspect
 import json
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_type_hints
 
 from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, shown, warn
 
 EMPTY = inspect.Parameter.empty
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
@@ -16,12 +17,16 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
 
     Nor is ``name`` of a node a parameter: a run file has it as the node's key.
     """
-    _, *rest = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]  # its own
     hidden = {*getattr(cls, "python_only", ())}
     if hasattr(cls, "inputs"):
         hidden.add("name")
-    loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {p.name: p for p in rest if p.name not in hidden and p.kind not in loose}
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # its own
+    _self, *rest = signature.parameters.values()
+    found = {}
+    for parameter in rest:
+        if parameter.name not in hidden and parameter.kind not in VARIADIC:
+            found[parameter.name] = parameter
+    return found
 
 
 def required(cls: type) -> set[str]:
@@ -39,20 +44,21 @@ def current(owner: Any, name: str, known: Container[str], label: str, where: str
         label: What the user calls the owner.
         where: The place in the user's file.
     """
-    now = getattr(owner, "renamed", {}).get(name, "")
-    if name in known or now not in known:
+    present = getattr(owner, "renamed", {}).get(name, "")
+    if name in known or present not in known:
         return name
-    warn(f"{label}: {name!r} is now called {now!r}: change it", where)
-    return str(now)
+    warn(f"{label}: {name!r} is now called {present!r}: change it", where)
+    return str(present)
 
 
 def values(node: Any) -> dict[str, Any]:
-    """The current parameters of an object, as a run file would give them, less the defaults."""
+    """The current parameters of an object, as a run file would have them, less the defaults."""
     cls: type = type(node)
     found = {}
     for name, parameter in parameters(cls).items():
         value = getattr(node, name)
-        value = value.item() if hasattr(value, "item") else value  # of an array without axes
+        if hasattr(value, "item"):
+            value = value.item()  # of an array without axes
         if parameter.default is EMPTY or value != parameter.default:
             found[name] = adapter(cls, name).dump_python(value, mode="json", warnings=False)
     return found
@@ -73,43 +79,70 @@ def checked(
     """The parameters of ``cls`` with their types, and everything that is wrong with ``config``.
 
     Args:
-        cls: The class to be made.
+        cls: The class to be constructed.
         label: What the user calls it: ``rx.RXGlobal``.
-        config: The parameters as the run file gives them.
+        config: The parameters as the run file has them.
         at: The place of a parameter in the run file.
     """
+    known = parameters(cls)
+    needed = required(cls)
+    valid: dict[str, Any] = {}
+    problems: list[SpecloomError] = []
+    unused = known.keys() - config.keys()  # an old name together with the new one is unknown
+    present_names = set()
+    for written, value in config.items():
+        name = current(cls, written, unused, label, at(written))
+        present_names.add(name)
+        if name not in known:
+            what = f"{label} has no parameter {name!r}"
+            fix = did_you_mean(name, known, otherwise=f"remove it: {label} takes no parameters")
+            problems.append(ConfigError(what, where=at(name), fix=fix))
+            continue
+        converted, wrong = _convert(cls, name, value)
+        if not wrong:
+            valid[name] = converted
+        fix = (
+            f"change {name}"
+            if name in needed
+            else f"change {name}, or remove it to use the default"
+        )
+        where = at(written)
+        problems += [ConfigError(f"{label}: {what}", where=where, fix=fix) for what in wrong]
+    for name in sorted(needed - present_names):
+        what = f"{label} needs the parameter {name!r}"
+        fix = f"add {name}: … to its config"
+        problems.append(ConfigError(what, where=at(""), fix=fix))
+    return valid, problems
+
+
+def _convert(cls: type, name: str, value: Any) -> tuple[Any, Sequence[str]]:
+    """The value of a parameter with its type, or what is wrong with it."""
     from pydantic import ValidationError
 
-    known, good, problems = parameters(cls), dict[str, Any](), list[SpecloomError]()
-
-    def bad(what: str, name: str, fix: str) -> None:
-        problems.append(ConfigError(what, where=at(name), fix=fix))
-
-    free = known.keys() - config.keys()  # so that an old name beside the new one is unknown
-    names = {given: current(cls, given, free, label, at(given)) for given in config}
-    for (given, name), value in zip(names.items(), config.values(), strict=True):
-        if name not in known:
-            fix = did_you_mean(name, known, otherwise=f"remove it: {label} takes no parameters")
-            bad(f"{label} has no parameter {name!r}", name, fix)
-            continue
-        try:
-            # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
-            good[name] = adapter(cls, name).validate_json(json.dumps(value), strict=True)
-        except ValidationError as e:
-            optional = ", or remove it to use the default" if name not in required(cls) else ""
-            for what in _type_problems(name, value, e.errors()):
-                bad(f"{label}: {what}", given, f"change {name}{optional}")
-    for name in sorted(required(cls) - set(names.values())):
-        bad(f"{label} needs the parameter {name!r}", "", f"add {name}: … to its config")
-    return good, problems
+    # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
+    text = json.dumps(value)
+    try:
+        return adapter(cls, name).validate_json(text, strict=True), ()
+    except ValidationError as e:
+        return None, _type_problems(name, value, e.errors())
 
 
 def _type_problems(name: str, value: Any, errors: list[Any]) -> list[str]:
     """One sentence for each wrong place in ``value``; types of which any would do are joined."""
-    places: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[str, str], list[str]] = {}
     for error in errors:
         inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
-        said = error["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        said = "is missing" if error["type"] == "missing" else said
-        places.setdefault((inner, shown(error["input"] if inner else value)), []).append(said)
-    return [f"{name}{at} {' or '.join(said)}, got {got}" for (at, got), said in places.items()]
+        got = shown(error["input"] if inner else value)
+        reasons.setdefault((inner, got), []).append(_reason(error))
+    sentences = []
+    for (inner, got), expected in reasons.items():
+        sentences.append(f"{name}{inner} {' or '.join(expected)}, got {got}")
+    return sentences
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as the rest of a sentence that begins with the parameter."""
+    if error["type"] == "missing":
+        return "is missing"
+    message: str = error["msg"]
+    return message.removeprefix("Input ").removeprefix("Value error, ")

@@ -1,11 +1,12 @@
-"""Strict YAML: plain data with the line of every key, and every problem told with file and line.
+"""Strict YAML: plain data with the line of every key; every problem has its file and line.
 
 Refused: anchors, aliases, tags, duplicate keys, several documents, deep nesting. Numbers and
 booleans are those of YAML 1.2, so ``1e-6`` is a number and ``no`` is text.
 """
 
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -14,9 +15,21 @@ from typing import Any, TypeAlias
 from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, raise_all
 
 DEEPEST = 20
-MAY_BE_MADE = ("config", "metadata", "outputs")
-WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
-WORDS |= {form(word): value for word, value in WORDS.items() for form in (str.title, str.upper)}
+#: Mappings that an override creates where the file has none.
+CREATED_BY_OVERRIDE = ("config", "metadata", "outputs")
+WORDS = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 INT = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?", re.ASCII)
 INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -41,8 +54,11 @@ class Document:
 
     def where(self, *keys: str | int) -> str:
         """``file:line`` of a key, or of the nearest key around it."""
-        around = (keys[:length] for length in range(len(keys), -1, -1))
-        return next((self.places[key] for key in around if key in self.places), self.name)
+        for length in range(len(keys), -1, -1):
+            place = self.places.get(keys[:length])
+            if place is not None:
+                return place
+        return self.name
 
 
 def read(path: Path) -> Document:
@@ -52,13 +68,33 @@ def read(path: Path) -> Document:
         ConfigError: It is not there, not text, or not plain YAML; ``Problems`` if in several ways.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        _require_file(path)
+        data = path.read_bytes()
     except OSError as e:
         raise ConfigError(f"{path} cannot be read: {e.strerror}", fix="check the path") from e
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        where, fix = f"{path}:{e.object[: e.start].count(10) + 1}", "save it as UTF-8"
-        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
+        line = e.object[: e.start].count(b"\n") + 1
+        fix = "save it as UTF-8"
+        raise ConfigError("is not UTF-8 text", where=f"{path}:{line}", fix=fix) from e
     return parse(text, str(path))
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a named pipe or a socket, which might be waited for without end.
+
+    A shell passes pipes of its own under ``/dev``, such as ``/dev/stdin``; these may be read.
+
+    Raises:
+        ConfigError: It is one.
+        OSError: It is not there.
+    """
+    mode = path.stat().st_mode
+    is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    if is_pipe and path.parts[:2] != ("/", "dev"):
+        fix = "give the path of a YAML file"
+        raise ConfigError(f"{path} is a pipe or a socket, not a file", fix=fix)
 
 
 def parse(text: str, name: str) -> Document:
@@ -70,16 +106,23 @@ def parse(text: str, name: str) -> Document:
         builder.build(yaml.SafeLoader(text))
     except yaml.reader.ReaderError as e:
         builder.line = text.count("\n", 0, e.position)
-        builder.bad(f"holds the character U+{e.character:04X}, which YAML forbids", "remove it")
+        builder.report(f"holds the character U+{e.character:04X}, which YAML forbids", "remove it")
     except yaml.MarkedYAMLError as e:
         builder.line = getattr(e.problem_mark, "line", 0)
-        fix = next(fix for said, fix in FIXES.items() if re.search(said, str(e.problem)))
-        builder.bad(f"not YAML: {e.problem}", fix)
+        builder.report(f"not YAML: {e.problem}", _fix_for(str(e.problem)))
     except (ValueError, OverflowError):  # of "\\Uffffffff", "\\ud800" and the like
-        fix = "mend the number after the backslash or the percent sign"
-        builder.bad("not YAML: a number in it is out of range", fix)
+        fix = "correct the number after the backslash or the percent sign"
+        builder.report("not YAML: a number in it is out of range", fix)
     raise_all(builder.problems)
     return builder.document
+
+
+def _fix_for(problem: str) -> str:
+    """The fix for what the parser says."""
+    for pattern, fix in FIXES.items():
+        if pattern and re.search(pattern, problem):
+            return fix
+    return FIXES[""]
 
 
 def scalar(text: str) -> Any:
@@ -91,77 +134,142 @@ def scalar(text: str) -> Any:
     if text in WORDS:
         return WORDS[text]
     if INT.fullmatch(text) and len(text) < 400:
-        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+        base = 0 if text.startswith(("0x", "0o")) else 10
+        return int(text, base)
     if INFINITE.fullmatch(text):
         return float(text.replace(".", ""))
-    return float(text) if FLOAT.fullmatch(text) else text
+    if FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+def dump(value: Mapping[str, Any]) -> str:
+    """YAML that ``parse`` reads back to the same value."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        ignore_aliases: Any = staticmethod(lambda data: True)
+
+    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+        tag = "tag:yaml.org,2002:str"
+        if isinstance(scalar(text), str) and text.isprintable():
+            return dumper.represent_scalar(tag, text)
+        return dumper.represent_scalar(tag, text, style='"')
+
+    Dumper.add_representer(str, represent_text)
+    return yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def override(document: Document, text: str) -> None:
-    """Set one value: ``nodes.selector.config.n_select=5``."""
+    """Set one value: ``nodes.selector.config.n_select=5``.
+
+    Raises:
+        ConfigError: The text has another form, or the file has no such value.
+    """
     path, equals, raw = text.partition("=")
     if not equals or not path:
-        what, fix = "is not of the form path=value", "write --set nodes.NAME.config.PARAMETER=VALUE"
-        raise ConfigError(f"{text!r} {what}", where="--set", fix=fix)
-    keys: Keys = ()
-    place, here = f"--set {text}", document.value
-    value = parse(raw, place).value if raw.strip() else ""
+        what = f"{text!r} is not of the form path=value"
+        fix = "write --set nodes.NAME.config.PARAMETER=VALUE"
+        raise ConfigError(what, where="--set", fix=fix)
+    place = f"--set {text}"
+    value = ""
+    if raw.strip():
+        value = parse(raw, place).value
     *above, last = path.split(".")
+    keys: Keys = ()
+    container = document.value
     for part in above:
-        if isinstance(here, dict) and part in MAY_BE_MADE and here.get(part) is None:
-            here[part] = {}
-        key = _key(here, part, keys, place)
-        here, keys = here[key], (*keys, key)
-    key = last if isinstance(here, dict) else _key(here, last, keys, place)
-    here[key], keys = value, (*keys, key)
-    kept = {old: line for old, line in document.places.items() if old[: len(keys)] != keys}
-    document.places = {**kept, keys: place}
+        if isinstance(container, dict) and part in CREATED_BY_OVERRIDE:
+            _create_mapping(container, part)
+        key = _key(container, part, keys, place)
+        container = container[key]
+        keys = (*keys, key)
+    last_key: str | int = last
+    if not isinstance(container, dict):
+        last_key = _key(container, last, keys, place)
+    container[last_key] = value
+    _replace_places(document, (*keys, last_key), place)
 
 
-def _key(here: Any, part: str, keys: Keys, place: str) -> str | int:
-    """``part`` as a key of the mapping, or an index of the list, that ``here`` is."""
-    options = here if isinstance(here, dict) else range(len(here)) if isinstance(here, list) else ()
-    known: dict[str, str | int] = {str(option): option for option in options}
-    if part not in known:
-        what = f"{'.'.join(map(str, keys)) or 'the file'} has no {part!r}"
-        fix = did_you_mean(part, known, otherwise="shorten the path")
-        raise ConfigError(what, where=place, fix=fix)
-    return known[part]
+def _create_mapping(container: dict[str, Any], key: str) -> None:
+    """Put an empty mapping where a key has no value."""
+    if container.get(key) is None:
+        container[key] = {}
+
+
+def _replace_places(document: Document, keys: Keys, place: str) -> None:
+    """Make ``place`` the place of a value; whatever was inside it before has none any more."""
+    old = document.places.items()
+    others = {other: line for other, line in old if other[: len(keys)] != keys}
+    document.places = {**others, keys: place}
+
+
+def _key(container: Any, part: str, keys: Keys, place: str) -> str | int:
+    """``part`` as a key of the mapping, or an index of the list, that ``container`` is.
+
+    Raises:
+        ConfigError: It has no such key.
+    """
+    options: Sequence[str | int] = ()
+    if isinstance(container, dict):
+        options = list(container)
+    elif isinstance(container, list):
+        options = range(len(container))
+    by_text = {str(option): option for option in options}
+    if part not in by_text:
+        label = ".".join(map(str, keys)) or "the file"
+        fix = did_you_mean(part, by_text, otherwise="shorten the path")
+        raise ConfigError(f"{label} has no {part!r}", where=place, fix=fix)
+    return by_text[part]
 
 
 class _Builder:
     """Builds values from parser events; it recurses to ``DEEPEST`` and refuses what is deeper."""
 
     def __init__(self, document: Document) -> None:
-        self.document, self.problems, self.line = document, list[SpecloomError](), 0
+        self.document = document
+        self.problems: list[SpecloomError] = []
+        self.line = 0
+        self.events: Iterator[Any] = iter(())
 
     def place(self) -> str:
+        """``file:line`` of the event that was read last."""
         return f"{self.document.name}:{self.line + 1}"
 
-    def bad(self, what: str, fix: str, *, last: bool = False) -> None:
+    def report(self, what: str, fix: str) -> None:
+        """Note a problem, and go on."""
         self.problems.append(ConfigError(what, where=self.place(), fix=fix))
-        raise_all(self.problems if last else ())
+
+    def stop(self, what: str, fix: str) -> None:
+        """Note a problem and raise it with those before it: what follows cannot be read."""
+        self.report(what, fix)
+        raise_all(self.problems)
 
     def build(self, loader: Any) -> None:
+        """Read the only document of a loader."""
         import yaml
 
-        self.events, documents = self.read(loader), 0
+        self.events = self.read(loader)
+        documents = 0
         for event in self.events:
-            documents += isinstance(event, yaml.DocumentStartEvent)
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
             if documents > 1:
-                self.bad("a second document begins", "remove the '---'", last=True)
+                self.stop("a second document begins", "remove the '---'")
             if isinstance(event, yaml.NodeEvent):
                 self.document.value = self.value(event, ())
 
     def read(self, loader: Any) -> Iterator[Any]:
-        """The events, each with a look at what only a program would write."""
+        """The events, each checked for what only a program would write."""
         for event in iter(loader.get_event, None):
             self.line = event.start_mark.line
-            if anchor := getattr(event, "anchor", None):
+            anchor = getattr(event, "anchor", None)
+            if anchor:
                 fix = "write the value out where it is used"
-                self.bad(f"anchor or alias {anchor!r} is not allowed", fix)
-            if (tag := getattr(event, "tag", None)) not in (None, "!"):
-                self.bad(f"tag {tag!r} is not allowed", "remove the tag")
+                self.report(f"anchor or alias {anchor!r} is not allowed", fix)
+            tag = getattr(event, "tag", None)
+            if tag not in (None, "!"):
+                self.report(f"tag {tag!r} is not allowed", "remove the tag")
             getattr(event, "value", "").encode()  # half a character, escaped, fails here
             yield event
 
@@ -173,19 +281,28 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return None
         if isinstance(event, yaml.ScalarEvent):
-            return scalar(event.value) if event.implicit[0] else event.value
+            is_plain = event.implicit[0]
+            if is_plain:
+                return scalar(event.value)
+            return event.value
         if len(keys) >= DEEPEST:
-            self.bad(f"is nested more than {DEEPEST} deep", "flatten it", last=True)
+            self.stop(f"is nested more than {DEEPEST} deep", "flatten it")
         inside = takewhile(lambda e: not isinstance(e, yaml.CollectionEndEvent), self.events)
         if isinstance(event, yaml.SequenceStartEvent):
             return [self.value(item, (*keys, i)) for i, item in enumerate(inside)]
+        return self.mapping(inside, keys)
+
+    def mapping(self, events: Iterator[Any], keys: Keys) -> dict[str, Any]:
+        """The keys and values of a mapping."""
+        import yaml
+
         found: dict[str, Any] = {}
-        for key in inside:
+        for key in events:
             if not isinstance(key, yaml.ScalarEvent):
-                self.bad("a mapping's key must be a name", "write 'name: value'", last=True)
+                self.stop("a mapping's key must be a name", "write 'name: value'")
             first = self.document.places.setdefault((*keys, key.value), self.place())
             if key.value in found:
                 what = f"key {key.value!r} a second time (first at {first}) is not allowed"
-                self.bad(what, "keep one of the two")
+                self.report(what, "remove one of the two")
             found[key.value] = self.value(next(self.events), (*keys, key.value))
         return found

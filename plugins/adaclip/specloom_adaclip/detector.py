@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from specloom import Batch, ConfigError, IntegrityError, Port, SpecloomError, UnavailableError
+from specloom import (
+    Batch,
+    ConfigError,
+    Input,
+    IntegrityError,
+    Internal,
+    Output,
+    SpecloomError,
+    UnavailableError,
+    node,
+)
 from specloom.torch import TorchNode
 from specloom_adaclip.model.anomaly_maps import smoothed
+from specloom_adaclip.model.engine import Engine
 from specloom_adaclip.model.preprocessing import (
     filled,
     in_bytes,
@@ -26,10 +37,8 @@ from specloom_adaclip.model.prompts import nouns
 from specloom_adaclip.weights.catalogue import TINY
 from specloom_adaclip.weights.detector_files import TINY_ADAPTER, Part
 
-if TYPE_CHECKING:
-    from specloom_adaclip.model.engine import Engine
 
-
+@node
 class AdaCLIPDetector(TorchNode):
     """Scores pixels by how much an image looks like "a damaged thing" there, by a frozen CLIP.
 
@@ -79,23 +88,41 @@ class AdaCLIPDetector(TorchNode):
         IntegrityError: They are not what they should be.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "rgb_image": Port("B H W 3", doc="Pictures; red, green and blue in [0, 1].")
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", unit="1", doc="The probability that a pixel is abnormal."),
-        "anomaly_score": Port("B", unit="1", doc="The probability that the image is abnormal."),
-        "image_score_2ch": Port("B 2", unit="1", doc="One minus that probability, and it."),
-        "per_layer_scores": Port(
-            "B 8 H W",
-            unit="1",
-            optional=True,
-            doc="Probabilities of normal and abnormal for each tapped layer, in training.",
-        ),
-    }
+    rgb_image = Input("B H W 3", doc="Pictures; red, green and blue in [0, 1].")
+    scores = Output("B H W 1", unit="1", doc="The probability that a pixel is abnormal.")
+    anomaly_score = Output("B", unit="1", doc="The probability that the image is abnormal.")
+    image_score_2ch = Output("B 2", unit="1", doc="One minus that probability, and it.")
+    per_layer_scores = Output(
+        "B 8 H W",
+        unit="1",
+        optional=True,
+        doc="Probabilities of normal and abnormal for each tapped layer, in training.",
+    )
     locality = "image"
-    _engine: Engine | None = None
-    _saved: Mapping[str, str] = MappingProxyType({})
+    weight_name: str = "pretrained_all"
+    checkpoint_path: str | None = None
+    backbone: str = "ViT-L-14-336"
+    backbone_path: str | None = None
+    prompt_text: str = ""
+    ensemble: Literal["adaclip", "cubert"] = "adaclip"
+    image_size: int = 518
+    prompting_depth: int = 4
+    prompting_length: int = 5
+    prompting_branch: Literal["VL", "V", "L", ""] = "VL"
+    prompting_type: Literal["SD", "S", "D"] = "SD"
+    gaussian_sigma: float = 4.0
+    use_half_precision: bool = True
+    enable_warmup: bool = True
+    enable_gradients: bool = False
+    through_prompts: bool = False
+    use_torch_preprocess: bool = True
+    training_aggregation: bool = True
+    kmeans: Literal["sklearn", "device"] = "sklearn"
+    clusters: int = 20
+    images_at_once: int | None = None
+
+    _engine = Internal[Engine | None](None)
+    _saved = Internal[Mapping[str, str]](MappingProxyType({}))
     example: ClassVar[Mapping[str, object]] = {
         "weight_name": TINY,
         "backbone": TINY,
@@ -104,42 +131,6 @@ class AdaCLIPDetector(TorchNode):
         "enable_gradients": True,
         "gaussian_sigma": 1.0,
     }
-
-    def __init__(
-        self,
-        weight_name: str = "pretrained_all",
-        checkpoint_path: str | None = None,
-        backbone: str = "ViT-L-14-336",
-        backbone_path: str | None = None,
-        prompt_text: str = "",
-        ensemble: Literal["adaclip", "cubert"] = "adaclip",
-        image_size: int = 518,
-        prompting_depth: int = 4,
-        prompting_length: int = 5,
-        prompting_branch: Literal["VL", "V", "L", ""] = "VL",
-        prompting_type: Literal["SD", "S", "D"] = "SD",
-        gaussian_sigma: float = 4.0,
-        use_half_precision: bool = True,
-        enable_warmup: bool = True,
-        enable_gradients: bool = False,
-        through_prompts: bool = False,
-        use_torch_preprocess: bool = True,
-        training_aggregation: bool = True,
-        kmeans: Literal["sklearn", "device"] = "sklearn",
-        clusters: int = 20,
-        images_at_once: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.weight_name, self.checkpoint_path = weight_name, checkpoint_path
-        self.backbone, self.backbone_path, self.prompt_text = backbone, backbone_path, prompt_text
-        self.ensemble, self.image_size = ensemble, image_size
-        self.prompting_depth, self.prompting_length = prompting_depth, prompting_length
-        self.prompting_branch, self.prompting_type = prompting_branch, prompting_type
-        self.gaussian_sigma, self.use_half_precision = gaussian_sigma, use_half_precision
-        self.enable_warmup, self.enable_gradients = enable_warmup, enable_gradients
-        self.through_prompts, self.use_torch_preprocess = through_prompts, use_torch_preprocess
-        self.training_aggregation, self.kmeans = training_aggregation, kmeans
-        self.clusters, self.images_at_once = clusters, images_at_once
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters; nothing is loaded."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
+    from specloom_cubes.paths import is_address
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder
@@ -40,6 +41,7 @@ __all__ = [
     "cube_name",
     "files_of_cube",
     "find_cubes",
+    "is_address",
     "is_cube",
     "open_cube",
     "read_mask",
@@ -62,6 +64,7 @@ MODULES = {
     "cube_name": "specloom_cubes.cube_files",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
+    "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
@@ -108,9 +111,11 @@ def register_ports() -> Mapping[str, Port]:
 
 @impl(specname="open_cube")
 def open_known_cube(address: str) -> Any:
-    """Open a cube without reading its pixels; None for a file of another kind."""
-    from specloom_cubes import formats
+    """Open a file without reading its pixels; None for one of another kind, or not of here."""
+    from specloom_cubes import formats, paths
 
+    if paths.is_address(address) and not paths.there(address):
+        return None
     return formats.open_cube(address) if formats.is_cube(address) else None
 
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
 from specloom import DataError, threads_option
 
-MOST_CLASSES = 12
+MAX_CLASSES = 12
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--variable", metavar="NAME", help="The array to take where FILE holds several.")
+@click.argument("file")
+@click.option("--variable", metavar="NAME", help="The array to read where FILE holds several.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @threads_option
 @click.option(
     "--statistics/--no-statistics",
     default=True,
-    help="Whether to read the pixels, for their statistics  [default: yes].",
+    help="Read the pixels, for their statistics  [default: yes].",
 )
-def info(file: Path, variable: str | None, as_json: bool, statistics: bool) -> None:
-    """Tell what the cube in FILE is: its size, wavelengths, masks and values."""
+def info(file: str, variable: str | None, as_json: bool, statistics: bool) -> None:
+    """Describe a cube: its size, wavelengths, masks, georeference and values."""
     from specloom_cubes.describe import describe
 
     try:
@@ -37,89 +37,115 @@ def info(file: Path, variable: str | None, as_json: bool, statistics: bool) -> N
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    rows = list(_rows(found))
+    rows = _rows(found)
     width = max(len(label) for label, _ in rows)
     click.echo(found["file"])
     for label, text in rows:
         click.echo(f"  {label:{width}}  {text}")
 
 
-def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    named = f", variable {found['variable']}" if found["variable"] else ""
-    yield "format", found["format"] + named
-    others = [one for one in found["arrays"] if one.split(" ")[0] != found["variable"]]
+Row: TypeAlias = tuple[str, str]
+"""A label and a text."""
+
+
+def _rows(found: Mapping[str, Any]) -> list[Row]:
+    return [
+        *_storage(found),
+        *_wavelengths(found["wavelengths"]),
+        ("bad bands", _ranges(found["bad_bands"]) or "none"),
+        *_scale(found["scale"]),
+        *_masks(found["masks"]),
+        ("georeference", _georeference(found["georeference"])),
+        *_values(found["statistics"], found["no_data"]),
+        *_warnings(found["file"], found["remarks"]),
+    ]
+
+
+def _storage(found: Mapping[str, Any]) -> Iterator[Row]:
+    variable = found["variable"]
+    yield "format", f"{found['format']}, variable {variable}" if variable else found["format"]
+    others = [one for one in found["arrays"] if one.split(" ")[0] != variable]
     if others:
         yield "also there", ", ".join(others)
-    last = found["bands"] - 1
-    yield "size", "{rows} rows x {columns} columns x {bands} bands".format(**found) + f" (0-{last})"
-    stored = (found["dtype"], found["interleave"], _size(found["bytes"]))
-    yield "stored as", ", ".join(filter(None, stored))
-    yield from _wavelengths(found["wavelengths"])
-    yield "bad bands", _ranges(found["bad_bands"]) or "none"
-    if found["scale"] is not None:
-        yield "scale", f"reflectance times {found['scale']:g}"
-    yield from _masks(found)
-    if place := found["georeference"]:
-        left, top = place["upper_left"]
-        across, down = place["pixel"]
-        system = place["system"] or "unknown system"
-        yield (
-            "georeference",
-            f"{system}, pixel {across:g} x {down:g}, upper left {left:.10g}, {top:.10g}",
-        )
-    else:
-        yield "georeference", "none"
-    yield from _values(found["statistics"], found["no_data"])
-    for message in found["remarks"]:
-        yield "WARNING", message.removeprefix(f"{found['file']} ").replace("\n  fix:", ";")
+    size = "{rows} rows x {columns} columns x {bands} bands".format(**found)
+    yield "size", f"{size} (0-{found['bands'] - 1})"
+    parts = [found["dtype"], found["interleave"], _size(found["bytes"])]
+    yield "stored as", ", ".join(part for part in parts if part)
 
 
-def _wavelengths(told: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
-    if told is None:
+def _scale(scale: float | None) -> Iterator[Row]:
+    if scale is not None:
+        yield "scale", f"reflectance times {scale:g}"
+
+
+def _georeference(place: Mapping[str, Any] | None) -> str:
+    if not place:
+        return "none"
+    left, top = place["upper_left"]
+    across, down = place["pixel"]
+    system = place["system"] or "unknown system"
+    return f"{system}, pixel {across:g} x {down:g}, upper left {left:.10g}, {top:.10g}"
+
+
+def _warnings(file: str, notes: Iterable[str]) -> Iterator[Row]:
+    for note in notes:
+        yield "WARNING", note.removeprefix(f"{file} ").replace("\n  fix:", ";")
+
+
+def _wavelengths(grid: Mapping[str, Any] | None) -> Iterator[Row]:
+    if grid is None:
         yield "wavelengths", "not stated"
         return
-    text = f"{told['least']:.2f} to {told['greatest']:.2f} nm"
-    if told["widths"]:
-        least, greatest = told["widths"]
+    text = f"{grid['least']:.2f} to {grid['greatest']:.2f} nm"
+    if grid["widths"]:
+        least, greatest = grid["widths"]
         text += f", widths {least:.2f} to {greatest:.2f} nm"
-    if not told["ascending"]:
-        text += f", NOT ascending at band {_ranges(told['not_ascending_at'])}"
+    if not grid["ascending"]:
+        text += f", NOT ascending at band {_ranges(grid['not_ascending_at'])}"
     yield "wavelengths", text
 
 
-def _masks(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for mask in found["masks"]:
+def _masks(masks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    if not masks:
+        yield "mask", "none in the file or beside it"
+    for mask in masks:
         name = mask["variable"] or Path(mask["file"]).name
         if mask["classes"] is None:
             yield "mask", f"{name} is none: {mask['problem']}"
             continue
-        classes = [
-            f"{'unlabelled' if number == '-1' else f'class {number}'}: {count} px"
-            for number, count in mask["classes"].items()
-        ]
-        if len(classes) > MOST_CLASSES:
-            classes = [*classes[:MOST_CLASSES], f"and {len(classes) - MOST_CLASSES} more classes"]
-        beside = "" if mask["variable"] else "; cubes.Folder finds it, cubes.Scene must be given it"
-        yield "mask", f"{name} ({', '.join(classes)}){beside}"
-    if not found["masks"]:
-        yield "mask", "none in the file or beside it"
+        text = f"{name} ({_classes(mask['classes'])})"
+        if not mask["variable"]:
+            text += "; cubes.Folder finds it, cubes.Scene needs it as mask"
+        yield "mask", text
 
 
-def _values(told: Mapping[str, Any] | None, ignored: float | None) -> Iterator[tuple[str, str]]:
-    value = "no value stated" if ignored is None else f"{ignored:.10g}"
-    if told is None:
-        yield "no data", value
+def _classes(counts: Mapping[str, int]) -> str:
+    """The number of pixels of each class, of the first classes where there are many."""
+    texts = []
+    for number, count in counts.items():
+        label = "unlabelled" if number == "-1" else f"class {number}"
+        texts.append(f"{label}: {count} px")
+    if len(texts) > MAX_CLASSES:
+        texts = [*texts[:MAX_CLASSES], f"and {len(texts) - MAX_CLASSES} more classes"]
+    return ", ".join(texts)
+
+
+def _values(values: Mapping[str, Any] | None, no_data: float | None) -> Iterator[Row]:
+    text = "no value stated" if no_data is None else f"{no_data:.10g}"
+    if values is None:
+        yield "no data", text
         return
-    share = "" if ignored is None else f", {_percent(told['no_data'])} of all values"
-    yield "no data", value + share
-    if told["minimum"] is None:
+    if no_data is not None:
+        text += f", {_percent(values['no_data'])} of all values"
+    yield "no data", text
+    if values["minimum"] is None:
         yield "values", "none is finite"
     else:
-        yield "values", "{minimum:.6g} to {maximum:.6g}, mean {mean:.6g}".format(**told)
-    yield "NaN or infinite", _percent(told["not_finite"])
-    yield "constant bands", _ranges(told["constant"]) or "none"
-    if told["empty"]:
-        yield "bands without data", _ranges(told["empty"])
+        yield "values", "{minimum:.6g} to {maximum:.6g}, mean {mean:.6g}".format(**values)
+    yield "NaN or infinite", _percent(values["not_finite"])
+    yield "constant bands", _ranges(values["constant"]) or "none"
+    if values["empty"]:
+        yield "bands without data", _ranges(values["empty"])
 
 
 def _ranges(numbers: Iterable[int]) -> str:
@@ -138,8 +164,8 @@ def _percent(share: float) -> str:
 
 
 def _size(count: float) -> str:
-    units = iter(("bytes", "KiB", "MiB", "GiB"))
-    unit = next(units)
-    while count >= 1000 and (larger := next(units, "")):
-        count, unit = count / 1024, larger
-    return f"{count:.3g} {unit}"
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} GiB"

@@ -1,4 +1,4 @@
-"""A cube in a file: what its header says, and its pixels when they are asked for."""
+"""A cube in a file: what its header says, and its pixels when they are read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL = slice(None)
 
 @dataclass(frozen=True, eq=False)
 class Cube:
-    """A cube of shape (H, W, C) that is read when asked.
+    """A cube of shape (H, W, C) whose pixels are read part by part.
 
     Args:
         path: The file that holds the pixels.

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, DataError, IntegrityError, Port
+from specloom import Batch, ConfigError, DataError, Input, IntegrityError, Output, node
 from specloom.torch import TorchNode
 
 TOLERANCE_NM = 0.5
@@ -41,6 +41,7 @@ def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
     return reduce(torch.logical_or, [labels == one for one in ids])
 
 
+@node
 class AnomalyDataNode(TorchNode):
     """Cubes as float32, and what of their labels is normal and what an anomaly.
 
@@ -50,10 +51,10 @@ class AnomalyDataNode(TorchNode):
     is ignored: ``valid`` is False there. A negative class number is unlabelled, and unlabelled is
     not normal: ``valid`` is False. A batch without a mask gives no ``mask``; ``valid`` is then
     True everywhere, so that detectors may be fitted without labels, but False where
-    ``anomaly_class_ids`` asks for labelled pixels. A pixel that the batch's own ``valid`` rules
+    ``anomaly_class_ids`` needs labelled pixels. A pixel that the batch's own ``valid`` rules
     out is no anomaly and does not count either. NaN pixels pass as they are.
 
-    The first wavelengths are kept with the state; later ones must equal them within 0.5 nm.
+    The first wavelengths are saved with the state; later ones must equal them within 0.5 nm.
 
     Args:
         normal_class_ids: The classes that are normal.
@@ -66,33 +67,35 @@ class AnomalyDataNode(TorchNode):
 
     entry = True
     locality = "pixel"
-    inputs: ClassVar = {
-        "cube": Port("B H W C", dtype="real", doc="Cubes as the source gives them."),
-        "mask": Port("B H W", dtype="integer", optional=True, doc="Class numbers."),
-        "wavelengths": Port(
-            "... C",
-            dtype="real",
-            unit="nm",
-            optional=True,
-            host=True,
-            doc="Band centres, (C,) or one row for each cube.",
-        ),
-        "valid": Port("B H W", dtype="bool", optional=True, doc="False where it must not count."),
-    }
-    outputs: ClassVar = {
-        "cube": Port("B H W C", doc="The cubes as float32."),
-        "mask": Port("B H W 1", dtype="bool", optional=True, doc="True where anomalous."),
-        "valid": Port("B H W 1", dtype="bool", doc="True where the pixel counts."),
-        "wavelengths": Port("C", unit="nm", optional=True, host=True, doc="Band centres."),
-    }
+    cube_in = Input("B H W C", dtype="real", doc="Cubes as the source gives them.", name="cube")
+    mask_in = Input("B H W", dtype="integer", optional=True, doc="Class numbers.", name="mask")
+    wavelengths_in = Input(
+        "... C",
+        dtype="real",
+        unit="nm",
+        optional=True,
+        host=True,
+        doc="Band centres, (C,) or one row for each cube.",
+        name="wavelengths",
+    )
+    valid_in = Input(
+        "B H W", dtype="bool", optional=True, doc="False where it must not count.", name="valid"
+    )
+    cube = Output("B H W C", doc="The cubes as float32.")
+    mask = Output("B H W 1", dtype="bool", optional=True, doc="True where anomalous.")
+    valid = Output(
+        "B H W 1",
+        dtype="bool",
+        doc="True where the pixel counts.",
+        unused_note="no-data pixels are not excluded",
+    )
+    wavelengths = Output("C", unit="nm", optional=True, host=True, doc="Band centres.")
     example: ClassVar = {"normal_class_ids": [0, 1]}
 
-    def __init__(
-        self, normal_class_ids: list[int], anomaly_class_ids: list[int] | None = None
-    ) -> None:
-        super().__init__()
-        self.normal_class_ids = normal_class_ids
-        self.anomaly_class_ids = anomaly_class_ids
+    normal_class_ids: list[int]
+    anomaly_class_ids: list[int] | None = None
+
+    def __post_init__(self) -> None:
         # Not a buffer: it is compared with every batch, and must not follow the node to a device.
         self._known: Tensor | None = None
 
@@ -158,7 +161,8 @@ class AnomalyDataNode(TorchNode):
                 "the wavelengths hold values that are no positive numbers",
                 fix="give every band's centre in nm, or no wavelengths at all",
             )
-        if (gap := (rows - first).abs()).max() > TOLERANCE_NM:
+        gap = (rows - first).abs()
+        if gap.max() > TOLERANCE_NM:
             row, band = divmod(int(gap.argmax()), rows.shape[1])
             raise DataError(
                 f"the cubes of a batch have different wavelengths: band {band} is "
@@ -190,7 +194,8 @@ def _compare(first: Tensor, known: Tensor) -> None:
 
 
 def _check_ids(normal: Sequence[int], anomalous: Sequence[int] | None) -> None:
-    if both := sorted(set(normal) & set(anomalous or ())):
+    both = sorted(set(normal) & set(anomalous or ()))
+    if both:
         raise ConfigError(
             f"classes {both} are both normal and anomalous", fix="remove each from one list"
         )

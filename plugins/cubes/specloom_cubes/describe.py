@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
 
 
-def describe(path: Path, variable: str | None = None, *, pixels: bool = True) -> dict[str, Any]:
-    """Everything that ``specloom info`` tells, ready for JSON.
+def describe(
+    path: str | Path, variable: str | None = None, *, pixels: bool = True
+) -> dict[str, Any]:
+    """Everything that ``specloom info`` shows, ready for JSON.
 
     Args:
         path: The file; of an ENVI pair either one.
@@ -34,6 +36,7 @@ def describe(path: Path, variable: str | None = None, *, pixels: bool = True) ->
         UnavailableError: The library that reads such files is not installed.
     """
     cube = formats.open_cube(path, variable)
+    path = Path(path)
     reader = formats.named_arrays(path)
     height, width, bands = cube.shape
     return {
@@ -53,7 +56,7 @@ def describe(path: Path, variable: str | None = None, *, pixels: bool = True) ->
         "scale": _scale(cube),
         "masks": _masks(cube, path),
         "georeference": _georeference(cube),
-        "remarks": notes_on(cube),
+        "remarks": notes_on(cube),  # the key of version 0.1
         "statistics": _finite(asdict(statistics(cube))) if pixels else None,
     }
 
@@ -75,17 +78,21 @@ def _wavelengths(cube: Cube) -> dict[str, Any] | None:
 
 def _scale(cube: Cube) -> float | None:
     """What reflectance was multiplied with, where the file says so."""
-    if (factor := cube.metadata.get("reflectance scale factor")) is not None:
+    factor = cube.metadata.get("reflectance scale factor")
+    if factor is not None:
         return float(factor)
     scales = {float(scale) for scale in cube.metadata.get("scales", ())} - {0.0}
-    return 1 / scales.pop() if len(scales) == 1 and not any(cube.metadata["offsets"]) else None
+    if len(scales) != 1 or any(cube.metadata["offsets"]):
+        return None
+    return 1 / scales.pop()
 
 
 def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
     """The arrays of the cube's size in its file, and the file beside it, that hold classes."""
     found: list[tuple[Path, str | None]] = []
     size = cube.shape[:2]
-    if reader := formats.named_arrays(path):
+    reader = formats.named_arrays(path)
+    if reader is not None:
         planes = [one for one in reader.variables(path) if one.is_plane and one.shape == size]
         found += [(path, one.name) for one in planes]
     if cube.format == "ENVI":

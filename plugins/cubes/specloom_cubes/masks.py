@@ -81,7 +81,7 @@ def own_mask_name(
     other_than: str | None = None,
 ) -> str | None:
     """The name of the array that ``own_mask`` reads; its pixels are not read."""
-    reader, size = formats.named_arrays(cube.path), cube.shape[:2]
+    reader = formats.named_arrays(cube.path)
     if reader is None:
         if variable is not None:
             file = parameter.removesuffix("_variable")
@@ -90,15 +90,15 @@ def own_mask_name(
             )
         return None
     found = [one for one in reader.variables(cube.path) if one.name != other_than]
-    return choose_mask(cube.path, found, size, variable, parameter)
+    return choose_mask(cube.path, found, cube.shape[:2], variable, parameter)
 
 
 def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[Any]:
-    if reader := formats.named_arrays(path):
+    reader = formats.named_arrays(path)
+    if reader is not None:
         found = reader.variables(path)
-        return reader.load(
-            path, choose_mask(path, found, size, variable) or only_plane(path, found)
-        )
+        name = choose_mask(path, found, size, variable) or only_plane(path, found)
+        return reader.load(path, name)
     if variable is not None:
         raise DataError(
             f"{path} has no named variables",
@@ -133,7 +133,8 @@ def _labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
         )
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), UNLABELLED, values)
-        if (odd := values[values != np.rint(values)]).size:
+        odd = values[values != np.rint(values)]
+        if odd.size:
             raise DataError(
                 f"the mask {path} holds {odd[0]:g}, which is no class number",
                 fix="give whole numbers",

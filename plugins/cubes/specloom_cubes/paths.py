@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 RELATIVE = "check the path; it is relative to where you run"
-COPY = "copy the file to this machine and give its path: addresses are not read"
+COPY = "copy the file to this machine and give its path"
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How the address of something elsewhere begins, such as ``s3://`` (a path has one slash)."""
 

@@ -53,7 +53,7 @@ def divide(
     if isinstance(split, dict):
         if folds is not None or group is not None:
             raise ConfigError(
-                f"{label}: split names every item, so folds and group have no say",
+                f"{label}: split names every item, so folds and group have no effect",
                 fix="remove folds and group, or the names",
             )
         return by_ids(names, split, label)
@@ -92,16 +92,20 @@ def by_fold(
         raise ConfigError(
             f"{label}: there is no fold {fold} of {folds}", fix=f"write fold: 0 to {folds - 1}"
         )
-    if (count := len(set(keys))) < folds:
+    count = len(set(keys))
+    if count < folds:
         what = "items" if count == len(keys) else "groups"
         raise ConfigError(
             f"{label}: {count} {what} cannot fill {folds} folds",
             fix=f"write folds: {count} or fewer" if count >= 3 else "write split: instead",
         )
     dealt = _deal(keys, [1 / folds] * folds, seed)
-    test, val = fold, (fold + 1) % folds
-    train = sorted(i for n, part in enumerate(dealt) if n not in (test, val) for i in part)
-    return _with_predict({"train": train, "val": dealt[val], "test": dealt[test]})
+    val = (fold + 1) % folds
+    train: list[int] = []
+    for number, items in enumerate(dealt):
+        if number not in (fold, val):
+            train += items
+    return _with_predict({"train": sorted(train), "val": dealt[val], "test": dealt[fold]})
 
 
 def by_ids(names: Sequence[str], ids: Ids, label: str) -> dict[str, list[int]]:
@@ -111,24 +115,26 @@ def by_ids(names: Sequence[str], ids: Ids, label: str) -> dict[str, list[int]]:
         ConfigError: A name is unknown, or listed twice in train, val and test together.
     """
     number = {name: i for i, name in enumerate(names)}
-    listed = [(name, split) for split in APART for name in ids.get(split, ())]
-    for name, split in [*listed, *((name, "predict") for name in ids.get("predict", ()))]:
-        if name not in number:
+    splits_of: dict[str, list[str]] = {}
+    numbers: dict[str, list[int]] = {}
+    for split in (*APART, "predict"):
+        for name in ids.get(split, ()):
+            if name not in number:
+                raise ConfigError(
+                    f"{label}: split {split} names {name!r}, which is not there",
+                    fix=did_you_mean(name, names, otherwise="check the names"),
+                )
+            if split != "predict":
+                splits_of.setdefault(name, []).append(split)
+        numbers[split] = sorted(number[name] for name in ids.get(split, ()))
+    for name, splits in splits_of.items():
+        if len(splits) > 1:
             raise ConfigError(
-                f"{label}: split {split} names {name!r}, which is not there",
-                fix=did_you_mean(name, names, otherwise="check the names"),
-            )
-    for name, count in Counter(name for name, _ in listed).items():
-        if count > 1:
-            where = " and ".join(split for one, split in listed if one == name)
-            raise ConfigError(
-                f"{label}: {name!r} is listed twice, in {where}",
+                f"{label}: {name!r} is listed twice, in {' and '.join(splits)}",
                 fix="list it once: what was trained on is no test",
             )
-    return _with_predict(
-        {split: sorted(number[name] for name in ids.get(split, ())) for split in APART},
-        sorted(number[name] for name in ids["predict"]) if "predict" in ids else None,
-    )
+    predict = numbers.pop("predict")
+    return _with_predict(numbers, predict if "predict" in ids else None)
 
 
 def split_ranges(count: int, shares: Sequence[float], label: str) -> dict[str, range]:
@@ -138,7 +144,8 @@ def split_ranges(count: int, shares: Sequence[float], label: str) -> dict[str, r
         ConfigError: The shares are negative or do not sum to 1.
     """
     check_shares(shares, label)
-    first, second = (round(count * sum(shares[:n])) for n in (1, 2))
+    first = round(count * sum(shares[:1]))
+    second = round(count * sum(shares[:2]))
     test = range(second, count)
     return {"train": range(first), "val": range(first, second), "test": test, "predict": test}
 
@@ -174,16 +181,22 @@ def items_of(split: str, splits: Mapping[str, Sequence[int]], label: str) -> Seq
 
 
 def _deal(keys: Sequence[str], shares: Sequence[float], seed: int) -> list[list[int]]:
-    """Numbers of items, one list for each share; the largest group first, to whom it lacks most."""
+    """Numbers of items, one list for each share.
+
+    The groups are dealt out from the largest to the smallest, each to the share that lacks most.
+    """
     sizes = Counter(keys)
-    order = sorted(sizes)
-    order = [order[i] for i in np.random.default_rng(seed).permutation(len(order))]
+    ordered = sorted(sizes)
+    shuffled = [ordered[i] for i in np.random.default_rng(seed).permutation(len(ordered))]
     lacking = [share * len(keys) for share in shares]
-    part: dict[str, int] = {}
-    for key in sorted(order, key=lambda one: -sizes[one]):
-        part[key] = max(range(len(shares)), key=lambda at: (round(lacking[at], 9), -at))
-        lacking[part[key]] -= sizes[key]
-    return [[i for i, key in enumerate(keys) if part[key] == at] for at in range(len(shares))]
+    share_of: dict[str, int] = {}
+    for key in sorted(shuffled, key=lambda one: -sizes[one]):
+        share_of[key] = max(range(len(shares)), key=lambda at: (round(lacking[at], 9), -at))
+        lacking[share_of[key]] -= sizes[key]
+    dealt: list[list[int]] = [[] for _ in shares]
+    for number, key in enumerate(keys):
+        dealt[share_of[key]].append(number)
+    return dealt
 
 
 def _key(name: str, group: str, label: str) -> str:

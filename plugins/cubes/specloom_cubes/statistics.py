@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube
 
 BLOCK_BYTES = 16 * 2**20
-"""How much is read at once, as float64."""
+"""The size of a block that is read in one piece, as float64."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,11 @@ def statistics(cube: Cube) -> Statistics:
         DataError: The file is damaged.
     """
     height, width, bands = cube.shape
-    low, high = np.full(bands, np.inf), np.full(bands, -np.inf)
-    total, counts, missing = np.zeros(bands), np.zeros(bands, np.int64), np.zeros(bands, np.int64)
+    low = np.full(bands, np.inf)
+    high = np.full(bands, -np.inf)
+    total = np.zeros(bands)
+    counts = np.zeros(bands, np.int64)
+    missing = np.zeros(bands, np.int64)
     for block in _blocks(cube):
         absent = _absent(cube, block)
         values = block.astype(np.float64)
@@ -60,14 +63,16 @@ def statistics(cube: Cube) -> Statistics:
         total += np.where(bad, 0, values).sum((0, 1))
         counts += (~bad).sum((0, 1))
         missing += absent.sum((0, 1))
-    good, pixels = cube.good_bands, height * width
+    good = cube.good_bands
+    pixels = height * width
     some = good[counts[good] > 0]
-    seen, among = int(counts[good].sum()), pixels * len(good)
+    finite = int(counts[good].sum())
+    values_of_good = pixels * len(good)
     return Statistics(
         minimum=float(low[some].min()) if len(some) else float("nan"),
         maximum=float(high[some].max()) if len(some) else float("nan"),
-        mean=float(total[good].sum() / seen) if seen else float("nan"),
-        not_finite=(among - seen - int(missing[good].sum())) / max(among, 1),
+        mean=float(total[good].sum() / finite) if finite else float("nan"),
+        not_finite=(values_of_good - finite - int(missing[good].sum())) / max(values_of_good, 1),
         no_data=float(missing.sum() / (pixels * bands)),
         constant=tuple(some[low[some] == high[some]].tolist()),
         empty=tuple(np.flatnonzero(counts == 0).tolist()),

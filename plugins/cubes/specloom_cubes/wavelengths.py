@@ -1,4 +1,4 @@
-"""Wavelength tables beside a cube."""
+"""Tables of wavelengths in files of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 LEAST_NM = 100
-"""Wavelengths below are no nanometres, but micrometres."""
+"""Wavelengths below this are in micrometres."""
 
 
 def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
@@ -66,18 +66,26 @@ def _column(rows: list[list[str]]) -> tuple[str, NDArray[np.float64]] | None:
         return None
     names = [name.strip().lower() for name in rows[0]]
     if all(_numbers([name]) is not None for name in names if name):
-        names, body = [""] * len(names), rows
+        names = [""] * len(names)
+        body = rows
     else:
         body = rows[1:]
-    by_preference = sorted(
-        range(len(names)),
-        key=lambda at: (names[at] != "wavelength_nm", not names[at].startswith("wavelength")),
-    )
-    for at in by_preference:
+    for at in _by_preference(names):
         values = _numbers([row[at] if at < len(row) else "" for row in body])
         if values is not None and len(values):
             return names[at], values
     return None
+
+
+def _by_preference(names: list[str]) -> list[int]:
+    """The numbers of the columns: ``wavelength_nm``, then ``wavelength…``, then all others."""
+
+    def rank(at: int) -> int:
+        if names[at] == "wavelength_nm":
+            return 0
+        return 1 if names[at].startswith("wavelength") else 2
+
+    return sorted(range(len(names)), key=rank)
 
 
 def _numbers(texts: list[str]) -> NDArray[np.float64] | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import specloom_cubes
 from specloom import DataError, machine_error
 from specloom_cubes.command import info
 from specloom_cubes.formats import open_cube
@@ -16,7 +17,7 @@ from specloom_cubes.sources.scene import Scene
 ABSENT = ["nothere/x.hdr", "nothere/x.npy", "nothere/x", "a" * 300 + ".npy", "a" * 300 + ".hdr"]
 ADDRESSES = ["s3://bucket/x.hdr", "s3://bucket/x.npy", "https://host/x.tif", "file:///x.mat"]
 HEADER = "ENVI\nsamples = 2\nlines = 2\nbands = 2\ndata type = 1\ninterleave = bip\n"
-COPY = "copy the file to this machine and give its path: addresses are not read"
+COPY = "copy the file to this machine and give its path"
 CHECK = "check the path; it is relative to where you run"
 
 
@@ -80,3 +81,21 @@ def test_no_memory_has_exit_code_4():
     assert (known.exit_code, known.what) == (4, "there is not enough memory (9 GB)")
     assert machine_error(OSError(errno.EPIPE, "x")) is None
     assert machine_error(FileNotFoundError(errno.ENOENT, "x")) is None
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_hook_leaves_addresses_to_other_plugins(address):
+    assert specloom_cubes.open_known_cube(address) is None
+    with pytest.raises(DataError) as error:
+        open_cube(address)
+    assert str(error.value) == f"nothing opens the address {address}\n  fix: {COPY}"
+    result = CliRunner().invoke(info, [address])
+    assert str(result.exception) == str(error.value)
+
+
+def test_a_folder_that_is_named_like_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:/bucket").mkdir(parents=True)
+    np.save(tmp_path / "s3:/bucket/x.npy", np.zeros((2, 3, 4)))
+    assert open_cube("s3://bucket/x.npy").shape == (2, 3, 4)
+    assert specloom_cubes.open_known_cube("s3://bucket/x.npy").shape == (2, 3, 4)

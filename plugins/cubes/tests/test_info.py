@@ -19,7 +19,7 @@ from specloom_cubes.formats import open_cube
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 real = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
-BESIDE = "; cubes.Folder finds it, cubes.Scene must be given it"
+BESIDE = "; cubes.Folder finds it, cubes.Scene needs it as mask"
 CUBE = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 MASK = np.array([[0, 0, 2, 0], [0, 2, 0, 0], [1, 0, 0, 0]], np.uint8)
 

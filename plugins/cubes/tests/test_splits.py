@@ -93,11 +93,11 @@ def test_ids():
         ({"split": {"predict": ["blue"]}}, "split predict names 'blue', which is not there"),
         (
             {"split": {"train": ["red_a_0"]}, "folds": 5},
-            "split names every item, so folds and group have no say",
+            "split names every item, so folds and group have no effect",
         ),
         (
             {"split": {"train": ["red_a_0"]}, "group": "_"},
-            "split names every item, so folds and group have no say",
+            "split names every item, so folds and group have no effect",
         ),
         ({"split": (0.5, 0.25, 0.25), "folds": 5}, "X: split and folds exclude each other"),
         ({"split": (0.5, 0.5, 0.5)}, "split [0.5, 0.5, 0.5] is not three shares that sum to 1"),

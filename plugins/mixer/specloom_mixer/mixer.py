@@ -9,18 +9,24 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, Port
-from specloom_mixer.scheme import check_numbers, room_for_pairs, widths
-from specloom_mixer.starting import carry, drawn, samuelson_shift
-from specloom_mixer.stretching import stretched
-from specloom_pca.components import principal_components, standardising
-from specloom_pca.gathering import MomentsNode
-from specloom_pca.pixel_maps import channels_last, pixel_maps
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
+from specloom_mixer.initial_weights import draw_weight, samuelson_shift, write_components
+from specloom_mixer.layer_widths import check_numbers, check_room_for_pairs, layer_widths
+from specloom_mixer.stretching import stretch_to_unit
+from specloom_pca import (
+    Components,
+    map_pixels,
+    principal_components,
+    standardising_factors,
+    to_channels_last,
+)
+from specloom_statistics import Moments, StreamingNode
 
 METHODS = ("xavier", "kaiming", "pca", "zeros")
 
 
-class LearnableChannelMixer(MomentsNode):
+@node
+class LearnableChannelMixer(StreamingNode[Moments]):
     """Mixes the bands of each pixel into a few channels, by layers that can be trained.
 
     Each layer is a 1 x 1 convolution, that is one affine map A x + b of every pixel, with a
@@ -63,13 +69,9 @@ class LearnableChannelMixer(MomentsNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W input_channels", doc="Pixels."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "rgb": Port("B H W output_channels", unit="1", doc="The mixed channels.")
-    }
+    data = Input("B H W input_channels", doc="Pixels.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
+    rgb = Output("B H W output_channels", unit="1", doc="The mixed channels.")
     affine_input = "data"
     example: ClassVar[Mapping[str, object]] = {
         "init_method": "pca",
@@ -78,28 +80,21 @@ class LearnableChannelMixer(MomentsNode):
     }
 
     _seed = 0
-    _settled = False
-    _share: float | None = None
-    _paired = False
+    _weights_are_final = False
+    """Whether weights were fitted, restored or unfrozen, so that no seed may change them."""
+    input_channels: int | None = None
+    output_channels: int = 3
+    leaky_relu_negative_slope: float = 0.01
+    use_bias: bool = True
+    use_activation: bool = True
+    normalize_output: bool = True
+    init_method: Literal["xavier", "kaiming", "pca", "zeros"] = "xavier"
+    eps: float = 1e-6
+    reduction_scheme: list[int] | None = None
 
-    def __init__(
-        self,
-        input_channels: int | None = None,
-        output_channels: int = 3,
-        leaky_relu_negative_slope: float = 0.01,
-        use_bias: bool = True,
-        use_activation: bool = True,
-        normalize_output: bool = True,
-        init_method: Literal["xavier", "kaiming", "pca", "zeros"] = "xavier",
-        eps: float = 1e-6,
-        reduction_scheme: list[int] | None = None,
-    ) -> None:
-        super().__init__()
-        self.input_channels, self.output_channels = input_channels, output_channels
-        self.leaky_relu_negative_slope = leaky_relu_negative_slope
-        self.use_bias, self.use_activation = use_bias, use_activation
-        self.normalize_output, self.init_method = normalize_output, init_method
-        self.eps, self.reduction_scheme = eps, reduction_scheme
+    _variance_percent = Internal[float | None](None)
+    _paired = False
+    """Whether every hidden layer has two channels for each output."""
 
     @property
     def locality(self) -> str:
@@ -108,23 +103,27 @@ class LearnableChannelMixer(MomentsNode):
 
     @property
     def requires_initial_fit(self) -> bool:
-        """Whether the first weights are learned from the training data."""
+        """Whether the first weights are fitted to the training data."""
         return self.init_method == "pca"
 
     @property
-    def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
+    def fit_passes(self) -> int:  # type: ignore[override]  # it is only read
         """One pass over the training data for ``pca``, else none."""
         return 1 if self.requires_initial_fit else 0
 
     @property
     def trainable(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the scheme
         """Weights and biases of all layers."""
-        parts = ("weight", "bias") if self.use_bias else ("weight",)
-        return tuple(f"{part}_{i}" for i in range(self._depth) for part in parts)
+        names = []
+        for i in range(self._depth):
+            names.append(f"weight_{i}")
+            if self.use_bias:
+                names.append(f"bias_{i}")
+        return tuple(names)
 
     @property
     def _depth(self) -> int:
-        return len(self.reduction_scheme or (0, 0)) - 1
+        return 1 if self.reduction_scheme is None else len(self.reduction_scheme) - 1
 
     @property
     def _slope(self) -> float:
@@ -135,49 +134,56 @@ class LearnableChannelMixer(MomentsNode):
         check_numbers(self.label, self.leaky_relu_negative_slope, self.eps)
         if self.init_method not in METHODS:
             what = f"{self.label}: init_method is {self.init_method!r}"
-            raise ConfigError(what, fix=f"write one of {', '.join(METHODS)}")
-        channels, outputs = sizes["input_channels"], self.output_channels
-        scheme = widths(self.label, self.reduction_scheme, channels, outputs)
+            raise ConfigError(what, fix=f"set it to one of {', '.join(METHODS)}")
+        scheme = layer_widths(
+            self.label, self.reduction_scheme, sizes["input_channels"], self.output_channels
+        )
         if self.requires_initial_fit:
-            bends = self.use_activation and len(scheme) > 2
-            self._paired = room_for_pairs(self.label, scheme, bends=bends, biased=self.use_bias)
+            self._paired = check_room_for_pairs(
+                self.label,
+                scheme,
+                has_activations=self.use_activation and len(scheme) > 2,
+                has_biases=self.use_bias,
+            )
         for i in range(self._depth):
             self.register_buffer(f"weight_{i}", torch.zeros(scheme[i + 1], scheme[i]))
             if self.use_bias:
                 self.register_buffer(f"bias_{i}", torch.zeros(scheme[i + 1]))
-        self._draw()
+        self._draw_weights()
 
     def _layers(self) -> list[tuple[Tensor, Tensor | None]]:
-        return [
-            (getattr(self, f"weight_{i}"), getattr(self, f"bias_{i}") if self.use_bias else None)
-            for i in range(self._depth)
-        ]
+        layers = []
+        for i in range(self._depth):
+            weight: Tensor = getattr(self, f"weight_{i}")
+            bias: Tensor | None = getattr(self, f"bias_{i}") if self.use_bias else None
+            layers.append((weight, bias))
+        return layers
 
-    def _draw(self) -> None:
+    def _draw_weights(self) -> None:
         generator = torch.Generator().manual_seed(self._seed)
         with torch.no_grad():
             for weight, bias in self._layers():
-                weight.copy_(drawn(weight, self.init_method, self._slope, generator))
+                weight.copy_(draw_weight(weight, self.init_method, self._slope, generator))
                 if bias is not None:
                     bias.zero_()
 
     def seed(self, seed: int) -> None:
-        """Start the node's own generator; the first time, draw the weights anew."""
+        """Start the node's own generator; draw the weights again unless they are final."""
         super().seed(seed)
         self._seed = seed
-        if not self._settled:
-            self._draw()
-            self._settled = True
+        if not self._weights_are_final:
+            self._draw_weights()
+            self._weights_are_final = True
 
     def unfreeze(self) -> None:
         """Turn weights and biases into parameters."""
         super().unfreeze()
-        self._settled = True
+        self._weights_are_final = True
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over saved weights."""
         super().restore(state)
-        self._settled = True
+        self._weights_are_final = True
 
     def require_fitted(self) -> None:
         """Raise NodeError unless there is nothing to fit, or it was fitted."""
@@ -185,46 +191,62 @@ class LearnableChannelMixer(MomentsNode):
             super().require_fitted()
 
     def fit_start(self, pass_: int) -> None:
-        """Forget earlier fits."""
-        weight = self._layers()[0][0]
-        self.gather(weight.shape[1], weight.device)
+        """Start with empty statistics."""
+        weight, _ = self._layers()[0]
+        self.start_statistics(Moments(weight.shape[1], weight.device))
+
+    def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
+        """Add the usable pixels of (B, H, W, C) ``data``."""
+        self.statistics().update(data, valid)
 
     def fit_end(self) -> None:
         """Write the components into the layers, and warn where the data support too few."""
-        moments = self.gathered()
+        moments = self.take_statistics()
+        self.left_out = moments.left_out
         self.finish_fit(moments.count)
         found = principal_components(moments.covariance(), moments.channels, self.eps)
-        rows = found.directions[: found.rank] * standardising(found.variances)[: found.rank, None]
-        # Without LeakyReLUs nothing bends, and nothing need be lifted.
-        lift = samuelson_shift(moments.count) if self.use_activation else 0.0
-        shift = None if self._paired and self.use_activation else lift
-        self._draw()
-        self._settled = True
+        factors = standardising_factors(found.variances)
+        rows = found.directions[: found.rank] * factors[: found.rank, None]
+        self._draw_weights()
+        self._weights_are_final = True
         with torch.no_grad():
-            carry(self._layers(), rows, moments.mean(), self._slope, shift)
-        total = float(found.total)
-        kept = float(found.variances[: self.output_channels].sum())
-        self._share = 100 * kept / total if total else 0.0
+            shift = self._component_shift(moments.count)
+            write_components(self._layers(), rows, moments.mean(), self._slope, shift)
+        self._set_variance_percent(found)
         if found.rank < self.output_channels:
             text = (
                 f"{self.label}: {moments.count} pixels support {found.rank} components; the other "
                 f"{self.output_channels - found.rank} of {self.output_channels} channels are "
-                "constant. Give it more pixels, or ask for fewer channels"
+                "constant. Use more pixels, or lower output_channels"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 
+    def _component_shift(self, pixels: int) -> float | None:
+        """What is added to components between layers; None where they travel in pairs."""
+        if not self.use_activation:
+            return 0.0  # no LeakyReLU bends them
+        return None if self._paired else samuelson_shift(pixels)
+
+    def _set_variance_percent(self, found: Components) -> None:
+        total = float(found.total)
+        represented = float(found.variances[: self.output_channels].sum())
+        self._variance_percent = 100 * represented / total if total else 0.0
+
     def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """Mix (B, H, W, C) ``data``."""
-        mixed = pixel_maps(data, self._layers(), self._slope)
+        mixed = map_pixels(data, self._layers(), self._slope)
         if self.normalize_output:
-            mixed = stretched(mixed, self.eps)
-        return {"rgb": channels_last(mixed, data)}
+            mixed = stretch_to_unit(mixed, self.eps)
+        return {"rgb": to_channels_last(mixed, data)}
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
         weights = [weight for weight, _ in self._layers()]
-        layers = "-".join(map(str, [weights[0].shape[1], *map(len, weights)]))
+        widths = [weights[0].shape[1], *map(len, weights)]
+        layers = "-".join(map(str, widths))
         if not self.requires_initial_fit:
             return f"{self.init_method} weights through {layers} channels, nothing to fit"
-        share = "" if self._share is None else f", {self._share:.4g} % of the variance"
-        return f"principal components through {layers} channels, {self.told_pixels()}{share}"
+        summary = f"principal components through {layers} channels, {self.pixel_summary()}"
+        if self._variance_percent is not None:
+            summary += f", {self._variance_percent:.4g} % of the variance"
+        return summary

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def stretched(values: Tensor, eps: float) -> Tensor:
+def stretch_to_unit(values: Tensor, eps: float) -> Tensor:
     """(v - low) / max(high - low, eps) for each image and channel of (B, K, N); differentiable.
 
     ``low`` and ``high`` are the smallest and the largest value that is finite. What is not finite

@@ -11,8 +11,8 @@ from sklearn.decomposition import PCA
 
 from specloom import NodeError
 from specloom.testing import fit, run
+from specloom_mixer.initial_weights import samuelson_shift
 from specloom_mixer.mixer import LearnableChannelMixer
-from specloom_mixer.starting import samuelson_shift
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 
@@ -163,6 +163,6 @@ def test_only_usable_pixels_are_learned_from():
     node = fit(LearnableChannelMixer(61, 3, init_method="pca"), [{"data": wild, "valid": valid}])
     want = fit(LearnableChannelMixer(61, 3, init_method="pca"), [{"data": data[:, 6:]}])
     torch.testing.assert_close(node.weight_0, want.weight_0, rtol=1e-4, atol=1e-4)
-    assert "61-3 channels, 4032 pixels (576 left out)" in node.fit_summary()
+    assert "61-3 channels, 4032 pixels (576 excluded)" in node.fit_summary()
     with pytest.raises(NodeError, match="no usable pixel"):
         mixer(torch.full((1, 3, 3, 5), torch.nan), (3,))

@@ -6,7 +6,7 @@ from torch.nn.functional import conv2d, leaky_relu
 
 from specloom.testing import fit, run
 from specloom_mixer.mixer import LearnableChannelMixer
-from specloom_mixer.stretching import stretched
+from specloom_mixer.stretching import stretch_to_unit
 
 
 def cubes(seed=0, batch=3, bands=61):
@@ -106,7 +106,7 @@ def test_a_pixel_that_is_not_finite_is_lost_alone(method, value, tracked):
 def test_the_gradient_of_the_range_is_that_of_finite_differences():
     generator = torch.Generator().manual_seed(0)
     values = torch.rand(2, 3, 8, generator=generator, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: stretched(v, 1e-6), values)
+    assert torch.autograd.gradcheck(lambda v: stretch_to_unit(v, 1e-6), values)
 
 
 def test_the_gradients_of_the_layers_are_those_of_finite_differences():

@@ -41,7 +41,7 @@ def test_random_weights_follow_from_the_seed(method):
     assert torch.equal(mixer(method).weight_0, mixer(method).weight_0)
 
 
-def test_weights_that_are_someones_are_not_drawn_anew():
+def test_weights_that_are_someones_are_not_drawn_again():
     seeded, unfrozen, restored = mixer(), mixer(), mixer()
     seeded.seed(1)
     first = seeded.weight_0.clone()
@@ -140,7 +140,7 @@ def test_input_channels_may_be_left_out():
 @pytest.mark.parametrize(
     ("params", "what"),
     [
-        ({"reduction_scheme": [60, 16, 3]}, "[60, 16, 3] begins with 60, but input_channels is 61"),
+        ({"reduction_scheme": [60, 16, 3]}, "[60, 16, 3] starts with 60, but input_channels is 61"),
         ({"reduction_scheme": [61, 16, 4]}, "[61, 16, 4] ends with 4, but output_channels is 3"),
         ({"reduction_scheme": [61, 0, 3]}, "the widths of the layers are [61, 0, 3]"),
         ({"reduction_scheme": [61]}, "the widths of the layers are [61]"),

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector
-from specloom_mrmr.gathering import Gathering
+from specloom_mrmr.two_pass import TwoPassStatistics
 
 Array = npt.NDArray[Any]
 
@@ -28,16 +28,16 @@ RUN = 100
 """Labelled pixels in a row that share a fold."""
 
 
-def gathered(rows: Array, labels: Array, centres: Sequence[float]) -> Gathering:
-    """What a selector's fit gathers of these pixels."""
-    gathering = Gathering("use", rows.shape[1])
-    gathering.meet(centres)
+def streamed(rows: Array, labels: Array, centres: Sequence[float]) -> TwoPassStatistics:
+    """The statistics of these pixels, as a selector's fit computes them."""
+    statistics = TwoPassStatistics("use", rows.shape[1])
+    statistics.set_wavelengths(centres)
     cube, mask = torch.from_numpy(rows)[None, None], torch.from_numpy(labels)[None, None, :, None]
-    gathering.update(cube, mask, None)
-    gathering.end_sample()
-    gathering.start()
-    gathering.update(cube, mask, None)
-    return gathering
+    statistics.update(cube, mask, None)
+    statistics.end_sampling()
+    statistics.start_counting()
+    statistics.update(cube, mask, None)
+    return statistics
 
 
 def classifier(linear: Any) -> Any:
@@ -57,7 +57,7 @@ def tuned(rows: Array, labels: Array, centres: Sequence[float]) -> list[int]:
     fold = np.arange(len(rows)) // RUN % 2
     for train, test in ((fold == 0, fold == 1), (fold == 1, fold == 0)):
         if all(0 < labels[side].sum() < side.sum() for side in (train, test)):
-            statistics = gathered(rows[train], labels[train], centres).statistics
+            statistics = streamed(rows[train], labels[train], centres).classes
             for i, node in enumerate(nodes):
                 bands = node.choice(statistics, centres).bands
                 model = classifier(LinearDiscriminantAnalysis())
@@ -65,4 +65,4 @@ def tuned(rows: Array, labels: Array, centres: Sequence[float]) -> list[int]:
                 found = model.decision_function(rows[test][:, bands])
                 values[i] += roc_auc_score(labels[test], found)
     best = nodes[int(values.argmax())]
-    return best.choice(gathered(rows, labels, centres).statistics, centres).bands
+    return best.choice(streamed(rows, labels, centres).classes, centres).bands

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from tuned import classifier, gathered, tuned
+from tuned import classifier, streamed, tuned
 
 from specloom_bands.nearest import nearest
 from specloom_cubes.formats import open_cube
@@ -122,7 +122,7 @@ def chosen(rows: Array, labels: Array, centres: Sequence[float]) -> dict[str, li
         "RGB": [nearest(centres, nm) for nm in (650, 550, 450)],
         "CIR": [nearest(centres, nm) for nm in (860, 670, 560)],
     }
-    statistics = gathered(rows, labels, centres).statistics
+    statistics = streamed(rows, labels, centres).classes
     for name, node in selectors(rows.shape[1]).items():
         found[name] = node.choice(statistics, centres).bands
     found["search"] = best_triple(rows, labels)

@@ -1,4 +1,4 @@
-"""Supervised selection of bands that tell two classes apart without telling the same twice."""
+"""Supervised selection of bands that separate two classes without redundancy (mRMR)."""
 
 from __future__ import annotations
 

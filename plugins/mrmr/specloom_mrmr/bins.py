@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,7 +34,9 @@ class EvenBins:
     """
 
     def __init__(self, first: Tensor, scale: Tensor, size: int) -> None:
-        self._first, self._scale, self._size = first, scale, size
+        self._first = first
+        self._scale = scale
+        self._size = size
         self._shift = (WHOLE + 1) - first
 
     def first_place(self, start: Tensor) -> Tensor:
@@ -52,7 +56,8 @@ class EvenBins:
         number = torch.arange(1, self._size + 1, device=self._first.device)
         start = self.first_place(torch.zeros_like(self._first, dtype=torch.int32))
         cuts = ((self._first.double() + (number - 1.5)) / self._scale.double()).float()
-        down, up = torch.full_like(cuts, -torch.inf), torch.full_like(cuts, torch.inf)
+        down = torch.full_like(cuts, -torch.inf)
+        up = torch.full_like(cuts, torch.inf)
         for _ in range(MISSES):
             above = self.places(cuts.clone(), start) >= number
             cuts = torch.where(above, torch.nextafter(cuts, down), cuts)
@@ -75,16 +80,18 @@ class SearchedBins:
 
     def __init__(self, cuts: Tensor) -> None:
         bands, size = cuts.shape
-        low, scale, cell, most = min(_grids(cuts), key=lambda grid: grid[3])
-        self._low, self._scale = low, scale
-        self._steps = [1 << power for power in range(most.bit_length())][::-1]
+        grid = min(_grids(cuts), key=lambda grid: grid.most)
+        self._low = grid.low
+        self._scale = grid.scale
+        self._steps = [1 << power for power in reversed(range(grid.most.bit_length()))]
         # Room behind the last cut, so that a step beyond it stays in its band.
         self._stride = size + (1 << len(self._steps))
         spare = cuts.new_full((bands, self._stride - size), torch.inf)
         self._padded = torch.cat([cuts, spare], 1).view(-1)
         number = torch.arange(bands, dtype=torch.int32, device=cuts.device)[:, None]
-        self._cell_offset, self._offset = number * CELLS, number * self._stride
-        before = _per_cell(cell, bands).cumsum(1).roll(1, 1)
+        self._cell_offset = number * CELLS
+        self._offset = number * self._stride
+        before = _per_cell(grid.cells, bands).cumsum(1).roll(1, 1)
         before[:, 0] = 0
         self._start = (before.int() + self._offset).view(-1)
 
@@ -124,7 +131,7 @@ def quantile_cuts(first: Tensor, second: Tensor, count: int) -> Tensor:
 
 
 def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What even bins are made with, (C, 1) each, and in which bands they serve, bool (C,).
+    """First cut and scale of even bins, (C, 1), and the bands in which they serve, bool (C,).
 
     It reaches over both samples, but for their outermost values, and serves where few pairs of
     both samples share a bin. Their share estimates that of all pixels without bias, as the
@@ -135,12 +142,10 @@ def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor
         second: That of the other.
         count: How many cuts.
     """
-    ends = []
-    for sample in (first, second):
-        outer = sample.shape[1] // 500 + 1
-        least, most = (sample.topk(outer, 1, largest=side).values for side in (False, True))
-        ends.append((least[:, -1:], most[:, -1:]))
-    low, high = torch.minimum(ends[0][0], ends[1][0]), torch.maximum(ends[0][1], ends[1][1])
+    first_low, first_high = _inner_range(first)
+    second_low, second_high = _inner_range(second)
+    low = torch.minimum(first_low, second_low)
+    high = torch.maximum(first_high, second_high)
     scale = _scale(low, high, count)
     low = (low * scale).round()
     bins = EvenBins(low, scale, count)
@@ -155,8 +160,16 @@ def even_bins(first: Tensor, second: Tensor, count: int) -> tuple[Tensor, Tensor
     return low, scale, likely / (2 * first.shape[1] * second.shape[1]) <= PROMISED
 
 
+def _inner_range(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest value but for the outermost ones, (C, 1), of a sample (C, n)."""
+    outer = sample.shape[1] // 500 + 1
+    lowest = sample.topk(outer, 1, largest=False).values
+    highest = sample.topk(outer, 1, largest=True).values
+    return lowest[:, -1:], highest[:, -1:]
+
+
 def cut_count(size: int, count: int) -> int:
-    """How many of ``count`` cuts a class of ``size`` sampled pixels gives."""
+    """How many of ``count`` cuts come from a class of ``size`` sampled pixels."""
     return min(count // 2, 2 * size)
 
 
@@ -166,15 +179,30 @@ def _quantiles(ranked: Tensor, count: int) -> Tensor:
     return ranked[:, (torch.arange(count) * 2 + 1) * size // (2 * count)]
 
 
-def _grids(cuts: Tensor) -> list[tuple[Tensor, Tensor, Tensor, int]]:
-    """For each trim: lowest value, cells per unit, the cuts' cells, the most cuts in one cell."""
-    grids, last = [], cuts.shape[1] - 1
+class _Grid(NamedTuple):
+    """Cells of one width, which lead to the cuts near a value."""
+
+    low: Tensor
+    """The lowest value, (C, 1)."""
+    scale: Tensor
+    """Cells per unit, (C, 1)."""
+    cells: Tensor
+    """The cell of each cut, (C, M)."""
+    most: int
+    """The most cuts in one cell."""
+
+
+def _grids(cuts: Tensor) -> list[_Grid]:
+    """A grid for each trim."""
+    grids = []
+    last = cuts.shape[1] - 1
     for trim in TRIMS:
         skip = int(trim * last)
-        low, high = cuts[:, skip, None], cuts[:, last - skip, None]
-        scale = _scale(low, high, CELLS)
+        low = cuts[:, skip, None]
+        scale = _scale(low, cuts[:, last - skip, None], CELLS)
         cells = _cells(cuts, low, scale)
-        grids.append((low, scale, cells, int(_per_cell(cells, len(cuts)).max())))
+        most = int(_per_cell(cells, len(cuts)).max())
+        grids.append(_Grid(low, scale, cells, most))
     return grids
 
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from specloom import DataError
-from specloom_bands.nearest import band_centres
-from specloom_mrmr.gathering import Gathering
-from specloom_mrmr.statistics import PARTS
+from specloom_bands import band_centres
+from specloom_mrmr.class_statistics import SUBSETS
+from specloom_mrmr.two_pass import TwoPassStatistics
 
 if TYPE_CHECKING:
     from specloom_mrmr.selector import SupervisedBandSelector
 
 CUTS = 2048
 """Fewer than a fit has, as each unit has its own counts; the AUC is then within 1e-3."""
-UNITS = 64
-FEW = 16
+MOST_UNITS = 64
+LEAST_UNITS = 16
 
 
 class Stability(NamedTuple):
@@ -30,7 +31,7 @@ class Stability(NamedTuple):
     shares: list[float]
     """Of each band: the part of the resamples in which it was chosen."""
     centres: list[float]
-    """The wavelengths in nm; empty where nobody knows them."""
+    """The wavelengths in nm; empty where they are not known."""
     units: int
     """How many images or blocks were drawn from."""
     resamples: int
@@ -45,59 +46,82 @@ def stability(
 ) -> Stability:
     """Choose bands again and again, from images drawn with replacement.
 
-    Pixels are read twice, whatever the number of resamples: each unit's statistics are gathered
-    once, and a resample weighs and adds them. A unit is an image; images beyond ``UNITS`` share
-    units, and fewer than ``FEW`` images are cut into blocks, at least so many.
+    Pixels are read twice, whatever the number of resamples: each unit's statistics are computed
+    once, and a resample weighs and adds them. A unit is an image; images beyond ``MOST_UNITS``
+    share units, and fewer than ``LEAST_UNITS`` images are cut into blocks, at least so many.
 
     Source: B. Efron, The Annals of Statistics 7(1), 1979.
 
     Args:
         node: The selector; its own fit is left as it is.
-        batches: Gives the node's fit inputs, batch by batch, each time it is called.
-        resamples: How often to choose.
-        seed: Of what is drawn.
+        batches: Returns the node's fit inputs, batch by batch, each time it is called.
+        resamples: The number of resamples.
+        seed: The seed of the resamples.
 
     Raises:
         DataError: The data cannot be fitted, or no resample has both classes.
     """
-    label, bands = node.label, len(node.band_scores)
-    gathering = Gathering(label, bands, "cpu", node.winsorize, CUTS)
-    images = 0
-    for batch in batches():
-        if (given := batch.get("wavelengths")) is not None:
-            gathering.meet(band_centres(given, bands))
-        gathering.update(batch["cube"].cpu(), batch["mask"].cpu(), _valid(batch))
-        images += len(batch["cube"])
-    gathering.end_sample()
-    side = 1 if images >= FEW else int(-(-((FEW / images) ** 0.5) // 1))
-    units: dict[int, dict[str, Tensor]] = {}
-    number = 0
-    for batch in batches():
-        for part in _parts(batch, side):
-            gathering.start()
-            if (unit := number % UNITS) in units:
-                gathering.merge(units[unit])
-            gathering.update(*part)
-            units[unit] = gathering.statistics.state()
-            number += 1
-    stacked = {name: torch.stack([one[name] for one in units.values()]) for name in units[0]}
+    bands = len(node.band_scores)
+    statistics = TwoPassStatistics(node.label, bands, "cpu", node.winsorize, CUTS)
+    images = _sample(statistics, batches(), bands)
+    side = 1 if images >= LEAST_UNITS else math.ceil((LEAST_UNITS / images) ** 0.5)
+    units = _unit_states(statistics, batches(), side)
+    stacked = {}
+    for name in units[0]:
+        stacked[name] = torch.stack([unit[name] for unit in units])
+    everything = torch.ones(len(units), dtype=torch.int64)
+    chosen = _choose(node, statistics, stacked, everything)
     generator = torch.Generator().manual_seed(seed)
-    chosen = _chosen(node, gathering, stacked, torch.ones(len(units), dtype=torch.int64))
-    counts, used = torch.zeros(bands), 0
+    counts = torch.zeros(bands)
+    used = 0
     for _ in range(resamples):
         drawn = torch.randint(len(units), (len(units),), generator=generator)
-        made = _chosen(node, gathering, stacked, drawn.bincount(minlength=len(units)))
-        if made:
-            counts[made] += 1
+        resampled = _choose(node, statistics, stacked, drawn.bincount(minlength=len(units)))
+        if resampled:
+            counts[resampled] += 1
             used += 1
     if not used:
-        fix = "give more images with pixels of both classes"
-        raise DataError(f"{label}: no resample of {len(units)} units has both classes", fix=fix)
-    shares = (counts / used).tolist()
-    return Stability(chosen, shares, gathering.centres, len(units), used)
+        what = f"{node.label}: no resample of {len(units)} units has both classes"
+        raise DataError(what, fix="use more images with pixels of both classes")
+    return Stability(chosen, (counts / used).tolist(), statistics.centres, len(units), used)
 
 
-def weighted(states: Mapping[str, Tensor], times: Tensor) -> dict[str, Tensor]:
+def _sample(statistics: TwoPassStatistics, batches: Iterable[Mapping[str, Any]], bands: int) -> int:
+    """Read the first pass; how many images there are."""
+    images = 0
+    for batch in batches:
+        wavelengths = batch.get("wavelengths")
+        if wavelengths is not None:
+            statistics.set_wavelengths(band_centres(wavelengths, bands))
+        statistics.update(batch["cube"].cpu(), batch["mask"].cpu(), _valid(batch))
+        images += len(batch["cube"])
+    statistics.end_sampling()
+    return images
+
+
+def _unit_states(
+    statistics: TwoPassStatistics, batches: Iterable[Mapping[str, Any]], side: int
+) -> list[dict[str, Tensor]]:
+    """Read the second pass; the statistics of each unit."""
+    units: list[dict[str, Tensor]] = []
+    number = 0
+    for batch in batches:
+        for part in _blocks(batch, side):
+            unit = number % MOST_UNITS
+            statistics.start_counting()
+            if unit < len(units):
+                statistics.merge(units[unit])
+            statistics.update(*part)
+            state = statistics.classes.state()
+            if unit < len(units):
+                units[unit] = state
+            else:
+                units.append(state)
+            number += 1
+    return units
+
+
+def weigh_states(states: Mapping[str, Tensor], times: Tensor) -> dict[str, Tensor]:
     """One state for many: as if each had been merged so many ``times``.
 
     Args:
@@ -107,27 +131,31 @@ def weighted(states: Mapping[str, Tensor], times: Tensor) -> dict[str, Tensor]:
     state = {"left_out": states["left_out"] @ times}
     state["histograms"] = torch.einsum("u...,u->...", states["histograms"], times)
     factor = times.double()
-    for label in PARTS:
-        counts, means = states[f"{label}_counts"], states[f"{label}_mean"]
+    for subset in SUBSETS:
+        counts = states[f"{subset}_counts"]
+        means = states[f"{subset}_mean"]
         weights = counts[:, 0] * factor
         mean = weights @ means / weights.sum().clamp(min=1)
         gaps = means - mean
-        scatter = torch.einsum("uij,u->ij", states[f"{label}_scatter"], factor)
-        state[f"{label}_counts"] = factor @ counts
-        state[f"{label}_mean"] = mean
-        state[f"{label}_scatter"] = scatter + (gaps * weights[:, None]).T @ gaps
+        scatter = torch.einsum("uij,u->ij", states[f"{subset}_scatter"], factor)
+        state[f"{subset}_counts"] = factor @ counts
+        state[f"{subset}_mean"] = mean
+        state[f"{subset}_scatter"] = scatter + (gaps * weights[:, None]).T @ gaps
     return state
 
 
-def _chosen(
-    node: SupervisedBandSelector, gathering: Gathering, states: Mapping[str, Tensor], times: Tensor
+def _choose(
+    node: SupervisedBandSelector,
+    statistics: TwoPassStatistics,
+    states: Mapping[str, Tensor],
+    times: Tensor,
 ) -> list[int]:
     """The bands of one resample; none where it has one class only."""
-    gathering.start()
-    gathering.merge(weighted(states, times))
-    if not all(gathering.statistics.pixels()):
+    statistics.start_counting()
+    statistics.merge(weigh_states(states, times))
+    if not all(statistics.classes.pixels()):
         return []
-    return node.choice(gathering.statistics, gathering.centres).bands
+    return node.choice(statistics.classes, statistics.centres).bands
 
 
 def _valid(batch: Mapping[str, Any]) -> Tensor | None:
@@ -135,16 +163,24 @@ def _valid(batch: Mapping[str, Any]) -> Tensor | None:
     return None if valid is None else valid.cpu()
 
 
-def _parts(batch: Mapping[str, Any], side: int) -> Iterable[tuple[Tensor, Tensor, Tensor | None]]:
-    """Each image of a batch, or ``side`` times ``side`` blocks of each."""
+def _blocks(batch: Mapping[str, Any], side: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Yield cube, mask and valid pixels of each image, or of ``side`` times ``side`` blocks."""
+    cubes = batch["cube"].cpu()
+    masks = batch["mask"].cpu()
     valid = _valid(batch)
-    whole = [batch["cube"].cpu(), batch["mask"].cpu(), *([] if valid is None else [valid])]
-    for image in range(len(whole[0])):
-        tiled = [_tiles(one[image : image + 1], side) for one in whole]
-        for cube, mask, *rest in zip(*tiled, strict=True):
-            yield cube, mask, rest[0] if rest else None
+    for number in range(len(cubes)):
+        image = slice(number, number + 1)
+        cube_blocks = _divide(cubes[image], side)
+        mask_blocks = _divide(masks[image], side)
+        valid_blocks: list[Tensor | None] = [None] * len(cube_blocks)
+        if valid is not None:
+            valid_blocks = [*_divide(valid[image], side)]
+        yield from zip(cube_blocks, mask_blocks, valid_blocks, strict=True)
 
 
-def _tiles(image: Tensor, side: int) -> list[Tensor]:
-    rows = image.tensor_split(side, 1)
-    return [tile for row in rows for tile in row.tensor_split(side, 2)]
+def _divide(image: Tensor, side: int) -> list[Tensor]:
+    """``side`` times ``side`` blocks of an image (1, H, W, C)."""
+    blocks: list[Tensor] = []
+    for row in image.tensor_split(side, 1):
+        blocks.extend(row.tensor_split(side, 2))
+    return blocks

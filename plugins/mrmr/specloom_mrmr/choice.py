@@ -1,4 +1,4 @@
-"""The greedy choice of bands that are relevant and tell different things."""
+"""The greedy choice of bands that are relevant and not redundant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 DECIMALS = 9
 
 
-def chosen_bands(
+def choose_bands(
     scores: Tensor, correlation: Tensor, penalty: float, allowed: Tensor, varying: Tensor
 ) -> list[int]:
     """One band for each row of ``allowed``, in turn, and never the same one twice.
@@ -52,13 +52,15 @@ def can_be_distinct(allowed: Tensor) -> bool:
     options = [row.nonzero()[: len(allowed), 0].tolist() for row in allowed]
     owner: dict[int, int] = {}
 
-    def place(row: int, tried: set[int]) -> bool:
+    def assign(row: int, tried: set[int]) -> bool:
+        """Assign a band to ``row``, with other bands for the rows that lose theirs."""
         for band in options[row]:
-            if band not in tried:
-                tried.add(band)
-                if band not in owner or place(owner[band], tried):
-                    owner[band] = row
-                    return True
+            if band in tried:
+                continue
+            tried.add(band)
+            if band not in owner or assign(owner[band], tried):
+                owner[band] = row
+                return True
         return False
 
-    return all(place(row, set()) for row in range(len(options)))
+    return all(assign(row, set()) for row in range(len(options)))

@@ -1,14 +1,16 @@
-"""A colour-infrared picture of the bands that tell two classes apart."""
+"""A colour-infrared picture of the bands that separate two classes."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
+from specloom import node
 from specloom_mrmr.selector import SupervisedBandSelector
 
 Window: TypeAlias = tuple[float, float]
 
 
+@node
 class SupervisedCIRBandSelector(SupervisedBandSelector):
     """Chooses a near-infrared, a red and a green band by relevance and redundancy (mRMR).
 
@@ -28,25 +30,13 @@ class SupervisedCIRBandSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: A window has no band, the data have no labels, or only one class.
     """
 
     strategy = "supervised_cir"
 
-    def __init__(
-        self,
-        num_spectral_bands: int | None = None,
-        windows: tuple[Window, Window, Window] = ((840.0, 910.0), (650.0, 720.0), (500.0, 570.0)),
-        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        lambda_penalty: float = 0.5,
-        winsorize: tuple[float, float] | None = None,
-        mi_bins: int = 32,
-    ) -> None:
-        super().__init__()
-        self.num_spectral_bands, self.windows = num_spectral_bands, windows
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+    windows: tuple[Window, Window, Window] = ((840.0, 910.0), (650.0, 720.0), (500.0, 570.0))
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Near infrared, red and green."""

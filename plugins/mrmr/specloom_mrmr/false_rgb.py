@@ -1,14 +1,16 @@
-"""A picture, much as the eye would see it, of the bands that tell two classes apart."""
+"""A picture, much as the eye would see it, of the bands that separate two classes."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
+from specloom import node
 from specloom_mrmr.selector import SupervisedBandSelector
 
 Window: TypeAlias = tuple[float, float]
 
 
+@node
 class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
     """Chooses a blue, a green and a red band by relevance and redundancy (mRMR).
 
@@ -29,30 +31,18 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: A window has no band, the data have no labels, or only one class.
     """
 
     strategy = "supervised_windowed_false_rgb"
 
-    def __init__(
-        self,
-        num_spectral_bands: int | None = None,
-        windows: tuple[Window, Window, Window] = ((440.0, 500.0), (500.0, 580.0), (610.0, 700.0)),
-        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        lambda_penalty: float = 0.5,
-        winsorize: tuple[float, float] | None = None,
-        mi_bins: int = 32,
-    ) -> None:
-        super().__init__()
-        self.num_spectral_bands, self.windows = num_spectral_bands, windows
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+    windows: tuple[Window, Window, Window] = ((440.0, 500.0), (500.0, 580.0), (610.0, 700.0))
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Red, green and blue."""
         return tuple(self.windows[::-1])
 
-    def turns(self) -> range:
-        """Blue first, as the windows are given."""
+    def selection_order(self) -> range:
+        """Blue first, in the order of the windows."""
         return range(2, -1, -1)

@@ -1,13 +1,14 @@
-"""A picture of the bands, anywhere in the spectrum, that tell two classes apart."""
+"""A picture of the bands, anywhere in the spectrum, that separate two classes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
+from specloom import Input, Output, node
 from specloom_mrmr.selector import SupervisedBandSelector
 
 
+@node
 class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
     """Chooses bands anywhere in the spectrum by relevance and redundancy (mRMR).
 
@@ -28,33 +29,15 @@ class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:
-        ConfigError: A parameter makes no sense.
+        ConfigError: A parameter is out of its range.
         DataError: The data have no labels, or only one class.
     """
 
-    inputs: ClassVar = {
-        **SupervisedBandSelector.inputs,
-        "wavelengths": replace(SupervisedBandSelector.inputs["wavelengths"], optional=True),
-    }
-    outputs: ClassVar = {
-        **SupervisedBandSelector.outputs,
-        "rgb_image": replace(SupervisedBandSelector.outputs["rgb_image"], axes="B H W n_bands"),
-    }
+    wavelengths = Input(replace(SupervisedBandSelector.inputs["wavelengths"], optional=True))
+    rgb_image = Output(replace(SupervisedBandSelector.outputs["rgb_image"], axes="B H W n_bands"))
     strategy = "supervised_full_spectrum"
 
-    def __init__(
-        self,
-        num_spectral_bands: int | None = None,
-        score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        lambda_penalty: float = 0.5,
-        winsorize: tuple[float, float] | None = None,
-        n_bands: int = 3,
-        mi_bins: int = 32,
-    ) -> None:
-        super().__init__()
-        self.num_spectral_bands, self.n_bands = num_spectral_bands, n_bands
-        self.score_weights, self.lambda_penalty = score_weights, lambda_penalty
-        self.winsorize, self.mi_bins = winsorize, mi_bins
+    n_bands: int = 3
 
     def channels(self) -> int:
         """How many bands are chosen."""

@@ -1,4 +1,4 @@
-"""How well a band tells two classes apart, from histograms and moments of the classes."""
+"""How well a band separates two classes, from histograms and moments of the classes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_rx.whitening import varying_bands
+from specloom_statistics import varying_bands
 
 if TYPE_CHECKING:
-    from specloom_rx.moments import Moments
+    from specloom_statistics import Moments
 
 # A variance within the classes that is smaller than this part of the whole counts as this part.
 LEAST_VARIANCE = 1e-12
 
 
 class BandStatistics(NamedTuple):
-    """What the bands are chosen by, each (C,) in float64 but for the last two."""
+    """The scores that bands are chosen by, each (C,) in float64 but for the last two."""
 
     fisher: Tensor
     auc: Tensor
@@ -40,8 +40,10 @@ def fisher(whole: Moments, part: Moments) -> Tensor:
         whole: The moments of all pixels.
         part: Those of one class; the other's follow from the difference.
     """
-    (mean, scatter), (mean1, scatter1) = whole.mean_and_scatter(), part.mean_and_scatter()
-    total, count1 = whole.count, part.count
+    mean, scatter = whole.mean_and_scatter()
+    mean1, scatter1 = part.mean_and_scatter()
+    total = whole.count
+    count1 = part.count
     count0 = total - count1
     # The scatter of all pixels is that within the classes and that between their means.
     gap = (mean1 - mean) * (total / count0)
@@ -49,10 +51,10 @@ def fisher(whole: Moments, part: Moments) -> Tensor:
     scatter0 = (scatter.diagonal() - scatter1.diagonal() - between).clamp(min=0)
     within = scatter0 / count0 + scatter1.diagonal() / count1
     score = gap.square() / torch.maximum(within, LEAST_VARIANCE * scatter.diagonal() / total)
-    return torch.where(varies(whole), score, 0)
+    return torch.where(varying_bands_of(whole), score, 0)
 
 
-def varies(whole: Moments) -> Tensor:
+def varying_bands_of(whole: Moments) -> Tensor:
     """Which bands are not constant, bool (C,)."""
     return varying_bands(whole.mean(), whole.covariance())
 
@@ -60,7 +62,7 @@ def varies(whole: Moments) -> Tensor:
 def correlation(whole: Moments) -> Tensor:
     """The absolute correlation of the bands over all pixels, (C, C); 0 with constant bands."""
     covariance = whole.covariance()
-    factor = torch.where(varies(whole), covariance.diagonal().rsqrt(), 0)
+    factor = torch.where(varying_bands_of(whole), covariance.diagonal().rsqrt(), 0)
     return (factor[:, None] * covariance * factor).abs().clamp(max=1)
 
 
@@ -110,7 +112,7 @@ def information(counts: Tensor, cuts: Tensor, bins: int) -> tuple[Tensor, Tensor
     return bits, cuts.gather(1, places)
 
 
-def standardised(scores: Tensor, bands: Tensor) -> Tensor:
+def standardise(scores: Tensor, bands: Tensor) -> Tensor:
     """Scores (C,) minus their mean over ``bands``, over their standard deviation; 0 if that is 0.
 
     Args:
@@ -137,5 +139,5 @@ def relevance(found: BandStatistics, weights: Sequence[float], varying: Tensor) 
     parts = zip(weights, (found.fisher, found.auc, found.information), strict=True)
     total = torch.zeros_like(found.fisher)
     for weight, scores in parts:
-        total += weight * standardised(scores, varying)
+        total += weight * standardise(scores, varying)
     return total

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, DataError, NodeError, Port
-from specloom.torch import StatisticalNode
-from specloom_bands.base import BandSelectorBase
-from specloom_bands.nearest import band_centres
+from specloom import Batch, ConfigError, DataError, Input, node
+from specloom.torch import buffer
+from specloom_bands import BandSelectorBase, band_centres
 from specloom_mrmr import report
-from specloom_mrmr.choice import chosen_bands
-from specloom_mrmr.gathering import Gathering, check_same
+from specloom_mrmr.choice import choose_bands
 from specloom_mrmr.parameters import Window, bands_of_windows, check_scoring, check_windows
 from specloom_mrmr.relevance import BandStatistics, relevance
+from specloom_mrmr.two_pass import TwoPassStatistics, check_wavelengths
+from specloom_statistics import StreamingNode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from specloom_mrmr.statistics import ClassStatistics
+    from specloom_mrmr.class_statistics import ClassStatistics
 
 SCORES = ("fisher_scores", "auc_scores", "auc_bounds", "mi_scores", "band_scores")
 
 
 class Choice(NamedTuple):
-    """What a selector makes of its statistics."""
+    """The bands that follow from the statistics, and their scores."""
 
-    found: BandStatistics
-    scores: Tensor
+    statistics: BandStatistics
+    relevance: Tensor
     """The relevance of each band, (C,)."""
     varying: Tensor
     """The bands that are not constant, bool (C,)."""
@@ -40,86 +41,85 @@ class Choice(NamedTuple):
     """Those chosen, in the order of the channels."""
 
 
-class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
-    """Takes the bands that best tell the pixels in ``mask`` from the others, not telling the same.
+@node
+class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics]):
+    """Selects bands that separate the pixels in ``mask`` from the others, without redundancy.
 
-    See the README for the scores, the choice and the fit. A subclass says where bands may lie.
+    See the README for the scores, the choice and the fit. A subclass sets where bands may lie.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "cube": Port("B H W num_spectral_bands", doc="Cubes of any unit."),
-        "wavelengths": Port(
-            "num_spectral_bands",
-            "real",
-            unit="nm",
-            for_fit=True,
-            host=True,
-            doc="Band centres, in any order; once fitted they are known.",
-        ),
-        "mask": Port("B H W 1", "bool", for_fit=True, doc="True in one class, False in the other."),
-        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that count."),
-    }
+    cube = Input("B H W num_spectral_bands", doc="Cubes of any unit.")
+    wavelengths = Input(
+        "num_spectral_bands",
+        "real",
+        unit="nm",
+        for_fit=True,
+        host=True,
+        doc="Band centres, in any order; not needed once fitted.",
+    )
+    mask = Input("B H W 1", "bool", for_fit=True, doc="True in one class, False in the other.")
+    valid = Input("B H W 1", "bool", optional=True, doc="Pixels to use.")
     fit_passes = 2
     strategy = ""
-    num_spectral_bands: int | None
-    score_weights: tuple[float, float, float]
-    lambda_penalty: float
-    winsorize: tuple[float, float] | None
-    mi_bins: int
+    num_spectral_bands: int | None = None
+    score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    lambda_penalty: float = 0.5
+    winsorize: tuple[float, float] | None = None
+    mi_bins: int = 32
 
-    selected_indices: Tensor
-    band_scores: Tensor
-    fisher_scores: Tensor
-    auc_scores: Tensor
-    auc_bounds: Tensor
-    mi_scores: Tensor
-    mi_edges: Tensor
-    known_wavelengths: Tensor
-    class_pixels: Tensor
-    _gathering: Gathering | None = None
-    _left_out = 0
+    selected_indices = buffer()
+    band_scores = buffer()
+    fisher_scores = buffer()
+    auc_scores = buffer()
+    auc_bounds = buffer()
+    mi_scores = buffer()
+    mi_edges = buffer()
+    known_wavelengths = buffer()
+    class_pixels = buffer()
 
     def channel_windows(self) -> tuple[Window, ...]:
         """Where the band of each channel of the picture may lie, red first; empty: anywhere."""
         return ()
 
     def channels(self) -> int:
-        """How many bands are chosen."""
+        """The number of bands to choose."""
         return 3
 
-    def turns(self) -> Sequence[int]:
+    def selection_order(self) -> Sequence[int]:
         """The channels in the order in which their bands are chosen."""
         return range(self.channels())
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters and allocate the scores."""
-        bands, count = sizes["num_spectral_bands"], self.channels()
+        bands = sizes["num_spectral_bands"]
+        count = self.channels()
         check_scoring(
             self.label, self.score_weights, self.lambda_penalty, self.mi_bins, self.winsorize
         )
-        if windows := self.channel_windows():
+        windows = self.channel_windows()
+        if windows:
             check_windows(self.label, windows)
         if not 1 <= count <= bands:
-            fix = f"give a number from 1 to {bands}"
+            fix = f"set it to a number from 1 to {bands}"
             raise ConfigError(f"{self.label}: {count} of {bands} bands are to be chosen", fix=fix)
         for name in SCORES:
             self.register_buffer(name, torch.zeros(bands, dtype=torch.float64))
         self.register_buffer("mi_edges", torch.zeros(bands, self.mi_bins - 1))
         self.register_buffer("selected_indices", torch.zeros(count, dtype=torch.int64))
         self.register_buffer("class_pixels", torch.zeros(2, dtype=torch.int64))
-        nothing = torch.full((bands,), torch.nan, dtype=torch.float64)
-        self.register_buffer("known_wavelengths", nothing)
-        self.register_load_state_dict_post_hook(_settle)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.settle()
+        unknown = torch.full((bands,), torch.nan, dtype=torch.float64)
+        self.register_buffer("known_wavelengths", unknown)
+        self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
+        self.update_derived()
 
     def fit_start(self, pass_: int) -> None:
-        """Begin to sample, or to count between the cuts that the sample gave."""
+        """Start to sample, or to count between the cuts that the sample gave."""
         if pass_ > 0:
-            self._gathered().start()
+            self.statistics().start_counting()
             return
-        self.fitted = False
+        bands = len(self.band_scores)
         device = self.band_scores.device
-        self._gathering = Gathering(self.label, len(self.band_scores), device, self.winsorize)
+        self.start_statistics(TwoPassStatistics(self.label, bands, device, self.winsorize))
 
     def fit_update(
         self,
@@ -128,29 +128,20 @@ class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
         wavelengths: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> None:
-        """Take in the labelled pixels of (B, H, W, C) ``cube``.
+        """Add the labelled pixels of (B, H, W, C) ``cube``.
 
         Raises:
             DataError: There are no wavelengths, other ones than before, or no band in a window.
         """
-        gathering = self._gathered()
+        statistics = self.statistics()
         if wavelengths is not None:
-            if gathering.meet(band_centres(wavelengths, cube.shape[-1])):
-                self._allowed(gathering.centres)
-        elif self.channel_windows() and not gathering.centres:
+            are_first = statistics.set_wavelengths(band_centres(wavelengths, cube.shape[-1]))
+            if are_first:
+                self._allowed(statistics.centres)
+        elif self.channel_windows() and not statistics.centres:
             fix = "use data with wavelengths, or SupervisedFullSpectrumBandSelector"
-            raise DataError(f"{self.label} has windows, and no wavelengths came", fix=fix)
-        gathering.update(cube.detach(), mask, valid)
-
-    def fit_state(self) -> Mapping[str, Tensor]:
-        """The sample, or the moments and histograms, so far."""
-        return self._gathered().state()
-
-    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in what another process gathered."""
-        if len(state["centres"]):
-            self._gathered().meet(state["centres"].tolist())
-        self._gathered().merge(state)
+            raise DataError(f"{self.label} has windows, but the data have no wavelengths", fix=fix)
+        statistics.update(cube.detach(), mask, valid)
 
     def fit_end(self) -> None:
         """Make the cuts after the first pass; score and choose the bands after the second.
@@ -158,55 +149,59 @@ class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
         Raises:
             DataError: No pixel is labelled, or only one class has usable pixels.
         """
-        gathering = self._gathered()
-        if gathering.end_sample():
+        if self.statistics().end_sampling():
             return
-        self._gathering, statistics = None, gathering.statistics
-        self._left_out = statistics.left_out
-        made = self.choice(statistics, gathering.centres)
-        self._learn(made, statistics.pixels(), gathering.centres)
-        self.finish_fit(sum(statistics.pixels()))
+        statistics = self.take_statistics()
+        classes = statistics.classes
+        self.left_out = classes.left_out
+        choice = self.choice(classes, statistics.centres)
+        self._set_choice(choice, classes.pixels(), statistics.centres)
+        self.finish_fit(sum(classes.pixels()))
 
     @torch.no_grad()
-    def choice(self, statistics: ClassStatistics, centres: Sequence[float]) -> Choice:
-        """The scores and bands that follow from what was gathered."""
-        found, varying = statistics.scores(self.mi_bins)
-        scores = relevance(found, self.score_weights, varying)
-        order = list(self.turns())
+    def choice(self, classes: ClassStatistics, centres: Sequence[float]) -> Choice:
+        """The scores and bands that follow from the statistics of both classes."""
+        scores, varying = classes.scores(self.mi_bins)
+        total = relevance(scores, self.score_weights, varying)
+        order = list(self.selection_order())
         allowed = self._allowed(centres)[order]
-        bands = chosen_bands(scores, found.correlation, self.lambda_penalty, allowed, varying)
-        return Choice(found, scores, varying, [bands[order.index(i)] for i in range(len(order))])
+        chosen = choose_bands(total, scores.correlation, self.lambda_penalty, allowed, varying)
+        bands = [chosen[order.index(channel)] for channel in range(len(order))]
+        return Choice(scores, total, varying, bands)
 
-    def _learn(self, made: Choice, pixels: tuple[int, int], centres: Sequence[float]) -> None:
-        found, bands = made.found, made.bands
-        self.selected_indices.copy_(torch.tensor(bands))
-        values = (found.fisher, found.auc, found.auc_bound, found.information, made.scores)
-        for name, value in zip(SCORES, values, strict=True):
-            getattr(self, name).copy_(value)
-        self.mi_edges.copy_(found.edges)
+    def _set_choice(
+        self, choice: Choice, pixels: tuple[int, int], centres: Sequence[float]
+    ) -> None:
+        statistics = choice.statistics
+        self.selected_indices.copy_(torch.tensor(choice.bands))
+        self.fisher_scores.copy_(statistics.fisher)
+        self.auc_scores.copy_(statistics.auc)
+        self.auc_bounds.copy_(statistics.auc_bound)
+        self.mi_scores.copy_(statistics.information)
+        self.band_scores.copy_(choice.relevance)
+        self.mi_edges.copy_(statistics.edges)
         self.class_pixels.copy_(torch.tensor(pixels))
-        known = centres or [torch.nan] * len(made.scores)
-        self.known_wavelengths.copy_(torch.tensor(known, dtype=torch.float64))
-        self.settle()
-        if constant := [band for band in bands if not made.varying[band]]:
-            what = f"{self.label} had to take bands that are constant: {constant}"
+        if centres:
+            self.known_wavelengths.copy_(torch.tensor(centres, dtype=torch.float64))
+        else:
+            self.known_wavelengths.fill_(torch.nan)
+        self.update_derived()
+        constant = [band for band in choice.bands if not choice.varying[band]]
+        if constant:
+            what = f"{self.label} chose bands that are constant: {constant}"
             warnings.warn(f"{what}. Widen the windows, or choose fewer bands", stacklevel=3)
 
     def _allowed(self, centres: Sequence[float]) -> Tensor:
         """The bands that each channel may have, bool (K, C)."""
-        if windows := self.channel_windows():
+        windows = self.channel_windows()
+        if windows:
             return bands_of_windows(self.label, centres, windows)
         return torch.ones(self.channels(), len(self.band_scores), dtype=torch.bool)
 
-    def _gathered(self) -> Gathering:
-        if self._gathering is None:
-            raise NodeError(f"{self.label} has not started a fit", fix="call fit_start(0) first")
-        return self._gathering
-
-    def settle(self) -> None:
-        """Derive from the saved state what ``forward`` must know without asking the device."""
-        known = self.known_wavelengths.tolist()
-        self._centres = [] if known[0] != known[0] else known
+    def update_derived(self) -> None:
+        """Derive from the saved state what ``forward`` needs on the host."""
+        centres = self.known_wavelengths.tolist()
+        self._centres = [] if math.isnan(centres[0]) else centres
         self._record = report.record(self)
 
     def forward(
@@ -222,9 +217,10 @@ class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
             DataError: The wavelengths are not those of the fit.
         """
         if wavelengths is not None and self._centres:
-            check_same(self.label, band_centres(wavelengths, cube.shape[-1]), self._centres)
+            centres = band_centres(wavelengths, cube.shape[-1])
+            check_wavelengths(self.label, centres, self._centres)
         picture = self._compose_rgb(cube, self._record["band_indices"], valid)
-        # A copy, so that nobody's change reaches the next batch.
+        # A copy, so that a change of it does not reach the next batch.
         return {"rgb_image": picture, "band_info": deepcopy(self._record)}
 
     def score_table(self) -> list[dict[str, Any]]:
@@ -244,8 +240,8 @@ class SupervisedBandSelector(BandSelectorBase, StatisticalNode):
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
-        return report.summary(self, self._left_out)
+        return report.summary(self)
 
 
-def _settle(node: SupervisedBandSelector, _keys: object) -> None:
-    node.settle()
+def _state_loaded(node: SupervisedBandSelector, _keys: object) -> None:
+    node.update_derived()

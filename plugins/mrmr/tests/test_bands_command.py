@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from specloom import ConfigError, DataError
 from specloom.cli import cli
-from specloom_mrmr.bootstrap import stability, weighted
+from specloom_mrmr.bootstrap import stability, weigh_states
+from specloom_mrmr.class_statistics import ClassStatistics
 from specloom_mrmr.command import bands
 from specloom_mrmr.counts import cuts_of
 from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector
-from specloom_mrmr.statistics import ClassStatistics
 
 RUN = """
 specloom: 1
@@ -60,7 +60,7 @@ def test_weighted_states_equal_repeated_updates():
         states.append(one.state())
     stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
     merged, plain = ClassStatistics(cuts), ClassStatistics(cuts)
-    merged.merge(weighted(stacked, torch.tensor([2, 0, 3])))
+    merged.merge(weigh_states(stacked, torch.tensor([2, 0, 3])))
     for index in (0, 0, 2, 2, 2):
         plain.update(*parts[index])
     assert merged.pixels() == plain.pixels()

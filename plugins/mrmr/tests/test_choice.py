@@ -6,7 +6,7 @@ import torch
 from matplotlib.image import imread
 
 from specloom.testing import fit_shares
-from specloom_mrmr.choice import can_be_distinct, chosen_bands
+from specloom_mrmr.choice import can_be_distinct, choose_bands
 from specloom_mrmr.cir import SupervisedCIRBandSelector
 from specloom_mrmr.false_rgb import SupervisedWindowedFalseRGBSelector
 from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector
@@ -70,7 +70,7 @@ def test_the_choice_equals_a_plain_one(weights, penalty):
 def test_a_band_that_a_later_window_needs_is_left_to_it():
     allowed = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool()
     scores, eye = torch.tensor([3.0, 2.0, 1.0]).double(), torch.eye(3).double()
-    assert chosen_bands(scores, eye, 0.5, allowed, torch.ones(3).bool()) == [2, 0, 1]
+    assert choose_bands(scores, eye, 0.5, allowed, torch.ones(3).bool()) == [2, 0, 1]
     assert can_be_distinct(allowed)
     assert not can_be_distinct(torch.tensor([[1, 0, 0], [1, 0, 0]]).bool())
 

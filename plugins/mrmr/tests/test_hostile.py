@@ -51,7 +51,7 @@ def test_a_constant_band_scores_nothing_and_changes_no_choice(value):
 def test_a_constant_band_is_taken_last_and_told():
     rows, labels = scene(bands=4)
     rows[:, 0] = 7
-    with pytest.warns(UserWarning, match=r"had to take bands that are constant: \[0\]"):
+    with pytest.warns(UserWarning, match=r"chose bands that are constant: \[0\]"):
         node = full(rows, labels, n_bands=4)
     assert node.selected_indices.tolist()[-1] == 0
 
@@ -84,7 +84,7 @@ def test_pixels_that_are_nan_or_not_valid_count_as_if_they_were_not_there():
     one = batch(rows, labels, valid=valid)
     node = fit(SupervisedFullSpectrumBandSelector(31), one)
     assert node.pixels == 500
-    assert node.fit_summary().count("(100 left out)") == 1
+    assert node.fit_summary().count("(100 excluded)") == 1
     for name, value in want.state().items():
         torch.testing.assert_close(
             node.state()[name], value, rtol=1e-10, atol=1e-12, equal_nan=True
@@ -130,7 +130,7 @@ def test_no_labels_are_refused():
     valid = torch.zeros(1, 1, 600, 1, dtype=torch.bool)
     unlabelled = batch(rows, labels, valid=valid)
     error(
-        "no labelled pixel: 'valid' leaves out all 600",
+        "no labelled pixel: 'valid' excludes all 600",
         SupervisedFullSpectrumBandSelector(31),
         unlabelled,
     )
@@ -167,7 +167,11 @@ def test_a_camera_that_ends_at_700_nm_has_no_near_infrared():
 
 
 def test_windows_without_wavelengths_are_refused():
-    error("has windows, and no wavelengths came", SupervisedCIRBandSelector(31), batch(*scene()))
+    error(
+        "has windows, but the data have no wavelengths",
+        SupervisedCIRBandSelector(31),
+        batch(*scene()),
+    )
 
 
 def test_other_wavelengths_are_refused():

@@ -1,11 +1,11 @@
-"""What is gathered of two classes, whichever of them is the rarer one and however it comes."""
+"""The statistics of two classes, whichever of them is the rarer one and however it comes."""
 
 import pytest
 import torch
 
-from specloom_mrmr import counts, statistics
+from specloom_mrmr import class_statistics, counts
+from specloom_mrmr.class_statistics import ClassStatistics
 from specloom_mrmr.counts import cuts_of
-from specloom_mrmr.statistics import ClassStatistics
 
 
 def made(share=0.3, pixels=4000, bands=11, seed=0):
@@ -17,7 +17,7 @@ def made(share=0.3, pixels=4000, bands=11, seed=0):
     return rows, labels
 
 
-def gathered(rows, labels, rare=True, parts=1, size=512):
+def streamed(rows, labels, rare=True, parts=1, size=512):
     found = ClassStatistics(cuts_of(rows[~labels], rows[labels], size), None, rare)
     for some, marks in zip(rows.chunk(parts), labels.chunk(parts), strict=True):
         found.update(some, marks)
@@ -31,18 +31,18 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_it_does_not_matter_which_class_is_gathered_by_itself(share):
+def test_it_does_not_matter_which_class_has_its_own_statistics(share):
     rows, labels = made(share)
-    same(gathered(rows, labels, rare=True), gathered(rows, labels, rare=False))
+    same(streamed(rows, labels, rare=True), streamed(rows, labels, rare=False))
 
 
 def test_small_blocks_and_full_tables_change_nothing(monkeypatch):
     rows, labels = made()
-    want = gathered(rows, labels)
+    want = streamed(rows, labels)
     monkeypatch.setattr(counts, "BLOCK", 700)
-    monkeypatch.setattr(statistics, "BLOCK", 900)
+    monkeypatch.setattr(class_statistics, "BLOCK", 900)
     monkeypatch.setattr(counts, "FULL", 1000)
-    same(gathered(rows, labels, parts=7), want)
+    same(streamed(rows, labels, parts=7), want)
 
 
 @pytest.mark.parametrize("offset", [0.0, -7.0, 300.0])

@@ -9,14 +9,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, NodeError, Port
-from specloom.torch import StatisticalNode
-from specloom_normalize.extremes import extremes
-from specloom_normalize.sample import PixelSample
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
+from specloom.torch import buffer
+from specloom_normalize.limits import LimitStatistics
 from specloom_normalize.scaling import Scaling, image_limits
+from specloom_statistics import StreamingNode
 
 
-class MinMaxNormalizer(StatisticalNode):
+@node
+class MinMaxNormalizer(StreamingNode[LimitStatistics]):
     """Scales data by their range: (x - low) / max(high - low, eps).
 
     By default ``low`` and ``high`` are the smallest and the largest value of all usable training
@@ -38,33 +39,21 @@ class MinMaxNormalizer(StatisticalNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W C", doc="Pixels of any range."),
-        "valid": Port("B H W 1", "bool", optional=True, doc="Pixels that the limits may use."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "normalized": Port("B H W C", unit="1", doc="Pixels scaled by the limits.")
-    }
+    data = Input("B H W C", doc="Pixels of any range.")
+    valid = Input("B H W 1", "bool", optional=True, doc="Pixels that the limits may use.")
+    normalized = Output("B H W C", unit="1", doc="Pixels scaled by the limits.")
     affine_output = "normalized"
     example: ClassVar[Mapping[str, object]] = {}
 
-    low: Tensor
-    high: Tensor
-    _found: dict[str, Tensor] | None = None
-    _sample: PixelSample | None = None
-    _kept: tuple[object, Scaling, object] | None = None
+    eps: float = 1e-6
+    use_running_stats: bool = True
+    per_channel: bool = False
+    quantiles: tuple[float, float] | None = None
+    clip: bool = False
 
-    def __init__(
-        self,
-        eps: float = 1e-6,
-        use_running_stats: bool = True,
-        per_channel: bool = False,
-        quantiles: tuple[float, float] | None = None,
-        clip: bool = False,
-    ) -> None:
-        super().__init__()
-        self.eps, self.use_running_stats, self.per_channel = eps, use_running_stats, per_channel
-        self.quantiles, self.clip = quantiles, clip
+    low = buffer()
+    high = buffer()
+    _cached_scaling = Internal[tuple[object, Scaling, object] | None](None)
 
     @property
     def locality(self) -> str:
@@ -72,7 +61,7 @@ class MinMaxNormalizer(StatisticalNode):
         return "pixel" if self.use_running_stats else "image"
 
     @property
-    def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
+    def fit_passes(self) -> int:  # type: ignore[override]  # it is only read
         """One pass over the training data, or none where each image gives its own limits."""
         return 1 if self.use_running_stats else 0
 
@@ -84,13 +73,13 @@ class MinMaxNormalizer(StatisticalNode):
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate the limits."""
         if not (math.isfinite(self.eps) and self.eps > 0):
-            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="give an eps above 0")
+            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="set eps above 0")
         if self.quantiles is not None:
             low, high = self.quantiles
             if not 0 <= low < high <= 1:
                 raise ConfigError(
                     f"{self.label}: quantiles are ({low}, {high})",
-                    fix="give two numbers from 0 to 1, the smaller one first",
+                    fix="set quantiles to two numbers from 0 to 1, the smaller one first",
                 )
         self._channels = sizes["C"]
         if self.use_running_stats:
@@ -99,58 +88,25 @@ class MinMaxNormalizer(StatisticalNode):
             self.register_buffer("high", torch.ones(shape, dtype=torch.float64))
 
     def fit_start(self, pass_: int) -> None:
-        """Forget earlier fits."""
-        self.fitted = False
-        none = torch.full_like(self.low, torch.inf)
-        counts = torch.zeros(2, dtype=torch.float64)
-        self._found = {"low": none, "high": -none, "counts": counts}
-        self._sample = None if self.quantiles is None else PixelSample(self._channels)
+        """Start with empty statistics."""
+        limits = LimitStatistics(
+            self._channels,
+            self.low.device,
+            per_channel=self.per_channel,
+            quantiles=self.quantiles,
+        )
+        self.start_statistics(limits)
 
     def fit_update(self, data: Tensor, valid: Tensor | None = None) -> None:
-        """Take in the usable pixels of (B, H, W, C) ``data``."""
-        rows, keep = data.detach().reshape(-1, data.shape[-1]), None
-        if valid is not None:
-            keep = valid.reshape(-1)
-        low, high, count = extremes(rows, keep, per_channel=self.per_channel)
-        counts = torch.tensor([count, len(rows) - count], dtype=torch.float64)
-        self._gather({"low": low, "high": high, "counts": counts})
-        if self._sample is not None:
-            marks = [None] * len(data) if valid is None else [one.reshape(-1) for one in valid]
-            for image, mark in zip(data.detach(), marks, strict=True):
-                self._sample.update(image.reshape(-1, data.shape[-1]), mark)
-
-    def _gather(self, other: Mapping[str, Tensor]) -> None:
-        mine = self._gathered()
-        mine["low"] = torch.minimum(mine["low"], other["low"].to(mine["low"]))
-        mine["high"] = torch.maximum(mine["high"], other["high"].to(mine["high"]))
-        mine["counts"] = mine["counts"] + other["counts"].to(mine["counts"])
-
-    def _gathered(self) -> dict[str, Tensor]:
-        if self._found is None:
-            raise NodeError(f"{self.label} has not started a fit", fix="call fit_start(0) first")
-        return self._found
-
-    def fit_state(self) -> Mapping[str, Tensor]:
-        """Limits, counts and sample so far."""
-        sample = {} if self._sample is None else self._sample.state()
-        return {**self._gathered(), **sample}
-
-    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in what another process gathered."""
-        self._gather(state)
-        if self._sample is not None:
-            self._sample.merge(state)
+        """Add the usable pixels of (B, H, W, C) ``data``."""
+        self.statistics().update(data, valid)
 
     def fit_end(self) -> None:
         """Set the limits."""
-        found, sample = self._gathered(), self._sample
-        self._found = self._sample = None
-        count, left_out = (int(number) for number in found["counts"].tolist())
-        self._left_out = left_out
-        self.finish_fit(count)
-        low, high = found["low"], found["high"]
-        if sample is not None and self.quantiles is not None:
-            low, high = sample.quantiles(*self.quantiles, per_channel=self.per_channel)
+        statistics = self.take_statistics()
+        self.left_out = statistics.extremes.left_out
+        self.finish_fit(statistics.extremes.count)
+        low, high = statistics.limits()
         # Limits are numbers of the data's own precision: nothing is lost where they are applied.
         self.low.copy_(low.float())
         self.high.copy_(high.float())
@@ -159,12 +115,12 @@ class MinMaxNormalizer(StatisticalNode):
         """Scale (B, H, W, C) ``data``."""
         if self.use_running_stats:
             return {"normalized": self._scaling(data.dtype).apply(data, clip=self.clip)}
-        marks = [None] * len(data) if valid is None else [one.reshape(-1) for one in valid]
+        masks = [None] * len(data) if valid is None else [image.reshape(-1) for image in valid]
         images = []
-        for image, mark in zip(data, marks, strict=True):
+        for image, mask in zip(data, masks, strict=True):
             rows = image.reshape(-1, data.shape[-1])
-            limits = image_limits(rows, mark, self.quantiles, per_channel=self.per_channel)
-            scaling = Scaling.between(*limits, self.eps, data.dtype)
+            low, high = image_limits(rows, mask, self.quantiles, per_channel=self.per_channel)
+            scaling = Scaling.between(low, high, self.eps, data.dtype)
             images.append(scaling.apply(image, clip=self.clip))
         return {"normalized": torch.stack(images)}
 
@@ -176,23 +132,23 @@ class MinMaxNormalizer(StatisticalNode):
         return {"normalized": LazyAffine(data, scaling.scale, scaling.offset, data.dtype)}
 
     def _scaling(self, dtype: torch.dtype) -> Scaling:
-        """By the limits, for data of a type; kept until a limit changes."""
-        low, high = self.low, self.high
-        if any(one.is_inference() or one.requires_grad for one in (low, high)):
+        """The scaling by the limits, for data of a type; cached until a limit changes."""
+        low = self.low
+        high = self.high
+        if any(limit.is_inference() or limit.requires_grad for limit in (low, high)):
             return Scaling.between(low, high, self.eps, dtype)
-        state = (id(low), id(high), low._version, high._version, self.eps, dtype)
-        if self._kept is None or self._kept[0] != state:
+        key = (id(low), id(high), low._version, high._version, self.eps, dtype)
+        if self._cached_scaling is None or self._cached_scaling[0] != key:
             with torch.inference_mode(False):  # whose tensors can be used in any mode
-                made = Scaling.between(low, high, self.eps, dtype)
+                scaling = Scaling.between(low, high, self.eps, dtype)
             # With the limits themselves, so that no other tensor gets their identity.
-            self._kept = state, made, (low, high)
-        return self._kept[1]
+            self._cached_scaling = key, scaling, (low, high)
+        return self._cached_scaling[1]
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
         if not self.use_running_stats:
             return "each image gives its own limits"
-        left_out = getattr(self, "_left_out", 0)
-        skipped = f" ({left_out} left out)" if left_out else ""
-        low, high = float(self.low.min()), float(self.high.max())
-        return f"{low:.6g} to {high:.6g}, {self.pixels} pixels{skipped}"
+        low = float(self.low.min())
+        high = float(self.high.max())
+        return f"{low:.6g} to {high:.6g}, {self.pixel_summary()}"

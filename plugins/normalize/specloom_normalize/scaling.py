@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from specloom.torch import usable_pixels
 from specloom_normalize.memory import BLOCK, new_memory
-from specloom_normalize.sample import quantiles
+from specloom_statistics import quantiles
 
 
 class Scaling(NamedTuple):
@@ -25,9 +27,10 @@ class Scaling(NamedTuple):
     def between(cls, low: Tensor, high: Tensor, eps: float, dtype: torch.dtype) -> Scaling:
         """Scaling by max(high - low, eps), for data of a type."""
         scale = 1 / (high - low).clamp(min=eps)
-        least, most = low.to(dtype), high.to(dtype)
+        rounded_low = low.to(dtype)
         # The difference is rounded as the numerator is, so that `high` becomes exactly 1.
-        return cls(least, (most - least).clamp(min=eps), scale, -low * scale)
+        span = (high.to(dtype) - rounded_low).clamp(min=eps)
+        return cls(rounded_low, span, scale, -low * scale)
 
     def apply(self, data: Tensor, *, clip: bool) -> Tensor:
         """Scale (..., C) ``data``.
@@ -36,21 +39,25 @@ class Scaling(NamedTuple):
             data: Of the type that the scaling was made for.
             clip: Limit the result to [0, 1]; what is infinite becomes NaN.
         """
-        low, span = self.low, self.span
+        low = self.low
+        span = self.span
         if torch.is_grad_enabled() and (data.requires_grad or span.requires_grad):
-            made = (data - low) / span
-            return made.clamp(0, 1) + 0 * made.detach() if clip else made
+            scaled = (data - low) / span
+            if clip:
+                scaled = scaled.clamp(0, 1) + 0 * scaled.detach()
+            return scaled
         size = data.shape[-1] if low.dim() else 1
-        rows, step = data.reshape(-1, size), max(BLOCK // size, 1)
-        made = new_memory(rows)
+        rows = data.reshape(-1, size)
+        step = max(BLOCK // size, 1)
+        result = new_memory(rows)
         for start in range(0, len(rows), step):
-            part = made[start : start + step]
+            part = result[start : start + step]
             torch.sub(rows[start : start + step], low, out=part)
             part.div_(span)
             if clip:
-                wrong = part * 0  # NaN for NaN and infinities
-                part.clamp_(0, 1).add_(wrong)
-        return made.view(data.shape)
+                not_finite = part * 0  # NaN for NaN and infinities
+                part.clamp_(0, 1).add_(not_finite)
+        return result.view(data.shape)
 
 
 def image_limits(
@@ -59,31 +66,54 @@ def image_limits(
     """Lower and upper limit of one image, () or (C,), without waiting for a GPU; differentiable.
 
     Args:
-        rows: The pixels, (N, C); those that are not finite in every band are left out.
-        valid: Pixels that count, bool (N,); None for all.
+        rows: The pixels, (N, C); those that are not finite in every band are excluded.
+        valid: The pixels to use, bool (N,); None for all.
         share: Two quantiles, or None for minimum and maximum.
         per_channel: One pair for each band.
     """
-    least, most, total = [], [], torch.zeros((), dtype=torch.int64, device=rows.device)
-    step, marked = max(BLOCK // rows.shape[1], 1), []
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        usable = (part.detach() * 0).sum(1) == 0
-        if valid is not None:
-            usable = usable & valid[start : start + step]
-        if share is not None:
-            marked.append(torch.where(usable[:, None], part, torch.nan))
-            total = total + usable.sum()
-        else:
-            least.append(torch.where(usable[:, None], part, torch.inf).amin(0))
-            most.append(torch.where(usable[:, None], part, -torch.inf).amax(0))
     if share is None:
-        low, high = torch.stack(least).amin(0), torch.stack(most).amax(0)
-        if not per_channel:
-            low, high = low.amin(), high.amax()
-        return torch.where(low <= high, low, torch.nan), high
-    values = torch.cat(marked).T
+        return _image_extremes(rows, valid, per_channel=per_channel)
+    return _image_quantiles(rows, valid, share, per_channel=per_channel)
+
+
+def _usable_blocks(rows: Tensor, valid: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows of each block, and which of them are usable, bool (N, 1)."""
+    step = max(BLOCK // rows.shape[1], 1)
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        mask = None if valid is None else valid[start : start + step, None]
+        yield block, usable_pixels(block.detach(), mask)[:, None]
+
+
+def _image_extremes(
+    rows: Tensor, valid: Tensor | None, *, per_channel: bool
+) -> tuple[Tensor, Tensor]:
+    lows = []
+    highs = []
+    for block, usable in _usable_blocks(rows, valid):
+        lows.append(torch.where(usable, block, torch.inf).amin(0))
+        highs.append(torch.where(usable, block, -torch.inf).amax(0))
+    low = torch.stack(lows).amin(0)
+    high = torch.stack(highs).amax(0)
     if not per_channel:
-        values, total = values.reshape(1, -1), total * rows.shape[1]
-    low, high = quantiles(values, total, *share)
-    return (low, high) if per_channel else (low[0], high[0])
+        low = low.amin()
+        high = high.amax()
+    return torch.where(low <= high, low, torch.nan), high
+
+
+def _image_quantiles(
+    rows: Tensor, valid: Tensor | None, share: tuple[float, float], *, per_channel: bool
+) -> tuple[Tensor, Tensor]:
+    blocks = []
+    count = torch.zeros((), dtype=torch.int64, device=rows.device)
+    for block, usable in _usable_blocks(rows, valid):
+        blocks.append(torch.where(usable, block, torch.nan))
+        count = count + usable.sum()
+    values = torch.cat(blocks).T
+    if not per_channel:
+        values = values.reshape(1, -1)
+        count = count * rows.shape[1]
+    low, high = quantiles(values, count, *share)
+    if not per_channel:
+        return low[0], high[0]
+    return low, high

@@ -85,7 +85,7 @@ def test_unusable_pixels_do_not_set_the_limits(params):
     assert torch.equal(node.low, clean.low)
     assert torch.equal(node.high, clean.high)
     assert node.pixels == clean.pixels
-    assert f"{clean.pixels} pixels (240 left out)" in node.fit_summary()
+    assert f"{clean.pixels} pixels (240 excluded)" in node.fit_summary()
     got = normalized(node, data)
     assert got[:, 0, :, 2].isnan().all()
     assert torch.equal(got[:, 3:], normalized(clean, data[:, 3:]))

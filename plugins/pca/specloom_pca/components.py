@@ -40,16 +40,18 @@ def principal_components(covariance: Tensor, count: int, eps: float) -> Componen
         eps: Relative to the standard deviation along the first component.
     """
     values, vectors = torch.linalg.eigh(covariance)
-    values, rows = values.flip(0), vectors.mT.flip(0)
+    values = values.flip(0)
+    rows = vectors.mT.flip(0)
     rounding = len(values) * torch.finfo(values.dtype).eps
     supported = values > max(eps**2, rounding) * values[0].clamp(min=0)
-    rows, values = rows[:count], torch.where(supported, values, 0)[:count]
+    rows = rows[:count]
+    values = torch.where(supported, values, 0)[:count]
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
     rows = torch.where(supported[:count, None], rows * largest.sign(), 0)
     return Components(rows, values, covariance.diagonal().sum(), int(supported.sum()))
 
 
-def standardising(variances: Tensor) -> Tensor:
-    """What brings a component to unit variance, (K,); 0 where its variance is 0."""
-    there = variances > 0
-    return torch.where(there, torch.where(there, variances, 1).rsqrt(), 0)
+def standardising_factors(variances: Tensor) -> Tensor:
+    """The factors that scale components to unit variance, (K,); 0 where a variance is 0."""
+    positive = variances > 0
+    return torch.where(positive, torch.where(positive, variances, 1).rsqrt(), 0)

@@ -10,13 +10,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, Port
-from specloom_pca.components import principal_components, standardising
-from specloom_pca.gathering import MomentsNode
-from specloom_pca.pixel_maps import channels_last, pixel_maps
+from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
+from specloom.torch import buffer
+from specloom_pca.components import principal_components, standardising_factors
+from specloom_pca.pixel_maps import map_pixels, to_channels_last
+from specloom_statistics import Moments, StreamingNode
 
 
-class TrainablePCA(MomentsNode):
+@node
+class TrainablePCA(StreamingNode[Moments]):
     """Projects each pixel onto the leading principal components of the training data.
 
     (x - m) V^T, with the mean m of the pixels that the fit saw and the rows of V the unit
@@ -25,18 +27,18 @@ class TrainablePCA(MomentsNode):
     each row of V is positive, as in scikit-learn. Ratios are over the variance of all bands, so
     that those of three components of real data sum to less than 1.
 
-    The covariance is gathered in float64 in one pass and decomposed; a singular value
+    The covariance is computed in float64 in one pass and decomposed; a singular value
     decomposition of the centred pixels, which ``init_method`` names, gives the same components
-    but needs all pixels at once. Pixels are projected in float64 too: nothing is lost where the
+    but needs all pixels in memory. Pixels are projected in float64 too: nothing is lost where the
     mean is much larger than the deviations.
 
-    Where the data support fewer components than were asked for (too few pixels, bands that are
+    Where the data support fewer components than ``n_components`` (too few pixels, bands that are
     combinations of others, constant data), the remaining components are zero, and so are the
     projections on them, whitened or not; there is a warning. A pixel that is not finite in every
-    band gives NaN and is not learned from.
+    band gives NaN and is not fitted.
 
     Unfrozen, the mean ``center`` and the rows ``directions`` are parameters; a gradient step
-    leaves the rows neither orthogonal nor of unit length. A new fit sets both anew.
+    leaves the rows neither orthogonal nor of unit length. A new fit resets both.
 
     Source: H. Hotelling, Journal of Educational Psychology 24(6), 1933.
 
@@ -54,62 +56,58 @@ class TrainablePCA(MomentsNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W num_channels", doc="Pixels."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "projected": Port("B H W n_components", doc="Principal components of each pixel."),
-        "explained_variance_ratio": Port(
-            "n_components", unit="1", doc="The share of each component in the total variance."
-        ),
-        "components": Port("n_components num_channels", unit="1", doc="The rows of V."),
-    }
+    data = Input("B H W num_channels", doc="Pixels.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
+    projected = Output("B H W n_components", doc="Principal components of each pixel.")
+    explained_variance_ratio = Output(
+        "n_components", unit="1", doc="The share of each component in the total variance."
+    )
+    components = Output("n_components num_channels", unit="1", doc="The rows of V.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
     affine_input = "data"
 
-    center: Tensor
-    directions: Tensor
-    variances: Tensor
-    total_variance: Tensor
+    n_components: int
+    whiten: bool = False
+    init_method: Literal["svd"] = "svd"
+    eps: float = 1e-6
+    num_channels: int | None = None
 
-    def __init__(
-        self,
-        n_components: int,
-        whiten: bool = False,
-        init_method: Literal["svd"] = "svd",
-        eps: float = 1e-6,
-        num_channels: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.n_components, self.whiten, self.init_method = n_components, whiten, init_method
-        self.eps, self.num_channels = eps, num_channels
+    center = buffer()
+    directions = buffer()
+    variances = buffer()
+    total_variance = buffer()
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate mean and components."""
-        count, size = self.n_components, sizes["num_channels"]
+        count = self.n_components
+        size = sizes["num_channels"]
         if not 1 <= count <= size:
             what = f"{self.label}: n_components is {count}, but the data have {size} channels"
-            raise ConfigError(what, fix=f"give an n_components from 1 to {size}")
+            raise ConfigError(what, fix=f"set n_components to a number from 1 to {size}")
         if not (math.isfinite(self.eps) and self.eps >= 0):
-            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="give an eps of 0 or more")
+            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="set eps to 0 or more")
         if self.init_method != "svd":
             what = f"{self.label}: init_method is {self.init_method!r}"
-            raise ConfigError(what, fix="leave init_method out, or write 'svd'")
+            raise ConfigError(what, fix="remove init_method, or set it to 'svd'")
         self.register_buffer("center", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("directions", torch.eye(count, size, dtype=torch.float64))
         self.register_buffer("variances", torch.zeros(count, dtype=torch.float64))
         self.register_buffer("total_variance", torch.zeros((), dtype=torch.float64))
 
     def fit_start(self, pass_: int) -> None:
-        """Forget earlier fits."""
-        self.gather(len(self.center), self.center.device)
+        """Start with empty statistics."""
+        self.start_statistics(Moments(len(self.center), self.center.device))
+
+    def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
+        """Add the usable pixels of (B, H, W, C) ``data``."""
+        self.statistics().update(data, valid)
 
     def fit_end(self) -> None:
-        """Find the components, and warn where the data support too few."""
-        moments = self.gathered()
+        """Compute the components, and warn where the data support too few."""
+        moments = self.take_statistics()
+        self.left_out = moments.left_out
         self.finish_fit(moments.count)
         found = principal_components(moments.covariance(), self.n_components, self.eps)
         with torch.no_grad():
@@ -120,8 +118,8 @@ class TrainablePCA(MomentsNode):
         if found.rank < self.n_components:
             text = (
                 f"{self.label}: {moments.count} pixels support {found.rank} components; the other "
-                f"{self.n_components - found.rank} of {self.n_components} are zero. Give it more "
-                "pixels, or ask for fewer components"
+                f"{self.n_components - found.rank} of {self.n_components} are zero. Use more "
+                "pixels, or lower n_components"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 
@@ -129,11 +127,11 @@ class TrainablePCA(MomentsNode):
         """Project (B, H, W, C) ``data``."""
         matrix = self.directions
         if self.whiten:
-            matrix = matrix * standardising(self.variances)[:, None]
-        projected = pixel_maps(data, [(matrix, -matrix @ self.center)])
+            matrix = matrix * standardising_factors(self.variances)[:, None]
+        projected = map_pixels(data, [(matrix, -matrix @ self.center)])
         ratio = self.variances / self.total_variance.clamp(min=torch.finfo(torch.float64).tiny)
         return {
-            "projected": channels_last(projected, data),
+            "projected": to_channels_last(projected, data),
             "explained_variance_ratio": ratio.float(),
             "components": self.directions.float(),
         }
@@ -143,6 +141,6 @@ class TrainablePCA(MomentsNode):
         total = float(self.total_variance)
         share = 100 * float(self.variances.sum()) / total if total else 0.0
         return (
-            f"{self.n_components} components of {len(self.center)} bands, {self.told_pixels()}, "
+            f"{self.n_components} components of {len(self.center)} bands, {self.pixel_summary()}, "
             f"{share:.4g} % of the variance"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 # image is filled up to the full size. Few bands take up to 4 times as many rows, as long as rows
 # times bands times 4 channels are below the million up to which OpenBLAS copies nothing.
 # Bands are filled up for aligned rows, channels because an odd number of them is slower.
-CPU_BLOCK, GPU_BLOCK, VALUES = 960, 15360, 250_000
-BANDS, CHANNELS = 16, 4
+CPU_BLOCK = 960
+GPU_BLOCK = 15360
+CPU_VALUES = 250_000
+BAND_STEP = 16
+CHANNEL_STEP = 4
 # Columns of a product where wider ones depend on the row, see `_same_for_every_row`.
-NARROW = 8
+NARROW_COLUMNS = 8
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 Layer: TypeAlias = tuple[Tensor, Tensor | None]
 """A matrix (out, in) and a bias (out,), or None for zeros."""
 
 
-def pixel_maps(data: Tensor | LazyAffine, layers: Sequence[Layer], slope: float = 1.0) -> Tensor:
+def map_pixels(data: Tensor | LazyAffine, layers: Sequence[Layer], slope: float = 1.0) -> Tensor:
     """x -> A x + b of every pixel, layer by layer, as (B, K, H * W) in the type of ``data``.
 
     Products are in the wider type of ``data`` and the matrices. Between two layers values below
@@ -41,71 +44,112 @@ def pixel_maps(data: Tensor | LazyAffine, layers: Sequence[Layer], slope: float 
     round otherwise; pixels that are not finite then do not spoil the gradients of the others.
 
     Args:
-        data: (B, H, W, C); the first layer takes in the map of a ``LazyAffine``.
+        data: (B, H, W, C); the first layer absorbs the map of a ``LazyAffine``.
         layers: One or more; K is the length of the last one.
         slope: Of the LeakyReLU between layers; 1 for none.
     """
     dtype = torch.promote_types(data.dtype, layers[0][0].dtype)
-    wide = [(a.to(dtype), None if b is None else b.to(dtype)) for a, b in layers]
-    kind, center = data.dtype, None
+    result_dtype = data.dtype
+    center = None
+    wide = [_convert(layer, dtype) for layer in layers]
     if isinstance(data, LazyAffine):
-        data, center, layer = _taking_in(data, *layers[0])
-        center, wide[0] = center.to(dtype), (layer[0].to(dtype), layer[1].to(dtype))
-    tracked = [data, *(part for layer in wide for part in layer if part is not None)]
-    if torch.is_grad_enabled() and any(part.requires_grad for part in tracked):
-        return _differentiable(data, center, wide, slope, kind)
-    return _blocked(data, center, wide, slope, kind)
+        data, center, first = _absorb_map(data, *layers[0])
+        center = center.to(dtype)
+        wide[0] = _convert(first, dtype)
+    tensors = [data]
+    for matrix, bias in wide:
+        tensors.append(matrix)
+        if bias is not None:
+            tensors.append(bias)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return _map_with_gradients(data, center, wide, slope, result_dtype)
+    return _map_in_blocks(data, center, wide, slope, result_dtype)
 
 
-def _taking_in(
+def _convert(layer: Layer, dtype: torch.dtype) -> Layer:
+    matrix, bias = layer
+    if bias is not None:
+        bias = bias.to(dtype)
+    return matrix.to(dtype), bias
+
+
+def _absorb_map(
     data: LazyAffine, matrix: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+) -> tuple[Tensor, Tensor, Layer]:
     """Raw data, what to subtract from them, and the layer that then equals ``matrix``, ``bias``.
 
-    With what the map sends to zero subtracted, float32 keeps the digits that it would have kept.
+    With what the map sends to zero subtracted, float32 loses no more digits than after the map.
     """
     matrix = matrix.double()
     scale, offset = (part.to(matrix).expand(matrix.shape[1]) for part in (data.scale, data.offset))
     center = (-offset / scale).detach().to(data.dtype).double()
     center = torch.where(center.isfinite(), center, 0)
     shift = matrix @ (offset + scale * center)
-    return data.data, center, (matrix * scale, shift if bias is None else shift + bias)
+    if bias is not None:
+        shift = shift + bias
+    return data.data, center, (matrix * scale, shift)
 
 
-def _differentiable(
-    data: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, kind: torch.dtype
+def _map_with_gradients(
+    data: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, dtype: torch.dtype
 ) -> Tensor:
     usable = data.detach().sum(-1).isfinite()[:, None].flatten(2)
     values = data.nan_to_num(0, 0, 0).to(layers[0][0].dtype)
-    values = values if center is None else values - center
+    if center is not None:
+        values = values - center
     for i, (matrix, bias) in enumerate(layers):
-        values = linear(leaky_relu(values, slope) if i else values, matrix, bias)
-    results = values.to(kind).flatten(1, 2).mT
+        if i:
+            values = leaky_relu(values, slope)
+        values = linear(values, matrix, bias)
+    results = values.to(dtype).flatten(1, 2).mT
     return torch.where(usable, results, torch.nan)
 
 
-def _blocked(
-    data: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, kind: torch.dtype
-) -> Tensor:
-    dtype, device, bands = layers[0][0].dtype, data.device, data.shape[-1]
-    width, channels = bands + -bands % BANDS, len(layers[-1][0])
-    block = CPU_BLOCK * min(max(VALUES // (CPU_BLOCK * width), 1), 4)
-    block = block if device.type == "cpu" else GPU_BLOCK
-    rows = _Matrix(block, width, dtype, device)
-    values, steps = rows, list[tuple[_Matrix, _Matrix, Tensor, _Matrix]]()
+class _Step(NamedTuple):
+    """One layer in working memory: results = values @ factor + added."""
+
+    values: _Matrix
+    factor: _Matrix
+    added: Tensor
+    results: _Matrix
+
+
+def _prepare_steps(rows: _Matrix, layers: Sequence[Layer]) -> list[_Step]:
+    """The steps from ``rows`` through all layers, filled up with zeros."""
+    steps = []
+    values = rows
+    block, _ = rows.tensor.shape
+    device = rows.tensor.device
     for matrix, bias in layers:
-        factor = _Matrix(
-            values.tensor.shape[1], -(-len(matrix) // CHANNELS) * CHANNELS, dtype, device
-        )
-        factor.tensor[: matrix.shape[1], : len(matrix)] = matrix.T
-        added = factor.tensor.new_zeros(factor.tensor.shape[1])
+        outputs, inputs = matrix.shape
+        columns = outputs + -outputs % CHANNEL_STEP
+        factor = _Matrix(values.tensor.shape[1], columns, matrix.dtype, device)
+        factor.tensor[:inputs, :outputs] = matrix.T
+        added = factor.tensor.new_zeros(columns)
         if bias is not None:
-            added[: len(bias)] = bias
-        made = _Matrix(block, len(added), dtype, device)
-        steps.append((values, factor, added, made))
-        values = made
-    shape = len(data), data.shape[1] * data.shape[2], channels
-    results = torch.empty(shape, dtype=kind, device=device)
+            added[:outputs] = bias
+        results = _Matrix(block, columns, matrix.dtype, device)
+        steps.append(_Step(values, factor, added, results))
+        values = results
+    return steps
+
+
+def _block_rows(width: int, device: torch.device) -> int:
+    if device.type != "cpu":
+        return GPU_BLOCK
+    return CPU_BLOCK * min(max(CPU_VALUES // (CPU_BLOCK * width), 1), 4)
+
+
+def _map_in_blocks(
+    data: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, dtype: torch.dtype
+) -> Tensor:
+    images, height, width, bands = data.shape
+    channels = len(layers[-1][0])
+    columns = bands + -bands % BAND_STEP
+    block = _block_rows(columns, data.device)
+    rows = _Matrix(block, columns, layers[0][0].dtype, data.device)
+    steps = _prepare_steps(rows, layers)
+    results = torch.empty(images, height * width, channels, dtype=dtype, device=data.device)
     for image, result in zip(data, results, strict=True):
         pixels = image.reshape(-1, bands)
         for start in range(0, len(pixels), block):
@@ -115,15 +159,19 @@ def _blocked(
                 used.sub_(center)
             if len(part) < block:
                 rows.tensor[len(part) :].zero_()
-            for i, (before, factor, added, made) in enumerate(steps):
-                if i:
-                    leaky_relu_(before.tensor, slope)
-                made.set_product(before, factor)
-                made.tensor.add_(added)
+            _run_steps(steps, slope)
+            last = steps[-1].results.tensor[: len(part), :channels]
             # Adding 0 * value turns an infinity into NaN and changes nothing else.
-            last = values.tensor[: len(part), :channels]
             torch.add(last, last, alpha=0, out=result[start : start + block])
     return results.mT
+
+
+def _run_steps(steps: Sequence[_Step], slope: float) -> None:
+    for i, step in enumerate(steps):
+        if i:
+            leaky_relu_(step.values.tensor, slope)
+        step.results.set_product(step.values, step.factor)
+        step.results.tensor.add_(step.added)
 
 
 class _Matrix:
@@ -148,7 +196,7 @@ class _Matrix:
         columns = right.array.shape[1]
         step = columns
         if not _same_for_every_row(left.array.shape, columns, left.array.dtype):
-            step = NARROW
+            step = NARROW_COLUMNS
         with np.errstate(all="ignore"):  # NaN and infinities may come
             for start in range(0, columns, step):
                 part = slice(start, start + step)
@@ -170,6 +218,6 @@ def _same_for_every_row(shape: tuple[int, int], columns: int, dtype: np.dtype[An
     return bool((product == product[0]).all())
 
 
-def channels_last(results: Tensor, data: Tensor | LazyAffine) -> Tensor:
-    """The (B, K, H * W) of ``pixel_maps`` as (B, H, W, K), for ``data`` (B, H, W, C)."""
+def to_channels_last(results: Tensor, data: Tensor | LazyAffine) -> Tensor:
+    """The (B, K, H * W) of ``map_pixels`` as (B, H, W, K), for ``data`` (B, H, W, C)."""
     return results.mT.reshape(*data.shape[:-1], results.shape[1]).contiguous()

@@ -26,7 +26,7 @@ def test_nan_pixels_are_not_learned_from_and_give_nan():
         node = fit(TrainablePCA(3, num_channels=5), [{"data": spoilt}])
         torch.testing.assert_close(node.directions, clean.directions)
         assert node.pixels == 380
-        assert "380 pixels (20 left out)" in node.fit_summary()
+        assert "380 pixels (20 excluded)" in node.fit_summary()
         got = projected(node, spoilt)
         assert got[:, 0].isnan().all()
         assert torch.equal(got[:, 1:], projected(node, data)[:, 1:])

@@ -9,7 +9,7 @@ from torch.nn.functional import leaky_relu
 from specloom import LazyAffine
 from specloom.testing import fit, run
 from specloom_pca.pca import TrainablePCA
-from specloom_pca.pixel_maps import channels_last, pixel_maps
+from specloom_pca.pixel_maps import map_pixels, to_channels_last
 
 
 def random(*shape, seed=0, dtype=torch.float32):
@@ -35,7 +35,7 @@ def test_place_batch_and_tile_change_no_bit(widths, dtype, threads):
     data = random(2, 69, 83, widths[0]) + 2
 
     def mapped(cubes):
-        return channels_last(pixel_maps(cubes, layers, 0.1), cubes)
+        return to_channels_last(map_pixels(cubes, layers, 0.1), cubes)
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -63,8 +63,8 @@ def test_equals_the_plain_formula_with_and_without_gradients(slope, bias):
         want = (leaky_relu(want, slope) if i else want) @ matrix.T
         want = want if offset is None else want + offset
     want = want.float().flatten(1, 2).mT
-    torch.testing.assert_close(pixel_maps(data, layers, slope), want)
-    tracked = pixel_maps(data.clone().requires_grad_(), layers, slope)
+    torch.testing.assert_close(map_pixels(data, layers, slope), want)
+    tracked = map_pixels(data.clone().requires_grad_(), layers, slope)
     assert tracked.requires_grad
     torch.testing.assert_close(tracked.detach(), want)
 
@@ -77,9 +77,9 @@ def test_a_pixel_that_is_not_finite_is_lost_alone(value, tracked):
         matrix[:, 2] = 0  # also in a band that nothing reads
         matrix.requires_grad_(tracked)
     data = random(1, 5, 5, 6)
-    clean = pixel_maps(data, layers, 0.1)
+    clean = map_pixels(data, layers, 0.1)
     data[0, 1, 1, 2] = value
-    made = pixel_maps(data, layers, 0.1)
+    made = map_pixels(data, layers, 0.1)
     assert made[..., 6].isnan().all()
     others = torch.arange(25) != 6
     assert torch.equal(made[..., others], clean[..., others])
@@ -94,14 +94,14 @@ def test_gradients_are_those_of_finite_differences():
     parts = [part.requires_grad_() for layer in layers for part in layer]
 
     def mapped(cubes, a, b, c, d):
-        return pixel_maps(cubes, [(a, b), (c, d)], 0.1)
+        return map_pixels(cubes, [(a, b), (c, d)], 0.1)
 
     assert torch.autograd.gradcheck(mapped, (data, *parts))
 
 
 def test_an_empty_batch_gives_an_empty_result():
     layers = chain([5, 3], torch.float64)
-    assert pixel_maps(torch.zeros(0, 4, 4, 5), layers).shape == (0, 3, 16)
+    assert map_pixels(torch.zeros(0, 4, 4, 5), layers).shape == (0, 3, 16)
 
 
 @pytest.mark.parametrize("whiten", [False, True])
@@ -122,12 +122,12 @@ def test_the_gradient_goes_through_a_mapped_cube():
     layers = chain([4, 3, 2], torch.float64)
 
     def mapped(scale, offset):
-        return pixel_maps(LazyAffine(raw, scale, offset, raw.dtype), layers, 0.1)
+        return map_pixels(LazyAffine(raw, scale, offset, raw.dtype), layers, 0.1)
 
     ends = torch.tensor([0.5, 2.0, -1.0, 3.0]), torch.tensor([0.1, 1.0, -2.0, 0.0])
     ends = [one.double().requires_grad_() for one in ends]
     assert torch.autograd.gradcheck(mapped, ends)
-    want = pixel_maps(raw * ends[0] + ends[1], layers, 0.1)
+    want = map_pixels(raw * ends[0] + ends[1], layers, 0.1)
     torch.testing.assert_close(mapped(*ends), want, rtol=1e-9, atol=1e-9)
 
 
@@ -135,8 +135,8 @@ def test_mixed_in_float32_a_mapped_cube_keeps_its_digits():
     raw = 1e4 + random(1, 8, 8, 4)
     scale, offset = torch.tensor(0.5).double(), torch.tensor(-0.5e4).double()
     layers = chain([4, 3], torch.float32)
-    got = pixel_maps(LazyAffine(raw, scale, offset, raw.dtype), layers)
-    want = pixel_maps(raw.double() * scale + offset, [(a.double(), b.double()) for a, b in layers])
+    got = map_pixels(LazyAffine(raw, scale, offset, raw.dtype), layers)
+    want = map_pixels(raw.double() * scale + offset, [(a.double(), b.double()) for a, b in layers])
     torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-5)
 
 
@@ -170,7 +170,7 @@ def test_narrow_products_where_wide_ones_depend_on_the_row(monkeypatch):
 
     layers = chain([61, 16, 8, 3], torch.float64)
     data = random(2, 20, 30, 61, dtype=torch.float64)
-    usual = pixel_maps(data, layers, 0.1)
+    usual = map_pixels(data, layers, 0.1)
     asked = []
 
     def never(shape, columns, dtype):
@@ -178,5 +178,5 @@ def test_narrow_products_where_wide_ones_depend_on_the_row(monkeypatch):
         return False
 
     monkeypatch.setattr(module, "_same_for_every_row", never)
-    assert torch.allclose(pixel_maps(data, layers, 0.1), usual, rtol=1e-13, atol=1e-12)
+    assert torch.allclose(map_pixels(data, layers, 0.1), usual, rtol=1e-13, atol=1e-12)
     assert {16, 8, 4} == set(asked)

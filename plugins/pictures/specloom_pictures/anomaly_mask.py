@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom import Batch, Port
+from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
 from specloom_pictures.example import alike
@@ -14,6 +14,7 @@ from specloom_pictures.paint import classes, heat, painted, stretch, usable
 from specloom_pictures.plots import legend
 
 
+@node
 class AnomalyMask(TorchNode):
     """Hits, false alarms and misses (B, H, W, 1) over a grey image of one channel.
 
@@ -35,21 +36,20 @@ class AnomalyMask(TorchNode):
         ConfigError: The cubes have no such channel, or ``up_to`` is less than 1.
     """
 
-    inputs = {
-        "decisions": Port("B H W 1", dtype="bool", doc="True where an anomaly was decided."),
-        "mask": Port("B H W 1", dtype="bool", doc="True where an anomaly is."),
-        "cube": Port("B H W C", dtype="real", doc="Cubes, of which one channel is shown."),
-        "scores": Port("B H W 1", optional=True, doc="Scores or logits, to be shown as well."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
-    }
-    outputs = {"artifacts": ARTIFACTS}
+    decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
+    mask = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
+    cube = Input("B H W C", dtype="real", doc="Cubes, of which one channel is shown.")
+    scores = Input("B H W 1", optional=True, doc="Scores or logits, to be shown as well.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    artifacts = Output(ARTIFACTS)
     locality = "image"
     stages = ("val", "test")
     example = {"channel": 3, "up_to": 5}
 
-    def __init__(self, channel: int, up_to: int | None = None) -> None:
-        super().__init__()
-        self.channel, self.up_to = channel, up_to
+    channel: int
+    up_to: int | None = None
+
+    def __post_init__(self) -> None:
         self.measure_start("")
 
     def build(self, sizes: Mapping[str, int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom import Batch, Port
+from specloom import Batch, Input, Internal, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
 from specloom_pictures.example import alike
@@ -31,6 +31,7 @@ def top_three(weights: Tensor, wavelengths: Tensor | None = None) -> Tensor:
     return torch.stack([top[0], top[len(top) // 2], top[-1]])
 
 
+@node
 class CubeRGBVisualizer(TorchNode):
     """False-colour images of the three bands with the largest weights, and a plot of the weights.
 
@@ -50,22 +51,18 @@ class CubeRGBVisualizer(TorchNode):
         ConfigError: ``up_to`` is less than 1.
     """
 
-    inputs = {
-        "cube": Port("B H W C", dtype="real", doc="Cubes, of which three bands are shown."),
-        "weights": Port("C", doc="The weight of each band."),
-        "wavelengths": Port(
-            "C", dtype="real", unit="nm", optional=True, host=True, doc="Band centres."
-        ),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
-    }
-    outputs = {"artifacts": ARTIFACTS}
+    cube = Input("B H W C", dtype="real", doc="Cubes, of which three bands are shown.")
+    weights = Input("C", doc="The weight of each band.")
+    wavelengths = Input("C", dtype="real", unit="nm", optional=True, host=True, doc="Band centres.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    artifacts = Output(ARTIFACTS)
     locality = "image"
     stages = ("val", "test")
-    example: Mapping[str, object] = {}
+    up_to: int = 5
 
-    def __init__(self, up_to: int = 5) -> None:
-        super().__init__()
-        self.up_to = up_to
+    example = Internal[Mapping[str, object]]({})
+
+    def __post_init__(self) -> None:
         self.measure_start("")
 
     def build(self, sizes: Mapping[str, int]) -> None:

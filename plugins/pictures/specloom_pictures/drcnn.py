@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
 from specloom_pictures.example import alike
@@ -13,6 +13,7 @@ from specloom_pictures.gallery import Gallery, check_channels, check_count
 from specloom_pictures.paint import as_levels, classes, heat, painted, stretch, usable
 
 
+@node
 class DRCNNTensorBoardViz(TorchNode):
     """The way from a cube to a detector's scores, in pictures of the first images of a stage.
 
@@ -33,29 +34,23 @@ class DRCNNTensorBoardViz(TorchNode):
             less than 1.
     """
 
-    inputs = {
-        "hsi_cube": Port("B H W C", dtype="real", doc="Cubes, of which three channels are shown."),
-        "mixer_output": Port("B H W 3", doc="Images of three channels, from 0 to 1."),
-        "ground_truth_mask": Port(
-            "B H W 1", dtype="bool", optional=True, doc="True where an anomaly is."
-        ),
-        "adaclip_scores": Port("B H W 1", optional=True, doc="Scores or logits of an anomaly."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels that count."),
-    }
-    outputs = {"artifacts": ARTIFACTS}
+    hsi_cube = Input("B H W C", dtype="real", doc="Cubes, of which three channels are shown.")
+    mixer_output = Input("B H W 3", doc="Images of three channels, from 0 to 1.")
+    ground_truth_mask = Input(
+        "B H W 1", dtype="bool", optional=True, doc="True where an anomaly is."
+    )
+    adaclip_scores = Input("B H W 1", optional=True, doc="Scores or logits of an anomaly.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    artifacts = Output(ARTIFACTS)
     locality = "image"
     stages = ("val", "test")
     example = {"hsi_channels": [0, 2, 5]}
 
-    def __init__(
-        self,
-        hsi_channels: Sequence[int] = (0, 20, 40),
-        max_samples: int = 4,
-        log_every_n_batches: int = 1,
-    ) -> None:
-        super().__init__()
-        self.hsi_channels, self.max_samples = hsi_channels, max_samples
-        self.log_every_n_batches = log_every_n_batches
+    hsi_channels: Sequence[int] = (0, 20, 40)
+    max_samples: int = 4
+    log_every_n_batches: int = 1
+
+    def __post_init__(self) -> None:
         self.measure_start("")
 
     def build(self, sizes: Mapping[str, int]) -> None:

@@ -10,17 +10,19 @@ from specloom import impl
 
 if TYPE_CHECKING:
     from specloom_predict.many import Summary, predict_all
+    from specloom_predict.prediction import Prediction, predict
     from specloom_predict.predictor import Predictor
-    from specloom_predict.scene import Prediction, predict
+    from specloom_predict.tiled_run import run_tiled
 
-__all__ = ["Prediction", "Predictor", "Summary", "predict", "predict_all"]
+__all__ = ["Prediction", "Predictor", "Summary", "predict", "predict_all", "run_tiled"]
 
 MODULES = {
-    "Prediction": "specloom_predict.scene",
+    "Prediction": "specloom_predict.prediction",
     "Predictor": "specloom_predict.predictor",
     "Summary": "specloom_predict.many",
-    "predict": "specloom_predict.scene",
+    "predict": "specloom_predict.prediction",
     "predict_all": "specloom_predict.many",
+    "run_tiled": "specloom_predict.tiled_run",
 }
 """Where each public name is imported from, when it is first used."""
 

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from specloom_predict.many import Summary
 
 path = click.Path(path_type=Path)
-UNITS = {"": 1, "B": 1} | {
-    f"{prefix}{ending}": base**power
-    for power, prefix in enumerate("KMGT", start=1)
-    for ending, base in (("B", 1000), ("", 1000), ("IB", 1024))
-}
 
 
 class Size(click.ParamType["int"]):
@@ -29,16 +24,29 @@ class Size(click.ParamType["int"]):
     name = "SIZE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The bytes that a text means."""
+        """The number of bytes that a text means."""
         if isinstance(value, int):
             return value
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
-        if not found or found[2].upper() not in UNITS or not float(found[1]):
+        unit = None if found is None else _unit_bytes(found[2])
+        if found is None or unit is None or not float(found[1]):
             self.fail(f"{value!r} is no size; write such as 500MB or 2GB", param, ctx)
-        return int(float(found[1]) * UNITS[found[2].upper()])
+        return int(float(found[1]) * unit)
 
 
-def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
+def _unit_bytes(unit: str) -> int | None:
+    """The bytes of a unit: nothing, B, K, KB, KiB, M, … T; None for any other text."""
+    upper = unit.upper()
+    if upper in ("", "B"):
+        return 1
+    power = "KMGT".find(upper[0]) + 1
+    base = {"": 1000, "B": 1000, "IB": 1024}.get(upper[1:])
+    if power == 0 or base is None:
+        return None
+    return int(base**power)
+
+
+def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
     return [part.strip() for part in (value or "").split(",") if part.strip()]
 
 
@@ -50,38 +58,49 @@ def _listed(ctx: click.Context, param: click.Parameter, value: str | None) -> li
     "--format",
     "formats",
     default="npy",
-    callback=_listed,
+    callback=_split_list,
     metavar="LIST",
     show_default=True,
-    help="Some of npy,envi,geotiff,png,csv.",
+    help="Formats, separated by commas: npy, envi, geotiff, png, csv.",
 )
 @click.option(
-    "--outputs", callback=_listed, metavar="LIST", help="Which outputs [default: all declared]."
+    "--outputs",
+    callback=_split_list,
+    metavar="LIST",
+    help="Outputs of the pipeline, separated by commas [default: all that it declares].",
 )
-@click.option("--variable", metavar="NAME", help="The array to take where a file holds several.")
+@click.option("--variable", metavar="NAME", help="The array to read where a file holds several.")
 @click.option(
     "--wavelengths",
     type=click.Path(path_type=Path, exists=True),
     metavar="CSV",
-    help="Band centres in place of those in the files.",
+    help="Band centres, used instead of those in the files.",
 )
 @click.option(
-    "--memory", type=Size(), help="What whole-image nodes may take [default: half of what is free]."
+    "--memory",
+    type=Size(),
+    help="Memory limit for nodes that need the whole image [default: half of what is free].",
 )
-@click.option("--tile", "tile_bytes", type=Size(), help="Of a cube in one tile [default: 16MiB].")
-@click.option("--device", default="auto", metavar="auto|cpu|cuda", help="Where arrays live.")
+@click.option("--tile", "tile_bytes", type=Size(), help="Tile size when reading [default: 16MiB].")
+@click.option(
+    "--device",
+    default="auto",
+    metavar="DEVICE",
+    help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
+)
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def predict(as_json: bool, **asked: Any) -> None:
+def predict(as_json: bool, **options: Any) -> None:
     """Apply PIPELINE to cubes and write its outputs with their geometry.
 
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. INPUTS are files, folders
-    and patterns. What is complete already is skipped, so that a killed call can be repeated.
+    and patterns. Results that are complete and up to date are skipped, so that an interrupted
+    call can be repeated.
     """
     from specloom_predict.many import predict_all
 
-    summary = predict_all(**asked, observed=True)
-    _tell(summary, asked["out"])
+    summary = predict_all(**options, observed=True)
+    _print_summary(summary, options["out"])
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False))
     if summary.unexpected is not None:
@@ -89,15 +108,18 @@ def predict(as_json: bool, **asked: Any) -> None:
     sys.exit(summary.exit_code)
 
 
-def _tell(summary: Summary, out: Path) -> None:
+def _print_summary(summary: Summary, out: Path) -> None:
+    """Print notes, errors and counts to standard error."""
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
     for name, error in summary.failed:
-        text = str(error) if Path(name).name in str(error) else f"{name}: {error}"
-        lines = text.splitlines()
-        for line in lines:
+        text = str(error)
+        if Path(name).name not in text:
+            text = f"{name}: {text}"
+        for line in text.splitlines():
             click.echo(line if line.startswith("  ") else f"error: {line}", err=True)
-    counts = (len(summary.done), len(summary.skipped), len(summary.failed))
-    text = "{} done, {} skipped because they are complete, {} failed".format(*counts)
-    click.echo(f"{text}: {out}", err=True)
+    done = len(summary.done)
+    cubes = "1 cube" if done == 1 else f"{done} cubes"
+    counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
+    click.echo(f"{cubes} predicted, {counts}: {out}", err=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specloom import ConfigError, did_you_mean
-from specloom_predict.mapped import writing
+from specloom_predict.scratch import write_errors
 
 if TYPE_CHECKING:
     from specloom_cubes import Cube
@@ -34,7 +35,7 @@ def check_formats(formats: Sequence[str]) -> None:
     if "geotiff" in formats:
         from specloom_predict.writers import geotiff
 
-        geotiff.needed()
+        geotiff.import_rasterio()
 
 
 def write_files(
@@ -44,7 +45,7 @@ def write_files(
     cube: Cube,
     geometry: Geometry,
     formats: Sequence[str],
-    about: str,
+    source: str,
 ) -> tuple[list[str], list[str]]:
     """Write maps and other values in the wanted formats.
 
@@ -55,72 +56,105 @@ def write_files(
         cube: The cube, for the picture behind decisions.
         geometry: Where it lies.
         formats: Which of ``FORMATS``.
-        about: One line about where the maps come from.
+        source: One line about where the maps come from.
 
     Returns:
         The names of the files, and notes for the user.
     """
-    written, notes = list[str](), list[str]()
-    with writing(folder.parent):
+    files = _Files(folder, geometry, source)
+    with write_errors(folder.parent):
         for one in maps:
-            if "npy" in formats:
-                if not (folder / f"{one.name}.npy").exists():
-                    np.save(folder / f"{one.name}.npy", one.values)
-                written.append(f"{one.name}.npy")
-            if "envi" in formats:
-                from specloom_predict.writers import envi
-
-                notes += envi.write(folder / f"{one.name}.img", one, geometry, about)
-                written += [f"{one.name}.img", f"{one.name}.hdr"]
-            if "geotiff" in formats:
-                from specloom_predict.writers import geotiff
-
-                notes += geotiff.write(folder / f"{one.name}.tif", one, geometry, about)
-                written.append(f"{one.name}.tif")
+            files.write_map(one, formats)
         if "npy" in formats:
             for name, value in others.items():
-                np.save(folder / f"{name}.npy", value)
-                written.append(f"{name}.npy")
+                np.save(files.add(f"{name}.npy"), value)
         if "png" in formats:
-            made, told = _pictures(folder, maps, cube)
-            written, notes = written + made, notes + told
+            files.write_pictures(maps, cube)
         if "csv" in formats:
-            made, told = _tables(folder, maps, geometry)
-            written, notes = written + made, notes + told
-    return written, notes
+            files.write_tables(maps)
+    return files.names, files.notes
 
 
-def _pictures(folder: Path, maps: Sequence[Map], cube: Cube) -> tuple[list[str], list[str]]:
-    from specloom_predict.writers import pictures
+@dataclass
+class _Files:
+    """The files of one cube.
 
-    written, notes, grey = list[str](), list[str](), None
-    for one in maps:
-        path = folder / f"{one.name}.png"
-        if one.decides:
-            grey = pictures.grey_of(cube) if grey is None else grey
-            pictures.write_decisions(path, one, grey)
-        else:
-            pictures.write_scores(path, one)
-        if (count := one.bands.shape[2]) > 1:
-            notes.append(f"{path.name} shows the first of {count} bands")
-        written.append(path.name)
-    if (side := max(cube.shape[:2])) > pictures.MOST:
-        notes.append(f"pictures are smaller than the image, whose longer side has {side} pixels")
-    return written, notes
+    Args:
+        folder: Where they are.
+        geometry: Where the cube lies.
+        source: One line about where its maps come from.
+        names: The names of the files so far.
+        notes: Notes for the user so far.
+    """
+
+    folder: Path
+    geometry: Geometry
+    source: str
+    names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> Path:
+        """The path of a file of that name, which is one of the files from now on."""
+        self.names.append(name)
+        return self.folder / name
+
+    def write_map(self, one: Map, formats: Sequence[str]) -> None:
+        """Write a map as NPY, ENVI and GeoTIFF, as far as these are wanted."""
+        if "npy" in formats:
+            path = self.add(f"{one.name}.npy")
+            if not path.exists():
+                np.save(path, one.values)
+        if "envi" in formats:
+            from specloom_predict.writers import envi
+
+            path = self.add(f"{one.name}.img")
+            self.add(f"{one.name}.hdr")
+            self.notes += envi.write(path, one, self.geometry, self.source)
+        if "geotiff" in formats:
+            from specloom_predict.writers import geotiff
+
+            path = self.add(f"{one.name}.tif")
+            self.notes += geotiff.write(path, one, self.geometry, self.source)
+
+    def write_pictures(self, maps: Sequence[Map], cube: Cube) -> None:
+        """Write a picture of each map, decisions over a grey picture of the cube."""
+        from specloom_predict.writers import pictures
+
+        grey = None
+        for one in maps:
+            path = self.add(f"{one.name}.png")
+            if one.decides:
+                grey = pictures.grey_of(cube) if grey is None else grey
+                pictures.write_decisions(path, one, grey)
+            else:
+                pictures.write_scores(path, one)
+            count = one.bands.shape[2]
+            if count > 1:
+                self.notes.append(f"{path.name} shows the first of {count} bands")
+        side = max(cube.shape[:2])
+        if side > pictures.MAX_SIDE:
+            self.notes.append(
+                f"pictures are smaller than the image, whose longer side has {side} pixels"
+            )
+
+    def write_tables(self, maps: Sequence[Map]) -> None:
+        """Write a table of the objects of each map of decisions."""
+        from specloom_predict.writers import objects
+
+        single_band = [one for one in maps if one.values.ndim == 2]
+        scores = _scores(single_band)
+        decisions = [one for one in single_band if one.decides]
+        for one in decisions:
+            rows = objects.objects(one.values, scores, self.geometry)
+            objects.write(self.add(f"{one.name}_objects.csv"), rows)
+        if not decisions:
+            self.notes.append("no output decides pixel by pixel, so there is no table of objects")
 
 
-def _tables(folder: Path, maps: Sequence[Map], geometry: Geometry) -> tuple[list[str], list[str]]:
-    from specloom_predict.writers import objects
-
-    plain = [one for one in maps if one.values.ndim == 2]
-    deciding = [one for one in plain if one.decides]
-    scoring = [one for one in plain if one.values.dtype.kind == "f"]
-    scoring.sort(key=lambda one: one.name != "scores")
-    scores = scoring[0].values if scoring else None
-    for one in deciding:
-        rows = objects.objects(one.values, scores, geometry)
-        objects.write(folder / f"{one.name}_objects.csv", rows)
-    notes = (
-        [] if deciding else ["no output decides pixel by pixel, so there is no table of objects"]
-    )
-    return [f"{one.name}_objects.csv" for one in deciding], notes
+def _scores(maps: Sequence[Map]) -> Any:
+    """The values of the map ``scores``, or of the first map of scores, or None."""
+    scoring = [one for one in maps if one.values.dtype.kind == "f"]
+    for one in scoring:
+        if one.name == "scores":
+            return one.values
+    return scoring[0].values if scoring else None

@@ -1,4 +1,4 @@
-"""Which cubes are meant by files, folders and patterns, and where the results of each belong."""
+"""The cubes behind files, folders, patterns and addresses, and where the results of each go."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from specloom import DataError, SpecloomError
-from specloom_cubes import cube_file, cube_name, files_of_cube, find_cubes
+from specloom_cubes import cube_file, cube_name, files_of_cube, find_cubes, is_address
 from specloom_predict.record import owners
 
 WILD = ("*", "?", "[")
@@ -20,87 +20,120 @@ class Input:
     """A cube to be predicted.
 
     Args:
-        path: Its file; of an ENVI pair the header.
-        name: What its results are called: the path within the folder given, without the ending.
+        address: Its file, of an ENVI pair the header; or an address such as ``s3://…``.
+        name: The name of its results: the path within the folder it was found in, without the
+            ending.
     """
 
-    path: Path
+    address: str
     name: str
 
+    @property
+    def key(self) -> str:
+        """What tells it from every other input: the resolved path, or the address."""
+        if is_address(self.address):
+            return self.address
+        return str(Path(self.address).resolve())
+
     def files(self) -> list[Path]:
-        """Every file that belongs to it."""
-        return files_of_cube(self.path)
+        """Every file on this machine that belongs to it."""
+        return [] if is_address(self.address) else files_of_cube(Path(self.address))
 
 
 def find_inputs(
-    given: Iterable[str | Path], out: Path
+    addresses: Iterable[str | Path], out: Path
 ) -> tuple[list[Input], list[tuple[str, SpecloomError]]]:
-    """The cubes behind files, folders and patterns, each once, and what went wrong by name.
+    """The cubes behind addresses, each once, and the errors, each with its address.
 
     Args:
-        given: Files; folders, whose cubes count, but not those in folders within; patterns as of
-            a shell (``flights/*/*.hdr``), for shells that do not resolve them.
+        addresses: Files; folders, whose cubes count, but not those in folders within; patterns as
+            of a shell (``flights/*/*.hdr``), for shells that do not resolve them; addresses such
+            as ``s3://…``, for plugins that open them.
         out: The folder of results: nothing within it is an input.
     """
-    found, wrong = dict[Path, Input](), list[tuple[str, SpecloomError]]()
-    for one in map(Path, given):
+    found: dict[str, Input] = {}
+    errors: list[tuple[str, SpecloomError]] = []
+    for address in map(_plain, addresses):
         try:
-            for each in _behind(one):
-                known = each.path.resolve()
-                if one.is_file() or not known.is_relative_to(out.resolve()):
-                    found.setdefault(known, each)
+            for one in _behind(address):
+                if Path(address).is_file() or not _is_within(one, out):
+                    found.setdefault(one.key, one)
         except SpecloomError as error:
-            wrong.append((str(one), error))
+            errors.append((address, error))
         except (OSError, RuntimeError, ValueError) as error:  # closed, a ring of links, no name
-            what = f"{one} cannot be read: {getattr(error, 'strerror', None) or error}"
-            wrong.append((str(one), DataError(what, fix="check the path and its permissions")))
-    return list(found.values()), wrong
+            what = f"{address} cannot be read: {getattr(error, 'strerror', None) or error}"
+            fix = "check the path and its permissions"
+            errors.append((address, DataError(what, fix=fix)))
+    return list(found.values()), errors
 
 
 def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
     """Each input with the folder of its results, which no other input's results share.
 
     That is where its results lie already, or else ``out/<name>``; where another input has that
-    name, eight digits follow that tell the two apart.
+    name, eight digits after it tell the two apart.
     """
-    known = owners(out)
-    taken = {str(folder).casefold() for folder in known.values()}
-    wanted = Counter(one.name.casefold() for one in inputs)
+    by_owner = owners(out)
+    taken = {str(folder).casefold() for folder in by_owner.values()}
+    names = Counter(one.name.casefold() for one in inputs)
     for one in inputs:
-        path, plain = str(one.path.resolve()), out / one.name
-        alone = wanted[one.name.casefold()] == 1 and str(plain).casefold() not in taken
-        digits = sha256(path.encode()).hexdigest()[:8]
-        yield one, known.get(path) or (plain if alone else out / f"{one.name}-{digits}")
+        folder = by_owner.get(one.key)
+        if folder is None:
+            folder = out / one.name
+            if names[one.name.casefold()] > 1 or str(folder).casefold() in taken:
+                digits = sha256(one.key.encode()).hexdigest()[:8]
+                folder = out / f"{one.name}-{digits}"
+        yield one, folder
 
 
-def _behind(path: Path) -> Iterator[Input]:
-    if path.is_dir():
+def _plain(address: str | Path) -> str:
+    """An address as it is, a path without such as ``./``."""
+    return str(address) if is_address(address) else str(Path(address))
+
+
+def _is_within(one: Input, folder: Path) -> bool:
+    return Path(one.key).is_relative_to(folder.resolve())
+
+
+def _behind(address: str) -> Iterator[Input]:
+    path = Path(address)
+    if is_address(address) and not path.exists():
+        yield Input(address, cube_name(Path(address.rstrip("/").rpartition("/")[2])))
+    elif path.is_dir():
         yield from _within(path, "*")
-    elif not path.exists() and any(sign in str(path) for sign in WILD):
-        parts = path.parts
-        first = next(at for at, part in enumerate(parts) if any(sign in part for sign in WILD))
-        if ".." in parts[first:]:  # results are named after what follows the first sign
-            what = f"the pattern {path} goes up with '..' after its first {' or '.join(WILD)}"
-            raise DataError(what, fix="write '..' before it only, or give the files themselves")
-        root, pattern = Path(*parts[:first]), "/".join(parts[first:])
-        inner = [folder for folder in sorted(root.glob(pattern)) if folder.is_dir()]
-        files = any(folder.is_file() for folder in root.glob(pattern))
-        for folder in inner:
-            for one in _within(folder, "*"):
-                yield Input(one.path, (folder.relative_to(root) / one.name).as_posix())
-        if files or not inner:
-            yield from _within(root, pattern)
+    elif not path.exists() and any(sign in address for sign in WILD):
+        yield from _matching(path)
     else:
         file = (cube_file(path) if path.is_file() else None) or path
-        yield Input(file, cube_name(file))
+        yield Input(str(file), cube_name(file))
+
+
+def _matching(path: Path) -> Iterator[Input]:
+    """The cubes that a pattern names, and those in the folders that it names."""
+    parts = path.parts
+    first = next(at for at, part in enumerate(parts) if any(sign in part for sign in WILD))
+    if ".." in parts[first:]:  # results are named after what follows the first sign
+        what = f"the pattern {path} goes up with '..' after its first {' or '.join(WILD)}"
+        raise DataError(what, fix="write '..' before it only, or give the files themselves")
+    root = Path(*parts[:first])
+    pattern = "/".join(parts[first:])
+    found = sorted(root.glob(pattern))
+    inner = [folder for folder in found if folder.is_dir()]
+    for folder in inner:
+        for one in _within(folder, "*"):
+            name = (folder.relative_to(root) / one.name).as_posix()
+            yield Input(one.address, name)
+    if not inner or any(file.is_file() for file in found):
+        yield from _within(root, pattern)
 
 
 def _within(root: Path, pattern: str) -> Iterator[Input]:
     found = find_cubes(root, pattern) if root.is_dir() else {}
     if not found:
-        whole = root / pattern
-        what = f"{root} holds no cube" if pattern == "*" else f"no cube is named like {whole}"
+        what = f"no cube is named like {root / pattern}"
+        if pattern == "*":
+            what = f"{root} holds no cube"
         fix = "check the path; cubes in folders within are found by such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
     for name, path in found.items():
-        yield Input(path, name)
+        yield Input(str(path), name)

@@ -15,9 +15,9 @@ from specloom import DataError, Problems, SpecloomError, machine_error
 from specloom_predict import record
 from specloom_predict.files import check_formats
 from specloom_predict.inputs import Input, find_inputs, folders
-from specloom_predict.mapped import writing
+from specloom_predict.prediction import predict
 from specloom_predict.predictor import Predictor, pipeline_file
-from specloom_predict.scene import predict
+from specloom_predict.scratch import write_errors
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Summary:
     Args:
         done: For each input that was predicted: input, folder, files, notes and geometry.
         skipped: For each that was complete already: input and folder.
-        failed: For each that could not be: input and the error.
-        unexpected: The first error that is no user's, to be raised when all is told.
+        failed: For each that failed: input and error.
+        unexpected: The first error that is a bug, to be raised when the others are reported.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -71,7 +71,8 @@ def predict_all(
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
-        inputs: Files, folders and patterns such as ``flights/*/*.hdr``.
+        inputs: Files, folders, patterns such as ``flights/*/*.hdr``, and addresses that a plugin
+            opens.
         out: Where results go, a folder for each input.
         formats: As for ``predict``, as is every other option.
         observed: Whether observers of plugins watch, such as the console's progress.
@@ -80,77 +81,116 @@ def predict_all(
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
     """
     check_formats(formats)
-    predictor, out = Predictor(pipeline, outputs, device, observed), Path(out)
-    with writing(out):
+    predictor = Predictor(pipeline, outputs, device, observed)
+    out = Path(out)
+    with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    found, wrong = find_inputs(inputs, out)
-    summary = Summary(failed=wrong)
-    table = None if wavelengths is None else _digest(Path(wavelengths))
-    of = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
-    hashed = _digest(pipeline_file(Path(pipeline)))
-    options: dict[str, Any] = {"variable": variable, "wavelengths": wavelengths}
-    options |= {"memory": memory, "tile_bytes": tile_bytes}
+    found, errors = find_inputs(inputs, out)
+    table = None if wavelengths is None else file_digest(Path(wavelengths))
+    one_cube = _OneCube(
+        predictor,
+        formats,
+        pipeline_digest=file_digest(pipeline_file(Path(pipeline))),
+        result_options={
+            "outputs": sorted(outputs),
+            "variable": variable,
+            "wavelengths": table,
+        },
+        variable=variable,
+        options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
+    )
+    summary = Summary(failed=errors)
     with predictor.watched():
-        tell = predictor.run.hook.progress
-        for at, (one, folder) in enumerate(folders(found, out)):
-            tell(run=predictor.run, what="inputs", done=at, total=len(found))
-            try:
-                _one(summary, predictor, one, folder, formats, (hashed, of), options)
-            except SpecloomError as error:
-                summary.failed.append((str(one.path), told(error, one.path)))
-            except Exception as error:
-                known = machine_error(error)
-                if known is not None:
-                    summary.failed.append((str(one.path), told(known, one.path)))
-                    continue
-                summary.unexpected = summary.unexpected or error
-                what = f"specloom failed on it: {type(error).__name__}: {error}"
-                summary.failed.append((str(one.path), SpecloomError(what, where=str(one.path))))
-        tell(run=predictor.run, what="inputs", done=len(found), total=len(found))
+        _predict_each(one_cube, list(folders(found, out)), summary)
     return summary
 
 
-def told(error: SpecloomError, path: Path) -> SpecloomError:
-    """``error`` with the name of the file that it is about."""
+@dataclass
+class _OneCube:
+    """Predicts one input after another with the same pipeline and options.
+
+    Args:
+        predictor: What makes the outputs.
+        formats: The formats of files.
+        pipeline_digest: The hash of the pipeline.
+        result_options: The options that change results.
+        variable: The array that is the cube, where a file holds several.
+        options: The other options of ``predict``.
+    """
+
+    predictor: Predictor
+    formats: Sequence[str]
+    pipeline_digest: str
+    result_options: dict[str, Any]
+    variable: str | None
+    options: dict[str, Any]
+
+    def predict(self, one: Input, folder: Path) -> dict[str, Any] | None:
+        """What was made of an input, as in ``Summary.done``; None where it was complete."""
+        stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
+        if record.complete(record.read(folder), stamped, self.formats, folder):
+            return None
+        cube = self.predictor.open(one.address, self.variable)
+        before = record.claim(folder, one.key, stamped)
+        try:
+            made = predict(self.predictor, cube, folder, self.formats, **self.options)
+        except Exception:
+            record.release(folder)
+            raise
+        geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
+        more = {"notes": list(made.notes), "geometry": geometry}
+        with write_errors(folder):
+            record.finish(folder, one.key, stamped, self.formats, made.files.values(), before, more)
+        return {"files": sorted(made.files), **more}
+
+
+def _predict_each(
+    one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], summary: Summary
+) -> None:
+    """Predict each input into its folder; an error of one ends no other."""
+    run = one_cube.predictor.run
+    for at, (one, folder) in enumerate(inputs):
+        run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
+        entry = {"input": one.address, "folder": str(folder)}
+        try:
+            made = one_cube.predict(one, folder)
+        except Exception as error:
+            _add_failure(summary, one, error)
+            continue
+        if made is None:
+            summary.skipped.append(entry)
+        else:
+            summary.done.append({**entry, **made})
+    run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+
+
+def _add_failure(summary: Summary, one: Input, error: Exception) -> None:
+    known = error if isinstance(error, SpecloomError) else machine_error(error)
+    if known is not None:
+        summary.failed.append((one.address, with_address(known, one.address)))
+        return
+    if summary.unexpected is None:
+        summary.unexpected = error
+    what = f"specloom failed on it: {type(error).__name__}: {error}"
+    summary.failed.append((one.address, SpecloomError(what, where=one.address)))
+
+
+def with_address(error: SpecloomError, address: str) -> SpecloomError:
+    """``error`` with the input that it is about, where it does not name it."""
     if isinstance(error, Problems):
-        return Problems([told(one, path) for one in error.errors])
-    if path.name in str(error):
+        return Problems([with_address(one, address) for one in error.errors])
+    if Path(address).name in str(error):
         return error
-    where = f"{path}, {error.where}" if error.where else str(path)
+    where = f"{address}, {error.where}" if error.where else address
     return type(error)(error.what, where=where, fix=error.fix)
 
 
-def _one(
-    summary: Summary,
-    predictor: Predictor,
-    one: Input,
-    folder: Path,
-    formats: Sequence[str],
-    of: tuple[str, dict[str, Any]],
-    options: dict[str, Any],
-) -> None:
-    path, stamped = one.path.resolve(), record.stamp(one.files(), *of)
-    about = {"input": str(one.path), "folder": str(folder)}
-    if record.complete(record.read(folder), stamped, formats, folder):
-        summary.skipped.append(about)
-        return
-    cube = predictor.open(one.path, options["variable"])
-    with writing(folder):
-        before = record.claim(folder, path, stamped)
-    rest = {key: value for key, value in options.items() if key != "variable"}
-    try:
-        made = predict(predictor, cube, folder, formats, **rest)
-    except Exception:
-        record.release(folder)
-        raise
-    geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
-    more = {"notes": list(made.notes), "geometry": geometry}
-    with writing(folder):
-        record.finish(folder, path, stamped, formats, made.files.values(), before, more)
-    summary.done.append({**about, "files": sorted(made.files), **more})
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file.
 
-
-def _digest(path: Path) -> str:
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

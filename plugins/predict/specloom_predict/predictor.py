@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import OneCube, is_cube, open_cube
-from specloom_predict.tiles import TILE_BYTES, run_tiled
-from specloom_predict.tiling import is_map
+from specloom_cubes import OneCube, is_address, is_cube, open_cube
+from specloom_predict.tile_plan import is_map
+from specloom_predict.tiled_run import TILE_BYTES, run_tiled
 from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
     from specloom_cubes import Cube
-    from specloom_predict.tiles import Allocate
+    from specloom_predict.tiled_run import Allocate
 
 
 class Predictor:
@@ -42,7 +42,8 @@ class Predictor:
         observed: bool = False,
     ) -> None:
         if isinstance(pipeline, Pipeline):
-            plugins, loaded = pipeline.plugins or Plugins(), pipeline
+            plugins = pipeline.plugins or Plugins()
+            loaded = pipeline
         else:
             file = pipeline_file(Path(pipeline))
             plugins = Plugins.for_file(file)
@@ -58,22 +59,26 @@ class Predictor:
         )
         self.notes: list[str] = []
         self.ends = dict(self._chosen(graph.outputs, outputs))
-        keepers = {name: graph.nodes[name] for name in graph.entries}
-        self._fitted = {n: dict(one.state()) for n, one in keepers.items() if hasattr(one, "state")}
+        entries = {name: graph.nodes[name] for name in graph.entries}
+        self._fitted_states = {
+            name: dict(node.state()) for name, node in entries.items() if hasattr(node, "state")
+        }
 
-    def open(self, path: Path, variable: str | None = None) -> Cube:
-        """Open a cube's file; plugins are asked where its format is none of ours.
+    def open(self, address: str | Path, variable: str | None = None) -> Cube:
+        """Open a cube: a file, or what a plugin opens by its hook ``open_cube``.
 
         Raises:
-            DataError: It is absent, damaged, or of an unknown kind.
+            DataError: It is absent, damaged, or nothing opens it.
         """
-        if path.is_file() and not is_cube(path):
+        path = Path(address)
+        for_plugins = path.is_file() and not is_cube(path)
+        if for_plugins or (is_address(address) and not path.exists()):
             for _ in self.run.plugins.working():
                 pass  # a plugin answers hooks once it was imported
-            found: Cube | None = self.run.hook.open_cube(address=str(path))
+            found: Cube | None = self.run.hook.open_cube(address=str(address))
             if found is not None:
                 return found
-        return open_cube(path, variable)
+        return open_cube(address, variable)
 
     def maps(
         self,
@@ -85,16 +90,17 @@ class Predictor:
     ) -> tuple[list[Map], dict[str, Any], list[str]]:
         """The outputs for one cube: maps of its pixels, other values by name, and notes.
 
-        What the cube before has taught a data node (its wavelengths) is forgotten, so that
-        results do not depend on the order of cubes.
+        What a data node stored of the cube before (its wavelengths) is forgotten, so that results
+        do not depend on the order of cubes.
 
         Raises:
             SpecloomError: The cube does not fit the pipeline; ``NodeError`` where a node needs
                 the whole image and that takes more than ``memory`` bytes.
         """
-        for name, state in self._fitted.items():
+        for name, state in self._fitted_states.items():
             self.run.graph.nodes[name].restore(state)
-        source = self.run.source = OneCube(cube, wavelengths)
+        source = OneCube(cube, wavelengths)
+        self.run.source = source
         self._check_bands(cube)
         found = run_tiled(
             self.run,
@@ -105,21 +111,24 @@ class Predictor:
             allocate,
             tile_bytes or TILE_BYTES,
         )
-        maps, others, notes = list[Map](), dict[str, Any](), list(self.notes)
+        maps: list[Map] = []
+        others: dict[str, Any] = {}
+        notes = list(self.notes)
         for name, end in self.ends.items():
-            if found[end] is None:
-                notes.append(f"output {name!r} has no value here, for the cube has none to give")
+            value = found[end]
+            if value is None:
+                notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):
-                maps.append(Map(name, _plain(found[end][0])))
+                maps.append(Map(name, _plain(value[0])))
             else:
-                value = found[end]
                 others[name] = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
         return maps, others, notes
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """A context in which observers of plugins watch, as they watch a run."""
-        run, error = self.run, None
+        run = self.run
+        error = None
         watching = run.plugins.observers() if run.observed else {}
         for label, observer in watching.items():
             run.plugins.add(label, observer)
@@ -135,15 +144,18 @@ class Predictor:
                 run.plugins.manager.unregister(observer)
 
     def _check_bands(self, cube: Cube) -> None:
-        graph, bands = self.run.graph, len(cube.good_bands)
-        for link in graph.links:
-            if link.source == "batch.cube":
-                axis = graph.ends(link)[1].names[-1]
-                if (fitted := graph.sizes(link.target_node).get(axis, bands)) != bands:
-                    raise DataError(
-                        f"{cube.path} has {bands} bands, the pipeline was made for {fitted}",
-                        fix="give cubes of the camera, and with the bands, that it was fitted on",
-                    )
+        graph = self.run.graph
+        bands = len(cube.good_bands)
+        for link in graph.connections:
+            if link.source != "batch.cube":
+                continue
+            axis = graph.connections.ports(link)[1].names[-1]
+            fitted = graph.sizes(link.target_node).get(axis, bands)
+            if fitted != bands:
+                raise DataError(
+                    f"{cube.path} has {bands} bands, the pipeline was made for {fitted}",
+                    fix="use cubes of the camera, and with the bands, that it was fitted on",
+                )
 
     def _chosen(
         self, declared: Mapping[str, str], wanted: Sequence[str]
@@ -157,11 +169,14 @@ class Predictor:
                 what = f"the pipeline declares no output {name!r}"
                 raise ConfigError(what, fix=did_you_mean(name, declared))
         for name, end in declared.items():
-            node, port = end.partition(".")[0], graph.port(end)
             if wanted and name not in wanted:
                 continue
+            node = end.partition(".")[0]
+            port = graph.port(end)
             if port.axes is None or port.per_stage:
-                self.notes.append(f"output {name!r} ({end}) is no array for each image: left out")
+                self.notes.append(
+                    f"output {name!r} ({end}) is skipped: it is not one array per image"
+                )
             elif "predict" not in graph.stages.get(node, ("predict",)):
                 self.notes.append(f"output {name!r} ({end}) is not made in the stage predict")
             else:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from specloom import write_json
+
 RECORD = "predict.json"
-Known: TypeAlias = Mapping[str, Any]
+Record: TypeAlias = Mapping[str, Any]
 
 
-def read(folder: Path) -> Known:
+def read(folder: Path) -> Record:
     """The record of a folder; empty where there is none that can be read."""
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads((folder / RECORD).read_text("utf-8"))
@@ -24,38 +25,55 @@ def read(folder: Path) -> Known:
 
 def owners(out: Path) -> dict[str, Path]:
     """The folder within ``out`` that holds the results of each input, or is to hold them."""
-    known = {file.parent: read(file.parent).get("input") for file in sorted(out.rglob(RECORD))}
-    return {path: folder for folder, path in known.items() if isinstance(path, str)}
+    found = {}
+    for file in sorted(out.rglob(RECORD)):
+        address = read(file.parent).get("input")
+        if isinstance(address, str):
+            found[address] = file.parent
+    return found
 
 
-def stamp(files: Iterable[Path], pipeline: str, asked: Known) -> dict[str, Any]:
-    """What results depend on: the input's files as they are now, the pipeline, the options."""
+def stamp(files: Iterable[Path], pipeline: str, options: Record) -> dict[str, Any]:
+    """What results depend on: the input's files as they are now, the pipeline, the options.
+
+    Args:
+        files: The files of the input.
+        pipeline: The hash of the pipeline.
+        options: The options that change results.
+    """
     states = {path.name: path.stat() for path in files if path.is_file()}
     sizes = {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
-    return {"files_in": sizes, "pipeline": pipeline, "asked": dict(asked)}
+    # The key of the options is that of version 0.1, whose results stay complete.
+    return {"files_in": sizes, "pipeline": pipeline, "asked": dict(options)}
 
 
-def complete(known: Known, stamped: Known, formats: Iterable[str], folder: Path) -> bool:
-    """Whether a folder holds all that is wanted, made from what is there now."""
-    files = known.get("files", {})
-    return (
-        known.get("complete") is True
-        and known.get("of") == stamped
-        and set(formats) <= {*known.get("formats", ())}
-        and all(_size(folder / name) == size for name, size in files.items())
-    )
+def complete(record: Record, stamped: Record, formats: Iterable[str], folder: Path) -> bool:
+    """Whether a folder holds all that is wanted, made from what is there now.
+
+    Where the input has no file on this machine, whether it was changed is not known, and so
+    nothing is complete.
+    """
+    if record.get("complete") is not True or not stamped["files_in"]:
+        return False
+    if record.get("of") != stamped or not set(formats) <= set(record.get("formats", ())):
+        return False
+    sizes = record.get("files", {})
+    return all(_size(folder / name) == size for name, size in sizes.items())
 
 
-def claim(folder: Path, path: Path, stamped: Known) -> Known:
+def claim(folder: Path, address: str, stamped: Record) -> Record:
     """Write down whose folder this is before anything else is in it.
 
     Returns:
         What was known before of files that are still there.
     """
-    known = read(folder)
-    before = {"files": known.get("files", {}), "formats": known.get("formats", [])}
-    before["of"] = stamped if known.get("of") == stamped else None
-    write(folder, {"input": str(path), "complete": False, **before})
+    record = read(folder)
+    before = {
+        "files": record.get("files", {}),
+        "formats": record.get("formats", []),
+        "of": stamped if record.get("of") == stamped else None,
+    }
+    write_json(folder / RECORD, {"input": address, "complete": False, **before})
     return before
 
 
@@ -69,36 +87,35 @@ def release(folder: Path) -> None:
 
 def finish(
     folder: Path,
-    path: Path,
-    stamped: Known,
+    address: str,
+    stamped: Record,
     formats: Iterable[str],
     files: Iterable[Path],
-    before: Known,
-    more: Known,
+    before: Record,
+    more: Record,
 ) -> None:
-    """Remove what was made from another pipeline or input, and write the record, last of all."""
+    """Remove what was made from another pipeline or input, and write the record, last of all.
+
+    Args:
+        folder: The folder of the results.
+        address: The input.
+        stamped: What the results depend on.
+        formats: The formats that were written.
+        files: The files that were written.
+        before: What ``claim`` returned.
+        more: Further entries of the record.
+    """
     sizes = {file.name: _size(file) for file in files}
+    all_formats = set(formats)
     if before["of"]:
-        sizes, formats = {**before["files"], **sizes}, {*before["formats"], *formats}
+        sizes = {**before["files"], **sizes}
+        all_formats |= set(before["formats"])
     else:
         for name in before["files"].keys() - sizes.keys():
             (folder / Path(name).name).unlink(missing_ok=True)
-    made = {"files": sizes, "formats": sorted(formats), **more}
-    write(folder, {"input": str(path), "complete": True, "of": stamped, **made})
-
-
-def write(folder: Path, value: Known) -> None:
-    """Write the record in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{RECORD}.{os.getpid()}"
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / RECORD)
-    finally:
-        temporary.unlink(missing_ok=True)
+    made = {"files": sizes, "formats": sorted(all_formats), **more}
+    record = {"input": address, "complete": True, "of": stamped, **made}
+    write_json(folder / RECORD, record)
 
 
 def _size(path: Path) -> int:

@@ -140,7 +140,7 @@ def test_what_envi_said_stays_as_it_was(tmp_path):
             "map info = {UTM, 1, 1, 5, 6, 0, 3}\n",
             "'map info' is 'UTM, 1, 1, 5, 6, 0, 3', which makes no grid",
         ),
-        ("geo points = {1, 1, 50, 8}\n", "'geo points' go into ENVI headers only"),
+        ("geo points = {1, 1, 50, 8}\n", "'geo points' are written to ENVI headers only"),
     ],
 )
 def test_what_makes_no_grid(tmp_path, more, note):

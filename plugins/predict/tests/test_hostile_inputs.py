@@ -10,7 +10,7 @@ from specloom_predict import predict_all, record
 
 ABSENT = ["nothere/x.hdr", "nothere/x.npy", "nothere/x", "a" * 300 + ".npy", "a" * 300 + ".hdr"]
 ADDRESSES = ["s3://bucket/x.hdr", "s3://bucket/x.npy", "https://host/x.tif", "file:///x.mat"]
-COPY = "copy the file to this machine and give its path: addresses are not read"
+COPY = "copy the file to this machine and give its path"
 
 
 @pytest.mark.parametrize("path", ABSENT + ADDRESSES)

@@ -127,4 +127,4 @@ def test_outputs_that_are_no_maps(tmp_path):
     grid = [400.0, 500, 600]
     made = predict(tmp_path, cube(tmp_path / "x.npz", wavelengths=grid), tmp_path / "out")
     assert np.load(made.files["nm.npy"]).tolist() == grid
-    assert made.notes == ("output 'truth' has no value here, for the cube has none to give",)
+    assert made.notes == ("output 'truth' has no value: the cube does not have it",)

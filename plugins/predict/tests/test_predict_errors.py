@@ -68,11 +68,11 @@ def test_the_summary_and_the_exit_code(tmp_path):
     assert done.exit_code == 2
     assert done.stderr.splitlines()[0] == f"note: {good}: scores.png shows the first of 3 bands"
     assert done.stderr.splitlines()[1].startswith(f"error: {bad}")
-    last = f"1 done, 0 skipped because they are complete, 1 failed: {tmp_path}/out"
+    last = f"1 cube predicted, 0 up to date, 1 failed: {tmp_path}/out"
     assert done.stderr.splitlines()[-1] == last
-    told = json.loads(done.stdout)
-    assert told["done"][0]["files"] == ["decisions.png", "scores.png"]
-    assert told["failed"][0]["exit_code"] == 2
+    found = json.loads(done.stdout)
+    assert found["done"][0]["files"] == ["decisions.png", "scores.png"]
+    assert found["failed"][0]["exit_code"] == 2
     assert invoked(tmp_path, good, "--out", tmp_path / "out", "--format", "png").exit_code == 0
 
 
@@ -167,7 +167,7 @@ def test_an_error_of_ours_stops_no_other_file_and_is_raised_at_the_end(tmp_path,
     monkeypatch.setattr(many, "predict", broken)
     found = invoked(tmp_path, *paths, "--out", tmp_path / "out")
     assert isinstance(found.exception, ZeroDivisionError)
-    assert "1 done, 0 skipped because they are complete, 1 failed" in found.stderr
+    assert "1 cube predicted, 0 up to date, 1 failed" in found.stderr
     assert not (tmp_path / "out/a").exists()
 
 

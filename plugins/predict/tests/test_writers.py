@@ -122,19 +122,19 @@ def test_decisions_over_a_grey_picture(tmp_path):
     with Image.open(tmp_path / "x.png") as picture:
         colours = np.asarray(picture).astype(int)
     assert (colours[decisions] == pictures.DECIDED).all()
-    assert colours[~decisions].max() <= pictures.DARKEST_DECIDED
+    assert colours[~decisions].max() <= pictures.LIGHTEST_GREY
 
 
 def test_large_maps_lose_no_object_in_pictures(tmp_path, monkeypatch):
     decisions = np.zeros((50, 31), bool)
     decisions[17, 23] = decisions[49, 30] = True
-    monkeypatch.setattr(pictures, "MOST", 10)
-    small = pictures.shrunk(decisions)
+    monkeypatch.setattr(pictures, "MAX_SIDE", 10)
+    small = pictures.shrink(decisions)
     assert small.shape == (10, 7)
     assert np.argwhere(small).tolist() == [[3, 4], [9, 6]]
     scores = np.full((50, 31), np.nan)
     scores[7, 7] = 3.0
-    assert pictures.shrunk(scores)[1, 1] == 3
+    assert pictures.shrink(scores)[1, 1] == 3
     np.save(tmp_path / "x.npy", RNG.normal(size=(50, 31, 4)))
     assert pictures.grey_of(open_cube(tmp_path / "x.npy")).shape == (10, 7)
 

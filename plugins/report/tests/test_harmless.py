@@ -62,7 +62,7 @@ def test_a_report_that_cannot_be_written_warns_and_the_run_goes_on(tmp_path, mon
     run.run()
     assert "test" in run.metrics
     (message,) = heard.warnings
-    assert message.startswith("no report was written (saved_pipeline.py:")
+    assert message.startswith("no report was written (files.py:")
     assert "UnavailableError" in message
     assert "fix: choose another folder" in message
     assert not run.hook.node_ran.get_hookimpls()

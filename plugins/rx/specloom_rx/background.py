@@ -1,4 +1,4 @@
-"""What a Reed-Xiaoli detector learns about the background."""
+"""The background statistics of a Reed-Xiaoli detector."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_rx.whitening import scaled, spectrum, varying_bands
+from specloom_rx.whitening import scale_to_correlation, spectrum
+from specloom_statistics import varying_bands
 
 if TYPE_CHECKING:
-    from specloom_rx.moments import Moments
+    from specloom_statistics import Moments
 
 WEIGHT_TOLERANCE = 1e-30
 """A band whose weight, over the largest one, is not above this counts as absent."""
+
+SHOWN_BANDS = 10
+"""The number of bands that a warning lists."""
 
 
 class Background(NamedTuple):
@@ -30,46 +34,53 @@ class Background(NamedTuple):
     """Smallest and largest of the regularised correlation matrix; smallest without shrinkage."""
 
 
-def background(moments: Moments, eps: float, shrinkage: float) -> Background:
-    """The statistics of what ``moments`` gathered."""
-    mean, covariance = moments.mean(), moments.covariance()
+def background_from(moments: Moments, eps: float, shrinkage: float) -> Background:
+    """The background statistics that follow from the ``moments`` of its pixels."""
+    mean = moments.mean()
+    covariance = moments.covariance()
     bands = varying_bands(mean, covariance)
-    rank, least, most = spectrum(scaled(covariance, bands, eps, shrinkage)[0], bands)
-    bare = spectrum(scaled(covariance, bands, eps, 0.0)[0], bands)[1]
-    extremes = torch.tensor([least, most, bare], dtype=torch.float64)
-    return Background(mean, covariance, bands, torch.tensor(rank), extremes)
+    regularised, _ = scale_to_correlation(covariance, bands, eps, shrinkage)
+    rank, smallest, largest = spectrum(regularised, bands)
+    without_shrinkage, _ = scale_to_correlation(covariance, bands, eps, 0.0)
+    _, smallest_without_shrinkage, _ = spectrum(without_shrinkage, bands)
+    eigenvalues = torch.tensor([smallest, largest, smallest_without_shrinkage], dtype=torch.float64)
+    return Background(mean, covariance, bands, torch.tensor(rank), eigenvalues)
 
 
-def warn_of_gaps(node: str, found: Background, count: int) -> None:
-    """Warn of constant bands, and of fewer directions than bands."""
-    bands, rank = found.bands_used, int(found.rank)
+def warn_about_unsupported(node: str, background: Background, count: int) -> None:
+    """Warn about constant bands, and about fewer directions than bands."""
+    bands = background.bands_used
+    rank = int(background.rank)
     varying = int(bands.sum())
     if varying < len(bands):
         constant = (~bands).nonzero().flatten().tolist()
-        shown = ", ".join(map(str, constant[:10])) + (", ..." if len(constant) > 10 else "")
+        shown = ", ".join(map(str, constant[:SHOWN_BANDS]))
+        if len(constant) > SHOWN_BANDS:
+            shown += ", ..."
         text = (
             f"{node}: {len(constant)} of {len(bands)} bands are constant over the {count} "
-            f"background pixels and are left out of the scores: {shown}"
+            f"background pixels and are excluded from the scores: {shown}"
         )
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warnings.warn(text, UserWarning, stacklevel=2)
     if rank < varying:
         text = (
             f"{node}: {count} background pixels support {rank} directions of {varying} bands; the "
-            "others are left out of the scores. Give it more pixels, drop bands that are "
+            "others are excluded from the scores. Use more pixels, drop bands that are "
             "combinations of others, or set shrinkage"
         )
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warnings.warn(text, UserWarning, stacklevel=2)
 
 
-def background_rows(valid: Tensor | None, mask: Tensor | None) -> Tensor | None:
+def background_mask(valid: Tensor | None, mask: Tensor | None) -> Tensor | None:
     """The pixels of (B, H, W, 1) that are valid and no anomaly, bool (B*H*W,); None for all."""
     keep = None if valid is None else valid.reshape(-1)
     if mask is None:
         return keep
-    return ~mask.reshape(-1) if keep is None else keep & ~mask.reshape(-1)
+    normal = ~mask.reshape(-1)
+    return normal if keep is None else keep & normal
 
 
-def present(weights: Tensor) -> Tensor:
+def present_bands(weights: Tensor) -> Tensor:
     """Which bands have a weight that counts, bool (C,)."""
     size = weights.detach().abs()
     return size > WEIGHT_TOLERANCE * size.max()
@@ -77,5 +88,6 @@ def present(weights: Tensor) -> Tensor:
 
 def inverse_weights(weights: Tensor) -> Tensor:
     """1 / weight in float64, and 0 where a band is absent, (C,)."""
-    there = present(weights)
-    return torch.where(there, 1 / torch.where(there, weights.double(), 1), 0)
+    present = present_bands(weights)
+    divisors = torch.where(present, weights.double(), 1)
+    return torch.where(present, 1 / divisors, 0)

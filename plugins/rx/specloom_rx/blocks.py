@@ -11,65 +11,99 @@ from torch.nn.functional import pad
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # no row falls into the remainder of a register tile: 96 is a multiple of all tile widths in use
 # (8, 12, 16, 24, 32, 48), blocks are filled up to a multiple of it, and bands to one of 16.
-STEP, PADDING = 96, 16
+STEP = 96
+PADDING = 16
 # Bytes of a block before it is multiplied; on a CPU it fits into a core's cache with the product,
 # but less than 10 steps at a time cost more than what leaves the cache.
-CPU_BLOCK, GPU_BLOCK, LEAST = 1 << 20, 1 << 24, 10
+CPU_BLOCK = 1 << 20
+GPU_BLOCK = 1 << 24
+LEAST_STEPS = 10
 # A triangular factor is multiplied in column tiles, which skips most of its zeros.
 TILE = 32
 
 
+class Tile(NamedTuple):
+    """Some columns of W, transposed, without the rows that are zero."""
+
+    start: int
+    end: int
+    columns: Tensor
+    """(end - start, rows)."""
+
+
 class Tiles(NamedTuple):
-    """W^T in tiles: its padded height and width, (from, to, rows) of each tile, and the rest."""
+    """W^T in tiles, filled up with zeros to ``height`` rows and ``width`` columns of W."""
 
     height: int
     width: int
-    parts: list[tuple[int, int, Tensor]]
+    tiles: list[Tile]
     rest: Tensor | None
+    """(width, 1), or None where it is zero."""
 
 
-def tiled(whitening: Tensor, rest: Tensor, triangular: bool, exact: bool) -> Tiles:
-    """W^T in tiles, filled up with zeros; without a rest where that is ``exact``ly zero."""
-    fill = [-size % PADDING for size in whitening.shape]
-    whitening, rest = pad(whitening, (0, fill[1], 0, fill[0])), pad(rest, (0, fill[1]))[:, None]
+def divide_into_tiles(whitening: Tensor, rest: Tensor | None, *, triangular: bool) -> Tiles:
+    """Divide W into tiles.
+
+    Args:
+        whitening: W, (C, R).
+        rest: (R,), or None where it is exactly zero.
+        triangular: W is square and upper triangular.
+    """
+    below, behind = (-size % PADDING for size in whitening.shape)
+    whitening = pad(whitening, (0, behind, 0, below))
+    if rest is not None:
+        rest = pad(rest, (0, behind))[:, None]
     height, width = whitening.shape
-    tile = TILE if triangular and whitening.device.type == "cpu" else width
-    edges = [(a, min(a + tile, width)) for a in range(0, width, tile)]
-    columns = [whitening[: b if triangular else height, a:b].T.contiguous() for a, b in edges]
-    parts = [(a, b, part) for (a, b), part in zip(edges, columns, strict=True)]
-    return Tiles(height, width, parts, None if exact else rest)
+    step = width
+    if triangular and whitening.device.type == "cpu":
+        step = TILE
+    tiles = []
+    for start in range(0, width, step):
+        end = min(start + step, width)
+        rows = end if triangular else height
+        tiles.append(Tile(start, end, whitening[:rows, start:end].T.contiguous()))
+    return Tiles(height, width, tiles, rest)
 
 
-def distances(data: Tensor, center: Tensor, tiles: Tiles, kind: torch.dtype) -> Tensor:
-    """|(data - center) W - rest|^2 of every pixel, (B, H, W, 1)."""
+def distances(data: Tensor, center: Tensor, tiles: Tiles, dtype: torch.dtype) -> Tensor:
+    """|(data - center) W - rest|^2 of every pixel, (B, H, W, 1), as ``dtype``."""
     # Data that do not lie in one piece are copied image by image.
     images = [data] if data.is_contiguous() else list(data)
-    made = [_distances(image.reshape(-1, data.shape[-1]), center, tiles) for image in images]
-    scores = made[0] if len(made) == 1 else torch.cat(made)
-    return scores.view(*data.shape[:-1], 1).to(kind)
+    pixels = (image.reshape(-1, data.shape[-1]) for image in images)
+    parts = [_pixel_distances(part, center, tiles) for part in pixels]
+    scores = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return scores.view(*data.shape[:-1], 1).to(dtype)
 
 
-def _distances(pixels: Tensor, center: Tensor, tiles: Tiles) -> Tensor:
-    dtype, device, (count, bands) = center.dtype, center.device, pixels.shape
+def _block_rows(count: int, height: int, center: Tensor) -> int:
+    """How many of ``count`` rows are multiplied at a time: a multiple of ``STEP``."""
+    size = CPU_BLOCK if center.device.type == "cpu" else GPU_BLOCK
+    rows = size // (height * center.dtype.itemsize)
+    return min(STEP * max(rows // STEP, LEAST_STEPS), max(count, STEP))
+
+
+def _pixel_distances(pixels: Tensor, center: Tensor, tiles: Tiles) -> Tensor:
+    count, bands = pixels.shape
     padded = count + -count % STEP
-    size = (CPU_BLOCK if device.type == "cpu" else GPU_BLOCK) // (tiles.height * dtype.itemsize)
-    block = min(STEP * max(size // STEP, LEAST), max(padded, STEP))
-    rows = torch.zeros(block, tiles.height, dtype=dtype, device=device)
-    white = torch.empty(tiles.width, block, dtype=dtype, device=device)
-    scores = torch.empty(padded, dtype=dtype, device=device)
+    block = _block_rows(padded, tiles.height, center)
+    rows = center.new_zeros(block, tiles.height)
+    white = center.new_empty(tiles.width, block)
+    scores = center.new_empty(padded)
     for start in range(0, count, block):
         part = pixels[start : start + block]
-        used = rows[: len(part), :bands]
-        if part.dtype == dtype:
-            torch.sub(part, center, out=used)
+        centred = rows[: len(part), :bands]
+        if part.dtype == centred.dtype:
+            torch.sub(part, center, out=centred)
         else:
-            used.copy_(part).sub_(center)
-        into = scores[start : start + block]
-        made = white[:, : len(into)]
-        for a, b, columns in tiles.parts:
-            torch.mm(columns, rows[: len(into), : columns.shape[1]].T, out=made[a:b])
+            centred.copy_(part).sub_(center)
+        block_scores = scores[start : start + block]
+        size = len(block_scores)
+        block_white = white[:, :size]
+        for tile in tiles.tiles:
+            used = rows[:size, : tile.columns.shape[1]]
+            torch.mm(tile.columns, used.T, out=block_white[tile.start : tile.end])
         if tiles.rest is not None:
-            made.sub_(tiles.rest)
-        torch.sum(made.square_(), 0, out=into)
-    # Where a pixel is not finite, an infinite score is none.
+            block_white.sub_(tiles.rest)
+        torch.sum(block_white.square_(), 0, out=block_scores)
+    # An infinite score means that the pixel was not finite.
     return scores[:count].nan_to_num_(torch.nan, torch.nan)

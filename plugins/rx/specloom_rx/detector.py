@@ -8,20 +8,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, LazyAffine, NodeError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, Input, LazyAffine, Output, node
+from specloom.torch import buffer
 from specloom_rx.background import (
     Background,
-    background,
-    background_rows,
+    background_from,
+    background_mask,
     inverse_weights,
-    present,
-    warn_of_gaps,
+    present_bands,
+    warn_about_unsupported,
 )
-from specloom_rx.kept import Kept
-from specloom_rx.moments import Moments
+from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
-from specloom_rx.whitening import check_regularisation, stretch, whiten
+from specloom_rx.whitening import check_regularisation, condition_growth, whiten
+from specloom_statistics import Moments, StreamingNode
 
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32
 # scores are within 8.2e-7 of float64 ones at a condition of 100, 8.2e-6 at 1e4, 2.4e-5 at 1e5.
@@ -30,19 +30,19 @@ FLOAT32_LIMIT = 1e5
 TRAINING_LIMIT = 1e6
 
 
-class RXGlobal(StatisticalNode):
+@node
+class RXGlobal(StreamingNode[Moments]):
     """Scores each pixel by its squared Mahalanobis distance from the background of the fit.
 
     (x - m)^T S^-1 (x - m), with the mean m and the covariance S (divided by n - 1) of the pixels
     that the fit saw, regularised to S + eps^2 diag(S) + shrinkage * trace(S)/C * I. ``eps`` is
-    relative to each band's standard deviation, so rescaling a band changes nothing; the existing
-    system adds eps to the variances, where its effect depends on the units.
+    relative to each band's standard deviation, so rescaling a band changes nothing.
 
-    Constant bands are left out, with a warning. Where the data support fewer directions than
+    Constant bands are excluded, with a warning. Where the data support fewer directions than
     bands, the pseudo-inverse on the supported ones is used, with a warning. Scores are computed
     in float32 only where the condition of S, at most 1e5, keeps them within 2.5e-5 of float64.
 
-    With ``weights`` the data are x * weights: the statistics are kept for x, and m * w and
+    With ``weights`` the data are x * weights: the statistics are those of x, and m * w and
     diag(w) S diag(w) are used, regularised as above. Gradients reach the weights; with
     ``shrinkage=0`` the scores do not depend on them, as RX is invariant to the scale of a band.
 
@@ -55,7 +55,7 @@ class RXGlobal(StatisticalNode):
     Args:
         num_channels: C; the graph infers it.
         eps: The regularisation relative to a band's standard deviation; 0 for none.
-        cache_inverse: Keep the whitening matrix, instead of making it anew for every batch.
+        cache_inverse: Store the whitening matrix, instead of computing it for every batch.
         shrinkage: The regularisation relative to the mean variance of the bands.
 
     Raises:
@@ -63,39 +63,30 @@ class RXGlobal(StatisticalNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W num_channels", doc="Pixels; times the weights, where those are given."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-        "mask": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, not learned."),
-        "weights": Port("num_channels", optional=True, doc="What the data were multiplied by."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
-    }
+    data = Input("B H W num_channels", doc="Pixels; times the weights, where they are connected.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
+    mask = Input(
+        "B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, which are not fitted."
+    )
+    weights = Input("num_channels", optional=True, doc="What the data were multiplied by.")
+    scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
-    trainable, affine_input = ("background_mean", "factor"), "data"
+    trainable = ("background_mean", "factor")
+    affine_input = "data"
 
-    background_mean: Tensor
-    covariance: Tensor
-    factor: Tensor
-    whitening: Tensor
-    bands_used: Tensor
-    rank: Tensor
-    eigenvalues: Tensor
-    _moments: Moments | None = None
-    _left_out = 0
+    num_channels: int | None = None
+    eps: float = 1e-6
+    cache_inverse: bool = True
+    shrinkage: float = 0.0
 
-    def __init__(
-        self,
-        num_channels: int | None = None,
-        eps: float = 1e-6,
-        cache_inverse: bool = True,
-        shrinkage: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.num_channels, self.eps = num_channels, eps
-        self.cache_inverse, self.shrinkage = cache_inverse, shrinkage
+    background_mean = buffer()
+    covariance = buffer()
+    factor = buffer()
+    whitening = buffer()
+    bands_used = buffer()
+    rank = buffer()
+    eigenvalues = buffer()
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate the statistics."""
@@ -111,14 +102,13 @@ class RXGlobal(StatisticalNode):
         self.register_buffer("rank", torch.tensor(size))
         # Smallest and largest, then the smallest without shrinkage.
         self.register_buffer("eigenvalues", torch.ones(3, dtype=torch.float64))
-        self._kept: Kept[Distance] = Kept()
-        self.register_load_state_dict_post_hook(_settle)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.settle()
+        self._cached_distance: TensorCache[Distance] = TensorCache()
+        self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
+        self.update_derived()
 
     def fit_start(self, pass_: int) -> None:
-        """Forget earlier fits."""
-        self.fitted = False
-        self._moments = Moments(len(self.background_mean), self.background_mean.device)
+        """Start with empty statistics."""
+        self.start_statistics(Moments(len(self.background_mean), self.background_mean.device))
 
     def fit_update(
         self,
@@ -127,64 +117,66 @@ class RXGlobal(StatisticalNode):
         mask: Tensor | None = None,
         weights: Tensor | None = None,
     ) -> None:
-        """Take in the usable background pixels of (B, H, W, C) ``data``."""
+        """Add the usable background pixels of (B, H, W, C) ``data``."""
         if weights is not None:
             data = LazyAffine.of(data, inverse_weights(weights), torch.zeros(()), data.dtype)
-        self._gathered().update(data, background_rows(valid, mask))
-
-    def fit_state(self) -> Mapping[str, Tensor]:
-        """Counts, mean and scatter so far."""
-        return self._gathered().state()
-
-    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in what another process gathered."""
-        self._gathered().merge(state)
+        self.statistics().update(data, background_mask(valid, mask))
 
     def fit_end(self) -> None:
-        """Make the whitening matrix, and warn about bands and directions left out."""
-        moments, self._moments = self._gathered(), None
+        """Compute the whitening matrix, and warn about excluded bands and directions."""
+        moments = self.take_statistics()
         if moments.count:
+            background = background_from(moments, self.eps, self.shrinkage)
             with torch.no_grad():
-                self._learn(background(moments, self.eps, self.shrinkage), moments.count)
-        self._left_out = moments.left_out
+                self._set_background(background)
+            warn_about_unsupported(self.label, background, moments.count)
+        self.left_out = moments.left_out
         self.finish_fit(moments.count)
 
-    def _gathered(self) -> Moments:
-        if self._moments is None:
-            raise NodeError(f"{self.label} has not started a fit", fix="call fit_start(0) first")
-        return self._moments
-
-    def _learn(self, found: Background, count: int) -> None:
-        for name, value in found._asdict().items():
-            getattr(self, f"background_{name}" if name == "mean" else name).copy_(value)
+    def _set_background(self, background: Background) -> None:
+        self.background_mean.copy_(background.mean)
+        self.covariance.copy_(background.covariance)
+        self.bands_used.copy_(background.bands_used)
+        self.rank.copy_(background.rank)
+        self.eigenvalues.copy_(background.eigenvalues)
         self.factor.copy_(torch.eye(len(self.factor)))
-        self.settle()
+        self.update_derived()
         if self.cache_inverse:
-            self.whitening.copy_(self._whiten(found.covariance, found.bands_used))
-        warn_of_gaps(self.label, found, count)
+            self.whitening.copy_(self._whiten(background.covariance, background.bands_used))
 
-    def settle(self) -> None:
-        """Derive from the saved state what ``forward`` must know without asking the device."""
+    def update_derived(self) -> None:
+        """Derive from the saved state what ``forward`` needs on the host."""
         factor = self.factor.detach().triu()
-        self._trained = not torch.equal(factor, torch.eye(len(factor)).to(factor))
-        used = int(self.bands_used.sum())
-        self._full_rank = int(self.rank) == used
-        growth = stretch(factor) if self._trained else 1.0
+        identity = torch.eye(len(factor)).to(factor)
+        self._factor_is_trained = not torch.equal(factor, identity)
+        bands = int(self.bands_used.sum())
+        self._full_rank = int(self.rank) == bands
+        growth = condition_growth(factor) if self._factor_is_trained else 1.0
         # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
-        if bool((self.covariance.diagonal()[self.bands_used].log10().abs() > 60).any()):
+        magnitudes = self.covariance.diagonal()[self.bands_used].log10().abs()
+        if bool((magnitudes > 60).any()):
             growth = torch.inf
-        least, most, bare = self.eigenvalues.tolist()
+        smallest, largest, smallest_without_shrinkage = self.eigenvalues.tolist()
         # Under any weights, at unit diagonal, no eigenvalue is larger than the number of bands.
-        plain, weighted = most / least, used / bare
-        fits = growth < torch.inf
-        self._float32 = growth * plain <= FLOAT32_LIMIT, growth * weighted <= FLOAT32_LIMIT
-        # Not by what training did to the factor: a training that is resumed would round otherwise.
-        self._rough = fits and plain <= TRAINING_LIMIT, fits and weighted <= TRAINING_LIMIT
+        condition = largest / smallest
+        weighted_condition = bands / smallest_without_shrinkage
+        # Pairs, without and with weights: whether float32 is precise enough for the scores.
+        self._float32_scores = (
+            growth * condition <= FLOAT32_LIMIT,
+            growth * weighted_condition <= FLOAT32_LIMIT,
+        )
+        # The same with gradients, whatever training did to the factor: training that is resumed
+        # would round otherwise.
+        is_bounded = growth < torch.inf
+        self._float32_training = (
+            is_bounded and condition <= TRAINING_LIMIT,
+            is_bounded and weighted_condition <= TRAINING_LIMIT,
+        )
 
     def freeze(self) -> None:
         """Turn the parameters back into buffers."""
         super().freeze()
-        self.settle()
+        self.update_derived()
 
     def forward(
         self,
@@ -206,21 +198,25 @@ class RXGlobal(StatisticalNode):
 
         if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
             return make()
-        maps = (data.scale, data.offset) if isinstance(data, LazyAffine) else ()
-        return self._kept(make, dtype, self.background_mean, self.factor, self.whitening, *maps)
+        sources: list[object] = [dtype, self.background_mean, self.factor, self.whitening]
+        if isinstance(data, LazyAffine):
+            sources += [data.scale, data.offset]
+        return self._cached_distance(make, *sources)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:
-        # While the factor trains, nobody has looked at the condition.
-        single = self._float32[weights is not None] and not self.factor.requires_grad
+        weighted = weights is not None
         if self.training and torch.is_grad_enabled():
-            single = self._rough[weights is not None]
-        return torch.float32 if single else torch.float64
+            is_precise = self._float32_training[weighted]
+        else:
+            # While the factor trains, the condition is not known.
+            is_precise = self._float32_scores[weighted] and not self.factor.requires_grad
+        return torch.float32 if is_precise else torch.float64
 
     def _metric(self, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """The mean and the whitening matrix under the weights."""
         mean = self.background_mean
         if weights is not None:
-            bands = self.bands_used & present(weights)
+            bands = self.bands_used & present_bands(weights)
             used = torch.where(bands, weights.double(), 0)
             mean = mean * used
             whitening = self._whiten(self.covariance * torch.outer(used, used), bands)
@@ -228,7 +224,7 @@ class RXGlobal(StatisticalNode):
             whitening = self.whitening
         else:
             whitening = self._whiten(self.covariance, self.bands_used)
-        if self._trained or self.factor.requires_grad:
+        if self._factor_is_trained or self.factor.requires_grad:
             whitening = whitening @ self.factor.triu()
         return mean, whitening
 
@@ -237,14 +233,14 @@ class RXGlobal(StatisticalNode):
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
-        least, most, _ = self.eigenvalues.tolist()
-        left_out = f" ({self._left_out} left out)" if self._left_out else ""
-        rank = "" if self._full_rank else f"rank {int(self.rank)}, "
-        return (
-            f"{int(self.bands_used.sum())} bands, {self.pixels} pixels{left_out}, {rank}"
-            f"condition {most / least:.1e}, scored in float{32 if self._float32[0] else 64}"
-        )
+        smallest, largest, _ = self.eigenvalues.tolist()
+        parts = [f"{int(self.bands_used.sum())} bands", self.pixel_summary()]
+        if not self._full_rank:
+            parts.append(f"rank {int(self.rank)}")
+        parts.append(f"condition {largest / smallest:.1e}")
+        parts.append(f"scored in float{32 if self._float32_scores[0] else 64}")
+        return ", ".join(parts)
 
 
-def _settle(node: RXGlobal, _keys: object) -> None:
-    node.settle()
+def _state_loaded(node: RXGlobal, _keys: object) -> None:
+    node.update_derived()

@@ -1,4 +1,4 @@
-"""The gradient of squared Mahalanobis distances, in blocks and without keeping white pixels."""
+"""The gradient of squared Mahalanobis distances, in blocks and without storing white pixels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch.autograd.function import once_differentiable
 from specloom_rx.blocks import Tiles, distances
 
 # Rows at a time: 3072 x 61 bands in float32 are 3/4 MB and stay in a core's cache.
-CPU_BLOCK, GPU_BLOCK = 3072, 65536
-PADDING, TILE = 16, 32
+CPU_BLOCK = 3072
+GPU_BLOCK = 65536
+PADDING = 16
+TILE = 32
 
 
 class Distances(torch.autograd.Function):
@@ -30,10 +32,10 @@ class Distances(torch.autograd.Function):
         whitening: Tensor,
         rest: Tensor,
         tiles: Tiles,
-        kind: torch.dtype,
+        dtype: torch.dtype,
     ) -> Tensor:
         """The distances of (B, H, W, C) ``data``, (B, H, W, 1); ``tiles`` are those of W and r."""
-        scores = distances(data, center, tiles, kind)
+        scores = distances(data, center, tiles, dtype)
         ctx.save_for_backward(data, center, whitening, rest, scores)
         return scores
 
@@ -44,34 +46,47 @@ class Distances(torch.autograd.Function):
         data, center, whitening, rest, scores = ctx.saved_tensors
         finite = scores.isfinite()
         factors = torch.where(finite, 2 * gradient, 0).to(center.dtype).view(-1, 1)
-        spoilt = data.device.type != "cpu" or not bool(finite.all())
-        pixels, bands = data.reshape(-1, data.shape[-1]), data.shape[-1]
-        back = torch.empty_like(pixels) if ctx.needs_input_grad[0] else None
-        size = min(CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK, max(len(pixels), 1))
+        # 0 * NaN would be in every gradient. On a GPU looking for it would cost more.
+        replace_nan = data.device.type != "cpu" or not bool(finite.all())
+        bands = data.shape[-1]
+        pixels = data.reshape(-1, bands)
+        to_pixels = torch.empty_like(pixels) if ctx.needs_input_grad[0] else None
+        block = CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK
+        size = min(block, max(len(pixels), 1))
         # Behind the bands stands a 1, so that one product gives sum u d^T d and sum u d.
         rows = center.new_zeros(size, bands + 1 + (-bands - 1) % PADDING)
         rows[:, bands] = 1
-        weighted, white = torch.empty_like(rows), rest.new_empty(size, len(rest))
+        weighted_rows = torch.empty_like(rows)
+        white = rest.new_empty(size, len(rest))
         sums = rows.new_zeros(rows.shape[1], rows.shape[1], dtype=torch.float64)
         for start in range(0, len(pixels), size):
-            part, factor = pixels[start : start + size], factors[start : start + size]
-            with_one, u_with_one = rows[: len(part)], weighted[: len(part)]
+            part = pixels[start : start + size]
+            factor = factors[start : start + size]
+            with_one = rows[: len(part)]
+            weighted = weighted_rows[: len(part)]
             d = with_one[:, :bands]
             if part.dtype == d.dtype:
                 torch.sub(part, center, out=d)
             else:
                 d.copy_(part).sub_(center)
-            if spoilt:  # 0 * NaN would be in every gradient
+            if replace_nan:
                 d.nan_to_num_(0, 0, 0)
-            torch.mul(with_one, factor, out=u_with_one)
-            for a in range(0, rows.shape[1], TILE):  # symmetric: only the upper triangle
-                sums[a : a + TILE, a:] += u_with_one[:, a : a + TILE].T @ with_one[:, a:]
-            if back is not None:
+            torch.mul(with_one, factor, out=weighted)
+            _add_upper_products(sums, weighted, with_one)
+            if to_pixels is not None:
                 z = torch.mm(d, whitening, out=white[: len(part)]).sub_(rest).mul_(factor)
-                back[start : start + size] = z @ whitening.T
+                to_pixels[start : start + size] = z @ whitening.T
         sums = sums.triu() + sums.triu(1).T
-        scatter, total = sums[:bands, :bands].to(center.dtype), sums[bands, :bands].to(center.dtype)
+        scatter = sums[:bands, :bands].to(center.dtype)
+        total = sums[bands, :bands].to(center.dtype)
         to_whitening = scatter @ whitening - torch.outer(total, rest)
         to_rest = sums[bands, bands].to(rest) * rest - total @ whitening
-        to_data = None if back is None else back.view(data.shape)
+        to_data = None if to_pixels is None else to_pixels.view(data.shape)
         return to_data, None, to_whitening, to_rest, None, None
+
+
+def _add_upper_products(sums: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add left^T right to ``sums``; of the symmetric product only the tiles on and above it."""
+    for start in range(0, sums.shape[0], TILE):
+        end = start + TILE
+        sums[start:end, start:] += left[:, start:end].T @ right[:, start:]

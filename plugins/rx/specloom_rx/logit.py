@@ -9,26 +9,48 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
-from specloom.torch import StatisticalNode
-from specloom_rx.kept import Kept
+from specloom import Batch, ConfigError, Input, Output, node
+from specloom.torch import buffer, usable_pixels
+from specloom_rx.cache import TensorCache
+from specloom_statistics import SampleMoments, StreamingNode, merge_moments
 
 
-def merged(a: Tensor, b: Tensor) -> Tensor:
-    """(count, mean, sum of squared deviations) of two samples together.
+class ScoreStatistics:
+    """Count, mean and squared deviations of scores, merged batch by batch in float64.
 
-    Source: T. Chan, G. Golub, R. LeVeque, The American Statistician 37(3), 1983, eq. 2.1.
+    Args:
+        device: The device of the sums.
     """
-    count = a[0] + b[0]
-    gap = b[1] - a[1]
-    share = b[0] / count.clamp(min=1)
-    return torch.stack([count, a[1] + gap * share, a[2] + b[2] + gap**2 * a[0] * share])
+
+    def __init__(self, device: torch.device) -> None:
+        zero = torch.zeros((), dtype=torch.float64, device=device)
+        self.moments = SampleMoments(0, zero, zero)
+
+    def update(self, scores: Tensor, valid: Tensor | None = None) -> None:
+        """Add the finite scores of (B, H, W, 1) that are ``valid``."""
+        scores = scores.detach()
+        values = scores[..., 0][usable_pixels(scores, valid)].double()
+        if len(values):
+            mean = values.mean()
+            squares = (values - mean).square().sum()
+            self.moments = merge_moments(self.moments, SampleMoments(len(values), mean, squares))
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Count, mean and squared deviations so far, (3,)."""
+        size, mean, squares = self.moments
+        return {"sums": torch.stack([torch.full_like(mean, size), mean, squares])}
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the ``state()`` of another one."""
+        size, mean, squares = state["sums"].to(self.moments.mean.device)
+        self.moments = merge_moments(self.moments, SampleMoments(int(size), mean, squares))
 
 
-class ScoreToLogit(StatisticalNode):
+@node
+class ScoreToLogit(StreamingNode[ScoreStatistics]):
     """Turns scores into logits: scale * z + bias, with z = (score - (mean + 2 std)) / std.
 
-    Mean and std (divided by n - 1) of the scores are learned in the statistical phase, so that
+    Mean and std (divided by n - 1) of the scores are fitted in the statistical phase, so that
     with the default scale and bias a logit of 0 lies two standard deviations above the mean.
     Where all scores were equal, z = score - mean. ``scale`` and ``bias`` are parameters while the
     node is unfrozen; a fit does not change them. A NaN score gives a NaN logit.
@@ -36,42 +58,37 @@ class ScoreToLogit(StatisticalNode):
     Args:
         init_scale: The first value of ``scale``.
         init_bias: The first value of ``bias``.
-        calibrate: Learn mean and std; else z = score, and nothing is fitted.
+        calibrate: Fit mean and std; else z = score, and nothing is fitted.
 
     Raises:
         ConfigError: ``init_scale`` or ``init_bias`` is not finite.
         NodeError: The fit saw no usable score.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", doc="Anomaly scores of any range."),
-        "valid": Port(
-            "B H W 1", dtype="bool", optional=True, for_fit=True, doc="Pixels that the fit may use."
-        ),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "logits": Port("B H W 1", unit="1", doc="Logits of being anomalous.")
-    }
+    scores = Input("B H W 1", doc="Anomaly scores of any range.")
+    valid = Input(
+        "B H W 1", dtype="bool", optional=True, for_fit=True, doc="Pixels that the fit may use."
+    )
+    logits = Output("B H W 1", unit="1", doc="Logits of being anomalous.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {}
     trainable = ("scale", "bias")
 
-    scale: Tensor
-    bias: Tensor
-    score_mean: Tensor
-    score_std: Tensor
-    _sums: Tensor
+    init_scale: float = 1.0
+    init_bias: float = 0.0
+    calibrate: bool = True
 
-    def __init__(
-        self, init_scale: float = 1.0, init_bias: float = 0.0, calibrate: bool = True
-    ) -> None:
-        super().__init__()
-        self.init_scale, self.init_bias, self.calibrate = init_scale, init_bias, calibrate
-        self._kept: Kept[tuple[Tensor, Tensor]] = Kept()
+    scale = buffer()
+    bias = buffer()
+    score_mean = buffer()
+    score_std = buffer()
+
+    def __post_init__(self) -> None:
+        self._cached_standard: TensorCache[tuple[Tensor, Tensor]] = TensorCache()
 
     @property
-    def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
-        """One pass over the scores, or none where nothing is to be learned."""
+    def fit_passes(self) -> int:  # type: ignore[override]  # it is only read
+        """One pass over the scores, or none where nothing is fitted."""
         return 1 if self.calibrate else 0
 
     def require_fitted(self) -> None:
@@ -82,8 +99,10 @@ class ScoreToLogit(StatisticalNode):
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate scale, bias and statistics."""
         for name in ("init_scale", "init_bias"):
-            if not math.isfinite(value := getattr(self, name)):
-                raise ConfigError(f"{self.label}: {name} is {value}", fix="give a finite number")
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                fix = f"set {name} to a finite number"
+                raise ConfigError(f"{self.label}: {name} is {value}", fix=fix)
         self.register_buffer("scale", torch.tensor(self.init_scale, dtype=torch.float32))
         self.register_buffer("bias", torch.tensor(self.init_bias, dtype=torch.float32))
         if self.calibrate:
@@ -91,48 +110,30 @@ class ScoreToLogit(StatisticalNode):
             self.register_buffer("score_std", torch.tensor(1.0, dtype=torch.float64))
 
     def fit_start(self, pass_: int) -> None:
-        """Forget earlier fits."""
-        self.fitted = False
-        self._sums = torch.zeros(3, dtype=torch.float64, device=self.scale.device)
+        """Start with empty statistics."""
+        self.start_statistics(ScoreStatistics(self.scale.device))
 
     def fit_update(self, scores: Tensor, valid: Tensor | None = None) -> None:
-        """Take in the usable scores, (B, H, W, 1)."""
-        keep = scores.isfinite() if valid is None else scores.isfinite() & valid
-        values = scores.detach()[keep].double()
-        if len(values):
-            mean = values.mean()
-            count = torch.full_like(mean, len(values))
-            self._sums = merged(
-                self._sums, torch.stack([count, mean, (values - mean).square().sum()])
-            )
-
-    def fit_state(self) -> Mapping[str, Tensor]:
-        """Count, mean and sum of squared deviations so far."""
-        return {"sums": self._sums}
-
-    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in what another process gathered."""
-        self._sums = merged(self._sums, state["sums"].to(self._sums.device))
+        """Add the usable scores, (B, H, W, 1)."""
+        self.statistics().update(scores, valid)
 
     def fit_end(self) -> None:
         """Set mean and std of the scores."""
-        count, mean, squares = self._sums
-        del self._sums
-        std = (squares / (count - 1).clamp(min=1)).sqrt()
-        self.finish_fit(int(count))
+        count, mean, squares = self.take_statistics().moments
+        self.finish_fit(count)
         self.score_mean.copy_(mean)
-        self.score_std.copy_(std)
+        self.score_std.copy_((squares / max(count - 1, 1)).sqrt())
 
     def forward(self, scores: Tensor, valid: Tensor | None = None) -> Batch:
         """Turn (B, H, W, 1) ``scores`` into logits of the same shape."""
         if not self.calibrate:
             return {"logits": self.scale * scores + self.bias}
-        center, unit = self._kept(self._standard, self.score_mean, self.score_std)
+        center, unit = self._cached_standard(self._standard, self.score_mean, self.score_std)
         z = ((scores.double() - center) / unit).to(scores.dtype)
         return {"logits": self.scale * z + self.bias}
 
     def _standard(self) -> tuple[Tensor, Tensor]:
-        """Which score becomes z = 0, and how far from it z = 1 is."""
+        """The score that becomes z = 0, and its distance to the one that becomes z = 1."""
         std = self.score_std
         return self.score_mean + 2 * std, torch.where(std > 0, std, 1)
 
@@ -140,5 +141,6 @@ class ScoreToLogit(StatisticalNode):
         """What was fitted, in one line."""
         if not self.calibrate:
             return "nothing to fit"
-        mean, std = float(self.score_mean), float(self.score_std)
-        return f"scores {mean:.4g} +- {std:.4g}, {self.pixels} pixels"
+        mean = float(self.score_mean)
+        std = float(self.score_std)
+        return f"score mean {mean:.4g}, standard deviation {std:.4g}, {self.pixels} pixels"

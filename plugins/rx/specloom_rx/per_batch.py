@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, Port
-from specloom.torch import TorchNode
-from specloom_rx.moments import CPU_BLOCK, GPU_BLOCK
+from specloom import Batch, Input, Output, node
+from specloom.torch import TorchNode, usable_pixels
 from specloom_rx.scoring import mahalanobis
-from specloom_rx.whitening import check_regularisation, eigen_whitening, scaled, varying_bands
+from specloom_rx.whitening import check_regularisation, eigen_whitening, scale_to_correlation
+from specloom_statistics import row_blocks, rows_per_block, varying_bands
 
 
 def image_statistics(pixels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -21,25 +21,28 @@ def image_statistics(pixels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tens
     Two passes and no selection of rows, so that a GPU need not be waited for. The mean of no row
     is NaN; the covariance of fewer than two rows is zero.
     """
-    size, device = pixels.shape[1], pixels.device
-    block = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
-    sums = [torch.zeros(size, dtype=torch.float64, device=device) for _ in range(2)]
-    scatter = torch.zeros(size, size, dtype=torch.float64, device=device)
-    mean = sums[0]
-    for centre in (False, True):
-        for start in range(0, len(pixels), block):
-            rows = pixels[start : start + block].double()
-            usable = (rows * 0).sum(1, keepdim=True) == 0
-            if valid is not None:
-                usable = usable & valid[start : start + block, None]
-            rows = torch.where(usable, rows - mean if centre else rows, 0)
-            if centre:
-                scatter += rows.T @ rows
-            else:
-                sums[0] += rows.sum(0)
-                sums[1] += usable.sum(0)
-        mean = sums[0] / sums[1]
-    return mean, (scatter + scatter.T) / (2 * (sums[1] - 1).clamp(min=1))
+    channels = pixels.shape[1]
+    count = pixels.new_zeros(channels, dtype=torch.float64)
+    total = torch.zeros_like(count)
+    for rows, usable in _usable_blocks(pixels, valid):
+        total += torch.where(usable, rows, 0).sum(0)
+        count += usable.sum(0)
+    mean = total / count
+    scatter = pixels.new_zeros(channels, channels, dtype=torch.float64)
+    for rows, usable in _usable_blocks(pixels, valid):
+        centred = torch.where(usable, rows - mean, 0)
+        scatter += centred.T @ centred
+    return mean, (scatter + scatter.T) / (2 * (count - 1).clamp(min=1))
+
+
+def _usable_blocks(pixels: Tensor, valid: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows of each block in float64, and which are usable, bool (N, 1)."""
+    start = 0
+    for block, size in row_blocks(pixels, rows_per_block(pixels.device)):
+        rows = block.double()
+        mask = None if valid is None else valid[start : start + size, None]
+        yield rows, usable_pixels(rows, mask)[:, None]
+        start += size
 
 
 def differentiable_scores(
@@ -47,15 +50,14 @@ def differentiable_scores(
 ) -> Tensor:
     """The scores (N,) of ``pixels`` (N, C), with gradients through mean and covariance too."""
     rows = pixels.double()
-    usable = (rows.detach() * 0).sum(1, keepdim=True) == 0
-    if valid is not None:
-        usable = usable & valid[:, None]
+    mask = None if valid is None else valid[:, None]
+    usable = usable_pixels(rows.detach(), mask)[:, None]
     count = usable.sum()
     mean = torch.where(usable, rows, 0).sum(0) / count
     centred = torch.where(usable, rows - mean, 0)
     covariance = centred.T @ centred / (count - 1).clamp(min=1)
     bands = varying_bands(mean.detach(), covariance.detach())
-    matrix, factor = scaled(covariance, bands, eps, shrinkage)
+    matrix, factor = scale_to_correlation(covariance, bands, eps, shrinkage)
     whitening = eigen_whitening(matrix.detach(), torch.ones_like(factor))
     inverse = whitening @ whitening.mT
     # The derivative of R^-1 is -R^-1 dR R^-1: the second term is zero and carries just that.
@@ -65,13 +67,14 @@ def differentiable_scores(
     return ((white @ inverse) * white).sum(1)
 
 
+@node
 class RXPerBatch(TorchNode):
     """Scores each pixel by its squared Mahalanobis distance from its own image's background.
 
     The formula and its regularisation are those of ``RXGlobal``, with mean and covariance of the
     one image that the pixel is in: in spite of the documents' name, the other images of a batch
     play no part. Images are therefore taken one by one, in float64, and a batch equals its images
-    bit for bit. Constant bands and directions that the image does not support are left out
+    bit for bit. Constant bands and directions that the image does not support are excluded
     (pseudo-inverse), without a warning. An image whose usable pixels are all equal scores 0;
     an image without any usable pixel scores NaN.
 
@@ -86,21 +89,15 @@ class RXPerBatch(TorchNode):
         ConfigError: ``eps`` or ``shrinkage`` is negative.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W num_channels", doc="Pixels."),
-        "valid": Port("B H W 1", dtype="bool", optional=True, doc="Pixels the statistics may use."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "scores": Port("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
-    }
+    data = Input("B H W num_channels", doc="Pixels.")
+    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels the statistics may use.")
+    scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "image"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
 
-    def __init__(
-        self, eps: float = 1e-6, shrinkage: float = 0.0, num_channels: int | None = None
-    ) -> None:
-        super().__init__()
-        self.eps, self.shrinkage, self.num_channels = eps, shrinkage, num_channels
+    eps: float = 1e-6
+    shrinkage: float = 0.0
+    num_channels: int | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters."""
@@ -108,18 +105,18 @@ class RXPerBatch(TorchNode):
 
     def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
         """Score (B, H, W, C) ``data``; the scores are (B, H, W, 1)."""
-        marks = [None] * len(data) if valid is None else list(valid)
-        scores = [self._one(image, mark) for image, mark in zip(data, marks, strict=True)]
+        masks = [None] * len(data) if valid is None else [image.reshape(-1) for image in valid]
+        scores = [self._score_image(*pair) for pair in zip(data, masks, strict=True)]
         return {"scores": torch.stack(scores)}
 
-    def _one(self, image: Tensor, valid: Tensor | None) -> Tensor:
-        pixels, flat = image.reshape(-1, image.shape[-1]), None
-        if valid is not None:
-            flat = valid.reshape(-1)
+    def _score_image(self, image: Tensor, valid: Tensor | None) -> Tensor:
+        """The scores (H, W, 1) of an ``image`` (H, W, C), with ``valid`` pixels (H*W,)."""
+        pixels = image.reshape(-1, image.shape[-1])
         if torch.is_grad_enabled() and image.requires_grad:
-            scores = differentiable_scores(pixels, flat, self.eps, self.shrinkage)
+            scores = differentiable_scores(pixels, valid, self.eps, self.shrinkage)
             return scores.view(*image.shape[:-1], 1).to(image.dtype)
-        mean, covariance = image_statistics(pixels, flat)
+        mean, covariance = image_statistics(pixels, valid)
         bands = varying_bands(mean, covariance)
-        whitening = eigen_whitening(*scaled(covariance, bands, self.eps, self.shrinkage))
+        matrix, factor = scale_to_correlation(covariance, bands, self.eps, self.shrinkage)
+        whitening = eigen_whitening(matrix, factor)
         return mahalanobis(image[None], mean, whitening, torch.float64)[0]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from specloom import LazyAffine
-from specloom_rx.blocks import distances, tiled
+from specloom_rx.blocks import distances, divide_into_tiles
 from specloom_rx.gradient import Distances
 
 
@@ -33,11 +33,11 @@ def mahalanobis(
 
 
 class Distance:
-    """The function x -> |(x - mean) W|^2, worked out for data that all have one affine map.
+    """The function x -> |(x - mean) W|^2, for data that all have one affine map.
 
     Args:
-        data: Cubes, or a ``LazyAffine``: x = data * scale + offset is then never written down, as W
-            takes in the scale, and the mean takes in both.
+        data: Cubes, or a ``LazyAffine``: x = data * scale + offset is then never computed, as W
+            takes over the scale, and the mean takes over both.
         mean: See ``mahalanobis``, as for the others.
         whitening: W.
         dtype: The type of the products.
@@ -60,19 +60,26 @@ class Distance:
             scale = torch.as_tensor(data.scale).to(mean).expand(len(mean))
             center = (gap / scale).detach().to(dtype)
             center = torch.where(center.isfinite(), center, 0)
-            rest, whitening = (gap - scale * center) @ whitening, scale[:, None] * whitening
+            rest = (gap - scale * center) @ whitening
+            whitening = scale[:, None] * whitening
         else:
             center = mean.detach().to(dtype)
             rest = (mean - center.double()) @ whitening
-        self.center, self.whitening, self.rest = center, whitening.to(dtype), rest.to(dtype)
-        exact = not isinstance(data, LazyAffine) and dtype == torch.float64
-        self.tiles = tiled(self.whitening.detach(), self.rest.detach(), triangular, exact)
+        self.center = center
+        self.whitening = whitening.to(dtype)
+        self.rest = rest.to(dtype)
+        rest_is_zero = not isinstance(data, LazyAffine) and dtype == torch.float64
+        self.tiles = divide_into_tiles(
+            self.whitening.detach(),
+            None if rest_is_zero else self.rest.detach(),
+            triangular=triangular,
+        )
 
     def __call__(self, data: Tensor | LazyAffine) -> Tensor:
         """The squared distances of (B, H, W, C) ``data``, (B, H, W, 1)."""
-        raw, kind = (data.data if isinstance(data, LazyAffine) else data), data.dtype
-        arguments = (raw, self.center, self.whitening, self.rest)
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in arguments):
-            scores: Tensor = Distances.apply(*arguments, self.tiles, kind)  # type: ignore[no-untyped-call]  # torch has no types here
+        raw = data.data if isinstance(data, LazyAffine) else data
+        inputs = (raw, self.center, self.whitening, self.rest)
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+            scores: Tensor = Distances.apply(*inputs, self.tiles, data.dtype)  # type: ignore[no-untyped-call]  # torch has no types here
             return scores
-        return distances(raw, self.center, self.tiles, kind)
+        return distances(raw, self.center, self.tiles, data.dtype)

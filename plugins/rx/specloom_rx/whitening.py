@@ -16,24 +16,15 @@ from specloom import ConfigError
 RANK_TOLERANCE = 1e-12
 """Directions whose eigenvalue, over the largest one, is not above this are not supported."""
 
-CONSTANT_TOLERANCE = 64 * torch.finfo(torch.float64).eps
-"""A band is constant when its standard deviation, over its mean, is not above this."""
-
 
 def check_regularisation(node: str, eps: float, shrinkage: float) -> None:
     """Raise ConfigError unless both are finite and not negative."""
     for name, value in (("eps", eps), ("shrinkage", shrinkage)):
         if not (math.isfinite(value) and value >= 0):
-            raise ConfigError(f"{node}: {name} is {value}", fix=f"give a {name} of 0 or more")
+            raise ConfigError(f"{node}: {name} is {value}", fix=f"set {name} to 0 or more")
 
 
-def varying_bands(mean: Tensor, covariance: Tensor) -> Tensor:
-    """Which bands vary by more than the rounding of their mean, bool (..., C)."""
-    variance = covariance.diagonal(dim1=-2, dim2=-1)
-    return variance > (CONSTANT_TOLERANCE * mean) ** 2
-
-
-def scaled(
+def scale_to_correlation(
     covariance: Tensor, bands: Tensor, eps: float, shrinkage: float
 ) -> tuple[Tensor, Tensor]:
     """The regularised covariance with unit diagonal, and the factor of each band that makes it so.
@@ -62,8 +53,8 @@ def cholesky_whitening(matrix: Tensor, factor: Tensor, bands: Tensor) -> Tensor:
     """The upper triangular W with S^-1 = W W^T, for positive definite ``matrix``; differentiable.
 
     Args:
-        matrix: What ``scaled`` gives, (C, C).
-        factor: The same, (C,).
+        matrix: The result of ``scale_to_correlation``, (C, C).
+        factor: The factors from it, (C,).
         bands: The bands used, bool (C,).
     """
     filled = matrix + torch.diag((~bands).to(matrix.dtype))
@@ -81,8 +72,8 @@ def eigen_whitening(matrix: Tensor, factor: Tensor) -> Tensor:
     Directions at or below ``RANK_TOLERANCE`` are dropped: their columns of W are zero.
 
     Args:
-        matrix: What ``scaled`` gives, (..., C, C).
-        factor: The same, (..., C).
+        matrix: The result of ``scale_to_correlation``, (..., C, C).
+        factor: The factors from it, (..., C).
     """
     values, vectors = torch.linalg.eigh(matrix)
     supported = values > RANK_TOLERANCE * values[..., -1:]
@@ -95,7 +86,7 @@ def whiten(
     covariance: Tensor, bands: Tensor, eps: float, shrinkage: float, *, full_rank: bool
 ) -> Tensor:
     """A W (C, C) with S^-1 = W W^T, upper triangular where ``full_rank``, for regularised S."""
-    matrix, factor = scaled(covariance, bands, eps, shrinkage)
+    matrix, factor = scale_to_correlation(covariance, bands, eps, shrinkage)
     if full_rank:
         return cholesky_whitening(matrix, factor, bands)
     # Without shrinkage, and with it the rank is full, this matrix does not depend on the scale of
@@ -103,7 +94,7 @@ def whiten(
     return eigen_whitening(matrix.detach(), factor)
 
 
-def stretch(factor: Tensor) -> float:
+def condition_growth(factor: Tensor) -> float:
     """By how much a trained ``factor`` (C, C) may raise the condition of S."""
     if not bool(factor.isfinite().all()):
         return math.inf

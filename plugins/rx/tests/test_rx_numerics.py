@@ -168,11 +168,11 @@ def test_left_out_pixels_are_told():
     valid[0, 1] = False
     node = fit(RXGlobal(3), [{"data": data, "valid": valid}])
     assert node.pixels == 89
-    assert "89 pixels (11 left out)" in node.fit_summary()
+    assert "89 pixels (11 excluded)" in node.fit_summary()
 
 
 @pytest.mark.parametrize("wrong", [{"eps": -1e-6}, {"shrinkage": -1.0}, {"eps": float("nan")}])
 def test_wrong_parameters_are_refused(wrong):
     (name,) = wrong
-    with pytest.raises(ConfigError, match=f"RXGlobal: {name} is .*\n.*{name} of 0 or more"):
+    with pytest.raises(ConfigError, match=f"RXGlobal: {name} is .*\n.*set {name} to 0 or more"):
         RXGlobal(num_channels=3, **wrong)

@@ -10,10 +10,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from specloom import Batch, ConfigError, NodeError, Port
-from specloom.torch import TorchNode
+from specloom import Batch, ConfigError, Input, Internal, NodeError, Output, node
+from specloom.torch import TorchNode, buffer
 from specloom_selectors.gumbel import gumbel
-from specloom_selectors.mixing import mixed
+from specloom_selectors.mixing import mix_channels
 
 FIRST_SPREAD = 0.01
 """The standard deviation of the first logits."""
@@ -32,16 +32,17 @@ def distinct_bands(logits: Tensor) -> Tensor:
     return torch.from_numpy(linear_sum_assignment(cost, maximize=True)[1]).to(logits.device)
 
 
+@node
 class ConcreteBandSelector(TorchNode):
     """Learns one band for each output channel, by samples that harden as the temperature falls.
 
     While the node is unfrozen and in training each output is a mixture of the bands by
     softmax((logits + noise) / tau); otherwise it is one band, and the K bands are distinct: those
     with the largest sum of logits. They are found when the node goes to evaluation, is frozen or
-    restored; call ``settle`` after changing ``logits`` by hand. ``selection_weights`` are those
-    that ``rgb`` was made with.
+    restored; call ``update_bands`` after changing ``logits`` by hand. ``selection_weights`` are
+    those that ``rgb`` was made with.
 
-    tau falls linearly, as in the document: tau_start + (tau_end - tau_start) * epoch /
+    tau falls linearly: tau_start + (tau_end - tau_start) * epoch /
     max_epochs. A pixel that is not finite in a band gives NaN in a mixture, and in the outputs
     that select this band.
 
@@ -53,116 +54,111 @@ class ConcreteBandSelector(TorchNode):
         output_channels: K.
         tau_start: The temperature at epoch 0.
         tau_end: The temperature from epoch ``max_epochs``.
-        max_epochs: How long it falls; None for as long as the trainer trains.
+        max_epochs: The epochs in which it falls; None for those of the trainer.
         use_hard_inference: One band for each output when not training; else the mixture by
             softmax(logits / tau).
         eps: The noise is at most -ln(eps).
         schedule: ``exponential``: tau_start * (tau_end / tau_start)^(epoch / max_epochs).
 
     Raises:
-        ConfigError: A parameter makes no sense, such as more outputs than bands.
+        ConfigError: A parameter is out of its range, such as more outputs than bands.
         NodeError: The logits are not finite, as after a training that diverged.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {"data": Port("B H W input_channels", doc="Pixels.")}
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "rgb": Port("B H W output_channels", doc="The selected bands, or mixtures of bands."),
-        "selection_weights": Port(
-            "output_channels input_channels", doc="The weights of the bands in each output."
-        ),
-    }
+    data = Input("B H W input_channels", doc="Pixels.")
+    rgb = Output("B H W output_channels", doc="The selected bands, or mixtures of bands.")
+    selection_weights = Output(
+        "output_channels input_channels", doc="The weights of the bands in each output."
+    )
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {}
     trainable = ("logits",)
 
-    logits: Tensor
-    tau: Tensor
-    bands: Tensor
-    one_hot: Tensor
-    _first: Tensor | None = None
-    _trainers_epochs: int | None = None
+    input_channels: int | None = None
+    output_channels: int = 3
+    tau_start: float = 10.0
+    tau_end: float = 0.1
+    max_epochs: int | None = None
+    use_hard_inference: bool = True
+    eps: float = 1e-6
+    schedule: Literal["linear", "exponential"] = "linear"
 
-    def __init__(
-        self,
-        input_channels: int | None = None,
-        output_channels: int = 3,
-        tau_start: float = 10.0,
-        tau_end: float = 0.1,
-        max_epochs: int | None = None,
-        use_hard_inference: bool = True,
-        eps: float = 1e-6,
-        schedule: Literal["linear", "exponential"] = "linear",
-    ) -> None:
-        super().__init__()
-        self.input_channels, self.output_channels = input_channels, output_channels
-        self.tau_start, self.tau_end, self.max_epochs = tau_start, tau_end, max_epochs
-        self.use_hard_inference, self.eps, self.schedule = use_hard_inference, eps, schedule
+    logits = buffer()
+    tau = buffer()
+    bands = buffer()
+    one_hot = buffer()
+    _first_logits = Internal[Tensor | None](None)
+    _trainers_epochs = Internal[int | None](None)
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters, allocate the temperature and draw the first logits."""
-        size, count = sizes["input_channels"], self.output_channels
+        size = sizes["input_channels"]
+        count = self.output_channels
         if not 1 <= count <= size:
-            fix = f"give an output_channels from 1 to {size}, the number of bands"
+            fix = f"set output_channels to a number from 1 to {size}, the number of bands"
             raise ConfigError(f"{self.label}: output_channels is {count}", fix=fix)
         for name in ("tau_start", "tau_end", "eps"):
-            if not (math.isfinite(value := getattr(self, name)) and value > 0):
-                raise ConfigError(f"{self.label}: {name} is {value}", fix=f"give a {name} above 0")
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{self.label}: {name} is {value}", fix=f"set {name} above 0")
         if self.tau_start < self.tau_end:
             what = f"{self.label}: tau_start is {self.tau_start}, below tau_end"
-            raise ConfigError(what, fix=f"give a tau_start of {self.tau_end} or more")
+            raise ConfigError(what, fix=f"set tau_start to {self.tau_end} or more")
         if self.max_epochs is not None and self.max_epochs < 1:
             what = f"{self.label}: max_epochs is {self.max_epochs}"
-            raise ConfigError(what, fix="give 1 or more, or leave it out to follow the trainer")
+            raise ConfigError(what, fix="set it to 1 or more, or remove it to follow the trainer")
         self.register_buffer("logits", torch.zeros(count, size))
         self.register_buffer("tau", torch.tensor(self.tau_start, dtype=torch.float64))
         self.register_buffer("bands", torch.arange(count), persistent=False)
         self.register_buffer("one_hot", torch.eye(count, size), persistent=False)
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
-        self._draw(0)
+        self._draw_logits(0)
 
-    def _draw(self, seed: int) -> None:
+    def _draw_logits(self, seed: int) -> None:
         """Small random logits, on the CPU so that every device starts alike."""
         # Another seed than the noise's: the first noise would repeat the logits.
         generator = torch.Generator().manual_seed(seed ^ 1)
-        self._first = FIRST_SPREAD * torch.randn(self.logits.shape, generator=generator)
+        self._first_logits = FIRST_SPREAD * torch.randn(self.logits.shape, generator=generator)
         with torch.no_grad():
-            self.logits.copy_(self._first)
-        self.settle()
+            self.logits.copy_(self._first_logits)
+        self.update_bands()
 
     def seed(self, seed: int) -> None:
-        """Start the node's own generator, and draw the logits anew unless they were trained."""
+        """Start the node's own generator, and draw the logits again unless they were trained."""
         super().seed(seed)
-        if self._first is not None and torch.equal(self.logits.to(self._first), self._first):
-            self._draw(seed)
+        if self._first_logits is not None and torch.equal(
+            self.logits.to(self._first_logits), self._first_logits
+        ):
+            self._draw_logits(seed)
 
-    def settle(self) -> None:
-        """Find the distinct bands of the logits, so that ``forward`` need not ask the device."""
+    def update_bands(self) -> None:
+        """Find the distinct bands of the logits, so that ``forward`` need not wait for them."""
         if not bool(self.logits.isfinite().all()):
-            fix = "lower the learning rate or clip the gradients, and train anew"
+            fix = "lower the learning rate or clip the gradients, and train again"
             raise NodeError(f"the logits of {self.label} are not finite", fix=fix)
         self.bands = distinct_bands(self.logits)
         one_hot = torch.zeros_like(self.logits, requires_grad=False)
         self.one_hot = one_hot.scatter_(1, self.bands[:, None], 1)
 
     def train(self, mode: bool = True) -> Self:
-        """Go to training or evaluation; evaluation settles what is being trained."""
+        """Go to training or evaluation; evaluation finds the bands of trained logits."""
         super().train(mode)
         if not mode and "logits" in self._parameters:
-            self.settle()
+            self.update_bands()
         return self
 
     def freeze(self) -> None:
         """Turn the parameter back into a buffer."""
         super().freeze()
-        self.settle()
+        self.update_bands()
 
     def _get_tau(self, epoch: int) -> float:
         """The temperature of an epoch, counted from 0."""
         if epoch <= 0:
             return self.tau_start
-        total = self.max_epochs or self._trainers_epochs
+        total = self._trainers_epochs if self.max_epochs is None else self.max_epochs
         if total is None:
-            fix = "give max_epochs, or ask during training"
+            fix = "set max_epochs, or call this during training"
             raise NodeError(f"{self.label} does not know for how many epochs it trains", fix=fix)
         if epoch >= total:
             return self.tau_end
@@ -182,7 +178,7 @@ class ConcreteBandSelector(TorchNode):
             rgb = data.index_select(-1, self.bands)
             return {"rgb": rgb, "selection_weights": self.one_hot}
         weights = self._sample() if learning else self._soft(self.logits)
-        return {"rgb": mixed(data, weights), "selection_weights": weights}
+        return {"rgb": mix_channels(data, weights), "selection_weights": weights}
 
     def _soft(self, logits: Tensor) -> Tensor:
         return (logits / self.tau).softmax(-1)
@@ -197,7 +193,7 @@ class ConcreteBandSelector(TorchNode):
 
     def get_selected_bands(self) -> Tensor:
         """The distinct bands (K,), int64, by output channel."""
-        self.settle()
+        self.update_bands()
         return self.bands.clone()
 
     def schedule_values(self) -> Mapping[str, float]:
@@ -205,16 +201,17 @@ class ConcreteBandSelector(TorchNode):
         return {"temperature": float(self.tau)}
 
     def diagnose(self) -> str | None:
-        """A warning with its cure where several outputs have chosen the same band."""
+        """A warning with its fix where several outputs have chosen the same band."""
         share, band = self.get_selection_weights().max(-1)
-        takers = torch.bincount(band[share > CERTAIN], minlength=1)
-        if (most := int(takers.max())) < 2:
+        chosen = torch.bincount(band[share > CERTAIN], minlength=1)
+        most = int(chosen.max())
+        if most < 2:
             return None
-        what = f"{most} of {len(band)} output channels have chosen band {int(takers.argmax())}"
-        cure = "raise the weight of the distinctness loss, or train for more epochs"
-        return f"{self.label}: {what}; {cure}"
+        what = f"{most} of {len(band)} output channels have chosen band {int(chosen.argmax())}"
+        fix = "raise the weight of the distinctness loss, or train for more epochs"
+        return f"{self.label}: {what}; {fix}"
 
 
 def _loaded(node: ConcreteBandSelector, _keys: object) -> None:
-    node._first = None  # even if the logits are as drawn: no seed may change what was saved
-    node.settle()
+    node._first_logits = None  # even if the logits are as drawn: no seed may change what was saved
+    node.update_bands()

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from specloom.torch import usable_pixels
 
-CPU_BLOCK, GPU_BLOCK = 960, 15360
+CPU_BLOCK = 960
+GPU_BLOCK = 15360
 
 
-def scaled(data: Tensor, weights: Tensor) -> Tensor:
+def weight_channels(data: Tensor, weights: Tensor) -> Tensor:
     """data (B, H, W, C) * weights (C,); a pixel that is not finite carries no gradient.
 
     0 * NaN would spoil the gradient of the weights for all pixels.
@@ -23,7 +24,7 @@ def scaled(data: Tensor, weights: Tensor) -> Tensor:
     return torch.where(usable, torch.where(usable, data, 0) * weights, plain)
 
 
-def mixed(data: Tensor, weights: Tensor) -> Tensor:
+def mix_channels(data: Tensor, weights: Tensor) -> Tensor:
     """data (B, H, W, C) times weights (K, C), (B, H, W, K); NaN where a band is not finite.
 
     Without gradients products have one shape, in blocks that restart at every image, so that a
@@ -37,14 +38,16 @@ def mixed(data: Tensor, weights: Tensor) -> Tensor:
     columns = columns.contiguous()
     bands, outputs = columns.shape
     step = CPU_BLOCK if data.device.type == "cpu" else GPU_BLOCK
-    rows, product = data.new_zeros(step, bands), data.new_empty(step, outputs)
-    made = data.new_empty(*data.shape[:-1], outputs)
-    for image, out in zip(data, made, strict=True):
-        pixels, flat = image.reshape(-1, bands), out.view(-1, outputs)
+    rows = data.new_zeros(step, bands)
+    product = data.new_empty(step, outputs)
+    mixed = data.new_empty(*data.shape[:-1], outputs)
+    for image, result in zip(data, mixed, strict=True):
+        pixels = image.reshape(-1, bands)
+        flat = result.view(-1, outputs)
         for start in range(0, len(pixels), step):
             part = pixels[start : start + step]
             rows[: len(part)] = part
             torch.mm(rows, columns, out=product)
             # Adding 0 * product turns an infinity into NaN and changes nothing else.
             flat[start : start + step] = product.add_(product * 0)[: len(part)]
-    return made
+    return mixed

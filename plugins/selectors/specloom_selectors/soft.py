@@ -1,4 +1,4 @@
-"""Soft selection of channels by learned weights."""
+"""Soft selection of channels by trained weights."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, NodeError, Port
-from specloom.torch import StatisticalNode
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
+from specloom.torch import buffer
 from specloom_selectors.gumbel import gumbel
-from specloom_selectors.mixing import scaled
-from specloom_selectors.spread import Spread
+from specloom_selectors.mixing import weight_channels
 from specloom_selectors.top_k import largest
+from specloom_statistics import RunningVariance, StreamingNode
 
 COLLAPSED = 0.9
-"""A share of the weight above this, on one or two channels where more are asked for, is amiss."""
+"""More than this share of the weight on one or two channels, of more to select, is a collapse."""
 
 
-class SoftChannelSelector(StatisticalNode):
+@node
+class SoftChannelSelector(StreamingNode[RunningVariance]):
     """Weights every channel, so that n_select of them come to carry the data.
 
     weights = n_select * softmax(logits / T) sum to n_select. While the node is unfrozen and in
     training, ``selected`` is made with Gumbel noise on the logits, ``weights`` never. The
     temperature falls by the epoch: T = max(temperature_min, temperature_init *
     temperature_decay^epoch), 5.0 at first, 1.743 at epoch 10, 0.608 at 20 and the floor of 0.1
-    from epoch 38; the tutorial's figures are wrong. ``temperature`` and ``temperature_decay`` may
-    be changed at any time, but a trainer sets the temperature anew before each epoch.
+    from epoch 38. ``temperature`` and ``temperature_decay`` may be changed at any time, but a
+    trainer sets the temperature before each epoch.
 
     Source: E. Jang, S. Gu, B. Poole, "Categorical reparameterization with Gumbel-softmax", ICLR
     2017.
 
     Args:
-        n_select: How many channels to select.
+        n_select: The number of channels to select.
         input_channels: C; the graph infers it.
         init_method: ``uniform``, all channels alike and nothing to fit, or ``variance``: the
             statistical phase sets the logits to ln(variance + eps).
         temperature_init: T at epoch 0.
         temperature_min: The lowest T.
-        temperature_decay: By what T is multiplied each epoch.
+        temperature_decay: The factor of T in each epoch.
         hard: Give the channels of the n_select largest weights weight 1 and the others 0 when
             the node is not training.
         eps: Added to the variances; the noise is at most -ln(eps).
@@ -51,68 +52,55 @@ class SoftChannelSelector(StatisticalNode):
         NodeError: The fit saw no usable pixel.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {
-        "data": Port("B H W input_channels", doc="Pixels."),
-        "valid": Port("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to learn from."),
-    }
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "selected": Port("B H W input_channels", doc="Pixels times the applied weights."),
-        "weights": Port("input_channels", doc="n_select * softmax(logits / T), without noise."),
-        "applied": Port("input_channels", doc="The weights that the pixels were multiplied by."),
-    }
+    data = Input("B H W input_channels", doc="Pixels.")
+    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
+    selected = Output("B H W input_channels", doc="Pixels times the applied weights.")
+    weights = Output("input_channels", doc="n_select * softmax(logits / T), without noise.")
+    applied = Output("input_channels", doc="The weights that the pixels were multiplied by.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"n_select": 3, "init_method": "variance"}
     trainable = ("logits",)
-    affine_output, affine_input = "selected", "data"
+    affine_output = "selected"
+    affine_input = "data"
 
-    logits: Tensor
-    tau: Tensor
-    _early: float | None = None
-    _spread: Spread | None = None
-    _left_out = 0
+    n_select: int
+    input_channels: int | None = None
+    init_method: Literal["uniform", "variance"] = "uniform"
+    temperature_init: float = 5.0
+    temperature_min: float = 0.1
+    temperature_decay: float = 0.9
+    hard: bool = False
+    eps: float = 1e-6
+    gumbel: bool = True
 
-    def __init__(
-        self,
-        n_select: int,
-        input_channels: int | None = None,
-        init_method: Literal["uniform", "variance"] = "uniform",
-        temperature_init: float = 5.0,
-        temperature_min: float = 0.1,
-        temperature_decay: float = 0.9,
-        hard: bool = False,
-        eps: float = 1e-6,
-        gumbel: bool = True,
-    ) -> None:
-        super().__init__()
-        self.n_select, self.input_channels, self.init_method = n_select, input_channels, init_method
-        self.temperature_init, self.temperature_min = temperature_init, temperature_min
-        self.temperature_decay, self.hard, self.eps = temperature_decay, hard, eps
-        self.gumbel = gumbel
+    logits = buffer()
+    tau = buffer()
+    _temperature_before_build = Internal[float | None](None)
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters and allocate logits and temperature."""
         channels = sizes["input_channels"]
         if not 1 <= self.n_select <= channels:
-            fix = f"give an n_select from 1 to {channels}, the number of channels"
+            fix = f"set n_select to a number from 1 to {channels}, the number of channels"
             raise ConfigError(f"{self.label}: n_select is {self.n_select}", fix=fix)
         for name in ("temperature_init", "temperature_min", "temperature_decay", "eps"):
             self._check_positive(name, getattr(self, name))
         if self.temperature_decay > 1:
             what = f"{self.label}: temperature_decay is {self.temperature_decay}"
-            raise ConfigError(what, fix="give one of at most 1, with which the temperature falls")
+            raise ConfigError(what, fix="set it to 1 or less, so that the temperature falls")
         if self.temperature_init < self.temperature_min:
             what = f"temperature_init is {self.temperature_init}, below temperature_min"
-            raise ConfigError(f"{self.label}: {what}", fix=f"give {self.temperature_min} or more")
+            fix = f"set temperature_init to {self.temperature_min} or more"
+            raise ConfigError(f"{self.label}: {what}", fix=fix)
         self.register_buffer("logits", torch.zeros(channels))
-        first = self.temperature_init if self._early is None else self._early
-        self.register_buffer("tau", torch.tensor(first, dtype=torch.float64))
+        self.register_buffer("tau", torch.tensor(self.temperature, dtype=torch.float64))
 
     def _check_positive(self, name: str, value: float) -> None:
         if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"{self.label}: {name} is {value}", fix=f"give a {name} above 0")
+            raise ConfigError(f"{self.label}: {name} is {value}", fix=f"set {name} above 0")
 
     @property
-    def fit_passes(self) -> int:  # type: ignore[override]  # nobody writes it
+    def fit_passes(self) -> int:  # type: ignore[override]  # it is only read
         """One pass over the training data for their variances, or none."""
         return 1 if self.init_method == "variance" else 0
 
@@ -122,57 +110,47 @@ class SoftChannelSelector(StatisticalNode):
             super().require_fitted()
 
     def fit_start(self, pass_: int) -> None:
-        """Forget earlier fits."""
-        self.fitted = False
-        self._spread = Spread(len(self.logits), self.logits.device)
+        """Start with empty statistics."""
+        self.start_statistics(RunningVariance(len(self.logits), self.logits.device))
 
     def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
-        """Take in the usable pixels of (B, H, W, C) ``data``."""
-        self._gathered().update(data, valid)
-
-    def fit_state(self) -> Mapping[str, Tensor]:
-        """Counts, means and squared deviations so far."""
-        return self._gathered().state()
-
-    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
-        """Take in what another process gathered."""
-        self._gathered().merge(state)
+        """Add the usable pixels of (B, H, W, C) ``data``."""
+        self.statistics().update(data, valid)
 
     def fit_end(self) -> None:
         """Set the logits to ln(variance + eps)."""
-        spread, self._spread = self._gathered(), None
-        self._left_out = spread.left_out
-        self.finish_fit(spread.count)
+        statistics = self.take_statistics()
+        self.left_out = statistics.left_out
+        self.finish_fit(statistics.count)
         with torch.no_grad():
-            self.logits.copy_((spread.variance() + self.eps).log())
-
-    def _gathered(self) -> Spread:
-        if self._spread is None:
-            raise NodeError(f"{self.label} has not started a fit", fix="call fit_start(0) first")
-        return self._spread
+            self.logits.copy_((statistics.variance() + self.eps).log())
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
         if not self.fit_passes:
             return "nothing to fit"
-        skipped = f" ({self._left_out} left out)" if self._left_out else ""
-        spread = (self.logits.detach().double().exp() - self.eps).clamp(min=0)
-        least, most = float(spread.min()), float(spread.max())
-        bands = f"{len(spread)} bands of variance {least:.3g} to {most:.3g}"
-        return f"{bands}, {self.pixels} pixels{skipped}"
+        variance = (self.logits.detach().double().exp() - self.eps).clamp(min=0)
+        least = float(variance.min())
+        most = float(variance.max())
+        bands = f"{len(variance)} bands of variance {least:.3g} to {most:.3g}"
+        return f"{bands}, {self.pixel_summary()}"
 
     @property
     def temperature(self) -> float:
         """T: low is hard, high is soft; it may be set."""
-        if (tau := self._buffers.get("tau")) is not None:
+        tau = self._buffers.get("tau")
+        if tau is not None:
             return float(tau)
-        return self.temperature_init if self._early is None else self._early
+        if self._temperature_before_build is not None:
+            return self._temperature_before_build
+        return self.temperature_init
 
     @temperature.setter
     def temperature(self, value: float) -> None:
         self._check_positive("temperature", value)
-        if (tau := self._buffers.get("tau")) is None:
-            self._early = value
+        tau = self._buffers.get("tau")
+        if tau is None:
+            self._temperature_before_build = value
         else:
             tau.fill_(value)
 
@@ -187,23 +165,29 @@ class SoftChannelSelector(StatisticalNode):
 
     def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """Weight the channels of (B, H, W, C) ``data``."""
-        made = self.forward_lazy(data)
+        outputs = self.forward_lazy(data)
+        plain: Tensor
         if isinstance(data, LazyAffine):
             plain = (data.data * data.scale + data.offset).to(data.dtype)
         else:
             plain = data
-        return {**made, "selected": scaled(plain, made["applied"])}
+        return {**outputs, "selected": weight_channels(plain, outputs["applied"])}
 
     def forward_lazy(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """As ``forward``, with a ``LazyAffine`` for the weighted channels."""
-        weights = applied = self._soft(self.logits)
-        if self.training and self.logits.requires_grad:
-            if self.gumbel:
-                applied = self._soft(self.logits + gumbel(self.logits, self.generator, self.eps))
-        elif self.hard:
-            applied = self._hard()
+        weights = self._soft(self.logits)
+        applied = self._applied_weights(weights)
         selected = LazyAffine.of(data, applied, applied.new_zeros(()), data.dtype)
         return {"selected": selected, "weights": weights, "applied": applied}
+
+    def _applied_weights(self, weights: Tensor) -> Tensor:
+        """The weights that the pixels are multiplied by: with noise, soft or hard."""
+        if self.training and self.logits.requires_grad:
+            if not self.gumbel:
+                return weights
+            noise = gumbel(self.logits, self.generator, self.eps)
+            return self._soft(self.logits + noise)
+        return self._hard() if self.hard else weights
 
     def _soft(self, logits: Tensor) -> Tensor:
         return self.n_select * (logits / self.tau).softmax(0)
@@ -214,22 +198,22 @@ class SoftChannelSelector(StatisticalNode):
     def get_selection_weights(self, hard: bool | None = None) -> Tensor:
         """The weights (C,) without noise or gradient; ``hard=None`` as the node itself is."""
         self.require_fitted()
+        use_hard = self.hard if hard is None else hard
         with torch.no_grad():
-            return (
-                self._hard() if (self.hard if hard is None else hard) else self._soft(self.logits)
-            )
+            return self._hard() if use_hard else self._soft(self.logits)
 
     def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {"temperature": self.temperature}
 
     def diagnose(self) -> str | None:
-        """A warning with its cure where one or two channels crowd out the others asked for."""
+        """A warning with its fix where one or two channels have most of the weight of n_select."""
         soft = self._soft(self.logits.detach()) / self.n_select
         shares, order = soft.sort(descending=True, stable=True)
         for count, what in ((1, "one channel"), (2, "two channels")):
-            if count < self.n_select and (share := float(shares[:count].sum())) > COLLAPSED:
+            share = float(shares[:count].sum())
+            if count < self.n_select and share > COLLAPSED:
                 which = ", ".join(map(str, order[:count].tolist()))
-                cure = "raise the weight of the entropy regulariser"
-                return f"{self.label}: {share:.0%} of the weight is on {what} ({which}); {cure}"
+                fix = "raise the weight of the entropy regulariser"
+                return f"{self.label}: {share:.0%} of the weight is on {what} ({which}); {fix}"
         return None

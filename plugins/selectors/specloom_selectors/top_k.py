@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Port
+from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 
 
@@ -18,25 +18,22 @@ def largest(weights: Tensor, count: int) -> Tensor:
     return known.sort(descending=True, stable=True).indices[:count]
 
 
+@node
 class TopKIndices(TorchNode):
-    """Gives the indices of the k largest weights, by descending weight, ties by index.
+    """Returns the indices of the k largest weights, by descending weight, ties by index.
 
     Args:
-        k: How many; all channels where there are fewer.
+        k: The number of channels; all where there are fewer.
 
     Raises:
         ConfigError: ``k`` is below 1.
     """
 
-    inputs: ClassVar[Mapping[str, Port]] = {"weights": Port("C", doc="Weights of the channels.")}
-    outputs: ClassVar[Mapping[str, Port]] = {
-        "indices": Port("K", dtype="int64", doc="Channels by descending weight.")
-    }
+    weights = Input("C", doc="Weights of the channels.")
+    indices = Output("K", dtype="int64", doc="Channels by descending weight.")
     example: ClassVar[Mapping[str, object]] = {"k": 3}
 
-    def __init__(self, k: int) -> None:
-        super().__init__()
-        self.k = k
+    k: int
 
     @classmethod
     def sizes(cls, params: Mapping[str, Any], known: Mapping[str, int]) -> Mapping[str, int]:
@@ -46,7 +43,7 @@ class TopKIndices(TorchNode):
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameter."""
         if self.k < 1:
-            raise ConfigError(f"{self.label}: k is {self.k}", fix="give a k of 1 or more")
+            raise ConfigError(f"{self.label}: k is {self.k}", fix="set k to 1 or more")
 
     def forward(self, weights: Tensor) -> Batch:
         """The indices (K,) of weights (C,)."""

@@ -18,7 +18,7 @@ def made(seed=0, spread=3.0, **params):
     node.seed(seed)
     random = torch.Generator().manual_seed(seed)
     node.logits.copy_(spread * torch.randn(node.logits.shape, generator=random))
-    node.settle()
+    node.update_bands()
     return node
 
 
@@ -61,7 +61,7 @@ def test_a_thousand_selections_are_distinct_and_stay_when_saved():
         logits = torch.randn(5, 12, generator=random) * 10 ** float(case % 5 - 2)
         logits[:, case % 12] += 3.0 * (case % 2)  # a band that every output wants
         node.logits.copy_(logits.round() if case % 3 == 0 else logits)  # with ties
-        node.settle()
+        node.update_bands()
         bands = node.get_selected_bands().tolist()
         assert len(set(bands)) == 5
         twin.restore(node.state())
@@ -153,7 +153,10 @@ def test_a_pixel_that_is_not_finite_shows(wrong, hard):
 @pytest.mark.parametrize(
     ("params", "what"),
     [
-        ({"output_channels": 62}, "output_channels is 62\n  fix: give an output_channels from 1"),
+        (
+            {"output_channels": 62},
+            "output_channels is 62\n  fix: set output_channels to a",
+        ),
         ({"output_channels": 0}, "output_channels is 0"),
         ({"tau_end": 0.0}, "tau_end is 0.0"),
         ({"tau_start": 0.01}, "tau_start is 0.01, below tau_end"),

@@ -103,7 +103,7 @@ def test_training_finds_the_bands_that_matter_and_evaluation_follows_it():
     assert float(twin.tau) == float(node.tau)
 
 
-def test_the_state_of_a_whole_model_settles_the_bands_too():
+def test_the_state_of_a_whole_model_updates_the_bands_too():
     node, twin = (torch.nn.ModuleDict({"selector": learning()}) for _ in "ab")
     node["selector"].freeze()
     node["selector"].logits[:, 5] += 9.0
@@ -113,7 +113,7 @@ def test_the_state_of_a_whole_model_settles_the_bands_too():
     assert torch.equal(rgb, CUBE[..., bands])
 
 
-def test_collapse_is_told_with_its_cure():
+def test_collapse_is_reported_with_its_fix():
     node = ConcreteBandSelector(input_channels=9, name="concrete")
     assert node.diagnose() is None
     node.logits[:, 4] = 100.0

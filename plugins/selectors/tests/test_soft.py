@@ -197,7 +197,7 @@ def test_training_moves_the_weight_to_the_channel_that_matters():
     assert float(node.get_selection_weights()[5]) > 0.95
 
 
-def test_collapse_is_told_with_its_cure():
+def test_collapse_is_reported_with_its_fix():
     node = SoftChannelSelector(n_select=3, input_channels=61, name="selector")
     assert node.diagnose() is None
     node.logits[18] = 38.0
@@ -215,7 +215,7 @@ def test_collapse_is_told_with_its_cure():
 @pytest.mark.parametrize(
     ("params", "what"),
     [
-        ({"n_select": 0}, "n_select is 0\n  fix: give an n_select from 1 to 61"),
+        ({"n_select": 0}, "n_select is 0\n  fix: set n_select to a number from 1 to 61"),
         ({"n_select": 62}, "n_select is 62"),
         ({"temperature_init": 0.05}, "temperature_init is 0.05, below temperature_min"),
         ({"temperature_min": 0.0}, "temperature_min is 0.0"),

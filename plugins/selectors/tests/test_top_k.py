@@ -37,5 +37,5 @@ def test_nan_comes_last():
 
 
 def test_a_k_that_makes_no_sense():
-    with pytest.raises(ConfigError, match=r"node 'top' .*: k is 0\n  fix: give a k of 1 or more"):
+    with pytest.raises(ConfigError, match=r"node 'top' .*: k is 0\n  fix: set k to 1 or more"):
         TopKIndices(k=0, name="top").build({"C": 3})

@@ -10,7 +10,7 @@ import torch
 from specloom import NodeError
 from specloom.testing import fit, fit_shares
 from specloom_selectors.soft import SoftChannelSelector
-from specloom_selectors.spread import Spread
+from specloom_statistics import RunningVariance
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 scenes = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
@@ -42,11 +42,11 @@ def test_the_logits_are_the_logarithm_of_the_variances(offset, scale):
 
 def test_float64_whatever_the_order_the_batches_and_the_processes():
     data = cubes(1e4)
-    whole = Spread(7)
+    whole = RunningVariance(7)
     whole.update(data)
     exact = (data.double() - 1e4).reshape(-1, 7).var(0, correction=0)
     torch.testing.assert_close(whole.variance(), exact, rtol=1e-11, atol=0)
-    again, single, left, right = (Spread(7) for _ in range(4))
+    again, single, left, right = (RunningVariance(7) for _ in range(4))
     again.update(data)
     assert torch.equal(again.variance(), whole.variance())
     for image in reversed(data):
@@ -54,7 +54,7 @@ def test_float64_whatever_the_order_the_batches_and_the_processes():
     left.update(data[:1])
     right.update(data[1:])
     left.merge(right.state())
-    left.merge(Spread(7).state())
+    left.merge(RunningVariance(7).state())
     for other in (single, left):
         assert other.count == whole.count
         torch.testing.assert_close(other.variance(), whole.variance(), rtol=1e-9, atol=0)
@@ -69,7 +69,7 @@ def test_pixels_that_are_not_finite_or_not_valid_are_left_out_and_counted():
     node = fit(selector(), [{"data": data, "valid": valid}])
     torch.testing.assert_close(node.logits, clean.logits, rtol=1e-6, atol=1e-6)
     assert node.pixels == clean.pixels
-    assert f"{clean.pixels} pixels (372 left out)" in node.fit_summary()
+    assert f"{clean.pixels} pixels (372 excluded)" in node.fit_summary()
     assert "7 bands of variance 0 to 8" in node.fit_summary()
 
 
@@ -88,7 +88,7 @@ def test_counts_are_fitted_as_well_as_reflectances():
     np.testing.assert_allclose(node.logits, reference(data), rtol=1e-6)
 
 
-def test_an_unfrozen_selector_may_be_fitted_anew():
+def test_an_unfrozen_selector_may_be_fitted_again():
     node = selector()
     node.unfreeze()
     fit(node, [{"data": cubes()}])

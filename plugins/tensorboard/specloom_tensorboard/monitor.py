@@ -143,6 +143,6 @@ def _connected(graph: Graph, monitor: TensorBoardMonitorNode, port: str) -> set[
     found: set[str] = set()
     for name, other in graph.nodes.items():
         if other is monitor:
-            ends = graph.feeding(name).get(port, [])
+            ends = graph.incoming(name).get(port, [])
             found.update(end.partition(".")[0] for end in ends)
     return found

@@ -72,7 +72,7 @@ class Calibrate:
     def skips(self, graph: Graph) -> list[str]:
         """That the threshold stays uncalibrated, where the split lacks masks."""
         targets = _inputs_of_metric_node(graph, self.decider)["targets"]
-        if not graph.absent(self.split).issuperset(targets):
+        if not graph.missing_data(self.split).values.issuperset(targets):
             return []
         why = describe_missing(graph, self.split)
         return [f"the threshold of {self.decider} stays uncalibrated: {why}"]
@@ -151,7 +151,7 @@ class _CountedPixels:
         output = f"{self._decider}.decisions"
         ends = _inputs_of(run.graph, self._decider)
         ports = {end: run.graph.port(end) for end in ends}
-        plan = run.plan(self._stage, [output], given=ends)
+        plan = run.plan(self._stage, [output], provided=ends)
         found = []
         with run.inference():
             for inputs, counted in zip(self._inputs, self._counted, strict=True):
@@ -164,7 +164,7 @@ def _read(run: Run, decider: str, stage: str) -> _CountedPixels:
     """Read a split once: the decider's inputs, and the metrics node's targets and valid pixels."""
     graph = run.graph
     decider_inputs = _inputs_of(graph, decider)
-    logits = graph.feeding(decider)["logits"][0]
+    logits = graph.incoming(decider)["logits"][0]
     metric_inputs = _inputs_of_metric_node(graph, decider)
     targets = metric_inputs["targets"][0]
     wanted = {*decider_inputs, targets, *metric_inputs.get("valid", [])}
@@ -190,7 +190,7 @@ def _read(run: Run, decider: str, stage: str) -> _CountedPixels:
 
 def _inputs_of(graph: Graph, name: str) -> set[str]:
     """The values that a node reads, as ``node.port``."""
-    return set(chain.from_iterable(graph.feeding(name).values()))
+    return set(chain.from_iterable(graph.incoming(name).values()))
 
 
 def _on_cpu(value: Any) -> Any:
@@ -208,7 +208,7 @@ def _has_threshold(node: Any) -> bool:
 def _metric_node(graph: Graph, decider: str) -> str | None:
     """The node that reads the decider's decisions and the targets."""
     for name in graph.nodes:
-        if "targets" not in graph.feeding(name):
+        if "targets" not in graph.incoming(name):
             continue
         if any(end.startswith(f"{decider}.") for end in _inputs_of(graph, name)):
             return name
@@ -220,4 +220,4 @@ def _inputs_of_metric_node(graph: Graph, decider: str) -> dict[str, list[str]]:
     name = _metric_node(graph, decider)
     if name is None:
         return {}
-    return graph.feeding(name)
+    return graph.incoming(name)

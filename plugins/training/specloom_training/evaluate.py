@@ -26,7 +26,7 @@ def losses_of(graph: Graph, stage: str = "train") -> list[str]:
 
 def measured_losses(graph: Graph, split: str) -> list[str]:
     """The loss nodes that can run on a split, in running order."""
-    starved = graph.starved(split)
+    starved = graph.missing_data(split).nodes
     return [name for name in losses_of(graph, split) if name not in starved]
 
 
@@ -39,7 +39,7 @@ def describe_missing(graph: Graph, split: str) -> str:
 def describe_skipped(graph: Graph, split: str) -> list[str]:
     """One line for a split that cannot be evaluated, or for each node that cannot run on it."""
     running = [name for name in graph.order if split in graph.stages[name]]
-    starved = [name for name in graph.starved(split) if name in running]
+    starved = [name for name in graph.missing_data(split).nodes if name in running]
     if not starved:
         return []
     why = describe_missing(graph, split)
@@ -94,7 +94,7 @@ def _measure(run: Run, split: str, step: int) -> dict[str, float]:
     warn_skipped(run, describe_skipped(run.graph, split))
     losses = PooledLosses(run.graph, measured_losses(run.graph, split))
     plan = run.plan(split)
-    if run.graph.starved(split) and not losses.names and not plan.measuring:
+    if run.graph.missing_data(split).nodes and not losses.names and not plan.metrics:
         return {}
     plan.start()
     with run.inference():

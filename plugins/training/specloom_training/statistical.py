@@ -61,13 +61,13 @@ def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
 
 def _fit_ends(graph: Graph, name: str) -> list[str]:
     """What the fit of a node reads, as ``node.port``."""
-    return list(chain.from_iterable(graph.feeding(name, fit=True).values()))
+    return list(chain.from_iterable(graph.incoming(name, fit=True).values()))
 
 
 def _run_pass(run: Run, names: Sequence[str], split: str) -> None:
     """Update the named nodes with every batch of this process."""
     graph = run.graph
-    inputs = {name: graph.feeding(name, fit=True) for name in names}
+    inputs = {name: graph.incoming(name, fit=True) for name in names}
     ends = [end for name in names for end in _fit_ends(graph, name)]
     plan = run.plan("train", ends, lazy=set(ends) - _read_whole(graph, inputs))
     with run.inference():
@@ -122,7 +122,7 @@ def _arguments(
 
 def _unconnected_fit_inputs(graph: Graph, name: str) -> Iterable[SpecloomError]:
     """The inputs that the fit of a node needs and that are not connected."""
-    connected = graph.feeding(name, fit=True)
+    connected = graph.incoming(name, fit=True)
     for port, spec in graph.nodes[name].inputs.items():
         if spec.for_fit and not spec.optional and port not in connected:
             yield ConfigError(
@@ -134,8 +134,8 @@ def _unconnected_fit_inputs(graph: Graph, name: str) -> Iterable[SpecloomError]:
 
 def missing_fit_inputs(graph: Graph, name: str, split: str) -> Iterable[SpecloomError]:
     """The inputs that the fit of a node needs and that no batch of the split leads to."""
-    absent = graph.absent(split)
-    for port, ends in graph.feeding(name, fit=True).items():
+    absent = graph.missing_data(split).values
+    for port, ends in graph.incoming(name, fit=True).items():
         if absent.issuperset(ends) and not graph.nodes[name].inputs[port].optional:
             yield ConfigError(
                 f"{name} is fitted with {port!r}, which comes from {ends[0]}, "

@@ -94,7 +94,7 @@ def test_a_calibrated_threshold_is_saved_as_a_parameter(tmp_path):
 
     run, decider = run_of(Logits())
     Calibrate("decider").train(run)
-    config = saved_pipeline.described(run.graph, plugins())["nodes"]["decider"]["config"]
+    config = saved_pipeline.to_dict(run.graph, plugins())["nodes"]["decider"]["config"]
     assert config["threshold"] == decider.threshold
     logits = torch.from_numpy(Logits().logits)
     twin = BinaryDecider(**config)
@@ -230,7 +230,10 @@ def without_masks(**more) -> Run:
     source = NoMask()
     run, _ = run_of(source)
     nodes = {**run.graph.nodes, **more}
-    links = [*run.graph.links, *(Connection("decider.decisions", f"{n}.decisions") for n in more)]
+    links = [
+        *run.graph.connections,
+        *(Connection("decider.decisions", f"{n}.decisions") for n in more),
+    ]
     missing_outputs = {"val": ["mask"], "test": ["mask"]}
     return Run(Graph(nodes, links, batch=source.outputs, missing_outputs=missing_outputs), source)
 
@@ -263,10 +266,10 @@ def test_without_masks_neither_calibration_nor_evaluation_runs():
 
 def test_only_what_needs_the_mask_is_starved():
     graph = without_masks(decided=Decided()).graph
-    assert graph.starved("test") == ["metrics"]
-    assert graph.absent("test") == {"batch.mask", "metrics.metrics"}
-    assert graph.starved("train") == []
-    assert graph.absent("train") == set()
+    assert graph.missing_data("test").nodes == ["metrics"]
+    assert graph.missing_data("test").values == {"batch.mask", "metrics.metrics"}
+    assert graph.missing_data("train").nodes == []
+    assert graph.missing_data("train").values == set()
 
 
 CHECKS = {

@@ -82,7 +82,7 @@ def run_of(nodes, *pairs, source=None, **options) -> Run:
     labels = [
         Connection("batch.mask", f"{name}.labels") for name in nodes if options.pop(name, True)
     ]
-    graph = Graph(nodes, [*links, *labels], batch=source.outputs, given=source.sizes())
+    graph = Graph(nodes, [*links, *labels], batch=source.outputs, batch_sizes=source.sizes())
     return Run(graph, source)
 
 

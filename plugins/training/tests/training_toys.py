@@ -214,7 +214,7 @@ LINKS = [
 def run_of(nodes: Any = None, source: Any = None, links: Any = None, **options: Any) -> Run:
     source = source or Scenes()
     nodes = nodes or nodes_of(**options)
-    given = {"given": source.sizes(), "splits": source.splits()}
+    given = {"batch_sizes": source.sizes(), "splits": source.splits()}
     graph = Graph(nodes, links or LINKS, batch=source.outputs, **given)
     return Run(graph, source, device="cpu")
 

@@ -1,6 +1,6 @@
-"""What the registry raises beside ``ConfigError`` and ``PluginError``: each with its exit code.
+"""The registry's own errors, each with its exit code, and strict readers of JSON and TOML.
 
-Also how a file's text becomes a value here: what is too deep or not Unicode is a ``ValueError``.
+What is nested too deeply or is not Unicode is a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from specloom.contract.errors import (
     shown,
 )
 
-KINDS = {str: "text", int: "whole number", bool: "truth value"}
+KINDS = {str: "string", int: "whole number", bool: "boolean"}
 DEEPEST = 100  # lists and mappings within each other, in a file of the registry
 SECRET = re.compile(r"(?<=://)[^/@\s'\"]+@")
 
@@ -29,7 +29,7 @@ class PluginIntegrityError(PluginError, IntegrityError):
 
 
 class PluginUnavailableError(PluginError, UnavailableError):
-    """A plugin's code cannot be had now: no network, no disk, no tool; exit code 4."""
+    """A plugin's code is not available: no network, no disk, no tool; exit code 4."""
 
 
 class ProblemsIntegrityError(Problems, IntegrityError):
@@ -37,15 +37,15 @@ class ProblemsIntegrityError(Problems, IntegrityError):
 
 
 class ProblemsUnavailableError(Problems, UnavailableError):
-    """Several plugins cannot be had now; exit code 4."""
+    """Several plugins are not available; exit code 4."""
 
 
 class RegistryWarning(SpecloomWarning):
-    """Something about a plugin that the user should know of; nothing stops."""
+    """A warning about a plugin: nothing stops."""
 
 
 def redacted(text: str) -> str:
-    """``text`` without the credentials of URLs.
+    """Return ``text`` without the credentials of URLs.
 
     >>> redacted("fatal: https://me:pw@example.org/x not found")
     'fatal: https://***@example.org/x not found'
@@ -54,22 +54,22 @@ def redacted(text: str) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of JSON text that others may have written.
+    """Parse JSON text that others may have written.
 
     Raises:
         ValueError: It is not JSON, nested too deeply, or holds half a character.
     """
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except RecursionError as e:
-        raise ValueError(_too_deep()) from e
-    check_depth(found)
-    json.dumps(found, ensure_ascii=False).encode()
-    return found
+        raise _depth_error() from e
+    check_depth(value)
+    json.dumps(value, ensure_ascii=False).encode()  # half a character fails here
+    return value
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The value of TOML text that others may have written.
+    """Parse TOML text that others may have written.
 
     Raises:
         ValueError: It is not TOML, or nested too deeply.
@@ -77,11 +77,11 @@ def parse_toml(text: str) -> dict[str, Any]:
     import tomllib
 
     try:
-        found = tomllib.loads(text)
+        value = tomllib.loads(text)
     except RecursionError as e:
-        raise ValueError(_too_deep()) from e
-    check_depth(found)
-    return found
+        raise _depth_error() from e
+    check_depth(value)
+    return value
 
 
 def check_depth(value: Any) -> None:
@@ -92,64 +92,72 @@ def check_depth(value: Any) -> None:
     """
     level = [value]
     for _ in range(DEEPEST):
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = [inner for outer in level for inner in _containers(outer)]
         if not level:
             return
-    raise ValueError(_too_deep())
+    raise _depth_error()
 
 
-def _inside(value: Any) -> Iterator[Any]:
-    """The lists and mappings in a list or mapping."""
+def _containers(value: Any) -> Iterator[Any]:
+    """Return the lists and mappings directly in a list or mapping."""
     if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
+        items = list(value.values())
+    elif isinstance(value, list):
+        items = value
+    else:
         return
-    for one in value:
-        if isinstance(one, dict | list):
-            yield one
+    for item in items:
+        if isinstance(item, dict | list):
+            yield item
 
 
-def _too_deep() -> str:
-    return f"it is nested more than {DEEPEST} deep"
+def _depth_error() -> ValueError:
+    return ValueError(f"it is nested more than {DEEPEST} deep")
 
 
-def type_problems(value: Any, wanted: Any, place: str = "") -> Iterator[str]:
-    """Where a value is not of the wanted form, one text each.
+def type_problems(value: Any, form: Any, path: str = "") -> Iterator[str]:
+    """Describe where a value does not have a form, one text for each place.
 
     A form is a type, a tuple of types, a list of one form, or a mapping of forms by key: the key
-    ``*`` stands for every key, and a key that ends with ``?`` may be left out.
+    ``*`` stands for every key, and a key that ends with ``?`` may be absent.
 
     >>> list(type_problems({"a": 1, "b": ["x", 2]}, {"a": str, "b": [str], "c": int, "d?": int}))
-    ["'a' is 1, which is no text", "'b[1]' is 2, which is no text", "'c' is missing"]
+    ["'a' is 1, which is not a string", "'b[1]' is 2, which is not a string", "'c' is missing"]
     """
-    if isinstance(wanted, dict):
-        yield from _key_problems(value, wanted, place)
-    elif isinstance(wanted, list):
-        if not isinstance(value, list):
-            yield _no("list", value, place)
-            return
-        for i, one in enumerate(value):
-            yield from type_problems(one, wanted[0], f"{place}[{i}]")
-    elif not isinstance(value, wanted) or (isinstance(value, bool) and wanted is int):
-        first = wanted[0] if isinstance(wanted, tuple) else wanted
-        yield _no(KINDS[first], value, place)
+    if isinstance(form, dict):
+        yield from _mapping_problems(value, form, path)
+    elif isinstance(form, list):
+        yield from _list_problems(value, form[0], path)
+    elif isinstance(value, bool) and form is int:
+        yield _type_problem(KINDS[int], value, path)
+    elif not isinstance(value, form):
+        first = form[0] if isinstance(form, tuple) else form
+        yield _type_problem(KINDS[first], value, path)
 
 
-def _key_problems(value: Any, wanted: dict[str, Any], place: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield _no("mapping", value, place)
+def _list_problems(value: Any, form: Any, path: str) -> Iterator[str]:
+    if not isinstance(value, list):
+        yield _type_problem("list", value, path)
         return
-    if "*" in wanted:
-        wanted = dict.fromkeys(value, wanted["*"])
-    for key, form in wanted.items():
+    for i, item in enumerate(value):
+        yield from type_problems(item, form, f"{path}[{i}]")
+
+
+def _mapping_problems(value: Any, forms: dict[str, Any], path: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield _type_problem("mapping", value, path)
+        return
+    if "*" in forms:
+        forms = dict.fromkeys(value, forms["*"])
+    for key, form in forms.items():
         name = key.removesuffix("?")
-        inner = f"{place}.{name}" if place else name
+        inner = f"{path}.{name}" if path else name
         if name in value:
             yield from type_problems(value[name], form, inner)
         elif name == key:
             yield f"{inner!r} is missing"
 
 
-def _no(kind: str, value: Any, place: str) -> str:
-    subject = repr(place) if place else "the whole"
-    return f"{subject} is {shown(value)}, which is no {kind}"
+def _type_problem(kind: str, value: Any, path: str) -> str:
+    subject = repr(path) if path else "the whole"
+    return f"{subject} is {shown(value)}, which is not a {kind}"

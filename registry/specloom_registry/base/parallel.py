@@ -1,4 +1,4 @@
-"""Work on several things at once, with every user's error reported."""
+"""Work on several items in parallel, with every user's error reported."""
 
 from __future__ import annotations
 
@@ -9,27 +9,35 @@ from typing import Any, TypeVar
 from specloom.contract.errors import Problems, SpecloomError, in_file_order, raise_all
 from specloom_registry.base.faults import ProblemsIntegrityError, ProblemsUnavailableError
 
-AT_ONCE = 8
+MAX_WORKERS = 8
 
 T = TypeVar("T")
 
 
-def all_of(things: Iterable[Any], work: Callable[[Any], T]) -> list[T]:
-    """``work`` on each at once; every user's error is reported, not only the first.
+def map_parallel(function: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
+    """Call ``function`` with each item in threads; return the results in the order of the items.
 
     Raises:
-        SpecloomError: Some failed.
+        SpecloomError: Some calls failed; all their errors are in it.
     """
-    errors, found = list[SpecloomError](), list[T]()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in [pool.submit(work, thing) for thing in things]:
+    errors = list[SpecloomError]()
+    results = list[T]()
+    with ThreadPoolExecutor(MAX_WORKERS) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        for future in futures:
             try:
-                found.append(future.result())
+                results.append(future.result())
             except SpecloomError as e:
                 errors.append(e)
     if len(errors) > 1:
-        worst = max(error.exit_code for error in errors)  # the gravest decides how it ends
-        kind = {3: ProblemsIntegrityError, 4: ProblemsUnavailableError}.get(worst, Problems)
-        raise kind(in_file_order(errors))
+        raise _combined(errors)
     raise_all(errors)
-    return found
+    return results
+
+
+def _combined(errors: list[SpecloomError]) -> Problems:
+    """Return one error for several; the highest exit code decides its class."""
+    kinds = {3: ProblemsIntegrityError, 4: ProblemsUnavailableError}
+    exit_code = max(error.exit_code for error in errors)
+    kind = kinds.get(exit_code, Problems)
+    return kind(in_file_order(errors))

@@ -1,19 +1,29 @@
 """Plain tables for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
-def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Rows as aligned columns, the first row underlined; columns in ``right`` flush right.
+def table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
+    """Format rows as aligned columns, the first row underlined; columns in ``right`` flush right.
 
     >>> print(table([["metric", "test"], ["iou", "0.7"]], right=[1]))
     metric  test
     ------  ----
     iou      0.7
     """
-    columns = []
-    for i, cells in enumerate(zip(*rows, strict=True)):
-        width = max(map(len, cells))
-        ruled = (cells[0], "-" * width, *cells[1:])
-        columns.append([cell.rjust(width) if i in right else cell.ljust(width) for cell in ruled])
-    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+    columns = [
+        _format_column(cells, right_aligned=i in right)
+        for i, cells in enumerate(zip(*rows, strict=True))
+    ]
+    lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    return "\n".join(lines)
+
+
+def _format_column(cells: Sequence[str], *, right_aligned: bool) -> list[str]:
+    """Pad the cells of a column to one width, with a line under the first."""
+    width = max(len(cell) for cell in cells)
+    header, *body = cells
+    ruled = [header, "-" * width, *body]
+    if right_aligned:
+        return [cell.rjust(width) for cell in ruled]
+    return [cell.ljust(width) for cell in ruled]

@@ -9,67 +9,93 @@ from specloom import PluginError, Plugins, SpecloomError, did_you_mean
 from specloom_registry.base.faults import parse_json
 
 
-def descriptors(plugins: Plugins, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
-    """Descriptors by full name, of all plugins or of some; broken plugins are passed over."""
+def read_descriptors(
+    plugins: Plugins, names: Iterable[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return descriptors by reference: of ``names``, else of all plugins that are not broken.
+
+    Raises:
+        PluginError: One of ``names`` is broken.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name in sorted(plugins.modules if names is None else names):
         try:
-            one = _descriptor(plugins, name)
+            of_plugin = _plugin_descriptors(plugins, name)
         except (SpecloomError, ValueError, OSError):
             if names is not None:
                 raise
             continue
-        found |= {f"{name}.{key}": dict(value) for key, value in one.items()}
+        for key, descriptor in of_plugin.items():
+            found[f"{name}.{key}"] = dict(descriptor)
     return found
 
 
-def _descriptor(plugins: Plugins, name: str) -> Mapping[str, Mapping[str, Any]]:
-    """What the plugin ships, or, where it ships nothing, what its classes are."""
-    found: Mapping[str, Mapping[str, Any]]
-    if file := plugins.descriptor(name):
-        found = parse_json(file.read_text("utf-8"))
-    else:
+def _plugin_descriptors(plugins: Plugins, name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return what the plugin ships or, if it ships nothing, what its classes are."""
+    file = plugins.descriptor(name)
+    if file is None:
         from specloom.testing.describing import describe_plugin
 
-        found = describe_plugin(plugins, name)
-    return found
+        return describe_plugin(plugins, name)
+    shipped: Mapping[str, Mapping[str, Any]] = parse_json(file.read_text("utf-8"))
+    return shipped
 
 
-def find_one(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:
-    """The descriptor behind ``plugin.Name`` or a bare ``Name``.
+def find_descriptor(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:
+    """Return reference and descriptor of ``plugin.Name`` or of a bare ``Name``.
 
     Raises:
-        PluginError: Nobody offers it, or several do.
+        PluginError: No plugin offers it, or several do.
     """
-    found = descriptors(plugins)
-    full = [label for label, one in found.items() if name in _names(label, one)]
-    if len(full) == 1:
-        return full[0], found[full[0]]
-    if full:
-        raise PluginError(f"{name!r} is offered by several plugins", fix=f"use {' or '.join(full)}")
-    short = {label.partition(".")[2]: label for label in found}
-    fix = did_you_mean(name.rpartition(".")[2], short, otherwise="install a plugin")
+    found = read_descriptors(plugins)
+    references = [
+        reference
+        for reference, descriptor in found.items()
+        if name in _names(reference, descriptor)
+    ]
+    if len(references) == 1:
+        return references[0], found[references[0]]
+    if references:
+        fix = f"use {' or '.join(references)}"
+        raise PluginError(f"{name!r} is offered by several plugins", fix=fix)
+    bare_names = [reference.partition(".")[2] for reference in found]
+    fix = did_you_mean(name.rpartition(".")[2], bare_names, otherwise="install a plugin")
     raise PluginError(f"no plugin offers {name!r}", fix=fix)
 
 
-def _names(label: str, one: Mapping[str, Any]) -> list[str]:
-    """What may be asked for: the full name or the bare one, also those it had before."""
-    plugin, _, bare = label.partition(".")
-    return [form for key in (bare, *one.get("formerly", ())) for form in (key, f"{plugin}.{key}")]
+def _names(reference: str, descriptor: Mapping[str, Any]) -> set[str]:
+    """Return the names of what is described, bare and with the plugin, also the former ones."""
+    plugin, _, current = reference.partition(".")
+    bare = [current, *descriptor.get("formerly", ())]
+    return {*bare, *(f"{plugin}.{name}" for name in bare)}
 
 
-def port_table(one: Mapping[str, Any]) -> str:
-    """The ports of one descriptor as a Markdown table."""
+def port_table(descriptor: Mapping[str, Any]) -> str:
+    """Format the ports of one descriptor as a Markdown table."""
     rows = ["| port | side | axes | type | what |", "|---|---|---|---|---|"]
-    for side in ("inputs", "outputs"):
-        for name, port in one.get(side, {}).items():
-            axes = port.get("axes")
-            shape = "-" if axes is None else f"`{axes}`" if axes else "scalar"
-            extra = [
-                word for word in ("optional", "for_fit", "many", "per_stage") if port.get(word)
-            ]
-            unit = f" [{port['unit']}]" if port.get("unit") else ""
-            what = port.get("doc", "") + unit + (f" ({', '.join(extra)})" if extra else "")
+    for side, mapping in (("input", "inputs"), ("output", "outputs")):
+        for name, port in descriptor.get(mapping, {}).items():
             kind = port.get("dtype", "float32")
-            rows.append(f"| `{name}` | {side[:-1]} | {shape} | {kind} | {what} |")
+            text = _describe_port(port)
+            rows.append(f"| `{name}` | {side} | {_format_axes(port)} | {kind} | {text} |")
     return "\n".join(rows)
+
+
+def _format_axes(port: Mapping[str, Any]) -> str:
+    axes = port.get("axes")
+    if axes is None:
+        return "-"
+    if axes == "":
+        return "scalar"
+    return f"`{axes}`"
+
+
+def _describe_port(port: Mapping[str, Any]) -> str:
+    """Return a port's text with its unit and its flags."""
+    text: str = port.get("doc", "")
+    if port.get("unit"):
+        text += f" [{port['unit']}]"
+    flags = [flag for flag in ("optional", "for_fit", "many", "per_stage") if port.get(flag)]
+    if flags:
+        text += f" ({', '.join(flags)})"
+    return text

@@ -9,18 +9,17 @@ NAME: Mapping[str, Any] = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 """A name of a node or of an output, as the kernel's reader of run files takes it."""
 
 
-def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The JSON Schema of run files that use the described nodes."""
-    uses = {
-        kinds: [_use(label, one) for label, one in found.items() if one["kind"] in kinds]
-        for kinds in (("nodes", "losses"), ("sources",), ("trainers",))
-    }
-    nodes, sources, trainers = uses.values()
-    end = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*$"}
+IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
+STAGES = ["train", "val", "test", "predict"]
+
+
+def schema(descriptors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the JSON Schema of run files that use the described nodes."""
     text = {"type": "string"}
     tags = {"type": "array", "items": text}
-    about = {"name": text, "description": text, "tags": tags, "author": text}
-    pair = {"type": "array", "items": end, "minItems": 2, "maxItems": 2}
+    metadata = {"name": text, "description": text, "tags": tags, "author": text}
+    end = {"type": "string", "pattern": rf"^{IDENTIFIER}\.{IDENTIFIER}$"}
+    connection = {"type": "array", "items": end, "minItems": 2, "maxItems": 2}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "specloom run file",
@@ -29,44 +28,72 @@ def schema(found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             "specloom": {"const": 1},
-            "metadata": {"type": "object", "properties": about, "additionalProperties": False},
+            "metadata": {"type": "object", "properties": metadata, "additionalProperties": False},
             "seed": {"type": "integer", "minimum": 0},
-            "data": _any_of(sources),
+            "data": _any_of(descriptors, "sources"),
             "nodes": {
                 "type": "object",
                 "propertyNames": {**NAME, "not": {"const": "batch"}},
-                "additionalProperties": _any_of(nodes),
+                "additionalProperties": _any_of(descriptors, "nodes", "losses"),
             },
-            "connections": {"type": "array", "items": pair},
-            "phases": {"type": "array", "items": _any_of(trainers)},
+            "connections": {"type": "array", "items": connection},
+            "phases": {"type": "array", "items": _any_of(descriptors, "trainers")},
             "outputs": {"type": "object", "propertyNames": NAME, "additionalProperties": end},
         },
     }
 
 
-def _any_of(uses: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"oneOf": uses} if uses else {"not": {}}  # an empty list is no schema
+def _any_of(descriptors: Mapping[str, Mapping[str, Any]], *kinds: str) -> dict[str, Any]:
+    """Return the schema of one use of what is of these kinds."""
+    uses = [
+        _use(reference, descriptor)
+        for reference, descriptor in descriptors.items()
+        if descriptor["kind"] in kinds
+    ]
+    if not uses:
+        return {"not": {}}  # an empty list is not a schema
+    return {"oneOf": uses}
 
 
-def _use(label: str, one: Mapping[str, Any]) -> dict[str, Any]:
-    old = {name: now for name, now in one.get("renamed", {}).items() if now in one["params"]}
-    aged = {
-        name: {**one["params"][now], "deprecated": True, "description": f"now called {now}"}
-        for name, now in old.items()
-    }
-    config = {
-        "type": "object",
-        "properties": {**one["params"], **aged},
-        "required": [name for name in one["required"] if name not in old.values()],
-        "additionalProperties": False,
-    }
-    names = [f"{label.partition('.')[0]}.{name}" for name in one.get("formerly", ())]
-    type_ = {"enum": [label, *names]} if names else {"const": label}
-    stages = {"type": "array", "items": {"enum": ["train", "val", "test", "predict"]}}
+def _use(reference: str, descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of one use of a class: type, config and stages."""
+    required = ["type"]
+    if descriptor["required"]:
+        required.append("config")
     return {
         "type": "object",
-        "description": one["doc"].partition("\n")[0],
-        "properties": {"type": type_, "config": config, "stages": stages},
-        "required": ["type", *(["config"] if one["required"] else [])],
+        "description": descriptor["doc"].partition("\n")[0],
+        "properties": {
+            "type": _type(reference, descriptor),
+            "config": _config(descriptor),
+            "stages": {"type": "array", "items": {"enum": STAGES}},
+        },
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _type(reference: str, descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    plugin = reference.partition(".")[0]
+    former = [f"{plugin}.{name}" for name in descriptor.get("formerly", ())]
+    if former:
+        return {"enum": [reference, *former]}
+    return {"const": reference}
+
+
+def _config(descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of the parameters; former names are deprecated and replace new ones."""
+    properties = dict(descriptor["params"])
+    renamed = set()
+    for old, new in descriptor.get("renamed", {}).items():
+        if new in descriptor["params"]:
+            parameter = descriptor["params"][new]
+            description = f"now called {new}"
+            properties[old] = {**parameter, "deprecated": True, "description": description}
+            renamed.add(new)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in descriptor["required"] if name not in renamed],
         "additionalProperties": False,
     }

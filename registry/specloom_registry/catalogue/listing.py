@@ -1,87 +1,125 @@
-"""The plugins there are, and of the broken ones what breaks them."""
+"""The plugins of a manifest or of the environment, with the errors of the broken ones."""
 
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specloom.contract.errors import SpecloomError
+from specloom.contract.hooks import GROUP
+from specloom.plugins import Plugins
+from specloom_registry.base.paths import may_exist
+from specloom_registry.importing import activate, import_hook, shadowed
+from specloom_registry.model import lockfile, manifest
+from specloom_registry.store.store import Store
 
 if TYPE_CHECKING:
-    from specloom.plugins import Plugins
+    from specloom_registry.model.entry import Entry
+    from specloom_registry.model.package import Package
 
 
 def manifest_plugins(file: Path) -> list[dict[str, str]]:
-    """The plugins of a manifest: name, version, module, path and error.
+    """Return the plugins of a manifest: name, version, module, path, error and source.
 
     Raises:
         ConfigError: The file as a whole cannot be used.
     """
-    from specloom.plugins import Plugins
-    from specloom_registry.importing import activate, import_hook, shadowed
-    from specloom_registry.model import lockfile, manifest
-    from specloom_registry.store.store import Store
-
-    lock_file, store = file.with_suffix(".lock"), Store()
-    lock = lockfile.read(lock_file) if lockfile.is_there(lock_file) else lockfile.Lock()
+    lock_file = file.with_suffix(".lock")
+    lock = lockfile.Lock()
+    if may_exist(lock_file):
+        lock = lockfile.read(lock_file)
+    store = Store()
     rows = []
-    for entry in manifest.entries(file):
-        package, errors = entry.package, list(entry.errors)
-        if entry.source.git and not errors:
-            errors += lockfile.stale(lock, [entry], lock_file, whole=False)
-            if not errors:
-                package = activate.stored_package(entry.name, lock, store, lock_file)
-        if package is not None:
-            shadowed.let_go([package])
-            errors += import_hook.already_imported([package])
+    for entry in manifest.read_entries(file):
+        package, errors = _find_package(entry, lock, lock_file, store)
         if package is None or errors:
             rows.append(_row(entry.name, error="\n".join(map(str, errors))))
             continue
-        guards, caches = activate.guards(
-            activate.Loaded(file, lock, {package.name: package}), store
+        error = _import_from_manifest(package, file, lock, store)
+        rows.append(
+            _row(
+                package.name,
+                version=package.version,
+                module=package.module,
+                path=str(package.folder),
+                error=error,
+                source=entry.source.tag or entry.source.path,
+            )
         )
-        import_hook.install([package], guards, caches)
-        known = Plugins({package.name: package.module}, file)
-        error = _import_error(known, package.name)
-        rows.append(_row(package.name, package.version, package.module, str(package.folder), error))
-        rows[-1]["source"] = entry.source.tag or entry.source.path
     return rows
+
+
+def _find_package(
+    entry: Entry, lock: lockfile.Lock, lock_file: Path, store: Store
+) -> tuple[Package | None, list[SpecloomError]]:
+    """Return the package of a line in its folder or in the store, and what is wrong with it."""
+    package = entry.package
+    errors = list(entry.errors)
+    if entry.source.git and not errors:
+        errors += lockfile.stale_errors(lock, [entry], lock_file, complete=False)
+        if not errors:
+            package = activate.stored_package(entry.name, lock, store, lock_file)
+    if package is not None:
+        shadowed.unload_installed([package])
+        errors += import_hook.already_imported([package])
+    return package, errors
+
+
+def _import_from_manifest(package: Package, file: Path, lock: lockfile.Lock, store: Store) -> str:
+    """Import a plugin of a manifest; return the error, empty if there is none."""
+    active = activate.ActiveManifest(file, lock, {package.name: package})
+    checks, caches = activate.import_checks(active, store)
+    import_hook.install([package], checks, caches)
+    return _import_error(Plugins({package.name: package.module}, file), package.name)
 
 
 def installed_plugins() -> list[dict[str, str]]:
-    """The installed plugins: name, version, module, path and error."""
-    from specloom.plugins import Plugins
-
-    known = Plugins()
+    """Return the installed plugins: name, version, module, path, error and an empty source."""
+    plugins = Plugins()
     rows = []
-    for name in sorted(known.modules):
-        module, error = str(known.modules[name]), _import_error(known, name)
-        top = sys.modules.get(module.partition(".")[0])
-        folder = str(Path(str(top.__file__)).parent.parent) if top else ""
-        rows.append(_row(name, _version(name), module, folder, error))
+    for name in sorted(plugins.modules):
+        module = str(plugins.modules[name])
+        error = _import_error(plugins, name)
+        imported = sys.modules.get(module.partition(".")[0])
+        folder = ""
+        if imported is not None:
+            folder = str(Path(str(imported.__file__)).parent.parent)
+        version = _installed_version(name)
+        rows.append(_row(name, version=version, module=module, path=folder, error=error))
     return rows
 
 
-def _version(name: str) -> str:
-    from importlib.metadata import entry_points
-
-    from specloom.contract.hooks import GROUP
-
-    (entry,) = entry_points(group=GROUP, name=name)
-    return entry.dist.version if entry.dist else ""
+def _installed_version(name: str) -> str:
+    (entry_point,) = entry_points(group=GROUP, name=name)
+    if entry_point.dist is None:
+        return ""
+    return entry_point.dist.version
 
 
-def _import_error(known: Plugins, name: str) -> str:
+def _import_error(plugins: Plugins, name: str) -> str:
     try:
-        known.need(name)
+        plugins.need(name)
     except SpecloomError as e:
         return str(e)
     return ""
 
 
 def _row(
-    name: str, version: str = "", module: str = "", path: str = "", error: str = ""
+    name: str,
+    *,
+    version: str = "",
+    module: str = "",
+    path: str = "",
+    error: str = "",
+    source: str = "",
 ) -> dict[str, str]:
-    about = {"name": name, "version": version, "module": module, "path": path, "error": error}
-    return {**about, "source": ""}
+    return {
+        "name": name,
+        "version": version,
+        "module": module,
+        "path": path,
+        "error": error,
+        "source": source,
+    }

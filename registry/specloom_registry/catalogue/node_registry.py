@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from specloom.contract.errors import ConfigError, PluginError, did_you_mean
+from specloom.contract.errors import ConfigError, PluginError, did_you_mean, raise_all
 from specloom.plugins import Plugins
 from specloom_registry.fetch import fetch
 from specloom_registry.importing import import_hook, shadowed
@@ -15,16 +15,16 @@ from specloom_registry.model.source import Source, check_subdir, check_tag, chec
 from specloom_registry.store.store import Store
 
 KINDS = ("nodes", "losses", "trainers", "sources")
-KEYS = ("repo", "git", "tag", "commit", "subdir", "tag-pattern", "path", "provides")
+CONFIG_KEYS = ("repo", "git", "tag", "commit", "subdir", "tag-pattern", "path", "provides")
 
 
 class NodeRegistry:
-    """Plugins that were loaded by hand; all registries of a process share them.
+    """Plugins that a program loads itself; all registries of a process share them.
 
     >>> registry = NodeRegistry()
     >>> registry.load_plugin("lab", {"path": "/nowhere"})
     Traceback (most recent call last):
-    specloom.contract.errors.ConfigError: E-PATH-MISSING plugin 'lab': '/nowhere' is no folder
+    specloom.contract.errors.ConfigError: E-PATH-MISSING plugin 'lab': '/nowhere' is not a folder
       fix: correct the path
     """
 
@@ -32,14 +32,15 @@ class NodeRegistry:
     _provided: dict[str, str] = {}
 
     def __init__(self, *, offline: bool = False, allow_file: bool = False) -> None:
-        self.offline, self.allow_file = offline, allow_file
+        self.offline = offline
+        self.allow_file = allow_file
 
     def load_plugin(self, name: str, config: Mapping[str, Any]) -> list[str]:
         """Make a plugin importable: from a tag, through the store, or from a folder.
 
         Args:
             name: The plugin's name, the prefix of its references.
-            config: ``{"repo": URL, "tag": TAG}`` or ``{"path": FOLDER}``; besides ``commit``,
+            config: ``{"repo": URL, "tag": TAG}`` or ``{"path": FOLDER}``; optional are ``commit``,
                 ``subdir``, ``tag-pattern``, and ``provides``, the classes that must be there.
 
         Returns:
@@ -47,43 +48,47 @@ class NodeRegistry:
 
         Raises:
             ConfigError: The configuration, or the plugin, is not as it should be.
-            PluginError: The plugin cannot be had, imported, or lacks what it should provide.
+            PluginError: The plugin is not available, cannot be imported, or lacks what it should
+                provide.
         """
         for key in config:
-            if key not in KEYS:
+            if key not in CONFIG_KEYS:
                 what = f"E-KEY unknown key {key!r} in plugin {name!r}"
-                raise ConfigError(what, fix=did_you_mean(key, KEYS))
+                raise ConfigError(what, fix=did_you_mean(key, CONFIG_KEYS))
         if not entry.NAME.fullmatch(name):
-            what, fix = f"E-NAME {name!r} is no plugin name", "use lower-case letters and digits"
-            raise ConfigError(what, fix=fix)
-        found = self._local(name, config) if "path" in config else self._remote(name, config)
+            what = f"E-NAME {name!r} is not a plugin name"
+            raise ConfigError(what, fix="use lower-case letters and digits")
+        if "path" in config:
+            found = self._load_local(name, config)
+        else:
+            found = self._load_remote(name, config)
         self._modules[name] = found.module
-        found_all = self._plugins().offers(KINDS, name)
-        offered = {label: target for label, target in found_all.items() if ":" in target}
-        by_path = {target.replace(":", "."): label for label, target in offered.items()}
-        for wanted in _texts(config.get("provides", ()), name):
-            label = by_path.get(wanted) or (wanted if wanted in found_all else None)
-            if label is None and wanted.partition(".")[0] == found.top:
-                label = self._by_import(wanted, name)
-            if label is None:
-                fix = did_you_mean(wanted, [*by_path, *offered], otherwise="correct 'provides'")
-                raise PluginError(f"E-PROVIDES plugin {name!r} has no {wanted!r}", fix=fix)
+        offered = self._plugins().offers(KINDS, name)
+        classes = {reference: path for reference, path in offered.items() if ":" in path}
+        by_path = {path.replace(":", "."): reference for reference, path in classes.items()}
+        for wanted in _strings(config.get("provides", ()), name):
+            if wanted in by_path or wanted in offered:
+                continue
+            if wanted.partition(".")[0] == found.top and self._import_class(wanted, name):
+                continue
+            fix = did_you_mean(wanted, [*by_path, *classes], otherwise="correct 'provides'")
+            raise PluginError(f"E-PROVIDES plugin {name!r} has no {wanted!r}", fix=fix)
         self._provided.update(by_path)
-        return sorted(offered)
+        return sorted(classes)
 
     @classmethod
     def get(cls, reference: str) -> type:
-        """The class behind ``plugin.Name``, a bare ``Name``, or a full ``package.module.Class``.
+        """Return the class of ``plugin.Name``, a bare ``Name``, or a ``package.module.Class``.
 
         Raises:
             PluginError: No loaded or installed plugin offers it.
         """
-        label = cls._provided.get(reference, reference)
+        name = cls._provided.get(reference, reference)
         plugins = cls._plugins()
-        if ":" in label:
-            found: type = plugins.load(label, reference)
+        if ":" in name:
+            found: type = plugins.load(name, reference)
             return found
-        return plugins.find(label, KINDS, "")[1]
+        return plugins.find(name, KINDS, "")[1]
 
     @classmethod
     def _plugins(cls) -> Plugins:
@@ -91,74 +96,88 @@ class NodeRegistry:
 
         return Plugins({**installed(), **cls._modules})
 
-    def _by_import(self, wanted: str, name: str) -> str | None:
-        """A class that the plugin has, but does not offer by a hook."""
-        module, _, attribute = wanted.rpartition(".")
+    def _import_class(self, path: str, name: str) -> bool:
+        """Import a class that the plugin has but does not offer by a hook; whether there is one."""
+        module, _, attribute = path.rpartition(".")
         try:
             self._plugins().load(f"{module}:{attribute}", name)
         except PluginError:
-            return None
-        self._provided[wanted] = f"{module}:{attribute}"
-        return wanted
+            return False
+        self._provided[path] = f"{module}:{attribute}"
+        return True
 
-    def _local(self, name: str, config: Mapping[str, Any]) -> package.Package:
+    def _load_local(self, name: str, config: Mapping[str, Any]) -> package.Package:
         folder = Path(str(config["path"])).expanduser().resolve()
         if not folder.is_dir():
-            what = f"E-PATH-MISSING plugin {name!r}: {config['path']!r} is no folder"
+            what = f"E-PATH-MISSING plugin {name!r}: {config['path']!r} is not a folder"
             raise ConfigError(what, fix="correct the path")
         found = package.read(name, folder, "")
-        metadata.check_kernel(name, metadata.facts(found), "")
+        metadata.check_kernel(name, metadata.read_metadata(found), "")
         _install(found, None)
         return found
 
-    def _remote(self, name: str, config: Mapping[str, Any]) -> package.Package:
-        url, tag = str(config.get("repo") or config.get("git") or ""), str(config.get("tag") or "")
-        owner = f"plugin {name!r}"
-        if not url or not tag:
-            what = f"E-SOURCE {owner} has no {'tag' if url else 'repo and no path'}"
-            raise ConfigError(what, fix="name 'repo' and 'tag', or 'path'")
-        check_url(url, owner, "", allow_file=self.allow_file)
-        check_tag(tag, owner, "")
-        more = {
-            key.replace("-", "_"): str(config[key])
-            for key in ("commit", "subdir", "tag-pattern")
-            if key in config
-        }
-        if "subdir" in more:
-            check_subdir(more["subdir"], owner, "")
-        source, store = Source(url, tag, **more), Store()
-        how = fetch.Fetching(store, offline=self.offline, allow_file=self.allow_file)
-        with store.kept():
-            one = self._known(how, name, source) or fetch.resolve(how, name, source, "").tree
-        found = package.read(name, store.tree(one), "")
-        about = metadata.facts(found)
-        metadata.check_version(name, source, about.version, "")
-        metadata.check_kernel(name, about, "")
-        store.check(one, owner)
-        store.remember(self._key(source), tree=one)
+    def _load_remote(self, name: str, config: Mapping[str, Any]) -> package.Package:
+        source = self._source(name, config)
+        store = Store()
+        context = fetch.FetchContext(store, offline=self.offline, allow_file=self.allow_file)
+        with store.without_gc():
+            tree = self._fetched_tree(store, source)
+            if not tree:
+                tree = fetch.fetch_tag(context, name, source, "").tree
+        found = package.read(name, store.tree_folder(tree), "")
+        found_metadata = metadata.read_metadata(found)
+        metadata.check_version(name, source, found_metadata.version, "")
+        metadata.check_kernel(name, found_metadata, "")
+        store.check(tree, f"plugin {name!r}")
+        store.remember(self._key(source), tree=tree)
         _install(found, store)
         return found
 
-    def _known(self, how: fetch.Fetching, name: str, source: Source) -> str:
-        """The tree that a tag had when it was fetched before; a tag is not asked for twice."""
-        one = str(how.store.state(self._key(source)).get("tree", ""))
-        return one if one and how.store.has(one) else ""
+    def _source(self, name: str, config: Mapping[str, Any]) -> Source:
+        """Return where the configuration says that the plugin comes from."""
+        owner = f"plugin {name!r}"
+        url = str(config.get("repo") or config.get("git") or "")
+        tag = str(config.get("tag") or "")
+        fix = "name 'repo' and 'tag', or 'path'"
+        if not url:
+            raise ConfigError(f"E-SOURCE {owner} has no repo and no path", fix=fix)
+        if not tag:
+            raise ConfigError(f"E-SOURCE {owner} has no tag", fix=fix)
+        check_url(url, owner, "", allow_file=self.allow_file)
+        check_tag(tag, owner, "")
+        source = Source(
+            git=url,
+            tag=tag,
+            commit=str(config.get("commit", "")),
+            subdir=str(config.get("subdir", "")),
+            tag_pattern=str(config.get("tag-pattern", "")),
+        )
+        if "subdir" in config:
+            check_subdir(source.subdir, owner, "")
+        return source
+
+    def _fetched_tree(self, store: Store, source: Source) -> str:
+        """Return the tree that a tag had when it was fetched before: it is not fetched again."""
+        tree = str(store.state(self._key(source)).get("tree", ""))
+        if tree and store.has_tree(tree):
+            return tree
+        return ""
 
     def _key(self, source: Source) -> str:
-        return f"tag-{metadata.digest(source.written).removeprefix('sha256:')}"
+        return f"tag-{metadata.digest(source.to_dict()).removeprefix('sha256:')}"
 
 
-def _install(found: package.Package, store: Store | None) -> None:
-    from specloom.contract.errors import raise_all
+def _install(plugin: package.Package, store: Store | None) -> None:
+    shadowed.unload_installed([plugin])
+    raise_all(import_hook.already_imported([plugin]))
+    caches = {}
+    if store is not None:
+        caches[plugin.top] = store.root / "pyc"
+    import_hook.install([plugin], {}, caches)
 
-    shadowed.let_go([found])
-    raise_all(import_hook.already_imported([found]))
-    caches = {found.top: store.root / "pyc"} if store else {}
-    import_hook.install([found], {}, caches)
 
-
-def _texts(value: Iterable[Any], name: str) -> list[str]:
-    if isinstance(value, str) or not all(isinstance(one, str) for one in value):
-        what = f"E-PROVIDES plugin {name!r}: 'provides' is no list of names"
-        raise ConfigError(what, fix="write it such as ['package.module.Class']")
+def _strings(value: Iterable[Any], name: str) -> list[str]:
+    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        what = f"E-PROVIDES plugin {name!r}: 'provides' is not a list of names"
+        raise ConfigError(what, fix="write, for example, ['package.module.Class']")
     return list(value)

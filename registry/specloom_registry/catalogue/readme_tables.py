@@ -13,15 +13,14 @@ BETWEEN = re.compile(r"(<!-- ports -->\n).*?(<!-- /ports -->)", re.DOTALL)
 
 
 def readme_of(descriptor: Path) -> Path:
-    """The README of the plugin whose package holds ``descriptor``."""
+    """Return the README of the plugin whose package holds ``descriptor``."""
     return descriptor.parent.parent / "README.md"
 
 
-def with_ports(text: str, plugin: str, described: Mapping[str, Mapping[str, Any]]) -> str:
-    """``text`` with the tables of everything that has ports; unchanged where it has no markers."""
-    tables = "".join(
-        f"\n`{plugin}.{name}`\n\n{port_table(one)}\n"
-        for name, one in described.items()
-        if one.get("inputs") or one.get("outputs")
-    )
-    return BETWEEN.sub(lambda found: f"{found[1]}{tables}\n{found[2]}", text)
+def with_ports(text: str, plugin: str, descriptors: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return ``text`` with the tables of everything that has ports; it stays without markers."""
+    tables = ""
+    for name, descriptor in descriptors.items():
+        if descriptor.get("inputs") or descriptor.get("outputs"):
+            tables += f"\n`{plugin}.{name}`\n\n{port_table(descriptor)}\n"
+    return BETWEEN.sub(lambda match: f"{match[1]}{tables}\n{match[2]}", text)

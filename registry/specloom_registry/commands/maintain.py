@@ -12,14 +12,16 @@ from specloom_registry.commands import options as common
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@common.asking
+@common.common
 def vendor(folder: Path, as_json: bool, dry: bool, manifest: Path | None, offline: bool) -> None:
     """Copy what plugins.lock names into FOLDER, for 'sync --from' on a machine without network."""
     from specloom_registry.project import maintenance
 
-    copied = maintenance.vendor(common.project(manifest, offline=offline, dry=dry), folder)
+    project = common.project(manifest, offline=offline, dry=dry)
+    copied = maintenance.vendor(project, folder)
     word = "would be copied" if dry else "copied"
-    common.tell(copied, as_json, [f"{word} to {folder}: {', '.join(copied) or 'nothing'}"])
+    line = f"{word} to {folder}: {', '.join(copied) or 'nothing'}"
+    common.print_result(copied, as_json, [line])
 
 
 @click.command()
@@ -31,11 +33,12 @@ def gc(as_json: bool, offline: bool, dry: bool) -> None:
     from specloom_registry.project import maintenance
     from specloom_registry.store.store import Store
 
-    gone = maintenance.collect(Store(), dry=dry)
-    total = sum(one["bytes"] for one in gone)
+    deleted = maintenance.collect_garbage(Store(), dry_run=dry)
+    total = sum(row["bytes"] for row in deleted)
     word = "would be deleted" if dry else "deleted"
-    lines = [f"{one['name']}  {one['bytes']} bytes" for one in gone]
-    common.tell(gone, as_json, [*lines, f"{len(gone)} {word}, {total} bytes"])
+    lines = [f"{row['name']}  {row['bytes']} bytes" for row in deleted]
+    lines.append(f"{len(deleted)} {word}, {total} bytes")
+    common.print_result(deleted, as_json, lines)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -47,10 +50,11 @@ def gc(as_json: bool, offline: bool, dry: bool) -> None:
 def test(
     plugin: str, options: tuple[str, ...], manifest: Path | None, offline: bool, dry: bool
 ) -> None:
-    """Hold PLUGIN to the conformance kit and run its own tests; OPTIONS are pytest's."""
+    """Run the conformance kit and PLUGIN's own tests; OPTIONS are pytest's."""
     from specloom_registry.project import maintenance
 
     project = common.project(manifest, offline=offline)
-    project.need(plugin)
-    options = ("--collect-only", *options) if dry else options
+    project.find_line(plugin)
+    if dry:
+        options = ("--collect-only", *options)
     sys.exit(maintenance.test(project, plugin, options))

@@ -1,4 +1,4 @@
-"""``specloom new plugin``: a package that passes the conformance kit at once."""
+"""``specloom new plugin``: a package that passes the conformance kit as it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 TEMPLATE = Path(__file__).parent / "plugin_template"
-PLACES = {
+PATHS = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     "CHANGELOG.md": "CHANGELOG.md",
@@ -26,7 +26,7 @@ PLACES = {
 
 @click.group()
 def new() -> None:
-    """Begin something: a plugin."""
+    """Create a plugin from a template."""
 
 
 @new.command()
@@ -36,28 +36,29 @@ def new() -> None:
     "folder",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where it is to be [default: NAME, here].",
+    help="The folder to create [default: NAME, here].",
 )
 def plugin(name: str, folder: Path | None) -> None:
-    """Make the package of a plugin NAME, with a node, tests, README and licence."""
-    place = folder or Path(name)
-    make(name, place)
-    click.echo(f"made: {place}")
-    click.echo(f"  cd {place} && pip install -e . && pytest")
+    """Create the package of a plugin NAME, with a node, tests, README and licence."""
+    if folder is None:
+        folder = Path(name)
+    create(name, folder)
+    click.echo(f"created: {folder}")
+    click.echo(f"  cd {folder} && pip install -e . && pytest")
 
 
-def make(name: str, folder: Path) -> None:
-    """Make the package of a plugin.
+def create(name: str, folder: Path) -> None:
+    """Create the package of a plugin.
 
     Raises:
         SpecloomError: The name cannot be used, or the folder is not empty.
     """
     from specloom.contract.errors import ConfigError
-    from specloom.execution.saved_pipeline import write_file
+    from specloom.execution.files import write_file
 
     check_name(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        what = f"E-DIR {folder} is there already, and not empty"
+        what = f"E-DIR {folder} exists and is not empty"
         raise ConfigError(what, fix="choose another folder with --dir")
     files = contents(name)
     for path, text in files.items():
@@ -76,34 +77,36 @@ def check_name(name: str) -> None:
 
     raise_all(list(entry.name_problems(name, "")))
     if name[0].isdigit():
-        what = f"E-NAME {name!r} begins with a digit, so that no module can be named after it"
-        raise ConfigError(what, fix=f"name it otherwise: 'my-{name}'")
+        what = f"E-NAME {name!r} begins with a digit, which the name of a module cannot"
+        raise ConfigError(what, fix=f"use another name, such as 'my-{name}'")
     if name in index.read():
         what = f"E-NAME the index has a plugin {name!r} already"
-        raise ConfigError(what, fix=f"name it otherwise: 'my-{name}'")
+        raise ConfigError(what, fix=f"use another name, such as 'my-{name}'")
 
 
 def contents(name: str) -> dict[str, str]:
-    """The files of a new plugin by their places, but for what is made of its classes."""
+    """Return the files of a new plugin by path, but for those generated from its classes."""
     import specloom
     from specloom_registry.model.metadata import PREFIX
 
     module = f"specloom_{name.replace('-', '_')}"
     major, minor = specloom.__version__.split(".")[:2]
-    words = {
+    values = {
         "name": name,
         "module": module,
         "distribution": f"{PREFIX}{name}",
         "kernel": f"{major}.{minor},<{major}.{int(minor) + 1}",
     }
-    found = dict[str, str]()
-    for template, place in PLACES.items():
+    files = dict[str, str]()
+    for template, path in PATHS.items():
         text = (TEMPLATE / f"{template}.in").read_text("utf-8")
-        for word, value in words.items():
+        for word, value in values.items():
             text = text.replace(f"@{word}@", value)
-        found[place.format(module=module)] = text
+        files[path.format(module=module)] = text
     licence = metadata.distribution("specloom").read_text("licenses/LICENSE")
-    return {**found, "LICENSE": licence or "", f"{module}/py.typed": ""}
+    files["LICENSE"] = licence or ""
+    files[f"{module}/py.typed"] = ""
+    return files
 
 
 def _describe(name: str, folder: Path) -> None:
@@ -112,17 +115,17 @@ def _describe(name: str, folder: Path) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         manifest = Path(scratch, "plugins.yaml")
-        line = {"schema": 1, "plugins": {name: {"path": str(folder.resolve())}}}
-        manifest.write_text(json.dumps(line), "utf-8")
-        about = ["plugins", "describe", name, "--write", "--manifest", str(manifest)]
+        value = {"schema": 1, "plugins": {name: {"path": str(folder.resolve())}}}
+        manifest.write_text(json.dumps(value), "utf-8")
+        arguments = ["plugins", "describe", name, "--write", "--manifest", str(manifest)]
         done = subprocess.run(
-            [sys.executable, "-B", "-m", "specloom", *about],
+            [sys.executable, "-B", "-m", "specloom", *arguments],
             capture_output=True,
             text=True,
             check=False,
         )
     if done.returncode:
         raise PluginError(
-            f"the plugin was made in {folder}, but cannot be described: {done.stderr.strip()}",
-            fix=f"mend that, then: specloom plugins describe {name} --write",
+            f"the plugin was created in {folder}, but cannot be described: {done.stderr.strip()}",
+            fix=f"correct that, then run: specloom plugins describe {name} --write",
         )

@@ -16,34 +16,57 @@ import click
 def nodes(name: str | None, as_json: bool) -> None:
     """List what plugins offer, or describe NAME, a plugin or a node."""
     from specloom import Plugins
-    from specloom_registry.base.table import table
     from specloom_registry.catalogue import descriptors
 
     plugins = Plugins.for_file(Path("run.yaml"))
     if plugins.manifest:
         click.echo(f"plugins of {plugins.manifest}; installed ones are ignored", err=True)
-    if name and name not in plugins.modules:
-        found = dict([descriptors.find_one(plugins, name)])
+    one_node = name is not None and name not in plugins.modules
+    if one_node:
+        reference, descriptor = descriptors.find_descriptor(plugins, str(name))
+        found = {reference: descriptor}
     else:
-        every = descriptors.descriptors(plugins).items()
-        found = {label: one for label, one in every if name in (None, label.partition(".")[0])}
-        name = None
+        found = descriptors.read_descriptors(plugins)
+        if name is not None:
+            found = {key: one for key, one in found.items() if key.partition(".")[0] == name}
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-    elif name:
-        ((label, one),) = found.items()
-        click.echo(f"{label}\n\n{one['doc']}\n\n{descriptors.port_table(one)}\n")
-        params = one.get("params", {}).items()
-        rows = [[key, _type(param), _default(param)] for key, param in params]
-        if rows:
-            click.echo(table([["parameter", "type", "default"], *rows]))
-        for old, now in (*one.get("renamed", {}).items(), *_formerly(label, one)):
-            click.echo(f"\n{old} is the old name of {now}")
+    elif one_node:
+        _print_node(reference, descriptor)
     elif found:
-        rows = [[label, one["kind"], one["doc"].partition("\n")[0]] for label, one in found.items()]
-        click.echo(table([["name", "kind", "what"], *rows]))
+        _print_list(found)
+    elif plugins.modules:
+        click.echo("it offers nothing")
     else:
-        click.echo("it offers nothing" if plugins.modules else "no plugin is installed")
+        click.echo("no plugin is installed")
+
+
+def _print_node(reference: str, descriptor: Mapping[str, Any]) -> None:
+    from specloom_registry.base.table import table
+    from specloom_registry.catalogue import descriptors
+
+    ports = descriptors.port_table(descriptor)
+    click.echo(f"{reference}\n\n{descriptor['doc']}\n\n{ports}\n")
+    parameters = descriptor.get("params", {})
+    if parameters:
+        rows = [[key, _type(one), _default(one)] for key, one in parameters.items()]
+        click.echo(table([["parameter", "type", "default"], *rows]))
+    old_names = dict(descriptor.get("renamed", {}))
+    plugin = reference.partition(".")[0]
+    for old in descriptor.get("formerly", ()):
+        old_names[f"{plugin}.{old}"] = reference
+    for old, new in old_names.items():
+        click.echo(f"\n{old} is the old name of {new}")
+
+
+def _print_list(found: Mapping[str, Mapping[str, Any]]) -> None:
+    from specloom_registry.base.table import table
+
+    rows = [
+        [reference, descriptor["kind"], descriptor["doc"].partition("\n")[0]]
+        for reference, descriptor in found.items()
+    ]
+    click.echo(table([["name", "kind", "what"], *rows]))
 
 
 @click.command()
@@ -51,29 +74,30 @@ def nodes(name: str | None, as_json: bool) -> None:
 def schema(out: Path | None) -> None:
     """Print the JSON Schema of run files, for editors that complete and check them."""
     from specloom import Plugins
-    from specloom.execution.saved_pipeline import write_json
-    from specloom_registry.catalogue import descriptors
-    from specloom_registry.catalogue import json_schema as made
+    from specloom.execution.files import write_json
+    from specloom_registry.catalogue import descriptors, json_schema
 
-    found = made.schema(descriptors.descriptors(Plugins.for_file(Path("run.yaml"))))
+    plugins = Plugins.for_file(Path("run.yaml"))
+    found = json_schema.schema(descriptors.read_descriptors(plugins))
     if out is None:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         write_json(out, found)
 
 
-def _formerly(label: str, one: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(f"{label.partition('.')[0]}.{old}", label) for old in one.get("formerly", ())]
+def _type(parameter: Mapping[str, Any]) -> str:
+    if "anyOf" in parameter:
+        return " or ".join(_type(option) for option in parameter["anyOf"])
+    if "enum" in parameter:
+        return " or ".join(map(repr, parameter["enum"]))
+    kind = parameter.get("type", "any")
+    items = parameter.get("items")
+    if items:
+        return f"{kind} of {_type(items)}"
+    return str(kind)
 
 
-def _type(param: Mapping[str, Any]) -> str:
-    if "anyOf" in param:
-        return " or ".join(_type(one) for one in param["anyOf"])
-    if "enum" in param:
-        return " or ".join(map(repr, param["enum"]))
-    inner = param.get("items")
-    return f"{param.get('type', 'any')}" + (f" of {_type(inner)}" if inner else "")
-
-
-def _default(param: Mapping[str, Any]) -> str:
-    return json.dumps(param["default"]) if "default" in param else "required"
+def _default(parameter: Mapping[str, Any]) -> str:
+    if "default" in parameter:
+        return json.dumps(parameter["default"])
+    return "required"

@@ -17,13 +17,15 @@ MANIFEST = click.option(
     type=click.Path(path_type=Path),
     help="The manifest; by default the nearest plugins.yaml.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 OFFLINE = click.option(
-    "--offline", is_flag=True, envvar="SPECLOOM_OFFLINE", help="Ask nothing of other machines."
+    "--offline", is_flag=True, envvar="SPECLOOM_OFFLINE", help="Do not use the network."
 )
-DRY = click.option("--dry-run", "dry", is_flag=True, help="Do nothing, tell what would be done.")
+DRY = click.option(
+    "--dry-run", "dry", is_flag=True, help="Change nothing; print what would be done."
+)
 FILE = click.option(
-    "--allow-file", is_flag=True, help="Take repositories on this machine by their file:// URLs."
+    "--allow-file", is_flag=True, help="Allow file:// URLs of repositories on this machine."
 )
 PROBE = click.option(
     "--probe/--no-probe", default=True, help="Import each plugin once, in a process of its own."
@@ -31,18 +33,18 @@ PROBE = click.option(
 Command = Callable[..., Any]
 
 
-def asking(command: Command) -> Command:
-    """The options of all commands; one that only tells is offline and dry as it is."""
+def common(command: Command) -> Command:
+    """Add the options of all commands; one that only reads ignores those that do not matter."""
     return MANIFEST(JSON(OFFLINE(DRY(command))))
 
 
 def fetching(command: Command) -> Command:
-    """The options of a command that may fetch."""
-    return asking(FILE(command))
+    """Add the options of a command that may fetch."""
+    return common(FILE(command))
 
 
 def changing(command: Command) -> Command:
-    """The options of a command that changes something."""
+    """Add the options of a command that changes something."""
     return fetching(PROBE(command))
 
 
@@ -53,31 +55,32 @@ def project(
     allow_file: bool = False,
     dry: bool = False,
     probe: bool = True,
-    may_begin: bool = False,
+    may_create: bool = False,
 ) -> Project:
-    """The project that a command is about.
+    """Return the project that a command works on.
 
     Raises:
         ConfigError: There is no manifest.
     """
     from specloom.contract.errors import ConfigError
     from specloom.plugins import find_manifest
-    from specloom_registry.model import lockfile
+    from specloom_registry.base.paths import may_exist
     from specloom_registry.project.project import Project
 
     file = manifest or find_manifest(Path("run.yaml"))
-    if file is None and may_begin:
+    if file is None and may_create:
         file = Path("plugins.yaml")
-    if file is None or (not lockfile.is_there(file) and not may_begin):
+    missing = file is None or not may_exist(file)
+    if file is None or (missing and not may_create):
         raise ConfigError(
             f"there is no {file or 'plugins.yaml here or above'}",
-            fix="begin one: specloom plugins add NAME --git URL --tag TAG",
+            fix="create one: specloom plugins add NAME --git URL --tag TAG",
         )
     return Project(file, offline, allow_file, probe, dry)
 
 
-def tell(value: Any, as_json: bool, lines: Sequence[str]) -> None:
-    """Print the answer: as JSON, or as lines for a person."""
+def print_result(value: Any, as_json: bool, lines: Sequence[str]) -> None:
+    """Print the result: as JSON, or as lines of text."""
     if as_json:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
     else:
@@ -85,7 +88,7 @@ def tell(value: Any, as_json: bool, lines: Sequence[str]) -> None:
             click.echo(line)
 
 
-def warn(notices: Sequence[str]) -> None:
-    """Print what the user should know of."""
+def print_warnings(notices: Sequence[str]) -> None:
+    """Print warnings for the user."""
     for notice in notices:
         click.echo(f"warning: {notice}", err=True)

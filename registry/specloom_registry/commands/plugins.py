@@ -22,86 +22,118 @@ def plugins() -> None:
     """Add, lock, fetch, list and check plugins."""
 
 
-for one in (
-    *(change.add, change.remove, change.lock, change.update, change.sync),
-    *(inspect.info, inspect.outdated, inspect.verify, inspect.why),
-    *(maintain.vendor, maintain.gc, maintain.test),
-):
-    plugins.add_command(one)
+COMMANDS = (
+    change.add,
+    change.remove,
+    change.lock,
+    change.update,
+    change.sync,
+    inspect.info,
+    inspect.outdated,
+    inspect.verify,
+    inspect.why,
+    maintain.vendor,
+    maintain.gc,
+    maintain.test,
+)
+for command in COMMANDS:
+    plugins.add_command(command)
 
 
 @plugins.command("list")
-@options.asking
+@options.common
 def list_(manifest: Path | None, as_json: bool, **_: Any) -> None:
-    """List plugins: name, version, module and folder; of a broken one, why."""
+    """List plugins with version, module and folder, and the errors of broken ones."""
     from specloom.plugins import find_manifest
     from specloom_registry.base.table import table
     from specloom_registry.catalogue import listing
 
     file = manifest or find_manifest(Path("run.yaml"))
-    rows = listing.installed_plugins() if file is None else listing.manifest_plugins(file)
+    rows = listing.manifest_plugins(file) if file else listing.installed_plugins()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-    elif rows:
-        columns = ("name", "version", "module", "path")
-        click.echo(table([columns, *([row[column] for column in columns] for row in rows)]))
+        return
+    if rows:
+        columns = ["name", "version", "module", "path"]
+        body = [[row[column] for column in columns] for row in rows]
+        click.echo(table([columns, *body]))
     else:
         click.echo(f"{file} names no plugin" if file else "no plugin is installed")
-    if not as_json:
-        for row in rows:
-            if row["error"]:
-                click.echo(f"\n{row['name']} is broken: {row['error']}", err=True)
+    for row in rows:
+        if row["error"]:
+            click.echo(f"\n{row['name']} is broken: {row['error']}", err=True)
 
 
 @plugins.command()
 @click.argument("plugin")
-@options.asking
+@options.common
 @click.option("--write", is_flag=True, help="Write nodes.json, and the README's port tables.")
-@click.option("--check", is_flag=True, help="Tell whether both are up to date.")
+@click.option("--check", is_flag=True, help="Check that both are up to date; exit with 1 if not.")
 def describe(
     plugin: str, manifest: Path | None, write: bool, check: bool, dry: bool, **_: Any
 ) -> None:
     """Describe what PLUGIN offers, from its classes, as JSON."""
     if write and check:
         raise click.UsageError("--write and --check exclude each other.")
-    known = _plugins(manifest)  # before torch: so that an installed copy is no hindrance yet
+    known = _plugins(manifest)  # before torch: an installed copy can still be unloaded
 
-    from specloom.contract.errors import PluginError
-    from specloom.execution.saved_pipeline import write_file, write_json
     from specloom.testing.describing import describe_plugin
-    from specloom_registry.catalogue.readme_tables import readme_of, with_ports
 
     found = json.loads(json.dumps(describe_plugin(known, plugin)))
     if not write and not check:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    file = _descriptor(known, plugin)
-    if write and _stored(file):
+    file = _descriptor_file(known, plugin)
+    if write:
+        _write_description(plugin, file, found, dry=dry)
+    else:
+        _check_description(plugin, file, found)
+
+
+def _write_description(plugin: str, file: Path, found: dict[str, Any], *, dry: bool) -> None:
+    """Write nodes.json and the port tables of the README.
+
+    Raises:
+        PluginError: The plugin lies in the store.
+    """
+    from specloom.contract.errors import PluginError
+    from specloom.execution.files import write_file, write_json
+    from specloom_registry.catalogue.readme_tables import readme_of, with_ports
+
+    if _is_in_store(file):
         what = f"plugin {plugin!r} lies in the store, where nothing is ever changed"
         raise PluginError(what, fix="name its own folder with 'path:', and describe it there")
     readme = readme_of(file)
-    text = _text(readme)
-    if write:
-        if not dry:
-            write_json(file, found)
-            new = with_ports(text, plugin, found)
-            if new != text:
-                write_file(readme, new.encode())
-        click.echo(f"{file}: {len(found)} {'would be described' if dry else 'described'}")
-        return
-    wrong = _outdated(file, found)
+    old_text = _read_text(readme)
+    new_text = with_ports(old_text, plugin, found)
+    if not dry:
+        write_json(file, found)
+        if new_text != old_text:
+            write_file(readme, new_text.encode())
+    word = "would be described" if dry else "described"
+    click.echo(f"{file}: {len(found)} {word}")
+
+
+def _check_description(plugin: str, file: Path, found: dict[str, Any]) -> None:
+    """Compare nodes.json and the port tables of the README with the classes; exit with 1."""
+    from specloom_registry.catalogue.readme_tables import readme_of, with_ports
+
+    problems = _descriptor_problems(file, found)
+    readme = readme_of(file)
+    text = _read_text(readme)
     if with_ports(text, plugin, found) != text:
-        wrong.append(f"the port tables of {readme} are out of date")
-    if wrong:
-        lines = "".join(f"\n  {line}" for line in wrong)
-        fix = f"specloom plugins describe {plugin} --write"
-        click.echo(f"{file} is not what the classes are:{lines}\n  fix: {fix}", err=True)
-        sys.exit(1)
-    click.echo(f"{file}: up to date")
+        problems.append(f"the port tables of {readme} are out of date")
+    if not problems:
+        click.echo(f"{file}: up to date")
+        return
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    fix = f"specloom plugins describe {plugin} --write"
+    click.echo(f"{file} does not match the classes:{lines}\n  fix: {fix}", err=True)
+    sys.exit(1)
 
 
-def _outdated(file: Path, found: Any) -> list[str]:
-    """What a shipped descriptor says unlike the classes."""
+def _descriptor_problems(file: Path, found: Any) -> list[str]:
+    """Return how a shipped descriptor differs from the classes."""
     try:
         shipped = parse_json(file.read_text("utf-8"))
     except FileNotFoundError:
@@ -112,7 +144,7 @@ def _outdated(file: Path, found: Any) -> list[str]:
 
 
 def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Where two descriptors differ, one line each.
+    """Yield how two descriptors differ, one line for each key.
 
     >>> list(differences({"RX": {"doc": "a"}}, {"RX": {"doc": "b"}, "LRX": {}}))
     ["RX.doc is 'a', should be 'b'", 'LRX is missing']
@@ -121,7 +153,7 @@ def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
         if shipped != now or type(shipped) is not type(now):
             yield f"{path or 'it'} is {shipped!r}, should be {now!r}"
         return
-    for key in [*shipped, *(key for key in now if key not in shipped)]:
+    for key in dict.fromkeys([*shipped, *now]):
         inner = f"{path}.{key}" if path else str(key)
         if key not in now:
             yield f"{inner} is no longer there"
@@ -131,8 +163,8 @@ def differences(shipped: Any, now: Any, path: str = "") -> Iterator[str]:
             yield from differences(shipped[key], now[key], inner)
 
 
-def _text(readme: Path) -> str:
-    """The text of a README; empty where there is none.
+def _read_text(readme: Path) -> str:
+    """Return the text of a README; empty if there is none.
 
     Raises:
         PluginError: It cannot be read.
@@ -140,12 +172,14 @@ def _text(readme: Path) -> str:
     from specloom.contract.errors import PluginError
 
     try:
-        return readme.read_text("utf-8") if readme.is_file() else ""
+        if readme.is_file():
+            return readme.read_text("utf-8")
     except OSError as e:
         what = f"{readme} cannot be read: {e.strerror}"
         raise PluginError(what, fix="make it readable for this user") from e
     except UnicodeDecodeError as e:
         raise PluginError(f"{readme} is not UTF-8 text", fix="save it as UTF-8") from e
+    return ""
 
 
 def _plugins(manifest: Path | None) -> Plugins:
@@ -157,14 +191,14 @@ def _plugins(manifest: Path | None) -> Plugins:
     return Plugins.for_file(Path("run.yaml"))
 
 
-def _stored(file: Path) -> bool:
+def _is_in_store(file: Path) -> bool:
     from specloom_registry.store.store import default_root
 
     return file.is_relative_to(default_root())
 
 
-def _descriptor(known: Plugins, plugin: str) -> Path:
-    """The place of the plugin's ``nodes.json``: within its top-level package."""
+def _descriptor_file(known: Plugins, plugin: str) -> Path:
+    """Return the path of the plugin's ``nodes.json``, within its top-level package."""
     from specloom.contract.errors import PluginError
 
     top = sys.modules[known.need(plugin).__name__.partition(".")[0]]

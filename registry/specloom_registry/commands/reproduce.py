@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from specloom_registry.base.table import table
 from specloom_registry.commands import options
 from specloom_registry.store import tree
 
+INTERNAL_ERROR = 70
 FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
 @click.argument("run_dir", type=FOLDER)
 @click.option(
-    "--check", is_flag=True, help="Compare metrics and weights; ends with 1 if not equal."
+    "--check", is_flag=True, help="Compare metrics and weights; exit with 1 if they differ."
 )
-@click.option("--out", type=FOLDER, metavar="DIR", help="Where results go [default: under runs/].")
+@click.option(
+    "--out",
+    type=FOLDER,
+    metavar="DIR",
+    help="The folder of the results [default: one under runs/].",
+)
 @click.option(
     "--from",
     "vendored",
     metavar="DIR",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder that 'plugins vendor' made, to take from first.",
+    help="A folder written by 'plugins vendor', tried first.",
 )
 @options.JSON
 @options.OFFLINE
@@ -38,38 +46,40 @@ def reproduce(
     offline: bool,
     allow_file: bool,
 ) -> None:
-    """Run again what RUN_DIR's record says, with the same plugins, data and seed."""
+    """Repeat the run in RUN_DIR with the same plugins, data and seed."""
     from specloom.contract.errors import ConfigError
     from specloom.execution.run_folder import fresh_folder
     from specloom_registry.provenance import reproduce as reproduction
 
-    record = reproduction.finished(run_dir)
+    record = reproduction.read_finished(run_dir)
     if check:
         reproduction.check_results(run_dir)
     folder = out or fresh_folder(f"{tree.resolved(run_dir).name}-again")
     if tree.resolved(folder) == tree.resolved(run_dir):
-        what = f"{folder} holds the run that is to be reproduced"
+        what = f"{folder} holds the run to reproduce"
         raise ConfigError(what, fix="choose another folder with --out")
-    fetched = reproduction.prepared(
+    fetched = reproduction.prepare(
         record, folder, offline=offline, allow_file=allow_file, vendored=vendored
     )
     if fetched:
         click.echo(f"fetched: {', '.join(fetched)}", err=True)
-    if code := reproduction.repeat(record, run_dir, folder):
-        sys.exit(code if code > 0 else 70)
+    code = reproduction.repeat(record, run_dir, folder)
+    if code:
+        sys.exit(code if code > 0 else INTERNAL_ERROR)  # negative: killed by a signal
     if not check:
-        options.tell({"out": str(folder)}, as_json, [f"results: {folder}"])
+        options.print_result({"out": str(folder)}, as_json, [f"results: {folder}"])
         return
-    verdict = reproduction.compare(run_dir, folder)
+    comparison = reproduction.compare(run_dir, folder)
     value = {
-        "equal": verdict.equal,
-        "metrics": verdict.metrics,
-        "weights": verdict.weights,
-        "changes": verdict.causes,
+        "equal": comparison.equal,
+        "metrics": comparison.metrics,
+        "weights": comparison.weights,
+        "changes": comparison.changes,
         "out": str(folder),
     }
-    options.tell(value, as_json, [*verdict.lines(), f"results: {folder}"])
-    sys.exit(not verdict.equal)
+    options.print_result(value, as_json, [*comparison.lines(), f"results: {folder}"])
+    if not comparison.equal:
+        sys.exit(1)
 
 
 @click.command()
@@ -77,48 +87,54 @@ def reproduce(
 @click.option("--packages", is_flag=True, help="Also list packages whose versions differ.")
 @options.JSON
 def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:
-    """Tabulate RUNS: their metrics, and what differs of parameters, plugins and data."""
-    from specloom_registry.base.table import table
+    """Compare RUNS in a table: metrics, and the parameters, plugins and data that differ."""
     from specloom_registry.provenance import run_record
 
-    found = {str(run): run_record.read(run) for run in runs}
-    metrics = {name: run_record.metrics(Path(name)) for name in found}
-    parameters = {name: run_record.parameters_of(one) for name, one in found.items()}
-    facts = {name: run_record.facts_of(one) for name, one in found.items()}
-    shown = [
+    records = {str(run): run_record.read(run) for run in runs}
+    metrics = {name: run_record.metrics(Path(name)) for name in records}
+    parameters = {name: run_record.parameters(record) for name, record in records.items()}
+    circumstances = {name: run_record.circumstances(record) for name, record in records.items()}
+    different_parameters = run_record.differing(parameters)
+    different_circumstances = [
         key
-        for key in run_record.differing(facts)
+        for key in run_record.differing(circumstances)
         if packages or as_json or not key.startswith("package ")
     ]
-    keys = {"parameters": run_record.differing(parameters), "facts": shown}
-    unfinished = [name for name, one in found.items() if not one["ended"]]
-    options.warn([f"{name} was stopped before its end, or goes on still" for name in unfinished])
+    options.print_warnings(
+        [
+            f"{name} was stopped before its end, or is still running"
+            for name, record in records.items()
+            if not record["ended"]
+        ]
+    )
     value = {
         name: {
             "metrics": metrics[name],
-            "parameters": {key: parameters[name].get(key) for key in keys["parameters"]},
-            "facts": {key: facts[name].get(key) for key in keys["facts"]},
-            "ended": found[name]["ended"],
+            "parameters": {key: parameters[name].get(key) for key in different_parameters},
+            "facts": {key: circumstances[name].get(key) for key in different_circumstances},
+            "ended": record["ended"],
         }
-        for name in found
+        for name, record in records.items()
     }
-    lines = []
-    names = list(dict.fromkeys(key for one in metrics.values() for key in one))
-    for title, rows in (
-        ("metric", [[key, *(_number(one.get(key)) for one in metrics.values())] for key in names]),
-        (
-            "parameter that differs",
-            [[k, *(one.get(k, "-") for one in parameters.values())] for k in keys["parameters"]],
-        ),
-        (
-            "differs, too",
-            [[key, *(one.get(key) or "-" for one in facts.values())] for key in keys["facts"]],
-        ),
-    ):
-        if rows:
-            lines += [table([[title, *found], *rows], right=range(1, len(found) + 1)), ""]
-    options.tell(value, as_json, lines[:-1] or ["nothing to compare"])
+    numbers = {name: _format_numbers(values) for name, values in metrics.items()}
+    metric_names = list(dict.fromkeys(key for values in metrics.values() for key in values))
+    tables = [
+        _format_table("metric", metric_names, numbers),
+        _format_table("parameter that differs", different_parameters, parameters),
+        _format_table("circumstance that differs", different_circumstances, circumstances),
+    ]
+    text = "\n\n".join(one for one in tables if one)
+    options.print_result(value, as_json, [text or "nothing to compare"])
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.6g}"
+def _format_table(title: str, keys: Sequence[str], values: Mapping[str, Mapping[str, str]]) -> str:
+    """Format one row for each key and one column for each run; empty without a key."""
+    if not keys:
+        return ""
+    runs = list(values.values())
+    body = [[key, *(run.get(key) or "-" for run in runs)] for key in keys]
+    return table([[title, *values], *body], right=range(1, len(values) + 1))
+
+
+def _format_numbers(metrics: Mapping[str, float | None]) -> dict[str, str]:
+    return {name: f"{value:.6g}" for name, value in metrics.items() if value is not None}

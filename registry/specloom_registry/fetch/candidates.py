@@ -2,85 +2,98 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import specloom
 from specloom_registry.base import faults
 from specloom_registry.fetch import export, git
 from specloom_registry.model import requirements
-from specloom_registry.model.metadata import PYTHON, version_of
-from specloom_registry.model.source import Source
-from specloom_registry.model.versions import Version, allows, newest
+from specloom_registry.model.metadata import PYTHON_VERSION, version_from_tag
+from specloom_registry.model.versions import allows, newest
 
 if TYPE_CHECKING:
-    from specloom_registry.fetch.fetch import Fetching
+    from specloom_registry.fetch.fetch import FetchContext
+    from specloom_registry.model.source import Source
 
-MOST_LOOKED_AT = 20
+MAX_TAGS_TRIED = 20
 
 
-def versions(how: Fetching, name: str, source: Source) -> dict[str, str]:
-    """The tags that spell versions, from the first place that answers.
+def tag_versions(context: FetchContext, name: str, source: Source) -> dict[str, str]:
+    """Return the version of each tag that spells one, from the first URL that answers.
 
     Raises:
         GitError: None does.
     """
-    *mirrors, origin = how.options.places(source.git)
+    *mirrors, origin = context.options.urls(source.git)
     for url in mirrors:
         try:
-            return _spelled(git.tags(url), name, source)
+            return _versions_of(git.tags(url), name, source)
         except git.GitError:
             continue
-    return _spelled(git.tags(origin), name, source)
+    return _versions_of(git.tags(origin), name, source)
 
 
-def newest_that_fits(how: Fetching, name: str, source: Source) -> str:
-    """The newest tag whose plugin wants this kernel and this Python; empty if there is none."""
+def newest_compatible_tag(context: FetchContext, name: str, source: Source) -> str:
+    """Return the newest tag that this kernel and this Python can use; empty if there is none."""
     try:
-        known = versions(how, name, source)
+        versions = tag_versions(context, name, source)
     except git.GitError:
         return ""
-    for _ in range(min(len(known), MOST_LOOKED_AT)):
-        tag = newest(known)
+    for _ in range(MAX_TAGS_TRIED):
+        tag = newest(versions)
         if tag is None:
             break
-        if known.pop(tag) and _fits(how, _at(source, tag)):
+        if _is_compatible(context, replace(source, tag=tag, commit="")):
             return tag
+        del versions[tag]
     return ""
 
 
-def newest_tag(how: Fetching, name: str, source: Source) -> str:
-    """The tag of the newest version; empty if no tag spells a version.
+def newest_tag(context: FetchContext, name: str, source: Source) -> str:
+    """Return the tag of the newest version; empty if no tag spells a version.
 
     Raises:
-        GitError: No place that has the repository can be reached.
+        GitError: No URL of the repository can be reached.
     """
-    return newest(versions(how, name, source)) or ""
+    return newest(tag_versions(context, name, source)) or ""
 
 
-def _spelled(tags: dict[str, tuple[str, str]], name: str, source: Source) -> dict[str, str]:
-    found = {tag: version_of(tag, name, source.tag_pattern) for tag in tags}
-    return {tag: version for tag, version in found.items() if version and Version(version)}
+def _versions_of(tags: Iterable[str], name: str, source: Source) -> dict[str, str]:
+    found = {}
+    for tag in tags:
+        version = version_from_tag(tag, name, source.tag_pattern)
+        if version is not None:
+            found[tag] = version
+    return found
 
 
-def _at(source: Source, tag: str) -> Source:
-    return Source(source.git, tag, "", source.subdir, source.tag_pattern)
-
-
-def _fits(how: Fetching, source: Source) -> bool:
-    with how.store.stage() as stage:
-        for url in how.options.places(source.git):
-            try:
-                git.fetch(stage / "git", url, source.tag)
-                break
-            except git.GitError:
-                continue
-        else:
-            return False
-        data = export.read_file(stage / "git", source, "pyproject.toml")
+def _is_compatible(context: FetchContext, source: Source) -> bool:
+    """Check whether a tag's ``pyproject.toml`` allows this kernel and this Python."""
+    data = _fetch_pyproject(context, source)
+    if data is None:
+        return False
     try:
-        project = faults.parse_toml((data or b"").decode())["project"]
-        wanted = map(requirements.parse, project.get("dependencies", []))
-        good = all(one.met_by(specloom.__version__) for one in wanted if one.name == "specloom")
-        return good and allows(project.get("requires-python", ""), PYTHON)
+        return _allows_this(faults.parse_toml(data.decode())["project"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _fetch_pyproject(context: FetchContext, source: Source) -> bytes | None:
+    with context.store.stage() as stage:
+        for url in context.options.urls(source.git):
+            try:
+                git.fetch(stage / "git", url, source.tag)
+            except git.GitError:
+                continue
+            return export.read_file(stage / "git", source, "pyproject.toml")
+    return None
+
+
+def _allows_this(project: dict[str, Any]) -> bool:
+    for text in project.get("dependencies", []):
+        requirement = requirements.parse(text)
+        if requirement.name == "specloom" and not requirement.allows(specloom.__version__):
+            return False
+    return allows(project.get("requires-python", ""), PYTHON_VERSION)

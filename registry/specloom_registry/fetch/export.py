@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from specloom_registry.model.options import Limits
     from specloom_registry.model.source import Source
 
-MODES = {b"120000": "E-SYMLINK", b"160000": "E-SUBMODULE"}
+FORBIDDEN_MODES = {
+    b"120000": ("E-SYMLINK", "symbolic link", "replace the link by the file, and tag again"),
+    b"160000": (
+        "E-SUBMODULE",
+        "submodule",
+        "vendor it, or publish it as a dependency, and tag again",
+    ),
+}
+FOLDER_MODE = b"40000"
+MAX_FILE = 1 << 20  # bytes of a file that is read alone
 LFS = b"version https://git-lfs.github.com/spec/"
 
 
@@ -45,49 +54,61 @@ def export(
     with git.objects(repository) as objects:
         name = commit or f"refs/tags/{source.tag}"
         try:
-            tag_object, found, top = _commit(objects, name, owner, source.tag)
-            entries = list(_entries(objects, _folder(objects, top, source, owner), owner))
-            tree.check_names((path for path, _ in entries), owner)
-            kept = [e for e in entries if not any(map(tree.LEFT_BEHIND.fullmatch, e[0].split("/")))]
-            if len(kept) > limits.files:
-                _too_large(f"{len(kept)} files", f"files: {limits.files}", owner)
-            hashes, total = _write(objects, kept, into, owner, limits)
+            tag_object, found, git_tree = _resolve_commit(objects, name, owner, source.tag)
+            folder = _plugin_folder(objects, git_tree, source, owner)
+            blobs = list(_walk(objects, folder, owner))
+            tree.check_names((path for path, _ in blobs), owner)
+            blobs = [(path, blob) for path, blob in blobs if not tree.is_ignored(path)]
+            if len(blobs) > limits.files:
+                raise _limit_error(f"{len(blobs)} files", f"files: {limits.files}", owner)
+            hashes, size = _write(objects, blobs, into, owner, limits)
         except KeyError as e:
             what = f"E-GIT {owner}: the repository sent no whole object {e}"
             raise PluginIntegrityError(what, fix="fetch it again, or use a mirror") from e
-    return Exported(tag_object, found, top, tree.tree_hash(hashes), hashes, total)
+    return Exported(
+        tag_object=tag_object,
+        commit=found,
+        git_tree=git_tree,
+        tree=tree.tree_hash(hashes),
+        hashes=hashes,
+        bytes=size,
+    )
 
 
 def read_file(repository: Path, source: Source, path: str) -> bytes | None:
-    """One file of a fetched tag; None if it is not there."""
+    """Return one file of a fetched tag; None if it is absent or larger than 1 MiB."""
+    parts = [part for part in (source.subdir, path) if part]
     with git.objects(repository) as objects:
-        prefix = f"{source.subdir}/" if source.subdir else ""
         try:
-            return objects.read(f"refs/tags/{source.tag}:{prefix}{path}", 1 << 20)[2]
+            _, _, data = objects.read(f"refs/tags/{source.tag}:{'/'.join(parts)}", MAX_FILE)
         except (KeyError, OverflowError):
             return None
+    return data
 
 
-def _commit(objects: git.Objects, name: str, owner: str, asked: str) -> tuple[str, str, str]:
-    """The object that a name has, the commit it leads to, and that commit's tree."""
+def _resolve_commit(objects: git.Objects, name: str, owner: str, tag: str) -> tuple[str, str, str]:
+    """Return the object that a name has, the commit it leads to, and that commit's tree."""
     first, kind, data = objects.read(name)
     sha = first
     while kind == "tag":
-        fields = dict(line.split(b" ", 1) for line in data.split(b"\n\n")[0].splitlines())
+        header = data.split(b"\n\n")[0]
+        fields = dict(line.split(b" ", 1) for line in header.splitlines())
         sha, kind, data = objects.read(fields[b"object"].decode())
     if kind != "commit":
         raise ConfigError(
-            f"E-TAG-KIND {owner}: tag {asked!r} leads to a {kind}, not to a commit",
+            f"E-TAG-KIND {owner}: tag {tag!r} leads to a {kind}, not to a commit",
             fix="name a tag of a commit",
         )
-    return first, sha, data.split(b"\n", 1)[0].split()[1].decode()
+    tree_line = data.split(b"\n", 1)[0]
+    return first, sha, tree_line.split()[1].decode()
 
 
-def _folder(objects: git.Objects, top: str, source: Source, owner: str) -> str:
+def _plugin_folder(objects: git.Objects, git_tree: str, source: Source, owner: str) -> str:
+    """Return the tree of the plugin's folder within a commit's tree."""
     if not source.subdir:
-        return top
+        return git_tree
     try:
-        sha, kind, _ = objects.read(f"{top}:{source.subdir}")
+        sha, kind, _ = objects.read(f"{git_tree}:{source.subdir}")
     except KeyError:
         kind = ""
     if kind != "tree":
@@ -98,62 +119,63 @@ def _folder(objects: git.Objects, top: str, source: Source, owner: str) -> str:
     return sha
 
 
-def _entries(objects: git.Objects, sha: str, owner: str) -> Iterator[tuple[str, str]]:
-    """Every file below a tree: its path and its blob."""
-    waiting = [(sha, "")]
-    while waiting:
-        name, above = waiting.pop()
+def _walk(objects: git.Objects, sha: str, owner: str) -> Iterator[tuple[str, str]]:
+    """Yield every file below a tree: its path and its blob."""
+    pending = [(sha, "")]
+    while pending:
+        name, prefix = pending.pop()
         _, _, data = objects.read(name)
-        position = 0
-        while position < len(data):
-            end = data.index(b"\0", position)
-            mode, _, raw = data[position:end].partition(b" ")
-            path = above + raw.decode(errors="surrogateescape")
-            blob = data[end + 1 : end + 21].hex()
-            position = end + 21
-            if code := MODES.get(mode):
-                _not_plain(code, path, owner)
-            if mode == b"40000":
-                waiting.append((blob, f"{path}/"))
+        for mode, part, child in _tree_entries(data):
+            path = prefix + part
+            if mode in FORBIDDEN_MODES:
+                code, kind, fix = FORBIDDEN_MODES[mode]
+                what = f"{code} {owner}: the {kind} {path!r} is not supported"
+                raise ConfigError(what, fix=fix)
+            if mode == FOLDER_MODE:
+                pending.append((child, f"{path}/"))
             else:
-                yield path, blob
+                yield path, child
 
 
-def _not_plain(code: str, path: str, owner: str) -> None:
-    kind, fix = {
-        "E-SYMLINK": ("symbolic link", "replace the link by the file, and tag again"),
-        "E-SUBMODULE": ("submodule", "vendor it, or publish it as a dependency, and tag again"),
-    }[code]
-    raise ConfigError(f"{code} {owner}: the {kind} {path!r} is not supported", fix=fix)
+def _tree_entries(data: bytes) -> Iterator[tuple[bytes, str, str]]:
+    """Yield mode, name and object of each entry of a tree: ``mode name NUL`` and 20 bytes."""
+    position = 0
+    while position < len(data):
+        end = data.index(b"\0", position)
+        mode, _, name = data[position:end].partition(b" ")
+        position = end + 21
+        yield mode, name.decode(errors="surrogateescape"), data[end + 1 : position].hex()
 
 
 def _write(
-    objects: git.Objects, entries: list[tuple[str, str]], into: Path, owner: str, limits: Limits
+    objects: git.Objects, blobs: list[tuple[str, str]], into: Path, owner: str, limits: Limits
 ) -> tuple[dict[str, str], int]:
-    hashes, total = dict[str, str](), 0
-    made = {into}
-    for path, blob in entries:
+    """Write the files; return their hashes and their size together."""
+    hashes = dict[str, str]()
+    size = 0
+    folders = {into}
+    for path, blob in blobs:
         try:
-            _, _, data = objects.read(blob, limits.bytes - total)
+            _, _, data = objects.read(blob, limits.bytes - size)
         except OverflowError:
-            _too_large("its files", f"bytes: {limits.bytes}", owner)
-        total += len(data)
+            raise _limit_error("its files", f"bytes: {limits.bytes}", owner) from None
+        size += len(data)
         if data.startswith(LFS):
             raise ConfigError(
                 f"E-LFS {owner}: {path!r} is a pointer to a file that Git LFS holds",
                 fix="commit the file itself, or let the plugin fetch it by its hash",
             )
         file = into / path
-        if file.parent not in made:
+        if file.parent not in folders:
             file.parent.mkdir(parents=True, exist_ok=True)
-            made.add(file.parent)
+            folders.add(file.parent)
         file.write_bytes(data)
         hashes[path] = hashlib.sha256(data).hexdigest()
-    return hashes, total
+    return hashes, size
 
 
-def _too_large(what: str, limit: str, owner: str) -> None:
-    raise ConfigError(
+def _limit_error(what: str, limit: str, owner: str) -> ConfigError:
+    return ConfigError(
         f"E-LIMIT {owner}: {what} are over the limit ({limit})",
         fix="raise the limit under 'limits:' in plugins.yaml, if you trust the plugin",
     )

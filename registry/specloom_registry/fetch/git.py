@@ -3,7 +3,7 @@
 Nothing is ever checked out: a tag is fetched into a throw-away repository and its blobs are read
 from there, so that hooks, filters, submodules and links never come to act. Every argument list is
 built here, names come after ``--``, and the transports are limited by the environment, which
-outranks the user's configuration. That configuration (credential helpers, proxies) is kept.
+outranks the user's configuration. That configuration (credential helpers, proxies) stays in force.
 """
 
 from __future__ import annotations
@@ -13,38 +13,57 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from specloom_registry.base.faults import PluginUnavailableError, redacted
+from specloom_registry.model.versions import allows
 
 DROPPED = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE"),
-    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG_PARAMETERS", "GIT_EXTERNAL_DIFF"),
-    *("GIT_TEMPLATE_DIR", "GIT_EXEC_PATH", "GIT_COMMON_DIR", "GIT_SHALLOW_FILE"),
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_TEMPLATE_DIR",
+    "GIT_EXEC_PATH",
+    "GIT_COMMON_DIR",
+    "GIT_SHALLOW_FILE",
 )
+NO_PROGRAMS = ("core.hooksPath=/dev/null", "core.fsmonitor=false")
 SETTINGS = (
-    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.symlinks=false", "gc.auto=0"),
-    *("transfer.fsckObjects=true", "fetch.recurseSubmodules=no", "maintenance.auto=false"),
-    *("protocol.version=2", "http.lowSpeedLimit=1000", "http.lowSpeedTime=30"),
+    *NO_PROGRAMS,
+    "core.symlinks=false",
+    "gc.auto=0",
+    "transfer.fsckObjects=true",
+    "fetch.recurseSubmodules=no",
+    "maintenance.auto=false",
+    "protocol.version=2",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=30",
 )
-LONGEST = 900.0  # seconds for one command
+TIMEOUT = 900.0  # seconds for one command
+STATUS_TIMEOUT = 30.0
 ADVICE = {
     r"transport '(\w+)' not allowed": "remove url.<x>.insteadOf from your Git configuration",
     r"dubious ownership": "trust it: git config --global --add safe.directory <the repository>",
     r"Authentication failed|could not read Username|Permission denied": "check your credentials",
     r"Could not resolve host|unable to access|Connection|timed out": "check the network",
 }
+OLDEST_GITPYTHON = "3.2.1"
 NO_ADVICE = "check the URL and the tag"
-_cleaning = threading.Lock()
-_cleaned: dict[str, str] = {}
-_users = 0
+_environment_lock = threading.Lock()
+_removed_variables: dict[str, str] = {}
+_running_commands = 0
 
 
 class GitError(PluginUnavailableError):
-    """Git could not do what was asked."""
+    """A Git command failed."""
 
 
 def tags(url: str, tag: str = "") -> dict[str, tuple[str, str]]:
@@ -53,15 +72,22 @@ def tags(url: str, tag: str = "") -> dict[str, tuple[str, str]]:
     Raises:
         GitError: The repository cannot be reached.
     """
-    wanted = [f"refs/tags/{tag}", f"refs/tags/{tag}^{{}}"] if tag else []
-    out = _git(["ls-remote", "--tags", "--", url, *wanted], url)
+    patterns = []
+    if tag:
+        patterns = [f"refs/tags/{tag}", f"refs/tags/{tag}^{{}}"]
+    out = _git(["ls-remote", "--tags", "--", url, *patterns], url)
     found: dict[str, tuple[str, str]] = {}
     for line in out.splitlines():
         sha, _, ref = line.partition("\t")
-        name = ref.removeprefix("refs/tags/")
-        if ref.startswith("refs/tags/"):
-            plain = name.removesuffix("^{}")
-            found[plain] = (sha, sha) if plain == name else (found[plain][0], sha)
+        if not ref.startswith("refs/tags/"):
+            continue
+        listed = ref.removeprefix("refs/tags/")
+        name = listed.removesuffix("^{}")
+        if name == listed:
+            found[name] = (sha, sha)
+        else:  # the line of a tag's object comes before that of the commit it leads to
+            tag_object = found[name][0]
+            found[name] = (tag_object, sha)
     return found
 
 
@@ -72,19 +98,21 @@ def fetch(folder: Path, url: str, tag: str, commit: str = "") -> None:
         GitError: It is not there, or the repository cannot be reached.
     """
     if not (folder / "HEAD").exists():
-        _make(folder)
-    what = f"+{commit}:refs/heads/wanted" if commit else f"+refs/tags/{tag}:refs/tags/{tag}"
+        _init_bare(folder)
+    refspec = f"+refs/tags/{tag}:refs/tags/{tag}"
+    if commit:
+        refspec = f"+{commit}:refs/heads/wanted"
     options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
     try:
-        _git(["fetch", *options, "--depth=1", "--", url, what], url, folder)
+        _git(["fetch", *options, "--depth=1", "--", url, refspec], url, folder)
     except GitError as e:
         if not re.search(r"shallow|dumb http", str(e)):
             raise
-        _git(["fetch", *options, "--", url, what], url, folder)
+        _git(["fetch", *options, "--", url, refspec], url, folder)
 
 
-def _make(folder: Path) -> None:
-    """A bare repository as ``git init`` would make it, without its process and its templates."""
+def _init_bare(folder: Path) -> None:
+    """Make a bare repository as ``git init`` would, without its process and its templates."""
     for name in ("objects", "refs"):
         (folder / name).mkdir(parents=True)
     (folder / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
@@ -94,21 +122,50 @@ def _make(folder: Path) -> None:
 @contextmanager
 def objects(folder: Path) -> Iterator[Objects]:
     """Read the objects of a repository, one after another, through a single process."""
-    _need_git()
-    command = ["git", *_settings(), "cat-file", "--batch"]
-    environment = {key: value for key, value in os.environ.items() if key not in DROPPED}
-    pipe = subprocess.PIPE
+    _require_git()
     try:
         started = subprocess.Popen(
-            command, cwd=folder, env=environment | _environment(""), stdin=pipe, stdout=pipe
+            ["git", *_settings(), "cat-file", "--batch"],
+            cwd=folder,
+            env=_local_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
     except OSError as e:
-        raise _not_started(e) from e
+        raise _start_error(e) from e
     with started as process:
         try:
             yield Objects(process)
         finally:
             process.kill()
+
+
+def status(folder: Path) -> str:
+    """Return what ``git status`` says of a working copy's tracked files; the index stays as it is.
+
+    Raises:
+        GitError: There is no Git, or it cannot read the working copy.
+    """
+    _require_git()
+    options = ["--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=no"]
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *_settings(NO_PROGRAMS), "status", *options],
+            cwd=folder,
+            env=_local_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=STATUS_TIMEOUT,
+            check=False,
+        )
+    except OSError as e:
+        raise _start_error(e) from e
+    except subprocess.TimeoutExpired as e:
+        what = f"E-GIT git status takes longer than {STATUS_TIMEOUT:g} s in {folder}"
+        raise GitError(what, fix=NO_ADVICE) from e
+    if done.returncode:
+        raise _command_error(done.returncode, os.fsdecode(done.stderr))
+    return os.fsdecode(done.stdout)
 
 
 class Objects:
@@ -141,34 +198,48 @@ class Objects:
 
 
 def _git(arguments: list[str], url: str, folder: Path | None = None) -> str:
-    """Run git; its output."""
-    _need_git()
+    """Run git and return its output."""
+    _require_git()
     git = _gitpython()
-    command = ["git", *_settings(), *arguments]
     with _clean_environment():
         try:
-            status, out, err = git.Git(folder).execute(
-                command,
+            code, out, err = git.Git(folder).execute(
+                ["git", *_settings(), *arguments],
                 with_extended_output=True,
                 with_exceptions=False,
                 shell=False,
                 env=_environment(url),
-                kill_after_timeout=LONGEST if os.name == "posix" else None,
+                kill_after_timeout=TIMEOUT if os.name == "posix" else None,
             )
         except git.GitCommandError as e:
-            status, out, err = 128, "", str(e)
+            raise _command_error(128, str(e)) from e
         except OSError as e:
-            raise _not_started(e) from e
-    if status:
-        text = redacted(" ".join(str(err).split())) or f"git ended with {status}"
-        found = (fix for part, fix in ADVICE.items() if re.search(part, text))
-        raise GitError(f"E-GIT {text}", fix=next(found, NO_ADVICE))
+            raise _start_error(e) from e
+    if code:
+        raise _command_error(code, str(err))
     return str(out)
 
 
-def _settings() -> Iterator[str]:
-    for setting in SETTINGS:
+def _command_error(code: int, message: str) -> GitError:
+    """Return the error for a command that ended with ``code``, with a fix for what it says."""
+    text = redacted(" ".join(message.split()))
+    if not text:
+        text = f"git ended with {code}"
+    for pattern, fix in ADVICE.items():
+        if re.search(pattern, text):
+            return GitError(f"E-GIT {text}", fix=fix)
+    return GitError(f"E-GIT {text}", fix=NO_ADVICE)
+
+
+def _settings(settings: Iterable[str] = SETTINGS) -> Iterator[str]:
+    for setting in settings:
         yield from ("-c", setting)
+
+
+def _local_environment() -> dict[str, str]:
+    """Return the environment of a command that needs no network."""
+    environment = {key: value for key, value in os.environ.items() if key not in DROPPED}
+    return environment | _environment("")
 
 
 def _environment(url: str) -> dict[str, str]:
@@ -188,23 +259,25 @@ def _environment(url: str) -> dict[str, str]:
 @contextmanager
 def _clean_environment() -> Iterator[None]:
     """Take variables that redirect git out of the environment, which GitPython hands on."""
-    global _users
-    with _cleaning:
-        if _users == 0:
-            _cleaned.update((k, os.environ.pop(k)) for k in DROPPED if k in os.environ)
-        _users += 1
+    global _running_commands
+    with _environment_lock:
+        if _running_commands == 0:
+            for name in DROPPED:
+                if name in os.environ:
+                    _removed_variables[name] = os.environ.pop(name)
+        _running_commands += 1
     try:
         yield
     finally:
-        with _cleaning:
-            _users -= 1
-            if _users == 0:
-                os.environ.update(_cleaned)
-                _cleaned.clear()
+        with _environment_lock:
+            _running_commands -= 1
+            if _running_commands == 0:
+                os.environ.update(_removed_variables)
+                _removed_variables.clear()
 
 
-def _need_git() -> None:
-    """Refuse to go on where there is no git.
+def _require_git() -> None:
+    """Check that there is a git.
 
     Raises:
         GitError: No folder of the PATH holds a git that can be run.
@@ -214,7 +287,7 @@ def _need_git() -> None:
         raise GitError(what, fix="install git, or add its folder to the PATH")
 
 
-def _not_started(error: OSError) -> GitError:
+def _start_error(error: OSError) -> GitError:
     what = f"E-GIT the command {shutil.which('git')} cannot be started: {error.strerror}"
     return GitError(what, fix="install git again, or correct the PATH")
 
@@ -225,8 +298,7 @@ def _gitpython() -> Any:
     except ImportError as e:  # GitPython looks for the git command when it is imported
         what = "E-GIT GitPython cannot be used: " + str(e).strip().partition("\n")[0]
         raise PluginUnavailableError(what, fix="install git, and pip install GitPython") from e
-    numbers: Mapping[int, str] = dict(enumerate(re.findall(r"\d+", git.__version__)))
-    if tuple(int(numbers.get(i, "0")) for i in range(3)) < (3, 2, 1):
-        what = f"E-GIT GitPython {git.__version__} has known holes"
-        raise PluginUnavailableError(what, fix="pip install 'GitPython>=3.2.1'")
+    if not allows(f">={OLDEST_GITPYTHON}", git.__version__):
+        what = f"E-GIT GitPython {git.__version__} has known vulnerabilities"
+        raise PluginUnavailableError(what, fix=f"pip install 'GitPython>={OLDEST_GITPYTHON}'")
     return git

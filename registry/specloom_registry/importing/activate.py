@@ -6,13 +6,15 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, raise_all
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
+from specloom_registry.base.paths import may_exist
 from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import lockfile, metadata
 from specloom_registry.model.package import Package
@@ -23,16 +25,19 @@ if TYPE_CHECKING:
     from specloom_registry.model.lockfile import Lock
     from specloom_registry.model.manifest import Manifest
 
+FULL_CHECK = "SPECLOOM_VERIFY"
+FROZEN = "SPECLOOM_FROZEN"
+
 
 @dataclass
-class Loaded:
+class ActiveManifest:
     """A manifest as a run uses it.
 
     Args:
         manifest: The manifest's file.
-        lock: Its lock; None where it has none.
+        lock: Its lock; None if it has none.
         packages: Its plugins.
-        notices: What the user was warned of.
+        notices: The warnings that were shown.
     """
 
     manifest: Path
@@ -41,167 +46,195 @@ class Loaded:
     notices: list[str] = field(default_factory=list)
 
 
-#: By manifest, what this process has loaded.
-loaded: dict[Path, Loaded] = {}
-_in_use: dict[Path, int] = {}  # handles of locks that keep gc away; the process's end frees them
+#: By manifest, what this process has activated.
+active: dict[Path, ActiveManifest] = {}
+_store_handles: dict[Path, int] = {}  # of locks that keep gc out; the end of the process frees them
 
 
-def load(file: Path) -> dict[str, str]:
-    """Make the manifest's plugins importable; give the module of each, by plugin name.
+def activate(file: Path) -> dict[str, str]:
+    """Make the manifest's plugins importable; return the module of each, by plugin name.
 
     Raises:
         ConfigError: The manifest, its lock, or a plugin's folder is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
     """
-    from specloom_registry.model import manifest as manifests
-
     lock_file = file.with_suffix(".lock")
-    if not lockfile.is_there(lock_file):
-        found = manifests.manifest(file)
-        raise_all(
-            [_unlocked(entry.name, entry.where) for entry in found.entries if entry.source.git]
-        )
-        local = {entry.name: entry.package for entry in found.entries if entry.package}
-        for name, package in local.items():
-            metadata.check_kernel(name, metadata.wanted_kernel(package), package.where)
-        return _use(file, None, local, None)
-    lock, store = lockfile.read(lock_file), Store()
-    state, known = f"project-{_sha256(str(tree.resolved(file)).encode())}", lock.trees
-    seen = {
-        "manifest": _sha256(_bytes(file)),
+    if may_exist(lock_file):
+        return _activate_locked(file, lock_file)
+    return _activate_unlocked(file)
+
+
+def _activate_unlocked(file: Path) -> dict[str, str]:
+    """Activate a manifest without a lock, which may name local plugins only."""
+    from specloom_registry.model import manifest
+
+    entries = manifest.read(file).entries
+    raise_all([_unlocked_error(e.name, e.where) for e in entries if e.source.git])
+    packages = {entry.name: entry.package for entry in entries if entry.package}
+    for name, package in packages.items():
+        compatibility = metadata.read_compatibility(package)
+        metadata.check_kernel(name, compatibility, package.where)
+    return _install(ActiveManifest(file, None, packages), None)
+
+
+def _activate_locked(file: Path, lock_file: Path) -> dict[str, str]:
+    """Activate a manifest with a lock; it is parsed only if something has changed since."""
+    from specloom_registry.model import manifest
+
+    lock = lockfile.read(lock_file)
+    store = Store()
+    key = f"project-{_sha256(str(tree.resolved(file)).encode())}"
+    state = {
+        "manifest": _sha256(_read_bytes(file)),
         "lock": lockfile.lock_digest(lock_file),
-        "versions": [metadata.PYTHON, lock.body["generator"]],
+        "versions": [metadata.PYTHON_VERSION, lock.body["generator"]],
     }
-    local = {}
-    if len(known) < len(lock.plugins) or store.state(state) != seen:
-        manifest = manifests.manifest(file)
-        raise_all(lockfile.stale(lock, manifest.entries, lock_file))
-        local = {entry.name: entry.package for entry in manifest.entries if entry.package}
-        _check_kernel(lock, manifest)
-        store.remember(state, **seen)
-    stored = {name: stored_package(name, lock, store, lock_file) for name in known}
-    return _use(file, lock, {name: (stored | local)[name] for name in lock.plugins}, store)
+    local: dict[str, Package] = {}
+    has_local = len(lock.trees) < len(lock.plugins)
+    if has_local or store.state(key) != state:
+        found = manifest.read(file)
+        raise_all(lockfile.stale_errors(lock, found.entries, lock_file))
+        local = {entry.name: entry.package for entry in found.entries if entry.package}
+        _check_kernel(lock, found)
+        store.remember(key, **state)
+    packages = {}
+    for name in lock.plugins:
+        if name in lock.trees:
+            packages[name] = stored_package(name, lock, store, lock_file)
+        else:
+            packages[name] = local[name]
+    return _install(ActiveManifest(file, lock, packages), store)
 
 
-def _use(
-    file: Path, lock: Lock | None, packages: dict[str, Package], store: Store | None
-) -> dict[str, str]:
-    shadowed.let_go(packages.values())
+def _install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
+    packages = manifest.packages
+    shadowed.unload_installed(packages.values())
     raise_all(import_hook.already_imported(packages.values()))
-    now = Loaded(file, lock, packages)
-    before, caches = guards(now, store)
-    if store and caches and store.root not in _in_use:
-        handle = file_lock.hold(store.root / "use.lock", shared=True)
+    checks, caches = import_checks(manifest, store)
+    if store and caches and store.root not in _store_handles:
+        handle = file_lock.acquire(store.root / "use.lock", shared=True)
         if handle is not None:
-            _in_use[store.root] = handle
-    import_hook.install(packages.values(), before, caches)
-    loaded[tree.resolved(file)] = now
+            _store_handles[store.root] = handle
+    import_hook.install(packages.values(), checks, caches)
+    active[tree.resolved(manifest.manifest)] = manifest
     return {name: package.module for name, package in packages.items()}
 
 
-def guards(
-    now: Loaded, store: Store | None
+def import_checks(
+    manifest: ActiveManifest, store: Store | None
 ) -> tuple[dict[str, Callable[[], None]], dict[str, Path]]:
-    """What to do before each plugin is imported, and where its byte code goes, by module."""
-    found, caches = dict[str, Callable[[], None]](), dict[str, Path]()
-    for name, package in now.packages.items():
-        record = now.lock.plugins.get(name, {}) if now.lock else {}
-        guard = _nothing
+    """Return what to call before each plugin is imported, and where its byte code goes, by module.
+
+    A plugin in the lock's own repository has no check: the run's record says what its files are.
+    """
+    checks = dict[str, Callable[[], None]]()
+    caches = dict[str, Path]()
+    for name, package in manifest.packages.items():
+        record: Mapping[str, Any] = {}
+        if manifest.lock:
+            record = manifest.lock.plugins.get(name, {})
+        steps = list[Callable[[], None]]()
         if store and "git" in record.get("source", ()):
-            guard = _guard(now, name, record, store)
+            steps.append(partial(_check_stored, manifest, name, record["tree"], store))
             caches[package.top] = store.root / "pyc"
         elif "tree" in record:
-            guard = _local_guard(now, package, record["tree"])
-        found[package.top] = _remarking(now, package, guard)
-    return found, caches
+            steps.append(partial(_check_local, manifest, package, record["tree"]))
+        steps.append(partial(_warn_of_installed_copy, manifest, package))
+        checks[package.top] = partial(_call_all, steps)
+    return checks, caches
 
 
-def _nothing() -> None:
-    """A plugin in the lock's own repository: the run's record tells what its files are."""
+def _call_all(steps: Iterable[Callable[[], None]]) -> None:
+    for step in steps:
+        step()
 
 
-def _remarking(now: Loaded, package: Package, guard: Callable[[], None]) -> Callable[[], None]:
-    """A guard that then tells of another copy of the plugin, in the environment."""
+def _check_stored(manifest: ActiveManifest, name: str, locked: str, store: Store) -> None:
+    """Verify a plugin's files, and put the packages that it needs on the path."""
+    full = os.environ.get(FULL_CHECK) == "full"
+    store.check(locked, f"plugin {name!r}", full=full)
+    if manifest.lock and manifest.lock.packages:
+        from specloom_registry.packages import environment, overlay
 
-    def both() -> None:
-        guard()
-        if said := shadowed.remark(package):
-            _notice(now, package, said)
-
-    return both
-
-
-def _notice(now: Loaded, package: Package, message: str) -> None:
-    """Warn once, at the plugin's place."""
-    if message not in now.notices:
-        now.notices.append(message)
-        lines = _bytes(now.manifest).decode(errors="replace").splitlines()
-        named = (i for i, one in enumerate(lines, 1) if one.strip().startswith(f"{package.name}:"))
-        warnings.warn_explicit(message, RegistryWarning, str(now.manifest), next(named, 1))
+        packages = manifest.lock.packages.get(environment.platform_tag(), {})
+        folder = overlay.find(store, packages, name)
+        if folder and str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
-def _guard(now: Loaded, name: str, record: Mapping[str, Any], store: Store) -> Callable[[], None]:
-    """Verify a plugin's files, and put the packages that it needs within reach."""
-
-    def guard() -> None:
-        full = os.environ.get("SPECLOOM_VERIFY") == "full"
-        store.check(record["tree"], f"plugin {name!r}", full=full)
-        if now.lock and now.lock.packages:
-            from specloom_registry.packages import environment, overlay
-
-            here = now.lock.packages.get(environment.platform_tag(), {})
-            place = overlay.present(store, here, name)
-            if place and str(place) not in sys.path:
-                sys.path.append(str(place))
-
-    return guard
+def _check_local(manifest: ActiveManifest, package: Package, locked: str) -> None:
+    """Report a local plugin that is no longer what was locked."""
+    found = tree.tree_hash(tree.file_hashes(package.home))
+    if found == locked:
+        return
+    what = f"{package.name}: {locked[:11]}.. -> {found[:11]}.."
+    if os.environ.get(FROZEN):
+        raise PluginIntegrityError(
+            f"E-LOCAL-CHANGED {what}", where=package.where, fix=lockfile.RELOCK
+        )
+    _warn(manifest, package, f"W-LOCAL-CHANGED {what} (edited after it was locked)")
 
 
-def _local_guard(now: Loaded, package: Package, locked: str) -> Callable[[], None]:
-    """Tell when a local plugin is no longer what was locked."""
+def _warn_of_installed_copy(manifest: ActiveManifest, package: Package) -> None:
+    """Warn of another copy of the plugin, in the environment."""
+    message = shadowed.installed_copy_warning(package)
+    if message:
+        _warn(manifest, package, message)
 
-    def guard() -> None:
-        found = tree.tree_hash(tree.file_hashes(package.home))
-        if found == locked:
-            return
-        what = f"{package.name}: {locked[:11]}.. -> {found[:11]}.."
-        if os.environ.get("SPECLOOM_FROZEN"):
-            raise PluginIntegrityError(
-                f"E-LOCAL-CHANGED {what}", where=package.where, fix="run: specloom plugins lock"
-            )
-        _notice(now, package, f"W-LOCAL-CHANGED {what} (edited after it was locked)")
 
-    return guard
+def _warn(manifest: ActiveManifest, package: Package, message: str) -> None:
+    """Warn once, at the plugin's line of the manifest."""
+    if message in manifest.notices:
+        return
+    manifest.notices.append(message)
+    lines = _read_bytes(manifest.manifest).decode(errors="replace").splitlines()
+    number = 1
+    for i, line in enumerate(lines, start=1):
+        if line.strip().startswith(f"{package.name}:"):
+            number = i
+            break
+    warnings.warn_explicit(message, RegistryWarning, str(manifest.manifest), number)
 
 
 def stored_package(name: str, lock: Lock, store: Store, lock_file: Path) -> Package:
-    """A locked plugin in the store."""
+    """Return a locked plugin in the store."""
     record = lock.plugins[name]
-    about, home = record["package"], store.tree(record["tree"])
-    folder = home if about["root"] == "." else home / about["root"]
-    project, where = {"name": about["name"]}, str(lock_file)
-    return Package(name, about["version"], about["module"], folder, where, home, project)
+    locked = record["package"]
+    home = store.tree_folder(record["tree"])
+    folder = home
+    if locked["root"] != ".":
+        folder = home / locked["root"]
+    return Package(
+        name=name,
+        version=locked["version"],
+        module=locked["module"],
+        folder=folder,
+        where=str(lock_file),
+        home=home,
+        project={"name": locked["name"]},
+    )
 
 
 def _check_kernel(lock: Lock, manifest: Manifest) -> None:
     for entry in manifest.entries:
         if entry.source.git:
-            known = metadata.from_record(lock.plugins[entry.name])
-            metadata.check_kernel(entry.name, known, entry.where)
+            found = metadata.from_record(lock.plugins[entry.name])
+            metadata.check_kernel(entry.name, found, entry.where)
         elif entry.package:
-            metadata.check_kernel(entry.name, metadata.wanted_kernel(entry.package), entry.where)
+            found = metadata.read_compatibility(entry.package)
+            metadata.check_kernel(entry.name, found, entry.where)
 
 
-def _unlocked(name: str, where: str) -> ConfigError:
+def _unlocked_error(name: str, where: str) -> ConfigError:
     what = f"E-LOCK plugin {name!r} comes from Git, but there is no plugins.lock"
-    return ConfigError(what, where=where, fix=lockfile.AGAIN)
+    return ConfigError(what, where=where, fix=lockfile.RELOCK)
 
 
-def _bytes(file: Path) -> bytes:
+def _read_bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError:
-        return b""  # reading it as a manifest tells why
+        return b""  # reading it as a manifest reports why
 
 
 def _sha256(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Import a plugin in a process of its own, to tell what it does before a run is harmed by it.
+"""Import a plugin in a process of its own, to find what it does before it can harm a run.
 
 The answer comes over a private channel, so that a plugin that writes to its output cannot forge
 it; a plugin that exits, crashes or hangs harms only that process.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import PluginError
+from specloom_registry.base.parallel import map_parallel
 from specloom_registry.model import metadata
 from specloom_registry.packages import environment, overlay
 
@@ -26,76 +27,87 @@ if TYPE_CHECKING:
     from specloom_registry.model.package import Package
     from specloom_registry.store.store import Store
 
-LONGEST = 60.0
+TIMEOUT = 60.0
 PROGRAM = """
 import json, sys
-about = json.load(sys.stdin)
-sys.path[:] = about["path"]
-from specloom_registry.importing.probe import answer
-answer(int(sys.argv[1]), about, sys.argv[2])
+task = json.load(sys.stdin)
+sys.path[:] = task["path"]
+from specloom_registry.importing.probe import import_and_report
+import_and_report(int(sys.argv[1]), task, sys.argv[2])
 """
 
 
 def probe(
-    packages: Mapping[str, Package], lock: Lock, store: Store, *, longest: float = LONGEST
+    packages: Mapping[str, Package], lock: Lock, store: Store, *, timeout: float = TIMEOUT
 ) -> None:
-    """Import each plugin in its own process; good answers are remembered.
+    """Import each plugin in its own process; successes are remembered.
 
     Raises:
         PluginError: Some cannot be imported; ``Problems`` if several.
     """
-    from specloom_registry.base.parallel import all_of
-
-    trees, beside = lock.trees, lock.packages.get(environment.platform_tag(), {})
-    extra = overlay.present(store, beside, "") if beside else None
-    around = metadata.digest([trees, beside, sys.version, sys.path])
-    about = {
-        "path": [*sys.path, *([str(extra)] if extra else [])],
+    pinned = lock.packages.get(environment.platform_tag(), {})
+    folder = None
+    if pinned:
+        folder = overlay.find(store, pinned, "")
+    path = list(sys.path)
+    if folder is not None:
+        path.append(str(folder))
+    circumstances = metadata.digest([lock.trees, pinned, sys.version, sys.path])
+    task = {
+        "path": path,
         "cache": str(store.root / "pyc"),
-        "stored": sorted(packages[name].top for name in trees),
-        "plugins": {name: [one.module, str(one.folder)] for name, one in packages.items()},
+        "stored": sorted(packages[name].top for name in lock.trees),
+        "plugins": {
+            name: [package.module, str(package.folder)] for name, package in packages.items()
+        },
     }
 
-    def one(name: str) -> None:
-        key = f"probe-{name}-{trees.get(name, '')}"
-        if name not in trees or store.state(key).get("around") != around:
-            _probe_one(name, about, packages[name].where, longest)
-            store.remember(key, around=around)
+    def probe_one(name: str) -> None:
+        key = f"probe-{name}-{lock.trees.get(name, '')}"
+        remembered = name in lock.trees and store.state(key).get("around") == circumstances
+        if not remembered:
+            _probe(name, task, packages[name].where, timeout)
+            store.remember(key, around=circumstances)
 
-    all_of(packages, one)
+    map_parallel(probe_one, packages)
 
 
-def answer(channel: int, about: Mapping[str, Any], name: str) -> None:
-    """Import a plugin and say how it went; what runs in the process of its own."""
+def import_and_report(channel: int, task: Mapping[str, Any], name: str) -> None:
+    """Import a plugin and write how it went; the process of its own runs this."""
     from specloom.plugins import Plugins
     from specloom_registry.importing import import_hook
     from specloom_registry.model.package import Package
 
-    plugins: dict[str, tuple[str, str]] = about["plugins"]
-    there = [
+    plugins: dict[str, tuple[str, str]] = task["plugins"]
+    packages = [
         Package(key, "", module, Path(folder), "", Path(folder))
         for key, (module, folder) in plugins.items()
     ]
-    import_hook.install(there, caches=dict.fromkeys(about["stored"], Path(about["cache"])))
+    import_hook.install(packages, caches=dict.fromkeys(task["stored"], Path(task["cache"])))
     module, folder = plugins[name]
-    said = dict[str, str]()
+    report = dict[str, str]()
     try:
         Plugins({name: module}).offers(("nodes", "losses", "trainers"), name)
     except BaseException as e:
-        cause = e.__cause__ or e
-        said["error"] = f"{type(cause).__name__}: {cause}"
-        for frame in traceback.extract_tb(cause.__traceback__):
-            if Path(frame.filename).is_relative_to(folder):
-                said["where"] = f"{Path(frame.filename).relative_to(folder)}:{frame.lineno}"
-        if isinstance(cause, ModuleNotFoundError):
-            said["module"] = cause.name or ""
-    os.write(channel, about["word"].encode() + json.dumps(said).encode())
+        report = _describe_exception(e.__cause__ or e, folder)
+    os.write(channel, task["token"].encode() + json.dumps(report).encode())
     os.close(channel)
 
 
-def _probe_one(name: str, about: Mapping[str, Any], where: str, longest: float) -> None:
+def _describe_exception(error: BaseException, folder: str) -> dict[str, str]:
+    """Return the error, the last place of it in the plugin's folder, and a module it lacks."""
+    report = {"error": f"{type(error).__name__}: {error}"}
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).is_relative_to(folder):
+            report["where"] = f"{Path(frame.filename).relative_to(folder)}:{frame.lineno}"
+    if isinstance(error, ModuleNotFoundError):
+        report["module"] = error.name or ""
+    return report
+
+
+def _probe(name: str, task: Mapping[str, Any], where: str, timeout: float) -> None:
     reading, writing = os.pipe()
-    word = os.urandom(16).hex()  # what comes without it is the plugin's own writing
+    token = os.urandom(16).hex()  # what comes without it is the plugin's own output
     process = subprocess.Popen(
         [sys.executable, "-I", "-B", "-c", PROGRAM, str(writing), name],
         stdin=subprocess.PIPE,
@@ -105,36 +117,46 @@ def _probe_one(name: str, about: Mapping[str, Any], where: str, longest: float) 
         start_new_session=True,
     )
     os.close(writing)
-    hung = False
+    timed_out = False
     try:
-        process.communicate(json.dumps({**about, "word": word}).encode(), timeout=longest)
+        process.communicate(json.dumps({**task, "token": token}).encode(), timeout=timeout)
     except subprocess.TimeoutExpired:
-        hung = True
+        timed_out = True
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     with os.fdopen(reading, "rb") as channel:
-        _, answered, data = channel.read().rpartition(word.encode())
-    said = json.loads(data) if answered else {}
-    fix = f"use another version of {name!r}, or ask its author to mend it"
-    place = f" (from {said['where']})" if said.get("where") else ""
-    if hung:
-        how = f"hangs: it is not imported within {longest:g} s"
-    elif not answered:
-        how = _ending(process.returncode)
-    elif said.get("module"):
-        how = f"imports {said['module']!r}{place}, which is not installed or among what it needs"
-        fix = f"pip install what brings {said['module']!r}, and tell the plugin's author"
-    elif said:
-        how = f"raises {said['error']}{place}"
-    else:
-        return
-    code = "E-DEP" if said.get("module") else "E-IMPORT"
-    raise PluginError(f"{code} plugin {name!r} {how}", where=where, fix=fix)
+        _, separator, data = channel.read().rpartition(token.encode())
+    fix = f"use another version of {name!r}, or report it to its author"
+    if timed_out:
+        what = f"E-IMPORT plugin {name!r} hangs: it is not imported within {timeout:g} s"
+        raise PluginError(what, where=where, fix=fix)
+    if not separator:
+        what = f"E-IMPORT plugin {name!r} {_describe_end(process.returncode)}"
+        raise PluginError(what, where=where, fix=fix)
+    report = json.loads(data)
+    if report:
+        raise _import_error(name, report, where, fix)
 
 
-def _ending(code: int) -> str:
+def _import_error(name: str, report: Mapping[str, str], where: str, fix: str) -> PluginError:
+    place = ""
+    if "where" in report:
+        place = f" (from {report['where']})"
+    module = report.get("module")
+    if module:
+        return PluginError(
+            f"E-DEP plugin {name!r} imports {module!r}{place}, which is not installed or among "
+            "what it needs",
+            where=where,
+            fix=f"pip install what brings {module!r}, and report it to the plugin's author",
+        )
+    what = f"E-IMPORT plugin {name!r} raises {report['error']}{place}"
+    return PluginError(what, where=where, fix=fix)
+
+
+def _describe_end(code: int) -> str:
     if code < 0:
         return f"is killed by {signal.Signals(-code).name} when it is imported"
     return f"ends the process with {code} when it is imported"

@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, SpecloomError, in_file_order, raise_all
-from specloom_registry.model.entry import Entry, entry, unknown
+from specloom_registry.model.entry import Entry, parse_entry, unknown_keys
 from specloom_registry.model.options import Options, read_options
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
-    from specloom_registry.model.package import Package
 
 SCHEMA = 1
 KEYS = ("schema", "plugins", "specloom", "mirrors", "installer", "limits")
-KEYS_TO_COME = ("nodes", "trust", "indexes")
+RESERVED_KEYS = ("nodes", "trust", "indexes")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Manifest:
         return self.file.with_suffix(".lock")
 
 
-def manifest(file: Path) -> Manifest:
+def read(file: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
@@ -61,38 +60,22 @@ def manifest(file: Path) -> Manifest:
     """
     from specloom.runfile import yaml
 
-    return _manifest(yaml.read(file), file)
+    return _from_document(yaml.read(file), file)
 
 
-def of_text(text: str, file: Path) -> Manifest:
-    """What ``file`` would be as a manifest with another text.
+def parse(text: str, file: Path) -> Manifest:
+    """Parse the text of a manifest that is, or is to be, in ``file``.
 
     Raises:
         ConfigError: The text or a plugin's folder is wrong; ``Problems`` if in several ways.
     """
     from specloom.runfile import yaml
 
-    return _manifest(yaml.parse(text, str(file)), file)
+    return _from_document(yaml.parse(text, str(file)), file)
 
 
-def _manifest(document: Document, file: Path) -> Manifest:
-    raise_all(list(_problems(document)))
-    found = _entries(document, file)
-    raise_all(in_file_order(error for one in found for error in one.errors))
-    return Manifest(file, tuple(found), read_options(document))
-
-
-def plugins(file: Path) -> list[Package]:
-    """The plugins of a manifest that lie in folders, in its order.
-
-    Raises:
-        ConfigError: The manifest or a plugin's folder is wrong; ``Problems`` if in several ways.
-    """
-    return [one.package for one in manifest(file).entries if one.package is not None]
-
-
-def entries(file: Path) -> list[Entry]:
-    """The lines of a manifest, with each plugin's own problems.
+def read_entries(file: Path) -> list[Entry]:
+    """Read the lines of a manifest, each with the plugin's own errors.
 
     Raises:
         ConfigError: The file as a whole cannot be used; ``Problems`` if in several ways.
@@ -104,13 +87,30 @@ def entries(file: Path) -> list[Entry]:
     return _entries(document, file)
 
 
+def module_clash(module: str, first: str, second: str, where: str) -> ConfigError:
+    """Return the error for two plugins with one top-level module."""
+    return ConfigError(
+        f"E-CLASH plugins {first!r} and {second!r} both bring the module {module!r}",
+        where=where,
+        fix="rename the module in one of them, or remove one",
+    )
+
+
+def _from_document(document: Document, file: Path) -> Manifest:
+    raise_all(list(_problems(document)))
+    entries = _entries(document, file)
+    raise_all(in_file_order(error for entry in entries for error in entry.errors))
+    return Manifest(file, tuple(entries), read_options(document))
+
+
 def _entries(document: Document, file: Path) -> list[Entry]:
     base = tree.resolved(file).parent
-    return list(_apart(entry(document, base, name) for name in document.value["plugins"]))
+    entries = [parse_entry(document, base, name) for name in document.value["plugins"]]
+    return list(_with_module_clashes(entries))
 
 
 def _problems(document: Document) -> Iterator[SpecloomError]:
-    """What is wrong with the file as a whole."""
+    """Yield what is wrong with the file as a whole."""
     value: Any = document.value
     if not isinstance(value, dict):
         yield ConfigError(
@@ -119,10 +119,12 @@ def _problems(document: Document) -> Iterator[SpecloomError]:
             fix="begin it with 'schema: 1' and 'plugins:'",
         )
         return
-    yield from unknown(document, (), value, KEYS, KEYS_TO_COME, "the manifest")
+    yield from unknown_keys(document, (), value, KEYS, RESERVED_KEYS, "the manifest")
     schema = value.get("schema")
     if schema != SCHEMA or isinstance(schema, bool):
-        what = f"schema {schema!r} is not known" if "schema" in value else "no schema is named"
+        what = "no schema is named"
+        if "schema" in value:
+            what = f"schema {schema!r} is not known"
         fix = f"write 'schema: {SCHEMA}'"
         yield ConfigError(f"E-SCHEMA {what}", where=document.where("schema"), fix=fix)
     if not isinstance(value.get("plugins"), dict):
@@ -133,21 +135,17 @@ def _problems(document: Document) -> Iterator[SpecloomError]:
         )
 
 
-def _apart(found: Iterable[Entry]) -> Iterator[Entry]:
-    """Entries as they are, but for those whose top-level module is an earlier one's."""
-    first: dict[str, str] = {}
-    for one in found:
-        top = one.package.top if one.package else ""
-        if one.package and first.setdefault(top, one.name) != one.name:
-            yield Entry(one.name, one.where, errors=(clash(top, first[top], one.name, one.where),))
+def _with_module_clashes(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries; one whose top-level module is an earlier one's has only that error."""
+    owners: dict[str, str] = {}
+    for entry in entries:
+        if entry.package is None:
+            yield entry
+            continue
+        module = entry.package.top
+        owner = owners.setdefault(module, entry.name)
+        if owner == entry.name:
+            yield entry
         else:
-            yield one
-
-
-def clash(top: str, first: str, second: str, where: str) -> ConfigError:
-    """The error for two plugins with one top-level module."""
-    return ConfigError(
-        f"E-CLASH plugins {first!r} and {second!r} both bring the module {top!r}",
-        where=where,
-        fix="rename the module in one of them, or remove one",
-    )
+            clash = module_clash(module, owner, entry.name, entry.where)
+            yield Entry(entry.name, entry.where, errors=(clash,))

@@ -1,15 +1,15 @@
-"""What a manifest says beside its plugins: mirrors, the installer, limits, the kernel."""
+"""The settings of a manifest: mirrors, the installer, limits, the kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import specloom
 from specloom.contract.errors import ConfigError, raise_all
-from specloom_registry.model.entry import unknown
+from specloom_registry.model.entry import unknown_keys
 from specloom_registry.model.source import check_url
 from specloom_registry.model.versions import allows
 from specloom_registry.store import tree
@@ -17,15 +17,18 @@ from specloom_registry.store import tree
 if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
 
-MOST_BYTES, MOST_FILES = 200_000_000, 20_000
+MAX_BYTES = 200_000_000
+MAX_FILES = 20_000
+INSTALLER_KEYS = {"name": str, "find-links": list, "index-url": str, "no-index": bool}
+LIMIT_KEYS = {"bytes": int, "files": int}
 
 
 @dataclass(frozen=True)
 class Limits:
     """How large a plugin may be."""
 
-    bytes: int = MOST_BYTES
-    files: int = MOST_FILES
+    bytes: int = MAX_BYTES
+    files: int = MAX_FILES
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Options:
     """The settings of a manifest.
 
     Args:
-        mirrors: Pairs of a URL's beginning and what stands for it, in the order of trial.
+        mirrors: Pairs of a URL's beginning and its replacement, in the order of trial.
         pip: Arguments for pip that say where packages come from.
         limits: How large a plugin may be.
     """
@@ -42,83 +45,110 @@ class Options:
     pip: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
-    def places(self, url: str) -> list[str]:
-        """Where a repository can be had: its mirrors in order, then itself."""
-        found = [
-            use + url.removeprefix(match) for match, use in self.mirrors if url.startswith(match)
+    def urls(self, url: str) -> list[str]:
+        """Return where a repository may be fetched from: its mirrors in order, then itself."""
+        mirrors = [
+            replacement + url.removeprefix(beginning)
+            for beginning, replacement in self.mirrors
+            if url.startswith(beginning)
         ]
-        return [*found, url]
+        return [*mirrors, url]
 
 
 def read_options(document: Document) -> Options:
-    """The options of a manifest.
+    """Read the options of a manifest.
 
     Raises:
-        ConfigError: One is wrong, or this kernel is not the one that the project wants.
+        ConfigError: One is wrong, or the project needs another kernel.
     """
-    _kernel(document)
-    mirrors = tuple(_mirror(document, i, m) for i, m in enumerate(_list(document, "mirrors")))
-    installer = _mapping(
-        document, "installer", {"name": str, "find-links": list, "index-url": str, "no-index": bool}
+    _check_kernel(document)
+    return Options(
+        mirrors=tuple(_mirrors(document)),
+        pip=tuple(_pip_arguments(document)),
+        limits=Limits(**_mapping(document, "limits", LIMIT_KEYS)),
     )
-    base, pip = tree.resolved(Path(document.name)).parent, list[str]()
-    if installer.get("name", "pip") != "pip":
-        _wrong(document, ("installer", "name"), "is not 'pip', the only one so far", "write pip")
-    for folder in installer.get("find-links", []):
-        pip += ["--find-links", str(folder) if "://" in str(folder) else str(base / str(folder))]
-    if installer.get("index-url"):
-        check_url(installer["index-url"], "installer", document.where("installer", "index-url"))
-        pip += ["--index-url", installer["index-url"]]
-    if installer.get("no-index"):
-        pip.append("--no-index")
-    limits = Limits(**_mapping(document, "limits", {"bytes": int, "files": int}))
-    return Options(mirrors, tuple(pip), limits)
 
 
-def _kernel(document: Document) -> None:
+def _check_kernel(document: Document) -> None:
     wanted = document.value.get("specloom", "")
     where = document.where("specloom")
+    malformed = ConfigError(
+        f"E-KERNEL {wanted!r} is not a version range",
+        where=where,
+        fix="write, for example, '>=0.1,<0.2'",
+    )
+    if not isinstance(wanted, str):
+        raise malformed
     try:
         good = allows(wanted, specloom.__version__)
-    except (ValueError, AttributeError, TypeError) as e:
-        what, fix = f"E-KERNEL {wanted!r} is no version range", "write it such as '>=0.1,<0.2'"
-        raise ConfigError(what, where=where, fix=fix) from e
+    except ValueError as e:
+        raise malformed from e
     if not good:
-        what = f"E-KERNEL the project wants specloom {wanted}; this is {specloom.__version__}"
+        what = f"E-KERNEL the project needs specloom {wanted}; this is {specloom.__version__}"
         raise ConfigError(what, where=where, fix=f"pip install 'specloom{wanted}'")
 
 
-def _mirror(document: Document, i: int, one: Any) -> tuple[str, str]:
-    where = document.where("mirrors", i)
-    if not isinstance(one, dict) or set(one) != {"match", "use"}:
-        what, fix = "E-MIRROR a mirror is {match: <URL>, use: <URL>}", "write both, and only these"
-        raise ConfigError(what, where=where, fix=fix)
-    match, use = str(one["match"]), str(one["use"])
-    for url in (match, use):
-        check_url(f"{url}x", f"mirror {i}", where, allow_file=True)
-    return match, use
+def _mirrors(document: Document) -> Iterator[tuple[str, str]]:
+    mirrors = document.value.get("mirrors", [])
+    if not isinstance(mirrors, list):
+        raise _option_error(document, ("mirrors",), "is not a list", "write 'mirrors: []'")
+    for i, mirror in enumerate(mirrors):
+        where = document.where("mirrors", i)
+        if not isinstance(mirror, dict) or set(mirror) != {"match", "use"}:
+            what = "E-MIRROR a mirror is {match: <URL>, use: <URL>}"
+            raise ConfigError(what, where=where, fix="write both, and only these")
+        beginning = str(mirror["match"])
+        replacement = str(mirror["use"])
+        for url in (beginning, replacement):
+            check_url(f"{url}x", f"mirror {i}", where, allow_file=True)
+        yield beginning, replacement
 
 
-def _list(document: Document, key: str) -> list[Any]:
-    value = document.value.get(key, [])
-    if not isinstance(value, list):
-        _wrong(document, (key,), "is no list", f"write '{key}: []'")
-    return list(value)
+def _pip_arguments(document: Document) -> Iterator[str]:
+    """Yield the arguments for pip that ``installer`` stands for."""
+    installer = _mapping(document, "installer", INSTALLER_KEYS)
+    if installer.get("name", "pip") != "pip":
+        keys = ("installer", "name")
+        raise _option_error(document, keys, "is not 'pip', the only one so far", "write pip")
+    base = tree.resolved(Path(document.name)).parent
+    for folder in map(str, installer.get("find-links", [])):
+        yield "--find-links"
+        yield folder if "://" in folder else str(base / folder)
+    index_url = installer.get("index-url")
+    if index_url:
+        check_url(index_url, "installer", document.where("installer", "index-url"))
+        yield "--index-url"
+        yield index_url
+    if installer.get("no-index"):
+        yield "--no-index"
 
 
-def _mapping(document: Document, key: str, known: Mapping[str, type]) -> dict[str, Any]:
+def _mapping(document: Document, key: str, types: Mapping[str, type]) -> dict[str, Any]:
+    """Return the mapping under a key, with values of these types and without the user's own keys.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     value = document.value.get(key, {})
     if not isinstance(value, dict):
-        _wrong(document, (key,), "is no mapping", f"write '{key}: {{}}'")
-    raise_all(unknown(document, (key,), value, known, (), f"'{key}'"))
-    for name, one in value.items():
-        kind = known.get(name, object)
-        small = kind is int and (isinstance(one, bool) or not isinstance(one, int) or one < 1)
-        if not isinstance(one, kind) or small:
-            _wrong(document, (key, name), f"is {one!r}", f"write it as {kind.__name__}")
-    return {name: one for name, one in value.items() if name in known}
+        raise _option_error(document, (key,), "is not a mapping", f"write '{key}: {{}}'")
+    raise_all(unknown_keys(document, (key,), value, types, (), f"'{key}'"))
+    found = {}
+    for name, item in value.items():
+        if name not in types:  # x-…
+            continue
+        kind = types[name]
+        if not isinstance(item, kind) or (kind is int and not _is_limit(item)):
+            fix = f"write it as {kind.__name__}"
+            raise _option_error(document, (key, name), f"is {item!r}", fix)
+        found[name] = item
+    return found
 
 
-def _wrong(document: Document, keys: tuple[str, ...], what: str, fix: str) -> None:
+def _is_limit(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _option_error(document: Document, keys: tuple[str, ...], what: str, fix: str) -> ConfigError:
     where = document.where(*keys)
-    raise ConfigError(f"E-OPTION {'.'.join(keys)!r} {what}", where=where, fix=fix)
+    return ConfigError(f"E-OPTION {'.'.join(keys)!r} {what}", where=where, fix=fix)

@@ -11,6 +11,7 @@ from typing import Any
 from specloom.contract.errors import ConfigError, did_you_mean
 from specloom.contract.hooks import GROUP
 from specloom_registry.base import faults
+from specloom_registry.base.paths import is_file
 from specloom_registry.store import tree
 
 KERNEL = ("specloom", "specloom_registry")
@@ -50,48 +51,57 @@ class Package:
 
 
 def read(name: str, folder: Path, where: str) -> Package:
-    """The plugin of that name in ``folder``.
+    """Read the plugin of that name in ``folder``.
 
     Raises:
         ConfigError: The folder does not hold it; ``where`` is then the manifest's line.
     """
-    data = _pyproject(name, folder, where)
-    project, home, folder = _table(data, "project"), folder, _root(data, name, folder, where)
-    offered = _table(project, "entry-points", GROUP)
-    _check_project(project, name, home, where)
-    module = offered.get(name)
-    if not isinstance(module, str):
-        told = f"E-PLUGIN {home / 'pyproject.toml'} offers no plugin {name!r}"
-        add = f'add {name} = "<its module>" under [project.entry-points.{GROUP}] there'
-        raise ConfigError(told, where=where, fix=did_you_mean(name, offered, otherwise=add))
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise ConfigError(
-            f"E-PLUGIN plugin {name!r}: its entry point {module!r} is not the name of a module",
-            where=where,
-            fix=f'write it as {name} = "package.module" in {home / "pyproject.toml"}',
-        )
+    data = _read_pyproject(name, folder, where)
+    project = _table(data, "project")
+    root = _source_root(data, name, folder, where)
+    _check_project(project, name, folder, where)
+    module = _entry_point(project, name, folder, where)
     version = project.get("version")
-    version = version if isinstance(version, str) else ""
-    package = Package(name, version, module, folder, where, home, project)
+    if not isinstance(version, str):
+        version = ""
+    package = Package(name, version, module, root, where, folder, project)
     if package.top in sys.stdlib_module_names or package.top in KERNEL:
         raise ConfigError(
             f"E-NAME plugin {name!r}: its module {package.top!r} hides Python's or specloom's",
             where=where,
             fix="rename the module",
         )
-    if not any(_is_file(file) for file in package.files):
+    if not any(is_file(file) for file in package.files):
         raise ConfigError(
-            f"E-PLUGIN plugin {name!r}: {folder} holds no module {package.top!r}",
+            f"E-PLUGIN plugin {name!r}: {root} holds no module {package.top!r}",
             where=where,
-            fix="keep the module beside pyproject.toml, or correct the entry point",
+            fix="put the module next to pyproject.toml, or correct the entry point",
         )
     return package
 
 
+def _entry_point(project: dict[str, Any], name: str, home: Path, where: str) -> str:
+    """Return the module that a plugin's ``pyproject.toml`` offers under its name."""
+    file = home / "pyproject.toml"
+    offered = _table(project, "entry-points", GROUP)
+    module = offered.get(name)
+    if not isinstance(module, str):
+        what = f"E-PLUGIN {file} offers no plugin {name!r}"
+        add = f'add {name} = "<its module>" under [project.entry-points.{GROUP}] there'
+        raise ConfigError(what, where=where, fix=did_you_mean(name, offered, otherwise=add))
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigError(
+            f"E-PLUGIN plugin {name!r}: its entry point {module!r} is not the name of a module",
+            where=where,
+            fix=f'write it as {name} = "package.module" in {file}',
+        )
+    return module
+
+
 def _check_project(project: dict[str, Any], name: str, home: Path, where: str) -> None:
     """Refuse a table ``[project]`` whose values are of other types than its standard says."""
-    for key, (good, kind) in PROJECT.items():
-        if key in project and not good(project[key]):
+    for key, (is_good, kind) in PROJECT_TYPES.items():
+        if key in project and not is_good(project[key]):
             raise ConfigError(
                 f"E-PLUGIN plugin {name!r}: {key!r} under [project] in {home / 'pyproject.toml'} "
                 f"is not {kind}",
@@ -100,49 +110,44 @@ def _check_project(project: dict[str, Any], name: str, home: Path, where: str) -
             )
 
 
-def _is_file(place: Path) -> bool:
-    try:
-        return place.is_file()
-    except OSError:  # a name that is too long, a folder that may not be searched
-        return False
-
-
-def _is_text(value: Any) -> bool:
+def _is_string(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_extras(value: Any) -> bool:
-    return isinstance(value, dict) and all(_is_texts(one) for one in value.values())
+    return isinstance(value, dict) and all(_is_strings(extra) for extra in value.values())
 
 
 #: By key of the table ``[project]``: whether a value can be used, and what it should be.
-PROJECT: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "name": (_is_text, "text"),
-    "requires-python": (_is_text, "text"),
-    "dependencies": (_is_texts, "a list of texts"),
-    "optional-dependencies": (_is_extras, "a table of lists of texts"),
+PROJECT_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_string, "a string"),
+    "requires-python": (_is_string, "a string"),
+    "dependencies": (_is_strings, "a list of strings"),
+    "optional-dependencies": (_is_extras, "a table of lists of strings"),
 }
 
 
-def _root(data: dict[str, Any], name: str, folder: Path, where: str) -> Path:
-    """The folder that modules are imported from: ``[tool.specloom] source-root``."""
-    root = _table(data, "tool", "specloom").get("source-root", ".")
-    text = root if isinstance(root, str) and "\0" not in root else ".."
-    place = tree.resolved(folder / text)
-    if not place.is_relative_to(tree.resolved(folder)):
-        raise ConfigError(
-            f"E-PLUGIN plugin {name!r}: its source-root {root!r} is no folder of its own",
-            where=where,
-            fix=f'write source-root = "src" in {folder / "pyproject.toml"}',
-        )
-    return folder if root == "." else place
+def _source_root(data: dict[str, Any], name: str, folder: Path, where: str) -> Path:
+    """Return the folder that modules are imported from: ``[tool.specloom] source-root``."""
+    value = _table(data, "tool", "specloom").get("source-root", ".")
+    if value == ".":
+        return folder
+    if isinstance(value, str) and "\0" not in value:
+        root = tree.resolved(folder / value)
+        if root.is_relative_to(tree.resolved(folder)):
+            return root
+    raise ConfigError(
+        f"E-PLUGIN plugin {name!r}: its source-root {value!r} is not a folder of the plugin",
+        where=where,
+        fix=f'write source-root = "src" in {folder / "pyproject.toml"}',
+    )
 
 
-def _pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:
+def _read_pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:
     file = folder / "pyproject.toml"
     try:
         return faults.parse_toml(file.read_text("utf-8"))
@@ -160,12 +165,16 @@ def _pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:
         ) from e
     except ValueError as e:  # not TOML, or not UTF-8
         raise ConfigError(
-            f"E-PLUGIN plugin {name!r}: {file} is not TOML: {e}", where=where, fix="mend that file"
+            f"E-PLUGIN plugin {name!r}: {file} is not TOML: {e}",
+            where=where,
+            fix="correct the file",
         ) from e
 
 
 def _table(data: dict[str, Any], *keys: str) -> dict[str, Any]:
     for key in keys:
         inner = data.get(key)
-        data = inner if isinstance(inner, dict) else {}
+        if not isinstance(inner, dict):
+            return {}
+        data = inner
     return data

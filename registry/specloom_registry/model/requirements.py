@@ -1,21 +1,21 @@
-"""Requirements such as ``numpy>=1.26; python_version < "3.13"`` (PEP 508), read statically."""
+"""Requirements such as ``numpy>=1.26; python_version < "3.13"`` (PEP 508), read statically.
+
+The ``packaging`` library does the work, imported in the functions as in ``versions``.
+"""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from specloom_registry.model.versions import allows, clauses
+from specloom_registry.model.versions import allows
 
-REQUIREMENT = re.compile(
-    r"\s*(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[(?P<extras>[^\]]*)\])?\s*"
-    r"(?P<open>\()?(?P<ranges>[^;()@]*)\)?\s*(?:;(?P<marker>.*))?",
-    re.ASCII | re.DOTALL,
-)
-LONGEST_SHOWN = 200  # characters of a marker in a message
-VERSIONS = ("python_version", "python_full_version", "implementation_version")
+if TYPE_CHECKING:
+    from packaging.markers import Marker
+
+BEFORE_SPECIFIER = re.compile(r"\s*[\w.-]+\s*(\[[^\]]*\])?")
+LONGEST_SHOWN = 200  # characters of a requirement in a message
 
 
 @dataclass(frozen=True)
@@ -24,114 +24,69 @@ class Requirement:
 
     Args:
         name: The distribution, normalised.
-        ranges: The versions that will do; empty for any.
-        extras: Extras asked for.
-        marker: When it applies; empty for always.
-        text: As it was written.
+        specifier: The versions that it allows, as written but without blanks; empty for any.
+        text: The whole requirement as written.
+        marker: When it applies; None for always.
     """
 
     name: str
-    ranges: str
-    extras: tuple[str, ...]
-    marker: str
+    specifier: str
     text: str
+    marker: Marker | None = field(default=None, repr=False)
 
-    def met_by(self, version: str) -> bool:
-        """Whether this version of the distribution will do."""
-        return allows(self.ranges, version)
+    def allows(self, version: str) -> bool:
+        """Check whether this version of the distribution meets the requirement."""
+        return allows(self.specifier, version)
 
-    def applies(self, environment: Mapping[str, str]) -> bool:
-        """Whether the marker holds in this environment.
+    def applies(self, extra: str = "") -> bool:
+        """Check whether the marker holds in this interpreter, for an extra or for none.
 
         Raises:
-            ValueError: The marker is malformed.
+            ValueError: The marker compares what cannot be compared.
         """
-        if not self.marker:
-            return True
-        names = re.sub(r"\b(os|sys|platform|implementation)_?\.(\w+)", r"\1_\2", self.marker)
-        try:
-            return _true(ast.parse(names.strip(), mode="eval").body, environment)
-        except (SyntaxError, RecursionError, MemoryError) as e:  # the last two: nested too deeply
-            raise ValueError(f"{self.marker.strip()[:LONGEST_SHOWN]!r} is no marker") from e
+        return self.marker is None or self.marker.evaluate({"extra": extra})
 
 
 def parse(text: str) -> Requirement:
-    """Read one requirement.
+    """Parse one requirement.
 
     Raises:
         ValueError: It is malformed, or names a URL, which no lock can pin.
     """
-    if re.match(r"[^;]*@", text):
-        raise ValueError(f"{text!r} names a URL")
-    if (found := REQUIREMENT.fullmatch(text)) is None:
-        raise ValueError(f"{text!r} is no requirement")
-    clauses(found["ranges"])
-    extras = tuple(filter(None, (one.strip() for one in (found["extras"] or "").split(","))))
-    marker = (found["marker"] or "").strip()
+    from packaging import requirements
+
+    shown = repr(text[:LONGEST_SHOWN])
+    try:
+        parsed = requirements.Requirement(text)
+    except requirements.InvalidRequirement as e:
+        reason = str(e).partition("\n")[0]
+        raise ValueError(f"{shown} is not a requirement: {reason}") from e
+    except RecursionError as e:
+        raise ValueError(f"{shown} is not a requirement: it is nested too deeply") from e
+    if parsed.url:
+        raise ValueError(f"{shown} names a URL")
     return Requirement(
-        normal(found["name"]), "".join(found["ranges"].split()), extras, marker, text.strip()
+        name=normalize_name(parsed.name),
+        specifier=_specifier_as_written(text),
+        text=text.strip(),
+        marker=parsed.marker,
     )
 
 
-def normal(name: str) -> str:
-    """A distribution's name as it is compared.
+def normalize_name(name: str) -> str:
+    """Normalise the name of a distribution (PEP 503).
 
-    >>> normal("Typing_Extensions")
+    ``packaging.utils`` has the same line, but the import hook needs it in every run, and the
+    import takes 10 ms.
+
+    >>> normalize_name("Typing_Extensions")
     'typing-extensions'
     """
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def environment() -> dict[str, str]:
-    """What markers may ask of this interpreter."""
-    import os
-    import platform
-    import sys
-
-    return {
-        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "python_full_version": platform.python_version(),
-        "os_name": os.name,
-        "sys_platform": sys.platform,
-        "platform_machine": platform.machine(),
-        "platform_system": platform.system(),
-        "platform_release": platform.release(),
-        "platform_version": platform.version(),
-        "platform_python_implementation": platform.python_implementation(),
-        "implementation_name": sys.implementation.name,
-        "implementation_version": platform.python_version(),
-        "extra": "",
-    }
-
-
-def _true(node: ast.expr, known: Mapping[str, str]) -> bool:
-    if isinstance(node, ast.BoolOp):
-        parts = [_true(value, known) for value in node.values]
-        return all(parts) if isinstance(node.op, ast.And) else any(parts)
-    if not isinstance(node, ast.Compare) or len(node.ops) != 1:
-        raise ValueError(f"{ast.unparse(node)!r} is no marker")
-    left, right = (_text(side, known) for side in (node.left, node.comparators[0]))
-    operator = type(node.ops[0])
-    if operator in (ast.In, ast.NotIn):
-        return (left in right) == (operator is ast.In)
-    symbols = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">"}
-    symbol = {**symbols, ast.GtE: ">="}.get(operator)
-    if symbol is None:
-        raise ValueError(f"{ast.unparse(node)!r} is no marker")
-    names = {side.id for side in (node.left, node.comparators[0]) if isinstance(side, ast.Name)}
-    if names & set(VERSIONS):
-        return allows(f"{symbol}{right}", left)
-    compared = {"==": left == right, "!=": left != right}
-    return compared[symbol] if symbol in compared else _ordered(symbol, left, right)
-
-
-def _ordered(symbol: str, left: str, right: str) -> bool:
-    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[symbol]
-
-
-def _text(node: ast.expr, known: Mapping[str, str]) -> str:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.Name) and node.id in known:
-        return known[node.id]
-    raise ValueError(f"{ast.unparse(node)!r} is no marker")
+def _specifier_as_written(text: str) -> str:
+    """Return the clauses in their order: locks hold them so, and ``packaging`` sorts them."""
+    before_marker = text.partition(";")[0]
+    written = BEFORE_SPECIFIER.sub("", before_marker, count=1)
+    return "".join(written.split()).removeprefix("(").removesuffix(")")

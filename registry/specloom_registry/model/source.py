@@ -27,12 +27,12 @@ LONGEST_TAG = 128
 
 @dataclass(frozen=True)
 class Source:
-    """A plugin's place: a tag of a Git repository, or a folder.
+    """Where a plugin comes from: a tag of a Git repository, or a folder.
 
     Args:
         git: The repository's URL; empty for a folder.
         tag: The tag's name.
-        commit: A commit that the tag must lead to.
+        commit: The commit that the tag must lead to.
         subdir: The plugin's folder within the repository.
         tag_pattern: How tags spell versions, such as ``rx-v{version}``.
         path: The folder, as the manifest has it.
@@ -45,23 +45,21 @@ class Source:
     tag_pattern: str = ""
     path: str = ""
 
-    @property
-    def written(self) -> dict[str, str]:
-        """The keys that the manifest has, for the lock."""
-        keys = {name.replace("_", "-"): value for name, value in vars(self).items()}
-        return {key: value for key, value in keys.items() if value}
+    def to_dict(self) -> dict[str, str]:
+        """Return what the manifest says of it, for the lock."""
+        return {name.replace("_", "-"): value for name, value in vars(self).items() if value}
 
 
 def check_url(url: str, owner: str, where: str, *, allow_file: bool = False) -> None:
     """Refuse a URL that git might take for something else.
 
     Raises:
-        ConfigError: It is no plain URL of an allowed kind.
+        ConfigError: It is not a plain URL of an allowed kind.
     """
     if url.startswith("-"):
         _refuse("source url may not start with '-'", owner, where)
     if re.search(r"[\s\0-\x1f\x7f]", url):
-        _refuse(f"source url {url!r} holds a blank or a control character", owner, where)
+        _refuse(f"source url {url!r} holds a space or a control character", owner, where)
     if FILE.fullmatch(url):
         if not allow_file:
             what = f"E-URL {owner}: {url!r} is a local repository"
@@ -71,22 +69,22 @@ def check_url(url: str, owner: str, where: str, *, allow_file: bool = False) -> 
     if url.startswith("https://") and "@" in url[8:].partition("/")[0]:
         what = f"E-URL {owner}: {redacted(url)!r} holds credentials"
         raise ConfigError(what, where=where, fix="use a credential helper or ssh")
-    if not any(form.fullmatch(url) for form in (HTTPS, SSH, SCP)):
-        _refuse(f"source url {redacted(url)!r} is of no allowed kind", owner, where)
+    if not any(pattern.fullmatch(url) for pattern in (HTTPS, SSH, SCP)):
+        _refuse(f"source url {redacted(url)!r} is of a kind that is not allowed", owner, where)
 
 
 def check_tag(tag: str, owner: str, where: str) -> None:
     """Refuse what git might take for an option, a pattern or several references.
 
     Raises:
-        ConfigError: It is no plain tag name.
+        ConfigError: It is not a plain tag name.
     """
-    parts = tag.split("/")
-    bad = any(part.endswith((".lock", ".")) or ".." in part for part in parts)
-    if bad or not TAG.fullmatch(tag) or len(tag) > LONGEST_TAG:
-        shown = tag if len(tag) <= 40 else f"{tag[:37]}..."
+    if not _is_plain_tag(tag):
+        shown = tag
+        if len(tag) > 40:
+            shown = f"{tag[:37]}..."
         raise ConfigError(
-            f"E-TAG {owner}: {shown!r} is no tag that can be pinned",
+            f"E-TAG {owner}: {shown!r} is not a tag that can be pinned",
             where=where,
             fix="name one tag in full, such as v1.2.0",
         )
@@ -101,10 +99,16 @@ def check_subdir(subdir: str, owner: str, where: str) -> None:
     parts = subdir.split("/")
     if any(part in ("", ".", "..") or re.search(r"[\0-\x1f\x7f\\:]", part) for part in parts):
         raise ConfigError(
-            f"E-SUBDIR {owner}: {subdir!r} is no folder within a repository",
+            f"E-SUBDIR {owner}: {subdir!r} is not a folder within a repository",
             where=where,
             fix="write it with single slashes, such as plugins/rx",
         )
+
+
+def _is_plain_tag(tag: str) -> bool:
+    if len(tag) > LONGEST_TAG or not TAG.fullmatch(tag):
+        return False
+    return not any(part.endswith((".lock", ".")) or ".." in part for part in tag.split("/"))
 
 
 def _refuse(what: str, owner: str, where: str) -> None:

@@ -1,1 +1,1 @@
-"""Packages that plugins need: what the environment has, what is installed beside it."""
+"""Packages that plugins need: what the environment has, what is installed next to it."""

@@ -12,11 +12,11 @@ from specloom.contract.errors import ConfigError, SpecloomError
 from specloom_registry.base.table import table
 from specloom_registry.model import requirements
 from specloom_registry.model.metadata import PREFIX
-from specloom_registry.model.versions import Version, allows, clauses
+from specloom_registry.model.versions import allows, parse_range, parse_version
 
 if TYPE_CHECKING:
     from specloom_registry.model.entry import Entry
-    from specloom_registry.model.metadata import Facts
+    from specloom_registry.model.metadata import PackageMetadata
     from specloom_registry.model.requirements import Requirement
 
 
@@ -29,93 +29,111 @@ class Need:
     requirement: Requirement
 
 
-def plugin_problems(found: Iterable[tuple[Entry, Facts]]) -> Iterator[SpecloomError]:
-    """What plugins need of one another and do not get."""
-    known = {facts.distribution: (entry, facts) for entry, facts in found}
-    for entry, facts in known.values():
-        for wanted, ranges in facts.plugins.items():
-            other = known.get(wanted)
-            name = wanted.removeprefix(PREFIX)
-            if other is None:
+def plugin_problems(
+    plugins: Iterable[tuple[Entry, PackageMetadata]],
+) -> Iterator[SpecloomError]:
+    """Yield what plugins need of one another and do not get."""
+    by_distribution = {metadata.distribution: (entry, metadata) for entry, metadata in plugins}
+    for entry, metadata in by_distribution.values():
+        for distribution, specifier in metadata.plugins.items():
+            name = distribution.removeprefix(PREFIX)
+            if distribution not in by_distribution:
                 yield ConfigError(
-                    f"E-REQUIRES plugin {entry.name!r} needs plugin {name!r} {ranges}".rstrip(),
+                    f"E-REQUIRES plugin {entry.name!r} needs plugin {name!r} {specifier}".rstrip(),
                     where=entry.where,
                     fix=f"add it: specloom plugins add {name}",
                 )
-            elif other[1].version and not allows(ranges, other[1].version):
+                continue
+            version = by_distribution[distribution][1].version
+            if version and not allows(specifier, version):
                 yield ConfigError(
-                    f"E-REQUIRES plugin {entry.name!r} needs plugin {name!r} {ranges}, "
-                    f"but {other[1].version} is named",
+                    f"E-REQUIRES plugin {entry.name!r} needs plugin {name!r} {specifier}, "
+                    f"but {version} is named",
                     where=entry.where,
                     fix=f"name another version of {name!r} or of {entry.name!r}",
                 )
+    yield from _circles(by_distribution)
+
+
+def _circles(
+    by_distribution: Mapping[str, tuple[Entry, PackageMetadata]],
+) -> Iterator[SpecloomError]:
     uses = {
-        facts.distribution: [one for one in facts.plugins if one in known]
-        for _, facts in known.values()
+        distribution: [name for name in metadata.plugins if name in by_distribution]
+        for distribution, (_, metadata) in by_distribution.items()
     }
     try:
         TopologicalSorter(uses).prepare()
     except CycleError as e:
-        names = [known[one][0] for one in e.args[1]]
+        entries = [by_distribution[distribution][0] for distribution in e.args[1]]
         yield ConfigError(
-            f"E-REQUIRES plugins need each other: {' <- '.join(one.name for one in names)}",
-            where=names[0].where,
-            fix="ask their authors to break the circle",
+            f"E-REQUIRES plugins need each other: {' <- '.join(one.name for one in entries)}",
+            where=entries[0].where,
+            fix="report the circle to their authors",
         )
 
 
-def needs(found: Iterable[tuple[Entry, Facts]]) -> list[Need]:
-    """Every requirement that applies here, but for those of plugins and of the kernel."""
-    markers = requirements.environment()
-    return [
-        Need(entry, facts.version, one)
-        for entry, facts in found
-        for one in map(requirements.parse, facts.dependencies)
-        if one.applies({**markers, "extra": ""})
-        or any(one.applies({**markers, "extra": extra}) for extra in entry.extras)
-    ]
+def collect_needs(plugins: Iterable[tuple[Entry, PackageMetadata]]) -> list[Need]:
+    """Return every requirement that applies here, but for those of plugins and of the kernel."""
+    needs = []
+    for entry, metadata in plugins:
+        for text in metadata.dependencies:
+            requirement = requirements.parse(text)
+            if any(requirement.applies(extra) for extra in ("", *entry.extras)):
+                needs.append(Need(entry, metadata.version, requirement))
+    return needs
 
 
-def conflict(wanted: Sequence[Need], here: str | None) -> ConfigError:
-    """The table of who wants what of one package."""
-    name = wanted[0].requirement.name
-    rows = [
-        [one.requirement.ranges or "any", f"wanted by {one.entry.name} {one.version}".rstrip()]
-        for one in wanted
-    ]
-    rows.append([here or "-", "the environment has" if here else "not installed"])
-    lines = table([["version", "why"], *rows]).splitlines()
-    body = "".join(f"\n    {line}" for line in lines)
+def conflict(needs: Sequence[Need], installed: str | None) -> ConfigError:
+    """Return the error for needs of one package that no version meets, with a table of them."""
+    name = needs[0].requirement.name
+    rows = [["version", "why"]]
+    for need in needs:
+        reason = f"required by {need.entry.name} {need.version}".rstrip()
+        rows.append([need.requirement.specifier or "any", reason])
+    if installed is None:
+        rows.append(["-", "not installed"])
+    else:
+        rows.append([installed, "the environment has"])
+    lines = "".join(f"\n    {line}" for line in table(rows).splitlines())
     return ConfigError(
-        f"E-CONFLICT no version of {name!r} suits all{body}",
-        where=wanted[0].entry.where,
+        f"E-CONFLICT no version of {name!r} suits all{lines}",
+        where=needs[0].entry.where,
         fix="name other versions of these plugins: specloom plugins outdated",
     )
 
 
-def conflicts(wanted: Iterable[Need], here: Mapping[str, str]) -> Iterator[SpecloomError]:
-    """Packages of which plugins, or a plugin and the environment, want different versions."""
+def conflicts(needs: Iterable[Need], installed: Mapping[str, str]) -> Iterator[SpecloomError]:
+    """Yield the packages of which plugins and the environment need different versions."""
     by_package = defaultdict[str, list[Need]](list)
-    for one in wanted:
-        by_package[one.requirement.name].append(one)
-    for name, all_of in by_package.items():
-        if name in here:
-            if not all(one.requirement.met_by(here[name]) for one in all_of):
-                yield conflict(all_of, here[name])
-        elif not _possible([one.requirement.ranges for one in all_of]):
-            yield conflict(all_of, None)
+    for need in needs:
+        by_package[need.requirement.name].append(need)
+    for name, of_package in by_package.items():
+        version = installed.get(name)
+        if version is None:
+            if not is_satisfiable([need.requirement.specifier for need in of_package]):
+                yield conflict(of_package, None)
+        elif not all(need.requirement.allows(version) for need in of_package):
+            yield conflict(of_package, version)
 
 
-def _possible(ranges: Sequence[str]) -> bool:
-    """Whether some version can lie in every range: one near a bound does, if any does."""
-    bounds = {version for one in ranges for _, version in clauses(one)}
-    near = {"0", "99999"}
-    for bound in bounds:
-        plain = bound.removesuffix(".*")
-        numbers = Version(plain).release
-        steps = [
-            ".".join(map(str, [*numbers[:-1], max(numbers[-1] + step, 0)])) for step in (-1, 1)
-        ]
-        near |= {plain, f"{plain}.1" if plain[-1].isdigit() else plain, *steps}
-        near.add(f"{steps[0]}.99999")
-    return any(all(allows(one, version) for one in ranges) for version in near)
+def is_satisfiable(specifiers: Sequence[str]) -> bool:
+    """Check whether some version lies in every range: one near a bound does, if any does."""
+    candidates = {"0", "99999"}
+    for text in specifiers:
+        for clause in parse_range(text):
+            candidates |= _versions_near(clause.version.removesuffix(".*"))
+    return any(
+        all(allows(specifier, version) for specifier in specifiers) for version in candidates
+    )
+
+
+def _versions_near(bound: str) -> set[str]:
+    """Return a version, those just after it, and those before it in the last number."""
+    *numbers, last = parse_version(bound).release
+    lower = ".".join(map(str, [*numbers, max(last - 1, 0)]))
+    higher = ".".join(map(str, [*numbers, last + 1]))
+    found = {bound, lower, higher, f"{lower}.99999"}
+    if bound[-1].isdigit():
+        found.add(f"{bound}.1")
+    return found

@@ -1,4 +1,4 @@
-"""Packages that plugins need and the environment lacks: pinned by pip, installed beside it.
+"""Packages that plugins need and the environment lacks: pinned by pip, installed next to it.
 
 The overlay is a folder in the store, named by what it holds and put behind the environment on
 ``sys.path``. The environment's versions are constraints, so that nothing is installed twice.
@@ -21,62 +21,96 @@ from urllib.parse import unquote
 
 from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, redacted
-from specloom_registry.model.requirements import normal, parse
+from specloom_registry.base.paths import is_folder
+from specloom_registry.model.requirements import normalize_name, parse
 from specloom_registry.model.versions import allows
 from specloom_registry.packages import environment
 from specloom_registry.packages.compatibility import Need, conflict
-from specloom_registry.store import file_lock, tree
+from specloom_registry.store import file_lock
 
 if TYPE_CHECKING:
-    from specloom_registry.fetch.fetch import Fetching
+    from specloom_registry.fetch.fetch import FetchContext
     from specloom_registry.store.store import Store
 
-LONGEST = 1800.0
+TIMEOUT = 1800.0
 OLDEST_PIP = "22.2"  # the first with --dry-run and --report
+LOCAL_OPTIONS = ("--no-index", "--find-links")
+ONLY_WHEELS = ("--only-binary", ":all:")
 
 
 def resolve(
-    wanted: Sequence[Need], lacking: Sequence[str], how: Fetching, pip: Sequence[str]
+    needs: Sequence[Need], missing: Sequence[str], context: FetchContext, pip: Sequence[str]
 ) -> dict[str, Any]:
-    """The packages to install for ``lacking``, pinned with their hashes.
+    """Let pip choose the packages to install for ``missing``; return them, pinned with hashes.
 
     Raises:
         ConfigError: There is no version that suits, or one would hide an installed module.
         PluginUnavailableError: There is no pip, it is too old, or there is no index.
     """
-    if how.offline and not any(one in ("--no-index", "--find-links") for one in pip):
-        _missing(wanted, lacking)
-    here = environment.installed()
-    _check_pip(here)
-    with how.store.stage() as stage:
-        (stage / "host.txt").write_text("".join(f"{n}=={v}\n" for n, v in sorted(here.items())))
+    if context.offline and not _is_local(pip):
+        raise _missing_error(needs, missing)
+    installed = environment.installed()
+    _check_pip(installed)
+    report = _pip_report(needs, missing, context, pip, installed)
+    pins = []
+    required = {need.requirement.name for need in needs}
+    for package in sorted(report, key=lambda package: normalize_name(package["metadata"]["name"])):
+        metadata = package["metadata"]
+        pins.append(_pin(metadata, package["download_info"], needs))
+        required |= {parse(text).name for text in metadata.get("requires_dist", ())}
+    host = {name: installed[name] for name in sorted(required) if name in installed}
+    return {"wanted": list(missing), "host": host, "pins": pins}
+
+
+def _is_local(pip: Sequence[str]) -> bool:
+    """Check whether pip's arguments name a place that needs no network."""
+    return any(argument in LOCAL_OPTIONS for argument in pip)
+
+
+def _pip_report(
+    needs: Sequence[Need],
+    missing: Sequence[str],
+    context: FetchContext,
+    pip: Sequence[str],
+    installed: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return what pip would install, the environment's versions being constraints."""
+    with context.store.stage() as stage:
+        constraints = stage / "host.txt"
+        lines = [f"{name}=={version}\n" for name, version in sorted(installed.items())]
+        constraints.write_text("".join(lines))
         report = stage / "report.json"
-        options = ["install", "--dry-run", "--report", str(report)]
-        done = _pip(
-            [*options, "-c", str(stage / "host.txt"), "--only-binary", ":all:", *pip, *lacking]
-        )
+        options = ["--dry-run", "--report", str(report), "-c", str(constraints), *ONLY_WHEELS]
+        done = _run_pip(["install", *options, *pip, *missing])
         if done.returncode:
-            _unresolved(wanted, lacking, done)
-        found = json.loads(report.read_bytes())["install"]
-    pins, used = list[dict[str, Any]](), {one.requirement.name for one in wanted}
-    for one in sorted(found, key=lambda one: normal(one["metadata"]["name"])):
-        name, version = normal(one["metadata"]["name"]), one["metadata"]["version"]
-        sha256 = _sha256(name, version, one["download_info"])
-        file = unquote(one["download_info"]["url"].rpartition("/")[2].partition("#")[0])
-        why = sorted({need.entry.name for need in wanted if need.requirement.name == name})
-        pins.append({"name": name, "version": version, "file": file, "sha256": sha256, "why": why})
-        used |= {parse(text).name for text in one["metadata"].get("requires_dist", ())}
-    host = {name: here[name] for name in sorted(used) if name in here}
-    return {"wanted": list(lacking), "host": host, "pins": pins}
+            raise _resolution_error(needs, missing, done)
+        packages: list[dict[str, Any]] = json.loads(report.read_bytes())["install"]
+    return packages
 
 
-def _check_pip(here: Mapping[str, str]) -> None:
+def _pin(
+    metadata: Mapping[str, Any], download: Mapping[str, Any], needs: Sequence[Need]
+) -> dict[str, Any]:
+    name = normalize_name(metadata["name"])
+    version = metadata["version"]
+    url = download["url"].partition("#")[0]
+    users = {need.entry.name for need in needs if need.requirement.name == name}
+    return {
+        "name": name,
+        "version": version,
+        "file": unquote(url.rpartition("/")[2]),
+        "sha256": _sha256(name, version, download),
+        "why": sorted(users),
+    }
+
+
+def _check_pip(installed: Mapping[str, str]) -> None:
     """Refuse a pip that cannot report what it would install.
 
     Raises:
         PluginUnavailableError: It is older than ``OLDEST_PIP``.
     """
-    version = here.get("pip", OLDEST_PIP)  # without metadata, pip itself says what is wrong
+    version = installed.get("pip", OLDEST_PIP)  # without metadata, pip reports what is wrong
     if allows(f">={OLDEST_PIP}", version):
         return
     what = f"E-PIP pip {version} is too old to pin what plugins need; {OLDEST_PIP} is the oldest"
@@ -85,7 +119,7 @@ def _check_pip(here: Mapping[str, str]) -> None:
 
 
 def _sha256(name: str, version: str, download: Mapping[str, Any]) -> str:
-    """The SHA-256 of a package in pip's report, in hexadecimal.
+    """Return the SHA-256 of a package in pip's report, in hexadecimal.
 
     ``archive_info`` has ``hashes``; before pip 23.1 it may have only ``hash``, which is
     ``"sha256=…"`` (PEP 610).
@@ -106,94 +140,112 @@ def _sha256(name: str, version: str, download: Mapping[str, Any]) -> str:
 
 
 def digest(pins: Sequence[Mapping[str, Any]]) -> str:
-    """The name of the overlay that holds these packages."""
-    lines = sorted(f"{one['name']}=={one['version']} {one['sha256']}\n" for one in pins)
+    """Return the name of the overlay that holds these packages."""
+    lines = sorted(f"{pin['name']}=={pin['version']} {pin['sha256']}\n" for pin in pins)
     return f"p1-{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def folder_of(store: Store, pins: Sequence[Mapping[str, Any]]) -> Path:
+    """Return the folder of the overlay that holds these packages."""
+    return store.root / "overlays" / digest(pins)
 
 
 def install(
     store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str], *, offline: bool = False
 ) -> Path:
-    """The overlay that holds these packages, made if it is not there.
+    """Return the overlay that holds these packages, installed if it is not there.
 
     Raises:
-        PluginUnavailableError: A package cannot be had.
+        PluginUnavailableError: A package is not available.
         PluginIntegrityError: A package is not the one that was locked.
     """
-    place = store.root / "overlays" / digest(pins)
-    if tree.is_dir(place):
-        return place
-    with file_lock.locked(store.folder("locks") / f"{place.name[:32]}.lock", "packages"):
-        if place.is_dir():
-            return place
-        files = [_wheel(store, one, pip, offline) for one in pins]
-        with store.stage() as stage, store.writing():
-            for file in files:
-                _check_modules(file)
-            pins_file = stage / "pins.txt"
-            pins_file.write_text("".join(map(_pin, pins)))
-            where = [f"--find-links={file.parent}" for file in files]
-            options = ["--no-index", "--no-deps", "--no-compile", "--require-hashes", *where]
-            target = ["--target", str(stage / "packages"), "-r", str(pins_file)]
-            done = _pip(["install", *options, *target])
-            if done.returncode:
-                what = f"E-PIP packages cannot be installed: {_text(done.stderr)}"
-                raise PluginUnavailableError(what, fix="mend what pip says")
-            store.publish(stage / "packages", place)
-    return place
+    folder = folder_of(store, pins)
+    if is_folder(folder):
+        return folder
+    with file_lock.locked(store.folder("locks") / f"{folder.name[:32]}.lock", "packages"):
+        if folder.is_dir():
+            return folder
+        wheels = [_fetch_wheel(store, pin, pip, offline) for pin in pins]
+        with store.stage() as stage, store.disk_errors():
+            for wheel in wheels:
+                _check_modules(wheel)
+            _install_wheels(wheels, pins, stage)
+            store.publish(stage / "packages", folder)
+    return folder
 
 
-def remarks(place: Path) -> list[str]:
-    """What the user should know of an overlay: files that would run code if it were a site."""
+def _install_wheels(wheels: Sequence[Path], pins: Sequence[Mapping[str, Any]], stage: Path) -> None:
+    """Let pip install wheels into ``stage / "packages"``."""
+    requirements = stage / "pins.txt"
+    requirements.write_text("".join(map(_requirement_line, pins)))
+    places = [f"--find-links={wheel.parent}" for wheel in wheels]
+    options = ["--no-index", "--no-deps", "--no-compile", "--require-hashes", *places]
+    target = ["--target", str(stage / "packages"), "-r", str(requirements)]
+    done = _run_pip(["install", *options, *target])
+    if done.returncode:
+        what = f"E-PIP packages cannot be installed: {_pip_message(done.stderr)}"
+        raise PluginUnavailableError(what, fix="correct what pip reports")
+
+
+def pth_warnings(folder: Path) -> list[str]:
+    """Return a warning for each file of an overlay that would run code if it were a site."""
     return [
         f"W-PTH {file.name} of the packages that plugins need is not run"
-        for file in sorted(place.glob("*.pth"))
+        for file in sorted(folder.glob("*.pth"))
     ]
 
 
-def _wheel(store: Store, one: Mapping[str, Any], pip: Sequence[str], offline: bool) -> Path:
-    """The file of a package in the store, fetched if it is not there."""
-    folder = store.root / "wheels" / f"sha256-{one['sha256']}"
-    if (folder / one["file"]).is_file():
-        return folder / str(one["file"])
-    local = any(option in ("--no-index", "--find-links") for option in pip)
+def _fetch_wheel(store: Store, pin: Mapping[str, Any], pip: Sequence[str], offline: bool) -> Path:
+    """Return the file of a package in the store, fetched if it is not there."""
+    folder = store.root / "wheels" / f"sha256-{pin['sha256']}"
+    wheel = folder / str(pin["file"])
+    if wheel.is_file():
+        return wheel
     with store.stage() as stage:
-        pin = stage / "pin.txt"
-        pin.write_text(_pin(one))
-        get = ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:", *pip]
-        get += ["--no-index"] if offline else []
-        fetched = stage / "wheel"
-        if found := _nearby(one, pip):
-            fetched.mkdir()
-            (fetched / found.name).write_bytes(found.read_bytes())
-            with store.writing():
-                store.publish(fetched, folder)
-            return folder / found.name
-        if offline and not local:
-            what = f"E-OFFLINE package {one['name']} {one['version']} is not in the store"
+        target = stage / "wheel"
+        local = _find_local_wheel(pin, pip)
+        if local is not None:
+            target.mkdir()
+            (target / local.name).write_bytes(local.read_bytes())
+        elif offline and not _is_local(pip):
+            what = f"E-OFFLINE package {pin['name']} {pin['version']} is not in the store"
             raise PluginUnavailableError(what, fix="run it again without --offline")
-        done = _pip([*get, "--dest", str(fetched), "-r", str(pin)])
-        if done.returncode:
-            mismatch = "DO NOT MATCH" in done.stderr
-            kind = PluginIntegrityError if mismatch else PluginUnavailableError
-            what = f"E-PIP package {one['name']} {one['version']}: {_text(done.stderr)}"
-            fix = "find out who changed the file" if mismatch else "check the index and the network"
-            raise kind(what, fix=fix)
-        with store.writing():
-            store.publish(fetched, folder)
-    return folder / str(one["file"])
+        else:
+            _download_wheel(pin, pip, stage, target, offline=offline)
+        with store.disk_errors():
+            store.publish(target, folder)
+    return wheel
 
 
-def _pin(one: Mapping[str, Any]) -> str:
-    """A package as pip's requirements file has it."""
-    return f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}\n"
+def _download_wheel(
+    pin: Mapping[str, Any], pip: Sequence[str], stage: Path, target: Path, *, offline: bool
+) -> None:
+    requirement = stage / "pin.txt"
+    requirement.write_text(_requirement_line(pin))
+    options = ["--no-deps", "--require-hashes", *ONLY_WHEELS, *pip]
+    if offline:
+        options.append("--no-index")
+    done = _run_pip(["download", *options, "--dest", str(target), "-r", str(requirement)])
+    if not done.returncode:
+        return
+    what = f"E-PIP package {pin['name']} {pin['version']}: {_pip_message(done.stderr)}"
+    if "DO NOT MATCH" in done.stderr:
+        raise PluginIntegrityError(what, fix="find out who changed the file")
+    raise PluginUnavailableError(what, fix="check the index and the network")
 
 
-def _nearby(one: Mapping[str, Any], pip: Sequence[str]) -> Path | None:
-    """The file of a package in a folder that pip is told of, if it has the right bytes."""
-    folders = [Path(value) for key, value in pairwise(pip) if key == "--find-links"]
-    for file in (folder / str(one["file"]) for folder in folders if folder.is_dir()):
-        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == one["sha256"]:
+def _requirement_line(pin: Mapping[str, Any]) -> str:
+    """Return a package as pip's requirements file has it."""
+    return f"{pin['name']}=={pin['version']} --hash=sha256:{pin['sha256']}\n"
+
+
+def _find_local_wheel(pin: Mapping[str, Any], pip: Sequence[str]) -> Path | None:
+    """Return the file of a package in a ``--find-links`` folder, if it has the right bytes."""
+    for option, value in pairwise(pip):
+        if option != "--find-links" or not Path(value).is_dir():
+            continue
+        file = Path(value) / str(pin["file"])
+        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == pin["sha256"]:
             return file
     return None
 
@@ -203,24 +255,23 @@ def _check_modules(wheel: Path) -> None:
     from importlib.util import find_spec
 
     with zipfile.ZipFile(wheel) as archive:
-        tops = {name.partition("/")[0].removesuffix(".py") for name in archive.namelist()}
-    for top in sorted(tops):
-        if top.isidentifier() and find_spec(top) is not None:
+        modules = {name.partition("/")[0].removesuffix(".py") for name in archive.namelist()}
+    for module in sorted(modules):
+        if module.isidentifier() and find_spec(module) is not None:
             raise ConfigError(
-                f"E-SHADOW package {wheel.name} brings the module {top!r}, which is installed",
-                fix=f"uninstall what brings {top!r}, or use a plugin that does not need it",
+                f"E-SHADOW package {wheel.name} brings the module {module!r}, which is installed",
+                fix=f"uninstall what brings {module!r}, or use a plugin that does not need it",
             )
 
 
-def _pip(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run_pip(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-m", "pip", *arguments]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "pip", *arguments],
         capture_output=True,
         text=True,
         env=os.environ | quiet,
-        timeout=LONGEST,
+        timeout=TIMEOUT,
         check=False,
     )
     if "No module named pip" in done.stderr:
@@ -230,37 +281,40 @@ def _pip(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _unresolved(
-    wanted: Sequence[Need], lacking: Sequence[str], done: subprocess.CompletedProcess[str]
-) -> None:
-    _, caused, why = done.stdout.partition("The conflict is caused by:")
-    text = done.stderr + caused + why.partition("To fix this")[0]
-    names = {one.requirement.name for one in wanted if one.requirement.text in lacking}
+def _resolution_error(
+    needs: Sequence[Need], missing: Sequence[str], done: subprocess.CompletedProcess[str]
+) -> ConfigError | PluginUnavailableError:
+    """Return the error for packages of which pip finds no version."""
+    _, heading, cause = done.stdout.partition("The conflict is caused by:")
+    text = done.stderr + heading + cause.partition("To fix this")[0]
+    names = {need.requirement.name for need in needs if need.requirement.text in missing}
     for name in sorted(names):
-        users = [one for one in wanted if one.requirement.name == name]
-        if len(users) > 1 and "conflicting dependencies" in text:
-            raise conflict(users, None)
-    _missing(wanted, lacking, f": {_text(text)}")
+        of_package = [need for need in needs if need.requirement.name == name]
+        if len(of_package) > 1 and "conflicting dependencies" in text:
+            return conflict(of_package, None)
+    return _missing_error(needs, missing, f": {_pip_message(text)}")
 
 
-def _missing(wanted: Sequence[Need], lacking: Sequence[str], why: str = "") -> None:
-    users = sorted({one.entry.name for one in wanted if one.requirement.text in lacking})
-    raise PluginUnavailableError(
-        f"E-DEP {', '.join(map(repr, lacking))} is needed by {', '.join(users)} and not installed"
-        + why,
-        fix=f"pip install {' '.join(repr(one) for one in lacking)}",
+def _missing_error(
+    needs: Sequence[Need], missing: Sequence[str], reason: str = ""
+) -> PluginUnavailableError:
+    users = sorted({need.entry.name for need in needs if need.requirement.text in missing})
+    packages = ", ".join(map(repr, missing))
+    return PluginUnavailableError(
+        f"E-DEP {packages} is needed by {', '.join(users)} and not installed{reason}",
+        fix=f"pip install {' '.join(map(repr, missing))}",
     )
 
 
-def _text(stderr: str) -> str:
-    """What pip says, without its last words on versions that it looked at."""
+def _pip_message(stderr: str) -> str:
+    """Return what pip reports, without its last lines on versions that it looked at."""
     lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.strip()]
-    kept = [line for line in lines if "notice" not in line and "ResolutionImpossible" not in line]
-    return redacted("\n    ".join(kept))
+    useful = [line for line in lines if "notice" not in line and "ResolutionImpossible" not in line]
+    return redacted("\n    ".join(useful))
 
 
-def present(store: Store, packages: Mapping[str, Any], name: str) -> Path | None:
-    """The overlay of locked packages; None where none is needed here.
+def find(store: Store, packages: Mapping[str, Any], name: str) -> Path | None:
+    """Return the overlay of locked packages; None if none is needed here.
 
     Raises:
         PluginUnavailableError: It is not in the store, and ``name`` needs it.
@@ -268,10 +322,10 @@ def present(store: Store, packages: Mapping[str, Any], name: str) -> Path | None
     pins = packages.get("pins", [])
     if not pins:
         return None
-    place = store.root / "overlays" / digest(pins)
-    if tree.is_dir(place):
-        return place
-    missing = ", ".join(f"{one['name']} {one['version']}" for one in pins)
+    folder = folder_of(store, pins)
+    if is_folder(folder):
+        return folder
+    missing = ", ".join(f"{pin['name']} {pin['version']}" for pin in pins)
     raise PluginUnavailableError(
         f"E-STORE-MISSING plugin {name!r}: the packages {missing} are not in the store",
         fix="run: specloom plugins sync",

@@ -1,4 +1,4 @@
-"""What a user asks for, as lines of the manifest: a plugin's source, and newer tags."""
+"""Changes to a manifest that users order: the line of a new plugin, and newer tags."""
 
 from __future__ import annotations
 
@@ -10,119 +10,144 @@ from typing import TYPE_CHECKING
 from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginUnavailableError
 from specloom_registry.fetch import candidates
-from specloom_registry.fetch.fetch import Fetching
+from specloom_registry.fetch.fetch import FetchContext
 from specloom_registry.model import edit, index, manifest
-from specloom_registry.model.metadata import version_of
+from specloom_registry.model.metadata import version_from_tag
 from specloom_registry.model.source import Source, check_url
-from specloom_registry.model.versions import Version
+from specloom_registry.model.versions import parse_version
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
+    from specloom_registry.model.entry import Entry
     from specloom_registry.project.project import Project
 
+KEY_ORDER = ("git", "tag", "subdir", "tag-pattern")
 
-def source(project: Project, name: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The manifest's line for a plugin, completed from the index and from its tags.
+
+def complete_source(project: Project, name: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the manifest's line for a new plugin, completed from the index and from its tags.
 
     Raises:
-        ConfigError: It is there already, or nobody knows where it is.
+        ConfigError: The manifest names it already, or the index does not have it.
     """
-    found = manifest.of_text(project.text(), project.file)
-    if name in (entry.name for entry in found.entries):
+    found = manifest.parse(project.text(), project.file)
+    if name in [entry.name for entry in found.entries]:
         fix = f"change it: specloom plugins update {name}"
         raise ConfigError(f"E-NAME {project.file} names {name!r} already", fix=fix)
-    line = dict(given)
+    line = dict(options)
     if "path" in line:
         return line
     if "git" not in line:
-        line = index.known(name) | line
+        line = {**index.find_source(name), **line}
     check_url(line["git"], f"plugin {name!r}", "--git", allow_file=project.allow_file)
     if "tag" not in line:
-        one = _as_source(line)
-        tag = _newest(project, Fetching(project.store, found.options), name, one)
+        source = Source(
+            git=line["git"],
+            subdir=line.get("subdir", ""),
+            tag_pattern=line.get("tag-pattern", ""),
+        )
+        tag = _newest(project, FetchContext(project.store, found.options), name, source)
         if not tag:
             raise ConfigError(
-                f"E-TAG plugin {name!r}: no tag of {line['git']} spells a version that fits",
+                f"E-TAG plugin {name!r}: no tag of {line['git']} spells a compatible version",
                 fix="name one with --tag",
             )
         line["tag"] = tag
-    order = ("git", "tag", "subdir", "tag-pattern")
-    return {key: line[key] for key in order if key in line}
+    return {key: line[key] for key in KEY_ORDER if key in line}
 
 
-def updated(
+def update_tags(
     project: Project, names: Collection[str], to: str | None, *, moved: bool, downgrade: bool
 ) -> tuple[str, list[str]]:
-    """The manifest's text with newer tags, and the plugins that it is about.
+    """Return the manifest's text with newer tags, and the plugins from Git among ``names``.
 
     Raises:
         ConfigError: A plugin is not from Git, or its version would go down.
     """
-    found = manifest.manifest(project.file)
+    found = manifest.read(project.file)
     for name in names:
-        if "git" not in project.need(name):
-            what, fix = f"E-SOURCE plugin {name!r} is a folder", "edit its files: it has no tag"
-            raise ConfigError(what, fix=fix)
-    about = [e for e in found.entries if e.source.git and (not names or e.name in names)]
-    if to and len(about) != 1:
+        if "git" not in project.find_line(name):
+            what = f"E-SOURCE plugin {name!r} is a folder"
+            raise ConfigError(what, fix="edit its files: it has no tag")
+    entries = [e for e in found.entries if e.source.git and (not names or e.name in names)]
+    if to and len(entries) != 1:
         raise ConfigError("--to is for one plugin", fix="name the plugin")
-    text, how = project.text(), project.how(found)
-    for one in about:
-        tag = to or (one.source.tag if moved else _newest(project, how, one.name, one.source))
-        if not tag or tag == one.source.tag:
-            continue
-        if _lower(one.name, tag, one.source) and not downgrade:
-            if to is None:
-                continue
-            raise ConfigError(
-                f"E-DOWNGRADE plugin {one.name!r}: {tag} is older than {one.source.tag}",
-                where=one.where,
-                fix="say so with --downgrade, if you mean it",
-            )
-        text = edit.change(text, one.name, "tag", tag)
-        if one.source.commit:
-            fix = "remove 'commit' from the manifest, then update"
-            what = f"E-COMMIT plugin {one.name!r} is pinned to a commit"
-            raise ConfigError(what, where=one.where, fix=fix)
-    return text, [one.name for one in about]
+    text = project.text()
+    context = project.fetch_context(found)
+    for entry in entries:
+        if to:
+            tag = to
+        elif moved:
+            tag = entry.source.tag
+        else:
+            tag = _newest(project, context, entry.name, entry.source)
+        if tag and tag != entry.source.tag:
+            text = _change_tag(text, entry, tag, downgrade=downgrade, named=bool(to))
+    return text, [entry.name for entry in entries]
+
+
+def _change_tag(text: str, entry: Entry, tag: str, *, downgrade: bool, named: bool) -> str:
+    """Return the manifest's text with another tag; an older one only if the user allows it."""
+    source = entry.source
+    if _is_older(entry.name, tag, source) and not downgrade:
+        if not named:
+            return text
+        raise ConfigError(
+            f"E-DOWNGRADE plugin {entry.name!r}: {tag} is older than {source.tag}",
+            where=entry.where,
+            fix="allow it with --downgrade, if you mean it",
+        )
+    if source.commit:
+        what = f"E-COMMIT plugin {entry.name!r} is pinned to a commit"
+        fix = "remove 'commit' from the manifest, then update"
+        raise ConfigError(what, where=entry.where, fix=fix)
+    return edit.change(text, entry.name, "tag", tag)
 
 
 def check_unused(file: Path, name: str) -> None:
-    """Refuse to lose a plugin that run files beside the manifest use.
+    """Refuse to remove a plugin that run files in the manifest's folder use.
 
     Raises:
         ConfigError: Some do; the message names them.
     """
     pattern = re.compile(rf"\btype['\"]?\s*:\s*['\"]?{re.escape(name)}\.\w+")
     users = []
-    for one in sorted(tree.resolved(file).parent.rglob("*.yaml")):
-        try:
-            text = one.read_text("utf-8", errors="replace")
-        except OSError:  # a folder of such a name, or a file that no run could read either
-            continue
-        for number, line in enumerate(text.splitlines(), start=1):
-            if pattern.search(line.partition("#")[0]):
-                users.append(f"{one}:{number}")
-                break
+    for run_file in sorted(tree.resolved(file).parent.rglob("*.yaml")):
+        number = _first_match(run_file, pattern)
+        if number is not None:
+            users.append(f"{run_file}:{number}")
     if users:
         raise ConfigError(
             f"E-USED plugin {name!r} is used at {', '.join(users)}",
-            fix="change these files first, or say --force",
+            fix="change these files first, or use --force",
         )
 
 
-def _newest(project: Project, how: Fetching, name: str, one: Source) -> str:
+def _first_match(file: Path, pattern: re.Pattern[str]) -> int | None:
+    """Return the number of the first line that matches outside a comment."""
+    try:
+        text = file.read_text("utf-8", errors="replace")
+    except OSError:  # a folder of such a name, or a file that no run could read either
+        return None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pattern.search(line.partition("#")[0]):
+            return number
+    return None
+
+
+def _newest(project: Project, context: FetchContext, name: str, source: Source) -> str:
+    """Return the newest compatible tag, else the newest; empty if no tag spells a version."""
     if project.offline:
-        what = f"E-OFFLINE the tags of {one.git} cannot be asked for"
-        raise PluginUnavailableError(what, fix="name the tag, or leave --offline out")
-    return candidates.newest_that_fits(how, name, one) or candidates.newest_tag(how, name, one)
+        what = f"E-OFFLINE the tags of {source.git} cannot be listed"
+        raise PluginUnavailableError(what, fix="name the tag, or leave out --offline")
+    tag = candidates.newest_compatible_tag(context, name, source)
+    return tag or candidates.newest_tag(context, name, source)
 
 
-def _lower(name: str, tag: str, one: Source) -> bool:
-    new, old = (version_of(text, name, one.tag_pattern) for text in (tag, one.tag))
-    return bool(new and old and Version(new).key < Version(old).key)
-
-
-def _as_source(line: Mapping[str, str]) -> Source:
-    subdir, pattern = line.get("subdir", ""), line.get("tag-pattern", "")
-    return Source(line["git"], subdir=subdir, tag_pattern=pattern)
+def _is_older(name: str, tag: str, source: Source) -> bool:
+    """Check whether a tag spells an older version than that of the source."""
+    new = version_from_tag(tag, name, source.tag_pattern)
+    old = version_from_tag(source.tag, name, source.tag_pattern)
+    if new is None or old is None:
+        return False
+    return parse_version(new) < parse_version(old)

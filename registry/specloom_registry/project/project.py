@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, did_you_mean
 from specloom_registry.base.faults import PluginUnavailableError
-from specloom_registry.fetch.fetch import Fetching
+from specloom_registry.base.paths import may_exist
+from specloom_registry.fetch.fetch import FetchContext
 from specloom_registry.importing import activate, probe
 from specloom_registry.model import edit, lockfile, manifest
 from specloom_registry.model.lockfile import Lock
@@ -36,25 +37,25 @@ class Project:
 
     Args:
         file: The manifest.
-        offline: Whether nothing may be asked of another machine.
+        offline: Whether the network may not be used.
         allow_file: Whether a local repository may be named by its URL.
-        probed: Whether plugins are imported once, each in a process of its own.
-        dry: Whether nothing of the project may be changed.
+        probe_imports: Whether plugins are imported once, each in a process of its own.
+        dry_run: Whether nothing of the project may be changed.
     """
 
     file: Path
     offline: bool = False
     allow_file: bool = False
-    probed: bool = True
-    dry: bool = False
+    probe_imports: bool = True
+    dry_run: bool = False
     store: Store = field(default_factory=Store)
 
-    def how(self, found: Manifest) -> Fetching:
-        """How this manifest's plugins are fetched."""
-        return Fetching(self.store, found.options, self.offline, self.allow_file)
+    def fetch_context(self, found: Manifest) -> FetchContext:
+        """Return how this manifest's plugins are fetched."""
+        return FetchContext(self.store, found.options, self.offline, self.allow_file)
 
     def text(self) -> str:
-        """The manifest's text; an empty one's where there is none."""
+        """Return the manifest's text; that of an empty one if there is none."""
         try:
             return self.file.read_text("utf-8")
         except FileNotFoundError:
@@ -67,22 +68,24 @@ class Project:
             raise ConfigError("is not UTF-8 text", where=where, fix="save it as UTF-8") from e
 
     def old_lock(self) -> Lock:
-        """The lock there is; an empty one where there is none.
+        """Return the present lock; an empty one if there is none.
 
         Raises:
             ConfigError: It cannot be read.
         """
         file = self.file.with_suffix(".lock")
-        return lockfile.read(file) if lockfile.is_there(file) else Lock()
+        if may_exist(file):
+            return lockfile.read(file)
+        return Lock()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other commands from changing the project meanwhile."""
+    def locked(self) -> Iterator[None]:
+        """Keep other commands from changing the project."""
         key = hashlib.sha256(str(tree.resolved(self.file)).encode()).hexdigest()
         guard = self.store.folder("locks") / f"project-{key[:32]}.lock"
-        with file_lock.locked(guard, self.file.name), self.store.kept():
-            for left in self.file.parent.glob(f".{self.file.stem}.*.new"):
-                left.unlink(missing_ok=True)  # of a command that was killed
+        with file_lock.locked(guard, self.file.name), self.store.without_gc():
+            for file in self.file.parent.glob(f".{self.file.stem}.*.new"):
+                file.unlink(missing_ok=True)  # of a command that was killed
             yield
 
     def relock(
@@ -92,25 +95,28 @@ class Project:
 
         Args:
             text: The manifest's new text.
-            accept: Plugins whose tags are asked anew, wherever they lead now.
-            fresh: Whether every tag is asked anew.
+            accept: Plugins whose tags are resolved again, wherever they lead now.
+            fresh: Whether every tag is resolved again.
 
         Raises:
             SpecloomError: Something is wrong; nothing was changed.
         """
-        with self.alone():
+        with self.locked():
             found = self._candidate(text)
-            how = self.how(found)
+            context = self.fetch_context(found)
             try:
                 old = self.old_lock()
-            except ConfigError:  # conflict markers, say: what it held is not needed to make it anew
+            except ConfigError:  # of conflict markers, say: a new lock does not need the old one
                 old = Lock()
-            names = [entry.name for entry in found.entries] if fresh else accept
-            lock = resolve.make(found, how, old, names, accept=bool(accept))
-            self.probe(found, lock, how)
-            change = Change(old, lock, [*how.notices, *_clashes(lock)], how.fetched)
-            if not self.dry:
-                syncing.remember_root(self.store, self.file)
+            refresh = accept
+            if fresh:
+                refresh = [entry.name for entry in found.entries]
+            lock = resolve.make_lock(found, context, old, refresh, accept=bool(accept))
+            self.probe(found, lock, context)
+            notices = [*context.notices, *_node_clashes(lock)]
+            change = Change(old, lock, notices, context.fetched)
+            if not self.dry_run:
+                syncing.register_project(self.store, self.file)
                 change.written = lockfile.write(found.lock, lock)
                 if text is not None and text != self.text():
                     self._write(text)
@@ -120,21 +126,21 @@ class Project:
         """Fill the store with what the lock names.
 
         Raises:
-            SpecloomError: Something cannot be had, or is not what was locked.
+            SpecloomError: Something is not available, or is not what was locked.
         """
         found, lock = syncing.read(self.file)
-        how = self.how(found)
-        if self.dry:
-            trees = lock.trees
-            missing = [name for name, one in trees.items() if not self.store.has(one)]
-            return syncing.Report(fetched=missing, present=sorted(trees.keys() - set(missing)))
-        with self.store.kept():
-            report = syncing.sync(found, lock, how, repair=repair, vendored=vendored)
-            self.probe(found, lock, how)
-        report.notices = list(how.notices)
+        context = self.fetch_context(found)
+        if self.dry_run:
+            missing = [name for name, one in lock.trees.items() if not self.store.has_tree(one)]
+            present = sorted(lock.trees.keys() - set(missing))
+            return syncing.Report(fetched=missing, present=present)
+        with self.store.without_gc():
+            report = syncing.sync(found, lock, context, repair=repair, vendored=vendored)
+            self.probe(found, lock, context)
+        report.notices = list(context.notices)
         return report
 
-    def probe(self, found: Manifest, lock: Lock, how: Fetching) -> None:
+    def probe(self, found: Manifest, lock: Lock, context: FetchContext) -> None:
         """Import each plugin once in a process of its own.
 
         Raises:
@@ -145,40 +151,44 @@ class Project:
         if pins:
             from specloom_registry.packages import overlay
 
-            place = overlay.install(self.store, pins, found.options.pip, offline=how.offline)
-            how.notices += overlay.remarks(place)
-        if self.probed:
+            pip = found.options.pip
+            folder = overlay.install(self.store, pins, pip, offline=context.offline)
+            context.notices += overlay.pth_warnings(folder)
+        if self.probe_imports:
             probe.probe(packages, lock, self.store)
 
     def packages(self, found: Manifest, lock: Lock) -> dict[str, Package]:
-        """Every plugin, in its folder or in the store."""
-        return {
-            entry.name: entry.package
-            or activate.stored_package(entry.name, lock, self.store, Path(entry.where))
-            for entry in found.entries
-        }
+        """Return every plugin, in its folder or in the store."""
+        packages = {}
+        for entry in found.entries:
+            package = entry.package
+            if package is None:
+                where = Path(entry.where)
+                package = activate.stored_package(entry.name, lock, self.store, where)
+            packages[entry.name] = package
+        return packages
 
-    def need(self, name: str) -> dict[str, Any]:
-        """What the manifest says of a plugin.
+    def find_line(self, name: str) -> dict[str, Any]:
+        """Return what the manifest says of a plugin.
 
         Raises:
             ConfigError: It names no such plugin.
         """
-        named = {one.name: one for one in manifest.manifest(self.file).entries}
-        if name not in named:
-            fix = did_you_mean(name, named, otherwise="add it: specloom plugins add")
+        entries = {entry.name: entry for entry in manifest.read(self.file).entries}
+        if name not in entries:
+            fix = did_you_mean(name, entries, otherwise="add it: specloom plugins add")
             raise ConfigError(f"E-NAME {self.file} names no plugin {name!r}", fix=fix)
-        return dict(named[name].written)
+        return entries[name].to_dict()
 
     def _candidate(self, text: str | None) -> Manifest:
         if text is None:
-            return manifest.manifest(self.file)
-        return manifest.of_text(text, self.file)
+            return manifest.read(self.file)
+        return manifest.parse(text, self.file)
 
     def _write(self, text: str) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            store.replace(self.file, text.encode())
+            store.replace_file(self.file, text.encode())
         except OSError as e:
             what = f"E-DISK {self.file} cannot be written: {e.strerror}"
             raise PluginUnavailableError(what, fix="make the folder writable, or make room") from e
@@ -191,7 +201,7 @@ class Change:
     Args:
         old: The lock before.
         new: The lock now.
-        notices: What the user should know of.
+        notices: Warnings for the user.
         fetched: The plugins that were fetched.
         written: Whether the lock's file changed.
     """
@@ -202,48 +212,49 @@ class Change:
     fetched: list[str]
     written: bool = False
 
-    def lines(self) -> list[dict[str, Any]]:
-        """What changed, plugin by plugin."""
-        found = []
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what changed, plugin by plugin."""
+        rows = []
         for name in sorted(self.old.plugins.keys() | self.new.plugins.keys()):
-            before, after = self.old.plugins.get(name), self.new.plugins.get(name)
-            if before != after:
-                found.append(
-                    {
-                        "name": name,
-                        "was": _short(before),
-                        "now": _short(after),
-                        **_nodes(before or {}, after or {}),
-                    }
-                )
-        return found
+            before = self.old.plugins.get(name)
+            after = self.new.plugins.get(name)
+            if before == after:
+                continue
+            row: dict[str, Any] = {"name": name, "was": _short(before), "now": _short(after)}
+            if before and after:
+                row |= _node_changes(before.get("nodes", {}), after.get("nodes", {}))
+            rows.append(row)
+        return rows
 
 
 def _short(record: Mapping[str, Any] | None) -> str:
+    """Return version, tag or folder, and commit of a plugin; empty if there is none."""
     if record is None:
         return ""
     source = record["source"]
-    version = record["package"]["version"]
-    tag = source.get("tag") or source.get("path", "")
-    return f"{version} ({tag}{' ' + source['commit'][:12] if 'commit' in source else ''})"
+    place = source.get("tag") or source.get("path", "")
+    if "commit" in source:
+        place = f"{place} {source['commit'][:12]}"
+    return f"{record['package']['version']} ({place})"
 
 
-def _nodes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
-    was, now = before.get("nodes", {}), after.get("nodes", {})
-    if not before or not after:
-        return {}
-    changed = sorted(name for name in was.keys() & now.keys() if was[name] != now[name])
-    gone, new = sorted(was.keys() - now.keys()), sorted(now.keys() - was.keys())
-    return {
-        key: names for key, names in (("changed", changed), ("gone", gone), ("new", new)) if names
+def _node_changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the nodes that changed, are gone and are new; kinds without a node are absent."""
+    common = before.keys() & after.keys()
+    names = {
+        "changed": sorted(name for name in common if before[name] != after[name]),
+        "gone": sorted(before.keys() - after.keys()),
+        "new": sorted(after.keys() - before.keys()),
     }
+    return {kind: found for kind, found in names.items() if found}
 
 
-def _clashes(lock: Lock) -> Iterator[str]:
-    offered = dict[str, list[str]]()
+def _node_clashes(lock: Lock) -> Iterator[str]:
+    """Yield a warning for each node that several plugins offer."""
+    references = dict[str, list[str]]()
     for name, record in sorted(lock.plugins.items()):
         for node in record.get("nodes", {}):
-            offered.setdefault(node, []).append(f"{name}.{node}")
-    for node, full in sorted(offered.items()):
-        if len(full) > 1:
-            yield f"W-NODE-CLASH {node!r} is offered by several plugins: write {' or '.join(full)}"
+            references.setdefault(node, []).append(f"{name}.{node}")
+    for node, found in sorted(references.items()):
+        if len(found) > 1:
+            yield f"W-NODE-CLASH {node!r} is offered by several plugins: write {' or '.join(found)}"

@@ -9,120 +9,132 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, SpecloomError, raise_all
 from specloom_registry.base.faults import PluginIntegrityError
-from specloom_registry.base.parallel import all_of
+from specloom_registry.base.parallel import map_parallel
+from specloom_registry.base.paths import repository_root
 from specloom_registry.fetch import candidates, fetch
 from specloom_registry.model import metadata, package
 from specloom_registry.model.lockfile import Lock
-from specloom_registry.model.manifest import clash
+from specloom_registry.model.manifest import module_clash
 from specloom_registry.packages import compatibility, pinning
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
-    from specloom_registry.fetch.fetch import Fetching
+    from specloom_registry.fetch.export import Exported
+    from specloom_registry.fetch.fetch import FetchContext
     from specloom_registry.model.entry import Entry
     from specloom_registry.model.manifest import Manifest
-    from specloom_registry.model.metadata import Facts
+    from specloom_registry.model.metadata import PackageMetadata
+    from specloom_registry.model.package import Package
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedPlugin:
     """One plugin on its way into the lock."""
 
     entry: Entry
     record: dict[str, Any]
-    facts: Facts
-    top: str
+    metadata: PackageMetadata
+    module: str
 
 
-def make(
+def make_lock(
     manifest: Manifest,
-    how: Fetching,
+    context: FetchContext,
     old: Lock | None = None,
-    anew: Collection[str] = (),
+    refresh: Collection[str] = (),
     *,
     accept: bool = False,
 ) -> Lock:
-    """The lock of a manifest; what ``old`` has of unchanged plugins is kept but for ``anew``.
+    """Lock a manifest; unchanged plugins stay as in ``old``, but for those in ``refresh``.
 
-    A tag that was moved since is an error, unless the user said to ``accept`` it.
+    A tag that was moved since is an error, unless ``accept`` allows it.
 
     Raises:
-        SpecloomError: A plugin cannot be had or used, or two cannot be used together.
+        SpecloomError: A plugin is not available or cannot be used, or two cannot be used together.
     """
-    old = old or Lock()
-    kept = {
-        entry.name: old.plugins[entry.name]
-        for entry in manifest.entries
-        if entry.source.git
-        and entry.name not in anew
-        and old.manifest.get(entry.name) == entry.written
-    }
-    known = {normal for name in manifest.entries if (normal := f"{metadata.PREFIX}{name.name}")}
+    if old is None:
+        old = Lock()
+    distributions = [f"{metadata.PREFIX}{entry.name}" for entry in manifest.entries]
 
-    def one(entry: Entry) -> Locked:
-        if entry.name in kept:
-            return _kept(entry, kept[entry.name])
+    def lock_one(entry: Entry) -> LockedPlugin:
+        unchanged = old.manifest.get(entry.name) == entry.to_dict()
+        if entry.source.git and unchanged and entry.name not in refresh:
+            return _from_record(entry, old.plugins[entry.name])
         if entry.package is not None:
-            return _local(entry, known, manifest.file)
-        found = _remote(entry, known, how)
-        if not accept and old.manifest.get(entry.name) == entry.written:
-            _hold_to(entry, old.plugins[entry.name]["source"], found.record["source"])
-        return found
+            return _lock_local(entry, entry.package, distributions, manifest.file)
+        locked = _lock_remote(entry, distributions, context)
+        if unchanged and not accept:
+            before = old.plugins[entry.name]["source"]
+            _check_same_commit(entry, before, locked.record["source"])
+        return locked
 
-    found = all_of(manifest.entries, one)
-    raise_all(list(_apart(found)))
-    raise_all(list(compatibility.plugin_problems((one.entry, one.facts) for one in found)))
-    packages = pinning.pinned_packages(
-        [(one.entry, one.facts) for one in found], how, manifest.options.pip, old.packages
-    )
+    found = map_parallel(lock_one, manifest.entries)
+    raise_all(list(_module_clashes(found)))
+    pairs = [(locked.entry, locked.metadata) for locked in found]
+    raise_all(list(compatibility.plugin_problems(pairs)))
     return Lock(
-        {entry.name: entry.written for entry in manifest.entries},
-        {one.entry.name: one.record for one in found},
-        packages,
+        manifest={entry.name: entry.to_dict() for entry in manifest.entries},
+        plugins={locked.entry.name: locked.record for locked in found},
+        packages=pinning.pin_packages(pairs, context, manifest.options.pip, old.packages),
     )
 
 
-def inside(manifest: Path, folder: Path) -> bool:
-    """Whether a folder lies in the repository of the manifest, whose lock cannot hold its hash."""
+def in_repository_of(manifest: Path, folder: Path) -> bool:
+    """Check whether a folder lies in the manifest's repository: no hash of it can be locked."""
     base = tree.resolved(manifest).parent
-    root = next((one for one in (base, *base.parents) if (one / ".git").exists()), base)
+    root = repository_root(base) or base
     return folder.is_relative_to(root)
 
 
-def _kept(entry: Entry, record: dict[str, Any]) -> Locked:
-    known = metadata.from_record(record)
-    metadata.check_kernel(entry.name, known, entry.where)
-    return Locked(entry, record, known, record["package"]["module"].partition(".")[0])
+def _from_record(entry: Entry, record: dict[str, Any]) -> LockedPlugin:
+    found = metadata.from_record(record)
+    metadata.check_kernel(entry.name, found, entry.where)
+    module = record["package"]["module"].partition(".")[0]
+    return LockedPlugin(entry, record, found, module)
 
 
-def _local(entry: Entry, known: Collection[str], manifest: Path) -> Locked:
-    one = entry.package
-    assert one is not None
-    found = metadata.facts(one, entry.extras, known)
+def _lock_local(
+    entry: Entry, plugin: Package, distributions: Collection[str], manifest: Path
+) -> LockedPlugin:
+    found = metadata.read_metadata(plugin, entry.extras, distributions)
     metadata.check_kernel(entry.name, found, entry.where)
     record: dict[str, Any] = {
-        "source": entry.source.written,
+        "source": entry.source.to_dict(),
         "package": {"name": found.distribution, "version": found.version},
     }
-    if not inside(manifest, one.home):
-        hashes = tree.file_hashes(one.home)
-        record |= {"tree": tree.tree_hash(hashes), "files": len(hashes)}
-    return Locked(entry, record, found, one.top)
+    if not in_repository_of(manifest, plugin.home):
+        hashes = tree.file_hashes(plugin.home)
+        record["tree"] = tree.tree_hash(hashes)
+        record["files"] = len(hashes)
+    return LockedPlugin(entry, record, found, plugin.top)
 
 
-def _remote(entry: Entry, known: Collection[str], how: Fetching) -> Locked:
-    exported = fetch.resolve(how, entry.name, entry.source, entry.where)
-    one = package.read(entry.name, how.store.tree(exported.tree), entry.where)
-    found = metadata.facts(one, entry.extras, known)
+def _lock_remote(
+    entry: Entry, distributions: Collection[str], context: FetchContext
+) -> LockedPlugin:
+    exported = fetch.fetch_tag(context, entry.name, entry.source, entry.where)
+    plugin = package.read(entry.name, context.store.tree_folder(exported.tree), entry.where)
+    found = metadata.read_metadata(plugin, entry.extras, distributions)
     metadata.check_version(entry.name, entry.source, found.version, entry.where)
     try:
         metadata.check_kernel(entry.name, found, entry.where)
     except ConfigError:
-        newest = candidates.newest_that_fits(how, entry.name, entry.source)
+        newest = candidates.newest_compatible_tag(context, entry.name, entry.source)
         metadata.check_kernel(entry.name, found, entry.where, newest)
-    source = {**entry.source.written, "commit": exported.commit, "git_tree": exported.git_tree}
-    record = {
-        "source": {**source, "tag_object": exported.tag_object},
+    record = _remote_record(entry, exported, plugin, found)
+    return LockedPlugin(entry, record, found, plugin.top)
+
+
+def _remote_record(
+    entry: Entry, exported: Exported, plugin: Package, found: PackageMetadata
+) -> dict[str, Any]:
+    return {
+        "source": {
+            **entry.source.to_dict(),
+            "commit": exported.commit,
+            "git_tree": exported.git_tree,
+            "tag_object": exported.tag_object,
+        },
         "tree": exported.tree,
         "files": len(exported.hashes),
         "bytes": exported.bytes,
@@ -130,30 +142,32 @@ def _remote(entry: Entry, known: Collection[str], how: Fetching) -> Locked:
             "name": found.distribution,
             "version": found.version,
             "requires_python": found.python,
-            "root": one.folder.relative_to(one.home).as_posix(),
-            "module": one.module,
+            "root": plugin.folder.relative_to(plugin.home).as_posix(),
+            "module": plugin.module,
         },
         "api": found.api,
         "requires_plugins": dict(sorted(found.plugins.items())),
         "dependencies": list(found.dependencies),
         "nodes": dict(found.nodes),
     }
-    return Locked(entry, record, found, one.top)
 
 
-def _hold_to(entry: Entry, was: dict[str, str], now: dict[str, str]) -> None:
-    if was["commit"] != now["commit"]:
+def _check_same_commit(entry: Entry, before: dict[str, str], now: dict[str, str]) -> None:
+    """Refuse a tag that leads to another commit than the locked one."""
+    if before["commit"] != now["commit"]:
         raise PluginIntegrityError(
             f"E-TAG-MOVED plugin {entry.name!r}: tag {entry.source.tag!r}: locked "
-            f"{was['commit'][:12]}, remote now {now['commit'][:12]}; nothing was changed",
+            f"{before['commit'][:12]}, remote now {now['commit'][:12]}; nothing was changed",
             where=entry.where,
             fix="find out who moved it, then accept it: "
             f"specloom plugins update {entry.name} --accept-moved-tag",
         )
 
 
-def _apart(found: Iterable[Locked]) -> Iterable[SpecloomError]:
-    first: dict[str, str] = {}
-    for one in found:
-        if first.setdefault(one.top, one.entry.name) != one.entry.name:
-            yield clash(one.top, first[one.top], one.entry.name, one.entry.where)
+def _module_clashes(plugins: Iterable[LockedPlugin]) -> Iterable[SpecloomError]:
+    owners: dict[str, str] = {}
+    for plugin in plugins:
+        name = plugin.entry.name
+        owner = owners.setdefault(plugin.module, name)
+        if owner != name:
+            yield module_clash(plugin.module, owner, name, plugin.entry.where)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import raise_all
-from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
-from specloom_registry.base.parallel import all_of
+from specloom_registry.base.faults import PluginIntegrityError
+from specloom_registry.base.parallel import map_parallel
+from specloom_registry.base.paths import is_folder, unreadable
 from specloom_registry.fetch import fetch
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.packages import environment, overlay
 from specloom_registry.store import tree
+from specloom_registry.store.store import replace_file
 
 if TYPE_CHECKING:
-    from specloom_registry.fetch.fetch import Fetching
+    from specloom_registry.fetch.fetch import FetchContext
     from specloom_registry.model.lockfile import Lock
     from specloom_registry.model.manifest import Manifest
     from specloom_registry.store.store import Store
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Report:
-    """What was done: names of plugins, and what the user should know of."""
+    """What was done: names of plugins and packages, and warnings for the user."""
 
     fetched: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
@@ -34,21 +37,21 @@ class Report:
 
 
 def read(file: Path) -> tuple[Manifest, Lock]:
-    """A manifest and the lock that belongs to it.
+    """Read a manifest and the lock that belongs to it.
 
     Raises:
         ConfigError: Either is wrong, or they disagree.
     """
-    found = manifest.manifest(file)
+    found = manifest.read(file)
     lock = lockfile.read(found.lock)
-    raise_all(lockfile.stale(lock, found.entries, found.lock))
+    raise_all(lockfile.stale_errors(lock, found.entries, found.lock))
     return found, lock
 
 
 def sync(
     found: Manifest,
     lock: Lock,
-    how: Fetching,
+    context: FetchContext,
     *,
     repair: bool = False,
     vendored: Path | None = None,
@@ -56,112 +59,123 @@ def sync(
     """Fetch what the store lacks of a lock.
 
     Raises:
-        PluginUnavailableError: Something cannot be had; what could is in the store.
+        PluginUnavailableError: Something is not available; everything else is in the store.
         PluginIntegrityError: Something is not what was locked.
     """
-    report, where = Report(), {entry.name: entry for entry in found.entries}
-    trees = lock.trees
-    for name, one in trees.items():
-        if how.store.has(one):
-            _hold(how.store, name, one, report, repair=repair)
+    report = Report()
+    store = context.store
+    for plugin, name in lock.trees.items():
+        if store.has_tree(name):
+            _check_tree(store, plugin, name, report, repair=repair)
     if vendored is not None:
-        for one in sorted({one for one in trees.values() if not how.store.has(one)}):
-            _take_over(how.store, vendored, one)
-
-    def work(name: str) -> bool:
-        entry = where[name]
-        return fetch.obtain(how, name, entry.source, lock.plugins[name], entry.where)
-
-    new = all_of(trees, work)
-    report.fetched = [name for name, is_new in zip(trees, new, strict=True) if is_new]
-    report.present = [name for name, is_new in zip(trees, new, strict=True) if not is_new]
+        for name in sorted(set(lock.trees.values())):
+            if not store.has_tree(name):
+                _copy_vendored_tree(store, vendored, name)
+    _fetch_trees(found, lock, context, report)
     pins = lock.packages.get(environment.platform_tag(), {}).get("pins", [])
     if pins:
+        pip: Sequence[str] = found.options.pip
         if vendored is not None:
-            found_links = ["--no-index", "--find-links", str(vendored / "wheels")]
-        options = found_links if vendored is not None else found.options.pip
-        overlay.install(how.store, pins, options, offline=how.offline)
-        report.packages = [f"{one['name']} {one['version']}" for one in pins]
-    remember_root(how.store, found.file)
-    report.notices = list(how.notices)
+            pip = ["--no-index", "--find-links", str(vendored / "wheels")]
+        overlay.install(store, pins, pip, offline=context.offline)
+        report.packages = [f"{pin['name']} {pin['version']}" for pin in pins]
+    register_project(store, found.file)
+    report.notices = list(context.notices)
     return report
 
 
-def remember_root(store: Store, file: Path) -> None:
-    """Note that a project uses the store, so that gc keeps what its lock names."""
-    from specloom_registry.store.store import replace
+def _fetch_trees(found: Manifest, lock: Lock, context: FetchContext, report: Report) -> None:
+    entries = {entry.name: entry for entry in found.entries}
 
-    place = str(tree.resolved(file))
-    name = hashlib.sha256(place.encode()).hexdigest()
-    folder = store.folder("roots")
-    with store.writing():
-        target = folder / f"{name}.path"
-        if not target.is_file():
-            replace(target, place.encode(), durable=False)
+    def fetch_one(name: str) -> bool:
+        entry = entries[name]
+        return fetch.fetch_locked(context, name, entry.source, lock.plugins[name], entry.where)
+
+    names = list(lock.trees)
+    for name, fetched in zip(names, map_parallel(fetch_one, names), strict=True):
+        if fetched:
+            report.fetched.append(name)
+        else:
+            report.present.append(name)
 
 
-def _hold(store: Store, name: str, one: str, report: Report, *, repair: bool) -> None:
-    """Check a tree that is there; with ``repair``, make room for a good one."""
+def register_project(store: Store, file: Path) -> None:
+    """Record that a project uses the store, so that gc spares what its lock names."""
+    path = str(tree.resolved(file)).encode()
+    note = store.folder("roots") / f"{hashlib.sha256(path).hexdigest()}.path"
+    with store.disk_errors():
+        if not note.is_file():
+            replace_file(note, path, durable=False)
+
+
+def _check_tree(store: Store, plugin: str, name: str, report: Report, *, repair: bool) -> None:
+    """Check a tree that is there; with ``repair``, move a damaged one aside."""
     try:
-        store.check(one, f"plugin {name!r}", full=repair)
+        store.check(name, f"plugin {plugin!r}", full=repair)
     except PluginIntegrityError:
         if not repair:
             raise
-        if store.has(one):
-            report.repaired[name] = str(store.quarantine(one))
+        if store.has_tree(name):
+            report.repaired[plugin] = str(store.quarantine(name))
 
 
-def _take_over(store: Store, vendored: Path, one: str) -> None:
-    """Copy a tree from a vendor folder, if it has the right bytes there."""
-    place = vendored / "trees" / one
-    if not tree.is_dir(place):
+def _copy_vendored_tree(store: Store, vendored: Path, name: str) -> None:
+    """Copy a tree from a vendor folder, if it is there.
+
+    Raises:
+        PluginIntegrityError: It has other bytes than its name says.
+    """
+    source = vendored / "trees" / name
+    if not is_folder(source):
         return
     with store.stage() as stage:
         hashes = dict[str, str]()
-        with store.writing():
-            for path, entry in tree.everything(place):
+        with store.disk_errors():
+            for path, entry in tree.all_files(source):
                 target = stage / "tree" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 data = Path(entry.path).read_bytes()
                 target.write_bytes(data)
                 hashes[path] = hashlib.sha256(data).hexdigest()
-        if tree.tree_hash(hashes) != one:
+        if tree.tree_hash(hashes) != name:
             raise PluginIntegrityError(
-                f"E-HASH {place} does not hold what its name says; nothing was changed",
+                f"E-HASH {source} does not hold what its name says; nothing was changed",
                 fix="copy the vendor folder again from where it was made",
             )
-        with store.writing():
-            store.publish(stage / "tree", store.tree(one))
-        store.remember(one, files=hashes, signature=tree.signature(store.tree(one)))
+        folder = store.tree_folder(name)
+        with store.disk_errors():
+            store.publish(stage / "tree", folder)
+        store.remember(name, files=hashes, signature=tree.signature(folder))
 
 
-def in_use(store: Store) -> dict[str, set[str]]:
-    """The trees, overlays and wheels that locks of known projects name."""
+def used_names(store: Store) -> dict[str, set[str]]:
+    """Return the trees, overlays and wheels that the locks of known projects name."""
     used: dict[str, set[str]] = {"trees": set(), "overlays": set(), "wheels": set()}
-    for root in sorted((store.root / "roots").glob("*.path")):
-        lock = _lock_of(root)
-        if lock is None:
+    for note in sorted((store.root / "roots").glob("*.path")):
+        file = _lock_of(note)
+        if file is None:
             continue
-        one = lockfile.read(lock)
-        used["trees"] |= set(one.trees.values())
-        for platform in one.packages.values():
+        lock = lockfile.read(file)
+        used["trees"] |= set(lock.trees.values())
+        for platform in lock.packages.values():
             pins: list[dict[str, Any]] = platform["pins"]
             used["overlays"].add(overlay.digest(pins))
             used["wheels"] |= {f"sha256-{pin['sha256']}" for pin in pins}
     return used
 
 
-def _lock_of(root: Path) -> Path | None:
-    """The lock of the project that a note in the store names; None where there is none.
+def _lock_of(note: Path) -> Path | None:
+    """Return the lock of the project that a note in the store names; None if there is none.
 
     Raises:
-        PluginUnavailableError: Nobody can say, so that nothing may be deleted.
+        PluginUnavailableError: It cannot be read, so that nothing may be deleted.
     """
     try:
-        lock = Path(root.read_bytes().decode()).with_suffix(".lock")
-        return lock if lock.is_file() else None
-    except ValueError:  # no path of a project: nothing writes such a note
+        lock = Path(note.read_bytes().decode()).with_suffix(".lock")
+        if lock.is_file():
+            return lock
+    except ValueError:  # not the path of a project: nothing writes such a note
         return None
     except OSError as e:
-        what = f"E-DISK {e.filename or root} cannot be read: {e.strerror}; nothing was deleted"
-        raise PluginUnavailableError(what, fix="make it readable for this user") from e
+        raise unreadable(e.filename or note, e, outcome="; nothing was deleted") from e
+    return None

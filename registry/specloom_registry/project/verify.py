@@ -1,157 +1,188 @@
-"""Questions about a locked project: does it hold, what is newer, why is something there."""
+"""Queries of a locked project: is it intact, what is newer, why is something there."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, SpecloomError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
+from specloom_registry.base.paths import is_folder
 from specloom_registry.fetch import candidates, git
-from specloom_registry.model import lockfile, manifest, requirements
+from specloom_registry.model import lockfile, manifest, metadata, requirements
 from specloom_registry.packages import environment, overlay
 from specloom_registry.project import sync as syncing
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
+    from specloom_registry.model.entry import Entry
     from specloom_registry.project.project import Project
+
+GOOD = "good"
+NOT_CHECKED = "not checked"
+CHANGED = "changed after it was locked"
 
 
 def verify(project: Project, *, full: bool, remote: bool) -> list[dict[str, str]]:
-    """Each plugin's state: ``good``, or what is wrong with it."""
+    """Return each plugin's state: ``good``, or what is wrong with it."""
     found, lock = syncing.read(project.file)
     rows = []
     for entry in found.entries:
         record = lock.plugins[entry.name]
-        row = {"name": entry.name, "version": record["package"]["version"], "state": "good"}
+        row = {"name": entry.name, "version": record["package"]["version"]}
         try:
-            if entry.source.git:
-                project.store.check(record["tree"], f"plugin {entry.name!r}", full=full)
-            elif entry.package and "tree" in record:
-                now = tree.tree_hash(tree.file_hashes(entry.package.home))
-                if now != record["tree"]:
-                    row["state"] = (
-                        f"changed after it was locked: {record['tree'][:11]}.. -> {now[:11]}.."
-                    )
-            if remote and entry.source.git:
-                row["state"] = _remote(project, entry.source.git, entry.source.tag, record)
+            row["state"] = _state(project, entry, record, full=full, remote=remote)
         except SpecloomError as e:
-            row["state"], row["fix"] = e.what, e.fix
+            row["state"] = e.what
+            row["fix"] = e.fix
         rows.append(row)
-    pins = lock.packages.get(environment.platform_tag(), {})
     try:
-        overlay.present(project.store, pins, "")
+        overlay.find(project.store, lock.packages.get(environment.platform_tag(), {}), "")
     except SpecloomError as e:
         rows.append({"name": "packages", "version": "", "state": e.what, "fix": e.fix})
     return rows
 
 
+def _state(
+    project: Project, entry: Entry, record: dict[str, Any], *, full: bool, remote: bool
+) -> str:
+    """Return the state of one plugin.
+
+    Raises:
+        SpecloomError: The store does not hold what was locked.
+    """
+    if entry.source.git:
+        project.store.check(record["tree"], f"plugin {entry.name!r}", full=full)
+        if remote:
+            return _remote_state(project, entry.source.git, entry.source.tag, record)
+    elif entry.package and "tree" in record:
+        locked = record["tree"]
+        now = tree.tree_hash(tree.file_hashes(entry.package.home))
+        if now != locked:
+            return f"{CHANGED}: {locked[:11]}.. -> {now[:11]}.."
+    return GOOD
+
+
 def check_local(project: Project) -> None:
-    """Hold local plugins to the lock.
+    """Check that local plugins are what was locked.
 
     Raises:
         PluginIntegrityError: One was edited.
     """
     for row in verify(project, full=False, remote=False):
-        if row["state"].startswith("changed"):
+        if row["state"].startswith(CHANGED):
             what = f"E-LOCAL-CHANGED {row['name']}: {row['state']}"
-            raise PluginIntegrityError(what, fix=lockfile.AGAIN)
+            raise PluginIntegrityError(what, fix=lockfile.RELOCK)
 
 
 def outdated(project: Project) -> list[dict[str, str]]:
-    """Each plugin from Git: its tag, the newest, the newest that fits, and whether it moved."""
+    """Return of each plugin from Git: tag, newest, newest compatible one, and whether it moved."""
     found, lock = syncing.read(project.file)
     if project.offline:
         raise PluginUnavailableError(
-            "E-OFFLINE the tags of repositories cannot be asked for", fix="leave --offline out"
+            "E-OFFLINE the tags of repositories cannot be listed", fix="leave out --offline"
         )
-    rows, how = [], project.how(found)
+    context = project.fetch_context(found)
+    rows = []
     for entry in found.entries:
-        if not entry.source.git:
+        source = entry.source
+        if not source.git:
             continue
-        newest = candidates.newest_tag(how, entry.name, entry.source)
-        fits = candidates.newest_that_fits(how, entry.name, entry.source)
-        state = _remote(project, entry.source.git, entry.source.tag, lock.plugins[entry.name])
-        row = {"name": entry.name, "tag": entry.source.tag, "newest": newest, "fits": fits}
-        rows.append({**row, "note": "" if state == "good" else state})
+        state = _remote_state(project, source.git, source.tag, lock.plugins[entry.name])
+        rows.append(
+            {
+                "name": entry.name,
+                "tag": source.tag,
+                "newest": candidates.newest_tag(context, entry.name, source),
+                "fits": candidates.newest_compatible_tag(context, entry.name, source),
+                "note": "" if state == GOOD else state,
+            }
+        )
     return rows
 
 
 def why(project: Project, name: str) -> list[str]:
-    """Why a package or a node is there: plugin, tag and commit, or who needs it.
+    """Return why a package or a node is there: plugin, tag and commit, or what needs it.
 
     Raises:
         ConfigError: Nothing of the project needs or offers it.
     """
     found, lock = syncing.read(project.file)
-    lines = []
+    distribution = requirements.normalize_name(name)
+    lines = list[str]()
     for entry in found.entries:
-        record = lock.plugins[entry.name]
-        source = record["source"]
-        origin = source.get("git") or source["path"]
-        at = f" at {source['tag']} ({source['commit'][:12]})" if "tag" in source else ""
-        whole = f"plugin {entry.name} {record['package']['version']} of {origin}{at}"
-        nodes = record.get("nodes", {})
-        if name == entry.name:
-            lines.append(f"{whole}, named by {entry.where}")
-        lines += [
-            f"node {entry.name}.{node} <- {whole}"
-            for node in nodes
-            if name in (node, f"{entry.name}.{node}")
-        ]
-        lines += [
-            f"package {one} <- {whole}"
-            for one in _wanted(entry, record)
-            if requirements.parse(one).name == requirements.normal(name)
-        ]
+        lines += _reasons(entry, lock.plugins[entry.name], name, distribution)
     for platform, packages in sorted(lock.packages.items()):
-        lines += [
-            f"package {pin['name']} {pin['version']} is installed beside the environment "
-            f"on {platform}"
-            for pin in packages["pins"]
-            if pin["name"] == requirements.normal(name)
-        ]
+        for pin in packages["pins"]:
+            if pin["name"] == distribution:
+                lines.append(
+                    f"package {pin['name']} {pin['version']} is installed next to the environment "
+                    f"on {platform}"
+                )
     if not lines:
         what = f"E-NAME nothing in {project.file} needs or offers {name!r}"
         raise ConfigError(what, fix="see: specloom nodes")
     return lines
 
 
+def _reasons(entry: Entry, record: dict[str, Any], name: str, distribution: str) -> Iterator[str]:
+    """Yield how a plugin is, offers or needs what has a name."""
+    source = record["source"]
+    origin = source.get("git") or source["path"]
+    if "tag" in source:
+        origin = f"{origin} at {source['tag']} ({source['commit'][:12]})"
+    plugin = f"plugin {entry.name} {record['package']['version']} of {origin}"
+    if name == entry.name:
+        yield f"{plugin}, named by {entry.where}"
+    for node in record.get("nodes", {}):
+        reference = f"{entry.name}.{node}"
+        if name in (node, reference):
+            yield f"node {reference} <- {plugin}"
+    for text in _dependencies(entry, record):
+        if requirements.parse(text).name == distribution:
+            yield f"package {text} <- {plugin}"
+
+
 def info(project: Project, name: str) -> dict[str, Any]:
-    """All that is known of one plugin, without importing it."""
-    written = project.need(name)
+    """Return all that is known of one plugin, without importing it."""
+    line = project.find_line(name)
     lock = lockfile.read(project.file.with_suffix(".lock"))
-    record = dict(lock.plugins.get(name, {}))
-    place = str(project.store.tree(record["tree"])) if name in lock.trees else ""
-    there = tree.is_dir(Path(place)) if place else True
-    return {"name": name, "manifest": written, **record, "folder": place, "present": there}
+    record = lock.plugins.get(name, {})
+    folder = ""
+    present = True
+    if name in lock.trees:
+        path = project.store.tree_folder(record["tree"])
+        folder = str(path)
+        present = is_folder(path)
+    return {"name": name, "manifest": line, **record, "folder": folder, "present": present}
 
 
-def _remote(project: Project, url: str, tag: str, record: dict[str, Any]) -> str:
+def _remote_state(project: Project, url: str, tag: str, record: dict[str, Any]) -> str:
+    """Return whether a tag is where it was when it was locked."""
     if project.offline:
-        return "not asked for"
-    how = manifest.manifest(project.file).options
+        return NOT_CHECKED
+    options = manifest.read(project.file).options
     try:
-        now = git.tags(how.places(url)[0], tag).get(tag)
+        now = git.tags(options.urls(url)[0], tag).get(tag)
     except git.GitError as e:
         return e.what
-    was = record["source"]
     if now is None:
         return f"W-TAG-GONE tag {tag} is no longer there"
-    if now[1] != was["commit"]:
-        return f"W-TAG-MOVED tag {tag}: locked {was['commit'][:12]}, remote now {now[1][:12]}"
-    return "good"
+    _, commit = now
+    locked = record["source"]["commit"]
+    if commit != locked:
+        return f"W-TAG-MOVED tag {tag}: locked {locked[:12]}, remote now {commit[:12]}"
+    return GOOD
 
 
-def _wanted(entry: Any, record: dict[str, Any]) -> list[str]:
+def _dependencies(entry: Entry, record: dict[str, Any]) -> list[str]:
     if "dependencies" in record:
         return list(record["dependencies"])
-    from specloom_registry.model import metadata
+    assert entry.package is not None
+    return list(metadata.read_metadata(entry.package, entry.extras).dependencies)
 
-    return list(metadata.facts(entry.package, entry.extras).dependencies)
 
-
-def size(folder: Path) -> int:
-    """The bytes that a folder takes."""
-    found = (entry for _, entry in tree.everything(folder))
-    return sum(entry.stat(follow_symlinks=False).st_size for entry in found)
+def folder_size(folder: Path) -> int:
+    """Return the bytes that the files of a folder take."""
+    return sum(entry.stat(follow_symlinks=False).st_size for _, entry in tree.all_files(folder))

@@ -1,1 +1,1 @@
-"""What a run was made of, and the same run made again."""
+"""What a run was made of, and how to repeat it."""

@@ -1,17 +1,15 @@
-"""Weights of two runs, compared bit for bit; safetensors files are read with Python alone."""
+"""Weights of two runs, compared bit for bit; safetensors files are read without NumPy or torch."""
 
 from __future__ import annotations
 
 import math
-import struct
 from array import array
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from specloom.contract.errors import IntegrityError
-from specloom_registry.base.faults import parse_json
 
-CODES = {
+ARRAY_CODES = {
     "F64": "d",
     "F32": "f",
     "I64": "q",
@@ -21,60 +19,84 @@ CODES = {
     "U8": "B",
     "BOOL": "B",
 }
+"""The type of Python's ``array`` for each type of a tensor whose values are compared."""
 
 
-def tensors(file: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    """Type, shape and bytes of each tensor of a safetensors file.
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a safetensors file: the type and shape of the header, and the bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file.
 
     Raises:
-        IntegrityError: It is not there, or no such file.
+        IntegrityError: It is not there, or not such a file.
     """
+    from safetensors import SafetensorError, deserialize
+
+    fix = "restore it from where the run was saved"
     try:
-        data = file.read_bytes()
-        (length,) = struct.unpack("<Q", data[:8])
-        header: dict[str, Any] = parse_json(data[8 : 8 + length])
-        header.pop("__metadata__", None)
-        found, start = {}, 8 + length
-        for name, one in header.items():
-            low, high = one["data_offsets"]
-            found[name] = (one["dtype"], tuple(one["shape"]), data[start + low : start + high])
-        return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as e:
-        what = f"{file} cannot be read: {getattr(e, 'strerror', None) or 'it is no safetensors'}"
-        raise IntegrityError(what, fix="restore it from where the run was saved") from e
+        found = deserialize(file.read_bytes())  # type: ignore[no-untyped-call]  # the library's
+    except OSError as e:
+        raise IntegrityError(f"{file} cannot be read: {e.strerror}", fix=fix) from e
+    except SafetensorError as e:
+        what = f"{file} cannot be read: it is not a safetensors file"
+        raise IntegrityError(what, fix=fix) from e
+    return {
+        name: Tensor(tensor["dtype"], tuple(tensor["shape"]), bytes(tensor["data"]))
+        for name, tensor in found
+    }
 
 
 def differences(first: Path, second: Path) -> dict[str, str]:
-    """How each tensor of ``first`` differs in ``second``, in a few words; equal ones are left out.
+    """Describe how each tensor of ``first`` differs in ``second``; equal ones are skipped.
 
     Raises:
         IntegrityError: A file is not there, or holds no weights.
     """
-    was, now = tensors(first), tensors(second)
-    told = {}
-    for name in sorted(was.keys() | now.keys()):
-        if name not in now:
-            told[name] = "is gone"
-        elif name not in was:
-            told[name] = "is new"
-        elif was[name] != now[name]:
-            told[name] = _told(was[name], now[name])
-    return told
+    before = read_tensors(first)
+    after = read_tensors(second)
+    found = {}
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            found[name] = "is gone"
+        elif name not in before:
+            found[name] = "is new"
+        elif before[name] != after[name]:
+            found[name] = _describe_difference(before[name], after[name])
+    return found
 
 
-def _told(was: tuple[str, tuple[int, ...], bytes], now: tuple[str, tuple[int, ...], bytes]) -> str:
-    if was[:2] != now[:2]:
-        return f"is {now[0]} {list(now[1])}, was {was[0]} {list(was[1])}"
-    if (code := CODES.get(was[0])) is None:
+def _describe_difference(before: Tensor, after: Tensor) -> str:
+    if (before.dtype, before.shape) != (after.dtype, after.shape):
+        return f"is {after}, was {before}"
+    code = ARRAY_CODES.get(before.dtype)
+    if code is None:
         return "differs"
-    before, after = array(code, was[2]), array(code, now[2])
-    width = before.itemsize
-    changed = [
-        i
-        for i in range(len(before))
-        if was[2][i * width : (i + 1) * width] != now[2][i * width : (i + 1) * width]
-    ]
-    most = max(abs(after[i] - before[i]) for i in changed)
-    size = "" if math.isnan(most) else f", by at most {most:.2g}"
+    old = array(code, before.data)
+    new = array(code, after.data)
+    changed = _changed_positions(before.data, after.data, old.itemsize)
+    largest = max(abs(new[position] - old[position]) for position in changed)
     verb = "differs" if len(changed) == 1 else "differ"
-    return f"{len(changed)} of {len(before)} values {verb}{size}"
+    summary = f"{len(changed)} of {len(old)} values {verb}"
+    if math.isnan(largest):
+        return summary
+    return f"{summary}, by at most {largest:.2g}"
+
+
+def _changed_positions(before: bytes, after: bytes, width: int) -> list[int]:
+    """Return the positions of the values, of ``width`` bytes each, whose bits differ."""
+    starts = range(0, len(before), width)
+    return [
+        start // width
+        for start in starts
+        if before[start : start + width] != after[start : start + width]
+    ]

@@ -1,11 +1,11 @@
-"""What ``run.json`` says of where a run came from, beside what the kernel writes."""
+"""What ``run.json`` says of where a run came from, in addition to what the kernel writes."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
@@ -25,71 +25,100 @@ if TYPE_CHECKING:
 
 
 def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]:
-    """The lock, and what each plugin that a run uses is: version, tag, commit, tree, dirtiness.
+    """Return the lock, and what each plugin that a run uses is.
 
-    A plugin's ``tree`` is the hash of its files; ``dirty`` tells whether they differ from what
-    was locked or, of a folder in the lock's own repository, from what Git last saw.
+    A plugin's ``tree`` is the hash of its files; ``dirty`` is whether they differ from what was
+    locked or, of a folder in the lock's own repository, from the commit.
     """
-    used = activate.loaded.get(tree.resolved(manifest)) if manifest else None
-    if manifest is None or used is None:
+    active = None
+    if manifest is not None:
+        active = activate.active.get(tree.resolved(manifest))
+    if manifest is None or active is None:
         return {"plugins": {name: {"version": version} for name, version in versions.items()}}
-    plugins = dict[str, Any]()
-    versions = _with_needed(versions, used)
-    for name, version in versions.items():
-        record = used.lock.plugins.get(name, {}) if used.lock else {}
-        package = used.packages.get(name)
-        source = record.get("source", {})
-        if package is None:
-            plugins[name] = {"version": version}
-        elif "git" in source:
-            about = {key: source[key] for key in ("git", "tag", "commit")}
-            plugins[name] = {
-                "version": package.version,
-                **about,
-                "tree": record["tree"],
-                "dirty": False,
-            }
-        else:
-            now = tree.tree_hash(tree.file_hashes(package.home))
-            edits = git_status.changed(package.home)
-            locked = record.get("tree")
-            dirty = now != locked if locked else None if edits is None else bool(edits)
-            plugins[name] = {
-                "version": package.version,
-                "path": source.get("path", str(package.home)),
-                "commit": git_status.commit(package.home),
-                "tree": now,
-                "dirty": dirty,
-            }
-    found: dict[str, Any] = {"plugins": plugins, "warnings": list(used.notices)}
+    copies = git_status.WorkingCopies()
+    plugins = {
+        name: _describe_plugin(active, name, version, copies)
+        for name, version in _with_imported_plugins(versions, active).items()
+    }
+    found: dict[str, Any] = {"plugins": plugins, "warnings": list(active.notices)}
     found["manifest_text"] = manifest.read_text("utf-8")
-    if used.lock:
-        body = used.lock.body
+    if active.lock:
+        body = active.lock.body
         found["lock"] = {**body, "digest": metadata.digest(body)}
     return found
 
 
-def _with_needed(versions: Mapping[str, str], used: activate.Loaded) -> dict[str, str]:
-    """Plugins with their versions, and after them those that they import from."""
-    locked = used.lock.plugins if used.lock else {}
-    named = {_distribution(name, one): name for name, one in used.packages.items()}
-    found, waiting = dict(versions), list(versions)
-    while waiting:
-        name = waiting.pop()
-        if name not in used.packages:
-            continue
-        wanted = used.packages[name].project.get("dependencies", ())
-        for text in (*wanted, *locked.get(name, {}).get("requires_plugins", ())):
-            with suppress(ValueError):
-                needed = named.get(requirements.parse(str(text)).name, "")
-                if needed and needed not in found:
-                    found[needed] = used.packages[needed].version
-                    waiting.append(needed)
+def _describe_plugin(
+    active: activate.ActiveManifest,
+    name: str,
+    version: str,
+    copies: git_status.WorkingCopies,
+) -> dict[str, Any]:
+    """Return what a plugin is: version, tag, commit, tree, and whether it was edited."""
+    package = active.packages.get(name)
+    if package is None:
+        return {"version": version}
+    record = _locked_record(active, name)
+    source = record.get("source", {})
+    if "git" in source:
+        pinned = {key: source[key] for key in ("git", "tag", "commit")}
+        return {"version": package.version, **pinned, "tree": record["tree"], "dirty": False}
+    status = copies.status(package.home)
+    now = tree.tree_hash(tree.file_hashes(package.home))
+    dirty: bool | None = None
+    if "tree" in record:
+        dirty = now != record["tree"]
+    elif status is not None:
+        dirty = bool(status.changed)
+    return {
+        "version": package.version,
+        "path": source.get("path", str(package.home)),
+        "commit": status.commit if status else "",
+        "tree": now,
+        "dirty": dirty,
+    }
+
+
+def _locked_record(active: activate.ActiveManifest, name: str) -> Mapping[str, Any]:
+    if active.lock is None:
+        return {}
+    record: Mapping[str, Any] = active.lock.plugins.get(name, {})
+    return record
+
+
+def _with_imported_plugins(
+    versions: Mapping[str, str], active: activate.ActiveManifest
+) -> dict[str, str]:
+    """Return plugins with their versions, and after them those that they import from."""
+    by_distribution = {
+        _distribution(name, package): name for name, package in active.packages.items()
+    }
+    found = dict(versions)
+    pending = list(versions)
+    while pending:
+        name = pending.pop()
+        for distribution in _required_distributions(active, name):
+            required = by_distribution.get(distribution)
+            if required is not None and required not in found:
+                found[required] = active.packages[required].version
+                pending.append(required)
     return found
 
 
+def _required_distributions(active: activate.ActiveManifest, name: str) -> Iterator[str]:
+    """Yield the distributions that a plugin of the manifest needs."""
+    package = active.packages.get(name)
+    if package is None:
+        return
+    dependencies = package.project.get("dependencies", ())
+    locked = _locked_record(active, name).get("requires_plugins", ())
+    for text in (*dependencies, *locked):
+        with suppress(ValueError):
+            yield requirements.parse(str(text)).name
+
+
 def _distribution(name: str, package: Package) -> str:
-    return requirements.normal(str(package.project.get("name", metadata.PREFIX + name)))
+    return requirements.normalize_name(str(package.project.get("name", metadata.PREFIX + name)))
 
 
 class Provenance:
@@ -101,19 +130,18 @@ class Provenance:
     @impl
     def run_started(self, run: Run) -> None:
         """Note what is known before anything runs."""
-        asked = run.graph.document.value
-        source = asked["data"]["type"] if isinstance(asked, dict) and "data" in asked else ""
-        references = (
-            *run.graph.types.values(),
-            *(label for label, _ in run.phases),
-            *([source] if "." in source else []),
-        )
+        run_file = run.graph.document.value
+        references = [*run.graph.types.values(), *(label for label, _ in run.phases)]
+        if isinstance(run_file, dict) and "data" in run_file:
+            source = run_file["data"]["type"]
+            if "." in source:
+                references.append(source)
         versions = run.plugins.versions(references)
         run.record |= {
             "metadata": run.metadata,
             "manifest": run.plugins.manifest and str(run.plugins.manifest),
             **origin(run.plugins.manifest, versions),
-            "data": data_files.described(asked, Path()),
+            "data": data_files.describe_files(run_file, Path()),
             "folder": str(Path.cwd()),
             "fold": run.fold,
             "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),
@@ -129,7 +157,7 @@ class Provenance:
 
     @impl
     def phase_started(self) -> None:
-        """Look at the clock."""
+        """Note when the phase started."""
         self._started = perf_counter()
 
     @impl

@@ -1,18 +1,21 @@
-"""One run made again from the record of another, in a process of its own."""
+"""Repeat a run from its record; a process of its own runs this."""
 
 from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import specloom
 from specloom import Plugins, SpecloomError
 from specloom.threads import limited
 
+INTERRUPTED = 130
 
-def again(folder: Path, out: Path, *, fold: bool) -> None:
+
+def rerun(folder: Path, out: Path, *, fold: bool) -> None:
     """Run what the run in ``folder`` ran, and write the results into ``out``.
 
     Raises:
@@ -20,10 +23,12 @@ def again(folder: Path, out: Path, *, fold: bool) -> None:
     """
     from specloom.execution import run_folder
 
-    pinned = (out / "plugins.yaml").is_file()
-    plugins = Plugins.for_file(out / "run.yaml") if pinned else Plugins()
+    plugins = Plugins()
+    if (out / "plugins.yaml").is_file():
+        plugins = Plugins.for_file(out / "run.yaml")
     run = specloom.load(**specloom.interrupted_run(folder), plugins=plugins, observed=True)
-    run.folder, run.fold = out, fold
+    run.folder = out
+    run.fold = fold
     run.record["reproduces"] = str(folder)
     run_folder.record(run, out)
     run.run()
@@ -31,17 +36,27 @@ def again(folder: Path, out: Path, *, fold: bool) -> None:
 
 
 def main() -> None:
-    """What the process runs: its arguments are those of ``again``, as JSON.
+    """Repeat a run, with the arguments of ``rerun`` as JSON on the command line.
 
-    ``limit``, where it is there, is the number of threads, or None for the default of commands.
+    ``limit``, if it is there, is the number of threads, or None for the default of commands.
     """
-    from specloom.cli import told
+    from specloom import cli
 
-    asked = json.loads(sys.argv[1])
-    limit = limited(asked["limit"]) if "limit" in asked else nullcontext()
+    arguments = json.loads(sys.argv[1])
     try:
-        with limit:
-            again(Path(asked["folder"]), Path(asked["out"]), fold=asked["fold"])
+        with _thread_limit(arguments):
+            rerun(Path(arguments["folder"]), Path(arguments["out"]), fold=arguments["fold"])
     except SpecloomError as e:
-        print(told(e), file=sys.stderr)
+        print(cli.format_error(e), file=sys.stderr)
         sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as e:
+        sys.exit(cli.report_unexpected(e))
+
+
+def _thread_limit(arguments: dict[str, Any]) -> AbstractContextManager[Any]:
+    if "limit" in arguments:
+        return limited(arguments["limit"])
+    return nullcontext()

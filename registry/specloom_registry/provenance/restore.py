@@ -1,4 +1,4 @@
-"""A manifest and a lock made anew from a run's record, so that its plugins can be fetched again."""
+"""Restore a manifest and a lock from a run's record, so that its plugins can be fetched again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from specloom_registry.base.faults import (
     PluginUnavailableError,
     type_problems,
 )
+from specloom_registry.base.paths import exists
 from specloom_registry.model import lockfile, metadata, package
 from specloom_registry.model.lockfile import Lock
 from specloom_registry.project.project import Project
@@ -22,27 +23,29 @@ from specloom_registry.store import store, tree
 if TYPE_CHECKING:
     from specloom_registry.provenance.run_record import Record
 
-MANIFEST = {"plugins": {"*": {"path?": str}}, "installer?": {"find-links?": [str]}}
+RESTORE_RECORD = "restore run.json from where the run was saved"
+MANIFEST_FORM = {"plugins": {"*": {"path?": str}}, "installer?": {"find-links?": [str]}}
 
 
 def check_data(record: Record, base: Path) -> None:
-    """Tell early when a data file of the run is not there.
+    """Report early that a data file of the run is not there.
 
     Raises:
         PluginUnavailableError: One is not.
     """
-    for one in record.get("data", ()):
-        if not _is_there(base / one["path"]):
-            size = one.get("size", 0)
-            digest = f", SHA-256 {one['sha256']}" if "sha256" in one else ""
-            raise PluginUnavailableError(
-                f"E-DATA {one['path']} is not in {base} "
-                f"({one.get('used_by', 'data')}: {size} bytes{digest})",
-                fix="put it there, or call the command where it is",
-            )
+    for line in record.get("data", ()):
+        if exists(base / line["path"]):
+            continue
+        details = f"{line.get('used_by', 'data')}: {line.get('size', 0)} bytes"
+        if "sha256" in line:
+            details += f", SHA-256 {line['sha256']}"
+        raise PluginUnavailableError(
+            f"E-DATA {line['path']} is not in {base} ({details})",
+            fix="put it there, or run the command in the folder that holds it",
+        )
 
 
-def rebuild(
+def restore_project(
     record: Record,
     out: Path,
     *,
@@ -50,29 +53,30 @@ def rebuild(
     allow_file: bool = False,
     vendored: Path | None = None,
 ) -> list[str]:
-    """Write the run's manifest and lock into ``out`` and fetch what the store lacks; what was.
+    """Write the run's manifest and lock into ``out``; fetch what the store lacks, and return it.
 
     A run without a manifest used installed plugins: then nothing is written.
 
     Raises:
-        SpecloomError: The record was changed, or a plugin cannot be had any more.
+        SpecloomError: The record was changed, or a plugin is no longer available.
     """
     if not record.get("manifest"):
-        _make_folder(out)
+        _create_folder(out)
         return []
-    manifest, lock = _manifest(record), _lock(record)
-    gone = _absolute(manifest, Path(record["manifest"]).parent, record)
+    manifest = _manifest(record)
+    lock = _lock(record)
+    removed = _make_absolute(manifest, Path(record["manifest"]).parent, record)
     file = out / "plugins.yaml"
-    _make_folder(out)
+    _create_folder(out)
     text = "# Made by 'specloom reproduce' from a run's record.\n"
     _write(file, text + json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     if lock is None:
         file.with_suffix(".lock").unlink(missing_ok=True)  # of another run in this folder
         return []
-    _write(file.with_suffix(".lock"), _moved(lock, manifest, gone, record).text())
+    _write(file.with_suffix(".lock"), _adapt_lock(lock, manifest, removed, record).text())
     if not lock.trees and not lock.packages:
         return []
-    project = Project(file, offline, allow_file, probed=False)
+    project = Project(file, offline, allow_file, probe_imports=False)
     return project.sync(vendored=vendored).fetched
 
 
@@ -82,23 +86,16 @@ def _manifest(record: Record) -> dict[str, Any]:
     try:
         found: dict[str, Any] = yaml.parse(record["manifest_text"], "plugins.yaml").value
     except KeyError as e:
-        what = "E-RUN the record has no manifest: the registry did not watch this run"
+        what = "E-RUN the record has no manifest: the registry did not observe this run"
         raise ConfigError(what, fix="run it again, with the registry installed") from e
-    for problem in type_problems(found, MANIFEST):
+    for problem in type_problems(found, MANIFEST_FORM):
         what = f"E-RUN the manifest in the record cannot be used: {problem}"
-        raise ConfigError(what, fix="restore run.json from where the run was saved")
+        raise ConfigError(what, fix=RESTORE_RECORD)
     return found
 
 
-def _is_there(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError:  # a name that is too long, a folder that may not be searched
-        return False
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder of results, and see that files can be written there.
+def _create_folder(folder: Path) -> None:
+    """Create the folder of results, and check that files can be written there.
 
     Raises:
         PluginUnavailableError: They cannot.
@@ -113,7 +110,7 @@ def _make_folder(folder: Path) -> None:
 
 def _write(file: Path, text: str) -> None:
     try:
-        store.replace(file, text.encode())
+        store.replace_file(file, text.encode())
     except OSError as e:
         what = f"E-DISK {file} cannot be written: {e.strerror}"
         fix = "make room, or choose another folder with --out"
@@ -124,26 +121,26 @@ def _lock(record: Record) -> Lock | None:
     if "lock" not in record:
         return None
     value = dict(record["lock"])
-    restore = "restore run.json from where the run was saved"
     if value.pop("digest", None) != metadata.digest(value):
         what = "E-LOCK the lock in the record was changed: its digest is not that of its contents"
-        raise PluginIntegrityError(what, fix=restore)
-    return lockfile.of_value(value, "the lock in run.json", restore)
+        raise PluginIntegrityError(what, fix=RESTORE_RECORD)
+    return lockfile.from_value(value, "the lock in run.json", RESTORE_RECORD)
 
 
-def _absolute(manifest: dict[str, Any], base: Path, record: Record) -> set[str]:
-    """Turn relative paths into absolute ones; the plugins left out: neither used nor there.
+def _make_absolute(manifest: dict[str, Any], base: Path, record: Record) -> set[str]:
+    """Turn relative paths into absolute ones; remove and return plugins neither used nor there.
 
     Raises:
         PluginUnavailableError: The folder of a plugin that the run used is not there.
     """
-    gone, plugins = set(), manifest["plugins"]
-    for name, one in list(plugins.items()):
-        if "path" not in one:
+    removed = set()
+    plugins = manifest["plugins"]
+    for name, line in list(plugins.items()):
+        if "path" not in line:
             continue
-        folder = tree.resolved(base / one["path"])
+        folder = tree.resolved(base / line["path"])
         if folder.is_dir():
-            plugins[name] = {**one, "path": str(folder)}
+            plugins[name] = {**line, "path": str(folder)}
         elif name in record.get("plugins", {}):
             raise PluginUnavailableError(
                 f"E-PATH-MISSING plugin {name!r} was in the folder {folder}, which is not there "
@@ -151,30 +148,32 @@ def _absolute(manifest: dict[str, Any], base: Path, record: Record) -> set[str]:
                 fix="put it there; a plugin from a Git tag would have been fetched",
             )
         else:
-            gone.add(name)
+            removed.add(name)
             del plugins[name]
     links = manifest.get("installer", {}).get("find-links", [])
     if links:
-        there = [one if "://" in one else str(tree.resolved(base / one)) for one in links]
-        manifest["installer"] = {**manifest["installer"], "find-links": there}
-    return gone
+        places = [link if "://" in link else str(tree.resolved(base / link)) for link in links]
+        manifest["installer"] = {**manifest["installer"], "find-links": places}
+    return removed
 
 
-def _moved(lock: Lock, manifest: Mapping[str, Any], gone: set[str], record: Record) -> Lock:
-    """The lock for the new manifest; of a local plugin, with the files that the run used."""
-    lines = {name: dict(one) for name, one in lock.manifest.items() if name not in gone}
-    plugins = {name: dict(one) for name, one in lock.plugins.items() if name not in gone}
+def _adapt_lock(lock: Lock, manifest: Mapping[str, Any], removed: set[str], record: Record) -> Lock:
+    """Return the lock for the new manifest; of a local plugin, with the files that the run used."""
+    lines = {name: dict(line) for name, line in lock.manifest.items() if name not in removed}
+    plugins = {name: dict(one) for name, one in lock.plugins.items() if name not in removed}
     for name, line in lines.items():
         if "path" not in line:
             continue
-        if "path" not in manifest["plugins"].get(name, {}):
+        path = manifest["plugins"].get(name, {}).get("path")
+        if path is None:
             what = f"E-RUN the manifest and the lock in the record disagree on plugin {name!r}"
-            raise ConfigError(what, fix="restore run.json from where the run was saved")
-        line["path"] = manifest["plugins"][name]["path"]
-        now = package.read(name, Path(line["path"]), "plugins.yaml").version
-        one = plugins[name]
-        one["source"] = {**one["source"], "path": line["path"]}
-        one["package"] = {**one["package"], "version": now}  # what changed is told afterwards
-        if tree := record.get("plugins", {}).get(name, {}).get("tree"):
-            one["tree"] = tree
+            raise ConfigError(what, fix=RESTORE_RECORD)
+        line["path"] = path
+        version = package.read(name, Path(path), "plugins.yaml").version
+        plugin = plugins[name]
+        plugin["source"] = {**plugin["source"], "path": path}
+        plugin["package"] = {**plugin["package"], "version": version}  # compared after the run
+        used_tree = record.get("plugins", {}).get(name, {}).get("tree")
+        if used_tree:
+            plugin["tree"] = used_tree
     return Lock(lines, plugins, lock.packages)

@@ -1,12 +1,12 @@
 """The record that a run leaves, ``run.json``, and what of it can make another run's results differ.
 
-Two runs with the same facts, as ``facts_of`` gives them, should have the same results.
+Two runs with the same parameters and circumstances should have the same results.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import parse_json, type_problems
 
 Record = dict[str, Any]
-SHOWN = 15  # characters of a hash
+SHOWN_LENGTH = 15  # characters of a hash
 HASHES = ("sha256", "tree", "ends_sha256", "ends_tree", "unread")
 TEXTS = ("file", "manifest_text", "folder", "specloom", "kernel", "python", "platform", "threads")
-PLUGIN = {f"{key}?": (str, type(None)) for key in ("version", "tag", "path", "commit", "tree")}
-DATUM = {"path": str, "used_by?": str, "size?": int} | {f"{key}?": str for key in HASHES}
-NEEDED = {"run", "seed", "device", "ended"}
+PLUGIN_FORM = {f"{key}?": (str, type(None)) for key in ("version", "tag", "path", "commit", "tree")}
+DATA_FORM = {"path": str, "used_by?": str, "size?": int} | {f"{key}?": str for key in HASHES}
+REQUIRED = {"run", "seed", "device", "ended"}
 #: What a record holds, as far as it is used here; its lock is looked at when it is used.
 FORM = {
     "run": {"*": object},
@@ -30,14 +30,14 @@ FORM = {
     **{f"{key}?": str for key in TEXTS},
     "manifest?": (str, type(None)),
     "lock?": {"*": object},
-    "plugins?": {"*": PLUGIN},
-    "data?": [DATUM],
+    "plugins?": {"*": PLUGIN_FORM},
+    "data?": [DATA_FORM],
     "packages?": {"*": str},
 }
 
 
 def read(folder: Path) -> Record:
-    """What ``folder`` says of its run.
+    """Read the record of the run in ``folder``.
 
     Raises:
         ConfigError: There is no run.
@@ -45,18 +45,18 @@ def read(folder: Path) -> Record:
     file = folder / "run.json"
     try:
         found: Record = parse_json(file.read_bytes())
-        if not isinstance(found, dict) or not found.keys() >= NEEDED:
-            raise ValueError("it is no record of a run")
+        if not isinstance(found, dict) or not found.keys() >= REQUIRED:
+            raise ValueError("it is not the record of a run")
         for problem in type_problems(found, FORM):
             raise ValueError(f"in its run.json {problem}")
     except (OSError, ValueError) as e:
         what = f"E-RUN {folder} holds no run: {getattr(e, 'strerror', None) or e}"
-        raise ConfigError(what, fix="give the folder that 'specloom run' wrote") from e
+        raise ConfigError(what, fix="name the folder that 'specloom run' wrote") from e
     return found
 
 
 def metrics(folder: Path) -> dict[str, Any]:
-    """The metrics of a run by ``stage/node/name``; none where it wrote none.
+    """Read the metrics of a run by ``stage/node/name``; empty if it wrote none.
 
     Raises:
         ConfigError: They cannot be read.
@@ -75,64 +75,88 @@ def metrics(folder: Path) -> dict[str, Any]:
         raise ConfigError(what, fix="restore it from where the run was saved") from e
 
 
-def parameters_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """What was asked for, by its place in the run file; the seed is the one that was used."""
-    run = {key: one for key, one in record["run"].items() if key not in ("metadata", "seed")}
-    asked = {"seed": record["seed"], "fold": record.get("fold", True)}
-    return {key: json.dumps(value) for key, value in (*_leaves(run), *asked.items())}
+def parameters(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters of a run by their keys in the run file; the seed is the one used."""
+    sections = {
+        key: section for key, section in record["run"].items() if key not in ("metadata", "seed")
+    }
+    values = dict(_leaves(sections))
+    values["seed"] = record["seed"]
+    values["fold"] = record.get("fold", True)
+    return {key: json.dumps(value) for key, value in values.items()}
 
 
-def facts_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """What a run used: plugins, data, versions and the machine."""
+def circumstances(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a run used: plugins, data, versions and the machine."""
     found = dict[str, str]()
-    for name, one in record.get("plugins", {}).items():
-        known = (one.get("version"), one.get("tag"), one.get("tree", "")[:SHOWN])
-        found[f"plugin {name}"] = " ".join(filter(None, known))
-    for one in record.get("data", ()):
-        digest = next((one[key] for key in HASHES if key in one), "")[:SHOWN]
-        parts = [f"{one.get('size', 0)} bytes", digest]
-        parts += [f"time {one['mtime']}"] if "mtime" in one else []
-        found[f"data {one['path']}"] = " ".join(parts)
-    found["specloom"] = " ".join([record.get("specloom", ""), record.get("kernel", "")[:SHOWN]])
-    found["Python"], found["platform"] = record.get("python", ""), record.get("platform", "")
+    for name, plugin in record.get("plugins", {}).items():
+        tree = plugin.get("tree") or ""
+        values = [plugin.get("version"), plugin.get("tag"), tree[:SHOWN_LENGTH]]
+        found[f"plugin {name}"] = _join(values)
+    for line in record.get("data", ()):
+        found[f"data {line['path']}"] = _describe_data(line)
+    kernel = record.get("kernel", "")[:SHOWN_LENGTH]
+    found["specloom"] = f"{record.get('specloom', '')} {kernel}"
+    found["Python"] = record.get("python", "")
+    found["platform"] = record.get("platform", "")
     found["device"] = record["device"]
     found["threads"] = record.get("threads", "")
     counts = thread_counts(record)
     if counts:
-        short, long = counts.get("torch"), counts.get("long_work")
-        found["thread counts"] = f"torch {short}, long work {long}"
+        torch = counts.get("torch")
+        long_work = counts.get("long_work")
+        found["thread counts"] = f"torch {torch}, long work {long_work}"
     for name, version in record.get("packages", {}).items():
         found[f"package {name}"] = version
     return found
 
 
+def _join(values: Iterable[str | None]) -> str:
+    return " ".join(value for value in values if value)
+
+
+def _describe_data(line: Mapping[str, Any]) -> str:
+    """Return the size of a file or folder, its hash, and its time if that stands for the hash."""
+    digest = ""
+    for key in HASHES:
+        if key in line:
+            digest = line[key][:SHOWN_LENGTH]
+            break
+    text = f"{line.get('size', 0)} bytes {digest}"
+    if "mtime" in line:
+        text += f" time {line['mtime']}"
+    return text
+
+
 def thread_counts(record: Mapping[str, Any]) -> dict[str, Any]:
-    """How many threads a run had; empty where its record does not say it."""
+    """Return how many threads a run had; empty if its record does not say it."""
     found = record.get("thread_counts")
-    return found if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return found
+    return {}
 
 
-def changes(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """One line for each thing that is not as it was."""
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return one line for each value that is not as it was."""
     return [
-        f"{key}: {was.get(key) or 'absent'} -> {now.get(key) or 'absent'}"
-        for key in dict.fromkeys([*was, *now])
-        if was.get(key) != now.get(key)
+        f"{key}: {before.get(key) or 'absent'} -> {after.get(key) or 'absent'}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
     ]
 
 
 def differing(tables: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The keys of which not all runs say the same."""
-    keys = dict.fromkeys(key for one in tables.values() for key in one)
-    return [key for key in keys if len({one.get(key) for one in tables.values()}) > 1]
+    """Return the keys whose values are not the same in all tables."""
+    keys = dict.fromkeys(key for table in tables.values() for key in table)
+    return [key for key in keys if len({table.get(key) for table in tables.values()}) > 1]
 
 
-def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{place}.{key}" if place else key)
-    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
         for i, inner in enumerate(value):
-            yield from _leaves(inner, f"{place}[{i}]")
+            yield from _leaves(inner, f"{key}[{i}]")
     else:
-        yield place, value
+        yield key, value

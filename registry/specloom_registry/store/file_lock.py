@@ -14,22 +14,22 @@ from pathlib import Path
 
 from specloom_registry.base.faults import PluginUnavailableError
 
-PATIENCE = 600.0  # seconds
-FIRST_WORD = 1.0  # seconds until a waiter says whom it waits for
+TIMEOUT = 600.0  # seconds
+NOTICE_AFTER = 1.0  # seconds until a waiting process names the one that it waits for
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def locked(
-    file: Path, what: str, *, timeout: float = PATIENCE, say: Callable[[str], None] = _say
+    file: Path, owner: str, *, timeout: float = TIMEOUT, notify: Callable[[str], None] = _print
 ) -> Iterator[None]:
-    """Hold ``file`` alone; wait for whoever holds it.
+    """Hold ``file`` exclusively; wait for the process that holds it.
 
     Raises:
-        PluginUnavailableError: It cannot be opened, or somebody held it for too long.
+        PluginUnavailableError: It cannot be opened, or another process held it for too long.
     """
     try:
         handle = _open(file)
@@ -38,23 +38,10 @@ def locked(
         fix = "set SPECLOOM_STORE to a folder that may be written"
         raise PluginUnavailableError(what, fix=fix) from e
     try:
-        started, told, pause = time.monotonic(), False, 0.002
-        while not try_lock(handle):
-            waited = time.monotonic() - started
-            holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
-            if waited > timeout:
-                raise PluginUnavailableError(
-                    f"E-BUSY {holder} holds {file} for more than {timeout:g} s",
-                    fix="wait until it is done, or end it, and try again",
-                )
-            if waited > FIRST_WORD and not told:
-                say(f"waiting for {holder}")
-                told = True
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.1)
+        _wait_for(handle, file, timeout, notify)
         with suppress(OSError):
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"pid {os.getpid()} ({what})".encode(), 0)
+            os.pwrite(handle, f"pid {os.getpid()} ({owner})".encode(), 0)
         yield
         with suppress(OSError):
             os.ftruncate(handle, 0)
@@ -62,8 +49,28 @@ def locked(
         os.close(handle)
 
 
-def hold(file: Path, *, shared: bool) -> int | None:
-    """A handle that holds ``file`` until it is closed; None if another process is in the way."""
+def _wait_for(handle: int, file: Path, timeout: float, notify: Callable[[str], None]) -> None:
+    """Take the lock of an open file, as soon as it is free."""
+    started = time.monotonic()
+    notified = False
+    pause = 0.002
+    while not try_lock(handle):
+        waited = time.monotonic() - started
+        holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+        if waited > timeout:
+            raise PluginUnavailableError(
+                f"E-BUSY {holder} holds {file} for more than {timeout:g} s",
+                fix="wait until it is done, or end it, and try again",
+            )
+        if waited > NOTICE_AFTER and not notified:
+            notify(f"waiting for {holder}")
+            notified = True
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+def acquire(file: Path, *, shared: bool) -> int | None:
+    """Return a handle that holds ``file`` until it is closed; None if another process holds it."""
     try:
         handle = _open(file)
     except OSError:
@@ -94,8 +101,9 @@ def try_lock(handle: int, *, shared: bool = False) -> bool:
         return True
     import fcntl
 
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

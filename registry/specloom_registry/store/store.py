@@ -1,7 +1,7 @@
 """The store: plugins' files under the hash of what they hold, shared by every project.
 
 Only a rename publishes, so that a kill at any moment leaves whole trees or none. What is published
-is read-only and never changed; what is found wrong is moved aside, never deleted.
+is read-only and never changed; what is found damaged is moved aside, never deleted.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, parse_json
+from specloom_registry.base.paths import is_folder
 from specloom_registry.store import file_lock, tree
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Store:
-    """One store, made when something is first put in.
+    """One store, created when something is first put in.
 
     Args:
         root: Its folder; by default ``$SPECLOOM_STORE``, else one in the user's cache.
@@ -32,30 +33,30 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or default_root()
 
-    def tree(self, name: str) -> Path:
-        """The folder of a tree."""
+    def tree_folder(self, name: str) -> Path:
+        """Return the folder of a tree."""
         return self.root / "trees" / name
 
-    def has(self, name: str) -> bool:
-        """Whether a tree is there."""
-        return tree.is_dir(self.tree(name))
+    def has_tree(self, name: str) -> bool:
+        """Check whether a tree is in the store."""
+        return is_folder(self.tree_folder(name))
 
     def folder(self, name: str) -> Path:
-        """A folder of the store, made if need be.
+        """Return a folder of the store, created if need be.
 
         Raises:
-            PluginUnavailableError: It cannot be made.
+            PluginUnavailableError: It cannot be created.
         """
-        with self.writing():
+        with self.disk_errors():
             (self.root / name).mkdir(parents=True, exist_ok=True)
         return self.root / name
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep gc away meanwhile: what is being put in is in no lock yet."""
+    def without_gc(self) -> Iterator[None]:
+        """Keep gc out: what is being put in stands in no lock yet."""
         handle = None
         while handle is None and self.root.is_dir():
-            handle = file_lock.hold(self.root / "use.lock", shared=True)
+            handle = file_lock.acquire(self.root / "use.lock", shared=True)
             if handle is None:
                 time.sleep(0.05)
                 if not os.access(self.root, os.W_OK):
@@ -67,8 +68,8 @@ class Store:
                 os.close(handle)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Tell a full or unwritable disk in the user's words.
+    def disk_errors(self) -> Iterator[None]:
+        """Report a full or unwritable disk as an error of the user.
 
         Raises:
             PluginUnavailableError: The disk is full, or may not be written.
@@ -76,51 +77,50 @@ class Store:
         try:
             yield
         except OSError as e:
-            why = "the disk is full" if e.errno in FULL else e.strerror or str(e)
+            reason = e.strerror or str(e)
+            if e.errno in DISK_FULL:
+                reason = "the disk is full"
             raise PluginUnavailableError(
-                f"E-DISK the store {self.root} cannot be written: {why}; nothing was changed",
+                f"E-DISK the store {self.root} cannot be written: {reason}; nothing was changed",
                 fix="make room, or set SPECLOOM_STORE to a folder on another disk",
             ) from e
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
-        """A folder to prepare something in; it is gone afterwards.
+        """Create a folder to prepare something in; it is deleted afterwards.
 
         Raises:
             PluginUnavailableError: The disk is full, or may not be written.
         """
-        above, guard = self.folder("tmp"), self.folder("locks") / "tmp.lock"
-        with self.writing():
+        parent = self.folder("tmp")
+        guard = self.folder("locks") / "tmp.lock"
+        with self.disk_errors():
             with file_lock.locked(guard, "stages"):
-                self._sweep(above)
-                place = Path(tempfile.mkdtemp(prefix="stage-", dir=above))
-                handle = file_lock.hold(place / ".lock", shared=False)
+                self._delete_abandoned(parent)
+                stage = Path(tempfile.mkdtemp(prefix="stage-", dir=parent))
+                handle = file_lock.acquire(stage / ".lock", shared=False)
             try:
-                yield place
+                yield stage
             finally:
                 with suppress(OSError):
-                    tree.remove(place)
+                    tree.remove(stage)
                 if handle is not None:
                     os.close(handle)
 
-    def publish(self, staged: Path, place: Path) -> None:
-        """Make a staged folder whole, durable and read-only, and give it its name."""
-        place.parent.mkdir(parents=True, exist_ok=True)
+    def publish(self, staged: Path, target: Path) -> None:
+        """Make a staged folder durable and read-only, and rename it to ``target``."""
+        target.parent.mkdir(parents=True, exist_ok=True)
         tree.seal(staged)
         _flush(staged)
         staged.chmod(0o755)  # a folder that may not be written cannot be renamed
         try:
-            staged.rename(place)
+            staged.rename(target)
         except OSError as e:
             if e.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-            return  # somebody else published the same
-        place.chmod(0o555)
-        handle = os.open(place.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            return  # another process published the same
+        target.chmod(0o555)
+        _sync_to_disk(target.parent)
 
     def check(self, name: str, owner: str, *, full: bool = False) -> None:
         """Hold a tree to its hash: by its files' sizes and times, else by their bytes.
@@ -129,71 +129,71 @@ class Store:
             PluginUnavailableError: The tree is not in the store.
             PluginIntegrityError: Its files are not what the hash says.
         """
-        place = self.tree(name)
-        if not tree.is_dir(place):
+        folder = self.tree_folder(name)
+        if not is_folder(folder):
             raise PluginUnavailableError(
                 f"E-STORE-MISSING {owner}: its files are not in the store {self.root}",
                 fix="run: specloom plugins sync",
             )
-        now = tree.signature(place)
+        now = tree.signature(folder)
         if not full and self.state(name).get("signature") == now:
             return
-        if (found := tree.tree_hash(_all_hashes(place))) != name:
+        found = tree.tree_hash(_all_hashes(folder))
+        if found != name:
+            changes = self.describe_changes(name)
             raise PluginIntegrityError(
-                f"E-STORE {owner}: {self.told(name)} in {place} (its hash is {found[:15]}...)",
+                f"E-STORE {owner}: {changes} in {folder} (its hash is {found[:15]}...)",
                 fix="run: specloom plugins sync --repair",
             )
         self.remember(name, signature=now)
 
-    def told(self, name: str) -> str:
-        """How the files of a tree differ from what was published, in a few words."""
-        was: dict[str, str] = self.state(name).get("files", {})
-        now = _all_hashes(self.tree(name))
-        if not was:
+    def describe_changes(self, name: str) -> str:
+        """Describe how the files of a tree differ from those that were published."""
+        before: dict[str, str] = self.state(name).get("files", {})
+        if not before:
             return "files differ"
-        changed = sorted(path for path in was.keys() & now.keys() if was[path] != now[path])
-        words = [("differs", changed), ("was added", sorted(now.keys() - was.keys()))]
-        words.append(("is missing", sorted(was.keys() - now.keys())))
+        now = _all_hashes(self.tree_folder(name))
+        common = before.keys() & now.keys()
+        changed = [path for path in common if before[path] != now[path]]
         parts = [
-            f"{paths[0]} {word}"
-            if len(paths) == 1
-            else f"{paths[0]} and {len(paths) - 1} more"
-            f" {word.replace('is ', 'are ').replace('was ', 'were ').replace('differs', 'differ')}"
-            for word, paths in words
-            if paths
+            _describe_paths(changed, "differs", "differ"),
+            _describe_paths(now.keys() - before.keys(), "was added", "were added"),
+            _describe_paths(before.keys() - now.keys(), "is missing", "are missing"),
         ]
-        return ", ".join(parts) or "files differ"
+        return ", ".join(part for part in parts if part) or "files differ"
 
     def quarantine(self, name: str) -> Path:
-        """Move a tree aside."""
-        above = self.folder("quarantine")
-        with self.writing():
-            aside = Path(tempfile.mkdtemp(prefix=f"{name[:15]}-", dir=above))
-            place = self.tree(name)
-            place.chmod(0o755)
-            place.rename(aside / name)
-        return aside / name
+        """Move a tree aside; return where it is now."""
+        parent = self.folder("quarantine")
+        with self.disk_errors():
+            target = Path(tempfile.mkdtemp(prefix=f"{name[:15]}-", dir=parent)) / name
+            folder = self.tree_folder(name)
+            folder.chmod(0o755)
+            folder.rename(target)
+        return target
 
     def state(self, name: str) -> dict[str, Any]:
-        """What is remembered of something; all of it can be made again."""
+        """Return what is remembered under a name; all of it can be computed again."""
         try:
             found = parse_json((self.root / "state" / f"{name}.json").read_bytes())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if isinstance(found, dict):
+            return found
+        return {}
 
     def remember(self, name: str, **values: Any) -> None:
-        """Remember something; a store that may only be read forgets it."""
+        """Add values to what is remembered under a name; a read-only store forgets them."""
         with suppress(OSError):
-            place = self.root / "state"
-            place.mkdir(parents=True, exist_ok=True)
+            folder = self.root / "state"
+            folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(self.state(name) | values, sort_keys=True)
-            replace(place / f"{name}.json", text.encode(), durable=False)
+            replace_file(folder / f"{name}.json", text.encode(), durable=False)
 
-    def _sweep(self, above: Path) -> None:
-        """Delete the stages of processes that are no more; their locks went with them."""
-        for stage in above.glob("stage-*"):
-            handle = file_lock.hold(stage / ".lock", shared=False)
+    def _delete_abandoned(self, parent: Path) -> None:
+        """Delete the stages of processes that have ended, which freed their locks."""
+        for stage in parent.glob("stage-*"):
+            handle = file_lock.acquire(stage / ".lock", shared=False)
             if handle is not None:
                 with suppress(OSError):
                     tree.remove(stage)
@@ -201,24 +201,37 @@ class Store:
 
 
 def default_root() -> Path:
-    """``$SPECLOOM_STORE``, else a folder in the user's cache.
+    """Return ``$SPECLOOM_STORE``, else a folder in the user's cache.
 
     Raises:
-        PluginUnavailableError: There is no home.
+        PluginUnavailableError: There is no home folder.
     """
-    if given := os.environ.get("SPECLOOM_STORE"):
-        return Path(given).absolute()
-    cache = os.environ.get("XDG_CACHE_HOME")
+    configured = os.environ.get("SPECLOOM_STORE")
+    if configured:
+        return Path(configured).absolute()
+    return _cache_folder() / "specloom/store-1"
+
+
+def _cache_folder() -> Path:
+    configured = os.environ.get("XDG_CACHE_HOME")
+    if configured:
+        return Path(configured)
     try:
-        above = Path(cache) if cache else Path.home() / ".cache"
+        return Path.home() / ".cache"
     except RuntimeError as e:
-        what, fix = "E-DISK there is no home folder for the store", "set SPECLOOM_STORE"
-        raise PluginUnavailableError(what, fix=fix) from e
-    return above / "specloom/store-1"
+        what = "E-DISK there is no home folder for the store"
+        raise PluginUnavailableError(what, fix="set SPECLOOM_STORE") from e
 
 
-def replace(file: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a file in one step and keep its mode."""
+def replace_file(file: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file in one step; an existing file's mode stays.
+
+    ``specloom.write_file`` is for results: it reports every error as one of ``--out``, flushes
+    always, and names its temporary file after the process, of which several threads write here.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     new = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}.new")
     try:
         with new.open("wb") as opened:
@@ -234,16 +247,32 @@ def replace(file: Path, data: bytes, *, durable: bool = True) -> None:
             new.unlink()
 
 
+def _describe_paths(paths: Collection[str], singular: str, plural: str) -> str:
+    """Name the first of the paths and count the others; empty if there is none."""
+    if not paths:
+        return ""
+    first = min(paths)
+    if len(paths) == 1:
+        return f"{first} {singular}"
+    return f"{first} and {len(paths) - 1} more {plural}"
+
+
 def _all_hashes(folder: Path) -> dict[str, str]:
-    """The hashes of everything in a published tree, also of what tools may have left there."""
-    return {path: tree.file_hash(entry) for path, entry in tree.everything(folder)}
+    """Hash everything in a published tree, also what tools may have left there."""
+    return {path: tree.file_hash(entry) for path, entry in tree.all_files(folder)}
 
 
 def _flush(folder: Path) -> None:
-    for place, _, names in os.walk(folder):
-        for one in [*(Path(place, name) for name in names), Path(place)]:
-            handle = os.open(one, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    """Flush a folder with all its files and folders to the disk."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            _sync_to_disk(Path(parent, name))
+        _sync_to_disk(Path(parent))
+
+
+def _sync_to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

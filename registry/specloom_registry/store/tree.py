@@ -1,7 +1,7 @@
 """Trees of files: their ``h1`` hash, their stat signature, and the names that are let in.
 
 ``h1-<hex>`` is the SHA-256 of one line ``<sha256 of the bytes>  <path>`` a file, sorted by path.
-Modes, times and the order of a folder do not count; what tools leave behind is left out, so that a
+Modes, times and the order of a folder do not count; caches and the like are excluded, so that a
 working copy has the hash of the tag it was checked out from.
 """
 
@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from specloom.contract.errors import ConfigError
-from specloom_registry.base.faults import PluginUnavailableError
+from specloom_registry.base.paths import unreadable
 
-LEFT_BEHIND = re.compile(
+IGNORED = re.compile(
     r"\.git|__pycache__|.*\.py[cod]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"
     r".*\.egg-info|\.DS_Store|\.coverage(?:\..*)?"
 )
@@ -27,13 +27,13 @@ LONGEST_PATH = 240
 
 
 def tree_hash(files: Mapping[str, str]) -> str:
-    """The hash of a tree from the SHA-256 of each file by its path."""
+    """Return the hash of a tree from the SHA-256 of each file by its path."""
     lines = "".join(f"{files[path]}  {path}\n" for path in sorted(files))
     return f"h1-{hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a folder, by its path; a link counts as what it says.
+    """Hash every file of a folder (SHA-256, by path); a link counts as the path it holds.
 
     Raises:
         PluginUnavailableError: A file or a folder cannot be read.
@@ -42,7 +42,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 
 def file_hash(entry: os.DirEntry[str]) -> str:
-    """The SHA-256 of one file.
+    """Return the SHA-256 of one file.
 
     Raises:
         PluginUnavailableError: It cannot be read.
@@ -54,95 +54,91 @@ def file_hash(entry: os.DirEntry[str]) -> str:
         with open(entry.path, "rb") as file:  # noqa: PTH123  # twice as fast as Path.open
             return hashlib.sha256(file.read()).hexdigest()
     except OSError as e:
-        raise _unreadable(entry.path, e) from e
+        raise unreadable(entry.path, e) from e
 
 
 def files(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every file of a folder with its path, without what tools leave behind."""
-    for path, entry in everything(folder):
-        if not any(LEFT_BEHIND.fullmatch(part) for part in path.split("/")):
+    """Yield every file of a folder with its path, without caches and the like."""
+    for path, entry in all_files(folder):
+        if not is_ignored(path):
             yield path, entry
 
 
-def everything(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every file of a folder with its path, in no order.
+def is_ignored(path: str) -> bool:
+    """Check whether a path is, or lies in, a cache or something else that tools leave behind."""
+    return any(IGNORED.fullmatch(part) for part in path.split("/"))
+
+
+def all_files(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield every file of a folder with its path, in no order.
 
     Raises:
         PluginUnavailableError: A folder cannot be read.
     """
-    waiting = [(str(folder), "")]
-    while waiting:
-        place, above = waiting.pop()
+    pending = [(str(folder), "")]
+    while pending:
+        parent, prefix = pending.pop()
         try:
-            with os.scandir(place) as found:
+            with os.scandir(parent) as found:
                 entries = list(found)
         except OSError as e:
-            raise _unreadable(place, e) from e
+            raise unreadable(parent, e) from e
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not LEFT_BEHIND.fullmatch(entry.name):
-                    waiting.append((entry.path, f"{above}{entry.name}/"))
-            else:
-                yield above + entry.name, entry
+            if not entry.is_dir(follow_symlinks=False):
+                yield prefix + entry.name, entry
+            elif not IGNORED.fullmatch(entry.name):
+                pending.append((entry.path, f"{prefix}{entry.name}/"))
 
 
-def is_dir(place: Path) -> bool:
-    """Whether there is a folder.
-
-    Raises:
-        PluginUnavailableError: A folder above it may not be searched.
-    """
-    try:
-        return place.is_dir()
-    except OSError as e:
-        raise _unreadable(str(place), e) from e
-
-
-def resolved(place: Path) -> Path:
-    """An absolute path without links; where links lead in a circle they stay as they are."""
-    return Path(os.path.realpath(place))
-
-
-def _unreadable(place: str, error: OSError) -> PluginUnavailableError:
-    what = f"E-DISK {place} cannot be read: {error.strerror}"
-    return PluginUnavailableError(what, fix="make it readable for this user")
+def resolved(path: Path) -> Path:
+    """Return an absolute path without links; where links lead in a circle they stay."""
+    return Path(os.path.realpath(path))
 
 
 def signature(folder: Path) -> str:
-    """A digest of every file's size, time and mode: when it is as before, so are the bytes.
+    """Return a digest of every file's size, time and mode: when it is as before, so are the bytes.
 
-    It guards against accidents, not against somebody who sets times back.
+    It guards against accidents, not against an attacker who sets times back.
     """
     lines = []
-    for path, entry in everything(folder):
-        about = entry.stat(follow_symlinks=False)
-        lines.append(f"{path} {about.st_size} {about.st_mtime_ns} {about.st_mode}")
-    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+    for path, entry in all_files(folder):
+        stat_result = entry.stat(follow_symlinks=False)
+        size = stat_result.st_size
+        lines.append(f"{path} {size} {stat_result.st_mtime_ns} {stat_result.st_mode}")
+    text = "\n".join(sorted(lines))
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def check_names(paths: Iterable[str], owner: str) -> None:
-    """Refuse paths that some system would write elsewhere, or to one place.
+    """Refuse paths that some system would write elsewhere, or that it would take for one.
 
     Raises:
         ConfigError: There is one; the message names it.
     """
     seen: dict[str, str] = {}
     for path in paths:
-        why = _bad(path)
-        parts = path.split("/")
-        for length in range(1, len(parts) + 1):
-            prefix = "/".join(parts[:length])
-            other = seen.setdefault(unicodedata.normalize("NFC", prefix).casefold(), prefix)
+        problem = _name_problem(path)
+        for prefix in _prefixes(path):
+            folded = unicodedata.normalize("NFC", prefix).casefold()
+            other = seen.setdefault(folded, prefix)
             if other != prefix:
-                why = f"is the same as {other!r} on some systems"
-        if why:
+                problem = f"is the same as {other!r} on some systems"
+        if problem:
             raise ConfigError(
-                f"E-PATH {owner}: {path!r} {why}",
-                fix="ask its author to rename the file, and to tag again",
+                f"E-PATH {owner}: {path!r} {problem}",
+                fix="request a new tag from its author, in which the file has another name",
             )
 
 
-def _bad(path: str) -> str:
+def _prefixes(path: str) -> Iterator[str]:
+    """Yield the folders above a path, the top one first, and the path itself."""
+    parts = path.split("/")
+    for length in range(1, len(parts) + 1):
+        yield "/".join(parts[:length])
+
+
+def _name_problem(path: str) -> str:
+    """Describe why a path cannot be written everywhere; empty for one that can."""
     if len(path) > LONGEST_PATH:
         return f"is longer than {LONGEST_PATH} characters"
     for part in path.split("/"):
@@ -160,16 +156,16 @@ def _bad(path: str) -> str:
 
 def seal(folder: Path) -> None:
     """Make every file and folder read-only, whatever the umask was."""
-    for place, _, names in os.walk(folder, topdown=False):
+    for parent, _, names in os.walk(folder, topdown=False):
         for name in names:
-            Path(place, name).chmod(0o444)
-        Path(place).chmod(0o555)
+            Path(parent, name).chmod(0o444)
+        Path(parent).chmod(0o555)
 
 
 def remove(folder: Path) -> None:
     """Delete a folder, also a sealed one."""
     import shutil
 
-    for place, _, _ in os.walk(folder):
-        Path(place).chmod(stat.S_IRWXU)
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(stat.S_IRWXU)
     shutil.rmtree(folder)

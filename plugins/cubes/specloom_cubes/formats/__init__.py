@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
-from specloom_cubes.paths import advice, there
+from specloom_cubes.paths import COPY, RELATIVE, is_address, there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,20 +58,13 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
         DataError: The file is absent, of an unknown kind, damaged, or holds no single cube.
         UnavailableError: The library that reads such files is not installed.
     """
+    if is_address(path) and not there(path):
+        raise DataError(f"nothing opens the address {path}", fix=COPY)
     path = Path(path)
     if not there(path):
-        raise DataError(f"there is no file {path}", fix=advice(path))
-    if path.is_dir():
-        fix = "give one of its files, or name the folder as the path of cubes.Folder"
-        raise DataError(f"{path} is a folder, not a cube", fix=fix)
-    if not path.is_file():
-        raise DataError(f"{path} is no regular file", fix="save the cube as a file")
+        raise DataError(f"there is no file {path}", fix=RELATIVE)
+    _check_file(path)
     kind = _format(path)
-    if path.suffix.lower() in PICTURES:
-        fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
-        raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
-    if not kind:
-        raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
     named = kind in NAMED.values()
     if variable is not None and not named:
         raise DataError(
@@ -90,6 +83,20 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     return cube
 
 
+def _check_file(path: Path) -> None:
+    """Accept a file that a reader knows by its name."""
+    if path.is_dir():
+        fix = "give one of its files, or name the folder as the path of cubes.Folder"
+        raise DataError(f"{path} is a folder, not a cube", fix=fix)
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file", fix="save the cube as a file")
+    if path.suffix.lower() in PICTURES:
+        fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
+        raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
+    if not _format(path):
+        raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
+
+
 def named_arrays(path: Path) -> Named | None:
     """What reads the arrays of a file that has several by name; None for other formats."""
     kind = NAMED.get(path.suffix.lower())
@@ -98,8 +105,9 @@ def named_arrays(path: Path) -> Named | None:
 
 
 def _format(path: Path) -> str:
-    if found := SUFFIXES.get(path.suffix.lower()):
-        return found
+    by_suffix = SUFFIXES.get(path.suffix.lower())
+    if by_suffix is not None:
+        return by_suffix
     if path.is_file():
         from specloom_cubes.formats import envi
 

@@ -49,37 +49,34 @@ def _beside(path: Path, names: list[str]) -> Path | None:
     # Names in capitals are common: they too are found without a look at the whole folder.
     capitals = [f"{Path(name).stem}{Path(name).suffix.upper()}" for name in names]
     for name in [*names, *capitals]:
-        if name != path.name and (found := path.with_name(name)).is_file():
+        found = path.with_name(name)
+        if name != path.name and found.is_file():
             return found
     if not path.parent.is_dir():
         return None
-    there = {p.name.lower(): p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path}
-    return next((there[name.lower()] for name in names if name.lower() in there), None)
+    siblings = {
+        file.name.lower(): file
+        for file in sorted(path.parent.iterdir())
+        if file.is_file() and file != path
+    }
+    for name in names:
+        if name.lower() in siblings:
+            return siblings[name.lower()]
+    return None
 
 
 def open_cube(path: Path) -> Cube:
-    """Open an ENVI pair, given either of its files.
+    """Open an ENVI pair by either of its files.
 
     Raises:
         DataError: A file of the pair is absent, the header cannot be used, or promises more than
             the data file holds.
     """
-    if path.suffix.lower() == ".hdr":
-        header_path, data = path, data_of(path)
-        if data is None:
-            tried = ", ".join(path.stem + suffix for suffix in SUFFIXES)
-            raise DataError(
-                f"{path} has no data file beside it (tried {tried})",
-                fix="put the data file beside the header, under the same name",
-            )
-    else:
-        data, found = path, header_of(path)
-        if found is None:
-            raise DataError(f"{path} has no header beside it", fix=f"put {path.stem}.hdr beside it")
-        header_path = found
+    header_path, data = _pair(path)
     header = parse(header_path)
     height, width, bands = (_positive(header, key) for key in ("lines", "samples", "bands"))
-    dtype, offset = _dtype(header), _offset(header)
+    dtype = _dtype(header)
+    offset = _offset(header)
     _refuse_unreadable(header)
     interleave = header.get("interleave", "bsq").lower()
     shape, axes = _layout(header, interleave, height, width, bands)
@@ -94,12 +91,13 @@ def open_cube(path: Path) -> Cube:
         )
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
-        by_axis = rows, cols, slice(None)
+        by_axis = (rows, cols, slice(None))
         parts = [by_axis[axes.index(axis)] for axis in range(3)]
         return stored.read(*parts).transpose(axes)
 
     unit = header.get("wavelength units", "")
-    centres, widths = header.per_band("wavelength", bands), header.per_band("fwhm", bands)
+    centres = header.per_band("wavelength", bands)
+    widths = header.per_band("fwhm", bands)
     flags = header.per_band("bbl", bands)
     return Cube(
         data,
@@ -114,6 +112,23 @@ def open_cube(path: Path) -> Cube:
         ignore_value=_float(header, "data ignore value"),
         metadata=_metadata(header),
     )
+
+
+def _pair(path: Path) -> tuple[Path, Path]:
+    """The header and the data file of a pair, either of which is ``path``."""
+    if path.suffix.lower() == ".hdr":
+        data = data_of(path)
+        if data is None:
+            tried = ", ".join(path.stem + suffix for suffix in SUFFIXES)
+            raise DataError(
+                f"{path} has no data file beside it (tried {tried})",
+                fix="put the data file beside the header, under the same name",
+            )
+        return path, data
+    header = header_of(path)
+    if header is None:
+        raise DataError(f"{path} has no header beside it", fix=f"put {path.stem}.hdr beside it")
+    return header, path
 
 
 def _stamp(data: Path) -> tuple[int, int]:
@@ -210,6 +225,7 @@ def _metadata(header: Header) -> dict[str, Any]:
     found: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
     if "map info" in found:
         found["map info"] = [part.strip() for part in found["map info"].split(",")]
-    if (scale := _float(header, "reflectance scale factor")) is not None:
+    scale = _float(header, "reflectance scale factor")
+    if scale is not None:
         found["reflectance scale factor"] = scale
     return found

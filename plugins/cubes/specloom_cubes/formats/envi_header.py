@@ -1,7 +1,8 @@
-"""A tolerant parser of ENVI headers: comments, blocks over lines, junk between."""
+"""A tolerant parser of ENVI headers: comments, blocks over several lines, lines of no field."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,42 +63,58 @@ class Header(dict[str, str]):
 
 
 def parse(path: Path) -> Header:
-    """Read the fields of an ENVI header; lines that are no fields are passed over.
+    """Read the fields of an ENVI header; lines that are no fields are skipped.
 
     Raises:
         DataError: It does not begin with ``ENVI``, or a block is never closed.
     """
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    lines = text.splitlines()
+    lines = _text(path).splitlines()
     if not lines or not lines[0].strip().upper().startswith("ENVI"):
         raise DataError(
             f"{path} is no ENVI header: its first line is not ENVI", fix="give the .hdr file"
         )
     header = Header()
     header.path = path
-    rest = iter(enumerate(lines[1:], start=2))
-    for number, line in rest:
+    numbered = iter(enumerate(lines[1:], start=2))
+    for number, line in numbered:
         key, equals, value = line.partition("=")
-        if line.lstrip().startswith(";") or not equals:
+        if _is_comment(line) or not equals:
             continue
         value = value.strip()
         if value.startswith("{"):
-            block = [value[1:]]
-            while "}" not in block[-1]:
-                _, more = next(rest, (0, None))
-                if more is None:
-                    raise DataError(
-                        f"the block of {key.strip()!r} is never closed",
-                        where=f"{path}:{number}",
-                        fix="add the missing }",
-                    )
-                if not more.lstrip().startswith(";"):
-                    block.append(more)
-            block[-1] = block[-1].partition("}")[0]
-            value = "\n".join(block).strip()
+            rest = (more for _, more in numbered)
+            block = _block(value.removeprefix("{"), rest)
+            if block is None:
+                raise DataError(
+                    f"the block of {key.strip()!r} is never closed",
+                    where=f"{path}:{number}",
+                    fix="add the missing }",
+                )
+            value = block
         header[" ".join(key.lower().split())] = value
     return header
+
+
+def _text(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith(";")
+
+
+def _block(first: str, rest: Iterator[str]) -> str | None:
+    """A block from behind its brace to the closing one; None where that is missing."""
+    lines = [first]
+    while "}" not in lines[-1]:
+        line = next(rest, None)
+        if line is None:
+            return None
+        if not _is_comment(line):
+            lines.append(line)
+    lines[-1] = lines[-1].partition("}")[0]
+    return "\n".join(lines).strip()

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 def variables(path: Path) -> list[Variable]:
     """What the file holds, from its headers."""
-    return mat73.variables(path) if h5py.is_hdf5(path) else mat5.variables(path)
+    if h5py.is_hdf5(path):
+        return mat73.variables(path)
+    return mat5.variables(path)
 
 
 def load(path: Path, name: str) -> NDArray[Any]:
     """One whole variable."""
-    return mat73.load(path, name, ALL, ALL) if h5py.is_hdf5(path) else mat5.load(path, name)
+    if h5py.is_hdf5(path):
+        return mat73.load(path, name, ALL, ALL)
+    return mat5.load(path, name)
 
 
 def open_cube(path: Path, variable: str | None = None) -> Cube:
@@ -55,16 +59,17 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
 def _loader(path: Path, name: str) -> Load:
     if h5py.is_hdf5(path):
         return lambda rows, cols: mat73.load(path, name, rows, cols)
-    # Version 5 is compressed as a whole: what was read once is kept while the cube lives.
+    # Version 5 is compressed as a whole: it stays in memory while the cube is open.
     whole = cache(lambda: mat5.load(path, name))
     return lambda rows, cols: whole()[rows, cols]
 
 
 def _wavelengths(path: Path, found: list[Variable], bands: int) -> NDArray[np.float64] | None:
     for one in found:
-        vector = (
-            one.dtype is not None and int(np.prod(one.shape)) == max(one.shape, default=0) == bands
-        )
-        if vector and one.name.lower().startswith("wavelength"):
+        longest = max(one.shape, default=0)
+        is_vector = int(np.prod(one.shape)) == longest
+        if one.dtype is None or not is_vector or longest != bands:
+            continue
+        if one.name.lower().startswith("wavelength"):
             return to_nm(np.asarray(load(path, one.name), np.float64).ravel(), "")
     return None

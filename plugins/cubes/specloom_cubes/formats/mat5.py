@@ -41,8 +41,13 @@ STORED = {
     12: "i8",
     13: "u8",
 }
-COMPRESSED, MATRIX = 15, 14
+COMPRESSED = 15
+MATRIX = 14
+"""Numbers of elements of a file."""
+
 COMPLEX = 0x0800
+"""The flag of complex arrays."""
+
 PRELUDE = 4096
 """Bytes that surely hold a variable's flags, dimensions, name, and the tag of its data."""
 
@@ -91,7 +96,7 @@ def _stored_types(path: Path) -> dict[str, str | None]:
     """The element type in which each variable is stored; None for complex ones.
 
     MATLAB stores doubles as the smallest type that holds them, which is what scipy gives back,
-    while ``whosmat`` names the class. Version 4 files keep none of this and give nothing here.
+    while ``whosmat`` names the class. Version 4 files hold none of this and give nothing here.
     """
     found: dict[str, str | None] = {}
     with path.open("rb") as file:
@@ -99,12 +104,16 @@ def _stored_types(path: Path) -> dict[str, str | None]:
         order = {b"IM": "<", b"MI": ">"}.get(head[126:128])
         if order is None:
             return found
-        while len(tag := file.read(8)) == 8:
+        while True:
+            tag = file.read(8)
+            if len(tag) < 8:
+                break
             kind, size = struct.unpack(order + "2I", tag)
             end = file.tell() + size
-            prelude = _prelude(file, kind, size)
-            if prelude and (named := _name_and_type(prelude, order)):
-                found.setdefault(*named)
+            variable = _name_and_type(_prelude(file, kind, size), order)
+            if variable is not None:
+                name, dtype = variable
+                found.setdefault(name, dtype)
             file.seek(end)
     return found
 
@@ -117,17 +126,21 @@ def _prelude(file: BinaryIO, kind: int, size: int) -> bytes:
 
 
 def _name_and_type(prelude: bytes, order: str) -> tuple[str, str | None] | None:
-    parts, at = [], 0
+    parts = []
+    at = 0
     for _ in range(4):  # flags, dimensions, name, data
         if at + 8 > len(prelude):
             return None
         kind, size = struct.unpack_from(order + "2I", prelude, at)
-        if kind >> 16:  # a short element keeps its bytes within its tag
-            kind, size, begin, step = kind & 0xFFFF, kind >> 16, at + 4, 8
+        if kind >> 16:  # a short element has its bytes within its tag
+            size = kind >> 16
+            kind = kind & 0xFFFF
+            begin = at + 4
+            at += 8
         else:
-            begin, step = at + 8, 8 + -(-size // 8) * 8
+            begin = at + 8
+            at = begin + -(-size // 8) * 8
         parts.append((kind, prelude[begin : begin + size]))
-        at += step
     (flags,) = struct.unpack_from(order + "I", parts[0][1])
     name = parts[2][1].decode("latin-1")
     return name, None if flags & COMPLEX else STORED.get(parts[3][0])

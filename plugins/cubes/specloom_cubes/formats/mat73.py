@@ -33,24 +33,25 @@ def variables(path: Path) -> list[Variable]:
                 if not isinstance(item, h5py.Dataset):
                     found.append(Variable(name, (), None))
                     continue
-                kind = bytes(item.attrs.get("MATLAB_class", b""))
-                dtype: np.dtype[Any] | None = item.dtype
-                if kind == b"logical":
-                    dtype = np.dtype(bool)
-                elif (
-                    kind in NOT_NUMERIC
-                    or "MATLAB_empty" in item.attrs
-                    or item.dtype.kind not in "iufb"
-                ):
-                    dtype = None
-                found.append(Variable(name, item.shape[::-1], dtype))
+                found.append(Variable(name, item.shape[::-1], _dtype(item)))
     except DAMAGE as error:
         raise _damaged(path, error) from error
     return found
 
 
+def _dtype(item: Any) -> np.dtype[Any] | None:
+    """The element type of a dataset; None where it is no real numeric array."""
+    kind = bytes(item.attrs.get("MATLAB_class", b""))
+    if kind == b"logical":
+        return np.dtype(bool)
+    if kind in NOT_NUMERIC or "MATLAB_empty" in item.attrs or item.dtype.kind not in "iufb":
+        return None
+    found: np.dtype[Any] = item.dtype
+    return found
+
+
 def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
-    """Rows and columns of one variable, with MATLAB's axes: stored (C, W, H), given (H, W, C).
+    """Rows and columns of one variable as MATLAB shows it, (H, W, C); stored is (C, W, H).
 
     Raises:
         DataError: The file is damaged.

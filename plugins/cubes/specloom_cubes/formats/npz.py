@@ -57,7 +57,7 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
     """Open the only 3-D numeric array (H, W, C) of an archive, or the named one.
 
     A vector whose name contains ``wavelength`` and that has one value for each band gives the
-    wavelengths. An archive is read array by array: the cube is kept while it is open.
+    wavelengths. An archive is read array by array: the cube stays in memory while it is open.
 
     Raises:
         DataError: There is none, or several and no name.
@@ -67,11 +67,6 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
     height, width, bands = chosen.shape
     assert chosen.dtype is not None, "a cube is a numeric array"
     whole = cache(lambda: load(path, chosen.name))
-    centres = [
-        one.name
-        for one in found
-        if "wavelength" in one.name.lower() and one.dtype is not None and one.shape == (bands,)
-    ]
     return Cube(
         path,
         (height, width, bands),
@@ -80,8 +75,16 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         variable=chosen.name,
         format="NPZ",
         interleave="bip",
-        wavelengths=to_nm(load(path, centres[0]).astype(np.float64), "") if centres else None,
+        wavelengths=_wavelengths(path, found, bands),
     )
+
+
+def _wavelengths(path: Path, found: list[Variable], bands: int) -> NDArray[np.float64] | None:
+    for one in found:
+        per_band = one.dtype is not None and one.shape == (bands,)
+        if per_band and "wavelength" in one.name.lower():
+            return to_nm(load(path, one.name).astype(np.float64), "")
+    return None
 
 
 def _variable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Variable:
@@ -89,10 +92,9 @@ def _variable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Variable:
     with archive.open(member) as file:
         shape, _, dtype = npy.read_header(file)
         needed = prod(shape) * dtype.itemsize
-        if dtype.kind != "O" and member.file_size - file.tell() < needed:
-            raise ValueError(
-                f"{name} promises {needed} bytes, it holds {member.file_size - file.tell()}"
-            )
+        available = member.file_size - file.tell()
+        if dtype.kind != "O" and available < needed:
+            raise ValueError(f"{name} promises {needed} bytes, it holds {available}")
     return Variable(name, shape, dtype if dtype.kind in "iufb" else None)
 
 

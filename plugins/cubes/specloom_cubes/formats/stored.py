@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPAN = 1 << 20
-"""Bytes between the first and the last value of a part up to which they are read at once."""
+"""Bytes between the first and the last value of a part up to which they are read in one piece."""
 
 Stamp: TypeAlias = tuple[int, int]
 """The size of a file in bytes, and when it was last written, in ns."""
@@ -70,7 +70,8 @@ class Stored:
         found = self._empty(tuple(map(len, axes)))
         if found.size:
             self._read_into(found, ascending)
-        return found[tuple(slice(None, None, -1 if axis.step < 0 else 1) for axis in axes)]
+        directions = [-1 if axis.step < 0 else 1 for axis in axes]
+        return found[tuple(slice(None, None, direction) for direction in directions)]
 
     def _empty(self, shape: tuple[int, ...]) -> NDArray[Any]:
         try:
@@ -115,9 +116,12 @@ class Stored:
         if not axes:
             self._take(file, found, at)
             return
-        axis, inner, sizes = axes[0], axes[1:], shape[1:]
+        axis = axes[0]
+        inner = axes[1:]
+        sizes = shape[1:]
         step = prod(sizes) * self.dtype.itemsize
-        first, count = at + axis[0] * step, axis[-1] - axis[0] + 1
+        first = at + axis[0] * step
+        count = axis[-1] - axis[0] + 1
         whole = all(len(one) == size for one, size in zip(inner, sizes, strict=True))
         if whole and axis.step == 1:
             self._take(file, found, first)

@@ -47,15 +47,18 @@ def open_cube(path: Path) -> Cube:
         tags = [_tags(file, band) for band in file.indexes] if len(pages) == 1 else []
         interleave = "bip" if file.interleaving.value == "PIXEL" and bands > 1 else "bsq"
         kind = "GeoTIFF" if "transform" in metadata else "TIFF"
-        dtype, ignored = np.dtype(file.dtypes[0]), file.nodata
+        dtype = np.dtype(file.dtypes[0])
+        no_data = file.nodata
     shape = (pages[0].height, pages[0].width, bands)
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
         return _read(path, pages, shape, rows, cols).astype(dtype, copy=False)
 
-    centres, widths = _per_band(tags, "wavelength"), _per_band(tags, "fwhm")
+    centres = _per_band(tags, "wavelength")
+    widths = _per_band(tags, "fwhm")
     flags = _per_band(tags, "bbl")
-    unit = next((text for tag in tags if (text := tag.get("wavelength_units"))), "")
+    units = [tag["wavelength_units"] for tag in tags if tag.get("wavelength_units")]
+    unit = units[0] if units else ""
     return Cube(
         path,
         shape,
@@ -66,7 +69,7 @@ def open_cube(path: Path) -> Cube:
         wavelengths=None if centres is None else to_nm(centres, unit),
         fwhm=None if widths is None else to_nm(widths, unit, like=centres),
         bad_bands=None if flags is None else flags == 0,
-        ignore_value=None if ignored is None or np.isnan(ignored) else float(ignored),
+        ignore_value=None if no_data is None or np.isnan(no_data) else float(no_data),
         metadata=metadata,
     )
 
@@ -78,7 +81,8 @@ def _read(
     rows: slice,
     cols: slice,
 ) -> NDArray[Any]:
-    down, across = rows.indices(shape[0]), cols.indices(shape[1])
+    down = rows.indices(shape[0])
+    across = cols.indices(shape[1])
     window = ((down[0], max(down[:2])), (across[0], max(across[:2])))
     if min(stop - start for start, stop in window) == 0:
         return np.zeros((len(range(*down)), len(range(*across)), shape[2]))
@@ -138,7 +142,8 @@ def _metadata(file: Any) -> dict[str, Any]:
     if file.crs:
         found["crs"] = file.crs.to_wkt()
     if any(scale != 1 for scale in file.scales) or any(file.offsets):
-        found["scales"], found["offsets"] = file.scales, file.offsets
+        found["scales"] = file.scales
+        found["offsets"] = file.offsets
     return found
 
 

@@ -1,4 +1,4 @@
-"""The pages of a TIFF file, from its directories alone; GDAL passes over those that are cut off."""
+"""The pages of a TIFF file, from its directories alone; GDAL skips those that are cut off."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WIDTH, HEIGHT, KIND = 256, 257, 254
-OFFSETS, SIZES = (273, 324), (279, 325)
-REDUCED, MASK = 1, 4
+WIDTH = 256
+HEIGHT = 257
+KIND = 254
+OFFSETS = (273, 324)
+SIZES = (279, 325)
+"""Numbers of tags; of offsets and sizes, those of strips and those of tiles."""
+
+REDUCED = 1
+MASK = 4
 """Bits of KIND: a smaller copy of a page, and which of its pixels show."""
 
 TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
@@ -74,11 +80,10 @@ def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, NDArray[Any]]]
         width = 8 if big else 2
         (entries,) = struct.unpack(order + ("Q" if big else "H"), _take(file, width, size))
         body = _take(file, entries * entry + step, size)
-        yield {
-            tag: values
-            for i in range(entries)
-            for tag, values in _value(file, body[i * entry : (i + 1) * entry], order, size)
-        }
+        tags: dict[int, NDArray[Any]] = {}
+        for first in range(0, entries * entry, entry):
+            tags.update(_value(file, body[first : first + entry], order, size))
+        yield tags
         at = struct.unpack(order + count, body[-step:])[0]
 
 
@@ -101,16 +106,23 @@ def _value(
 
 def _end(tags: dict[int, NDArray[Any]]) -> int:
     """Where the last strip or tile of a page ends."""
-    offsets, sizes = (
-        next((tags[tag] for tag in both if tag in tags), np.zeros(1)) for both in (OFFSETS, SIZES)
-    )
+    offsets = _first_of(tags, OFFSETS)
+    sizes = _first_of(tags, SIZES)
     if len(offsets) != len(sizes):
         return 0
     return int((offsets.astype(np.uint64) + sizes.astype(np.uint64)).max(initial=0))
 
 
+def _first_of(tags: dict[int, NDArray[Any]], numbers: tuple[int, ...]) -> NDArray[Any]:
+    """The values of the first of some tags that is there; one 0 where none is."""
+    for number in numbers:
+        if number in tags:
+            return tags[number]
+    return np.zeros(1)
+
+
 def _take(file: BinaryIO, count: int, size: int) -> bytes:
     at = file.tell()
     if at + count > size:
-        raise ValueError(f"a page is told at byte {at}, the file holds {size}")
+        raise ValueError(f"a page begins at byte {at}, the file holds {size}")
     return file.read(count)

@@ -29,11 +29,12 @@ def to_nm(
     Args:
         values: Band centres or widths.
         unit: The unit as the file writes it.
-        like: The band centres, when ``values`` are widths: they settle an unstated unit.
+        like: The band centres, when ``values`` are widths: they decide an unstated unit.
     """
     unit = unit.strip().lower()
     if unit in UNSTATED:
         centres = values if like is None else like
-        return values * (1e3 if centres.size and centres.max() < 100 else 1.0)
+        micrometres = bool(centres.size) and centres.max() < 100
+        return values * (1e3 if micrometres else 1.0)
     factor = TO_NM.get(unit)
     return None if factor is None else values * factor

@@ -159,11 +159,12 @@ class Blocks(TicketedSource):
             raise ConfigError(f"{LABEL}: gap is {self.gap}", fix="write gap: 0 or more")
         height, width, _ = self._opened().opened().shape
         step = self.block + self.gap
-        return [
-            (slice(y, min(y + self.block, height)), slice(x, min(x + self.block, width)))
-            for y in range(0, height, step)
-            for x in range(0, width, step)
-        ]
+        columns = [slice(x, min(x + self.block, width)) for x in range(0, width, step)]
+        blocks: list[Block] = []
+        for y in range(0, height, step):
+            rows = slice(y, min(y + self.block, height))
+            blocks += [(rows, part) for part in columns]
+        return blocks
 
     def _numbers_by_batch(self, split: str) -> list[list[int]]:
         check_batch_size(self.batch_size, LABEL)

@@ -79,9 +79,11 @@ def check_same_size(cubes: Sequence[NDArray[Any]], fix: str) -> None:
 
 def notes_on(cube: Cube) -> list[str]:
     """What a user should know of a cube before it is used, from its header alone."""
-    bands, centres = cube.shape[2], cube.wavelengths
+    bands = cube.shape[2]
+    centres = cube.wavelengths
     if centres is not None and centres.max() < LEAST_NM:
-        least, most = centres.min(), centres.max()
+        least = centres.min()
+        most = centres.max()
         what = f"{cube.path} states wavelengths of {least:g} to {most:g} nm: these are micrometres"
         return [str(DataError(what, fix="correct their unit in the file, or multiply by 1000"))]
     if bands > 4 or centres is not None or (bands > 1 and cube.dtype != np.uint8):
@@ -101,7 +103,7 @@ def warn_once(source: object, cube: Cube) -> None:
 
 
 def absent(**paths: str | None) -> list[str]:
-    """What is said of files and folders that are not there, by what they are for."""
+    """An error text for each file or folder that is not there, by what it is for."""
     return [
         str(DataError(f"there is no {path}, the {what} of the data", fix=advice(path)))
         for what, path in paths.items()
@@ -115,7 +117,8 @@ def check_fits(cube: Cube) -> None:
     Raises:
         UnavailableError: It cannot.
     """
-    height, width, bands = cube.shape[0], cube.shape[1], len(cube.good_bands)
+    height, width, _ = cube.shape
+    bands = len(cube.good_bands)
     needed = 4 * height * width * bands
     available = physical_bytes()
     if needed > available:

@@ -42,8 +42,8 @@ class SingleCu3sDataModule(TicketedSource):
         split: Shares of the measurements for train, val and test; predict is test.
 
     Raises:
-        UnavailableError: When data is asked for and ``cuvis`` is not installed.
-        DataError: When data is asked for and one mask lies beside a file of several measurements.
+        UnavailableError: When data is read and ``cuvis`` is not installed.
+        DataError: When data is read and one mask lies beside a file of several measurements.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = PORTS

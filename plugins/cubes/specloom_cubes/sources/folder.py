@@ -131,7 +131,8 @@ class Folder(TicketedSource):
 
     def notes(self) -> list[str]:
         """What is not there, and whether the cubes look like pictures."""
-        if missing := absent(folder=self.path):
+        missing = absent(folder=self.path)
+        if missing:
             return missing
         first = next(iter(self.cubes().values()))
         return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
@@ -297,7 +298,8 @@ class Folder(TicketedSource):
         return found
 
     def _own_mask(self, path: Path) -> str | None:
-        if (reader := named_arrays(path)) is None:
+        reader = named_arrays(path)
+        if reader is None:
             return None
         size = self._open(path).shape[:2]
         return choose_mask(path, reader.variables(path), size, self.mask_variable)

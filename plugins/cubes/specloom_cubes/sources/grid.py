@@ -38,28 +38,31 @@ def check_same_grid(
             sizes = " and ".join(f"{c.path} is {c.shape[0]} x {c.shape[1]}" for c in (first, cube))
             raise DataError(f"{sizes}: they share no batch", fix="write batch_size: 1")
         if wavelengths and cube.good_wavelengths is not None:
-            known = known or cube
+            if known is None:
+                known = cube
             _check_wavelengths(known, cube)
     return None if known is None else known.good_wavelengths
 
 
 def _check_bands(first: Cube, other: Cube) -> None:
-    one, two = (cube.good_bands for cube in (first, other))
-    told = f"{first.path} has {len(one)} bands, {other.path} has {len(two)}"
+    one = first.good_bands
+    two = other.good_bands
+    counts = f"{first.path} has {len(one)} bands, {other.path} has {len(two)}"
     fix = "use cubes of one camera, or narrow pattern"
     if len(one) != len(two):
-        raise DataError(told, fix=fix)
+        raise DataError(counts, fix=fix)
     if first.shape[2] == other.shape[2] and (one != two).any():
         at = int(np.flatnonzero(one != two)[0])
         raise DataError(
-            f"{told}, but not the same: band {one[at]} is good in the first, "
+            f"{counts}, but not the same: band {one[at]} is good in the first, "
             f"{two[at]} in the second",
             fix="mark the same bands bad in both",
         )
 
 
 def _check_wavelengths(first: Cube, other: Cube) -> None:
-    one, two = first.good_wavelengths, other.good_wavelengths
+    one = first.good_wavelengths
+    two = other.good_wavelengths
     assert one is not None, "only cubes with wavelengths are compared"
     assert two is not None, "only cubes with wavelengths are compared"
     gap = np.abs(one - two)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from specloom import Batch, Port
 
 
+BY_IMAGE = ("cube", "mask", "valid")
+"""The values of a batch that have one entry for each image."""
+
+
 class InMemory:
-    """Gives the batches that it was given.
+    """The batches that it was made with.
 
     Args:
         train: Batches for training: dictionaries with ``cube`` (B, H, W, C), and where they are
@@ -34,7 +39,10 @@ class InMemory:
         test: Sequence[Mapping[str, Any]] = (),
         predict: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self.train, self.val, self.test, self.predict = train, val, test, predict
+        self.train = train
+        self.val = val
+        self.test = test
+        self.predict = predict
 
     def _batches(self) -> dict[str, Sequence[Mapping[str, Any]]]:
         predict = self.test if self.predict is None else self.predict
@@ -42,11 +50,13 @@ class InMemory:
 
     def sizes(self) -> Mapping[str, int]:
         """The sizes that all batches share; the batch axis is not among them."""
-        shapes = [batch["cube"].shape for batches in self._batches().values() for batch in batches]
-        axes = {
-            axis: {shape[at] for shape in shapes} for at, axis in ((1, "H"), (2, "W"), (3, "C"))
-        }
-        return {axis: int(next(iter(found))) for axis, found in axes.items() if len(found) == 1}
+        shapes = [batch["cube"].shape for batch in chain.from_iterable(self._batches().values())]
+        sizes = {}
+        for axis, name in enumerate("BHWC"):
+            found = {int(shape[axis]) for shape in shapes}
+            if name != "B" and len(found) == 1:
+                sizes[name] = found.pop()
+        return sizes
 
     def splits(self) -> Sequence[str]:
         """The splits that have batches."""
@@ -60,8 +70,9 @@ class InMemory:
     @property
     def batch_size(self) -> int:
         """The images of the first batch there is."""
-        each = (batch for batches in self._batches().values() for batch in batches)
-        return next((int(batch["cube"].shape[0]) for batch in each), 1)
+        for batch in chain.from_iterable(self._batches().values()):
+            return int(batch["cube"].shape[0])
+        return 1
 
     def items(self, split: str) -> int:
         """The number of images of a split."""
@@ -74,17 +85,18 @@ class InMemory:
         Raises:
             DataError: They differ in size.
         """
-        known = self._batches()
-        places = [(b, i) for b in known[known_split(split, known)] for i in range(len(b["cube"]))]
+        batches = self._batches()
+        places = []
+        for batch in batches[known_split(split, batches)]:
+            places += [(batch, at) for at in range(len(batch["cube"]))]
         chosen = [places[number] for number in numbers]
         check_same_size([batch["cube"][at] for batch, at in chosen], "use batches of one image")
-        each = ("cube", "mask", "valid")
-        found = {
-            name: np.stack([np.asarray(batch[name][at]) for batch, at in chosen])
-            for name in each
-            if all(name in batch for batch, _ in chosen)
-        }
-        shared = {name: one for name, one in chosen[0][0].items() if name not in each}
+        found = {}
+        for name in BY_IMAGE:
+            if all(name in batch for batch, _ in chosen):
+                found[name] = np.stack([np.asarray(batch[name][at]) for batch, at in chosen])
+        first, _ = chosen[0]
+        shared = {name: value for name, value in first.items() if name not in BY_IMAGE}
         return {**shared, **found}
 
     def batches(self, split: str) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""A cube as the data of a pipeline that asks for no labels."""
+"""One open cube as the data of a fitted pipeline, which needs no labels."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ class OneCube:
         wavelengths: CSV with the band centres, used instead of those in the file.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = {n: PORTS[n] for n in ("cube", "wavelengths")}
+    outputs: ClassVar[Mapping[str, Port]] = {
+        "cube": PORTS["cube"],
+        "wavelengths": PORTS["wavelengths"],
+    }
 
     def __init__(self, cube: Cube | None = None, wavelengths: str | Path | None = None) -> None:
         self.cube = cube
         if cube is not None:
-            known = cube.good_wavelengths
-            self._centres = known if wavelengths is None else read_wavelengths(wavelengths, cube)
+            self._centres = cube.good_wavelengths
+            if wavelengths is not None:
+                self._centres = read_wavelengths(wavelengths, cube)
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands."""
-        if (cube := self.cube) is None:
+        cube = self.cube
+        if cube is None:
             return {}
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
@@ -52,5 +57,5 @@ class OneCube:
 
     def window(self, rows: slice, cols: slice) -> Batch:
         """The part of the cube in some rows and columns, as a batch of one."""
-        assert self.cube is not None, "there is a cube wherever parts of it are asked for"
+        assert self.cube is not None, "parts are read only where there is a cube"
         return batch_of([self.cube.clean(rows, cols)], None, None, self._centres)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -218,10 +218,14 @@ class Synthetic(TicketedSource):
         _require(self.noise >= 0, "noise", self.noise, "0 or more")
         _require(self.lentil_diameter >= 2, "lentil_diameter", self.lentil_diameter, "2 or more")
         _require(bool(self.varieties), "varieties", self.varieties, "one name or more")
-        for given, known in ((self.varieties, spectra.LENTILS), (self.anomalies, spectra.FOREIGN)):
-            for name in given:
-                if name not in known:
-                    raise ConfigError(f"Synthetic knows no {name!r}", fix=did_you_mean(name, known))
+        _check_known(self.varieties, spectra.LENTILS)
+        _check_known(self.anomalies, spectra.FOREIGN)
+
+
+def _check_known(names: Iterable[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"Synthetic knows no {name!r}", fix=did_you_mean(name, known))
 
 
 def _require(good: bool, name: str, value: Any, want: str) -> None:

@@ -114,9 +114,11 @@ def _objects(recipe: Recipe, rng: np.random.Generator, number: int) -> _Objects:
     centre = (cells - 0.5 + rng.uniform(-0.35, 0.35, (n, 2))) * spacing
     major = rng.uniform(0.50, 0.68, n) * spacing
     axes = np.stack([major, major * rng.uniform(0.8, 1.0, n)], 1)
-    angle, layer = rng.uniform(0, np.pi, n), rng.uniform(0, 1, n)
+    angle = rng.uniform(0, np.pi, n)
+    layer = rng.uniform(0, 1, n)
     present = rng.random(n) < 0.94
-    kinds, foreign = len(recipe.varieties), len(recipe.anomalies)
+    kinds = len(recipe.varieties)
+    foreign = len(recipe.anomalies)
     amounts = np.zeros((n, 1 + kinds + foreign + COLOUR + len(VARIATION) + 2))
     variety = rng.integers(0, kinds, n)
     amounts[np.arange(n), 1 + variety] = 1.0
@@ -127,7 +129,7 @@ def _objects(recipe: Recipe, rng: np.random.Generator, number: int) -> _Objects:
 
     chosen = _anomalous(recipe, rng, centre, spacing)
     material = (number + np.arange(len(chosen))) % max(foreign, 1)
-    # Materials and purities take turns over scenes, so that small splits are alike as well.
+    # Materials and purities rotate over the scenes, so that small splits are alike as well.
     turn = (number * GOLDEN + np.arange(len(chosen)) * GOLDEN**2 + rng.uniform(0, 0.2)) % 1
     purity = PUREST_FROM + (1 - PUREST_FROM) * turn
     amounts[chosen, 1 + variety[chosen]] = 1 - purity
@@ -136,7 +138,8 @@ def _objects(recipe: Recipe, rng: np.random.Generator, number: int) -> _Objects:
     direction = rng.normal(0, 1, (len(chosen), COLOUR))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     colours[chosen] = COLOURFUL * purity[:, None] * direction
-    amounts[chosen, -2], gloss[chosen] = 0, gloss[chosen] * 0.5
+    amounts[chosen, -2] = 0
+    gloss[chosen] = gloss[chosen] * 0.5
     axes[chosen] *= rng.uniform(*FOREIGN_SIZE, (len(chosen), 1))
     layer[chosen] += 1
     present[chosen] = True
@@ -169,7 +172,8 @@ def _pile(recipe: Recipe, objects: _Objects) -> tuple[NDArray[np.intp], Floats]:
     near = np.clip(cell.astype(int) + steps, 0, np.array(objects.grid) - 1)
     index = near[..., 0] * objects.grid[1] + near[..., 1]
     offset = np.stack([y, x], -1) - objects.centre[index]
-    cos, sin = np.cos(objects.angle[index]), np.sin(objects.angle[index])
+    cos = np.cos(objects.angle[index])
+    sin = np.sin(objects.angle[index])
     along = (offset[..., 0] * cos + offset[..., 1] * sin) / objects.axes[index, 0]
     across = (offset[..., 1] * cos - offset[..., 0] * sin) / objects.axes[index, 1]
     distance = along**2 + across**2
@@ -202,7 +206,8 @@ def _blur(amounts: Floats) -> Floats:
     """The camera's point spread: neighbours mix linearly."""
     for axis in (0, 1):
         rows = amounts.swapaxes(0, axis)
-        before, after = np.concatenate([rows[:1], rows[:-1]]), np.concatenate([rows[1:], rows[-1:]])
+        before = np.concatenate([rows[:1], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
         mixed: Floats = 0.84 * rows + 0.08 * (before + after)
         amounts = mixed.swapaxes(0, axis)
     return amounts

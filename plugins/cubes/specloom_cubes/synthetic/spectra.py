@@ -61,7 +61,8 @@ def stain(nm: Spectrum) -> Spectrum:
 def endmembers(nm: Spectrum, varieties: Sequence[str], foreign: Sequence[str]) -> Spectrum:
     """Rows (M, C): belt, varieties, foreign materials, colours, variations, stain, gloss."""
     functions = [belt, *(LENTILS[name] for name in varieties), *(FOREIGN[name] for name in foreign)]
-    first, last = nm.min(), nm.max()
+    first = nm.min()
+    last = nm.max()
     width = (last - first) / COLOUR + 1e-9
     colours = [bump(nm, centre, 0.6 * width) for centre in np.linspace(first, last, COLOUR)]
     gloss = np.ones_like(nm)  # light that never entered the lentil

@@ -7,14 +7,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from specloom_predict.georeference.map_info import Transform, numbers_of, transform_of
-from specloom_predict.georeference.systems import UNITS, from_map_info, parsed, to_map_info, unit_of
+from specloom_predict.georeference.systems import (
+    UNITS,
+    from_map_info,
+    parse_crs,
+    to_map_info,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from specloom_cubes import Cube
 
 SYSTEM = "coordinate system string"
-ELSEWISE = ("geo points", "rpc info")
-KEPT = ("map info", "projection info", SYSTEM, *ELSEWISE, "x start", "y start")
+WITHOUT_GRID = ("geo points", "rpc info")
+"""Fields that place an image on the map otherwise than by a grid."""
+
+GEOMETRY_FIELDS = ("map info", "projection info", SYSTEM, *WITHOUT_GRID, "x start", "y start")
 """The fields of an ENVI header that say where the image lies."""
 
 
@@ -54,23 +62,42 @@ class Geometry:
 
 def geometry_of(cube: Cube) -> Geometry:
     """The geometry that the file of a cube states; empty where it states none."""
-    said = cube.metadata
+    metadata = cube.metadata
     if cube.format != "ENVI":
-        crs = str(said.get("crs", ""))
-        return Geometry(said.get("transform"), crs, unit_of(parsed(crs)))
-    header = {key: _text(said[key]) for key in KEPT if key in said}
-    parts: Sequence[str] = said.get("map info", ())
-    transform, notes = transform_of(parts), list[str]()
-    crs = header.get(SYSTEM, "") or (from_map_info(parts) if transform else "")
-    if parts and transform is None:
-        notes.append(f"'map info' is {header['map info']!r}, which makes no grid")
-    if transform is None and (others := [key for key in ELSEWISE if key in said]):
-        notes.append(f"{' and '.join(map(repr, others))} go into ENVI headers only")
-    if transform is not None and not crs and parts[0].lower() != "arbitrary":
+        crs = str(metadata.get("crs", ""))
+        return Geometry(metadata.get("transform"), crs, unit_of(parse_crs(crs)))
+    header = {key: _text(metadata[key]) for key in GEOMETRY_FIELDS if key in metadata}
+    parts: Sequence[str] = metadata.get("map info", ())
+    transform = transform_of(parts)
+    crs = header.get(SYSTEM, "")
+    if not crs and transform is not None:
+        crs = from_map_info(parts)
+    unit = unit_of(parse_crs(crs)) or _unit_of_map_info(parts)
+    return Geometry(transform, crs, unit, header, tuple(_notes(header, parts, transform, crs)))
+
+
+def _notes(
+    header: Mapping[str, str], parts: Sequence[str], transform: Transform | None, crs: str
+) -> list[str]:
+    """What could not be understood of the geometry in an ENVI header."""
+    notes = []
+    if transform is None:
+        if parts:
+            notes.append(f"'map info' is {header['map info']!r}, which makes no grid")
+        others = [repr(key) for key in WITHOUT_GRID if key in header]
+        if others:
+            notes.append(f"{' and '.join(others)} are written to ENVI headers only")
+    elif not crs and parts[0].lower() != "arbitrary":
         notes.append(f"'map info' names the coordinate system {parts[0]!r} without enough about it")
-    told = next((text[6:].strip() for text in parts if text.lower().startswith("units=")), "")
-    unit = unit_of(parsed(crs)) or UNITS.get(told.lower(), "")
-    return Geometry(transform, crs, unit, header, tuple(notes))
+    return notes
+
+
+def _unit_of_map_info(parts: Sequence[str]) -> str:
+    """The unit that ``map info`` names; empty where it names none that is known."""
+    for text in parts:
+        if text.lower().startswith("units="):
+            return UNITS.get(text[6:].strip().lower(), "")
+    return ""
 
 
 def envi_fields(geometry: Geometry) -> tuple[dict[str, str], list[str]]:
@@ -80,16 +107,19 @@ def envi_fields(geometry: Geometry) -> tuple[dict[str, str], list[str]]:
     """
     if geometry.header:
         return dict(geometry.header), []
-    known, fields, notes = parsed(geometry.crs), dict[str, str](), list[str]()
-    if known is not None:
-        fields[SYSTEM] = known.to_wkt(version="WKT1_ESRI")
+    crs = parse_crs(geometry.crs)
+    fields: dict[str, str] = {}
+    notes: list[str] = []
+    if crs is not None:
+        fields[SYSTEM] = crs.to_wkt(version="WKT1_ESRI")
     elif geometry.crs:
         notes.append("the coordinate system is not understood, so ENVI headers name none")
     if geometry.transform is not None:
-        name, rest = to_map_info(known)
-        if (found := numbers_of(geometry.transform)) is None:
+        found = numbers_of(geometry.transform)
+        if found is None:
             notes.append("the grid is sheared or mirrored, which ENVI's 'map info' cannot say")
         else:
+            name, rest = to_map_info(crs)
             numbers, rotation = found
             fields["map info"] = ", ".join([name, *numbers, *rest, *rotation])
     return fields, notes

@@ -19,10 +19,13 @@ def transform_of(parts: Sequence[str]) -> Transform | None:
         angle = float(turns[0]) if turns else 0.0
     except ValueError:
         return None
-    if not all(map(isfinite, (column, row, x, y, across, down, angle))) or min(across, down) <= 0:
+    if not all(map(isfinite, (column, row, x, y, across, down, angle))):
+        return None
+    if across <= 0 or down <= 0:
         return None
     a, b, d, e = _turned(across, down, angle)
-    back, up = column - 1, row - 1  # the upper left corner of the image is (1, 1)
+    back = column - 1  # the upper left corner of the image is (1, 1)
+    up = row - 1
     return a, b, x - a * back - b * up, d, e, y - d * back - e * up
 
 
@@ -38,13 +41,15 @@ def numbers_of(transform: Transform) -> tuple[list[str], list[str]] | None:
     numbers = [repr(float(one)) for one in (1, 1, x, y, hypot(a, b), hypot(d, e))]
     rotation = [f"rotation={angle!r}"] if angle else []
     again = transform_of(["", *numbers, *rotation])
-    near = 1e-9 * max(hypot(a, b), hypot(d, e))
-    if again is None or not all(
-        isclose(one, other, rel_tol=1e-12, abs_tol=near)
-        for one, other in zip(again, transform, strict=True)
-    ):
+    tolerance = 1e-9 * max(hypot(a, b), hypot(d, e))
+    if again is None or not _close(again, transform, tolerance):
         return None
     return numbers, rotation
+
+
+def _close(one: Transform, other: Transform, tolerance: float) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(isclose(a, b, rel_tol=1e-12, abs_tol=tolerance) for a, b in pairs)
 
 
 def _turned(across: float, down: float, angle: float) -> tuple[float, float, float, float]:

@@ -13,17 +13,22 @@ UTM = {
 }
 """EPSG codes of the zones north and south, less the zone's number, by ENVI's name of the datum."""
 
-NAMES = {32600: ("North", "WGS-84"), 32700: ("South", "WGS-84")}
-NAMES |= {26900: ("North", "North America 1983"), 26700: ("North", "North America 1927")}
+NAMES = {
+    32600: ("North", "WGS-84"),
+    32700: ("South", "WGS-84"),
+    26900: ("North", "North America 1983"),
+    26700: ("North", "North America 1927"),
+}
+"""ENVI's names of hemisphere and datum, by the EPSG code of the zones less the zone's number."""
 
-SURE = 90
-"""Of 100: how sure PROJ must be that a system is the one of an EPSG code."""
+MIN_CONFIDENCE = 90
+"""The confidence of PROJ, in percent, from which a system is taken as that of an EPSG code."""
 
 UNITS = {"meters": "metre", "degrees": "degree", "feet": "foot"}
 """ENVI's names of units, and those used here."""
 
 
-def parsed(text: str) -> Any:
+def parse_crs(text: str) -> Any:
     """The coordinate system behind WKT or ``EPSG:<code>``, as rasterio has it, or None."""
     if not text:
         return None
@@ -35,40 +40,44 @@ def parsed(text: str) -> Any:
     try:
         found = CRS.from_user_input(text)
         # ENVI's WKT names no code; with one, others see that it is the system they know.
-        code = found.to_epsg(confidence_threshold=SURE)
+        code = found.to_epsg(confidence_threshold=MIN_CONFIDENCE)
         return found if code is None else CRS.from_epsg(code)
     except CRSError:
         return None
 
 
-def unit_of(known: Any) -> str:
+def unit_of(crs: Any) -> str:
     """The unit of a coordinate system: ``metre``, ``degree``, …; empty where it states none."""
-    if known is None:
+    if crs is None:
         return ""
-    return "degree" if known.is_geographic else str(known.linear_units or "")
+    return "degree" if crs.is_geographic else str(crs.linear_units or "")
 
 
 def from_map_info(parts: Sequence[str]) -> str:
     """The coordinate system that ENVI's ``map info`` names, as ``EPSG:<code>``, or nothing."""
     lower = [text.lower() for text in parts]
-    datum = next((one for one in lower if one in UTM), "")
-    if lower[:1] == ["utm"] and datum and lower[7].isdigit():
-        base, zone = UTM[datum][lower[8:9] == ["south"]], int(lower[7])
-        return f"EPSG:{base + zone}" if base and 1 <= zone <= 60 else ""
-    geographic = lower[:1] == ["geographic lat/lon"]
-    return "EPSG:4326" if geographic and datum.startswith("wgs") else ""
+    datum = next((text for text in lower if text in UTM), "")
+    if lower[:1] == ["geographic lat/lon"] and datum.startswith("wgs"):
+        return "EPSG:4326"
+    if lower[:1] != ["utm"] or not datum or not lower[7].isdigit():
+        return ""
+    north, south = UTM[datum]
+    base = south if lower[8:9] == ["south"] else north
+    zone = int(lower[7])
+    return f"EPSG:{base + zone}" if base and 1 <= zone <= 60 else ""
 
 
-def to_map_info(known: Any) -> tuple[str, list[str]]:
+def to_map_info(crs: Any) -> tuple[str, list[str]]:
     """ENVI's name of a coordinate system, and what ``map info`` says behind the numbers."""
-    if known is None:
+    if crs is None:
         return "Arbitrary", []
-    code = known.to_epsg() or 0
+    code = crs.to_epsg() or 0
     for base, names in NAMES.items():
         if 1 <= code - base <= 60:
             return "UTM", [str(code - base), *names, "units=Meters"]
-    if known.is_geographic:
-        return "Geographic Lat/Lon", ["WGS-84"] * (code == 4326) + ["units=Degrees"]
-    named = re.search(r'"([^"]+)"', known.to_wkt(version="WKT1_ESRI"))
-    name = re.sub(r"[^\w. -]", " ", named[1]) if named else "Projected"
-    return name, ["units=Meters"] * (unit_of(known) == "metre")
+    if crs.is_geographic:
+        datum = ["WGS-84"] if code == 4326 else []
+        return "Geographic Lat/Lon", [*datum, "units=Degrees"]
+    found = re.search(r'"([^"]+)"', crs.to_wkt(version="WKT1_ESRI"))
+    name = re.sub(r"[^\w. -]", " ", found[1]) if found else "Projected"
+    return name, ["units=Meters"] if unit_of(crs) == "metre" else []

@@ -16,27 +16,31 @@ if TYPE_CHECKING:
     from specloom_predict.georeference import Geometry
     from specloom_predict.writers.layout import Map
 
-CODES = {kind: code for code, kind in ENVI_DATA_TYPES.items()}
+CODES = {dtype: code for code, dtype in ENVI_DATA_TYPES.items()}
+
+NUMBERS = ("x start", "y start")
+"""Fields of the geometry that are no blocks in braces."""
 
 
-def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
+def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
     """Write a map as ``path`` and, with the ending ``.hdr``, its header.
 
     Args:
         path: The raw file.
         one: The map; decisions are written as 0 and 1.
         geometry: Where it lies; what an ENVI header said of it stays as it was.
-        about: One line for the header's description.
+        source: Where the map comes from, for the header's description.
 
     Returns:
         What the header cannot say of the geometry.
     """
     height, width = one.size
-    kind, bands = one.stored_as().newbyteorder("<"), one.bands
+    dtype = one.file_dtype.newbyteorder("<")
+    bands = one.bands
     with path.open("wb") as file:
         for band in range(bands.shape[2]):
-            for rows in row_blocks(height, width * kind.itemsize):
-                file.write(np.ascontiguousarray(bands[rows, :, band], kind).data)
+            for rows in row_blocks(height, width * dtype.itemsize):
+                file.write(np.ascontiguousarray(bands[rows, :, band], dtype).data)
     fields, notes = envi_fields(geometry)
     header = {
         "samples": width,
@@ -44,14 +48,14 @@ def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
         "bands": bands.shape[2],
         "header offset": 0,
         "file type": "ENVI Standard",
-        "data type": CODES[f"{kind.kind}{kind.itemsize}"],
+        "data type": CODES[f"{dtype.kind}{dtype.itemsize}"],
         "interleave": "bsq",
         "byte order": 0,
     }
-    blocks = {key: text for key, text in fields.items() if key not in ("x start", "y start")}
-    header |= {key: text for key, text in fields.items() if key not in blocks}
-    lines = ["ENVI", f"description = {{{_plain(about)}}}"]
-    lines += [f"{key} = {value}" for key, value in header.items()]
+    numbers = {key: text for key, text in fields.items() if key in NUMBERS}
+    blocks = {key: text for key, text in fields.items() if key not in NUMBERS}
+    lines = ["ENVI", f"description = {{{_plain(source)}}}"]
+    lines += [f"{key} = {value}" for key, value in {**header, **numbers}.items()]
     lines += [f"{key} = {{{text}}}" for key, text in blocks.items()]
     names = ", ".join(_plain(name).replace(",", " ") for name in one.band_names)
     lines.append(f"band names = {{{names}}}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import UnavailableError
-from specloom_predict.georeference.systems import parsed
+from specloom_predict.georeference.systems import parse_crs
 from specloom_predict.writers.layout import row_blocks
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TILE = 256
 
 
-def needed() -> Any:
+def import_rasterio() -> Any:
     """The module rasterio.
 
     Raises:
@@ -35,14 +35,14 @@ def needed() -> Any:
     return rasterio
 
 
-def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
+def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
     """Write a map with its transform and coordinate system; NaN is "no data" in scores.
 
     Args:
         path: The file.
         one: The map; decisions are written as 0 and 1.
         geometry: Where it lies.
-        about: One line for the tag of the image's description.
+        source: Where the map comes from, for the tag of the image's description.
 
     Returns:
         What could not be said of the geometry.
@@ -50,16 +50,18 @@ def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
     Raises:
         UnavailableError: rasterio is not installed.
     """
-    rasterio = needed()
+    rasterio = import_rasterio()
     height, width = one.size
-    kind, bands = one.stored_as(), one.bands
-    crs, notes = parsed(geometry.crs), list[str]()
+    dtype = one.file_dtype
+    bands = one.bands
+    crs = parse_crs(geometry.crs)
+    notes = []
     if geometry.crs and crs is None:
         notes.append("the coordinate system is not understood, so GeoTIFF files name none")
     options: dict[str, Any] = {"compress": "deflate", "bigtiff": "if_safer", "interleave": "band"}
     if min(height, width) > TILE:
         options |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
-    if kind.kind == "f":
+    if dtype.kind == "f":
         options["nodata"] = np.nan
     if geometry.transform is not None:
         options["transform"] = rasterio.Affine(*geometry.transform)
@@ -72,14 +74,14 @@ def write(path: Path, one: Map, geometry: Geometry, about: str) -> list[str]:
             height=height,
             width=width,
             count=bands.shape[2],
-            dtype=kind.name,
+            dtype=dtype.name,
             crs=crs,
             **options,
         ) as file:
-            file.update_tags(TIFFTAG_IMAGEDESCRIPTION=about)
+            file.update_tags(TIFFTAG_IMAGEDESCRIPTION=source)
             for band, name in enumerate(one.band_names):
                 file.set_band_description(band + 1, name)
-                for rows in row_blocks(height, width * kind.itemsize, TILE):
-                    part = np.ascontiguousarray(bands[rows, :, band], kind)
+                for rows in row_blocks(height, width * dtype.itemsize, TILE):
+                    part = np.ascontiguousarray(bands[rows, :, band], dtype)
                     file.write(part, band + 1, window=((rows.start, rows.stop), (0, width)))
     return notes

@@ -46,16 +46,20 @@ class Map:
     def band_names(self) -> list[str]:
         """The name of each band: the map's own, with a number where there are several."""
         count = self.bands.shape[2]
-        return [self.name] if count == 1 else [f"{self.name} {band}" for band in range(count)]
+        if count == 1:
+            return [self.name]
+        return [f"{self.name} {band}" for band in range(count)]
 
-    def stored_as(self) -> np.dtype[Any]:
-        """The element type in files: their formats know neither bool nor float16 nor int8."""
-        kinds = {"bool": "uint8", "float16": "float32", "int8": "int16"}
-        return np.dtype(kinds.get(self.values.dtype.name, self.values.dtype))
+    @property
+    def file_dtype(self) -> np.dtype[Any]:
+        """The element type in files: their formats have neither bool nor float16 nor int8."""
+        replaced = {"bool": "uint8", "float16": "float32", "int8": "int16"}
+        return np.dtype(replaced.get(self.values.dtype.name, self.values.dtype))
 
 
 def row_blocks(height: int, row_bytes: int, multiple: int = 1) -> Iterator[slice]:
-    """Rows in blocks of some megabytes, each of a multiple of so many rows but the last."""
-    rows = max(multiple, BLOCK_BYTES // max(row_bytes, 1) // multiple * multiple)
+    """Rows in blocks of some megabytes; but for the last, each has a multiple of so many rows."""
+    fitting = BLOCK_BYTES // max(row_bytes, 1)
+    rows = max(multiple, fitting // multiple * multiple)
     for first in range(0, height, rows):
         yield slice(first, min(first + rows, height))

@@ -16,8 +16,22 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = dict[str, Any]
 
-COLUMNS = ["label", "pixels", "area", "unit", "row", "column", "x", "y"]
-COLUMNS += ["top", "left", "bottom", "right", "mean_score", "max_score"]
+COLUMNS = [
+    "label",
+    "pixels",
+    "area",
+    "unit",
+    "row",
+    "column",
+    "x",
+    "y",
+    "top",
+    "left",
+    "bottom",
+    "right",
+    "mean_score",
+    "max_score",
+]
 
 
 def objects(
@@ -37,16 +51,22 @@ def objects(
         scores: (H, W); without them objects have no mean and maximum.
         geometry: Where the image lies.
     """
+    geometry = geometry or Geometry()
     labels, count = ndimage.label(decisions, np.ones((3, 3)))
-    numbers, geometry = np.arange(1, count + 1), geometry or Geometry()
+    numbers = np.arange(1, count + 1)
     boxes = ndimage.find_objects(labels)
     pixels = ndimage.sum_labels(decisions, labels, numbers)
     centres = np.reshape(ndimage.center_of_mass(decisions, labels, numbers), (count, 2))
-    known = scores is not None and count > 0
-    means = ndimage.mean(scores, labels, numbers) if known else [None] * count
-    highest = ndimage.maximum(scores, labels, numbers) if known else [None] * count
+    means = [None] * count
+    highest = [None] * count
+    if scores is not None and count > 0:
+        means = ndimage.mean(scores, labels, numbers)
+        highest = ndimage.maximum(scores, labels, numbers)
+    x: Any = [None] * count
+    y: Any = [None] * count
     places = geometry.at(centres[:, 0] + 0.5, centres[:, 1] + 0.5)
-    x, y = ([None] * count, [None] * count) if places is None else places
+    if places is not None:
+        x, y = places
     pixel = geometry.pixel_area
     return [
         {

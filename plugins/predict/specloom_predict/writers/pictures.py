@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from specloom_cubes import Cube
 
-MOST = 4096
+MAX_SIDE = 4096
 """Pixels on the longer side of a picture: of larger maps each pixel shows a square's maximum."""
 
 LIMITS = (1.0, 99.9)
@@ -28,7 +28,10 @@ LIMITS = (1.0, 99.9)
 
 SAMPLE = 1 << 20
 CIVIDIS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838"
-DECIDED, MISSING, DARKEST_DECIDED = (255, 194, 10), (255, 255, 255), 150
+DECIDED = (255, 194, 10)
+MISSING = (255, 255, 255)
+LIGHTEST_GREY = 150
+"""Of the picture behind decisions, so that every decided pixel is lighter."""
 
 
 def write_scores(path: Path, one: Map) -> tuple[float, float]:
@@ -37,23 +40,23 @@ def write_scores(path: Path, one: Map) -> tuple[float, float]:
     Returns:
         The scores that the darkest and the lightest colour stand for.
     """
-    values = shrunk(one.bands[..., 0])
+    values = shrink(one.bands[..., 0])
     low, high = limits(values)
-    shade = np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+    shade = _scale(values, low, high)
     missing = np.isnan(shade)
     picture = _table()[np.rint(np.where(missing, 0, shade) * 255).astype(np.uint8)]
     picture[missing] = MISSING
-    told = PngInfo()
-    told.add_text("Limits", f"{low!r} (dark blue) to {high!r} (yellow)")
-    Image.fromarray(picture).save(path, "PNG", pnginfo=told)
+    info = PngInfo()
+    info.add_text("Limits", f"{low!r} (dark blue) to {high!r} (yellow)")
+    Image.fromarray(picture).save(path, "PNG", pnginfo=info)
     return low, high
 
 
 def write_decisions(path: Path, one: Map, grey: NDArray[np.uint8]) -> None:
     """Write decided pixels, in light orange, over a picture from ``grey_of``."""
-    dark = (grey.astype(np.uint16) * DARKEST_DECIDED // 255).astype(np.uint8)
+    dark = (grey.astype(np.uint16) * LIGHTEST_GREY // 255).astype(np.uint8)
     picture = np.repeat(dark[..., None], 3, axis=2)
-    picture[shrunk(one.bands[..., 0]) > 0] = DECIDED
+    picture[shrink(one.bands[..., 0]) > 0] = DECIDED
     Image.fromarray(picture).save(path, "PNG")
 
 
@@ -70,7 +73,7 @@ def grey_of(cube: Cube, bands: int = 16) -> NDArray[np.uint8]:
         parts.append(np.where(good.any(-1), total / np.maximum(good.sum(-1), 1), np.nan))
     mean = np.concatenate(parts)
     low, high = limits(mean, (2.0, 98.0))
-    shade = np.clip((mean - low) / ((high - low) or 1.0), 0, 1)
+    shade = _scale(mean, low, high)
     grey: NDArray[np.uint8] = np.rint(np.nan_to_num(shade) * 255).astype(np.uint8)
     return grey
 
@@ -79,12 +82,20 @@ def limits(values: NDArray[Any], percentiles: tuple[float, float] = LIMITS) -> t
     """Two percentiles of the finite values, from evenly spaced ones where there are many."""
     sample = values.ravel()[:: max(1, values.size // SAMPLE)]
     finite = sample[np.isfinite(sample)]
-    low, high = np.percentile(finite, percentiles) if finite.size else (0.0, 0.0)
+    if not finite.size:
+        return 0.0, 0.0
+    low, high = np.percentile(finite, percentiles)
     return float(low), float(high)
 
 
-def shrunk(values: NDArray[Any]) -> NDArray[np.float64]:
-    """A map of at most ``MOST`` pixels a side, each a square's maximum; NaN where all are."""
+def _scale(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Values between two limits as 0 to 1, those outside as the nearer of the two."""
+    span = (high - low) or 1.0
+    return np.clip((values - low) / span, 0, 1)
+
+
+def shrink(values: NDArray[Any]) -> NDArray[np.float64]:
+    """A map of at most ``MAX_SIDE`` pixels a side, each a square's maximum; NaN where all are."""
     step = _step(values.shape)
     if step == 1:
         return values.astype(np.float64)
@@ -99,7 +110,7 @@ def shrunk(values: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _step(size: tuple[int, ...]) -> int:
-    return -(-max(size[:2]) // MOST)
+    return -(-max(size[:2]) // MAX_SIDE)
 
 
 def _table() -> NDArray[np.uint8]:

@@ -235,7 +235,7 @@ def _evaluating_nodes(graph: Graph) -> Iterable[tuple[str, dict[str, str]]]:
     A node that reads the batch itself is not one: what stands there has no node that ran.
     """
     for name, node in graph.nodes.items():
-        inputs = {port: ends[0] for port, ends in graph.feeding(name).items()}
+        inputs = {port: ends[0] for port, ends in graph.incoming(name).items()}
         reads_batch = any(end.startswith("batch.") for end in inputs.values())
         if {"decisions", "targets"} <= inputs.keys() and not reads_batch and node.outputs:
             yield name, inputs

@@ -25,7 +25,7 @@ def describe_graph(graph: Graph, data: str = "") -> GraphDescription:
         data: The reference of its source, such as ``cubes.Folder``.
     """
     links = []
-    for link in graph.links:
+    for link in graph.connections:
         size = describe_size(graph, link.source)
         links.append({"source": link.source, "target": link.target, "size": size})
     return {
@@ -61,7 +61,7 @@ def describe_size(graph: Graph, end: str) -> str:
         return port.kind.rpartition(".")[2] or port.dtype
     if not port.axes:
         return "scalar"
-    known = graph.known[end.partition(".")[0]]
+    known = graph.inferred_sizes[end.partition(".")[0]]
     axes = []
     if port.open_front:
         axes.append("...")

@@ -68,14 +68,14 @@ def plan_stage(run: Run, stage: str) -> ExecutionPlan:
         calls.append(_planned_call(step))
         if step.forward == getattr(step.node, "forward_lazy", None):
             folded.append(step.name)
-    for step in plan.closing:
+    for step in plan.end_steps:
         calls.append(_planned_call(step, at_end=True))
     return ExecutionPlan(calls, folded, idle, fitted=True)
 
 
 def _planned_call(step: Any, *, at_end: bool = False) -> Call:
-    returned = [end for _, end in step.gives]
-    return Call(step.name, sorted(step.reads), returned, sorted(step.frees), at_end)
+    returned = [end for _, end in step.outputs]
+    return Call(step.name, sorted(step.reads), returned, sorted(step.last_reads), at_end)
 
 
 def _unfitted_call(run: Run, name: str, needed: Sequence[str]) -> Call:
@@ -92,7 +92,7 @@ def _unfitted_call(run: Run, name: str, needed: Sequence[str]) -> Call:
 
 def _inputs(run: Run, name: str) -> list[str]:
     ends = []
-    for sources in run.graph.feeding(name).values():
+    for sources in run.graph.incoming(name).values():
         ends += sources
     return ends
 

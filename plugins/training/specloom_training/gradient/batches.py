@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -35,13 +37,15 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
     """``items``, the next one of which is made by another thread while the last one is used."""
     iterator = iter(items)
     end = object()
+    # In this context, so that the thread's warnings come to the run's observers.
+    read = partial(copy_context().run, next, iterator, end)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(next, iterator, end)
+        future = pool.submit(read)
         while True:
             item = future.result()
             if item is end:
                 return
-            future = pool.submit(next, iterator, end)
+            future = pool.submit(read)
             yield item  # type: ignore[misc]  # it is not the end
 
 

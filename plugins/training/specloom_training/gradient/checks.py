@@ -138,7 +138,7 @@ def _starved_nodes(settings: Settings, graph: Graph, at: At) -> Iterator[Specloo
     for name in settings.refit:
         if name in graph.fittable():
             yield from missing_fit_inputs(graph, name, "train")
-    starved = graph.starved("train")
+    starved = graph.missing_data("train").nodes
     for name in minimised_losses(settings, graph):
         if name in starved:
             yield ConfigError(

@@ -57,7 +57,7 @@ def front_ends(
 
 def _inputs(graph: Graph, name: str, sources: set[str]) -> list[str]:
     """What a node reads of ``sources``."""
-    ends = chain.from_iterable(graph.feeding(name).values())
+    ends = chain.from_iterable(graph.incoming(name).values())
     return [end for end in ends if node_of(end) in sources]
 
 

@@ -117,4 +117,4 @@ def zero(parameters: Sequence[nn.Parameter]) -> Tensor:
 
 def _reads_images(run: Run, name: str) -> bool:
     inputs = run.graph.nodes[name].inputs
-    return any("B" in inputs[port].names for port in run.graph.feeding(name))
+    return any("B" in inputs[port].names for port in run.graph.incoming(name))

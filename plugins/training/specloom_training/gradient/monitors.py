@@ -16,7 +16,7 @@ def metric_nodes(graph: Graph) -> list[str]:
     """The nodes that give numbers when a validation ends; which ones is known only then."""
     if "val" not in graph.splits:
         return []
-    starved = graph.starved("val")
+    starved = graph.missing_data("val").nodes
     return [
         name
         for name, node in graph.nodes.items()

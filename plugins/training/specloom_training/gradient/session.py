@@ -95,7 +95,7 @@ class Session:
             ends = front_ends(run.graph, self.losses.names, changing, by_image)
             given = [end for end in ends if node_of(end) != BATCH]
             front = FrozenFront(run, ends, self.cache)
-        self.plan = run.plan("train", self.losses.ends, given=given)
+        self.plan = run.plan("train", self.losses.ends, provided=given)
         if trainer.precision != "32-true":
             for step in self.plan.steps:
                 step.forward = _full_precision(step.forward)

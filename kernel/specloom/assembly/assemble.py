@@ -1,0 +1,181 @@
+"""Assemble a graph with its source and phases from a run file, step by step."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from specloom.assembly.construct import Constructor
+from specloom.contract.abilities import Loss
+from specloom.contract.errors import GraphError, SpecloomError, as_specloom_error, raise_all
+from specloom.contract.nodes import STAGES
+from specloom.contract.phases import LossMinimiser, Trainer
+from specloom.contract.ports import Connection, Port, node_of, port_of
+from specloom.contract.sources import Source, missing_by_split
+from specloom.graph.graph import Graph
+from specloom.plugins import Plugins
+from specloom.runfile import parameters
+from specloom.runfile.form import Component, RunFile
+from specloom.runfile.names import BATCH
+
+
+class Assembly(NamedTuple):
+    """What a run file describes.
+
+    Args:
+        graph: The checked graph.
+        source: Where batches come from; None in a saved pipeline.
+        phases: The phases, each with its reference.
+    """
+
+    graph: Graph
+    source: Any
+    phases: list[tuple[str, Trainer[Graph, Any]]]
+
+
+class _Data(NamedTuple):
+    """What a graph needs to know of its source."""
+
+    source: Any = None
+    ports: Mapping[str, Port] | None = None
+    sizes: Mapping[str, int] = {}
+    splits: Sequence[str] = STAGES
+    missing_outputs: Mapping[str, list[str]] = {}
+
+
+class _Nodes(NamedTuple):
+    """The nodes by name; None for one that could not be constructed."""
+
+    instances: dict[str, Any]
+    types: dict[str, str]
+    stages: dict[str, tuple[str, ...]]
+
+
+def assemble(file: RunFile, problems: Sequence[SpecloomError], plugins: Plugins) -> Assembly:
+    """Construct and check everything that a run file names; no pixel is read.
+
+    Args:
+        file: The run file.
+        problems: What is wrong with its form, to be reported together with the rest.
+        plugins: Where names are looked up.
+
+    Raises:
+        SpecloomError: Something is wrong; ``Problems`` where it is several things.
+    """
+    found = list(problems)
+    constructor = Constructor(file.document, plugins, found)
+    data = _construct_source(file, constructor)
+    nodes = _construct_nodes(file, constructor)
+    phases = [constructor.construct(phase, "trainers") for phase in file.phases]
+    names = _PresentNames(nodes.instances, data.source)
+    outputs = _outputs(file, names)
+    connections = _connections(file, names)
+    graph = Graph(
+        nodes.instances,
+        connections,
+        batch=data.ports,
+        batch_sizes=data.sizes,
+        outputs=outputs,
+        types=nodes.types,
+        stages=nodes.stages,
+        document=file.document,
+        splits=data.splits,
+        missing_outputs=data.missing_outputs,
+        problems=found,
+    )
+    trainers = [phase.instance for phase in phases]
+    raise_all(list(_phase_problems(file, graph, trainers)))
+    raise_all(list(_unused_losses(graph, trainers)))
+    return Assembly(graph, data.source, [(one.label, one.instance) for one in phases])
+
+
+def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
+    """The source, and what it says of its data; of a saved pipeline, what the file says."""
+    label, source = constructor.construct(file.data, "sources")
+    data = _Data(sizes=file.batch)
+    if source is None:
+        return data
+    data = data._replace(source=source, ports=getattr(source, "outputs", None))
+    try:
+        data = data._replace(sizes=source.sizes(), splits=list(source.splits()))
+        return data._replace(missing_outputs=missing_by_split(source))
+    except Exception as e:
+        where = file.document.where("data")
+        constructor.problems.append(as_specloom_error(e, label, where))
+        return data
+
+
+def _construct_nodes(file: RunFile, constructor: Constructor) -> _Nodes:
+    """The nodes, the reference behind each, and the stages that the file sets."""
+    nodes = _Nodes({}, {}, {})
+    for name, component in file.nodes.items():
+        label, instance = constructor.construct(component, "nodes", "losses")
+        nodes.instances[name] = instance
+        nodes.types[name] = label
+        if component.stages:
+            nodes.stages[name] = tuple(component.stages)
+    return nodes
+
+
+class _PresentNames:
+    """Replaces old names of ports by the present ones, with a warning."""
+
+    def __init__(self, nodes: Mapping[str, Any], source: Source | None) -> None:
+        self._owners = {**nodes, BATCH: source}
+
+    def of(self, end: str, side: str, where: str) -> str:
+        """``end``, as ``node.port``, with its port's present name."""
+        name = node_of(end)
+        port = port_of(end)
+        owner = self._owners.get(name)
+        ports = getattr(owner, side, ())
+        present = parameters.current(owner, port, ports, name, where)
+        return end.removesuffix(port) + present
+
+
+def _outputs(file: RunFile, names: _PresentNames) -> dict[str, str]:
+    """The values that are saved under a name."""
+    outputs = {}
+    for name, end in file.outputs.items():
+        outputs[name] = names.of(end, "outputs", file.document.where("outputs", name))
+    return outputs
+
+
+def _connections(file: RunFile, names: _PresentNames) -> list[Connection]:
+    """The connections, each with its place in the file."""
+    connections = []
+    for number, (source, target) in enumerate(file.connections):
+        where = file.document.where("connections", number)
+        present_source = names.of(source, "outputs", where)
+        present_target = names.of(target, "inputs", where)
+        connections.append(Connection(present_source, present_target, where))
+    return connections
+
+
+def _phase_problems(
+    file: RunFile, graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
+) -> Iterator[SpecloomError]:
+    """What the phases find wrong on the graph."""
+    for component, trainer in zip(file.phases, trainers, strict=True):
+        yield from trainer.check(graph, _config_place(file, component))
+
+
+def _config_place(file: RunFile, component: Component) -> Callable[..., str]:
+    """The places of a component's parameters in the file, by their names."""
+    return partial(file.document.where, *component.keys, "config")
+
+
+def _unused_losses(
+    graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
+) -> Iterator[SpecloomError]:
+    """The losses that none of the phases (if there is any) minimises."""
+    if not trainers:
+        return
+    minimised: set[str] = set()
+    for trainer in trainers:
+        if isinstance(trainer, LossMinimiser):
+            minimised.update(trainer.losses_of(graph))
+    for name, node in graph.nodes.items():
+        if isinstance(node, Loss) and name not in minimised:
+            what = f"no phase trains the loss {name!r}"
+            fix = "add a phase that does, name it under that phase's losses, or remove the node"
+            yield GraphError(what, where=graph.where("nodes", name), fix=fix)

@@ -1,0 +1,104 @@
+"""Construct what a run file names: find the class, check its parameters, make an instance."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from specloom.contract.errors import PluginError, SpecloomError, as_specloom_error, shown
+from specloom.contract.ports import Port
+from specloom.plugins import KINDS, Plugins
+from specloom.runfile import parameters
+from specloom.runfile.form import Component
+from specloom.runfile.yaml import Document
+
+#: What an instance of each kind must have.
+REQUIRED_MEMBERS = {
+    "nodes": ("inputs", "outputs", "forward"),
+    "sources": ("outputs", "sizes", "splits", "count", "batches"),
+    "trainers": ("check", "train"),
+}
+
+
+class Constructed(NamedTuple):
+    """A component with its full name; the instance is None where it could not be made."""
+
+    label: str
+    instance: Any
+
+
+class Constructor:
+    """Constructs the components of one run file, and collects what is wrong with them.
+
+    Args:
+        document: The run file, for the places in messages.
+        plugins: Where names are looked up.
+        problems: The list to add problems to.
+    """
+
+    def __init__(self, document: Document, plugins: Plugins, problems: list[SpecloomError]) -> None:
+        self.document = document
+        self.plugins = plugins
+        self.problems = problems
+
+    def construct(self, component: Component, *kinds: str) -> Constructed:
+        """The component, which must be one of the kinds."""
+        if not component.type:
+            return Constructed("", None)
+        try:
+            return self._construct(component, kinds)
+        except Exception as e:
+            where = self.document.where(*component.keys)
+            self.problems.append(as_specloom_error(e, component.type, where))
+            return Constructed(component.type, None)
+
+    def _construct(self, component: Component, kinds: tuple[str, ...]) -> Constructed:
+        where = self.document.where(*component.keys, "type")
+        label, cls = self.plugins.find(component.type, kinds, where)
+        if not isinstance(cls, type):
+            fix = f"repair the plugin {_plugin(label)!r}: offer a class"
+            raise PluginError(f"{label} is no class, but {shown(cls)}", where=where, fix=fix)
+        at = partial(self.document.where, *component.keys, "config")
+        arguments, wrong = parameters.checked(cls, label, component.config, at)
+        self.problems += wrong
+        if not parameters.required(cls) <= arguments.keys():
+            return Constructed(label, None)
+        instance = cls(**arguments)
+        _check_members(instance, label, kinds[0], where)
+        return Constructed(label, instance)
+
+
+def _check_members(instance: Any, label: str, kind: str, where: str) -> None:
+    """Accept an instance that has what its kind needs.
+
+    Raises:
+        PluginError: Something is missing, or is something else.
+    """
+    noun = KINDS[kind]
+    fix = f"repair the plugin {_plugin(label)!r}: offer a class that is a {noun}"
+    for name in REQUIRED_MEMBERS[kind]:
+        problem = _member_problem(instance, name)
+        if problem:
+            raise PluginError(f"{label} is no {noun}: {problem}", where=where, fix=fix)
+
+
+def _member_problem(instance: Any, name: str) -> str:
+    """What is wrong with a member that an instance must have, or ``""``."""
+    if not hasattr(instance, name):
+        return f"it has no {name!r}"
+    member = getattr(instance, name)
+    if name in ("inputs", "outputs"):
+        return "" if _are_ports(member) else f"its {name} are no mapping of names to ports"
+    return "" if callable(member) else f"its {name!r} cannot be called"
+
+
+def _are_ports(ports: Any) -> bool:
+    """Whether it is a mapping of names to ports."""
+    if not isinstance(ports, Mapping):
+        return False
+    names: Sequence[Any] = list(ports)
+    named = all(isinstance(name, str) for name in names)
+    return named and all(isinstance(port, Port) for port in ports.values())
+
+
+def _plugin(label: str) -> str:
+    return label.partition(".")[0]

@@ -1,0 +1,84 @@
+"""Files that are written in one step, and hashes of what they hold."""
+
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from specloom.contract.errors import UnavailableError
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file in one step: readers see the old contents or the new ones, never a part.
+
+    A device or a pipe, such as ``/dev/null``, is written to and stays what it is.
+
+    Raises:
+        UnavailableError: The disk is full, or the folder cannot be written.
+    """
+    if not path.name:
+        fix = "give the name of a file"
+        raise UnavailableError(f"{str(path)!r} cannot be written: it is a folder", fix=fix)
+    try:
+        if _is_device(path):
+            path.write_bytes(data)
+        else:
+            _replace(path, data)
+    except OSError as e:
+        fix = "choose another folder with --out, or make room on the disk"
+        raise UnavailableError(f"{path} cannot be written: {e.strerror}", fix=fix) from e
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON in one step."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    write_file(path, f"{text}\n".encode())
+
+
+def process_tag() -> str:
+    """Host, process and a random part, such as ``node7-4711-9f2c11d0``.
+
+    A file or folder with it in its name is of this process alone, also in a folder that several
+    machines or containers share.
+    """
+    import platform
+
+    host = re.sub(r"\W", "_", platform.node(), flags=re.ASCII)[:32]
+    return f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def temporary_name(name: str) -> str:
+    """A hidden name for a file that is to be ``name``, short enough for every file system."""
+    return f".{name[:40]}.{process_tag()}"
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of data, in hexadecimal digits."""
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a temporary file in the same folder, and rename it.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    temporary = path.with_name(temporary_name(path.name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,197 @@
+"""Scenes larger than memory: run a graph tile by tile, with results equal to the untiled ones."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specloom_predict.tile_plan import TilePlan, check_memory, is_map, plan_tiles
+
+if TYPE_CHECKING:
+    from specloom import Batch, Graph, Run
+
+TILE_BYTES = 1 << 24
+"""The size of a tile of the cube; the arrays of the nodes take several times as much besides."""
+
+MIN_ROWS = 64
+"""Strips of fewer rows than this, margins apart, would be read mostly for their margins."""
+
+Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns."""
+
+Allocate: TypeAlias = Callable[[str, tuple[int, ...], np.dtype[Any]], NDArray[Any]]
+"""Makes the array for a wanted value, from its name, shape and element type."""
+
+
+class Windowed(Protocol):
+    """A scene of which parts can be read."""
+
+    def window(self, rows: slice, cols: slice) -> Batch:
+        """The part in some rows and columns, as a batch of one."""
+
+
+class Tile(NamedTuple):
+    """A part of a scene.
+
+    Args:
+        inner: The rows and columns whose values are taken.
+        outer: The rows and columns that are read: the inner ones with a margin.
+    """
+
+    inner: Part
+    outer: Part
+
+
+def run_tiled(
+    run: Run,
+    scene: Windowed,
+    size: tuple[int, int],
+    want: Iterable[str],
+    memory: int | None = None,
+    allocate: Allocate | None = None,
+    tile_bytes: int = TILE_BYTES,
+) -> dict[str, Any]:
+    """The wanted values of one scene, equal to those of the untiled scene bit for bit.
+
+    Args:
+        run: The run; its graph is run in the stage ``predict``.
+        scene: Where tiles are read.
+        size: Rows and columns of the scene.
+        want: Values as ``node.port``; maps come as arrays (1, H, W, …), others as one tile's.
+        memory: Bytes that whole-image values may take; by default half of what is free.
+        allocate: Makes the array for each wanted map; by default in memory.
+        tile_bytes: Bytes of the cube in one tile.
+
+    Raises:
+        NodeError: A node needs the whole image, and that would take more than ``memory``.
+    """
+    wanted = sorted(set(want))
+    plan = plan_tiles(run.graph, wanted, *size)
+    limit = _free_bytes() // 2 if memory is None else memory
+    check_memory(run.graph, plan, *size, limit)
+    values = _Values(run.graph, size, wanted, allocate)
+    with run.inference():
+        _run_tiles(run, scene, plan, values, tile_bytes)
+        _run_whole(run, values)
+    return {end: values.found[end] for end in wanted}
+
+
+class _Values:
+    """The values of a whole scene, put together from those of its tiles.
+
+    Args:
+        graph: The graph that makes them.
+        size: Rows and columns of the scene.
+        wanted: The values that the caller wants.
+        allocate: Makes the array for each wanted map; by default in memory.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        size: tuple[int, int],
+        wanted: list[str],
+        allocate: Allocate | None,
+    ) -> None:
+        self.graph = graph
+        self.size = size
+        self.wanted = wanted
+        self.allocate = allocate
+        self.found: dict[str, Any] = {}
+
+    def place(self, end: str, value: Any, tile: Tile) -> None:
+        """Put what one tile made into its place of the whole map."""
+        if value is None or not is_map(self.graph.port(end)):
+            self.found.setdefault(end, value)
+            return
+        part = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+        if end not in self.found:
+            self.found[end] = self._empty(end, (1, *self.size, *part.shape[3:]), part.dtype)
+        crop_rows, crop_columns = map(_within, tile.inner, tile.outer)
+        rows, columns = tile.inner
+        self.found[end][:, rows, columns] = part[:, crop_rows, crop_columns]
+
+    def _empty(self, end: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        if self.allocate is None or end not in self.wanted:
+            return np.empty(shape, dtype)
+        return self.allocate(end, shape, dtype)
+
+
+def _run_tiles(run: Run, scene: Windowed, plan: TilePlan, values: _Values, tile_bytes: int) -> None:
+    """Run the graph on each tile, as far as tiles suffice."""
+    from_nodes = [end for end in plan.tiled if not end.startswith("batch.")]
+    compiled = run.plan("predict", from_nodes)
+    tiles = list(_tiles(scene, values.size, plan.margin, tile_bytes))
+    run.hook.progress(run=run, what="tiles", done=0, total=len(tiles))
+    for done, tile in enumerate(tiles, start=1):
+        batch = run.runtime.adopt(scene.window(*tile.outer), run.graph.batch)
+        made = {f"batch.{name}": value for name, value in batch.items()}
+        made.update(compiled(batch))
+        for end in plan.tiled:
+            values.place(end, made.get(end), tile)
+        run.hook.progress(run=run, what="tiles", done=done, total=len(tiles))
+
+
+def _run_whole(run: Run, values: _Values) -> None:
+    """Run the nodes that need the whole image on the values that tiles made."""
+    rest = [end for end in values.wanted if end not in values.found]
+    if not rest:
+        return
+    ports = {end: run.graph.port(end) for end in values.found}
+    known = run.runtime.adopt(dict(values.found), ports)
+    compiled = run.plan("predict", rest, provided=values.found)
+    everything: Part = (slice(0, values.size[0]), slice(0, values.size[1]))
+    for end, value in compiled({**_batch_values(known), **known}).items():
+        values.place(end, value, Tile(everything, everything))
+
+
+def _batch_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the batch, under their names within it."""
+    prefix = "batch."
+    return {
+        end.removeprefix(prefix): value for end, value in values.items() if end.startswith(prefix)
+    }
+
+
+def _tiles(scene: Windowed, size: tuple[int, int], margin: int, tile_bytes: int) -> Iterator[Tile]:
+    """Tiles of whole rows if these fit, of squares otherwise."""
+    height, width = size
+    pixel_bytes = scene.window(slice(0, 1), slice(0, 1))["cube"].nbytes
+    tile_rows, tile_columns = _tile_size(size, pixel_bytes, margin, tile_bytes)
+    for top in range(0, height, tile_rows):
+        rows = slice(top, min(top + tile_rows, height))
+        for left in range(0, width, tile_columns):
+            columns = slice(left, min(left + tile_columns, width))
+            outer = (_grown(rows, margin, height), _grown(columns, margin, width))
+            yield Tile((rows, columns), outer)
+
+
+def _tile_size(
+    size: tuple[int, int], pixel_bytes: int, margin: int, tile_bytes: int
+) -> tuple[int, int]:
+    """Rows and columns of a tile without its margin."""
+    height, width = size
+    columns = max(1, min(width, tile_bytes // pixel_bytes))
+    rows = max(1, min(height, tile_bytes // (pixel_bytes * columns)))
+    if columns < width and rows < MIN_ROWS + 2 * margin:
+        side = max(1, math.isqrt(tile_bytes // pixel_bytes))
+        return min(height, side), min(width, side)
+    return rows, columns
+
+
+def _grown(part: slice, margin: int, size: int) -> slice:
+    return slice(max(part.start - margin, 0), min(part.stop + margin, size))
+
+
+def _within(inner: slice, outer: slice) -> slice:
+    """A part of an axis, counted from the beginning of a larger part."""
+    return slice(inner.start - outer.start, inner.stop - outer.start)
+
+
+def _free_bytes() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
