@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from specloom import At, ConfigError, DataError, Graph, NodeError, Run, SpecloomError, did_you_mean
-from specloom_metrics.curves import CRITERIA, best_threshold
+from specloom_metrics import CRITERIA, best_threshold
 from specloom_training.evaluate import check_split, describe_missing, warn_skipped
 
 
