@@ -156,7 +156,7 @@ def test_a_cube_of_nan(shell):
         shell,
         scene("all_nan.npy"),
         "error: node 'rx' (RXGlobal) was given no usable pixel to learn from\n"
-        "  fix: check the training split: every pixel is NaN, or left out by 'valid'",
+        "  fix: check the training split: every pixel is NaN or excluded",
     )
     assert "values              none is finite\n" in shell("specloom info all_nan.npy")
 
@@ -168,7 +168,7 @@ def test_an_empty_folder(shell):
         shell,
         f"specloom run {file} --set data.config.path=empty",
         f"error: {file}:{line}: empty holds no cube that fits '*'\n"
-        "  fix: check path and pattern; '**/*' looks into its folders as well",
+        "  fix: check path and pattern; '**/*' includes folders within",
     )
     mistake(
         shell,

@@ -59,7 +59,7 @@ def test_a_gpu_where_there_is_none(shell):
         mistake(
             shell,
             f"specloom run {LENTILS} --device {device}",
-            f"error: device {device!r} was asked for, but torch {torch.__version__} finds no "
+            f"error: device {device!r} is not available: torch {torch.__version__} finds no "
             "GPU\n  fix: use --device cpu, or install a CUDA build of torch and its driver",
             4,
         )

@@ -64,6 +64,15 @@ def test_a_users_mistake_exits_with_2_and_no_traceback(tmp_path):
     )
 
 
+def test_check_does_not_wait_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = specloom("check", "pipe", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: pipe is a pipe or a socket, not a file\n  fix: give the path of a YAML file\n"
+    )
+
+
 def test_check_tells_of_every_file(tmp_path):
     (tmp_path / "bad.yaml").write_text("specloom: 1\nnodes: {}\n")
     done = specloom("check", "bad.yaml", RX, cwd=tmp_path)
@@ -79,7 +88,7 @@ def test_a_device_that_is_not_there_exits_with_4(tmp_path):
         pytest.skip("this machine has a GPU")
     done = specloom("run", RX, "--device", "cuda", cwd=tmp_path)
     assert done.returncode == 4
-    assert done.stderr.startswith("error: device 'cuda' was asked for, but torch ")
+    assert done.stderr.startswith("error: device 'cuda' is not available: torch ")
     assert "\n  fix: use --device cpu, or install a CUDA build of torch" in done.stderr
 
 
@@ -99,7 +108,10 @@ def test_a_mistake_of_ours_exits_with_70_and_leaves_a_log(tmp_path):
     assert done.returncode == 70
     assert "Traceback" not in done.stderr
     (log,) = tmp_path.glob("specloom-*.log")
-    assert str(log) in done.stderr
+    assert done.stderr == (
+        "Internal error (RuntimeError: broken on purpose): this is a bug, "
+        f"please report it with the log {log}\n"
+    )
     assert "broken on purpose" in log.read_text()
 
 

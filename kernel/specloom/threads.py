@@ -34,7 +34,7 @@ _by_default = False
 
 
 def chosen_by_default() -> bool:
-    """Whether a command is running with the one thread that nobody chose."""
+    """Whether a command is running with one thread because no number was chosen."""
     return _by_default
 
 
@@ -45,8 +45,9 @@ def cores() -> int:
     else:
         available = os.cpu_count() or 1
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")
-    sharing = int(processes) if processes.isdecimal() else 1
-    return max(1, available // max(1, sharing))
+    if processes.isdecimal() and int(processes) > 0:
+        available //= int(processes)
+    return max(1, available)
 
 
 @contextmanager
@@ -93,8 +94,9 @@ def threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
         if count is not None:
             return count
         source = ctx.get_parameter_source("threads")
-        from_environment = source == click.core.ParameterSource.ENVIRONMENT
-        place = f"'{SETTING}'" if from_environment else "'--threads'"
+        place = "'--threads'"
+        if source == click.core.ParameterSource.ENVIRONMENT:
+            place = f"'{SETTING}'"
         what = f"{value!r} is not a number of threads; write a whole number from 1 to {MOST}."
         raise click.BadParameter(what, ctx, param_hint=place)
 
@@ -117,11 +119,13 @@ def counts() -> dict[str, Any]:
     """How many threads run now, for a record.
 
     ``torch`` is None where it is not loaded; ``long_work`` is what ``specloom.torch.all_cores``
-    gives, and ``by_default`` says that nobody chose them.
+    gives, and ``by_default`` says that no number was chosen.
     """
-    short = _threads_of_torch()
-    long = cores() if _by_default else short
-    return {"torch": short, "long_work": long, "by_default": _by_default}
+    short_work = _threads_of_torch()
+    long_work = short_work
+    if _by_default:
+        long_work = cores()
+    return {"torch": short_work, "long_work": long_work, "by_default": _by_default}
 
 
 def _number(text: str) -> int | None:
@@ -130,7 +134,9 @@ def _number(text: str) -> int | None:
     if not digits.isascii() or not digits.isdecimal() or len(digits) > len(str(MOST)):
         return None
     count = int(digits)
-    return count if 1 <= count <= MOST else None
+    if not 1 <= count <= MOST:
+        return None
+    return count
 
 
 def _restore(name: str, value: str | None) -> None:
@@ -143,13 +149,18 @@ def _restore(name: str, value: str | None) -> None:
 def _usual_threads() -> int:
     """What torch would take by itself in this environment."""
     chosen = os.environ.get(OPENMP, "")
-    return int(chosen) if chosen.isdecimal() and int(chosen) else cores()
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    return cores()
 
 
 def _threads_of_torch() -> int | None:
     """The threads that torch uses now; None where it is not loaded."""
     torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch is not None else None
+    if torch is None:
+        return None
+    count: int = torch.get_num_threads()
+    return count
 
 
 def _set_threads_of_torch(count: int) -> None:

@@ -106,7 +106,7 @@ class StatisticalNode(TorchNode):
             NodeError: There was no pixel to learn from.
         """
         if pixels < 1:
-            fix = "check the training split: every pixel is NaN, or left out by 'valid'"
+            fix = "check the training split: every pixel is NaN or excluded"
             raise NodeError(f"{self.label} was given no usable pixel to learn from", fix=fix)
         self.fitted, self.pixels = True, int(pixels)
 
@@ -186,7 +186,7 @@ class TorchRuntime:
         if kind not in ("cpu", "cuda") or not (number or "0").isdigit():
             raise ConfigError(f"there is no device {device!r}", fix="use auto, cpu, cuda or cuda:0")
         if kind == "cuda" and int(number or 0) >= (count := torch.cuda.device_count()):
-            what = f"device {device!r} was asked for, but torch {torch.__version__} finds"
+            what = f"device {device!r} is not available: torch {torch.__version__} finds"
             fix = "use --device cpu, or install a CUDA build of torch and its driver"
             raise UnavailableError(f"{what} {f'only {count}' if count else 'no GPU'}", fix=fix)
         self.device = device

@@ -146,6 +146,23 @@ def test_a_plugin_whose_hook_fails_harms_only_those_who_name_it():
     )
 
 
+@pytest.mark.parametrize(
+    ("offered", "shown"),
+    [({5: 6}, "5: 6"), ({"A": None}, "'A': None"), ({"A": RX}, f"'A': {RX!r}")],
+    ids=["numbers", "nothing", "a class"],
+)
+def test_a_plugin_that_offers_something_else_than_texts(offered, shown):
+    bad = ModuleType("bad")
+    bad.register_nodes = impl(lambda: offered)
+    bad.register_nodes.__name__ = "register_nodes"
+    plugins = Plugins({"bad": bad, "toy": toy()})
+    assert plugins.find("RX", NODES, "")[0] == "toy.RX"
+    assert told(plugins, "bad.X") == (
+        f"run.yaml:3: plugin 'bad' offers {shown} in register_nodes\n"
+        "  fix: repair the plugin 'bad': offer {'Name': 'module:Class'}"
+    )
+
+
 def test_hooks_that_do_not_exist_are_errors_every_time():
     bad = toy("bad")
 

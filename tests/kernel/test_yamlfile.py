@@ -1,6 +1,8 @@
 """Strict YAML: values as YAML 1.2 has them, places of keys, and every refusal with its line."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 
@@ -213,3 +215,23 @@ def test_a_byte_order_mark_and_carriage_returns_are_taken(tmp_path):
     document = read(file)
     assert document.value == {"a": 1, "b": "grün"}
     assert document.where("b") == f"{file}:2"
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    pipe = tmp_path / "run.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError) as caught:
+        read(pipe)
+    assert str(caught.value) == (
+        f"{pipe} is a pipe or a socket, not a file\n  fix: give the path of a YAML file"
+    )
+
+
+def test_a_pipe_of_the_shell_is_read():
+    ours, theirs = os.pipe()
+    os.write(theirs, b"a: 1\n")
+    os.close(theirs)
+    try:
+        assert read(Path(f"/dev/fd/{ours}")).value == {"a": 1}
+    finally:
+        os.close(ours)

@@ -9,7 +9,7 @@ from specloom.contract.abilities import Loss
 from specloom.contract.errors import GraphError, SpecloomError, as_specloom_error, raise_all
 from specloom.contract.nodes import STAGES
 from specloom.contract.phases import LossMinimiser, Trainer
-from specloom.contract.ports import Connection, Port
+from specloom.contract.ports import Connection, Port, node_of, port_of
 from specloom.contract.sources import Source, missing_by_split
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
@@ -124,7 +124,8 @@ class _PresentNames:
 
     def of(self, end: str, side: str, where: str) -> str:
         """``end``, as ``node.port``, with its port's present name."""
-        name, _, port = end.partition(".")
+        name = node_of(end)
+        port = port_of(end)
         owner = self._owners.get(name)
         ports = getattr(owner, side, ())
         present = parameters.current(owner, port, ports, name, where)

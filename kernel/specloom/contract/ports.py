@@ -128,12 +128,22 @@ class Connection(NamedTuple):
     @property
     def source_node(self) -> str:
         """The node, or ``batch``, that the value comes from."""
-        return self.source.partition(".")[0]
+        return node_of(self.source)
 
     @property
     def target_node(self) -> str:
         """The node that the value goes to."""
-        return self.target.partition(".")[0]
+        return node_of(self.target)
+
+
+def node_of(end: str) -> str:
+    """The node, or ``batch``, of a port or value that is written ``node.port``."""
+    return end.partition(".")[0]
+
+
+def port_of(end: str) -> str:
+    """The port of ``node.port``."""
+    return end.partition(".")[2]
 
 
 def dtype_name(array: Any) -> str:

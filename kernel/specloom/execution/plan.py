@@ -11,6 +11,7 @@ from typing import Any
 from specloom.contract.abilities import Metric
 from specloom.contract.errors import GraphError, NodeError, raise_all
 from specloom.contract.nodes import Batch
+from specloom.contract.ports import node_of
 from specloom.contract.runtime import Runtime
 from specloom.execution.folding import Step, assign_lifetimes, fold_into_readers
 from specloom.execution.port_checks import PortChecks, shape_of
@@ -58,12 +59,13 @@ class Plan:
         provided = set(provided)
         for end in (*wanted, *provided):
             self._require_made(end)
-        names = self._needed_nodes(wanted, provided) if want is not None else self.active
+        names = self.active
+        if want is not None:
+            names = self._needed_nodes(wanted, provided)
         self._require_ready(names)
-        nodes = {name: graph.nodes[name] for name in names}
         #: The nodes that accumulate over the stage.
-        self.metrics = [name for name, node in nodes.items() if isinstance(node, Metric)]
-        steps = [Step(n, one, runtime.forward(one), self._incoming(n)) for n, one in nodes.items()]
+        self.metrics = [name for name in names if isinstance(graph.nodes[name], Metric)]
+        steps = [self._step(name, runtime) for name in names]
         #: The steps that run for each batch.
         self.steps = [step for step in steps if not self._reads_stage_value(step)]
         #: The steps that run when the stage ends, on values that are known only then.
@@ -115,7 +117,7 @@ class Plan:
     def _require_made(self, end: str) -> None:
         """Raise GraphError unless a value exists in this stage."""
         raise_all(list(self.graph.wrong_end(end, "outputs")))
-        name = end.partition(".")[0]
+        name = node_of(end)
         if name != BATCH and name not in self.active:
             what = f"{name} does not run in the stage {self.stage!r}"
             fix = f"add {self.stage} to its stages"
@@ -139,12 +141,17 @@ class Plan:
                 fix = "give its size parameters, or make the data's files available"
                 raise GraphError(what, where=where, fix=fix)
 
+    def _step(self, name: str, runtime: Runtime) -> Step:
+        """The call of a node."""
+        node = self.graph.nodes[name]
+        return Step(name, node, runtime.forward(node), self._incoming(name))
+
     def _incoming(self, name: str) -> dict[str, list[str]]:
         """The values that come to a node in this stage, by input."""
         running = {*self.active, BATCH}
         found = {}
         for port, ends in self.graph.incoming(name).items():
-            available = [end for end in ends if end.partition(".")[0] in running]
+            available = [end for end in ends if node_of(end) in running]
             if available:
                 found[port] = available
         return found
@@ -157,7 +164,7 @@ class Plan:
         """The wanted values that are not known only when the stage ends."""
         late = {step.name for step in self.end_steps}
         per_batch = [end for end in wanted if not self.graph.port(end).per_stage]
-        return [end for end in per_batch if end.partition(".")[0] not in late]
+        return [end for end in per_batch if node_of(end) not in late]
 
     def _compile(self, fold: bool, provided: Collection[str], lazy: set[str]) -> None:
         """Fold affine nodes, and find out which values are loaded, read and freed."""

@@ -10,6 +10,7 @@ from specloom.assembly.assemble import assemble
 from specloom.contract.errors import ConfigError
 from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
+from specloom.contract.ports import node_of
 from specloom.contract.sources import Source
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
@@ -162,7 +163,7 @@ class Run:
         artifacts: dict[str, Any] = {}
         numbers: dict[str, float] = {}
         for end, value in values.items():
-            node = end.partition(".")[0]
+            node = node_of(end)
             dtype = self.graph.port(end).dtype
             if dtype == "record":
                 artifacts |= {f"{stage}/{node}/{key}": one for key, one in value.items()}

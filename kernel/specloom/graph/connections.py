@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from specloom.contract.errors import GraphError, PortError, SpecloomError
-from specloom.contract.ports import Connection, Port, mismatch
+from specloom.contract.ports import Connection, Port, mismatch, port_of
 from specloom.graph.endpoints import Endpoints
 from specloom.runfile.names import BATCH
 from specloom.runfile.yaml import Document
@@ -49,7 +49,7 @@ class Connections(Sequence[Connection]):
     def is_implied(self, connection: Connection) -> bool:
         """Whether a connection need not be written: an entry node's to the batch, by name."""
         target = self._endpoints.nodes[connection.target_node]
-        same_name = _port_name(connection.source) == _port_name(connection.target)
+        same_name = port_of(connection.source) == port_of(connection.target)
         return connection.source_node == BATCH and same_name and is_entry(target)
 
     def _with_existing_ends(self, connections: Sequence[Connection]) -> list[Connection]:
@@ -122,7 +122,7 @@ class Connections(Sequence[Connection]):
         end = f"{name}.{port}"
         if not connection.source or end in (connection.source, connection.target):
             return True  # it is malformed, or was written the wrong way round
-        target_port = _port_name(connection.target)
+        target_port = port_of(connection.target)
         if connection.target_node == name:
             return target_port not in self._endpoints.nodes[name].inputs
         known = {*self._endpoints.nodes, *self._endpoints.unmade}
@@ -159,9 +159,9 @@ def needed_batch(nodes: Mapping[str, Any], connections: Sequence[Connection]) ->
         if connection.source_node != BATCH:
             continue
         inputs = getattr(nodes.get(connection.target_node), "inputs", {})
-        port = inputs.get(_port_name(connection.target))
+        port = inputs.get(port_of(connection.target))
         if port is not None:
-            needed.setdefault(_port_name(connection.source), port)
+            needed.setdefault(port_of(connection.source), port)
     return needed
 
 
@@ -172,9 +172,5 @@ def _incoming(
     incoming: dict[str, dict[str, list[str]]] = {name: {} for name in nodes}
     for connection in connections:
         by_port = incoming[connection.target_node]
-        by_port.setdefault(_port_name(connection.target), []).append(connection.source)
+        by_port.setdefault(port_of(connection.target), []).append(connection.source)
     return incoming
-
-
-def _port_name(end: str) -> str:
-    return end.partition(".")[2]

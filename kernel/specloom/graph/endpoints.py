@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from specloom.contract.errors import SpecloomError, as_specloom_error
-from specloom.contract.ports import Port
+from specloom.contract.ports import Port, node_of, port_of
 from specloom.graph.ends import wrong_end
 from specloom.runfile.names import BATCH
 from specloom.runfile.yaml import Document
@@ -37,8 +37,8 @@ class Endpoints:
 
     def port(self, end: str, side: str = "outputs") -> Port:
         """The port behind ``node.port``."""
-        owner, _, name = end.partition(".")
-        port: Port = getattr(self.owners[owner], side)[name]
+        owner = self.owners[node_of(end)]
+        port: Port = getattr(owner, side)[port_of(end)]
         return port
 
     def label(self, name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from specloom.contract.errors import PortError, SpecloomError
-from specloom.contract.ports import Connection, Port, fixed_size
+from specloom.contract.ports import Connection, Port, fixed_size, node_of
 from specloom.graph.connections import Connections
 from specloom.graph.endpoints import Endpoints
 from specloom.runfile.names import BATCH
@@ -147,7 +147,7 @@ class SizeInference:
         """The size of an axis at one end of a connection, if it is known."""
         if axis.isdigit():
             return InferredSize(int(axis), f"{axis} of {end}")
-        return self.sizes[end.partition(".")[0]].get(axis)
+        return self.sizes[node_of(end)].get(axis)
 
     def _conflict(
         self,

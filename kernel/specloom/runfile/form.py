@@ -114,7 +114,9 @@ class RunFile(NamedTuple):
 def interpret(document: Document, form: Fields = RUN) -> tuple[RunFile, list[SpecloomError]]:
     """A document as a run file (or a saved one), and everything that is wrong with its form."""
     reader = _FormReader(document)
-    value = {} if document.value is None else document.value
+    value = document.value
+    if value is None:
+        value = {}
     fields = reader.read(value, form, ()) or {}
     if reader.problems and not fields.get("connections"):
         fields["connections"] = [PAIR.default]  # a misspelt key may have held them
@@ -141,16 +143,19 @@ class _FormReader:
 
     def _mapping(self, value: Any, form: Fields, keys: Keys) -> Any:
         """A mapping's values by key; a ``Component`` where the form has a type."""
+        is_component = "type" in form
         if not MAPPING.fits(value):
             self._report_unfit(value, MAPPING, keys)
-            return Component(keys) if "type" in form else None
+            return Component(keys) if is_component else None
         found = {}
         for key, inner in value.items():
             read = self._entry(key, inner, form, keys)
             if read is not None:
                 found[key] = read
         self._report_missing(value, found, form, keys)
-        return Component(keys, **found) if "type" in form else found
+        if is_component:
+            return Component(keys, **found)
+        return found
 
     def _entry(self, key: str, inner: Any, form: Fields, keys: Keys) -> Any:
         """The value of one key; None where the form does not know the key."""

@@ -151,9 +151,10 @@ def dump(value: Mapping[str, Any]) -> str:
         ignore_aliases: Any = staticmethod(lambda data: True)
 
     def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-        is_plain = isinstance(scalar(text), str) and text.isprintable()
-        style = None if is_plain else '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        tag = "tag:yaml.org,2002:str"
+        if isinstance(scalar(text), str) and text.isprintable():
+            return dumper.represent_scalar(tag, text)
+        return dumper.represent_scalar(tag, text, style='"')
 
     Dumper.add_representer(str, represent_text)
     return yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
@@ -171,7 +172,9 @@ def override(document: Document, text: str) -> None:
         fix = "write --set nodes.NAME.config.PARAMETER=VALUE"
         raise ConfigError(what, where="--set", fix=fix)
     place = f"--set {text}"
-    value = parse(raw, place).value if raw.strip() else ""
+    value = ""
+    if raw.strip():
+        value = parse(raw, place).value
     *above, last = path.split(".")
     keys: Keys = ()
     container = document.value
@@ -181,9 +184,11 @@ def override(document: Document, text: str) -> None:
         key = _key(container, part, keys, place)
         container = container[key]
         keys = (*keys, key)
-    key = last if isinstance(container, dict) else _key(container, last, keys, place)
-    container[key] = value
-    _replace_places(document, (*keys, key), place)
+    last_key: str | int = last
+    if not isinstance(container, dict):
+        last_key = _key(container, last, keys, place)
+    container[last_key] = value
+    _replace_places(document, (*keys, last_key), place)
 
 
 def _create_mapping(container: dict[str, Any], key: str) -> None:
@@ -277,7 +282,9 @@ class _Builder:
             return None
         if isinstance(event, yaml.ScalarEvent):
             is_plain = event.implicit[0]
-            return scalar(event.value) if is_plain else event.value
+            if is_plain:
+                return scalar(event.value)
+            return event.value
         if len(keys) >= DEEPEST:
             self.stop(f"is nested more than {DEEPEST} deep", "flatten it")
         inside = takewhile(lambda e: not isinstance(e, yaml.CollectionEndEvent), self.events)

@@ -9,7 +9,7 @@ import torch
 from specloom import ConfigError, threads
 from specloom.testing import difference, run
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.model.engine import started
+from specloom_adaclip.engine import make_engine
 
 TINY = {"weight_name": "tiny", "backbone": "tiny", "image_size": 32, "gaussian_sigma": 1.0}
 
@@ -92,7 +92,7 @@ def test_without_gradients_there_are_none():
     assert not any(one.requires_grad for one in made.values())
 
 
-def test_layers_are_given_in_training_alone():
+def test_layers_are_returned_in_training_only():
     node = detector(enable_gradients=True, training_aggregation=False)
     node.eval()
     assert "per_layer_scores" not in node(rgb_image=pictures(2))
@@ -106,12 +106,12 @@ def test_layers_are_given_in_training_alone():
     assert torch.equal(made["scores"], node(rgb_image=pictures(2))["scores"])
 
 
-def test_text_is_read_once_where_images_have_no_say():
+def test_text_that_does_not_depend_on_images_is_encoded_once():
     """With dynamic prompts only the first block of the text tower is common to all images."""
     node = detector()
-    assert node._engine.prompting.fixed is None
-    reading = node._engine.prompting.reading
-    assert reading.start.shape[1] < 20  # of 77 positions
+    assert node._engine.sentences.class_features is None
+    reading = node._engine.sentences.encoder
+    assert reading.after_first_block.shape[1] < 20  # of 77 positions
     calls = []
     first, second = node._engine.model.clip.transformer.resblocks[:2]
     for block in (first, second):
@@ -132,11 +132,11 @@ def test_text_that_does_not_depend_on_images_is_read_once(branch, kind):
 
 
 def test_half_precision_is_close():
-    from specloom_adaclip.model.engine import started
+    from specloom_adaclip.engine import make_engine
 
     node = detector(enable_gradients=True)
     full = run(node, {"rgb_image": pictures()})
-    node._engine = started(node._engine.model, "cpu", half=True)
+    node._engine = make_engine(node._engine.model, "cpu", half=True)
     half = run(node, {"rgb_image": pictures()})
     assert next(node._engine.model.clip.parameters()).dtype == torch.float16
     assert full["scores"].dtype == half["scores"].dtype == torch.float32
@@ -151,7 +151,7 @@ def test_mixed_precision_of_a_trainer_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("params", "told"),
+    ("params", "message"),
     [
         ({"image_size": 0}, "image_size is 0\n  fix: use 1 or more"),
         ({"gaussian_sigma": -1.0}, "gaussian_sigma is -1.0\n  fix: use 0 or more"),
@@ -161,8 +161,8 @@ def test_mixed_precision_of_a_trainer_changes_nothing():
         ({"image_size": 30}, "image_size is 30, no multiple of the backbone's patches of 8"),
     ],
 )
-def test_wrong_parameters_are_told(params, told):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_parameters_are_reported(params, message):
+    with pytest.raises(ConfigError, match=message):
         detector(**params)
 
 
@@ -170,7 +170,7 @@ def test_open_clip_is_imported_by_weights_alone():
     code = """
 import sys
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.model.engine import started
+from specloom_adaclip.engine import make_engine
 node = AdaCLIPDetector(prompt_text="lentils", name="adaclip")
 node.build({})
 heavy = ("open_clip", "torchvision", "sklearn")
@@ -186,7 +186,7 @@ print(len(list(node.missing())), [name for name in heavy if name in sys.modules]
     assert done.stdout == "2 []\n"
 
 
-def test_only_the_towers_have_all_cores_where_nobody_chose_a_number(monkeypatch):
+def test_only_the_towers_have_all_cores_by_default(monkeypatch):
     for name in threads.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(threads, "cores", lambda: 5)
@@ -210,15 +210,15 @@ def threads_of(node):
     found = []
     model, score = node._engine.model, node._score
     hook = model.register_forward_pre_hook(lambda *_: found.append(torch.get_num_threads()))
-    read = model.read
+    encode = model.encode_sentences
 
-    def reading(*ids):
+    def encoding(*ids):
         found.append(torch.get_num_threads())
-        return read(*ids)
+        return encode(*ids)
 
-    model.read = reading
-    started(model, "cpu", kmeans="device")
-    del model.read
+    model.encode_sentences = encoding
+    make_engine(model, "cpu", kmeans="device")
+    del model.encode_sentences
     found.reverse()
 
     def scoring(*arguments):

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from specloom import ConfigError, IntegrityError, UnavailableError
+from specloom_adaclip.engine import stored_architecture
 from specloom_adaclip.model.adapters import Adapters
-from specloom_adaclip.model.backbones import FORMALITIES, architecture, backbone_model
-from specloom_adaclip.model.engine import told_architecture
+from specloom_adaclip.model.backbones import NOT_WEIGHTS, architecture, backbone_model
 from specloom_adaclip.training.tiny import CONFIG
 from specloom_adaclip.weights.reading import read_weights
 
@@ -62,7 +62,7 @@ def test_a_state_dict_is_read(tmp_path, name):
         torch.save(want, tmp_path / name, _use_new_zipfile_serialization=name != "old.pth")
     found = read_weights(tmp_path / name)
     same(found.tensors, want)
-    assert found.about == ({"made": "here"} if name.endswith("safetensors") else {})
+    assert found.metadata == ({"made": "here"} if name.endswith("safetensors") else {})
 
 
 class Trap:
@@ -87,19 +87,19 @@ def test_pickled_code_never_runs(tmp_path):
         for name in good.namelist():
             pickled = pickle.dumps(Trap(sprung), protocol=2)
             bad.writestr(name, pickled if name.endswith("/data.pkl") else good.read(name))
-    for name, told in (
+    for name, message in (
         ("state.pth", "a pickle of more than tensors"),
         ("bare.pkl", "a pickle of more than tensors"),
-        ("trap.pt", r"no TorchScript archive of plain tensors \(it asks for io.open\)"),
+        ("trap.pt", r"no TorchScript archive of plain tensors \(it refers to io.open\)"),
     ):
-        with pytest.raises(IntegrityError, match=told):
+        with pytest.raises(IntegrityError, match=message):
             read_weights(tmp_path / name)
     assert not sprung.exists()
 
 
 @pytest.mark.parametrize("kind", ["archive", "state.pth", "old.pth", "safetensors"])
 @pytest.mark.parametrize("part", [0.3, 0.7, 0.99])
-def test_a_file_that_is_cut_off_is_told(tmp_path, kind, part):
+def test_a_file_that_is_cut_off_is_reported(tmp_path, kind, part):
     path = tmp_path / "weights"
     if kind == "archive":
         archive(path)
@@ -110,27 +110,27 @@ def test_a_file_that_is_cut_off_is_told(tmp_path, kind, part):
         torch.save({"a": torch.ones(500)}, path, _use_new_zipfile_serialization=zipped)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(IntegrityError, match=r"damaged or cut off|more than tensors") as told:
+    with pytest.raises(IntegrityError, match=r"damaged or cut off|more than tensors") as raised:
         read_weights(path)
-    assert told.value.where == str(path)
+    assert raised.value.where == str(path)
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "it is an HTML page, not weights"),
         (b"version https://git-lfs.github.com/spec/v1", "it is no safetensors file, no saved"),
         (b"", "it is no safetensors file, no saved"),
     ],
 )
-def test_a_file_of_something_else_is_told(tmp_path, data, told):
+def test_a_file_of_something_else_is_reported(tmp_path, data, message):
     path = tmp_path / "weights"
     path.write_bytes(data)
-    with pytest.raises(IntegrityError, match=told):
+    with pytest.raises(IntegrityError, match=message):
         read_weights(path)
 
 
-def test_other_pickles_and_absent_files_are_told(tmp_path):
+def test_other_pickles_and_absent_files_are_reported(tmp_path):
     torch.save([torch.ones(1)], tmp_path / "list.pth")
     with pytest.raises(IntegrityError, match="something else than tensors by name"):
         read_weights(tmp_path / "list.pth")
@@ -146,14 +146,14 @@ def towers():
 
 def test_openai_names_load_in_float32_whatever_else_the_archive_holds():
     tensors = {name: value.half() for name, value in towers().items()}
-    tensors |= dict.fromkeys(FORMALITIES, torch.tensor(7))
+    tensors |= dict.fromkeys(NOT_WEIGHTS, torch.tensor(7))
     model = backbone_model(CONFIG, tensors, 96)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert not any(p.requires_grad for p in model.parameters())
     assert model.visual.positional_embedding.shape == (1 + 12 * 12, 96)
 
 
-def test_a_wrong_architecture_is_told():
+def test_a_wrong_architecture_is_reported():
     tensors = towers()
     del tensors["ln_final.bias"]
     tensors["visual.proj"] = tensors["visual.proj"][:, :8]
@@ -169,13 +169,13 @@ def test_a_wrong_architecture_is_told():
         backbone_model(architecture("ViT-B-32"), towers(), 224)
     adapters = Adapters(96, 32, 48)
     with pytest.raises(IntegrityError, match=r"do not fit this model: .*prompts.0 has shape"):
-        adapters.take(Adapters(48, 32, 32).state_dict(), "ada.pth")
+        adapters.load(Adapters(48, 32, 32).state_dict(), "ada.pth")
     with pytest.raises(IntegrityError, match=r"static_prompts.3 is unknown.*\n  fix: check back"):
-        Adapters(96, 32, 48, depth=3).take(adapters.public())
+        Adapters(96, 32, 48, depth=3).load(adapters.public_state_dict())
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("ViT-L-14-335", "there is no backbone 'ViT-L-14-335'\n  fix: did you mean 'ViT-L-14-336'"),
         ("ViT-L-14-336-quickgelu", "has QuickGELU, but adapters .*\n  fix: use ViT-L-14-336"),
@@ -183,19 +183,21 @@ def test_a_wrong_architecture_is_told():
         ("ViT-B-16-SigLIP", "is no CLIP with two plain towers"),
     ],
 )
-def test_a_backbone_that_cannot_be_used_is_told(name, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_backbone_that_cannot_be_used_is_reported(name, message):
+    with pytest.raises(ConfigError, match=message):
         architecture(name)
 
 
-def test_an_image_size_beside_the_patches_is_told():
+def test_an_image_size_between_multiples_of_the_patch_is_reported():
     with pytest.raises(ConfigError, match=r"image_size is 60, no .* of 8\n  fix: use 56 or 64"):
         backbone_model(CONFIG, towers(), 60)
 
 
 def test_an_architecture_in_the_file_is_read_or_refused():
-    assert told_architecture({"architecture": json.dumps(CONFIG)}) == CONFIG
-    assert told_architecture({}) is None
+    assert stored_architecture({"architecture": json.dumps(CONFIG)}) == CONFIG
+    assert stored_architecture({}) is None
     for wrong in ("no json", "[]", "{}"):
-        with pytest.raises(IntegrityError, match="the file tells no architecture"):
-            told_architecture({"architecture": wrong})
+        with pytest.raises(
+            IntegrityError, match="the metadata of the file have no valid architecture"
+        ):
+            stored_architecture({"architecture": wrong})

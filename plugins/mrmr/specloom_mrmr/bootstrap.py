@@ -66,7 +66,9 @@ def stability(
     images = _sample(statistics, batches(), bands)
     side = 1 if images >= LEAST_UNITS else math.ceil((LEAST_UNITS / images) ** 0.5)
     units = _unit_states(statistics, batches(), side)
-    stacked = {name: torch.stack([unit[name] for unit in units]) for name in units[0]}
+    stacked = {}
+    for name in units[0]:
+        stacked[name] = torch.stack([unit[name] for unit in units])
     everything = torch.ones(len(units), dtype=torch.int64)
     chosen = _choose(node, statistics, stacked, everything)
     generator = torch.Generator().manual_seed(seed)

@@ -162,5 +162,6 @@ def _band_groups(chosen: Tensor, size: int) -> tuple[Tensor, ...]:
 
 def _as_slice(bands: Tensor) -> Tensor | slice:
     """The same bands as a slice, which copies nothing, where they lie side by side."""
-    first, last = int(bands[0]), int(bands[-1]) + 1
-    return slice(first, last) if last - first == len(bands) else bands
+    first = int(bands[0])
+    end = int(bands[-1]) + 1
+    return slice(first, end) if end - first == len(bands) else bands

@@ -1,4 +1,4 @@
-"""The scores computed plainly from all pixels at once: what the streaming ones are held to.
+"""The scores computed plainly from all pixels: the reference of the streaming ones.
 
 Every band is sorted, in memory that grows with the number of pixels: for tests and benchmarks.
 """
@@ -20,7 +20,8 @@ def exact_fisher(rows: Array, labels: Array) -> Array:
         rows: The pixels, (N, C).
         labels: Their classes, bool (N,).
     """
-    normal, anomalous = rows[~labels].astype(np.float64), rows[labels].astype(np.float64)
+    normal = rows[~labels].astype(np.float64)
+    anomalous = rows[labels].astype(np.float64)
     within = normal.var(0) + anomalous.var(0)
     gap = (anomalous.mean(0) - normal.mean(0)) ** 2
     score: Array = np.divide(gap, within, out=np.zeros_like(gap), where=within > 0)

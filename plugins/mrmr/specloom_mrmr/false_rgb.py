@@ -44,5 +44,5 @@ class SupervisedWindowedFalseRGBSelector(SupervisedBandSelector):
         return tuple(self.windows[::-1])
 
     def selection_order(self) -> range:
-        """Blue first, as the windows are given."""
+        """Blue first, in the order of the windows."""
         return range(2, -1, -1)

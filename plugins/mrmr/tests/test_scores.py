@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 from scipy.io import loadmat
 from sklearn.metrics import mutual_info_score, roc_auc_score
-from specloom_rx.moments import Moments
 
 from specloom_mrmr.exact import exact_auc, exact_fisher, exact_information
 from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector
 from specloom_mrmr.relevance import correlation
+from specloom_statistics import Moments
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 needs_scenes = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")

@@ -29,7 +29,7 @@ class TrainablePCA(StreamingNode[Moments]):
 
     The covariance is computed in float64 in one pass and decomposed; a singular value
     decomposition of the centred pixels, which ``init_method`` names, gives the same components
-    but needs all pixels at once. Pixels are projected in float64 too: nothing is lost where the
+    but needs all pixels in memory. Pixels are projected in float64 too: nothing is lost where the
     mean is much larger than the deviations.
 
     Where the data support fewer components than ``n_components`` (too few pixels, bands that are

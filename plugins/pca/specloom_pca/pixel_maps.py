@@ -78,7 +78,7 @@ def _absorb_map(
 ) -> tuple[Tensor, Tensor, Layer]:
     """Raw data, what to subtract from them, and the layer that then equals ``matrix``, ``bias``.
 
-    With what the map sends to zero subtracted, float32 keeps the digits that it would have kept.
+    With what the map sends to zero subtracted, float32 loses no more digits than after the map.
     """
     matrix = matrix.double()
     scale, offset = (part.to(matrix).expand(matrix.shape[1]) for part in (data.scale, data.offset))

@@ -10,7 +10,7 @@ from specloom import ConfigError
 from specloom.graph.ported import build
 from specloom.testing.device import never_waits_for_the_device
 from specloom_pictures.cube_rgb import CubeRGBVisualizer, top_three
-from specloom_pictures.paint import LEFT_OUT
+from specloom_pictures.paint import EXCLUDED
 from specloom_pictures.plots import SHOWN_AS, legend, render, weight_figure
 
 GRID = torch.arange(430.0, 910.1, 8)  # 61 bands
@@ -51,7 +51,7 @@ def test_every_pixel_shows_the_three_bands():
     made = pictures(node, {"cube": cube, "weights": weights, "wavelengths": GRID, "valid": valid})
     assert list(made) == ["image_0", "image_1", "weights"]
     for i in range(2):
-        picture, out = made[f"image_{i}"], (made[f"image_{i}"] == LEFT_OUT).all(-1)
+        picture, out = made[f"image_{i}"], (made[f"image_{i}"] == EXCLUDED).all(-1)
         want = ~valid[i, ..., 0].numpy() | cube[i].isnan().any(-1).numpy()
         np.testing.assert_array_equal(out, want)
         assert out.sum() == (1, 9)[i]
@@ -119,7 +119,7 @@ def test_the_legend_holds_all_four_colours():
     assert colours >= {(86, 180, 233), (213, 94, 0), (240, 228, 66), (70, 80, 105)}
 
 
-def test_wrong_parameters_are_told():
+def test_wrong_parameters_are_reported():
     with pytest.raises(ConfigError, match="has up_to=0"):
         build(CubeRGBVisualizer(up_to=0), {"C": 5})
 
@@ -129,4 +129,4 @@ def test_nothing_is_made_of_a_stage_without_images():
 
 
 def test_the_host_never_waits():
-    never_waits_for_the_device(CubeRGBVisualizer)  # the kit asks nodes without host inputs only
+    never_waits_for_the_device(CubeRGBVisualizer)  # the kit checks nodes without host inputs only

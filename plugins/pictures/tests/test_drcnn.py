@@ -5,7 +5,7 @@ import torch
 from specloom import ConfigError
 from specloom.graph.ported import build
 from specloom_pictures.drcnn import DRCNNTensorBoardViz
-from specloom_pictures.paint import LEFT_OUT
+from specloom_pictures.paint import EXCLUDED
 
 
 def batch(images=2, seed=0):
@@ -58,7 +58,7 @@ def test_pixels_that_do_not_count_are_neutral():
     data["adaclip_scores"][0, 3, 3] = torch.nan
     made = pictures(DRCNNTensorBoardViz(), data)
     for step in ("hsi", "mixer", "truth", "scores"):
-        out = (made[f"{step}_0"] == LEFT_OUT).all(-1)
+        out = (made[f"{step}_0"] == EXCLUDED).all(-1)
         assert out[0].all()
         assert out.sum() == 9 + (step == "scores")
 
@@ -68,7 +68,7 @@ def test_truth_and_scores_may_be_absent():
     assert sorted(pictures(DRCNNTensorBoardViz(max_samples=1), data)) == ["hsi_0", "mixer_0"]
 
 
-def test_images_come_from_every_nth_batch_and_no_more_than_asked():
+def test_images_come_from_every_nth_batch_and_no_more_than_wanted():
     batches = [batch(seed=seed) for seed in range(7)]
     node = DRCNNTensorBoardViz(max_samples=3, log_every_n_batches=3)
     made = pictures(node, *batches)
@@ -95,7 +95,7 @@ def test_mixed_precision_is_shown_as_well():
         ({"log_every_n_batches": 0}, "has log_every_n_batches=0"),
     ],
 )
-def test_wrong_parameters_are_told(params, what):
-    with pytest.raises(ConfigError) as told:
+def test_wrong_parameters_are_reported(params, what):
+    with pytest.raises(ConfigError) as raised:
         build(DRCNNTensorBoardViz(**params, name="viz"), {"C": 61})
-    assert what in told.value.what
+    assert what in raised.value.what

@@ -141,5 +141,6 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
         """What was fitted, in one line."""
         if not self.calibrate:
             return "nothing to fit"
-        mean, std = float(self.score_mean), float(self.score_std)
+        mean = float(self.score_mean)
+        std = float(self.score_std)
         return f"score mean {mean:.4g}, standard deviation {std:.4g}, {self.pixels} pixels"

@@ -1,4 +1,4 @@
-"""Selection of channels and bands, learned by gradients."""
+"""Selection of channels and bands, trained by gradients."""
 
 from __future__ import annotations
 

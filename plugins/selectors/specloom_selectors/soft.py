@@ -1,4 +1,4 @@
-"""Soft selection of channels by learned weights."""
+"""Soft selection of channels by trained weights."""
 
 from __future__ import annotations
 
