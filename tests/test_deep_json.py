@@ -8,8 +8,8 @@ import pytest
 from specloom import ConfigError, DataError, IntegrityError, UnavailableError, write_file
 from specloom.execution import run_folder
 from specloom.torch import TorchRuntime
-from specloom_adaclip.model.engine import told_architecture
-from specloom_adaclip.weights.reading import _safetensors
+from specloom_adaclip.engine import stored_architecture
+from specloom_adaclip.weights.reading import _read_safetensors
 from specloom_adaclip.weights.store import Store
 from specloom_predict.many import file_digest
 from specloom_report import report_files
@@ -38,9 +38,9 @@ def test_headers_of_safetensors(tmp_path):
         TorchRuntime("cpu").load(data)
     (tmp_path / "x.safetensors").write_bytes(data)
     with pytest.raises(IntegrityError, match="damaged or cut off"):
-        _safetensors(tmp_path / "x.safetensors", data[:8])
-    with pytest.raises(IntegrityError, match="tells no architecture"):
-        told_architecture({"architecture": DEEP})
+        _read_safetensors(tmp_path / "x.safetensors")
+    with pytest.raises(IntegrityError, match="no valid architecture"):
+        stored_architecture({"architecture": DEEP})
 
 
 def test_an_entry_of_the_store_of_weights(tmp_path):

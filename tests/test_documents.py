@@ -10,6 +10,8 @@ import pytest
 import release
 import yaml
 
+import specloom
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
@@ -47,10 +49,17 @@ def test_a_path_that_is_named_exists(name):
         assert (ROOT / path).exists() or (ROOT / name).parent.joinpath(path).exists(), path
 
 
-def test_the_map_names_every_room_and_every_plugin():
-    kernel = {path.parent.name for path in (ROOT / "kernel/specloom").glob("*/__init__.py")}
-    assert kernel <= set(cells("Kernel"))
-    assert cells("Registry") == list(architecture.ROOMS)
+def folders(package):
+    return {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+
+
+def test_the_map_names_every_room_in_order_and_every_plugin():
+    for section, package, order in (
+        ("Kernel", architecture.KERNEL, architecture.KERNEL_ROOMS),
+        ("Registry", architecture.REGISTRY, architecture.REGISTRY_ROOMS),
+    ):
+        rooms = folders(package)
+        assert cells(section) == [room for room in order if room in rooms]
     plugins = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
     assert plugins <= set(cells("Plugins"))
 
@@ -87,6 +96,12 @@ def test_the_commands_of_releasing_are_those_of_the_tool():
     for line in re.findall(r"\$ make ([a-z ]+)", text):
         for target in line.split():
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_changelog_lists_every_old_name():
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    for old, new in specloom.OLD_NAMES.items():
+        assert f"| `{old}` | `{new}` |" in changelog
 
 
 def test_the_citation_is_that_of_this_version():

@@ -16,13 +16,13 @@ from typing import Any
 import open_clip
 import torch
 
-from specloom_adaclip.model.adaclip import AdaCLIP, Prompting
+from specloom_adaclip.engine import make_engine
+from specloom_adaclip.model.adaclip import AdaCLIP, EncodedSentences
 from specloom_adaclip.model.adapters import Adapters
-from specloom_adaclip.model.anomaly_maps import smoothed
+from specloom_adaclip.model.anomaly_maps import smooth
 from specloom_adaclip.model.backbones import architecture, backbone_model
-from specloom_adaclip.model.engine import started
-from specloom_adaclip.model.prompts import nouns, sentences
-from specloom_adaclip.model.towers import Reading
+from specloom_adaclip.model.prompts import parse_nouns, sentences
+from specloom_adaclip.model.towers import SentenceEncoder
 
 SMALL: dict[str, Any] = {
     "embed_dim": 128,
@@ -49,7 +49,7 @@ def random_model(config: dict[str, Any], size: int) -> AdaCLIP:
     return AdaCLIP(clip, Adapters(*widths)).requires_grad_(False).eval()
 
 
-class WholeReading(Reading):
+class WholeReading(SentenceEncoder):
     """All positions of the sentences through all blocks, again for each image."""
 
     def __init__(self, clip: Any, ids: torch.Tensor, length: int) -> None:
@@ -61,7 +61,7 @@ class WholeReading(Reading):
     def features(self, contexts: Any) -> torch.Tensor:
         """The features, from the words on."""
         words = self.clip.token_embedding(self.ids) + self.clip.positional_embedding
-        self.start = self._block(0, words)
+        self.after_first_block = self._run_block(0, words)
         return super().features(contexts)
 
 
@@ -70,8 +70,8 @@ def straightforward(model: AdaCLIP, images: torch.Tensor, ids: list[torch.Tensor
     made = []
     for image in images.split(1):
         whole = WholeReading(model.clip, torch.cat(ids), model.adapters.length)
-        seen = model(image, Prompting(whole, len(ids[0])))
-        made.append(smoothed(seen.abnormal(image.shape[-1]), 4.0))
+        seen = model(image, EncodedSentences(whole, len(ids[0])))
+        made.append(smooth(seen.abnormal_map(image.shape[-1]), 4.0))
     return torch.cat(made)
 
 
@@ -92,16 +92,16 @@ def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
 def against_the_loop(count: int) -> None:
     """The small model on the CPU: one image at a time with cached text, against the loop."""
     model = random_model(SMALL, 112)
-    ids = [open_clip.tokenize(half) for half in sentences(nouns("lentils"))]
+    ids = [open_clip.tokenize(half) for half in sentences(parse_nouns("lentils"))]
     images = torch.randn(count, 3, 112, 112)
     threads = torch.get_num_threads()
     for branch in ("VL", "V"):
         model.adapters.branch = branch
-        engine = started(model, "cpu", prompt_text="lentils")
+        engine = make_engine(model, "cpu", prompt_text="lentils")
 
         def ours(at_once: int, engine: Any = engine) -> torch.Tensor:
-            maps = [engine(one).abnormal(112) for one in images.split(at_once)]
-            return smoothed(torch.cat(maps), 4.0)
+            maps = [engine(one).abnormal_map(112) for one in images.split(at_once)]
+            return smooth(torch.cat(maps), 4.0)
 
         apart = (ours(1) - straightforward(model, images, ids)).abs().max()
         slow = seconds(lambda: straightforward(model, images, ids)) / count
@@ -121,11 +121,13 @@ def full_size(batches: tuple[int, ...] = (1, 4, 8)) -> None:
     name = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} thread(s)"
     model = random_model(architecture("ViT-L-14-336"), 518)
     for half, kmeans in ((gpu, "sklearn"), (gpu, "device")):
-        engine = started(model, device, half=half, kmeans=kmeans)
+        engine = make_engine(model, device, half=half, kmeans=kmeans)
         for count in batches if gpu else (1,):
             images = torch.randn(count, 3, 518, 518, device=device)
             engine(images)
-            rate = count / seconds(lambda e=engine, x=images: e(x).abnormal(518), 5 if gpu else 1)
+            rate = count / seconds(
+                lambda e=engine, x=images: e(x).abnormal_map(518), 5 if gpu else 1
+            )
             precision = "float16" if half else "float32"
             print(f"{name}, {precision}, batch {count}, k-means {kmeans}: {rate:.2f} images/s")
 

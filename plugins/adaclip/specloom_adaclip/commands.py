@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-NAME = click.argument("name")
+if TYPE_CHECKING:
+    from specloom_adaclip.weights.download import Progress
+    from specloom_adaclip.weights.store import Entry, Store
+
+MEGABYTE = 1e6
+SHOW_EVERY = 50 * MEGABYTE
+SHORT_HASH = 12
 TRUST = click.option(
     "--trust-first-use",
     "trust",
     is_flag=True,
-    help="Take a file whose hash is not known, and record its hash.",
+    help="Accept a file whose hash is not published, and record its hash.",
 )
 
 
@@ -26,36 +33,58 @@ def weights() -> None:
 @TRUST
 @click.option("--url", help="Another address of the same file; its hash must be the same.")
 def fetch(names: tuple[str, ...], trust: bool, url: str | None) -> None:
-    """Download weights into the store; go on where a download was interrupted."""
-    from specloom import ConfigError, did_you_mean
-    from specloom_adaclip.weights.catalogue import TINY, known
+    """Download weights into the store; an interrupted download is continued."""
+    from specloom_adaclip.weights.catalogue import TINY
 
-    for name in names:
-        if name not in (*known(), TINY):
-            fix = did_you_mean(name, [*known(), TINY])
-            raise ConfigError(f"no weights are known by the name {name!r}", fix=fix)
     if url and len(names) > 1:
         raise click.UsageError("--url goes with one name.")
     for name in names:
-        click.echo(_make_tiny() if name == TINY else _fetch(name, trust, url))
+        _check_known(name)
+    for name in names:
+        if name == TINY:
+            click.echo(_make_tiny())
+        else:
+            click.echo(_fetch(name, url, trust=trust))
+
+
+def _check_known(name: str) -> None:
+    from specloom import ConfigError, did_you_mean
+    from specloom_adaclip.weights.catalogue import TINY, checkpoints
+
+    names = [*checkpoints(), TINY]
+    if name not in names:
+        fix = did_you_mean(name, names)
+        raise ConfigError(f"no weights are known by the name {name!r}", fix=fix)
 
 
 @weights.command("list")
 def list_() -> None:
-    """List the weights in the store and those that are known."""
-    from specloom_adaclip.weights.catalogue import known
+    """List the weights in the store and those that can be fetched."""
+    from specloom_adaclip.weights.catalogue import checkpoints
     from specloom_adaclip.weights.store import Store
 
     store = Store()
-    for name in sorted({*known(), *store.names()}):
-        entry = store.entry(name)
-        if entry is None:
-            pinned = known()[name].sha256
-            state = f"not here; {pinned[:12] if pinned else 'hash unknown'}"
-        else:
-            lost = "" if store.find(name) else "file missing; "
-            state = f"{lost}{entry.sha256[:12]}, {entry.size / 1e6:.1f} MB, {entry.source}"
-        click.echo(f"{name:26} {state}")
+    for name in sorted({*checkpoints(), *store.names()}):
+        click.echo(f"{name:26} {_state(store, name)}")
+
+
+def _state(store: Store, name: str) -> str:
+    from specloom_adaclip.weights.catalogue import checkpoints
+
+    entry = store.entry(name)
+    if entry is None:
+        sha256 = checkpoints()[name].sha256
+        if sha256 is None:
+            return "not stored; hash not published"
+        return f"not stored; {sha256[:SHORT_HASH]}"
+    state = f"{entry.sha256[:SHORT_HASH]}, {_megabytes(entry)}, {entry.source}"
+    if store.find(name) is None:
+        return f"file missing; {state}"
+    return state
+
+
+def _megabytes(entry: Entry) -> str:
+    return f"{entry.size / MEGABYTE:.1f} MB"
 
 
 @weights.command()
@@ -64,54 +93,74 @@ def verify(names: tuple[str, ...]) -> None:
     """Compare stored files with their hashes: those of NAMES, or all."""
     from specloom_adaclip.weights.store import Store
 
-    store, wrong = Store(), 0
+    store = Store()
+    wrong = 0
     for name in names or store.names():
         reason = store.verify(name)
-        wrong += bool(reason)
-        click.echo(f"{name}: {reason or 'good'}", err=bool(reason))
-    sys.exit(1 if wrong else 0)
+        if reason:
+            wrong += 1
+            click.echo(f"{name}: {reason}", err=True)
+        else:
+            click.echo(f"{name}: good")
+    if wrong:
+        sys.exit(1)
 
 
 @weights.command()
-@NAME
+@click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @TRUST
 def add(name: str, file: Path, trust: bool) -> None:
-    """Take the local FILE into the store under NAME."""
+    """Copy the local FILE into the store under NAME."""
     from specloom_adaclip.weights.reading import read_weights
     from specloom_adaclip.weights.store import Store
 
     read_weights(file)  # what cannot be loaded later is refused now
     entry = Store().put(name, file, f"added from {file.name}", trust=trust)
-    click.echo(f"{name}: {entry.sha256}, {entry.size / 1e6:.1f} MB")
+    click.echo(_stored(name, entry))
 
 
-def _fetch(name: str, trust: bool, url: str | None) -> str:
-    from specloom import IntegrityError
-    from specloom_adaclip.weights.catalogue import how_to_get, known
+def _stored(name: str, entry: Entry) -> str:
+    return f"{name}: {entry.sha256}, {_megabytes(entry)}"
+
+
+def _fetch(name: str, url: str | None, *, trust: bool) -> str:
+    """Download weights into the store, unless they are there, and return what to print."""
+    from specloom_adaclip.weights.catalogue import checkpoints
     from specloom_adaclip.weights.download import download
-    from specloom_adaclip.weights.store import Store
+    from specloom_adaclip.weights.store import Store, unknown_hash
 
-    store, checkpoint = Store(), known()[name]
+    store = Store()
     if store.find(name) and not store.verify(name):
-        return f"{name}: already here"
+        return f"{name}: already stored"
+    checkpoint = checkpoints()[name]
     if checkpoint.sha256 is None and not trust and store.entry(name) is None:
-        what = f"nobody could tell us the SHA-256 of {name}, so the file cannot be checked"
-        raise IntegrityError(what, fix=f"if you trust its address, say so: {how_to_get(name)}")
-    part, shown = store.part(name), [0]
-
-    def tell(done: int, total: int | None) -> None:
-        if done - shown[0] > 50e6:
-            of = f" of {total / 1e6:.0f}" if total else ""
-            click.echo(f"{name}: {done / 1e6:.0f}{of} MB", err=True)
-            shown[0] = done
-
-    download(url or checkpoint.url, part, checkpoint.size, tell)
+        raise unknown_hash(name)
+    address = url or checkpoint.url
+    partial = store.partial_file(name)
+    download(address, partial, checkpoint.size, _progress(name))
     try:
-        entry = store.put(name, part, url or checkpoint.url, trust=trust, move=True)
+        entry = store.put(name, partial, address, trust=trust, move=True)
     finally:
-        part.unlink(missing_ok=True)  # also a wrong one: going on with it would not mend it
-    return f"{name}: {entry.sha256}, {entry.size / 1e6:.1f} MB"
+        partial.unlink(missing_ok=True)  # also a wrong one: to continue it would not correct it
+    return _stored(name, entry)
+
+
+def _progress(name: str) -> Progress:
+    """Return a function that prints the progress of a download every 50 MB."""
+    shown = 0.0
+
+    def show(done: int, total: int | None) -> None:
+        nonlocal shown
+        if done - shown <= SHOW_EVERY:
+            return
+        shown = done
+        of_total = ""
+        if total:
+            of_total = f" of {total / MEGABYTE:.0f}"
+        click.echo(f"{name}: {done / MEGABYTE:.0f}{of_total} MB", err=True)
+
+    return show
 
 
 def _make_tiny() -> str:
@@ -119,4 +168,7 @@ def _make_tiny() -> str:
     from specloom_adaclip.weights.store import Store
 
     towers, adapters = tiny_weights(Store())
-    return f"tiny: {towers.name[:12]}, its adapters {adapters.name[:12]}, in {towers.parent}"
+    return (
+        f"tiny: {towers.name[:SHORT_HASH]}, its adapters {adapters.name[:SHORT_HASH]}, "
+        f"in {towers.parent}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -22,20 +22,34 @@ from specloom import (
     node,
 )
 from specloom.torch import TorchNode
-from specloom_adaclip.model.anomaly_maps import smoothed
-from specloom_adaclip.model.engine import Engine
+from specloom_adaclip.engine import Engine
+from specloom_adaclip.model.anomaly_maps import smooth
 from specloom_adaclip.model.preprocessing import (
-    filled,
-    in_bytes,
-    normalised,
-    resized_by_pillow,
-    resized_bytes,
-    resized_floats,
-    usable,
+    fill_with_mean,
+    finite_pixels,
+    normalise,
+    resize_bytes,
+    resize_floats,
+    resize_with_pillow,
+    to_bytes,
 )
-from specloom_adaclip.model.prompts import nouns
-from specloom_adaclip.weights.catalogue import TINY
-from specloom_adaclip.weights.detector_files import TINY_ADAPTER, Part
+from specloom_adaclip.model.prompts import parse_nouns
+from specloom_adaclip.weights.catalogue import TINY, TINY_ADAPTER
+from specloom_adaclip.weights.detector_files import DetectorFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+UNKNOWN_HASH = "0" * 64
+LEAST_VALUES = {
+    "image_size": 1,
+    "prompting_depth": 1,
+    "prompting_length": 1,
+    "clusters": 0,
+    "gaussian_sigma": 0,
+    "images_at_once": 1,
+}
 
 
 @node
@@ -44,14 +58,13 @@ class AdaCLIPDetector(TorchNode):
 
     Every image is scored on its own (its prompts are made from it alone), whatever its batch. A
     pixel that is not finite scores NaN; the model sees the image's mean colour there. Outputs are
-    probabilities: the map is smoothed in training and evaluation alike, and never the softmax
-    of a softmax, as the documents' detector has it while it trains.
+    probabilities, in training and in evaluation: the map is smoothed in both.
 
     The weights load in ``prepare``, from the store (``specloom weights fetch``) or from local
-    files; the saved state is their hashes. Weights named ``tiny`` are made on first use.
+    files; the saved state has their hashes. Weights named ``tiny`` are made on first use.
 
-    Source: Y. Cao et al., AdaCLIP: Adapting CLIP with Hybrid Learnable Prompts for Zero-Shot
-    Anomaly Detection, ECCV 2024.
+    Source: Y. Cao, J. Zhang, L. Frittoli, Y. Cheng, W. Shen and G. Boracchi, "AdaCLIP: Adapting
+    CLIP with Hybrid Learnable Prompts for Zero-Shot Anomaly Detection", ECCV 2024.
 
     Args:
         weight_name: The adapters, by their name in the store.
@@ -66,7 +79,7 @@ class AdaCLIPDetector(TorchNode):
         prompting_depth: The number of prompted layers.
         prompting_length: The number of prompts in a layer.
         prompting_branch: The towers that are prompted, visual (V) and language (L). Without L the
-            text does not depend on the image, and is read once.
+            text does not depend on the image, and is encoded once.
         prompting_type: Static prompts (S), those made from the image (D), or both.
         gaussian_sigma: The smoothing of maps, in pixels of ``image_size``; 0 for none.
         use_half_precision: Run the towers in float16, on a GPU and without gradients only.
@@ -75,16 +88,16 @@ class AdaCLIPDetector(TorchNode):
             without rounding to 8 bits.
         through_prompts: Let them through the prompts made from the image too.
         use_torch_preprocess: Resize with torch; else with Pillow, without gradients.
-        training_aggregation: In training mode too, leave ``per_layer_scores`` out.
-        kmeans: Cluster patches for the image score with scikit-learn, the reference, for which
-            the host waits for a GPU, or with a version of our own on the device.
-        clusters: The number of those clusters; 0 to take the class token alone.
+        training_aggregation: In training mode too, do not output ``per_layer_scores``.
+        kmeans: Cluster patches for the image score with scikit-learn (the reference; the host
+            waits for a GPU) or with Lloyd's algorithm on the device.
+        clusters: The number of those clusters; 0 to use the class token alone.
         images_at_once: How many images run together; None for one on a CPU, where a batch then
             equals its images bit for bit, and for all on a GPU.
 
     Raises:
         ConfigError: A parameter is out of range, or the backbone does not exist.
-        UnavailableError: The weights are not there.
+        UnavailableError: The weights are missing.
         IntegrityError: They are not what they should be.
     """
 
@@ -122,7 +135,7 @@ class AdaCLIPDetector(TorchNode):
     images_at_once: int | None = None
 
     _engine = Internal[Engine | None](None)
-    _saved = Internal[Mapping[str, str]](MappingProxyType({}))
+    _saved_hashes = Internal[Mapping[str, str]](MappingProxyType({}))
     example: ClassVar[Mapping[str, object]] = {
         "weight_name": TINY,
         "backbone": TINY,
@@ -134,90 +147,107 @@ class AdaCLIPDetector(TorchNode):
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters; nothing is loaded."""
-        nouns(self.prompt_text)
-        least = {"image_size": 1, "prompting_depth": 1, "prompting_length": 1, "clusters": 0}
-        for name, low in {**least, "gaussian_sigma": 0, "images_at_once": 1}.items():
-            if (value := getattr(self, name)) is not None and value < low:
-                raise ConfigError(f"{self.label}: {name} is {value}", fix=f"use {low} or more")
+        parse_nouns(self.prompt_text)
+        for name, least in LEAST_VALUES.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"{self.label}: {name} is {value}", fix=f"use {least} or more")
         if self.enable_gradients and not self.use_torch_preprocess:
             what = f"{self.label}: Pillow has no gradients, but enable_gradients is set"
             raise ConfigError(what, fix="leave use_torch_preprocess at true")
 
-    def parts(self) -> list[Part]:
-        """The two files that the detector is made of."""
-        adapter = TINY_ADAPTER if self.weight_name == TINY else self.weight_name
-        known = self._saved.get
+    def weight_files(self) -> list[DetectorFile]:
+        """Return the two files of the detector, towers and adapters."""
+        adapter = self.weight_name
+        if adapter == TINY:
+            adapter = TINY_ADAPTER
+        saved = self._saved_hashes
         return [
-            Part("backbone", self.backbone, self.backbone_path, known("backbone", "")),
-            Part("adapter", adapter, self.checkpoint_path, known("adapter", "")),
+            DetectorFile("backbone", self.backbone, self.backbone_path, saved.get("backbone", "")),
+            DetectorFile("adapter", adapter, self.checkpoint_path, saved.get("adapter", "")),
         ]
 
     def missing(self) -> Iterator[SpecloomError]:
-        """An error for each file of weights that is not there; no weights are read."""
-        for part in self.parts():
-            yield from part.missing()
+        """Yield an error for each file of weights that is missing; no weights are read."""
+        for file in self.weight_files():
+            yield from file.missing()
 
     def prepare(self, device: str) -> None:
-        """Load the weights onto the device, if they are not there already."""
-        from specloom_adaclip.model.engine import loaded_model, started
+        """Load the weights onto the device, if they are not there already.
 
+        Raises:
+            UnavailableError: Weights are missing.
+            IntegrityError: They are not what they should be.
+        """
         if self._engine is not None and self._engine.device == torch.device(device):
             return
-        if absent := list(self.missing()):  # all of them at once, and before anything is made
-            what = "; ".join(error.what for error in absent)
-            raise UnavailableError(what, fix="; then ".join(error.fix for error in absent))
-        if any(part.made_here for part in self.parts()):
+        missing = list(self.missing())  # reported together, and before anything is made
+        if missing:
+            what = "; ".join(error.what for error in missing)
+            raise UnavailableError(what, fix="; then ".join(error.fix for error in missing))
+        if any(file.is_made_on_use for file in self.weight_files()):
             from specloom_adaclip.training.tiny import tiny_weights
             from specloom_adaclip.weights.store import Store
 
             tiny_weights(Store())
-        (towers, one), (adapters, other) = (part.found() for part in self.parts())
-        size = self.image_size
-        model = loaded_model(
+        backbone, adapter = (file.check() for file in self.weight_files())
+        self._engine = self._load_engine(backbone.path, adapter.path, torch.device(device))
+        self._saved_hashes = {"backbone": backbone.sha256, "adapter": adapter.sha256}
+        if self._engine.device.type == "cuda" and self.enable_warmup:
+            with torch.no_grad():
+                self._engine(torch.zeros(1, 3, self.image_size, self.image_size, device=device))
+
+    def _load_engine(self, backbone: Path, adapter: Path, device: torch.device) -> Engine:
+        from specloom_adaclip.engine import load_model, make_engine
+
+        model = load_model(
             self.backbone,
-            towers,
-            adapters,
-            size,
+            backbone,
+            adapter,
+            self.image_size,
             self.prompting_depth,
             self.prompting_length,
             self.prompting_branch,
             self.prompting_type,
         )
-        on_gpu = torch.device(device).type == "cuda"
-        self._engine = started(
+        can_use_half = device.type == "cuda" and not self.enable_gradients
+        return make_engine(
             model,
             device,
             prompt_text=self.prompt_text,
             ensemble=self.ensemble,
             kmeans=self.kmeans,
             clusters=self.clusters,
-            half=on_gpu and self.use_half_precision and not self.enable_gradients,
+            half=self.use_half_precision and can_use_half,
             through_prompts=self.through_prompts,
         )
-        self._saved = {"backbone": one, "adapter": other}
-        if on_gpu and self.enable_warmup:
-            with torch.no_grad():
-                self._engine(torch.zeros(1, 3, size, size, device=device))
 
     def state(self) -> Mapping[str, Tensor]:
-        """The hashes of both files; zeros where a file is not known yet."""
-        hashes = {part.kind: part.known_sha256() or "0" * 64 for part in self.parts()}
-        return {
-            f"{kind}_sha256": torch.tensor([*bytes.fromhex(one)], dtype=torch.uint8)
-            for kind, one in hashes.items()
-        }
+        """Return the hashes of both files; zeros where a file is not known yet."""
+        state = {}
+        for file in self.weight_files():
+            sha256 = file.current_sha256() or UNKNOWN_HASH
+            digits = [*bytes.fromhex(sha256)]
+            state[f"{file.kind}_sha256"] = torch.tensor(digits, dtype=torch.uint8)
+        return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the hashes; the weights themselves must be at hand.
+        """Restore the hashes; the weights themselves must be available.
 
         Raises:
             IntegrityError: The state is another node's, or the files are missing or others.
         """
-        if odd := state.keys() ^ {"backbone_sha256", "adapter_sha256"}:
-            raise IntegrityError(f"the state of {type(self).__name__} is wrong in {sorted(odd)}")
-        given = {name.removesuffix("_sha256"): bytes(one.tolist()) for name, one in state.items()}
-        saved = {kind: one.hex() for kind, one in given.items() if any(one)}
-        before, self._saved = self._saved, saved
+        unexpected = state.keys() ^ {"backbone_sha256", "adapter_sha256"}
+        if unexpected:
+            what = f"the state of {type(self).__name__} is wrong in {sorted(unexpected)}"
+            raise IntegrityError(what)
+        saved = {}
+        for name, digits in state.items():
+            sha256 = bytes(digits.tolist()).hex()
+            if sha256 != UNKNOWN_HASH:
+                saved[name.removesuffix("_sha256")] = sha256
+        before = self._saved_hashes
+        self._saved_hashes = saved
         for error in self.missing():
             raise IntegrityError(f"{error.what}; {error.fix}", fix=error.fix)
         if before != saved:
@@ -227,37 +257,56 @@ class AdaCLIPDetector(TorchNode):
         """Score each image."""
         if self._engine is None:
             self.prepare(str(rgb_image.device))
-        grad = torch.set_grad_enabled(torch.is_grad_enabled() and self.enable_gradients)
+        assert self._engine is not None
+        wants_gradients = torch.is_grad_enabled() and self.enable_gradients
         # The mixed precision of a trainer would round similarities of up to 100.
-        with grad, torch.autocast(rgb_image.device.type, enabled=False):
-            good = usable(rgb_image)
-            pictures = filled(rgb_image.float(), good)
-            step = self.images_at_once or (1 if rgb_image.device.type == "cpu" else len(pictures))
-            assert self._engine is not None
-            made = [self._score(self._engine, one) for one in torch.split(pictures, max(step, 1))]
-            joined = {name: torch.cat([one[name] for one in made]) for name in made[0]}
-            joined["scores"] = torch.where(good, joined["scores"], torch.nan)
-            any_good = good.any((1, 2))
-            for name in ("anomaly_score", "image_score_2ch"):
-                there = any_good if name == "image_score_2ch" else any_good[:, 0]
-                joined[name] = torch.where(there, joined[name], torch.nan)
-        return joined
+        full_precision = torch.autocast(rgb_image.device.type, enabled=False)
+        with torch.set_grad_enabled(wants_gradients), full_precision:
+            usable = finite_pixels(rgb_image)
+            pictures = fill_with_mean(rgb_image.float(), usable)
+            parts = torch.split(pictures, self._images_together(pictures))
+            scored = [self._score(self._engine, part) for part in parts]
+            outputs = {name: torch.cat([part[name] for part in scored]) for name in scored[0]}
+            usable_images = usable.any((1, 2))  # (B, 1)
+            masks = {
+                "scores": usable,
+                "anomaly_score": usable_images[:, 0],
+                "image_score_2ch": usable_images,
+            }
+            for name, mask in masks.items():
+                outputs[name] = torch.where(mask, outputs[name], torch.nan)
+        return outputs
+
+    def _images_together(self, pictures: Tensor) -> int:
+        if self.images_at_once is not None:
+            return self.images_at_once
+        if pictures.device.type == "cpu":
+            return 1
+        return max(len(pictures), 1)
 
     def _score(self, engine: Engine, rgb: Tensor) -> dict[str, Tensor]:
-        size, shape = self.image_size, rgb.shape[1:3]
-        if self.enable_gradients:
-            resized = resized_floats(rgb, size)
-        else:
-            resize = resized_bytes if self.use_torch_preprocess else resized_by_pillow
-            resized = resize(in_bytes(rgb), size)
-        seen = engine(normalised(resized))
-        maps = smoothed(seen.abnormal(size), self.gaussian_sigma).unsqueeze(1)
+        """Score pictures (B, H, W, 3) whose pixels are all finite."""
+        prediction = engine(normalise(self._resize(rgb)))
+        shape = rgb.shape[1:3]
+        maps = smooth(prediction.abnormal_map(self.image_size), self.gaussian_sigma).unsqueeze(1)
         scores = interpolate(maps, shape, mode="bilinear", align_corners=False)
-        abnormal = seen.score[:, 1]
-        made = {"scores": scores.permute(0, 2, 3, 1), "anomaly_score": abnormal}
-        made["image_score_2ch"] = torch.stack([1 - abnormal, abnormal], 1)
+        abnormal = prediction.score[:, 1]
+        outputs = {
+            "scores": scores.permute(0, 2, 3, 1),
+            "anomaly_score": abnormal,
+            "image_score_2ch": torch.stack([1 - abnormal, abnormal], 1),
+        }
         if self.training and not self.training_aggregation:
-            layers = torch.cat(seen.layers(size), 1)
-            enlarged = interpolate(layers, shape, mode="bilinear", align_corners=True)
-            made["per_layer_scores"] = enlarged
-        return made
+            layers = torch.cat(prediction.layer_maps(self.image_size), 1)
+            outputs["per_layer_scores"] = interpolate(
+                layers, shape, mode="bilinear", align_corners=True
+            )
+        return outputs
+
+    def _resize(self, rgb: Tensor) -> Tensor:
+        """Return pictures (B, H, W, 3) in [0, 1] as (B, 3, S, S) in 0 to 255."""
+        if self.enable_gradients:
+            return resize_floats(rgb, self.image_size)
+        if self.use_torch_preprocess:
+            return resize_bytes(to_bytes(rgb), self.image_size)
+        return resize_with_pillow(to_bytes(rgb), self.image_size)

@@ -58,14 +58,14 @@ def model(branch="VL", kind="SD", **options):
     proj, width = case().clip["visual.proj"], case().clip["positional_embedding"].shape[1]
     sizes = (proj.shape[0], width, proj.shape[1], len(CONFIG["out_layers"]))
     adapters = Adapters(*sizes, CONFIG["depth"], CONFIG["length"], branch, kind)
-    adapters.take(case().adapters, subset=True)
+    adapters.load(case().adapters, subset=True)
     options = {"taps": CONFIG["out_layers"], "clusters": CONFIG["k_clusters"], **options}
     return AdaCLIP(case().model, adapters, **options).requires_grad_(False)
 
 
 def read(network, image, ensemble="adaclip"):
     halves = [case().arrays[f"tok.{ensemble}.img{image}.{s}"] for s in ("normal", "abnormal")]
-    return network.read(*(half.long() for half in halves))
+    return network.encode_sentences(*(half.long() for half in halves))
 
 
 def given(labels, image, variant="fp32"):

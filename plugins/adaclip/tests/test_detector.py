@@ -9,7 +9,7 @@ import torch
 from specloom import ConfigError, threads
 from specloom.testing import difference, run
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.model.engine import started
+from specloom_adaclip.engine import make_engine
 
 TINY = {"weight_name": "tiny", "backbone": "tiny", "image_size": 32, "gaussian_sigma": 1.0}
 
@@ -109,9 +109,9 @@ def test_layers_are_given_in_training_alone():
 def test_text_is_read_once_where_images_have_no_say():
     """With dynamic prompts only the first block of the text tower is common to all images."""
     node = detector()
-    assert node._engine.prompting.fixed is None
-    reading = node._engine.prompting.reading
-    assert reading.start.shape[1] < 20  # of 77 positions
+    assert node._engine.sentences.class_features is None
+    reading = node._engine.sentences.encoder
+    assert reading.after_first_block.shape[1] < 20  # of 77 positions
     calls = []
     first, second = node._engine.model.clip.transformer.resblocks[:2]
     for block in (first, second):
@@ -132,11 +132,11 @@ def test_text_that_does_not_depend_on_images_is_read_once(branch, kind):
 
 
 def test_half_precision_is_close():
-    from specloom_adaclip.model.engine import started
+    from specloom_adaclip.engine import make_engine
 
     node = detector(enable_gradients=True)
     full = run(node, {"rgb_image": pictures()})
-    node._engine = started(node._engine.model, "cpu", half=True)
+    node._engine = make_engine(node._engine.model, "cpu", half=True)
     half = run(node, {"rgb_image": pictures()})
     assert next(node._engine.model.clip.parameters()).dtype == torch.float16
     assert full["scores"].dtype == half["scores"].dtype == torch.float32
@@ -170,7 +170,7 @@ def test_open_clip_is_imported_by_weights_alone():
     code = """
 import sys
 from specloom_adaclip.detector import AdaCLIPDetector
-from specloom_adaclip.model.engine import started
+from specloom_adaclip.engine import make_engine
 node = AdaCLIPDetector(prompt_text="lentils", name="adaclip")
 node.build({})
 heavy = ("open_clip", "torchvision", "sklearn")
@@ -210,15 +210,15 @@ def threads_of(node):
     found = []
     model, score = node._engine.model, node._score
     hook = model.register_forward_pre_hook(lambda *_: found.append(torch.get_num_threads()))
-    read = model.read
+    encode = model.encode_sentences
 
-    def reading(*ids):
+    def encoding(*ids):
         found.append(torch.get_num_threads())
-        return read(*ids)
+        return encode(*ids)
 
-    model.read = reading
-    started(model, "cpu", kmeans="device")
-    del model.read
+    model.encode_sentences = encoding
+    make_engine(model, "cpu", kmeans="device")
+    del model.encode_sentences
     found.reverse()
 
     def scoring(*arguments):

@@ -141,7 +141,7 @@ def test_a_stored_file_that_changed_is_refused(store):
         (
             {"checkpoint_path": "no/such.pth"},
             "the adapter's file no/such.pth is missing\n"
-            "  fix: give the path of a file that is there, or leave it out to use the store",
+            "  fix: give the path of an existing file, or remove it to use the store",
         ),
     ],
 )
@@ -169,7 +169,7 @@ def test_all_that_is_missing_is_told_at_once(store):
 def test_adapters_of_another_backbone_are_refused(store, tmp_path):
     from specloom_adaclip.model.adapters import Adapters
 
-    torch.save(Adapters(1024, 768, 768).public(), tmp_path / "pretrained_all.pth")
+    torch.save(Adapters(1024, 768, 768).public_state_dict(), tmp_path / "pretrained_all.pth")
     node = AdaCLIPDetector(**TINY, checkpoint_path=str(tmp_path / "pretrained_all.pth"))
     assert not list(node.missing())
     with pytest.raises(IntegrityError, match=r"pretrained_all.pth: the adapters do not fit this m"):
@@ -186,7 +186,7 @@ def test_a_state_of_another_node_is_refused():
 def test_tiny_weights_are_seeded_and_made_once(tmp_path, monkeypatch):
     files = [tiny_weights(Store(tmp_path / name), steps=2) for name in "ab"]
     assert [one.read_bytes() for one in files[0]] == [one.read_bytes() for one in files[1]]
-    monkeypatch.setattr(tiny, "trained", None)
+    monkeypatch.setattr(tiny, "train_tiny", None)
     assert tiny_weights(Store(tmp_path / "a"), steps=2) == files[0]
     with safe_open(files[0][0], "np") as file:
         assert json.loads(file.metadata()["architecture"]) == tiny.CONFIG
@@ -197,7 +197,7 @@ def test_tiny_weights_are_seeded_and_made_once(tmp_path, monkeypatch):
 def test_tiny_weights_find_synthetic_anomalies():
     from sklearn.metrics import roc_auc_score
 
-    rgb, masks = tiny.synthetic(24, 64, torch.Generator().manual_seed(99))
+    rgb, masks = tiny.synthetic_pictures(24, 64, torch.Generator().manual_seed(99))
     node = AdaCLIPDetector(**{**TINY, "image_size": 64}, gaussian_sigma=2.0)
     scores = run(node, {"rgb_image": rgb.permute(0, 2, 3, 1)})["scores"].flatten(1).numpy()
     spoilt = [i for i in range(24) if masks[i].any()]
@@ -206,14 +206,14 @@ def test_tiny_weights_find_synthetic_anomalies():
 
 
 def test_tiny_weights_are_made_by_one_of_those_who_want_them(tmp_path, monkeypatch):
-    made, trained = [], tiny.trained
+    made, trained = [], tiny.train_tiny
 
     def slow(steps):
         made.append(steps)
         time.sleep(0.3)
         return trained(steps)
 
-    monkeypatch.setattr(tiny, "trained", slow)
+    monkeypatch.setattr(tiny, "train_tiny", slow)
     with ThreadPoolExecutor(3) as pool:
         found = set(pool.map(lambda _: tiny_weights(Store(tmp_path), steps=1), range(3)))
     assert (len(found), made) == (1, [1])
@@ -222,6 +222,6 @@ def test_tiny_weights_are_made_by_one_of_those_who_want_them(tmp_path, monkeypat
 def test_a_store_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(
-        UnavailableError, match=r"(?s)file: .* name another folder in SPECLOOM_WEIGHTS"
+        UnavailableError, match=r"(?s)file: .* set another folder in SPECLOOM_WEIGHTS"
     ):
         tiny_weights(Store(tmp_path / "file"))

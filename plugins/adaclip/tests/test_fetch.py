@@ -28,7 +28,7 @@ def fetched(server, tmp_path, **options):
 
 def test_a_file_arrives_and_progress_is_told(server, tmp_path):
     told = []
-    assert fetched(server, tmp_path, tell=lambda *x: told.append(x)) == DATA
+    assert fetched(server, tmp_path, progress=lambda *x: told.append(x)) == DATA
     assert told[-1] == (len(DATA), len(DATA))
     assert [one.name for one in (tmp_path / "parts").iterdir()] == ["a"]
 
@@ -86,7 +86,7 @@ def test_a_page_is_refused_and_not_kept(server, tmp_path):
 
 
 def test_another_length_than_known_is_refused_before_it_arrives(server, tmp_path):
-    with pytest.raises(IntegrityError, match=rf"would give {len(DATA)} bytes, but the file has 7"):
+    with pytest.raises(IntegrityError, match=rf"would send {len(DATA)} bytes, but the file has 7"):
         fetched(server, tmp_path, size=7)
 
 

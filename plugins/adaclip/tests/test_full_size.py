@@ -13,8 +13,8 @@ import yaml
 from specloom_adaclip.model.adaclip import AdaCLIP
 from specloom_adaclip.model.adapters import Adapters
 from specloom_adaclip.model.backbones import architecture, backbone_model
-from specloom_adaclip.model.prompts import nouns, sentences
-from specloom_adaclip.weights.catalogue import known
+from specloom_adaclip.model.prompts import parse_nouns, sentences
+from specloom_adaclip.weights.catalogue import checkpoints
 from specloom_adaclip.weights.reading import read_weights
 
 V, D = 1024, 768
@@ -46,15 +46,15 @@ def test_the_names_of_public_checkpoints_are_taken_and_saved(tmp_path):
     if LIST.is_file():
         listed = yaml.safe_load(LIST.read_text("utf-8"))
         assert {name: tuple(shape) for name, shape in listed["tensors"].items()} == names
-        assert listed["openai_vit_l_14_336_sha256"] == known()["ViT-L-14-336"].sha256
+        assert listed["openai_vit_l_14_336_sha256"] == checkpoints()["ViT-L-14-336"].sha256
         for name, drive in listed["weights"].items():
-            assert f"id={drive}&" in known()[name].url
+            assert f"id={drive}&" in checkpoints()[name].url
     tensors = {name: torch.randn(shape) for name, shape in names.items()}
     assert sum(one.numel() for one in tensors.values()) == 10_665_472
     torch.save({"state_dict": tensors}, tmp_path / "pretrained_all.pth")
     adapters = Adapters(V, D, D)
-    adapters.take(read_weights(tmp_path / "pretrained_all.pth").tensors)
-    saved = adapters.public()
+    adapters.load(read_weights(tmp_path / "pretrained_all.pth").tensors)
+    saved = adapters.public_state_dict()
     assert saved.keys() == names.keys()
     assert all(torch.equal(saved[name], tensors[name]) for name in names)
 
@@ -69,15 +69,15 @@ def test_a_model_of_full_size_takes_them_and_runs(capsys):
     clip = backbone_model(config, tensors, 518)
     del tensors
     adapters = Adapters(V, D, D)
-    adapters.take({name: 0.02 * torch.randn(shape) for name, shape in public_names().items()})
+    adapters.load({name: 0.02 * torch.randn(shape) for name, shape in public_names().items()})
     model = AdaCLIP(clip, adapters).requires_grad_(False)
     loaded = time.perf_counter()
     assert model.taps == (6, 12, 18, 24)
     assert sum(one.numel() for one in clip.parameters()) > 425_000_000
-    prompting = model.read(*map(open_clip.tokenize, sentences(nouns("lentils"))))
+    prompting = model.encode_sentences(*map(open_clip.tokenize, sentences(parse_nouns("lentils"))))
     read = time.perf_counter()
     seen = model(torch.randn(1, 3, 518, 518), prompting)
-    assert seen.abnormal(518).shape == (1, 518, 518)
+    assert seen.abnormal_map(518).shape == (1, 518, 518)
     assert torch.isfinite(seen.score).all()
     assert [one.shape for one in seen.tokens] == [(1, 1 + 37 * 37, V)] * 4
     done = time.perf_counter()

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from specloom_adaclip.model.adaclip import quarters
-from specloom_adaclip.model.anomaly_maps import smoothed
-from specloom_adaclip.model.preprocessing import MEAN, STD
-from specloom_adaclip.model.prompts import nouns, sentences
-from specloom_adaclip.model.towers import Reading, embedded, see
+from specloom_adaclip.model.anomaly_maps import smooth
+from specloom_adaclip.model.preprocessing import CLIP_MEAN, CLIP_STD
+from specloom_adaclip.model.prompts import parse_nouns, sentences
+from specloom_adaclip.model.towers import SentenceEncoder, embed_image, run_visual_blocks
 
 sys.path.insert(0, str(Path(__file__).parent))
 golden = import_module("golden_case")
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not golden.THERE, reason="SPECLOOM_ADACLIP_GOLDE
 
 def test_golden_architecture():
     assert list(quarters(CONFIG["v_layers"])) == CONFIG["out_layers"]
-    assert (tuple(CONFIG["mean"]), tuple(CONFIG["std"])) == (MEAN, STD)
+    assert (tuple(CONFIG["mean"]), tuple(CONFIG["std"])) == (CLIP_MEAN, CLIP_STD)
     want = golden.case().arrays["exp.visual_positional_embedding_resized"]
     close(golden.case().model.visual.positional_embedding, want, 1e-6)
 
@@ -39,19 +39,19 @@ def test_golden_tokens():
         assert len(names) == 4 * len(IMAGES)
         for name in names:
             _, ensemble, image, state = name.split(".")
-            halves = sentences(nouns(CONFIG["prompts"][int(image[3:])]), ensemble)
+            halves = sentences(parse_nouns(CONFIG["prompts"][int(image[3:])]), ensemble)
             assert np.array_equal(tokenize(halves[state == "abnormal"]).numpy(), stored[name])
 
 
 def test_golden_plain_towers():
     arrays, clip = golden.case().arrays, golden.case().model
-    pooled, tokens = see(
-        clip.visual, embedded(clip.visual, arrays["in.image"]), (), CONFIG["out_layers"]
+    pooled, tokens = run_visual_blocks(
+        clip.visual, embed_image(clip.visual, arrays["in.image"]), (), CONFIG["out_layers"]
     )
     close(pooled, arrays["plain.image_features"])
     for tap, one in zip(CONFIG["out_layers"], tokens, strict=True):
         close(one, arrays[f"plain.tokens_l{tap}"])
-    text = Reading(clip, arrays["plain.text_tokens"].long(), CONFIG["length"]).features([])
+    text = SentenceEncoder(clip, arrays["plain.text_tokens"].long(), CONFIG["length"]).features([])
     close(text[0], arrays["plain.text_features"])
 
 
@@ -66,9 +66,9 @@ def test_golden_forward(i):
         close(seen.tokens[n][i], arrays[f"fp32.tokens_l{tap}"][i])
         close(seen.patches[n][i], arrays[f"fp32.proj_l{tap}"][i])
         close(seen.logits[n][i], arrays[f"fp32.logits_l{tap}"][i], 1e-3)
-        close(seen.layers(size)[n][i], arrays[f"fp32.map_l{tap}"][i])
-    close(seen.abnormal(size)[i], arrays["fp32.map"][i])
-    close(smoothed(seen.abnormal(size), CONFIG["sigma"])[i], arrays["fp32.map_gauss"][i])
+        close(seen.layer_maps(size)[n][i], arrays[f"fp32.map_l{tap}"][i])
+    close(seen.abnormal_map(size)[i], arrays["fp32.map"][i])
+    close(smooth(seen.abnormal_map(size), CONFIG["sigma"])[i], arrays["fp32.map_gauss"][i])
     close(seen.score[i], arrays["fp32.score2"][i])
     close(seen.score[i, 1], arrays["fp32.score"][i])
 
@@ -87,9 +87,9 @@ def test_golden_prompting(case, i):
     branch, kind = case.split("_")
     network = golden.model(branch.replace("none", ""), kind, clusters=None)
     prompting = golden.read(network, i)
-    assert (prompting.fixed is None) == ("L" in branch and "D" in kind)
+    assert (prompting.class_features is None) == ("L" in branch and "D" in kind)
     seen = network(golden.case().arrays["in.image"], prompting)
-    close(seen.abnormal(CONFIG["image_size"])[i], golden.case().arrays[f"cfg_{case}.map"][i])
+    close(seen.abnormal_map(CONFIG["image_size"])[i], golden.case().arrays[f"cfg_{case}.map"][i])
     close(seen.score[i], golden.case().arrays[f"cfg_{case}.score2"][i])
 
 
@@ -100,7 +100,7 @@ def test_golden_gradients(way, i):
     network.through_prompts = way == "full"
     image = golden.case().arrays["in.image"].clone().requires_grad_()
     seen = network(image, golden.read(network, i))
-    loss = 10 * seen.abnormal(CONFIG["image_size"])[i].mean() + seen.score[i, 1]
+    loss = 10 * seen.abnormal_map(CONFIG["image_size"])[i].mean() + seen.score[i, 1]
     close(loss.detach(), golden.case().arrays["grad.loss"][i])
     (found,) = torch.autograd.grad(loss, image)
     close(found[i], golden.case().arrays[f"grad.{way}"][i], 1e-5)

@@ -14,11 +14,11 @@ from specloom_adaclip.detector import AdaCLIPDetector
 from specloom_adaclip.model.adapters import Adapters
 from specloom_adaclip.model.fusion import sklearn_labels
 from specloom_adaclip.model.preprocessing import (
-    in_bytes,
-    normalised,
-    resized_by_pillow,
-    resized_bytes,
-    resized_floats,
+    normalise,
+    resize_bytes,
+    resize_floats,
+    resize_with_pillow,
+    to_bytes,
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -42,11 +42,11 @@ def test_golden_preprocessing():
     arrays, size = golden.case().arrays, CONFIG["image_size"]
     rgb = arrays["in.rgb_uint8"].float() / 255
     for found, want in (
-        (resized_bytes(in_bytes(rgb), size), "pre.tensor_uint8"),
-        (resized_floats(rgb, size), "pre.tensor_float"),
-        (resized_by_pillow(in_bytes(rgb), size), "in.image"),
+        (resize_bytes(to_bytes(rgb), size), "pre.tensor_uint8"),
+        (resize_floats(rgb, size), "pre.tensor_float"),
+        (resize_with_pillow(to_bytes(rgb), size), "in.image"),
     ):
-        close(normalised(found), arrays[want], 1e-5)
+        close(normalise(found), arrays[want], 1e-5)
 
 
 @pytest.mark.parametrize("i", IMAGES)
@@ -91,7 +91,7 @@ def test_golden_cubert_node(pre, i, monkeypatch):
     seen = network(golden.case().arrays[f"pre.tensor_{pre}"], golden.read(network, i, "cubert"))
     radius = int(3 * CONFIG["sigma"]) + 1
     kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / CONFIG["sigma"]) ** 2)
-    maps = seen.abnormal(CONFIG["image_size"])[:, None]
+    maps = seen.abnormal_map(CONFIG["image_size"])[:, None]
     weights = torch.outer(kernel, kernel)[None, None] / kernel.sum() ** 2
     maps = torch.nn.functional.conv2d(maps, weights, padding=radius)
     scores = interpolate(maps, golden.case().arrays["in.rgb_uint8"].shape[1:3], mode="bilinear")

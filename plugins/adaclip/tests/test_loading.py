@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from specloom import ConfigError, IntegrityError, UnavailableError
+from specloom_adaclip.engine import stored_architecture
 from specloom_adaclip.model.adapters import Adapters
-from specloom_adaclip.model.backbones import FORMALITIES, architecture, backbone_model
-from specloom_adaclip.model.engine import told_architecture
+from specloom_adaclip.model.backbones import NOT_WEIGHTS, architecture, backbone_model
 from specloom_adaclip.training.tiny import CONFIG
 from specloom_adaclip.weights.reading import read_weights
 
@@ -62,7 +62,7 @@ def test_a_state_dict_is_read(tmp_path, name):
         torch.save(want, tmp_path / name, _use_new_zipfile_serialization=name != "old.pth")
     found = read_weights(tmp_path / name)
     same(found.tensors, want)
-    assert found.about == ({"made": "here"} if name.endswith("safetensors") else {})
+    assert found.metadata == ({"made": "here"} if name.endswith("safetensors") else {})
 
 
 class Trap:
@@ -90,7 +90,7 @@ def test_pickled_code_never_runs(tmp_path):
     for name, told in (
         ("state.pth", "a pickle of more than tensors"),
         ("bare.pkl", "a pickle of more than tensors"),
-        ("trap.pt", r"no TorchScript archive of plain tensors \(it asks for io.open\)"),
+        ("trap.pt", r"no TorchScript archive of plain tensors \(it refers to io.open\)"),
     ):
         with pytest.raises(IntegrityError, match=told):
             read_weights(tmp_path / name)
@@ -146,7 +146,7 @@ def towers():
 
 def test_openai_names_load_in_float32_whatever_else_the_archive_holds():
     tensors = {name: value.half() for name, value in towers().items()}
-    tensors |= dict.fromkeys(FORMALITIES, torch.tensor(7))
+    tensors |= dict.fromkeys(NOT_WEIGHTS, torch.tensor(7))
     model = backbone_model(CONFIG, tensors, 96)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert not any(p.requires_grad for p in model.parameters())
@@ -169,9 +169,9 @@ def test_a_wrong_architecture_is_told():
         backbone_model(architecture("ViT-B-32"), towers(), 224)
     adapters = Adapters(96, 32, 48)
     with pytest.raises(IntegrityError, match=r"do not fit this model: .*prompts.0 has shape"):
-        adapters.take(Adapters(48, 32, 32).state_dict(), "ada.pth")
+        adapters.load(Adapters(48, 32, 32).state_dict(), "ada.pth")
     with pytest.raises(IntegrityError, match=r"static_prompts.3 is unknown.*\n  fix: check back"):
-        Adapters(96, 32, 48, depth=3).take(adapters.public())
+        Adapters(96, 32, 48, depth=3).load(adapters.public_state_dict())
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,10 @@ def test_an_image_size_beside_the_patches_is_told():
 
 
 def test_an_architecture_in_the_file_is_read_or_refused():
-    assert told_architecture({"architecture": json.dumps(CONFIG)}) == CONFIG
-    assert told_architecture({}) is None
+    assert stored_architecture({"architecture": json.dumps(CONFIG)}) == CONFIG
+    assert stored_architecture({}) is None
     for wrong in ("no json", "[]", "{}"):
-        with pytest.raises(IntegrityError, match="the file tells no architecture"):
-            told_architecture({"architecture": wrong})
+        with pytest.raises(
+            IntegrityError, match="the metadata of the file have no valid architecture"
+        ):
+            stored_architecture({"architecture": wrong})

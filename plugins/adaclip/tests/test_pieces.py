@@ -8,37 +8,37 @@ from sklearn.cluster import KMeans
 
 from specloom import ConfigError
 from specloom_adaclip.model.adaclip import quarters
-from specloom_adaclip.model.anomaly_maps import smoothed
-from specloom_adaclip.model.fusion import device_labels, fused, sklearn_labels, suspicious
+from specloom_adaclip.model.anomaly_maps import smooth
+from specloom_adaclip.model.fusion import device_labels, fuse, most_suspicious, sklearn_labels
 from specloom_adaclip.model.preprocessing import (
-    filled,
-    in_bytes,
-    resized_bytes,
-    resized_floats,
-    usable,
+    fill_with_mean,
+    finite_pixels,
+    resize_bytes,
+    resize_floats,
+    to_bytes,
 )
-from specloom_adaclip.model.prompts import Nouns, nouns, sentences
+from specloom_adaclip.model.prompts import Nouns, parse_nouns, sentences
 
 
 @pytest.mark.parametrize(("size", "sigma"), [(40, 4.0), (9, 4.0), (3, 1.3), (1, 2.0), (17, 0.1)])
 def test_smoothing_equals_scipy_also_where_the_filter_is_wider_than_the_map(size, sigma):
     maps = torch.rand(2, size, size)
     want = [gaussian_filter(one.double().numpy(), sigma) for one in maps]
-    np.testing.assert_allclose(smoothed(maps, sigma).numpy(), want, atol=1e-6)
-    assert smoothed(maps, 0.0) is maps
+    np.testing.assert_allclose(smooth(maps, sigma).numpy(), want, atol=1e-6)
+    assert smooth(maps, 0.0) is maps
 
 
 def test_smoothing_has_a_gradient():
     maps = torch.rand(1, 5, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: smoothed(x, 0.7), [maps])
+    assert torch.autograd.gradcheck(lambda x: smooth(x, 0.7), [maps])
 
 
 def test_pictures_are_rounded_without_gradients_alone():
     rgb = torch.tensor([0.0, 0.1, 0.5, 1.0, 1.7, -3.0]).view(1, 2, 3, 1).expand(-1, -1, -1, 3)
-    assert in_bytes(rgb)[0, 0].tolist() == [[0, 26, 128], [255, 255, 0]]
-    assert resized_bytes(in_bytes(rgb)[..., :2], 2).dtype == torch.uint8
+    assert to_bytes(rgb)[0, 0].tolist() == [[0, 26, 128], [255, 255, 0]]
+    assert resize_bytes(to_bytes(rgb)[..., :2], 2).dtype == torch.uint8
     floats = rgb[:, :, :2].clone().requires_grad_()
-    resized_floats(floats, 4).sum().backward()
+    resize_floats(floats, 4).sum().backward()
     assert floats.grad.abs().sum() > 0
 
 
@@ -46,9 +46,9 @@ def test_what_is_not_finite_becomes_the_mean_colour_of_its_image():
     rgb = torch.rand(3, 4, 5, 3)
     rgb[1, 2, 3, 1] = torch.nan
     rgb[2] = torch.inf
-    good = usable(rgb)
+    good = finite_pixels(rgb)
     assert good.sum((1, 2, 3)).tolist() == [20, 19, 0]
-    done = filled(rgb, good)
+    done = fill_with_mean(rgb, good)
     assert torch.equal(done[0], rgb[0])
     torch.testing.assert_close(done[1, 2, 3], rgb[1][good[1, ..., 0]].mean(0))
     assert (done[2] == 0.5).all()
@@ -64,13 +64,13 @@ def test_what_is_not_finite_becomes_the_mean_colour_of_its_image():
     ],
 )
 def test_prompts_are_class_names_or_pairs(text, want):
-    assert nouns(text) == want
+    assert parse_nouns(text) == want
 
 
 @pytest.mark.parametrize("text", ["normal: lentils", "anomaly: stones", "normal: a; anomaly: b"])
 def test_half_a_pair_is_refused(text):
     with pytest.raises(ConfigError, match="is half a pair of nouns"):
-        nouns(text)
+        parse_nouns(text)
 
 
 def test_each_list_of_sentences_has_its_own_noun():
@@ -128,7 +128,7 @@ def test_clusters_of_equal_patches_do_no_harm():
     patches = torch.nn.functional.normalize(torch.ones(2, 10, 4, 6), dim=-1)
     for clustering in (sklearn_labels, device_labels):
         labels = clustering(patches.flatten(2), 5)
-        assert torch.isfinite(fused(patches, labels, 5)).all()
+        assert torch.isfinite(fuse(patches, labels, 5)).all()
 
 
 def test_fusion_is_the_mean_of_the_centres():
@@ -136,7 +136,7 @@ def test_fusion_is_the_mean_of_the_centres():
     labels = torch.from_numpy(KMeans(3, random_state=0).fit(patches[0].flatten(1)).labels_).long()
     centres = [patches[0][labels == c].reshape(-1, 6).mean(0) for c in range(3)]
     want = torch.stack(centres).mean(0)
-    torch.testing.assert_close(fused(patches, labels[None], 3)[0], want / want.norm())
+    torch.testing.assert_close(fuse(patches, labels[None], 3)[0], want / want.norm())
     logits = torch.tensor([[[0.0, 1.0], [5.0, 1.0], [0.0, 9.0]]])
-    assert suspicious(logits, 2).tolist() == [[2, 0]]
-    assert suspicious(logits, 99).shape == (1, 3)
+    assert most_suspicious(logits, 2).tolist() == [[2, 0]]
+    assert most_suspicious(logits, 99).shape == (1, 3)

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from specloom_adaclip.model.adaclip import AdaCLIP, quarters
 from specloom_adaclip.model.adapters import Adapters
 from specloom_adaclip.model.backbones import backbone_model
-from specloom_adaclip.model.prompts import nouns, sentences
+from specloom_adaclip.model.prompts import parse_nouns, sentences
 
 sys.path.append(str(Path(__file__).parent))
 slow = import_module("slow_reference")
@@ -95,13 +95,13 @@ def test_the_network_equals_the_slow_reference(values):
     case["taps"] = quarters(case["v_layers"])
     size = case["grid"] * case["patch"]
     images = torch.randn(3, 3, size, size)
-    halves = [open_clip.tokenize(half[::9]) for half in sentences(nouns("bolt"), "cubert")]
-    seen = model(images, model.read(*halves))
-    maps = seen.abnormal(size)
+    halves = [open_clip.tokenize(half[::9]) for half in sentences(parse_nouns("bolt"), "cubert")]
+    seen = model(images, model.encode_sentences(*halves))
+    maps = seen.abnormal_map(size)
     for i, image in enumerate(images.double().numpy()):
         ids = [half.numpy() for half in halves]
         want, score = slow.adaclip(image, ids, state, adapters, case, labels)
         np.testing.assert_allclose(maps[i].numpy(), want, atol=2e-5)
         np.testing.assert_allclose(seen.score[i].numpy(), score, atol=2e-5)
-        alone = model(images[i : i + 1], model.read(*halves))
-        torch.testing.assert_close(alone.abnormal(size)[0], maps[i], atol=1e-5, rtol=0)
+        alone = model(images[i : i + 1], model.encode_sentences(*halves))
+        torch.testing.assert_close(alone.abnormal_map(size)[0], maps[i], atol=1e-5, rtol=0)

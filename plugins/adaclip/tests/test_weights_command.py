@@ -12,7 +12,7 @@ from safetensors.torch import save
 from specloom import ConfigError, IntegrityError, SpecloomError, UnavailableError
 from specloom_adaclip.commands import weights
 from specloom_adaclip.weights import catalogue, download
-from specloom_adaclip.weights.catalogue import Known
+from specloom_adaclip.weights.catalogue import Checkpoint
 from specloom_adaclip.weights.store import Store
 
 sys.path.append(str(Path(__file__).parent))
@@ -28,11 +28,13 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     with serving(DATA) as made:
         names = {
-            "pinned": Known("backbone", made.url, len(DATA), HASH),
-            "unpinned": Known("adapter", made.url, None, None),
+            "pinned": Checkpoint("backbone", made.url, len(DATA), HASH),
+            "unpinned": Checkpoint("adapter", made.url, None, None),
         }
-        monkeypatch.setattr(catalogue, "known", lambda: names)
-        monkeypatch.setattr(import_module("specloom_adaclip.weights.store"), "known", lambda: names)
+        monkeypatch.setattr(catalogue, "checkpoints", lambda: names)
+        monkeypatch.setattr(
+            import_module("specloom_adaclip.weights.store"), "checkpoints", lambda: names
+        )
         yield made
 
 
@@ -46,7 +48,7 @@ def call(*arguments, code=0):
 
 def test_a_pinned_file_is_fetched_once_and_verified(server):
     assert call("fetch", "pinned") == f"pinned: {HASH}, 0.0 MB\n"
-    assert call("fetch", "pinned") == "pinned: already here\n"
+    assert call("fetch", "pinned") == "pinned: already stored\n"
     assert len(server.asked) == 1
     store = Store()
     assert store.find("pinned").read_bytes() == DATA
@@ -55,7 +57,7 @@ def test_a_pinned_file_is_fetched_once_and_verified(server):
     assert call("verify") == "pinned: good\n"
     listed = call("list")
     assert f"{HASH[:12]}, 0.0 MB, {server.url}" in listed
-    assert "not here; hash unknown" in listed
+    assert "not stored; hash not published" in listed
 
 
 def test_an_interrupted_fetch_goes_on(server):
@@ -74,13 +76,13 @@ def test_a_wrong_hash_is_refused_and_the_file_not_kept(server):
     ):
         call("fetch", "pinned")
     assert Store().find("pinned") is None
-    assert not Store().part("pinned").exists()
+    assert not Store().partial_file("pinned").exists()
 
 
 def test_a_file_without_known_hash_must_be_trusted_once(server):
     with pytest.raises(
         IntegrityError,
-        match=r"nobody could tell us the SHA-256 of unpinned.*\n.*"
+        match=r"the SHA-256 of unpinned is not published.*\n.*"
         r"fetch unpinned --trust-first-use",
     ):
         call("fetch", "unpinned")
@@ -97,7 +99,7 @@ def test_a_file_without_known_hash_must_be_trusted_once(server):
 
 
 def test_a_mirror_must_have_the_same_file(server):
-    with serving(OTHER) as mirror, pytest.raises(IntegrityError, match="would give"):
+    with serving(OTHER) as mirror, pytest.raises(IntegrityError, match="would send"):
         call("fetch", "pinned", "--url", mirror.url)
     with serving(DATA) as mirror:
         call("fetch", "pinned", "--url", mirror.url)
@@ -110,7 +112,7 @@ def test_local_files_are_added(server, tmp_path):
     file.write_bytes(DATA)
     assert call("add", "mine", file) == f"mine: {HASH}, 0.0 MB\n"
     call("add", "pinned", file)
-    with pytest.raises(IntegrityError, match="if you trust it, say so"):
+    with pytest.raises(IntegrityError, match="if you trust its address: specloom"):
         call("add", "unpinned", file)
     call("add", "unpinned", file, "--trust-first-use")
     assert len(list((Store().folder / "sha256").iterdir())) == 1
@@ -153,7 +155,7 @@ def test_the_list_that_ships():
         .read_text()
     )
     for name, entry in json.loads(listed).items():
-        assert Known(**entry).url.startswith("https://")
+        assert Checkpoint(**entry).url.startswith("https://")
         pinned = entry["sha256"]
         assert entry["kind"] in ("backbone", "adapter")
         assert pinned is None or (len(pinned) == 64 and pinned in entry["url"]), name

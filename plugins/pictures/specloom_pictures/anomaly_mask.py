@@ -1,4 +1,4 @@
-"""Where an anomaly detector is right and where it is wrong, over a grey image."""
+"""True positives, false positives and false negatives over a grey image."""
 
 from collections.abc import Mapping
 
@@ -8,25 +8,25 @@ from torch import Tensor
 from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
-from specloom_pictures.example import alike
+from specloom_pictures.example import equal_images
 from specloom_pictures.gallery import Gallery, check_channels, check_count
-from specloom_pictures.paint import classes, heat, painted, stretch, usable
+from specloom_pictures.paint import classes, paint_classes, paint_heat, stretch, usable
 from specloom_pictures.plots import legend
 
 
 @node
 class AnomalyMask(TorchNode):
-    """Hits, false alarms and misses (B, H, W, 1) over a grey image of one channel.
+    """True positives, false positives and false negatives over a grey image of one channel.
 
-    Hits are sky blue (86, 180, 233), false alarms vermilion (213, 94, 0), misses yellow
-    (240, 228, 66). Pixels that are not valid, not finite in a band or of score NaN are slate
-    (70, 80, 105). Elsewhere the channel is shown in grey from its 1st to its 99th percentile in
-    the image, at 128 if it does not vary. Images without anomalies are shown like any others.
+    True positives are sky blue (86, 180, 233), false positives vermilion (213, 94, 0), false
+    negatives yellow (240, 228, 66). Pixels that are not valid, not finite in a band or of score
+    NaN are slate (70, 80, 105). Elsewhere the channel is shown in grey from its 1st to its 99th
+    percentile in the image, at 128 if it does not vary.
 
     The artifacts are ``image_0`` to ``image_<up_to - 1>``, the first images of the stage, and
     ``legend``; with scores connected also ``scores_0`` and so on, from the lowest score of the
     image (dark blue) to the highest (yellow). 2 bytes a pixel of these images (4 with scores) are
-    kept on the device until the stage ends.
+    stored on the device until the stage ends.
 
     Args:
         channel: The channel shown, counted from 0.
@@ -59,13 +59,14 @@ class AnomalyMask(TorchNode):
 
     @staticmethod
     def example_batch(sizes: Mapping[str, int]) -> dict[str, Tensor]:
-        """Equal images, since which ones are shown depends on their order."""
+        """Return equal images, because it depends on their order which are shown."""
         channels = {"cube": sizes["C"], "scores": 1}
-        return alike(sizes, channels, masks=("decisions", "mask", "valid"))
+        return equal_images(sizes, channels, masks=("decisions", "mask", "valid"))
 
     def measure_start(self, stage: str) -> None:
         """Forget the images."""
-        self._images, self._scores = Gallery(self.up_to), Gallery(self.up_to)
+        self._images = Gallery(self.up_to)
+        self._scores = Gallery(self.up_to)
 
     def forward(
         self,
@@ -75,24 +76,30 @@ class AnomalyMask(TorchNode):
         scores: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> Batch:
-        """Keep what is shown of one batch; the pictures come when the stage ends."""
-        if some := self._images.room(len(cube)):
-            counts = usable(cube, valid, some)
-            if scores is not None:
-                counts &= ~scores[:some, ..., 0].isnan()
-            grey = stretch(cube[:some, ..., self.channel, None], counts, cut=100)
-            kinds = classes(counts, decisions[:some], mask[:some])
-            self._images.add(torch.cat([grey, kinds], -1))
-            if scores is not None:
-                counts = usable(scores, valid, some)
-                levels = stretch(scores[:some], counts)
-                self._scores.add(torch.cat([levels, classes(counts)], -1))
+        """Store what is shown of one batch; the pictures are made when the stage ends."""
+        count = self._images.wanted(len(cube))
+        if not count:
+            return {}
+        counted = usable(cube, valid, count)
+        if scores is not None:
+            counted &= ~scores[:count, ..., 0].isnan()
+        grey = stretch(cube[:count, ..., self.channel, None], counted, clip_one_in=100)
+        kinds = classes(counted, decisions[:count], mask[:count])
+        self._images.add(torch.cat([grey, kinds], -1))
+        if scores is not None:
+            counted = usable(scores, valid, count)
+            levels = stretch(scores[:count], counted)
+            self._scores.add(torch.cat([levels, classes(counted)], -1))
         return {}
 
     def measure_end(self) -> Batch:
-        """The pictures of the first images since ``measure_start``, which are then forgotten."""
-        images, scores = self._images.arrays(), self._scores.arrays()
+        """Return the pictures of the first images since ``measure_start``, and forget them."""
+        pictures = {}
+        for number, image in enumerate(self._images.arrays()):
+            pictures[f"image_{number}"] = paint_classes(image[..., :1], image[..., 1])
+        for number, image in enumerate(self._scores.arrays()):
+            pictures[f"scores_{number}"] = paint_heat(image[..., :1], image[..., 1])
+        if pictures:
+            pictures["legend"] = legend()
         self.measure_start("")
-        made = {f"image_{i}": painted(a[..., :1], a[..., 1]) for i, a in enumerate(images)}
-        made |= {f"scores_{i}": heat(a[..., :1], a[..., 1]) for i, a in enumerate(scores)}
-        return {"artifacts": made | ({"legend": legend()} if images else {})}
+        return {"artifacts": pictures}

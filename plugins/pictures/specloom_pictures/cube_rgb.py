@@ -1,6 +1,7 @@
-"""What a channel selector selects: the false-colour image of its top weights, and the weights."""
+"""The choice of a channel selector: the false-colour image of its top bands, and the weights."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,14 +9,14 @@ from torch import Tensor
 from specloom import Batch, Input, Internal, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
-from specloom_pictures.example import alike
+from specloom_pictures.example import equal_images
 from specloom_pictures.gallery import Gallery, check_count
-from specloom_pictures.paint import classes, painted, stretch, usable
+from specloom_pictures.paint import Picture, classes, paint_classes, stretch, usable
 from specloom_pictures.plots import render, weight_figure
 
 
 def top_three(weights: Tensor, wavelengths: Tensor | None = None) -> Tensor:
-    """The bands of the three largest weights, the longest wavelength first: int64 (3,).
+    """Return the bands of the three largest weights, the longest wavelength first: int64 (3,).
 
     Of equal weights the band of the lower number counts as the larger one. Of two bands the
     shorter wavelength stands for green and blue, a single band for all three.
@@ -24,11 +25,21 @@ def top_three(weights: Tensor, wavelengths: Tensor | None = None) -> Tensor:
         weights: One for each band, (C,).
         wavelengths: In nm, (C,); None where bands are in the order of their wavelengths.
     """
-    known = weights.nan_to_num(-torch.inf)
-    top = known.argsort(descending=True, stable=True)[:3]
-    places = top if wavelengths is None else wavelengths.to(top.device, non_blocking=True)[top]
+    ranked = weights.nan_to_num(-torch.inf).argsort(descending=True, stable=True)
+    top = ranked[:3]
+    places = top
+    if wavelengths is not None:
+        places = wavelengths.to(top.device, non_blocking=True)[top]
     top = top[places.argsort(descending=True, stable=True)]
     return torch.stack([top[0], top[len(top) // 2], top[-1]])
+
+
+class PlottedWeights(NamedTuple):
+    """The weights of the last batch, (C,), their wavelengths and the bands shown, (3,)."""
+
+    weights: Tensor
+    wavelengths: Tensor | None
+    bands: Tensor
 
 
 @node
@@ -41,8 +52,8 @@ class CubeRGBVisualizer(TorchNode):
 
     The artifacts are ``image_0`` to ``image_<up_to - 1>``, the first images of the stage, and
     ``weights``, a bar for each band over the wavelengths, or over the bands' numbers where there
-    are no wavelengths. 4 bytes a pixel of these images are kept on the device until the stage
-    ends.
+    are no wavelengths. 4 bytes a pixel of these images are stored on the device until the
+    stage ends.
 
     Args:
         up_to: How many images.
@@ -71,13 +82,13 @@ class CubeRGBVisualizer(TorchNode):
 
     @staticmethod
     def example_batch(sizes: Mapping[str, int]) -> dict[str, Tensor]:
-        """Equal images, since which ones are shown depends on their order."""
-        return alike(sizes, {"cube": sizes["C"]}, masks=("valid",))
+        """Return equal images, because it depends on their order which are shown."""
+        return equal_images(sizes, {"cube": sizes["C"]}, masks=("valid",))
 
     def measure_start(self, stage: str) -> None:
         """Forget the images and the weights."""
         self._images = Gallery(self.up_to)
-        self._plotted: tuple[Tensor, Tensor | None, Tensor] | None = None
+        self._plotted: PlottedWeights | None = None
 
     def forward(
         self,
@@ -86,23 +97,31 @@ class CubeRGBVisualizer(TorchNode):
         wavelengths: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> Batch:
-        """Keep what is shown of one batch; the pictures come when the stage ends."""
-        if some := self._images.room(len(cube)):
-            bands = top_three(weights, wavelengths)
-            counts = usable(cube, valid, some)
-            levels = stretch(cube[:some].index_select(-1, bands), counts, cut=100)
-            self._images.add(torch.cat([levels, classes(counts)], -1))
-            self._plotted = weights.detach().clone(), wavelengths, bands
+        """Store what is shown of one batch; the pictures are made when the stage ends."""
+        count = self._images.wanted(len(cube))
+        if not count:
+            return {}
+        bands = top_three(weights, wavelengths)
+        counted = usable(cube, valid, count)
+        levels = stretch(cube[:count].index_select(-1, bands), counted, clip_one_in=100)
+        self._images.add(torch.cat([levels, classes(counted)], -1))
+        self._plotted = PlottedWeights(weights.detach().clone(), wavelengths, bands)
         return {}
 
     def measure_end(self) -> Batch:
-        """The pictures of the first images since ``measure_start``, which are then forgotten."""
-        images, plotted = self._images.arrays(), self._plotted
+        """Return the pictures of the first images since ``measure_start``, and forget them."""
+        pictures = {}
+        for number, image in enumerate(self._images.arrays()):
+            pictures[f"image_{number}"] = paint_classes(image[..., :3], image[..., 3])
+        if self._plotted is not None:
+            pictures["weights"] = _plot(self._plotted)
         self.measure_start("")
-        made = {f"image_{i}": painted(a[..., :3], a[..., 3]) for i, a in enumerate(images)}
-        if plotted is not None:
-            weights, wavelengths, bands = plotted
-            grid = None if wavelengths is None else wavelengths.cpu().numpy()
-            figure = weight_figure(weights.cpu().numpy(), grid, bands.cpu().numpy())
-            made["weights"] = render(figure)
-        return {"artifacts": made}
+        return {"artifacts": pictures}
+
+
+def _plot(plotted: PlottedWeights) -> Picture:
+    wavelengths = None
+    if plotted.wavelengths is not None:
+        wavelengths = plotted.wavelengths.cpu().numpy()
+    weights = plotted.weights.cpu().numpy()
+    return render(weight_figure(weights, wavelengths, plotted.bands.cpu().numpy()))

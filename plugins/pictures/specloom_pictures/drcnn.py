@@ -1,4 +1,4 @@
-"""What a learned reduction to three channels is given, makes of it, and lets a detector find."""
+"""The input and output of a learned reduction to three channels, and a detector's scores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,9 +8,11 @@ from torch import Tensor
 from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
-from specloom_pictures.example import alike
+from specloom_pictures.example import equal_images
 from specloom_pictures.gallery import Gallery, check_channels, check_count
-from specloom_pictures.paint import as_levels, classes, heat, painted, stretch, usable
+from specloom_pictures.paint import as_levels, classes, paint_classes, paint_heat, stretch, usable
+
+PICTURES = ("hsi", "mixer", "truth", "scores")
 
 
 @node
@@ -22,7 +24,7 @@ class DRCNNTensorBoardViz(TorchNode):
     it, 0 black and 1 full (clipped); and, where they are connected, ``truth_<i>``, the anomalies
     in white on black, and ``scores_<i>``, from the lowest score of the image (dark blue) to the
     highest (yellow). Pixels that are not valid or not finite are slate (70, 80, 105). 12 bytes a
-    pixel of these images are kept on the device until the stage ends.
+    pixel of these images are stored on the device until the stage ends.
 
     Args:
         hsi_channels: The channels shown as red, green and blue, counted from 0.
@@ -64,14 +66,13 @@ class DRCNNTensorBoardViz(TorchNode):
 
     @staticmethod
     def example_batch(sizes: Mapping[str, int]) -> dict[str, Tensor]:
-        """Equal images, since which ones are shown depends on their order."""
+        """Return equal images, because it depends on their order which are shown."""
         channels = {"hsi_cube": sizes["C"], "mixer_output": 3, "adaclip_scores": 1}
-        return alike(sizes, channels, masks=("ground_truth_mask", "valid"))
+        return equal_images(sizes, channels, masks=("ground_truth_mask", "valid"))
 
     def measure_start(self, stage: str) -> None:
         """Forget the images."""
-        names = ("hsi", "mixer", "truth", "scores")
-        self._kept = {name: Gallery(self.max_samples) for name in names}
+        self._galleries = {name: Gallery(self.max_samples) for name in PICTURES}
         self._batches = 0
 
     def forward(
@@ -82,34 +83,33 @@ class DRCNNTensorBoardViz(TorchNode):
         adaclip_scores: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> Batch:
-        """Keep what is shown of one batch; the pictures come when the stage ends."""
-        due = self._batches % self.log_every_n_batches == 0
+        """Store what is shown of one batch; the pictures are made when the stage ends."""
+        is_logged = self._batches % self.log_every_n_batches == 0
         self._batches += 1
-        if not due or not (some := self._kept["hsi"].room(len(hsi_cube))):
+        count = self._galleries["hsi"].wanted(len(hsi_cube))
+        if not is_logged or not count:
             return {}
-        counts = usable(hsi_cube, valid, some)
-        bands = [hsi_cube[:some, ..., channel] for channel in self.hsi_channels]
-        self._keep("hsi", stretch(torch.stack(bands, -1), counts, cut=100), counts)
-        mixed = mixer_output[:some]
-        self._keep("mixer", as_levels(mixed), usable(mixed, valid, some))
+        counted = usable(hsi_cube, valid, count)
+        bands = [hsi_cube[:count, ..., channel] for channel in self.hsi_channels]
+        self._store("hsi", stretch(torch.stack(bands, -1), counted, clip_one_in=100), counted)
+        mixed = mixer_output[:count]
+        self._store("mixer", as_levels(mixed), usable(mixed, valid, count))
         if ground_truth_mask is not None:
-            self._keep("truth", as_levels(ground_truth_mask[:some]), counts)
+            self._store("truth", as_levels(ground_truth_mask[:count]), counted)
         if adaclip_scores is not None:
-            scores, counts = adaclip_scores[:some], usable(adaclip_scores, valid, some)
-            self._keep("scores", stretch(scores, counts), counts)
+            counted = usable(adaclip_scores, valid, count)
+            self._store("scores", stretch(adaclip_scores[:count], counted), counted)
         return {}
 
-    def measure_end(self) -> Batch:
-        """The pictures of the first images since ``measure_start``, which are then forgotten."""
-        kept = {name: gallery.arrays() for name, gallery in self._kept.items()}
-        self.measure_start("")
-        return {
-            "artifacts": {
-                f"{name}_{i}": (heat if name == "scores" else painted)(a[..., :-1], a[..., -1])
-                for name, arrays in kept.items()
-                for i, a in enumerate(arrays)
-            }
-        }
+    def _store(self, name: str, levels: Tensor, counted: Tensor) -> None:
+        self._galleries[name].add(torch.cat([levels, classes(counted)], -1))
 
-    def _keep(self, name: str, levels: Tensor, counts: Tensor) -> None:
-        self._kept[name].add(torch.cat([levels, classes(counts)], -1))
+    def measure_end(self) -> Batch:
+        """Return the pictures of the first images since ``measure_start``, and forget them."""
+        pictures = {}
+        for name, gallery in self._galleries.items():
+            paint = paint_heat if name == "scores" else paint_classes
+            for number, image in enumerate(gallery.arrays()):
+                pictures[f"{name}_{number}"] = paint(image[..., :-1], image[..., -1])
+        self.measure_start("")
+        return {"artifacts": pictures}

@@ -6,21 +6,23 @@ import torch
 from torch import Tensor
 
 
-def alike(
+def equal_images(
     sizes: Mapping[str, int], channels: Mapping[str, int], masks: Iterable[str] = ()
 ) -> dict[str, Tensor]:
-    """Equal images, (B, H, W, K): which of them are shown, and as what, depends on their order.
+    """Return a batch of equal images: which of them are shown depends on their order.
 
     Args:
         sizes: B, H and W.
-        channels: K for each input of real numbers.
+        channels: For each input of real numbers its number of channels K, for (B, H, W, K).
         masks: The inputs that are bool (B, H, W, 1).
     """
     generator = torch.Generator().manual_seed(0)
-    image, copies = (1, sizes["H"], sizes["W"]), (sizes["B"], 1, 1, 1)
 
-    def images(count: int) -> Tensor:
-        return torch.rand(*image, count, generator=generator).repeat(copies)
+    def draw(count: int) -> Tensor:
+        image = torch.rand(1, sizes["H"], sizes["W"], count, generator=generator)
+        return image.repeat(sizes["B"], 1, 1, 1)
 
-    made = {name: images(count) for name, count in channels.items()}
-    return made | {name: images(1) > 0.5 for name in masks}
+    batch = {name: draw(count) for name, count in channels.items()}
+    for name in masks:
+        batch[name] = draw(1) > 0.5
+    return batch

@@ -1,5 +1,7 @@
 """The first images of a stage."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -8,39 +10,46 @@ from specloom import ConfigError
 
 
 class Gallery:
-    """Keeps what is made of the first images, on the device, until the stage ends.
+    """Stores the levels of the first images, on the device, until the stage ends.
 
     Args:
-        most: How many images; None for all.
+        max_images: How many images; None for all.
     """
 
-    def __init__(self, most: int | None) -> None:
-        self._most, self._count = most, 0
-        self._kept: list[Tensor] = []
+    def __init__(self, max_images: int | None) -> None:
+        self._max_images = max_images
+        self._count = 0
+        self._batches: list[Tensor] = []
 
-    def room(self, images: int) -> int:
-        """How many of so many further images are wanted."""
-        return images if self._most is None else min(images, self._most - self._count)
+    def wanted(self, images: int) -> int:
+        """Return how many of so many further images are wanted."""
+        if self._max_images is None:
+            return images
+        return min(images, self._max_images - self._count)
 
     def add(self, levels: Tensor) -> None:
-        """Keep levels, uint8 (B, H, W, K)."""
-        self._kept.append(levels)
+        """Store levels, uint8 (B, H, W, K)."""
+        self._batches.append(levels)
         self._count += len(levels)
 
     def arrays(self) -> list[NDArray[np.uint8]]:
-        """What was kept of each image, (H, W, K), in the order in which they came."""
-        return [image for levels in self._kept for image in levels.cpu().numpy()]
+        """Return the levels of each image, (H, W, K), in the order in which they came."""
+        images: list[NDArray[np.uint8]] = []
+        for levels in self._batches:
+            images.extend(levels.cpu().numpy())
+        return images
 
 
 def check_count(label: str, name: str, value: int | None) -> None:
     """Raise ConfigError unless a number of images or batches is at least 1."""
     if value is not None and value < 1:
-        fix = f"give {name} at least 1, or leave it out"
+        fix = f"set {name} to 1 or more, or remove it"
         raise ConfigError(f"{label} has {name}={value}", fix=fix)
 
 
-def check_channels(label: str, name: str, channels: list[int], bands: int) -> None:
+def check_channels(label: str, name: str, channels: Sequence[int], bands: int) -> None:
     """Raise ConfigError unless all channels are among the cube's bands."""
-    if wrong := [channel for channel in channels if not 0 <= channel < bands]:
-        what = f"{label} shows {name} {wrong[0]}, but the cubes have {bands} bands"
-        raise ConfigError(what, fix=f"choose from 0 to {bands - 1}")
+    for channel in channels:
+        if not 0 <= channel < bands:
+            what = f"{label} shows {name} {channel}, but the cubes have {bands} bands"
+            raise ConfigError(what, fix=f"choose from 0 to {bands - 1}")

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom_pictures.paint import FALSE_ALARM, HIT, LEFT_OUT, MISS, Picture
+from specloom_pictures.paint import (
+    EXCLUDED,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    Picture,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-# Red, green and blue of the false-colour image; vermilion, bluish green and blue are told apart
-# by colour-blind readers, and the legend says which is which.
+# Red, green and blue of the false-colour image; colour-blind readers can distinguish vermilion,
+# bluish green and blue, and the legend says which is which.
 SHOWN_AS = {"red": "#D55E00", "green": "#009E73", "blue": "#0072B2"}
 OTHERS = "#B0B0B0"
 
 
 def render(figure: Figure) -> Picture:
-    """The pixels of a figure, uint8 (H, W, 3)."""
+    """Return the pixels of a figure, uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = FigureCanvasAgg(figure)
@@ -31,7 +37,7 @@ def render(figure: Figure) -> Picture:
 def weight_figure(
     weights: NDArray[Any], wavelengths: NDArray[Any] | None, shown: NDArray[Any]
 ) -> Figure:
-    """A bar for the weight of each band, over the wavelengths.
+    """Return a bar for the weight of each band, over the wavelengths.
 
     Args:
         weights: One for each band, (C,).
@@ -40,33 +46,45 @@ def weight_figure(
     """
     from matplotlib.figure import Figure
 
-    places = np.arange(len(weights)) if wavelengths is None else wavelengths
-    steps = np.diff(np.unique(places))
-    width = 0.8 * float(steps.min()) if steps.size else 0.8
+    places: NDArray[Any] = np.arange(len(weights))
+    unit = ""
+    x_label = "band"
+    if wavelengths is not None:
+        places = wavelengths
+        unit = " nm"
+        x_label = "wavelength (nm)"
+    width = _bar_width(places)
     figure = Figure(figsize=(8.0, 3.2), dpi=100, layout="constrained")
     axes = figure.add_subplot()
     axes.bar(places, weights, width, color=OTHERS)
-    unit = "" if wavelengths is None else " nm"
     for (name, colour), band in zip(SHOWN_AS.items(), shown, strict=True):
         label = f"{name}: {places[band]:g}{unit}"
         axes.bar(places[band], weights[band], width, color=colour, label=label)
-    axes.set_xlabel("band" if wavelengths is None else "wavelength (nm)")
+    axes.set_xlabel(x_label)
     axes.set_ylabel("weight")
     figure.legend(title="shown as", loc="outside right upper", frameon=False)
     return figure
 
 
+def _bar_width(places: NDArray[Any]) -> float:
+    """Return 0.8 of the smallest step between bars."""
+    steps = np.diff(np.unique(places))
+    if not steps.size:
+        return 0.8
+    return 0.8 * float(steps.min())
+
+
 @cache
 def legend() -> Picture:
-    """What the colours of an anomaly picture mean."""
+    """Return the legend of an anomaly picture."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     meanings = {
-        "anomaly, decided (hit)": HIT,
-        "no anomaly, decided (false alarm)": FALSE_ALARM,
-        "anomaly, not decided (miss)": MISS,
-        "left out (NaN or not valid)": LEFT_OUT,
+        "anomaly, decided (hit)": TRUE_POSITIVE,
+        "no anomaly, decided (false alarm)": FALSE_POSITIVE,
+        "anomaly, not decided (miss)": FALSE_NEGATIVE,
+        "left out (NaN or not valid)": EXCLUDED,
     }
     patches = [
         Patch(color=f"#{bytes(colour).hex()}", label=label) for label, colour in meanings.items()

@@ -10,7 +10,7 @@ from scipy.io import loadmat
 from specloom import ConfigError
 from specloom.graph.ported import build
 from specloom_pictures.anomaly_mask import AnomalyMask
-from specloom_pictures.paint import FALSE_ALARM, HIT, LEFT_OUT, MISS
+from specloom_pictures.paint import EXCLUDED, FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 
@@ -45,11 +45,11 @@ def test_every_pixel_has_the_colour_of_what_it_is():
         low, high = ordered[143 // 100], ordered[143 - 143 // 100]
         grey = np.round(np.clip((cube - low) / (high - low), 0, 1) * 255)
         assert (picture[~truth & ~decided] == grey[~truth & ~decided][:, None]).all()
-        assert (picture[truth & decided] == HIT).all()
-        assert (picture[~truth & decided] == FALSE_ALARM).all()
-        assert (picture[truth & ~decided] == MISS).all()
-    assert not (made["image_1"] == HIT).all(-1).any()
-    assert (made["image_1"] == FALSE_ALARM).all(-1).any()
+        assert (picture[truth & decided] == TRUE_POSITIVE).all()
+        assert (picture[~truth & decided] == FALSE_POSITIVE).all()
+        assert (picture[truth & ~decided] == FALSE_NEGATIVE).all()
+    assert not (made["image_1"] == TRUE_POSITIVE).all(-1).any()
+    assert (made["image_1"] == FALSE_POSITIVE).all(-1).any()
 
 
 def test_pixels_that_do_not_count_have_their_own_colour_only():
@@ -59,7 +59,7 @@ def test_pixels_that_do_not_count_have_their_own_colour_only():
     data["cube"][0, 3, 3, 0] = torch.nan  # a hit or a miss, in a channel that is not shown
     data["cube"][1, 4, 4, 2] = torch.inf
     made = pictures(AnomalyMask(channel=2), data)
-    out = [(made[f"image_{i}"] == LEFT_OUT).all(-1) for i in range(2)]
+    out = [(made[f"image_{i}"] == EXCLUDED).all(-1) for i in range(2)]
     assert out[0].sum() == 12 + 1
     assert out[0][0].all()
     assert out[0][3, 3]
@@ -69,7 +69,7 @@ def test_pixels_that_do_not_count_have_their_own_colour_only():
 def test_an_image_of_which_no_pixel_counts_is_neutral_throughout():
     data = batch(images=1)
     data["cube"][:] = torch.nan
-    assert (pictures(AnomalyMask(channel=0), data)["image_0"] == LEFT_OUT).all()
+    assert (pictures(AnomalyMask(channel=0), data)["image_0"] == EXCLUDED).all()
 
 
 def test_scores_are_a_heat_map_from_lowest_to_highest():
@@ -83,7 +83,7 @@ def test_scores_are_a_heat_map_from_lowest_to_highest():
     heat = made["scores_0"].reshape(-1, 3)
     assert np.abs(heat[:-1] - want).max() <= 1
     for name in ("scores_0", "image_0"):  # metrics leave out pixels of score NaN, so does this
-        assert made[name][11, 11].tolist() == list(LEFT_OUT)
+        assert made[name][11, 11].tolist() == list(EXCLUDED)
 
 
 @pytest.mark.parametrize("up_to", [1, 3, 5])
@@ -99,7 +99,7 @@ def test_only_the_first_images_are_kept(up_to):
     node.measure_start("val")
     for part in parts * 20:
         node(**part)
-    assert sum(kept.numel() for kept in node._images._kept) == up_to * 12 * 12 * 2
+    assert sum(kept.numel() for kept in node._images._batches) == up_to * 12 * 12 * 2
 
 
 def test_nothing_is_left_for_the_next_stage():
@@ -139,7 +139,7 @@ def test_a_real_scene_shows_each_pixel_once():
     made = pictures(node, {"cube": cube, "mask": truth, "decisions": decided, "scores": scores})
     colours, counts = np.unique(made["image_0"].reshape(-1, 3), axis=0, return_counts=True)
     found = dict(zip(map(tuple, colours.tolist()), counts.tolist(), strict=True))
-    assert found.get(HIT, 0) == int((truth & decided).sum())
-    assert found[FALSE_ALARM] == int((~truth & decided).sum())
-    assert found[MISS] == int((truth & ~decided).sum())
-    assert LEFT_OUT not in found
+    assert found.get(TRUE_POSITIVE, 0) == int((truth & decided).sum())
+    assert found[FALSE_POSITIVE] == int((~truth & decided).sum())
+    assert found[FALSE_NEGATIVE] == int((truth & ~decided).sum())
+    assert EXCLUDED not in found

@@ -10,7 +10,7 @@ from specloom import ConfigError
 from specloom.graph.ported import build
 from specloom.testing.device import never_waits_for_the_device
 from specloom_pictures.cube_rgb import CubeRGBVisualizer, top_three
-from specloom_pictures.paint import LEFT_OUT
+from specloom_pictures.paint import EXCLUDED
 from specloom_pictures.plots import SHOWN_AS, legend, render, weight_figure
 
 GRID = torch.arange(430.0, 910.1, 8)  # 61 bands
@@ -51,7 +51,7 @@ def test_every_pixel_shows_the_three_bands():
     made = pictures(node, {"cube": cube, "weights": weights, "wavelengths": GRID, "valid": valid})
     assert list(made) == ["image_0", "image_1", "weights"]
     for i in range(2):
-        picture, out = made[f"image_{i}"], (made[f"image_{i}"] == LEFT_OUT).all(-1)
+        picture, out = made[f"image_{i}"], (made[f"image_{i}"] == EXCLUDED).all(-1)
         want = ~valid[i, ..., 0].numpy() | cube[i].isnan().any(-1).numpy()
         np.testing.assert_array_equal(out, want)
         assert out.sum() == (1, 9)[i]

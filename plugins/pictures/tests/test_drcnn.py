@@ -5,7 +5,7 @@ import torch
 from specloom import ConfigError
 from specloom.graph.ported import build
 from specloom_pictures.drcnn import DRCNNTensorBoardViz
-from specloom_pictures.paint import LEFT_OUT
+from specloom_pictures.paint import EXCLUDED
 
 
 def batch(images=2, seed=0):
@@ -58,7 +58,7 @@ def test_pixels_that_do_not_count_are_neutral():
     data["adaclip_scores"][0, 3, 3] = torch.nan
     made = pictures(DRCNNTensorBoardViz(), data)
     for step in ("hsi", "mixer", "truth", "scores"):
-        out = (made[f"{step}_0"] == LEFT_OUT).all(-1)
+        out = (made[f"{step}_0"] == EXCLUDED).all(-1)
         assert out[0].all()
         assert out.sum() == 9 + (step == "scores")
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from specloom_pictures.paint import FALSE_ALARM, HIT, LEFT_OUT, MISS, as_levels, painted, stretch
+from specloom_pictures.paint import (
+    EXCLUDED,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    as_levels,
+    paint_classes,
+    stretch,
+)
 
 # Machado, Oliveira and Fernandes (2009, IEEE TVCG 15(6)), severity 1, on linear RGB.
 SIGHT = {
@@ -47,14 +55,14 @@ def lab(colours, sight):
 
 @pytest.mark.parametrize("sight", SIGHT)
 def test_everybody_tells_hits_false_alarms_misses_and_greys_apart(sight):
-    seen = lab([HIT, FALSE_ALARM, MISS, LEFT_OUT], sight)
+    seen = lab([TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, EXCLUDED], sight)
     greys = lab([(i, i, i) for i in range(256)], sight)
     between = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
     from_grey = np.linalg.norm(seen[:, None] - greys, axis=-1).min(1)
     assert min(between) > 33  # 2.3 can just be noticed
     assert min(from_grey[:3]) > 18
     assert from_grey[3] > 9
-    assert len(set(LEFT_OUT)) == 3  # no pixel of a grey image has it
+    assert len(set(EXCLUDED)) == 3  # no pixel of a grey image has it
 
 
 def reference(values, usable, cut):
@@ -100,9 +108,9 @@ def test_one_hot_pixel_does_not_darken_the_others():
     values = torch.rand(1, 20, 20, 1)
     values[0, 3, 3] = 1e6
     usable = torch.ones(1, 20, 20, dtype=torch.bool)
-    assert stretch(values, usable, cut=100).float().std() > 50
+    assert stretch(values, usable, clip_one_in=100).float().std() > 50
     assert stretch(values, usable).float().std() < 20
-    assert stretch(values, usable, cut=100)[0, 3, 3] == 255
+    assert stretch(values, usable, clip_one_in=100)[0, 3, 3] == 255
 
 
 def test_values_from_0_to_1_are_shown_as_they_are():
@@ -113,6 +121,9 @@ def test_values_from_0_to_1_are_shown_as_they_are():
 
 def test_classes_are_painted_over_levels():
     levels, kinds = np.full((1, 5, 1), 9, np.uint8), np.arange(5, dtype=np.uint8)[None]
-    picture = painted(levels, kinds)
+    picture = paint_classes(levels, kinds)
     assert picture.dtype == np.uint8
-    assert picture[0].tolist() == [[9] * 3, *map(list, (FALSE_ALARM, MISS, HIT, LEFT_OUT))]
+    assert picture[0].tolist() == [
+        [9] * 3,
+        *map(list, (FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_POSITIVE, EXCLUDED)),
+    ]

@@ -11,34 +11,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from specloom_adaclip.model.anomaly_maps import enlarged
-from specloom_adaclip.model.fusion import Clustering, fused, sklearn_labels, suspicious
-from specloom_adaclip.model.towers import Reading, embedded, see
+from specloom_adaclip.model.anomaly_maps import enlarge
+from specloom_adaclip.model.fusion import Clustering, fuse, most_suspicious, sklearn_labels
+from specloom_adaclip.model.towers import SentenceEncoder, embed_image, run_visual_blocks
 
 if TYPE_CHECKING:
     from specloom_adaclip.model.adapters import Adapters
 
 TEMPERATURE = 100.0
+FUSION_WEIGHT = 0.2
+CLASS_TOKEN_WEIGHT = 0.8
+PATCHES_PER_CLUSTER = 5
 
 
 @dataclass(frozen=True)
-class Prompting:
-    """Sentences that were read as far as no image has a say in it.
+class EncodedSentences:
+    """Sentences, encoded as far as they do not depend on the image.
 
     Args:
-        reading: All sentences, the normal ones first.
-        normal: How many of them are normal.
-        fixed: The class features (1, D, 2) where they do not depend on the image at all.
+        encoder: All sentences, the normal ones first.
+        normal_count: How many of them are normal.
+        class_features: The features of the two classes (1, D, 2) where they do not depend on the
+            image at all; else None.
     """
 
-    reading: Reading
-    normal: int
-    fixed: Tensor | None = None
+    encoder: SentenceEncoder
+    normal_count: int
+    class_features: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the model makes of B images.
+class Prediction:
+    """The output of the model for B images.
 
     Args:
         pooled: The image features of the prompted visual tower, (B, D).
@@ -46,7 +50,7 @@ class Seen:
         patches: For each tap the projected patches of unit length, (B, N, D).
         text: The features of the two classes, (B, D, 2): normal, abnormal.
         logits: For each tap the patch logits, (B, N, 2).
-        image_feature: What the image score is taken from, (B, D), of unit length.
+        image_feature: The feature behind the image score, (B, D), of unit length.
         score: The probabilities of the two classes for each image, (B, 2).
     """
 
@@ -58,20 +62,23 @@ class Seen:
     image_feature: Tensor
     score: Tensor
 
-    def abnormal(self, size: int) -> Tensor:
-        """The map of the abnormal class over all taps, (B, size, size)."""
+    def abnormal_map(self, size: int) -> Tensor:
+        """Return the map of the abnormal class over all taps, (B, size, size)."""
         # Softmax over two channels is the logistic function of their difference, and enlarging
         # is linear: one channel is enlarged instead of two for each tap.
-        apart = torch.stack(self.logits).mean(0).diff(dim=-1)
-        return enlarged(apart, size).squeeze(1).sigmoid()
+        difference = torch.stack(self.logits).mean(0).diff(dim=-1)
+        return enlarge(difference, size).squeeze(1).sigmoid()
 
-    def layers(self, size: int) -> list[Tensor]:
-        """For each tap the maps of both classes, (B, 2, size, size)."""
-        return [enlarged(logits, size).softmax(1) for logits in self.logits]
+    def layer_maps(self, size: int) -> list[Tensor]:
+        """Return for each tap the maps of both classes, (B, 2, size, size)."""
+        return [enlarge(logits, size).softmax(1) for logits in self.logits]
 
 
 class AdaCLIP(nn.Module):
-    """The network. Source: Y. Cao et al., AdaCLIP, ECCV 2024.
+    """The network.
+
+    Source: Y. Cao, J. Zhang, L. Frittoli, Y. Cheng, W. Shen and G. Boracchi, "AdaCLIP: Adapting
+    CLIP with Hybrid Learnable Prompts for Zero-Shot Anomaly Detection", ECCV 2024.
 
     Args:
         clip: An open_clip model with two plain transformer towers; it is never trained here.
@@ -79,7 +86,7 @@ class AdaCLIP(nn.Module):
         taps: The visual blocks, counted from 1, whose patches are compared with the text; None
             for those after each quarter.
         clusters: The clusters of the hybrid semantic fusion; None for no fusion.
-        clustering: How patches are put into clusters.
+        clustering: How patches are clustered.
         through_prompts: Let gradients reach the image through the prompts made from it too.
     """
 
@@ -94,71 +101,99 @@ class AdaCLIP(nn.Module):
         through_prompts: bool = False,
     ) -> None:
         super().__init__()
-        self.clip, self.adapters = clip.requires_grad_(False), adapters
+        self.clip = clip.requires_grad_(False)
+        self.adapters = adapters
         self.taps = tuple(taps or quarters(len(clip.visual.transformer.resblocks)))
-        self.clusters, self.clustering = clusters, clustering
+        self.clusters = clusters
+        self.clustering = clustering
         self.through_prompts = through_prompts
 
-    def read(self, normal: Tensor, abnormal: Tensor) -> Prompting:
-        """Read sentences, (sentences, context_length) token ids each, once for many images.
+    def encode_sentences(self, normal: Tensor, abnormal: Tensor) -> EncodedSentences:
+        """Encode sentences, (sentences, context_length) token ids each, once for many images.
 
-        What comes of it holds until the adapters change.
+        The result holds until the adapters change.
         """
         with torch.no_grad():
-            reading = Reading(self.clip, torch.cat([normal, abnormal]), self.adapters.length)
-            prompting = Prompting(reading, len(normal))
-            if "L" in self.adapters.branch and "D" in self.adapters.kind:
-                return prompting
-            return Prompting(reading, len(normal), self.text_features(prompting, None))
+            ids = torch.cat([normal, abnormal])
+            encoder = SentenceEncoder(self.clip, ids, self.adapters.length)
+            sentences = EncodedSentences(encoder, len(normal))
+            if self.adapters.has_dynamic and self.adapters.prompts("L"):
+                return sentences
+            class_features = self.class_features(sentences, None)
+            return EncodedSentences(encoder, len(normal), class_features)
 
-    def text_features(self, prompting: Prompting, dynamic: Tensor | None) -> Tensor:
-        """The features of the two classes, (B, D, 2), each of unit length."""
+    def class_features(self, sentences: EncodedSentences, dynamic: Tensor | None) -> Tensor:
+        """Return the features of the two classes, (B, D, 2), each of unit length."""
         contexts = self.adapters.contexts("L", dynamic)[1:]  # no prompt precedes the first block
-        features = normalize(prompting.reading.features(contexts).float(), dim=-1)
-        split = features[:, : prompting.normal], features[:, prompting.normal :]
-        return torch.stack([normalize(half.mean(1), dim=-1) for half in split], -1)
+        features = normalize(sentences.encoder.features(contexts).float(), dim=-1)
+        normal = features[:, : sentences.normal_count].mean(1)
+        abnormal = features[:, sentences.normal_count :].mean(1)
+        return torch.stack([normalize(normal, dim=-1), normalize(abnormal, dim=-1)], -1)
 
-    def forward(self, image: Tensor, prompting: Prompting) -> Seen:
-        """See normalised images, (B, 3, S, S), each on its own."""
+    def forward(self, image: Tensor, sentences: EncodedSentences) -> Prediction:
+        """Score normalised images, (B, 3, S, S), each on its own."""
         visual = self.clip.visual
-        start = embedded(visual, image.to(visual.conv1.weight.dtype))
-        dynamic: dict[str, Tensor | None] = {"V": None, "L": None}
-        if "D" in self.adapters.kind and self.adapters.branch:
-            with nullcontext() if self.through_prompts else torch.no_grad():
-                feature = see(visual, start)[0].float()
-            dynamic = {tower: self.adapters.dynamic(tower, feature) for tower in dynamic}
-        contexts = self.adapters.contexts("V", dynamic["V"])
-        contexts = [one.expand(len(image), -1, -1) for one in contexts]
-        pooled, tokens = see(visual, start, contexts, self.taps)
-        text = prompting.fixed
+        embedded = embed_image(visual, image.to(visual.conv1.weight.dtype))
+        visual_prompts, text_prompts = self._dynamic_prompts(embedded)
+        contexts = self.adapters.contexts("V", visual_prompts)
+        contexts = [context.expand(len(image), -1, -1) for context in contexts]
+        pooled, tokens = run_visual_blocks(visual, embedded, contexts, self.taps)
+        text = sentences.class_features
         if text is None:
-            text = self.text_features(prompting, dynamic["L"])
+            text = self.class_features(sentences, text_prompts)
         text = text.expand(len(image), -1, -1)
-        heads = self.adapters.patch_token_layer.head
-        patches = [
-            normalize(head(one[:, 1:].float()), dim=-1)
-            for head, one in zip(heads, tokens, strict=True)
-        ]
+        patches = self._project_patches(tokens)
         logits = [TEMPERATURE * one @ text for one in patches]
-        feature = normalize(self.adapters.cls_token_layer.head[0](pooled.float()), dim=-1)
-        if self.clusters:
-            fusion = self._fusion(patches, logits, self.clusters)
-            feature = normalize(0.2 * fusion + 0.8 * feature, dim=-1)
+        feature = self._image_feature(pooled, patches, logits)
         score = (TEMPERATURE * feature.unsqueeze(1) @ text).squeeze(1).softmax(-1)
-        return Seen(pooled.float(), tokens, patches, text, logits, feature, score)
+        return Prediction(pooled.float(), tokens, patches, text, logits, feature, score)
 
-    def _fusion(self, patches: list[Tensor], logits: list[Tensor], clusters: int) -> Tensor:
-        index = suspicious(torch.stack(logits).mean(0).detach(), 5 * clusters)
+    def _dynamic_prompts(self, embedded: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return the prompts of both towers that are made from the image."""
+        if not self.adapters.has_dynamic or not self.adapters.branch:
+            return None, None
+        with nullcontext() if self.through_prompts else torch.no_grad():
+            feature = run_visual_blocks(self.clip.visual, embedded).pooled.float()
+        visual = self.adapters.dynamic_prompts("V", feature)
+        text = self.adapters.dynamic_prompts("L", feature)
+        return visual, text
+
+    def _project_patches(self, tokens: Sequence[Tensor]) -> list[Tensor]:
+        """Return for each tap the patches in the space of the text, of unit length."""
+        heads = self.adapters.patch_token_layer.head
+        projected = []
+        for head, tap in zip(heads, tokens, strict=True):
+            patches = tap[:, 1:].float()
+            projected.append(normalize(head(patches), dim=-1))
+        return projected
+
+    def _image_feature(
+        self, pooled: Tensor, patches: Sequence[Tensor], logits: Sequence[Tensor]
+    ) -> Tensor:
+        """Return the class token's feature, fused with the suspicious patches: (B, D)."""
+        feature = normalize(self.adapters.cls_token_layer.head[0](pooled.float()), dim=-1)
+        if not self.clusters:
+            return feature
+        fused = self._fused_patches(patches, logits, self.clusters)
+        return normalize(FUSION_WEIGHT * fused + CLASS_TOKEN_WEIGHT * feature, dim=-1)
+
+    def _fused_patches(
+        self, patches: Sequence[Tensor], logits: Sequence[Tensor], clusters: int
+    ) -> Tensor:
+        mean_logits = torch.stack(list(logits)).mean(0).detach()
+        index = most_suspicious(mean_logits, PATCHES_PER_CLUSTER * clusters)
         rows = index[:, :, None].expand(-1, -1, patches[0].shape[2])
-        chosen = torch.stack([one.gather(1, rows) for one in patches], 2)
+        suspicious = torch.stack([one.gather(1, rows) for one in patches], 2)
         clusters = min(clusters, index.shape[1])
-        return fused(chosen, self.clustering(chosen.flatten(2), clusters), clusters)
+        labels = self.clustering(suspicious.flatten(2), clusters)
+        return fuse(suspicious, labels, clusters)
 
 
 def quarters(layers: int) -> tuple[int, ...]:
-    """The blocks at a quarter, half, three quarters and the end.
+    """Return the blocks at a quarter, half, three quarters and the end.
 
     >>> quarters(24), quarters(12)
     ((6, 12, 18, 24), (3, 6, 9, 12))
     """
-    return tuple(layers // 4 * i for i in (1, 2, 3, 4))
+    quarter = layers // 4
+    return (quarter, 2 * quarter, 3 * quarter, 4 * quarter)

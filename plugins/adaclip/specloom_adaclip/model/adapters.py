@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -10,20 +11,24 @@ from torch import Tensor, nn
 from specloom import IntegrityError
 
 PREFIX = "clip_model."
-"""What stands before the names in public checkpoints."""
+"""The prefix of names in public checkpoints."""
+SHOWN_DIFFERENCES = 3
+
+#: The visual or the language tower.
+Tower: TypeAlias = Literal["V", "L"]
 
 
-class Prompts(nn.Module):
+class StaticPrompts(nn.Module):
     """Static prompts, (length, width) for each prompted layer."""
 
     def __init__(self, depth: int, length: int, width: int) -> None:
         super().__init__()
-        made = [nn.Parameter(torch.randn(length, width) * 0.02) for _ in range(depth)]
-        self.static_prompts = nn.ParameterList(made)
+        layers = [nn.Parameter(torch.randn(length, width) * 0.02) for _ in range(depth)]
+        self.static_prompts = nn.ParameterList(layers)
 
 
 class Heads(nn.Module):
-    """Linear maps beside each other."""
+    """Several linear maps of the same shape."""
 
     def __init__(self, count: int, width: int, to: int) -> None:
         super().__init__()
@@ -56,79 +61,113 @@ class Adapters(nn.Module):
         kind: str = "SD",
     ) -> None:
         super().__init__()
-        self.depth, self.length, self.branch, self.kind = depth, length, branch, kind
-        if "S" in kind and "L" in branch:
-            self.text_prompter = Prompts(depth, length, text_width)
-        if "S" in kind and "V" in branch:
-            self.visual_prompter = Prompts(depth, length, visual_width)
+        self.depth = depth
+        self.length = length
+        self.branch = branch
+        self.kind = kind
+        if self.has_static and self.prompts("L"):
+            self.text_prompter = StaticPrompts(depth, length, text_width)
+        if self.has_static and self.prompts("V"):
+            self.visual_prompter = StaticPrompts(depth, length, visual_width)
         self.patch_token_layer = Heads(taps, visual_width, embed_dim)
         self.cls_token_layer = Heads(1, embed_dim, embed_dim)
-        if "D" in kind:
+        if self.has_dynamic:
             self.dynamic_visual_prompt_generator = Heads(length, embed_dim, visual_width)
             self.dynamic_text_prompt_generator = Heads(length, embed_dim, text_width)
 
-    def dynamic(self, tower: str, feature: Tensor) -> Tensor | None:
-        """The prompts (B, length, width) of ``V`` or ``L`` made from image features."""
-        if "D" not in self.kind or tower not in self.branch:
+    @property
+    def has_static(self) -> bool:
+        """Whether there are static prompts."""
+        return "S" in self.kind
+
+    @property
+    def has_dynamic(self) -> bool:
+        """Whether prompts are made from the image."""
+        return "D" in self.kind
+
+    def prompts(self, tower: Tower) -> bool:
+        """Whether a tower is prompted."""
+        return tower in self.branch
+
+    def dynamic_prompts(self, tower: Tower, feature: Tensor) -> Tensor | None:
+        """Return a tower's prompts (B, length, width) made from image features (B, embed_dim)."""
+        if not self.has_dynamic or not self.prompts(tower):
             return None
-        visual = tower == "V"
-        heads = (
-            self.dynamic_visual_prompt_generator if visual else self.dynamic_text_prompt_generator
-        )
+        if tower == "V":
+            heads = self.dynamic_visual_prompt_generator
+        else:
+            heads = self.dynamic_text_prompt_generator
         return torch.stack([head(feature) for head in heads.head], 1)
 
-    def contexts(self, tower: str, dynamic: Tensor | None) -> list[Tensor]:
-        """For each prompted layer of ``V`` or ``L`` its prompts, (B or 1, length, width)."""
-        if tower not in self.branch:
+    def contexts(self, tower: Tower, dynamic: Tensor | None) -> list[Tensor]:
+        """Return for each prompted layer of a tower its prompts, (B or 1, length, width)."""
+        if not self.prompts(tower):
             return []
-        if "S" not in self.kind:
-            return [] if dynamic is None else [dynamic] * self.depth
-        prompter = self.visual_prompter if tower == "V" else self.text_prompter
-        static = [prompts.unsqueeze(0) for prompts in prompter.static_prompts]
-        return static if dynamic is None else [prompts + dynamic for prompts in static]
+        static = self._static_prompts(tower)
+        if dynamic is None:
+            return static
+        if not static:
+            return [dynamic] * self.depth
+        return [prompts + dynamic for prompts in static]
 
-    def take(self, tensors: Mapping[str, Tensor], where: str = "", *, subset: bool = False) -> None:
-        """Take over tensors by name, with or without the prefix of public checkpoints.
+    def _static_prompts(self, tower: Tower) -> list[Tensor]:
+        if not self.has_static:
+            return []
+        prompter = self.visual_prompter if tower == "V" else self.text_prompter
+        return [prompts.unsqueeze(0) for prompts in prompter.static_prompts]
+
+    def load(self, tensors: Mapping[str, Tensor], where: str = "", *, subset: bool = False) -> None:
+        """Load tensors by name, with or without the prefix of public checkpoints.
 
         Args:
             tensors: The tensors of a checkpoint.
             where: The file, for errors.
-            subset: Leave out what these adapters have no place for.
+            subset: Ignore tensors that these adapters do not have.
 
         Raises:
             IntegrityError: Names or shapes are not those of these adapters.
         """
-        found = {plain(name): value.float() for name, value in tensors.items()}
-        mine = self.state_dict()
+        found = {plain_name(name): value.float() for name, value in tensors.items()}
+        expected = self.state_dict()
         if subset:
-            found = {name: value for name, value in found.items() if name in mine}
-        wrong = differences(mine, found)
+            found = {name: value for name, value in found.items() if name in expected}
+        wrong = differences(expected, found)
         if wrong:
-            what = f"the adapters do not fit this model: {'; '.join(wrong[:3])}"
-            what += f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            what = f"the adapters do not fit this model: {join_differences(wrong)}"
             fix = "check backbone, prompting_depth and prompting_length against the checkpoint"
             raise IntegrityError(what, where=where, fix=fix)
         self.load_state_dict(found)
 
-    def public(self) -> dict[str, Tensor]:
-        """The tensors under the names of the public checkpoints."""
+    def public_state_dict(self) -> dict[str, Tensor]:
+        """Return the tensors under the names of the public checkpoints."""
         return {PREFIX + name: value.detach() for name, value in self.state_dict().items()}
 
 
-def plain(name: str) -> str:
-    """A tensor's name without what trainers put before it.
+def plain_name(name: str) -> str:
+    """Return a tensor's name without the prefixes of trainers.
 
-    >>> plain("module.clip_model.cls_token_layer.head.0.bias")
+    >>> plain_name("module.clip_model.cls_token_layer.head.0.bias")
     'cls_token_layer.head.0.bias'
     """
     return name.removeprefix("module.").removeprefix(PREFIX)
 
 
-def differences(mine: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """What is missing, too much or of another shape in ``found``, one sentence each."""
-    wrong = []
-    for name in (name for name in mine if name in found):
-        is_, be = tuple(found[name].shape), tuple(mine[name].shape)
-        wrong += [f"{name} has shape {is_}, not {be}"] if is_ != be else []
-    wrong += [f"{name} is missing" for name in mine if name not in found]
-    return wrong + [f"{name} is unknown" for name in found if name not in mine]
+def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Return what is missing, unknown or of another shape in ``found``, one sentence each."""
+    sentences = []
+    for name, tensor in expected.items():
+        if name in found and found[name].shape != tensor.shape:
+            shape = tuple(found[name].shape)
+            sentences.append(f"{name} has shape {shape}, not {tuple(tensor.shape)}")
+    sentences += [f"{name} is missing" for name in expected if name not in found]
+    sentences += [f"{name} is unknown" for name in found if name not in expected]
+    return sentences
+
+
+def join_differences(sentences: Sequence[str]) -> str:
+    """Return the first differences and the number of the others."""
+    text = "; ".join(sentences[:SHOWN_DIFFERENCES])
+    others = len(sentences) - SHOWN_DIFFERENCES
+    if others > 0:
+        text += f" and {others} more"
+    return text

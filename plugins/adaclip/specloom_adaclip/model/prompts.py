@@ -1,8 +1,9 @@
-"""The sentences that a class name becomes: templates around states, normal and abnormal."""
+"""The sentences made from a class name: templates around states, normal and abnormal."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from specloom import ConfigError
@@ -33,44 +34,60 @@ STATES = {
     ),
 }
 PAIR = re.compile(r"\s*normal\s*:(.*?),\s*(?:anomaly|anomalous|abnormal)\s*:(.*)", re.I | re.S)
-BEGINS_A_PAIR = re.compile(r"\s*(normal|anomaly|anomalous|abnormal)\s*:", re.I)
+HALF_A_PAIR = re.compile(r"\s*(normal|anomaly|anomalous|abnormal)\s*:", re.I)
 
 
 class Nouns(NamedTuple):
-    """What is in the picture where it is normal, and where it is not."""
+    """The noun of the normal sentences and that of the abnormal ones."""
 
     normal: str
     abnormal: str
 
 
-def nouns(prompt_text: str) -> Nouns:
-    """The nouns of a prompt: a class name, or ``normal: lentils, anomaly: stones``.
+def parse_nouns(prompt_text: str) -> Nouns:
+    """Return the nouns of a prompt: a class name, or ``normal: lentils, anomaly: stones``.
 
     Raises:
-        ConfigError: The text begins like a pair and is none.
+        ConfigError: The text begins like a pair and is not one.
 
-    >>> nouns("lentils")
+    >>> parse_nouns("lentils")
     Nouns(normal='lentils', abnormal='lentils')
-    >>> nouns("normal: lentils, anomaly: stones")
+    >>> parse_nouns("normal: lentils, anomaly: stones")
     Nouns(normal='lentils', abnormal='stones')
     """
-    if pair := PAIR.fullmatch(prompt_text):
+    pair = PAIR.fullmatch(prompt_text)
+    if pair:
         return Nouns(pair[1].strip(), pair[2].strip())
-    if BEGINS_A_PAIR.match(prompt_text):
+    if HALF_A_PAIR.match(prompt_text):
         fix = "write 'normal: lentils, anomaly: stones', or a class name alone"
         raise ConfigError(f"prompt_text {prompt_text!r} is half a pair of nouns", fix=fix)
     return Nouns(prompt_text, prompt_text)
 
 
-def sentences(named: Nouns, ensemble: Ensemble = "adaclip") -> tuple[list[str], list[str]]:
-    """The normal and the abnormal sentences: for every state every template.
+class Sentences(NamedTuple):
+    """The normal and the abnormal sentences."""
 
-    >>> normal, abnormal = sentences(nouns("metal-nut"))
+    normal: list[str]
+    abnormal: list[str]
+
+
+def sentences(nouns: Nouns, ensemble: Ensemble = "adaclip") -> Sentences:
+    """Return the normal and the abnormal sentences: for every state every template.
+
+    >>> normal, abnormal = sentences(parse_nouns("metal-nut"))
     >>> len(normal), len(abnormal), abnormal[0]
     (28, 20, 'a bad photo of a damaged metal nut.')
     """
-    made = []
-    for noun, states in zip(named, STATES[ensemble], strict=True):
-        phrases = [state.format(noun.replace("-", " ")) for state in states]
-        made.append([template.format(phrase) for phrase in phrases for template in TEMPLATES])
-    return made[0], made[1]
+    normal_states, abnormal_states = STATES[ensemble]
+    return Sentences(
+        normal=_fill_templates(nouns.normal, normal_states),
+        abnormal=_fill_templates(nouns.abnormal, abnormal_states),
+    )
+
+
+def _fill_templates(noun: str, states: Sequence[str]) -> list[str]:
+    filled = []
+    for state in states:
+        phrase = state.format(noun.replace("-", " "))
+        filled += [template.format(phrase) for template in TEMPLATES]
+    return filled

@@ -1,62 +1,75 @@
-"""The two towers of a CLIP model (open_clip), run block by block with prompts put in between."""
+"""The two towers of a CLIP model (open_clip), run block by block with prompts between blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 
-def embedded(visual: Any, image: Tensor) -> Tensor:
-    """The tokens (B, 1 + N, width) that enter the first visual block; the class token is first."""
-    patches = _patches(visual.conv1, image)
-    first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
-    tokens = torch.cat([first, patches], 1) + visual.positional_embedding.to(patches.dtype)
-    made: Tensor = visual.ln_pre(tokens)
-    return made
+def embed_image(visual: Any, image: Tensor) -> Tensor:
+    """Return the tokens (B, 1 + N, width) for the first visual block; the class token is first."""
+    patches = _embed_patches(visual.conv1, image)
+    class_token = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+    positions = visual.positional_embedding.to(patches.dtype)
+    tokens = torch.cat([class_token, patches], 1) + positions
+    normalised: Tensor = visual.ln_pre(tokens)
+    return normalised
 
 
-def _patches(conv: nn.Conv2d, image: Tensor) -> Tensor:
-    """The embedded patches (B, N, width), row by row."""
+def _embed_patches(conv: nn.Conv2d, image: Tensor) -> Tensor:
+    """Return the embedded patches (B, N, width), row by row."""
     if conv.weight.dtype != torch.float32:
         return conv(image).flatten(2).mT  # type: ignore[no-any-return]  # nn.Module is untyped
     # By a matrix product: cuDNN would round a float32 convolution to 10 bits (TF32) by default.
     side = conv.weight.shape[-1]
-    cut = image.unfold(2, side, side).unfold(3, side, side)
-    rows = cut.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
+    patches = image.unfold(2, side, side).unfold(3, side, side)
+    rows = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
     return rows @ conv.weight.flatten(1).T
 
 
-def see(
+class VisualFeatures(NamedTuple):
+    """The output of the visual tower.
+
+    Args:
+        pooled: The feature of the image, (B, embed_dim).
+        taps: For each tapped block its tokens without the prompts, (B, 1 + N, width).
+    """
+
+    pooled: Tensor
+    taps: list[Tensor]
+
+
+def run_visual_blocks(
     visual: Any, tokens: Tensor, contexts: Sequence[Tensor] = (), taps: Sequence[int] = ()
-) -> tuple[Tensor, list[Tensor]]:
+) -> VisualFeatures:
     """Run the visual blocks on embedded tokens.
 
     Args:
         visual: The visual tower.
-        tokens: What ``embedded`` gives, (B, 1 + N, width).
+        tokens: The result of ``embed_image``, (B, 1 + N, width).
         contexts: For each prompted block its prompts (B, length, width): appended before the
-            first block and replaced before each other; the last ones travel on.
-        taps: The blocks, counted from 1, whose tokens are asked for.
-
-    Returns:
-        The pooled feature (B, embed_dim), and for each tap the tokens without the prompts.
+            first block and replaced before each other; the last ones stay.
+        taps: The blocks, counted from 1, whose tokens are returned.
     """
-    count, tapped = tokens.shape[1], []
-    for i, block in enumerate(visual.transformer.resblocks):
-        if i < len(contexts):
-            tokens = torch.cat([tokens[:, :count], contexts[i].to(tokens.dtype)], 1)
+    count = tokens.shape[1]
+    tapped = []
+    for number, block in enumerate(visual.transformer.resblocks, start=1):
+        if number <= len(contexts):
+            context = contexts[number - 1].to(tokens.dtype)
+            tokens = torch.cat([tokens[:, :count], context], 1)
         tokens = block(tokens)
-        if i + 1 in taps:
+        if number in taps:
             tapped.append(tokens[:, :count])
-    return visual.ln_post(tokens[:, 0]) @ visual.proj, tapped
+    pooled = visual.ln_post(tokens[:, 0]) @ visual.proj
+    return VisualFeatures(pooled, tapped)
 
 
-class Reading:
-    """Sentences on their way through the text tower, as far as no image has a say in it.
+class SentenceEncoder:
+    """Sentences, encoded as far as they do not depend on the image.
 
     The text tower is causal: what stands behind the end of a sentence never reaches its feature.
     So the sentences are cut behind the last end among them (after some 16 of 77 positions), and
@@ -69,48 +82,59 @@ class Reading:
     """
 
     def __init__(self, clip: Any, ids: Tensor, length: int) -> None:
-        self.clip, self.length = clip, length
+        self.clip = clip
+        self.length = length
         device = clip.positional_embedding.device
-        ends = ids.argmax(1)
-        reach = min(max(int(ends.max()), length) + 1, ids.shape[1])
-        self.rows, self.ends = torch.arange(len(ids), device=device), ends.to(device)
         dtype = clip.transformer.resblocks[0].ln_1.weight.dtype
-        words = clip.token_embedding(ids[:, :reach].to(device)).to(dtype)
-        self.mask = torch.full((reach, reach), -torch.inf, device=device, dtype=dtype).triu(1)
-        self.start = self._block(0, words + clip.positional_embedding[:reach].to(dtype))
+        ends = ids.argmax(1)  # the end of a sentence has the largest id
+        positions = min(max(int(ends.max()), length) + 1, ids.shape[1])
+        self.ends = ends.to(device)
+        self.rows = torch.arange(len(ids), device=device)
+        square = (positions, positions)
+        self.mask = torch.full(square, -torch.inf, device=device, dtype=dtype).triu(1)
+        words = clip.token_embedding(ids[:, :positions].to(device)).to(dtype)
+        words = words + clip.positional_embedding[:positions].to(dtype)
+        self.after_first_block = self._run_block(0, words)
 
     def features(self, contexts: Sequence[Tensor]) -> Tensor:
-        """The features of the sentences, (B, sentences, embed_dim), not normalised.
+        """Return the features of the sentences, (B, sentences, embed_dim), not normalised.
 
         Args:
             contexts: For the second block and each following prompted one its prompts
-                (B, length, width); none gives B = 1.
+                (B, length, width); without any B is 1.
         """
-        images = len(contexts[0]) if contexts else 1
-        x = self.start.expand(images, *self.start.shape)
-        for i in range(1, len(self.clip.transformer.resblocks)):
-            if i <= len(contexts):
-                context = contexts[i - 1].to(x.dtype).unsqueeze(1)
-                context = context.expand(-1, x.shape[1], -1, -1)
-                x = torch.cat([x[:, :, :1], context, x[:, :, 1 + self.length :]], 2)
-            x = self._block(i, x.flatten(0, 1)).reshape(x.shape)
-        last = self.clip.ln_final(x[:, self.rows, self.ends])
-        made: Tensor = last @ self.clip.text_projection
-        return made
+        images = 1
+        if contexts:
+            images = len(contexts[0])
+        tokens = self.after_first_block.expand(images, *self.after_first_block.shape)
+        for number in range(1, len(self.clip.transformer.resblocks)):
+            if number <= len(contexts):
+                tokens = self._replace_prompts(tokens, contexts[number - 1])
+            tokens = self._run_block(number, tokens.flatten(0, 1)).reshape(tokens.shape)
+        at_end = self.clip.ln_final(tokens[:, self.rows, self.ends])
+        features: Tensor = at_end @ self.clip.text_projection
+        return features
 
-    def _block(self, i: int, x: Tensor) -> Tensor:
-        made: Tensor = self.clip.transformer.resblocks[i](x, attn_mask=self.mask)
-        return made
+    def _replace_prompts(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """Return tokens (B, sentences, positions, width) with prompts (B, length, width)."""
+        prompts = context.to(tokens.dtype).unsqueeze(1).expand(-1, tokens.shape[1], -1, -1)
+        return torch.cat([tokens[:, :, :1], prompts, tokens[:, :, 1 + self.length :]], 2)
+
+    def _run_block(self, number: int, tokens: Tensor) -> Tensor:
+        block = self.clip.transformer.resblocks[number]
+        result: Tensor = block(tokens, attn_mask=self.mask)
+        return result
 
 
-def resized_positions(positions: Tensor, grid: int) -> Tensor:
-    """The position embedding (1 + n * n, width) for a grid of another side, the class row kept.
+def resize_positions(positions: Tensor, grid: int) -> Tensor:
+    """Return the position embedding (1 + n * n, width) for a grid of another side.
 
-    Bicubic without antialiasing, as the adapters were trained; open_clip's own resizing smooths.
+    The row of the class token stays. Bicubic without antialiasing, as in the training of the
+    adapters; open_clip's own resizing smooths.
     """
     side = round((len(positions) - 1) ** 0.5)
     if side == grid:
         return positions
-    first, rest = positions[:1], positions[1:].T.reshape(1, -1, side, side)
-    made = interpolate(rest, (grid, grid), mode="bicubic", align_corners=False)
-    return torch.cat([first, made[0].flatten(1).T])
+    image = positions[1:].T.reshape(1, -1, side, side)
+    resized = interpolate(image, (grid, grid), mode="bicubic", align_corners=False)
+    return torch.cat([positions[:1], resized[0].flatten(1).T])

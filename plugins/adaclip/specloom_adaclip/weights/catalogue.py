@@ -1,4 +1,4 @@
-"""The checkpoints that are known by name: where they are, and which bytes they must be."""
+"""The checkpoints with a name: where they are published, and their hashes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from importlib.resources import files
 from typing import NamedTuple
 
 TINY = "tiny"
-"""The weights that are made here, and not fetched."""
+"""The towers that are made on first use and not downloaded."""
+TINY_ADAPTER = "tiny-adapter"
+"""Their adapters."""
 
 
-class Known(NamedTuple):
-    """A checkpoint.
+class Checkpoint(NamedTuple):
+    """A published file of weights.
 
     Args:
         kind: ``backbone`` or ``adapter``.
         url: Where it is published.
-        size: Its length in bytes, where that is known.
-        sha256: Its hash; None where nobody could tell us, so that a user must say to trust it.
+        size: Its length in bytes; None where that is not known.
+        sha256: Its hash; None where no hash is published, so that a user must trust the file.
     """
 
     kind: str
@@ -29,15 +31,17 @@ class Known(NamedTuple):
 
 
 @cache
-def known() -> Mapping[str, Known]:
-    """The list that ships with the plugin, ``catalogue.json``."""
+def checkpoints() -> Mapping[str, Checkpoint]:
+    """Return the list that ships with the plugin, ``catalogue.json``."""
     text = files("specloom_adaclip.weights").joinpath("catalogue.json").read_text("utf-8")
-    return {name: Known(**entry) for name, entry in json.loads(text).items()}
+    return {name: Checkpoint(**entry) for name, entry in json.loads(text).items()}
 
 
-def how_to_get(name: str) -> str:
-    """The command that puts these weights into the store."""
-    if name not in known():
+def fetch_command(name: str) -> str:
+    """Return the command that puts weights into the store."""
+    checkpoint = checkpoints().get(name)
+    if checkpoint is None:
         return f"specloom weights add {name} FILE"
-    trust = "" if known()[name].sha256 else " --trust-first-use"
-    return f"specloom weights fetch {name}{trust}"
+    if checkpoint.sha256 is None:
+        return f"specloom weights fetch {name} --trust-first-use"
+    return f"specloom weights fetch {name}"

@@ -1,4 +1,4 @@
-"""Which files a detector is made of, which bytes they must be, and what is missing."""
+"""The two files of a detector, towers and adapters: their hashes, and which are missing."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from specloom import IntegrityError, UnavailableError
-from specloom_adaclip.weights.catalogue import TINY, how_to_get
+from specloom_adaclip.weights.catalogue import TINY, TINY_ADAPTER, fetch_command
 from specloom_adaclip.weights.store import Store, sha256_of
 
-TINY_ADAPTER = "tiny-adapter"
+
+class CheckedFile(NamedTuple):
+    """A file and its hash."""
+
+    path: Path
+    sha256: str
 
 
-class Part(NamedTuple):
-    """One of the two files behind a detector.
+class DetectorFile(NamedTuple):
+    """One of the two files of a detector.
 
     Args:
         kind: ``backbone`` or ``adapter``.
         name: Its name in the store.
-        path: A local file in place of the one in the store.
+        path: A local file instead of the one in the store.
         sha256: The hash of the file that a saved pipeline was made with, or ``""``.
     """
 
@@ -29,35 +34,42 @@ class Part(NamedTuple):
     sha256: str = ""
 
     @property
-    def made_here(self) -> bool:
+    def is_made_on_use(self) -> bool:
         """Whether the file is made on first use."""
-        return self.path is None and self.name in (TINY, TINY_ADAPTER) and not self.sha256
+        if self.path is not None or self.sha256:
+            return False
+        return self.name in (TINY, TINY_ADAPTER)
 
-    def place(self) -> Path | None:
-        """The file, if it is there."""
+    def find(self) -> Path | None:
+        """Return the path of the file, if it exists."""
         store = Store()
-        if self.sha256 and (kept := store.file(self.sha256)).is_file():
-            return kept  # under whatever name
-        if self.path is not None:
-            return Path(self.path) if Path(self.path).is_file() else None
-        return store.find(self.name)
+        if self.sha256:
+            stored = store.file(self.sha256)
+            if stored.is_file():  # under whatever name
+                return stored
+        if self.path is None:
+            return store.find(self.name)
+        path = Path(self.path)
+        if path.is_file():
+            return path
+        return None
 
     def missing(self) -> Iterator[UnavailableError]:
-        """One error if the file is not there; nothing is read."""
-        if self.made_here or self.place() is not None:
+        """Yield an error if the file is missing; nothing is read."""
+        if self.is_made_on_use or self.find() is not None:
             return
         if self.path is not None:
             what = f"the {self.kind}'s file {self.path} is missing"
-            fix = "give the path of a file that is there, or leave it out to use the store"
+            fix = "give the path of an existing file, or remove it to use the store"
         else:
             what = f"the {self.kind} {self.name!r} is not in the store of weights"
-            fix = f"run: {how_to_get(self.name)}"
+            fix = f"run: {fetch_command(self.name)}"
         if self.sha256:
             what += f" (SHA-256 {self.sha256})"
         yield UnavailableError(what, fix=fix)
 
-    def found(self) -> tuple[Path, str]:
-        """The file and its hash, checked against what it must be.
+    def check(self) -> CheckedFile:
+        """Return the file with its hash, compared with the expected one.
 
         Raises:
             UnavailableError: It is missing.
@@ -65,22 +77,34 @@ class Part(NamedTuple):
         """
         for error in self.missing():
             raise error
-        path = self.place()
+        path = self.find()
         assert path is not None, self
         sha256 = sha256_of(path)
-        entry = Store().entry(self.name) if self.path is None else None
-        for want in (self.sha256, entry.sha256 if entry and not self.sha256 else ""):
-            if want and sha256 != want:
-                what = f"the {self.kind} {self.name!r} has the SHA-256 {sha256}, not {want}"
-                fix = f"take the file that it was saved with, or run: {how_to_get(self.name)}"
-                raise IntegrityError(what, where=str(path), fix=fix)
-        return path, sha256
+        expected = self._expected_sha256()
+        if expected and sha256 != expected:
+            what = f"the {self.kind} {self.name!r} has the SHA-256 {sha256}, not {expected}"
+            fix = f"use the file that it was saved with, or run: {fetch_command(self.name)}"
+            raise IntegrityError(what, where=str(path), fix=fix)
+        return CheckedFile(path, sha256)
 
-    def known_sha256(self) -> str:
-        """The hash of the file as far as it can be told; ``""`` where it is not there."""
+    def _expected_sha256(self) -> str:
+        """Return the hash of a saved pipeline, else that of the store; ``""`` for any file."""
+        if self.sha256 or self.path is not None:
+            return self.sha256
+        return self._stored_sha256()
+
+    def current_sha256(self) -> str:
+        """Return the hash of the file as far as it is known; ``""`` where it is missing."""
         if self.sha256:
             return self.sha256
-        if self.path is not None:
-            return sha256_of(Path(self.path)) if Path(self.path).is_file() else ""
+        if self.path is None:
+            return self._stored_sha256()
+        if Path(self.path).is_file():
+            return sha256_of(Path(self.path))
+        return ""
+
+    def _stored_sha256(self) -> str:
         entry = Store().entry(self.name)
-        return entry.sha256 if entry else ""
+        if entry is None:
+            return ""
+        return entry.sha256

@@ -1,8 +1,7 @@
-"""Tensors from a local file of weights, whatever its form, without running pickled code."""
+"""Tensors from a local file of weights of any type, without running pickled code."""
 
 from __future__ import annotations
 
-import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -13,74 +12,90 @@ import torch
 from torch import Tensor
 
 from specloom import IntegrityError, UnavailableError
-from specloom_adaclip.weights.file_types import form, not_weights
-from specloom_adaclip.weights.torchscript import archived_tensors, is_archive
+from specloom_adaclip.weights.file_types import START_LENGTH, file_type, why_not_weights
+from specloom_adaclip.weights.torchscript import is_torchscript, read_torchscript
 
-AGAIN = "fetch it again"
+FETCH_AGAIN = "fetch it again"
+SAVE_STATE_DICT = "save model.state_dict() alone, best as safetensors"
 
 
 class Weights(NamedTuple):
-    """What a file of weights holds: tensors by name, and what it says about them."""
+    """Tensors by name, and the metadata of their file."""
 
     tensors: dict[str, Tensor]
-    about: Mapping[str, str]
+    metadata: Mapping[str, str]
 
 
 def read_weights(path: Path) -> Weights:
-    """Tensors of a safetensors file, a saved state dict or a TorchScript archive.
+    """Read the tensors of a safetensors file, a saved state dict or a TorchScript archive.
 
     Raises:
-        IntegrityError: The file is something else, cut off, or a pickle that wants to run code.
+        IntegrityError: The file is something else, cut off, or a pickle that would run code.
         UnavailableError: It cannot be read.
     """
-    where = str(path)
+    start = _read_start(path)
+    reason = why_not_weights(start)
+    if reason:
+        raise IntegrityError(reason, where=str(path), fix=FETCH_AGAIN)
+    found = file_type(start)
+    if found == "safetensors":
+        return _read_safetensors(path)
+    if found == "zip":
+        return Weights(_read_zip(path), {})
+    return Weights(_read_state_dict(path), {})
+
+
+def _read_start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            start = file.read(512)
+            return file.read(START_LENGTH)
     except OSError as e:
         fix = "check the path and its permissions"
         raise UnavailableError(f"{path} cannot be read: {e.strerror}", fix=fix) from e
-    if reason := not_weights(start):
-        raise IntegrityError(reason, where=where, fix=AGAIN)
-    if (kind := form(start)) == "zip":
-        try:
-            return Weights(archived_tensors(path) if is_archive(path) else _state_dict(path), {})
-        except zipfile.BadZipFile as e:
-            what = f"the file is damaged or cut off ({e})"
-            raise IntegrityError(what, where=where, fix=AGAIN) from e
-    if kind == "pickle":
-        return Weights(_state_dict(path), {})
-    return _safetensors(path, start)
 
 
-def _safetensors(path: Path, start: bytes) -> Weights:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _read_safetensors(path: Path) -> Weights:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(8 + int.from_bytes(start[:8], "little"))[8:])
-        return Weights(load_file(path), header.get("__metadata__", {}))
-    except (SafetensorError, ValueError, AttributeError, RecursionError) as e:
-        what = f"the file is damaged or cut off ({e})"
-        raise IntegrityError(what, where=str(path), fix=AGAIN) from e
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            return Weights(tensors, file.metadata() or {})
+    except SafetensorError as e:
+        raise _damaged(path, str(e)) from e
 
 
-def _state_dict(path: Path) -> dict[str, Tensor]:
+def _read_zip(path: Path) -> dict[str, Tensor]:
     try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        if is_torchscript(path):
+            return read_torchscript(path)
+        return _read_state_dict(path)
+    except zipfile.BadZipFile as e:
+        raise _damaged(path, str(e)) from e
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
         what = "it is a pickle of more than tensors, which would run code of its own"
-        fix = "save model.state_dict() alone, best as safetensors"
-        raise IntegrityError(what, where=str(path), fix=fix) from e
+        raise IntegrityError(what, where=str(path), fix=SAVE_STATE_DICT) from e
     except Exception as e:
-        what = f"the file is damaged or cut off ({type(e).__name__})"
-        raise IntegrityError(what, where=str(path), fix=AGAIN) from e
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    named = isinstance(found, Mapping) and found and all(map(torch.is_tensor, found.values()))
-    if not named:
+        raise _damaged(path, type(e).__name__) from e
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not _is_state_dict(loaded):
         what = "it holds something else than tensors by name"
-        fix = "save model.state_dict() alone, best as safetensors"
-        raise IntegrityError(what, where=str(path), fix=fix)
-    return {str(name): value for name, value in found.items()}
+        raise IntegrityError(what, where=str(path), fix=SAVE_STATE_DICT)
+    return {str(name): value for name, value in loaded.items()}
+
+
+def _is_state_dict(loaded: Any) -> bool:
+    if not isinstance(loaded, Mapping) or not loaded:
+        return False
+    return all(torch.is_tensor(value) for value in loaded.values())
+
+
+def _damaged(path: Path, reason: str) -> IntegrityError:
+    what = f"the file is damaged or cut off ({reason})"
+    return IntegrityError(what, where=str(path), fix=FETCH_AGAIN)

@@ -1,8 +1,9 @@
-"""A model that is ready to run: loaded, placed, and with its sentences read."""
+"""A model that is ready to run: loaded, on its device, and with its sentences encoded."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,16 @@ from torch import Tensor
 
 from specloom import ConfigError, IntegrityError
 from specloom.torch import all_cores
-from specloom_adaclip.model.adaclip import AdaCLIP, Prompting, Seen
+from specloom_adaclip.model.adaclip import AdaCLIP, EncodedSentences, Prediction
 from specloom_adaclip.model.adapters import Adapters
 from specloom_adaclip.model.backbones import architecture, backbone_model
 from specloom_adaclip.model.fusion import device_labels, sklearn_labels
-from specloom_adaclip.model.prompts import Ensemble, nouns, sentences
+from specloom_adaclip.model.prompts import Ensemble, parse_nouns, sentences
 from specloom_adaclip.weights.reading import read_weights
 
 KMeans: TypeAlias = Literal["sklearn", "device"]
+TAPPED_LAYERS = 4
+ARCHITECTURE_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
 
 
 @dataclass
@@ -29,29 +32,31 @@ class Engine:
 
     Args:
         model: The model.
-        prompting: Its sentences, read as far as images have no say.
+        sentences: Its sentences, encoded as far as they do not depend on the image.
         device: Where it is.
     """
 
     model: AdaCLIP
-    prompting: Prompting
+    sentences: EncodedSentences
     device: torch.device
 
-    def __call__(self, images: Tensor) -> Seen:
-        """See normalised images, (B, 3, S, S)."""
+    def __call__(self, images: Tensor) -> Prediction:
+        """Score normalised images, (B, 3, S, S)."""
         if self.device.type == "cuda":
             images = images.contiguous(memory_format=torch.channels_last)
-        with _threads_of_towers(self.device):
-            seen: Seen = self.model(images, self.prompting)
-        return seen
+        with _tower_threads(self.device):
+            prediction: Prediction = self.model(images, self.sentences)
+        return prediction
 
 
-def _threads_of_towers(device: torch.device) -> AbstractContextManager[None]:
+def _tower_threads(device: torch.device) -> AbstractContextManager[None]:
     """On a CPU the towers gain from all cores, unlike the short operations of other nodes."""
-    return all_cores() if device.type == "cpu" else nullcontext()
+    if device.type == "cpu":
+        return all_cores()
+    return nullcontext()
 
 
-def loaded_model(
+def load_model(
     backbone: str,
     backbone_file: Path,
     adapter_file: Path,
@@ -61,14 +66,14 @@ def loaded_model(
     branch: str = "VL",
     kind: str = "SD",
 ) -> AdaCLIP:
-    """A model from two local files.
+    """Load a model from two local files.
 
     Args:
         backbone: The name of the architecture; a safetensors file may bring its own as JSON, in
             its metadata under ``architecture``.
         backbone_file: The weights of both towers.
         adapter_file: The adapters.
-        image_size: The side of the images that the model shall see.
+        image_size: The side of the images.
         depth: The number of prompted layers.
         length: The number of prompts in a layer.
         branch: The towers that are prompted: ``V``, ``L``, both or none.
@@ -78,39 +83,52 @@ def loaded_model(
         ConfigError: There is no such backbone, or the sizes do not fit it.
         IntegrityError: A file is not what it should be.
     """
-    found = read_weights(backbone_file)
-    config = told_architecture(found.about) or architecture(backbone)
-    clip = backbone_model(config, found.tensors, image_size, str(backbone_file))
+    weights = read_weights(backbone_file)
+    config = stored_architecture(weights.metadata)
+    if config is None:
+        config = architecture(backbone)
+    clip = backbone_model(config, weights.tensors, image_size, str(backbone_file))
     layers = len(clip.visual.transformer.resblocks)
-    if layers < 4:
+    if layers < TAPPED_LAYERS:
         what = f"backbone {backbone!r} has {layers} layers, and AdaCLIP taps four"
         raise ConfigError(what, fix="use a deeper backbone")
-    sizes = clip.visual.proj.shape[0], clip.positional_embedding.shape[1], clip.visual.proj.shape[1]
-    adapters = Adapters(*sizes, depth=depth, length=length, branch=branch, kind=kind)
-    whole = (branch, kind) == ("VL", "SD")
-    adapters.take(read_weights(adapter_file).tensors, str(adapter_file), subset=not whole)
-    return AdaCLIP(clip, adapters.requires_grad_(False)).eval()
+    visual_width, embed_dim = clip.visual.proj.shape
+    adapters = Adapters(
+        visual_width,
+        clip.positional_embedding.shape[1],
+        embed_dim,
+        depth=depth,
+        length=length,
+        branch=branch,
+        kind=kind,
+    )
+    uses_all_prompts = (branch, kind) == ("VL", "SD")
+    tensors = read_weights(adapter_file).tensors
+    adapters.load(tensors, str(adapter_file), subset=not uses_all_prompts)
+    adapters.requires_grad_(False)
+    return AdaCLIP(clip, adapters).eval()
 
 
-def told_architecture(about: Any) -> dict[str, Any] | None:
-    """The architecture that a file's own metadata tell, if they do.
+def stored_architecture(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the architecture in a file's own metadata, if there is one.
 
     Raises:
-        IntegrityError: They tell something else.
+        IntegrityError: It is no architecture.
     """
-    if "architecture" not in about:
+    if "architecture" not in metadata:
         return None
     try:
-        config: dict[str, Any] = json.loads(about["architecture"])
-        if config.keys() != {"embed_dim", "vision_cfg", "text_cfg"}:
+        config: dict[str, Any] = json.loads(metadata["architecture"])
+        if config.keys() != ARCHITECTURE_KEYS:
             raise ValueError(f"its keys are {sorted(config)}")
     except (ValueError, TypeError, AttributeError, RecursionError) as e:
+        what = f"the metadata of the file have no valid architecture ({e})"
         fix = "write embed_dim, vision_cfg and text_cfg there, as open_clip does"
-        raise IntegrityError(f"the file tells no architecture ({e})", fix=fix) from e
+        raise IntegrityError(what, fix=fix) from e
     return config
 
 
-def started(
+def make_engine(
     model: AdaCLIP,
     device: str | torch.device,
     *,
@@ -121,14 +139,14 @@ def started(
     half: bool = False,
     through_prompts: bool = False,
 ) -> Engine:
-    """An engine on a device: the model placed, the sentences read.
+    """Move a model to a device and encode its sentences.
 
     Args:
         model: The model.
-        device: Where it shall run.
+        device: Where it runs.
         prompt_text: The class name, or the pair of nouns.
         ensemble: The sentences that are made of it.
-        kmeans: Where patches are put into clusters.
+        kmeans: Where patches are clustered.
         clusters: The number of clusters.
         half: Run the towers in float16.
         through_prompts: Let gradients through the prompts made from the image.
@@ -142,10 +160,12 @@ def started(
     if device.type == "cuda":
         model.clip.visual.conv1.to(memory_format=torch.channels_last)
     model.clustering = sklearn_labels if kmeans == "sklearn" else device_labels
-    model.clusters, model.through_prompts = clusters, through_prompts
-    context = model.clip.positional_embedding.shape[0]
-    halves = sentences(nouns(prompt_text), ensemble)
-    ids = [open_clip.tokenize(half, context_length=context) for half in halves]
-    with _threads_of_towers(device):
-        prompting = model.read(*ids)
-    return Engine(model, prompting, device)
+    model.clusters = clusters
+    model.through_prompts = through_prompts
+    context_length = model.clip.positional_embedding.shape[0]
+    texts = sentences(parse_nouns(prompt_text), ensemble)
+    normal = open_clip.tokenize(texts.normal, context_length=context_length)
+    abnormal = open_clip.tokenize(texts.abnormal, context_length=context_length)
+    with _tower_threads(device):
+        encoded = model.encode_sentences(normal, abnormal)
+    return Engine(model, encoded, device)
