@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES
-from specloom.contract.ports import Connection, Port, node_of
+from specloom.contract.ports import Connection, Port, node_of, port_of
 from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
 from specloom.graph.endpoints import Endpoints
 from specloom.graph.order import running_order
@@ -200,7 +200,7 @@ class Graph:
                 end = f"{name}.{port}"
                 if spec.unused_note and end not in used:
                     what = f"{end} is not connected: {spec.unused_note}"
-                    fix = self._fix_for_unused(end, port)
+                    fix = self._fix_for_unused(end)
                     note = GraphError(what, where=self.where("nodes", name), fix=fix)
                     found.append(str(note))
         return found
@@ -265,11 +265,13 @@ class Graph:
             except Exception as e:
                 yield self.node_error(e, name, "config")
 
-    def _fix_for_unused(self, end: str, port: str) -> str:
-        """The fix for an output that nothing is connected to."""
+    def _fix_for_unused(self, end: str) -> str:
+        """The fix for an output that nothing is connected to: inputs of its name, if there are."""
+        port = port_of(end)
         targets = []
         for name, node in self.nodes.items():
-            if port in node.inputs and port not in self.connections.incoming[name]:
+            is_connected = port in self.connections.incoming[name]
+            if name != node_of(end) and port in node.inputs and not is_connected:
                 targets.append(f"{name}.{port}")
         if targets:
             return f"connect it to {', '.join(targets)}"
