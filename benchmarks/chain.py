@@ -17,8 +17,7 @@ from timing import about
 
 from specloom import Pipeline, Port, Run
 from specloom.torch import TorchNode
-from specloom_cubes.data_node import AnomalyDataNode
-from specloom_cubes.sources.memory import InMemory
+from specloom_cubes import AnomalyDataNode, InMemory
 
 
 class Same(TorchNode):

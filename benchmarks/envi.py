@@ -21,10 +21,10 @@ from scenes import cube
 from timing import about, figures, interleaved, machine_phases, options, rates
 
 from specloom import Pipeline
-from specloom_cubes.data_node import AnomalyDataNode
+from specloom_cubes import AnomalyDataNode
 from specloom_predict import predict
-from specloom_rx.detector import RXGlobal
-from specloom_training.statistical import StatisticalTrainer
+from specloom_rx import RXGlobal
+from specloom_training import StatisticalTrainer
 
 SIZES = {"scene": (2000, 512, 61), "wide": (1000, 500, 200), "test": (40, 24, 7)}
 HEADER = """ENVI

@@ -16,11 +16,10 @@ from ours_graphs import Detector, labelled_source, selecting, source_of
 from scenes import cube
 
 from specloom import Pipeline, Run, impl
-from specloom_cubes.data_node import AnomalyDataNode
-from specloom_cubes.sources.memory import InMemory
-from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_pca.pca import TrainablePCA
-from specloom_rx.detector import RXGlobal
+from specloom_cubes import AnomalyDataNode, InMemory
+from specloom_normalize import MinMaxNormalizer
+from specloom_pca import TrainablePCA
+from specloom_rx import RXGlobal
 
 Phases = dict[str, Callable[[], Any]]
 
@@ -94,7 +93,7 @@ def pca(data: Mapping[str, Any]) -> Phases:
 
 def mrmr(data: Mapping[str, Any]) -> Phases:
     """Both passes of the supervised selection: scores of the bands, and the choice."""
-    from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector
+    from specloom_mrmr import SupervisedFullSpectrumBandSelector
 
     node = SupervisedFullSpectrumBandSelector(data["C"])
     batch = {
@@ -168,8 +167,7 @@ def training(data: Mapping[str, Any]) -> Phases:
     fitted_once: list[Any] = []
 
     def epoch() -> None:
-        from specloom_training.config import OptimizerConfig, TrainerConfig
-        from specloom_training.gradient.trainer import GradientTrainer
+        from specloom_training import GradientTrainer, OptimizerConfig, TrainerConfig
 
         if not fitted_once:
             fitted_once.extend(selecting())

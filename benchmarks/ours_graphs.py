@@ -8,13 +8,11 @@ from typing import Any
 import torch
 
 from specloom import Pipeline
-from specloom_cubes.data_node import AnomalyDataNode
-from specloom_cubes.sources.memory import InMemory
-from specloom_deciders.binary import BinaryDecider
-from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_rx.detector import RXGlobal
-from specloom_rx.logit import ScoreToLogit
-from specloom_training.statistical import StatisticalTrainer
+from specloom_cubes import AnomalyDataNode, InMemory
+from specloom_deciders import BinaryDecider
+from specloom_normalize import MinMaxNormalizer
+from specloom_rx import RXGlobal, ScoreToLogit
+from specloom_training import StatisticalTrainer
 
 
 def batch_of(cube: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -51,11 +49,13 @@ class Detector:
 
 def selecting() -> tuple[Detector, list[Any]]:
     """The tutorial's graph: a soft selector before RX, a loss and two regularisers."""
-    from specloom_losses.cross_entropy import AnomalyBCEWithLogits
-    from specloom_losses.diversity import SelectorDiversityRegularizer
-    from specloom_losses.entropy import SelectorEntropyRegularizer
-    from specloom_metrics.anomaly import AnomalyDetectionMetrics
-    from specloom_selectors.soft import SoftChannelSelector
+    from specloom_losses import (
+        AnomalyBCEWithLogits,
+        SelectorDiversityRegularizer,
+        SelectorEntropyRegularizer,
+    )
+    from specloom_metrics import AnomalyDetectionMetrics
+    from specloom_selectors import SoftChannelSelector
 
     one = Detector()
     selector = SoftChannelSelector(3, init_method="variance", gumbel=True, name="selector")

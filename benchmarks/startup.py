@@ -24,12 +24,12 @@ HERE = Path(__file__).parent
 RX_PIECES = """
 import torch
 from specloom import Pipeline, Run
-from specloom_cubes.data_node import AnomalyDataNode
-from specloom_deciders.binary import BinaryDecider
-from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_rx.detector import RXGlobal
-from specloom_rx.logit import ScoreToLogit
-from specloom_training.statistical import StatisticalTrainer
+from specloom_cubes import AnomalyDataNode
+from specloom_deciders import BinaryDecider
+from specloom_normalize import MinMaxNormalizer
+from specloom_rx import RXGlobal
+from specloom_rx import ScoreToLogit
+from specloom_training import StatisticalTrainer
 """
 CUVIS_PIECES = """
 from cuvis_ai.node.anomaly.rx_detector import RXGlobal
@@ -60,11 +60,11 @@ def fit(node, count, batch_of):
 """
 FITS = {
     "rx": """
-from specloom_rx.detector import RXGlobal
+from specloom_rx import RXGlobal
 run = lambda count: fit(RXGlobal(61), count, lambda cube, mask: {"data": cube})
 """,
     "mrmr": """
-from specloom_mrmr.full_spectrum import SupervisedFullSpectrumBandSelector as Selector
+from specloom_mrmr import SupervisedFullSpectrumBandSelector as Selector
 run = lambda count: fit(Selector(61), count, lambda cube, mask: {"cube": cube, "mask": mask})
 """,
     "cuvis rx": """

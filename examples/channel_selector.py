@@ -5,34 +5,34 @@ from pathlib import Path
 
 from specloom import Pipeline, Run
 from specloom_cubes import AnomalyDataNode, Synthetic
-from specloom_deciders.binary import BinaryDecider
-from specloom_losses.cross_entropy import AnomalyBCEWithLogits
-from specloom_losses.diversity import SelectorDiversityRegularizer
-from specloom_losses.entropy import SelectorEntropyRegularizer
-from specloom_metrics.anomaly import AnomalyDetectionMetrics
-from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_pictures.anomaly_mask import AnomalyMask
-from specloom_pictures.cube_rgb import CubeRGBVisualizer
-from specloom_rx.detector import RXGlobal
-from specloom_rx.logit import ScoreToLogit
-from specloom_selectors.soft import SoftChannelSelector
-from specloom_tensorboard.monitor import TensorBoardMonitorNode
-from specloom_training.calibrate import Calibrate
-from specloom_training.config import (
+from specloom_deciders import BinaryDecider
+from specloom_losses import (
+    AnomalyBCEWithLogits,
+    SelectorDiversityRegularizer,
+    SelectorEntropyRegularizer,
+)
+from specloom_metrics import AnomalyDetectionMetrics
+from specloom_normalize import MinMaxNormalizer
+from specloom_pictures import AnomalyMask, CubeRGBVisualizer
+from specloom_rx import RXGlobal, ScoreToLogit
+from specloom_selectors import SoftChannelSelector
+from specloom_tensorboard import TensorBoardMonitorNode
+from specloom_training import (
+    Calibrate,
     CallbacksConfig,
     EarlyStoppingConfig,
+    GradientTrainer,
     ModelCheckpointConfig,
     PipelineMetadata,
     SchedulerConfig,
+    StatisticalTrainer,
     TrainingConfig,
 )
-from specloom_training.gradient.trainer import GradientTrainer
-from specloom_training.statistical import StatisticalTrainer
 
 
-def main(out: Path, epochs: int = 30, **scenes: int) -> dict[str, float]:
-    """Train, save the pipeline under ``out``, and give the metrics of the test scenes."""
-    datamodule = Synthetic(**{"scenes": 32, "seed": 7, "batch_size": 4, **scenes})
+def main(out: Path, epochs: int = 30, scenes: int = 32, size: int = 64) -> dict[str, float]:
+    """Train, save the pipeline under ``out``, and return the metrics of the test scenes."""
+    datamodule = Synthetic(scenes=scenes, height=size, width=size, seed=7, batch_size=4)
 
     # Stage 1: the graph.
     pipeline = Pipeline("channel_selector")

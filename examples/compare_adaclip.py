@@ -13,10 +13,11 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import specloom
-from specloom import impl
+from specloom import Run, impl
 
 FOLDER = Path(__file__).parents[1] / "configs/adaclip"
 DOCUMENTS = ["pca", "drcnn", "concrete"]
@@ -35,16 +36,16 @@ class Clock:
     seconds = 0.0
 
     @impl
-    def phase_started(self, run, name):
+    def phase_started(self, run: Run, name: str) -> None:
         self.started = time.perf_counter()
 
     @impl
-    def phase_ended(self, run, name):
+    def phase_ended(self, run: Run, name: str) -> None:
         if not name.endswith("Evaluate"):
             self.seconds += time.perf_counter() - self.started
 
 
-def measured(file, overrides, seed):
+def measured(file: Path, overrides: Sequence[str], seed: int) -> dict[str, float]:
     """The table's column of one file and one seed; a metric that is not defined is NaN."""
     run = specloom.load(file, overrides, seed=seed)
     if run.graph.document.value["data"]["type"] == "cubes.Synthetic":
@@ -62,7 +63,7 @@ def measured(file, overrides, seed):
     return {**column, "training (s)": clock.seconds, "images per s": speed(run)}
 
 
-def speed(run, repeats=3):
+def speed(run: Run, repeats: int = 3) -> float:
     """Images per second from cubes to decisions, the best of some passes over the test scenes."""
     batches = list(run.batches("test"))
     plan = run.plan("predict", ["adaclip.scores", "decider.decisions"])
@@ -76,7 +77,7 @@ def speed(run, repeats=3):
     return sum(len(batch["cube"]) for batch in batches) / min(taken)
 
 
-def table(columns):
+def table(columns: Mapping[str, Sequence[Mapping[str, float]]]) -> Iterator[str]:
     """Lines; ``columns`` holds, for each file, what was measured with each seed."""
     rows = list(next(iter(columns.values()))[0])
     texts = [["", *columns]]
@@ -86,16 +87,16 @@ def table(columns):
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
-def _text(row, measurements):
+def _text(row: str, measurements: Sequence[Mapping[str, float]]) -> str:
     values = [one[row] for one in measurements]
     digits = 3 if row in ROWS else 1
     text = f"{statistics.mean(values):.{digits}f}"
     return text if len(values) == 1 else f"{text} ± {statistics.stdev(values):.{digits}f}"
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     known = sorted(file.stem for file in FOLDER.glob("*.yaml"))
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[7], metavar="SEED")
     parser.add_argument(
         "--only",
@@ -107,7 +108,7 @@ def main(arguments=None):
     )
     parser.add_argument("--set", action="append", default=[], help="as for specloom run")
     options = parser.parse_args(arguments)
-    columns = {}
+    columns: dict[str, list[dict[str, float]]] = {}
     for name in options.only:
         for seed in options.seeds:
             print(name, seed, file=sys.stderr)

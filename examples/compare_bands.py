@@ -11,7 +11,9 @@ less in them than in the bands themselves (plugins/mrmr/README.md compares those
 import argparse
 import sys
 import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import specloom
 
@@ -24,7 +26,7 @@ METRICS = {
 }
 
 
-def compare(files, overrides=()):
+def compare(files: Iterable[Path], overrides: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """One row a file: its name, the test metrics, the bands chosen, and how long it took."""
     for file in files:
         print(file.stem, file=sys.stderr)
@@ -36,7 +38,7 @@ def compare(files, overrides=()):
         yield {"file": file.stem, **scores, "bands (nm)": bands_of(run), "s": seconds}
 
 
-def bands_of(run):
+def bands_of(run: specloom.Run) -> str:
     """The wavelengths that the node ``bands`` chose, where it chooses."""
     node, batch = run.graph.nodes["bands"], next(run.batches("test"))
     if "band_info" in node.outputs:
@@ -51,7 +53,7 @@ def bands_of(run):
     return "mixes all"
 
 
-def table(rows):
+def table(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The rows in columns, best average precision first."""
     ordered = sorted(rows, key=lambda row: -row["AP"])
     texts = [[*ordered[0]], *([_text(*item) for item in row.items()] for row in ordered)]
@@ -60,12 +62,14 @@ def table(rows):
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
-def _text(name, value):
-    return f"{value:.3f}" if name in METRICS else f"{value:.1f}" if name == "s" else value
+def _text(name: str, value: Any) -> str:
+    if name in METRICS:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if name == "s" else str(value)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("files", nargs="*", type=Path, default=FILES, metavar="FILE")
     parser.add_argument("--set", action="append", default=[], help="as for specloom run")
     options = parser.parse_args(arguments)

@@ -2,14 +2,11 @@
 
 from specloom import Pipeline, Run
 from specloom_cubes import AnomalyDataNode, Synthetic
-from specloom_deciders.binary import BinaryDecider
-from specloom_metrics.anomaly import AnomalyDetectionMetrics
-from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_rx.detector import RXGlobal
-from specloom_rx.logit import ScoreToLogit
-from specloom_training.calibrate import Calibrate
-from specloom_training.evaluate import Evaluate
-from specloom_training.statistical import StatisticalTrainer
+from specloom_deciders import BinaryDecider
+from specloom_metrics import AnomalyDetectionMetrics
+from specloom_normalize import MinMaxNormalizer
+from specloom_rx import RXGlobal, ScoreToLogit
+from specloom_training import Calibrate, Evaluate, StatisticalTrainer
 
 
 def build() -> Pipeline:

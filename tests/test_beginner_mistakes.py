@@ -168,7 +168,7 @@ def test_an_empty_folder(shell):
         shell,
         f"specloom run {file} --set data.config.path=empty",
         f"error: {file}:{line}: empty holds no cube that fits '*'\n"
-        "  fix: check path and pattern; '**/*' looks into its folders as well",
+        "  fix: check path and pattern; '**/*' includes folders within",
     )
     mistake(
         shell,

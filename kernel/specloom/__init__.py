@@ -43,6 +43,7 @@ from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
+from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import process_tag, write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
@@ -68,6 +69,7 @@ __all__ = [
     "Fittable",
     "Graph",
     "GraphError",
+    "GraphView",
     "Input",
     "InputRef",
     "IntegrityError",
@@ -84,6 +86,7 @@ __all__ = [
     "Output",
     "OutputRef",
     "Pipeline",
+    "PipelineView",
     "PluginError",
     "Plugins",
     "Port",
@@ -91,6 +94,7 @@ __all__ = [
     "Ported",
     "Problems",
     "Run",
+    "RunView",
     "Runtime",
     "Share",
     "Source",

@@ -8,13 +8,13 @@ from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from specloom.contract.abilities import Trainable
 from specloom.contract.errors import GraphError, SpecloomError, did_you_mean, raise_all
-from specloom.contract.nodes import WithPorts
 from specloom.contract.ports import Connection
 from specloom.contract.sources import Source, missing_by_split
 from specloom.execution import saved_pipeline
 from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
 from specloom.graph.port_attributes import InputRef, OutputRef, PortRef
+from specloom.graph.ported import Ported
 from specloom.plugins import Plugins
 from specloom.runfile.form import METADATA
 from specloom.runfile.names import BATCH, wrong_name
@@ -137,7 +137,7 @@ class Pipeline:
         self.links += map(Connection, checked[::2], checked[1::2])
         self._graph = None
 
-    def chain(self, *ends: str | InputRef | OutputRef | WithPorts) -> None:
+    def chain(self, *ends: str | InputRef | OutputRef | Ported) -> None:
         """Connect nodes in a row: ``chain("batch.cube", normalizer, rx, "logits", decider)``.
 
         A node, or its name, stands for its only required input and for its first output. A port

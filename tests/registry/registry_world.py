@@ -17,7 +17,7 @@ import specloom
 from specloom import SpecloomError
 from specloom_registry.commands.plugins import plugins as command
 
-ORIGIN = "https://localhost:9/acme/"  # nobody listens there: only mirrors answer
+ORIGIN = "https://localhost:9/acme/"  # no server listens there: only mirrors answer
 MADE = Path(tempfile.mkdtemp(prefix="specloom-repos-"))
 atexit.register(shutil.rmtree, MADE, ignore_errors=True)
 GIT = {

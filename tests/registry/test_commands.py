@@ -85,7 +85,7 @@ def test_dry_runs_change_nothing(world):
     assert world.manifest.read_text() == text
 
 
-def test_add_refuses_what_is_there_and_what_nobody_knows(world):
+def test_add_refuses_what_is_there_and_what_the_index_lacks(world):
     world.repo("rx")
     world.wants("rx@v1.0.0")
     done = world.run("add", "rx", "--git", URL, code=2)
@@ -141,7 +141,7 @@ def test_update_is_for_tags(world):
     assert world.run("update", "--to", "v2", code=2).error.what == "--to is for one plugin"
 
 
-def test_info_and_why_tell_where_things_come_from(world):
+def test_info_and_why_show_where_things_come_from(world):
     commit = world.repo("rx", needs=["click>=1"]).git("rev-parse", "HEAD")
     world.wants("rx@v1.0.0")
     world.run("lock")
@@ -179,7 +179,7 @@ def test_without_a_manifest_there_is_a_beginning(world):
     assert done.error.fix == "create one: specloom plugins add NAME --git URL --tag TAG"
 
 
-def test_offline_asks_nobody(world, monkeypatch):
+def test_offline_uses_no_network(world, monkeypatch):
     world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock")
@@ -231,7 +231,7 @@ def test_lines_are_added_where_they_belong(before, after):
     assert edit.add(before, "rx", {"path": "a"}) == after
 
 
-def test_the_helpers_of_wishes_compare_versions():
+def test_tags_are_compared_by_versions():
     from specloom_registry.model.source import Source
 
     assert additions._is_older("rx", "v1.9", Source("u", "v1.10"))

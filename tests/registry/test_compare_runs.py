@@ -52,7 +52,7 @@ def test_runs_are_tabulated_with_what_differs(tmp_path, monkeypatch):
     assert "differs" not in same.stdout
 
 
-def test_a_folder_without_a_run_is_told(tmp_path):
+def test_a_folder_without_a_run_is_reported(tmp_path):
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(SpecloomError) as caught:
         run_record.read(tmp_path)
@@ -67,7 +67,7 @@ def lines(folder, cube, **more):
     return data_files.describe_files(run, folder)
 
 
-def test_files_of_data_are_recorded_with_what_lies_beside_them(tmp_path):
+def test_files_of_data_are_recorded_with_what_lies_next_to_them(tmp_path):
     for name in ("s.hdr", "s", "s.png", "t.hdr"):
         (tmp_path / name).write_text(name)
     found = lines(tmp_path, "s.hdr", mask="absent.png")

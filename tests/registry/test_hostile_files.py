@@ -179,7 +179,7 @@ def test_a_lock_with_a_good_digest_and_another_form(locked, change, what):
     assert locked.lock.read_text() == good
 
 
-def test_a_lock_with_many_problems_tells_ten(locked):
+def test_a_lock_with_many_problems_reports_ten(locked):
     def change(value):
         for i in range(30):
             value["manifest"][f"p{i}"] = {}
@@ -471,7 +471,7 @@ def test_checking_a_lock_that_is_not_text(locked, data):
     assert f"{locked.lock} is out of date\n  fix: run: specloom plugins lock" in done.stderr
 
 
-def test_removing_a_plugin_beside_a_folder_that_is_named_like_a_run_file(locked):
+def test_removing_a_plugin_next_to_a_folder_that_is_named_like_a_run_file(locked):
     (locked.project / "old.yaml").mkdir()
     locked.run("remove", "rx")
     assert locked.locked()["plugins"] == {}
@@ -525,7 +525,7 @@ def test_a_source_root_of_too_long_a_name(world):
     assert error.fix == "put the module next to pyproject.toml, or correct the entry point"
 
 
-def test_describing_beside_a_readme_that_cannot_be_read(world, monkeypatch):
+def test_describing_next_to_a_readme_that_cannot_be_read(world, monkeypatch):
     local(world, PROJECT.format(""))
     readme = world.root / "lab/README.md"
     readme.write_bytes(b"\xff")

@@ -30,7 +30,7 @@ def pinned(world):
 
 
 def install(world, monkeypatch, **about):
-    """Install a copy of rx as pip does: the package, and its metadata beside it."""
+    """Install a copy of rx as pip does: the package, and its metadata next to it."""
     site = world.root / "site"
     for path, text in plugin_files("rx", **about).items():
         file = site / path
@@ -53,7 +53,7 @@ def use(world, before=""):
 
 
 @pytest.mark.parametrize("before", ["", AS_THE_COMMAND_LINE, "import acme_rx"])
-def test_the_pinned_one_is_used_and_the_other_is_told(pinned, monkeypatch, before):
+def test_the_pinned_one_is_used_and_the_other_is_reported(pinned, monkeypatch, before):
     site = install(pinned, monkeypatch, version="2.0.0", says="installed")
     done = use(pinned, before)
     assert done.stdout == "acme_rx.nodes one\nTrue\n", done.stderr
@@ -63,7 +63,7 @@ def test_the_pinned_one_is_used_and_the_other_is_told(pinned, monkeypatch, befor
     )
 
 
-def test_a_copy_of_the_same_version_with_other_files_is_told_too(pinned, monkeypatch):
+def test_a_copy_of_the_same_version_with_other_files_is_reported_too(pinned, monkeypatch):
     install(pinned, monkeypatch, says="edited")
     assert "another copy, 1.0.0 in " in use(pinned).stderr
 

@@ -125,7 +125,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing(many):
     time.sleep(0.6)
     running.send_signal(signal.SIGINT)
     running.communicate()
-    assert running.returncode in (0, 130, -signal.SIGINT)  # the last: before it had begun
+    assert running.returncode in (0, 130, -signal.SIGINT)  # the last: before it had started
     assert many.leftovers() == []
     whole(many)
 

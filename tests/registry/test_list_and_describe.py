@@ -18,7 +18,7 @@ def command(*arguments):
     return CliRunner().invoke(plugins, [str(a) for a in arguments])
 
 
-def test_list_shows_broken_plugins_beside_working_ones(tmp_path):
+def test_list_shows_broken_plugins_next_to_working_ones(tmp_path):
     write_plugin(tmp_path / "lab")
     write_plugin(tmp_path / "bad", name="bad", top="probe_bad")
     (tmp_path / "bad/probe_bad/__init__.py").write_text("import probe_missing")
@@ -43,7 +43,7 @@ def test_list_shows_broken_plugins_beside_working_ones(tmp_path):
     assert command("list", "--manifest", file).stdout == f"{file} names no plugin\n"
 
 
-def test_list_tells_a_plugin_that_is_imported_from_elsewhere(tmp_path):
+def test_list_reports_a_plugin_that_is_imported_from_elsewhere(tmp_path):
     write_plugin(tmp_path / "one")
     write_plugin(tmp_path / "two")
     resolve_plugins(write_manifest(tmp_path, "demo: {path: one}"))

@@ -86,7 +86,7 @@ def test_a_manifest_may_name_no_plugin_and_hold_notes(tmp_path):
     assert resolve_plugins(file) == {}
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path):
+def test_every_problem_is_reported_together_in_the_order_of_the_file(tmp_path):
     write_plugin(tmp_path / "lab")
     file = write_manifest(
         tmp_path,
@@ -99,8 +99,8 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(tmp_path):
     )
     with pytest.raises(Problems) as caught:
         resolve_plugins(file)
-    told = [(e.where.rpartition(":")[2], e.what.split()[0]) for e in caught.value.errors]
-    assert told == [*[("4", "E-NAME"), ("5", "E-KEY"), ("6", "E-PATH-MISSING"), ("7", "E-TAG")]]
+    reported = [(e.where.rpartition(":")[2], e.what.split()[0]) for e in caught.value.errors]
+    assert reported == [*[("4", "E-NAME"), ("5", "E-KEY"), ("6", "E-PATH-MISSING"), ("7", "E-TAG")]]
     assert not any("probe_demo" in f.folders for f in sys.meta_path if isinstance(f, PluginFinder))
 
 

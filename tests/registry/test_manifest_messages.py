@@ -108,7 +108,7 @@ WRONG_ENTRIES = [
 
 
 @pytest.mark.parametrize(("line", "what", "fix"), WRONG_ENTRIES)
-def test_a_wrong_entry_is_told_with_its_line(tmp_path, line, what, fix):
+def test_a_wrong_entry_is_reported_with_its_line(tmp_path, line, what, fix):
     write_plugin(tmp_path / "lab")
     file = write_manifest(tmp_path, line)
     with pytest.raises(ConfigError) as caught:
@@ -174,7 +174,7 @@ WRONG_FILES = [
 
 
 @pytest.mark.parametrize(("text", "line", "what", "fix"), WRONG_FILES)
-def test_a_wrong_manifest_is_told_with_its_line(tmp_path, text, line, what, fix):
+def test_a_wrong_manifest_is_reported_with_its_line(tmp_path, text, line, what, fix):
     file = tmp_path / "plugins.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:

@@ -73,7 +73,7 @@ def test_a_new_plugin_is_whole_and_passes_everything(package, tmp_path):
     assert (first, second) == ("specloom new plugin acme-sam", "cd acme-sam")
     said = ""
     for line in rest:
-        if line == "pip install -e '.[dev]'":  # beside this environment, not into it
+        if line == "pip install -e '.[dev]'":  # in an environment of its own
             line = "pip install -q --no-deps --no-build-isolation --no-index "
             line += f"--disable-pip-version-check --target {site} ."
         said += call(*line.split(), cwd=package, **apart)
@@ -152,19 +152,19 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "told"), REFUSED)
-def test_what_cannot_be_made_is_told(name, told, tmp_path):
+@pytest.mark.parametrize(("name", "reported"), REFUSED)
+def test_what_cannot_be_made_is_reported(name, reported, tmp_path):
     folder = tmp_path / name
     if name == "full":
         folder.mkdir()
         (folder / "mine").write_text("")
     done = CliRunner().invoke(new.new, ["plugin", name, "--dir", str(folder)])
     assert isinstance(done.exception, SpecloomError)
-    assert str(done.exception) == told.format(folder=folder)
+    assert str(done.exception) == reported.format(folder=folder)
     assert folder.exists() == (name == "full")
 
 
-def test_a_plugin_that_cannot_be_described_is_told(tmp_path, monkeypatch):
+def test_a_plugin_that_cannot_be_described_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(new.sys, "executable", "/bin/false")
     with pytest.raises(SpecloomError) as caught:
         new.create("acme-sam", tmp_path / "it")

@@ -55,13 +55,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("config", "what", "fix"), WRONG)
-def test_a_wrong_configuration_is_told(world, registry, config, what, fix):
+def test_a_wrong_configuration_is_reported(world, registry, config, what, fix):
     with pytest.raises(ConfigError) as caught:
         registry.load_plugin("rx", config)
     assert (caught.value.what, caught.value.fix) == (what, fix)
 
 
-def test_a_class_that_is_not_there_is_told(world, registry):
+def test_a_class_that_is_not_there_is_reported(world, registry):
     config = {"repo": world.repo("rx").url, "tag": "v1.0.0"}
     with pytest.raises(PluginError) as caught:
         registry.load_plugin("rx", {**config, "provides": ["acme_rx.nodes.Thrice"]})

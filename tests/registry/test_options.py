@@ -26,12 +26,12 @@ EVERY = {
     "test": ("rx", "-q", "-k", "hooks_are_known"),
 }
 WITHOUT_JSON = ("test",)  # pytest prints
-ASKS_THE_REMOTE = ("outdated", "update")
+NEEDS_THE_REMOTE = ("outdated", "update")
 
 
 @pytest.fixture
 def locked(world):
-    """A project whose store has all, with a newer tag that nobody asked for."""
+    """A project whose store has all, with a newer tag that no command requested."""
     repo = world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock")
@@ -43,7 +43,7 @@ def locked(world):
 
 
 def contents(world):
-    """Every file of the project, the store and what may be made beside them."""
+    """Every file of the project, the store and what may be made next to them."""
     folders = (world.project, world.store / "trees", world.root / "vendored", world.root / "lab")
     return {
         str(file): file.read_bytes()
@@ -92,16 +92,16 @@ def test_the_answer_as_json_is_json(locked, name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_offline_asks_nothing_of_others(locked, name, monkeypatch):
-    asked = []
+def test_offline_uses_no_network_in_any_command(locked, name, monkeypatch):
+    used = []
 
     def refuse(*what, **options):
-        asked.append(what)
-        raise AssertionError(f"{name} --offline asks for {what}")
+        used.append(what)
+        raise AssertionError(f"{name} --offline uses {what}")
 
     monkeypatch.setattr(git, "_git", refuse)
     monkeypatch.setattr(socket, "socket", refuse)
-    asks = name in ASKS_THE_REMOTE
-    done = locked.run(name, *EVERY[name], "--offline", code=4 if asks else 0)
-    assert not asks or done.error.what.startswith("E-OFFLINE")
-    assert asked == []
+    needs_remote = name in NEEDS_THE_REMOTE
+    done = locked.run(name, *EVERY[name], "--offline", code=4 if needs_remote else 0)
+    assert not needs_remote or done.error.what.startswith("E-OFFLINE")
+    assert used == []

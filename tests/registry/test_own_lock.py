@@ -75,12 +75,12 @@ def test_an_edited_plugin_is_no_nuisance(copy):
     code = "from specloom_registry.importing import activate; "
     code += "path = Path('configs/plugins.yaml').resolve(); "
     code += "print(activate.activate(path)['rx'], activate.active[path].notices)"
-    asked = [sys.executable, "-c", f"from pathlib import Path; {code}"]  # where none is imported
-    told = subprocess.run(asked, cwd=copy, capture_output=True, text=True, check=False)
-    assert (told.stdout, told.stderr) == ("specloom_rx []\n", "")
+    command = [sys.executable, "-c", f"from pathlib import Path; {code}"]  # where none is imported
+    reported = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert (reported.stdout, reported.stderr) == ("specloom_rx []\n", "")
 
 
-def test_a_plugin_of_another_version_asks_for_the_lock(copy):
+def test_a_plugin_of_another_version_needs_the_lock(copy):
     file = copy / "plugins/rx/pyproject.toml"
     locked = lockfile.read(copy / "configs/plugins.lock")
     version = locked.plugins["rx"]["package"]["version"]

@@ -52,7 +52,7 @@ WRONG_PROJECTS = [
 
 
 @pytest.mark.parametrize(("project", "what", "fix"), WRONG_PROJECTS)
-def test_a_folder_that_is_no_such_plugin_is_told(tmp_path, project, what, fix):
+def test_a_folder_that_is_no_such_plugin_is_reported(tmp_path, project, what, fix):
     lab = write_plugin(tmp_path / "lab")
     (lab / "pyproject.toml").unlink()
     if project is not None:
@@ -93,7 +93,7 @@ def test_a_folder_that_wants_another_kernel_is_refused(tmp_path):
     assert caught.value.where == f"{file}:3"
 
 
-def test_a_pyproject_that_cannot_be_read_is_told(tmp_path):
+def test_a_pyproject_that_cannot_be_read_is_reported(tmp_path):
     lab = write_plugin(tmp_path / "lab")
     (lab / "pyproject.toml").unlink()
     (lab / "pyproject.toml").mkdir()

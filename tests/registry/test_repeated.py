@@ -82,7 +82,7 @@ def test_a_vendor_folder_with_other_bytes_is_refused(locked, monkeypatch):
         ("3", "tr_TR.UTF-8", "America/St_Johns", 0o000),
     ],
 )
-def test_the_lock_is_made_anew_byte_for_byte(locked, seed, locale, zone, umask):
+def test_the_lock_is_written_again_byte_for_byte(locked, seed, locale, zone, umask):
     before = locked.lock.read_bytes()
     elsewhere = locked.root / f"another place {seed}"
     shutil.copytree(locked.project, elsewhere)

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from registry_world import plugin_files
 from run_world import call, made, safetensors
 
-from specloom import SpecloomError
+from specloom import SpecloomError, UnavailableError
 from specloom_registry.commands.reproduce import reproduce as reproduce_command
-from specloom_registry.provenance import compare_weights, reproduce, restore, run_record
+from specloom_registry.provenance import compare_weights, reproduce, rerun, restore, run_record
 
 ROOT = Path(__file__).parents[2]
 RUN = """\
@@ -72,7 +72,7 @@ def test_what_has_changed_is_named_when_results_differ(world):
     one, two, site = world.project / "one", world.root / "two", world.root / "site"
     lay(site / "acme_extra-1.0.dist-info", {"METADATA": "Name: acme-extra\nVersion: 1.0\n"})
     arguments = ("--check", "--json", "--out", str(two))
-    told = json.loads(
+    reported = json.loads(
         call(
             "specloom",
             "reproduce",
@@ -83,13 +83,13 @@ def test_what_has_changed_is_named_when_results_differ(world):
             PYTHONPATH=str(site),
         )
     )
-    assert told["equal"] is False
-    assert told["weights"]
+    assert reported["equal"] is False
+    assert reported["weights"]
     now = run_record.read(two)
     hashes = [record["plugins"]["lab"]["tree"][:15], now["plugins"]["lab"]["tree"][:15]]
     data = [one["data"][0]["sha256"][:15] for one in (record, now)]
     size = record["data"][0]["size"]
-    assert told["changes"] == [
+    assert reported["changes"] == [
         f"plugin lab: 1.0.0 {hashes[0]} -> 1.1.0 {hashes[1]}",
         f"data scene.npy: {size} bytes {data[0]} -> {size} bytes {data[1]}",
         "package acme-extra: absent -> 1.0",
@@ -107,7 +107,7 @@ def test_equal_results_are_equal_whatever_has_changed(tmp_path):
     ]
 
 
-def test_differences_are_told_with_their_causes(tmp_path):
+def test_differences_are_reported_with_their_causes(tmp_path):
     one = made(tmp_path / "one")
     more = {"python": "3.12.1", "platform": "Elsewhere", "packages": {"scipy": "1.0"}}
     more["plugins"] = {"rx": {"version": "1", "tree": "h1-a"}}
@@ -160,6 +160,39 @@ def test_tensors_are_compared_by_type_shape_and_bits(tmp_path):
     }
 
 
+ENDS = [
+    (
+        UnavailableError("the disk is gone", fix="mount it"),
+        4,
+        "error: the disk is gone\n  fix: mou",
+    ),
+    (KeyboardInterrupt(), 130, "interrupted\n"),
+    (OSError(28, "No space left on device"), 4, "error: "),
+    (
+        RuntimeError("odd"),
+        70,
+        "Internal error (RuntimeError: odd): this is a bug, please report it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "text"), ENDS)
+def test_a_repeated_run_ends_as_a_command_does(monkeypatch, capsys, tmp_path, error, code, text):
+    def fail(folder, out, *, fold):
+        raise error
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(rerun, "rerun", fail)
+    arguments = {"folder": "a", "out": "b", "fold": True}
+    monkeypatch.setattr("sys.argv", ["rerun", json.dumps(arguments)])
+    with pytest.raises(SystemExit) as ended:
+        rerun.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err.startswith(text)
+    assert len(list(tmp_path.glob("*.log"))) == (code == 70)
+
+
 def refusal(*arguments):
     done = CliRunner().invoke(reproduce_command, [str(one) for one in arguments])
     assert isinstance(done.exception, SpecloomError), done.output
@@ -195,7 +228,7 @@ def test_what_cannot_be_reproduced_is_refused(tmp_path):
     assert refusal(one, "--check") == (3, what + RESTORE)
 
 
-def test_data_that_is_not_there_is_told_before_the_run(tmp_path):
+def test_data_that_is_not_there_is_reported_before_the_run(tmp_path):
     data = [{"used_by": "data.config.cube", "path": "s.mat", "size": 3, "sha256": "ab"}]
     one = made(tmp_path / "one", data=data, folder=str(tmp_path))
     assert refusal(one, "--out", tmp_path / "two") == (
@@ -208,7 +241,7 @@ def test_data_that_is_not_there_is_told_before_the_run(tmp_path):
 TEXT = "schema: 1\nplugins: {lab: {path: ../lab}}\n"
 
 
-def test_plugins_that_cannot_be_had_are_told(tmp_path):
+def test_plugins_that_are_not_available_are_reported(tmp_path):
     about = {"manifest": str(tmp_path / "p/plugins.yaml"), "manifest_text": TEXT}
     record = {**about, "plugins": {"lab": {"tree": "h1-x"}}}
     with pytest.raises(SpecloomError) as caught:

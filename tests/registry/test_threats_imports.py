@@ -1,4 +1,4 @@
-"""T30 to T34, T47: plugins that cannot be imported, or not together, told before a run."""
+"""T30 to T34, T47: plugins that cannot be imported, or not together, reported before a run."""
 
 from importlib import metadata
 
@@ -63,11 +63,11 @@ def wants(world, init):
 
 
 @pytest.mark.parametrize(("init", "what", "fix"), HARM)
-def test_a_harmful_import_is_told_before_anything_is_locked(world, init, what, fix):
+def test_a_harmful_import_is_reported_before_anything_is_locked(world, init, what, fix):
     wants(world, init)
     done = world.run("lock", code=2, probe=True)
-    told = done.error.what
-    assert told == what or (told.startswith(what) and "SyntaxError" in what)
+    reported = done.error.what
+    assert reported == what or (reported.startswith(what) and "SyntaxError" in what)
     assert (done.error.fix, done.error.where) == (fix, f"{world.manifest}:4")
     assert not world.lock.exists()
 
@@ -159,7 +159,7 @@ def test_a_locked_plugin_for_another_kernel_is_refused_before_import(world, monk
     assert caught.value.fix == f"request a version for specloom {NEXT} from its author"
 
 
-def test_two_plugins_with_one_node_name_are_told_apart_by_their_prefix(world):
+def test_two_plugins_with_one_node_name_are_distinguished_by_their_prefix(world):
     world.repo("rx")
     world.repo("lab")
     world.wants("rx@v1.0.0", "lab@v1.0.0")

@@ -32,7 +32,7 @@ def refused(world, what, where, fix, code):
 AGAIN = "run: specloom plugins lock"
 
 
-def test_conflict_markers_are_found_and_mended_by_locking_again(locked):
+def test_conflict_markers_are_found_and_fixed_by_locking_again(locked):
     good = locked.lock.read_text()
     lines = good.splitlines(keepends=True)
     both = ["<<<<<<< ours\n", lines[3], "=======\n", lines[3], ">>>>>>> theirs\n"]
@@ -43,14 +43,14 @@ def test_conflict_markers_are_found_and_mended_by_locking_again(locked):
     assert locked.lock.read_text() == good
 
 
-def test_a_lock_changed_by_hand_is_told(locked):
+def test_a_lock_changed_by_hand_is_reported(locked):
     text = locked.lock.read_text()
     locked.lock.write_text(text.replace('"1.0.0"', '"1.0.1"'))
     what = "E-LOCK was changed by hand: its digest is not that of its contents"
     refused(locked, what, str(locked.lock), f"restore it, or {AGAIN}", 3)
 
 
-def test_a_lock_cut_short_is_told(locked):
+def test_a_lock_cut_short_is_reported(locked):
     locked.lock.write_text(locked.lock.read_text()[:80])
     what = "E-LOCK is not JSON: Unterminated string starting at"
     refused(locked, what, f"{locked.lock}:2", f"restore it, or {AGAIN}", 2)
@@ -62,7 +62,7 @@ def test_another_file_is_no_lock(locked, text):
     refused(locked, "E-LOCK is not a lock file", str(locked.lock), AGAIN, 2)
 
 
-def test_a_lock_of_a_newer_specloom_is_told(locked):
+def test_a_lock_of_a_newer_specloom_is_reported(locked):
     locked.lock.write_text('{"schema": 2}')
     what = "E-LOCK was written by a newer specloom (schema 2, this one reads 1)"
     refused(locked, what, str(locked.lock), "upgrade specloom", 2)
@@ -78,7 +78,7 @@ def test_fields_that_are_not_known_yet_do_no_harm(locked):
     assert locked.locked()["plugins"]["rx"]["colour"] == "red"
 
 
-def test_no_lock_at_all_is_told_for_plugins_from_git(locked):
+def test_no_lock_at_all_is_reported_for_plugins_from_git(locked):
     locked.lock.unlink()
     what = "E-LOCK plugin 'rx' comes from Git, but there is no plugins.lock"
     refused(locked, what, f"{locked.manifest}:3", AGAIN, 2)
@@ -93,7 +93,7 @@ STALE = [
 
 
 @pytest.mark.parametrize(("wanted", "what", "line"), STALE)
-def test_a_stale_lock_is_told_by_plugin_and_field(locked, wanted, what, line):
+def test_a_stale_lock_is_reported_by_plugin_and_field(locked, wanted, what, line):
     resolve_plugins(locked.manifest)
     locked.wants(*wanted)
     where = f"{locked.manifest}{line}" if line else str(locked.lock)
@@ -102,7 +102,7 @@ def test_a_stale_lock_is_told_by_plugin_and_field(locked, wanted, what, line):
     assert locked.run("verify", code=2).error.what == f"E-LOCK-STALE {what}"
 
 
-def test_each_change_is_told(locked):
+def test_each_change_is_reported(locked):
     url = f"{ORIGIN}rx.git"
     locked.write(f"rx: {{git: {url}, tag: v2.0.0, subdir: a}}\nlab: {{git: {url}, tag: v1.0.0}}")
     with pytest.raises(SpecloomError) as caught:
@@ -150,11 +150,11 @@ def test_an_edited_local_plugin_runs_with_a_warning_and_frozen_it_does_not(local
     file.write_text(file.read_text().replace("'one'", "'another'"))
     del __import__("sys").modules["acme_lab"]
     resolve_plugins(local.manifest)
-    with pytest.warns(RegistryWarning) as told:
+    with pytest.warns(RegistryWarning) as caught:
         assert (
             __import__("acme_lab").SAYS == "another"
         )  # of another length, so that no compiled one is taken
-    (warning,) = told
+    (warning,) = caught
     message = str(warning.message)
     after = message.partition("-> ")[2][:11]
     assert message == (
@@ -205,7 +205,7 @@ def test_a_plugin_of_the_same_repository_is_locked_without_a_hash(world):
     refused(world, what, f"{world.manifest}:3", AGAIN, 2)
 
 
-def test_a_local_plugin_that_is_gone_is_told(local):
+def test_a_local_plugin_that_is_gone_is_reported(local):
     (local.root / "lab").rename(local.root / "gone")
     what = (
         f"E-PATH-MISSING plugin 'lab': '../lab' does not exist (resolved from {local.manifest}'s "

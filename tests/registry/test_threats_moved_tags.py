@@ -119,7 +119,7 @@ def test_a_deleted_tag_still_gives_its_commit(world):
     assert world.trees()
 
 
-def test_a_repository_that_is_gone_is_told_place_by_place(world):
+def test_a_repository_that_is_gone_is_reported_place_by_place(world):
     world.repo("rx")
     world.wants("rx@v1.0.0")
     world.run("lock")
@@ -150,7 +150,7 @@ def test_a_second_mirror_stands_in_for_the_first(world):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_repository_of_somebody_else_is_told_in_the_user_s_words(world, monkeypatch):
+def test_a_repository_of_another_user_is_reported_in_the_user_s_words(world, monkeypatch):
     repo = world.repo("rx")
     for one in (repo.path, *repo.path.rglob("*")):
         os.chown(one, 65534, 65534)
@@ -195,7 +195,7 @@ def test_other_bytes_under_the_locked_commit_are_refused(world):
     world.run("sync")
 
 
-def test_a_damaged_repository_is_told(world):
+def test_a_damaged_repository_is_reported(world):
     repo = world.repo("rx")
     blob = repo.git("rev-parse", "HEAD:pyproject.toml")
     file = repo.path / ".git/objects" / blob[:2] / blob[2:]

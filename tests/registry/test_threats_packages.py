@@ -65,7 +65,7 @@ def forget(*modules):
         sys.modules.pop(one, None)
 
 
-def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
+def test_what_is_missing_is_pinned_installed_and_used(shop):
     file = wheel(shop.wheels, "acme-extra", "1.2", needs=["acme-deep>=1", "click>=1"])
     deep = wheel(shop.wheels, "acme-deep", "1.0", more={"evil.pth": "import os; os._exit(9)\n"})
     wheel(shop.wheels, "acme-extra", "2.0")
@@ -110,7 +110,7 @@ def test_what_is_lacking_is_pinned_installed_beside_and_used(shop):
     forget("acme_extra", "acme_deep")
 
 
-def test_an_overlay_that_is_not_there_is_told(shop):
+def test_an_overlay_that_is_not_there_is_reported(shop):
     import shutil
 
     from registry_world import open_up
@@ -139,7 +139,7 @@ def test_met_requirements_start_no_pip(world, monkeypatch):
     assert "packages" not in world.locked()
 
 
-def test_what_nobody_has_is_told(shop):
+def test_what_no_index_has_is_reported(shop):
     done = wants(shop, code=4, rx=["acme-extra>=1"])
     assert done.error.what.startswith(
         "E-DEP 'acme-extra>=1' is needed by rx and not installed: "
@@ -149,12 +149,12 @@ def test_what_nobody_has_is_told(shop):
     assert not shop.lock.exists()
 
 
-def test_two_plugins_that_cannot_share_a_package_are_told_in_a_table(shop):
+def test_two_plugins_that_cannot_share_a_package_are_reported_in_a_table(shop):
     done = wants(shop, code=2, rx=["acme-extra<2"], lab=["acme-extra>=3"])
     assert done.error.what == (
         "E-CONFLICT no version of 'acme-extra' suits all\n"
         "    version  why\n"
-        "    -------  -------------------\n"
+        "    -------  ---------------------\n"
         "    <2       required by rx 1.0.0\n"
         "    >=3      required by lab 1.0.0\n"
         "    -        not installed"
@@ -163,7 +163,7 @@ def test_two_plugins_that_cannot_share_a_package_are_told_in_a_table(shop):
     assert not shop.lock.exists()
 
 
-def test_a_plugin_that_the_environment_does_not_suit_is_told_in_a_table(world):
+def test_a_plugin_that_the_environment_does_not_suit_is_reported_in_a_table(world):
     world.repo("rx", needs=["click<1"])
     world.wants("rx@v1.0.0")
     done = world.run("lock", code=2)
@@ -171,13 +171,13 @@ def test_a_plugin_that_the_environment_does_not_suit_is_told_in_a_table(world):
     assert done.error.what == (
         "E-CONFLICT no version of 'click' suits all\n"
         "    version  why\n"
-        "    -------  -------------------\n"
+        "    -------  --------------------\n"
         "    <1       required by rx 1.0.0\n"
         f"    {click:<7}  the environment has"
     )
 
 
-def test_conflicts_further_down_are_told_in_pip_s_words(shop):
+def test_conflicts_further_down_are_reported_in_pip_s_words(shop):
     wheel(shop.wheels, "acme-extra", needs=["acme-deep<2"])
     wheel(shop.wheels, "acme-other", needs=["acme-deep>=2"])
     wheel(shop.wheels, "acme-deep", "1.0")

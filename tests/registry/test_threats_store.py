@@ -55,15 +55,15 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("change", "told"), CHANGES)
-def test_a_changed_tree_is_told_and_mended_and_others_work(locked, change, told):
+@pytest.mark.parametrize(("change", "reported"), CHANGES)
+def test_a_changed_tree_is_reported_and_repaired_and_others_work(locked, change, reported):
     tree = locked.tree()
     change(open_up(tree))
     modules = resolve_plugins(locked.manifest)
     with pytest.raises(SpecloomError) as caught:
         __import__(modules["rx"])
     found = caught.value.what.rpartition("(")[2]
-    what = f"E-STORE plugin 'rx': {told} in {tree} ({found}"
+    what = f"E-STORE plugin 'rx': {reported} in {tree} ({found}"
     assert (caught.value.what, caught.value.exit_code) == (what, 3)
     assert caught.value.fix == "run: specloom plugins sync --repair"
     __import__(modules["lab"])
@@ -100,7 +100,7 @@ def test_modes_and_times_alone_are_no_harm(locked):
     assert locked.run("verify").stdout == "rx 1.0.0: good\nlab 1.0.0: good\n"
 
 
-def test_a_tree_that_is_not_there_is_told_with_the_command_that_brings_it(locked):
+def test_a_tree_that_is_not_there_is_reported_with_the_command_that_brings_it(locked):
     shutil.rmtree(open_up(locked.tree()))
     modules = resolve_plugins(locked.manifest)
     with pytest.raises(SpecloomError) as caught:

@@ -17,7 +17,7 @@ def empty_store(world):
     shutil.rmtree(open_up(world.store))
 
 
-def test_a_missing_tag_is_told_with_those_there(world):
+def test_a_missing_tag_is_reported_with_those_there(world):
     repo = world.repo("rx", version="0.2.9")
     repo.tag("v0.2.8")
     repo.tag("v0.2.10")
@@ -45,7 +45,7 @@ def test_a_repository_without_tags_says_so(world):
 
 
 @pytest.mark.parametrize("annotated", [False, True])
-def test_branches_named_like_the_tag_or_its_commit_are_never_asked(world, annotated):
+def test_branches_named_like_the_tag_or_its_commit_are_never_fetched(world, annotated):
     repo = world.repo("rx")
     repo.tag("v1.0.0", annotated=annotated, force=True)
     tagged = repo.git("rev-parse", "v1.0.0^{commit}")
@@ -167,7 +167,7 @@ def test_a_plugin_in_a_folder_of_a_large_repository(world):
     assert done.error.what == "E-TAG plugin 'rx': tag 'v9' is not of the form 'rx-v{version}'"
 
 
-def test_an_older_tag_is_never_taken_unasked(world):
+def test_an_older_tag_is_never_taken_without_the_option(world):
     repo = world.repo("rx", version="2.0.0")
     repo.commit(plugin_files("rx", "1.0.0"), tag="v1.0.0")
     world.wants("rx@v2.0.0")

@@ -1,4 +1,4 @@
-"""T1 to T5: what a URL or a tag may not be, told before git is started."""
+"""T1 to T5: what a URL or a tag may not be, reported before git is started."""
 
 import pytest
 
@@ -168,7 +168,7 @@ def test_variables_that_redirect_git_have_no_effect(world, tmp_path, monkeypatch
 
 
 def test_a_source_says_what_was_written():
-    assert Source("u", "v1", tag_pattern="v{version}").written == {
+    assert Source("u", "v1", tag_pattern="v{version}").to_dict() == {
         "git": "u",
         "tag": "v1",
         "tag-pattern": "v{version}",

@@ -1,4 +1,4 @@
-"""A run that has everything: nothing is started, nothing is asked, and it is quick."""
+"""A run that has everything: nothing is started, no network is used, and it is quick."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def warm(world):
     return world
 
 
-def test_a_warm_run_starts_nothing_and_asks_nobody(warm):
+def test_a_warm_run_starts_nothing_and_uses_no_network(warm):
     first, second = (
         subprocess.run(
             [sys.executable, "-c", WARM],

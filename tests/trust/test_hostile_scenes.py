@@ -20,7 +20,7 @@ from sklearn.metrics import (
 from specloom.cli import main
 
 CONFIG = Path(__file__).parents[2] / "configs/rx_scene.yaml"
-CONSTANT = "bands are constant over the 480 background pixels and are left out of the scores"
+CONSTANT = "bands are constant over the 480 background pixels and are excluded from the scores"
 NO_PIXEL = "error: node 'rx' (RXGlobal) was given no usable pixel to learn from\n  fix: check the "
 # The command shows warnings; here pytest would turn them into errors before that.
 pytestmark = pytest.mark.filterwarnings("always::UserWarning")
@@ -94,8 +94,8 @@ DEFINED = {
     "constant bands": (changed(0.1, ..., [1, 4]), [0, 2, 3, 5], f"2 of 6 {CONSTANT}: 1, 4"),
     "a band of zeros": (changed(0, ..., 0), [1, 2, 3, 4, 5], f"1 of 6 {CONSTANT}: 0"),
     "a band twice": (CUBE[..., [0, 1, 2, 3, 4, 5, 2]], [0, 1, 2, 3, 4, 5], "6 directions of 7"),
-    "NaN in one pixel": (changed(np.nan, 3, 4, 2), None, "479 pixels (1 left out)"),
-    "infinity in a row": (changed(-np.inf, 3), None, "456 pixels (24 left out)"),
+    "NaN in one pixel": (changed(np.nan, 3, 4, 2), None, "479 pixels (1 excluded)"),
+    "infinity in a row": (changed(-np.inf, 3), None, "456 pixels (24 excluded)"),
     "negative integers": ((CUBE * 900).astype(np.int16), None, ""),
     "unsigned integers": ((CUBE * 900 + 9000).astype(">u2"), None, ""),
     "half precision": (CUBE.astype(np.float16), None, ""),
@@ -190,7 +190,7 @@ REFUSED = {
     "probabilities as a mask": (
         CUBE,
         MASK * 0.5,
-        "the mask mask.npy holds 0.5, which is no class number\n  fix: give whole numbers\n",
+        "the mask mask.npy holds 0.5, which is not a class number\n  fix: give whole numbers\n",
     ),
     "a picture as a cube": (
         CUBE[..., 0],

@@ -22,18 +22,6 @@ Batch: TypeAlias = Mapping[str, Any]
 STAGES = ("train", "val", "test", "predict")
 
 
-class WithPorts(Protocol):
-    """A node, as ``pipeline.chain`` takes it: it has inputs and outputs."""
-
-    @property
-    def inputs(self) -> Mapping[str, Port]:
-        """The input ports by name."""
-
-    @property
-    def outputs(self) -> Mapping[str, Port]:
-        """The output ports by name."""
-
-
 @runtime_checkable
 class Node(Protocol):
     """A named computation with typed ports.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -43,8 +44,6 @@ def process_tag() -> str:
     A file or folder with it in its name is of this process alone, also in a folder that several
     machines or containers share.
     """
-    import platform
-
     host = re.sub(r"\W", "_", platform.node(), flags=re.ASCII)[:32]
     return f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
 

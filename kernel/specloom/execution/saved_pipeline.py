@@ -21,9 +21,8 @@ from specloom.contract.errors import (
     UnavailableError,
     raise_all,
 )
-from specloom.contract.nodes import STAGES
 from specloom.execution.files import sha256, write_file
-from specloom.graph.graph import Graph
+from specloom.graph.graph import Graph, default_stages
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
 from specloom.runfile.form import SAVED, VERSION, RunFile, interpret
@@ -141,7 +140,7 @@ def _node_to_dict(graph: Graph, name: str, plugins: Plugins) -> dict[str, Any]:
     config = parameters.values(node)
     if config:
         entry["config"] = config
-    if graph.stages[name] != tuple(getattr(node, "stages", STAGES)):
+    if graph.stages[name] != default_stages(node):
         entry["stages"] = list(graph.stages[name])
     return entry
 

@@ -1,7 +1,6 @@
 """A graph: nodes and connections, checked, in running order, never changed afterwards."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
 from specloom.contract.abilities import Fittable, Stateful
@@ -10,6 +9,7 @@ from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Connection, Port, node_of
 from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
 from specloom.graph.endpoints import Endpoints
+from specloom.graph.order import running_order
 from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import SizeInference, Sizes, Unknown
 from specloom.runfile.names import BATCH, wrong_name
@@ -68,10 +68,11 @@ class Graph:
         self.splits = list(splits)
         self.missing_outputs = _as_lists(missing_outputs or {})
         #: The stages in which each node runs.
-        self.stages = self._node_stages() | dict(stages or {})
+        self.stages = {name: default_stages(node) for name, node in self.nodes.items()}
+        self.stages.update(stages or {})
         #: The nodes that take their inputs from the batch by name.
         self.entries = [name for name, node in self.nodes.items() if is_entry(node)]
-        every = [*connections]
+        every = list(connections)
         every += entry_connections(self.nodes, connections, batch, self.document)
         #: The ports of the batch.
         self.batch = needed_batch(self.nodes, every) if batch is None else dict(batch)
@@ -80,14 +81,13 @@ class Graph:
         #: The connections, with those of entry nodes to the batch.
         self.connections = Connections(every, self._endpoints)
         #: The names of the nodes in running order.
-        self.order = list(self.nodes)
-        #: The nodes whose sizes do not follow from the graph.
-        self.unbuilt: list[str] = []
-        self._name_nodes()
-        cycles = self._sort()
+        self.order, cycles = running_order(self.nodes, self.connections)
         inference = SizeInference(self._endpoints, self.connections, batch_sizes or {})
         #: The sizes that follow from the graph, by node (or ``batch``) and axis.
         self.inferred_sizes = inference.sizes
+        #: The nodes whose sizes do not follow from the graph.
+        self.unbuilt: list[str] = []
+        self._name_nodes()
         found = [*problems, *self.connections.problems, *cycles, *inference.problems]
         found += self._wrong_stages()
         found += _not_among(problems, self.wrong_names())
@@ -231,38 +231,11 @@ class Graph:
                     what, fix = wrong
                     yield GraphError(what, where=self.where(side, name), fix=fix)
 
-    def _node_stages(self) -> dict[str, tuple[str, ...]]:
-        """The stages that the classes of the nodes name."""
-        return {name: tuple(getattr(node, "stages", STAGES)) for name, node in self.nodes.items()}
-
     def _name_nodes(self) -> None:
         """Let nodes that have a name know what the graph calls them."""
         for name, node in self.nodes.items():
             if hasattr(node, "name"):
                 node.name = name
-
-    def _sort(self) -> list[SpecloomError]:
-        """Put the nodes in running order; the error of a cycle, if there is one."""
-        before: dict[str, list[str]] = {name: [] for name in self.nodes}
-        for connection in self.connections:
-            before[connection.target_node].append(connection.source_node)
-        try:
-            order = list(TopologicalSorter(before).static_order())
-        except CycleError as e:
-            return [self._cycle_error(e.args[1])]
-        self.order = [name for name in order if name != BATCH]
-        return []
-
-    def _cycle_error(self, cycle: Sequence[str]) -> SpecloomError:
-        """The error for nodes that are connected in a circle, with the place of one connection."""
-        inside = set(cycle)
-        where = ""
-        for connection in self.connections:
-            if {connection.source_node, connection.target_node} <= inside:
-                where = connection.where
-                break
-        what = f"the connections make a cycle: {' -> '.join(cycle)}"
-        return GraphError(what, where=where, fix="remove one of its connections")
 
     def _wrong_stages(self) -> Iterator[SpecloomError]:
         """Nodes that run in a stage in which a node that they need does not."""
@@ -301,6 +274,11 @@ class Graph:
         if targets:
             return f"connect it to {', '.join(targets)}"
         return f"connect {end} to the inputs that need it"
+
+
+def default_stages(node: Any) -> tuple[str, ...]:
+    """The stages in which a node runs unless a run file sets others."""
+    return tuple(getattr(node, "stages", STAGES))
 
 
 def _not_among(

@@ -41,6 +41,8 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
             "plugin-descriptor_is_current",
             partial(offering.descriptor_is_current, prefix, plugin),
         )
+    if hasattr(plugin, "__file__"):
+        yield "plugin-exports_are_current", partial(offering.exports_are_current, prefix, plugin)
     kinds = ("nodes", "losses", *OTHERS)
     offers: dict[str, dict[str, str]] = {
         kind: getattr(plugin, f"register_{kind}", dict)() for kind in kinds

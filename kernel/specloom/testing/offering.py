@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from specloom.contract.nodes import STAGES
@@ -14,8 +15,10 @@ from specloom.contract.sources import Source
 from specloom.plugins import Plugins
 from specloom.testing.comparing import agree, hold
 from specloom.testing.describing import describe_plugin
+from specloom.testing.exporting import with_exports
 from specloom.testing.making import example
 
+PYTHON_KINDS = ("nodes", "losses", "trainers", "sources")
 LOOK = ("axes", "dtype", "fields", "per_stage")
 HEAVY = ("torch", "numpy", "scipy", "h5py", "matplotlib", "pandas", "sklearn")
 
@@ -69,7 +72,19 @@ def descriptor_is_current(prefix: str, plugin: Any) -> None:
     told = json.loads(file.read_text("utf-8")) if file else {}
     found = json.loads(json.dumps(describe_plugin(plugins, prefix)))
     odd = sorted(k for k in told.keys() | found.keys() if told.get(k) != found.get(k))
-    hold(not odd, plugin, f"nodes.json of {prefix} is out of date for {', '.join(odd)}")
+    fix = f"run specloom plugins describe {prefix} --write"
+    hold(not odd, plugin, f"nodes.json of {prefix} is out of date for {', '.join(odd)}: {fix}")
+
+
+def exports_are_current(prefix: str, plugin: Any) -> None:
+    """``__init__.py`` offers to Python what the hooks offer, where it has the comments for it."""
+    file = Path(plugin.__file__)
+    text = file.read_text("utf-8")
+    offered = Plugins({prefix: plugin}).offers(PYTHON_KINDS, prefix)
+    names = {label.partition(".")[2]: target for label, target in offered.items()}
+    fix = f"run specloom plugins describe {prefix} --write"
+    current = with_exports(text, prefix, names) == text
+    hold(current, plugin, f"the public names of {prefix} are out of date: {fix}")
 
 
 def observer_needs_nothing(cls: Any) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specloom import Port, impl
+from specloom.lazy import lazy
 from specloom_bands.info import BAND_INFO
 
+MODULES = {
+    "BandSelectorBase": "specloom_bands.base",
+    "band_centres": "specloom_bands.nearest",
+    "band_record": "specloom_bands.info",
+}
+"""Where each public name that no hook offers is imported from, when it is first used."""
+
+# Public names, imported on first use: written by `specloom plugins describe bands --write`.
 __all__ = [
     "BAND_INFO",
     "BandSelectorBase",
@@ -27,21 +35,8 @@ if TYPE_CHECKING:
     from specloom_bands.info import band_record
     from specloom_bands.nearest import band_centres
 else:
-    # Loaded when they are used: the command line imports every plugin, and torch takes seconds.
-    _MODULES = {
-        "BandSelectorBase": "specloom_bands.base",
-        "BaselineFalseRGBSelector": "specloom_bands.baseline",
-        "CIRFalseColorSelector": "specloom_bands.cir",
-        "HighContrastBandSelector": "specloom_bands.high_contrast",
-        "band_centres": "specloom_bands.nearest",
-        "band_record": "specloom_bands.info",
-    }
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name from the module that defines it."""
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_MODULES[name]), name)
+    __getattr__ = lazy(__name__, **MODULES)
+# End of public names.
 
 
 @impl

@@ -50,6 +50,6 @@ class BandSelectorBase(TorchNode):
         """The band whose centre is nearest to ``target_nm``; the first one of several.
 
         Raises:
-            DataError: The wavelengths are no positive numbers, or are micrometres.
+            DataError: The wavelengths are not positive numbers, or are micrometres.
         """
         return nearest(band_centres(wavelengths), target_nm)

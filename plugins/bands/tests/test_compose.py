@@ -57,7 +57,7 @@ def test_a_batch_is_its_images_bit_for_bit():
 def test_a_band_that_the_cube_lacks():
     with pytest.raises(DataError, match=r"band 6 is not one of the cube's 6\n  fix: .* 0 to 5"):
         compose(CUBES, (6, 2, 0))
-    with pytest.raises(DataError, match="band -1 is none"):
+    with pytest.raises(DataError, match="band -1 is not one"):
         compose(CUBES, (0, -1, 0))
 
 

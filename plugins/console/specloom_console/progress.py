@@ -87,7 +87,7 @@ class Progress:
         """Follow a task, and show it once it has taken a second."""
         now = self._clock()
         task = self._tasks.get(what)
-        if task is not None and done < task.done:  # it has begun again
+        if task is not None and done < task.done:  # it starts again
             self._end(task)
             task = None
         if task is None:

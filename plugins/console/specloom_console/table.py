@@ -1,6 +1,7 @@
 """The metrics of a run as a table."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
@@ -11,7 +12,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     m/iou     0.7000  0.6500
     m/pixels       -      12
     """
-    names = dict.fromkeys(name for values in metrics.values() for name in values)
+    names = dict.fromkeys(chain.from_iterable(metrics.values()))
     rows = [["metric", *metrics], *(_row(name, metrics) for name in names)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(_line(cells, widths) for cells in rows)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from specloom import Port, impl
+from specloom.lazy import lazy
 
-if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
-    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
-    from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
-    from specloom_cubes.formats import is_cube, open_cube
-    from specloom_cubes.formats.envi import ENVI_DATA_TYPES
-    from specloom_cubes.masks import read_mask
-    from specloom_cubes.paths import is_address
-    from specloom_cubes.sources.blocks import Blocks
-    from specloom_cubes.sources.cu3s import SingleCu3sDataModule
-    from specloom_cubes.sources.folder import Folder
-    from specloom_cubes.sources.memory import InMemory
-    from specloom_cubes.sources.one_cube import OneCube
-    from specloom_cubes.sources.scene import Scene
-    from specloom_cubes.sources.synthetic import Synthetic
-    from specloom_cubes.wavelengths import read_wavelengths
+MODULES = {
+    "Cube": "specloom_cubes.cube",
+    "ENVI_DATA_TYPES": "specloom_cubes.formats.envi",
+    "InMemory": "specloom_cubes.sources.memory",
+    "LentilsAnomalyDataNode": "specloom_cubes.data_node",
+    "OneCube": "specloom_cubes.sources.one_cube",
+    "cube_file": "specloom_cubes.cube_files",
+    "cube_name": "specloom_cubes.cube_files",
+    "files_of_cube": "specloom_cubes.cube_files",
+    "find_cubes": "specloom_cubes.cube_files",
+    "is_address": "specloom_cubes.paths",
+    "is_cube": "specloom_cubes.formats",
+    "open_cube": "specloom_cubes.formats",
+    "read_mask": "specloom_cubes.masks",
+    "read_wavelengths": "specloom_cubes.wavelengths",
+}
+"""Where each public name that no hook offers is imported from, when it is first used."""
 
+# Public names, imported on first use: written by `specloom plugins describe cubes --write`.
 __all__ = [
     "ENVI_DATA_TYPES",
     "AnomalyDataNode",
@@ -48,29 +50,25 @@ __all__ = [
     "read_wavelengths",
 ]
 
-MODULES = {
-    "AnomalyDataNode": "specloom_cubes.data_node",
-    "Blocks": "specloom_cubes.sources.blocks",
-    "Cube": "specloom_cubes.cube",
-    "ENVI_DATA_TYPES": "specloom_cubes.formats.envi",
-    "Folder": "specloom_cubes.sources.folder",
-    "InMemory": "specloom_cubes.sources.memory",
-    "LentilsAnomalyDataNode": "specloom_cubes.data_node",
-    "OneCube": "specloom_cubes.sources.one_cube",
-    "Scene": "specloom_cubes.sources.scene",
-    "SingleCu3sDataModule": "specloom_cubes.sources.cu3s",
-    "Synthetic": "specloom_cubes.sources.synthetic",
-    "cube_file": "specloom_cubes.cube_files",
-    "cube_name": "specloom_cubes.cube_files",
-    "files_of_cube": "specloom_cubes.cube_files",
-    "find_cubes": "specloom_cubes.cube_files",
-    "is_address": "specloom_cubes.paths",
-    "is_cube": "specloom_cubes.formats",
-    "open_cube": "specloom_cubes.formats",
-    "read_mask": "specloom_cubes.masks",
-    "read_wavelengths": "specloom_cubes.wavelengths",
-}
-"""Where each public name is imported from, when it is first used."""
+if TYPE_CHECKING:
+    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
+    from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
+    from specloom_cubes.formats import is_cube, open_cube
+    from specloom_cubes.formats.envi import ENVI_DATA_TYPES
+    from specloom_cubes.masks import read_mask
+    from specloom_cubes.paths import is_address
+    from specloom_cubes.sources.blocks import Blocks
+    from specloom_cubes.sources.cu3s import SingleCu3sDataModule
+    from specloom_cubes.sources.folder import Folder
+    from specloom_cubes.sources.memory import InMemory
+    from specloom_cubes.sources.one_cube import OneCube
+    from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.sources.synthetic import Synthetic
+    from specloom_cubes.wavelengths import read_wavelengths
+else:
+    __getattr__ = lazy(__name__, **MODULES)
+# End of public names.
 
 
 @impl
@@ -117,9 +115,3 @@ def open_known_cube(address: str) -> Any:
     if paths.is_address(address) and not paths.there(address):
         return None
     return formats.open_cube(address) if formats.is_cube(address) else None
-
-
-def __getattr__(name: str) -> object:
-    if name not in MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(MODULES[name]), name)

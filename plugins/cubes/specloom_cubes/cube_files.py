@@ -70,7 +70,7 @@ def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, 
 
     Args:
         cubes: The cubes, of an ENVI pair the header.
-        folder: Where the masks are; beside each cube where left out.
+        folder: Where the masks are; by default beside each cube.
 
     Raises:
         DataError: Two files may be the mask of a cube.
@@ -124,6 +124,6 @@ def _only_cube(paths: list[Path]) -> Path:
         raise DataError(
             f"{' and '.join(path.name for path in paths)} in {paths[0].parent} have one name, and "
             f"{len(cubes)} of them hold several bands",
-            fix="rename one, or narrow pattern to the cubes",
+            fix="rename one of them, or narrow pattern to the cubes",
         )
     return cubes[0]

@@ -158,7 +158,7 @@ class AnomalyDataNode(TorchNode):
         first = rows[0]
         if not ((rows > 0) & rows.isfinite()).all():
             raise DataError(
-                "the wavelengths hold values that are no positive numbers",
+                "the wavelengths hold values that are not positive numbers",
                 fix="give every band's centre in nm, or no wavelengths at all",
             )
         gap = (rows - first).abs()

@@ -118,7 +118,7 @@ def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[An
             return cube.array
         return np.where(equals(cube.array, cube.ignore_value), np.int64(UNLABELLED), cube.array)
     raise DataError(
-        f"no reader of masks knows {path}",
+        f"the format of the mask {path} is unknown",
         fix="use PNG, BMP, TIFF, .mat, .h5, .npy, .npz or an ENVI class file",
     )
 
@@ -136,7 +136,7 @@ def _labels(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
         odd = values[values != np.rint(values)]
         if odd.size:
             raise DataError(
-                f"the mask {path} holds {odd[0]:g}, which is no class number",
+                f"the mask {path} holds {odd[0]:g}, which is not a class number",
                 fix="give whole numbers",
             )
     limits = np.iinfo(np.int32)

@@ -97,7 +97,9 @@ def by_fold(
         what = "items" if count == len(keys) else "groups"
         raise ConfigError(
             f"{label}: {count} {what} cannot fill {folds} folds",
-            fix=f"write folds: {count} or fewer" if count >= 3 else "write split: instead",
+            fix=f"write folds: {count} or fewer"
+            if count >= 3
+            else "write split: instead of folds:",
         )
     dealt = _deal(keys, [1 / folds] * folds, seed)
     val = (fold + 1) % folds
@@ -109,7 +111,7 @@ def by_fold(
 
 
 def by_ids(names: Sequence[str], ids: Ids, label: str) -> dict[str, list[int]]:
-    """Look names up; what no split names is left out.
+    """Look names up; items that no split names are excluded.
 
     Raises:
         ConfigError: A name is unknown, or listed twice in train, val and test together.
@@ -204,8 +206,8 @@ def _key(name: str, group: str, label: str) -> str:
         found = re.search(group, name)
     except re.error as error:
         raise ConfigError(
-            f"{label}: group {group!r} is no regular expression: {error}",
-            fix="write one such as '^([^_]+)_'",
+            f"{label}: group {group!r} is not a regular expression: {error}",
+            fix="write one like '^([^_]+)_'",
         ) from error
     if found is None:
         raise ConfigError(

@@ -36,7 +36,8 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
         rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if any(row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"the wavelengths {path} cannot be read: {error}", fix="give a CSV file"
+            f"the wavelengths {path} cannot be read: {error}",
+            fix="give a CSV file of one row for each band",
         ) from error
     found = _column(rows)
     if found is None:

@@ -116,7 +116,7 @@ def test_nothing_there(tmp_path):
     (tmp_path / "empty").mkdir()
     assert told(DataError, Folder("empty").sizes) == (
         "empty holds no cube that fits '*'\n"
-        "  fix: check path and pattern; '**/*' looks into its folders as well"
+        "  fix: check path and pattern; '**/*' includes folders within"
     )
 
 

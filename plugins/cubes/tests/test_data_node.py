@@ -110,7 +110,7 @@ def test_wavelengths_that_differ_within_a_batch():
 def test_wavelengths_that_are_none(wrong):
     bad = torch.stack([NM, NM])
     bad[1, 1] = wrong
-    with pytest.raises(DataError, match="no positive numbers"):
+    with pytest.raises(DataError, match="not positive numbers"):
         node([0]).forward(CUBE, None, bad)
 
 

@@ -29,7 +29,7 @@ def test_the_good_one_is_good(tmp_path):
         ("bsq", "bsp", "interleave 'bsp' is unknown"),
         ("ENVI\n", "ENVY\n", "its first line is not ENVI"),
         ("bsq\n", "bsq\nwavelength = {1, 2, 3}\n", "'wavelength' lists 3 values for 2 bands"),
-        ("bsq\n", "bsq\nbbl = {1, x}\n", "'bbl' holds a value that is no number"),
+        ("bsq\n", "bsq\nbbl = {1, x}\n", "'bbl' holds a value that is not a number"),
         ("bsq\n", "bsq\nwavelength = {1,\n2\n", "the block of 'wavelength' is never closed"),
         ("bsq\n", "bsq\nfile compression = 1\n", "the data file is compressed"),
         ("bsq\n", "bsq\nmajor frame offsets = {0, 8}\n", "'major frame offsets' is '0, 8'"),
@@ -62,7 +62,7 @@ def test_half_a_pair(tmp_path):
     with pytest.raises(DataError, match="has no data file beside it"):
         open_cube(header)
     (tmp_path / "other.bin").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no reader knows .*other.bin"):
+    with pytest.raises(DataError, match=r"the format of .*other.bin is unknown"):
         open_cube(tmp_path / "other.bin")
 
 

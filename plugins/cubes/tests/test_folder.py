@@ -287,5 +287,5 @@ def test_cubes_that_are_of_another_size_after_the_listing(many, shape, what):
         folder.read("train", [0, 1])
     assert str(error.value) == (
         f"{many}/a_2.npy has {what} when the folder was listed\n"
-        "  fix: leave the folder as it is while it is read, and start again"
+        "  fix: do not change the folder while it is read; start again"
     )

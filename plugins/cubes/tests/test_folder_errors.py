@@ -54,7 +54,10 @@ def test_other_sizes_share_no_batch(tmp_path):
     np.save(tmp_path / "a.npy", CUBE)
     np.save(tmp_path / "b.npy", CUBE[:, :2])
     text = refused(tmp_path, batch_size=2)
-    assert f"{tmp_path}/a.npy is 2 x 3 and {tmp_path}/b.npy is 2 x 2: they share no batch" in text
+    assert (
+        f"{tmp_path}/a.npy is 2 x 3 and {tmp_path}/b.npy is 2 x 2: they cannot share a batch"
+        in text
+    )
     assert "fix: write batch_size: 1" in text
     assert "Folder: batch_size is 0" in refused(tmp_path, ConfigError, batch_size=0)
 

@@ -50,7 +50,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     with pytest.raises(DataError) as error:
         open_cube(tmp_path / "x.npy")
     assert str(error.value) == (
-        f"{tmp_path}/x.npy is no regular file\n  fix: save the cube as a file"
+        f"{tmp_path}/x.npy is not a regular file\n  fix: save the cube as a file"
     )
 
 

@@ -85,7 +85,7 @@ def test_a_file_with_several_arrays(tmp_path):
     text = told(tmp_path / "x.mat")
     assert "  mask             gt (class 0: 9 px, class 1: 1 px, class 2: 2 px)\n" in text
     assert "lat is none: the mask" in text
-    assert "holds 0.285714, which is no class number" in text
+    assert "holds 0.285714, which is not a class number" in text
     assert found["wavelengths"] == "not stated"
 
 

@@ -108,7 +108,7 @@ def test_ids():
         ({"folds": 21}, "X: 20 items cannot fill 21 folds\n  fix: write folds: 20 or fewer"),
         ({"folds": 5, "group": "^[a-z]+_[ab]"}, "X: 4 groups cannot fill 5 folds"),
         ({"folds": 3, "group": "^[a-z]+"}, "2 groups cannot fill 3 folds\n  fix: write split:"),
-        ({"group": "("}, "X: group '(' is no regular expression"),
+        ({"group": "("}, "X: group '(' is not a regular expression"),
         ({"group": "^red"}, "X: group '^red' finds nothing in 'brown_a_0'"),
     ],
 )

@@ -136,7 +136,7 @@ def test_scenes_without_anomalies_and_one_variety():
         ({"seed": -1}, "seed is -1"),
         ({"lentil_diameter": 1.0}, "lentil_diameter is 1.0"),
         ({"varieties": ()}, "varieties is ()"),
-        ({"anomalies": ("stones",)}, "knows no 'stones'\n  fix: did you mean 'stone'?"),
+        ({"anomalies": ("stones",)}, "there is no material 'stones'\n  fix: did you mean 'stone'?"),
     ],
 )
 def test_wrong_parameters(wrong, message):

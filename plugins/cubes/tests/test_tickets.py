@@ -87,7 +87,7 @@ def test_a_cube_that_is_not_what_its_ticket_says(here):
         Folder("many").read_ticket(ticket)
     assert str(error.value) == (
         f"{here}/many/0.npy has 6 columns, and had 5 when the folder was listed\n"
-        "  fix: leave the folder as it is while it is read, and start again"
+        "  fix: do not change the folder while it is read; start again"
     )
 
 

@@ -28,31 +28,44 @@ def logit_cut(threshold: float, logit_threshold: float | None = None) -> float:
     minus infinity (every number is decided), one of 1 plus infinity (no finite logit is).
 
     Raises:
-        ConfigError: The threshold is no probability, or the two thresholds disagree.
+        ConfigError: The threshold is not a probability, or the two thresholds disagree.
     """
     if logit_threshold is not None and not math.isfinite(logit_threshold):
         raise ConfigError(
-            f"logit_threshold is {logit_threshold}", fix="give a finite number, or leave it out"
+            f"logit_threshold is {logit_threshold}", fix="set a finite number, or remove it"
         )
     if not 0 <= threshold <= 1:
         raise ConfigError(
             f"threshold is a probability, got {threshold}",
-            fix="give a threshold from 0 to 1; for one on the scores use logit_threshold",
+            fix="set a threshold from 0 to 1; for one on the scores use logit_threshold",
         )
     if logit_threshold is None:
-        # 1 - p is exact near 1, and p = 0.5 gives 0 exactly.
-        exact = -math.inf if threshold == 0 else math.inf
-        if 0 < threshold < 1:
-            exact = math.log(threshold / (1 - threshold))
-    else:
-        exact = logit_threshold
-        if not math.isclose(threshold, sigmoid(exact), rel_tol=1e-9):
-            raise ConfigError(
-                f"threshold {threshold!r} and logit_threshold {exact!r} disagree",
-                fix=f"write threshold: {sigmoid(exact)!r}, or leave logit_threshold out",
-            )
-    rounded = torch.tensor(exact, dtype=torch.float64, device="cpu").float()
-    if rounded.double() < exact:
+        return _float32_at_least(_logit(threshold))
+    probability = sigmoid(logit_threshold)
+    if not math.isclose(threshold, probability, rel_tol=1e-9):
+        raise ConfigError(
+            f"threshold {threshold!r} and logit_threshold {logit_threshold!r} disagree",
+            fix=f"write threshold: {probability!r}, or remove logit_threshold",
+        )
+    return _float32_at_least(logit_threshold)
+
+
+def _logit(probability: float) -> float:
+    """The logit of a probability; infinite at both ends.
+
+    1 - p is exact near 1, and p = 0.5 gives 0 exactly.
+    """
+    if probability == 0:
+        return -math.inf
+    if probability == 1:
+        return math.inf
+    return math.log(probability / (1 - probability))
+
+
+def _float32_at_least(value: float) -> float:
+    """The smallest float32 that is at least ``value``."""
+    rounded = torch.tensor(value, dtype=torch.float64, device="cpu").float()
+    if rounded.double() < value:
         rounded = torch.nextafter(rounded, torch.full_like(rounded, math.inf))
     return rounded.item()
 
@@ -68,10 +81,10 @@ class BinaryDecider(TorchNode):
     Args:
         threshold: The least probability of an anomaly, from 0 to 1.
         logit_threshold: The same threshold as a logit. ``calibrate`` sets it, because a
-            probability near 1 cannot tell large logits apart: in float64 all above 37 are 1.
+            probability near 1 does not distinguish large logits: in float64 all above 37 are 1.
 
     Raises:
-        ConfigError: The threshold is no probability, or the two thresholds disagree.
+        ConfigError: The threshold is not a probability, or the two thresholds disagree.
     """
 
     logits = Input("B H W 1", doc="Logits of an anomaly.")
@@ -95,7 +108,8 @@ class BinaryDecider(TorchNode):
         cut = float(logit_threshold)
         probability = sigmoid(cut)
         logit_cut(probability, cut)
-        self.threshold, self.logit_threshold = probability, cut
+        self.threshold = probability
+        self.logit_threshold = cut
 
     def forward(self, logits: Tensor) -> Batch:
         """Compare each pixel's logit with the threshold."""

@@ -15,12 +15,12 @@ def check_quantile(quantile: float) -> None:
     if not 0 <= quantile <= 1:
         raise ConfigError(
             f"quantile is a fraction of the pixels, got {quantile}",
-            fix="give a quantile from 0 to 1, such as 0.995",
+            fix="set a quantile from 0 to 1, such as 0.995",
         )
 
 
 def image_quantiles(scores: Tensor, quantile: float) -> Tensor:
-    """The quantile of each row of scores (B, N), NaN left out, as float64 (B,).
+    """The quantile of each row of scores (B, N), without NaN, as float64 (B,).
 
     Interpolated linearly between the two nearest scores, as NumPy does by default, without the
     limit of ``torch.quantile`` to 2**24 elements. Where the lower of the two is infinite and the
@@ -28,22 +28,31 @@ def image_quantiles(scores: Tensor, quantile: float) -> Tensor:
     """
     pixels = scores.shape[1]
     missing = scores.isnan()
-    # Only the scores above the quantile are sorted. Leaving pixels out never makes their number
+    # Only the scores above the quantile are sorted. Excluded pixels never make their number
     # larger than it is for a full row; one more is taken for the rounding of the product.
-    top = min(pixels, pixels - math.floor(quantile * (pixels - 1)) + 1)
-    largest = scores.masked_fill(missing, -math.inf).topk(top, dim=1).values
+    count = min(pixels, pixels - math.floor(quantile * (pixels - 1)) + 1)
+    largest = scores.masked_fill(missing, -math.inf).topk(count, dim=1).values
     last = (pixels - missing.sum(1) - 1).clamp(min=0)
     position = last.double() * quantile
-    below = position.floor()
-    lower, upper = (
-        largest.gather(1, (last - rank.long()).clamp(0, top - 1)[:, None])[:, 0].double()
-        for rank in (below, position.ceil())
-    )
-    weight, gap = position - below, upper - lower
-    # Both forms are exact at their own end, as NumPy's.
-    between = torch.where(weight < 0.5, lower + gap * weight, upper - gap * (1 - weight))
-    plain = lower.isfinite() & upper.isfinite()
-    return torch.where(plain, between, torch.where(weight > 0, upper, lower))
+    lower = _at(largest, last - position.floor().long())
+    upper = _at(largest, last - position.ceil().long())
+    return _interpolate(lower, upper, position - position.floor())
+
+
+def _at(largest: Tensor, places: Tensor) -> Tensor:
+    """One score of each row of (B, K), the largest being at place 0, as float64 (B,)."""
+    places = places.clamp(0, largest.shape[1] - 1)
+    return largest.gather(1, places[:, None])[:, 0].double()
+
+
+def _interpolate(lower: Tensor, upper: Tensor, weight: Tensor) -> Tensor:
+    """``lower`` at a weight of 0, ``upper`` at 1; exact at both ends, as NumPy does it."""
+    gap = upper - lower
+    near_lower = lower + gap * weight
+    near_upper = upper - gap * (1 - weight)
+    between = torch.where(weight < 0.5, near_lower, near_upper)
+    finite = lower.isfinite() & upper.isfinite()
+    return torch.where(finite, between, torch.where(weight > 0, upper, lower))
 
 
 def quantile_mask(logits: Tensor, quantile: float) -> Tensor:
@@ -51,10 +60,12 @@ def quantile_mask(logits: Tensor, quantile: float) -> Tensor:
     rows = logits.float().flatten(1)
     exact = image_quantiles(rows, quantile)
     # Round up to float32: a float32 score reaches the exact quantile where it reaches this one.
-    cut = exact.float()
-    cut = torch.where(cut.double() < exact, cut.nextafter(torch.full_like(cut, math.inf)), cut)
+    rounded = exact.float()
+    next_up = rounded.nextafter(torch.full_like(rounded, math.inf))
+    cut = torch.where(rounded.double() < exact, next_up, rounded)
     lowest = rows.masked_fill(rows.isnan(), math.inf).amin(1)
-    return ((rows >= cut[:, None]) & (rows > lowest[:, None])).view(logits.shape)
+    mask = (rows >= cut[:, None]) & (rows > lowest[:, None])
+    return mask.view(logits.shape)
 
 
 @node

@@ -10,6 +10,9 @@ from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_deciders.quantile import check_quantile, quantile_mask
 
+ROUNDING = 1e-6
+"""Added before a share is rounded down: 0.29 * 100 is 28.999999999999996."""
+
 
 def top_mean(scores: Tensor, fraction: float) -> Tensor:
     """The mean of the largest scores of each row of (B, N), in float64 (B,).
@@ -18,27 +21,24 @@ def top_mean(scores: Tensor, fraction: float) -> Tensor:
     that are not finite do not count. A row without a finite score gives minus infinity.
     """
     finite = scores.isfinite()
-    counts = finite.sum(1)
-    most = max(1, _share(scores.shape[1], fraction))
+    pixels = scores.shape[1]
+    most = max(1, min(pixels, math.floor(pixels * fraction + ROUNDING)))
     largest = scores.masked_fill(~finite, -math.inf).topk(most, dim=1).values.double()
-    # A share is a whole number up to rounding: 0.29 * 100 is 28.999999999999996.
-    taken = (counts.double() * fraction + 1e-6).floor().clamp(min=1)
-    taken = torch.minimum(taken, counts.double())
-    used = torch.arange(most, device=scores.device) < taken[:, None]
+    counts = finite.sum(1).double()
+    averaged = (counts * fraction + ROUNDING).floor().clamp(min=1)
+    averaged = torch.minimum(averaged, counts)
+    used = torch.arange(most, device=scores.device) < averaged[:, None]
     total = _row_sums(largest.masked_fill(~used, 0.0))
-    return torch.where(taken > 0, total / taken, -math.inf)
-
-
-def _share(pixels: int, fraction: float) -> int:
-    return min(pixels, math.floor(pixels * fraction + 1e-6))
+    return torch.where(averaged > 0, total / averaged, -math.inf)
 
 
 def _row_sums(values: Tensor) -> Tensor:
     """Sums of the rows of (B, K), added in halves: each row's bits depend on that row alone."""
-    while (width := values.shape[1]) > 1:
-        half = width // 2
-        rest = values[:, 2 * half :]
-        values = torch.cat([values[:, :half] + values[:, half : 2 * half], rest], 1)
+    while values.shape[1] > 1:
+        half = values.shape[1] // 2
+        halves = values[:, :half] + values[:, half : 2 * half]
+        odd = values[:, 2 * half :]
+        values = torch.cat([halves, odd], 1)
     return values[:, 0]
 
 
@@ -75,10 +75,10 @@ class TwoStageBinaryDecider(TorchNode):
         if not 0 < self.top_k_fraction <= 1:
             raise ConfigError(
                 f"top_k_fraction is a fraction of the pixels, got {self.top_k_fraction}",
-                fix="give a top_k_fraction over 0 and at most 1, such as 0.001",
+                fix="set a top_k_fraction over 0 and at most 1, such as 0.001",
             )
         if math.isnan(self.image_threshold):
-            raise ConfigError("image_threshold is NaN", fix="give a number")
+            raise ConfigError("image_threshold is NaN", fix="set a number")
 
     def forward(self, logits: Tensor) -> Batch:
         """Gate each image's quantile mask with the mean of its highest scores."""

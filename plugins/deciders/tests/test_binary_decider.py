@@ -89,7 +89,7 @@ def test_a_threshold_that_is_no_probability(threshold):
     with pytest.raises(ConfigError) as caught:
         BinaryDecider(threshold).build({})
     assert caught.value.what == f"threshold is a probability, got {threshold}"
-    assert caught.value.fix.startswith("give a threshold from 0 to 1")
+    assert caught.value.fix.startswith("set a threshold from 0 to 1")
 
 
 def test_two_thresholds_that_disagree():

@@ -123,4 +123,4 @@ def test_a_quantile_out_of_range(quantile):
     with pytest.raises(ConfigError) as caught:
         QuantileBinaryDecider(quantile).build({})
     assert caught.value.what == f"quantile is a fraction of the pixels, got {quantile}"
-    assert caught.value.fix == "give a quantile from 0 to 1, such as 0.995"
+    assert caught.value.fix == "set a quantile from 0 to 1, such as 0.995"

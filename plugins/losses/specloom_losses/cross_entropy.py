@@ -11,21 +11,27 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from specloom import Batch, ConfigError, Input, node
-from specloom_losses.pooled import PooledLoss, usable
+from specloom_losses.pooled import PooledLoss, usable_predictions
 
 
 def cross_entropy(
-    logits: Tensor, targets: Tensor, keep: Tensor, pos_weight: float | None
+    logits: Tensor, targets: Tensor, usable: Tensor, pos_weight: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Sum and number of the binary cross-entropies where ``keep``; all of one shape.
+    """Sum and number of the binary cross-entropies where ``usable``; all of one shape.
 
-    What is not kept may be NaN: it is replaced before, since 0 * NaN would spoil the gradient.
+    What is not usable may be NaN: it is replaced before, since 0 * NaN would spoil the gradient.
     """
-    factor = None if pos_weight is None else logits.new_full((), pos_weight)
-    each = binary_cross_entropy_with_logits(
-        torch.where(keep, logits, 0), targets.to(logits.dtype), pos_weight=factor, reduction="none"
+    factor = None
+    if pos_weight is not None:
+        factor = logits.new_full((), pos_weight)
+    by_pixel = binary_cross_entropy_with_logits(
+        torch.where(usable, logits, 0),
+        targets.to(logits.dtype),
+        pos_weight=factor,
+        reduction="none",
     )
-    return torch.where(keep, each, 0).sum(dtype=torch.float64), keep.sum()
+    total = torch.where(usable, by_pixel, 0).sum(dtype=torch.float64)
+    return total, usable.sum()
 
 
 @node
@@ -34,7 +40,7 @@ class AnomalyBCEWithLogits(PooledLoss):
 
     weight * mean(-pos_weight * t * ln s(x) - (1 - t) * ln(1 - s(x))) with s the sigmoid, as
     ``torch.nn.BCEWithLogitsLoss``: the mean is over pixels also with ``pos_weight``. Pixels that
-    are not valid, NaN or infinite are left out; without any pixel the loss is 0.
+    are not valid, NaN or infinite are excluded; without any pixel the loss is 0.
 
     Args:
         weight: The factor of the loss; may be changed at any time.
@@ -58,11 +64,11 @@ class AnomalyBCEWithLogits(PooledLoss):
         super().build(sizes)
         value = self.pos_weight
         if value is not None and not (math.isfinite(value) and value > 0):
-            fix = "give a pos_weight above 0, or leave it out"
+            fix = "set a pos_weight above 0, or remove it"
             raise ConfigError(f"{self.label}: pos_weight is {value}", fix=fix)
 
     def forward(self, predictions: Tensor, targets: Tensor, valid: Tensor | None = None) -> Batch:
         """The loss of (B, H, W, 1) logits against a mask of the same shape."""
-        keep = usable(predictions, valid)
-        total, count = cross_entropy(predictions, targets, keep, self.pos_weight)
+        usable = usable_predictions(predictions, valid)
+        total, count = cross_entropy(predictions, targets, usable, self.pos_weight)
         return self.weighted(total, count, predictions.dtype)

@@ -20,12 +20,14 @@ def mean_similarity(rows: Tensor) -> Tensor:
     exact = rows.double()
     # By the largest value first, so that no square under- or overflows.
     largest = exact.detach().abs().amax(1, keepdim=True)
-    some = largest > 0
-    exact = exact / torch.where(some, largest, 1)
-    length = torch.where(some, exact.square().sum(1, keepdim=True), 1).sqrt()
-    unit, count = exact / length, len(rows)
+    not_zero = largest > 0
+    scaled = exact / torch.where(not_zero, largest, 1)
+    squared_length = torch.where(not_zero, scaled.square().sum(1, keepdim=True), 1)
+    unit = scaled / squared_length.sqrt()
     # The rows' own products, 1 each, are never added: distinct bands give exactly 0.
-    return (unit @ unit.T).triu(1).sum() / max(count * (count - 1) / 2, 1)
+    similarities = (unit @ unit.T).triu(1)
+    pairs = len(rows) * (len(rows) - 1) / 2
+    return similarities.sum() / max(pairs, 1)
 
 
 @node

@@ -19,7 +19,8 @@ def concentration(weights: Tensor) -> Tensor:
     """
     size = len(weights)
     # The same sum about the mean: exactly 0, and flat, where all weights are alike.
-    return (shares(weights) - 1 / size).square().sum() * (size / max(size - 1, 1))
+    deviations = shares(weights) - 1 / size
+    return deviations.square().sum() * (size / max(size - 1, 1))
 
 
 @node

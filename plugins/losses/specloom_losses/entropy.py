@@ -47,15 +47,19 @@ class SelectorEntropyRegularizer(PooledLoss):
         """Check the parameters."""
         super().build(sizes)
         if not (math.isfinite(self.eps) and self.eps > 0):
-            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="give an eps above 0")
-        target, most = self.target_entropy, math.log(sizes["C"])
+            raise ConfigError(f"{self.label}: eps is {self.eps}", fix="set an eps above 0")
+        target = self.target_entropy
+        most = math.log(sizes["C"])
         if target is not None and not 0 <= target <= most + 1e-3:
             raise ConfigError(
                 f"{self.label}: target_entropy is {target}",
-                fix=f"give 0 to ln {sizes['C']} = {most:.4g} nats, or leave it out for the most",
+                fix=f"set 0 to ln {sizes['C']} = {most:.4g} nats, or remove it for the most",
             )
 
     def forward(self, weights: Tensor) -> Batch:
         """The loss of weights (C,)."""
-        target = math.log(len(weights)) if self.target_entropy is None else self.target_entropy
-        return self.weighted((entropy(weights, self.eps) - target) ** 2, 1, weights.dtype)
+        target = self.target_entropy
+        if target is None:
+            target = math.log(len(weights))
+        deviation = entropy(weights, self.eps) - target
+        return self.weighted(deviation**2, 1, weights.dtype)

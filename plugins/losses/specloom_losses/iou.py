@@ -10,42 +10,50 @@ import torch
 from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, node
-from specloom_losses.pooled import PooledLoss, usable
+from specloom_losses.pooled import PooledLoss, usable_predictions
 
 PIXELS = (1, 2, 3)
 LEAST_RANGE = 1e-30
 """A range below this, or below the rounding of its ends, is none: its inverse would overflow."""
 
 
-def min_max(scores: Tensor, keep: Tensor) -> Tensor:
-    """Scores (B, H, W, 1) scaled by the range of the kept ones of each image; 0 without a range."""
-    some = keep.any(dim=1).any(dim=1).any(dim=1)[:, None, None, None]
-    low = torch.where(keep, scores, torch.inf).amin(PIXELS, keepdim=True)
-    high = torch.where(keep, scores, -torch.inf).amax(PIXELS, keepdim=True)
-    low, high = torch.where(some, low, 0), torch.where(some, high, 0)
-    rounding = torch.finfo(scores.dtype).eps * torch.maximum(low.abs(), high.abs())
+def min_max(scores: Tensor, usable: Tensor) -> Tensor:
+    """Scores (B, H, W, 1) scaled by the range of each image's usable ones; 0 without a range."""
+    has_usable = _any_pixel(usable)[:, None, None, None]
+    lowest = torch.where(usable, scores, torch.inf).amin(PIXELS, keepdim=True)
+    highest = torch.where(usable, scores, -torch.inf).amax(PIXELS, keepdim=True)
+    low = torch.where(has_usable, lowest, 0)
+    high = torch.where(has_usable, highest, 0)
     span = high - low
-    wide = (span > rounding) & (span > LEAST_RANGE)
-    return torch.where(wide, (scores - low) / torch.where(wide, span, 1), 0)
+    rounding = torch.finfo(scores.dtype).eps * torch.maximum(low.abs(), high.abs())
+    has_range = (span > rounding) & (span > LEAST_RANGE)
+    divisor = torch.where(has_range, span, 1)
+    return torch.where(has_range, (scores - low) / divisor, 0)
 
 
-def soft_iou(shares: Tensor, targets: Tensor, keep: Tensor, smooth: float) -> Tensor:
+def _any_pixel(mask: Tensor) -> Tensor:
+    """Whether an image has a pixel in the mask (B, H, W, 1), bool (B,)."""
+    return mask.any(dim=1).any(dim=1).any(dim=1)
+
+
+def soft_iou(shares: Tensor, targets: Tensor, usable: Tensor, smooth: float) -> Tensor:
     """(intersection + smooth) / (union + smooth) of each image, (B,), float64.
 
-    Images without a kept target, which have no such value, give 1 without a gradient.
+    Images without a usable target, which have no such value, give 1 without a gradient.
 
     Args:
         shares: How anomalous a pixel is, from 0 to 1, (B, H, W, 1).
         targets: Where the anomalies are, bool (B, H, W, 1).
-        keep: Pixels that count, bool (B, H, W, 1).
+        usable: Pixels that count, bool (B, H, W, 1).
         smooth: Added to both sides.
     """
-    found = torch.where(keep & targets, shares, 0).sum(PIXELS, dtype=torch.float64)
-    beyond = torch.where(keep & ~targets, shares, 0).sum(PIXELS, dtype=torch.float64)
-    wanted = (keep & targets).sum(PIXELS)
-    # The union is what is wanted and what lies beyond it: no difference that could cancel.
-    union = torch.where(wanted > 0, wanted + beyond, 1)
-    return torch.where(wanted > 0, (found + smooth) / (union + smooth), 1)
+    anomalous = usable & targets
+    intersection = torch.where(anomalous, shares, 0).sum(PIXELS, dtype=torch.float64)
+    outside = torch.where(usable & ~targets, shares, 0).sum(PIXELS, dtype=torch.float64)
+    count = anomalous.sum(PIXELS)
+    # The union is the targets and what lies outside of them: no difference that could cancel.
+    union = torch.where(count > 0, count + outside, 1)
+    return torch.where(count > 0, (intersection + smooth) / (union + smooth), 1)
 
 
 @node
@@ -53,9 +61,9 @@ class IoULoss(PooledLoss):
     """One minus the soft intersection over union, averaged over the images that have anomalies.
 
     weight * mean(1 - (sum(p t) + smooth) / (sum(p + t - p t) + smooth)), with p the normalised
-    scores. Images without anomalies are left out; where no image has any, the loss is 0 with a
+    scores. Images without anomalies are excluded; where no image has any, the loss is 0 with a
     zero gradient. Each image is normalised alone, so that what it adds to the sum does not
-    depend on its batch. Pixels that are not valid, NaN or infinite are left out.
+    depend on its batch. Pixels that are not valid, NaN or infinite are excluded.
 
     Source: M. Rahman, Y. Wang, "Optimizing intersection-over-union in deep neural networks for
     image segmentation", ISVC 2016.
@@ -85,19 +93,21 @@ class IoULoss(PooledLoss):
         """Check the parameters."""
         super().build(sizes)
         if not (math.isfinite(self.smooth) and self.smooth >= 0):
-            fix = "give a smooth of 0 or more"
+            fix = "set a smooth of 0 or more"
             raise ConfigError(f"{self.label}: smooth is {self.smooth}", fix=fix)
 
     def forward(self, predictions: Tensor, targets: Tensor, valid: Tensor | None = None) -> Batch:
         """The loss of (B, H, W, 1) scores against a mask of the same shape."""
-        keep = usable(predictions, valid)
-        scores = torch.where(keep, predictions, 0)
-        if self.normalize_method == "sigmoid":
-            part = scores.sigmoid()
-        elif self.normalize_method == "clamp":
-            part = scores.clamp(0, 1)
-        else:
-            part = min_max(scores, keep)
-        total = (1 - soft_iou(part, targets, keep, self.smooth)).sum()
-        count = (keep & targets).any(dim=1).any(dim=1).any(dim=1).sum()
+        usable = usable_predictions(predictions, valid)
+        shares = self._normalize(torch.where(usable, predictions, 0), usable)
+        total = (1 - soft_iou(shares, targets, usable, self.smooth)).sum()
+        count = _any_pixel(usable & targets).sum()
         return self.weighted(total, count, predictions.dtype)
+
+    def _normalize(self, scores: Tensor, usable: Tensor) -> Tensor:
+        """Scores as shares from 0 to 1."""
+        if self.normalize_method == "sigmoid":
+            return scores.sigmoid()
+        if self.normalize_method == "clamp":
+            return scores.clamp(0, 1)
+        return min_max(scores, usable)

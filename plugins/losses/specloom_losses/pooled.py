@@ -32,15 +32,16 @@ class PooledLoss(TorchNode):
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the weight."""
         if not (math.isfinite(self.weight) and self.weight >= 0):
-            fix = "give a weight of 0 or more"
+            fix = "set a weight of 0 or more"
             raise ConfigError(f"{self.label}: weight is {self.weight}", fix=fix)
 
     def weighted(self, total: Tensor, count: Tensor | int, dtype: torch.dtype) -> Batch:
-        """The output of ``forward``; (sum, count) are kept for ``pooled``."""
+        """The output of ``forward``; (sum, count) are stored for ``pooled``."""
         total = self.weight * total.double()
         counted = torch.as_tensor(count, dtype=torch.float64, device=total.device)
-        self._sums = total, counted
-        return {"loss": (total / counted.clamp(min=1)).to(dtype)}
+        self._sums = (total, counted)
+        loss = total / counted.clamp(min=1)
+        return {"loss": loss.to(dtype)}
 
     def pooled(self) -> tuple[Tensor, Tensor]:
         """(sum, count) of the last batch, the sum weighted: loss = sum / max(count, 1).
@@ -52,7 +53,7 @@ class PooledLoss(TorchNode):
             NodeError: There was no batch yet.
         """
         if self._sums is None:
-            raise NodeError(f"{self.label} has seen no batch", fix="run it before pooled()")
+            raise NodeError(f"{self.label} has run on no batch", fix="run it before pooled()")
         return self._sums
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,10 +61,12 @@ class PooledLoss(TorchNode):
         return {**self.__dict__, "_sums": None}
 
 
-def usable(predictions: Tensor, valid: Tensor | None) -> Tensor:
+def usable_predictions(predictions: Tensor, valid: Tensor | None) -> Tensor:
     """Which predictions are finite and valid, bool of the same shape."""
     finite = predictions.isfinite()
-    return finite if valid is None else finite & valid
+    if valid is None:
+        return finite
+    return finite & valid
 
 
 def shares(weights: Tensor) -> Tensor:
@@ -71,7 +74,8 @@ def shares(weights: Tensor) -> Tensor:
 
     Where no weight is above 0 all shares are equal, without a gradient.
     """
-    exact = weights.double().clamp(min=0)
-    total = exact.sum()
-    some = total > 0
-    return torch.where(some, exact / torch.where(some, total, 1), 1 / len(weights))
+    positive = weights.double().clamp(min=0)
+    total = positive.sum()
+    not_zero = total > 0
+    divisor = torch.where(not_zero, total, 1)
+    return torch.where(not_zero, positive / divisor, 1 / len(weights))

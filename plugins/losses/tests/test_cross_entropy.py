@@ -114,7 +114,7 @@ def test_a_loss_can_be_copied_after_a_batch_with_gradients():
     logits, targets, _ = batch()
     node = AnomalyBCEWithLogits()
     node(logits.requires_grad_(), targets)
-    with pytest.raises(NodeError, match="AnomalyBCEWithLogits has seen no batch"):
+    with pytest.raises(NodeError, match="AnomalyBCEWithLogits has run on no batch"):
         copy.deepcopy(node).pooled()
     assert float(node.pooled()[1]) == 90
 

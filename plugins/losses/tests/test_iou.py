@@ -157,7 +157,7 @@ def test_a_step_along_the_gradient_helps():
 
 
 def test_parameters_that_make_no_sense():
-    with pytest.raises(ConfigError, match=r"node 'iou' .*: smooth is -1.0\n  fix: give a smooth"):
+    with pytest.raises(ConfigError, match=r"node 'iou' .*: smooth is -1.0\n  fix: set a smooth"):
         IoULoss(smooth=-1.0, name="iou").build({})
     with pytest.raises(ConfigError, match=r"weight is -0\.5"):
         IoULoss(weight=-0.5).build({})

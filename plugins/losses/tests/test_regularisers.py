@@ -153,8 +153,8 @@ def test_processes_with_the_same_weights_pool_to_the_same_loss():
 @pytest.mark.parametrize(
     ("params", "what"),
     [
-        ({"eps": 0.0}, "eps is 0.0\n  fix: give an eps above 0"),
-        ({"target_entropy": 5.0}, "target_entropy is 5.0\n  fix: give 0 to ln 61 = 4.111 nats"),
+        ({"eps": 0.0}, "eps is 0.0\n  fix: set an eps above 0"),
+        ({"target_entropy": 5.0}, "target_entropy is 5.0\n  fix: set 0 to ln 61 = 4.111 nats"),
         ({"target_entropy": -1.0}, "target_entropy is -1.0"),
         ({"weight": math.inf}, "weight is inf"),
     ],

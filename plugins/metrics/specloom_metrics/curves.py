@@ -1,7 +1,7 @@
 """ROC-AUC, average precision and the best threshold, exact with ties and in any order.
 
 Counts are integers and ratios float64, so that results do not depend on the order of the pixels.
-Scores of any real type are compared as they are; pixels whose score is NaN are left out.
+Scores of any real type are compared as they are; pixels whose score is NaN are excluded.
 """
 
 import math
@@ -18,15 +18,16 @@ Counts: TypeAlias = NDArray[np.int64]
 
 
 def _by_class(scores: ArrayLike, targets: ArrayLike) -> tuple[Scores, Scores]:
-    """Sorted scores of the anomalous and of the normal pixels, NaN left out."""
-    values, truth = np.asarray(scores).ravel(), np.asarray(targets).ravel()
+    """Sorted scores of the anomalous and of the normal pixels, without NaN."""
+    values = np.asarray(scores).ravel()
+    truth = np.asarray(targets).ravel()
     if values.shape != truth.shape:
         raise DataError(
-            f"{values.size} scores and {truth.size} targets", fix="give one target for each score"
+            f"{values.size} scores and {truth.size} targets", fix="pass one target for each score"
         )
     truth = truth.astype(bool, copy=False)
-    known = ~np.isnan(values)
-    return np.sort(values[known & truth]), np.sort(values[known & ~truth])
+    numbers = ~np.isnan(values)
+    return np.sort(values[numbers & truth]), np.sort(values[numbers & ~truth])
 
 
 def _need_both(anomalous: int, normal: int, what: str) -> None:
@@ -76,21 +77,28 @@ def average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
             f"average precision needs anomalous pixels, got 0 of {normal.size}",
             fix="use a split whose masks hold anomalies",
         )
-    hits = anomalous.size - np.searchsorted(anomalous, anomalous, side="left")
-    alarms = normal.size - np.searchsorted(normal, anomalous, side="left")
-    return math.fsum(hits / (hits + alarms)) / anomalous.size
+    true_positives = _at_least(anomalous, anomalous)
+    false_positives = _at_least(normal, anomalous)
+    precisions = true_positives / (true_positives + false_positives)
+    return math.fsum(precisions) / anomalous.size
 
 
-def _f1(hits: Counts, alarms: Counts, anomalous: int, normal: int) -> Any:
-    return 2 * hits / (hits + alarms + anomalous)
+def _at_least(scores: Scores, thresholds: Scores) -> Counts:
+    """How many of the sorted scores reach each threshold."""
+    below: Counts = np.searchsorted(scores, thresholds, side="left")
+    return scores.size - below
 
 
-def _iou(hits: Counts, alarms: Counts, anomalous: int, normal: int) -> Any:
-    return hits / (anomalous + alarms)
+def _f1(true_positives: Counts, false_positives: Counts, anomalous: int, normal: int) -> Any:
+    return 2 * true_positives / (true_positives + false_positives + anomalous)
 
 
-def _youden(hits: Counts, alarms: Counts, anomalous: int, normal: int) -> Any:
-    return (hits * normal - alarms * anomalous) / (anomalous * normal)
+def _iou(true_positives: Counts, false_positives: Counts, anomalous: int, normal: int) -> Any:
+    return true_positives / (anomalous + false_positives)
+
+
+def _youden(true_positives: Counts, false_positives: Counts, anomalous: int, normal: int) -> Any:
+    return (true_positives * normal - false_positives * anomalous) / (anomalous * normal)
 
 
 CRITERIA: dict[str, Callable[[Counts, Counts, int, int], Any]] = {
@@ -124,21 +132,32 @@ def best_threshold(
     _need_both(anomalous.size, normal.size, f"a threshold for {metric}")
     # None of the metrics gains when a threshold goes down over normal pixels alone, so that the
     # lowest score above the best one is always an anomalous pixel's.
-    cuts = np.unique(anomalous)[::-1]
-    hits = anomalous.size - np.searchsorted(anomalous, cuts, side="left")
-    alarms = normal.size - np.searchsorted(normal, cuts, side="left")
-    values = CRITERIA[metric](hits, alarms, anomalous.size, normal.size)
+    thresholds = np.unique(anomalous)[::-1]
+    values = CRITERIA[metric](
+        _at_least(anomalous, thresholds),
+        _at_least(normal, thresholds),
+        anomalous.size,
+        normal.size,
+    )
     best = int(np.argmax(values))
     levels = np.unique(np.concatenate([anomalous, normal]))
-    return _below(levels, int(np.searchsorted(levels, cuts[best]))), float(values[best])
+    level = int(np.searchsorted(levels, thresholds[best]))
+    return _below(levels, level), float(values[best])
 
 
 def _below(levels: Scores, place: int) -> float:
     """The middle of the gap under the level; under the lowest, half of the gap above it."""
     if np.isneginf(levels[place]):
         return -math.inf
-    limit = np.finfo(np.float64).max
-    near = np.clip(levels[max(place - 1, 0) : place + 2].astype(np.float64), -limit, limit) / 2
+    half = _half(levels[place])
     if place > 0:
-        return float(near[0] + near[1])
-    return float(2 * near[0] - (near[1] - near[0])) if near.size > 1 else float(2 * near[0])
+        return _half(levels[place - 1]) + half
+    if levels.size == 1:
+        return 2 * half
+    return 2 * half - (_half(levels[place + 1]) - half)
+
+
+def _half(level: Any) -> float:
+    """Half of a score, so that a sum of two does not overflow; infinity counts as the largest."""
+    limit = np.finfo(np.float64).max
+    return float(np.clip(np.float64(level), -limit, limit) / 2)

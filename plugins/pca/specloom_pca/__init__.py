@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
 
+MODULES = {
+    "Components": "specloom_pca.components",
+    "map_pixels": "specloom_pca.pixel_maps",
+    "principal_components": "specloom_pca.components",
+    "standardising_factors": "specloom_pca.components",
+    "to_channels_last": "specloom_pca.pixel_maps",
+}
+"""Where each public name that no hook offers is imported from, when it is first used."""
+
+# Public names, imported on first use: written by `specloom plugins describe pca --write`.
 __all__ = [
     "Components",
     "TrainablePCA",
@@ -22,21 +32,8 @@ if TYPE_CHECKING:
     from specloom_pca.pca import TrainablePCA
     from specloom_pca.pixel_maps import map_pixels, to_channels_last
 else:
-    # Loaded when they are used: the command line imports every plugin, and torch takes seconds.
-    _MODULES = {
-        "Components": "specloom_pca.components",
-        "TrainablePCA": "specloom_pca.pca",
-        "map_pixels": "specloom_pca.pixel_maps",
-        "principal_components": "specloom_pca.components",
-        "standardising_factors": "specloom_pca.components",
-        "to_channels_last": "specloom_pca.pixel_maps",
-    }
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name from the module that defines it."""
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_MODULES[name]), name)
+    __getattr__ = lazy(__name__, **MODULES)
+# End of public names.
 
 
 @impl

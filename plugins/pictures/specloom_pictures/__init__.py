@@ -1,8 +1,10 @@
-"""Pictures of what an anomaly detector sees, decides and selects."""
+"""Pictures of the input, decisions and band selection of an anomaly detector."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import Port, impl
+from specloom.lazy import lazy
 
 ARTIFACTS = Port(
     None,
@@ -11,6 +13,18 @@ ARTIFACTS = Port(
     per_stage=True,
     doc="Pictures by name, uint8 (H, W, 3) in red, green and blue.",
 )
+
+
+# Public names, imported on first use: written by `specloom plugins describe pictures --write`.
+__all__ = ["ARTIFACTS", "AnomalyMask", "CubeRGBVisualizer", "DRCNNTensorBoardViz"]
+
+if TYPE_CHECKING:
+    from specloom_pictures.anomaly_mask import AnomalyMask
+    from specloom_pictures.cube_rgb import CubeRGBVisualizer
+    from specloom_pictures.drcnn import DRCNNTensorBoardViz
+else:
+    __getattr__ = lazy(__name__)
+# End of public names.
 
 
 @impl

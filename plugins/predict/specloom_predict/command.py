@@ -30,7 +30,7 @@ class Size(click.ParamType["int"]):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
         unit = None if found is None else _unit_bytes(found[2])
         if found is None or unit is None or not float(found[1]):
-            self.fail(f"{value!r} is no size; write such as 500MB or 2GB", param, ctx)
+            self.fail(f"{value!r} is not a size; write for example 500MB or 2GB", param, ctx)
         return int(float(found[1]) * unit)
 
 

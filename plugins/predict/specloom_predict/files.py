@@ -148,7 +148,7 @@ class _Files:
             rows = objects.objects(one.values, scores, self.geometry)
             objects.write(self.add(f"{one.name}_objects.csv"), rows)
         if not decisions:
-            self.notes.append("no output decides pixel by pixel, so there is no table of objects")
+            self.notes.append("there is no table of objects: no output is a map of decisions")
 
 
 def _scores(maps: Sequence[Map]) -> Any:

@@ -133,7 +133,7 @@ def _within(root: Path, pattern: str) -> Iterator[Input]:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":
             what = f"{root} holds no cube"
-        fix = "check the path; cubes in folders within are found by such as 'flights/**/*.hdr'"
+        fix = "check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
     for name, path in found.items():
         yield Input(str(path), name)

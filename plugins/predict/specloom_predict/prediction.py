@@ -68,7 +68,7 @@ def predict(
         wavelengths: CSV with the band centres, used instead of those in the file.
         memory: Bytes that nodes may take which need the whole image; by default half of what is
             free.
-        tile_bytes: Bytes of the cube in one tile; 16 MiB where left out.
+        tile_bytes: Bytes of the cube in one tile; 16 MiB by default.
 
     Raises:
         DataError: The cube cannot be read, or its bands are not those of the pipeline.

@@ -162,7 +162,7 @@ class Predictor:
     ) -> Iterator[tuple[str, str]]:
         graph = self.run.graph
         if not declared:
-            fix = "add such as 'outputs: {scores: rx.scores}' to the run file, and run it again"
+            fix = "add for example 'outputs: {scores: rx.scores}' to the run file, and run it again"
             raise ConfigError("the pipeline declares no outputs", fix=fix)
         for name in wanted:
             if name not in declared:
@@ -193,7 +193,7 @@ def pipeline_file(path: Path) -> Path:
     if file.is_file():
         return file
     if (path / "run.json").is_file():
-        what = f"{path} holds no pipeline.yaml: the run in it did not come to its end"
+        what = f"{path} holds no pipeline.yaml: the run in it was not completed"
         raise ConfigError(what, fix=f"specloom run --resume {path}")
     what = f"{path} holds no pipeline.yaml" if path.is_dir() else f"there is no pipeline {path}"
     raise ConfigError(what, fix="give the folder that a run wrote, or the pipeline.yaml in it")

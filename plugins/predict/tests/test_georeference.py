@@ -95,7 +95,7 @@ def test_systems_that_map_info_names(tmp_path, line, code, unit):
     assert geometry.crs == (f"EPSG:{code}" if code else "")
     assert geometry.unit == unit
     named = line.partition(",")[0]
-    note = f"'map info' names the coordinate system {named!r} without enough about it"
+    note = f"the coordinate system {named!r} of 'map info' is unknown or incomplete"
     assert geometry.notes == (() if code or named == "Arbitrary" else (note,))
     if code:
         transform, crs = as_read(tmp_path / "x.img")
@@ -135,10 +135,13 @@ def test_what_envi_said_stays_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("more", "note"),
     [
-        ("map info = {UTM, 1, 1, here}\n", "'map info' is 'UTM, 1, 1, here', which makes no grid"),
+        (
+            "map info = {UTM, 1, 1, here}\n",
+            "'map info' is 'UTM, 1, 1, here', which does not define a grid",
+        ),
         (
             "map info = {UTM, 1, 1, 5, 6, 0, 3}\n",
-            "'map info' is 'UTM, 1, 1, 5, 6, 0, 3', which makes no grid",
+            "'map info' is 'UTM, 1, 1, 5, 6, 0, 3', which does not define a grid",
         ),
         ("geo points = {1, 1, 50, 8}\n", "'geo points' are written to ENVI headers only"),
     ],
@@ -153,10 +156,10 @@ def test_what_makes_no_grid(tmp_path, more, note):
 def test_a_system_that_nobody_understands(tmp_path):
     geometry = Geometry(tuple(NORTH_UP[:6]), crs='LOCAL["somewhere"')
     assert geotiff.write(tmp_path / "x.tif", MAP, geometry, "a test") == [
-        "the coordinate system is not understood, so GeoTIFF files name none"
+        "GeoTIFF files have no coordinate system: it is not understood"
     ]
     assert envi.write(tmp_path / "x.img", MAP, geometry, "a test") == [
-        "the coordinate system is not understood, so ENVI headers name none"
+        "ENVI headers have no coordinate system: it is not understood"
     ]
     assert as_read(tmp_path / "x.tif")[0] == as_read(tmp_path / "x.img")[0] == NORTH_UP
 

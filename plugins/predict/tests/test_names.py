@@ -15,7 +15,7 @@ def test_public_names_are_there(name):
 
 
 def test_a_name_that_is_not_there():
-    with pytest.raises(AttributeError, match="module 'specloom_predict' has no attribute 'predct'"):
+    with pytest.raises(AttributeError, match="no attribute 'predct': did you mean 'predict'"):
         _ = specloom_predict.predct
 
 

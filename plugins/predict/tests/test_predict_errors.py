@@ -109,7 +109,7 @@ def test_the_summary_and_the_exit_code(tmp_path):
         (
             {"pipeline": "{}/stopped"},
             ConfigError,
-            "{}/stopped holds no pipeline.yaml: the run in it did not come to its end\n"
+            "{}/stopped holds no pipeline.yaml: the run in it was not completed\n"
             "  fix: specloom run --resume {}/stopped",
         ),
         (
@@ -138,7 +138,7 @@ def test_a_pipeline_without_outputs(tmp_path):
         predict(saved(tmp_path, outputs={}), cube(tmp_path / "x.npy"))
     assert str(error.value) == (
         "the pipeline declares no outputs\n"
-        "  fix: add such as 'outputs: {scores: rx.scores}' to the run file, and run it again"
+        "  fix: add for example 'outputs: {scores: rx.scores}' to the run file, and run it again"
     )
 
 
@@ -146,7 +146,7 @@ def test_folders_and_patterns_that_hold_nothing(tmp_path):
     saved(tmp_path)
     (tmp_path / "empty").mkdir()
     found = predict_all(tmp_path, [tmp_path / "empty", f"{tmp_path}/*.hdr"], tmp_path / "out")
-    fix = "fix: check the path; cubes in folders within are found by such as 'flights/**/*.hdr'"
+    fix = "fix: check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
     assert errors(found) == [
         f"{tmp_path}/empty holds no cube\n  {fix}",
         f"no cube is named like {tmp_path}/*.hdr\n  {fix}",
@@ -184,7 +184,9 @@ def test_sizes(text, size):
 def test_what_is_no_size(tmp_path, text):
     found = invoked(tmp_path, "x.npy", "--out", tmp_path, "--memory", text)
     assert found.exit_code == 2
-    assert f"{text!r} is no size; write such as 500MB or 2GB" in " ".join(found.output.split())
+    assert f"{text!r} is not a size; write for example 500MB or 2GB" in " ".join(
+        found.output.split()
+    )
 
 
 @pytest.mark.parametrize("name", ["..npy", "...npy", "....npy"])

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
+
+# Public names, imported on first use: written by `specloom plugins describe rx --write`.
+__all__ = ["RXGlobal", "RXPerBatch", "ScoreToLogit"]
+
+if TYPE_CHECKING:
+    from specloom_rx.detector import RXGlobal
+    from specloom_rx.logit import ScoreToLogit
+    from specloom_rx.per_batch import RXPerBatch
+else:
+    __getattr__ = lazy(__name__)
+# End of public names.
 
 
 @impl

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
+
+# Public names, imported on first use: written by `specloom plugins describe selectors --write`.
+__all__ = ["ConcreteBandSelector", "SoftChannelSelector", "TopKIndices"]
+
+if TYPE_CHECKING:
+    from specloom_selectors.concrete import ConcreteBandSelector
+    from specloom_selectors.soft import SoftChannelSelector
+    from specloom_selectors.top_k import TopKIndices
+else:
+    __getattr__ = lazy(__name__)
+# End of public names.
 
 
 @impl

@@ -34,8 +34,9 @@ class Moments(ShiftedSums):
         self._buffer[:, -1] = 1
         self._products = self._zeros(channels + 1, channels + 1)
 
-    def _reduce(self, rows: Tensor) -> Tensor:
-        return _self_products(rows)
+    def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        products = _self_products(rows)
+        return products, products[-1]
 
     def _accumulate(self, rows: Tensor, sums: Tensor) -> None:
         # Not addmm_: some BLAS then add row after row to the sum so far, whose rounding grows

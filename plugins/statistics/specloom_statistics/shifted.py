@@ -60,7 +60,8 @@ class ShiftedSums(ABC):
     def _load(self, selected: Tensor, data: Tensor | LazyAffine) -> Tensor:
         """Rows in the working memory: mapped as ``data`` is, and shifted if the shift is known."""
         rows = self._buffer[: len(selected)]
-        values = rows[:, : self.channels].copy_(selected)
+        values = rows if rows.shape[1] == self.channels else rows[:, : self.channels]
+        values.copy_(selected)
         if isinstance(data, LazyAffine):
             values.mul_(data.scale).add_(data.offset)
         if self._shift is not None:
@@ -75,18 +76,18 @@ class ShiftedSums(ABC):
                 return 0
             self._shift = rows[:SHIFT_ROWS, : self.channels].median(0).values
             rows[:, : self.channels].sub_(self._shift)
-        sums = self._reduce(rows)
+        sums, column_sums = self._reduce(rows)
         # A sum is finite only where all terms are; where it overflows, each row is checked.
-        if not math.isfinite(sums[-1].sum().item()):
+        if not math.isfinite(column_sums.sum().item()):
             rows = rows[usable_pixels(rows)]
-            sums = self._reduce(rows)
+            sums, _ = self._reduce(rows)
         self._accumulate(rows, sums)
         self.count += len(rows)
         return len(rows)
 
     @abstractmethod
-    def _reduce(self, rows: Tensor) -> Tensor:
-        """Sums over ``rows``, which stay as they are; the last row sums up each column."""
+    def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums over ``rows``, which stay as they are, and the sum of each column."""
 
     @abstractmethod
     def _accumulate(self, rows: Tensor, sums: Tensor) -> None:

@@ -28,11 +28,12 @@ class RunningVariance(ShiftedSums):
         self._sum = self._zeros(channels)
         self._squares = self._zeros(channels)
 
-    def _reduce(self, rows: Tensor) -> Tensor:
-        return rows.sum(0, keepdim=True)
+    def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        total = rows.sum(0)
+        return total, total
 
     def _accumulate(self, rows: Tensor, sums: Tensor) -> None:
-        self._sum += sums[0]
+        self._sum += sums
         self._squares += rows.square_().sum(0)
 
     def moments(self) -> SampleMoments:

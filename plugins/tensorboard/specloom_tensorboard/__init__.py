@@ -1,8 +1,19 @@
 """Metrics, losses and pictures of a run for TensorBoard."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
+
+# Public names, imported on first use: written by `specloom plugins describe tensorboard --write`.
+__all__ = ["TensorBoardMonitorNode"]
+
+if TYPE_CHECKING:
+    from specloom_tensorboard.monitor import TensorBoardMonitorNode
+else:
+    __getattr__ = lazy(__name__)
+# End of public names.
 
 
 @impl

@@ -1,8 +1,60 @@
 """Phases: statistical fits, gradient training, threshold calibration, evaluation."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from specloom import impl
+from specloom.lazy import lazy
+
+MODULES = {
+    "CallbacksConfig": "specloom_training.config",
+    "EarlyStoppingConfig": "specloom_training.config",
+    "ModelCheckpointConfig": "specloom_training.config",
+    "OptimizerConfig": "specloom_training.config",
+    "PipelineMetadata": "specloom_training.config",
+    "SchedulerConfig": "specloom_training.config",
+    "TrainRunConfig": "specloom_training.config",
+    "TrainerConfig": "specloom_training.config",
+    "TrainingConfig": "specloom_training.config",
+}
+"""Where each other public name is imported from, when it is first used."""
+
+# Public names, imported on first use: written by `specloom plugins describe training --write`.
+__all__ = [
+    "Calibrate",
+    "CallbacksConfig",
+    "EarlyStoppingConfig",
+    "Evaluate",
+    "GradientTrainer",
+    "ModelCheckpointConfig",
+    "OptimizerConfig",
+    "PipelineMetadata",
+    "SchedulerConfig",
+    "StatisticalTrainer",
+    "TrainRunConfig",
+    "TrainerConfig",
+    "TrainingConfig",
+]
+
+if TYPE_CHECKING:
+    from specloom_training.calibrate import Calibrate
+    from specloom_training.config import (
+        CallbacksConfig,
+        EarlyStoppingConfig,
+        ModelCheckpointConfig,
+        OptimizerConfig,
+        PipelineMetadata,
+        SchedulerConfig,
+        TrainerConfig,
+        TrainingConfig,
+        TrainRunConfig,
+    )
+    from specloom_training.evaluate import Evaluate
+    from specloom_training.gradient.trainer import GradientTrainer
+    from specloom_training.statistical import StatisticalTrainer
+else:
+    __getattr__ = lazy(__name__, **MODULES)
+# End of public names.
 
 
 @impl

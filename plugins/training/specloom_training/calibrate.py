@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from specloom import At, ConfigError, DataError, Graph, NodeError, Run, SpecloomError, did_you_mean
-from specloom_metrics.curves import CRITERIA, best_threshold
+from specloom_metrics import CRITERIA, best_threshold
 from specloom_training.evaluate import check_split, describe_missing, warn_skipped
 
 
@@ -189,7 +190,7 @@ def _read(run: Run, decider: str, stage: str) -> _CountedPixels:
 
 def _inputs_of(graph: Graph, name: str) -> set[str]:
     """The values that a node reads, as ``node.port``."""
-    return {end for ends in graph.incoming(name).values() for end in ends}
+    return set(chain.from_iterable(graph.incoming(name).values()))
 
 
 def _on_cpu(value: Any) -> Any:

@@ -131,7 +131,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def type_errors(annotation: Any, value: Any, label: str) -> Iterator[str]:
-    """What is wrong with ``value`` where ``annotation`` is asked for; a list may be a tuple."""
+    """What is wrong with ``value`` as an ``annotation``; a list may stand for a tuple."""
     if _is_list(value) and _validation_error(annotation, tuple(value)) is None:
         return
     error = _validation_error(annotation, value)

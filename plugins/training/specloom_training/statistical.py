@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 from specloom import (
@@ -56,15 +56,19 @@ def fit(run: Run, names: Sequence[str], split: str, *, notify: bool = True) -> N
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
     """The unfinished nodes that the fit of a node depends on."""
-    ends = [end for ends in graph.incoming(name, fit=True).values() for end in ends]
-    return graph.ancestors(ends) & unfinished
+    return graph.ancestors(_fit_ends(graph, name)) & unfinished
+
+
+def _fit_ends(graph: Graph, name: str) -> list[str]:
+    """What the fit of a node reads, as ``node.port``."""
+    return list(chain.from_iterable(graph.incoming(name, fit=True).values()))
 
 
 def _run_pass(run: Run, names: Sequence[str], split: str) -> None:
     """Update the named nodes with every batch of this process."""
     graph = run.graph
     inputs = {name: graph.incoming(name, fit=True) for name in names}
-    ends = [end for ports in inputs.values() for several in ports.values() for end in several]
+    ends = [end for name in names for end in _fit_ends(graph, name)]
     plan = run.plan("train", ends, lazy=set(ends) - _read_whole(graph, inputs))
     with run.inference():
         batches = run.batches(split, f"fitting {', '.join(names)}")

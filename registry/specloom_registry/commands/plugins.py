@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -67,8 +67,8 @@ def list_(manifest: Path | None, as_json: bool, **_: Any) -> None:
 @plugins.command()
 @click.argument("plugin")
 @options.common
-@click.option("--write", is_flag=True, help="Write nodes.json, and the README's port tables.")
-@click.option("--check", is_flag=True, help="Check that both are up to date; exit with 1 if not.")
+@click.option("--write", is_flag=True, help="Write nodes.json, port tables and public names.")
+@click.option("--check", is_flag=True, help="Check that they are up to date; exit with 1 if not.")
 def describe(
     plugin: str, manifest: Path | None, write: bool, check: bool, dry: bool, **_: Any
 ) -> None:
@@ -84,45 +84,74 @@ def describe(
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     file = _descriptor_file(known, plugin)
+    texts = _generated_texts(known, plugin, file, found)
     if write:
-        _write_description(plugin, file, found, dry=dry)
+        _write_description(plugin, file, found, texts, dry=dry)
     else:
-        _check_description(plugin, file, found)
+        _check_description(plugin, file, found, texts)
 
 
-def _write_description(plugin: str, file: Path, found: dict[str, Any], *, dry: bool) -> None:
-    """Write nodes.json and the port tables of the README.
+class _Generated(NamedTuple):
+    """A file of a plugin of which a part follows from its classes."""
+
+    what: str
+    file: Path
+    old_text: str
+    new_text: str
+
+
+def _generated_texts(
+    known: Plugins, plugin: str, file: Path, found: dict[str, Any]
+) -> list[_Generated]:
+    """Return the README with its port tables, and ``__init__.py`` with the public names."""
+    from specloom.testing.describing import KINDS
+    from specloom.testing.exporting import with_exports
+    from specloom_registry.catalogue.readme_tables import readme_of, with_ports
+
+    readme = readme_of(file)
+    package = file.with_name("__init__.py")
+    tables = _read_text(readme)
+    names = _read_text(package)
+    offered = {
+        label.partition(".")[2]: target for label, target in known.offers(KINDS, plugin).items()
+    }
+    return [
+        _Generated("port tables", readme, tables, with_ports(tables, plugin, found)),
+        _Generated("public names", package, names, with_exports(names, plugin, offered)),
+    ]
+
+
+def _write_description(
+    plugin: str, file: Path, found: dict[str, Any], texts: list[_Generated], *, dry: bool
+) -> None:
+    """Write nodes.json, the port tables of the README and the public names of the package.
 
     Raises:
         PluginError: The plugin lies in the store.
     """
     from specloom.contract.errors import PluginError
     from specloom.execution.files import write_file, write_json
-    from specloom_registry.catalogue.readme_tables import readme_of, with_ports
 
     if _is_in_store(file):
         what = f"plugin {plugin!r} lies in the store, where nothing is ever changed"
         raise PluginError(what, fix="name its own folder with 'path:', and describe it there")
-    readme = readme_of(file)
-    old_text = _read_text(readme)
-    new_text = with_ports(old_text, plugin, found)
     if not dry:
         write_json(file, found)
-        if new_text != old_text:
-            write_file(readme, new_text.encode())
+        for text in texts:
+            if text.new_text != text.old_text:
+                write_file(text.file, text.new_text.encode())
     word = "would be described" if dry else "described"
     click.echo(f"{file}: {len(found)} {word}")
 
 
-def _check_description(plugin: str, file: Path, found: dict[str, Any]) -> None:
-    """Compare nodes.json and the port tables of the README with the classes; exit with 1."""
-    from specloom_registry.catalogue.readme_tables import readme_of, with_ports
-
+def _check_description(
+    plugin: str, file: Path, found: dict[str, Any], texts: list[_Generated]
+) -> None:
+    """Compare what was generated with the classes; exit with 1 where it differs."""
     problems = _descriptor_problems(file, found)
-    readme = readme_of(file)
-    text = _read_text(readme)
-    if with_ports(text, plugin, found) != text:
-        problems.append(f"the port tables of {readme} are out of date")
+    for text in texts:
+        if text.new_text != text.old_text:
+            problems.append(f"the {text.what} of {text.file} are out of date")
     if not problems:
         click.echo(f"{file}: up to date")
         return

@@ -89,12 +89,12 @@ def _check_file(path: Path) -> None:
         fix = "give one of its files, or name the folder as the path of cubes.Folder"
         raise DataError(f"{path} is a folder, not a cube", fix=fix)
     if not path.is_file():
-        raise DataError(f"{path} is no regular file", fix="save the cube as a file")
+        raise DataError(f"{path} is not a regular file", fix="save the cube as a file")
     if path.suffix.lower() in PICTURES:
         fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
         raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
     if not _format(path):
-        raise DataError(f"no reader knows {path}", fix=f"use one of: {KNOWN}")
+        raise DataError(f"the format of {path} is unknown", fix=f"use one of: {KNOWN}")
 
 
 def named_arrays(path: Path) -> Named | None:

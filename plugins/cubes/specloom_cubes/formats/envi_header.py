@@ -49,7 +49,7 @@ class Header(dict[str, str]):
             values = np.array([float(part) for part in parts])
         except ValueError as error:
             raise DataError(
-                f"{key!r} holds a value that is no number: {error}",
+                f"{key!r} holds a value that is not a number: {error}",
                 where=str(self.path),
                 fix=f"correct or remove {key!r}",
             ) from None
@@ -71,7 +71,7 @@ def parse(path: Path) -> Header:
     lines = _text(path).splitlines()
     if not lines or not lines[0].strip().upper().startswith("ENVI"):
         raise DataError(
-            f"{path} is no ENVI header: its first line is not ENVI", fix="give the .hdr file"
+            f"{path} is not an ENVI header: its first line is not ENVI", fix="give the .hdr file"
         )
     header = Header()
     header.path = path

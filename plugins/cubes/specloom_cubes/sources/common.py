@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _WARNED: WeakSet[object] = WeakSet()
 
 PORTS: Mapping[str, Port] = {
-    "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands left out."),
+    "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands excluded."),
     "mask": Port("B H W", dtype="integer", optional=True, doc="Class numbers, -1 unlabelled."),
     "wavelengths": Port("C", unit="nm", optional=True, host=True, doc="Band centres."),
 }
@@ -48,7 +48,7 @@ def batch_of(
     valid: Sequence[NDArray[np.bool_]] | None,
     wavelengths: NDArray[np.float64] | None,
 ) -> dict[str, NDArray[Any]]:
-    """One batch of cubes (H, W, C) of one size; what is not known is left out."""
+    """One batch of cubes (H, W, C) of one size, without values that are not known."""
     # One cube stays where it is: a large scene is then not copied.
     cube = np.ascontiguousarray(cubes[0])[None] if len(cubes) == 1 else np.stack(cubes)
     batch: dict[str, NDArray[Any]] = {"cube": cube}

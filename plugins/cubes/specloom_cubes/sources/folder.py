@@ -56,7 +56,7 @@ class Folder(TicketedSource):
     or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes of a
     split have masks, those without are unlabelled (-1). All cubes must have one band grid: as many
     bands, and wavelengths within 0.5 nm where they state them. Paths are relative to the current
-    folder. The folder is listed and divided once: files that come later are left out, and reading
+    folder. The folder is listed and divided once: files that come later are not read, and reading
     one that has gone, or is of another size, is an error.
 
     Args:
@@ -230,7 +230,7 @@ class Folder(TicketedSource):
             if not found:
                 raise DataError(
                     f"{root} holds no cube that fits {self.pattern!r}",
-                    fix="check path and pattern; '**/*' looks into its folders as well",
+                    fix="check path and pattern; '**/*' includes folders within",
                 )
             self._found = found
             self._files = list(found.values())
@@ -293,7 +293,7 @@ class Folder(TicketedSource):
         if folder is not None and not found:
             raise DataError(
                 f"{folder} holds no mask of any cube in {self.path}",
-                fix="give masks the names of their cubes, or these with _gt or _mask after",
+                fix="name each mask like its cube, with _gt or _mask after it if you like",
             )
         return found
 
@@ -331,7 +331,7 @@ def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
         if now != size:
             raise DataError(
                 f"{cube.path} has {now} {axis}, and had {size} when the folder was listed",
-                fix="leave the folder as it is while it is read, and start again",
+                fix="do not change the folder while it is read; start again",
             )
 
 

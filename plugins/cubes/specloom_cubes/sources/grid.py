@@ -36,7 +36,7 @@ def check_same_grid(
         _check_bands(first, cube)
         if same_size and cube.shape[:2] != first.shape[:2]:
             sizes = " and ".join(f"{c.path} is {c.shape[0]} x {c.shape[1]}" for c in (first, cube))
-            raise DataError(f"{sizes}: they share no batch", fix="write batch_size: 1")
+            raise DataError(f"{sizes}: they cannot share a batch", fix="write batch_size: 1")
         if wavelengths and cube.good_wavelengths is not None:
             if known is None:
                 known = cube

@@ -27,7 +27,7 @@ class InMemory:
             arrays or tensors.
         val: Batches for validation.
         test: Batches for the test.
-        predict: Batches without an answer; those of the test where left out.
+        predict: Batches to predict; by default those of the test.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID

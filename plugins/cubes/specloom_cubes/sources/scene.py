@@ -50,21 +50,21 @@ class Scene(TicketedSource):
 
     This is how anomaly detectors such as RX are evaluated in the literature: statistics and
     scores come from one scene. A figure from a trained detector on it is a fit, not a test;
-    ``Blocks`` cuts a scene into splits. Bands that the header marks bad are left out; "no data"
+    ``Blocks`` cuts a scene into splits. Bands that the header marks bad are excluded; "no data"
     is NaN. Paths are relative to the current folder.
 
     Args:
         cube: The scene: ENVI (either file), .mat, HDF5, .npy, .npz or TIFF.
-        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. Where left
-            out, the only 2-D array of the scene's size in the same file, if there is one.
+        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. By
+            default the only 2-D array of the scene's size in the same file, if there is one.
         cube_variable: The array that is the cube, where a file holds several.
         mask_variable: The array that is the mask, where a file holds several.
         wavelengths: CSV with a column ``wavelength_nm``, or else its first column of numbers; used
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
-        valid: A file like a mask, not 0 for the pixels that count; others are left out of fits
-            and figures.
+        valid: A file like a mask, not 0 for the pixels that count; others are excluded
+            from fits and metrics.
         valid_variable: The array that says so, in that file or the scene's own.
     """
 
@@ -140,7 +140,7 @@ class Scene(TicketedSource):
         return {**self.parameters(), "bytes": self.opened().good_bytes()}
 
     def read_ticket(self, ticket: Ticket) -> Batch:
-        """The whole scene; what is not known is left out."""
+        """The whole scene, without values that are not known."""
         scene = scene_of(ticket, self)
         check_fits(scene.opened())
         warn_once(self, scene.opened())

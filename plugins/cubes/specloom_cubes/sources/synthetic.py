@@ -225,7 +225,9 @@ class Synthetic(TicketedSource):
 def _check_known(names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
-            raise ConfigError(f"Synthetic knows no {name!r}", fix=did_you_mean(name, known))
+            raise ConfigError(
+                f"Synthetic: there is no material {name!r}", fix=did_you_mean(name, known)
+            )
 
 
 def _require(good: bool, name: str, value: Any, want: str) -> None:

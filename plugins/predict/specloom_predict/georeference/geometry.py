@@ -83,12 +83,12 @@ def _notes(
     notes = []
     if transform is None:
         if parts:
-            notes.append(f"'map info' is {header['map info']!r}, which makes no grid")
+            notes.append(f"'map info' is {header['map info']!r}, which does not define a grid")
         others = [repr(key) for key in WITHOUT_GRID if key in header]
         if others:
             notes.append(f"{' and '.join(others)} are written to ENVI headers only")
     elif not crs and parts[0].lower() != "arbitrary":
-        notes.append(f"'map info' names the coordinate system {parts[0]!r} without enough about it")
+        notes.append(f"the coordinate system {parts[0]!r} of 'map info' is unknown or incomplete")
     return notes
 
 
@@ -113,7 +113,7 @@ def envi_fields(geometry: Geometry) -> tuple[dict[str, str], list[str]]:
     if crs is not None:
         fields[SYSTEM] = crs.to_wkt(version="WKT1_ESRI")
     elif geometry.crs:
-        notes.append("the coordinate system is not understood, so ENVI headers name none")
+        notes.append("ENVI headers have no coordinate system: it is not understood")
     if geometry.transform is not None:
         found = numbers_of(geometry.transform)
         if found is None:

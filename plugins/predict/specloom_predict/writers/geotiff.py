@@ -57,7 +57,7 @@ def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
     crs = parse_crs(geometry.crs)
     notes = []
     if geometry.crs and crs is None:
-        notes.append("the coordinate system is not understood, so GeoTIFF files name none")
+        notes.append("GeoTIFF files have no coordinate system: it is not understood")
     options: dict[str, Any] = {"compress": "deflate", "bigtiff": "if_safer", "interleave": "band"}
     if min(height, width) > TILE:
         options |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,10 +57,8 @@ def front_ends(
 
 def _inputs(graph: Graph, name: str, sources: set[str]) -> list[str]:
     """What a node reads of ``sources``."""
-    found: list[str] = []
-    for ends in graph.incoming(name).values():
-        found += [end for end in ends if node_of(end) in sources]
-    return found
+    ends = chain.from_iterable(graph.incoming(name).values())
+    return [end for end in ends if node_of(end) in sources]
 
 
 def _is_fixed(node: Any, by_image: bool) -> bool:
