@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom_bands import band_record
 
 if TYPE_CHECKING:
-    from specloom_mrmr.selector import SupervisedBandSelector
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
 Row = dict[str, Any]
 CURVES = {
@@ -21,7 +23,27 @@ CURVES = {
 COLOURS = ("#0072B2", "#D55E00", "#009E73")  # distinct for colour-blind eyes
 
 
-def record(node: SupervisedBandSelector) -> Row:
+class FittedSelector(Protocol):
+    """What is read of a fitted ``SupervisedBandSelector``."""
+
+    strategy: str
+    score_weights: tuple[float, float, float]
+    lambda_penalty: float
+    left_out: int
+    selected_indices: Tensor
+    known_wavelengths: Tensor
+    band_scores: Tensor
+    fisher_scores: Tensor
+    auc_scores: Tensor
+    auc_bounds: Tensor
+    mi_scores: Tensor
+    class_pixels: Tensor
+
+    def channel_windows(self) -> Sequence[tuple[float, float]]:
+        """Where the band of each channel may lie, in nm; empty: anywhere."""
+
+
+def record(node: FittedSelector) -> Row:
     """The value of ``band_info``: the chosen bands with their wavelengths and scores.
 
     The targets are the middles of the windows; where there are none, they are the bands
@@ -49,7 +71,7 @@ def record(node: SupervisedBandSelector) -> Row:
     return values
 
 
-def table(node: SupervisedBandSelector) -> list[Row]:
+def table(node: FittedSelector) -> list[Row]:
     """One row a band, in plain numbers; ``channel`` counts from 0, None where not chosen."""
     columns = {
         "wavelength_nm": [
@@ -96,7 +118,7 @@ def draw(rows: list[Row], path: Path | str) -> None:
     figure.savefig(path)
 
 
-def summary(node: SupervisedBandSelector) -> str:
+def summary(node: FittedSelector) -> str:
     """What was fitted, in one line."""
     indices = node.selected_indices.tolist()
     centres = node.known_wavelengths[indices].tolist()
