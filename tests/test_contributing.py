@@ -98,6 +98,7 @@ def contributor(tmp_path):
     return Contributor(clone, tmp_path)
 
 
+@pytest.mark.timeout(900)  # about 30 s of CPU, which a busy machine gives slowly
 def test_a_contributor_walks_through(contributor):
     for language, block in blocks(PAGE.read_text("utf-8")):
         if language == "console":

@@ -21,7 +21,7 @@ def test_names_versions_and_licences_agree():
 def test_the_manifest_names_every_plugin_of_the_repository():
     folders = {folder.name: ROOT / folder for folder, _ in packages.plugin_packages(ROOT)}
     named = manifest.read(ROOT / "configs/plugins.yaml").entries
-    assert {plugin.name: plugin.folder for plugin in named} == folders
+    assert {entry.name: entry.package.folder for entry in named if entry.package} == folders
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import release
 import yaml
 
-from specloom_registry.model.metadata import version_of
+from specloom_registry.model.metadata import version_from_tag
 from specloom_registry.model.source import check_tag
 
 ROOT = Path(__file__).parents[1]
@@ -166,8 +166,8 @@ def test_all_are_tagged_annotated_and_the_registry_reads_the_tags(repository, ca
     message = repository.git("tag", "--list", "--format=%(contents)", "rx-v0.2.0")
     assert message == "rx 0.2.0\n\n- Needs specloom 0.2."
     known = yaml.safe_load(repository.read("registry/index.yaml"))["plugins"]
-    assert version_of("rx-v0.2.0", "rx", known["rx"]["tag-pattern"]) == "0.2.0"
-    assert version_of("specloom-v0.2.0", "rx") is None  # it is no version of a plugin
+    assert version_from_tag("rx-v0.2.0", "rx", known["rx"]["tag-pattern"]) == "0.2.0"
+    assert version_from_tag("specloom-v0.2.0", "rx") is None  # it is no version of a plugin
     assert run(repository, "index", "--check") == 0
     assert list(packages.tags(repository.root, "rx", "0.2.0")) == []
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 CONTRACT = Path("kernel/specloom/contract")
 PAGE = Path("plugins/README.md")
 #: The modules of which the Protocols have members that are looked up by name.
-MODULES = ("nodes", "abilities", "sources", "phases")
+MODULES = ("nodes", "abilities", "sources", "tickets", "phases")
 
 
 def hook_rows(root: Path) -> Iterator[str]:

@@ -44,7 +44,7 @@ from specloom.contract.runtime import Runtime
 from specloom.contract.sources import MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
 from specloom.contract.views import GraphView, PipelineView, RunView
-from specloom.execution.files import process_tag, write_file, write_json
+from specloom.execution.files import is_temporary, process_tag, write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
 from specloom.graph.graph import Graph
@@ -110,6 +110,7 @@ __all__ = [
     "did_you_mean",
     "impl",
     "interrupted_run",
+    "is_temporary",
     "load",
     "machine_error",
     "node",

@@ -23,7 +23,8 @@ MANIFEST = "plugins.yaml"
 RESOLVER = "registry"
 """The name of the plugin that resolves manifests."""
 
-Modules: TypeAlias = Mapping[str, str | ModuleType]
+#: The module of each plugin, or its name; any object with hooks will do.
+Modules: TypeAlias = Mapping[str, Any]
 KINDS = {
     "nodes": "node",
     "losses": "loss",

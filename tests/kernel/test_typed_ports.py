@@ -23,6 +23,7 @@ from specloom import (
     param,
 )
 from specloom.runfile.parameters import adapter, parameters, values
+from specloom.testing.construction import ports_are_descriptors
 from specloom.torch import TorchNode, buffer
 
 SHARED = Port("B H W 1", doc="Scores.")
@@ -354,3 +355,10 @@ def test_outputs_are_checked_when_they_are_set():
         "there is no node 'smu'\n  fix: did you mean 'sum'?"
     )
     assert pipeline.outputs == {"brighter": "gain.gained", "cube": "data.cube"}
+
+
+def test_the_kit_warns_of_ports_in_dictionaries():
+    old = type("Old", (Ported,), {"inputs": {"data": SHARED}})
+    with pytest.warns(SpecloomWarning, match=r"Old declares ports in dictionaries: data: write a"):
+        ports_are_descriptors(old)
+    ports_are_descriptors(Limited)

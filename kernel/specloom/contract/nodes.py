@@ -36,7 +36,7 @@ class Node(Protocol):
     """The output ports by name; ``Output`` descriptors make this mapping."""
 
     def forward(self, **arrays: Array) -> Batch:
-        """Make all outputs from the inputs; an optional input that is not there is left out."""
+        """Make all outputs from the inputs; an optional input that is not there is omitted."""
 
 
 class Named(Protocol):

@@ -10,6 +10,9 @@ from typing import Any
 
 from specloom.contract.errors import UnavailableError
 
+#: A hidden name with host, process and a random part at its end, or with a process as in 0.1.
+TEMPORARY = re.compile(r"\..+\.(\w*-\d+-[0-9a-f]{8}|\w+\.\d+)", re.ASCII | re.DOTALL)
+
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file in one step: readers see the old contents or the new ones, never a part.
@@ -51,6 +54,14 @@ def process_tag() -> str:
 def temporary_name(name: str) -> str:
     """A hidden name for a file that is to be ``name``, short enough for every file system."""
     return f".{name[:40]}.{process_tag()}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file has a name that ``write_file`` gives a file until it is complete.
+
+    Names of version 0.1 count too: they carry the process alone.
+    """
+    return TEMPORARY.fullmatch(name) is not None
 
 
 def sha256(data: bytes) -> str:

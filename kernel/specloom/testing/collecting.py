@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import PluginError, UnavailableError, did_you_mean
+from specloom.graph.ported import NodeType
 from specloom.plugins import Plugins
-from specloom.testing import offering, renaming
+from specloom.testing import construction, offering, renaming
 from specloom.testing.applying import OTHERS, Checks, checks_of
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
             "plugin-descriptor_is_current",
             partial(offering.descriptor_is_current, prefix, plugin),
         )
-    if hasattr(plugin, "__file__"):
+    if isinstance(plugin, ModuleType):
         yield "plugin-exports_are_current", partial(offering.exports_are_current, prefix, plugin)
     kinds = ("nodes", "losses", *OTHERS)
     offers: dict[str, dict[str, str]] = {
@@ -68,6 +70,9 @@ def _checks_of_class(name: str, target: str, kind: str, given: Any) -> Checks:
     if given is not None:
         make = staticmethod(given if callable(given) else partial(dict, given))
         offered = type(offered.__name__, (offered,), {"example": make})
+    if kind in ("nodes", "losses") and isinstance(offered, NodeType):
+        check = construction.ports_are_descriptors
+        yield f"{name}-{check.__name__}", partial(check, offered)
     for check_name, call in checks_of(offered, kind):
         yield f"{name}-{check_name}", call
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 import keyword
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import Any, get_type_hints
 
@@ -22,9 +23,10 @@ from specloom.contract.abilities import (
     Stateful,
     Trainable,
 )
+from specloom.contract.errors import SpecloomWarning
 from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Port
-from specloom.graph.port_attributes import PortAttribute, PortDeclaration
+from specloom.graph.port_attributes import PortAttribute, PortDeclaration, declared_ports
 from specloom.testing.comparing import hold
 from specloom.testing.driving import needs_fit
 from specloom.testing.making import built, example, fitted, parameters, params_of
@@ -118,6 +120,19 @@ def ports_shadow_nothing(cls: Any) -> None:
         taken |= {k for k, v in vars(owner).items() if not isinstance(v, ported)}
         taken |= set(_written_in(owner))
     hold(not ports & taken, cls, f"ports have names of its members: {sorted(ports & taken)}")
+
+
+def ports_are_descriptors(cls: Any) -> None:
+    """Ports are declared by ``Input`` and ``Output``; of dictionaries it only warns.
+
+    Dictionaries work, but type checkers and editors cannot see ports in them.
+    """
+    declared = {port.name for base in cls.__mro__ for port in declared_ports(base).values()}
+    others = sorted({*cls.inputs, *cls.outputs} - declared)
+    if others:
+        what = f"{cls.__name__} declares ports in dictionaries: {', '.join(others)}"
+        fix = 'write a line for each, such as data = Input("B H W C")'
+        warnings.warn(f"{what}: {fix}", SpecloomWarning, stacklevel=1)
 
 
 def forward_matches_ports(cls: Any) -> None:

@@ -15,7 +15,7 @@ from specloom.testing.making import batch_for, fitted
 
 def frozen_at_first(cls: Any) -> None:
     """A node has no parameters to train until it is unfrozen."""
-    hold(not list(fitted(cls).parameters()), cls, "it has parameters although nobody unfroze it")
+    hold(not list(fitted(cls).parameters()), cls, "it has parameters before it is unfrozen")
 
 
 def freeze_round_trips(cls: Any) -> None:

@@ -114,7 +114,7 @@ def source_tells_the_truth(cls: Any) -> None:
             sizes = dict(known)
             for name, value in batch.items():
                 source.outputs[name].check(value, source, sizes, f"{cls.__name__}.{name}")
-        hold(told in (None, number), cls, f"it tells {told} batches of {split} and gives {number}")
+        hold(told in (None, number), cls, f"it counts {told} batches of {split} and gives {number}")
 
 
 def source_same_twice(cls: Any) -> None:

@@ -97,7 +97,7 @@ def _executor(cls: Any) -> Any:
     """An executor that finds the kit's task."""
     offered = {"Digits": f"{__name__}:Digits"}
     plugin = SimpleNamespace(register_tasks=impl(lambda: offered), __name__="kit")
-    return cls(plugins=Plugins({"kit": plugin}))  # type: ignore[dict-item]  # a module by its looks
+    return cls(plugins=Plugins({"kit": plugin}))
 
 
 def _shares(broken: int | None = None) -> list[Share]:

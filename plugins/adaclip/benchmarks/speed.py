@@ -59,33 +59,33 @@ class WholeReading(SentenceEncoder):
         self.ids = ids.to(self.ends.device)
 
     def features(self, contexts: Any) -> torch.Tensor:
-        """The features, from the words on."""
+        """Encode the sentences again, from the words on."""
         words = self.clip.token_embedding(self.ids) + self.clip.positional_embedding
         self.after_first_block = self._run_block(0, words)
         return super().features(contexts)
 
 
 def straightforward(model: AdaCLIP, images: torch.Tensor, ids: list[torch.Tensor]) -> torch.Tensor:
-    """The maps of images, one by one, with nothing kept."""
+    """The maps of images, one by one, with nothing cached."""
     made = []
     for image in images.split(1):
         whole = WholeReading(model.clip, torch.cat(ids), model.adapters.length)
-        seen = model(image, EncodedSentences(whole, len(ids[0])))
-        made.append(smooth(seen.abnormal_map(image.shape[-1]), 4.0))
+        prediction = model(image, EncodedSentences(whole, len(ids[0])))
+        made.append(smooth(prediction.abnormal_map(image.shape[-1]), 4.0))
     return torch.cat(made)
 
 
 def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
-    """The best time of some runs."""
+    """Return the best time of some runs."""
     times = []
     for _ in range(repeats):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         work()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - started)
     return min(times)
 
 
@@ -99,16 +99,16 @@ def against_the_loop(count: int) -> None:
         model.adapters.branch = branch
         engine = make_engine(model, "cpu", prompt_text="lentils")
 
-        def ours(at_once: int, engine: Any = engine) -> torch.Tensor:
-            maps = [engine(one).abnormal_map(112) for one in images.split(at_once)]
+        def ours(together: int, engine: Any = engine) -> torch.Tensor:
+            maps = [engine(one).abnormal_map(112) for one in images.split(together)]
             return smooth(torch.cat(maps), 4.0)
 
         apart = (ours(1) - straightforward(model, images, ids)).abs().max()
         slow = seconds(lambda: straightforward(model, images, ids)) / count
-        for at_once in (1, count):
-            fast = seconds(lambda n=at_once: ours(n)) / count
+        for together in (1, count):
+            fast = seconds(lambda n=together: ours(n)) / count
             print(
-                f"small model, CPU, {threads} thread(s), branch {branch}, {at_once} at once: "
+                f"small model, CPU, {threads} thread(s), branch {branch}, {together} together: "
                 f"{slow * 1e3:.1f} ms an image by the loop, {fast * 1e3:.1f} ms here: "
                 f"{slow / fast:.1f} times as fast, maps within {apart:.0e}"
             )
@@ -136,8 +136,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="the full-size model too")
     parser.add_argument("--images", type=int, default=8)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with torch.no_grad():
-        against_the_loop(asked.images)
-        if asked.full:
+        against_the_loop(arguments.images)
+        if arguments.full:
             full_size()

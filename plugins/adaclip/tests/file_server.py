@@ -15,7 +15,7 @@ class Files(BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        server.asked.append(self.headers.get("Range"))
+        server.requests.append(self.headers.get("Range"))
         how = server.script.pop(0) if server.script else "good"
         if how.isdigit():
             self.send_error(int(how))
@@ -47,9 +47,9 @@ class Files(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(data):
-    """A server of ``data`` on a free port; its ``url``, ``script`` and ``asked`` are attributes."""
+    """A server of ``data`` on a free port, with attributes ``url``, ``script`` and ``requests``."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
-    server.data, server.script, server.asked = data, [], []
+    server.data, server.script, server.requests = data, [], []
     server.url = f"http://127.0.0.1:{server.server_port}/weights.pth"
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -68,7 +68,7 @@ def read(network, image, ensemble="adaclip"):
     return network.encode_sentences(*(half.long() for half in halves))
 
 
-def given(labels, image, variant="fp32"):
+def fixed_clustering(labels, image, variant="fp32"):
     """A clustering that knows the labels by the features, in whatever order they come."""
     chosen = case().arrays[f"{variant}.topk"][image].long()
     taps = CONFIG["out_layers"]

@@ -92,7 +92,7 @@ def test_without_gradients_there_are_none():
     assert not any(one.requires_grad for one in made.values())
 
 
-def test_layers_are_given_in_training_alone():
+def test_layers_are_returned_in_training_only():
     node = detector(enable_gradients=True, training_aggregation=False)
     node.eval()
     assert "per_layer_scores" not in node(rgb_image=pictures(2))
@@ -106,7 +106,7 @@ def test_layers_are_given_in_training_alone():
     assert torch.equal(made["scores"], node(rgb_image=pictures(2))["scores"])
 
 
-def test_text_is_read_once_where_images_have_no_say():
+def test_text_that_does_not_depend_on_images_is_encoded_once():
     """With dynamic prompts only the first block of the text tower is common to all images."""
     node = detector()
     assert node._engine.sentences.class_features is None
@@ -151,7 +151,7 @@ def test_mixed_precision_of_a_trainer_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("params", "told"),
+    ("params", "message"),
     [
         ({"image_size": 0}, "image_size is 0\n  fix: use 1 or more"),
         ({"gaussian_sigma": -1.0}, "gaussian_sigma is -1.0\n  fix: use 0 or more"),
@@ -161,8 +161,8 @@ def test_mixed_precision_of_a_trainer_changes_nothing():
         ({"image_size": 30}, "image_size is 30, no multiple of the backbone's patches of 8"),
     ],
 )
-def test_wrong_parameters_are_told(params, told):
-    with pytest.raises(ConfigError, match=told):
+def test_wrong_parameters_are_reported(params, message):
+    with pytest.raises(ConfigError, match=message):
         detector(**params)
 
 
@@ -186,7 +186,7 @@ print(len(list(node.missing())), [name for name in heavy if name in sys.modules]
     assert done.stdout == "2 []\n"
 
 
-def test_only_the_towers_have_all_cores_where_nobody_chose_a_number(monkeypatch):
+def test_only_the_towers_have_all_cores_by_default(monkeypatch):
     for name in threads.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(threads, "cores", lambda: 5)

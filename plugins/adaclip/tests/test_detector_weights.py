@@ -121,7 +121,7 @@ def test_a_stored_file_that_changed_is_refused(store):
 
 
 @pytest.mark.parametrize(
-    ("params", "told"),
+    ("params", "message"),
     [
         (
             {"backbone": "ViT-L-14-336"},
@@ -145,17 +145,17 @@ def test_a_stored_file_that_changed_is_refused(store):
         ),
     ],
 )
-def test_missing_weights_are_told_with_the_command_that_gets_them(store, params, told):
+def test_missing_weights_are_reported_with_the_command_that_gets_them(store, params, message):
     node = AdaCLIPDetector(**{**TINY, **params})
     (error,) = node.missing()
-    assert str(error) == told
+    assert str(error) == message
     assert isinstance(error, UnavailableError)
     with pytest.raises(UnavailableError) as raised:
         node.prepare("cpu")
-    assert str(raised.value) == told
+    assert str(raised.value) == message
 
 
-def test_all_that_is_missing_is_told_at_once(store):
+def test_all_that_is_missing_is_reported_together(store):
     with pytest.raises(UnavailableError) as raised:
         AdaCLIPDetector().prepare("cpu")
     assert str(raised.value) == (
@@ -219,7 +219,7 @@ def test_tiny_weights_are_made_by_one_of_those_who_want_them(tmp_path, monkeypat
     assert (len(found), made) == (1, [1])
 
 
-def test_a_store_that_cannot_be_written_is_told(tmp_path):
+def test_a_store_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(
         UnavailableError, match=r"(?s)file: .* set another folder in SPECLOOM_WEIGHTS"

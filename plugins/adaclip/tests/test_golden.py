@@ -1,6 +1,6 @@
 """Parity of the network with the reference.
 
-The prompt of image i is only given for image i, but the whole batch runs with it each time, so
+The prompt of image i is only used for image i, but the whole batch runs with it each time, so
 that a row of a batch is compared with the reference's run of that image alone.
 """
 
@@ -58,7 +58,7 @@ def test_golden_plain_towers():
 @pytest.mark.parametrize("i", IMAGES)
 def test_golden_forward(i):
     arrays, size = golden.case().arrays, CONFIG["image_size"]
-    network = golden.model(clustering=golden.given("fp32.labels", i))
+    network = golden.model(clustering=golden.fixed_clustering("fp32.labels", i))
     seen = network(arrays["in.image"], golden.read(network, i))
     close(seen.text[i], arrays["fp32.text"][i])
     close(seen.pooled[i], arrays["fp32.pooled"][i])
@@ -86,9 +86,9 @@ def test_golden_without_fusion(i):
 def test_golden_prompting(case, i):
     branch, kind = case.split("_")
     network = golden.model(branch.replace("none", ""), kind, clusters=None)
-    prompting = golden.read(network, i)
-    assert (prompting.class_features is None) == ("L" in branch and "D" in kind)
-    seen = network(golden.case().arrays["in.image"], prompting)
+    encoded = golden.read(network, i)
+    assert (encoded.class_features is None) == ("L" in branch and "D" in kind)
+    seen = network(golden.case().arrays["in.image"], encoded)
     close(seen.abnormal_map(CONFIG["image_size"])[i], golden.case().arrays[f"cfg_{case}.map"][i])
     close(seen.score[i], golden.case().arrays[f"cfg_{case}.score2"][i])
 
@@ -96,7 +96,7 @@ def test_golden_prompting(case, i):
 @pytest.mark.parametrize("i", IMAGES)
 @pytest.mark.parametrize("way", ["detached", "full"])
 def test_golden_gradients(way, i):
-    network = golden.model(clustering=golden.given("fp32.labels", i))
+    network = golden.model(clustering=golden.fixed_clustering("fp32.labels", i))
     network.through_prompts = way == "full"
     image = golden.case().arrays["in.image"].clone().requires_grad_()
     seen = network(image, golden.read(network, i))

@@ -72,7 +72,7 @@ def test_golden_node(i, tmp_path):
     )
     node.eval()
     node.prepare("cpu")
-    node._engine.model.clustering = golden.given("fp32.labels", i)
+    node._engine.model.clustering = golden.fixed_clustering("fp32.labels", i)
     made = node(rgb_image=golden.case().arrays["in.rgb_uint8"].float() / 255)
     shape = golden.case().arrays["in.rgb_uint8"].shape[1:3]
     want = interpolate(golden.case().arrays["fp32.map_gauss"][None], shape, mode="bilinear")[0]

@@ -87,19 +87,19 @@ def test_pickled_code_never_runs(tmp_path):
         for name in good.namelist():
             pickled = pickle.dumps(Trap(sprung), protocol=2)
             bad.writestr(name, pickled if name.endswith("/data.pkl") else good.read(name))
-    for name, told in (
+    for name, message in (
         ("state.pth", "a pickle of more than tensors"),
         ("bare.pkl", "a pickle of more than tensors"),
         ("trap.pt", r"no TorchScript archive of plain tensors \(it refers to io.open\)"),
     ):
-        with pytest.raises(IntegrityError, match=told):
+        with pytest.raises(IntegrityError, match=message):
             read_weights(tmp_path / name)
     assert not sprung.exists()
 
 
 @pytest.mark.parametrize("kind", ["archive", "state.pth", "old.pth", "safetensors"])
 @pytest.mark.parametrize("part", [0.3, 0.7, 0.99])
-def test_a_file_that_is_cut_off_is_told(tmp_path, kind, part):
+def test_a_file_that_is_cut_off_is_reported(tmp_path, kind, part):
     path = tmp_path / "weights"
     if kind == "archive":
         archive(path)
@@ -110,27 +110,27 @@ def test_a_file_that_is_cut_off_is_told(tmp_path, kind, part):
         torch.save({"a": torch.ones(500)}, path, _use_new_zipfile_serialization=zipped)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(IntegrityError, match=r"damaged or cut off|more than tensors") as told:
+    with pytest.raises(IntegrityError, match=r"damaged or cut off|more than tensors") as raised:
         read_weights(path)
-    assert told.value.where == str(path)
+    assert raised.value.where == str(path)
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "it is an HTML page, not weights"),
         (b"version https://git-lfs.github.com/spec/v1", "it is no safetensors file, no saved"),
         (b"", "it is no safetensors file, no saved"),
     ],
 )
-def test_a_file_of_something_else_is_told(tmp_path, data, told):
+def test_a_file_of_something_else_is_reported(tmp_path, data, message):
     path = tmp_path / "weights"
     path.write_bytes(data)
-    with pytest.raises(IntegrityError, match=told):
+    with pytest.raises(IntegrityError, match=message):
         read_weights(path)
 
 
-def test_other_pickles_and_absent_files_are_told(tmp_path):
+def test_other_pickles_and_absent_files_are_reported(tmp_path):
     torch.save([torch.ones(1)], tmp_path / "list.pth")
     with pytest.raises(IntegrityError, match="something else than tensors by name"):
         read_weights(tmp_path / "list.pth")
@@ -153,7 +153,7 @@ def test_openai_names_load_in_float32_whatever_else_the_archive_holds():
     assert model.visual.positional_embedding.shape == (1 + 12 * 12, 96)
 
 
-def test_a_wrong_architecture_is_told():
+def test_a_wrong_architecture_is_reported():
     tensors = towers()
     del tensors["ln_final.bias"]
     tensors["visual.proj"] = tensors["visual.proj"][:, :8]
@@ -175,7 +175,7 @@ def test_a_wrong_architecture_is_told():
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("ViT-L-14-335", "there is no backbone 'ViT-L-14-335'\n  fix: did you mean 'ViT-L-14-336'"),
         ("ViT-L-14-336-quickgelu", "has QuickGELU, but adapters .*\n  fix: use ViT-L-14-336"),
@@ -183,12 +183,12 @@ def test_a_wrong_architecture_is_told():
         ("ViT-B-16-SigLIP", "is no CLIP with two plain towers"),
     ],
 )
-def test_a_backbone_that_cannot_be_used_is_told(name, told):
-    with pytest.raises(ConfigError, match=told):
+def test_a_backbone_that_cannot_be_used_is_reported(name, message):
+    with pytest.raises(ConfigError, match=message):
         architecture(name)
 
 
-def test_an_image_size_beside_the_patches_is_told():
+def test_an_image_size_between_multiples_of_the_patch_is_reported():
     with pytest.raises(ConfigError, match=r"image_size is 60, no .* of 8\n  fix: use 56 or 64"):
         backbone_model(CONFIG, towers(), 60)
 

@@ -49,7 +49,7 @@ def call(*arguments, code=0):
 def test_a_pinned_file_is_fetched_once_and_verified(server):
     assert call("fetch", "pinned") == f"pinned: {HASH}, 0.0 MB\n"
     assert call("fetch", "pinned") == "pinned: already stored\n"
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     store = Store()
     assert store.find("pinned").read_bytes() == DATA
     assert store.find("pinned").name == HASH
@@ -60,16 +60,16 @@ def test_a_pinned_file_is_fetched_once_and_verified(server):
     assert "not stored; hash not published" in listed
 
 
-def test_an_interrupted_fetch_goes_on(server):
+def test_an_interrupted_fetch_is_continued(server):
     server.script[:] = ["drop", "503", "503", "503"]
     with pytest.raises(UnavailableError, match="run the same command again"):
         call("fetch", "pinned")
     call("fetch", "pinned")
-    assert server.asked[-1] == f"bytes={len(DATA) // 2}-"
+    assert server.requests[-1] == f"bytes={len(DATA) // 2}-"
     assert call("verify", "pinned") == "pinned: good\n"
 
 
-def test_a_wrong_hash_is_refused_and_the_file_not_kept(server):
+def test_a_wrong_hash_is_refused_and_the_file_not_stored(server):
     server.data = DATA[:-1] + b"\0"
     with pytest.raises(
         IntegrityError, match=rf"pinned has the SHA-256 \w+, not {HASH}, the one of"
@@ -86,7 +86,7 @@ def test_a_file_without_known_hash_must_be_trusted_once(server):
         r"fetch unpinned --trust-first-use",
     ):
         call("fetch", "unpinned")
-    assert server.asked == []
+    assert server.requests == []
     call("fetch", "unpinned", "--trust-first-use")
     entry = json.loads((Store().folder / "names/unpinned.json").read_text())
     assert entry == {"sha256": HASH, "size": len(DATA), "source": server.url}
@@ -103,7 +103,7 @@ def test_a_mirror_must_have_the_same_file(server):
         call("fetch", "pinned", "--url", mirror.url)
     with serving(DATA) as mirror:
         call("fetch", "pinned", "--url", mirror.url)
-    assert server.asked == []
+    assert server.requests == []
     assert "goes with one name" in call("fetch", "pinned", "unpinned", "--url", "x", code=2)
 
 
@@ -143,7 +143,7 @@ def test_what_changed_in_the_store_is_seen(server):
         call("verify", "pinned")
 
 
-def test_an_unknown_name_is_told(server):
+def test_an_unknown_name_is_reported(server):
     with pytest.raises(ConfigError, match="by the name 'pined'\n  fix: did you mean 'pinned'"):
         call("fetch", "pined")
 

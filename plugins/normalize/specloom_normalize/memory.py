@@ -9,7 +9,7 @@ from torch import Tensor
 BLOCK = 1 << 18
 """Values at a time: 1 MB of float32 stays in a core's cache."""
 LARGE = 1 << 22
-"""Bytes from which NumPy asks for large pages."""
+"""Bytes from which NumPy requests large pages."""
 
 
 def new_memory(data: Tensor) -> Tensor:

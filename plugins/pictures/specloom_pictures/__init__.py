@@ -1,4 +1,4 @@
-"""Pictures of what an anomaly detector sees, decides and selects."""
+"""Pictures of the input, decisions and band selection of an anomaly detector."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -84,7 +84,7 @@ def legend() -> Picture:
         "anomaly, decided (hit)": TRUE_POSITIVE,
         "no anomaly, decided (false alarm)": FALSE_POSITIVE,
         "anomaly, not decided (miss)": FALSE_NEGATIVE,
-        "left out (NaN or not valid)": EXCLUDED,
+        "excluded (NaN or not valid)": EXCLUDED,
     }
     patches = [
         Patch(color=f"#{bytes(colour).hex()}", label=label) for label, colour in meanings.items()

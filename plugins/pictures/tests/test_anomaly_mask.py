@@ -87,7 +87,7 @@ def test_scores_are_a_heat_map_from_lowest_to_highest():
 
 
 @pytest.mark.parametrize("up_to", [1, 3, 5])
-def test_only_the_first_images_are_kept(up_to):
+def test_only_the_first_images_are_stored(up_to):
     whole = batch(images=6)
     parts = [{k: v[i : i + 2] for k, v in whole.items()} for i in (0, 2, 4)]
     node, every = AnomalyMask(channel=1, up_to=up_to), pictures(AnomalyMask(channel=1), whole)
@@ -99,7 +99,7 @@ def test_only_the_first_images_are_kept(up_to):
     node.measure_start("val")
     for part in parts * 20:
         node(**part)
-    assert sum(kept.numel() for kept in node._images._batches) == up_to * 12 * 12 * 2
+    assert sum(levels.numel() for levels in node._images._batches) == up_to * 12 * 12 * 2
 
 
 def test_nothing_is_left_for_the_next_stage():
@@ -111,13 +111,13 @@ def test_nothing_is_left_for_the_next_stage():
     assert node.measure_end() == {"artifacts": {}}
 
 
-def test_wrong_parameters_are_told():
-    with pytest.raises(ConfigError) as told:
+def test_wrong_parameters_are_reported():
+    with pytest.raises(ConfigError) as raised:
         build(AnomalyMask(channel=61, name="mask"), {"C": 61})
-    assert told.value.what == (
+    assert raised.value.what == (
         "node 'mask' (AnomalyMask) shows channel 61, but the cubes have 61 bands"
     )
-    assert told.value.fix == "choose from 0 to 60"
+    assert raised.value.fix == "choose from 0 to 60"
     with pytest.raises(ConfigError, match="has up_to=0"):
         build(AnomalyMask(channel=0, up_to=0), {"C": 61})
     with pytest.raises(ConfigError, match="shows channel -1"):

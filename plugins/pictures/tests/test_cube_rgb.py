@@ -119,7 +119,7 @@ def test_the_legend_holds_all_four_colours():
     assert colours >= {(86, 180, 233), (213, 94, 0), (240, 228, 66), (70, 80, 105)}
 
 
-def test_wrong_parameters_are_told():
+def test_wrong_parameters_are_reported():
     with pytest.raises(ConfigError, match="has up_to=0"):
         build(CubeRGBVisualizer(up_to=0), {"C": 5})
 
@@ -129,4 +129,4 @@ def test_nothing_is_made_of_a_stage_without_images():
 
 
 def test_the_host_never_waits():
-    never_waits_for_the_device(CubeRGBVisualizer)  # the kit asks nodes without host inputs only
+    never_waits_for_the_device(CubeRGBVisualizer)  # the kit checks nodes without host inputs only

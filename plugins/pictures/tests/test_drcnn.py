@@ -68,7 +68,7 @@ def test_truth_and_scores_may_be_absent():
     assert sorted(pictures(DRCNNTensorBoardViz(max_samples=1), data)) == ["hsi_0", "mixer_0"]
 
 
-def test_images_come_from_every_nth_batch_and_no_more_than_asked():
+def test_images_come_from_every_nth_batch_and_no_more_than_wanted():
     batches = [batch(seed=seed) for seed in range(7)]
     node = DRCNNTensorBoardViz(max_samples=3, log_every_n_batches=3)
     made = pictures(node, *batches)
@@ -95,7 +95,7 @@ def test_mixed_precision_is_shown_as_well():
         ({"log_every_n_batches": 0}, "has log_every_n_batches=0"),
     ],
 )
-def test_wrong_parameters_are_told(params, what):
-    with pytest.raises(ConfigError) as told:
+def test_wrong_parameters_are_reported(params, what):
+    with pytest.raises(ConfigError) as raised:
         build(DRCNNTensorBoardViz(**params, name="viz"), {"C": 61})
-    assert what in told.value.what
+    assert what in raised.value.what

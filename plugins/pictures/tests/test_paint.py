@@ -54,7 +54,7 @@ def lab(colours, sight):
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-def test_everybody_tells_hits_false_alarms_misses_and_greys_apart(sight):
+def test_colours_are_distinguished_with_every_kind_of_sight(sight):
     seen = lab([TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, EXCLUDED], sight)
     greys = lab([(i, i, i) for i in range(256)], sight)
     between = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]

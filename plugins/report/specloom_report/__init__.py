@@ -1,4 +1,4 @@
-"""What a run did, as one HTML file; graphs as pictures, profiles, and a doctor."""
+"""Reports of runs as one HTML file, graphs as pictures, profiles, and a check of the set-up."""
 
 from collections.abc import Mapping
 

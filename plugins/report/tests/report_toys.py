@@ -12,7 +12,7 @@ VOID = {"meta", "link", "img", "br"}
 
 
 class Checked(HTMLParser):
-    """Holds a page to closing what it opens, and gathers what it refers to."""
+    """Holds a page to closing what it opens, and collects what it refers to."""
 
     def __init__(self, text):
         super().__init__()

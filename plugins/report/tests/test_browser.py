@@ -55,26 +55,26 @@ class Browser:
         os.close(ours[0])
         os.close(theirs[1])
         self._count, self._buffer, self.said = 0, b"", []
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.ask("Target.attachToTarget", targetId=target, flatten=True)
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
-            self.ask(f"{domain}.enable")
+            self.call(f"{domain}.enable")
 
     _session = None
 
-    def ask(self, method, **params):
+    def call(self, method, **params):
         self._count += 1
-        asked = {"id": self._count, "method": method, "params": params}
+        request = {"id": self._count, "method": method, "params": params}
         if self._session:
-            asked["sessionId"] = self._session
-        os.write(self._out, json.dumps(asked).encode() + b"\0")
+            request["sessionId"] = self._session
+        os.write(self._out, json.dumps(request).encode() + b"\0")
         while True:
-            told = self._read()
-            if told.get("id") == self._count:
-                assert "error" not in told, told
-                return told["result"]
-            self._note(told)
+            reply = self._read()
+            if reply.get("id") == self._count:
+                assert "error" not in reply, reply
+                return reply["result"]
+            self._note(reply)
 
     def _read(self):
         while b"\0" not in self._buffer:
@@ -84,8 +84,8 @@ class Browser:
         one, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(one)
 
-    def _note(self, told):
-        method, params = told.get("method"), told.get("params", {})
+    def _note(self, reply):
+        method, params = reply.get("method"), reply.get("params", {})
         if method in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
             self.said.append(params)
         if method == "Network.requestWillBeSent":
@@ -95,32 +95,32 @@ class Browser:
 
     def show(self, path, width=1400, dark=False, media=""):
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self.ask(
+        self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
+        self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=900,
             deviceScaleFactor=1,
             mobile=False,
         )
-        self.ask("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=path.as_uri())
         while self.value("document.readyState") != "complete":
             pass
 
     def value(self, expression):
-        told = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     def picture(self, path):
-        size = self.ask("Page.getLayoutMetrics")["cssContentSize"]
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        told = self.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        path.write_bytes(base64.b64decode(told["data"]))
+        reply = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(reply["data"]))
 
     def pdf(self, path):
-        told = self.ask("Page.printToPDF", printBackground=False, preferCSSPageSize=True)
-        path.write_bytes(base64.b64decode(told["data"]))
+        reply = self.call("Page.printToPDF", printBackground=False, preferCSSPageSize=True)
+        path.write_bytes(base64.b64decode(reply["data"]))
 
     def close(self):
         os.close(self._out)
@@ -183,7 +183,7 @@ def test_the_key_works_from_the_keyboard(browser, page):
     browser.show(page)
     browser.value("document.querySelectorAll('table.sortable th button')[2].focus()")
     for kind in ("keyDown", "keyUp"):
-        browser.ask(
+        browser.call(
             "Input.dispatchKeyEvent",
             type=kind,
             key="Enter",

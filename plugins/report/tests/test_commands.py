@@ -49,35 +49,35 @@ def test_report_writes_it_again_with_what_the_run_wrote_last(folder):
     page = folder / "report.html"
     before = page.read_text("utf-8")
     page.unlink()
-    told = CliRunner().invoke(report, [str(folder)])
-    assert told.exit_code == 0, told.output
-    assert told.output == f"report: {page}\n"
+    result = CliRunner().invoke(report, [str(folder)])
+    assert result.exit_code == 0, result.output
+    assert result.output == f"report: {page}\n"
     ended = json.loads((folder / "run.json").read_text())["ended"]
     assert ended[:19].replace("T", " ") in page.read_text("utf-8")
     assert abs(len(page.read_text("utf-8")) - len(before)) < 200
 
 
 def test_report_of_a_folder_without_a_run(tmp_path):
-    told = CliRunner().invoke(report, [str(tmp_path)])
-    assert isinstance(told.exception, specloom.ConfigError)
-    assert told.exception.fix == "give the folder that a run wrote"
+    result = CliRunner().invoke(report, [str(tmp_path)])
+    assert isinstance(result.exception, specloom.ConfigError)
+    assert result.exception.fix == "give the folder that a run wrote"
 
 
 def test_the_plan_of_a_fitted_pipeline_says_what_is_folded(folder):
-    told = CliRunner().invoke(graph, [str(folder), "--plan", "predict"])
-    assert told.exit_code == 0, told.output
-    assert "folded into the linear maps behind them: normalizer\n" in told.output
-    assert "       frees data.cube" in told.output
+    result = CliRunner().invoke(graph, [str(folder), "--plan", "predict"])
+    assert result.exit_code == 0, result.output
+    assert "folded into the linear maps behind them: normalizer\n" in result.output
+    assert "       frees data.cube" in result.output
     whole = CliRunner().invoke(graph, [str(folder / "pipeline.yaml"), "--plan", "test"])
     assert "metrics.AnomalyDetectionMetrics" in whole.output
 
 
-def test_profile_tells_of_every_node_in_every_phase(tmp_path, monkeypatch):
+def test_profile_measures_every_node_in_every_phase(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = [word for one in SMALL for word in ("--set", one)]
-    told = CliRunner().invoke(profile, [str(RX), *options, "--json", "--device", "cpu"])
-    assert told.exit_code == 0, told.output
-    rows = json.loads(told.stdout)["rows"]
+    result = CliRunner().invoke(profile, [str(RX), *options, "--json", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
     phases = list(dict.fromkeys(row["phase"] for row in rows))
     assert phases == [
         "training.StatisticalTrainer (train)",
@@ -93,7 +93,7 @@ def test_profile_tells_of_every_node_in_every_phase(tmp_path, monkeypatch):
     (row,) = [r for r in rows if r["phase"] == phases[-1] and r["name"] == "logits"]
     assert row["outputs"] == 40 * 40 * 4 * 3
     assert row["seconds"] > 0
-    assert list(tmp_path.iterdir()) == []  # nothing is kept
+    assert list(tmp_path.iterdir()) == []  # nothing is written
 
 
 def test_the_profile_is_a_table():
@@ -109,16 +109,16 @@ def test_the_profile_is_a_table():
 
 def test_doctor_finds_nothing_broken_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = CliRunner().invoke(doctor, ["--json"])
-    found = json.loads(told.stdout)
+    result = CliRunner().invoke(doctor, ["--json"])
+    found = json.loads(result.stdout)
     broken = [one for one in found["findings"] if one["state"] == "broken"]
-    assert told.exit_code == bool(broken)
+    assert result.exit_code == bool(broken)
     assert broken == []
     names = {one["name"] for one in found["findings"]}
     assert {"Python", "torch", "threads", "disk here", "rx", "report"} <= names
 
 
-def test_doctor_tells_of_a_broken_plugin_and_exits_with_1(tmp_path, monkeypatch):
+def test_doctor_reports_a_broken_plugin_and_exits_with_1(tmp_path, monkeypatch):
     package = tmp_path / "bad/specloom_bad"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("import not_there\n")
@@ -154,7 +154,7 @@ def test_a_class_that_cannot_be_imported_breaks_its_plugin(tmp_path, monkeypatch
     assert found.said.endswith("(and 1 more)")
 
 
-def test_missing_packages_are_told_with_their_owner(monkeypatch):
+def test_missing_packages_are_reported_with_their_owner(monkeypatch):
     monkeypatch.setattr(checks, "_is_installed", lambda name: name not in ("cuvis", "h5py"))
     found = {one.name: one for one in checks.check_packages()}
     assert (found["cuvis"].state, found["cuvis"].said) == ("note", "optional: specloom-cubes[cu3s]")

@@ -91,9 +91,9 @@ def test_what_is_thinned_stays_bounded_and_close():
     scores, targets = scene(images=40, rate=0.01)
     sample = sampled(scores, targets, most=2000)
     found = summarise(sample)
-    kept = [sum(map(len, one)) for one in sample.scores]
-    assert 1000 < kept[0] <= 2000
-    assert kept[1] == targets.sum()  # the few anomalies are all there
+    stored = [sum(map(len, one)) for one in sample.scores]
+    assert 1000 < stored[0] <= 2000
+    assert stored[1] == targets.sum()  # the few anomalies are all there
     assert found["one_in"] == [16, 1]
     exact = summarise(sampled(scores, targets))
     assert found["counts"] == exact["counts"]
@@ -102,7 +102,7 @@ def test_what_is_thinned_stays_bounded_and_close():
     assert found["average_precision"] == pytest.approx(exact["average_precision"], abs=0.06)
 
 
-def test_one_threshold_is_told_from_a_threshold_for_each_image():
+def test_one_threshold_is_distinguished_from_a_threshold_for_each_image():
     scores, targets = scene()
     one = sampled(scores, targets).threshold()
     assert one["single"]

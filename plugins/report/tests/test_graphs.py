@@ -32,7 +32,7 @@ def test_sizes_stand_on_the_connections(rx):
     assert sizes["batch.wavelengths"] == "61"
 
 
-def test_parameters_are_told_with_their_defaults(rx):
+def test_parameters_have_their_defaults(rx):
     (node,) = [one for one in rx["nodes"] if one["name"] == "data"]
     assert node["params"][0] == {"name": "normal_class_ids", "value": "[0, 1]", "default": False}
     assert node["params"][1] == {"name": "anomaly_class_ids", "value": "null", "default": True}
@@ -83,7 +83,7 @@ def test_texts_hold_every_connection(rx):
     assert '"rx" [label="rx\\nrx.RXGlobal"];' in as_dot(rx)
 
 
-def test_what_a_run_file_alone_tells_has_no_sizes():
+def test_the_description_of_a_run_file_has_no_sizes():
     run = specloom.load(RX, device="cpu").graph.document.value
     found = describe_run_file(run)
     assert found["data"] == "cubes.Synthetic"
@@ -94,27 +94,27 @@ def test_what_a_run_file_alone_tells_has_no_sizes():
 @pytest.mark.parametrize("form", ["text", "svg", "mermaid", "dot"])
 def test_the_command_writes_each_format(form, tmp_path):
     out = tmp_path / "graph"
-    told = CliRunner().invoke(command, [str(RX), "--format", form, "--out", str(out)])
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(command, [str(RX), "--format", form, "--out", str(out)])
+    assert result.exit_code == 0, result.output
     printed = CliRunner().invoke(command, [str(RX), "--format", form])
     assert out.read_text("utf-8") == printed.stdout
     assert "RXGlobal" in printed.stdout
 
 
 def test_the_plan_of_a_file_that_is_not_fitted_says_so():
-    told = CliRunner().invoke(command, [str(RX), "--plan", "predict"])
-    assert told.exit_code == 0, told.output
-    assert "stage predict: 5 calls\n  1  data  cubes.LentilsAnomalyDataNode\n" in told.output
-    assert "folding is not known before the fit: use the pipeline.yaml of a run" in told.output
-    assert "not run: metrics" in told.output
+    result = CliRunner().invoke(command, [str(RX), "--plan", "predict"])
+    assert result.exit_code == 0, result.output
+    assert "stage predict: 5 calls\n  1  data  cubes.LentilsAnomalyDataNode\n" in result.output
+    assert "folding is not known before the fit: use the pipeline.yaml of a run" in result.output
+    assert "not run: metrics" in result.output
 
 
 def test_a_plan_is_text():
-    told = CliRunner().invoke(command, [str(RX), "--plan", "test", "--format", "svg"])
-    assert told.exit_code == 2
-    assert "--plan is text only: remove --format" in told.output
+    result = CliRunner().invoke(command, [str(RX), "--plan", "test", "--format", "svg"])
+    assert result.exit_code == 2
+    assert "--plan is text only: remove --format" in result.output
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
-    told = CliRunner().invoke(command, [str(tmp_path / "no.yaml")])
-    assert isinstance(told.exception, specloom.ConfigError)
+def test_a_file_that_is_not_there_is_reported(tmp_path):
+    result = CliRunner().invoke(command, [str(tmp_path / "no.yaml")])
+    assert isinstance(result.exception, specloom.ConfigError)

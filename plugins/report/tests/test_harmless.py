@@ -56,7 +56,7 @@ def test_a_run_that_fails_leaves_a_report_of_what_is_known(tmp_path, monkeypatch
     assert "Images of val" in words
 
 
-def test_a_report_that_cannot_be_written_warns_and_the_run_goes_on(tmp_path, monkeypatch):
+def test_a_report_that_cannot_be_written_warns_and_the_run_continues(tmp_path, monkeypatch):
     run, heard = toys.made(tmp_path / "there")
     (tmp_path / "there").write_text("a file where the folder should be")
     run.run()
@@ -68,7 +68,7 @@ def test_a_report_that_cannot_be_written_warns_and_the_run_goes_on(tmp_path, mon
     assert not run.hook.node_ran.get_hookimpls()
 
 
-def test_a_part_that_fails_is_left_out_and_said_once(tmp_path, monkeypatch):
+def test_a_collector_that_fails_is_removed_with_one_warning(tmp_path, monkeypatch):
     from specloom_report.collecting.detections import Detections
 
     def fail(self, node, outputs, seconds):

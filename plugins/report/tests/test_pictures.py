@@ -45,12 +45,12 @@ def test_no_anomaly_is_lost_when_an_image_is_made_small():
     assert thumbnail_step(500, 500) == 3
 
 
-def test_kinds_tell_hits_misses_alarms_and_what_is_left_out():
+def test_kinds_are_true_and_false_positives_and_negatives_and_excluded():
     decisions, targets = np.array([[0, 1, 0, 1, 1]], bool), np.array([[0, 0, 1, 1, 1]], bool)
     scores = np.array([[0, 1, 2, 3, np.nan]], np.float32)
-    kept = make_thumbnail(decisions, targets, scores, None, None)
-    assert kept["kinds"].tolist() == [[0, 1, 2, 3, EXCLUDED]]
-    made = as_levels(kept)
+    thumbnail = make_thumbnail(decisions, targets, scores, None, None)
+    assert thumbnail["kinds"].tolist() == [[0, 1, 2, 3, EXCLUDED]]
+    made = as_levels(thumbnail)
     assert made["scores"][0].tolist() == [*sorted(made["scores"][0, :4].tolist()), 0]
     valid = np.array([[0, 1, 1, 1, 1]], bool)
     assert make_thumbnail(decisions, targets, None, valid, None)["kinds"][0, 0] == EXCLUDED

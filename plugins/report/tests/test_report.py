@@ -36,7 +36,7 @@ def test_a_run_leaves_a_page_that_needs_nothing_else(done):
     page = toys.Checked(text)
     assert all(one.startswith(("data:", "#")) for one in page.references)
     outside = set(re.findall(r"(?:https?:)?//[\w.]+", re.sub(r"base64,[\w+/=]+", "", text)))
-    assert outside <= {"http://www.w3.org"}  # the name of SVG's language, which nobody fetches
+    assert outside <= {"http://www.w3.org"}  # the name of SVG's language, which is not fetched
     words = " ".join(page.words)
     for part in (
         "Metrics",
@@ -92,7 +92,7 @@ def test_without_what_the_observer_left_there_is_still_a_page(done, tmp_path):
     assert "Images of" not in words
 
 
-def test_a_folder_without_a_run_is_told(tmp_path):
+def test_a_folder_without_a_run_is_reported(tmp_path):
     with pytest.raises(specloom.ConfigError, match="holds no run"):
         report_files.load(tmp_path)
 
@@ -124,7 +124,7 @@ def test_training_curves_and_bands(tmp_path):
     assert "selector/temperature" in words
 
 
-def test_a_resumed_run_goes_on_with_its_curves(tmp_path):
+def test_a_resumed_run_continues_its_curves(tmp_path):
     earlier = {
         "history": [{"number": 1, "name": "t", "series": {"train/x": [[0, 1, 2], [9, 8, 7]]}}]
     }

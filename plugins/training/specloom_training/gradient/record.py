@@ -7,13 +7,12 @@ in its metadata. Floats in JSON come back as they were.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import ConfigError, IntegrityError, Run, write_file
+from specloom import ConfigError, IntegrityError, Run, is_temporary, write_file
 from specloom_training import processes
 from specloom_training.gradient import cache
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
-# As `write_file` names a file until it is whole: with the number of its process.
-UNFINISHED = re.compile(r"\..+\.\w+\.\d+")
 FIX = "run it again with another --out"
 
 
@@ -80,5 +77,5 @@ def remove_leftovers(run: Run) -> None:
     for path in folder.glob(f"{cache.PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.rglob(".*"):
-        if UNFINISHED.fullmatch(path.name):
+        if is_temporary(path.name):
             path.unlink(missing_ok=True)
