@@ -54,7 +54,7 @@ def errors(told):
     """What was told from the first error or warning on, without progress and results."""
     lines, kept = told.splitlines(), []
     for line in lines:
-        begins = line.startswith(("error: ", "warning: ", "interrupted", "to go on "))
+        begins = line.startswith(("error: ", "warning: ", "interrupted", "to resume: "))
         if begins or (kept and line.startswith("  ") and kept[-1] is not None):
             kept.append(line)
         else:
