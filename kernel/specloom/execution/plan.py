@@ -98,7 +98,8 @@ class Plan:
     def start(self) -> None:
         """Begin a stage: nodes that accumulate over it start again."""
         for name in self.metrics:
-            self.graph.nodes[name].measure_start(self.stage)
+            node = self.graph.nodes[name]
+            node.measure_start(self.stage)
 
     def finish(self) -> dict[str, Any]:
         """End a stage: the values known only now, by ``node.port``, after their readers ran."""
@@ -126,7 +127,8 @@ class Plan:
 
     def _require_made(self, end: str) -> None:
         """Raise GraphError unless a value exists in this stage."""
-        raise_all(list(self.graph.wrong_end(end, "outputs")))
+        wrong = list(self.graph.wrong_end(end, "outputs"))
+        raise_all(wrong)
         name = node_of(end)
         if name != BATCH and name not in self.active:
             what = f"{name} does not run in the stage {self.stage!r}"
@@ -169,7 +171,8 @@ class Plan:
         """The values that come to a node in this stage, by input."""
         running = {*self.active, BATCH}
         found = {}
-        for port, ends in self.graph.incoming(name).items():
+        connected = self.graph.incoming(name)
+        for port, ends in connected.items():
             available = [end for end in ends if node_of(end) in running]
             if available:
                 found[port] = available
@@ -226,21 +229,14 @@ class Plan:
         listener: Callable[..., None] | None,
     ) -> None:
         """Call a node, add what it makes to ``values`` and free what nothing reads any more."""
-        arguments: dict[str, Any] = {}
-        for port, ends in step.incoming.items():
-            arguments[port] = values[ends[0]]
-        for port in step.list_inputs:
-            several = [values[end] for end in step.incoming[port]]
-            arguments[port] = [value for value in several if value is not None]
+        arguments = _arguments(step, values)
         sizes: dict[str, int] = {}
         if check:
             sizes = self.graph.sizes(step.name)
             self._checks.check_inputs(step, arguments, sizes)
-        if listener is None:
-            made = self._call(step.name, step.forward, arguments)
-        else:
-            started = perf_counter()
-            made = self._call(step.name, step.forward, arguments)
+        started = perf_counter()
+        made = self._call(step.name, step.forward, arguments)
+        if listener is not None:
             seconds = perf_counter() - started
             listener(node=step.name, outputs=made, seconds=seconds)
         if check or not _is_complete(step, made):
@@ -256,6 +252,21 @@ class Plan:
             return method(**arguments)
         except Exception as e:
             raise self.graph.node_error(e, name) from e
+
+
+def _arguments(step: Step, values: Batch) -> dict[str, Any]:
+    """The values that a node is called with, by input."""
+    arguments: dict[str, Any] = {}
+    for port, ends in step.incoming.items():
+        arguments[port] = values[ends[0]]
+    for port in step.list_inputs:
+        several = []
+        for end in step.incoming[port]:
+            value = values[end]
+            if value is not None:
+                several.append(value)
+        arguments[port] = several
+    return arguments
 
 
 def _is_complete(step: Step, made: Any) -> bool:

@@ -43,18 +43,19 @@ class PortChecks:
             NodeError: They are no mapping, or one that the node must make is missing.
             PortError: A value does not fit its port.
         """
+        where = self._graph.where("nodes", step.name)
         if not isinstance(values, Mapping):
             label = self._graph.label(step.name)
             returned = type(values).__name__
             what = f"{label} returned {returned}, not its outputs by name"
-            raise NodeError(what, where=self._where(step), fix=REPORT_NODE)
+            raise NodeError(what, where=where, fix=REPORT_NODE)
         for port, spec in step.node.outputs.items():
             value = values.get(port)
             if value is not None:
                 self._check_value(step, port, value, spec, sizes, REPORT_NODE)
             elif not spec.optional and not spec.per_stage:
                 what = f"{step.name} did not make its output {port!r}"
-                raise NodeError(what, where=self._where(step), fix=REPORT_NODE)
+                raise NodeError(what, where=where, fix=REPORT_NODE)
 
     def _check_value(
         self,
@@ -70,20 +71,18 @@ class PortChecks:
             spec.check(value, step.node, sizes, "")
         except PortError as e:
             what = f"{step.name}.{port} {e.what}"
+            where = self._graph.where("nodes", step.name)
             fix = e.fix or fix
-            raise PortError(what, where=self._where(step), fix=fix) from e
+            raise PortError(what, where=where, fix=fix) from e
 
     def _missing_input(self, step: Step, port: str, spec: Port) -> DataError:
         description = spec.doc or spec.axes or ""
         description = description.rstrip(".")
         origin = _origin(step, port)
         what = f"{step.name}.{port} needs a value ({description}), and this batch has none"
+        where = self._graph.where("nodes", step.name)
         fix = f"use data that has it ({origin}), or remove {step.name}"
-        return DataError(what, where=self._where(step), fix=fix)
-
-    def _where(self, step: Step) -> str:
-        """The place of a node in the run file."""
-        return self._graph.where("nodes", step.name)
+        return DataError(what, where=where, fix=fix)
 
 
 def _origin(step: Step, port: str) -> str:

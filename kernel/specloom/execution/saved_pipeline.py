@@ -105,7 +105,7 @@ def unpack(
     digest = sha256(weights)
     if digest != file.state["sha256"]:
         raise _foreign_weights(weights_name)
-    return _restore_graph(document, file, weights, weights_name, plugins)
+    return _restore_graph(file, weights, weights_name, plugins)
 
 
 def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
@@ -138,7 +138,7 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str
     if plugins is None:
         plugins = Plugins.for_file(path)
     data = _read_weights(weights, file.state["sha256"])
-    return _restore_graph(document, file, data, str(weights), plugins)
+    return _restore_graph(file, data, str(weights), plugins)
 
 
 def _node_to_dict(graph: Graph, name: str, plugins: Plugins) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _interpret(document: Document) -> RunFile:
         ConfigError: It is none; ``Problems`` where its form is wrong in several ways.
     """
     file, problems = interpret(document, SAVED)
-    if not {"file", "sha256"} <= file.state.keys():
+    if "file" not in file.state or "sha256" not in file.state:
         what = f"{document.name} is no saved pipeline"
         fix = "give the pipeline.yaml that a run wrote"
         raise ConfigError(what, where=document.where(), fix=fix)
@@ -193,7 +193,6 @@ def _weights_name(file: RunFile) -> str:
 
 
 def _restore_graph(
-    document: Document,
     file: RunFile,
     weights: bytes,
     weights_place: str,
@@ -204,12 +203,15 @@ def _restore_graph(
     Raises:
         IntegrityError: The description was changed, or the state does not fit the nodes.
     """
-    arrays, weights_metadata = plugins.runtime().load(weights)
-    description = {key: value for key, value in document.value.items() if key != "state"}
+    runtime = plugins.runtime()
+    arrays, weights_metadata = runtime.load(weights)
+    description = dict(file.document.value)
+    del description["state"]
     if weights_metadata.get("graph") != _digest(description):
-        what = f"{document.name} was changed after it was saved"
+        name = file.document.name
+        what = f"{name} was changed after it was saved"
         fix = "restore the file, or run its run file again"
-        raise IntegrityError(what, where=document.name, fix=fix)
+        raise IntegrityError(what, where=name, fix=fix)
     try:
         assembly = assemble(file, [], plugins)
         _restore_nodes(assembly.graph, arrays, weights_place)
@@ -217,7 +219,7 @@ def _restore_graph(
         errors: list[SpecloomError] = [e]
         if isinstance(e, Problems):
             errors = list(e.errors)
-        errors += _version_problems(document, file, plugins)
+        errors += _version_problems(file, plugins)
         raise_all(errors)
         raise
     return assembly.graph, file.metadata
@@ -254,9 +256,7 @@ def _node_state(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
     return state
 
 
-def _version_problems(
-    document: Document, file: RunFile, plugins: Plugins
-) -> Sequence[SpecloomError]:
+def _version_problems(file: RunFile, plugins: Plugins) -> Sequence[SpecloomError]:
     """One error where plugins have other versions than when the pipeline was saved."""
     differing = []
     for name, saved_version in file.plugins.items():
@@ -270,7 +270,7 @@ def _version_problems(
     listed = "; ".join(differing)
     what = f"it was saved with {listed}"
     fix = "use the versions that it was saved with, or run its run file again with these"
-    return [IntegrityError(what, where=document.name, fix=fix)]
+    return [IntegrityError(what, where=file.document.name, fix=fix)]
 
 
 def _finishes_killed_save(pending: Path, path: Path) -> bool:
@@ -293,7 +293,8 @@ def _read_weights(weights: Path, digest: str) -> bytes:
         IntegrityError: They are not there, or are others.
         UnavailableError: They cannot be read.
     """
-    present = [path for path in (weights, _pending(weights)) if path.is_file()]
+    paths = [weights, _pending(weights)]
+    present = [path for path in paths if path.is_file()]
     if not present:
         what = f"{weights} is missing"
         fix = "copy it from where the pipeline was saved"
