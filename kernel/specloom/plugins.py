@@ -122,7 +122,12 @@ class Plugins:
             except PluginError:
                 self._broken.add(name)
 
-    def offers(self, kinds: Iterable[str], name: str = "", where: str = "") -> dict[str, str]:
+    def offers(
+        self,
+        kinds: Iterable[str],
+        name: str = "",
+        where: str = "",
+    ) -> dict[str, str]:
         """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all.
 
         Behind an old name stands the present one: ``{"rx.GlobalRX": "RXGlobal"}``.
@@ -136,7 +141,11 @@ class Plugins:
         return found
 
     def _offers_of(
-        self, plugin: Any, kinds: Iterable[str], name: str, where: str
+        self,
+        plugin: Any,
+        kinds: Iterable[str],
+        name: str,
+        where: str,
     ) -> dict[str, str]:
         """What one plugin offers.
 
@@ -158,7 +167,12 @@ class Plugins:
                 found[f"{name}.{key}"] = target
         return found
 
-    def find(self, reference: str, kinds: tuple[str, ...], where: str) -> tuple[str, type]:
+    def find(
+        self,
+        reference: str,
+        kinds: tuple[str, ...],
+        where: str,
+    ) -> tuple[str, type]:
         """The full name and the class behind ``plugin.Name``, or behind a bare unique ``Name``.
 
         Raises:

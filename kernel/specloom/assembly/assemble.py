@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from specloom.assembly.construct import Constructor
 from specloom.contract.abilities import Loss
@@ -16,6 +16,8 @@ from specloom.plugins import Plugins
 from specloom.runfile import parameters
 from specloom.runfile.form import Component, RunFile
 from specloom.runfile.names import BATCH
+
+Trainers: TypeAlias = Sequence[Trainer[Graph, Any]]
 
 
 class Assembly(NamedTuple):
@@ -50,7 +52,11 @@ class _Nodes(NamedTuple):
     stages: dict[str, tuple[str, ...]]
 
 
-def assemble(file: RunFile, problems: Sequence[SpecloomError], plugins: Plugins) -> Assembly:
+def assemble(
+    file: RunFile,
+    problems: Sequence[SpecloomError],
+    plugins: Plugins,
+) -> Assembly:
     """Construct and check everything that a run file names; no pixel is read.
 
     Args:
@@ -160,7 +166,9 @@ def _connections(file: RunFile, names: _PresentNames) -> list[Connection]:
 
 
 def _phase_problems(
-    file: RunFile, graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
+    file: RunFile,
+    graph: Graph,
+    trainers: Trainers,
 ) -> list[SpecloomError]:
     """What the phases find wrong on the graph."""
     problems: list[SpecloomError] = []
@@ -175,7 +183,7 @@ def _config_place(file: RunFile, component: Component) -> Callable[..., str]:
     return partial(file.document.where, *component.keys, "config")
 
 
-def _unused_losses(graph: Graph, trainers: Sequence[Trainer[Graph, Any]]) -> list[SpecloomError]:
+def _unused_losses(graph: Graph, trainers: Trainers) -> list[SpecloomError]:
     """The losses that none of the phases (if there is any) minimises."""
     problems: list[SpecloomError] = []
     if not trainers:
@@ -186,11 +194,12 @@ def _unused_losses(graph: Graph, trainers: Sequence[Trainer[Graph, Any]]) -> lis
             what = f"no phase trains the loss {name!r}"
             where = graph.where("nodes", name)
             fix = "add a phase that does, name it under that phase's losses, or remove the node"
-            problems.append(GraphError(what, where=where, fix=fix))
+            error = GraphError(what, where=where, fix=fix)
+            problems.append(error)
     return problems
 
 
-def _minimised_losses(graph: Graph, trainers: Sequence[Trainer[Graph, Any]]) -> set[str]:
+def _minimised_losses(graph: Graph, trainers: Trainers) -> set[str]:
     """The names of the losses that any phase minimises."""
     minimised: set[str] = set()
     for trainer in trainers:

@@ -35,7 +35,12 @@ class Constructor:
         problems: The list to add problems to.
     """
 
-    def __init__(self, document: Document, plugins: Plugins, problems: list[SpecloomError]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        plugins: Plugins,
+        problems: list[SpecloomError],
+    ) -> None:
         self.document = document
         self.plugins = plugins
         self.problems = problems

@@ -15,6 +15,7 @@ from specloom.contract.ports import node_of
 from specloom.contract.runtime import Runtime
 from specloom.execution.folding import Step, assign_lifetimes, fold_into_readers
 from specloom.execution.port_checks import PortChecks, shape_of
+from specloom.graph.connections import Incoming
 from specloom.graph.graph import Graph
 from specloom.runfile.names import BATCH
 
@@ -167,7 +168,7 @@ class Plan:
         else:
             self.steps.append(step)
 
-    def _incoming(self, name: str) -> dict[str, list[str]]:
+    def _incoming(self, name: str) -> Incoming:
         """The values that come to a node in this stage, by input."""
         running = {*self.active, BATCH}
         found = {}
@@ -213,7 +214,9 @@ class Plan:
         return made
 
     def _loaded_values(
-        self, provided: Collection[str], read: Collection[str]
+        self,
+        provided: Collection[str],
+        read: Collection[str],
     ) -> list[tuple[str, str]]:
         """The entries of a batch that are read, each with the name of its value."""
         ends = {name: f"{BATCH}.{name}" for name in self.graph.batch}

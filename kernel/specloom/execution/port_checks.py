@@ -21,7 +21,12 @@ class PortChecks:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def check_inputs(self, step: Step, values: Mapping[str, Any], sizes: dict[str, int]) -> None:
+    def check_inputs(
+        self,
+        step: Step,
+        values: Mapping[str, Any],
+        sizes: dict[str, int],
+    ) -> None:
         """Check the values that a node is called with; the free sizes met are added to ``sizes``.
 
         Raises:

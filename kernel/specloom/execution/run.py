@@ -163,7 +163,12 @@ class Run:
         """A context without gradients, with every node in evaluation mode."""
         return self.runtime.evaluation(self.graph.nodes.values())
 
-    def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
+    def measured(
+        self,
+        stage: str,
+        values: Mapping[str, Any],
+        step: int = 0,
+    ) -> dict[str, float]:
         """Log what a finished plan measured: its numbers, and its pictures.
 
         Args:
@@ -190,7 +195,12 @@ class Run:
         self.log_metrics(stage, numbers, step)
         return numbers
 
-    def log_metrics(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics(
+        self,
+        stage: str,
+        values: Mapping[str, float],
+        step: int = 0,
+    ) -> None:
         """Add numbers by ``node/name`` to the metrics of a stage; observers get them."""
         before = self.metrics.get(stage, {})
         self.metrics[stage] = {**before, **values}

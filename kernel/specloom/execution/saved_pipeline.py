@@ -85,7 +85,10 @@ def pack(
 
 
 def unpack(
-    text: str, weights: bytes, plugins: Plugins, name: str = "pipeline.yaml"
+    text: str,
+    weights: bytes,
+    plugins: Plugins,
+    name: str = "pipeline.yaml",
 ) -> tuple[Graph, Mapping[str, Any]]:
     """The graph that was packed, with its state, and its metadata.
 
@@ -108,7 +111,12 @@ def unpack(
     return _restore_graph(file, weights, weights_name, plugins)
 
 
-def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
+def save(
+    path: Path,
+    graph: Graph,
+    metadata: Mapping[str, Any],
+    plugins: Plugins,
+) -> None:
     """Write a pipeline as ``path`` and, next to it, ``<stem>.safetensors``.
 
     Raises:

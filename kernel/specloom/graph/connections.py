@@ -1,13 +1,16 @@
 """The connections of a graph: their ends exist and fit, and every needed input is connected."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 from specloom.contract.errors import GraphError, PortError, SpecloomError
 from specloom.contract.ports import Connection, Port, mismatch, port_of
 from specloom.graph.endpoints import Endpoints
 from specloom.runfile.names import BATCH
 from specloom.runfile.yaml import Document
+
+#: By connected input of a node, the values that come to it, as ``node.port``.
+Incoming: TypeAlias = dict[str, list[str]]
 
 
 class Connections(Sequence[Connection]):
@@ -21,6 +24,7 @@ class Connections(Sequence[Connection]):
     def __init__(self, connections: Sequence[Connection], endpoints: Endpoints) -> None:
         self.problems: list[SpecloomError] = []
         self._endpoints = endpoints
+        self._nodes = endpoints.nodes
         self._invalid: list[Connection] = []
         valid = self._with_existing_ends(connections)
         #: By node and connected input, the values that come to it, as ``node.port``.
@@ -53,7 +57,7 @@ class Connections(Sequence[Connection]):
             return False
         if port_of(connection.source) != port_of(connection.target):
             return False
-        target = self._endpoints.nodes[connection.target_node]
+        target = self._nodes[connection.target_node]
         return is_entry(target)
 
     def _mismatch(self, connection: Connection) -> str:
@@ -67,7 +71,7 @@ class Connections(Sequence[Connection]):
         for connection in connections:
             wrong = self._wrong_ends(connection)
             self.problems += wrong
-            if wrong or not connection.source or self._has_unmade_end(connection):
+            if wrong or self._has_unknown_end(connection):
                 self._invalid.append(connection)
             else:
                 valid.append(connection)
@@ -78,12 +82,16 @@ class Connections(Sequence[Connection]):
         if not connection.source:
             return []
         where = connection.where
+        wrong_end = self._endpoints.wrong_end
         wrong: list[SpecloomError] = []
-        wrong += self._endpoints.wrong_end(connection.source, "outputs", where)
-        wrong += self._endpoints.wrong_end(connection.target, "inputs", where)
+        wrong += wrong_end(connection.source, "outputs", where)
+        wrong += wrong_end(connection.target, "inputs", where)
         return wrong
 
-    def _has_unmade_end(self, connection: Connection) -> bool:
+    def _has_unknown_end(self, connection: Connection) -> bool:
+        """Whether it is malformed, or joins a node that could not be made."""
+        if not connection.source:
+            return True
         unmade = self._endpoints.unmade
         return connection.source_node in unmade or connection.target_node in unmade
 
@@ -106,7 +114,7 @@ class Connections(Sequence[Connection]):
 
     def _unconnected(self) -> Iterator[SpecloomError]:
         """Required inputs that nothing is connected to."""
-        for name, node in self._endpoints.nodes.items():
+        for name, node in self._nodes.items():
             connected = self.incoming[name]
             for port, spec in node.inputs.items():
                 if not spec.required or port in connected:
@@ -117,8 +125,9 @@ class Connections(Sequence[Connection]):
     def _unconnected_error(self, name: str, port: str, spec: Port) -> SpecloomError:
         """The error for a required input without a connection."""
         end = f"{name}.{port}"
-        if is_entry(self._endpoints.nodes[name]):
-            offered = ", ".join(sorted(self._endpoints.batch))
+        if is_entry(self._nodes[name]):
+            names = sorted(self._endpoints.batch)
+            offered = ", ".join(names)
             what = f"{end} comes from the data, which has no {port!r} (it has {offered})"
             where = self._endpoints.where("data")
             fix = f"use a source that offers {port!r}"
@@ -136,15 +145,16 @@ class Connections(Sequence[Connection]):
 
     def _is_meant(self, connection: Connection, name: str, port: str) -> bool:
         """Whether an invalid connection may be meant for an input: one mistake, one error."""
+        end = f"{name}.{port}"
         if not connection.source:
             return True  # it is malformed
-        if f"{name}.{port}" in (connection.source, connection.target):
+        if end in (connection.source, connection.target):
             return True  # it may have been written the wrong way round
         target_node = connection.target_node
         target_port = port_of(connection.target)
         if target_node == name:
-            return target_port not in self._endpoints.nodes[name].inputs
-        if target_node in self._endpoints.nodes or target_node in self._endpoints.unmade:
+            return target_port not in self._nodes[name].inputs
+        if target_node in self._nodes or target_node in self._endpoints.unmade:
             return False
         return target_port == port
 
@@ -199,10 +209,11 @@ def _second_connection(first: Connection, second: Connection) -> GraphError:
 
 
 def _incoming(
-    nodes: Mapping[str, Any], connections: Sequence[Connection]
-) -> dict[str, dict[str, list[str]]]:
+    nodes: Mapping[str, Any],
+    connections: Sequence[Connection],
+) -> dict[str, Incoming]:
     """By node and input, the values that are connected to it."""
-    incoming: dict[str, dict[str, list[str]]] = {name: {} for name in nodes}
+    incoming: dict[str, Incoming] = {name: {} for name in nodes}
     for connection in connections:
         port = port_of(connection.target)
         by_port = incoming[connection.target_node]

@@ -7,7 +7,13 @@ from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Connection, Port, node_of, port_of
-from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
+from specloom.graph.connections import (
+    Connections,
+    Incoming,
+    entry_connections,
+    is_entry,
+    needed_batch,
+)
 from specloom.graph.endpoints import Endpoints
 from specloom.graph.order import running_order
 from specloom.graph.ported import IMAGE_AXES, build
@@ -77,7 +83,7 @@ class Graph:
             batch = needed_batch(self.nodes, every)
         #: The ports of the batch.
         self.batch = dict(batch)
-        unmade = nodes.keys() - self.nodes.keys()
+        unmade = set(nodes) - set(self.nodes)
         self._endpoints = Endpoints(self.nodes, unmade, self.batch, self.document)
         #: The connections, with those of entry nodes to the batch.
         self.connections = Connections(every, self._endpoints)
@@ -94,7 +100,7 @@ class Graph:
         found += cycles
         found += inference.problems
         found += self._wrong_stages()
-        found += _not_among(problems, self.wrong_names())
+        found += _new_errors(self.wrong_names(), problems)
         found += self._wrong_outputs()
         raise_all(in_file_order(found))
         unbuildable = self._build_nodes()
@@ -123,12 +129,13 @@ class Graph:
     def sizes(self, name: str) -> dict[str, int]:
         """The sizes of a node's axes that follow from the graph, but for those of the images."""
         found = {}
-        for axis, inferred in self.inferred_sizes[name].items():
+        inferred_sizes = self.inferred_sizes[name]
+        for axis, inferred in inferred_sizes.items():
             if axis not in IMAGE_AXES:
                 found[axis] = inferred.size
         return found
 
-    def incoming(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
+    def incoming(self, name: str, *, fit: bool = False) -> Incoming:
         """The values that come to each connected input of a node, as ``node.port``.
 
         Args:
@@ -186,7 +193,7 @@ class Graph:
         for name in self.order:
             node = self.nodes[name]
             lost = self._inputs_from(name, values)
-            if any(node.inputs[port].required for port in lost):
+            if _has_required(node, lost):
                 nodes.append(name)
                 values |= {f"{name}.{port}" for port in node.outputs}
             elif name in self.entries:
@@ -338,7 +345,8 @@ def _constructed(nodes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stages(
-    nodes: Mapping[str, Any], chosen: Mapping[str, tuple[str, ...]]
+    nodes: Mapping[str, Any],
+    chosen: Mapping[str, tuple[str, ...]],
 ) -> dict[str, tuple[str, ...]]:
     """The stages of each node: those chosen for it, else those of its class."""
     stages = {name: default_stages(node) for name, node in nodes.items()}
@@ -346,8 +354,9 @@ def _stages(
     return stages
 
 
-def _not_among(
-    known: Sequence[SpecloomError], errors: Iterable[SpecloomError]
+def _new_errors(
+    errors: Iterable[SpecloomError],
+    known: Iterable[SpecloomError],
 ) -> list[SpecloomError]:
     """The errors that are not reported already."""
     texts = {error.what for error in known}
@@ -356,6 +365,11 @@ def _not_among(
 
 def _as_lists(by_split: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     return {split: list(ports) for split, ports in by_split.items()}
+
+
+def _has_required(node: Any, ports: Iterable[str]) -> bool:
+    """Whether any of a node's inputs is required."""
+    return any(node.inputs[port].required for port in ports)
 
 
 def _lost_outputs(name: str, node: Any, lost: Iterable[str]) -> set[str]:

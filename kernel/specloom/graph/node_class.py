@@ -70,7 +70,8 @@ class Internal(Generic[Value]):
 
 def replace_internals(cls: type) -> None:
     """Put the plain default in the place of each ``Internal``, and nothing in that of a buffer."""
-    for name, internal in list(vars(cls).items()):
+    members = dict(vars(cls))
+    for name, internal in members.items():
         if not isinstance(internal, Internal):
             continue
         delattr(cls, name)
@@ -142,8 +143,11 @@ def _in_order_of_parameters(fields: Mapping[str, Field]) -> list[str]:
 
 def _own_annotations(cls: type) -> dict[str, Any]:
     """The annotated attributes of the body, less class variables."""
-    annotations: Mapping[str, Any] = vars(cls).get("__annotations__", {})
-    return {name: kind for name, kind in annotations.items() if "ClassVar" not in str(kind)}
+    annotations: dict[str, Any] = dict(vars(cls).get("__annotations__", {}))
+    class_variables = [name for name, kind in annotations.items() if "ClassVar" in str(kind)]
+    for name in class_variables:
+        del annotations[name]
+    return annotations
 
 
 def _own_fields(cls: type) -> dict[str, Field]:

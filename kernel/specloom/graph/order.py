@@ -9,7 +9,8 @@ from specloom.runfile.names import BATCH
 
 
 def running_order(
-    names: Iterable[str], connections: Sequence[Connection]
+    names: Iterable[str],
+    connections: Sequence[Connection],
 ) -> tuple[list[str], list[SpecloomError]]:
     """The nodes in running order, and the error of a cycle, if there is one.
 

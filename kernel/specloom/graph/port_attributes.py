@@ -212,7 +212,8 @@ class PortAttribute:
         if node is None:
             return self
         cls = owner.__name__
-        name = current(owner, self._name, {*node.inputs, *node.outputs}, cls)
+        known = {*node.inputs, *node.outputs}
+        name = current(owner, self._name, known, cls)
         if name in node.inputs and name in node.outputs:
             fix = f"write {cls}.inputs.{name} or {cls}.outputs.{name}"
             raise GraphError(f"{cls}.{name} is an input and an output", fix=fix)
@@ -223,7 +224,8 @@ class PortAttribute:
 
 def declared_ports(cls: type) -> dict[str, PortDeclaration]:
     """The ports that the body of ``cls`` itself declares, by attribute, in order."""
-    return {name: one for name, one in vars(cls).items() if isinstance(one, PortDeclaration)}
+    members = vars(cls).items()
+    return {name: member for name, member in members if isinstance(member, PortDeclaration)}
 
 
 def refuse_hidden_members(cls: type) -> None:

@@ -80,7 +80,11 @@ def build(node: Any, sizes: Mapping[str, int]) -> None:
     node.built_for = dict(sizes)
 
 
-def _require_same_sizes(node: Any, built: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+def _require_same_sizes(
+    node: Any,
+    built: Mapping[str, int],
+    sizes: Mapping[str, int],
+) -> None:
     """Raise GraphError where one of ``sizes`` is not what a node was built for."""
     label = type(node).__name__
     for axis, size in built.items():

@@ -1,6 +1,6 @@
 """Sizes that follow from the data, the parameters and the connections, before a pixel is read."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from specloom.contract.errors import PortError, SpecloomError
@@ -51,7 +51,10 @@ class SizeInference:
     """
 
     def __init__(
-        self, endpoints: Endpoints, connections: Connections, batch_sizes: Mapping[str, int]
+        self,
+        endpoints: Endpoints,
+        connections: Connections,
+        batch_sizes: Mapping[str, int],
     ) -> None:
         self._endpoints = endpoints
         self._connections = connections
@@ -142,8 +145,7 @@ class SizeInference:
     def _from_parameters(self, name: str, node: Any) -> dict[str, InferredSize]:
         """The sizes that a node's own parameters set."""
         found = {}
-        ports = [*node.inputs.values(), *node.outputs.values()]
-        for axis in _named_axes(ports):
+        for axis in _named_axes(node):
             size = fixed_size(axis, node)
             if size is None:
                 continue
@@ -166,17 +168,25 @@ class SizeInference:
         sizes = self.sizes[node_of(end)]
         return sizes.get(axis)
 
-    def _report_conflict(self, connection: Connection, output: _Axis, target: _Axis) -> None:
+    def _report_conflict(
+        self,
+        connection: Connection,
+        output: _Axis,
+        target: _Axis,
+    ) -> None:
         """Report a connection whose ends have different sizes, once."""
         if connection in self._problems:
             return
-        fix = self._removal(connection.source_node, output.name, target.inferred)
+        has = output.inferred
+        wants = target.inferred
+        fix = self._removal(connection.source_node, output.name, wants)
         if not fix:
-            fix = self._removal(connection.target_node, target.name, output.inferred)
+            fix = self._removal(connection.target_node, target.name, has)
         if not fix:
-            fix = f"make these agree: {output.inferred.reason}; {target.inferred.reason}"
+            fix = f"make these agree: {has.reason}; {wants.reason}"
         what = f"{connection.source} has {output}, but {connection.target} wants {target}"
-        self._problems[connection] = PortError(what, where=connection.where, fix=fix)
+        error = PortError(what, where=connection.where, fix=fix)
+        self._problems[connection] = error
 
     def _removal(self, name: str, axis: str, other: InferredSize) -> str:
         """The fix where the run file sets a size that follows from the graph; else empty."""
@@ -201,15 +211,17 @@ def _computed_sizes(node: Any, inferred: Mapping[str, InferredSize]) -> dict[str
     known = Sizes()
     for axis, size in inferred.items():
         known[axis] = size.size
-    values = {key: getattr(node, key) for key in parameters(type(node))}
+    values = {}
+    for name in parameters(type(node)):
+        values[name] = getattr(node, name)
     return dict(node.sizes(values, known))
 
 
-def _named_axes(ports: Iterable[Port]) -> list[str]:
-    """The axes with names, not numbers, of several ports, each once."""
-    names = []
+def _named_axes(node: Any) -> list[str]:
+    """The axes with names, not numbers, of a node's ports, each once."""
+    ports: list[Port] = [*node.inputs.values(), *node.outputs.values()]
+    axes: list[str] = []
     for port in ports:
-        for axis in port.names:
-            if not axis.isdigit() and axis not in names:
-                names.append(axis)
-    return names
+        axes += port.names
+    unique = dict.fromkeys(axes)
+    return [axis for axis in unique if not axis.isdigit()]

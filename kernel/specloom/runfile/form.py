@@ -199,7 +199,11 @@ class _FormReader:
             self._report(what, place, fix)
 
     def _report_missing(
-        self, value: Mapping[str, Any], found: Mapping[str, Any], form: Fields, keys: Keys
+        self,
+        value: Mapping[str, Any],
+        found: Mapping[str, Any],
+        form: Fields,
+        keys: Keys,
     ) -> None:
         """Report the required keys that a mapping lacks."""
         for key, fix in REQUIRED.items():

@@ -38,7 +38,13 @@ def required(cls: type) -> set[str]:
     return found
 
 
-def current(owner: Any, name: str, known: Container[str], label: str, where: str = "") -> str:
+def current(
+    owner: Any,
+    name: str,
+    known: Container[str],
+    label: str,
+    where: str = "",
+) -> str:
     """The present name of a port or a parameter, with a warning where ``name`` is an old one.
 
     Args:
@@ -81,7 +87,10 @@ def adapter(cls: type, name: str) -> Any:
 
 
 def checked(
-    cls: type, label: str, config: Mapping[str, Any], at: Callable[[str], str]
+    cls: type,
+    label: str,
+    config: Mapping[str, Any],
+    at: Callable[[str], str],
 ) -> tuple[dict[str, Any], list[SpecloomError]]:
     """The parameters of ``cls`` with their types, and everything that is wrong with ``config``.
 
@@ -120,7 +129,12 @@ def checked(
     return valid, problems
 
 
-def _unknown_parameter(name: str, known: Iterable[str], label: str, where: str) -> ConfigError:
+def _unknown_parameter(
+    name: str,
+    known: Iterable[str],
+    label: str,
+    where: str,
+) -> ConfigError:
     """The error for a parameter that a class does not take."""
     what = f"{label} has no parameter {name!r}"
     remove = f"remove it: {label} takes no parameters"
