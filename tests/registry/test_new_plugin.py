@@ -20,7 +20,7 @@ RUN = """\
 specloom: 1
 data: {type: cubes.Synthetic, config: {scenes: 4, height: 16, width: 16, seed: 7}}
 nodes:
-  data: {type: cubes.LentilsAnomalyDataNode, config: {normal_class_ids: [0, 1]}}
+  data: {type: cubes.AnomalyDataNode, config: {normal_class_ids: [0, 1]}}
   normalizer: {type: normalize.MinMaxNormalizer}
   sam: {type: acme-sam.SpectralAngle}
   decider: {type: deciders.QuantileBinaryDecider, config: {quantile: 0.98}}
