@@ -42,7 +42,7 @@ def to_nm(
             centres = like
         if centres.size > 0 and centres.max() < LEAST_NM:
             return values * 1e3
-        return values * 1.0
+        return values
     factor = TO_NM.get(unit)
     if factor is None:
         return None
