@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+Array: TypeAlias = np.ndarray[Any, Any]
+Values: TypeAlias = dict[str, Any]
+"""Arrays and other values by the name of their port, or of a state by its own names."""
 CLOSE = 1e-5
 """Relative tolerance of results that may differ in the order of float64 sums."""
 
@@ -25,7 +28,7 @@ def agree(got: Any, want: Any, owner: Any, when: str, rtol: float = 0.0) -> None
     hold(not where, owner, f"{where} {when}")
 
 
-def as_numpy(value: Any) -> np.ndarray[Any, Any]:
+def as_numpy(value: Any) -> Array:
     """An array of any library as NumPy's (bfloat16, which NumPy lacks, becomes float32)."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
@@ -73,7 +76,7 @@ def _list_difference(got: Sequence[Any], want: Sequence[Any], rtol: float) -> st
     return ""
 
 
-def _array_difference(got: np.ndarray[Any, Any], want: np.ndarray[Any, Any], rtol: float) -> str:
+def _array_difference(got: Array, want: Array, rtol: float) -> str:
     if got.shape != want.shape or got.dtype != want.dtype:
         return f"is {got.dtype} {got.shape} instead of {want.dtype} {want.shape}"
     if got.dtype.kind not in "fc":

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from specloom.testing.comparing import CLOSE, agree, as_numpy, hold
+from specloom.testing.comparing import CLOSE, Array, Values, agree, as_numpy, hold
 from specloom.testing.driving import run
 from specloom.testing.making import batch_for, cut, fitted, float_images, part_of
 
@@ -75,7 +75,7 @@ def nan_is_contained(cls: Any) -> None:
         hold(any(shown) or not shown, node, f"a NaN pixel in {name!r} shows in no output")
 
 
-def image_outputs(node: Any, made: dict[str, Any]) -> dict[str, Any]:
+def image_outputs(node: Any, made: Values) -> Values:
     """Those of the outputs that have axes ``B H W ...``."""
     found = {}
     for name, value in made.items():
@@ -85,7 +85,7 @@ def image_outputs(node: Any, made: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _by_image(node: Any, alone: dict[str, Any], both: dict[str, Any]) -> Iterator[str]:
+def _by_image(node: Any, alone: Values, both: Values) -> Iterator[str]:
     """The outputs that hold something for each image; ``outputs_are_honest`` reports lost ones."""
     for name, port in node.outputs.items():
         if port.dtype in ("scalars", "object") or port.axes == "":
@@ -94,16 +94,14 @@ def _by_image(node: Any, alone: dict[str, Any], both: dict[str, Any]) -> Iterato
             yield name
 
 
-def _shows_nan(pixel: np.ndarray[Any, Any]) -> bool:
+def _shows_nan(pixel: Array) -> bool:
     """Whether a pixel of an output is undecided, or NaN throughout."""
     if pixel.dtype == bool:
         return not pixel.any()
     return bool(np.isnan(pixel.astype(float)).all())
 
 
-def _check_other_pixels(
-    node: Any, got: np.ndarray[Any, Any], want: np.ndarray[Any, Any], others: str
-) -> None:
+def _check_other_pixels(node: Any, got: Array, want: Array, others: str) -> None:
     """Other images are as before, and no other pixel is NaN."""
     agree(got[1:], want[1:], node, f"{others} of another image")
     was_finite = np.isfinite(want.astype(float))

@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from specloom.testing.comparing import agree, hold
+from specloom.testing.comparing import Values, agree, hold
 from specloom.testing.driving import fit, needs_fit, run
 from specloom.testing.making import batch_for, built, fit_batches, fitted
 
@@ -108,7 +108,7 @@ def _recorded(method: Any, name: str, watch: Watch) -> Any:
     return recorded
 
 
-def _moved(node: Any, batch: Batch, gpu: str) -> dict[str, Any]:
+def _moved(node: Any, batch: Batch, gpu: str) -> Values:
     """The batch on the GPU, but for what stays in the host's memory."""
     moved = dict(batch)
     for name, value in batch.items():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from specloom.contract.abilities import Fittable
-from specloom.testing.comparing import as_numpy, hold
+from specloom.testing.comparing import Values, as_numpy, hold
 from specloom.torch import TorchRuntime
 
 if TYPE_CHECKING:
@@ -55,18 +55,18 @@ def _merge(nodes: Sequence[Any]) -> None:
             node.fit_merge(copy.deepcopy(state))
 
 
-def run(node: Any, batch: Batch) -> dict[str, Any]:
+def run(node: Any, batch: Batch) -> Values:
     """The node's outputs for a copy of the batch, in evaluation mode and without gradients."""
     return run_in_place(node, copy.deepcopy(dict(batch)))
 
 
-def run_in_place(node: Any, batch: Batch) -> dict[str, Any]:
+def run_in_place(node: Any, batch: Batch) -> Values:
     """The node's outputs for these very arrays, to see whether it leaves them alone."""
     with quiet(), TorchRuntime("cpu").evaluation([node]):
         return call(node, batch)
 
 
-def call(node: Any, batch: Batch) -> dict[str, Any]:
+def call(node: Any, batch: Batch) -> Values:
     """The node's outputs for one batch, in the mode that the node is in."""
     made = node(**batch) if callable(node) else node.forward(**batch)
     is_mapping = isinstance(made, Mapping)
@@ -74,7 +74,7 @@ def call(node: Any, batch: Batch) -> dict[str, Any]:
     return dict(made)
 
 
-def saved(node: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+def saved(node: Any, state: Mapping[str, Any]) -> Values:
     """The state after a way through safetensors, as arrays of the node's library."""
     for name, value in state.items():
         is_array = isinstance(value, np.ndarray | np.generic | torch.Tensor)

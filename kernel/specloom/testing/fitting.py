@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.contract.abilities import Stateful
 from specloom.contract.errors import NodeError, SpecloomError
-from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import fit, fit_shares, quiet, run, saved
 from specloom.testing.making import batch_for, built, cut, fit_batches, fitted, float_images
 from specloom.torch import TorchRuntime
@@ -158,19 +158,19 @@ def _check_excluded(cls: Any, value: float, *, with_valid: bool = False) -> None
     agree(_outputs(node), _outputs(twin), node, "when a spoilt column is cut away", CLOSE)
 
 
-def _add_valid(node: Any, batches: list[dict[str, Any]]) -> None:
+def _add_valid(node: Any, batches: list[Values]) -> None:
     """Add the input ``valid``, in which every pixel is valid."""
     for batch, full in zip(batches, fit_batches(node, optional=True), strict=True):
         batch["valid"] = full["valid"]
         batch["valid"][...] = True
 
 
-def _spoil_last_column(node: Any, batch: dict[str, Any], value: float) -> None:
+def _spoil_last_column(node: Any, batch: Values, value: float) -> None:
     for name in float_images(node):
         batch[name][:, :, -1, ..., 0] = value
 
 
-def _images(node: Any, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _images(node: Any, batches: list[Values]) -> list[Values]:
     """Every image as a batch of its own."""
     images = []
     for batch in batches:
@@ -180,7 +180,7 @@ def _images(node: Any, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return images
 
 
-def _count(node: Any, batch: dict[str, Any]) -> int:
+def _count(node: Any, batch: Values) -> int:
     """The number of images of a batch; 1 where no input has the axis B."""
     for name, value in batch.items():
         port = node.inputs[name]
@@ -190,7 +190,7 @@ def _count(node: Any, batch: dict[str, Any]) -> int:
     return 1
 
 
-def _learned(node: Any) -> dict[str, Any]:
+def _learned(node: Any) -> Values:
     """What a fit led to: the state, and the outputs for one batch."""
     return {"state": _state(node), "outputs": _outputs(node)}
 
@@ -201,5 +201,5 @@ def _state(node: Any) -> Mapping[str, Any]:
     return copy.deepcopy(dict(node.state()))
 
 
-def _outputs(node: Any) -> dict[str, Any]:
+def _outputs(node: Any) -> Values:
     return copy.deepcopy(run(node, batch_for(node)))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from specloom.contract.abilities import Stateful
-from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import call, quiet, run
 from specloom.testing.making import batch_for, fitted
 
@@ -79,7 +79,7 @@ def generator_seeded(cls: Any) -> None:
     agree(made[1], made[0], node, "when it starts from the same seed")
 
 
-def _backward(node: Any, batch: dict[str, Any]) -> None:
+def _backward(node: Any, batch: Values) -> None:
     node.train()
     if hasattr(node, "seed"):
         node.seed(0)

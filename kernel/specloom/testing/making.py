@@ -14,7 +14,7 @@ from specloom.contract.abilities import Metric
 from specloom.contract.ports import GROUPS, Port, dtype_name, fixed_size
 from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import Sizes
-from specloom.testing.comparing import hold
+from specloom.testing.comparing import Array, Values, hold
 from specloom.testing.driving import fit, needs_fit, quiet
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def batch_for(
     *,
     for_fit: bool = False,
     optional: bool = False,
-) -> dict[str, Any]:
+) -> Values:
     """A batch for a node: what its class gives as ``example_batch(sizes)``, else random arrays.
 
     Args:
@@ -155,7 +155,7 @@ def batch_for(
     return batch
 
 
-def fit_batches(node: Any, *, optional: bool = False) -> list[dict[str, Any]]:
+def fit_batches(node: Any, *, optional: bool = False) -> list[Values]:
     """Three batches of 2, 1 and 3 images with everything that a fit needs."""
     batches = []
     for seed, count in enumerate((2, 1, 3), start=1):
@@ -164,7 +164,7 @@ def fit_batches(node: Any, *, optional: bool = False) -> list[dict[str, Any]]:
     return batches
 
 
-def cut(node: Any, batch: Batch, axis: str, part: slice) -> dict[str, Any]:
+def cut(node: Any, batch: Batch, axis: str, part: slice) -> Values:
     """The batch with that part of every array along that axis."""
     return {name: part_of(node.inputs[name], value, axis, part) for name, value in batch.items()}
 
@@ -228,7 +228,7 @@ def _shape(port: Port, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _mask(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+def _mask(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """A random mask of which each image has pixels of both values."""
     chance = 0.2
     if name == "valid":

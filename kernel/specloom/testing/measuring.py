@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import run
 from specloom.testing.making import batch_for, cut, fitted
 
@@ -15,15 +15,15 @@ from specloom.testing.making import batch_for, cut, fitted
 def measures_a_stage(cls: Any) -> None:
     """``measure_end`` gives the per-stage outputs, whatever the batch size; a new stage forgets."""
     node = fitted(cls)
-    batch = batch_for(node, {"B": 4}, for_fit=True, optional=True)
-    images = [cut(node, batch, "B", slice(i, i + 1)) for i in range(4)]
-    whole = _measured(node, [batch])
+    batch = stage_batch(node)
+    images = stage_images(node)
+    whole = measured(node, [batch])
     _check_ports(node, whole)
-    again = _measured(node, [batch])
+    again = measured(node, [batch])
     agree(again, whole, node, "when a second stage has the same data", CLOSE)
-    smaller = _measured(node, images)
+    smaller = measured(node, images)
     agree(smaller, whole, node, "when the batches are smaller", CLOSE)
-    backwards = _measured(node, images[::-1])
+    backwards = measured(node, images[::-1])
     agree(backwards, whole, node, "when the batches come in reverse", CLOSE)
 
 
@@ -45,7 +45,7 @@ def loss_is_weighted(cls: Any) -> None:
     hold(is_mean or is_weighted_mean, node, what)
 
 
-def _check_ports(node: Any, measured: Mapping[str, Any]) -> None:
+def _check_ports(node: Any, values: Mapping[str, Any]) -> None:
     """The values are those of the per-stage outputs; only optional ones may be absent."""
     ports = {}
     required = set()
@@ -55,15 +55,36 @@ def _check_ports(node: Any, measured: Mapping[str, Any]) -> None:
         ports[name] = port
         if not port.optional:
             required.add(name)
-    are_promised = required <= set(measured) <= set(ports)
-    what = f"measure_end gives {sorted(measured)}, its per_stage outputs are {sorted(ports)}"
+    are_promised = required <= set(values) <= set(ports)
+    what = f"measure_end gives {sorted(values)}, its per_stage outputs are {sorted(ports)}"
     hold(are_promised, node, what)
-    for name, value in measured.items():
+    for name, value in values.items():
         ports[name].check(value, node, {}, f"{type(node).__name__}.{name}")
 
 
-def _measured(node: Any, batches: list[dict[str, Any]]) -> dict[str, Any]:
+def stage_batch(node: Any) -> Values:
+    """A batch of four images with every input that a stage may have."""
+    return batch_for(node, {"B": 4}, for_fit=True, optional=True)
+
+
+def stage_images(node: Any) -> list[Values]:
+    """The same images, each as a batch of its own."""
+    batch = stage_batch(node)
+    images = []
+    for number in range(4):
+        part = slice(number, number + 1)
+        images.append(cut(node, batch, "B", part))
+    return images
+
+
+def measured(node: Any, batches: Sequence[Values]) -> Values:
+    """What a node measures in a stage of these batches."""
     node.measure_start("val")
     for batch in batches:
         run(node, batch)
+    return stage_end(node)
+
+
+def stage_end(node: Any) -> Values:
+    """A copy of what a node measured in the stage that ends."""
     return copy.deepcopy(dict(node.measure_end()))

@@ -10,7 +10,7 @@ import torch
 
 from specloom.contract.abilities import Annealed, LazyAffine, Stateful
 from specloom.contract.errors import PortError
-from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
 
@@ -135,7 +135,7 @@ def lazy_input_equals_values(cls: Any) -> None:
         agree(run(lazy, computed), want, node, "when it is fitted on a LazyAffine", 1e-4)
 
 
-def _check_refused(cls: Any, state: dict[str, Any], wrong: str) -> None:
+def _check_refused(cls: Any, state: Values, wrong: str) -> None:
     """``restore`` raises an error for the state."""
     node = built(cls)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from specloom.contract.tickets import TicketSource
-from specloom.testing.comparing import agree, hold
+from specloom.testing.comparing import Values, agree, hold
 from specloom.testing.making import example
 
 
@@ -36,7 +36,7 @@ def _through_json(cls: Any, ticket: Any) -> Any:
     return found
 
 
-def _items(source: Any, split: str) -> Iterator[dict[str, Any]]:
+def _items(source: Any, split: str) -> Iterator[Values]:
     """Each image of the batches of a split, as a batch of one."""
     for batch in source.batches(split):
         by_image = [name for name in batch if source.outputs[name].names[:1] == ("B",)]
