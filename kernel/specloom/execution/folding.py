@@ -21,6 +21,7 @@ class Step:
         node: The node.
         forward: What is called; a folded node's is its ``forward_lazy``.
         incoming: By connected input, the values that come to it, as ``node.port``.
+        single_inputs: The inputs that take one value, each with the name of that value.
         list_inputs: The inputs that take a list of values.
         outputs: The outputs that are read, each with the name of its value.
         last_reads: The values that nothing reads afterwards.
@@ -30,6 +31,7 @@ class Step:
     node: Any
     forward: Callable[..., Batch]
     incoming: dict[str, list[str]]
+    single_inputs: list[tuple[str, str]] = field(default_factory=list)
     list_inputs: list[str] = field(default_factory=list)
     outputs: list[tuple[str, str]] = field(default_factory=list)
     last_reads: set[str] = field(default_factory=set)
@@ -55,6 +57,7 @@ def assign_lifetimes(steps: Sequence[Step], wanted: set[str]) -> set[str]:
     read_later = set(wanted)
     for step in reversed(steps):
         step.list_inputs = _list_inputs(step)
+        step.single_inputs = _single_inputs(step)
         step.outputs = _read_outputs(step, read)
         step.last_reads = step.reads - read_later
         read_later |= step.reads
@@ -65,6 +68,15 @@ def _list_inputs(step: Step) -> list[str]:
     """The connected inputs that take a list of values."""
     inputs = step.node.inputs
     return [port for port in step.incoming if inputs[port].many]
+
+
+def _single_inputs(step: Step) -> list[tuple[str, str]]:
+    """The connected inputs that take one value, each with the name of that value."""
+    found = []
+    for port, ends in step.incoming.items():
+        if port not in step.list_inputs:
+            found.append((port, ends[0]))
+    return found
 
 
 def _read_outputs(step: Step, read: set[str]) -> list[tuple[str, str]]:
