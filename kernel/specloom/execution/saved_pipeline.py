@@ -42,7 +42,9 @@ def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
     """
     wrong_names = list(graph.wrong_names())  # outputs may have been added since it was checked
     raise_all(wrong_names)
-    nodes = {name: _node_to_dict(graph, name, plugins) for name in graph.nodes}
+    nodes = {}
+    for name in graph.nodes:
+        nodes[name] = _node_to_dict(graph, name, plugins)
     pairs = []
     for connection in graph.connections:
         if not graph.connections.is_implied(connection):
@@ -278,7 +280,8 @@ def _version_problems(file: RunFile, plugins: Plugins) -> Sequence[SpecloomError
     listed = "; ".join(differing)
     what = f"it was saved with {listed}"
     fix = "use the versions that it was saved with, or run its run file again with these"
-    return [IntegrityError(what, where=file.document.name, fix=fix)]
+    error = IntegrityError(what, where=file.document.name, fix=fix)
+    return [error]
 
 
 def _finishes_killed_save(pending: Path, path: Path) -> bool:

@@ -95,7 +95,9 @@ class Field(NamedTuple):
 
     def parameter(self, name: str) -> inspect.Parameter:
         """The parameter of ``__init__``."""
-        kind = KEYWORD if self.kw_only else POSITIONAL
+        kind = POSITIONAL
+        if self.kw_only:
+            kind = KEYWORD
         return inspect.Parameter(name, kind, default=self.default)
 
 
