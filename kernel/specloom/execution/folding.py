@@ -80,8 +80,7 @@ def _read_outputs(step: Step, read: set[str]) -> list[tuple[str, str]]:
     for port in step.node.outputs:
         end = f"{step.name}.{port}"
         if end in read:
-            output = (port, end)
-            found.append(output)
+            found.append((port, end))
     return found
 
 

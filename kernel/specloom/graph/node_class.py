@@ -95,10 +95,9 @@ class Field(NamedTuple):
 
     def parameter(self, name: str) -> inspect.Parameter:
         """The parameter of ``__init__``."""
-        kind = POSITIONAL
         if self.kw_only:
-            kind = KEYWORD
-        return inspect.Parameter(name, kind, default=self.default)
+            return inspect.Parameter(name, KEYWORD, default=self.default)
+        return inspect.Parameter(name, POSITIONAL, default=self.default)
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(param,))
