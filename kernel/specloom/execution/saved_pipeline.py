@@ -9,7 +9,7 @@ weights' final name, so a kill at any moment leaves the old pipeline or the new 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from specloom.assembly.assemble import assemble
 from specloom.contract.abilities import Stateful
@@ -31,6 +31,8 @@ from specloom.runfile.yaml import Document, dump, parse, read
 
 PENDING = ".new"
 RESTORE = "restore both files from where the pipeline was saved"
+#: A graph with its state, and its metadata.
+Restored: TypeAlias = tuple[Graph, Mapping[str, Any]]
 
 
 def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
@@ -91,7 +93,7 @@ def unpack(
     weights: bytes,
     plugins: Plugins,
     name: str = "pipeline.yaml",
-) -> tuple[Graph, Mapping[str, Any]]:
+) -> Restored:
     """The graph that was packed, with its state, and its metadata.
 
     Args:
@@ -135,7 +137,7 @@ def save(
     pending.replace(weights)
 
 
-def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str, Any]]:
+def load(path: Path, plugins: Plugins | None = None) -> Restored:
     """A saved pipeline's graph with its state, and its metadata.
 
     Raises:
@@ -207,7 +209,7 @@ def _restore_graph(
     weights: bytes,
     weights_place: str,
     plugins: Plugins,
-) -> tuple[Graph, Mapping[str, Any]]:
+) -> Restored:
     """The graph that a saved pipeline describes, with its state, and its metadata.
 
     Raises:
@@ -258,10 +260,11 @@ def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
 
 def _node_state(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The arrays of one node, by their own names."""
+    prefix = f"{name}."
     state = {}
     for key, value in arrays.items():
-        node, _, own_name = key.partition(".")
-        if node == name:
+        if key.startswith(prefix):
+            own_name = key.removeprefix(prefix)
             state[own_name] = value
     return state
 
