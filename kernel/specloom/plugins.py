@@ -116,7 +116,8 @@ class Plugins:
 
     def working(self) -> Iterator[tuple[str, Any]]:
         """Every plugin that can be imported, with its name; broken ones are passed over."""
-        for name in sorted(self.modules.keys() - self._broken):
+        names = self.modules.keys() - self._broken
+        for name in sorted(names):
             try:
                 yield name, self.need(name)
             except PluginError:
@@ -133,7 +134,8 @@ class Plugins:
         Behind an old name stands the present one: ``{"rx.GlobalRX": "RXGlobal"}``.
         """
         if name:
-            return self._offers_of(self.need(name, where), kinds, name, where)
+            plugin = self.need(name, where)
+            return self._offers_of(plugin, kinds, name, where)
         found: dict[str, str] = {}
         for each, plugin in self.working():
             with suppress(PluginError):
@@ -207,8 +209,11 @@ class Plugins:
         labels = {_name_in(label): label for label in self.offers(kinds)}
         _plugin, _, name = reference.rpartition(".")
         fix = did_you_mean(name, labels, otherwise="install a plugin that offers one")
-        # The names that it suggests, each with its plugin.
-        return re.sub(r"\w+", lambda word: labels.get(word[0], word[0]), fix)
+
+        def with_plugin(word: re.Match[str]) -> str:
+            return labels.get(word[0], word[0])
+
+        return re.sub(r"\w+", with_plugin, fix)
 
     def load(self, target: str, label: str, where: str = "") -> Any:
         """Import what ``"module:Name"`` names.
@@ -235,7 +240,8 @@ class Plugins:
             ConfigError: No plugin does.
         """
         target = f"{cls.__module__}:{cls.__qualname__}"
-        for label, offered in self.offers(("nodes", "losses")).items():
+        offers = self.offers(("nodes", "losses"))
+        for label, offered in offers.items():
             if offered == target:
                 return label
         what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
@@ -277,7 +283,8 @@ class Plugins:
     def observers(self) -> dict[str, Any]:
         """A fresh observer of each class that plugins offer; broken ones are passed over."""
         found: dict[str, Any] = {}
-        for label, target in self.offers(("observers",)).items():
+        offers = self.offers(("observers",))
+        for label, target in offers.items():
             with suppress(Exception):
                 observer = self.load(target, label)
                 found[label] = observer()

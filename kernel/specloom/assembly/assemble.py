@@ -132,15 +132,16 @@ class _PresentNames:
     """Replaces old names of ports by the present ones, with a warning."""
 
     def __init__(self, nodes: Mapping[str, Any], source: Source | None) -> None:
-        self._owners = {**nodes, BATCH: source}
+        self._owners = dict(nodes)
+        self._owners[BATCH] = source
 
     def of(self, end: str, side: str, where: str) -> str:
         """``end``, as ``node.port``, with its port's present name."""
         name = node_of(end)
         port = port_of(end)
         owner = self._owners.get(name)
-        ports = getattr(owner, side, ())
-        present = parameters.current(owner, port, ports, name, where)
+        known = getattr(owner, side, ())
+        present = parameters.current(owner, port, known, name, where)
         return end.removesuffix(port) + present
 
 

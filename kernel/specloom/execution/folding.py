@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from specloom.contract.abilities import AffineNode
 
@@ -43,6 +43,13 @@ class Step:
         for ends in self.incoming.values():
             found.update(ends)
         return found
+
+
+class Reader(NamedTuple):
+    """A step that reads a value, and the input that it comes to."""
+
+    step: Step
+    port: str
 
 
 def assign_lifetimes(steps: Sequence[Step], wanted: set[str]) -> set[str]:
@@ -110,25 +117,26 @@ def fold_into_readers(steps: Sequence[Step], wanted: set[str], lazy: set[str]) -
             step.forward = node.forward_lazy
 
 
-def _readers(steps: Sequence[Step], end: str) -> list[tuple[Step, str]]:
+def _readers(steps: Sequence[Step], end: str) -> list[Reader]:
     """The steps that read a value, each with the port that it comes to."""
     found = []
     for step in steps:
         for port, ends in step.incoming.items():
             if end in ends:
-                found.append((step, port))
+                reader = Reader(step, port)
+                found.append(reader)
     return found
 
 
-def _all_absorb(readers: Sequence[tuple[Step, str]]) -> bool:
+def _all_absorb(readers: Sequence[Reader]) -> bool:
     """Whether every reader takes an affine map in by the port that it reads."""
-    return all(_absorbs(step, port) for step, port in readers)
+    return all(_absorbs(reader) for reader in readers)
 
 
-def _absorbs(step: Step, port: str) -> bool:
+def _absorbs(reader: Reader) -> bool:
     """Whether the node takes an affine map in by this port."""
-    affine_input = getattr(step.node, "affine_input", "")
-    return port == affine_input and _is_plain(step)
+    affine_input = getattr(reader.step.node, "affine_input", "")
+    return reader.port == affine_input and _is_plain(reader.step)
 
 
 def _is_plain(step: Step) -> bool:

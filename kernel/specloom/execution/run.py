@@ -110,7 +110,8 @@ class Run:
         """
         self.place()
         self._require_split(split)
-        progress = partial(self.hook.progress, run=self, what=what or split)
+        label = what or split
+        progress = partial(self.hook.progress, run=self, what=label)
         total = self.source.count(split)
         progress(done=0, total=total)
         batches = self.source.batches(split)
@@ -161,7 +162,8 @@ class Run:
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
-        return self.runtime.evaluation(self.graph.nodes.values())
+        nodes = self.graph.nodes.values()
+        return self.runtime.evaluation(nodes)
 
     def measured(
         self,
@@ -235,7 +237,8 @@ class Run:
         """Register an observer of each class that plugins offer, and add it to the list."""
         if not self.observed:
             return
-        for label, observer in self.plugins.observers().items():
+        observers = self.plugins.observers()
+        for label, observer in observers.items():
             self.plugins.add(label, observer)
             registered.append(observer)
 

@@ -31,9 +31,10 @@ def interrupted_run(folder: Path) -> dict[str, Any]:
         ConfigError: There is no such run in ``folder``.
     """
     try:
-        found = json.loads((folder / "run.json").read_bytes())
-        path = Document(found["file"], found["run"])
-        return {"path": path, "seed": found["seed"], "device": found["device"]}
+        content = (folder / "run.json").read_bytes()
+        found = json.loads(content)
+        document = Document(found["file"], found["run"])
+        return {"path": document, "seed": found["seed"], "device": found["device"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
         fix = "give the folder of a run that was stopped"
@@ -54,7 +55,7 @@ def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
     if before and not anyway:
         raise _not_empty(folder, before)
     record(run, folder)
-    changed = partial(_write_pipeline, run, folder)
+    changed = partial(_save_changed_pipeline, run, folder)
     try:
         run.run(changed)
     except Exception:
@@ -70,7 +71,7 @@ def write(run: Run, folder: Path) -> None:
     Raises:
         UnavailableError: The folder cannot be written.
     """
-    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
+    _save_pipeline(run, folder)
     write_json(folder / "metrics.json", run.metrics)
     now = datetime.now(UTC)
     record(run, folder, now.isoformat(timespec="seconds"))
@@ -129,7 +130,13 @@ def _holds_only_record(folder: Path) -> bool:
     return stems <= {"run", "report"}
 
 
-def _write_pipeline(run: Run, folder: Path) -> None:
-    """Write the pipeline as it is now; metrics of another one do not stay with it."""
-    (folder / "metrics.json").unlink(missing_ok=True)
-    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
+def _save_changed_pipeline(run: Run, folder: Path) -> None:
+    """Save the pipeline as it is now; metrics of another one do not stay with it."""
+    metrics = folder / "metrics.json"
+    metrics.unlink(missing_ok=True)
+    _save_pipeline(run, folder)
+
+
+def _save_pipeline(run: Run, folder: Path) -> None:
+    path = folder / "pipeline.yaml"
+    saved_pipeline.save(path, run.graph, run.metadata, run.plugins)

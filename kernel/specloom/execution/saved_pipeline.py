@@ -9,7 +9,7 @@ weights' final name, so a kill at any moment leaves the old pipeline or the new 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from specloom.assembly.assemble import assemble
 from specloom.contract.abilities import Stateful
@@ -31,6 +31,8 @@ from specloom.runfile.yaml import Document, dump, parse, read
 
 PENDING = ".new"
 RESTORE = "restore both files from where the pipeline was saved"
+#: A graph with its state, and its metadata.
+Restored: TypeAlias = tuple[Graph, Mapping[str, Any]]
 
 
 def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
@@ -42,7 +44,9 @@ def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
     """
     wrong_names = list(graph.wrong_names())  # outputs may have been added since it was checked
     raise_all(wrong_names)
-    nodes = {name: _node_to_dict(graph, name, plugins) for name in graph.nodes}
+    nodes = {}
+    for name in graph.nodes:
+        nodes[name] = _node_to_dict(graph, name, plugins)
     pairs = []
     for connection in graph.connections:
         if not graph.connections.is_implied(connection):
@@ -89,7 +93,7 @@ def unpack(
     weights: bytes,
     plugins: Plugins,
     name: str = "pipeline.yaml",
-) -> tuple[Graph, Mapping[str, Any]]:
+) -> Restored:
     """The graph that was packed, with its state, and its metadata.
 
     Args:
@@ -133,7 +137,7 @@ def save(
     pending.replace(weights)
 
 
-def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str, Any]]:
+def load(path: Path, plugins: Plugins | None = None) -> Restored:
     """A saved pipeline's graph with its state, and its metadata.
 
     Raises:
@@ -205,7 +209,7 @@ def _restore_graph(
     weights: bytes,
     weights_place: str,
     plugins: Plugins,
-) -> tuple[Graph, Mapping[str, Any]]:
+) -> Restored:
     """The graph that a saved pipeline describes, with its state, and its metadata.
 
     Raises:
@@ -256,10 +260,11 @@ def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
 
 def _node_state(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The arrays of one node, by their own names."""
+    prefix = f"{name}."
     state = {}
     for key, value in arrays.items():
-        node, _, own_name = key.partition(".")
-        if node == name:
+        if key.startswith(prefix):
+            own_name = key.removeprefix(prefix)
             state[own_name] = value
     return state
 
@@ -278,7 +283,8 @@ def _version_problems(file: RunFile, plugins: Plugins) -> Sequence[SpecloomError
     listed = "; ".join(differing)
     what = f"it was saved with {listed}"
     fix = "use the versions that it was saved with, or run its run file again with these"
-    return [IntegrityError(what, where=file.document.name, fix=fix)]
+    error = IntegrityError(what, where=file.document.name, fix=fix)
+    return [error]
 
 
 def _finishes_killed_save(pending: Path, path: Path) -> bool:

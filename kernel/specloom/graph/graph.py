@@ -76,7 +76,7 @@ class Graph:
         #: The stages in which each node runs.
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.
-        self.entries = [name for name, node in self.nodes.items() if is_entry(node)]
+        self.entries = _entries(self.nodes)
         every = list(connections)
         every += entry_connections(self.nodes, connections, batch, self.document)
         if batch is None:
@@ -282,13 +282,16 @@ class Graph:
         """Nodes that run in a stage in which a node that they need does not."""
         for connection in self.connections:
             port = self.port(connection.target, "inputs")
+            if not port.required:
+                continue
             source = connection.source_node
             target = connection.target_node
+            needed = self.stages[target]
             running = self.stages.get(source, STAGES)
-            others = [stage for stage in self.stages[target] if stage not in running]
-            if others and port.required:
-                without = ", ".join(others)
-                what = f"{target} runs in {without}, but {source}, which it needs, does not"
+            without = [stage for stage in needed if stage not in running]
+            if without:
+                listed = ", ".join(without)
+                what = f"{target} runs in {listed}, but {source}, which it needs, does not"
                 common = ", ".join(running)
                 fix = f"give {target} stages: [{common}], or let {source} run too"
                 yield GraphError(what, where=connection.where, fix=fix)
@@ -344,6 +347,11 @@ def _constructed(nodes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: node for name, node in nodes.items() if node is not None}
 
 
+def _entries(nodes: Mapping[str, Any]) -> list[str]:
+    """The names of the nodes that take their inputs from the batch by name."""
+    return [name for name, node in nodes.items() if is_entry(node)]
+
+
 def _stages(
     nodes: Mapping[str, Any],
     chosen: Mapping[str, tuple[str, ...]],
@@ -375,8 +383,9 @@ def _has_required(node: Any, ports: Iterable[str]) -> bool:
 def _lost_outputs(name: str, node: Any, lost: Iterable[str]) -> set[str]:
     """The optional outputs of an entry node whose inputs of the same name have no data."""
     found = set()
+    outputs: Mapping[str, Port] = node.outputs
     for port in lost:
-        output = node.outputs.get(port)
+        output = outputs.get(port)
         if output is not None and output.optional:
             found.add(f"{name}.{port}")
     return found

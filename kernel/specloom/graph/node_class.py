@@ -95,8 +95,9 @@ class Field(NamedTuple):
 
     def parameter(self, name: str) -> inspect.Parameter:
         """The parameter of ``__init__``."""
-        kind = KEYWORD if self.kw_only else POSITIONAL
-        return inspect.Parameter(name, kind, default=self.default)
+        if self.kw_only:
+            return inspect.Parameter(name, KEYWORD, default=self.default)
+        return inspect.Parameter(name, POSITIONAL, default=self.default)
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(param,))

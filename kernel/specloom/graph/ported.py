@@ -110,14 +110,17 @@ class Ported(metaclass=NodeType):
         replace_internals(cls)
         refuse_hidden_members(cls)
         body = vars(cls)
-        in_dictionaries = {*body.get("inputs", ()), *body.get("outputs", ())}
+        in_dictionaries = set(body.get("inputs", ()))
+        in_dictionaries.update(body.get("outputs", ()))
         # What dictionaries in the body declare, or else the ports of the base class, come first.
-        sides = {"inputs": dict(cls.inputs), "outputs": dict(cls.outputs)}
+        inputs = dict(cls.inputs)
+        outputs = dict(cls.outputs)
+        sides = {"inputs": inputs, "outputs": outputs}
         for declared in declared_ports(cls).values():
             side = sides[declared.side]
             side[declared.name] = declared.port
-        cls.inputs = Side("inputs", sides["inputs"])
-        cls.outputs = Side("outputs", sides["outputs"])
+        cls.inputs = Side("inputs", inputs)
+        cls.outputs = Side("outputs", outputs)
         _add_port_attributes(cls, in_dictionaries)
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # for inspect
 
@@ -133,17 +136,21 @@ def _add_port_attributes(cls: type[Ported], in_dictionaries: set[str]) -> None:
         declared |= _declared_names(base)
     names = ports - declared
     names |= in_dictionaries - _declared_names(cls)
-    names |= {old for old, present in cls.renamed.items() if present in ports}
+    for old, present in cls.renamed.items():
+        if present in ports:
+            names.add(old)
     for name in names:
         setattr(cls, name, PortAttribute(name))
 
 
 def _declared_names(cls: type) -> set[str]:
     """The names of the ports that the body of ``cls`` itself declares."""
-    return {port.name for port in declared_ports(cls).values()}
+    declared = declared_ports(cls)
+    return {port.name for port in declared.values()}
 
 
 def _signature(cls: type) -> inspect.Signature:
     """What a class of nodes is called with: its parameters, and ``name``."""
     name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="")
-    return inspect.Signature([*parameters(cls).values(), name])
+    own = parameters(cls)
+    return inspect.Signature([*own.values(), name])

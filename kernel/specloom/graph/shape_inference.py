@@ -63,9 +63,10 @@ class SizeInference:
         self.sizes: dict[str, dict[str, InferredSize]] = {}
         for name, node in endpoints.nodes.items():
             self.sizes[name] = self._from_parameters(name, node)
-        self.sizes[BATCH] = {}
+        of_batch = {}
         for axis, size in batch_sizes.items():
-            self.sizes[BATCH][axis] = InferredSize(size, "the data")
+            of_batch[axis] = InferredSize(size, "the data")
+        self.sizes[BATCH] = of_batch
         self._infer()
 
     @property
@@ -137,9 +138,11 @@ class SizeInference:
             return False
         changed = False
         for axis, size in computed.items():
-            if axis not in sizes:
-                sizes[axis] = InferredSize(size, f"{axis} of {name}")
-                changed = True
+            if axis in sizes:
+                continue
+            reason = f"{axis} of {name}"
+            sizes[axis] = InferredSize(size, reason)
+            changed = True
         return changed
 
     def _from_parameters(self, name: str, node: Any) -> dict[str, InferredSize]:
@@ -164,7 +167,8 @@ class SizeInference:
     def _size(self, end: str, axis: str) -> InferredSize | None:
         """The size of an axis at one end of a connection, if it is known."""
         if axis.isdigit():
-            return InferredSize(int(axis), f"{axis} of {end}")
+            reason = f"{axis} of {end}"
+            return InferredSize(int(axis), reason)
         sizes = self.sizes[node_of(end)]
         return sizes.get(axis)
 

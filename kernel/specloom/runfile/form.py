@@ -206,12 +206,14 @@ class _FormReader:
         keys: Keys,
     ) -> None:
         """Report the required keys that a mapping lacks."""
+        label = _label(keys)
         for key, fix in REQUIRED.items():
             if key not in form:
                 continue
-            if value.get(key) is None or found.get(key) == {}:
-                what = f"{_label(keys)} has no {key!r}"
-                self._report(what, (*keys, key), fix)
+            is_empty = found.get(key) == {}
+            if is_empty or value.get(key) is None:
+                place = (*keys, key)
+                self._report(f"{label} has no {key!r}", place, fix)
 
     def _report_unfit(self, value: Any, expected: Value, keys: Keys) -> None:
         what = f"{_label(keys)} is {shown(value)}"

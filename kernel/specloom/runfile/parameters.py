@@ -111,7 +111,8 @@ def checked(
         name = current(cls, written, unused, label, where)
         present_names.add(name)
         if name not in known:
-            problems.append(_unknown_parameter(name, known, label, where))
+            error = _unknown_parameter(name, known, label, where)
+            problems.append(error)
             continue
         converted, wrong = _convert(cls, name, value)
         if not wrong:
@@ -120,12 +121,14 @@ def checked(
         if name not in needed:
             fix = f"{fix}, or remove it to use the default"
         for sentence in wrong:
-            what = f"{label}: {sentence}"
-            problems.append(ConfigError(what, where=where, fix=fix))
+            error = ConfigError(f"{label}: {sentence}", where=where, fix=fix)
+            problems.append(error)
     for name in sorted(needed - present_names):
         what = f"{label} needs the parameter {name!r}"
+        where = at("")
         fix = f"add {name}: … to its config"
-        problems.append(ConfigError(what, where=at(""), fix=fix))
+        error = ConfigError(what, where=where, fix=fix)
+        problems.append(error)
     return valid, problems
 
 

@@ -306,13 +306,17 @@ class _Builder:
         """The events of a collection that has begun, without its end."""
         import yaml
 
-        return takewhile(lambda e: not isinstance(e, yaml.CollectionEndEvent), self.events)
+        def is_inside(event: Any) -> bool:
+            return not isinstance(event, yaml.CollectionEndEvent)
+
+        return takewhile(is_inside, self.events)
 
     def sequence(self, keys: Keys) -> list[Any]:
         """The items of a sequence."""
         found = []
         for number, event in enumerate(self.inside()):
-            item = self.value(event, (*keys, number))
+            place = (*keys, number)
+            item = self.value(event, place)
             found.append(item)
         return found
 
@@ -330,5 +334,6 @@ class _Builder:
             if key in found:
                 what = f"key {key!r} a second time (first at {first}) is not allowed"
                 self.report(what, "remove one of the two")
-            found[key] = self.value(next(self.events), place)
+            value = next(self.events)
+            found[key] = self.value(value, place)
         return found
