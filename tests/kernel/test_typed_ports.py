@@ -250,7 +250,7 @@ def built():
 
 
 def written(pipeline):
-    return [(link.source, link.target) for link in pipeline.links]
+    return [(link.source, link.target) for link in pipeline.connections]
 
 
 def test_strings_and_ports_mix_and_one_output_feeds_many_inputs():

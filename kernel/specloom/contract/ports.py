@@ -64,7 +64,8 @@ class Port:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The axis names, without a leading ``...``."""
-        return tuple(name for name in (self.axes or "").split() if name != "...")
+        written = (self.axes or "").split()
+        return tuple(name for name in written if name != "...")
 
     @cached_property
     def open_front(self) -> bool:
@@ -77,13 +78,13 @@ class Port:
         return not (self.optional or self.for_fit or self.many)
 
     def takes_dtype(self, dtype: str) -> bool:
-        """Whether every value of ``dtype`` (itself maybe a group) is welcome here."""
-        given = GROUPS.get(dtype, frozenset({dtype}))
-        return given <= GROUPS.get(self.dtype, frozenset({self.dtype}))
+        """Whether every value of ``dtype`` (itself maybe a group) is accepted here."""
+        return _dtypes(dtype) <= _dtypes(self.dtype)
 
     def check(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
         """Raise PortError unless ``value`` fits; record the free sizes met in ``sizes``."""
-        for one in value if self.many else [value]:
+        values = value if self.many else [value]
+        for one in values:
             self._check_one(one, owner, sizes, where)
 
     def _check_one(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
@@ -93,16 +94,20 @@ class Port:
         if not hasattr(value, "shape"):
             what = f"wants an array ({self.axes}), got {type(value).__name__}"
             raise PortError(what, where=where)
-        shape, dtype = tuple(value.shape), dtype_name(value)
-        named = shape[len(shape) - len(self.names) :] if self.open_front else shape
+        shape = tuple(value.shape)
+        named = shape
+        if self.open_front:
+            named = shape[len(shape) - len(self.names) :]
         if len(named) != len(self.names):
             raise PortError(f"wants axes ({self.axes}), got shape {shape}", where=where)
+        dtype = dtype_name(value)
         if not self.takes_dtype(dtype):
             fix = f"convert it to {self.dtype} in the node before"
             raise PortError(f"wants {self.dtype}, got {dtype}", where=where, fix=fix)
         for axis, got in zip(self.names, named, strict=True):
-            fixed = fixed_size(axis, owner)
-            want = sizes.setdefault(axis, got) if fixed is None else fixed
+            want = fixed_size(axis, owner)
+            if want is None:
+                want = sizes.setdefault(axis, got)
             if got != want:
                 what = f"is {got} but should be {want} (shape {shape}, axes {self.axes})"
                 raise PortError(f"axis {axis} {what}", where=where)
@@ -110,7 +115,10 @@ class Port:
     def _check_plain(self, value: Any, where: str) -> None:
         if self.dtype == "object":
             return
-        for one in value if isinstance(value, list) and self.dtype == "record" else [value]:
+        values = [value]
+        if self.dtype == "record" and isinstance(value, list):
+            values = value
+        for one in values:
             if not isinstance(one, Mapping):
                 raise PortError(f"wants a mapping, got {type(one).__name__}", where=where)
             missing = [name for name in self.fields if name not in one]
@@ -161,8 +169,12 @@ def fixed_size(axis: str, owner: object) -> int | None:
     >>> fixed_size("3", object()), fixed_size("C", object())
     (3, None)
     """
-    size: int | None = getattr(owner, axis, None) if axis[0].islower() else None
-    return int(axis) if axis.isdigit() else size
+    if axis.isdigit():
+        return int(axis)
+    if not axis[0].islower():
+        return None
+    size: int | None = getattr(owner, axis, None)
+    return size
 
 
 def mismatch(source: Port, target: Port) -> str:
@@ -172,10 +184,26 @@ def mismatch(source: Port, target: Port) -> str:
     if not target.takes_dtype(source.dtype):
         return f"is {source.dtype} but {{target}} wants {target.dtype}"
     if source.per_stage != target.per_stage:
-        when = ("is made for each batch", "is known when a stage ends")
-        return f"{when[source.per_stage]} but {{target}} wants what {when[target.per_stage]}"
-    if source.axes is None:
+        return f"{_when_known(source)} but {{target}} wants what {_when_known(target)}"
+    if source.axes is None or _has_axes_for(source, target):
         return ""
-    short, long = len(source.names), len(target.names)
-    fits = short >= long if target.open_front else short == long
-    return "" if fits else f"has axes ({source.axes}) but {{target}} wants ({target.axes})"
+    return f"has axes ({source.axes}) but {{target}} wants ({target.axes})"
+
+
+def _dtypes(dtype: str) -> frozenset[str]:
+    """The element types of a group, or the one that is written."""
+    return GROUPS.get(dtype, frozenset({dtype}))
+
+
+def _when_known(port: Port) -> str:
+    if port.per_stage:
+        return "is known when a stage ends"
+    return "is made for each batch"
+
+
+def _has_axes_for(source: Port, target: Port) -> bool:
+    """Whether ``source`` has the number of axes that ``target`` names."""
+    missing = len(target.names) - len(source.names)
+    if target.open_front:
+        return missing <= 0
+    return missing == 0

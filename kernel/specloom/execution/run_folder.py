@@ -18,8 +18,10 @@ from specloom.runfile.yaml import Document
 
 def fresh_folder(name: str) -> Path:
     """A folder of its own under ``runs/``: the run's name and the time, to the microsecond."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "run"
-    return Path("runs") / f"{safe}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    safe = safe.strip("._") or "run"
+    now = datetime.now().astimezone()
+    return Path("runs") / f"{safe}-{now:%Y%m%d-%H%M%S-%f}"
 
 
 def interrupted_run(folder: Path) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def interrupted_run(folder: Path) -> dict[str, Any]:
         return {"path": path, "seed": found["seed"], "device": found["device"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
-        raise ConfigError(what, fix="give the folder of a run that was stopped") from e
+        fix = "give the folder of a run that was stopped"
+        raise ConfigError(what, fix=fix) from e
 
 
 def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
@@ -51,8 +54,9 @@ def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
     if before and not anyway:
         raise _not_empty(folder, before)
     record(run, folder)
+    changed = partial(_write_pipeline, run, folder)
     try:
-        run.run(partial(_write_pipeline, run, folder))
+        run.run(changed)
     except Exception:
         if not before and _holds_only_record(folder):
             (folder / "run.json").unlink()
@@ -68,7 +72,8 @@ def write(run: Run, folder: Path) -> None:
     """
     saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
     write_json(folder / "metrics.json", run.metrics)
-    record(run, folder, datetime.now(UTC).isoformat(timespec="seconds"))
+    now = datetime.now(UTC)
+    record(run, folder, now.isoformat(timespec="seconds"))
 
 
 def record(run: Run, folder: Path, ended: str = "") -> None:
@@ -93,8 +98,9 @@ def write_log(error: BaseException) -> Path:
     import traceback
 
     versions = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
+    arguments = sys.argv[1:]
     trace = "".join(traceback.format_exception(error))
-    text = f"{versions}\narguments: {sys.argv[1:]}\n\n{trace}"
+    text = f"{versions}\narguments: {arguments}\n\n{trace}"
     with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:
         log.write(text.encode())
     return Path(log.name)
@@ -102,19 +108,25 @@ def write_log(error: BaseException) -> Path:
 
 def _results(folder: Path) -> list[str]:
     """The names of what a folder holds, but for hidden files and reports."""
-    return sorted(path.name for path in folder.glob("[!.]*") if path.stem != "report")
+    names = []
+    for path in folder.glob("[!.]*"):
+        if path.stem != "report":
+            names.append(path.name)
+    return sorted(names)
 
 
 def _not_empty(folder: Path, names: list[str]) -> ConfigError:
     listed = ", ".join(names[:3])
     if len(names) > 3:
         listed = f"{listed}, …"
+    what = f"{folder} is not empty: it holds {listed}"
     fix = f"use another --out, resume it with --resume {folder}, or replace it with --overwrite"
-    return ConfigError(f"{folder} is not empty: it holds {listed}", fix=fix)
+    return ConfigError(what, fix=fix)
 
 
 def _holds_only_record(folder: Path) -> bool:
-    return {path.stem for path in folder.glob("[!.]*")} <= {"run", "report"}
+    stems = {path.stem for path in folder.glob("[!.]*")}
+    return stems <= {"run", "report"}
 
 
 def _write_pipeline(run: Run, folder: Path) -> None:

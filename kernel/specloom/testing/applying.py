@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -51,7 +51,7 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
     (
         lambda node: True,
         (
-            construction.ports_are_told,
+            construction.ports_are_documented,
             construction.ports_shadow_nothing,
             construction.forward_matches_ports,
             construction.protocols_are_whole,
@@ -61,7 +61,7 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
             running.state_round_trips,
         ),
     ),
-    (_takes_images, (construction.locality_is_told,)),
+    (_takes_images, (construction.locality_is_declared,)),
     (
         lambda node: any(p.optional or p.for_fit for p in node.inputs.values()),
         (running.optional_inputs_work,),
@@ -84,8 +84,8 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
         lambda node: isinstance(node, MergeableMetric),
         (merging.measure_merges, merging.merge_of_one_part_is_exact),
     ),
-    (lambda node: isinstance(node, AffineNode), (running.mapped_equals_forward,)),
-    (lambda node: isinstance(node, AffineReader), (running.absorbs_truly,)),
+    (lambda node: isinstance(node, AffineNode), (running.forward_lazy_equals_forward,)),
+    (lambda node: isinstance(node, AffineReader), (running.lazy_input_equals_values,)),
     (
         needs_fit,
         (
@@ -125,7 +125,7 @@ OTHERS: Mapping[str, tuple[Check, ...]] = {
     "sources": (
         *PARAMETERS,
         offering.source_is_whole,
-        offering.source_tells_the_truth,
+        offering.batches_match_the_source,
         offering.source_same_twice,
         tickets.tickets_read_what_batches_hold,
     ),
@@ -145,20 +145,27 @@ def checks_of(cls: Any, kind: str = "nodes") -> Checks:
             ``tasks`` or ``executors``.
     """
     if getattr(cls, "renamed", {}):
-        yield renaming.renames_are_sound.__name__, partial(renaming.renames_are_sound, cls)
+        yield from _named((renaming.renames_are_sound,), cls)
     if kind in OTHERS:
-        yield from ((check.__name__, partial(check, cls)) for check in OTHERS[kind])
+        yield from _named(OTHERS[kind], cls)
         return
-    yield from ((check.__name__, partial(check, cls)) for check in PARAMETERS)
+    yield from _named(PARAMETERS, cls)
     try:
         node = example(cls)
     except Exception:
-        node = None  # init_only_stores, given above, meets the same error and reports it
-    for applies, checks in NODES if node is not None else ():
-        if applies(node):
-            yield from ((check.__name__, partial(check, cls)) for check in checks)
+        node = None  # init_only_stores, above, meets the same error and reports it
+    if node is not None:
+        for applies, checks in NODES:
+            if applies(node):
+                yield from _named(checks, cls)
     if kind == "losses":
-        yield measuring.loss_is_weighted.__name__, partial(measuring.loss_is_weighted, cls)
+        yield from _named((measuring.loss_is_weighted,), cls)
+
+
+def _named(checks: Iterable[Check], cls: Any) -> Checks:
+    """Each check by its name, with the class bound."""
+    for check in checks:
+        yield check.__name__, partial(check, cls)
 
 
 def failures_of(cls: Any, kind: str = "nodes") -> dict[str, str]:

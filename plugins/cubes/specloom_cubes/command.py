@@ -63,7 +63,10 @@ def _rows(found: Mapping[str, Any]) -> list[Row]:
 
 def _storage(found: Mapping[str, Any]) -> Iterator[Row]:
     variable = found["variable"]
-    yield "format", f"{found['format']}, variable {variable}" if variable else found["format"]
+    kind = found["format"]
+    if variable:
+        kind += f", variable {variable}"
+    yield "format", kind
     others = [one for one in found["arrays"] if one.split(" ")[0] != variable]
     if others:
         yield "also there", ", ".join(others)
@@ -156,7 +159,13 @@ def _ranges(numbers: Iterable[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
+    texts = []
+    for first, last in runs:
+        if last > first:
+            texts.append(f"{first}-{last}")
+        else:
+            texts.append(str(first))
+    return ", ".join(texts)
 
 
 def _percent(share: float) -> str:

@@ -70,7 +70,9 @@ class Cube:
     @property
     def good_wavelengths(self) -> NDArray[np.float64] | None:
         """The band centres in nm of the good bands."""
-        return None if self.wavelengths is None else self.wavelengths[self.good_bands]
+        if self.wavelengths is None:
+            return None
+        return self.wavelengths[self.good_bands]
 
     def good_bytes(self) -> int:
         """The size of all pixels of the good bands, as stored."""

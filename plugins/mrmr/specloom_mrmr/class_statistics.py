@@ -83,7 +83,10 @@ class ClassStatistics:
             self.left_out += size - len(part)
             if len(part):
                 self._add(0, part)
-                places = (labels if self.rare else ~labels).nonzero()[:, 0]
+                is_rare = labels
+                if not self.rare:
+                    is_rare = ~labels
+                places = is_rare.nonzero()[:, 0]
                 self._add_rare(part.index_select(0, places))
 
     def _add_rare(self, rows: Tensor) -> None:

@@ -47,10 +47,10 @@ def bands(run: Path, split: str, resamples: int, seed: int, as_json: bool) -> No
         fix = "use a run with a selector of the plugin mrmr"
         raise ConfigError(f"{run} has no supervised band selector", fix=fix)
     fit_inputs(loaded, names)
-    found = {
-        name: stability(nodes[name], partial(fit_batches, loaded, name, split), resamples, seed)
-        for name in names
-    }
+    found = {}
+    for name in names:
+        batches = partial(fit_batches, loaded, name, split)
+        found[name] = stability(nodes[name], batches, resamples, seed)
     if as_json:
         click.echo(json.dumps({name: one._asdict() for name, one in found.items()}, indent=2))
         return
@@ -119,6 +119,10 @@ def table_lines(name: str, found: Stability) -> Iterator[str]:
     for band in order:
         if not found.shares[band] and band not in found.chosen:
             continue
-        nm = f"{found.centres[band]:7.1f} nm" if found.centres else " " * 10
-        channel = f"  channel {found.chosen.index(band)}" if band in found.chosen else ""
+        nm = " " * 10
+        if found.centres:
+            nm = f"{found.centres[band]:7.1f} nm"
+        channel = ""
+        if band in found.chosen:
+            channel = f"  channel {found.chosen.index(band)}"
         yield f"{band:4}  {nm}  {found.shares[band]:8.1%} {channel}".rstrip()

@@ -30,14 +30,16 @@ class Input:
 
     @property
     def key(self) -> str:
-        """What tells it from every other input: the resolved path, or the address."""
+        """What identifies it among the inputs: the resolved path, or the address."""
         if is_address(self.address):
             return self.address
         return str(Path(self.address).resolve())
 
     def files(self) -> list[Path]:
         """Every file on this machine that belongs to it."""
-        return [] if is_address(self.address) else files_of_cube(Path(self.address))
+        if is_address(self.address):
+            return []
+        return files_of_cube(Path(self.address))
 
 
 def find_inputs(
@@ -101,17 +103,23 @@ def _behind(address: str) -> Iterator[Input]:
         yield Input(address, cube_name(Path(address.rstrip("/").rpartition("/")[2])))
     elif path.is_dir():
         yield from _within(path, "*")
-    elif not path.exists() and any(sign in address for sign in WILD):
+    elif not path.exists() and _is_wild(address):
         yield from _matching(path)
     else:
-        file = (cube_file(path) if path.is_file() else None) or path
+        file = path
+        if path.is_file():
+            file = cube_file(path) or path
         yield Input(str(file), cube_name(file))
+
+
+def _is_wild(text: str) -> bool:
+    return any(sign in text for sign in WILD)
 
 
 def _matching(path: Path) -> Iterator[Input]:
     """The cubes that a pattern names, and those in the folders that it names."""
     parts = path.parts
-    first = next(at for at, part in enumerate(parts) if any(sign in part for sign in WILD))
+    first = next(at for at, part in enumerate(parts) if _is_wild(part))
     if ".." in parts[first:]:  # results are named after what follows the first sign
         what = f"the pattern {path} goes up with '..' after its first {' or '.join(WILD)}"
         raise DataError(what, fix="write '..' before it only, or give the files themselves")

@@ -165,9 +165,9 @@ def _predict_each(
 
 
 def _add_failure(summary: Summary, one: Input, error: Exception) -> None:
-    known = error if isinstance(error, SpecloomError) else machine_error(error)
-    if known is not None:
-        summary.failed.append((one.address, with_address(known, one.address)))
+    reported = error if isinstance(error, SpecloomError) else machine_error(error)
+    if reported is not None:
+        summary.failed.append((one.address, with_address(reported, one.address)))
         return
     if summary.unexpected is None:
         summary.unexpected = error

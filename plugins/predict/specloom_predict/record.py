@@ -68,10 +68,13 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
         What was known before of files that are still there.
     """
     record = read(folder)
+    unchanged = None
+    if record.get("of") == stamped:
+        unchanged = stamped
     before = {
         "files": record.get("files", {}),
         "formats": record.get("formats", []),
-        "of": stamped if record.get("of") == stamped else None,
+        "of": unchanged,
     }
     write_json(folder / RECORD, {"input": address, "complete": False, **before})
     return before

@@ -68,7 +68,10 @@ def variables(path: Path) -> list[Variable]:
         dtype = stored.get(name, CLASSES.get(kind))
         if kind == "logical" or kind not in CLASSES:
             dtype = CLASSES.get(kind)
-        found.append(Variable(name, tuple(shape), np.dtype(dtype) if dtype else None))
+        element = None
+        if dtype:
+            element = np.dtype(dtype)
+        found.append(Variable(name, tuple(shape), element))
     return found
 
 
@@ -143,4 +146,6 @@ def _name_and_type(prelude: bytes, order: str) -> tuple[str, str | None] | None:
         parts.append((kind, prelude[begin : begin + size]))
     (flags,) = struct.unpack_from(order + "I", parts[0][1])
     name = parts[2][1].decode("latin-1")
-    return name, None if flags & COMPLEX else STORED.get(parts[3][0])
+    if flags & COMPLEX:
+        return name, None
+    return name, STORED.get(parts[3][0])

@@ -59,7 +59,10 @@ def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
     try:
         with h5py.File(path, "r") as file:
             data = file[name]
-            part: NDArray[Any] = data[(..., cols, rows) if data.ndim > 1 else ()]
+            index: tuple[Any, ...] = ()
+            if data.ndim > 1:
+                index = (..., cols, rows)
+            part: NDArray[Any] = data[index]
     except DAMAGE as error:
         raise _damaged(path, error) from error
     return part.T

@@ -95,7 +95,9 @@ def _variable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Variable:
         available = member.file_size - file.tell()
         if dtype.kind != "O" and available < needed:
             raise ValueError(f"{name} promises {needed} bytes, it holds {available}")
-    return Variable(name, shape, dtype if dtype.kind in "iufb" else None)
+    if dtype.kind not in "iufb":
+        return Variable(name, shape, None)
+    return Variable(name, shape, dtype)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

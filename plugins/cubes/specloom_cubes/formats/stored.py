@@ -62,16 +62,20 @@ class Stored:
             UnavailableError: The part does not fit into memory.
         """
         rest = [slice(None)] * (len(self.shape) - len(parts))
-        axes = [
-            range(*part.indices(size))
-            for part, size in zip([*parts, *rest], self.shape, strict=True)
-        ]
-        ascending = [axis[::-1] if axis.step < 0 else axis for axis in axes]
-        found = self._empty(tuple(map(len, axes)))
+        ascending = []
+        directions = []
+        for part, size in zip([*parts, *rest], self.shape, strict=True):
+            axis = range(*part.indices(size))
+            if axis.step < 0:
+                ascending.append(axis[::-1])
+                directions.append(slice(None, None, -1))
+            else:
+                ascending.append(axis)
+                directions.append(slice(None, None, 1))
+        found = self._empty(tuple(map(len, ascending)))
         if found.size:
             self._read_into(found, ascending)
-        directions = [-1 if axis.step < 0 else 1 for axis in axes]
-        return found[tuple(slice(None, None, direction) for direction in directions)]
+        return found[tuple(directions)]
 
     def _empty(self, shape: tuple[int, ...]) -> NDArray[Any]:
         try:

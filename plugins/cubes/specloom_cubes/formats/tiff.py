@@ -16,7 +16,7 @@ import rasterio.errors
 from specloom import DataError
 from specloom_cubes.cube import Cube
 from specloom_cubes.formats import tiff_pages
-from specloom_cubes.formats.units import to_nm
+from specloom_cubes.formats.units import to_nm, zero_flags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,14 +41,24 @@ def open_cube(path: Path) -> Cube:
     except (OSError, ValueError, struct.error) as error:
         raise _damaged(path, error) from error
     with _opened(path) as file:
-        bands = file.count if len(pages) == 1 else len(pages)
+        bands = len(pages)
+        if len(pages) == 1:
+            bands = file.count
         _check(path, pages, file)
         metadata = _metadata(file)
-        tags = [_tags(file, band) for band in file.indexes] if len(pages) == 1 else []
-        interleave = "bip" if file.interleaving.value == "PIXEL" and bands > 1 else "bsq"
-        kind = "GeoTIFF" if "transform" in metadata else "TIFF"
+        tags = []
+        if len(pages) == 1:
+            tags = [_tags(file, band) for band in file.indexes]
+        interleave = "bsq"
+        if file.interleaving.value == "PIXEL" and bands > 1:
+            interleave = "bip"
+        kind = "TIFF"
+        if "transform" in metadata:
+            kind = "GeoTIFF"
+        if len(pages) > 1:
+            kind = f"{kind} of {len(pages)} pages"
         dtype = np.dtype(file.dtypes[0])
-        no_data = file.nodata
+        no_data = _no_data(file)
     shape = (pages[0].height, pages[0].width, bands)
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
@@ -58,20 +68,26 @@ def open_cube(path: Path) -> Cube:
     widths = _per_band(tags, "fwhm")
     flags = _per_band(tags, "bbl")
     units = [tag["wavelength_units"] for tag in tags if tag.get("wavelength_units")]
-    unit = units[0] if units else ""
+    unit = next(iter(units), "")
     return Cube(
         path,
         shape,
         dtype,
         load,
-        format=kind if len(pages) == 1 else f"{kind} of {len(pages)} pages",
+        format=kind,
         interleave=interleave,
-        wavelengths=None if centres is None else to_nm(centres, unit),
-        fwhm=None if widths is None else to_nm(widths, unit, like=centres),
-        bad_bands=None if flags is None else flags == 0,
-        ignore_value=None if no_data is None or np.isnan(no_data) else float(no_data),
+        wavelengths=to_nm(centres, unit),
+        fwhm=to_nm(widths, unit, like=centres),
+        bad_bands=zero_flags(flags),
+        ignore_value=no_data,
         metadata=metadata,
     )
+
+
+def _no_data(file: Any) -> float | None:
+    if file.nodata is None or np.isnan(file.nodata):
+        return None
+    return float(file.nodata)
 
 
 def _read(

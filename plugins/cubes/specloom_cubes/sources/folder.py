@@ -178,15 +178,22 @@ class Folder(TicketedSource):
         self.sizes()
         chosen = items_of(split, self._divided(), LABEL)
         path = self._files[chosen[number]]
-        mask = masks.get(path)
+        mask_file = None
+        mask_variable = None
+        if path in masks:
+            mask_file = str(masks[path].path)
+            mask_variable = masks[path].variable
+        wavelengths = None
         grid = self._wavelengths()
+        if grid is not None:
+            wavelengths = grid.tolist()
         return {
             "cube": str(path),
             "cube_variable": self._variable(path),
-            "mask": None if mask is None else str(mask.path),
-            "mask_variable": None if mask is None else mask.variable,
+            "mask": mask_file,
+            "mask_variable": mask_variable,
             "labelled": not self.missing_outputs(split),
-            "wavelengths": None if grid is None else grid.tolist(),
+            "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
             "bytes": self._bytes[path],
         }
@@ -200,13 +207,14 @@ class Folder(TicketedSource):
         cube = open_cube(ticket["cube"], ticket["cube_variable"])
         _check_unchanged(cube, ticket["shape"])
         warn_once(self, cube)
-        wavelengths = ticket["wavelengths"]
-        return batch_of(
-            [cube.clean()],
-            [_read_labels(cube, ticket)] if ticket["labelled"] else None,
-            None,
-            None if wavelengths is None else np.array(wavelengths, np.float64),
-        )
+        pixels = cube.clean()
+        labels = None
+        if ticket["labelled"]:
+            labels = [_read_labels(cube, ticket)]
+        wavelengths = None
+        if ticket["wavelengths"] is not None:
+            wavelengths = np.array(ticket["wavelengths"], np.float64)
+        return batch_of([pixels], labels, None, wavelengths)
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
@@ -224,9 +232,9 @@ class Folder(TicketedSource):
             masks = self._mask_folder()
             found = find_cubes(root, self.pattern)
             if masks is not None and not masks.samefile(root):
-                found = {
-                    name: path for name, path in found.items() if not path.is_relative_to(masks)
-                }
+                for name, path in list(found.items()):
+                    if path.is_relative_to(masks):
+                        del found[name]
             if not found:
                 raise DataError(
                     f"{root} holds no cube that fits {self.pattern!r}",

@@ -36,11 +36,11 @@ def _copy(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 def flatten(states: States, kind: str) -> dict[str, Tensor]:
     """States as tensors named ``kind/node/name``."""
-    return {
-        f"{kind}/{node}/{name}": value
-        for node, state in states.items()
-        for name, value in state.items()
-    }
+    tensors = {}
+    for node, state in states.items():
+        for name, value in state.items():
+            tensors[f"{kind}/{node}/{name}"] = value
+    return tensors
 
 
 def unflatten(tensors: Mapping[str, Tensor], kind: str) -> States:

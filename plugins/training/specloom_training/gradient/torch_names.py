@@ -64,10 +64,10 @@ def _is_scheduler(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, lr_scheduler.LRScheduler)
 
 
-def find(name: str, known: Mapping[str, type[Any]]) -> tuple[str, type[Any]] | None:
+def find(name: str, classes: Mapping[str, type[Any]]) -> tuple[str, type[Any]] | None:
     """The optimiser or scheduler that a user means, also by torch's own name."""
     wanted = _normalise(name)
-    for key, cls in known.items():
+    for key, cls in classes.items():
         if wanted in (_normalise(key), _normalise(cls.__name__)):
             return key, cls
     return None
@@ -87,7 +87,7 @@ def find_problems(
     kind: str,
     name: str,
     options: Mapping[str, Any],
-    known: Mapping[str, type[Any]],
+    classes: Mapping[str, type[Any]],
     at: Callable[[str], str],
     set_by_trainer: Container[str] = (),
 ) -> Iterator[SpecloomError]:
@@ -97,14 +97,14 @@ def find_problems(
         kind: ``optimizer`` or ``scheduler``.
         name: The user's name for it.
         options: The user's parameters.
-        known: Everything that has a name.
+        classes: The optimisers or schedulers by name.
         at: The place of a parameter in the run file.
         set_by_trainer: Parameters that the trainer sets where the user does not.
     """
-    found = find(name, known)
+    found = find(name, classes)
     if found is None:
         what = f"there is no {kind} {name!r}"
-        yield ConfigError(what, where=at("name"), fix=did_you_mean(name, known))
+        yield ConfigError(what, where=at("name"), fix=did_you_mean(name, classes))
         return
     label, cls = found
     accepted = parameters(cls)
