@@ -104,7 +104,7 @@ def test_the_command_writes_each_format(form, tmp_path):
 def test_the_plan_of_a_file_that_is_not_fitted_says_so():
     result = CliRunner().invoke(command, [str(RX), "--plan", "predict"])
     assert result.exit_code == 0, result.output
-    assert "stage predict: 5 calls\n  1  data  cubes.LentilsAnomalyDataNode\n" in result.output
+    assert "stage predict: 5 calls\n  1  data  cubes.AnomalyDataNode\n" in result.output
     assert "folding is not known before the fit: use the pipeline.yaml of a run" in result.output
     assert "not run: metrics" in result.output
 
