@@ -103,5 +103,5 @@ def equals(pixels: Pixels, value: float) -> NDArray[np.bool_]:
         if not float(value).is_integer() or not limits.min <= value <= limits.max:
             return np.zeros(pixels.shape, bool)
         value = int(value)
-    found: NDArray[np.bool_] = np.equal(pixels, pixels.dtype.type(value))
-    return found
+    equal: NDArray[np.bool_] = np.equal(pixels, pixels.dtype.type(value))
+    return equal

@@ -98,19 +98,19 @@ def _scale(cube: Cube) -> float | None:
 
 def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
     """The arrays of the cube's size in its file, and the file beside it, that hold classes."""
-    found: list[tuple[Path, str | None]] = []
+    arrays: list[tuple[Path, str | None]] = []
     size = cube.shape[:2]
     reader = formats.named_arrays(path)
     if reader is not None:
         planes = [one for one in reader.variables(path) if one.is_plane and one.shape == size]
-        found += [(path, one.name) for one in planes]
+        arrays += [(path, one.name) for one in planes]
     if cube.format == "ENVI":
         from specloom_cubes.formats import envi
 
         path = envi.header_of(cube.path) or path
-    found += [(mask, None) for mask in find_masks([path]).values()]
+    arrays += [(mask, None) for mask in find_masks([path]).values()]
     masks = []
-    for file, name in found:
+    for file, name in arrays:
         masks.append({"file": str(file), "variable": name, **_classes(file, size, name)})
     return masks
 

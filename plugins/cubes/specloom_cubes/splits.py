@@ -207,18 +207,18 @@ def _deal(keys: Sequence[str], shares: Sequence[float], seed: int) -> list[list[
 
 def _key(name: str, group: str, label: str) -> str:
     try:
-        found = re.search(group, name)
+        match = re.search(group, name)
     except re.error as error:
         raise ConfigError(
             f"{label}: group {group!r} is not a regular expression: {error}",
             fix="write one like '^([^_]+)_'",
         ) from error
-    if found is None:
+    if match is None:
         raise ConfigError(
             f"{label}: group {group!r} finds nothing in {name!r}",
             fix="write an expression that finds every cube's group",
         )
     number = 0
-    if found.re.groups > 0:
+    if match.re.groups > 0:
         number = 1
-    return found.group(number) or ""  # a group that takes no part is None
+    return match.group(number) or ""  # a group that takes no part is None

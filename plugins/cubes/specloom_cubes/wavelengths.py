@@ -39,10 +39,10 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
             f"the wavelengths {path} cannot be read: {error}",
             fix="give a CSV file of one row for each band",
         ) from error
-    found = _column(rows)
-    if found is None:
+    column = _column(rows)
+    if column is None:
         raise DataError(f"{path} has no column of wavelengths", fix="name a column wavelength_nm")
-    name, values = found
+    name, values = column
     good = cube.good_bands
     if len(values) not in (cube.shape[2], len(good)):
         fix = "give the table of this cube"

@@ -144,7 +144,7 @@ class ClassStatistics:
             cuts = self.cuts.values[bands].cpu()
             parts.append((*auc(classes, cuts), *information(classes, cuts, bins)))
         areas, bounds, bits, edges = (torch.cat(part) for part in zip(*parts, strict=True))
-        found = BandStatistics(
+        statistics = BandStatistics(
             fisher=fisher(whole, rare).cpu(),
             auc=areas,
             auc_bound=bounds,
@@ -152,7 +152,7 @@ class ClassStatistics:
             edges=edges,
             correlation=correlation(whole).cpu(),
         )
-        return found, varying_bands_of(whole).cpu()
+        return statistics, varying_bands_of(whole).cpu()
 
 
 def _select(rows: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,11 +27,11 @@ class Size(click.ParamType["int"]):
         """The number of bytes that a text means."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
-        unit = None if found is None else _unit_bytes(found[2])
-        if found is None or unit is None or not float(found[1]):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+        unit = None if match is None else _unit_bytes(match[2])
+        if match is None or unit is None or not float(match[1]):
             self.fail(f"{value!r} is not a size; write for example 500MB or 2GB", param, ctx)
-        return int(float(found[1]) * unit)
+        return int(float(match[1]) * unit)
 
 
 def _unit_bytes(unit: str) -> int | None:

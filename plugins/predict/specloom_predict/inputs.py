@@ -53,20 +53,20 @@ def find_inputs(
             as ``s3://…``, for plugins that open them.
         out: The folder of results: nothing within it is an input.
     """
-    found: dict[str, Input] = {}
+    by_key: dict[str, Input] = {}
     errors: list[tuple[str, SpecloomError]] = []
     for address in map(_plain, addresses):
         try:
             for one in _behind(address):
                 if Path(address).is_file() or not _is_within(one, out):
-                    found.setdefault(one.key, one)
+                    by_key.setdefault(one.key, one)
         except SpecloomError as error:
             errors.append((address, error))
         except (OSError, RuntimeError, ValueError) as error:  # closed, a ring of links, no name
             what = f"{address} cannot be read: {getattr(error, 'strerror', None) or error}"
             fix = "check the path and its permissions"
             errors.append((address, DataError(what, fix=fix)))
-    return list(found.values()), errors
+    return list(by_key.values()), errors
 
 
 def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
@@ -125,23 +125,23 @@ def _matching(path: Path) -> Iterator[Input]:
         raise DataError(what, fix="write '..' before it only, or give the files themselves")
     root = Path(*parts[:first])
     pattern = "/".join(parts[first:])
-    found = sorted(root.glob(pattern))
-    inner = [folder for folder in found if folder.is_dir()]
+    paths = sorted(root.glob(pattern))
+    inner = [folder for folder in paths if folder.is_dir()]
     for folder in inner:
         for one in _within(folder, "*"):
             name = (folder.relative_to(root) / one.name).as_posix()
             yield Input(one.address, name)
-    if not inner or any(file.is_file() for file in found):
+    if not inner or any(file.is_file() for file in paths):
         yield from _within(root, pattern)
 
 
 def _within(root: Path, pattern: str) -> Iterator[Input]:
-    found = find_cubes(root, pattern) if root.is_dir() else {}
-    if not found:
+    cubes = find_cubes(root, pattern) if root.is_dir() else {}
+    if not cubes:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":
             what = f"{root} holds no cube"
         fix = "check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
-    for name, path in found.items():
+    for name, path in cubes.items():
         yield Input(str(path), name)

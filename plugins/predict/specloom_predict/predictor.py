@@ -74,9 +74,9 @@ class Predictor:
         if for_plugins or (is_address(address) and not path.exists()):
             for _ in self.run.plugins.working():
                 pass  # a plugin answers hooks once it was imported
-            found: Cube | None = self.run.hook.open_cube(address=str(address))
-            if found is not None:
-                return found
+            opened: Cube | None = self.run.hook.open_cube(address=str(address))
+            if opened is not None:
+                return opened
         return open_cube(address, variable)
 
     def maps(
@@ -103,7 +103,7 @@ class Predictor:
         source = OneCube(cube, wavelengths)
         self.run.source = source
         self._check_bands(cube)
-        found = run_tiled(
+        values = run_tiled(
             self.run,
             source,
             cube.shape[:2],
@@ -116,7 +116,7 @@ class Predictor:
         others: dict[str, Any] = {}
         notes = list(self.notes)
         for name, end in self.ends.items():
-            value = found[end]
+            value = values[end]
             if value is None:
                 notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):

@@ -49,9 +49,9 @@ def _find_sibling(path: Path, names: list[str]) -> Path | None:
     # Names in capitals are common: they too are found without a look at the whole folder.
     capitals = [f"{Path(name).stem}{Path(name).suffix.upper()}" for name in names]
     for name in [*names, *capitals]:
-        found = path.with_name(name)
-        if name != path.name and found.is_file():
-            return found
+        sibling = path.with_name(name)
+        if name != path.name and sibling.is_file():
+            return sibling
     if not path.parent.is_dir():
         return None
     siblings = {}
@@ -222,10 +222,10 @@ def _float(header: Header, key: str) -> float | None:
 
 
 def _metadata(header: Header) -> dict[str, Any]:
-    found: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
-    if "map info" in found:
-        found["map info"] = [part.strip() for part in found["map info"].split(",")]
+    metadata: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
+    if "map info" in metadata:
+        metadata["map info"] = [part.strip() for part in metadata["map info"].split(",")]
     scale = _float(header, "reflectance scale factor")
     if scale is not None:
-        found["reflectance scale factor"] = scale
-    return found
+        metadata["reflectance scale factor"] = scale
+    return metadata

@@ -36,18 +36,18 @@ def variables(path: Path) -> list[Variable]:
     Raises:
         DataError: The file is damaged.
     """
-    found = []
+    datasets = []
 
     def look(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             dtype = None
             if item.dtype.kind in "iufb" and item.shape is not None:
                 dtype = item.dtype
-            found.append(Variable(name, item.shape or (), dtype))
+            datasets.append(Variable(name, item.shape or (), dtype))
 
     with _opened(path) as file:
         file.visititems(look)
-    return found
+    return datasets
 
 
 def load(path: Path, name: str) -> NDArray[Any]:
@@ -135,8 +135,8 @@ def _band_axis(path: Path, chosen: Variable, vectors: list[Vector]) -> int:
 
 
 def _per_band(file: Any, data: Any, word: str, bands: int) -> Vector | None:
-    found = (vector for name, vector in _vectors(file, data, word) if len(vector[0]) == bands)
-    return next(found, None)
+    fitting = (vector for name, vector in _vectors(file, data, word) if len(vector[0]) == bands)
+    return next(fitting, None)
 
 
 def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
@@ -150,14 +150,14 @@ def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
         if owner.name == "/":
             break
         owner = owner.parent
-    found: list[tuple[str, Any]] = []
+    datasets: list[tuple[str, Any]] = []
 
     def look(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and word in name.rpartition("/")[2].lower():
-            found.append((name, item))
+            datasets.append((name, item))
 
     file.visititems(look)
-    for name, item in sorted(found, key=lambda one: len(one[0].rpartition("/")[2])):
+    for name, item in sorted(datasets, key=lambda one: len(one[0].rpartition("/")[2])):
         if len(item.shape or ()) == 1 and item.dtype.kind in "iuf":
             yield name, (item[()].astype(np.float64), _unit(item.attrs, ""))
 

@@ -24,19 +24,19 @@ def variables(path: Path) -> list[Variable]:
     Raises:
         DataError: The file is damaged.
     """
-    found = []
+    arrays = []
     try:
         with h5py.File(path, "r") as file:
             for name, item in file.items():
                 if name.startswith("#"):  # MATLAB's own folders
                     continue
                 if not isinstance(item, h5py.Dataset):
-                    found.append(Variable(name, (), None))
+                    arrays.append(Variable(name, (), None))
                     continue
-                found.append(Variable(name, item.shape[::-1], _dtype(item)))
+                arrays.append(Variable(name, item.shape[::-1], _dtype(item)))
     except DAMAGE as error:
         raise _damaged(path, error) from error
-    return found
+    return arrays
 
 
 def _dtype(item: Any) -> np.dtype[Any] | None:
@@ -46,8 +46,8 @@ def _dtype(item: Any) -> np.dtype[Any] | None:
         return np.dtype(bool)
     if kind in NOT_NUMERIC or "MATLAB_empty" in item.attrs or item.dtype.kind not in "iufb":
         return None
-    found: np.dtype[Any] = item.dtype
-    return found
+    dtype: np.dtype[Any] = item.dtype
+    return dtype
 
 
 def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:

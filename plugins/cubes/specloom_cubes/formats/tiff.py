@@ -136,12 +136,12 @@ def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
 
 
 def _tags(file: Any, band: int) -> dict[str, str]:
-    found = {key.lower(): text for key, text in file.tags(band).items()}
+    tags = {key.lower(): text for key, text in file.tags(band).items()}
     own = file.tags(band, ns="IMAGERY")
     for name, key in IMAGERY.items():
-        if name not in found and key in own:
-            found |= {name: own[key], "wavelength_units": "um"}
-    return found
+        if name not in tags and key in own:
+            tags |= {name: own[key], "wavelength_units": "um"}
+    return tags
 
 
 def _per_band(tags: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64] | None:
@@ -152,15 +152,15 @@ def _per_band(tags: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float6
 
 
 def _metadata(file: Any) -> dict[str, Any]:
-    found: dict[str, Any] = dict(file.tags())
+    metadata: dict[str, Any] = dict(file.tags())
     if not file.transform.is_identity:
-        found["transform"] = tuple(file.transform)[:6]
+        metadata["transform"] = tuple(file.transform)[:6]
     if file.crs:
-        found["crs"] = file.crs.to_wkt()
+        metadata["crs"] = file.crs.to_wkt()
     if any(scale != 1 for scale in file.scales) or any(file.offsets):
-        found["scales"] = file.scales
-        found["offsets"] = file.offsets
-    return found
+        metadata["scales"] = file.scales
+        metadata["offsets"] = file.offsets
+    return metadata
 
 
 @contextmanager

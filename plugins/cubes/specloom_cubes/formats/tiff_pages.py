@@ -66,7 +66,7 @@ def pages(path: Path) -> list[Page]:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        found = []
+        images = []
         for number, tags in enumerate(_directories(file, size), start=1):
             end = _end(tags)
             if not {WIDTH, HEIGHT} <= tags.keys():
@@ -74,8 +74,8 @@ def pages(path: Path) -> list[Page]:
             if end > size:
                 raise ValueError(f"page {number} promises {end} bytes, the file holds {size}")
             if not int(tags.get(KIND, np.zeros(1))[0]) & (REDUCED | MASK):
-                found.append(Page(number, int(tags[HEIGHT][0]), int(tags[WIDTH][0])))
-    return found
+                images.append(Page(number, int(tags[HEIGHT][0]), int(tags[WIDTH][0])))
+    return images
 
 
 def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, NDArray[Any]]]:

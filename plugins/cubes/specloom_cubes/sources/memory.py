@@ -53,9 +53,9 @@ class InMemory:
         shapes = [batch["cube"].shape for batch in chain.from_iterable(self._batches().values())]
         sizes = {}
         for axis, name in enumerate("BHWC"):
-            found = {int(shape[axis]) for shape in shapes}
-            if name != "B" and len(found) == 1:
-                sizes[name] = found.pop()
+            sizes_of_axis = {int(shape[axis]) for shape in shapes}
+            if name != "B" and len(sizes_of_axis) == 1:
+                sizes[name] = sizes_of_axis.pop()
         return sizes
 
     def splits(self) -> Sequence[str]:

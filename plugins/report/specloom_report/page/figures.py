@@ -36,7 +36,7 @@ def evaluation_charts(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str
     by_node: dict[str, dict[str, Mapping[str, Any]]] = {}
     for evaluation in evaluations:
         by_node.setdefault(evaluation["judge"], {})[evaluation["stage"]] = evaluation
-    found = []
+    evaluations_shown = []
     for name, by_stage in by_node.items():
         stages = [by_stage[stage] for stage in order_splits(by_stage)]
         charts = list(_curves(stages))
@@ -46,8 +46,8 @@ def evaluation_charts(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str
                 charts.append(_histogram(stage))
             notes.extend(_notes(stage))
         if charts:
-            found.append({"name": name, "charts": charts, "notes": notes})
-    return found
+            evaluations_shown.append({"name": name, "charts": charts, "notes": notes})
+    return evaluations_shown
 
 
 class OperatingPoint(NamedTuple):

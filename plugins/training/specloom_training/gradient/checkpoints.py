@@ -45,13 +45,13 @@ def flatten(states: States, kind: str) -> dict[str, Tensor]:
 
 def unflatten(tensors: Mapping[str, Tensor], kind: str) -> States:
     """The states that a record holds under ``kind/node/name``."""
-    found: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         first, _, rest = path.partition("/")
         if first == kind:
             node, _, name = rest.partition("/")
-            found.setdefault(node, {})[name] = value
-    return found
+            states.setdefault(node, {})[name] = value
+    return states
 
 
 class Checkpoints:

@@ -51,13 +51,13 @@ def optimizers() -> dict[str, type[Optimizer]]:
 def schedulers() -> dict[str, type[Any]]:
     """Every scheduler of torch by its name in run files: ``cosine_annealing``, ``step`` …"""
     plateau = lr_scheduler.ReduceLROnPlateau
-    found: dict[str, type[Any]] = {PLATEAU: plateau}
+    classes: dict[str, type[Any]] = {PLATEAU: plateau}
     for name, cls in vars(lr_scheduler).items():
         if name in NOT_BY_NAME or cls is plateau or not _is_scheduler(cls):
             continue
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("LR"))
-        found[words.lower()] = cls
-    return found
+        classes[words.lower()] = cls
+    return classes
 
 
 def _is_scheduler(cls: Any) -> bool:
@@ -79,8 +79,8 @@ def _normalise(name: str) -> str:
 
 def parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
     """The parameters of an optimiser or scheduler that a run file can hold."""
-    found = inspect.signature(cls).parameters
-    return {name: one for name, one in found.items() if name not in NOT_IN_RUN_FILES}
+    signature = inspect.signature(cls).parameters
+    return {name: one for name, one in signature.items() if name not in NOT_IN_RUN_FILES}
 
 
 def find_problems(
