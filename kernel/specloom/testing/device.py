@@ -1,4 +1,4 @@
-"""What a GPU asks of a node: that it never waits for a result, and that it gives the same there."""
+"""What a node needs for a GPU: that it never waits for a result, and gives the same there."""
 
 from __future__ import annotations
 
