@@ -43,7 +43,7 @@ def difference(got: Any, want: Any, rtol: float = 0.0) -> str:
     Args:
         got: An array, a number, or mappings and lists of them.
         want: What it should be.
-        rtol: Tolerance relative to the largest value; 0 asks for equality bit for bit.
+        rtol: Tolerance relative to the largest value; 0 for equality bit for bit.
 
     >>> difference({"scores": np.zeros(2)}, {"scores": np.ones(2)})
     "'scores' differs by up to 1 (of at most 1)"

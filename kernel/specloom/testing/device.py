@@ -1,4 +1,4 @@
-"""What a GPU asks of a node: that it never waits for a result, and that it gives the same there."""
+"""What a node needs for a GPU: that it never waits for a result, and gives the same there."""
 
 from __future__ import annotations
 
@@ -89,9 +89,12 @@ def same_on_the_gpu(cls: Any, gpu: str = "cuda") -> None:
     if hasattr(twin, "prepare"):
         twin.prepare(gpu)
     if needs_fit(twin):
-        fit(twin, [_moved(twin, batch, gpu) for batch in fit_batches(twin)])
+        batches = [_moved(twin, batch, gpu) for batch in fit_batches(twin)]
+        fit(twin, batches)
     batch = batch_for(node)
-    agree(run(twin, _moved(twin, batch, gpu)), run(node, batch), node, "on the GPU", 1e-4)
+    want = run(node, batch)
+    got = run(twin, _moved(twin, batch, gpu))
+    agree(got, want, node, "on the GPU", 1e-4)
 
 
 def _is_mask(index: torch.Tensor | None) -> bool:

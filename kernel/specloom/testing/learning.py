@@ -1,4 +1,4 @@
-"""What gradient training asks of a node: parameters on request, gradients, seeded randomness."""
+"""What gradient training needs of a node: parameters on request, gradients, seeded randomness."""
 
 from __future__ import annotations
 

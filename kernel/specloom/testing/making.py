@@ -18,6 +18,8 @@ from specloom.testing.comparing import Array, Values, hold
 from specloom.testing.driving import fit, needs_fit, quiet
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from specloom.contract.nodes import Batch
 
 SIZES = {"B": 2, "H": 5, "W": 7}
@@ -135,7 +137,9 @@ def batch_for(
     """
     known = sizes_for(node, sizes)
     rng = np.random.default_rng(seed)
-    made = {name: _value(name, port, node, known, rng) for name, port in node.inputs.items()}
+    made = {}
+    for name, port in node.inputs.items():
+        made[name] = _value(name, port, known, rng)
     if hasattr(node, "example_batch"):
         # A function of the sizes alone cannot vary with the seed, so later images are taken.
         count = known.get("B", 1)
@@ -166,7 +170,10 @@ def fit_batches(node: Any, *, optional: bool = False) -> list[Values]:
 
 def cut(node: Any, batch: Batch, axis: str, part: slice) -> Values:
     """The batch with that part of every array along that axis."""
-    return {name: part_of(node.inputs[name], value, axis, part) for name, value in batch.items()}
+    parts = {}
+    for name, value in batch.items():
+        parts[name] = part_of(node.inputs[name], value, axis, part)
+    return parts
 
 
 def part_of(port: Port, value: Any, axis: str, part: slice) -> Any:
@@ -195,17 +202,16 @@ def float_images(node: Any) -> list[str]:
     return found
 
 
-def _value(
-    name: str, port: Port, node: Any, sizes: Mapping[str, int], rng: np.random.Generator
-) -> Any:
-    if port.many:
-        return [_one(name, port, node, sizes, rng) for _ in range(2)]
-    return _one(name, port, node, sizes, rng)
+def _value(name: str, port: Port, sizes: Mapping[str, int], rng: Generator) -> Any:
+    """A random value of a port; two of a port that takes many."""
+    if not port.many:
+        return _one(name, port, sizes, rng)
+    first = _one(name, port, sizes, rng)
+    second = _one(name, port, sizes, rng)
+    return [first, second]
 
 
-def _one(
-    name: str, port: Port, node: Any, sizes: Mapping[str, int], rng: np.random.Generator
-) -> Any:
+def _one(name: str, port: Port, sizes: Mapping[str, int], rng: Generator) -> Any:
     if port.axes is None:
         return dict.fromkeys(port.fields or ("value",), 0.5)
     shape = _shape(port, sizes)
@@ -228,7 +234,7 @@ def _shape(port: Port, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _mask(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def _mask(name: str, shape: tuple[int, ...], rng: Generator) -> Array:
     """A random mask of which each image has pixels of both values."""
     chance = 0.2
     if name == "valid":

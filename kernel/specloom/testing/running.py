@@ -126,13 +126,18 @@ def lazy_input_equals_values(cls: Any) -> None:
     batch = batch_for(node)
     computed = _with_values(node, batch)
     want = run(node, computed)
-    agree(run(node, _with_lazy(node, batch)), want, node, "when it takes a LazyAffine", 1e-4)
-    if needs_fit(node):
-        batches = fit_batches(node)
-        plain = fit(built(cls), [_with_values(node, batch) for batch in batches])
-        lazy = fit(built(cls), [_with_lazy(node, batch) for batch in batches])
-        want = run(plain, computed)
-        agree(run(lazy, computed), want, node, "when it is fitted on a LazyAffine", 1e-4)
+    got = run(node, _with_lazy(node, batch))
+    agree(got, want, node, "when it takes a LazyAffine", 1e-4)
+    if not needs_fit(node):
+        return
+    batches = fit_batches(node)
+    plain = built(cls)
+    fit(plain, [_with_values(node, batch) for batch in batches])
+    lazy = built(cls)
+    fit(lazy, [_with_lazy(node, batch) for batch in batches])
+    want = run(plain, computed)
+    got = run(lazy, computed)
+    agree(got, want, node, "when it is fitted on a LazyAffine", 1e-4)
 
 
 def _check_refused(cls: Any, state: Values, wrong: str) -> None:
@@ -148,9 +153,11 @@ def _check_refused(cls: Any, state: Values, wrong: str) -> None:
 def _with_lazy(node: Any, batch: Batch) -> Batch:
     """The batch with a ``LazyAffine`` of the affine input."""
     raw = batch[node.affine_input]
-    scale = torch.linspace(0.5, 2.0, raw.shape[-1], dtype=torch.float64)
-    offset = torch.linspace(-1.0, 1.0, raw.shape[-1], dtype=torch.float64)
-    return {**batch, node.affine_input: LazyAffine(raw, scale, offset, raw.dtype)}
+    count = raw.shape[-1]
+    scale = torch.linspace(0.5, 2.0, count, dtype=torch.float64)
+    offset = torch.linspace(-1.0, 1.0, count, dtype=torch.float64)
+    lazy = LazyAffine(raw, scale, offset, raw.dtype)
+    return {**batch, node.affine_input: lazy}
 
 
 def _with_values(node: Any, batch: Batch) -> Batch:

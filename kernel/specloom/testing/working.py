@@ -63,7 +63,9 @@ def executor_keeps_the_order(cls: Any) -> None:
 
 def executor_gives_each_outcome(cls: Any) -> None:
     """There is one outcome for each share; an error is a value, and ends no other share."""
-    outcomes = {one.number: one for one in _executor(cls).each(JOB, _shares(broken=3))}
+    outcomes = {}
+    for outcome in _executor(cls).each(JOB, _shares(broken=3)):
+        outcomes[outcome.number] = outcome
     numbers = sorted(outcomes)
     hold(numbers == list(range(SHARES)), cls, f"it gives outcomes of {numbers}")
     for number, outcome in outcomes.items():
