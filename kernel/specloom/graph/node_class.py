@@ -157,7 +157,10 @@ def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., No
     signature = inspect.Signature(parameters, return_annotation=None)
 
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound = signature.bind(self, *args, **kwargs)
+        try:
+            bound = signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
         bound.apply_defaults()
         following = type(self).__mro__[type(self).__mro__.index(cls) + 1 :]
         written = [
