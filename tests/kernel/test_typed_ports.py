@@ -199,6 +199,14 @@ def test_wrong_arguments_are_refused_with_the_name_of_the_class():
         Limited(1, 2.0, 3.0)
 
 
+@pytest.mark.parametrize("default", [[1.0], {"low": 1.0}, {1.0}], ids=["list", "dict", "set"])
+def test_a_default_that_all_nodes_would_share_is_refused(default):
+    kind = type(default).__name__
+    what = rf"^Shared\.limits has a {kind} as its default, which all nodes would share: use a tuple"
+    with pytest.raises(TypeError, match=what):
+        node(type("Shared", (), {"__annotations__": {"limits": "Any"}, "limits": default}))
+
+
 def test_buffers_and_internals_are_no_parameters_and_leave_the_class():
     assert not hasattr(Gain, "gain")
     assert Gain._calls == 0

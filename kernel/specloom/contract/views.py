@@ -49,7 +49,7 @@ class GraphView(Protocol):
         """The nodes of which sizes are not known yet, because files of the data are absent."""
 
     def port(self, end: str, side: str = "outputs") -> Port:
-        """The port behind ``node.port``."""
+        """The port behind ``node.port``; a KeyError where there is none."""
 
     def sizes(self, name: str) -> Mapping[str, int]:
         """The sizes of a node's axes that follow from the graph, without those of the images."""
@@ -66,7 +66,7 @@ class GraphView(Protocol):
         """The nodes, in running order, that are fitted by statistics."""
 
     def unfitted(self) -> Sequence[str]:
-        """Those of them that have had no fit yet."""
+        """The fittable nodes that have had no fit yet."""
 
     def label(self, name: str) -> str:
         """What messages call a node: its name and class."""
@@ -139,7 +139,11 @@ class RunView(Protocol):
         """The batches of a split on the device; observers see the progress."""
 
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
-        """The graph compiled for a stage."""
+        """The graph compiled for a stage.
+
+        Called with a batch, it returns the values ``want``, each as ``node.port``; without
+        ``want`` it runs every node of the stage.
+        """
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""

@@ -106,7 +106,8 @@ def node(cls: type[T]) -> type[T]:
     each argument under its own name, then calls ``__post_init__`` if the class has one.
 
     Raises:
-        TypeError: The class has an ``__init__``, or a parameter is a tensor or a module.
+        TypeError: The class has an ``__init__``, a parameter is a tensor or a module, or its
+            default is a list, a dictionary or a set.
     """
     if "__init__" in vars(cls):
         what = f"{cls.__name__} has an __init__ of its own, which @node would replace"
@@ -141,6 +142,10 @@ def _own_fields(cls: type) -> dict[str, Field]:
             raise TypeError(f"{what}: write {name} = buffer(), without an annotation")
         value = vars(cls).get(name, EMPTY)
         given = value if isinstance(value, _Param) else _Param(value)
+        if isinstance(given.default, (list, dict, set)):
+            kind = type(given.default).__name__
+            what = f"{cls.__name__}.{name} has a {kind} as its default, which all nodes would share"
+            raise TypeError(f"{what}: use a tuple, or None")
         fields[name] = Field(cls, given.default, given.kw_only)
     return fields
 
