@@ -44,7 +44,7 @@ BUILT_IN = ("cubes", "normalize", "statistics", "deciders", "metrics", "training
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("authors")
     said = call("specloom", "new", "plugin", "acme-sam", cwd=folder)
-    assert said == "created: acme-sam\n  cd acme-sam && pip install -e . && pytest\n"
+    assert said == "created: acme-sam\n  cd acme-sam && pip install -e '.[dev]' && pytest\n"
     return folder / "acme-sam"
 
 

@@ -7,17 +7,22 @@ None carries no array: its ``dtype`` is then ``"scalars"`` (a mapping of names t
 ``"record"`` (a mapping, or one for each image) or ``"object"`` (anything).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from specloom.contract.errors import PortError
+from specloom.contract.errors import PortError, did_you_mean
 
 INTEGERS = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"})
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 GROUPS = {"integer": INTEGERS, "float": FLOATS, "real": INTEGERS | FLOATS}
 WITHOUT_ARRAY = frozenset({"scalars", "record", "object"})
+OTHERS = frozenset({"bool", "complex64", "complex128"})
+DTYPES = frozenset(GROUPS) | INTEGERS | FLOATS | OTHERS | WITHOUT_ARRAY
+#: Names and numbers between spaces, and ``...`` in front.
+AXES = re.compile(r"(\.\.\.|[A-Za-z_]\w*|\d+)?( +([A-Za-z_]\w*|\d+))*")
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,16 @@ class Port:
 
     Args:
         axes: The axes as in einops, or None where no array flows.
-        dtype: An array's element type, one of the groups ``integer``, ``float`` and ``real``,
-            or what flows instead of an array.
+        dtype: An array's element type, such as ``float32`` or ``bool``; one of the groups
+            ``integer``, ``float`` and ``real``; or, without axes, ``scalars`` (names with
+            numbers), ``record`` (a mapping) or ``object``.
         unit: The unit of the values, such as ``nm``.
         doc: What the values are, in one sentence.
         kind: The name of a registered kind, ``plugin.kind``; different kinds never connect.
         fields: The keys that a record must have.
         optional: The node runs without it.
-        for_fit: Needed while the node is fitted, not afterwards.
+        for_fit: Needed while the node is fitted, not afterwards; ``forward`` takes it all the
+            same. With ``optional``, the fit uses it where it is connected.
         many: Takes any number of connections; the node gets a list.
         host: Stays in the host's memory, whatever the device (wavelengths, for instance).
         per_stage: Known when a stage ends, not for each batch (pooled metrics, for instance).
@@ -60,6 +67,13 @@ class Port:
         if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):
             kinds = ", ".join(sorted(WITHOUT_ARRAY))
             raise ValueError(f"a port has axes, or else a dtype of {kinds}: {self}")
+        if self.dtype not in DTYPES:
+            raise ValueError(
+                f"there is no dtype {self.dtype!r}: {did_you_mean(self.dtype, DTYPES)}"
+            )
+        if self.axes is not None and not AXES.fullmatch(self.axes):
+            how = "write names and numbers with spaces between them, as in 'B H W C'"
+            raise ValueError(f"{self.axes!r} are no axes: {how}")
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ class GraphView(Protocol):
         """The place of a key in the run file: ``run.yaml:14``."""
 
     def port(self, end: str, side: str = "outputs") -> Port:
-        """The port behind ``node.port``."""
+        """The port behind ``node.port``; a KeyError where there is none."""
 
     def incoming(self, name: str, *, fit: bool = False) -> Mapping[str, Sequence[str]]:
         """The values that come to each connected input of a node; with ``fit``, those of a fit."""
@@ -151,7 +151,7 @@ class GraphView(Protocol):
         """The nodes, in running order, that are fitted by statistics."""
 
     def unfitted(self) -> Sequence[str]:
-        """Those of them that have had no fit yet."""
+        """The fittable nodes that have had no fit yet."""
 
     def label(self, name: str) -> str:
         """What messages call a node: its name and class."""
@@ -249,7 +249,11 @@ class RunView(Protocol):
         """The batches of a split on the device; observers see the progress."""
 
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
-        """The graph compiled for a stage."""
+        """The graph compiled for a stage.
+
+        Called with a batch, it returns the values ``want``, each as ``node.port``; without
+        ``want`` it runs every node of the stage.
+        """
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""

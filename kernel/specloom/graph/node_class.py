@@ -109,7 +109,8 @@ def node(cls: type[T]) -> type[T]:
     each argument under its own name, then calls ``__post_init__`` if the class has one.
 
     Raises:
-        TypeError: The class has an ``__init__``, or a parameter is a tensor or a module.
+        TypeError: The class has an ``__init__``, a parameter is a tensor or a module, or its
+            default is a list, a dictionary or a set.
     """
     if "__init__" in vars(cls):
         what = f"{cls.__name__} has an __init__ of its own, which @node would replace"
@@ -160,6 +161,10 @@ def _own_fields(cls: type) -> dict[str, Field]:
         value = vars(cls).get(name, EMPTY)
         if not isinstance(value, _Param):
             value = _Param(value)
+        if isinstance(value.default, (list, dict, set)):
+            kind = type(value.default).__name__
+            what = f"{cls.__name__}.{name} has a {kind} as its default, which all nodes would share"
+            raise TypeError(f"{what}: use a tuple, or None")
         fields[name] = Field(cls, value.default, value.kw_only)
     return fields
 
@@ -186,7 +191,10 @@ def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., No
     signature = inspect.Signature([own, *parameters], return_annotation=None)
 
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound = signature.bind(self, *args, **kwargs)
+        try:
+            bound = signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
         bound.apply_defaults()
         base = _next_written_init(type(self), cls)
         base.__init__(self)  # type: ignore[misc]  # its own

@@ -165,7 +165,7 @@ class PortDeclaration:
 
 
 class Input(PortDeclaration):
-    """An input port: ``data = Input("B H W C", doc="Spectra.")``.
+    """An input port: ``data = Input("B H W C", doc="Spectra.")``; see ``Port`` for the arguments.
 
     Where an output has the same name, the input's attribute gets another one:
     ``cube_in = Input("B H W C", name="cube")``.
@@ -184,7 +184,7 @@ class Input(PortDeclaration):
 
 
 class Output(PortDeclaration):
-    """An output port: ``scores = Output("B H W 1", doc="Squared Mahalanobis distances.")``."""
+    """An output port: ``scores = Output("B H W 1", doc="Scores.")``; see ``Port``."""
 
     side = "outputs"
 
