@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from specloom.contract.fleet import Executor
     from specloom.contract.nodes import Array, Batch
     from specloom.contract.ports import Port
     from specloom.contract.runtime import Runtime
@@ -126,6 +127,10 @@ class RunView(Protocol):
     @property
     def resumed(self) -> bool:
         """Whether a run that was interrupted in ``folder`` is continued."""
+
+    @property
+    def executor(self) -> Executor | None:
+        """Who works on the shares of the data; None for the phases themselves."""
 
     @property
     def record(self) -> dict[str, Any]:
