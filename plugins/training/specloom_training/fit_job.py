@@ -8,7 +8,12 @@ from typing import Any
 from specloom import Executor, Job, Run, SpecloomError, Stateful
 from specloom_jobs import make_shares
 from specloom_training import processes
-from specloom_training.job_format import make_job, no_jobs_because, tickets_with_progress
+from specloom_training.job_format import (
+    make_job,
+    no_jobs_because,
+    run_first_item,
+    tickets_with_progress,
+)
 from specloom_training.job_notes import note_work_in_process
 from specloom_training.node_states import dump_states, load_states
 from specloom_training.passes import fit_ends
@@ -42,16 +47,19 @@ class FitJobs:
             return []
         return [name for name in names if self._can_fit(name)]
 
-    def run_pass(self, passes: Mapping[str, int]) -> None:
+    def run_pass(self, passes: Mapping[str, int], wave: Sequence[str]) -> None:
         """Let the executor do a pass of these nodes, and take the total into them.
 
         Args:
             passes: The pass of each node, from 0.
+            wave: These, and the nodes that this process fits in the same pass.
 
         Raises:
             SpecloomError: A share failed.
         """
-        job = fit_job(self._run, passes, self._split, self._finished)
+        ends = [end for name in passes for end in fit_ends(self._run.graph, name)]
+        run_first_item(self._run, "train", ends, self._split)
+        job = fit_job(self._run, passes, wave, self._split, self._finished)
         what = f"fitting {', '.join(passes)}"
         tickets = tickets_with_progress(self._run, self._split, what)
         total = self._executor.total(job, make_shares(tickets))
@@ -77,6 +85,7 @@ class FitJobs:
 def fit_job(
     run: Run,
     passes: Mapping[str, int],
+    wave: Sequence[str],
     split: str,
     finished: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Job:
@@ -85,6 +94,7 @@ def fit_job(
     Args:
         run: The run; what is before the nodes must be fitted.
         passes: The pass of each node, from 0.
+        wave: All nodes that are fitted in the same pass.
         split: The split to learn from.
         finished: The merged states of the finished passes of nodes in a later pass.
 
@@ -95,7 +105,7 @@ def fit_job(
     for number in range(max(passes.values())):
         states = {name: finished[name][number] for name in passes if passes[name] > number}
         by_pass.append(dump_states(run.runtime, states))
-    arguments = {"passes": dict(passes), "split": split}
+    arguments = {"passes": dict(passes), "wave": list(wave), "split": split}
     return make_job(run, TASK, arguments, by_pass)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -125,6 +125,26 @@ def read_batches(run: Run, tickets: Sequence[Ticket]) -> Iterator[Batch]:
             items = []
     if items:
         yield _join_items(source, items)
+
+
+def run_first_item(run: Run, stage: str, ends: Iterable[str], split: str) -> None:
+    """Run the first item of a split in this process.
+
+    Some nodes note what they see first, such as wavelengths. They note it here for the saved
+    pipeline, and the job carries it, so that every share is held to it.
+
+    Args:
+        run: The run.
+        stage: The stage.
+        ends: The values to run the nodes for, as ``node.port``.
+        split: The split.
+    """
+    source: Any = run.source
+    first = next(iter(source.tickets(split)))
+    plan = run.plan(stage, ends)
+    with run.inference():
+        for batch in read_batches(run, [first]):
+            plan(batch)
 
 
 def merge_states(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from specloom import Executor, Job, MergeableMetric, Run, SpecloomError
 from specloom_jobs import make_shares
-from specloom_training.job_format import make_job, no_jobs_because, tickets_with_progress
+from specloom_training.job_format import (
+    make_job,
+    no_jobs_because,
+    run_first_item,
+    tickets_with_progress,
+)
 from specloom_training.job_notes import note_work_in_process
 from specloom_training.node_states import load_states
 
@@ -49,6 +55,8 @@ def measure_by_job(
     if why:
         note_work_in_process(run, f"{stage!r} is evaluated in this process: {why}")
         return False
+    ends = [end for name in metrics for end in chain(*run.graph.incoming(name).values())]
+    run_first_item(run, stage, ends, stage)
     job = measure_job(run, metrics, stage)
     tickets = tickets_with_progress(run, stage, f"evaluating {stage}")
     total = executor.total(job, make_shares(tickets))
@@ -60,6 +68,9 @@ def measure_by_job(
 
 def _no_job_because(run: Run, metrics: Sequence[str], losses: Sequence[str], stage: str) -> str:
     """Why no job can measure a stage; empty where one can."""
+    why = no_jobs_because(run, stage)
+    if why:
+        return why
     if losses:
         return f"{losses[0]} is a loss, and losses are not merged"
     for name in metrics:
@@ -67,9 +78,6 @@ def _no_job_because(run: Run, metrics: Sequence[str], losses: Sequence[str], sta
             return f"what {name} measures cannot be merged"
     if not metrics:
         return "there is no metric to merge"
-    why = no_jobs_because(run, stage)
-    if why:
-        return why
     try:
         measure_job(run, metrics, stage)
     except SpecloomError as error:

@@ -14,16 +14,19 @@ class FitPass:
 
     Args:
         run: The run.
-        names: The nodes, which everything before them must be fitted for.
+        names: The nodes to fit; all that they read must be fitted.
+        wave: All nodes that are fitted in the same pass, here or elsewhere. What is folded into
+            its readers depends on them, and so do the last digits.
     """
 
-    def __init__(self, run: Run, names: Sequence[str]) -> None:
+    def __init__(self, run: Run, names: Sequence[str], wave: Sequence[str]) -> None:
         self.names = list(names)
         self._run = run
         graph = run.graph
         self._inputs = {name: graph.incoming(name, fit=True) for name in names}
-        ends = [end for name in names for end in fit_ends(graph, name)]
-        self._plan = run.plan("train", ends, lazy=set(ends) - _read_whole(graph, self._inputs))
+        ends = [end for name in wave for end in fit_ends(graph, name)]
+        read_whole = _read_whole(graph, wave)
+        self._plan = run.plan("train", ends, lazy=set(ends) - read_whole)
 
     def update(self, batches: Iterable[Batch]) -> None:
         """Update the nodes with batches on the device."""
@@ -40,12 +43,12 @@ def fit_ends(graph: Graph, name: str) -> list[str]:
     return list(chain.from_iterable(graph.incoming(name, fit=True).values()))
 
 
-def _read_whole(graph: Graph, inputs: Mapping[str, Mapping[str, list[str]]]) -> set[str]:
+def _read_whole(graph: Graph, names: Sequence[str]) -> set[str]:
     """What is read by ports other than those that take a ``LazyAffine``."""
     found: set[str] = set()
-    for name, ports in inputs.items():
+    for name in names:
         affine_input = getattr(graph.nodes[name], "affine_input", None)
-        for port, ends in ports.items():
+        for port, ends in graph.incoming(name, fit=True).items():
             if port != affine_input:
                 found.update(ends)
     return found

@@ -69,9 +69,9 @@ def _fit_ready(run: Run, passes: Mapping[str, int], split: str, jobs: FitJobs | 
     if jobs is not None:
         by_job = {name: passes[name] for name in jobs.suitable(passes)}
     here = {name: number for name, number in passes.items() if name not in by_job}
-    _run_pass(run, here, split)
+    _run_pass(run, here, list(passes), split)
     if jobs is not None and by_job:
-        jobs.run_pass(by_job)
+        jobs.run_pass(by_job, list(passes))
 
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
@@ -79,13 +79,13 @@ def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
     return graph.ancestors(fit_ends(graph, name)) & unfinished
 
 
-def _run_pass(run: Run, passes: Mapping[str, int], split: str) -> None:
-    """Fit the named nodes on every batch of this process, up to the end of their passes."""
+def _run_pass(run: Run, passes: Mapping[str, int], wave: Sequence[str], split: str) -> None:
+    """Update nodes of a wave with every batch of this process, and merge those of all."""
     if not passes:
         return
     for name, number in passes.items():
         run.graph.nodes[name].fit_start(number)
-    fit_pass = FitPass(run, list(passes))
+    fit_pass = FitPass(run, list(passes), wave)
     batches = run.batches(split, f"fitting {', '.join(passes)}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():

@@ -29,7 +29,7 @@ class Fit:
         self._run = opened.run
         self._passes: dict[str, int] = job.arguments["passes"]
         self._replay(opened.finished)
-        self._pass = FitPass(self._run, list(self._passes))
+        self._pass = FitPass(self._run, list(self._passes), job.arguments["wave"])
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
