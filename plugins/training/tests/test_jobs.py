@@ -14,8 +14,8 @@ import specloom_jobs.shares
 from specloom import DataError, UnavailableError
 from specloom_jobs import Here, make_shares
 from specloom_training.evaluate import Evaluate
-from specloom_training.fit_job import fit_job
-from specloom_training.job_format import open_job
+from specloom_training.fit_job import FitJobs, fit_job
+from specloom_training.job_format import no_jobs_because, open_job, read_batches
 from specloom_training.measure_job import measure_by_job, measure_job
 from specloom_training.statistical import StatisticalTrainer
 from specloom_training.tasks import Fit
@@ -274,3 +274,55 @@ def test_an_opened_job_has_the_graph_and_the_source_of_the_run(tmp_path):
     assert vars(opened.source)["scenes"] == run.source.scenes
     assert list(opened.source.tickets("test")) == list(run.source.tickets("test"))
     assert opened.plugins.modules.keys() < toys.plugins().modules.keys()
+
+
+def test_a_run_on_a_gpu_is_no_job(tmp_path):
+    run = run_of(STATISTICS, tmp_path)
+    run.runtime.device = "cuda:0"
+    why = "the run is on cuda:0, and jobs work on the CPU"
+    assert no_jobs_because(run, "train") == why
+
+
+def test_an_empty_split_is_no_job(tmp_path):
+    run = run_of(ONLY_FIT.replace("scenes: 20", "scenes: 20, split: [0.5, 0.5, 0.0]"), tmp_path)
+    assert no_jobs_because(run, "train") == ""
+    assert no_jobs_because(run, "test") == "the split 'test' has no item"
+
+
+def test_processes_of_torchrun_fit_without_jobs(tmp_path, monkeypatch):
+    run = run_of(STATISTICS, tmp_path)
+    monkeypatch.setattr("specloom_training.processes.count", lambda: 2)
+    line = "the fit is done in this process: 2 processes fit together"
+    with pytest.warns(UserWarning, match=line):
+        jobs = FitJobs(run, Here(), "train")
+    assert jobs.suitable(["limits"]) == []
+
+
+def test_a_node_behind_one_that_saves_no_state_is_fitted_by_the_process(tmp_path):
+    run = run_of(STATISTICS, tmp_path)
+    run.place()
+    type_of_limits = type(run.graph.nodes["limits"])
+    stateless = type("Stateless", (type_of_limits,), {"state": None, "restore": None})
+    jobs = FitJobs(run, Here(), "train")
+    run.graph.nodes["limits"].__class__ = stateless
+    line = "pca is fitted in this process: limits, which it reads, saves no state"
+    with pytest.warns(UserWarning, match=line):
+        assert jobs.suitable(["pca"]) == []
+
+
+def test_a_stage_without_metrics_is_no_job(tmp_path):
+    run = run_of(STATISTICS, tmp_path)
+    line = "'test' is evaluated in this process: there is no metric to merge"
+    with pytest.warns(UserWarning, match=line):
+        assert not measure_by_job(run, Here(), [], [], "test")
+
+
+def test_items_of_different_sizes_are_no_batch(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, rows in enumerate([4, 4, 4, 5, 5]):
+        np.save(tmp_path / f"{number}.npy", rng.random((rows, 6, 3), "float32"))
+    run = run_of(CUBES.replace("FOLDER", str(tmp_path)), tmp_path)
+    tickets = [*run.source.tickets("train"), *run.source.tickets("test")]
+    run.source.batch_size = 2
+    shapes = [tuple(batch["cube"].shape) for batch in read_batches(run, tickets)]
+    assert shapes == [(2, 4, 6, 3), (1, 4, 6, 3), (2, 5, 6, 3)]
