@@ -234,18 +234,36 @@ class Plugins:
         return runtime(device)
 
     def reference(self, cls: type) -> str:
-        """The reference under which a plugin offers ``cls``.
+        """The reference under which a plugin offers ``cls`` as a node or a loss.
 
         Raises:
             ConfigError: No plugin does.
         """
-        target = f"{cls.__module__}:{cls.__qualname__}"
-        offers = self.offers(("nodes", "losses"))
-        for label, offered in offers.items():
-            if offered == target:
-                return label
+        label = self._label_of(cls, ("nodes", "losses"))
+        if label:
+            return label
         what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_nodes")
+
+    def source_reference(self, cls: type) -> str:
+        """The reference under which a plugin offers ``cls`` as a source.
+
+        Raises:
+            ConfigError: No plugin does.
+        """
+        label = self._label_of(cls, ("sources",))
+        if label:
+            return label
+        what = f"{cls.__qualname__} is offered by no plugin, so other processes could not name it"
+        raise ConfigError(what, fix="offer it in a plugin's register_sources")
+
+    def _label_of(self, cls: type, kinds: Iterable[str]) -> str:
+        """The reference under which a plugin offers a class; empty where none does."""
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        for label, offered in self.offers(kinds).items():
+            if offered == target:
+                return label
+        return ""
 
     def top(self, name: str) -> str:
         """The top-level package or module of a plugin."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from specloom.contract.errors import SpecloomError
+    from specloom.contract.fleet import Executor
     from specloom.contract.nodes import Array, Batch
     from specloom.contract.ports import Connection, Port
     from specloom.contract.runtime import Runtime
@@ -236,6 +237,10 @@ class RunView(Protocol):
     @property
     def resumed(self) -> bool:
         """Whether a run that was interrupted in ``folder`` is continued."""
+
+    @property
+    def executor(self) -> Executor | None:
+        """Who works on the shares of the data; None for the phases themselves."""
 
     @property
     def record(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from specloom.runfile.form import interpret
 from specloom.runfile.yaml import Document, override, read
 
 if TYPE_CHECKING:
+    from specloom.contract.fleet import Executor
     from specloom.contract.runtime import Runtime
 
 
@@ -65,6 +66,10 @@ class Run:
         self.resumed = False
         #: Whether plans for other stages than training fold affine nodes.
         self.fold = True
+        #: Who works on the shares of the data in statistical fits and evaluations; None for the
+        #: phases themselves, batch by batch. Where a run runs is not part of what it computes, so
+        #: no run file names it: ``run.executor = Here()``.
+        self.executor: Executor | None = None
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.

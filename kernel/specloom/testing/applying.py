@@ -151,6 +151,8 @@ NODES: tuple[tuple[Applies, tuple[Check, ...]], ...] = (
             fitting.fit_same_order_is_bit_identical,
             fitting.fit_order_independent,
             fitting.fit_merges,
+            fitting.fit_merge_of_one_part_is_exact,
+            fitting.replayed_passes_equal_living,
         ),
     ),
     (

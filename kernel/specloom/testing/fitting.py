@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.abilities import Stateful
@@ -108,6 +108,35 @@ def fit_merges(cls: Any) -> None:
             agree(_learned(node), _learned(whole), whole, f"when {how} are merged", CLOSE)
 
 
+def fit_merge_of_one_part_is_exact(cls: Any) -> None:
+    """What is merged into a node that begins a pass is its state, bit for bit.
+
+    So the last digits of a fit do not depend on how often states were passed on.
+    """
+    node = _replayed(cls, [])
+    states = _states_by_pass(node)
+    for number, state in enumerate(states):
+        twin = _replayed(cls, states[:number])
+        with quiet(), TorchRuntime("cpu").evaluation([twin]):
+            twin.fit_start(number)
+            twin.fit_merge(copy.deepcopy(state))
+        merged = saved(twin, twin.fit_state())
+        agree(merged, state, node, f"when its state is merged into a fresh node in pass {number}")
+
+
+def replayed_passes_equal_living(cls: Any) -> None:
+    """A node that only merges the states of finished passes equals one that lived through them.
+
+    Another process can so take up a fit in its second pass, or a finished one.
+    """
+    node = _replayed(cls, [])
+    states = _states_by_pass(node)
+    for finished in range(1, node.fit_passes + 1):
+        twin = _replayed(cls, states[:finished])
+        _states_by_pass(twin, finished)
+        agree(_learned(twin), _learned(node), node, f"when pass 0 to {finished - 1} are replayed")
+
+
 def nan_pixel_left_out_of_fit(cls: Any) -> None:
     """Pixels that are NaN or infinite in one band count for a fit as if they were not there."""
     for value in (math.nan, math.inf):
@@ -131,6 +160,32 @@ def nothing_to_fit_is_refused(cls: Any) -> None:
     except SpecloomError:
         return
     hold(False, node, "it can be fitted on pixels that are all NaN")
+
+
+def _states_by_pass(node: Any, first: int = 0) -> list[dict[str, Any]]:
+    """What a node has collected in each pass from ``first``, which are run here."""
+    states = []
+    with quiet(), TorchRuntime("cpu").evaluation([node]):
+        for number in range(first, node.fit_passes):
+            node.fit_start(number)
+            for batch in copy.deepcopy(fit_batches(node)):
+                node.fit_update(**batch)
+            states.append(saved(node, node.fit_state()))
+            node.fit_end()
+    return states
+
+
+def _replayed(cls: Any, states: Sequence[Mapping[str, Any]]) -> Any:
+    """A fresh node that went through the first passes by merging their states."""
+    node = built(cls)
+    with quiet(), TorchRuntime("cpu").evaluation([node]):
+        if hasattr(node, "seed"):
+            node.seed(0)
+        for number, state in enumerate(states):
+            node.fit_start(number)
+            node.fit_merge(copy.deepcopy(dict(state)))
+            node.fit_end()
+    return node
 
 
 def _check_excluded(cls: Any, value: float, *, with_valid: bool = False) -> None:
