@@ -5,7 +5,7 @@ Read ``contract/hooks.py`` first.
 
 import warnings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from specloom.contract.abilities import (
     AffineNode,
