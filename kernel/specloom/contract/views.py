@@ -239,6 +239,10 @@ class RunView(Protocol):
         """Whether a run that was interrupted in ``folder`` is continued."""
 
     @property
+    def fold(self) -> bool:
+        """Whether plans for other stages than training fold affine nodes."""
+
+    @property
     def executor(self) -> Executor | None:
         """Who works on the shares of the data; None for the phases themselves."""
 
