@@ -283,9 +283,10 @@ def test_a_run_on_a_gpu_is_no_job(tmp_path):
     assert no_jobs_because(run, "train") == why
 
 
-def test_an_empty_split_is_no_job(tmp_path):
-    run = run_of(ONLY_FIT.replace("scenes: 20", "scenes: 20, split: [0.5, 0.5, 0.0]"), tmp_path)
+def test_a_split_without_tickets_is_no_job(tmp_path):
+    run = run_of(ONLY_FIT, tmp_path)
     assert no_jobs_because(run, "train") == ""
+    run.source.tickets = lambda split: iter(())
     assert no_jobs_because(run, "test") == "the split 'test' has no item"
 
 
