@@ -22,7 +22,7 @@ def test_add_begins_a_manifest_and_takes_the_newest_version(world):
     add_version(world, "2.0.0b1")
     done = world.run("add", "rx", "--git", repo.url, "--allow-file")
     assert world.manifest.read_text() == (
-        f"schema: 1\nplugins:\n  rx: {{git: {repo.url}, tag: v1.10.0}}\n"
+        f"schema: 1\ninstalled: true\nplugins:\n  rx: {{git: {repo.url}, tag: v1.10.0}}\n"
     )
     assert done.stdout.startswith("rx: new -> 1.10.0 (v1.10.0 ")
     assert world.tree().is_dir()

@@ -9,7 +9,7 @@ from typing import Any
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, raise_all
 from specloom.plugins import Plugins
 from specloom_registry.fetch import fetch
-from specloom_registry.importing import import_hook, shadowed
+from specloom_registry.importing import import_hook
 from specloom_registry.model import entry, metadata, package
 from specloom_registry.model.source import Source, check_subdir, check_tag, check_url
 from specloom_registry.store.store import Store
@@ -168,7 +168,6 @@ class NodeRegistry:
 
 
 def _install(plugin: package.Package, store: Store | None) -> None:
-    shadowed.unload_installed([plugin])
     raise_all(import_hook.already_imported([plugin]))
     caches = {}
     if store is not None:
