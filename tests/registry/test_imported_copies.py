@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,16 +53,24 @@ def origin(tmp_path_factory):
     repo = Repo(tmp_path_factory.mktemp("origin") / "all.git")
     skip = shutil.ignore_patterns("__pycache__", "tests")
     shutil.copytree(ROOT / "plugins", repo.path / "plugins", ignore=skip)
-    repo.commit(tag="v0")
+    repo.commit()
+    for name in NAMES:
+        repo.tag(f"{name}-v{_version(name)}")
     return repo
+
+
+def _version(name):
+    return tomllib.loads((ROOT / "plugins" / name / "pyproject.toml").read_text())["project"][
+        "version"
+    ]
 
 
 @pytest.fixture
 def project(world, origin):
     """A project that pins them all, in an environment that has them installed, too."""
     lines = "\n".join(
-        f"{name}: {{git: {origin.url}, tag: v0, subdir: plugins/{name}, "
-        f'tag-pattern: "v{{version}}x"}}'
+        f"{name}: {{git: {origin.url}, tag: {name}-v{_version(name)}, subdir: plugins/{name}, "
+        f'tag-pattern: "{name}-v{{version}}"}}'
         for name in NAMES
     )
     world.write(lines, mirrored=False)
@@ -105,7 +114,7 @@ def test_no_module_of_an_installed_copy_is_imported(project):
     assert_pinned(project, imported(project, "run", "run.yaml", "--out", "out"))
     record = json.loads((project.project / "out/run.json").read_text())
     pins = record["plugins"]["rx"]
-    assert pins["tag"] == "v0"
+    assert pins["tag"] == f"rx-v{_version('rx')}"
     assert record["kernel_version"] == record["specloom"]
     assert record["kernel_commit"] == _commit_here()
     scene = cube(project)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,25 +189,33 @@ def stale_errors(
         complete: Whether ``entries`` are all lines, so that others in the lock are errors, too.
     """
     errors: list[ConfigError] = []
+    absent: list[Entry] = []
     names = set()
     for entry in entries:
         names.add(entry.name)
         locked = lock.manifest.get(entry.name)
         if locked is None:
-            errors.append(_stale_error(f"plugin {entry.name!r} is not in {file.name}", entry.where))
+            absent.append(entry)
             continue
         changes = list(_line_changes(entry, locked, file))
         if entry.package and not errors and not changes:
             version = lock.plugins[entry.name]["package"]["version"]
             changes += _value_changes(entry, "version", version, entry.package.version, file)
         errors += changes
-    if complete:
-        errors += [
-            _stale_error(f"plugin {name!r} is in {file.name} alone", str(file))
-            for name in lock.manifest
-            if name not in names
-        ]
+    if absent:
+        found = _listed([entry.name for entry in absent])
+        errors.insert(0, _stale_error(f"{found} not in {file.name}", absent[0].where))
+    alone = [name for name in lock.manifest if name not in names]
+    if complete and alone:
+        errors.append(_stale_error(f"{_listed(alone)} in {file.name} alone", str(file)))
     return errors
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first plugin, and how many more there are, with a verb."""
+    if len(names) == 1:
+        return f"plugin {names[0]!r} is"
+    return f"plugin {names[0]!r} and {len(names) - 1} more are"
 
 
 def stale_installed(lock: Lock, manifest: Manifest, file: Path) -> list[ConfigError]:
