@@ -125,3 +125,18 @@ def test_the_kit_and_the_tests_of_a_pinned_plugin_run_on_the_pinned_one(pinned, 
     done = specloom(pinned, "plugins", "test", "rx", "-q", "-k", "own or hooks_are_known")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_the_kit_runs_once_where_the_plugin_has_a_test_of_it(pinned):
+    conformance = (
+        "from specloom.testing import parametrize_with_checks\n\n"
+        '@parametrize_with_checks("rx")\ndef test_conformance(check):\n    check()\n'
+    )
+    files = {**plugin_files("rx", "1.1.0"), "tests/test_conformance.py": conformance}
+    pinned.repo_of("rx").commit(files, tag="v1.1.0")
+    pinned.wants("rx@v1.1.0")
+    pinned.run("lock")
+    done = specloom(pinned, "plugins", "test", "rx", "-v", "-k", "hooks_are_known")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("plugin-hooks_are_known] PASSED") == 1
+    assert "1 passed" in done.stdout

@@ -71,10 +71,10 @@ def make_lock(
     found = map_parallel(lock_one, manifest.entries)
     raise_all(list(_module_clashes(found)))
     pairs = [(locked.entry, locked.metadata) for locked in found]
-    raise_all(list(compatibility.plugin_problems(pairs)))
     installed = None
     if manifest.installed:
         installed = _installed_versions(manifest)
+    raise_all(list(compatibility.plugin_problems(pairs, installed)))
     return Lock(
         manifest={entry.name: entry.to_dict() for entry in manifest.entries},
         plugins={locked.entry.name: locked.record for locked in found},
