@@ -140,7 +140,7 @@ def test_what_a_loaded_plugin_requires_is_checked(world, registry):
     )
     older = world.repo("base", version="0.9.0")
     registry.load_plugin("base", {"repo": older.url, "tag": "v0.9.0"})
-    with pytest.raises(ConfigError, match="but 0[.]9[.]0 is named"):
+    with pytest.raises(ConfigError, match=r"but 0[.]9[.]0 is named"):
         registry.load_plugin("rx", config)
 
 
