@@ -85,9 +85,9 @@ class Commands(click.Group):
             if name in commands and plugins.manifest is not None:
                 what = (
                     f"no command {name!r} is offered here: the plugin {other!r} has it and is "
-                    f"installed, but {plugins.manifest} does not name it"
+                    f"installed, but {plugins.present_manifest} does not name it"
                 )
-                raise PluginError(what, where=str(plugins.manifest), fix=not_named_fix(other))
+                raise PluginError(what, fix=not_named_fix(other))
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands

@@ -63,7 +63,7 @@ class Plugins:
 
     Args:
         modules: Plugin modules, or their names, by plugin name; None finds the installed ones.
-        manifest: The manifest the modules came from, for messages.
+        manifest: The manifest, or the run's record, that the modules came from.
     """
 
     def __init__(self, modules: Modules | None = None, manifest: Path | None = None) -> None:
@@ -123,13 +123,20 @@ class Plugins:
         self.add(name, module, where)
         return module
 
+    @property
+    def present_manifest(self) -> Path | None:
+        """The manifest; where a run's record pins plugins, the one that names the others."""
+        if self.manifest is None or self.manifest.name != RECORD:
+            return self.manifest
+        return find_manifest(self.manifest) or self.manifest
+
     def _absent(self, name: str, where: str) -> PluginError:
         """The error for a plugin that is not among these, though it may be installed."""
         if self.manifest is None:
             fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
             return PluginError(f"no plugin {name!r} is installed", where=where, fix=fix)
         if name in installed():
-            what = f"plugin {name!r} is installed, but {self.manifest} does not name it"
+            what = f"plugin {name!r} is installed, but {self.present_manifest} does not name it"
             return PluginError(what, where=where, fix=not_named_fix(name))
         fix = did_you_mean(name, self.modules, otherwise=f"run: specloom plugins add {name}")
         return PluginError(f"no plugin {name!r} is in {self.manifest}", where=where, fix=fix)

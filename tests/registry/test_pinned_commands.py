@@ -119,10 +119,17 @@ def test_a_command_of_an_installed_plugin_that_the_manifest_does_not_name(pinned
     done = specloom(pinned, "doctor")
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: {pinned.manifest}: no command 'doctor' is offered here: the plugin 'report' has "
-        f"it and is installed, but {pinned.manifest} does not name it\n"
+        "error: no command 'doctor' is offered here: the plugin 'report' has it "
+        f"and is installed, but {pinned.manifest} does not name it\n"
         "  fix: run: specloom plugins add report, or: specloom plugins init --installed\n"
     )
+
+
+def test_a_command_that_neither_the_run_nor_the_manifest_names(pinned):
+    folder = saved_run(pinned)
+    done = specloom(pinned, "predict", folder, "scene.npy", "--out", "out")
+    assert done.returncode == 2
+    assert f"is installed, but {pinned.manifest} does not name it\n" in done.stderr
 
 
 def test_the_names_of_commands_are_suggested_from_the_manifest(pinned):
@@ -284,6 +291,14 @@ def test_init_writes_a_manifest_and_with_installed_changes_one(world):
     world.manifest.write_text("schema: 1\ninstalled: false  # not yet\nplugins: {}\n")
     world.run("init", "--installed")
     assert "installed: true  # not yet\n" in world.manifest.read_text()
+
+
+def test_init_with_installed_makes_the_first_manifest(world):
+    world.run("init", "--installed")
+    assert world.manifest.read_text() == "schema: 1\ninstalled: true\nplugins: {}\n"
+    done = specloom(world, "--help")
+    assert "  doctor " in done.stdout
+    assert done.stderr == ""
 
 
 def test_installed_is_true_or_false(world):

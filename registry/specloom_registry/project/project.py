@@ -125,7 +125,8 @@ class Project:
             if not self.dry_run:
                 syncing.register_project(self.store, self.file)
                 change.written = lockfile.write(found.lock, lock)
-                if text is not None and text != self.text():
+                is_new = not may_exist(self.file)
+                if text is not None and (is_new or text != self.text()):
                     self._write(text)
             return change
 
