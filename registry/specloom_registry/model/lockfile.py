@@ -204,7 +204,7 @@ def stale_errors(
         errors += changes
     if absent:
         found = _listed([entry.name for entry in absent])
-        errors.insert(0, _stale_error(f"{found} not in {file.name}", absent[0].where))
+        errors.append(_stale_error(f"{found} not in {file.name}", absent[0].where))
     alone = [name for name in lock.manifest if name not in names]
     if complete and alone:
         errors.append(_stale_error(f"{_listed(alone)} in {file.name} alone", str(file)))
