@@ -1,10 +1,11 @@
 """Plugins and classes from Python: ``registry.load_plugin(name, config)`` and ``get``."""
 
 import pytest
-from registry_world import plugin_files
+from registry_world import Repo, plugin_files
 
 from specloom import ConfigError, PluginError, SpecloomError, plugins
 from specloom_registry import NodeRegistry
+from specloom_registry.fetch import git
 
 
 @pytest.fixture(autouse=True)
@@ -149,3 +150,29 @@ def test_what_a_loaded_plugin_requires_may_be_loaded_before(world, registry):
     repo = world.repo("rx", needs=["specloom-base>=1,<2"])
     registry.load_plugin("base", {"repo": base.url, "tag": "v1.0.0"})
     assert registry.load_plugin("rx", {"repo": repo.url, "tag": "v1.0.0"}) == ["rx.Twice"]
+
+
+def test_several_plugins_of_one_repository_are_loaded_by_one_fetch(world, registry, monkeypatch):
+    repo = Repo(world.origins / "all.git")
+    configs = {}
+    for name, needs in (("base", []), ("rx", ["specloom-base>=1,<2"])):
+        files = plugin_files(name, needs=needs)
+        repo.commit(files, under=f"plugins/{name}", tag=f"{name}-v1.0.0")
+        configs[name] = {
+            "repo": repo.url,
+            "tag": f"{name}-v1.0.0",
+            "subdir": f"plugins/{name}",
+            "tag-pattern": f"{name}-v{{version}}",
+        }
+    fetched = []
+    real = git._fetch
+
+    def counted(folder, url, refspecs):
+        fetched.append(url)
+        real(folder, url, refspecs)
+
+    monkeypatch.setattr(git, "_fetch", counted)
+    assert registry.load_plugins(configs) == ["base.Twice", "rx.Twice"]
+    assert fetched == [repo.url]
+    assert registry.load_plugins(configs) == ["base.Twice", "rx.Twice"]
+    assert fetched == [repo.url]

@@ -1,11 +1,13 @@
 """Several plugins in one command, other sources of plugins, and commands at the same time."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
-from registry_world import ORIGIN, Repo, plugin_files
+from registry_world import ORIGIN, Repo, open_up, plugin_files
 
+from specloom_registry.fetch import git
 from specloom_registry.model import edit
 from specloom_registry.project.additions import parse_plugin
 
@@ -242,3 +244,50 @@ def test_a_folder_that_is_not_there_is_named_with_where_it_was_looked_for(world)
         f"(resolved from {world.manifest}'s folder to {world.root.parent}/plugins/rx)\n"
         "  fix: correct the path; it is relative to the manifest's folder"
     )
+
+
+@pytest.fixture
+def fetches(monkeypatch):
+    """The URLs of every fetch of Git."""
+    found = []
+    real = git._fetch
+
+    def counted(folder, url, refspecs):
+        found.append(url)
+        real(folder, url, refspecs)
+
+    monkeypatch.setattr(git, "_fetch", counted)
+    return found
+
+
+def several_in_one(world):
+    repo = Repo(world.origins / "all.git")
+    for name in ("rx", "lab", "base"):
+        repo.commit(plugin_files(name), under=f"plugins/{name}", tag=f"{name}-v1.0.0")
+    return "\n".join(
+        f"{name}: {{git: {ORIGIN}all.git, tag: {name}-v1.0.0, subdir: plugins/{name}, "
+        f'tag-pattern: "{name}-v{{version}}"}}'
+        for name in ("rx", "lab", "base")
+    )
+
+
+def test_a_repository_of_several_plugins_is_fetched_once(world, fetches):
+    world.write(several_in_one(world))
+    world.run("lock")
+    assert fetches == [f"file://{world.origins}/all.git"]
+    before = world.trees()
+    assert len(before) == 3
+    open_up(world.store)
+    shutil.rmtree(world.store)
+    fetches.clear()
+    world.run("sync")
+    assert len(fetches) == 1
+    assert world.trees() == before
+    assert world.leftovers() == []
+
+
+def test_a_wrong_tag_among_several_is_reported_by_itself(world, fetches):
+    world.write(several_in_one(world).replace("tag: lab-v1.0.0", "tag: lab-v1.9.0"))
+    done = world.run("lock", code=2)
+    assert done.error.what.startswith("E-TAG-MISSING plugin 'lab': no tag 'lab-v1.9.0' at ")
+    assert world.leftovers() == []

@@ -79,6 +79,38 @@ class NodeRegistry:
         self._provided.update(by_path)
         return sorted(classes)
 
+    def load_plugins(self, plugins: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Make several plugins importable; each repository is fetched once.
+
+        Args:
+            plugins: The configurations for ``load_plugin`` by the plugins' names, those that
+                others require first.
+
+        Returns:
+            The references of what the plugins offer.
+
+        Raises:
+            ConfigError: A configuration, or a plugin, is not as it should be.
+            PluginError: A plugin is not available, cannot be imported, or lacks something.
+        """
+        store = Store()
+        context = fetch.FetchContext(store, offline=self.offline, allow_file=self.allow_file)
+        missing = {}
+        for name, config in plugins.items():
+            if "path" in config:
+                continue
+            source = self._source(name, config)
+            if not self._fetched_tree(store, source):
+                missing[name] = source
+        with store.without_gc(), fetch.shared_repositories(context, missing.values()):
+            for name, source in missing.items():
+                exported = fetch.fetch_tag(context, name, source, "")
+                store.remember(self._key(source), tree=exported.tree)
+        offered = []
+        for name, config in plugins.items():
+            offered += self.load_plugin(name, config)
+        return offered
+
     @classmethod
     def get(cls, reference: str) -> type:
         """Return the class of ``plugin.Name``, a bare ``Name``, or a ``package.module.Class``.

@@ -68,7 +68,13 @@ def make_lock(
             _check_same_commit(entry, before, locked.record["source"])
         return locked
 
-    found = map_parallel(lock_one, manifest.entries)
+    changed = [
+        entry.source
+        for entry in manifest.entries
+        if entry.name in refresh or old.manifest.get(entry.name) != entry.to_dict()
+    ]
+    with fetch.shared_repositories(context, changed):
+        found = map_parallel(lock_one, manifest.entries)
     raise_all(list(_module_clashes(found)))
     pairs = [(locked.entry, locked.metadata) for locked in found]
     installed = None
