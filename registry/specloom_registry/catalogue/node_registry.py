@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, raise_all
-from specloom.plugins import Plugins
+from specloom.plugins import LocatedModule, Plugins, loaded
 from specloom_registry.fetch import fetch
-from specloom_registry.importing import import_hook, shadowed
+from specloom_registry.importing import import_hook
 from specloom_registry.model import entry, metadata, package
 from specloom_registry.model.source import Source, check_subdir, check_tag, check_url
+from specloom_registry.packages import compatibility
 from specloom_registry.store.store import Store
 
 KINDS = ("nodes", "losses", "trainers", "sources")
@@ -21,6 +22,8 @@ CONFIG_KEYS = ("repo", "git", "tag", "commit", "subdir", "tag-pattern", "path", 
 class NodeRegistry:
     """Plugins that a program loads itself; all registries of a process share them.
 
+    Pipelines that are made afterwards save, load and run with them, as with installed ones.
+
     >>> registry = NodeRegistry()
     >>> registry.load_plugin("lab", {"path": "/nowhere"})
     Traceback (most recent call last):
@@ -28,7 +31,6 @@ class NodeRegistry:
       fix: correct the path
     """
 
-    _modules: dict[str, str] = {}
     _provided: dict[str, str] = {}
 
     def __init__(self, *, offline: bool = False, allow_file: bool = False) -> None:
@@ -62,7 +64,8 @@ class NodeRegistry:
             found = self._load_local(name, config)
         else:
             found = self._load_remote(name, config)
-        self._modules[name] = found.module
+        self._check_requirements(name, found)
+        loaded[name] = LocatedModule(found.module, found.folder)
         offered = self._plugins().offers(KINDS, name)
         classes = {reference: path for reference, path in offered.items() if ":" in path}
         by_path = {path.replace(":", "."): reference for reference, path in classes.items()}
@@ -75,6 +78,38 @@ class NodeRegistry:
             raise PluginError(f"E-PROVIDES plugin {name!r} has no {wanted!r}", fix=fix)
         self._provided.update(by_path)
         return sorted(classes)
+
+    def load_plugins(self, plugins: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Make several plugins importable; each repository is fetched once.
+
+        Args:
+            plugins: The configurations for ``load_plugin`` by the plugins' names, those that
+                others require first.
+
+        Returns:
+            The references of what the plugins offer.
+
+        Raises:
+            ConfigError: A configuration, or a plugin, is not as it should be.
+            PluginError: A plugin is not available, cannot be imported, or lacks something.
+        """
+        store = Store()
+        context = fetch.FetchContext(store, offline=self.offline, allow_file=self.allow_file)
+        missing = {}
+        for name, config in plugins.items():
+            if "path" in config:
+                continue
+            source = self._source(name, config)
+            if not self._fetched_tree(store, source):
+                missing[name] = source
+        with store.without_gc(), fetch.shared_repositories(context, missing.values()):
+            for name, source in missing.items():
+                exported = fetch.fetch_tag(context, name, source, "")
+                store.remember(self._key(source), tree=exported.tree)
+        offered = []
+        for name, config in plugins.items():
+            offered += self.load_plugin(name, config)
+        return offered
 
     @classmethod
     def get(cls, reference: str) -> type:
@@ -90,11 +125,29 @@ class NodeRegistry:
             return found
         return plugins.find(name, KINDS, "")[1]
 
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins that were loaded, and the installed ones."""
+        return self._plugins()
+
     @classmethod
     def _plugins(cls) -> Plugins:
-        from specloom.plugins import installed
+        return Plugins()
 
-        return Plugins({**installed(), **cls._modules})
+    @staticmethod
+    def _check_requirements(name: str, found: package.Package) -> None:
+        """Check that the plugins that a plugin needs were loaded before, or are installed.
+
+        Raises:
+            ConfigError: One is not there, or has another version.
+        """
+        plugins = Plugins()
+        versions = {other: plugins.version(other) for other in plugins.modules if other != name}
+        line = entry.Entry(name, "")
+        needs = [(line, metadata.read_metadata(found))]
+        for problem in compatibility.plugin_problems(needs, versions):
+            fix = "load it first with load_plugin, in a version that fits, or install it"
+            raise ConfigError(problem.what, fix=fix)
 
     def _import_class(self, path: str, name: str) -> bool:
         """Import a class that the plugin has but does not offer by a hook; whether there is one."""
@@ -168,7 +221,6 @@ class NodeRegistry:
 
 
 def _install(plugin: package.Package, store: Store | None) -> None:
-    shadowed.unload_installed([plugin])
     raise_all(import_hook.already_imported([plugin]))
     caches = {}
     if store is not None:

@@ -7,6 +7,8 @@ import sys
 from functools import lru_cache
 from importlib import metadata
 
+from specloom.contract.hooks import GROUP
+from specloom.plugins import RESOLVER
 from specloom_registry.model.requirements import normalize_name
 
 
@@ -19,6 +21,15 @@ def installed() -> dict[str, str]:
         if name:
             found.setdefault(normalize_name(name), one.version)
     return found
+
+
+def installed_plugins() -> dict[str, str]:
+    """Return the version of every installed plugin but the registry, by the plugin's name."""
+    return {
+        entry.name: entry.dist.version
+        for entry in metadata.entry_points(group=GROUP)
+        if entry.dist is not None and entry.name != RESOLVER
+    }
 
 
 def platform_tag() -> str:
