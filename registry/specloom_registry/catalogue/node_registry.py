@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,10 @@ class NodeRegistry:
         found_metadata = metadata.read_metadata(found)
         metadata.check_version(name, source, found_metadata.version, "")
         metadata.check_kernel(name, found_metadata, "")
-        store.check(tree, f"plugin {name!r}")
+        check = partial(store.check, tree, f"plugin {name!r}")
+        check()
         store.remember(self._key(source), tree=tree)
-        _install(found, store)
+        _install(found, check)
         return found
 
     def _source(self, name: str, config: Mapping[str, Any]) -> Source:
@@ -167,13 +169,15 @@ class NodeRegistry:
         return f"tag-{metadata.digest(source.to_dict()).removeprefix('sha256:')}"
 
 
-def _install(plugin: package.Package, store: Store | None) -> None:
+def _install(plugin: package.Package, check: import_hook.Check | None) -> None:
+    """Make a plugin importable; ``check`` verifies one in the store, None is for a local one."""
+    raise_all(shadowed.foreign_modules([plugin]))
     shadowed.unload_installed([plugin])
     raise_all(import_hook.already_imported([plugin]))
-    caches = {}
-    if store is not None:
-        caches[plugin.top] = store.root / "pyc"
-    import_hook.install([plugin], {}, caches)
+    if check is None:
+        import_hook.install([plugin])
+    else:
+        import_hook.install([plugin], {plugin.top: check}, [plugin.top])
 
 
 def _strings(value: Iterable[Any], name: str) -> list[str]:

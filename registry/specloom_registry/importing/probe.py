@@ -55,10 +55,10 @@ def probe(
     circumstances = metadata.digest([lock.trees, pinned, sys.version, sys.path])
     task = {
         "path": path,
-        "cache": str(store.root / "pyc"),
         "stored": sorted(packages[name].top for name in lock.trees),
         "plugins": {
-            name: [package.module, str(package.folder)] for name, package in packages.items()
+            name: [package.module, str(package.folder), str(package.home)]
+            for name, package in packages.items()
         },
     }
 
@@ -78,13 +78,13 @@ def import_and_report(channel: int, task: Mapping[str, Any], name: str) -> None:
     from specloom_registry.importing import import_hook
     from specloom_registry.model.package import Package
 
-    plugins: dict[str, tuple[str, str]] = task["plugins"]
+    plugins: dict[str, tuple[str, str, str]] = task["plugins"]
     packages = [
-        Package(key, "", module, Path(folder), "", Path(folder))
-        for key, (module, folder) in plugins.items()
+        Package(key, "", module, Path(folder), "", Path(home))
+        for key, (module, folder, home) in plugins.items()
     ]
-    import_hook.install(packages, caches=dict.fromkeys(task["stored"], Path(task["cache"])))
-    module, folder = plugins[name]
+    import_hook.install(packages, stored=task["stored"])
+    module, folder, _ = plugins[name]
     report = dict[str, str]()
     try:
         Plugins({name: module}).offers(("nodes", "losses", "trainers"), name)

@@ -13,6 +13,7 @@ from specloom_registry.base.faults import PluginIntegrityError
 from specloom_registry.base.parallel import map_parallel
 from specloom_registry.base.paths import is_folder, unreadable
 from specloom_registry.fetch import fetch
+from specloom_registry.importing import activate
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.packages import environment, overlay
 from specloom_registry.store import tree
@@ -72,6 +73,8 @@ def sync(
             if not store.has_tree(name):
                 _copy_vendored_tree(store, vendored, name)
     _fetch_trees(found, lock, context, report)
+    for plugin in lock.trees:
+        activate.check_stored(plugin, lock.plugins[plugin], store, str(found.lock))
     pins = lock.packages.get(environment.platform_tag(), {}).get("pins", [])
     if pins:
         pip: Sequence[str] = found.options.pip

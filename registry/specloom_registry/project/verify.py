@@ -10,6 +10,7 @@ from specloom.contract.errors import ConfigError, SpecloomError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.base.paths import is_folder
 from specloom_registry.fetch import candidates, git
+from specloom_registry.importing import activate
 from specloom_registry.model import lockfile, manifest, metadata, requirements
 from specloom_registry.packages import environment, overlay
 from specloom_registry.project import sync as syncing
@@ -53,7 +54,8 @@ def _state(
         SpecloomError: The store does not hold what was locked.
     """
     if entry.source.git:
-        project.store.check(record["tree"], f"plugin {entry.name!r}", full=full)
+        where = str(project.file.with_suffix(".lock"))
+        activate.check_stored(entry.name, record, project.store, where, full=full)
         if remote:
             return _remote_state(project, entry.source.git, entry.source.tag, record)
     elif entry.package and "tree" in record:

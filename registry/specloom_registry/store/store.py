@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,11 @@ class Store:
         target.chmod(0o555)
         _sync_to_disk(target.parent)
 
-    def check(self, name: str, owner: str, *, full: bool = False) -> None:
+    def check(self, name: str, owner: str, *, full: bool = False) -> Mapping[str, str]:
         """Hold a tree to its hash: by its files' sizes and times, else by their bytes.
+
+        Returns:
+            The SHA-256 of its files by path: those of the hash, whatever the store remembers.
 
         Raises:
             PluginUnavailableError: The tree is not in the store.
@@ -136,20 +139,25 @@ class Store:
                 fix="run: specloom plugins sync",
             )
         now = tree.signature(folder)
-        if not full and self.state(name).get("signature") == now:
-            return
-        found = tree.tree_hash(_all_hashes(folder))
+        state = self.state(name)
+        if not full and state.get("signature") == now:
+            remembered = _as_hashes(state.get("files"))
+            if tree.tree_hash(remembered) == name:
+                return remembered
+        hashes = _all_hashes(folder)
+        found = tree.tree_hash(hashes)
         if found != name:
             changes = self.describe_changes(name)
             raise PluginIntegrityError(
                 f"E-STORE {owner}: {changes} in {folder} (its hash is {found[:15]}...)",
                 fix="run: specloom plugins sync --repair",
             )
-        self.remember(name, signature=now)
+        self.remember(name, signature=now, files=hashes)
+        return hashes
 
     def describe_changes(self, name: str) -> str:
         """Describe how the files of a tree differ from those that were published."""
-        before: dict[str, str] = self.state(name).get("files", {})
+        before = _as_hashes(self.state(name).get("files"))
         if not before:
             return "files differ"
         now = _all_hashes(self.tree_folder(name))
@@ -255,6 +263,13 @@ def _describe_paths(paths: Collection[str], singular: str, plural: str) -> str:
     if len(paths) == 1:
         return f"{first} {singular}"
     return f"{first} and {len(paths) - 1} more {plural}"
+
+
+def _as_hashes(value: Any) -> dict[str, str]:
+    """Return remembered hashes by path; empty if they are of another form."""
+    if not isinstance(value, dict):
+        return {}
+    return {path: found for path, found in value.items() if isinstance(found, str)}
 
 
 def _all_hashes(folder: Path) -> dict[str, str]:

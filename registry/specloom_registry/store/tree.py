@@ -19,7 +19,7 @@ from specloom.contract.errors import ConfigError
 from specloom_registry.base.paths import unreadable
 
 IGNORED = re.compile(
-    r"\.git|__pycache__|.*\.py[cod]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"
+    r"\.git|__pycache__|.*\.py[co]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"
     r".*\.egg-info|\.DS_Store|\.coverage(?:\..*)?"
 )
 DEVICES = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
