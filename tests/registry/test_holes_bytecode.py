@@ -74,16 +74,13 @@ def test_forged_byte_code_in_the_store_s_old_cache_does_not_run(pinned, monkeypa
 
 @pytest.mark.parametrize("suffix", [".pyc", ".pyd"])
 @pytest.mark.parametrize("name", ["rx", "lab"])
-def test_a_module_without_source_is_not_found(pinned, name, suffix):
+def test_a_module_without_source_is_not_found(pinned, monkeypatch, name, suffix):
     package = home(pinned, name) / f"acme_{name}"
     forge(package / "extra.py", package / f"more{suffix}")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises((ImportError, SpecloomError)) as caught,
-    ):
-        if name == "rx" or suffix == ".pyd":
-            patch.setenv("SPECLOOM_FROZEN", "1")
-        resolve_plugins(pinned.manifest)
+    if name == "rx" or suffix == ".pyd":
+        monkeypatch.setenv("SPECLOOM_FROZEN", "1")
+    resolve_plugins(pinned.manifest)
+    with pytest.raises((ImportError, SpecloomError)) as caught:
         importlib.import_module(f"acme_{name}.more")
     messages = (
         f"No module named 'acme_{name}.more'",
