@@ -253,14 +253,24 @@ def installed() -> dict[str, str]:
 
 
 def find_manifest(file: Path) -> Path | None:
-    """The nearest ``plugins.yaml`` in the run file's folder or above it, up to the Git root."""
+    """The nearest ``plugins.yaml`` in the run file's folder or above it.
+
+    The search ends with the root of a Git repository, or with the user's home folder.
+    """
     for folder in file.resolve().parents:
         manifest = folder / MANIFEST
         if manifest.is_file():
             return manifest
-        if (folder / ".git").exists():
+        if (folder / ".git").exists() or _is_home(folder):
             break
     return None
+
+
+def _is_home(folder: Path) -> bool:
+    """Whether a folder is the user's home; none is where there is no home."""
+    with suppress(RuntimeError):
+        return folder == Path.home().resolve()
+    return False
 
 
 @contextmanager

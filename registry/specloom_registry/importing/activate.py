@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, raise_all
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
+from specloom_registry.base.ownership import check_owner
 from specloom_registry.base.paths import may_exist
 from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import lockfile, metadata, requirements
@@ -58,7 +59,9 @@ def activate(file: Path) -> dict[str, str]:
     Raises:
         ConfigError: The manifest, its lock, or a plugin's folder is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
+        PluginIntegrityError: The manifest, its lock or the store belongs to another user.
     """
+    check_owner(file, "the manifest")
     lock_file = file.with_suffix(".lock")
     if may_exist(lock_file):
         return _activate_locked(file, lock_file)

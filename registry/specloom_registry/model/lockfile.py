@@ -20,6 +20,7 @@ from specloom_registry.base.faults import (
     parse_json,
     type_problems,
 )
+from specloom_registry.base.ownership import check_owner
 from specloom_registry.model.metadata import digest
 from specloom_registry.store import store
 
@@ -116,8 +117,9 @@ def read(file: Path) -> Lock:
 
     Raises:
         ConfigError: It is absent, of another form, or holds conflict markers.
-        PluginIntegrityError: It was changed by hand.
+        PluginIntegrityError: It was changed by hand, or belongs to another user.
     """
+    check_owner(file, "the lock")
     try:
         text = file.read_text("utf-8")
     except FileNotFoundError as e:

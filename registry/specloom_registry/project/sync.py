@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import raise_all
-from specloom_registry.base.faults import PluginIntegrityError
+from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.base.parallel import map_parallel
 from specloom_registry.base.paths import is_folder, unreadable
 from specloom_registry.fetch import fetch
@@ -82,7 +82,7 @@ def sync(
             pip = ["--no-index", "--find-links", str(vendored / "wheels")]
         overlay.install(store, pins, pip, offline=context.offline)
         report.packages = [f"{pin['name']} {pin['version']}" for pin in pins]
-    register_project(store, found.file)
+    _register_if_possible(store, found.file, report)
     report.notices = list(context.notices)
     return report
 
@@ -109,6 +109,19 @@ def register_project(store: Store, file: Path) -> None:
     with store.disk_errors():
         if not note.is_file():
             replace_file(note, path, durable=False)
+
+
+def _register_if_possible(store: Store, file: Path, report: Report) -> None:
+    """Register a project; a complete store that may only be read needs no note, for want of gc.
+
+    Raises:
+        PluginUnavailableError: The store changed, but the note cannot be written.
+    """
+    try:
+        register_project(store, file)
+    except PluginUnavailableError:
+        if report.fetched or report.repaired:
+            raise
 
 
 def _check_tree(store: Store, plugin: str, name: str, report: Report, *, repair: bool) -> None:

@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, parse_json
+from specloom_registry.base.ownership import check_not_writable, check_owner
 from specloom_registry.base.paths import is_folder
 from specloom_registry.store import file_lock, tree
 
+TRUSTED_FOLDERS = ("trees", "overlays", "wheels", "state")
+PRIVATE = 0o755  # whatever the umask: others may read the store, and not write it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -28,10 +31,16 @@ class Store:
 
     Args:
         root: Its folder; by default ``$SPECLOOM_STORE``, else one in the user's cache.
+
+    Raises:
+        PluginIntegrityError: It belongs to another user, or others may write it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or default_root()
+        for folder in (self.root, *(self.root / kind for kind in TRUSTED_FOLDERS)):
+            check_owner(folder, "the store")
+            check_not_writable(folder, "the store")
 
     def tree_folder(self, name: str) -> Path:
         """Return the folder of a tree."""
@@ -48,7 +57,8 @@ class Store:
             PluginUnavailableError: It cannot be created.
         """
         with self.disk_errors():
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            (self.root / name).mkdir(mode=PRIVATE, exist_ok=True)
         return self.root / name
 
     @contextmanager
@@ -109,7 +119,7 @@ class Store:
 
     def publish(self, staged: Path, target: Path) -> None:
         """Make a staged folder durable and read-only, and rename it to ``target``."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.folder(target.parent.name)
         tree.seal(staged)
         _flush(staged)
         staged.chmod(0o755)  # a folder that may not be written cannot be renamed
@@ -193,8 +203,9 @@ class Store:
     def remember(self, name: str, **values: Any) -> None:
         """Add values to what is remembered under a name; a read-only store forgets them."""
         with suppress(OSError):
+            self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             folder = self.root / "state"
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=PRIVATE, exist_ok=True)
             text = json.dumps(self.state(name) | values, sort_keys=True)
             replace_file(folder / f"{name}.json", text.encode(), durable=False)
 
