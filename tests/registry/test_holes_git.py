@@ -1,8 +1,11 @@
 """Programs that git would start for a configuration or a variable of somebody else."""
 
+import json
+import shutil
 import subprocess
 
 import pytest
+from registry_world import open_up
 
 from specloom_registry.fetch import git
 
@@ -95,3 +98,39 @@ def test_a_filter_of_a_working_copy_is_not_started(world, mark, kind):
     (repo.path / "a.py").write_text("x = 3\n")
     subprocess.run(["git", "-C", str(repo.path), "diff"], capture_output=True, check=False)
     assert ran.exists()
+
+
+@pytest.mark.parametrize("by", ["the option", "the variable"])
+def test_a_lock_that_names_a_commit_of_another_branch_is_refused_when_frozen(
+    world, monkeypatch, by
+):
+    """As a pull request could name the commit of a fork, which the same server hands out."""
+    repo = world.repo("rx")
+    tagged = repo.git("rev-parse", "HEAD")
+    world.wants("rx@v1.0.0")
+    world.run("lock")
+    honest = world.lock.read_bytes()
+    repo.git("checkout", "--quiet", "-b", "fork")
+    forked = repo.commit({"acme_rx/__init__.py": "SAYS = 'evil'\n"})
+    repo.tag("v1.0.0", force=True)
+    world.run("update", "rx", "--accept-moved-tag")
+    assert world.locked()["plugins"]["rx"]["source"]["commit"] == forked
+    repo.tag("v1.0.0", force=True, at=tagged)
+    shutil.rmtree(open_up(world.store))
+    options = ["--frozen"]
+    if by == "the variable":
+        monkeypatch.setenv("SPECLOOM_FROZEN", "1")
+        options = []
+    error = world.run("sync", *options, code=3).error
+    assert error.what == (
+        "E-TAG-MOVED plugin 'rx': tag 'v1.0.0' does not hold the locked commit: locked "
+        f"{forked[:12]}, remote now {tagged[:12]}; nothing was changed"
+    )
+    assert error.fix == (
+        "find out who changed the lock or moved the tag; then lock it again: "
+        "specloom plugins update rx --accept-moved-tag"
+    )
+    assert world.trees() == []
+    world.lock.write_bytes(honest)
+    assert json.loads(honest)["plugins"]["rx"]["source"]["commit"] == tagged
+    world.run("sync", *options)
