@@ -33,6 +33,7 @@ from specloom.contract.errors import (
     UnavailableError,
     did_you_mean,
     machine_error,
+    printable,
     raise_all,
 )
 from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
@@ -115,6 +116,7 @@ __all__ = [
     "machine_error",
     "node",
     "param",
+    "printable",
     "process_tag",
     "raise_all",
     "threads_option",

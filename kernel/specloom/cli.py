@@ -11,7 +11,13 @@ from typing import Any
 import click
 
 import specloom
-from specloom.contract.errors import SpecloomError, did_you_mean, machine_error, raise_all
+from specloom.contract.errors import (
+    SpecloomError,
+    did_you_mean,
+    machine_error,
+    printable,
+    raise_all,
+)
 from specloom.execution import run_folder
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -36,7 +42,8 @@ def described_commands() -> dict[str, str]:
 
 def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
     """The line of help of each command in a descriptor."""
-    return {name: one["doc"] for name, one in descriptor.items() if one["kind"] == "commands"}
+    commands = {name: one for name, one in descriptor.items() if one["kind"] == "commands"}
+    return {name: printable(one["doc"]) for name, one in commands.items()}
 
 
 class Commands(click.Group):
@@ -190,6 +197,6 @@ def report_unexpected(error: Exception) -> int:
         click.echo(format_error(cause), err=True)
         return cause.exit_code
     log = run_folder.write_log(error)
-    what = f"Internal error ({type(error).__name__}: {error})"
+    what = printable(f"Internal error ({type(error).__name__}: {error})")
     click.echo(f"{what}: this is a bug, please report it with the log {log}", err=True)
     return 70

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.contract.errors import ConfigError, raise_all
+from specloom.contract.errors import ConfigError, printable, raise_all
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.base.ownership import check_owner
 from specloom_registry.base.paths import may_exist
@@ -250,7 +250,7 @@ def _warn(manifest: ActiveManifest, package: Package, message: str) -> None:
         if line.strip().startswith(f"{package.name}:"):
             number = i
             break
-    warnings.warn_explicit(message, RegistryWarning, str(manifest.manifest), number)
+    warnings.warn_explicit(printable(message), RegistryWarning, str(manifest.manifest), number)
 
 
 def stored_package(name: str, lock: Lock, store: Store, lock_file: Path) -> Package:
