@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from specloom.contract.errors import ConfigError, printable, raise_all
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.base.ownership import check_owner
-from specloom_registry.base.paths import may_exist
+from specloom_registry.base.paths import may_exist, read_regular
 from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import lockfile, metadata, requirements
 from specloom_registry.model import package as package_files
@@ -289,7 +289,7 @@ def _unlocked_error(name: str, where: str) -> ConfigError:
 
 def _read_bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError:
         return b""  # reading it as a manifest reports why
 

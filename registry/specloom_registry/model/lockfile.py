@@ -21,6 +21,7 @@ from specloom_registry.base.faults import (
     type_problems,
 )
 from specloom_registry.base.ownership import check_owner
+from specloom_registry.base.paths import read_regular
 from specloom_registry.model.metadata import digest
 from specloom_registry.store import store
 
@@ -121,7 +122,7 @@ def read(file: Path) -> Lock:
     """
     check_owner(file, "the lock")
     try:
-        text = file.read_text("utf-8")
+        text = read_regular(file).decode("utf-8")
     except FileNotFoundError as e:
         raise ConfigError(f"E-LOCK {file} is missing", where=str(file), fix=RELOCK) from e
     except (OSError, UnicodeDecodeError) as e:
@@ -160,7 +161,7 @@ def from_value(value: Mapping[str, Any], where: str, fix: str) -> Lock:
 def lock_digest(file: Path) -> str:
     """Return the digest that a lock states; empty if there is no lock."""
     try:
-        return str(parse_json(file.read_bytes())["digest"])
+        return str(parse_json(read_regular(file))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -168,7 +169,7 @@ def lock_digest(file: Path) -> str:
 def is_current(file: Path, lock: Lock) -> bool:
     """Check whether a file holds a lock, to the byte; one that cannot be read holds none."""
     try:
-        return file.read_bytes() == lock.text().encode()
+        return read_regular(file) == lock.text().encode()
     except OSError:
         return False
 

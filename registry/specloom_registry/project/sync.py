@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from specloom.contract.errors import raise_all
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.base.parallel import map_parallel
-from specloom_registry.base.paths import is_folder, unreadable
+from specloom_registry.base.paths import is_folder, read_regular, unreadable
 from specloom_registry.fetch import fetch
 from specloom_registry.importing import activate
 from specloom_registry.model import lockfile, manifest
@@ -150,18 +151,33 @@ def _copy_vendored_tree(store: Store, vendored: Path, name: str) -> None:
             for path, entry in tree.all_files(source):
                 target = stage / "tree" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
-                data = Path(entry.path).read_bytes()
+                if entry.is_symlink():
+                    raise _vendor_error(source)
+                data = _read_vendored(Path(entry.path), source)
                 target.write_bytes(data)
                 hashes[path] = hashlib.sha256(data).hexdigest()
         if tree.tree_hash(hashes) != name:
-            raise PluginIntegrityError(
-                f"E-HASH {source} does not hold what its name says; nothing was changed",
-                fix="copy the vendor folder again from where it was made",
-            )
+            raise _vendor_error(source)
         folder = store.tree_folder(name)
         with store.disk_errors():
             store.publish(stage / "tree", folder)
         store.remember(name, files=hashes, signature=tree.signature(folder))
+
+
+def _read_vendored(file: Path, source: Path) -> bytes:
+    try:
+        return read_regular(file)
+    except OSError as e:
+        if e.errno == errno.EINVAL:
+            raise _vendor_error(source) from e
+        raise unreadable(file, e) from e
+
+
+def _vendor_error(source: Path) -> PluginIntegrityError:
+    return PluginIntegrityError(
+        f"E-HASH {source} does not hold what its name says; nothing was changed",
+        fix="copy the vendor folder again from where it was made",
+    )
 
 
 def used_names(store: Store) -> dict[str, set[str]]:

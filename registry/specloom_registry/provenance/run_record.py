@@ -12,6 +12,7 @@ from typing import Any
 
 from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import parse_json, type_problems
+from specloom_registry.base.paths import read_regular
 
 Record = dict[str, Any]
 SHOWN_LENGTH = 15  # characters of a hash
@@ -44,7 +45,7 @@ def read(folder: Path) -> Record:
     """
     file = folder / "run.json"
     try:
-        found: Record = parse_json(file.read_bytes())
+        found: Record = parse_json(read_regular(file))
         if not isinstance(found, dict) or not found.keys() >= REQUIRED:
             raise ValueError("it is not the record of a run")
         for problem in type_problems(found, FORM):
@@ -62,7 +63,7 @@ def metrics(folder: Path) -> dict[str, Any]:
         ConfigError: They cannot be read.
     """
     try:
-        found = parse_json((folder / "metrics.json").read_bytes())
+        found = parse_json(read_regular(folder / "metrics.json"))
         return {
             f"{stage}/{name}": value
             for stage, values in found.items()
