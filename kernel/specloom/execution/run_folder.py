@@ -5,6 +5,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def write(run: Run, folder: Path) -> None:
         UnavailableError: The folder cannot be written.
     """
     saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
-    write_json(folder / "metrics.json", run.metrics)
+    metrics = folder / "metrics.json"
+    write_json(metrics, run.metrics)
+    run.record["metrics_sha256"] = sha256(metrics.read_bytes()).hexdigest()
     record(run, folder, datetime.now(UTC).isoformat(timespec="seconds"))
 
 

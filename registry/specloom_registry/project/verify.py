@@ -25,15 +25,15 @@ NOT_CHECKED = "not checked"
 CHANGED = "changed after it was locked"
 
 
-def verify(project: Project, *, full: bool, remote: bool) -> list[dict[str, str]]:
-    """Return each plugin's state: ``good``, or what is wrong with it."""
+def verify(project: Project, *, remote: bool) -> list[dict[str, str]]:
+    """Return each plugin's state by the bytes of its files: ``good``, or what is wrong with it."""
     found, lock = syncing.read(project.file)
     rows = []
     for entry in found.entries:
         record = lock.plugins[entry.name]
         row = {"name": entry.name, "version": record["package"]["version"]}
         try:
-            row["state"] = _state(project, entry, record, full=full, remote=remote)
+            row["state"] = _state(project, entry, record, remote=remote)
         except SpecloomError as e:
             row["state"] = e.what
             row["fix"] = e.fix
@@ -45,9 +45,7 @@ def verify(project: Project, *, full: bool, remote: bool) -> list[dict[str, str]
     return rows
 
 
-def _state(
-    project: Project, entry: Entry, record: dict[str, Any], *, full: bool, remote: bool
-) -> str:
+def _state(project: Project, entry: Entry, record: dict[str, Any], *, remote: bool) -> str:
     """Return the state of one plugin.
 
     Raises:
@@ -55,7 +53,7 @@ def _state(
     """
     if entry.source.git:
         where = str(project.file.with_suffix(".lock"))
-        activate.check_stored(entry.name, record, project.store, where, full=full)
+        activate.check_stored(entry.name, record, project.store, where, full=True)
         if remote:
             return _remote_state(project, entry.source.git, entry.source.tag, record)
     elif entry.package and "tree" in record:
@@ -72,7 +70,7 @@ def check_local(project: Project) -> None:
     Raises:
         PluginIntegrityError: One was edited.
     """
-    for row in verify(project, full=False, remote=False):
+    for row in verify(project, remote=False):
         if row["state"].startswith(CHANGED):
             what = f"E-LOCAL-CHANGED {row['name']}: {row['state']}"
             raise PluginIntegrityError(what, fix=lockfile.RELOCK)

@@ -146,6 +146,8 @@ class Provenance:
             "fold": run.fold,
             "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),
             "packages": dict(sorted(environment.installed().items())),
+            "package_hashes": dict(sorted(environment.hashes().items())),
+            "local_packages": environment.from_folders(),
             "arguments": sys.argv[1:],
             "python": platform.python_version(),
             "platform": platform.platform(),
