@@ -135,7 +135,7 @@ def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
         ),
         (
             lambda v: v["plugins"]["rx"].update(tree="../../x"),
-            "'plugins.rx.tree' is '../../x', which is not the hash of a tree",
+            "'plugins.rx.tree' is \"../../x\", which is not the hash of a tree",
         ),
         (
             lambda v: v["plugins"]["rx"]["package"].update(root=True),
