@@ -398,6 +398,7 @@ def forbidden(monkeypatch, place):
     for call in whole:
         monkeypatch.setattr(os, call.__name__, refusing(call))
     monkeypatch.setattr(io, "open", refusing(io.open))
+    monkeypatch.setattr(os, "open", refusing(os.open))
 
 
 def test_a_store_that_may_not_be_searched(locked, monkeypatch):
