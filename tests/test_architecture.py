@@ -5,6 +5,7 @@ from pathlib import Path
 import architecture
 import looked_up
 import pytest
+import view_members
 
 ROOT = Path(__file__).parents[1]
 RULES = [
@@ -17,6 +18,7 @@ RULES = [
     architecture.rooms,
     architecture.suppressions,
     looked_up.looked_up_members,
+    view_members.view_members,
 ]
 
 

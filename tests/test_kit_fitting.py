@@ -53,7 +53,7 @@ class Standard(StatisticalNode):
     def _add(self, count, centre, scatter):
         total, apart = self.count + count, centre - self.centre
         self.scatter = self.scatter + scatter + apart**2 * self.count * count / total
-        self.centre = self.centre + apart * count / total
+        self.centre = self.centre + apart * (count / total)
         self.count = total
 
 
@@ -138,6 +138,30 @@ class CannotMergeNothing(Standard):
         )
 
 
+class MergesRounding(Standard):
+    def fit_merge(self, state):
+        super().fit_merge({**state, "centre": state["centre"] * (1 + 1e-15)})
+
+
+class KeepsOutsideOfItsState(Centred):
+    centre_of_all = None
+
+    def fit_update(self, data, valid=None):
+        super().fit_update(data, valid)
+        if self.pass_ == 0:
+            self.centre_of_all = self.centre
+
+    def fit_merge(self, state):
+        super().fit_merge(state)
+        if self.pass_ == 0 and self.centre_of_all is not None:
+            self.centre_of_all = self.centre
+
+    def fit_end(self):
+        super().fit_end()
+        if self.pass_ == 1 and self.centre_of_all is None:
+            self.mean.zero_()
+
+
 class LearnsFromNaN(Standard):
     def fit_update(self, data, valid=None):
         super().fit_update(data.nan_to_num(), valid)
@@ -186,12 +210,19 @@ WRONG = {
     MeansOfMeans: {"fit_order_independent", "fit_withstands_offset", "fit_merges"},
     SinglePrecision: {"fit_withstands_offset"},
     MergesOverwriting: {"fit_merges"},
-    CannotMergeNothing: {"fit_merges"},
+    CannotMergeNothing: {"fit_merges", "fit_merge_of_one_part_is_exact"},
+    MergesRounding: {"fit_merge_of_one_part_is_exact", "replayed_passes_equal_living"},
+    KeepsOutsideOfItsState: {"fit_merges", "replayed_passes_equal_living"},
     LearnsFromNaN: {"nan_pixel_left_out_of_fit", "nothing_to_fit_is_refused"},
     LearnsFromInvalid: {"invalid_pixel_left_out_of_fit"},
     NoValid: {"valid_is_offered"},
     WritesIntoFit: {"inputs_are_left_alone"},
-    Drifts: {"fit_same_order_is_bit_identical", "fit_forgets", "generator_seeded"},
+    Drifts: {
+        "fit_same_order_is_bit_identical",
+        "fit_forgets",
+        "generator_seeded",
+        "replayed_passes_equal_living",
+    },
 }
 
 

@@ -72,7 +72,7 @@ def test_examples_take_the_place_of_the_class_s_own(plugin):
     try:
         for given in ({"seed": 1}, lambda: {"seed": 1}):
             checks = dict(checks_of_plugin("example", {"Scenes": given}))
-            checks["Scenes-source_tells_the_truth"]()
+            checks["Scenes-batches_match_the_source"]()
         with pytest.raises(
             AssertionError, match="cannot be made without seed: give the class an exam"
         ):

@@ -226,7 +226,7 @@ def test_in_python_a_split_without_masks_measures_nothing(cubes):
     run = specloom.load(OWN, [f"data.config.path={cubes}"])
     pipeline = Pipeline()
     pipeline.nodes = dict(run.graph.nodes)
-    pipeline.links = [
+    pipeline.connections = [
         link for link in run.graph.connections if not run.graph.connections.is_implied(link)
     ]
     trainer = StatisticalTrainer(pipeline=pipeline, datamodule=run.source)

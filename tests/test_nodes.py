@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from specloom import PluginError
+from specloom_registry.catalogue.descriptors import port_table
 from specloom_registry.commands.nodes import nodes, schema
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +47,34 @@ def test_one_node_is_described_with_ports_and_parameters(name):
     assert "| `scores` | output | `B H W 1` | float32 |" in out
     assert "num_channels   integer or null  null\n" in out
     assert "eps            number           1e-06\n" in out
+
+
+def test_a_phase_has_parameters_and_no_table_of_ports():
+    out = printed(nodes, "training.Evaluate")
+    assert "| port |" not in out
+    assert 'split      string  "test"\n' in out
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("rx.RXGlobl", "did you mean 'rx.RXGlobal'?"),
+        ("rxglobl", "did you mean 'rx.RXGlobal'?"),
+        ("acme-tools", "install the plugin that offers it; installed are adaclip, bands, "),
+        ("acme-tools.Zebra", "install the plugin that offers it; installed are adaclip, bands, "),
+    ],
+)
+def test_a_name_that_no_plugin_offers(name, fix):
+    with pytest.raises(PluginError) as caught:
+        printed(nodes, name)
+    assert caught.value.what == f"no plugin offers {name!r}"
+    assert caught.value.fix.startswith(fix)
+
+
+def test_a_bar_in_a_port_description_does_not_end_the_cell():
+    descriptor = {"outputs": {"scores": {"axes": "B H W 1", "doc": "Mean |z|.", "unit": "1"}}}
+    row = port_table(descriptor).splitlines()[-1]
+    assert row == r"| `scores` | output | `B H W 1` | float32 | Mean \|z\|. [1] |"
 
 
 def test_descriptors_are_data_for_programs():

@@ -109,8 +109,7 @@ def test_a_tag_with_another_version_is_seen(copy):
 
 def test_what_is_not_released_stands_above_the_version(copy):
     file = copy / "plugins/metrics/CHANGELOG.md"
-    text = file.read_text()
-    file.write_text(text.replace(f"## {HERE}", f"## Unreleased\n- More.\n\n## {HERE}"))
+    file.write_text(f"# Changelog\n\n## Unreleased\n- More.\n\n## {HERE}\n- Some.\n")
     assert list(packages.packages(copy)) == []
     assert packages.heading(file) == "Unreleased"
     assert packages.section(file, "Unreleased") == "- More."

@@ -38,3 +38,8 @@ def test_the_descriptor_and_the_port_tables_are_up_to_date(folder):
         command, ["describe", folder.name, "--check", "--manifest", manifest]
     )
     assert result.exit_code == 0, result.output
+
+
+def test_the_descriptor_of_the_registry_is_up_to_date():
+    result = CliRunner().invoke(command, ["describe", "registry", "--check"])
+    assert result.exit_code == 0, result.output

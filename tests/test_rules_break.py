@@ -6,6 +6,7 @@ from pathlib import Path
 import architecture
 import looked_up
 import pytest
+import view_members
 
 ROOT = Path(__file__).parents[1]
 GRAPH, REGISTRY = (
@@ -304,6 +305,30 @@ def test_a_member_that_is_looked_up_and_stands_in_no_protocol_is_seen(copy, file
     (found,) = broken(looked_up.looked_up_members, copy, file, text)
     assert found.startswith(file)
     assert "stands in no Protocol of kernel/specloom/contract" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "member"),
+    [
+        ("def late(run: Run):\n    return run.fold", "Run.fold"),
+        ("def late(run: 'Run | None'):\n    return run._placed", "Run._placed"),
+        ("def late(run: RunView):\n    return run.graph.node_error", "Graph.node_error"),
+        ("def late(run: Run):\n    graph = run.graph\n    graph._endpoints", "Graph._endpoints"),
+        ("class Late:\n    run: Run\n    def f(self):\n        self.run.skipped()", "Run.skipped"),
+        ("from specloom import load\ndef late():\n    load('a').fold", "Run.fold"),
+        ("def late(pipeline: Pipeline):\n    pipeline._graph", "Pipeline._graph"),
+    ],
+)
+def test_an_attribute_that_is_in_no_view_is_seen(copy, text, member):
+    (found,) = broken(view_members.view_members, copy, TRAINING, text)
+    assert found.startswith(TRAINING)
+    assert member in found
+
+
+def test_an_attribute_that_leaves_its_view_is_seen(copy):
+    file = copy / view_members.VIEWS
+    file.write_text(file.read_text().replace("    def incoming(", "    def coming("))
+    assert any("Graph.incoming is not in" in one for one in view_members.view_members(copy))
 
 
 def test_members_of_protocols_of_arrays_and_of_the_class_itself_may_be_looked_up(copy):

@@ -178,7 +178,7 @@ def loading(root: Path) -> Iterator[str]:
 
 
 def commands(root: Path) -> Iterator[str]:
-    """Rule 5: four commands of the kernel's own; every other command is a plugin's."""
+    """Rule 9: four commands of the kernel's own; every other command is a plugin's."""
     for node in ast.walk(ast.parse((root / KERNEL / "cli.py").read_text("utf-8"))):
         decorators = map(ast.unparse, getattr(node, "decorator_list", ()))
         if any(text.startswith("cli.command(") for text in decorators):
@@ -188,7 +188,7 @@ def commands(root: Path) -> Iterator[str]:
 
 
 def circles(root: Path) -> Iterator[str]:
-    """Rule 6: no circle among a distribution's modules.
+    """Rule 5: no circle among a distribution's modules.
 
     Imports in functions and for type checkers count as well. An ``__init__`` that imports its own
     modules for type checkers re-exports them: this is no circle.
@@ -202,7 +202,7 @@ def circles(root: Path) -> Iterator[str]:
 
 
 def rooms(root: Path) -> Iterator[str]:
-    """Rule 7: a room of the kernel or the registry imports only itself and the rooms before it.
+    """Rule 5: a room of the kernel or the registry imports only itself and the rooms before it.
 
     A room is a folder, or in the kernel also a module that stands in none. The modules of the
     kernel's contract have an order of their own.
@@ -274,7 +274,7 @@ def _module(path: Path) -> str:
 
 
 def suppressions(root: Path) -> Iterator[str]:
-    """Rule 8: few suppressions, each of one kind and with its reason."""
+    """Rule 7: few suppressions, each of one kind and with its reason."""
     files = sources(root, *map(Path, EVERYWHERE))
     lines = count = 0
     for file in files:

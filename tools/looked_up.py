@@ -1,4 +1,4 @@
-"""Rule 8 of the house: a member that is looked up by name stands in a Protocol of the contract."""
+"""Rule 8: a member that is looked up by name stands in a Protocol of the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rule 7: one name for everything of a plugin, and one version."""
+"""Rule 6: one name for everything of a plugin, and one version."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Read ``contract/hooks.py`` first.
 
 import warnings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 from specloom.contract.abilities import (
     AffineNode,
@@ -48,6 +48,8 @@ from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
+from specloom.execution.saved_pipeline import pack, unpack
+from specloom.execution.sources import pack_source, unpack_source
 from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
@@ -115,11 +117,15 @@ __all__ = [
     "load",
     "machine_error",
     "node",
+    "pack",
+    "pack_source",
     "param",
     "printable",
     "process_tag",
     "raise_all",
     "threads_option",
+    "unpack",
+    "unpack_source",
     "write_file",
     "write_json",
 ]

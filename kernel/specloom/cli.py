@@ -42,8 +42,11 @@ def described_commands() -> dict[str, str]:
 
 def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
     """The line of help of each command in a descriptor."""
-    commands = {name: one for name, one in descriptor.items() if one["kind"] == "commands"}
-    return {name: printable(one["doc"]) for name, one in commands.items()}
+    found = {}
+    for name, offer in descriptor.items():
+        if offer["kind"] == "commands":
+            found[name] = printable(offer["doc"])
+    return found
 
 
 class Commands(click.Group):
@@ -60,7 +63,8 @@ class Commands(click.Group):
         """The kernel's own command; for a plugin's, what lists show of it."""
         if name in self.commands:
             return self.commands[name]
-        return click.Command(name, short_help=self.described.get(name))
+        short_help = self.described.get(name)
+        return click.Command(name, short_help=short_help)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command to be called, with a suggestion where there is none of that name."""
@@ -68,12 +72,22 @@ class Commands(click.Group):
         if name in self.commands:
             return name, self.commands[name], rest
         plugins = Plugins()
-        offered = {label.partition(".")[2]: label for label in plugins.offers(("commands",))}
-        if name not in offered:
-            fix = did_you_mean(name, [*self.commands, *offered]).capitalize()
+        labels = _labels_of_commands(plugins)
+        if name not in labels:
+            known = [*self.commands, *labels]
+            fix = did_you_mean(name, known).capitalize()
             raise click.UsageError(f"No such command {name!r}. {fix}", ctx)
-        _label, command = plugins.find(offered[name], ("commands",), "")
+        _label, command = plugins.find(labels[name], ("commands",), "")
         return name, command, rest
+
+
+def _labels_of_commands(plugins: Plugins) -> dict[str, str]:
+    """The full name of each command that plugins offer, such as ``cubes.predict``."""
+    labels = {}
+    for label in plugins.offers(("commands",)):
+        _plugin, _, name = label.partition(".")
+        labels[name] = label
+    return labels
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,15 +138,20 @@ def run(
     loaded = specloom.load(**arguments, observed=is_first)
     loaded.resumed = resume is not None
     loaded.fold = fold
-    loaded.folder = resume or out or run_folder.fresh_folder(str(loaded.metadata["name"]))
+    folder = resume or out
+    if folder is None:
+        folder = run_folder.fresh_folder(str(loaded.metadata["name"]))
+    loaded.folder = folder
     if not is_first:
         loaded.run()
         return
-    run_folder.run_in_folder(loaded, loaded.folder, anyway=overwrite or loaded.resumed)
+    may_replace = overwrite or loaded.resumed
+    run_folder.run_in_folder(loaded, folder, anyway=may_replace)
     if as_json:
-        click.echo(json.dumps(loaded.metrics, indent=2))
+        metrics = json.dumps(loaded.metrics, indent=2)
+        click.echo(metrics)
     else:
-        click.echo(f"results: {loaded.folder}")
+        click.echo(f"results: {folder}")
 
 
 @cli.command()
@@ -152,31 +171,42 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
             failed = True
         else:
             _report_good(file, loaded)
-    sys.exit(SpecloomError.exit_code if failed else 0)
+    if failed:
+        sys.exit(SpecloomError.exit_code)
 
 
 def _report_good(file: Path, loaded: specloom.Run) -> None:
     """Print the warnings of a run file without errors, and what it holds."""
     graph = loaded.graph
-    source_notes: list[str] = getattr(loaded.source, "notes", list)()
-    for message in [*graph.notes(), *source_notes, *loaded.skipped()]:
+    messages = graph.notes()
+    if hasattr(loaded.source, "notes"):
+        messages += loaded.source.notes()
+    messages += loaded.skipped()
+    for message in messages:
         click.echo(f"warning: {message}", err=True)
     summary = f"{file}: good, {len(graph.nodes)} nodes, {len(graph.connections)} connections"
     if graph.unbuilt:
-        summary = f"{summary}; not sized yet: {', '.join(graph.unbuilt)}"
+        unsized = ", ".join(graph.unbuilt)
+        summary = f"{summary}; not sized yet: {unsized}"
     click.echo(summary)
 
 
 def format_error(error: SpecloomError) -> str:
     """An error as the command line shows it."""
-    lines = str(error).splitlines()
-    return "\n".join(line if line.startswith("  ") else f"error: {line}" for line in lines)
+    lines = []
+    for line in str(error).splitlines():
+        is_detail = line.startswith("  ")
+        if not is_detail:
+            line = f"error: {line}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Run the command line; a user's errors are shown without a traceback."""
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        exit_code = cli.main(standalone_mode=False)
+        sys.exit(exit_code or 0)
     except SpecloomError as e:
         click.echo(format_error(e), err=True)
         sys.exit(e.exit_code)

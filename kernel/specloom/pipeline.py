@@ -8,7 +8,7 @@ from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from specloom.contract.abilities import Trainable
 from specloom.contract.errors import GraphError, SpecloomError, did_you_mean, raise_all
-from specloom.contract.ports import Connection
+from specloom.contract.ports import Connection, Port
 from specloom.contract.sources import Source, missing_by_split
 from specloom.execution import saved_pipeline
 from specloom.graph.ends import wrong_end
@@ -25,6 +25,7 @@ N = TypeVar("N")
 From: TypeAlias = str | OutputRef
 #: Where a connection ends.
 To: TypeAlias = str | InputRef
+OTHER_SIDE = {"inputs": "outputs", "outputs": "inputs"}
 
 
 class Outputs(UserDict[str, str]):
@@ -47,7 +48,8 @@ class Outputs(UserDict[str, str]):
         Raises:
             GraphError: There is no such node or port, or it is an input.
         """
-        (self.data[name],) = self._pipeline.checked_ends([(end, "outputs")])
+        (checked,) = self._pipeline.checked_ends([(end, "outputs")])
+        self.data[name] = checked
 
 
 class Pipeline:
@@ -65,7 +67,7 @@ class Pipeline:
         self.name = name
         self.plugins = plugins
         self.nodes: dict[str, Any] = {}
-        self.links: list[Connection] = []
+        self.connections: list[Connection] = []
         self.stages: dict[str, tuple[str, ...]] = {}
         self._outputs = Outputs(self, {})
         self._graph: Graph | None = None
@@ -85,19 +87,22 @@ class Pipeline:
         Raises:
             GraphError: Another node has that name.
         """
-        if known := [name for name, one in self.nodes.items() if one is node]:
-            return known[0]
-        wish = name or getattr(node, "name", "")
-        if wish in self.nodes:
-            raise GraphError(f"there are two nodes named {wish!r}", fix="rename one of them")
-        chosen = wish or self._free_name(type(node).__name__)
-        if wrong_name("nodes", chosen):
+        for present, one in self.nodes.items():
+            if one is node:
+                return present
+        name = name or getattr(node, "name", "")
+        if name in self.nodes:
+            raise GraphError(f"there are two nodes named {name!r}", fix="rename one of them")
+        if not name:
+            name = self._free_name(type(node).__name__)
+        if wrong_name("nodes", name):
             fix = f"use letters, digits and _, beginning with a letter, and not {BATCH!r}"
-            raise GraphError(f"{chosen!r} is no name for a node", fix=fix)
+            raise GraphError(f"{name!r} is no name for a node", fix=fix)
         if hasattr(node, "name"):
-            node.name = chosen
-        self.nodes[chosen], self._graph = node, None
-        return chosen
+            node.name = name
+        self.nodes[name] = node
+        self._graph = None
+        return name
 
     def add(self, name: str, node: N) -> N:
         """Add ``node`` under ``name``, and return it: ``rx = pipeline.add("rx", RXGlobal())``.
@@ -127,14 +132,18 @@ class Pipeline:
                 connected then.
         """
         pairs = _pairs(ends)
+        with_sides = []
+        for source, target in pairs:
+            with_sides.append((source, "outputs"))
+            with_sides.append((target, "inputs"))
         nodes = dict(self.nodes)
         try:
-            sided = [one for source, target in pairs for one in _sided(source, target)]
-            checked = self.checked_ends(sided)
+            checked = self.checked_ends(with_sides)
         except SpecloomError:
             self.nodes = nodes
             raise
-        self.links += map(Connection, checked[::2], checked[1::2])
+        for source, target in zip(checked[::2], checked[1::2], strict=True):
+            self.connections.append(Connection(source, target))
         self._graph = None
 
     def chain(self, *ends: str | InputRef | OutputRef | Ported) -> None:
@@ -146,10 +155,10 @@ class Pipeline:
         Raises:
             GraphError: There is no such node or port, or a node has several required inputs.
         """
-        pairs = [
-            (self._chained(source, "outputs"), self._chained(target, "inputs"))
-            for source, target in pairwise(ends)
-        ]
+        pairs = []
+        for source, target in pairwise(ends):
+            output = self._chained(source, "outputs")
+            pairs.append((output, self._chained(target, "inputs")))
         self.connect(*pairs)
 
     def checked_ends(self, ends: Iterable[tuple[Any, str]]) -> list[str]:
@@ -159,13 +168,16 @@ class Pipeline:
             GraphError: There is no such node or port, or it is on the wrong side.
         """
         written = [(self._written(end, side), side) for end, side in ends]
-        present = [(self._present(text, side), side) for text, side in written]
+        checked = []
         problems: list[SpecloomError] = []
-        for text, side in present:
-            if side == "inputs" or not text.startswith(f"{BATCH}."):
+        for old_or_present, side in written:
+            text = self._present(old_or_present, side)
+            checked.append(text)
+            is_data = side == "outputs" and text.startswith(f"{BATCH}.")
+            if not is_data:
                 problems += wrong_end(text, side, self.nodes)
         raise_all(problems)
-        return [text for text, _ in present]
+        return checked
 
     def _written(self, end: Any, side: str) -> str:
         """An end as ``node.port``; the node of a port is added."""
@@ -177,7 +189,8 @@ class Pipeline:
         if end.side != side:
             what = f"{end} is none of a node's {side}, which belong here"
             raise GraphError(what, fix="write (source.outputs.x, target.inputs.y)")
-        return f"{self.add_node(end.node)}.{end.port}"
+        name = self.add_node(end.node)
+        return f"{name}.{end.port}"
 
     def _present(self, text: str, side: str) -> str:
         """An end with the present name of its port, with a warning where it was an old one."""
@@ -185,32 +198,47 @@ class Pipeline:
         node = self.nodes.get(name)
         if node is None:
             return text
-        ports = node.outputs if side == "outputs" else node.inputs
+        ports = _ports(node, side)
         return f"{name}.{current(node, port, ports, name)}"
 
     def _chained(self, end: Any, side: str) -> Any:
         """The end of ``side`` that a member of a chain stands for."""
-        node, port = end, ""
+        if isinstance(end, str) and end.partition(".")[0] == BATCH:
+            return end
+        node, port = self._node_and_port(end)
+        ports = _ports(node, side)
+        name = self.add_node(node)
+        is_on_other_side = port not in ports and port in _ports(node, OTHER_SIDE[side])
+        if port and not is_on_other_side:
+            return f"{name}.{port}"  # a port that is on neither side is refused by connect
+        candidates = list(ports)
+        if side == "inputs":
+            candidates = [one for one in ports if ports[one].required]
+        is_ambiguous = side == "inputs" and len(candidates) > 1
+        if is_ambiguous or not candidates:
+            what = f"{name} has {len(candidates)} {side} that a chain could mean"
+            written = [f"{name}.{one}" for one in ports]
+            raise GraphError(what, fix=f"write one of: {', '.join(written)}")
+        return f"{name}.{candidates[0]}"
+
+    def _node_and_port(self, end: Any) -> tuple[Any, str]:
+        """The node of a member of a chain, and the name of its port if one is written."""
         if isinstance(end, PortRef):
-            node, port = end.node, end.port
+            return end.node, end.port
         if isinstance(end, str):
             name, _, port = end.partition(".")
-            if name == BATCH:
-                return end
-            if name not in self.nodes:
-                raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
-            node = self.nodes[name]
-        ports = node.outputs if side == "outputs" else node.inputs
-        other = node.inputs if side == "outputs" else node.outputs
-        name = self.add_node(node)
-        if port in ports or (port and port not in other):
-            return f"{name}.{port}"  # a port that is on neither side is refused by connect
-        meant = [one for one, spec in ports.items() if side == "outputs" or spec.required]
-        if not meant or (side == "inputs" and len(meant) > 1):
-            what = f"{name} has {len(meant)} {side} that a chain could mean"
-            fix = f"write one of: {', '.join(f'{name}.{one}' for one in ports)}"
-            raise GraphError(what, fix=fix)
-        return f"{name}.{meant[0]}"
+            return self._node(name), port
+        return end, ""
+
+    def _node(self, name: str) -> Any:
+        """The node of a name.
+
+        Raises:
+            GraphError: There is none.
+        """
+        if name not in self.nodes:
+            raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
+        return self.nodes[name]
 
     def graph(self, source: Source | None = None) -> Graph:
         """The checked graph for batches of ``source``.
@@ -220,15 +248,13 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
-        kept: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
+        options: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
         if source:
-            kept["missing_outputs"] = missing_by_split(source)
-            kept |= {
-                "batch": source.outputs,
-                "batch_sizes": source.sizes(),
-                "splits": source.splits(),
-            }
-        self._graph = Graph(self.nodes, self.links, **kept)
+            options["missing_outputs"] = missing_by_split(source)
+            options["batch"] = source.outputs
+            options["batch_sizes"] = source.sizes()
+            options["splits"] = source.splits()
+        self._graph = Graph(self.nodes, self.connections, **options)
         return self._graph
 
     def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:
@@ -239,7 +265,7 @@ class Pipeline:
         """
         for node in list(self._trainable(names)):
             node.unfreeze()
-            if not [*node.parameters()]:
+            if not list(node.parameters()):
                 what = f"node {node.name!r} has nothing to train yet: its sizes are not known"
                 raise GraphError(what, fix="call pipeline.graph(source) before")
 
@@ -263,8 +289,7 @@ class Pipeline:
             path: The YAML file; the weights get the same name with ``.safetensors``.
             metadata: A mapping or an object with name, description, tags and author.
         """
-        given = metadata if isinstance(metadata, Mapping) else vars(metadata or object)
-        about = {"name": self.name} | {key: given[key] for key in METADATA if given.get(key)}
+        about = {"name": self.name, **_metadata(metadata)}
         saved_pipeline.save(Path(path), self.graph(), about, self.plugins or Plugins())
 
     @classmethod
@@ -275,8 +300,11 @@ class Pipeline:
             IntegrityError: The files are not what they say they are.
         """
         graph, metadata = saved_pipeline.load(Path(path), plugins)
-        pipeline = cls(metadata.get("name", Path(path).stem), plugins)
-        pipeline.links = [one for one in graph.connections if not graph.connections.is_implied(one)]
+        name = metadata.get("name", Path(path).stem)
+        pipeline = cls(name, plugins)
+        for connection in graph.connections:
+            if not graph.connections.is_implied(connection):
+                pipeline.connections.append(connection)
         pipeline.nodes = dict(graph.nodes)
         pipeline.outputs = graph.outputs
         pipeline.stages = dict(graph.stages)
@@ -285,9 +313,7 @@ class Pipeline:
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:
         for name in names:
-            if name not in self.nodes:
-                raise GraphError(f"there is no node {name!r}", fix=did_you_mean(name, self.nodes))
-            node = self.nodes[name]
+            node = self._node(name)
             if not isinstance(node, Trainable) or not getattr(node, "trainable", True):
                 raise GraphError(f"node {name!r} has nothing to train", fix=f"leave {name!r} out")
             yield node
@@ -297,8 +323,12 @@ class Pipeline:
         import re
 
         base = re.sub(r"(?<=[a-z0-9]{2})(?=[A-Z])|(?<=\w)(?=[A-Z][a-z])", "_", cls).lower()
-        names = [base, *(f"{base}_{i}" for i in range(2, len(self.nodes) + 3))]
-        return next(name for name in names if name not in self.nodes)
+        name = base
+        number = 1
+        while name in self.nodes:
+            number += 1
+            name = f"{base}_{number}"
+        return name
 
 
 def _pairs(ends: tuple[Any, ...]) -> list[tuple[Any, Any]]:
@@ -307,14 +337,27 @@ def _pairs(ends: tuple[Any, ...]) -> list[tuple[Any, Any]]:
     Raises:
         GraphError: It is neither pairs, nor an output and inputs.
     """
-    if all(isinstance(end, tuple) and len(end) == 2 for end in ends):
-        return list(ends)
-    if len(ends) < 2 or any(isinstance(end, tuple) for end in ends):
+    tuples = [end for end in ends if isinstance(end, tuple)]
+    are_pairs = all(len(one) == 2 for one in tuples)
+    if are_pairs and len(tuples) == len(ends):
+        return tuples
+    if tuples or len(ends) < 2:
         fix = "write connect(output, input, …) or connect((output, input), …)"
         raise GraphError("connect takes an output and its inputs, or pairs of both", fix=fix)
     source, *targets = ends
     return [(source, target) for target in targets]
 
 
-def _sided(source: Any, target: Any) -> tuple[tuple[Any, str], tuple[Any, str]]:
-    return (source, "outputs"), (target, "inputs")
+def _ports(node: Any, side: str) -> Mapping[str, Port]:
+    ports: Mapping[str, Port] = node.inputs
+    if side == "outputs":
+        ports = node.outputs
+    return ports
+
+
+def _metadata(about: Any) -> dict[str, Any]:
+    """What a mapping or an object says of name, description, tags and author."""
+    values = about
+    if not isinstance(about, Mapping):
+        values = vars(about or object)
+    return {key: values[key] for key in METADATA if values.get(key)}

@@ -47,7 +47,9 @@ class Plugins:
         self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.manifest = manifest
-        self.modules = dict(installed() if modules is None else modules)
+        if modules is None:
+            modules = installed()
+        self.modules = dict(modules)
         self._broken: set[str] = set()
 
     @classmethod
@@ -82,9 +84,7 @@ class Plugins:
         if registered is not None:
             return registered
         if name not in self.modules:
-            place = f"in {self.manifest}" if self.manifest else "installed"
-            fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
-            raise PluginError(f"no plugin {name!r} is {place}", where=where, fix=fix)
+            raise self._unknown_plugin(name, where)
         module = self.modules[name]
         if isinstance(module, str):
             fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
@@ -92,6 +92,14 @@ class Plugins:
                 module = import_module(module)
         self.add(name, module, where)
         return module
+
+    def _unknown_plugin(self, name: str, where: str) -> PluginError:
+        place = "installed"
+        if self.manifest:
+            place = f"in {self.manifest}"
+        what = f"no plugin {name!r} is {place}"
+        fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
+        return PluginError(what, where=where, fix=fix)
 
     def add(self, name: str, module: object, where: str = "") -> None:
         """Register a plugin or an observer and hold it to the hook specs."""
@@ -101,25 +109,33 @@ class Plugins:
         except (pluggy.PluginValidationError, ValueError) as e:
             if self.manager.get_plugin(name) is module:
                 self.manager.unregister(module)
-            what = f"{name!r} does not follow the hook specs: {' '.join(str(e).split())}"
+            reason = " ".join(str(e).split())
+            what = f"{name!r} does not follow the hook specs: {reason}"
             fix = "use only the hooks and arguments of specloom.contract.hooks"
             raise PluginError(what, where=where, fix=fix) from e
 
     def working(self) -> Iterator[tuple[str, Any]]:
         """Every plugin that can be imported, with its name; broken ones are passed over."""
-        for name in sorted(self.modules.keys() - self._broken):
+        names = self.modules.keys() - self._broken
+        for name in sorted(names):
             try:
                 yield name, self.need(name)
             except PluginError:
                 self._broken.add(name)
 
-    def offers(self, kinds: Iterable[str], name: str = "", where: str = "") -> dict[str, str]:
+    def offers(
+        self,
+        kinds: Iterable[str],
+        name: str = "",
+        where: str = "",
+    ) -> dict[str, str]:
         """What plugins offer, ``{"rx.RXGlobal": "module:Class"}``; of one plugin or of all.
 
         Behind an old name stands the present one: ``{"rx.GlobalRX": "RXGlobal"}``.
         """
         if name:
-            return self._offers_of(self.need(name, where), kinds, name, where)
+            plugin = self.need(name, where)
+            return self._offers_of(plugin, kinds, name, where)
         found: dict[str, str] = {}
         for each, plugin in self.working():
             with suppress(PluginError):
@@ -127,7 +143,11 @@ class Plugins:
         return found
 
     def _offers_of(
-        self, plugin: Any, kinds: Iterable[str], name: str, where: str
+        self,
+        plugin: Any,
+        kinds: Iterable[str],
+        name: str,
+        where: str,
     ) -> dict[str, str]:
         """What one plugin offers.
 
@@ -139,7 +159,8 @@ class Plugins:
         for kind in kinds:
             hook = f"register_{kind}"
             with _as_plugin_error(f"plugin {name!r} fails in {hook}", where, fix):
-                offered = list(getattr(plugin, hook, dict)().items())
+                register = getattr(plugin, hook, dict)
+                offered = list(register().items())
             for key, target in offered:
                 if not isinstance(key, str) or not isinstance(target, str):
                     what = f"plugin {name!r} offers {key!r}: {target!r} in {hook}"
@@ -148,7 +169,12 @@ class Plugins:
                 found[f"{name}.{key}"] = target
         return found
 
-    def find(self, reference: str, kinds: tuple[str, ...], where: str) -> tuple[str, type]:
+    def find(
+        self,
+        reference: str,
+        kinds: tuple[str, ...],
+        where: str,
+    ) -> tuple[str, type]:
         """The full name and the class behind ``plugin.Name``, or behind a bare unique ``Name``.
 
         Raises:
@@ -156,31 +182,38 @@ class Plugins:
         """
         plugin, _, name = reference.rpartition(".")
         offered = self.offers(kinds, plugin, where)
-        labels = [label for label in offered if label.partition(".")[2] == name]
+        labels = [label for label in offered if _name_in(label) == name]
         if len(labels) > 1:
-            fix = f"write one of: {', '.join(labels)}"
-            raise PluginError(f"{name!r} is offered by several plugins", where=where, fix=fix)
+            listed = ", ".join(labels)
+            what = f"{name!r} is offered by several plugins"
+            raise PluginError(what, where=where, fix=f"write one of: {listed}")
         if not labels:
             nouns = " or ".join(KINDS[kind] for kind in kinds)
             what = f"no plugin offers {reference!r} as a {nouns}"
-            raise PluginError(what, where=where, fix=self._nearest(reference, kinds))
+            fix = self._nearest(reference, kinds)
+            raise PluginError(what, where=where, fix=fix)
         label = labels[0]
         target = offered[label]
         if ":" not in target:
-            present = f"{label.partition('.')[0]}.{target}"
+            present = f"{_plugin_in(label)}.{target}"
             warn(f"{label} is now called {present}: change it", where)
             return self.find(present, kinds, where)
-        return label, self.load(target, label, where)
+        cls = self.load(target, label, where)
+        return label, cls
 
     def _nearest(self, reference: str, kinds: tuple[str, ...]) -> str:
         """The fix for a name that no plugin offers: what the user may have meant."""
         for kind in KINDS:
             if reference in self.offers((kind,)):
                 return f"{reference} is among the {kind}: use it there"
-        labels = {label.partition(".")[2]: label for label in self.offers(kinds)}
-        name = reference.rpartition(".")[2]
+        labels = {_name_in(label): label for label in self.offers(kinds)}
+        _plugin, _, name = reference.rpartition(".")
         fix = did_you_mean(name, labels, otherwise="install a plugin that offers one")
-        return re.sub(r"\w+", lambda word: labels.get(word[0], word[0]), fix)  # with their plugins
+
+        def with_plugin(word: re.Match[str]) -> str:
+            return labels.get(word[0], word[0])
+
+        return re.sub(r"\w+", with_plugin, fix)
 
     def load(self, target: str, label: str, where: str = "") -> Any:
         """Import what ``"module:Name"`` names.
@@ -188,43 +221,70 @@ class Plugins:
         Raises:
             PluginError: It cannot be imported.
         """
-        module, _, attribute = target.partition(":")
-        fix = f"repair the plugin {label.partition('.')[0]!r}, or install what it needs"
-        with _as_plugin_error(f"{label} cannot be imported", where, fix):
-            return getattr(import_module(module), attribute)
+        module_name, _, attribute = target.partition(":")
+        what = f"{label} cannot be imported"
+        fix = f"repair the plugin {_plugin_in(label)!r}, or install what it needs"
+        with _as_plugin_error(what, where, fix):
+            module = import_module(module_name)
+            return getattr(module, attribute)
 
     def runtime(self, device: str = "cpu") -> Any:
         """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``."""
-        return self.load("specloom.torch:TorchRuntime", "the torch runtime")(device)
+        runtime = self.load("specloom.torch:TorchRuntime", "the torch runtime")
+        return runtime(device)
 
     def reference(self, cls: type) -> str:
-        """The reference under which a plugin offers ``cls``.
+        """The reference under which a plugin offers ``cls`` as a node or a loss.
 
         Raises:
             ConfigError: No plugin does.
         """
-        target = f"{cls.__module__}:{cls.__qualname__}"
-        for label, offered in self.offers(("nodes", "losses")).items():
-            if offered == target:
-                return label
+        label = self._label_of(cls, ("nodes", "losses"))
+        if label:
+            return label
         what = f"{cls.__qualname__} is offered by no plugin, so a saved pipeline could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_nodes")
+
+    def source_reference(self, cls: type) -> str:
+        """The reference under which a plugin offers ``cls`` as a source.
+
+        Raises:
+            ConfigError: No plugin does.
+        """
+        label = self._label_of(cls, ("sources",))
+        if label:
+            return label
+        what = f"{cls.__qualname__} is offered by no plugin, so other processes could not name it"
+        raise ConfigError(what, fix="offer it in a plugin's register_sources")
+
+    def _label_of(self, cls: type, kinds: Iterable[str]) -> str:
+        """The reference under which a plugin offers a class; empty where none does."""
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        for label, offered in self.offers(kinds).items():
+            if offered == target:
+                return label
+        return ""
 
     def top(self, name: str) -> str:
         """The top-level package or module of a plugin."""
         module = self.modules[name]
-        module_name = module if isinstance(module, str) else module.__name__
-        return module_name.partition(".")[0]
+        module_name: str = module
+        if not isinstance(module, str):
+            module_name = module.__name__
+        top, _, _inner = module_name.partition(".")
+        return top
 
     def version(self, name: str) -> str:
         """The version of a plugin's distribution; empty where it has none."""
-        with suppress(metadata.PackageNotFoundError):
-            return metadata.version(self.top(name).replace("_", "-"))
-        return ""
+        distribution = self.top(name).replace("_", "-")
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            return ""
 
     def versions(self, references: Iterable[str]) -> dict[str, str]:
         """The versions of the plugins that references such as ``rx.RXGlobal`` name."""
-        names = {reference.partition(".")[0] for reference in references}
+        names = {_plugin_in(reference) for reference in references}
         return {name: self.version(name) for name in sorted(names)}
 
     def descriptor(self, name: str) -> Path | None:
@@ -241,15 +301,18 @@ class Plugins:
     def observers(self) -> dict[str, Any]:
         """A fresh observer of each class that plugins offer; broken ones are passed over."""
         found: dict[str, Any] = {}
-        for label, target in self.offers(("observers",)).items():
+        offers = self.offers(("observers",))
+        for label, target in offers.items():
             with suppress(Exception):
-                found[label] = self.load(target, label)()
+                observer = self.load(target, label)
+                found[label] = observer()
         return found
 
 
 def installed() -> dict[str, str]:
     """The module of every installed plugin, by name."""
-    return {entry.name: entry.value for entry in metadata.entry_points(group=hooks.GROUP)}
+    entries = metadata.entry_points(group=hooks.GROUP)
+    return {entry.name: entry.value for entry in entries}
 
 
 def find_manifest(file: Path) -> Path | None:
@@ -273,6 +336,18 @@ def _is_home(folder: Path) -> bool:
     return False
 
 
+def _plugin_in(label: str) -> str:
+    """The plugin in a reference such as ``rx.RXGlobal``."""
+    plugin, _, _name = label.partition(".")
+    return plugin
+
+
+def _name_in(label: str) -> str:
+    """What follows the plugin in a reference such as ``rx.RXGlobal``."""
+    _plugin, _, name = label.partition(".")
+    return name
+
+
 @contextmanager
 def _as_plugin_error(what: str, where: str, fix: str) -> Iterator[None]:
     """Raise whatever goes wrong inside as a PluginError that says what failed."""
@@ -281,4 +356,5 @@ def _as_plugin_error(what: str, where: str, fix: str) -> Iterator[None]:
     except PluginError:
         raise
     except (Exception, SystemExit) as e:
-        raise PluginError(f"{what}: {type(e).__name__}: {e}", where=where, fix=fix) from e
+        what = f"{what}: {type(e).__name__}: {e}"
+        raise PluginError(what, where=where, fix=fix) from e

@@ -46,28 +46,35 @@ class TorchNode(Ported, nn.Module):
     def label(self) -> str:
         """The node's name in its graph, with its class."""
         cls = type(self).__name__
-        return f"node {self.name!r} ({cls})" if self.name else cls
+        if self.name:
+            return f"node {self.name!r} ({cls})"
+        return cls
 
     def seed(self, seed: int) -> None:
         """Start the node's own generator."""
-        device = next(iter(self.state_dict().values()), torch.empty(0)).device
-        self.generator = torch.Generator(device).manual_seed(seed)
+        tensors = iter(self.state_dict().values())
+        first = next(tensors, torch.empty(0))
+        generator = torch.Generator(first.device)
+        self.generator = generator.manual_seed(seed)
 
     def unfreeze(self) -> None:
         """Turn the trainable buffers into parameters."""
         for name in self.trainable:
-            if (buffer := self._buffers.pop(name, None)) is not None:
-                self._parameters[name] = nn.Parameter(buffer)
+            tensor = self._buffers.pop(name, None)
+            if tensor is not None:
+                self._parameters[name] = nn.Parameter(tensor)
 
     def freeze(self) -> None:
         """Turn the parameters back into buffers."""
         for name in self.trainable:
-            if (parameter := self._parameters.pop(name, None)) is not None:
+            parameter = self._parameters.pop(name, None)
+            if parameter is not None:
                 self._buffers[name] = parameter.detach()
 
     def state(self) -> Mapping[str, Tensor]:
         """Buffers and parameters by name, detached, on the CPU."""
-        return {k: v.detach().cpu().clone() for k, v in self.state_dict().items()}
+        tensors = self.state_dict().items()
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over a saved state.
@@ -75,15 +82,17 @@ class TorchNode(Ported, nn.Module):
         Raises:
             IntegrityError: The names or shapes are not this node's.
         """
-        mine = self.state_dict()
-        for name in sorted(mine.keys() ^ state.keys()):
-            side = "lacks" if name in mine else "has an unknown"
-            raise IntegrityError(f"the state of {type(self).__name__} {side} {name!r}")
-        for name, value in mine.items():
-            if value.shape != state[name].shape:
-                was, now = tuple(state[name].shape), tuple(value.shape)
-                what = f"{type(self).__name__}.{name} was saved with shape {was}"
-                raise IntegrityError(f"{what}, this node has {now}")
+        cls = type(self).__name__
+        present = self.state_dict()
+        for name in sorted(present.keys() ^ state.keys()):
+            difference = "lacks" if name in present else "has an unknown"
+            raise IntegrityError(f"the state of {cls} {difference} {name!r}")
+        for name, tensor in present.items():
+            shape = tuple(tensor.shape)
+            saved_shape = tuple(state[name].shape)
+            if shape != saved_shape:
+                what = f"{cls}.{name} was saved with shape {saved_shape}, this node has {shape}"
+                raise IntegrityError(what)
         self.load_state_dict(dict(state))
 
 
@@ -108,7 +117,8 @@ class StatisticalNode(TorchNode):
         if pixels < 1:
             fix = "check the training split: every pixel is NaN or excluded"
             raise NodeError(f"{self.label} was given no usable pixel to learn from", fix=fix)
-        self.fitted, self.pixels = True, int(pixels)
+        self.fitted = True
+        self.pixels = int(pixels)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward``, if the node is fitted."""
@@ -123,17 +133,22 @@ class StatisticalNode(TorchNode):
 
     def state(self) -> Mapping[str, Tensor]:
         """Buffers and parameters, and whether they were fitted on how many pixels."""
-        extra = {"fitted": torch.tensor(self.fitted), "pixels": torch.tensor(self.pixels)}
-        return {**super().state(), **extra}
+        state = dict(super().state())
+        state["fitted"] = torch.tensor(self.fitted)
+        state["pixels"] = torch.tensor(self.pixels)
+        return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over a saved state, fitted or not."""
-        rest = dict(state)
-        if missing := {"fitted", "pixels"} - rest.keys():
+        missing = {"fitted", "pixels"} - state.keys()
+        if missing:
             raise IntegrityError(f"the state of {type(self).__name__} lacks {sorted(missing)}")
-        fitted, pixels = bool(rest.pop("fitted")), int(rest.pop("pixels"))
-        super().restore(rest)
-        self.fitted, self.pixels = fitted, pixels
+        tensors = dict(state)
+        fitted = bool(tensors.pop("fitted"))
+        pixels = int(tensors.pop("pixels"))
+        super().restore(tensors)
+        self.fitted = fitted
+        self.pixels = pixels
 
 
 def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -148,7 +163,9 @@ def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
         usable = (data * 0).sum(-1) == 0
     else:
         usable = data.new_ones(data.shape[:-1], dtype=torch.bool)
-    return usable if valid is None else usable & valid[..., 0]
+    if valid is None:
+        return usable
+    return usable & valid[..., 0]
 
 
 @contextmanager
@@ -182,26 +199,21 @@ class TorchRuntime:
     def __init__(self, device: str = "auto") -> None:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind, _, number = device.partition(":")
-        if kind not in ("cpu", "cuda") or not (number or "0").isdigit():
-            raise ConfigError(f"there is no device {device!r}", fix="use auto, cpu, cuda or cuda:0")
-        if kind == "cuda" and int(number or 0) >= (count := torch.cuda.device_count()):
-            what = f"device {device!r} is not available: torch {torch.__version__} finds"
-            fix = "use --device cpu, or install a CUDA build of torch and its driver"
-            raise UnavailableError(f"{what} {f'only {count}' if count else 'no GPU'}", fix=fix)
+        _check_device(device)
         self.device = device
 
     def adopt(self, batch: Batch, ports: Mapping[str, Port]) -> Batch:
         """Arrays as tensors on the device, without a copy where none is needed."""
-        out: dict[str, Any] = {}
+        adopted: dict[str, Any] = {}
         for name, value in batch.items():
-            port = ports.get(name)
             if isinstance(value, np.ndarray):
                 value = torch.from_numpy(_native(value))
-            if isinstance(value, Tensor) and not (port and port.host):
+            port = ports.get(name)
+            stays = port is not None and port.host
+            if isinstance(value, Tensor) and not stays:
                 value = value.to(self.device, non_blocking=True)
-            out[name] = value
-        return out
+            adopted[name] = value
+        return adopted
 
     @contextmanager
     def evaluation(self, nodes: Iterable[Any]) -> Iterator[None]:
@@ -224,8 +236,7 @@ class TorchRuntime:
             if isinstance(node, nn.Module):
                 node.to(self.device)
             if hasattr(node, "seed"):
-                digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-                node.seed(int.from_bytes(digest[:7], "big"))
+                node.seed(_seed_of(name, seed))
             if hasattr(node, "prepare"):
                 node.prepare(self.device)
 
@@ -233,18 +244,23 @@ class TorchRuntime:
         """``node.forward``, converted to take and give tensors if it works on NumPy arrays."""
 
         def converted(**arrays: Any) -> Batch:
-            made = node.forward(**{name: _to_numpy(value) for name, value in arrays.items()})
-            return self.adopt(made, node.outputs)
+            batch = {name: _to_numpy(value) for name, value in arrays.items()}
+            outputs = node.forward(**batch)
+            return self.adopt(outputs, node.outputs)
 
-        numpy = getattr(node, "array_library", "") == "numpy"
-        return converted if numpy else node.forward
+        if getattr(node, "array_library", "") == "numpy":
+            return converted
+        forward: Callable[..., Batch] = node.forward
+        return forward
 
     def dump(self, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
         """Tensors and NumPy arrays as safetensors, in the order of their names."""
-        tensors = {
-            k: torch.as_tensor(v).detach().cpu().contiguous() for k, v in sorted(arrays.items())
-        }
-        return bytes(safetensors.torch.save(tensors, dict(metadata) or None))
+        tensors = {}
+        for name in sorted(arrays):
+            tensor = torch.as_tensor(arrays[name])
+            tensors[name] = tensor.detach().cpu().contiguous()
+        data = safetensors.torch.save(tensors, dict(metadata) or None)
+        return bytes(data)
 
     def load(self, data: bytes) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         """Tensors and metadata from safetensors.
@@ -254,22 +270,50 @@ class TorchRuntime:
         """
         size = int.from_bytes(data[:8], "little")
         try:
-            metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-            return safetensors.torch.load(data), metadata
+            header = json.loads(data[8 : 8 + size])
+            metadata = header.get("__metadata__", {})
+            tensors = safetensors.torch.load(data)
         except Exception as e:
             what = f"what holds the weights is no safetensors file ({type(e).__name__})"
             raise IntegrityError(what, fix="restore it from where it was saved") from e
+        return tensors, metadata
+
+
+def _check_device(device: str) -> None:
+    """Raise SpecloomError unless torch has the device."""
+    kind, _, digits = device.partition(":")
+    if kind not in ("cpu", "cuda") or not (digits or "0").isdigit():
+        raise ConfigError(f"there is no device {device!r}", fix="use auto, cpu, cuda or cuda:0")
+    if kind == "cpu":
+        return
+    number = int(digits or 0)
+    count = torch.cuda.device_count()
+    if number >= count:
+        found = f"only {count}" if count else "no GPU"
+        what = f"device {device!r} is not available: torch {torch.__version__} finds {found}"
+        fix = "use --device cpu, or install a CUDA build of torch and its driver"
+        raise UnavailableError(what, fix=fix)
+
+
+def _seed_of(name: str, seed: int) -> int:
+    """The seed of a node's generator, from its name and the seed of the run."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
 
 
 def _to_numpy(value: Any) -> Any:
     if isinstance(value, list):
-        return [*map(_to_numpy, value)]
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        return [_to_numpy(one) for one in value]
+    if isinstance(value, Tensor):
+        return value.detach().cpu().numpy()
+    return value
 
 
 def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """What torch can take over: native byte order, writable, no negative strides."""
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
+    native = array.dtype.newbyteorder("=")
+    array = array.astype(native, copy=False)
+    runs_backwards = any(stride < 0 for stride in array.strides)
+    if runs_backwards or not array.flags.writeable:
         array = array.copy()
     return array

@@ -1,5 +1,7 @@
 """Ports: what fits through them, and what they say when it does not."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,30 @@ def test_a_port_has_axes_or_says_what_else_flows():
             Port(**wrong)
     assert Port("C").required
     assert not any(Port("C", **{flag: True}).required for flag in ("optional", "for_fit", "many"))
+
+
+@pytest.mark.parametrize(
+    ("axes", "dtype", "message"),
+    [
+        ("B H W 1", "boolean", "there is no dtype 'boolean': did you mean 'bool'?"),
+        (None, "dict", "a port has axes, or else a dtype of object, record, scalars: "),
+        (
+            "B, H, W, C",
+            "float32",
+            "'B, H, W, C' are no axes: write names and numbers with spaces between them, "
+            "as in 'B H W C'",
+        ),
+        ("B ... C", "float32", "'B ... C' are no axes: "),
+    ],
+)
+def test_a_port_that_is_misspelt_is_refused_where_it_is_declared(axes, dtype, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        Port(axes, dtype)
+
+
+@pytest.mark.parametrize("axes", ["", "...", "... C", "B H W 1", "B H W num_bands", "C_in 3"])
+def test_axes_are_names_numbers_and_dots_in_front(axes):
+    assert Port(axes).names == tuple(axis for axis in axes.split() if axis != "...")
 
 
 CUBE = Port("B H W C", kind="toy.cube")

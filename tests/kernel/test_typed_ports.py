@@ -187,13 +187,24 @@ def test_parameters_come_from_annotations_those_of_the_base_class_first():
     assert adapter(Limited, "start").validate_python(1) == 1.0
 
 
-def test_wrong_arguments_are_refused_as_of_any_function():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'strat'"):
-        Gain(strat=1.0)
-    with pytest.raises(TypeError, match="too many positional arguments"):
-        Limited(1, 2.0, 3.0)
+def test_the_old_name_of_an_argument_warns():
     with pytest.warns(SpecloomWarning, match="'begin' is now called 'start'"):
         assert Gain(begin=1.0).start == 1.0
+
+
+def test_wrong_arguments_are_refused_with_the_name_of_the_class():
+    with pytest.raises(TypeError, match=r"^Gain: got an unexpected keyword argument 'strat'$"):
+        Gain(strat=1.0)
+    with pytest.raises(TypeError, match=r"^Limited: too many positional arguments$"):
+        Limited(1, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("default", [[1.0], {"low": 1.0}, {1.0}], ids=["list", "dict", "set"])
+def test_a_default_that_all_nodes_would_share_is_refused(default):
+    kind = type(default).__name__
+    what = rf"^Shared\.limits has a {kind} as its default, which all nodes would share: use a tuple"
+    with pytest.raises(TypeError, match=what):
+        node(type("Shared", (), {"__annotations__": {"limits": "Any"}, "limits": default}))
 
 
 def test_buffers_and_internals_are_no_parameters_and_leave_the_class():
@@ -250,7 +261,7 @@ def built():
 
 
 def written(pipeline):
-    return [(link.source, link.target) for link in pipeline.links]
+    return [(link.source, link.target) for link in pipeline.connections]
 
 
 def test_strings_and_ports_mix_and_one_output_feeds_many_inputs():

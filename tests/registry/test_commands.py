@@ -176,7 +176,9 @@ def test_list_shows_plugins_from_tags(world):
 def test_without_a_manifest_there_is_a_beginning(world):
     done = world.run("sync", code=2)
     assert done.error.what == f"there is no {world.manifest}"
-    assert done.error.fix == "create one: specloom plugins add NAME --git URL --tag TAG"
+    assert done.error.fix == (
+        "create one: specloom plugins add NAME --path FOLDER, or --git URL --tag TAG"
+    )
 
 
 def test_offline_uses_no_network(world, monkeypatch):

@@ -20,7 +20,7 @@ RUN = """\
 specloom: 1
 data: {type: cubes.Synthetic, config: {scenes: 4, height: 16, width: 16, seed: 7}}
 nodes:
-  data: {type: cubes.LentilsAnomalyDataNode, config: {normal_class_ids: [0, 1]}}
+  data: {type: cubes.AnomalyDataNode, config: {normal_class_ids: [0, 1]}}
   normalizer: {type: normalize.MinMaxNormalizer}
   sam: {type: acme-sam.SpectralAngle}
   decider: {type: deciders.QuantileBinaryDecider, config: {quantile: 0.98}}
@@ -44,7 +44,7 @@ BUILT_IN = ("cubes", "normalize", "statistics", "deciders", "metrics", "training
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("authors")
     said = call("specloom", "new", "plugin", "acme-sam", cwd=folder)
-    assert said == "created: acme-sam\n  cd acme-sam && pip install -e . && pytest\n"
+    assert said == "created: acme-sam\n  cd acme-sam && pip install -e '.[dev]' && pytest\n"
     return folder / "acme-sam"
 
 

@@ -19,7 +19,7 @@ RUN = """\
 specloom: 1
 data: {type: cubes.Scene, config: {cube: scene.npy, mask: mask.npy}}
 nodes:
-  data: {type: cubes.LentilsAnomalyDataNode, config: {normal_class_ids: [0]}}
+  data: {type: cubes.AnomalyDataNode, config: {normal_class_ids: [0]}}
   twice: {type: lab.Twice}
   rx: {type: rx.RXGlobal}
   decider: {type: deciders.QuantileBinaryDecider}
@@ -36,7 +36,7 @@ phases:
   - {type: training.Evaluate, config: {split: test}}
 outputs: {scores: rx.scores}
 """
-BUILT_IN = ("cubes", "statistics", "rx", "deciders", "metrics", "training")
+BUILT_IN = ("cubes", "statistics", "rx", "deciders", "metrics", "jobs", "training")
 
 
 def lay(folder, files):

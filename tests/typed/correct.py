@@ -1,6 +1,6 @@
 """Correct use of the Python API: type checkers find nothing here."""
 
-from specloom import GraphView, Pipeline, Run, RunView
+from specloom import GraphView, Pipeline, PipelineView, Run, RunView
 from specloom_cubes import AnomalyDataNode, Synthetic
 from specloom_deciders import BinaryDecider
 from specloom_normalize import MinMaxNormalizer
@@ -25,5 +25,6 @@ run = Run(
 )
 graph_view: GraphView = run.graph
 run_view: RunView = run
+pipeline_view: PipelineView = pipeline
 channels: int | None = rx.num_channels
 mean = rx.background_mean.sum().item()

@@ -1,8 +1,8 @@
 """Assemble a graph with its source and phases from a run file, step by step."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from specloom.assembly.construct import Constructor
 from specloom.contract.abilities import Loss
@@ -16,6 +16,8 @@ from specloom.plugins import Plugins
 from specloom.runfile import parameters
 from specloom.runfile.form import Component, RunFile
 from specloom.runfile.names import BATCH
+
+Trainers: TypeAlias = Sequence[Trainer[Graph, Any]]
 
 
 class Assembly(NamedTuple):
@@ -50,7 +52,11 @@ class _Nodes(NamedTuple):
     stages: dict[str, tuple[str, ...]]
 
 
-def assemble(file: RunFile, problems: Sequence[SpecloomError], plugins: Plugins) -> Assembly:
+def assemble(
+    file: RunFile,
+    problems: Sequence[SpecloomError],
+    plugins: Plugins,
+) -> Assembly:
     """Construct and check everything that a run file names; no pixel is read.
 
     Args:
@@ -83,9 +89,10 @@ def assemble(file: RunFile, problems: Sequence[SpecloomError], plugins: Plugins)
         problems=found,
     )
     trainers = [phase.instance for phase in phases]
-    raise_all(list(_phase_problems(file, graph, trainers)))
-    raise_all(list(_unused_losses(graph, trainers)))
-    return Assembly(graph, data.source, [(one.label, one.instance) for one in phases])
+    raise_all(_phase_problems(file, graph, trainers))
+    raise_all(_unused_losses(graph, trainers))
+    labelled = [(phase.label, phase.instance) for phase in phases]
+    return Assembly(graph, data.source, labelled)
 
 
 def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
@@ -94,13 +101,18 @@ def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
     data = _Data(sizes=file.batch)
     if source is None:
         return data
-    data = data._replace(source=source, ports=getattr(source, "outputs", None))
+    ports = getattr(source, "outputs", None)
+    data = data._replace(source=source, ports=ports)
     try:
-        data = data._replace(sizes=source.sizes(), splits=list(source.splits()))
-        return data._replace(missing_outputs=missing_by_split(source))
+        sizes = source.sizes()
+        splits = list(source.splits())
+        data = data._replace(sizes=sizes, splits=splits)
+        missing = missing_by_split(source)
+        return data._replace(missing_outputs=missing)
     except Exception as e:
         where = file.document.where("data")
-        constructor.problems.append(as_specloom_error(e, label, where))
+        error = as_specloom_error(e, label, where)
+        constructor.problems.append(error)
         return data
 
 
@@ -120,15 +132,16 @@ class _PresentNames:
     """Replaces old names of ports by the present ones, with a warning."""
 
     def __init__(self, nodes: Mapping[str, Any], source: Source | None) -> None:
-        self._owners = {**nodes, BATCH: source}
+        self._owners = dict(nodes)
+        self._owners[BATCH] = source
 
     def of(self, end: str, side: str, where: str) -> str:
         """``end``, as ``node.port``, with its port's present name."""
         name = node_of(end)
         port = port_of(end)
         owner = self._owners.get(name)
-        ports = getattr(owner, side, ())
-        present = parameters.current(owner, port, ports, name, where)
+        known = getattr(owner, side, ())
+        present = parameters.current(owner, port, known, name, where)
         return end.removesuffix(port) + present
 
 
@@ -136,7 +149,8 @@ def _outputs(file: RunFile, names: _PresentNames) -> dict[str, str]:
     """The values that are saved under a name."""
     outputs = {}
     for name, end in file.outputs.items():
-        outputs[name] = names.of(end, "outputs", file.document.where("outputs", name))
+        where = file.document.where("outputs", name)
+        outputs[name] = names.of(end, "outputs", where)
     return outputs
 
 
@@ -147,16 +161,22 @@ def _connections(file: RunFile, names: _PresentNames) -> list[Connection]:
         where = file.document.where("connections", number)
         present_source = names.of(source, "outputs", where)
         present_target = names.of(target, "inputs", where)
-        connections.append(Connection(present_source, present_target, where))
+        connection = Connection(present_source, present_target, where)
+        connections.append(connection)
     return connections
 
 
 def _phase_problems(
-    file: RunFile, graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
-) -> Iterator[SpecloomError]:
+    file: RunFile,
+    graph: Graph,
+    trainers: Trainers,
+) -> list[SpecloomError]:
     """What the phases find wrong on the graph."""
+    problems: list[SpecloomError] = []
     for component, trainer in zip(file.phases, trainers, strict=True):
-        yield from trainer.check(graph, _config_place(file, component))
+        at = _config_place(file, component)
+        problems += trainer.check(graph, at)
+    return problems
 
 
 def _config_place(file: RunFile, component: Component) -> Callable[..., str]:
@@ -164,18 +184,26 @@ def _config_place(file: RunFile, component: Component) -> Callable[..., str]:
     return partial(file.document.where, *component.keys, "config")
 
 
-def _unused_losses(
-    graph: Graph, trainers: Sequence[Trainer[Graph, Any]]
-) -> Iterator[SpecloomError]:
+def _unused_losses(graph: Graph, trainers: Trainers) -> list[SpecloomError]:
     """The losses that none of the phases (if there is any) minimises."""
+    problems: list[SpecloomError] = []
     if not trainers:
-        return
+        return problems
+    minimised = _minimised_losses(graph, trainers)
+    for name, node in graph.nodes.items():
+        if isinstance(node, Loss) and name not in minimised:
+            what = f"no phase trains the loss {name!r}"
+            where = graph.where("nodes", name)
+            fix = "add a phase that does, name it under that phase's losses, or remove the node"
+            error = GraphError(what, where=where, fix=fix)
+            problems.append(error)
+    return problems
+
+
+def _minimised_losses(graph: Graph, trainers: Trainers) -> set[str]:
+    """The names of the losses that any phase minimises."""
     minimised: set[str] = set()
     for trainer in trainers:
         if isinstance(trainer, LossMinimiser):
             minimised.update(trainer.losses_of(graph))
-    for name, node in graph.nodes.items():
-        if isinstance(node, Loss) and name not in minimised:
-            what = f"no phase trains the loss {name!r}"
-            fix = "add a phase that does, name it under that phase's losses, or remove the node"
-            yield GraphError(what, where=graph.where("nodes", name), fix=fix)
+    return minimised

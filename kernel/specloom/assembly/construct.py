@@ -1,6 +1,6 @@
 """Construct what a run file names: find the class, check its parameters, make an instance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,7 +35,12 @@ class Constructor:
         problems: The list to add problems to.
     """
 
-    def __init__(self, document: Document, plugins: Plugins, problems: list[SpecloomError]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        plugins: Plugins,
+        problems: list[SpecloomError],
+    ) -> None:
         self.document = document
         self.plugins = plugins
         self.problems = problems
@@ -48,19 +53,22 @@ class Constructor:
             return self._construct(component, kinds)
         except Exception as e:
             where = self.document.where(*component.keys)
-            self.problems.append(as_specloom_error(e, component.type, where))
+            error = as_specloom_error(e, component.type, where)
+            self.problems.append(error)
             return Constructed(component.type, None)
 
     def _construct(self, component: Component, kinds: tuple[str, ...]) -> Constructed:
         where = self.document.where(*component.keys, "type")
         label, cls = self.plugins.find(component.type, kinds, where)
         if not isinstance(cls, type):
+            what = f"{label} is no class, but {shown(cls)}"
             fix = f"repair the plugin {_plugin(label)!r}: offer a class"
-            raise PluginError(f"{label} is no class, but {shown(cls)}", where=where, fix=fix)
+            raise PluginError(what, where=where, fix=fix)
         at = partial(self.document.where, *component.keys, "config")
         arguments, wrong = parameters.checked(cls, label, component.config, at)
         self.problems += wrong
-        if not parameters.required(cls) <= arguments.keys():
+        missing = parameters.required(cls) - arguments.keys()
+        if missing:
             return Constructed(label, None)
         instance = cls(**arguments)
         _check_members(instance, label, kinds[0], where)
@@ -78,7 +86,8 @@ def _check_members(instance: Any, label: str, kind: str, where: str) -> None:
     for name in REQUIRED_MEMBERS[kind]:
         problem = _member_problem(instance, name)
         if problem:
-            raise PluginError(f"{label} is no {noun}: {problem}", where=where, fix=fix)
+            what = f"{label} is no {noun}: {problem}"
+            raise PluginError(what, where=where, fix=fix)
 
 
 def _member_problem(instance: Any, name: str) -> str:
@@ -87,18 +96,24 @@ def _member_problem(instance: Any, name: str) -> str:
         return f"it has no {name!r}"
     member = getattr(instance, name)
     if name in ("inputs", "outputs"):
-        return "" if _are_ports(member) else f"its {name} are no mapping of names to ports"
-    return "" if callable(member) else f"its {name!r} cannot be called"
+        if not _are_ports(member):
+            return f"its {name} are no mapping of names to ports"
+    elif not callable(member):
+        return f"its {name!r} cannot be called"
+    return ""
 
 
 def _are_ports(ports: Any) -> bool:
     """Whether it is a mapping of names to ports."""
     if not isinstance(ports, Mapping):
         return False
-    names: Sequence[Any] = list(ports)
-    named = all(isinstance(name, str) for name in names)
-    return named and all(isinstance(port, Port) for port in ports.values())
+    for name, port in ports.items():
+        if not isinstance(name, str) or not isinstance(port, Port):
+            return False
+    return True
 
 
 def _plugin(label: str) -> str:
-    return label.partition(".")[0]
+    """The plugin that a full name begins with."""
+    plugin, _, _name = label.partition(".")
+    return plugin

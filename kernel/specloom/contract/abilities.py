@@ -180,7 +180,10 @@ class Loss(Protocol):
     """The factor of this loss in the sum that is minimised."""
 
     def pooled(self) -> tuple[Array, Array]:
-        """(sum, count) of the last batch, so that processes can be pooled exactly."""
+        """(sum, count) of the last batch, so that processes can be pooled exactly.
+
+        The sum is weighted, as ``loss`` is: loss = sum / max(count, 1).
+        """
 
 
 class Calibrated(Protocol):

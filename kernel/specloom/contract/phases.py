@@ -24,7 +24,10 @@ class Trainer(Protocol[AnyGraph, AnyRun]):
     """One phase of a run."""
 
     def check(self, graph: AnyGraph, at: At) -> Iterable[SpecloomError]:
-        """Everything wrong with this phase on this graph, before anything runs."""
+        """Everything wrong with this phase on this graph, before anything runs.
+
+        ``at("split")`` is the place of a parameter in the run file, ``run.yaml:31``.
+        """
 
     def train(self, run: AnyRun) -> None:
         """Run the phase."""

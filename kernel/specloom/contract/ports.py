@@ -7,17 +7,22 @@ None carries no array: its ``dtype`` is then ``"scalars"`` (a mapping of names t
 ``"record"`` (a mapping, or one for each image) or ``"object"`` (anything).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from specloom.contract.errors import PortError
+from specloom.contract.errors import PortError, did_you_mean
 
 INTEGERS = frozenset({"uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"})
 FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 GROUPS = {"integer": INTEGERS, "float": FLOATS, "real": INTEGERS | FLOATS}
 WITHOUT_ARRAY = frozenset({"scalars", "record", "object"})
+OTHERS = frozenset({"bool", "complex64", "complex128"})
+DTYPES = frozenset(GROUPS) | INTEGERS | FLOATS | OTHERS | WITHOUT_ARRAY
+#: Names and numbers between spaces, and ``...`` in front.
+AXES = re.compile(r"(\.\.\.|[A-Za-z_]\w*|\d+)?( +([A-Za-z_]\w*|\d+))*")
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,16 @@ class Port:
 
     Args:
         axes: The axes as in einops, or None where no array flows.
-        dtype: An array's element type, one of the groups ``integer``, ``float`` and ``real``,
-            or what flows instead of an array.
+        dtype: An array's element type, such as ``float32`` or ``bool``; one of the groups
+            ``integer``, ``float`` and ``real``; or, without axes, ``scalars`` (names with
+            numbers), ``record`` (a mapping) or ``object``.
         unit: The unit of the values, such as ``nm``.
         doc: What the values are, in one sentence.
         kind: The name of a registered kind, ``plugin.kind``; different kinds never connect.
         fields: The keys that a record must have.
         optional: The node runs without it.
-        for_fit: Needed while the node is fitted, not afterwards.
+        for_fit: Needed while the node is fitted, not afterwards; ``forward`` takes it all the
+            same. With ``optional``, the fit uses it where it is connected.
         many: Takes any number of connections; the node gets a list.
         host: Stays in the host's memory, whatever the device (wavelengths, for instance).
         per_stage: Known when a stage ends, not for each batch (pooled metrics, for instance).
@@ -60,11 +67,19 @@ class Port:
         if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):
             kinds = ", ".join(sorted(WITHOUT_ARRAY))
             raise ValueError(f"a port has axes, or else a dtype of {kinds}: {self}")
+        if self.dtype not in DTYPES:
+            raise ValueError(
+                f"there is no dtype {self.dtype!r}: {did_you_mean(self.dtype, DTYPES)}"
+            )
+        if self.axes is not None and not AXES.fullmatch(self.axes):
+            how = "write names and numbers with spaces between them, as in 'B H W C'"
+            raise ValueError(f"{self.axes!r} are no axes: {how}")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The axis names, without a leading ``...``."""
-        return tuple(name for name in (self.axes or "").split() if name != "...")
+        written = (self.axes or "").split()
+        return tuple(name for name in written if name != "...")
 
     @cached_property
     def open_front(self) -> bool:
@@ -77,13 +92,13 @@ class Port:
         return not (self.optional or self.for_fit or self.many)
 
     def takes_dtype(self, dtype: str) -> bool:
-        """Whether every value of ``dtype`` (itself maybe a group) is welcome here."""
-        given = GROUPS.get(dtype, frozenset({dtype}))
-        return given <= GROUPS.get(self.dtype, frozenset({self.dtype}))
+        """Whether every value of ``dtype`` (itself maybe a group) is accepted here."""
+        return _dtypes(dtype) <= _dtypes(self.dtype)
 
     def check(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
         """Raise PortError unless ``value`` fits; record the free sizes met in ``sizes``."""
-        for one in value if self.many else [value]:
+        values = value if self.many else [value]
+        for one in values:
             self._check_one(one, owner, sizes, where)
 
     def _check_one(self, value: Any, owner: object, sizes: dict[str, int], where: str) -> None:
@@ -93,16 +108,20 @@ class Port:
         if not hasattr(value, "shape"):
             what = f"wants an array ({self.axes}), got {type(value).__name__}"
             raise PortError(what, where=where)
-        shape, dtype = tuple(value.shape), dtype_name(value)
-        named = shape[len(shape) - len(self.names) :] if self.open_front else shape
+        shape = tuple(value.shape)
+        named = shape
+        if self.open_front:
+            named = shape[len(shape) - len(self.names) :]
         if len(named) != len(self.names):
             raise PortError(f"wants axes ({self.axes}), got shape {shape}", where=where)
+        dtype = dtype_name(value)
         if not self.takes_dtype(dtype):
             fix = f"convert it to {self.dtype} in the node before"
             raise PortError(f"wants {self.dtype}, got {dtype}", where=where, fix=fix)
         for axis, got in zip(self.names, named, strict=True):
-            fixed = fixed_size(axis, owner)
-            want = sizes.setdefault(axis, got) if fixed is None else fixed
+            want = fixed_size(axis, owner)
+            if want is None:
+                want = sizes.setdefault(axis, got)
             if got != want:
                 what = f"is {got} but should be {want} (shape {shape}, axes {self.axes})"
                 raise PortError(f"axis {axis} {what}", where=where)
@@ -110,7 +129,10 @@ class Port:
     def _check_plain(self, value: Any, where: str) -> None:
         if self.dtype == "object":
             return
-        for one in value if isinstance(value, list) and self.dtype == "record" else [value]:
+        values = [value]
+        if self.dtype == "record" and isinstance(value, list):
+            values = value
+        for one in values:
             if not isinstance(one, Mapping):
                 raise PortError(f"wants a mapping, got {type(one).__name__}", where=where)
             missing = [name for name in self.fields if name not in one]
@@ -161,8 +183,12 @@ def fixed_size(axis: str, owner: object) -> int | None:
     >>> fixed_size("3", object()), fixed_size("C", object())
     (3, None)
     """
-    size: int | None = getattr(owner, axis, None) if axis[0].islower() else None
-    return int(axis) if axis.isdigit() else size
+    if axis.isdigit():
+        return int(axis)
+    if not axis[0].islower():
+        return None
+    size: int | None = getattr(owner, axis, None)
+    return size
 
 
 def mismatch(source: Port, target: Port) -> str:
@@ -172,10 +198,26 @@ def mismatch(source: Port, target: Port) -> str:
     if not target.takes_dtype(source.dtype):
         return f"is {source.dtype} but {{target}} wants {target.dtype}"
     if source.per_stage != target.per_stage:
-        when = ("is made for each batch", "is known when a stage ends")
-        return f"{when[source.per_stage]} but {{target}} wants what {when[target.per_stage]}"
-    if source.axes is None:
+        return f"{_when_known(source)} but {{target}} wants what {_when_known(target)}"
+    if source.axes is None or _has_axes_for(source, target):
         return ""
-    short, long = len(source.names), len(target.names)
-    fits = short >= long if target.open_front else short == long
-    return "" if fits else f"has axes ({source.axes}) but {{target}} wants ({target.axes})"
+    return f"has axes ({source.axes}) but {{target}} wants ({target.axes})"
+
+
+def _dtypes(dtype: str) -> frozenset[str]:
+    """The element types of a group, or the one that is written."""
+    return GROUPS.get(dtype, frozenset({dtype}))
+
+
+def _when_known(port: Port) -> str:
+    if port.per_stage:
+        return "is known when a stage ends"
+    return "is made for each batch"
+
+
+def _has_axes_for(source: Port, target: Port) -> bool:
+    """Whether ``source`` has the number of axes that ``target`` names."""
+    missing = len(target.names) - len(source.names)
+    if target.open_front:
+        return missing <= 0
+    return missing == 0

@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from specloom.contract.errors import SpecloomError
+    from specloom.contract.fleet import Executor
     from specloom.contract.nodes import Array, Batch
-    from specloom.contract.ports import Port
+    from specloom.contract.ports import Connection, Port
     from specloom.contract.runtime import Runtime
+
+
+class DocumentView(Protocol):
+    """A run file that was read."""
+
+    @property
+    def name(self) -> str:
+        """The path of the file."""
+
+    @property
+    def value(self) -> Any:
+        """What the file holds."""
+
+
+class ConnectionsView(Protocol):
+    """The connections of a graph."""
+
+    def __iter__(self) -> Iterator[Connection]:
+        """The connections, in the user's order."""
+
+    def ports(self, connection: Connection) -> tuple[Port, Port]:
+        """The output and the input that a connection joins."""
+
+    def is_implied(self, connection: Connection) -> bool:
+        """Whether a connection need not be written: an entry node's to the batch, by name."""
+
+
+class InferredSizeView(Protocol):
+    """The size of an axis that follows from the graph."""
+
+    @property
+    def size(self) -> int:
+        """The size."""
+
+    @property
+    def reason(self) -> str:
+        """What it follows from."""
+
+
+class MissingDataView(Protocol):
+    """What a split does not lead to, for want of data."""
+
+    @property
+    def values(self) -> Collection[str]:
+        """The values, as ``node.port``."""
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """The nodes that do not run."""
 
 
 class GraphView(Protocol):
@@ -48,8 +99,43 @@ class GraphView(Protocol):
     def unbuilt(self) -> Sequence[str]:
         """The nodes of which sizes are not known yet, because files of the data are absent."""
 
+    @property
+    def entries(self) -> Sequence[str]:
+        """The nodes that take their inputs from the batch by name."""
+
+    @property
+    def connections(self) -> ConnectionsView:
+        """The connections, with those of entry nodes to the batch."""
+
+    @property
+    def inferred_sizes(self) -> Mapping[str, Mapping[str, InferredSizeView]]:
+        """The sizes that follow from the graph, by node (or ``batch``) and axis."""
+
+    @property
+    def missing_outputs(self) -> Mapping[str, Sequence[str]]:
+        """By split, the ports of the source that none of its images has."""
+
+    @property
+    def document(self) -> DocumentView:
+        """The run file."""
+
+    def where(self, *keys: str | int) -> str:
+        """The place of a key in the run file: ``run.yaml:14``."""
+
     def port(self, end: str, side: str = "outputs") -> Port:
-        """The port behind ``node.port``."""
+        """The port behind ``node.port``; a KeyError where there is none."""
+
+    def incoming(self, name: str, *, fit: bool = False) -> Mapping[str, Sequence[str]]:
+        """The values that come to each connected input of a node; with ``fit``, those of a fit."""
+
+    def missing_data(self, split: str) -> MissingDataView:
+        """What a split does not lead to, because none of its images has some of the data."""
+
+    def missing_files(self) -> Sequence[SpecloomError]:
+        """An error for each file that a node loads, and that is not there."""
+
+    def notes(self) -> Sequence[str]:
+        """What to report of outputs without a connection, for ports that say so."""
 
     def sizes(self, name: str) -> Mapping[str, int]:
         """The sizes of a node's axes that follow from the graph, without those of the images."""
@@ -66,7 +152,7 @@ class GraphView(Protocol):
         """The nodes, in running order, that are fitted by statistics."""
 
     def unfitted(self) -> Sequence[str]:
-        """Those of them that have had no fit yet."""
+        """The fittable nodes that have had no fit yet."""
 
     def label(self, name: str) -> str:
         """What messages call a node: its name and class."""
@@ -88,6 +174,23 @@ class PlanView(Protocol):
         """End the stage: the values that are known only now, by ``node.port``."""
 
 
+class PluginsView(Protocol):
+    """The plugins of a run."""
+
+    @property
+    def manager(self) -> Any:
+        """The manager of pluggy, which unregisters observers."""
+
+    def add(self, name: str, module: object, where: str = "") -> None:
+        """Register an observer under a name."""
+
+    def observers(self) -> Mapping[str, Any]:
+        """A new observer of each class that plugins offer, by its reference."""
+
+    def working(self) -> Iterator[tuple[str, Any]]:
+        """Every plugin that can be imported, with its name."""
+
+
 class RunView(Protocol):
     """A run, as phases and observers see it."""
 
@@ -102,6 +205,14 @@ class RunView(Protocol):
     @property
     def phases(self) -> Sequence[tuple[str, Any]]:
         """The phases, each with its reference."""
+
+    @property
+    def plugins(self) -> PluginsView:
+        """The plugins."""
+
+    @property
+    def observed(self) -> bool:
+        """Whether observers of plugins watch."""
 
     @property
     def runtime(self) -> Runtime:
@@ -128,6 +239,14 @@ class RunView(Protocol):
         """Whether a run that was interrupted in ``folder`` is continued."""
 
     @property
+    def fold(self) -> bool:
+        """Whether plans for other stages than training fold affine nodes."""
+
+    @property
+    def executor(self) -> Executor | None:
+        """Who works on the shares of the data; None for the phases themselves."""
+
+    @property
     def record(self) -> dict[str, Any]:
         """What observers add to ``run.json``."""
 
@@ -139,10 +258,17 @@ class RunView(Protocol):
         """The batches of a split on the device; observers see the progress."""
 
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
-        """The graph compiled for a stage."""
+        """The graph compiled for a stage.
+
+        Called with a batch, it returns the values ``want``, each as ``node.port``; without
+        ``want`` it runs every node of the stage.
+        """
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
+
+    def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> Mapping[str, float]:
+        """Log what a finished plan measured, and return the numbers by ``node/name``."""
 
     def log_metrics(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
         """Add numbers by ``node/name`` to the metrics of a stage, and report them to observers."""
@@ -152,6 +278,9 @@ class RunView(Protocol):
 
     def place(self) -> None:
         """Move the nodes to the device and seed them."""
+
+    def run(self, changed: Callable[[], None] = ...) -> None:
+        """Run every phase in turn; ``changed`` is called between two of them."""
 
 
 class PipelineView(Protocol):
@@ -167,6 +296,10 @@ class PipelineView(Protocol):
     @property
     def outputs(self) -> Mapping[str, str]:
         """The values that a run saves, ``node.port`` by name."""
+
+    @property
+    def plugins(self) -> PluginsView | None:
+        """Where the classes of nodes are looked up when it is saved; None for what is installed."""
 
     def add(self, name: str, node: Any) -> Any:
         """Add a node under a name, and return it."""

@@ -23,16 +23,17 @@ def write_file(path: Path, data: bytes) -> None:
         UnavailableError: The disk is full, or the folder cannot be written.
     """
     if not path.name:
-        fix = "give the name of a file"
-        raise UnavailableError(f"{str(path)!r} cannot be written: it is a folder", fix=fix)
+        what = f"{str(path)!r} cannot be written: it is a folder"
+        raise UnavailableError(what, fix="give the name of a file")
     try:
         if _is_device(path):
             path.write_bytes(data)
         else:
             _replace(path, data)
     except OSError as e:
+        what = f"{path} cannot be written: {e.strerror}"
         fix = "choose another folder with --out, or make room on the disk"
-        raise UnavailableError(f"{path} cannot be written: {e.strerror}", fix=fix) from e
+        raise UnavailableError(what, fix=fix) from e
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -48,7 +49,9 @@ def process_tag() -> str:
     machines or containers share.
     """
     host = re.sub(r"\W", "_", platform.node(), flags=re.ASCII)[:32]
-    return f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+    process = os.getpid()
+    random = os.urandom(4).hex()
+    return f"{host}-{process}-{random}"
 
 
 def temporary_name(name: str) -> str:
@@ -72,7 +75,9 @@ def sha256(data: bytes) -> str:
 
 
 def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
+    if path.is_file() or path.is_dir():
+        return False
+    return path.exists()
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -15,6 +15,7 @@ from specloom.contract.ports import node_of
 from specloom.contract.runtime import Runtime
 from specloom.execution.folding import Step, assign_lifetimes, fold_into_readers
 from specloom.execution.port_checks import PortChecks, shape_of
+from specloom.graph.connections import Incoming
 from specloom.graph.graph import Graph
 from specloom.runfile.names import BATCH
 
@@ -64,12 +65,13 @@ class Plan:
             names = self._needed_nodes(wanted, provided)
         self._require_ready(names)
         #: The nodes that accumulate over the stage.
-        self.metrics = [name for name in names if isinstance(graph.nodes[name], Metric)]
-        steps = [self._step(name, runtime) for name in names]
+        self.metrics: list[str] = []
         #: The steps that run for each batch.
-        self.steps = [step for step in steps if not self._reads_stage_value(step)]
+        self.steps: list[Step] = []
         #: The steps that run when the stage ends, on values that are known only then.
-        self.end_steps = [step for step in steps if self._reads_stage_value(step)]
+        self.end_steps: list[Step] = []
+        for name in names:
+            self._add_step(name, runtime)
         #: The wanted values that each batch has.
         self.want = self._wanted_per_batch(wanted)
         self._compile(fold, provided, set(lazy))
@@ -83,18 +85,21 @@ class Plan:
             PortError: A value does not fit its port.
             DataError: The batch lacks what a node needs.
         """
-        values = {end: batch.get(name) for name, end in self._loads}
-        signature = tuple([shape_of(value) for value in values.values()])
+        values: dict[str, Any] = {}
+        for name, end in self._loads:
+            values[end] = batch.get(name)
+        shapes = [shape_of(value) for value in values.values()]
+        signature = tuple(shapes)
         is_new = signature not in self._checked
-        for step in self.steps:
-            self._run_step(step, values, check=is_new, listener=self.listener)
+        self._run(self.steps, values, check=is_new, listener=self.listener)
         self._checked.add(signature)
         return {end: values[end] for end in self.want}
 
     def start(self) -> None:
         """Begin a stage: nodes that accumulate over it start again."""
         for name in self.metrics:
-            self.graph.nodes[name].measure_start(self.stage)
+            node = self.graph.nodes[name]
+            node.measure_start(self.stage)
 
     def finish(self) -> dict[str, Any]:
         """End a stage: the values known only now, by ``node.port``, after their readers ran."""
@@ -102,26 +107,33 @@ class Plan:
         for step in self.end_steps:
             values |= dict.fromkeys(step.reads)
         for name in self.metrics:
-            measured = self._call(name, self.graph.nodes[name].measure_end, {})
-            values |= {f"{name}.{port}": value for port, value in measured.items()}
-        for step in self.end_steps:
-            self._run_step(step, values, check=True, listener=None)
+            node = self.graph.nodes[name]
+            measured = self._call(name, node.measure_end, {})
+            for port, value in measured.items():
+                values[f"{name}.{port}"] = value
+        self._run(self.end_steps, values, check=True, listener=None)
         return {end: value for end, value in values.items() if value is not None}
 
     def _active_nodes(self, without: Iterable[str]) -> list[str]:
         """The nodes that run in the stage."""
         left_out = set(without)
-        running = [name for name in self.graph.order if self.stage in self.graph.stages[name]]
-        return [name for name in running if name not in left_out]
+        active = []
+        for name in self.graph.order:
+            stages = self.graph.stages[name]
+            if self.stage in stages and name not in left_out:
+                active.append(name)
+        return active
 
     def _require_made(self, end: str) -> None:
         """Raise GraphError unless a value exists in this stage."""
-        raise_all(list(self.graph.wrong_end(end, "outputs")))
+        wrong = list(self.graph.wrong_end(end, "outputs"))
+        raise_all(wrong)
         name = node_of(end)
         if name != BATCH and name not in self.active:
             what = f"{name} does not run in the stage {self.stage!r}"
+            where = self.graph.where("nodes", name)
             fix = f"add {self.stage} to its stages"
-            raise GraphError(what, where=self.graph.where("nodes", name), fix=fix)
+            raise GraphError(what, where=where, fix=fix)
 
     def _needed_nodes(self, wanted: Sequence[str], provided: Collection[str]) -> list[str]:
         """The nodes that the wanted values come from, in running order."""
@@ -134,23 +146,32 @@ class Plan:
         for name in names:
             where = self.graph.where("nodes", name)
             if name in unfitted:
+                what = f"{self.graph.label(name)} is not fitted"
                 fix = "fit it in a phase before, or load a fitted pipeline"
-                raise NodeError(f"{self.graph.label(name)} is not fitted", where=where, fix=fix)
+                raise NodeError(what, where=where, fix=fix)
             if name in self.graph.unbuilt:
                 what = f"the sizes of node {name!r} do not follow from the graph"
                 fix = "give its size parameters, or make the data's files available"
                 raise GraphError(what, where=where, fix=fix)
 
-    def _step(self, name: str, runtime: Runtime) -> Step:
-        """The call of a node."""
+    def _add_step(self, name: str, runtime: Runtime) -> None:
+        """Add the call of a node to the steps of each batch, or to those of the stage's end."""
         node = self.graph.nodes[name]
-        return Step(name, node, runtime.forward(node), self._incoming(name))
+        if isinstance(node, Metric):
+            self.metrics.append(name)
+        forward = runtime.forward(node)
+        step = Step(name, node, forward, self._incoming(name))
+        if self._reads_stage_value(step):
+            self.end_steps.append(step)
+        else:
+            self.steps.append(step)
 
-    def _incoming(self, name: str) -> dict[str, list[str]]:
+    def _incoming(self, name: str) -> Incoming:
         """The values that come to a node in this stage, by input."""
         running = {*self.active, BATCH}
         found = {}
-        for port, ends in self.graph.incoming(name).items():
+        connected = self.graph.incoming(name)
+        for port, ends in connected.items():
             available = [end for end in ends if node_of(end) in running]
             if available:
                 found[port] = available
@@ -158,57 +179,86 @@ class Plan:
 
     def _reads_stage_value(self, step: Step) -> bool:
         """Whether a node is connected to values that are known only when a stage ends."""
-        return any(step.node.inputs[port].per_stage for port in self.graph.incoming(step.name))
+        inputs = step.node.inputs
+        connected = self.graph.incoming(step.name)
+        return any(inputs[port].per_stage for port in connected)
 
     def _wanted_per_batch(self, wanted: Sequence[str]) -> list[str]:
         """The wanted values that are not known only when the stage ends."""
         late = {step.name for step in self.end_steps}
-        per_batch = [end for end in wanted if not self.graph.port(end).per_stage]
-        return [end for end in per_batch if node_of(end) not in late]
+        per_batch = []
+        for end in wanted:
+            port = self.graph.port(end)
+            if not port.per_stage and node_of(end) not in late:
+                per_batch.append(end)
+        return per_batch
 
     def _compile(self, fold: bool, provided: Collection[str], lazy: set[str]) -> None:
         """Fold affine nodes, and find out which values are loaded, read and freed."""
+        wanted = set(self.want)
         if fold:
-            fold_into_readers(self.steps, set(self.want), lazy)
+            fold_into_readers(self.steps, wanted, lazy)
+        assign_lifetimes(self.end_steps, self._made_values())
+        read = assign_lifetimes(self.steps, wanted)
+        #: What is taken from a batch, each with the name of its value.
+        self._loads = self._loaded_values(provided, read)
+
+    def _made_values(self) -> set[str]:
+        """The values that all steps make, as ``node.port``."""
         made = set()
         for step in (*self.steps, *self.end_steps):
-            made |= {f"{step.name}.{port}" for port in step.node.outputs}
-        assign_lifetimes(self.end_steps, made)
-        read = assign_lifetimes(self.steps, set(self.want))
-        offered = [(name, f"{BATCH}.{name}") for name in self.graph.batch]
-        offered += [(end, end) for end in provided]
-        #: What is taken from a batch, each with the name of its value.
-        self._loads = [(name, end) for name, end in offered if end in read]
+            for port in step.node.outputs:
+                made.add(f"{step.name}.{port}")
+        return made
 
-    def _run_step(
+    def _loaded_values(
         self,
-        step: Step,
+        provided: Collection[str],
+        read: Collection[str],
+    ) -> list[tuple[str, str]]:
+        """The entries of a batch that are read, each with the name of its value."""
+        ends = {name: f"{BATCH}.{name}" for name in self.graph.batch}
+        ends |= {end: end for end in provided}
+        return [(name, end) for name, end in ends.items() if end in read]
+
+    def _run(
+        self,
+        steps: Sequence[Step],
         values: dict[str, Any],
         *,
         check: bool,
         listener: Callable[..., None] | None,
     ) -> None:
-        """Call a node, add what it makes to ``values`` and free what nothing reads any more."""
-        arguments = {port: values[ends[0]] for port, ends in step.incoming.items()}
-        for port in step.list_inputs:
-            several = [values[end] for end in step.incoming[port]]
-            arguments[port] = [value for value in several if value is not None]
+        """Call nodes in turn, add what they make to ``values``, and free what is read no more.
+
+        Everything is in one loop: it runs for every node of every batch, and on small images a
+        call of a function for each would be a fifth of the executor's time.
+        """
         sizes: dict[str, int] = {}
-        if check:
-            sizes = self.graph.sizes(step.name)
-            self._checks.check_inputs(step, arguments, sizes)
-        if listener is None:
-            made = self._call(step.name, step.forward, arguments)
-        else:
+        for step in steps:
+            arguments = {port: values[end] for port, end in step.single_inputs}
+            if step.list_inputs:
+                arguments |= _listed_values(step, values)
+            if check:
+                sizes = self.graph.sizes(step.name)
+                self._checks.check_inputs(step, arguments, sizes)
             started = perf_counter()
-            made = self._call(step.name, step.forward, arguments)
-            listener(node=step.name, outputs=made, seconds=perf_counter() - started)
-        if check or not _is_complete(step, made):
-            self._checks.check_outputs(step, made, sizes)
-        for port, end in step.outputs:
-            values[end] = made.get(port)
-        for end in step.last_reads:
-            del values[end]
+            try:
+                made = step.forward(**arguments)
+            except Exception as e:
+                raise self.graph.node_error(e, step.name) from e
+            if listener is not None:
+                seconds = perf_counter() - started
+                listener(node=step.name, outputs=made, seconds=seconds)
+            if check or type(made) is not dict:
+                self._checks.check_outputs(step, made, dict(sizes))
+            for port, end in step.outputs:
+                value = made.get(port)
+                if value is None:
+                    self._checks.check_outputs(step, made, dict(sizes))
+                values[end] = value
+            for end in step.last_reads:
+                del values[end]
 
     def _call(self, name: str, method: Callable[..., Batch], arguments: Batch) -> Batch:
         """What a node's method returns; an error in it names the node."""
@@ -218,8 +268,10 @@ class Plan:
             raise self.graph.node_error(e, name) from e
 
 
-def _is_complete(step: Step, made: Any) -> bool:
-    """Whether a node returned a dictionary with every output that is read."""
-    if type(made) is not dict:
-        return False
-    return all(made.get(port) is not None for port, _ in step.outputs)
+def _listed_values(step: Step, values: Batch) -> dict[str, list[Any]]:
+    """The lists of values that come to the inputs that take several."""
+    found = {}
+    for port in step.list_inputs:
+        several = [values[end] for end in step.incoming[port]]
+        found[port] = [value for value in several if value is not None]
+    return found

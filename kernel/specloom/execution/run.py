@@ -20,6 +20,7 @@ from specloom.runfile.form import interpret
 from specloom.runfile.yaml import Document, override, read
 
 if TYPE_CHECKING:
+    from specloom.contract.fleet import Executor
     from specloom.contract.runtime import Runtime
 
 
@@ -65,6 +66,10 @@ class Run:
         self.resumed = False
         #: Whether plans for other stages than training fold affine nodes.
         self.fold = True
+        #: Who works on the shares of the data in statistical fits and evaluations; None for the
+        #: phases themselves, batch by batch. Where a run runs is not part of what it computes, so
+        #: no run file names it: ``run.executor = Here()``.
+        self.executor: Executor | None = None
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
@@ -87,13 +92,16 @@ class Run:
 
     def skipped(self) -> Iterator[str]:
         """What the phases leave out for want of data, each with its place in the run file."""
-        for number, (_, phase) in enumerate(self.phases):
+        for number, (_label, phase) in enumerate(self.phases):
             skips = getattr(phase, "skips", None)
             if skips is None:
                 continue
+            prefix = ""
             place = self.graph.where("phases", number)
+            if place:
+                prefix = f"{place}: "
             for line in skips(self.graph):
-                yield f"{place}: {line}" if place else line
+                yield prefix + line
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers hear how far it has come.
@@ -106,17 +114,25 @@ class Run:
             ConfigError: The source has no such split.
         """
         self.place()
-        splits = list(self.source.splits())
-        if split not in splits:
-            fix = f"use one of: {', '.join(splits)}"
-            where = self.graph.where("data")
-            raise ConfigError(f"the data has no split {split!r}", where=where, fix=fix)
-        progress = partial(self.hook.progress, run=self, what=what or split)
+        self._require_split(split)
+        label = what or split
+        progress = partial(self.hook.progress, run=self, what=label)
         total = self.source.count(split)
         progress(done=0, total=total)
-        for done, batch in enumerate(self.source.batches(split), start=1):
+        batches = self.source.batches(split)
+        for done, batch in enumerate(batches, start=1):
             yield self.runtime.adopt(batch, self.graph.batch)
             progress(done=done, total=total)
+
+    def _require_split(self, split: str) -> None:
+        """Raise ConfigError unless the source has a split."""
+        splits = list(self.source.splits())
+        if split in splits:
+            return
+        offered = ", ".join(splits)
+        what = f"the data has no split {split!r}"
+        where = self.graph.where("data")
+        raise ConfigError(what, where=where, fix=f"use one of: {offered}")
 
     def plan(
         self,
@@ -132,14 +148,18 @@ class Run:
         Without ``want``, nodes for which the split of that name lacks data do not run.
         """
         self.place()
-        without = self.graph.missing_data(stage).nodes if want is None else []
+        without: list[str] = []
+        if want is None:
+            without = self.graph.missing_data(stage).nodes
+        if fold is None:
+            fold = self.fold
         return Plan(
             self.graph,
             stage,
             self.runtime,
             want,
             listener=self._node_listener(),
-            fold=self.fold if fold is None else fold,
+            fold=fold,
             provided=provided,
             lazy=lazy,
             without=without,
@@ -147,9 +167,15 @@ class Run:
 
     def inference(self) -> AbstractContextManager[None]:
         """A context without gradients, with every node in evaluation mode."""
-        return self.runtime.evaluation(self.graph.nodes.values())
+        nodes = self.graph.nodes.values()
+        return self.runtime.evaluation(nodes)
 
-    def measured(self, stage: str, values: Mapping[str, Any], step: int = 0) -> dict[str, float]:
+    def measured(
+        self,
+        stage: str,
+        values: Mapping[str, Any],
+        step: int = 0,
+    ) -> dict[str, float]:
         """Log what a finished plan measured: its numbers, and its pictures.
 
         Args:
@@ -164,26 +190,37 @@ class Run:
         numbers: dict[str, float] = {}
         for end, value in values.items():
             node = node_of(end)
-            dtype = self.graph.port(end).dtype
-            if dtype == "record":
-                artifacts |= {f"{stage}/{node}/{key}": one for key, one in value.items()}
-            elif dtype == "scalars":
-                numbers |= {f"{node}/{key}": _number(one) for key, one in value.items()}
+            port = self.graph.port(end)
+            if port.dtype == "record":
+                for key, artifact in value.items():
+                    artifacts[f"{stage}/{node}/{key}"] = artifact
+            elif port.dtype == "scalars":
+                for key, number in value.items():
+                    numbers[f"{node}/{key}"] = _number(number)
         if artifacts:
             self.hook.artifacts(run=self, step=step, values=artifacts)
         self.log_metrics(stage, numbers, step)
         return numbers
 
-    def log_metrics(self, stage: str, values: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics(
+        self,
+        stage: str,
+        values: Mapping[str, float],
+        step: int = 0,
+    ) -> None:
         """Add numbers by ``node/name`` to the metrics of a stage; observers get them."""
-        self.metrics[stage] = {**self.metrics.get(stage, {}), **values}
+        before = self.metrics.get(stage, {})
+        self.metrics[stage] = {**before, **values}
         named = {f"{stage}/{name}": value for name, value in values.items()}
         self.hook.recorded(run=self, step=step, values=named)
 
     def notify_fitted(self, name: str) -> None:
         """Notify observers that a node was fitted, with its own summary if it has one."""
         node = self.graph.nodes[name]
-        summary = node.fit_summary() if hasattr(node, "fit_summary") else type(node).__name__
+        if hasattr(node, "fit_summary"):
+            summary = node.fit_summary()
+        else:
+            summary = type(node).__name__
         self.hook.node_fitted(run=self, node=name, summary=summary)
 
     def place(self) -> None:
@@ -196,7 +233,8 @@ class Run:
             return
         if self.graph.unbuilt:
             for split in self.source.splits():
-                next(iter(self.source.batches(split)), None)  # an absent file is an error here
+                batches = iter(self.source.batches(split))
+                next(batches, None)  # an absent file is an error here
         self.runtime.place(self.graph.nodes, self.seed)
         self._placed = True
 
@@ -204,7 +242,8 @@ class Run:
         """Register an observer of each class that plugins offer, and add it to the list."""
         if not self.observed:
             return
-        for label, observer in self.plugins.observers().items():
+        observers = self.plugins.observers()
+        for label, observer in observers.items():
             self.plugins.add(label, observer)
             registered.append(observer)
 
@@ -222,13 +261,16 @@ class Run:
         self.hook.run_started(run=self)
         for message in self.graph.notes():
             self._warn(message)
-        is_watched = bool(self.hook.warned.get_hookimpls())
-        with warnings_to(self._warn) if is_watched else nullcontext():
+        context: AbstractContextManager[None] = nullcontext()
+        if self.hook.warned.get_hookimpls():
+            context = warnings_to(self._warn)
+        with context:
             for number, (label, phase) in enumerate(self.phases, start=1):
                 self.hook.phase_started(run=self, name=label)
                 phase.train(self)
                 self.hook.phase_ended(run=self, name=label)
-                if number < len(self.phases) and getattr(phase, "changes", True):
+                is_last = number == len(self.phases)
+                if not is_last and getattr(phase, "changes", True):
                     changed()
 
     def _warn(self, message: str) -> None:
@@ -243,7 +285,9 @@ class Run:
 
 def _number(value: Any) -> int | float:
     """A count as it is, anything else as a floating-point number."""
-    return value if type(value) is int else float(value)
+    if type(value) is int:
+        return value
+    return float(value)
 
 
 def load(
@@ -268,12 +312,19 @@ def load(
     Raises:
         SpecloomError: Something is wrong; ``Problems`` has several errors together.
     """
-    document = path if isinstance(path, Document) else read(Path(path))
+    if isinstance(path, Document):
+        document = path
+    else:
+        document = read(Path(path))
     _refuse_saved_pipeline(document)
     for text in overrides:
         override(document, text)
     file, problems = interpret(document)
-    plugins = plugins or Plugins.for_file(Path(document.name))
+    origin = Path(document.name)
+    if plugins is None:
+        plugins = Plugins.for_file(origin)
+    if seed is None:
+        seed = file.seed
     assembly = assemble(file, problems, plugins)
     return Run(
         assembly.graph,
@@ -281,8 +332,8 @@ def load(
         assembly.phases,
         plugins=plugins,
         device=device,
-        seed=file.seed if seed is None else seed,
-        metadata={"name": Path(document.name).stem, **file.metadata},
+        seed=seed,
+        metadata={"name": origin.stem, **file.metadata},
         observed=observed,
     )
 
@@ -290,5 +341,6 @@ def load(
 def _refuse_saved_pipeline(document: Document) -> None:
     """Raise ConfigError where the file is a pipeline that a run saved."""
     if isinstance(document.value, dict) and "state" in document.value:
+        what = "a saved pipeline is not a run file"
         fix = "apply it with 'specloom predict DIR INPUT', or give the run file that it came from"
-        raise ConfigError("a saved pipeline is not a run file", where=document.where(), fix=fix)
+        raise ConfigError(what, where=document.where(), fix=fix)

@@ -19,8 +19,10 @@ from specloom.runfile.yaml import Document
 
 def fresh_folder(name: str) -> Path:
     """A folder of its own under ``runs/``: the run's name and the time, to the microsecond."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "run"
-    return Path("runs") / f"{safe}-{datetime.now().astimezone():%Y%m%d-%H%M%S-%f}"
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    safe = safe.strip("._") or "run"
+    now = datetime.now().astimezone()
+    return Path("runs") / f"{safe}-{now:%Y%m%d-%H%M%S-%f}"
 
 
 def interrupted_run(folder: Path) -> dict[str, Any]:
@@ -30,12 +32,14 @@ def interrupted_run(folder: Path) -> dict[str, Any]:
         ConfigError: There is no such run in ``folder``.
     """
     try:
-        found = json.loads((folder / "run.json").read_bytes())
-        path = Document(found["file"], found["run"])
-        return {"path": path, "seed": found["seed"], "device": found["device"]}
+        content = (folder / "run.json").read_bytes()
+        found = json.loads(content)
+        document = Document(found["file"], found["run"])
+        return {"path": document, "seed": found["seed"], "device": found["device"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
         what = f"{folder} holds no run ({type(e).__name__}: {e})"
-        raise ConfigError(what, fix="give the folder of a run that was stopped") from e
+        fix = "give the folder of a run that was stopped"
+        raise ConfigError(what, fix=fix) from e
 
 
 def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
@@ -52,8 +56,9 @@ def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
     if before and not anyway:
         raise _not_empty(folder, before)
     record(run, folder)
+    changed = partial(_save_changed_pipeline, run, folder)
     try:
-        run.run(partial(_write_pipeline, run, folder))
+        run.run(changed)
     except Exception:
         if not before and _holds_only_record(folder):
             (folder / "run.json").unlink()
@@ -67,11 +72,12 @@ def write(run: Run, folder: Path) -> None:
     Raises:
         UnavailableError: The folder cannot be written.
     """
-    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
+    _save_pipeline(run, folder)
     metrics = folder / "metrics.json"
     write_json(metrics, run.metrics)
     run.record["metrics_sha256"] = sha256(metrics.read_bytes()).hexdigest()
-    record(run, folder, datetime.now(UTC).isoformat(timespec="seconds"))
+    now = datetime.now(UTC)
+    record(run, folder, now.isoformat(timespec="seconds"))
 
 
 def record(run: Run, folder: Path, ended: str = "") -> None:
@@ -96,8 +102,9 @@ def write_log(error: BaseException) -> Path:
     import traceback
 
     versions = f"specloom {version('specloom')}, Python {sys.version}, {platform.platform()}"
+    arguments = sys.argv[1:]
     trace = "".join(traceback.format_exception(error))
-    text = f"{versions}\narguments: {sys.argv[1:]}\n\n{trace}"
+    text = f"{versions}\narguments: {arguments}\n\n{trace}"
     with tempfile.NamedTemporaryFile(prefix="specloom-", suffix=".log", delete=False) as log:
         log.write(text.encode())
     return Path(log.name)
@@ -105,22 +112,34 @@ def write_log(error: BaseException) -> Path:
 
 def _results(folder: Path) -> list[str]:
     """The names of what a folder holds, but for hidden files and reports."""
-    return sorted(path.name for path in folder.glob("[!.]*") if path.stem != "report")
+    names = []
+    for path in folder.glob("[!.]*"):
+        if path.stem != "report":
+            names.append(path.name)
+    return sorted(names)
 
 
 def _not_empty(folder: Path, names: list[str]) -> ConfigError:
     listed = ", ".join(names[:3])
     if len(names) > 3:
         listed = f"{listed}, …"
+    what = f"{folder} is not empty: it holds {listed}"
     fix = f"use another --out, resume it with --resume {folder}, or replace it with --overwrite"
-    return ConfigError(f"{folder} is not empty: it holds {listed}", fix=fix)
+    return ConfigError(what, fix=fix)
 
 
 def _holds_only_record(folder: Path) -> bool:
-    return {path.stem for path in folder.glob("[!.]*")} <= {"run", "report"}
+    stems = {path.stem for path in folder.glob("[!.]*")}
+    return stems <= {"run", "report"}
 
 
-def _write_pipeline(run: Run, folder: Path) -> None:
-    """Write the pipeline as it is now; metrics of another one do not stay with it."""
-    (folder / "metrics.json").unlink(missing_ok=True)
-    saved_pipeline.save(folder / "pipeline.yaml", run.graph, run.metadata, run.plugins)
+def _save_changed_pipeline(run: Run, folder: Path) -> None:
+    """Save the pipeline as it is now; metrics of another one do not stay with it."""
+    metrics = folder / "metrics.json"
+    metrics.unlink(missing_ok=True)
+    _save_pipeline(run, folder)
+
+
+def _save_pipeline(run: Run, folder: Path) -> None:
+    path = folder / "pipeline.yaml"
+    saved_pipeline.save(path, run.graph, run.metadata, run.plugins)

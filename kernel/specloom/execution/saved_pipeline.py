@@ -9,7 +9,7 @@ weights' final name, so a kill at any moment leaves the old pipeline or the new 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from specloom.assembly.assemble import assemble
 from specloom.contract.abilities import Stateful
@@ -31,6 +31,8 @@ from specloom.runfile.yaml import Document, dump, parse, read
 
 PENDING = ".new"
 RESTORE = "restore both files from where the pipeline was saved"
+#: A graph with its state, and its metadata.
+Restored: TypeAlias = tuple[Graph, Mapping[str, Any]]
 
 
 def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
@@ -40,10 +42,15 @@ def to_dict(graph: Graph, plugins: Plugins) -> dict[str, Any]:
         ConfigError: A node's class is offered by no plugin.
         GraphError: A node or an output has a name that it cannot have.
     """
-    raise_all(list(graph.wrong_names()))  # outputs may have been added since it was checked
-    written = [one for one in graph.connections if not graph.connections.is_implied(one)]
-    pairs = [[connection.source, connection.target] for connection in written]
-    nodes = {name: _node_to_dict(graph, name, plugins) for name in graph.nodes}
+    wrong_names = list(graph.wrong_names())  # outputs may have been added since it was checked
+    raise_all(wrong_names)
+    nodes = {}
+    for name in graph.nodes:
+        nodes[name] = _node_to_dict(graph, name, plugins)
+    pairs = []
+    for connection in graph.connections:
+        if not graph.connections.is_implied(connection):
+            pairs.append([connection.source, connection.target])
     return {"nodes": nodes, "connections": pairs, "outputs": dict(graph.outputs)}
 
 
@@ -73,14 +80,20 @@ def pack(
         "plugins": plugins.versions(references),
         **body,
     }
-    weights = plugins.runtime().dump(graph.state(), {"graph": _digest(description)})
+    runtime = plugins.runtime()
+    weights_metadata = {"graph": _digest(description)}
+    weights = runtime.dump(graph.state(), weights_metadata)
     state = {"file": weights_name, "sha256": sha256(weights)}
-    return dump({**description, "state": state}), weights
+    text = dump({**description, "state": state})
+    return text, weights
 
 
 def unpack(
-    text: str, weights: bytes, plugins: Plugins, name: str = "pipeline.yaml"
-) -> tuple[Graph, Mapping[str, Any]]:
+    text: str,
+    weights: bytes,
+    plugins: Plugins,
+    name: str = "pipeline.yaml",
+) -> Restored:
     """The graph that was packed, with its state, and its metadata.
 
     Args:
@@ -96,12 +109,18 @@ def unpack(
     document = parse(text, name)
     file = _interpret(document)
     weights_name = _weights_name(file)
-    if sha256(weights) != file.state["sha256"]:
+    digest = sha256(weights)
+    if digest != file.state["sha256"]:
         raise _foreign_weights(weights_name)
-    return _restore_graph(document, file, weights, weights_name, plugins)
+    return _restore_graph(file, weights, weights_name, plugins)
 
 
-def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins) -> None:
+def save(
+    path: Path,
+    graph: Graph,
+    metadata: Mapping[str, Any],
+    plugins: Plugins,
+) -> None:
     """Write a pipeline as ``path`` and, next to it, ``<stem>.safetensors``.
 
     Raises:
@@ -118,7 +137,7 @@ def save(path: Path, graph: Graph, metadata: Mapping[str, Any], plugins: Plugins
     pending.replace(weights)
 
 
-def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str, Any]]:
+def load(path: Path, plugins: Plugins | None = None) -> Restored:
     """A saved pipeline's graph with its state, and its metadata.
 
     Raises:
@@ -128,20 +147,25 @@ def load(path: Path, plugins: Plugins | None = None) -> tuple[Graph, Mapping[str
     document = read(path)
     file = _interpret(document)
     weights = path.parent / _weights_name(file)
-    plugins = plugins or Plugins.for_file(path)
+    if plugins is None:
+        plugins = Plugins.for_file(path)
     data = _read_weights(weights, file.state["sha256"])
-    return _restore_graph(document, file, data, str(weights), plugins)
+    return _restore_graph(file, data, str(weights), plugins)
 
 
 def _node_to_dict(graph: Graph, name: str, plugins: Plugins) -> dict[str, Any]:
     """A node as a run file would hold it."""
     node = graph.nodes[name]
-    entry: dict[str, Any] = {"type": graph.types.get(name) or plugins.reference(type(node))}
+    reference = graph.types.get(name)
+    if not reference:
+        reference = plugins.reference(type(node))
+    entry: dict[str, Any] = {"type": reference}
     config = parameters.values(node)
     if config:
         entry["config"] = config
-    if graph.stages[name] != default_stages(node):
-        entry["stages"] = list(graph.stages[name])
+    stages = graph.stages[name]
+    if stages != default_stages(node):
+        entry["stages"] = list(stages)
     return entry
 
 
@@ -166,7 +190,7 @@ def _interpret(document: Document) -> RunFile:
         ConfigError: It is none; ``Problems`` where its form is wrong in several ways.
     """
     file, problems = interpret(document, SAVED)
-    if not {"file", "sha256"} <= file.state.keys():
+    if "file" not in file.state or "sha256" not in file.state:
         what = f"{document.name} is no saved pipeline"
         fix = "give the pipeline.yaml that a run wrote"
         raise ConfigError(what, where=document.where(), fix=fix)
@@ -176,31 +200,41 @@ def _interpret(document: Document) -> RunFile:
 
 def _weights_name(file: RunFile) -> str:
     """The name of the file with the weights, without any folder."""
-    return Path(str(file.state["file"])).name
+    path = Path(str(file.state["file"]))
+    return path.name
 
 
 def _restore_graph(
-    document: Document, file: RunFile, weights: bytes, weights_place: str, plugins: Plugins
-) -> tuple[Graph, Mapping[str, Any]]:
+    file: RunFile,
+    weights: bytes,
+    weights_place: str,
+    plugins: Plugins,
+) -> Restored:
     """The graph that a saved pipeline describes, with its state, and its metadata.
 
     Raises:
         IntegrityError: The description was changed, or the state does not fit the nodes.
     """
-    arrays, weights_metadata = plugins.runtime().load(weights)
-    description = {key: value for key, value in document.value.items() if key != "state"}
+    runtime = plugins.runtime()
+    arrays, weights_metadata = runtime.load(weights)
+    description = dict(file.document.value)
+    del description["state"]
     if weights_metadata.get("graph") != _digest(description):
-        what = f"{document.name} was changed after it was saved"
+        name = file.document.name
+        what = f"{name} was changed after it was saved"
         fix = "restore the file, or run its run file again"
-        raise IntegrityError(what, where=document.name, fix=fix)
+        raise IntegrityError(what, where=name, fix=fix)
     try:
-        graph = assemble(file, [], plugins).graph
-        _restore_nodes(graph, arrays, weights_place)
+        assembly = assemble(file, [], plugins)
+        _restore_nodes(assembly.graph, arrays, weights_place)
     except SpecloomError as e:
-        errors = e.errors if isinstance(e, Problems) else (e,)
-        raise_all([*errors, *_version_problems(document, file, plugins)])
+        errors: list[SpecloomError] = [e]
+        if isinstance(e, Problems):
+            errors = list(e.errors)
+        errors += _version_problems(file, plugins)
+        raise_all(errors)
         raise
-    return graph, file.metadata
+    return assembly.graph, file.metadata
 
 
 def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
@@ -218,7 +252,8 @@ def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
         try:
             node.restore(state)
         except Exception as e:
-            what = f"node {name!r}: {getattr(e, 'what', repr(e))}"
+            reason = getattr(e, "what", repr(e))
+            what = f"node {name!r}: {reason}"
             fix = getattr(e, "fix", "") or "load it with the plugin versions it was saved with"
             raise IntegrityError(what, where=where, fix=fix) from e
 
@@ -226,31 +261,38 @@ def _restore_nodes(graph: Graph, arrays: Mapping[str, Any], where: str) -> None:
 def _node_state(arrays: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The arrays of one node, by their own names."""
     prefix = f"{name}."
-    own = {key: value for key, value in arrays.items() if key.startswith(prefix)}
-    return {key.removeprefix(prefix): value for key, value in own.items()}
+    state = {}
+    for key, value in arrays.items():
+        if key.startswith(prefix):
+            own_name = key.removeprefix(prefix)
+            state[own_name] = value
+    return state
 
 
-def _version_problems(
-    document: Document, file: RunFile, plugins: Plugins
-) -> Sequence[SpecloomError]:
+def _version_problems(file: RunFile, plugins: Plugins) -> Sequence[SpecloomError]:
     """One error where plugins have other versions than when the pipeline was saved."""
     differing = []
     for name, saved_version in file.plugins.items():
-        version = plugins.version(name) if name in plugins.modules else "none"
+        version = "none"
+        if name in plugins.modules:
+            version = plugins.version(name)
         if version != saved_version:
             differing.append(f"{name} {saved_version}, here is {version}")
     if not differing:
         return ()
-    what = f"it was saved with {'; '.join(differing)}"
+    listed = "; ".join(differing)
+    what = f"it was saved with {listed}"
     fix = "use the versions that it was saved with, or run its run file again with these"
-    return [IntegrityError(what, where=document.name, fix=fix)]
+    error = IntegrityError(what, where=file.document.name, fix=fix)
+    return [error]
 
 
 def _finishes_killed_save(pending: Path, path: Path) -> bool:
     """Whether pending weights are those of the present YAML: a save was killed at its last step."""
     if not pending.is_file() or not path.is_file():
         return False
-    return sha256(pending.read_bytes()) in path.read_text()
+    digest = sha256(pending.read_bytes())
+    return digest in path.read_text()
 
 
 def _pending(weights: Path) -> Path:
@@ -265,10 +307,12 @@ def _read_weights(weights: Path, digest: str) -> bytes:
         IntegrityError: They are not there, or are others.
         UnavailableError: They cannot be read.
     """
-    present = [path for path in (weights, _pending(weights)) if path.is_file()]
+    paths = [weights, _pending(weights)]
+    present = [path for path in paths if path.is_file()]
     if not present:
+        what = f"{weights} is missing"
         fix = "copy it from where the pipeline was saved"
-        raise IntegrityError(f"{weights} is missing", where=str(weights), fix=fix)
+        raise IntegrityError(what, where=str(weights), fix=fix)
     for data in _contents(present):
         if sha256(data) == digest:
             return data

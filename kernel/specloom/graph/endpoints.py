@@ -33,17 +33,19 @@ class Endpoints:
         self.batch = batch
         self.document = document
         #: Everything with ports, by name.
-        self.owners = {**nodes, BATCH: SimpleNamespace(inputs={}, outputs=batch)}
+        self.owners = dict(nodes)
+        self.owners[BATCH] = SimpleNamespace(inputs={}, outputs=batch)
 
     def port(self, end: str, side: str = "outputs") -> Port:
         """The port behind ``node.port``."""
         owner = self.owners[node_of(end)]
-        port: Port = getattr(owner, side)[port_of(end)]
-        return port
+        ports: Mapping[str, Port] = getattr(owner, side)
+        return ports[port_of(end)]
 
     def label(self, name: str) -> str:
         """What messages call a node: its name and class."""
-        return f"node {name!r} ({type(self.nodes[name]).__name__})"
+        cls = type(self.nodes[name])
+        return f"node {name!r} ({cls.__name__})"
 
     def where(self, *keys: str | int) -> str:
         """The place of a key in the run file."""
@@ -57,8 +59,9 @@ class Endpoints:
             name: The node.
             keys: Where in the node's part of the run file.
         """
+        label = self.label(name)
         where = self.where("nodes", name, *keys)
-        return as_specloom_error(error, self.label(name), where)
+        return as_specloom_error(error, label, where)
 
     def wrong_end(self, end: str, side: str, where: str = "") -> Iterator[SpecloomError]:
         """What is wrong if ``end``, as ``node.port``, is none of the ``side`` of a node."""

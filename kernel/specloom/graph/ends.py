@@ -5,6 +5,8 @@ from typing import Any
 
 from specloom.contract.errors import GraphError, SpecloomError, did_you_mean
 
+OTHER_SIDE = {"inputs": "outputs", "outputs": "inputs"}
+
 
 def wrong_end(
     end: str,
@@ -24,17 +26,21 @@ def wrong_end(
     """
     node, _, port = end.partition(".")
     if node not in ported and node not in unmade:
-        named = [name for name in (*ported, *unmade) if name != "batch"]
+        named = {*ported, *unmade}
+        named.discard("batch")
+        what = f"there is no node {node!r}"
         fix = did_you_mean(node, named, otherwise="add that node first")
-        yield GraphError(f"there is no node {node!r}", where=where, fix=fix)
+        yield GraphError(what, where=where, fix=fix)
         return
     if node not in ported:
         return
-    sides = {"inputs": ported[node].inputs, "outputs": ported[node].outputs}
-    if port in sides[side]:
+    ports = getattr(ported[node], side)
+    if port in ports:
         return
-    fix = did_you_mean(port, sides[side], otherwise=f"{node} has no {side}")
-    if port in {*sides["inputs"], *sides["outputs"]}:
-        other = "input" if side == "outputs" else "output"
-        fix = f"{end} is an {other}: a connection goes from an output to an input"
-    yield GraphError(f"{node} has no {side[:-1]} {port!r}", where=where, fix=fix)
+    other_side = OTHER_SIDE[side]
+    what = f"{node} has no {side[:-1]} {port!r}"
+    if port in getattr(ported[node], other_side):
+        fix = f"{end} is an {other_side[:-1]}: a connection goes from an output to an input"
+    else:
+        fix = did_you_mean(port, ports, otherwise=f"{node} has no {side}")
+    yield GraphError(what, where=where, fix=fix)

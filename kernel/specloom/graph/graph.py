@@ -7,7 +7,13 @@ from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Connection, Port, node_of, port_of
-from specloom.graph.connections import Connections, entry_connections, is_entry, needed_batch
+from specloom.graph.connections import (
+    Connections,
+    Incoming,
+    entry_connections,
+    is_entry,
+    needed_batch,
+)
 from specloom.graph.endpoints import Endpoints
 from specloom.graph.order import running_order
 from specloom.graph.ported import IMAGE_AXES, build
@@ -61,22 +67,23 @@ class Graph:
         problems: Sequence[SpecloomError] = (),
     ) -> None:
         #: The nodes by name.
-        self.nodes = {name: node for name, node in nodes.items() if node is not None}
+        self.nodes = _constructed(nodes)
         self.document = document or Document("")
         self.outputs = dict(outputs or {})
         self.types = dict(types or {})
         self.splits = list(splits)
         self.missing_outputs = _as_lists(missing_outputs or {})
         #: The stages in which each node runs.
-        self.stages = {name: default_stages(node) for name, node in self.nodes.items()}
-        self.stages.update(stages or {})
+        self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.
-        self.entries = [name for name, node in self.nodes.items() if is_entry(node)]
+        self.entries = _entries(self.nodes)
         every = list(connections)
         every += entry_connections(self.nodes, connections, batch, self.document)
+        if batch is None:
+            batch = needed_batch(self.nodes, every)
         #: The ports of the batch.
-        self.batch = needed_batch(self.nodes, every) if batch is None else dict(batch)
-        unmade = nodes.keys() - self.nodes.keys()
+        self.batch = dict(batch)
+        unmade = set(nodes) - set(self.nodes)
         self._endpoints = Endpoints(self.nodes, unmade, self.batch, self.document)
         #: The connections, with those of entry nodes to the batch.
         self.connections = Connections(every, self._endpoints)
@@ -88,12 +95,16 @@ class Graph:
         #: The nodes whose sizes do not follow from the graph.
         self.unbuilt: list[str] = []
         self._name_nodes()
-        found = [*problems, *self.connections.problems, *cycles, *inference.problems]
+        found = list(problems)
+        found += self.connections.problems
+        found += cycles
+        found += inference.problems
         found += self._wrong_stages()
-        found += _not_among(problems, self.wrong_names())
+        found += _new_errors(self.wrong_names(), problems)
         found += self._wrong_outputs()
         raise_all(in_file_order(found))
-        raise_all(in_file_order(self._build_nodes()))
+        unbuildable = self._build_nodes()
+        raise_all(in_file_order(unbuildable))
 
     def where(self, *keys: str | int) -> str:
         """The place of a key in the run file."""
@@ -117,19 +128,25 @@ class Graph:
 
     def sizes(self, name: str) -> dict[str, int]:
         """The sizes of a node's axes that follow from the graph, but for those of the images."""
-        inferred = self.inferred_sizes[name].items()
-        return {axis: one.size for axis, one in inferred if axis not in IMAGE_AXES}
+        found = {}
+        inferred_sizes = self.inferred_sizes[name]
+        for axis, inferred in inferred_sizes.items():
+            if axis not in IMAGE_AXES:
+                found[axis] = inferred.size
+        return found
 
-    def incoming(self, name: str, *, fit: bool = False) -> dict[str, list[str]]:
+    def incoming(self, name: str, *, fit: bool = False) -> Incoming:
         """The values that come to each connected input of a node, as ``node.port``.
 
         Args:
             name: The node.
             fit: Whether inputs that only a fit needs count.
         """
+        connected = self.connections.incoming[name]
+        if fit:
+            return dict(connected)
         inputs = self.nodes[name].inputs
-        connected = self.connections.incoming[name].items()
-        return {port: ends for port, ends in connected if fit or not inputs[port].for_fit}
+        return {port: ends for port, ends in connected.items() if not inputs[port].for_fit}
 
     def ancestors(
         self,
@@ -144,14 +161,18 @@ class Graph:
             among: The nodes that count; None for all.
             provided: Values that are there already; what only they need does not count.
         """
-        allowed = set(self.nodes if among is None else among)
+        if among is None:
+            among = self.nodes
+        allowed = set(among)
         provided = set(provided)
         found: set[str] = set()
         remaining = list(ends)
         while remaining:
             end = remaining.pop()
             name = node_of(end)
-            if end in provided or name in found or name not in allowed:
+            if end in provided or name in found:
+                continue
+            if name not in allowed:
                 continue
             found.add(name)
             for sources in self.incoming(name).values():
@@ -164,19 +185,28 @@ class Graph:
         An optional output of an entry node is missing where its input of the same name is; all
         outputs of a node are that lacks a required input.
         """
-        values = {f"{BATCH}.{port}" for port in self.missing_outputs.get(split, ())}
+        missing = self.missing_outputs.get(split, ())
+        values = {f"{BATCH}.{port}" for port in missing}
         nodes: list[str] = []
         if not values:
             return MissingData(values, nodes)
         for name in self.order:
             node = self.nodes[name]
-            lost = {p for p, ends in self.incoming(name).items() if values.issuperset(ends)}
-            if any(node.inputs[port].required for port in lost):
+            lost = self._inputs_from(name, values)
+            if _has_required(node, lost):
                 nodes.append(name)
                 values |= {f"{name}.{port}" for port in node.outputs}
             elif name in self.entries:
                 values |= _lost_outputs(name, node, lost)
         return MissingData(values, nodes)
+
+    def _inputs_from(self, name: str, values: set[str]) -> set[str]:
+        """The connected inputs of a node to which nothing but ``values`` comes."""
+        found = set()
+        for port, ends in self.incoming(name).items():
+            if values.issuperset(ends):
+                found.add(port)
+        return found
 
     def fittable(self) -> list[str]:
         """The nodes, in running order, that are fitted by statistics."""
@@ -189,7 +219,12 @@ class Graph:
 
     def unfitted(self) -> list[str]:
         """Those of them that have not been fitted yet."""
-        return [name for name in self.fittable() if not self.nodes[name].fitted]
+        found = []
+        for name in self.fittable():
+            node = self.nodes[name]
+            if not node.fitted:
+                found.append(name)
+        return found
 
     def notes(self) -> list[str]:
         """What to report of outputs without a connection, for ports that say so."""
@@ -199,9 +234,7 @@ class Graph:
             for port, spec in node.outputs.items():
                 end = f"{name}.{port}"
                 if spec.unused_note and end not in used:
-                    what = f"{end} is not connected: {spec.unused_note}"
-                    fix = self._fix_for_unused(end)
-                    note = GraphError(what, where=self.where("nodes", name), fix=fix)
+                    note = self._unused_note(end, spec)
                     found.append(str(note))
         return found
 
@@ -209,27 +242,35 @@ class Graph:
         """The weights and the like that nodes load from files which are not there."""
         found = []
         for name, node in self.nodes.items():
-            if hasattr(node, "missing"):
-                found += [self.node_error(error, name) for error in node.missing()]
+            if not hasattr(node, "missing"):
+                continue
+            for error in node.missing():
+                found.append(self.node_error(error, name))
         return found
 
     def state(self) -> dict[str, Any]:
         """The state of all nodes, by ``node.name``."""
         found: dict[str, Any] = {}
         for name, node in self.nodes.items():
-            if isinstance(node, Stateful):
-                found |= {f"{name}.{key}": value for key, value in node.state().items()}
+            if not isinstance(node, Stateful):
+                continue
+            for key, value in node.state().items():
+                found[f"{name}.{key}"] = value
         return found
 
     def wrong_names(self) -> Iterator[SpecloomError]:
         """What is wrong with the names of nodes and outputs."""
-        named: dict[str, Mapping[str, Any]] = {"nodes": self.nodes, "outputs": self.outputs}
-        for side, names in named.items():
-            for name in names:
-                wrong = wrong_name(side, name)
-                if wrong is not None:
-                    what, fix = wrong
-                    yield GraphError(what, where=self.where(side, name), fix=fix)
+        yield from self._wrong_names_among("nodes", self.nodes)
+        yield from self._wrong_names_among("outputs", self.outputs)
+
+    def _wrong_names_among(self, side: str, names: Iterable[str]) -> Iterator[SpecloomError]:
+        """What is wrong with the names of one side: ``nodes`` or ``outputs``."""
+        for name in names:
+            wrong = wrong_name(side, name)
+            if wrong is not None:
+                what, fix = wrong
+                where = self.where(side, name)
+                yield GraphError(what, where=where, fix=fix)
 
     def _name_nodes(self) -> None:
         """Let nodes that have a name know what the graph calls them."""
@@ -240,13 +281,19 @@ class Graph:
     def _wrong_stages(self) -> Iterator[SpecloomError]:
         """Nodes that run in a stage in which a node that they need does not."""
         for connection in self.connections:
+            port = self.port(connection.target, "inputs")
+            if not port.required:
+                continue
             source = connection.source_node
             target = connection.target_node
+            needed = self.stages[target]
             running = self.stages.get(source, STAGES)
-            others = ", ".join(stage for stage in self.stages[target] if stage not in running)
-            if others and self.port(connection.target, "inputs").required:
-                what = f"{target} runs in {others}, but {source}, which it needs, does not"
-                fix = f"give {target} stages: [{', '.join(running)}], or let {source} run too"
+            without = [stage for stage in needed if stage not in running]
+            if without:
+                listed = ", ".join(without)
+                what = f"{target} runs in {listed}, but {source}, which it needs, does not"
+                common = ", ".join(running)
+                fix = f"give {target} stages: [{common}], or let {source} run too"
                 yield GraphError(what, where=connection.where, fix=fix)
 
     def _wrong_outputs(self) -> Iterator[SpecloomError]:
@@ -258,33 +305,66 @@ class Graph:
     def _build_nodes(self) -> Iterator[SpecloomError]:
         """Build the nodes whose sizes are known; the errors of those that fail."""
         for name in self.order:
+            sizes = Sizes(self.sizes(name))
             try:
-                build(self.nodes[name], Sizes(self.sizes(name)))
+                build(self.nodes[name], sizes)
             except Unknown:
                 self.unbuilt.append(name)
             except Exception as e:
                 yield self.node_error(e, name, "config")
 
-    def _fix_for_unused(self, end: str) -> str:
-        """The fix for an output that nothing is connected to: inputs of its name, if there are."""
-        port = port_of(end)
-        targets = []
-        for name, node in self.nodes.items():
-            is_connected = port in self.connections.incoming[name]
-            if name != node_of(end) and port in node.inputs and not is_connected:
-                targets.append(f"{name}.{port}")
+    def _unused_note(self, end: str, spec: Port) -> GraphError:
+        """What to report of an output that nothing is connected to."""
+        what = f"{end} is not connected: {spec.unused_note}"
+        where = self.where("nodes", node_of(end))
+        fix = f"connect {end} to the inputs that need it"
+        targets = self._unconnected_namesakes(end)
         if targets:
-            return f"connect it to {', '.join(targets)}"
-        return f"connect {end} to the inputs that need it"
+            listed = ", ".join(targets)
+            fix = f"connect it to {listed}"
+        return GraphError(what, where=where, fix=fix)
+
+    def _unconnected_namesakes(self, end: str) -> list[str]:
+        """The inputs of other nodes that have an output's name, and no connection."""
+        port = port_of(end)
+        found = []
+        for name, node in self.nodes.items():
+            if name == node_of(end) or port not in node.inputs:
+                continue
+            if port not in self.connections.incoming[name]:
+                found.append(f"{name}.{port}")
+        return found
 
 
 def default_stages(node: Any) -> tuple[str, ...]:
     """The stages in which a node runs unless a run file sets others."""
-    return tuple(getattr(node, "stages", STAGES))
+    stages: Iterable[str] = getattr(node, "stages", STAGES)
+    return tuple(stages)
 
 
-def _not_among(
-    known: Sequence[SpecloomError], errors: Iterable[SpecloomError]
+def _constructed(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes but for those that could not be constructed."""
+    return {name: node for name, node in nodes.items() if node is not None}
+
+
+def _entries(nodes: Mapping[str, Any]) -> list[str]:
+    """The names of the nodes that take their inputs from the batch by name."""
+    return [name for name, node in nodes.items() if is_entry(node)]
+
+
+def _stages(
+    nodes: Mapping[str, Any],
+    chosen: Mapping[str, tuple[str, ...]],
+) -> dict[str, tuple[str, ...]]:
+    """The stages of each node: those chosen for it, else those of its class."""
+    stages = {name: default_stages(node) for name, node in nodes.items()}
+    stages.update(chosen)
+    return stages
+
+
+def _new_errors(
+    errors: Iterable[SpecloomError],
+    known: Iterable[SpecloomError],
 ) -> list[SpecloomError]:
     """The errors that are not reported already."""
     texts = {error.what for error in known}
@@ -295,10 +375,17 @@ def _as_lists(by_split: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     return {split: list(ports) for split, ports in by_split.items()}
 
 
+def _has_required(node: Any, ports: Iterable[str]) -> bool:
+    """Whether any of a node's inputs is required."""
+    return any(node.inputs[port].required for port in ports)
+
+
 def _lost_outputs(name: str, node: Any, lost: Iterable[str]) -> set[str]:
     """The optional outputs of an entry node whose inputs of the same name have no data."""
     found = set()
+    outputs: Mapping[str, Port] = node.outputs
     for port in lost:
-        if port in node.outputs and node.outputs[port].optional:
+        output = outputs.get(port)
+        if output is not None and output.optional:
             found.add(f"{name}.{port}")
     return found

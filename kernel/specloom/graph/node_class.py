@@ -59,17 +59,19 @@ class Internal(Generic[Value]):
     @overload
     def __get__(self, node: object, owner: type, /) -> Value: ...
     def __get__(self, node: object | None, owner: type, /) -> Self | Value:
-        return self if node is None else self.default
+        if node is None:
+            return self
+        return self.default
 
     def __set__(self, node: object, value: Value) -> None:
-        raise AttributeError(
-            f"{type(node).__name__} is no node: derive it from TorchNode or Ported"
-        )
+        label = type(node).__name__
+        raise AttributeError(f"{label} is no node: derive it from TorchNode or Ported")
 
 
 def replace_internals(cls: type) -> None:
     """Put the plain default in the place of each ``Internal``, and nothing in that of a buffer."""
-    for name, internal in list(vars(cls).items()):
+    members = dict(vars(cls))
+    for name, internal in members.items():
         if not isinstance(internal, Internal):
             continue
         delattr(cls, name)
@@ -93,8 +95,9 @@ class Field(NamedTuple):
 
     def parameter(self, name: str) -> inspect.Parameter:
         """The parameter of ``__init__``."""
-        kind = KEYWORD if self.kw_only else POSITIONAL
-        return inspect.Parameter(name, kind, default=self.default)
+        if self.kw_only:
+            return inspect.Parameter(name, KEYWORD, default=self.default)
+        return inspect.Parameter(name, POSITIONAL, default=self.default)
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(param,))
@@ -106,7 +109,8 @@ def node(cls: type[T]) -> type[T]:
     each argument under its own name, then calls ``__post_init__`` if the class has one.
 
     Raises:
-        TypeError: The class has an ``__init__``, or a parameter is a tensor or a module.
+        TypeError: The class has an ``__init__``, a parameter is a tensor or a module, or its
+            default is a list, a dictionary or a set.
     """
     if "__init__" in vars(cls):
         what = f"{cls.__name__} has an __init__ of its own, which @node would replace"
@@ -116,21 +120,36 @@ def node(cls: type[T]) -> type[T]:
         if name in vars(cls):
             delattr(cls, name)
     cls.__node_fields__ = fields  # type: ignore[attr-defined]  # for subclasses
-    # Those that are passed by name come last, and of them ``name``, which every node has.
-    ordered = sorted(fields, key=lambda name: (fields[name].kw_only, name == "name"))
-    parameters = [fields[name].parameter(name) for name in ordered]
-    made = _init_of(cls, [inspect.Parameter("self", POSITIONAL), *parameters])
-    made.__annotations__ = {name: fields[name].annotation(name) for name in ordered}
-    made.__annotations__["return"] = None
+    annotations: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for name in _in_order_of_parameters(fields):
+        field = fields[name]
+        annotations[name] = field.annotation(name)
+        parameters.append(field.parameter(name))
+    annotations["return"] = None
+    made = _init_of(cls, parameters)
+    made.__annotations__ = annotations
     cls.__init__ = made  # type: ignore[method-assign]  # as dataclass does
     cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # for inspect
     return cls
 
 
+def _in_order_of_parameters(fields: Mapping[str, Field]) -> list[str]:
+    """Names of parameters: those that are passed by name come last, and of them ``name``."""
+
+    def key(name: str) -> tuple[bool, bool]:
+        return fields[name].kw_only, name == "name"
+
+    return sorted(fields, key=key)
+
+
 def _own_annotations(cls: type) -> dict[str, Any]:
     """The annotated attributes of the body, less class variables."""
-    annotations: Mapping[str, Any] = vars(cls).get("__annotations__", {})
-    return {name: kind for name, kind in annotations.items() if "ClassVar" not in str(kind)}
+    annotations: dict[str, Any] = dict(vars(cls).get("__annotations__", {}))
+    class_variables = [name for name, kind in annotations.items() if "ClassVar" in str(kind)]
+    for name in class_variables:
+        del annotations[name]
+    return annotations
 
 
 def _own_fields(cls: type) -> dict[str, Field]:
@@ -140,8 +159,13 @@ def _own_fields(cls: type) -> dict[str, Field]:
             what = f"{cls.__name__}.{name} would be a parameter of @node"
             raise TypeError(f"{what}: write {name} = buffer(), without an annotation")
         value = vars(cls).get(name, EMPTY)
-        given = value if isinstance(value, _Param) else _Param(value)
-        fields[name] = Field(cls, given.default, given.kw_only)
+        if not isinstance(value, _Param):
+            value = _Param(value)
+        if isinstance(value.default, (list, dict, set)):
+            kind = type(value.default).__name__
+            what = f"{cls.__name__}.{name} has a {kind} as its default, which all nodes would share"
+            raise TypeError(f"{what}: use a tuple, or None")
+        fields[name] = Field(cls, value.default, value.kw_only)
     return fields
 
 
@@ -152,20 +176,28 @@ def _inherited_fields(cls: type) -> dict[str, Field]:
     return fields
 
 
+def _next_written_init(cls: type, after: type) -> type:
+    """The next base class whose ``__init__`` was not made by ``@node``; ``object`` is the last."""
+    position = cls.__mro__.index(after)
+    for base in cls.__mro__[position + 1 :]:
+        if "__init__" in vars(base) and "__node_fields__" not in vars(base):
+            return base
+    return object
+
+
 def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., None]:
     """``__init__`` that calls the next one that was not made by ``@node``, and stores arguments."""
-    signature = inspect.Signature(parameters, return_annotation=None)
+    own = inspect.Parameter("self", POSITIONAL)
+    signature = inspect.Signature([own, *parameters], return_annotation=None)
 
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound = signature.bind(self, *args, **kwargs)
+        try:
+            bound = signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
         bound.apply_defaults()
-        following = type(self).__mro__[type(self).__mro__.index(cls) + 1 :]
-        written = [
-            base
-            for base in following
-            if "__init__" in vars(base) and "__node_fields__" not in vars(base)
-        ]
-        written[0].__init__(self)  # type: ignore[misc]  # object at the latest
+        base = _next_written_init(type(self), cls)
+        base.__init__(self)  # type: ignore[misc]  # its own
         values = dict(bound.arguments)
         del values["self"]
         for name, value in values.items():

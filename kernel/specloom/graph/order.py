@@ -9,7 +9,8 @@ from specloom.runfile.names import BATCH
 
 
 def running_order(
-    names: Iterable[str], connections: Sequence[Connection]
+    names: Iterable[str],
+    connections: Sequence[Connection],
 ) -> tuple[list[str], list[SpecloomError]]:
     """The nodes in running order, and the error of a cycle, if there is one.
 
@@ -19,20 +20,28 @@ def running_order(
     """
     before: dict[str, list[str]] = {name: [] for name in names}
     for connection in connections:
-        before[connection.target_node].append(connection.source_node)
+        sources = before[connection.target_node]
+        sources.append(connection.source_node)
     try:
-        order = list(TopologicalSorter(before).static_order())
+        sorter = TopologicalSorter(before)
+        order = list(sorter.static_order())
     except CycleError as e:
-        return list(before), [_cycle_error(e.args[1], connections)]
-    return [name for name in order if name != BATCH], []
+        cycle = e.args[1]
+        return list(before), [_cycle_error(cycle, connections)]
+    if BATCH in order:
+        order.remove(BATCH)
+    return order, []
 
 
 def _cycle_error(cycle: Sequence[str], connections: Sequence[Connection]) -> SpecloomError:
     """The error for nodes that are connected in a circle, with the place of one connection."""
-    what = f"the connections make a cycle: {' -> '.join(cycle)}"
+    path = " -> ".join(cycle)
     where = ""
     for connection in connections:
-        if connection.source_node in cycle and connection.target_node in cycle:
+        source = connection.source_node
+        target = connection.target_node
+        if source in cycle and target in cycle:
             where = connection.where
             break
+    what = f"the connections make a cycle: {path}"
     return GraphError(what, where=where, fix="remove one of its connections")

@@ -37,11 +37,13 @@ class PortRef:
         return f"{type(self.node).__name__}.{self.side}.{self.port}"
 
     def __repr__(self) -> str:
-        port: Port = getattr(self.node, self.side)[self.port]
-        shape = port.dtype if port.axes is None else port.axes
-        return (
-            f"<{self.side[:-1]} {self.node.name or type(self.node).__name__}.{self.port} ({shape})>"
-        )
+        ports: Mapping[str, Port] = getattr(self.node, self.side)
+        port = ports[self.port]
+        shape = port.axes
+        if shape is None:
+            shape = port.dtype
+        label = self.node.name or type(self.node).__name__
+        return f"<{self.side[:-1]} {label}.{self.port} ({shape})>"
 
 
 class InputRef(PortRef):
@@ -163,7 +165,7 @@ class PortDeclaration:
 
 
 class Input(PortDeclaration):
-    """An input port: ``data = Input("B H W C", doc="Spectra.")``.
+    """An input port: ``data = Input("B H W C", doc="Spectra.")``; see ``Port`` for the arguments.
 
     Where an output has the same name, the input's attribute gets another one:
     ``cube_in = Input("B H W C", name="cube")``.
@@ -182,7 +184,7 @@ class Input(PortDeclaration):
 
 
 class Output(PortDeclaration):
-    """An output port: ``scores = Output("B H W 1", doc="Squared Mahalanobis distances.")``."""
+    """An output port: ``scores = Output("B H W 1", doc="Scores.")``; see ``Port``."""
 
     side = "outputs"
 
@@ -210,17 +212,20 @@ class PortAttribute:
         if node is None:
             return self
         cls = owner.__name__
-        name = current(owner, self._name, {*node.inputs, *node.outputs}, cls)
+        known = {*node.inputs, *node.outputs}
+        name = current(owner, self._name, known, cls)
         if name in node.inputs and name in node.outputs:
             fix = f"write {cls}.inputs.{name} or {cls}.outputs.{name}"
             raise GraphError(f"{cls}.{name} is an input and an output", fix=fix)
-        side = node.inputs if name in node.inputs else node.outputs
-        return getattr(side, name)
+        if name in node.inputs:
+            return getattr(node.inputs, name)
+        return getattr(node.outputs, name)
 
 
 def declared_ports(cls: type) -> dict[str, PortDeclaration]:
     """The ports that the body of ``cls`` itself declares, by attribute, in order."""
-    return {name: one for name, one in vars(cls).items() if isinstance(one, PortDeclaration)}
+    members = vars(cls).items()
+    return {name: member for name, member in members if isinstance(member, PortDeclaration)}
 
 
 def refuse_hidden_members(cls: type) -> None:
@@ -233,6 +238,7 @@ def refuse_hidden_members(cls: type) -> None:
         for base in cls.__mro__[1:]:
             hidden = vars(base).get(attribute, port)
             if not isinstance(hidden, PortDeclaration | PortAttribute):
+                kind = type(port).__name__
                 what = f"the port {attribute!r} of {cls.__name__} hides {base.__name__}.{attribute}"
-                fix = f'write {attribute}_ = {type(port).__name__}(…, name="{attribute}")'
+                fix = f'write {attribute}_ = {kind}(…, name="{attribute}")'
                 raise TypeError(f"{what}: {fix}")

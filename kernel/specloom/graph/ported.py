@@ -29,28 +29,37 @@ class NodeType(type):
 
     def __call__(cls: type[T], *args: Any, name: str = "", **params: Any) -> T:
         """Make a node; ``name`` is what its pipeline calls it."""
-        for old in params.keys() & getattr(cls, "renamed", ()):
-            free = parameters(cls).keys() - params  # a parameter that is given twice is refused
-            params[current(cls, old, free, cls.__name__)] = params.pop(old)
+        renamed: Mapping[str, str] = getattr(cls, "renamed", {})
+        for old in params.keys() & renamed:
+            free = parameters(cls).keys() - params  # a parameter that is passed twice is refused
+            present = current(cls, old, free, cls.__name__)
+            params[present] = params.pop(old)
         node = super().__call__(*args, **params)  # type: ignore[misc]  # mypy: T is no NodeType
         node.name = name
-        sizes = _given_sizes(node)
+        sizes = _sizes_from_parameters(node)
         if sizes is not None:
             build(node, sizes)
         return node  # type: ignore[no-any-return]  # super().__call__ is untyped
 
 
-def _given_sizes(node: Any) -> dict[str, int] | None:
-    """The sizes of all input axes, where the parameters give every one; else None."""
-    ports: Mapping[str, Port] = type(node).inputs
-    named = {axis for port in ports.values() for axis in port.names if not axis.isdigit()}
+def _sizes_from_parameters(node: Any) -> dict[str, int] | None:
+    """The sizes of all input axes, where the parameters set every one; else None."""
     sizes: dict[str, int] = {}
-    for axis in named - IMAGE_AXES:
+    for axis in _input_axes(node) - IMAGE_AXES:
         size = fixed_size(axis, node)
         if size is None:
             return None
         sizes[axis] = size
     return sizes or None
+
+
+def _input_axes(node: Any) -> set[str]:
+    """The axes with names, not numbers, of a node's inputs."""
+    ports: Mapping[str, Port] = type(node).inputs
+    axes: set[str] = set()
+    for port in ports.values():
+        axes.update(port.names)
+    return {axis for axis in axes if not axis.isdigit()}
 
 
 def build(node: Any, sizes: Mapping[str, int]) -> None:
@@ -60,12 +69,8 @@ def build(node: Any, sizes: Mapping[str, int]) -> None:
         GraphError: It was built for other sizes.
     """
     built: dict[str, int] | None = getattr(node, "built_for", None)
-    for axis, size in (built or {}).items():
-        if sizes.get(axis, size) != size:
-            what = f"was built for {axis} = {size}, here {axis} is {sizes[axis]}"
-            fix = "make a new node for data of other sizes"
-            raise GraphError(f"{type(node).__name__} {what}", fix=fix)
     if built is not None:
+        _require_same_sizes(node, built, sizes)
         return
     for axis, size in sizes.items():
         if getattr(node, axis, size) is None:
@@ -73,6 +78,21 @@ def build(node: Any, sizes: Mapping[str, int]) -> None:
     if hasattr(node, "build"):
         node.build(sizes)
     node.built_for = dict(sizes)
+
+
+def _require_same_sizes(
+    node: Any,
+    built: Mapping[str, int],
+    sizes: Mapping[str, int],
+) -> None:
+    """Raise GraphError where one of ``sizes`` is not what a node was built for."""
+    label = type(node).__name__
+    for axis, size in built.items():
+        here = sizes.get(axis, size)
+        if here != size:
+            what = f"{label} was built for {axis} = {size}, here {axis} is {here}"
+            fix = "make a new node for data of other sizes"
+            raise GraphError(what, fix=fix)
 
 
 @node
@@ -89,17 +109,20 @@ class Ported(metaclass=NodeType):
         super().__init_subclass__(**kwargs)
         replace_internals(cls)
         refuse_hidden_members(cls)
-        in_dictionaries = {*vars(cls).get("inputs", ()), *vars(cls).get("outputs", ())}
+        body = vars(cls)
+        in_dictionaries = set(body.get("inputs", ()))
+        in_dictionaries.update(body.get("outputs", ()))
         # What dictionaries in the body declare, or else the ports of the base class, come first.
-        sides = {"inputs": dict(cls.inputs), "outputs": dict(cls.outputs)}
-        for port in declared_ports(cls).values():
-            sides[port.side][port.name] = port.port
-        cls.inputs = Side("inputs", sides["inputs"])
-        cls.outputs = Side("outputs", sides["outputs"])
+        inputs = dict(cls.inputs)
+        outputs = dict(cls.outputs)
+        sides = {"inputs": inputs, "outputs": outputs}
+        for declared in declared_ports(cls).values():
+            side = sides[declared.side]
+            side[declared.name] = declared.port
+        cls.inputs = Side("inputs", inputs)
+        cls.outputs = Side("outputs", outputs)
         _add_port_attributes(cls, in_dictionaries)
-        name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="")
-        signature = inspect.Signature([*parameters(cls).values(), name])
-        cls.__signature__ = signature  # type: ignore[attr-defined]  # for inspect
+        cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # for inspect
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate what depends on sizes; called once, when they are known."""
@@ -108,8 +131,26 @@ class Ported(metaclass=NodeType):
 def _add_port_attributes(cls: type[Ported], in_dictionaries: set[str]) -> None:
     """Attributes for the ports that no descriptor declares, and for the old names of ports."""
     ports = {*cls.inputs, *cls.outputs}
-    own = {port.name for port in declared_ports(cls).values()}
-    declared = {port.name for base in cls.__mro__ for port in declared_ports(base).values()}
-    old = {name for name, present in cls.renamed.items() if present in ports}
-    for name in (ports - declared) | (in_dictionaries - own) | old:
+    declared: set[str] = set()
+    for base in cls.__mro__:
+        declared |= _declared_names(base)
+    names = ports - declared
+    names |= in_dictionaries - _declared_names(cls)
+    for old, present in cls.renamed.items():
+        if present in ports:
+            names.add(old)
+    for name in names:
         setattr(cls, name, PortAttribute(name))
+
+
+def _declared_names(cls: type) -> set[str]:
+    """The names of the ports that the body of ``cls`` itself declares."""
+    declared = declared_ports(cls)
+    return {port.name for port in declared.values()}
+
+
+def _signature(cls: type) -> inspect.Signature:
+    """What a class of nodes is called with: its parameters, and ``name``."""
+    name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, default="")
+    own = parameters(cls)
+    return inspect.Signature([*own.values(), name])

@@ -1,6 +1,6 @@
 """Sizes that follow from the data, the parameters and the connections, before a pixel is read."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from specloom.contract.errors import PortError, SpecloomError
@@ -16,6 +16,18 @@ class InferredSize(NamedTuple):
 
     size: int
     reason: str
+
+
+class _Axis(NamedTuple):
+    """An axis at one end of a connection, with its size."""
+
+    name: str
+    inferred: InferredSize
+
+    def __str__(self) -> str:
+        if self.name.isdigit():
+            return f"an axis of {self.name}"
+        return f"{self.name} = {self.inferred.size} ({self.inferred.reason})"
 
 
 class Unknown(Exception):  # noqa: N818  # a signal between build() and the graph, never shown
@@ -39,7 +51,10 @@ class SizeInference:
     """
 
     def __init__(
-        self, endpoints: Endpoints, connections: Connections, batch_sizes: Mapping[str, int]
+        self,
+        endpoints: Endpoints,
+        connections: Connections,
+        batch_sizes: Mapping[str, int],
     ) -> None:
         self._endpoints = endpoints
         self._connections = connections
@@ -48,7 +63,10 @@ class SizeInference:
         self.sizes: dict[str, dict[str, InferredSize]] = {}
         for name, node in endpoints.nodes.items():
             self.sizes[name] = self._from_parameters(name, node)
-        self.sizes[BATCH] = {a: InferredSize(n, "the data") for a, n in batch_sizes.items()}
+        of_batch = {}
+        for axis, size in batch_sizes.items():
+            of_batch[axis] = InferredSize(size, "the data")
+        self.sizes[BATCH] = of_batch
         self._infer()
 
     @property
@@ -86,9 +104,10 @@ class SizeInference:
             output_size = self._size(connection.source, output_axis)
             input_size = self._size(connection.target, input_axis)
             if output_size is not None and input_size is not None:
-                if output_size.size != input_size.size and connection not in self._problems:
-                    ends = ((output_axis, output_size), (input_axis, input_size))
-                    self._problems[connection] = self._conflict(connection, *ends)
+                if output_size.size != input_size.size:
+                    output = _Axis(output_axis, output_size)
+                    target = _Axis(input_axis, input_size)
+                    self._report_conflict(connection, output, target)
             elif output_size is not None:
                 self.sizes[connection.target_node][input_axis] = output_size
                 changed = True
@@ -100,8 +119,9 @@ class SizeInference:
     def _paired_axes(self, connection: Connection) -> Iterator[tuple[str, str]]:
         """The axes of an output, each with that of the input; leading ones may be left over."""
         output, target = self._connections.ports(connection)
-        surplus = max(len(output.names) - len(target.names), 0)
-        return zip(output.names[surplus:], target.names, strict=False)
+        surplus = len(output.names) - len(target.names)
+        paired = output.names[max(surplus, 0) :]
+        return zip(paired, target.names, strict=False)
 
     def _compute(self, name: str) -> bool:
         """Let a node compute sizes from those that are known; whether any is new."""
@@ -109,10 +129,8 @@ class SizeInference:
         if not hasattr(node, "sizes"):
             return False
         sizes = self.sizes[name]
-        known = Sizes({axis: inferred.size for axis, inferred in sizes.items()})
         try:
-            values = {key: getattr(node, key) for key in parameters(type(node))}
-            computed = dict(node.sizes(values, known))
+            computed = _computed_sizes(node, sizes)
         except Unknown:
             return False
         except Exception as e:
@@ -120,15 +138,17 @@ class SizeInference:
             return False
         changed = False
         for axis, size in computed.items():
-            if axis not in sizes:
-                sizes[axis] = InferredSize(size, f"{axis} of {name}")
-                changed = True
+            if axis in sizes:
+                continue
+            reason = f"{axis} of {name}"
+            sizes[axis] = InferredSize(size, reason)
+            changed = True
         return changed
 
     def _from_parameters(self, name: str, node: Any) -> dict[str, InferredSize]:
         """The sizes that a node's own parameters set."""
         found = {}
-        for axis in _named_axes([*node.inputs.values(), *node.outputs.values()]):
+        for axis in _named_axes(node):
             size = fixed_size(axis, node)
             if size is None:
                 continue
@@ -141,51 +161,71 @@ class SizeInference:
 
     def _place(self, name: str, parameter: str) -> str:
         """The place of a node's parameter in the run file, if it stands there."""
-        return self._endpoints.document.places.get(("nodes", name, "config", parameter), "")
+        keys = ("nodes", name, "config", parameter)
+        return self._endpoints.document.places.get(keys, "")
 
     def _size(self, end: str, axis: str) -> InferredSize | None:
         """The size of an axis at one end of a connection, if it is known."""
         if axis.isdigit():
-            return InferredSize(int(axis), f"{axis} of {end}")
-        return self.sizes[node_of(end)].get(axis)
+            reason = f"{axis} of {end}"
+            return InferredSize(int(axis), reason)
+        sizes = self.sizes[node_of(end)]
+        return sizes.get(axis)
 
-    def _conflict(
+    def _report_conflict(
         self,
         connection: Connection,
-        output: tuple[str, InferredSize],
-        target: tuple[str, InferredSize],
-    ) -> SpecloomError:
-        """The error for a connection whose ends have different sizes."""
-        output_axis, output_size = output
-        input_axis, input_size = target
-        fix = self._removal(connection.source_node, output_axis, input_size)
+        output: _Axis,
+        target: _Axis,
+    ) -> None:
+        """Report a connection whose ends have different sizes, once."""
+        if connection in self._problems:
+            return
+        has = output.inferred
+        wants = target.inferred
+        fix = self._removal(connection.source_node, output.name, wants)
         if not fix:
-            fix = self._removal(connection.target_node, input_axis, output_size)
+            fix = self._removal(connection.target_node, target.name, has)
         if not fix:
-            fix = f"make these agree: {output_size.reason}; {input_size.reason}"
-        has = _described(output_axis, output_size)
-        wants = _described(input_axis, input_size)
-        what = f"{connection.source} has {has}, but {connection.target} wants {wants}"
-        return PortError(what, where=connection.where, fix=fix)
+            fix = f"make these agree: {has.reason}; {wants.reason}"
+        what = f"{connection.source} has {output}, but {connection.target} wants {target}"
+        error = PortError(what, where=connection.where, fix=fix)
+        self._problems[connection] = error
 
     def _removal(self, name: str, axis: str, other: InferredSize) -> str:
         """The fix where the run file sets a size that follows from the graph; else empty."""
         if name == BATCH:
             return ""
-        parameter = parameters(type(self._endpoints.nodes[name])).get(axis)
+        node = self._endpoints.nodes[name]
+        parameter = parameters(type(node)).get(axis)
+        if parameter is None or parameter.default is not None:
+            return ""
         place = self._place(name, axis)
-        if parameter is None or parameter.default is not None or not place:
+        if not place:
             return ""
         return f"remove {axis} from {name} ({place}): it follows from the graph ({other.size})"
 
 
-def _named_axes(ports: Iterable[Port]) -> Sequence[str]:
-    """The axes with names, not numbers, of several ports, each once."""
-    names = [axis for port in ports for axis in port.names]
-    return [axis for axis in dict.fromkeys(names) if not axis.isdigit()]
+def _computed_sizes(node: Any, inferred: Mapping[str, InferredSize]) -> dict[str, int]:
+    """The sizes that a node computes from its parameters and the sizes that are known.
+
+    Raises:
+        Unknown: They need a size that is not known.
+    """
+    known = Sizes()
+    for axis, size in inferred.items():
+        known[axis] = size.size
+    values = {}
+    for name in parameters(type(node)):
+        values[name] = getattr(node, name)
+    return dict(node.sizes(values, known))
 
 
-def _described(axis: str, inferred: InferredSize) -> str:
-    if axis.isdigit():
-        return f"an axis of {axis}"
-    return f"{axis} = {inferred.size} ({inferred.reason})"
+def _named_axes(node: Any) -> list[str]:
+    """The axes with names, not numbers, of a node's ports, each once."""
+    ports: list[Port] = [*node.inputs.values(), *node.outputs.values()]
+    axes: list[str] = []
+    for port in ports:
+        axes += port.names
+    unique = dict.fromkeys(axes)
+    return [axis for axis in unique if not axis.isdigit()]

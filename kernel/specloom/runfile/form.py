@@ -42,7 +42,10 @@ def _is_port(value: Any) -> bool:
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_port, value))
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    source, target = value
+    return _is_port(source) and _is_port(target)
 
 
 def _is_type(value: Any) -> bool:
@@ -117,7 +120,9 @@ def interpret(document: Document, form: Fields = RUN) -> tuple[RunFile, list[Spe
     value = document.value
     if value is None:
         value = {}
-    fields = reader.read(value, form, ()) or {}
+    fields = reader.read(value, form, ())
+    if fields is None:
+        fields = {}
     if reader.problems and not fields.get("connections"):
         fields["connections"] = [PAIR.default]  # a misspelt key may have held them
     return RunFile(document, **fields), reader.problems
@@ -146,7 +151,9 @@ class _FormReader:
         is_component = "type" in form
         if not MAPPING.fits(value):
             self._report_unfit(value, MAPPING, keys)
-            return Component(keys) if is_component else None
+            if is_component:
+                return Component(keys)
+            return None
         found = {}
         for key, inner in value.items():
             read = self._entry(key, inner, form, keys)
@@ -164,7 +171,9 @@ class _FormReader:
             self._check_name(str(keys[0]), key, place)
         inner_form = form.get(key) or form.get("*")
         if inner_form is None:
-            self._report(f"unknown key {key!r} in {_label(keys)}", place, _intended(key, form))
+            what = f"unknown key {key!r} in {_label(keys)}"
+            fix = _intended(key, form)
+            self._report(what, place, fix)
             return None
         if inner is None and "*" not in form:
             return None  # a key without a value is as good as none
@@ -177,7 +186,8 @@ class _FormReader:
             return None
         found = []
         for number, item in enumerate(value):
-            read = self.read(item, form, (*keys, number))
+            place = (*keys, number)
+            read = self.read(item, form, place)
             if read is not None:
                 found.append(read)
         return found
@@ -189,30 +199,43 @@ class _FormReader:
             self._report(what, place, fix)
 
     def _report_missing(
-        self, value: Mapping[str, Any], found: Mapping[str, Any], form: Fields, keys: Keys
+        self,
+        value: Mapping[str, Any],
+        found: Mapping[str, Any],
+        form: Fields,
+        keys: Keys,
     ) -> None:
         """Report the required keys that a mapping lacks."""
+        label = _label(keys)
         for key, fix in REQUIRED.items():
             if key not in form:
                 continue
-            if value.get(key) is None or found.get(key) == {}:
-                self._report(f"{_label(keys)} has no {key!r}", (*keys, key), fix)
+            is_empty = found.get(key) == {}
+            if is_empty or value.get(key) is None:
+                place = (*keys, key)
+                self._report(f"{label} has no {key!r}", place, fix)
 
     def _report_unfit(self, value: Any, expected: Value, keys: Keys) -> None:
-        self._report(f"{_label(keys)} is {shown(value)}", keys, expected.fix)
+        what = f"{_label(keys)} is {shown(value)}"
+        self._report(what, keys, expected.fix)
 
     def _report(self, what: str, keys: Keys, fix: str) -> None:
-        self.problems.append(ConfigError(what, where=self.document.where(*keys), fix=fix))
+        where = self.document.where(*keys)
+        error = ConfigError(what, where=where, fix=fix)
+        self.problems.append(error)
 
 
 def _label(keys: Keys) -> str:
     """What messages call the value behind ``keys``."""
-    return ".".join(map(str, keys)) or "the file"
+    if not keys:
+        return "the file"
+    return ".".join(map(str, keys))
 
 
 def _intended(key: str, form: Fields) -> str:
     """The fix for a key that the form does not know."""
-    fix = did_you_mean(SYNONYMS.get(key, key), form)
+    own_name = SYNONYMS.get(key, key)
+    fix = did_you_mean(own_name, form)
     if "config" in form and "did you" not in fix:
         return f"{fix} (parameters stand under config)"
     return fix

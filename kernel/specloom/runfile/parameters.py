@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -17,7 +17,7 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
 
     Nor is ``name`` of a node a parameter: a run file has it as the node's key.
     """
-    hidden = {*getattr(cls, "python_only", ())}
+    hidden = set(getattr(cls, "python_only", ()))
     if hasattr(cls, "inputs"):
         hidden.add("name")
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # its own
@@ -31,10 +31,20 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
 
 def required(cls: type) -> set[str]:
     """The parameters that ``cls`` cannot be made without."""
-    return {name for name, p in parameters(cls).items() if p.default is EMPTY}
+    found = set()
+    for name, parameter in parameters(cls).items():
+        if parameter.default is EMPTY:
+            found.add(name)
+    return found
 
 
-def current(owner: Any, name: str, known: Container[str], label: str, where: str = "") -> str:
+def current(
+    owner: Any,
+    name: str,
+    known: Container[str],
+    label: str,
+    where: str = "",
+) -> str:
     """The present name of a port or a parameter, with a warning where ``name`` is an old one.
 
     Args:
@@ -44,11 +54,12 @@ def current(owner: Any, name: str, known: Container[str], label: str, where: str
         label: What the user calls the owner.
         where: The place in the user's file.
     """
-    present = getattr(owner, "renamed", {}).get(name, "")
+    renamed: Mapping[str, str] = getattr(owner, "renamed", {})
+    present = renamed.get(name, "")
     if name in known or present not in known:
         return name
     warn(f"{label}: {name!r} is now called {present!r}: change it", where)
-    return str(present)
+    return present
 
 
 def values(node: Any) -> dict[str, Any]:
@@ -60,7 +71,8 @@ def values(node: Any) -> dict[str, Any]:
         if hasattr(value, "item"):
             value = value.item()  # of an array without axes
         if parameter.default is EMPTY or value != parameter.default:
-            found[name] = adapter(cls, name).dump_python(value, mode="json", warnings=False)
+            validator = adapter(cls, name)
+            found[name] = validator.dump_python(value, mode="json", warnings=False)
     return found
 
 
@@ -70,11 +82,15 @@ def adapter(cls: type, name: str) -> Any:
     from pydantic import TypeAdapter
 
     hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]  # its own
-    return TypeAdapter(hints.get(name, Any))
+    annotation = hints.get(name, Any)
+    return TypeAdapter(annotation)
 
 
 def checked(
-    cls: type, label: str, config: Mapping[str, Any], at: Callable[[str], str]
+    cls: type,
+    label: str,
+    config: Mapping[str, Any],
+    at: Callable[[str], str],
 ) -> tuple[dict[str, Any], list[SpecloomError]]:
     """The parameters of ``cls`` with their types, and everything that is wrong with ``config``.
 
@@ -91,28 +107,42 @@ def checked(
     unused = known.keys() - config.keys()  # an old name together with the new one is unknown
     present_names = set()
     for written, value in config.items():
-        name = current(cls, written, unused, label, at(written))
+        where = at(written)
+        name = current(cls, written, unused, label, where)
         present_names.add(name)
         if name not in known:
-            what = f"{label} has no parameter {name!r}"
-            fix = did_you_mean(name, known, otherwise=f"remove it: {label} takes no parameters")
-            problems.append(ConfigError(what, where=at(name), fix=fix))
+            error = _unknown_parameter(name, known, label, where)
+            problems.append(error)
             continue
         converted, wrong = _convert(cls, name, value)
         if not wrong:
             valid[name] = converted
-        fix = (
-            f"change {name}"
-            if name in needed
-            else f"change {name}, or remove it to use the default"
-        )
-        where = at(written)
-        problems += [ConfigError(f"{label}: {what}", where=where, fix=fix) for what in wrong]
+        fix = f"change {name}"
+        if name not in needed:
+            fix = f"{fix}, or remove it to use the default"
+        for sentence in wrong:
+            error = ConfigError(f"{label}: {sentence}", where=where, fix=fix)
+            problems.append(error)
     for name in sorted(needed - present_names):
         what = f"{label} needs the parameter {name!r}"
+        where = at("")
         fix = f"add {name}: … to its config"
-        problems.append(ConfigError(what, where=at(""), fix=fix))
+        error = ConfigError(what, where=where, fix=fix)
+        problems.append(error)
     return valid, problems
+
+
+def _unknown_parameter(
+    name: str,
+    known: Iterable[str],
+    label: str,
+    where: str,
+) -> ConfigError:
+    """The error for a parameter that a class does not take."""
+    what = f"{label} has no parameter {name!r}"
+    remove = f"remove it: {label} takes no parameters"
+    fix = did_you_mean(name, known, otherwise=remove)
+    return ConfigError(what, where=where, fix=fix)
 
 
 def _convert(cls: type, name: str, value: Any) -> tuple[Any, Sequence[str]]:
@@ -121,8 +151,9 @@ def _convert(cls: type, name: str, value: Any) -> tuple[Any, Sequence[str]]:
 
     # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
     text = json.dumps(value)
+    validator = adapter(cls, name)
     try:
-        return adapter(cls, name).validate_json(text, strict=True), ()
+        return validator.validate_json(text, strict=True), ()
     except ValidationError as e:
         return None, _type_problems(name, value, e.errors())
 
@@ -131,13 +162,26 @@ def _type_problems(name: str, value: Any, errors: list[Any]) -> list[str]:
     """One sentence for each wrong place in ``value``; types of which any would do are joined."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for error in errors:
-        inner = "".join(f"[{part}]" for part in error["loc"] if isinstance(part, int))
-        got = shown(error["input"] if inner else value)
-        reasons.setdefault((inner, got), []).append(_reason(error))
+        inner = _index(error)
+        got = shown(value)
+        if inner:
+            got = shown(error["input"])
+        same_place = reasons.setdefault((inner, got), [])
+        same_place.append(_reason(error))
     sentences = []
     for (inner, got), expected in reasons.items():
-        sentences.append(f"{name}{inner} {' or '.join(expected)}, got {got}")
+        alternatives = " or ".join(expected)
+        sentences.append(f"{name}{inner} {alternatives}, got {got}")
     return sentences
+
+
+def _index(error: Mapping[str, Any]) -> str:
+    """The place of one of pydantic's errors inside the value, such as ``[0][2]``, or ``""``."""
+    index = ""
+    for part in error["loc"]:
+        if isinstance(part, int):
+            index += f"[{part}]"
+    return index
 
 
 def _reason(error: Mapping[str, Any]) -> str:

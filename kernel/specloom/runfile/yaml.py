@@ -74,15 +74,16 @@ def read(path: Path) -> Document:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as e:
-        raise ConfigError(f"{path} cannot be read: {e.strerror}", fix="check the path") from e
+        what = f"{path} cannot be read: {e.strerror}"
+        raise ConfigError(what, fix="check the path") from e
     if len(data) > LARGEST:
         raise _size_error(str(path))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        line = e.object[: e.start].count(b"\n") + 1
-        fix = "save it as UTF-8"
-        raise ConfigError("is not UTF-8 text", where=f"{path}:{line}", fix=fix) from e
+        line = e.object.count(b"\n", 0, e.start) + 1
+        where = f"{path}:{line}"
+        raise ConfigError("is not UTF-8 text", where=where, fix="save it as UTF-8") from e
     return parse(text, str(path))
 
 
@@ -97,9 +98,10 @@ def _require_file(path: Path) -> None:
     """
     mode = path.stat().st_mode
     is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-    if is_pipe and path.parts[:2] != ("/", "dev"):
-        fix = "give the path of a YAML file"
-        raise ConfigError(f"{path} is a pipe or a socket, not a file", fix=fix)
+    is_device = path.parts[:2] == ("/", "dev")
+    if is_pipe and not is_device:
+        what = f"{path} is a pipe or a socket, not a file"
+        raise ConfigError(what, fix="give the path of a YAML file")
 
 
 def parse(text: str, name: str) -> Document:
@@ -108,20 +110,23 @@ def parse(text: str, name: str) -> Document:
 
     if len(text) > LARGEST:
         raise _size_error(name)
-    builder = _Builder(Document(name, places={(): f"{name}:1"}))
+    document = Document(name, places={(): f"{name}:1"})
+    builder = _Builder(document)
     try:
         builder.build(yaml.SafeLoader(text))
     except yaml.reader.ReaderError as e:
         builder.line = text.count("\n", 0, e.position)
-        builder.report(f"holds the character U+{e.character:04X}, which YAML forbids", "remove it")
+        what = f"holds the character U+{e.character:04X}, which YAML forbids"
+        builder.report(what, "remove it")
     except yaml.MarkedYAMLError as e:
         builder.line = getattr(e.problem_mark, "line", 0)
-        builder.report(f"not YAML: {e.problem}", _fix_for(str(e.problem)))
+        problem = str(e.problem)
+        builder.report(f"not YAML: {problem}", _fix_for(problem))
     except (ValueError, OverflowError):  # of "\\Uffffffff", "\\ud800" and the like
         fix = "correct the number after the backslash or the percent sign"
         builder.report("not YAML: a number in it is out of range", fix)
     raise_all(builder.problems)
-    return builder.document
+    return document
 
 
 def _size_error(name: str) -> ConfigError:
@@ -146,8 +151,9 @@ def scalar(text: str) -> Any:
     if text in WORDS:
         return WORDS[text]
     if INT.fullmatch(text) and len(text) < 400:
-        base = 0 if text.startswith(("0x", "0o")) else 10
-        return int(text, base)
+        if text.startswith(("0x", "0o")):
+            return int(text, base=0)
+        return int(text)
     if INFINITE.fullmatch(text):
         return float(text.replace(".", ""))
     if FLOAT.fullmatch(text):
@@ -194,13 +200,14 @@ def override(document: Document, text: str) -> None:
         if isinstance(container, dict) and part in CREATED_BY_OVERRIDE:
             _create_mapping(container, part)
         key = _key(container, part, keys, place)
-        container = container[key]
         keys = (*keys, key)
+        container = container[key]
     last_key: str | int = last
     if not isinstance(container, dict):
         last_key = _key(container, last, keys, place)
+    keys = (*keys, last_key)
     container[last_key] = value
-    _replace_places(document, (*keys, last_key), place)
+    _replace_places(document, keys, place)
 
 
 def _create_mapping(container: dict[str, Any], key: str) -> None:
@@ -211,9 +218,11 @@ def _create_mapping(container: dict[str, Any], key: str) -> None:
 
 def _replace_places(document: Document, keys: Keys, place: str) -> None:
     """Make ``place`` the place of a value; whatever was inside it before has none any more."""
-    old = document.places.items()
-    others = {other: line for other, line in old if other[: len(keys)] != keys}
-    document.places = {**others, keys: place}
+    depth = len(keys)
+    inside = [other for other in document.places if other[:depth] == keys]
+    for other in inside:
+        del document.places[other]
+    document.places[keys] = place
 
 
 def _key(container: Any, part: str, keys: Keys, place: str) -> str | int:
@@ -230,8 +239,9 @@ def _key(container: Any, part: str, keys: Keys, place: str) -> str | int:
     by_text = {str(option): option for option in options}
     if part not in by_text:
         label = ".".join(map(str, keys)) or "the file"
+        what = f"{label} has no {part!r}"
         fix = did_you_mean(part, by_text, otherwise="shorten the path")
-        raise ConfigError(f"{label} has no {part!r}", where=place, fix=fix)
+        raise ConfigError(what, where=place, fix=fix)
     return by_text[part]
 
 
@@ -250,7 +260,8 @@ class _Builder:
 
     def report(self, what: str, fix: str) -> None:
         """Note a problem, and go on."""
-        self.problems.append(ConfigError(what, where=self.place(), fix=fix))
+        error = ConfigError(what, where=self.place(), fix=fix)
+        self.problems.append(error)
 
     def stop(self, what: str, fix: str) -> None:
         """Note a problem and raise it with those before it: what follows cannot be read."""
@@ -299,22 +310,42 @@ class _Builder:
             return event.value
         if len(keys) >= DEEPEST:
             self.stop(f"is nested more than {DEEPEST} deep", "flatten it")
-        inside = takewhile(lambda e: not isinstance(e, yaml.CollectionEndEvent), self.events)
         if isinstance(event, yaml.SequenceStartEvent):
-            return [self.value(item, (*keys, i)) for i, item in enumerate(inside)]
-        return self.mapping(inside, keys)
+            return self.sequence(keys)
+        return self.mapping(keys)
 
-    def mapping(self, events: Iterator[Any], keys: Keys) -> dict[str, Any]:
+    def inside(self) -> Iterator[Any]:
+        """The events of a collection that has begun, without its end."""
+        import yaml
+
+        def is_inside(event: Any) -> bool:
+            return not isinstance(event, yaml.CollectionEndEvent)
+
+        return takewhile(is_inside, self.events)
+
+    def sequence(self, keys: Keys) -> list[Any]:
+        """The items of a sequence."""
+        found = []
+        for number, event in enumerate(self.inside()):
+            place = (*keys, number)
+            item = self.value(event, place)
+            found.append(item)
+        return found
+
+    def mapping(self, keys: Keys) -> dict[str, Any]:
         """The keys and values of a mapping."""
         import yaml
 
         found: dict[str, Any] = {}
-        for key in events:
-            if not isinstance(key, yaml.ScalarEvent):
+        for event in self.inside():
+            if not isinstance(event, yaml.ScalarEvent):
                 self.stop("a mapping's key must be a name", "write 'name: value'")
-            first = self.document.places.setdefault((*keys, key.value), self.place())
-            if key.value in found:
-                what = f"key {key.value!r} a second time (first at {first}) is not allowed"
+            key = event.value
+            place = (*keys, key)
+            first = self.document.places.setdefault(place, self.place())
+            if key in found:
+                what = f"key {key!r} a second time (first at {first}) is not allowed"
                 self.report(what, "remove one of the two")
-            found[key.value] = self.value(next(self.events), (*keys, key.value))
+            value = next(self.events)
+            found[key] = self.value(value, place)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -34,24 +34,95 @@ from specloom.testing.driving import needs_fit
 from specloom.testing.making import example, float_images
 
 Check: TypeAlias = Callable[[Any], None]
+Applies: TypeAlias = Callable[[Any], bool]
 Checks: TypeAlias = Iterator[tuple[str, Callable[[], None]]]
 
 
+def _always(node: Any) -> bool:
+    return True
+
+
 def _takes_images(node: Any) -> bool:
-    return any(port.names[:3] == ("B", "H", "W") for port in node.inputs.values())
+    ports = node.inputs.values()
+    return any(port.names[:3] == ("B", "H", "W") for port in ports)
+
+
+def _has_absent_inputs(node: Any) -> bool:
+    """Whether an input may be absent while the node runs."""
+    ports = node.inputs.values()
+    return any(port.optional or port.for_fit for port in ports)
+
+
+def _works_image_by_image(node: Any) -> bool:
+    return getattr(node, "locality", "") != "batch"
+
+
+def _works_on_tiles(node: Any) -> bool:
+    locality = getattr(node, "locality", "")
+    return _takes_images(node) and locality in ("pixel", "halo")
+
+
+def _works_on_pixels(node: Any) -> bool:
+    """Whether a pixel's outputs may not depend on all others of its batch."""
+    locality = getattr(node, "locality", "batch")
+    return bool(float_images(node)) and locality != "batch"
+
+
+def _is_stateful(node: Any) -> bool:
+    return isinstance(node, Stateful)
+
+
+def _is_metric(node: Any) -> bool:
+    return isinstance(node, Metric)
+
+
+def _is_mergeable(node: Any) -> bool:
+    return isinstance(node, MergeableMetric)
+
+
+def _is_affine(node: Any) -> bool:
+    return isinstance(node, AffineNode)
+
+
+def _reads_affine(node: Any) -> bool:
+    return isinstance(node, AffineReader)
+
+
+def _is_fitted_on_images(node: Any) -> bool:
+    return needs_fit(node) and bool(float_images(node))
+
+
+def _is_fitted_on_valid_pixels(node: Any) -> bool:
+    return _is_fitted_on_images(node) and "valid" in node.inputs
 
 
 def _is_torch(node: Any) -> bool:
     return hasattr(node, "named_parameters")
 
 
+def _can_be_unfrozen(node: Any) -> bool:
+    return _is_torch(node) and isinstance(node, Trainable)
+
+
+def _has_parameters(node: Any) -> bool:
+    return _is_torch(node) and bool(getattr(node, "trainable", ()))
+
+
+def _runs_on_the_gpu(node: Any) -> bool:
+    return _is_torch(node) and torch.cuda.is_available()
+
+
+def _has_generator(node: Any) -> bool:
+    return _is_torch(node) and hasattr(node, "seed")
+
+
 PARAMETERS: tuple[Check, ...] = (construction.init_only_stores, construction.params_are_annotated)
 
-NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
+NODES: tuple[tuple[Applies, tuple[Check, ...]], ...] = (
     (
-        lambda node: True,
+        _always,
         (
-            construction.ports_are_told,
+            construction.ports_are_documented,
             construction.ports_shadow_nothing,
             construction.forward_matches_ports,
             construction.protocols_are_whole,
@@ -61,31 +132,16 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
             running.state_round_trips,
         ),
     ),
-    (_takes_images, (construction.locality_is_told,)),
-    (
-        lambda node: any(p.optional or p.for_fit for p in node.inputs.values()),
-        (running.optional_inputs_work,),
-    ),
-    (
-        lambda node: getattr(node, "locality", "") != "batch",
-        (dependence.batch_of_two_equals_two_of_one,),
-    ),
-    (
-        lambda node: _takes_images(node) and getattr(node, "locality", "") in ("pixel", "halo"),
-        (dependence.locality_is_true,),
-    ),
-    (
-        lambda node: float_images(node) and getattr(node, "locality", "batch") != "batch",
-        (dependence.nan_is_contained,),
-    ),
-    (lambda node: isinstance(node, Stateful), (running.foreign_state_is_refused,)),
-    (lambda node: isinstance(node, Metric), (measuring.measures_a_stage,)),
-    (
-        lambda node: isinstance(node, MergeableMetric),
-        (merging.measure_merges, merging.merge_of_one_part_is_exact),
-    ),
-    (lambda node: isinstance(node, AffineNode), (running.mapped_equals_forward,)),
-    (lambda node: isinstance(node, AffineReader), (running.absorbs_truly,)),
+    (_takes_images, (construction.locality_is_declared,)),
+    (_has_absent_inputs, (running.optional_inputs_work,)),
+    (_works_image_by_image, (dependence.batch_of_two_equals_two_of_one,)),
+    (_works_on_tiles, (dependence.locality_is_true,)),
+    (_works_on_pixels, (dependence.nan_is_contained,)),
+    (_is_stateful, (running.foreign_state_is_refused,)),
+    (_is_metric, (measuring.measures_a_stage,)),
+    (_is_mergeable, (merging.measure_merges, merging.merge_of_one_part_is_exact)),
+    (_is_affine, (running.forward_lazy_equals_forward,)),
+    (_reads_affine, (running.lazy_input_equals_values,)),
     (
         needs_fit,
         (
@@ -95,10 +151,12 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
             fitting.fit_same_order_is_bit_identical,
             fitting.fit_order_independent,
             fitting.fit_merges,
+            fitting.fit_merge_of_one_part_is_exact,
+            fitting.replayed_passes_equal_living,
         ),
     ),
     (
-        lambda node: needs_fit(node) and float_images(node),
+        _is_fitted_on_images,
         (
             fitting.fit_withstands_offset,
             fitting.nan_pixel_left_out_of_fit,
@@ -106,26 +164,20 @@ NODES: tuple[tuple[Callable[[Any], object], tuple[Check, ...]], ...] = (
             construction.valid_is_offered,
         ),
     ),
-    (
-        lambda node: needs_fit(node) and float_images(node) and "valid" in node.inputs,
-        (fitting.invalid_pixel_left_out_of_fit,),
-    ),
-    (
-        lambda node: _is_torch(node) and isinstance(node, Trainable),
-        (learning.frozen_at_first, learning.freeze_round_trips),
-    ),
-    (lambda node: _is_torch(node) and getattr(node, "trainable", ()), (learning.gradient_arrives,)),
+    (_is_fitted_on_valid_pixels, (fitting.invalid_pixel_left_out_of_fit,)),
+    (_can_be_unfrozen, (learning.frozen_at_first, learning.freeze_round_trips)),
+    (_has_parameters, (learning.gradient_arrives,)),
     (_is_torch, (learning.gradient_is_finite,)),
     (device.may_not_wait, (device.never_waits_for_the_device,)),
-    (lambda node: _is_torch(node) and torch.cuda.is_available(), (device.same_on_the_gpu,)),
-    (lambda node: _is_torch(node) and hasattr(node, "seed"), (learning.generator_seeded,)),
+    (_runs_on_the_gpu, (device.same_on_the_gpu,)),
+    (_has_generator, (learning.generator_seeded,)),
 )
 
 OTHERS: Mapping[str, tuple[Check, ...]] = {
     "sources": (
         *PARAMETERS,
         offering.source_is_whole,
-        offering.source_tells_the_truth,
+        offering.batches_match_the_source,
         offering.source_same_twice,
         tickets.tickets_read_what_batches_hold,
     ),
@@ -145,20 +197,27 @@ def checks_of(cls: Any, kind: str = "nodes") -> Checks:
             ``tasks`` or ``executors``.
     """
     if getattr(cls, "renamed", {}):
-        yield renaming.renames_are_sound.__name__, partial(renaming.renames_are_sound, cls)
+        yield from _named((renaming.renames_are_sound,), cls)
     if kind in OTHERS:
-        yield from ((check.__name__, partial(check, cls)) for check in OTHERS[kind])
+        yield from _named(OTHERS[kind], cls)
         return
-    yield from ((check.__name__, partial(check, cls)) for check in PARAMETERS)
+    yield from _named(PARAMETERS, cls)
     try:
         node = example(cls)
     except Exception:
-        node = None  # init_only_stores, given above, meets the same error and reports it
-    for applies, checks in NODES if node is not None else ():
-        if applies(node):
-            yield from ((check.__name__, partial(check, cls)) for check in checks)
+        node = None  # init_only_stores, above, meets the same error and reports it
+    if node is not None:
+        for applies, checks in NODES:
+            if applies(node):
+                yield from _named(checks, cls)
     if kind == "losses":
-        yield measuring.loss_is_weighted.__name__, partial(measuring.loss_is_weighted, cls)
+        yield from _named((measuring.loss_is_weighted,), cls)
+
+
+def _named(checks: Iterable[Check], cls: Any) -> Checks:
+    """Each check by its name, with the class bound."""
+    for check in checks:
+        yield check.__name__, partial(check, cls)
 
 
 def failures_of(cls: Any, kind: str = "nodes") -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -33,24 +33,12 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
             f"{len(found)} installed plugins are named {prefix!r}",
             fix=f"pip install -e plugins/{prefix}",
         )
-    plugin, unused = found[0].load(), dict(examples or {})
-    for check in (offering.import_is_light, offering.hooks_are_known):
-        yield f"plugin-{check.__name__}", partial(check, plugin)
-    registered = partial(offering.kinds_are_registered, prefix, plugin)
-    yield f"plugin-{offering.kinds_are_registered.__name__}", registered
-    if Plugins({prefix: plugin}).descriptor(prefix):
-        yield (
-            "plugin-descriptor_is_current",
-            partial(offering.descriptor_is_current, prefix, plugin),
-        )
-    if isinstance(plugin, ModuleType):
-        yield "plugin-exports_are_current", partial(offering.exports_are_current, prefix, plugin)
-    kinds = ("nodes", "losses", *OTHERS)
-    offers: dict[str, dict[str, str]] = {
-        kind: getattr(plugin, f"register_{kind}", dict)() for kind in kinds
-    }
-    for kind in kinds:
-        for name, target in offers[kind].items():
+    plugin = found[0].load()
+    yield from _checks_of_module(prefix, plugin)
+    offers = _offers(plugin)
+    unused = dict(examples or {})
+    for kind, targets in offers.items():
+        for name, target in targets.items():
             if ":" in str(target):
                 yield from _checks_of_class(name, target, kind, unused.pop(name, None))
             else:
@@ -60,16 +48,37 @@ def checks_of_plugin(prefix: str, examples: Mapping[str, Any] | None = None) -> 
         raise PluginError(f"examples for what {prefix} does not offer: {sorted(unused)}")
 
 
-def _checks_of_class(name: str, target: str, kind: str, given: Any) -> Checks:
+def _checks_of_module(prefix: str, plugin: Any) -> Checks:
+    """The checks of what a plugin is made of, apart from its classes."""
+    for check in (offering.import_is_light, offering.hooks_are_known):
+        yield f"plugin-{check.__name__}", partial(check, plugin)
+    named_checks = [offering.kinds_are_registered]
+    if Plugins({prefix: plugin}).descriptor(prefix):
+        named_checks.append(offering.descriptor_is_current)
+    if isinstance(plugin, ModuleType):
+        named_checks.append(offering.exports_are_current)
+    for named_check in named_checks:
+        yield f"plugin-{named_check.__name__}", partial(named_check, prefix, plugin)
+
+
+def _offers(plugin: Any) -> dict[str, dict[str, str]]:
+    """What each hook ``register_...`` offers, by kind."""
+    offers: dict[str, dict[str, str]] = {}
+    for kind in ("nodes", "losses", *OTHERS):
+        register = getattr(plugin, f"register_{kind}", dict)
+        offers[kind] = register()
+    return offers
+
+
+def _checks_of_class(name: str, target: str, kind: str, parameters: Any) -> Checks:
+    """The checks of one class, made with the parameters where there are some."""
     try:
-        module, _, attribute = target.partition(":")
-        offered = getattr(import_module(module), attribute)
+        offered = _import(target)
     except Exception:
         yield f"{name}-imports", partial(_import, target)
         return
-    if given is not None:
-        make = staticmethod(given if callable(given) else partial(dict, given))
-        offered = type(offered.__name__, (offered,), {"example": make})
+    if parameters is not None:
+        offered = _with_example(offered, parameters)
     if kind in ("nodes", "losses") and isinstance(offered, NodeType):
         check = construction.ports_are_descriptors
         yield f"{name}-{check.__name__}", partial(check, offered)
@@ -86,8 +95,8 @@ def parametrize_with_checks(
 
     Args:
         prefix: The name of the plugin's entry point.
-        expected_failures: ``{"RXGlobal-same_twice": "why"}``. Strict: what was mended must be
-            taken off the list.
+        expected_failures: ``{"RXGlobal-same_twice": "why"}``. Strict: remove a check from the
+            list when it passes.
         examples: Parameters by the name of what is offered, or functions that give them, for
             classes that need files.
 
@@ -96,18 +105,17 @@ def parametrize_with_checks(
     """
     import pytest
 
-    reasons, rows = dict(expected_failures or {}), []
-    known = []
+    reasons = dict(expected_failures or {})
+    rows = []
+    names = []
     for name, check in checks_of_plugin(prefix, examples):
-        known.append(name)
-        why = reasons.pop(name, None)
-        marks = [] if why is None else [pytest.mark.xfail(reason=why, strict=True)]
+        marks = []
+        if name in reasons:
+            marks.append(pytest.mark.xfail(reason=reasons[name], strict=True))
+        names.append(name)
         rows.append(pytest.param(partial(skipping, check), id=name, marks=marks))
-    for name in reasons:
-        raise PluginError(f"no check is named {name!r}", fix=did_you_mean(name, known))
-    if empty := [name for name, why in (expected_failures or {}).items() if not why.strip()]:
-        raise PluginError(f"expected failures without a reason: {empty}", fix="say why")
-    if all(name.startswith("plugin-") for name in known):
+    _check_reasons(reasons, names)
+    if all(name.startswith("plugin-") for name in names):
         raise PluginError(f"plugin {prefix!r} offers nothing to check")
     return pytest.mark.parametrize("check", rows)
 
@@ -122,7 +130,25 @@ def skipping(check: Callable[[], None]) -> None:
         pytest.skip(str(error))
 
 
-def _import(target: str) -> None:
+def _check_reasons(reasons: Mapping[str, str], names: Sequence[str]) -> None:
+    """Raise PluginError for an expected failure of no check, or without a reason."""
+    for name in reasons:
+        if name not in names:
+            raise PluginError(f"no check is named {name!r}", fix=did_you_mean(name, names))
+    without_reason = [name for name, why in reasons.items() if not why.strip()]
+    if without_reason:
+        what = f"expected failures without a reason: {without_reason}"
+        raise PluginError(what, fix="say why")
+
+
+def _import(target: str) -> Any:
     """Import what a plugin offers."""
     module, _, attribute = target.partition(":")
-    getattr(import_module(module), attribute)
+    return getattr(import_module(module), attribute)
+
+
+def _with_example(offered: Any, parameters: Any) -> Any:
+    """A subclass of the same name that is made with other parameters."""
+    if not callable(parameters):
+        parameters = partial(dict, parameters)
+    return type(offered.__name__, (offered,), {"example": staticmethod(parameters)})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+Array: TypeAlias = np.ndarray[Any, Any]
+Values: TypeAlias = dict[str, Any]
+"""Arrays and other values by the name of their port, or of a state by its own names."""
 CLOSE = 1e-5
 """Relative tolerance of results that may differ in the order of float64 sums."""
 
@@ -25,11 +28,12 @@ def agree(got: Any, want: Any, owner: Any, when: str, rtol: float = 0.0) -> None
     hold(not where, owner, f"{where} {when}")
 
 
-def as_numpy(value: Any) -> np.ndarray[Any, Any]:
+def as_numpy(value: Any) -> Array:
     """An array of any library as NumPy's (bfloat16, which NumPy lacks, becomes float32)."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
-        return np.asarray(value.float() if value.dtype == torch.bfloat16 else value)
+        if value.dtype == torch.bfloat16:
+            value = value.float()
     return np.asarray(value)
 
 
@@ -39,33 +43,47 @@ def difference(got: Any, want: Any, rtol: float = 0.0) -> str:
     Args:
         got: An array, a number, or mappings and lists of them.
         want: What it should be.
-        rtol: Tolerance relative to the largest value; 0 asks for equality bit for bit.
+        rtol: Tolerance relative to the largest value; 0 for equality bit for bit.
 
     >>> difference({"scores": np.zeros(2)}, {"scores": np.ones(2)})
     "'scores' differs by up to 1 (of at most 1)"
     """
     if isinstance(want, Mapping) and isinstance(got, Mapping):
-        if odd := sorted(map(str, got.keys() ^ want.keys())):
-            return f"the names {', '.join(odd)} are on one side only"
-        parts = ((f"{name!r}", got[name], want[name]) for name in want)
-    elif isinstance(want, list | tuple) and isinstance(got, list | tuple):
-        if len(got) != len(want):
-            return f"has {len(got)} items instead of {len(want)}"
-        parts = ((f"item {i}", *pair) for i, pair in enumerate(zip(got, want, strict=True)))
-    else:
-        return _array_difference(as_numpy(got), as_numpy(want), rtol)
-    for label, one, other in parts:
-        if where := difference(one, other, rtol):
-            return f"{label} {where}"
+        return _mapping_difference(got, want, rtol)
+    if isinstance(want, list | tuple) and isinstance(got, list | tuple):
+        return _list_difference(got, want, rtol)
+    return _array_difference(as_numpy(got), as_numpy(want), rtol)
+
+
+def _mapping_difference(got: Mapping[Any, Any], want: Mapping[Any, Any], rtol: float) -> str:
+    unmatched = sorted(map(str, got.keys() ^ want.keys()))
+    if unmatched:
+        return f"the names {', '.join(unmatched)} are on one side only"
+    for name in want:
+        where = difference(got[name], want[name], rtol)
+        if where:
+            return f"{name!r} {where}"
     return ""
 
 
-def _array_difference(got: np.ndarray[Any, Any], want: np.ndarray[Any, Any], rtol: float) -> str:
-    if (got.shape, got.dtype) != (want.shape, want.dtype):
+def _list_difference(got: Sequence[Any], want: Sequence[Any], rtol: float) -> str:
+    if len(got) != len(want):
+        return f"has {len(got)} items instead of {len(want)}"
+    for number, (one, other) in enumerate(zip(got, want, strict=True)):
+        where = difference(one, other, rtol)
+        if where:
+            return f"item {number} {where}"
+    return ""
+
+
+def _array_difference(got: Array, want: Array, rtol: float) -> str:
+    if got.shape != want.shape or got.dtype != want.dtype:
         return f"is {got.dtype} {got.shape} instead of {want.dtype} {want.shape}"
     if got.dtype.kind not in "fc":
         wrong = int(np.sum(got != want))
-        return f"differs in {wrong} of {got.size} values" if wrong else ""
+        if wrong:
+            return f"differs in {wrong} of {got.size} values"
+        return ""
     with np.errstate(invalid="ignore"):
         finite = np.isfinite(want)
         largest = float(np.abs(want[finite]).max(initial=0.0))

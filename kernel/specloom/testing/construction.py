@@ -1,4 +1,4 @@
-"""What can be said of a node before it runs: its parameters, its ports and its methods."""
+"""What is checked of a node before it runs: its parameters, its ports and its methods."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 import keyword
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -49,20 +49,20 @@ def init_only_stores(cls: Any) -> None:
     A graph saves a node as its parameters, and makes it before any size is known.
     """
     example(cls)
-    given, node = params_of(cls), cls.__new__(cls)
-    node.__init__(**given)
-    for name, parameter in parameters(cls).items():
-        loose = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        hold(
-            not loose, cls, f"__init__ takes {parameter}, which would swallow a misspelt parameter"
-        )
-        want = given.get(name, parameter.default)
+    arguments = params_of(cls)
+    node = cls.__new__(cls)
+    node.__init__(**arguments)
+    known = parameters(cls)
+    for name, parameter in known.items():
+        what = f"__init__ takes {parameter}, which would swallow a misspelt parameter"
+        hold(not _takes_any_name(parameter), cls, what)
+        want = arguments.get(name, parameter.default)
         got = getattr(node, name, parameter.empty)
-        same = got is want or (type(got) is type(want) and bool(got == want))
-        hold(same, cls, f"self.{name} is {got!r}, but the argument {name!r} was {want!r}")
+        what = f"self.{name} is {got!r}, but the argument {name!r} was {want!r}"
+        hold(_is_same(got, want), cls, what)
     for name, value in _members(node):
-        array = isinstance(value, np.ndarray | torch.Tensor | torch.nn.Module)
-        hold(not array or name in parameters(cls), cls, f"__init__ makes {name!r}; build should")
+        if isinstance(value, np.ndarray | torch.Tensor | torch.nn.Module):
+            hold(name in known, cls, f"__init__ makes {name!r}; build should")
 
 
 def params_are_annotated(cls: Any) -> None:
@@ -70,27 +70,26 @@ def params_are_annotated(cls: Any) -> None:
 
     A run file's values are checked against these types; ``python_only`` are not in a run file.
     """
-    given = params_of(cls)
+    arguments = params_of(cls)
     try:
         hints = get_type_hints(cls.__init__)
     except NameError as error:
-        raise AssertionError(
-            f"{cls.__name__}: a type of __init__ is not imported: {error}"
-        ) from error
-    for name in parameters(cls).keys() - set(getattr(cls, "python_only", ())):
-        parameter = parameters(cls)[name]
+        what = f"a type of __init__ is not imported: {error}"
+        raise AssertionError(f"{cls.__name__}: {what}") from error
+    python_only = getattr(cls, "python_only", ())
+    for name, parameter in parameters(cls).items():
+        if name in python_only:
+            continue
         hold(name in hints, cls, f"the parameter {name!r} has no type")
-        default = [] if parameter.default is parameter.empty else [parameter.default]
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(hints[name])
-            for value in default + ([given[name]] if name in given else []):
-                adapter.validate_python(value)
-        except (PydanticUserError, ValidationError) as error:
-            text = f"the parameter {name!r} ({hints[name]}) cannot be checked: {error}"
-            raise AssertionError(f"{cls.__name__}: {text}") from error
+        values = []
+        if parameter.default is not parameter.empty:
+            values.append(parameter.default)
+        if name in arguments:
+            values.append(arguments[name])
+        _check_type(cls, name, hints[name], values)
 
 
-def ports_are_told(cls: Any) -> None:
+def ports_are_documented(cls: Any) -> None:
     """Each port has a name that Python can write, a sentence of documentation and known axes.
 
     Ports are what a user sees of a node; ``specloom nodes`` prints them.
@@ -99,12 +98,13 @@ def ports_are_told(cls: Any) -> None:
     for side in ("inputs", "outputs"):
         for name, port in getattr(cls, side, {}).items():
             hold(isinstance(port, Port), cls, f"{side} {name!r} is no Port")
-            good = name.isidentifier() and not keyword.iskeyword(name)
-            hold(good, cls, f"the port name {name!r} is no identifier")
+            is_name = name.isidentifier() and not keyword.iskeyword(name)
+            hold(is_name, cls, f"the port name {name!r} is no identifier")
             hold(port.doc.strip(), cls, f"the port {name!r} has no doc")
             for axis in port.names:
-                known = not axis[0].islower() or axis in axes or hasattr(cls, axis)
-                hold(known, cls, f"the port {name!r} has the axis {axis}, which is no parameter")
+                is_free = not axis[0].islower()
+                exists = is_free or axis in axes or hasattr(cls, axis)
+                hold(exists, cls, f"the port {name!r} has the axis {axis}, which is no parameter")
     hold(cls.outputs or cls.inputs, cls, "it has no ports")
 
 
@@ -114,12 +114,15 @@ def ports_shadow_nothing(cls: Any) -> None:
     ``node.scores`` is the port, so nothing else can be reached under that name.
     """
     ports = {*cls.inputs, *cls.outputs}
-    taken = set(parameters(cls)) | {name for name, _ in _members(fitted(cls))}
+    taken = set(parameters(cls))
+    taken.update(name for name, _ in _members(fitted(cls)))
     for owner in cls.__mro__:
-        ported = (PortAttribute, PortDeclaration)
-        taken |= {k for k, v in vars(owner).items() if not isinstance(v, ported)}
-        taken |= set(_written_in(owner))
-    hold(not ports & taken, cls, f"ports have names of its members: {sorted(ports & taken)}")
+        for name, value in vars(owner).items():
+            if not isinstance(value, PortAttribute | PortDeclaration):
+                taken.add(name)
+        taken.update(_written_in(owner))
+    shared = sorted(ports & taken)
+    hold(not shared, cls, f"ports have names of its members: {shared}")
 
 
 def ports_are_descriptors(cls: Any) -> None:
@@ -127,10 +130,11 @@ def ports_are_descriptors(cls: Any) -> None:
 
     Dictionaries work, but type checkers and editors cannot see ports in them.
     """
-    declared = {port.name for base in cls.__mro__ for port in declared_ports(base).values()}
-    others = sorted({*cls.inputs, *cls.outputs} - declared)
+    others = {*cls.inputs, *cls.outputs}
+    for base in cls.__mro__:
+        others.difference_update(port.name for port in declared_ports(base).values())
     if others:
-        what = f"{cls.__name__} declares ports in dictionaries: {', '.join(others)}"
+        what = f"{cls.__name__} declares ports in dictionaries: {', '.join(sorted(others))}"
         fix = 'write a line for each, such as data = Input("B H W C")'
         warnings.warn(f"{what}: {fix}", SpecloomWarning, stacklevel=1)
 
@@ -140,22 +144,9 @@ def forward_matches_ports(cls: Any) -> None:
 
     Ports that may be absent default to None, and nothing swallows a misspelt name.
     """
-    methods = ["forward"] + (["fit_update"] if needs_fit(example(cls)) else [])
-    for method in methods:
-        _, *params = inspect.signature(getattr(cls, method)).parameters.values()
-        for parameter in params:
-            loose = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-            hold(not loose, cls, f"{method} takes {parameter}, which would swallow a wrong name")
-        names = [parameter.name for parameter in params]
-        hold(set(names) == set(cls.inputs), cls, f"{method} takes {names}, not {list(cls.inputs)}")
-        for parameter in params:
-            port = cls.inputs[parameter.name]
-            if port.optional or (port.for_fit and method == "forward"):
-                none = parameter.default is None
-                hold(none, cls, f"{method} should have {parameter.name}=None, which may be absent")
-            elif port.required:
-                given = parameter.default is parameter.empty
-                hold(given, cls, f"{method} has a default for {parameter.name}, a required input")
+    _check_arguments(cls, "forward")
+    if needs_fit(example(cls)):
+        _check_arguments(cls, "fit_update")
 
 
 def protocols_are_whole(cls: Any) -> None:
@@ -165,25 +156,27 @@ def protocols_are_whole(cls: Any) -> None:
     """
     node = built(cls)
     for protocol, names in MEMBERS.items():
-        some = [name for name in names if hasattr(node, name)]
-        whole = isinstance(node, protocol)
-        hold(not some or whole, cls, f"it has {some} but is not all of {protocol.__name__}")
-    stages = [p for p in cls.outputs.values() if p.per_stage]
-    hold(not stages or isinstance(node, Metric), cls, "it has per_stage outputs, no measure_end")
+        present = [name for name in names if hasattr(node, name)]
+        if present:
+            is_whole = isinstance(node, protocol)
+            hold(is_whole, cls, f"it has {present} but is not all of {protocol.__name__}")
+    if any(port.per_stage for port in cls.outputs.values()):
+        hold(isinstance(node, Metric), cls, "it has per_stage outputs, no measure_end")
 
 
-def locality_is_told(cls: Any) -> None:
-    """A node that takes images says what an output pixel depends on.
+def locality_is_declared(cls: Any) -> None:
+    """A node that takes images declares what an output pixel depends on.
 
     Only then can the executor tile a scene that is larger than memory.
     """
     node = example(cls)
     locality = getattr(node, "locality", None)
     hold(locality in LOCALITIES, cls, f"its locality is {locality!r}, not one of {LOCALITIES}")
-    halo = getattr(node, "halo", None)
-    hold(locality != "halo" or isinstance(halo, int), cls, "its locality is 'halo' without a halo")
-    stages = set(getattr(node, "stages", ()))
-    hold(stages <= set(STAGES), cls, f"it runs in stages that do not exist: {stages - set(STAGES)}")
+    if locality == "halo":
+        halo = getattr(node, "halo", None)
+        hold(isinstance(halo, int), cls, "its locality is 'halo' without a halo")
+    unknown = set(getattr(node, "stages", ())) - set(STAGES)
+    hold(not unknown, cls, f"it runs in stages that do not exist: {unknown}")
 
 
 def valid_is_offered(cls: Any) -> None:
@@ -192,8 +185,50 @@ def valid_is_offered(cls: Any) -> None:
     Data with dead or unlabelled pixels would otherwise be learned from.
     """
     port = cls.inputs.get("valid")
-    good = port is not None and port.optional and port.dtype == "bool"
-    hold(good, cls, "it has no optional bool input 'valid'")
+    is_mask = port is not None and port.optional and port.dtype == "bool"
+    hold(is_mask, cls, "it has no optional bool input 'valid'")
+
+
+def _takes_any_name(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+
+
+def _is_same(got: Any, want: Any) -> bool:
+    """Whether a stored argument is the one that was passed, or equals it."""
+    if got is want:
+        return True
+    return type(got) is type(want) and bool(got == want)
+
+
+def _check_type(cls: Any, name: str, hint: Any, values: Iterable[Any]) -> None:
+    """Values of a parameter are of its type, and pydantic knows the type."""
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(hint)
+        for value in values:
+            adapter.validate_python(value)
+    except (PydanticUserError, ValidationError) as error:
+        what = f"the parameter {name!r} ({hint}) cannot be checked: {error}"
+        raise AssertionError(f"{cls.__name__}: {what}") from error
+
+
+def _check_arguments(cls: Any, method: str) -> None:
+    """A method takes exactly the input ports, with the default None where one may be absent."""
+    _self, *arguments = inspect.signature(getattr(cls, method)).parameters.values()
+    for argument in arguments:
+        what = f"{method} takes {argument}, which would swallow a wrong name"
+        hold(not _takes_any_name(argument), cls, what)
+    names = [argument.name for argument in arguments]
+    hold(set(names) == set(cls.inputs), cls, f"{method} takes {names}, not {list(cls.inputs)}")
+    for argument in arguments:
+        name = argument.name
+        port = cls.inputs[name]
+        may_be_absent = port.optional or (port.for_fit and method == "forward")
+        if may_be_absent:
+            is_none = argument.default is None
+            hold(is_none, cls, f"{method} should have {name}=None, which may be absent")
+        elif port.required:
+            is_required = argument.default is argument.empty
+            hold(is_required, cls, f"{method} has a default for {name}, a required input")
 
 
 def _members(node: Any) -> Iterator[tuple[str, Any]]:
@@ -213,13 +248,21 @@ def _written_in(cls: Any) -> Iterator[str]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     except (OSError, TypeError, SyntaxError):
         return
-    for statement in tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []:
+    definition = tree.body[0]
+    if not isinstance(definition, ast.ClassDef):
+        return
+    for statement in definition.body:
         if isinstance(statement, ast.FunctionDef):
             yield statement.name
-        elif isinstance(statement, ast.Assign) and not _declares_port(statement.value):
-            yield from (target.id for target in statement.targets if isinstance(target, ast.Name))
-        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            yield statement.target.id
+            continue
+        targets: list[ast.expr] = []
+        if isinstance(statement, ast.Assign) and not _declares_port(statement.value):
+            targets = statement.targets
+        elif isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                yield target.id
 
 
 def _declares_port(value: ast.expr) -> bool:

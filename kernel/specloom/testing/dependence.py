@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from specloom.testing.comparing import CLOSE, agree, as_numpy, hold
+from specloom.testing.comparing import CLOSE, Array, Values, agree, as_numpy, hold
 from specloom.testing.driving import run
-from specloom.testing.making import batch_for, cut, fitted, float_images, on_arrays
+from specloom.testing.making import batch_for, cut, fitted, float_images, part_of
+
+NAN_PIXEL = (0, 1, 2)
+"""Image, row and column of the pixel that becomes NaN."""
 
 
 def batch_of_two_equals_two_of_one(cls: Any) -> None:
@@ -21,31 +25,28 @@ def batch_of_two_equals_two_of_one(cls: Any) -> None:
     for image in range(2):
         part = slice(image, image + 1)
         alone = run(node, cut(node, batch, "B", part))
-        for name, port in node.outputs.items():
-            if name not in alone or name not in both:
-                continue  # outputs_are_honest tells of missing ones
-            if port.dtype not in ("scalars", "object") and port.axes != "":
-                want = on_arrays(port, both[name], lambda array, index: array[index], "B", part)
-                agree(
-                    alone[name],
-                    want,
-                    node,
-                    f"in {name!r} where image {image} is alone in its batch",
-                )
+        for name in _by_image(node, alone, both):
+            want = part_of(node.outputs[name], both[name], "B", part)
+            when = f"in {name!r} where image {image} is alone in its batch"
+            agree(alone[name], want, node, when)
 
 
 def locality_is_true(cls: Any) -> None:
     """A tile gives the outputs of the whole image there, up to rounding (inside the halo)."""
     node = fitted(cls)
-    halo = node.halo if node.locality == "halo" else 0
+    halo = 0
+    if node.locality == "halo":
+        halo = node.halo
     side = 2 * halo + 3
     batch = batch_for(node, {"H": side + 3, "W": side + 4})
     whole = run(node, batch)
-    tile = cut(node, cut(node, batch, "H", slice(1, 1 + side)), "W", slice(2, 2 + side))
+    rows = cut(node, batch, "H", slice(1, 1 + side))
+    tile = cut(node, rows, "W", slice(2, 2 + side))
     inner = slice(halo, side - halo)
     for name, value in image_outputs(node, run(node, tile)).items():
         got = as_numpy(value)[:, inner, inner]
-        want = as_numpy(whole[name])[:, 1 + halo : 4 + halo, 2 + halo : 5 + halo]
+        want = as_numpy(whole[name])[:, 1:, 2:]
+        want = want[:, inner, inner]
         agree(got, want, node, f"in {name!r} where only a tile of the image is given", CLOSE)
 
 
@@ -59,27 +60,52 @@ def nan_is_contained(cls: Any) -> None:
     for name in float_images(node):
         batch = batch_for(node)
         clean = copy.deepcopy(image_outputs(node, run(node, batch)))
-        batch[name][0, 1, 2] = math.nan
-        told = []
+        batch[name][NAN_PIXEL] = math.nan
+        shown = []
         for output, value in image_outputs(node, run(node, batch)).items():
-            got, want = as_numpy(value).copy(), as_numpy(clean[output]).copy()
-            here = got[0, 1, 2]
-            told.append(not here.any() if got.dtype == bool else np.isnan(here.astype(float)).all())
+            got = as_numpy(value).copy()
+            want = as_numpy(clean[output]).copy()
+            shown.append(_shows_nan(got[NAN_PIXEL]))
+            got[NAN_PIXEL] = want[NAN_PIXEL]
             others = f"in {output!r} at other pixels, for one NaN pixel in {name!r}"
             if node.locality == "pixel":
-                got[0, 1, 2] = want[0, 1, 2]
                 agree(got, want, node, others)
             else:
-                agree(got[1:], want[1:], node, f"{others} of another image")
-                got[0, 1, 2] = want[0, 1, 2]
-                lost = ~np.isfinite(got.astype(float)) & np.isfinite(want.astype(float))
-                hold(not lost.any(), node, f"{int(lost.sum())} values are NaN in {others}")
-                silent = got.dtype == bool and want[0].any() and not got[0].any()
-                hold(not silent, node, f"every decision is False in {others}")
-        hold(any(told) or not told, node, f"a NaN pixel in {name!r} shows in no output")
+                _check_other_pixels(node, got, want, others)
+        hold(any(shown) or not shown, node, f"a NaN pixel in {name!r} shows in no output")
 
 
-def image_outputs(node: Any, made: dict[str, Any]) -> dict[str, Any]:
+def image_outputs(node: Any, made: Values) -> Values:
     """Those of the outputs that have axes ``B H W ...``."""
-    axes = {name: port.names[:3] for name, port in node.outputs.items()}
-    return {name: value for name, value in made.items() if axes.get(name) == ("B", "H", "W")}
+    found = {}
+    for name, value in made.items():
+        port = node.outputs.get(name)
+        if port is not None and port.names[:3] == ("B", "H", "W"):
+            found[name] = value
+    return found
+
+
+def _by_image(node: Any, alone: Values, both: Values) -> Iterator[str]:
+    """The outputs that hold something for each image; ``outputs_are_honest`` reports lost ones."""
+    for name, port in node.outputs.items():
+        if port.dtype in ("scalars", "object") or port.axes == "":
+            continue
+        if name in alone and name in both:
+            yield name
+
+
+def _shows_nan(pixel: Array) -> bool:
+    """Whether a pixel of an output is undecided, or NaN throughout."""
+    if pixel.dtype == bool:
+        return not pixel.any()
+    return bool(np.isnan(pixel.astype(float)).all())
+
+
+def _check_other_pixels(node: Any, got: Array, want: Array, others: str) -> None:
+    """Other images are as before, and no other pixel is NaN."""
+    agree(got[1:], want[1:], node, f"{others} of another image")
+    was_finite = np.isfinite(want.astype(float))
+    lost = was_finite & ~np.isfinite(got.astype(float))
+    hold(not lost.any(), node, f"{int(lost.sum())} values are NaN in {others}")
+    if got.dtype == bool and want[0].any():
+        hold(got[0].any(), node, f"every decision is False in {others}")

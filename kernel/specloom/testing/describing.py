@@ -25,17 +25,25 @@ def describe_class(cls: type, kind: str) -> dict[str, Any]:
     for side in ("inputs", "outputs"):
         if side == "inputs" and kind == "sources":
             continue
-        if ports := getattr(cls, side, None):
+        ports = getattr(cls, side, None)
+        if ports:
             found[side] = {name: describe_port(port) for name, port in ports.items()}
-    found["params"] = {}
+    found["params"] = describe_parameters(cls)
+    found["required"] = sorted(parameters.required(cls))
+    renamed = getattr(cls, "renamed", {})
+    if renamed:
+        found["renamed"] = dict(renamed)
+    return found
+
+
+def describe_parameters(cls: type) -> dict[str, Any]:
+    """The parameters by name, as JSON Schema with the defaults."""
+    found = {}
     for name, parameter in parameters.parameters(cls).items():
         schema = dict(parameters.adapter(cls, name).json_schema())
         if parameter.default is not parameters.EMPTY:
             schema["default"] = json.loads(json.dumps(parameter.default))
-        found["params"][name] = schema
-    found["required"] = sorted(parameters.required(cls))
-    if renamed := getattr(cls, "renamed", {}):
-        found["renamed"] = dict(renamed)
+        found[name] = schema
     return found
 
 
@@ -44,24 +52,29 @@ def describe_port(port: Port) -> dict[str, Any]:
     found = {}
     for field in fields(port):
         value = getattr(port, field.name)
-        if value != field.default:
-            found[field.name] = list(value) if isinstance(value, tuple) else value
+        if value == field.default:
+            continue
+        if isinstance(value, tuple):
+            value = list(value)
+        found[field.name] = value
     return found
 
 
 def describe_plugin(plugins: Plugins, name: str) -> dict[str, Any]:
     """Everything that a plugin offers, by name, from its classes (which are imported)."""
-    found, formerly = dict[str, dict[str, Any]](), dict[str, list[str]]()
+    found: dict[str, dict[str, Any]] = {}
+    old_names: dict[str, list[str]] = {}
     for kind in (*KINDS, "commands"):
         for label, target in plugins.offers((kind,), name).items():
             key = label.partition(".")[2]
             if ":" not in target:
-                formerly.setdefault(target, []).append(key)
-            elif kind == "commands":
-                help_ = plugins.load(target, label).get_short_help_str(80)
-                found[key] = {"kind": kind, "doc": help_}
+                old_names.setdefault(target, []).append(key)
+                continue
+            offered = plugins.load(target, label)
+            if kind == "commands":
+                found[key] = {"kind": kind, "doc": offered.get_short_help_str(80)}
             else:
-                found[key] = describe_class(plugins.load(target, label, ""), kind)
-    for key in formerly.keys() & found.keys():
-        found[key]["formerly"] = sorted(formerly[key])
+                found[key] = describe_class(offered, kind)
+    for key in old_names.keys() & found.keys():
+        found[key]["formerly"] = sorted(old_names[key])
     return dict(sorted(found.items()))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from specloom.contract.abilities import Fittable
-from specloom.testing.comparing import as_numpy, hold
+from specloom.testing.comparing import Values, as_numpy, hold
 from specloom.torch import TorchRuntime
 
 if TYPE_CHECKING:
@@ -41,41 +41,50 @@ def fit_shares(nodes: Sequence[Any], shares: Sequence[Sequence[Batch]]) -> None:
                 for batch in batches:
                     node.fit_update(**batch)
             if len(nodes) > 1:
-                states = [saved(node, node.fit_state()) for node in nodes]
-                for i, node in enumerate(nodes):
-                    for state in states[:i] + states[i + 1 :]:
-                        node.fit_merge(copy.deepcopy(state))
+                _merge(nodes)
             for node in nodes:
                 node.fit_end()
 
 
-def run(node: Any, batch: Batch) -> dict[str, Any]:
+def _merge(nodes: Sequence[Any]) -> None:
+    """Merge the states of all other nodes into each node."""
+    states = [saved(node, node.fit_state()) for node in nodes]
+    for i, node in enumerate(nodes):
+        others = states[:i] + states[i + 1 :]
+        for state in others:
+            node.fit_merge(copy.deepcopy(state))
+
+
+def run(node: Any, batch: Batch) -> Values:
     """The node's outputs for a copy of the batch, in evaluation mode and without gradients."""
     return run_in_place(node, copy.deepcopy(dict(batch)))
 
 
-def run_in_place(node: Any, batch: Batch) -> dict[str, Any]:
+def run_in_place(node: Any, batch: Batch) -> Values:
     """The node's outputs for these very arrays, to see whether it leaves them alone."""
     with quiet(), TorchRuntime("cpu").evaluation([node]):
         return call(node, batch)
 
 
-def call(node: Any, batch: Batch) -> dict[str, Any]:
+def call(node: Any, batch: Batch) -> Values:
     """The node's outputs for one batch, in the mode that the node is in."""
     made = node(**batch) if callable(node) else node.forward(**batch)
-    hold(isinstance(made, Mapping), node, f"forward gives {type(made).__name__}, not a mapping")
+    is_mapping = isinstance(made, Mapping)
+    hold(is_mapping, node, f"forward gives {type(made).__name__}, not a mapping")
     return dict(made)
 
 
-def saved(node: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+def saved(node: Any, state: Mapping[str, Any]) -> Values:
     """The state after a way through safetensors, as arrays of the node's library."""
     for name, value in state.items():
-        array = isinstance(value, np.ndarray | np.generic | torch.Tensor)
-        hold(array, node, f"its state {name!r} is {type(value).__name__}, not an array")
+        is_array = isinstance(value, np.ndarray | np.generic | torch.Tensor)
+        hold(is_array, node, f"its state {name!r} is {type(value).__name__}, not an array")
     runtime = TorchRuntime("cpu")
-    arrays, _ = runtime.load(runtime.dump(state, {"node": type(node).__name__}))
-    numpy = getattr(node, "array_library", "torch") == "numpy"
-    return {name: as_numpy(value) if numpy else value for name, value in arrays.items()}
+    data = runtime.dump(state, {"node": type(node).__name__})
+    arrays, _metadata = runtime.load(data)
+    if getattr(node, "array_library", "torch") == "numpy":
+        return {name: as_numpy(value) for name, value in arrays.items()}
+    return dict(arrays)
 
 
 @contextmanager

@@ -29,16 +29,18 @@ def with_exports(text: str, prefix: str, offered: Mapping[str, str]) -> str:
     _, ended, after = rest.partition(END)
     if not found or not ended:
         return text
-    others = _modules(ast.parse(text))
+    modules = _modules(ast.parse(text))
     targets = {name: target for name, target in offered.items() if ":" in target}
-    targets |= {name: f"{module}:{name}" for name, module in others.items()}
-    names = sorted({*targets, *_eager(ast.parse(before + after), prefix)}, key=_isort_key)
+    for name, module in modules.items():
+        targets[name] = f"{module}:{name}"
+    eager = _eager(ast.parse(before + after), prefix)
+    names = sorted({*targets, *eager}, key=_isort_key)
     lines = [start, *_listed(names)]
     if targets:
-        getter = "lazy(__name__, **MODULES)" if others else "lazy(__name__)"
-        imports = [f"    {line}" for line in _imports(targets)]
-        lines += ["", "if TYPE_CHECKING:", *imports, "else:", f"    __getattr__ = {getter}"]
-    return "\n".join([before + lines[0], *lines[1:], END]) + after
+        lines.append("")
+        lines += _lazy_imports(targets, has_modules=bool(modules))
+    lines.append(END)
+    return before + "\n".join(lines) + after
 
 
 def _modules(tree: ast.Module) -> dict[str, str]:
@@ -51,17 +53,27 @@ def _modules(tree: ast.Module) -> dict[str, str]:
 
 
 def _eager(tree: ast.Module, prefix: str) -> Iterator[str]:
-    """Public names that the file itself defines, or imports from its own package at once."""
+    """Public names that the file itself defines, or imports from its own package when loaded."""
     package = f"specloom_{prefix.replace('-', '_')}"
     for one in tree.body:
-        names: list[str] = []
-        if isinstance(one, ast.Assign):
-            names = [target.id for target in one.targets if isinstance(target, ast.Name)]
-        elif isinstance(one, ast.FunctionDef | ast.ClassDef) and not _is_hook(one):
-            names = [one.name]
-        elif isinstance(one, ast.ImportFrom) and (one.module or "").split(".")[0] == package:
-            names = [alias.asname or alias.name for alias in one.names]
-        yield from (name for name in names if name not in INTERNAL and not name.startswith("_"))
+        for name in _defined(one, package):
+            if name not in INTERNAL and not name.startswith("_"):
+                yield name
+
+
+def _defined(one: ast.stmt, package: str) -> list[str]:
+    """The names that a statement defines, or imports from the package."""
+    if isinstance(one, ast.Assign):
+        return [target.id for target in one.targets if isinstance(target, ast.Name)]
+    if isinstance(one, ast.FunctionDef | ast.ClassDef):
+        if _is_hook(one):
+            return []
+        return [one.name]
+    if isinstance(one, ast.ImportFrom):
+        top = (one.module or "").partition(".")[0]
+        if top == package:
+            return [alias.asname or alias.name for alias in one.names]
+    return []
 
 
 def _is_hook(one: ast.FunctionDef | ast.ClassDef) -> bool:
@@ -72,15 +84,31 @@ def _isort_key(name: str) -> tuple[int, str]:
     """Constants, then classes, then functions, as ruff sorts ``__all__`` and imports."""
     if name.isupper():
         return 0, name
-    return (1 if name[0].isupper() else 2), name
+    if name[0].isupper():
+        return 1, name
+    return 2, name
 
 
 def _listed(names: list[str]) -> list[str]:
     """``__all__`` on one line, or a name a line where it is longer."""
-    line = "__all__ = [" + ", ".join(f'"{name}"' for name in names) + "]"
+    quoted = [f'"{name}"' for name in names]
+    line = f"__all__ = [{', '.join(quoted)}]"
     if len(line) <= WIDTH:
         return [line]
-    return ["__all__ = [", *(f'    "{name}",' for name in names), "]"]
+    rows = [f"    {name}," for name in quoted]
+    return ["__all__ = [", *rows, "]"]
+
+
+def _lazy_imports(targets: Mapping[str, str], *, has_modules: bool) -> list[str]:
+    """Imports for type checkers, and ``__getattr__`` for all others."""
+    lines = ["if TYPE_CHECKING:"]
+    lines += [f"    {line}" for line in _imports(targets)]
+    lines.append("else:")
+    if has_modules:
+        lines.append("    __getattr__ = lazy(__name__, **MODULES)")
+    else:
+        lines.append("    __getattr__ = lazy(__name__)")
+    return lines
 
 
 def _imports(targets: Mapping[str, str]) -> Iterator[str]:
@@ -88,16 +116,25 @@ def _imports(targets: Mapping[str, str]) -> Iterator[str]:
     by_module: dict[str, list[str]] = {}
     for name, target in targets.items():
         module, _, attribute = target.partition(":")
-        imported = name if attribute == name else f"{attribute} as {name}"
+        imported = name
+        if attribute != name:
+            imported = f"{attribute} as {name}"
         by_module.setdefault(module, []).append(imported)
-    for module, names in sorted(by_module.items()):
+    for module in sorted(by_module):
+        plain = []
+        renamed = []
+        for name in sorted(by_module[module]):
+            if " as " in name:
+                renamed.append(name)
+            else:
+                plain.append(name)
         # Unlike in ``__all__``, ruff does not look at upper and lower case in imports.
-        plain = [name for name in sorted(names, key=str.lower) if " as " not in name]
+        plain.sort(key=str.lower)
         plain.sort(key=lambda name: _isort_key(name)[0])
         if plain:
             yield from _import(module, plain)
-        for renamed in sorted(name for name in names if " as " in name):
-            yield from _import(module, [renamed])
+        for name in renamed:
+            yield from _import(module, [name])
 
 
 def _import(module: str, names: list[str]) -> Iterator[str]:
@@ -106,5 +143,6 @@ def _import(module: str, names: list[str]) -> Iterator[str]:
         yield line
         return
     yield f"from {module} import ("
-    yield from (f"    {name}," for name in names)
+    for name in names:
+        yield f"    {name},"
     yield ")"

@@ -1,4 +1,4 @@
-"""What gradient training asks of a node: parameters on request, gradients, seeded randomness."""
+"""What gradient training needs of a node: parameters on request, gradients, seeded randomness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from specloom.contract.abilities import Stateful
-from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import call, quiet, run
 from specloom.testing.making import batch_for, fitted
 
@@ -22,11 +22,13 @@ def freeze_round_trips(cls: Any) -> None:
     """Unfreezing and freezing changes neither outputs nor the names of the state."""
     node = fitted(cls)
     batch = batch_for(node)
-    before, names = copy.deepcopy(run(node, batch)), _names(node)
+    before = copy.deepcopy(run(node, batch))
+    names = _names(node)
     node.unfreeze()
     parameters = list(node.parameters())
     hold(parameters or not node.trainable, node, "it has no parameters when it is unfrozen")
-    hold(all(p.requires_grad for p in parameters), node, "an unfrozen parameter has no gradient")
+    for parameter in parameters:
+        hold(parameter.requires_grad, node, "an unfrozen parameter has no gradient")
     agree(run(node, batch), before, node, "when it is unfrozen", CLOSE)
     hold(_names(node) == names, node, "its state has other names when it is unfrozen")
     node.freeze()
@@ -42,39 +44,42 @@ def gradient_arrives(cls: Any) -> None:
     _backward(node, batch_for(node))
     for name, parameter in node.named_parameters():
         hold(parameter.grad is not None, node, f"no gradient reaches the parameter {name!r}")
-        good = bool(torch.isfinite(parameter.grad).all())
-        hold(good, node, f"the gradient of the parameter {name!r} is not finite")
+        is_finite = torch.isfinite(parameter.grad).all()
+        hold(is_finite, node, f"the gradient of the parameter {name!r} is not finite")
 
 
 def gradient_is_finite(cls: Any) -> None:
     """Where a gradient flows back to an input, it is finite."""
     node = fitted(cls)
     batch = batch_for(node)
-    leaves = {k: v for k, v in batch.items() if torch.is_tensor(v) and v.is_floating_point()}
+    leaves = {name: value for name, value in batch.items() if _is_real(value)}
     for tensor in leaves.values():
         tensor.requires_grad_()
     _backward(node, batch)
     for name, tensor in leaves.items():
-        good = tensor.grad is None or bool(torch.isfinite(tensor.grad).all())
-        hold(good, node, f"the gradient of the input {name!r} is not finite")
+        if tensor.grad is not None:
+            is_finite = torch.isfinite(tensor.grad).all()
+            hold(is_finite, node, f"the gradient of the input {name!r} is not finite")
 
 
 def generator_seeded(cls: Any) -> None:
     """The node's seed alone decides what it does in training mode, and torch's own is not used."""
-    batch, made = batch_for(fitted(cls)), []
+    batch = batch_for(fitted(cls))
+    made = []
     for foreign_seed in (1, 2):
         node = fitted(cls)
         node.train()
         node.seed(3)
         with quiet(foreign_seed), torch.no_grad():
             before = torch.get_rng_state()
-            made.append(copy.deepcopy(call(node, copy.deepcopy(batch))))
-            untouched = bool((torch.get_rng_state() == before).all())
-            hold(untouched, node, "it draws from torch's own generator, not from self.generator")
+            outputs = call(node, copy.deepcopy(batch))
+            made.append(copy.deepcopy(outputs))
+            is_unused = torch.equal(torch.get_rng_state(), before)
+            hold(is_unused, node, "it draws from torch's own generator, not from self.generator")
     agree(made[1], made[0], node, "when it starts from the same seed")
 
 
-def _backward(node: Any, batch: dict[str, Any]) -> None:
+def _backward(node: Any, batch: Values) -> None:
     node.train()
     if hasattr(node, "seed"):
         node.seed(0)
@@ -82,12 +87,19 @@ def _backward(node: Any, batch: dict[str, Any]) -> None:
         made = call(node, batch)
         total = torch.zeros((), dtype=torch.float64)
         for value in made.values():
-            if torch.is_tensor(value) and value.is_floating_point() and value.requires_grad:
+            if _is_real(value) and value.requires_grad:
                 # Random weights, so that outputs with a fixed sum have a gradient as well.
-                total = total + (value.double() * torch.randn(value.shape).double()).sum()
+                weights = torch.randn(value.shape).double()
+                total = total + (value.double() * weights).sum()
         if total.requires_grad:
             torch.autograd.backward(total)
 
 
+def _is_real(value: Any) -> bool:
+    return torch.is_tensor(value) and value.is_floating_point()
+
+
 def _names(node: Any) -> set[str]:
-    return set(node.state()) if isinstance(node, Stateful) else set()
+    if isinstance(node, Stateful):
+        return set(node.state())
+    return set()

@@ -6,8 +6,9 @@ import copy
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Port
@@ -18,6 +19,9 @@ from specloom.testing.describing import describe_plugin
 from specloom.testing.exporting import with_exports
 from specloom.testing.making import example
 
+if TYPE_CHECKING:
+    from specloom.contract.nodes import Batch
+
 PYTHON_KINDS = ("nodes", "losses", "trainers", "sources")
 LOOK = ("axes", "dtype", "fields", "per_stage")
 HEAVY = ("torch", "numpy", "scipy", "h5py", "matplotlib", "pandas", "sklearn")
@@ -26,10 +30,13 @@ HEAVY = ("torch", "numpy", "scipy", "h5py", "matplotlib", "pandas", "sklearn")
 def import_is_light(module: Any) -> None:
     """The plugin's module imports nothing heavy, so that ``specloom --help`` stays quick."""
     code = f"import sys, {module.__name__}; print(*(m for m in {HEAVY} if m in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if done.returncode or done.stdout.strip():
-        what = done.stderr if done.returncode else f"it imports {done.stdout.strip()}"
-        raise AssertionError(f"{module.__name__}: {what}")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{module.__name__}: {done.stderr}")
+    imported = done.stdout.strip()
+    if imported:
+        raise AssertionError(f"{module.__name__}: it imports {imported}")
 
 
 def hooks_are_known(plugin: Any) -> None:
@@ -55,13 +62,11 @@ def kinds_are_registered(prefix: str, plugin: Any) -> None:
         if ":" not in target:
             continue  # an old name of another
         cls = offered.load(target, label)
-        for side in ("inputs", "outputs"):
-            for name, port in getattr(cls, side, {}).items():
-                owner, _, kind = port.kind.partition(".")
-                if owner != prefix:
-                    continue
+        for name, port in _ports(cls):
+            owner, _, kind = port.kind.partition(".")
+            if owner == prefix:
                 hold(kind in kinds, cls, f"{name} is of the kind {port.kind}, which is not offered")
-                same = all(getattr(port, part) == getattr(kinds[kind], part) for part in LOOK)
+                same = _looks_like(port, kinds[kind])
                 hold(same, cls, f"{name} differs from the kind {port.kind} in {', '.join(LOOK)}")
 
 
@@ -69,11 +74,14 @@ def descriptor_is_current(prefix: str, plugin: Any) -> None:
     """``nodes.json``, which is read in place of the classes, says what the classes say."""
     plugins = Plugins({prefix: plugin})
     file = plugins.descriptor(prefix)
-    told = json.loads(file.read_text("utf-8")) if file else {}
+    written = {}
+    if file:
+        written = json.loads(file.read_text("utf-8"))
     found = json.loads(json.dumps(describe_plugin(plugins, prefix)))
-    odd = sorted(k for k in told.keys() | found.keys() if told.get(k) != found.get(k))
-    fix = f"run specloom plugins describe {prefix} --write"
-    hold(not odd, plugin, f"nodes.json of {prefix} is out of date for {', '.join(odd)}: {fix}")
+    names = sorted(written.keys() | found.keys())
+    outdated = [name for name in names if written.get(name) != found.get(name)]
+    what = f"nodes.json of {prefix} is out of date for {', '.join(outdated)}"
+    hold(not outdated, plugin, f"{what}: run specloom plugins describe {prefix} --write")
 
 
 def exports_are_current(prefix: str, plugin: Any) -> None:
@@ -83,8 +91,8 @@ def exports_are_current(prefix: str, plugin: Any) -> None:
     offered = Plugins({prefix: plugin}).offers(PYTHON_KINDS, prefix)
     names = {label.partition(".")[2]: target for label, target in offered.items()}
     fix = f"run specloom plugins describe {prefix} --write"
-    current = with_exports(text, prefix, names) == text
-    hold(current, plugin, f"the public names of {prefix} are out of date: {fix}")
+    is_current = with_exports(text, prefix, names) == text
+    hold(is_current, plugin, f"the public names of {prefix} are out of date: {fix}")
 
 
 def observer_needs_nothing(cls: Any) -> None:
@@ -97,37 +105,35 @@ def source_is_whole(cls: Any) -> None:
     source = example(cls)
     hold(isinstance(source, Source), cls, "it lacks one of outputs, sizes, splits, count, batches")
     splits = list(source.splits())
-    hold(splits and set(splits) <= set(STAGES), cls, f"its splits are {splits}, not of {STAGES}")
+    exist = set(splits) <= set(STAGES)
+    hold(splits and exist, cls, f"its splits are {splits}, not of {STAGES}")
 
 
-def source_tells_the_truth(cls: Any) -> None:
-    """The batches of each split are as many as told, and fit the ports and the sizes told."""
+def batches_match_the_source(cls: Any) -> None:
+    """The batches of each split are as many as ``count``, and match the ports and the sizes."""
     source = example(cls)
     for split in source.splits():
-        told, number = source.count(split), 0
-        known = {axis: size for axis, size in source.sizes().items() if axis != "B"}
+        expected = source.count(split)
+        number = 0
         for batch in source.batches(split):
             number += 1
-            needed = {name for name, port in source.outputs.items() if not port.optional}
-            good = needed <= set(batch) <= set(source.outputs)
-            hold(good, cls, f"a batch of {split} has {sorted(batch)}, not {sorted(source.outputs)}")
-            sizes = dict(known)
-            for name, value in batch.items():
-                source.outputs[name].check(value, source, sizes, f"{cls.__name__}.{name}")
-        hold(told in (None, number), cls, f"it counts {told} batches of {split} and gives {number}")
+            _check_batch(source, split, batch)
+        matches = expected is None or expected == number
+        hold(matches, cls, f"it counts {expected} batches of {split} and gives {number}")
 
 
 def source_same_twice(cls: Any) -> None:
     """Two sources with the same parameters give the same batches, bit for bit."""
     for split in example(cls).splits():
-        first, second = ([copy.deepcopy(b) for b in example(cls).batches(split)] for _ in "ab")
+        first = _batches(cls, split)
+        second = _batches(cls, split)
         agree(first, second, cls, f"in {split} when it is read again")
 
 
 def trainer_is_whole(cls: Any) -> None:
     """A trainer has ``check``, which looks before anything runs, and ``train``."""
-    lacking = [name for name in ("check", "train") if not callable(getattr(cls, name, None))]
-    hold(not lacking, cls, f"it lacks {', '.join(lacking)}")
+    missing = [name for name in ("check", "train") if not callable(getattr(cls, name, None))]
+    hold(not missing, cls, f"it lacks {', '.join(missing)}")
 
 
 def command_is_documented(command: Any) -> None:
@@ -136,3 +142,31 @@ def command_is_documented(command: Any) -> None:
 
     hold(isinstance(command, click.Command), command, "it is no click command")
     hold(command.help, command, f"the command {command.name!r} has no help text")
+
+
+def _ports(cls: Any) -> Iterator[tuple[str, Port]]:
+    """The inputs and outputs of a class, by name."""
+    for side in ("inputs", "outputs"):
+        yield from getattr(cls, side, {}).items()
+
+
+def _looks_like(port: Port, kind: Port) -> bool:
+    return all(getattr(port, part) == getattr(kind, part) for part in LOOK)
+
+
+def _check_batch(source: Any, split: str, batch: Batch) -> None:
+    """A batch has the required ports, no unknown ones, and the sizes of the source."""
+    cls = type(source)
+    required = {name for name, port in source.outputs.items() if not port.optional}
+    matches = required <= set(batch) <= set(source.outputs)
+    what = f"a batch of {split} has {sorted(batch)}, not {sorted(source.outputs)}"
+    hold(matches, cls, what)
+    sizes = dict(source.sizes())
+    sizes.pop("B", None)
+    for name, value in batch.items():
+        source.outputs[name].check(value, source, sizes, f"{cls.__name__}.{name}")
+
+
+def _batches(cls: Any, split: str) -> list[Batch]:
+    """The batches of a split of a new source, copied: a source may use its memory again."""
+    return [copy.deepcopy(batch) for batch in example(cls).batches(split)]

@@ -21,16 +21,26 @@ _ran: dict[str, Counter[str]] = {}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Know the kit's checks by what they call."""
     for item in items:
-        params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-        if any(isinstance(one, partial) and one.func is skipping for one in params.values()):
-            item.user_properties.append(CHECK)
+        callspec = getattr(item, "callspec", None)
+        params: dict[str, Any] = getattr(callspec, "params", {})
+        for value in params.values():
+            if isinstance(value, partial) and value.func is skipping:
+                item.user_properties.append(CHECK)
+                break
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count a check when it ran, and when it could not."""
-    if CHECK in map(tuple, report.user_properties) and (report.when == "call" or report.skipped):
-        outcome = "expected failures" if hasattr(report, "wasxfail") else report.outcome
-        _ran.setdefault(report.nodeid.partition("::")[0], Counter())[outcome] += 1
+    properties = [tuple(one) for one in report.user_properties]
+    has_result = report.when == "call" or report.skipped
+    if CHECK not in properties or not has_result:
+        return
+    outcome: str = report.outcome
+    if hasattr(report, "wasxfail"):
+        outcome = "expected failures"
+    file = report.nodeid.partition("::")[0]
+    counts = _ran.setdefault(file, Counter())
+    counts[outcome] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -39,5 +49,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("conformance kit")
     for file, counts in sorted(_ran.items()):
         ran = counts.total() - counts["skipped"]
-        others = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()) if what != "passed")
-        terminalreporter.line(f"{file}: {ran} checks ran" + (f" ({others})" if others else ""))
+        line = f"{file}: {ran} checks ran"
+        others = [f"{counts[what]} {what}" for what in sorted(counts.keys() - {"passed"})]
+        if others:
+            line = f"{line} ({', '.join(others)})"
+        terminalreporter.line(line)

@@ -10,7 +10,7 @@ import torch
 
 from specloom.contract.abilities import Annealed, LazyAffine, Stateful
 from specloom.contract.errors import PortError
-from specloom.testing.comparing import CLOSE, agree, hold
+from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
 
@@ -39,8 +39,12 @@ def optional_inputs_work(cls: Any) -> None:
     batch = batch_for(node, for_fit=True, optional=True)
     _check_outputs(node, batch, run(node, batch))
     batch = batch_for(node)
-    absent = {name: None for name, port in node.inputs.items() if port.optional or port.for_fit}
-    agree(run(node, {**batch, **absent}), run(node, batch), node, "when optional inputs are None")
+    with_absent = dict(batch)
+    for name, port in node.inputs.items():
+        if port.optional or port.for_fit:
+            with_absent[name] = None
+    got = run(node, with_absent)
+    agree(got, run(node, batch), node, "when optional inputs are None")
 
 
 def inputs_are_left_alone(cls: Any) -> None:
@@ -70,11 +74,10 @@ def state_round_trips(cls: Any) -> None:
 
     The twin is built with another seed, so that random values that are not saved show.
     """
-    node, twin = fitted(cls), built(cls, seed=1)
-    hold(
-        not needs_fit(node) or isinstance(node, Stateful), node, "it fits but has no state to save"
-    )
+    node = fitted(cls)
+    twin = built(cls, seed=1)
     if not isinstance(node, Stateful):
+        hold(not needs_fit(node), node, "it fits but has no state to save")
         return
     batch = batch_for(node)
     if isinstance(node, Annealed):
@@ -90,74 +93,95 @@ def foreign_state_is_refused(cls: Any) -> None:
     """A state that lacks a name, or has one too many, is refused: it is another node's."""
     node = built(cls)
     state = dict(node.state())
-    wrong = [{**state, "no_such_name": next(iter(state.values()))}] if state else []
-    wrong += [{k: v for k, v in state.items() if k != name} for name in state]
-    for one in wrong:
-        try:
-            built(cls).restore(one)
-        except Exception:
-            continue
-        odd = ", ".join(sorted(one.keys() ^ state.keys()))
-        hold(False, node, f"restore takes a state that is wrong in {odd}")
+    if state:
+        value = next(iter(state.values()))
+        _check_refused(cls, {**state, "no_such_name": value}, "no_such_name")
+    for name in state:
+        others = dict(state)
+        del others[name]
+        _check_refused(cls, others, name)
 
 
-def mapped_equals_forward(cls: Any) -> None:
+def forward_lazy_equals_forward(cls: Any) -> None:
     """``forward_lazy`` gives what ``forward`` gives, as a ``LazyAffine`` or as the values."""
     node = fitted(cls)
-    hold(
-        node.affine_output in node.outputs,
-        node,
-        f"affine_output is {node.affine_output!r}, which is not one of its outputs",
-    )
+    name = node.affine_output
+    exists = name in node.outputs
+    hold(exists, node, f"affine_output is {name!r}, which is not one of its outputs")
     batch = batch_for(node)
     with torch.no_grad():
         made = dict(node.forward_lazy(**batch))
-    if isinstance(one := made[node.affine_output], LazyAffine):
-        made[node.affine_output] = (one.data.double() * one.scale + one.offset).to(one.dtype)
-    agree(made, run(node, batch), node, "from mapped", CLOSE)
+    output = made[name]
+    if isinstance(output, LazyAffine):
+        values = output.data.double() * output.scale + output.offset
+        made[name] = values.to(output.dtype)
+    agree(made, run(node, batch), node, "from forward_lazy", CLOSE)
 
 
-def absorbs_truly(cls: Any) -> None:
+def lazy_input_equals_values(cls: Any) -> None:
     """A fit on a ``LazyAffine``, and ``forward`` of one, equal those of its values."""
     node = fitted(cls)
-    hold(
-        node.affine_input in node.inputs,
-        node,
-        f"absorbs {node.affine_input!r}, which is no input of it",
-    )
+    exists = node.affine_input in node.inputs
+    hold(exists, node, f"affine_input is {node.affine_input!r}, which is not one of its inputs")
     batch = batch_for(node)
-    values, given = _mapped(node, batch)
-    agree(run(node, given), run(node, values), node, "when it takes a Mapped", 1e-4)
-    if needs_fit(node):
-        plain, folded = built(cls), built(cls)
-        parts = [_mapped(node, batch) for batch in fit_batches(node)]
-        for one, several in zip((plain, folded), zip(*parts, strict=True), strict=True):
-            fit(one, several)
-        agree(run(folded, values), run(plain, values), node, "when it is fitted on a Mapped", 1e-4)
+    computed = _with_values(node, batch)
+    want = run(node, computed)
+    got = run(node, _with_lazy(node, batch))
+    agree(got, want, node, "when it takes a LazyAffine", 1e-4)
+    if not needs_fit(node):
+        return
+    batches = fit_batches(node)
+    plain = built(cls)
+    fit(plain, [_with_values(node, batch) for batch in batches])
+    lazy = built(cls)
+    fit(lazy, [_with_lazy(node, batch) for batch in batches])
+    want = run(plain, computed)
+    got = run(lazy, computed)
+    agree(got, want, node, "when it is fitted on a LazyAffine", 1e-4)
 
 
-def _mapped(node: Any, batch: Batch) -> tuple[Batch, Batch]:
-    """The batch with what the node absorbs mapped, and the same with a ``LazyAffine``."""
+def _check_refused(cls: Any, state: Values, wrong: str) -> None:
+    """``restore`` raises an error for the state."""
+    node = built(cls)
+    try:
+        node.restore(state)
+    except Exception:
+        return
+    hold(False, node, f"restore takes a state that is wrong in {wrong}")
+
+
+def _with_lazy(node: Any, batch: Batch) -> Batch:
+    """The batch with a ``LazyAffine`` of the affine input."""
     raw = batch[node.affine_input]
-    scale = torch.linspace(0.5, 2.0, raw.shape[-1], dtype=torch.float64)
-    offset = torch.linspace(-1.0, 1.0, raw.shape[-1], dtype=torch.float64)
-    values = (raw.double() * scale + offset).to(raw.dtype)
-    given = LazyAffine(raw, scale, offset, raw.dtype)
-    return {**batch, node.affine_input: values}, {**batch, node.affine_input: given}
+    count = raw.shape[-1]
+    scale = torch.linspace(0.5, 2.0, count, dtype=torch.float64)
+    offset = torch.linspace(-1.0, 1.0, count, dtype=torch.float64)
+    lazy = LazyAffine(raw, scale, offset, raw.dtype)
+    return {**batch, node.affine_input: lazy}
+
+
+def _with_values(node: Any, batch: Batch) -> Batch:
+    """The batch with the values of that ``LazyAffine``."""
+    lazy = _with_lazy(node, batch)[node.affine_input]
+    values = lazy.data.double() * lazy.scale + lazy.offset
+    return {**batch, node.affine_input: values.to(lazy.dtype)}
 
 
 def _check_outputs(node: Any, batch: Batch, made: Batch) -> None:
-    sizes = dict(sizes_for(node).items())
+    """The outputs have the names, arrays and sizes that the ports promise."""
+    sizes = sizes_for(node)
     promised = {name for name, port in node.outputs.items() if not port.per_stage}
-    needed = {name for name in promised if not node.outputs[name].optional}
-    good = needed <= set(made) <= promised
-    hold(good, node, f"forward gives {sorted(made)}, its outputs are {sorted(promised)}")
-    library = np.ndarray if getattr(node, "array_library", "") == "numpy" else torch.Tensor
+    required = {name for name in promised if not node.outputs[name].optional}
+    are_promised = required <= set(made) <= promised
+    hold(are_promised, node, f"forward gives {sorted(made)}, its outputs are {sorted(promised)}")
+    library: type = torch.Tensor
+    if getattr(node, "array_library", "") == "numpy":
+        library = np.ndarray
     for name, value in made.items():
         port = node.outputs[name]
         if port.axes is not None and not port.many:
-            arrays = isinstance(value, library)
-            hold(arrays, node, f"{name!r} is {type(value).__name__}, not {library.__name__}")
+            is_array = isinstance(value, library)
+            hold(is_array, node, f"{name!r} is {type(value).__name__}, not {library.__name__}")
         try:
             port.check(value, node, sizes, f"{type(node).__name__}.{name}")
         except PortError as error:

@@ -28,7 +28,8 @@ class Digits:
         """The numbers of the tickets, counted from the first."""
         if any(ticket.get("broken") for ticket in tickets):
             raise DataError("the item is broken", where="kit", fix="leave it out")
-        return json.dumps([self.start + ticket["number"] for ticket in tickets]).encode()
+        numbers = [self.start + ticket["number"] for ticket in tickets]
+        return json.dumps(numbers).encode()
 
     def merge(self, parts: Sequence[bytes]) -> bytes:
         """The numbers of all parts, in their order."""
@@ -39,6 +40,8 @@ class Digits:
 
 
 JOB = Job("kit.Digits", arguments={"start": 100})
+#: The error of a broken ticket, as an outcome holds it.
+ERROR = {"what": "the item is broken", "where": "kit", "fix": "leave it out", "exit_code": 2}
 
 
 def task_is_whole(cls: Any) -> None:
@@ -53,22 +56,26 @@ def executor_is_whole(cls: Any) -> None:
 
 def executor_keeps_the_order(cls: Any) -> None:
     """The total joins all shares in the order of the data."""
-    total = _executor(cls).total(JOB, _shares())
-    wanted = list(range(100, 100 + 2 * SHARES))
-    hold(json.loads(total) == wanted, cls, f"its total is {json.loads(total)}, not {wanted}")
+    total = json.loads(_executor(cls).total(JOB, _shares()))
+    expected = list(range(100, 100 + 2 * SHARES))
+    hold(total == expected, cls, f"its total is {total}, not {expected}")
 
 
 def executor_gives_each_outcome(cls: Any) -> None:
     """There is one outcome for each share; an error is a value, and ends no other share."""
-    outcomes = {one.number: one for one in _executor(cls).each(JOB, _shares(broken=3))}
-    hold(sorted(outcomes) == list(range(SHARES)), cls, f"it gives outcomes of {sorted(outcomes)}")
+    outcomes = {}
+    for outcome in _executor(cls).each(JOB, _shares(broken=3)):
+        outcomes[outcome.number] = outcome
+    numbers = sorted(outcomes)
+    hold(numbers == list(range(SHARES)), cls, f"it gives outcomes of {numbers}")
     for number, outcome in outcomes.items():
-        failed = number == 3
-        hold(bool(outcome.errors) == failed, cls, f"share {number} has {outcome.errors}")
-        hold((outcome.data is None) == failed, cls, f"share {number} gives {outcome.data!r}")
+        should_fail = number == 3
+        has_errors = bool(outcome.errors)
+        hold(has_errors == should_fail, cls, f"share {number} has {outcome.errors}")
+        has_no_data = outcome.data is None
+        hold(has_no_data == should_fail, cls, f"share {number} gives {outcome.data!r}")
     (error,) = outcomes[3].errors
-    expected = {"what": "the item is broken", "where": "kit", "fix": "leave it out"}
-    hold(dict(error) == {**expected, "exit_code": 2}, cls, f"the error arrives as {error}")
+    hold(dict(error) == ERROR, cls, f"the error arrives as {error}")
 
 
 def executor_raises_what_failed(cls: Any) -> None:
@@ -96,8 +103,10 @@ CHECKS: Mapping[str, tuple[Callable[[Any], None], ...]] = {
 def _executor(cls: Any) -> Any:
     """An executor that finds the kit's task."""
     offered = {"Digits": f"{__name__}:Digits"}
-    plugin = SimpleNamespace(register_tasks=impl(lambda: offered), __name__="kit")
-    return cls(plugins=Plugins({"kit": plugin}))
+    register = impl(lambda: offered)
+    plugin = SimpleNamespace(register_tasks=register, __name__="kit")
+    plugins = Plugins({"kit": plugin})
+    return cls(plugins=plugins)
 
 
 def _shares(broken: int | None = None) -> list[Share]:

@@ -39,7 +39,7 @@ def fetch(names: tuple[str, ...], trust: bool, url: str | None) -> None:
     if url and len(names) > 1:
         raise click.UsageError("--url goes with one name.")
     for name in names:
-        _check_known(name)
+        _check_name(name)
     for name in names:
         if name == TINY:
             click.echo(_make_tiny())
@@ -47,7 +47,7 @@ def fetch(names: tuple[str, ...], trust: bool, url: str | None) -> None:
             click.echo(_fetch(name, url, trust=trust))
 
 
-def _check_known(name: str) -> None:
+def _check_name(name: str) -> None:
     from specloom import ConfigError, did_you_mean
     from specloom_adaclip.weights.catalogue import TINY, checkpoints
 

@@ -266,7 +266,9 @@ class AdaCLIPDetector(TorchNode):
             pictures = fill_with_mean(rgb_image.float(), usable)
             parts = torch.split(pictures, self._images_together(pictures))
             scored = [self._score(self._engine, part) for part in parts]
-            outputs = {name: torch.cat([part[name] for part in scored]) for name in scored[0]}
+            outputs = {}
+            for name in scored[0]:
+                outputs[name] = torch.cat([part[name] for part in scored])
             usable_images = usable.any((1, 2))  # (B, 1)
             masks = {
                 "scores": usable,

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 class BandSelectorBase(TorchNode):
     """A node that makes a picture of three bands of a cube and records which ones they are.
 
-    Write ``forward(cube, wavelengths, valid=None)``, which chooses bands and gives
-    ``{"rgb_image": self._compose_rgb(cube, indices, valid), "band_info": {...}}``; see
-    ``specloom_bands.info.band_record`` for the latter.
+    Write ``forward(cube, wavelengths, valid=None)``, which chooses three bands ``indices``, red
+    first, and gives ``{"rgb_image": self._compose_rgb(cube, indices, valid), "band_info": record}``
+    with a ``record`` of ``band_record``. ``_compose_rgb`` is for subclasses: ``indices`` are plain
+    numbers, int64 (3,), or (B, 3) for a choice per image. ``band_centres`` gives the wavelengths
+    as plain numbers, ``nearest_band`` the band of one.
     """
 
     cube = Input("B H W C", doc="Cubes of any unit.")

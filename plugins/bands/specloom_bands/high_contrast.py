@@ -78,12 +78,12 @@ class HighContrastBandSelector(BandSelectorBase):
         scores = contrast(cube[..., choice.bands], self.alpha, valid)
         places = best_distinct(scores, choice.allowed, choice.ranks)
         bands = places + choice.bands.start
-        found = choice.centres[places]
+        nearest = choice.centres[places]
         columns = {
             "band_indices": bands,
-            "band_wavelengths_nm": found,
-            "target_wavelengths_nm": choice.targets.expand_as(found),
-            "distance_nm": (found - choice.targets).abs(),
+            "band_wavelengths_nm": nearest,
+            "target_wavelengths_nm": choice.targets.expand_as(nearest),
+            "distance_nm": (nearest - choice.targets).abs(),
             "contrast": scores.gather(1, places),
         }
         return bands, [_record(columns, image) for image in range(len(cube))]

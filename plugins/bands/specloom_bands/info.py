@@ -37,14 +37,14 @@ def band_record(
     >>> band_record("nearest", [1], [400, 500], [480])["distance_nm"]
     [20.0]
     """
-    found = [float(wavelengths[index]) for index in indices]
+    centres = [float(wavelengths[index]) for index in indices]
     wanted = [float(target) for target in targets]
     return {
         "strategy": strategy,
         "band_indices": [int(index) for index in indices],
-        "band_wavelengths_nm": found,
+        "band_wavelengths_nm": centres,
         "target_wavelengths_nm": wanted,
         "distance_nm": [
-            round(abs(band - target), 3) for band, target in zip(found, wanted, strict=True)
+            round(abs(band - target), 3) for band, target in zip(centres, wanted, strict=True)
         ],
     }

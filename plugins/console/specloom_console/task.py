@@ -61,7 +61,9 @@ class Task:
 
     def update(self, done: int, total: int | None, now: float) -> None:
         """Take in how far it is now."""
-        self.done, self.total, self.now = done, total, now
+        self.done = done
+        self.total = total
+        self.now = now
 
     @property
     def seconds(self) -> float:

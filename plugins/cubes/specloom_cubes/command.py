@@ -29,17 +29,17 @@ def info(file: str, variable: str | None, as_json: bool, statistics: bool) -> No
     from specloom_cubes.describe import describe
 
     try:
-        found = describe(file, variable, pixels=statistics)
+        description = describe(file, variable, pixels=statistics)
     except DataError as error:
         # The parameter of a run file is an option here.
         fix = error.fix.replace("cube_variable", "--variable")
         raise DataError(error.what, where=error.where, fix=fix) from error
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(description, indent=2, ensure_ascii=False))
         return
-    rows = _rows(found)
+    rows = _rows(description)
     width = max(len(label) for label, _ in rows)
-    click.echo(found["file"])
+    click.echo(description["file"])
     for label, text in rows:
         click.echo(f"  {label:{width}}  {text}")
 
@@ -48,28 +48,31 @@ Row: TypeAlias = tuple[str, str]
 """A label and a text."""
 
 
-def _rows(found: Mapping[str, Any]) -> list[Row]:
+def _rows(description: Mapping[str, Any]) -> list[Row]:
     return [
-        *_storage(found),
-        *_wavelengths(found["wavelengths"]),
-        ("bad bands", _ranges(found["bad_bands"]) or "none"),
-        *_scale(found["scale"]),
-        *_masks(found["masks"]),
-        ("georeference", _georeference(found["georeference"])),
-        *_values(found["statistics"], found["no_data"]),
-        *_warnings(found["file"], found["remarks"]),
+        *_storage(description),
+        *_wavelengths(description["wavelengths"]),
+        ("bad bands", _ranges(description["bad_bands"]) or "none"),
+        *_scale(description["scale"]),
+        *_masks(description["masks"]),
+        ("georeference", _georeference(description["georeference"])),
+        *_values(description["statistics"], description["no_data"]),
+        *_warnings(description["file"], description["remarks"]),
     ]
 
 
-def _storage(found: Mapping[str, Any]) -> Iterator[Row]:
-    variable = found["variable"]
-    yield "format", f"{found['format']}, variable {variable}" if variable else found["format"]
-    others = [one for one in found["arrays"] if one.split(" ")[0] != variable]
+def _storage(description: Mapping[str, Any]) -> Iterator[Row]:
+    variable = description["variable"]
+    kind = description["format"]
+    if variable:
+        kind += f", variable {variable}"
+    yield "format", kind
+    others = [one for one in description["arrays"] if one.split(" ")[0] != variable]
     if others:
         yield "also there", ", ".join(others)
-    size = "{rows} rows x {columns} columns x {bands} bands".format(**found)
-    yield "size", f"{size} (0-{found['bands'] - 1})"
-    parts = [found["dtype"], found["interleave"], _size(found["bytes"])]
+    size = "{rows} rows x {columns} columns x {bands} bands".format(**description)
+    yield "size", f"{size} (0-{description['bands'] - 1})"
+    parts = [description["dtype"], description["interleave"], _size(description["bytes"])]
     yield "stored as", ", ".join(part for part in parts if part)
 
 
@@ -156,7 +159,13 @@ def _ranges(numbers: Iterable[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ", ".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
+    texts = []
+    for first, last in runs:
+        if last > first:
+            texts.append(f"{first}-{last}")
+        else:
+            texts.append(str(first))
+    return ", ".join(texts)
 
 
 def _percent(share: float) -> str:

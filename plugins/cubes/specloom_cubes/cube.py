@@ -70,7 +70,9 @@ class Cube:
     @property
     def good_wavelengths(self) -> NDArray[np.float64] | None:
         """The band centres in nm of the good bands."""
-        return None if self.wavelengths is None else self.wavelengths[self.good_bands]
+        if self.wavelengths is None:
+            return None
+        return self.wavelengths[self.good_bands]
 
     def good_bytes(self) -> int:
         """The size of all pixels of the good bands, as stored."""
@@ -101,5 +103,5 @@ def equals(pixels: Pixels, value: float) -> NDArray[np.bool_]:
         if not float(value).is_integer() or not limits.min <= value <= limits.max:
             return np.zeros(pixels.shape, bool)
         value = int(value)
-    found: NDArray[np.bool_] = np.equal(pixels, pixels.dtype.type(value))
-    return found
+    equal: NDArray[np.bool_] = np.equal(pixels, pixels.dtype.type(value))
+    return equal

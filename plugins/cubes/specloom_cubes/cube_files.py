@@ -28,8 +28,8 @@ def cube_name(path: Path) -> str:
     """
     name = path.stem if path.suffix.lower() == ".hdr" else path.name
     first, dot, ending = name.rpartition(".")
-    found = first if first and (dot + ending).lower() in ENDINGS else name
-    return found if found.strip(".") else path.name
+    stem = first if first and (dot + ending).lower() in ENDINGS else name
+    return stem if stem.strip(".") else path.name
 
 
 def cube_file(path: Path) -> Path | None:
@@ -57,12 +57,12 @@ def find_cubes(root: Path, pattern: str) -> dict[str, Path]:
         paths = named.setdefault(name, [])
         if cube not in paths:
             paths.append(cube)
-    found = {}
+    by_name = {}
     for name, paths in named.items():
         marked = MASK_NAME.match(name)
         if not (marked and marked[2] and marked[1] in named):
-            found[name] = paths[0] if len(paths) == 1 else _only_cube(paths)
-    return found
+            by_name[name] = paths[0] if len(paths) == 1 else _only_cube(paths)
+    return by_name
 
 
 def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, Path]:
@@ -76,7 +76,7 @@ def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, 
         DataError: Two files may be the mask of a cube.
     """
     lists: dict[Path, Mapping[str, list[Path]]] = {}
-    found = {}
+    masks = {}
     for cube in cubes:
         where = cube.parent if folder is None else folder
         if where not in lists:
@@ -90,8 +90,8 @@ def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, 
                 fix="keep one of them, or name a folder with masks:",
             )
         if fitting:
-            found[cube] = fitting[0]
-    return found
+            masks[cube] = fitting[0]
+    return masks
 
 
 def files_of_cube(cube: Path) -> list[Path]:
@@ -102,15 +102,15 @@ def files_of_cube(cube: Path) -> list[Path]:
 
 def _by_owner(folder: Path) -> dict[str, list[Path]]:
     """Files that may be masks, by the lower-case name of the cube that they may belong to."""
-    found: dict[str, list[Path]] = {}
+    by_owner: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix.lower() in MASKS:
             name = cube_name(path).lower()
             marked = MASK_NAME.match(name)
             owners = [name, marked[1]] if marked else [name]
             for owner in owners:
-                found.setdefault(owner, []).append(path)
-    return found
+                by_owner.setdefault(owner, []).append(path)
+    return by_owner
 
 
 def _only_cube(paths: list[Path]) -> Path:

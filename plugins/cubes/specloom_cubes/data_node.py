@@ -96,14 +96,15 @@ class AnomalyDataNode(TorchNode):
     anomaly_class_ids: list[int] | None = None
 
     def __post_init__(self) -> None:
-        # Not a buffer: it is compared with every batch, and must not follow the node to a device.
-        self._known: Tensor | None = None
+        # The wavelengths of the first batch, in nm. Not a buffer: it is compared with every
+        # batch, and must not follow the node to a device.
+        self._reference: Tensor | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the class lists; no wavelengths are known yet, which NaN stands for."""
         _check_ids(self.normal_class_ids, self.anomaly_class_ids)
-        if self._known is None:
-            self._known = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
+        if self._reference is None:
+            self._reference = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
 
     def forward(
         self,
@@ -131,8 +132,10 @@ class AnomalyDataNode(TorchNode):
 
     def state(self) -> Mapping[str, Tensor]:
         """The wavelengths that the node knows, NaN where it has seen none."""
-        known = torch.empty(0, dtype=torch.float64) if self._known is None else self._known.clone()
-        return {**super().state(), "known_wavelengths": known}
+        wavelengths = torch.empty(0, dtype=torch.float64)
+        if self._reference is not None:
+            wavelengths = self._reference.clone()
+        return {**super().state(), "known_wavelengths": wavelengths}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over saved wavelengths.
@@ -144,14 +147,15 @@ class AnomalyDataNode(TorchNode):
         saved = rest.pop("known_wavelengths", None)
         if saved is None:
             raise IntegrityError(f"the state of {type(self).__name__} lacks 'known_wavelengths'")
-        if self._known is not None and saved.shape != self._known.shape:
+        if self._reference is not None and saved.shape != self._reference.shape:
             raise IntegrityError(
                 f"{type(self).__name__} was saved for {saved.numel()} bands, "
-                f"here are {len(self._known)}"
+                f"here are {len(self._reference)}"
             )
         super().restore(rest)
-        known = saved.detach().to("cpu", torch.float64, copy=True)
-        self._known = known if known.numel() else None
+        self._reference = None
+        if saved.numel() > 0:
+            self._reference = saved.detach().to("cpu", torch.float64, copy=True)
 
     def _agreed(self, wavelengths: Tensor) -> Tensor:
         rows = wavelengths.detach().to("cpu", torch.float64).reshape(-1, wavelengths.shape[-1])
@@ -169,9 +173,11 @@ class AnomalyDataNode(TorchNode):
                 f"{first[band]:.2f} nm in the first, {rows[row, band]:.2f} nm in number {row + 1}",
                 fix="resample them to one grid, or use one batch for each grid",
             )
-        if self._known is None or (self._known.isnan().all() and first.shape == self._known.shape):
-            self._known = first.clone()
-        _compare(first, self._known)
+        if self._reference is None or (
+            self._reference.isnan().all() and first.shape == self._reference.shape
+        ):
+            self._reference = first.clone()
+        _compare(first, self._reference)
         return first
 
 
@@ -179,15 +185,16 @@ LentilsAnomalyDataNode = AnomalyDataNode
 """The name of the same node in earlier documents, which stays."""
 
 
-def _compare(first: Tensor, known: Tensor) -> None:
+def _compare(first: Tensor, reference: Tensor) -> None:
     fix = "use data of the camera that the graph was fitted on, or resample it"
-    if first.shape != known.shape:
-        raise DataError(f"the batch has {len(first)} wavelengths, before {len(known)}", fix=fix)
-    gap = (first - known).abs()
+    if first.shape != reference.shape:
+        what = f"the batch has {len(first)} wavelengths, before {len(reference)}"
+        raise DataError(what, fix=fix)
+    gap = (first - reference).abs()
     if gap.max() > TOLERANCE_NM:
         band = int(gap.argmax())
         raise DataError(
-            f"band {band} is at {first[band]:.2f} nm, before at {known[band]:.2f} nm "
+            f"band {band} is at {first[band]:.2f} nm, before at {reference[band]:.2f} nm "
             f"(more than {TOLERANCE_NM} nm apart)",
             fix=fix,
         )

@@ -37,13 +37,19 @@ def describe(
     """
     cube = formats.open_cube(path, variable)
     path = Path(path)
+    arrays = []
     reader = formats.named_arrays(path)
+    if reader is not None:
+        arrays = [str(one) for one in reader.variables(path)]
+    figures = None
+    if pixels:
+        figures = _finite(asdict(statistics(cube)))
     height, width, bands = cube.shape
     return {
         "file": str(path),
         "format": cube.format,
         "variable": cube.variable or None,
-        "arrays": [] if reader is None else [str(one) for one in reader.variables(path)],
+        "arrays": arrays,
         "rows": height,
         "columns": width,
         "bands": bands,
@@ -57,7 +63,7 @@ def describe(
         "masks": _masks(cube, path),
         "georeference": _georeference(cube),
         "remarks": notes_on(cube),  # the key of version 0.1
-        "statistics": _finite(asdict(statistics(cube))) if pixels else None,
+        "statistics": figures,
     }
 
 
@@ -66,13 +72,16 @@ def _wavelengths(cube: Cube) -> dict[str, Any] | None:
     if centres is None:
         return None
     steps = np.diff(centres)
+    widths = None
+    if cube.fwhm is not None:
+        widths = [float(cube.fwhm.min()), float(cube.fwhm.max())]
     return {
         "count": len(centres),
         "least": float(centres.min()),
         "greatest": float(centres.max()),
         "ascending": bool((steps > 0).all()),
         "not_ascending_at": (np.flatnonzero(steps <= 0) + 1).tolist(),
-        "widths": None if cube.fwhm is None else [float(cube.fwhm.min()), float(cube.fwhm.max())],
+        "widths": widths,
     }
 
 
@@ -89,20 +98,21 @@ def _scale(cube: Cube) -> float | None:
 
 def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
     """The arrays of the cube's size in its file, and the file beside it, that hold classes."""
-    found: list[tuple[Path, str | None]] = []
+    arrays: list[tuple[Path, str | None]] = []
     size = cube.shape[:2]
     reader = formats.named_arrays(path)
     if reader is not None:
         planes = [one for one in reader.variables(path) if one.is_plane and one.shape == size]
-        found += [(path, one.name) for one in planes]
+        arrays += [(path, one.name) for one in planes]
     if cube.format == "ENVI":
         from specloom_cubes.formats import envi
 
         path = envi.header_of(cube.path) or path
-    found += [(mask, None) for mask in find_masks([path]).values()]
-    return [
-        {"file": str(file), "variable": name, **_classes(file, size, name)} for file, name in found
-    ]
+    arrays += [(mask, None) for mask in find_masks([path]).values()]
+    masks = []
+    for file, name in arrays:
+        masks.append({"file": str(file), "variable": name, **_classes(file, size, name)})
+    return masks
 
 
 def _classes(path: Path, size: tuple[int, int], variable: str | None) -> dict[str, Any]:
@@ -118,9 +128,12 @@ def _georeference(cube: Cube) -> dict[str, Any] | None:
     """The coordinate system's name, the size of a pixel and the upper left corner."""
     if "transform" in cube.metadata:
         across, _, left, _, down, top = cube.metadata["transform"]
+        system = None
         named = re.search(r'"([^"]+)"', cube.metadata.get("crs", ""))
+        if named is not None:
+            system = named[1]
         return {
-            "system": named[1] if named else None,
+            "system": system,
             "pixel": [abs(across), abs(down)],
             "upper_left": [left, top],
         }
@@ -139,7 +152,8 @@ def _georeference(cube: Cube) -> dict[str, Any] | None:
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
     """NaN, which JSON does not know, becomes None."""
-    return {
-        name: None if isinstance(value, float) and not isfinite(value) else value
-        for name, value in values.items()
-    }
+    finite = dict(values)
+    for name, value in values.items():
+        if isinstance(value, float) and not isfinite(value):
+            finite[name] = None
+    return finite

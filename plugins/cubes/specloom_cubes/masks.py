@@ -89,15 +89,15 @@ def own_mask_name(
                 f"{cube.path} has no named variables", fix=f"give the mask's file as {file}"
             )
         return None
-    found = [one for one in reader.variables(cube.path) if one.name != other_than]
-    return choose_mask(cube.path, found, cube.shape[:2], variable, parameter)
+    arrays = [one for one in reader.variables(cube.path) if one.name != other_than]
+    return choose_mask(cube.path, arrays, cube.shape[:2], variable, parameter)
 
 
 def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[Any]:
     reader = formats.named_arrays(path)
     if reader is not None:
-        found = reader.variables(path)
-        name = choose_mask(path, found, size, variable) or only_plane(path, found)
+        arrays = reader.variables(path)
+        name = choose_mask(path, arrays, size, variable) or only_plane(path, arrays)
         return reader.load(path, name)
     if variable is not None:
         raise DataError(

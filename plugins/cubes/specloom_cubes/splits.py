@@ -57,9 +57,12 @@ def divide(
                 fix="remove folds and group, or the names",
             )
         return by_ids(names, split, label)
-    keys = list(names) if group is None else [_key(name, group, label) for name in names]
+    keys = list(names)
+    if group is not None:
+        keys = [_key(name, group, label) for name in names]
     if folds is None:
-        return by_shares(keys, DEFAULT if split is None else split, label, seed)
+        shares = DEFAULT if split is None else split
+        return by_shares(keys, shares, label, seed)
     if split is not None:
         raise ConfigError(
             f"{label}: split and folds exclude each other", fix="remove one of the two"
@@ -72,7 +75,8 @@ def by_shares(
 ) -> dict[str, list[int]]:
     """Deal items out by shares, as nearly as their keys allow."""
     check_shares(shares, label)
-    return _with_predict(dict(zip(APART, _deal(keys, shares, seed), strict=True)))
+    splits = dict(zip(APART, _deal(keys, shares, seed), strict=True))
+    return {**splits, "predict": splits["test"]}
 
 
 def by_fold(
@@ -95,19 +99,18 @@ def by_fold(
     count = len(set(keys))
     if count < folds:
         what = "items" if count == len(keys) else "groups"
-        raise ConfigError(
-            f"{label}: {count} {what} cannot fill {folds} folds",
-            fix=f"write folds: {count} or fewer"
-            if count >= 3
-            else "write split: instead of folds:",
-        )
+        fix = "write split: instead of folds:"
+        if count >= 3:
+            fix = f"write folds: {count} or fewer"
+        raise ConfigError(f"{label}: {count} {what} cannot fill {folds} folds", fix=fix)
     dealt = _deal(keys, [1 / folds] * folds, seed)
     val = (fold + 1) % folds
     train: list[int] = []
     for number, items in enumerate(dealt):
         if number not in (fold, val):
             train += items
-    return _with_predict({"train": sorted(train), "val": dealt[val], "test": dealt[fold]})
+    test = dealt[fold]
+    return {"train": sorted(train), "val": dealt[val], "test": test, "predict": test}
 
 
 def by_ids(names: Sequence[str], ids: Ids, label: str) -> dict[str, list[int]]:
@@ -135,8 +138,9 @@ def by_ids(names: Sequence[str], ids: Ids, label: str) -> dict[str, list[int]]:
                 f"{label}: {name!r} is listed twice, in {' and '.join(splits)}",
                 fix="list it once: what was trained on is no test",
             )
-    predict = numbers.pop("predict")
-    return _with_predict(numbers, predict if "predict" in ids else None)
+    if "predict" not in ids:
+        numbers["predict"] = numbers["test"]
+    return numbers
 
 
 def split_ranges(count: int, shares: Sequence[float], label: str) -> dict[str, range]:
@@ -203,21 +207,18 @@ def _deal(keys: Sequence[str], shares: Sequence[float], seed: int) -> list[list[
 
 def _key(name: str, group: str, label: str) -> str:
     try:
-        found = re.search(group, name)
+        match = re.search(group, name)
     except re.error as error:
         raise ConfigError(
             f"{label}: group {group!r} is not a regular expression: {error}",
             fix="write one like '^([^_]+)_'",
         ) from error
-    if found is None:
+    if match is None:
         raise ConfigError(
             f"{label}: group {group!r} finds nothing in {name!r}",
             fix="write an expression that finds every cube's group",
         )
-    return found.group(1 if found.re.groups else 0) or ""
-
-
-def _with_predict(
-    splits: dict[str, list[int]], predict: list[int] | None = None
-) -> dict[str, list[int]]:
-    return {**splits, "predict": splits["test"] if predict is None else predict}
+    number = 0
+    if match.re.groups > 0:
+        number = 1
+    return match.group(number) or ""  # a group that takes no part is None

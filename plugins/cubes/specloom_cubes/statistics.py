@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,17 @@ def statistics(cube: Cube) -> Statistics:
     some = good[counts[good] > 0]
     finite = int(counts[good].sum())
     values_of_good = pixels * len(good)
+    minimum = math.nan
+    maximum = math.nan
+    mean = math.nan
+    if finite > 0:
+        minimum = float(low[some].min())
+        maximum = float(high[some].max())
+        mean = float(total[good].sum() / finite)
     return Statistics(
-        minimum=float(low[some].min()) if len(some) else float("nan"),
-        maximum=float(high[some].max()) if len(some) else float("nan"),
-        mean=float(total[good].sum() / finite) if finite else float("nan"),
+        minimum=minimum,
+        maximum=maximum,
+        mean=mean,
         not_finite=(values_of_good - finite - int(missing[good].sum())) / max(values_of_good, 1),
         no_data=float(missing.sum() / (pixels * bands)),
         constant=tuple(some[low[some] == high[some]].tolist()),

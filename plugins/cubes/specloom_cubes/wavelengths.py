@@ -39,10 +39,10 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
             f"the wavelengths {path} cannot be read: {error}",
             fix="give a CSV file of one row for each band",
         ) from error
-    found = _column(rows)
-    if found is None:
+    column = _column(rows)
+    if column is None:
         raise DataError(f"{path} has no column of wavelengths", fix="name a column wavelength_nm")
-    name, values = found
+    name, values = column
     good = cube.good_bands
     if len(values) not in (cube.shape[2], len(good)):
         fix = "give the table of this cube"
@@ -57,8 +57,11 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
             f"{path} gives {values.min():g} to {values.max():g} as {name}: these are micrometres",
             fix="multiply them by 1000, or name the column wavelength",
         )
-    values = values * (1e3 if micrometres else 1.0)
-    return values[good] if len(values) == cube.shape[2] else values
+    if micrometres:
+        values = values * 1e3
+    if len(values) == cube.shape[2]:
+        return values[good]
+    return values
 
 
 def _column(rows: list[list[str]]) -> tuple[str, NDArray[np.float64]] | None:
@@ -66,16 +69,24 @@ def _column(rows: list[list[str]]) -> tuple[str, NDArray[np.float64]] | None:
     if not rows:
         return None
     names = [name.strip().lower() for name in rows[0]]
-    if all(_numbers([name]) is not None for name in names if name):
+    headings = [name for name in names if name]
+    if all(_numbers([heading]) is not None for heading in headings):
         names = [""] * len(names)
         body = rows
     else:
         body = rows[1:]
     for at in _by_preference(names):
-        values = _numbers([row[at] if at < len(row) else "" for row in body])
+        values = _numbers([_cell(row, at) for row in body])
         if values is not None and len(values):
             return names[at], values
     return None
+
+
+def _cell(row: list[str], at: int) -> str:
+    """A cell of a column; empty where the row is too short."""
+    if at < len(row):
+        return row[at]
+    return ""
 
 
 def _by_preference(names: list[str]) -> list[int]:
@@ -84,7 +95,9 @@ def _by_preference(names: list[str]) -> list[int]:
     def rank(at: int) -> int:
         if names[at] == "wavelength_nm":
             return 0
-        return 1 if names[at].startswith("wavelength") else 2
+        if names[at].startswith("wavelength"):
+            return 1
+        return 2
 
     return sorted(range(len(names)), key=rank)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from specloom import DataError, UnavailableError
-from specloom_cubes.formats import KNOWN, open_cube
+from specloom_cubes.formats import READABLE, open_cube
 from specloom_cubes.sources import common
 from specloom_cubes.sources.blocks import Blocks
 from specloom_cubes.sources.folder import Folder
@@ -40,7 +40,7 @@ def test_a_picture_given_as_a_cube(ending):
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(f"x.{ending}")
     assert told(DataError, open_cube, f"x.{ending}") == (
         f"x.{ending} is a picture: it holds colours, not spectra\n"
-        f"  fix: give the cube's own file: {KNOWN}; a picture may be its mask"
+        f"  fix: give the cube's own file: {READABLE}; a picture may be its mask"
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from specloom import impl
 from specloom.lazy import lazy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 # Public names, imported on first use: written by `specloom plugins describe deciders --write`.

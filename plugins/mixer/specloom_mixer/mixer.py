@@ -204,20 +204,20 @@ class LearnableChannelMixer(StreamingNode[Moments]):
         moments = self.take_statistics()
         self.left_out = moments.left_out
         self.finish_fit(moments.count)
-        found = principal_components(moments.covariance(), moments.channels, self.eps)
-        factors = standardising_factors(found.variances)
-        rows = found.directions[: found.rank] * factors[: found.rank, None]
+        components = principal_components(moments.covariance(), moments.channels, self.eps)
+        factors = standardising_factors(components.variances)
+        rows = components.directions[: components.rank] * factors[: components.rank, None]
         self._draw_weights()
         self._weights_are_final = True
         with torch.no_grad():
             shift = self._component_shift(moments.count)
             write_components(self._layers(), rows, moments.mean(), self._slope, shift)
-        self._set_variance_percent(found)
-        if found.rank < self.output_channels:
+        self._set_variance_percent(components)
+        if components.rank < self.output_channels:
             text = (
-                f"{self.label}: {moments.count} pixels support {found.rank} components; the other "
-                f"{self.output_channels - found.rank} of {self.output_channels} channels are "
-                "constant. Use more pixels, or lower output_channels"
+                f"{self.label}: {moments.count} pixels support {components.rank} components; "
+                f"the other {self.output_channels - components.rank} of {self.output_channels} "
+                "channels are constant. Use more pixels, or lower output_channels"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 
@@ -227,9 +227,9 @@ class LearnableChannelMixer(StreamingNode[Moments]):
             return 0.0  # no LeakyReLU bends them
         return None if self._paired else samuelson_shift(pixels)
 
-    def _set_variance_percent(self, found: Components) -> None:
-        total = float(found.total)
-        represented = float(found.variances[: self.output_channels].sum())
+    def _set_variance_percent(self, components: Components) -> None:
+        total = float(components.total)
+        represented = float(components.variances[: self.output_channels].sum())
         self._variance_percent = 100 * represented / total if total else 0.0
 
     def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:

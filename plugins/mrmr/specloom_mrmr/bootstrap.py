@@ -64,7 +64,9 @@ def stability(
     bands = len(node.band_scores)
     statistics = TwoPassStatistics(node.label, bands, "cpu", node.winsorize, CUTS)
     images = _sample(statistics, batches(), bands)
-    side = 1 if images >= LEAST_UNITS else math.ceil((LEAST_UNITS / images) ** 0.5)
+    side = 1
+    if images < LEAST_UNITS:
+        side = math.ceil((LEAST_UNITS / images) ** 0.5)
     units = _unit_states(statistics, batches(), side)
     stacked = {}
     for name in units[0]:

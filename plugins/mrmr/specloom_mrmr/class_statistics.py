@@ -83,7 +83,10 @@ class ClassStatistics:
             self.left_out += size - len(part)
             if len(part):
                 self._add(0, part)
-                places = (labels if self.rare else ~labels).nonzero()[:, 0]
+                is_rare = labels
+                if not self.rare:
+                    is_rare = ~labels
+                places = is_rare.nonzero()[:, 0]
                 self._add_rare(part.index_select(0, places))
 
     def _add_rare(self, rows: Tensor) -> None:
@@ -141,7 +144,7 @@ class ClassStatistics:
             cuts = self.cuts.values[bands].cpu()
             parts.append((*auc(classes, cuts), *information(classes, cuts, bins)))
         areas, bounds, bits, edges = (torch.cat(part) for part in zip(*parts, strict=True))
-        found = BandStatistics(
+        statistics = BandStatistics(
             fisher=fisher(whole, rare).cpu(),
             auc=areas,
             auc_bound=bounds,
@@ -149,7 +152,7 @@ class ClassStatistics:
             edges=edges,
             correlation=correlation(whole).cpu(),
         )
-        return found, varying_bands_of(whole).cpu()
+        return statistics, varying_bands_of(whole).cpu()
 
 
 def _select(rows: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,14 +47,14 @@ def bands(run: Path, split: str, resamples: int, seed: int, as_json: bool) -> No
         fix = "use a run with a selector of the plugin mrmr"
         raise ConfigError(f"{run} has no supervised band selector", fix=fix)
     fit_inputs(loaded, names)
-    found = {
-        name: stability(nodes[name], partial(fit_batches, loaded, name, split), resamples, seed)
-        for name in names
-    }
+    stabilities = {}
+    for name in names:
+        batches = partial(fit_batches, loaded, name, split)
+        stabilities[name] = stability(nodes[name], batches, resamples, seed)
     if as_json:
-        click.echo(json.dumps({name: one._asdict() for name, one in found.items()}, indent=2))
+        click.echo(json.dumps({name: one._asdict() for name, one in stabilities.items()}, indent=2))
         return
-    for name, one in found.items():
+    for name, one in stabilities.items():
         click.echo("\n".join(table_lines(name, one)))
 
 
@@ -111,14 +111,18 @@ def fit_batches(run: Run, name: str, split: str) -> Iterator[Mapping[str, Any]]:
             yield {port: values[end] for port, (end, *_) in feeds.items()}
 
 
-def table_lines(name: str, found: Stability) -> Iterator[str]:
+def table_lines(name: str, result: Stability) -> Iterator[str]:
     """The result for one selector, most frequent bands first."""
-    yield f"{name}: {found.resamples} resamples of {found.units} images or blocks"
+    yield f"{name}: {result.resamples} resamples of {result.units} images or blocks"
     yield "band  wavelength  chosen in  all data"
-    order = sorted(range(len(found.shares)), key=lambda band: -found.shares[band])
+    order = sorted(range(len(result.shares)), key=lambda band: -result.shares[band])
     for band in order:
-        if not found.shares[band] and band not in found.chosen:
+        if not result.shares[band] and band not in result.chosen:
             continue
-        nm = f"{found.centres[band]:7.1f} nm" if found.centres else " " * 10
-        channel = f"  channel {found.chosen.index(band)}" if band in found.chosen else ""
-        yield f"{band:4}  {nm}  {found.shares[band]:8.1%} {channel}".rstrip()
+        nm = " " * 10
+        if result.centres:
+            nm = f"{result.centres[band]:7.1f} nm"
+        channel = ""
+        if band in result.chosen:
+            channel = f"  channel {result.chosen.index(band)}"
+        yield f"{band:4}  {nm}  {result.shares[band]:8.1%} {channel}".rstrip()

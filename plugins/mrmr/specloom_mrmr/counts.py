@@ -131,11 +131,11 @@ class Counts:
         for part in torch.split(rows, len(self._columns) // self.bands):
             columns = self._columns[: part.numel()].view(self.bands, len(part)).copy_(part.T)
             for bands, first, bins in self._groups:
-                found = bins.places(columns[bands], first).view(-1)
+                in_bins = bins.places(columns[bands], first).view(-1)
                 # Counted in a small table that stays in the cache, then added in one sweep.
                 table = self._table[: first.numel() * (self.size + 1)].zero_()
-                places = self._places[: len(found)].copy_(found)
-                table.scatter_add_(0, places, self._ones[: len(found)])
+                places = self._places[: len(in_bins)].copy_(in_bins)
+                table.scatter_add_(0, places, self._ones[: len(in_bins)])
                 self._recent[bands] += table.view(-1, self.size + 1)
             self._recent_rows += len(part)
             if self._recent_rows >= FULL:

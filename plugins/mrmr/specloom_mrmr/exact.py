@@ -41,8 +41,8 @@ def exact_auc(rows: Array, labels: Array) -> Array:
         below = np.searchsorted(band, values, "left").sum(dtype=np.float64)
         upto = np.searchsorted(band, values, "right").sum(dtype=np.float64)
         areas.append((below + upto) / 2 / (len(band) * len(values)))
-    found: Array = np.maximum(areas, 1 - np.array(areas))
-    return found
+    score: Array = np.maximum(areas, 1 - np.array(areas))
+    return score
 
 
 def exact_information(rows: Array, labels: Array, edges: Array) -> Array:

@@ -128,16 +128,16 @@ def standardise(scores: Tensor, bands: Tensor) -> Tensor:
     return (scores - used.mean()) / spread
 
 
-def relevance(found: BandStatistics, weights: Sequence[float], varying: Tensor) -> Tensor:
+def relevance(statistics: BandStatistics, weights: Sequence[float], varying: Tensor) -> Tensor:
     """The weighted sum of the standardised scores of each band, (C,).
 
     Args:
-        found: The scores.
+        statistics: The scores.
         weights: Of Fisher's score, the AUC and the information.
         varying: The bands that the scores are standardised over, bool (C,).
     """
-    parts = zip(weights, (found.fisher, found.auc, found.information), strict=True)
-    total = torch.zeros_like(found.fisher)
+    parts = zip(weights, (statistics.fisher, statistics.auc, statistics.information), strict=True)
+    total = torch.zeros_like(statistics.fisher)
     for weight, scores in parts:
         total += weight * standardise(scores, varying)
     return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -74,9 +75,7 @@ def record(node: FittedSelector) -> Row:
 def table(node: FittedSelector) -> list[Row]:
     """One row a band, in plain numbers; ``channel`` counts from 0, None where not chosen."""
     columns = {
-        "wavelength_nm": [
-            None if math.isnan(centre) else centre for centre in node.known_wavelengths.tolist()
-        ],
+        "wavelength_nm": [_without_nan(centre) for centre in node.known_wavelengths.tolist()],
         "fisher": node.fisher_scores.tolist(),
         "auc": node.auc_scores.tolist(),
         "auc_bound": node.auc_bounds.tolist(),
@@ -84,11 +83,17 @@ def table(node: FittedSelector) -> list[Row]:
         "relevance": node.band_scores.tolist(),
     }
     places = {band: channel for channel, band in enumerate(node.selected_indices.tolist())}
-    rows = zip(*columns.values(), strict=True)
-    return [
-        {"band": band, **dict(zip(columns, row, strict=True)), "channel": places.get(band)}
-        for band, row in enumerate(rows)
-    ]
+    rows = []
+    for band in range(len(node.band_scores)):
+        scores = {name: values[band] for name, values in columns.items()}
+        rows.append({"band": band, **scores, "channel": places.get(band)})
+    return rows
+
+
+def _without_nan(value: float) -> float | None:
+    if math.isnan(value):
+        return None
+    return value
 
 
 def draw(rows: list[Row], path: Path | str) -> None:
@@ -101,10 +106,13 @@ def draw(rows: list[Row], path: Path | str) -> None:
     # Imported here: it takes half a second, and a fit can do without.
     from matplotlib.figure import Figure
 
-    known = rows[0]["wavelength_nm"] is not None
+    along = "band"
+    label_along = "band"
+    if rows[0]["wavelength_nm"] is not None:
+        along = "wavelength_nm"
+        label_along = "wavelength (nm)"
     # A camera's bands may overlap: a line must not run back.
-    ordered = sorted(rows, key=lambda row: row["wavelength_nm"] if known else row["band"])
-    along = "wavelength_nm" if known else "band"
+    ordered = sorted(rows, key=itemgetter(along))
     figure = Figure(figsize=(8, 9), layout="constrained")
     axes = figure.subplots(len(CURVES), 1, sharex=True)
     for axis, (name, label) in zip(axes, CURVES.items(), strict=True):
@@ -114,7 +122,7 @@ def draw(rows: list[Row], path: Path | str) -> None:
             if channel is not None:
                 axis.axvline(row[along], color=COLOURS[channel % len(COLOURS)], alpha=0.7)
         axis.set_ylabel(label)
-    axes[-1].set_xlabel("wavelength (nm)" if known else "band")
+    axes[-1].set_xlabel(label_along)
     figure.savefig(path)
 
 

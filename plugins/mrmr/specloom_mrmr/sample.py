@@ -148,12 +148,16 @@ def _bands_without_data(finite: Tensor, centres: Sequence[float]) -> str:
     if not empty:
         return "some band each"
     names = ", ".join(_band_name(band, centres) for band in empty[:SHOWN_BANDS])
-    more = f" and {len(empty) - SHOWN_BANDS} more" if len(empty) > SHOWN_BANDS else ""
+    more = ""
+    if len(empty) > SHOWN_BANDS:
+        more = f" and {len(empty) - SHOWN_BANDS} more"
     return f"the whole of band {names}{more}"
 
 
 def _band_name(band: int, centres: Sequence[float]) -> str:
-    return f"{band} ({centres[band]:g} nm)" if centres else str(band)
+    if not centres:
+        return str(band)
+    return f"{band} ({centres[band]:g} nm)"
 
 
 def seed_of(image: Tensor) -> int:

@@ -19,7 +19,7 @@ specloom: 1
 metadata: {name: bands}
 data: {type: cubes.Synthetic, config: {scenes: 8, height: 24, width: 24, bands: 21, batch_size: 2}}
 nodes:
-  data: {type: cubes.LentilsAnomalyDataNode, config: {normal_class_ids: [0, 1]}}
+  data: {type: cubes.AnomalyDataNode, config: {normal_class_ids: [0, 1]}}
   selector: {type: mrmr.SupervisedFullSpectrumBandSelector}
 connections:
   - [data.cube, selector.cube]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from specloom_statistics import PixelSample, RunningExtremes
+from specloom_statistics import PixelSample, RunningExtremes, image_masks
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +42,7 @@ class LimitStatistics:
         self.extremes.update(data.reshape(-1, channels), mask)
         if self.sample is None:
             return
-        masks = [None] * len(data) if valid is None else [image.reshape(-1) for image in valid]
-        for image, image_mask in zip(data, masks, strict=True):
+        for image, image_mask in zip(data, image_masks(valid, len(data)), strict=True):
             self.sample.update(image.reshape(-1, channels), image_mask)
 
     def limits(self) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, no
 from specloom.torch import buffer
 from specloom_normalize.limits import LimitStatistics
 from specloom_normalize.scaling import Scaling, image_limits
-from specloom_statistics import StreamingNode
+from specloom_statistics import StreamingNode, image_masks
 
 
 @node
@@ -115,9 +115,8 @@ class MinMaxNormalizer(StreamingNode[LimitStatistics]):
         """Scale (B, H, W, C) ``data``."""
         if self.use_running_stats:
             return {"normalized": self._scaling(data.dtype).apply(data, clip=self.clip)}
-        masks = [None] * len(data) if valid is None else [image.reshape(-1) for image in valid]
         images = []
-        for image, mask in zip(data, masks, strict=True):
+        for image, mask in zip(data, image_masks(valid, len(data)), strict=True):
             rows = image.reshape(-1, data.shape[-1])
             low, high = image_limits(rows, mask, self.quantiles, per_channel=self.per_channel)
             scaling = Scaling.between(low, high, self.eps, data.dtype)

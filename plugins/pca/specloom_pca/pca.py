@@ -109,17 +109,17 @@ class TrainablePCA(StreamingNode[Moments]):
         moments = self.take_statistics()
         self.left_out = moments.left_out
         self.finish_fit(moments.count)
-        found = principal_components(moments.covariance(), self.n_components, self.eps)
+        components = principal_components(moments.covariance(), self.n_components, self.eps)
         with torch.no_grad():
             self.center.copy_(moments.mean())
-            self.directions.copy_(found.directions)
-            self.variances.copy_(found.variances)
-            self.total_variance.copy_(found.total)
-        if found.rank < self.n_components:
+            self.directions.copy_(components.directions)
+            self.variances.copy_(components.variances)
+            self.total_variance.copy_(components.total)
+        if components.rank < self.n_components:
             text = (
-                f"{self.label}: {moments.count} pixels support {found.rank} components; the other "
-                f"{self.n_components - found.rank} of {self.n_components} are zero. Use more "
-                "pixels, or lower n_components"
+                f"{self.label}: {moments.count} pixels support {components.rank} components; "
+                f"the other {self.n_components - components.rank} of {self.n_components} are zero. "
+                "Use more pixels, or lower n_components"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 

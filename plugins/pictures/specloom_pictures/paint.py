@@ -68,12 +68,12 @@ def classes(usable: Tensor, decisions: Tensor | None = None, mask: Tensor | None
 
     Pixels of class 0 are shown in their own level.
     """
-    found = torch.zeros_like(usable, dtype=torch.uint8)
+    classes = torch.zeros_like(usable, dtype=torch.uint8)
     if decisions is not None:
-        found += decisions[..., 0].to(torch.uint8)
+        classes += decisions[..., 0].to(torch.uint8)
     if mask is not None:
-        found += 2 * mask[..., 0].to(torch.uint8)
-    return found.masked_fill(~usable, EXCLUDED_CLASS)[..., None]
+        classes += 2 * mask[..., 0].to(torch.uint8)
+    return classes.masked_fill(~usable, EXCLUDED_CLASS)[..., None]
 
 
 def usable(cube: Tensor, valid: Tensor | None, count: int) -> Tensor:

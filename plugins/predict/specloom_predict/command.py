@@ -27,11 +27,11 @@ class Size(click.ParamType["int"]):
         """The number of bytes that a text means."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
-        unit = None if found is None else _unit_bytes(found[2])
-        if found is None or unit is None or not float(found[1]):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+        unit = None if match is None else _unit_bytes(match[2])
+        if match is None or unit is None or not float(match[1]):
             self.fail(f"{value!r} is not a size; write for example 500MB or 2GB", param, ctx)
-        return int(float(found[1]) * unit)
+        return int(float(match[1]) * unit)
 
 
 def _unit_bytes(unit: str) -> int | None:
@@ -47,7 +47,10 @@ def _unit_bytes(unit: str) -> int | None:
 
 
 def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
-    return [part.strip() for part in (value or "").split(",") if part.strip()]
+    if value is None:
+        return []
+    parts = [part.strip() for part in value.split(",")]
+    return [part for part in parts if part]
 
 
 @click.command()
@@ -118,7 +121,10 @@ def _print_summary(summary: Summary, out: Path) -> None:
         if Path(name).name not in text:
             text = f"{name}: {text}"
         for line in text.splitlines():
-            click.echo(line if line.startswith("  ") else f"error: {line}", err=True)
+            prefix = "error: "
+            if line.startswith("  "):
+                prefix = ""
+            click.echo(f"{prefix}{line}", err=True)
     done = len(summary.done)
     cubes = "1 cube" if done == 1 else f"{done} cubes"
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"

@@ -30,14 +30,16 @@ class Input:
 
     @property
     def key(self) -> str:
-        """What tells it from every other input: the resolved path, or the address."""
+        """What identifies it among the inputs: the resolved path, or the address."""
         if is_address(self.address):
             return self.address
         return str(Path(self.address).resolve())
 
     def files(self) -> list[Path]:
         """Every file on this machine that belongs to it."""
-        return [] if is_address(self.address) else files_of_cube(Path(self.address))
+        if is_address(self.address):
+            return []
+        return files_of_cube(Path(self.address))
 
 
 def find_inputs(
@@ -51,20 +53,20 @@ def find_inputs(
             as ``s3://…``, for plugins that open them.
         out: The folder of results: nothing within it is an input.
     """
-    found: dict[str, Input] = {}
+    by_key: dict[str, Input] = {}
     errors: list[tuple[str, SpecloomError]] = []
     for address in map(_plain, addresses):
         try:
             for one in _behind(address):
                 if Path(address).is_file() or not _is_within(one, out):
-                    found.setdefault(one.key, one)
+                    by_key.setdefault(one.key, one)
         except SpecloomError as error:
             errors.append((address, error))
         except (OSError, RuntimeError, ValueError) as error:  # closed, a ring of links, no name
             what = f"{address} cannot be read: {getattr(error, 'strerror', None) or error}"
             fix = "check the path and its permissions"
             errors.append((address, DataError(what, fix=fix)))
-    return list(found.values()), errors
+    return list(by_key.values()), errors
 
 
 def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
@@ -101,39 +103,45 @@ def _behind(address: str) -> Iterator[Input]:
         yield Input(address, cube_name(Path(address.rstrip("/").rpartition("/")[2])))
     elif path.is_dir():
         yield from _within(path, "*")
-    elif not path.exists() and any(sign in address for sign in WILD):
+    elif not path.exists() and _is_wild(address):
         yield from _matching(path)
     else:
-        file = (cube_file(path) if path.is_file() else None) or path
+        file = path
+        if path.is_file():
+            file = cube_file(path) or path
         yield Input(str(file), cube_name(file))
+
+
+def _is_wild(text: str) -> bool:
+    return any(sign in text for sign in WILD)
 
 
 def _matching(path: Path) -> Iterator[Input]:
     """The cubes that a pattern names, and those in the folders that it names."""
     parts = path.parts
-    first = next(at for at, part in enumerate(parts) if any(sign in part for sign in WILD))
+    first = next(at for at, part in enumerate(parts) if _is_wild(part))
     if ".." in parts[first:]:  # results are named after what follows the first sign
         what = f"the pattern {path} goes up with '..' after its first {' or '.join(WILD)}"
         raise DataError(what, fix="write '..' before it only, or give the files themselves")
     root = Path(*parts[:first])
     pattern = "/".join(parts[first:])
-    found = sorted(root.glob(pattern))
-    inner = [folder for folder in found if folder.is_dir()]
+    paths = sorted(root.glob(pattern))
+    inner = [folder for folder in paths if folder.is_dir()]
     for folder in inner:
         for one in _within(folder, "*"):
             name = (folder.relative_to(root) / one.name).as_posix()
             yield Input(one.address, name)
-    if not inner or any(file.is_file() for file in found):
+    if not inner or any(file.is_file() for file in paths):
         yield from _within(root, pattern)
 
 
 def _within(root: Path, pattern: str) -> Iterator[Input]:
-    found = find_cubes(root, pattern) if root.is_dir() else {}
-    if not found:
+    cubes = find_cubes(root, pattern) if root.is_dir() else {}
+    if not cubes:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":
             what = f"{root} holds no cube"
         fix = "check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
-    for name, path in found.items():
+    for name, path in cubes.items():
         yield Input(str(path), name)

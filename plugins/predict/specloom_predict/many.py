@@ -85,7 +85,7 @@ def predict_all(
     out = Path(out)
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    found, errors = find_inputs(inputs, out)
+    cubes, errors = find_inputs(inputs, out)
     table = None if wavelengths is None else file_digest(Path(wavelengths))
     one_cube = _OneCube(
         predictor,
@@ -101,7 +101,7 @@ def predict_all(
     )
     summary = Summary(failed=errors)
     with predictor.watched():
-        _predict_each(one_cube, list(folders(found, out)), summary)
+        _predict_each(one_cube, list(folders(cubes, out)), summary)
     return summary
 
 
@@ -165,9 +165,9 @@ def _predict_each(
 
 
 def _add_failure(summary: Summary, one: Input, error: Exception) -> None:
-    known = error if isinstance(error, SpecloomError) else machine_error(error)
-    if known is not None:
-        summary.failed.append((one.address, with_address(known, one.address)))
+    reported = error if isinstance(error, SpecloomError) else machine_error(error)
+    if reported is not None:
+        summary.failed.append((one.address, with_address(reported, one.address)))
         return
     if summary.unexpected is None:
         summary.unexpected = error

@@ -79,7 +79,9 @@ def predict(
     predictor = pipeline
     if not isinstance(predictor, Predictor):
         predictor = Predictor(predictor, outputs, device)
-    opened = predictor.open(cube, variable) if isinstance(cube, str | Path) else cube
+    opened = cube
+    if isinstance(opened, str | Path):
+        opened = predictor.open(opened, variable)
     geometry = geometry_of(opened)
     if folder is None:
         maps, others, notes = predictor.maps(opened, wavelengths, memory, tile_bytes)

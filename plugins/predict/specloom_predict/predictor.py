@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
 from specloom_cubes import OneCube, is_address, is_cube, open_cube
 from specloom_predict.tile_plan import is_map
-from specloom_predict.tiled_run import TILE_BYTES, run_tiled
+from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
 from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
@@ -59,10 +57,11 @@ class Predictor:
         )
         self.notes: list[str] = []
         self.ends = dict(self._chosen(graph.outputs, outputs))
-        entries = {name: graph.nodes[name] for name in graph.entries}
-        self._fitted_states = {
-            name: dict(node.state()) for name, node in entries.items() if hasattr(node, "state")
-        }
+        self._fitted_states: dict[str, dict[str, Any]] = {}
+        for name in graph.entries:
+            node = graph.nodes[name]
+            if hasattr(node, "state"):
+                self._fitted_states[name] = dict(node.state())
 
     def open(self, address: str | Path, variable: str | None = None) -> Cube:
         """Open a cube: a file, or what a plugin opens by its hook ``open_cube``.
@@ -75,9 +74,9 @@ class Predictor:
         if for_plugins or (is_address(address) and not path.exists()):
             for _ in self.run.plugins.working():
                 pass  # a plugin answers hooks once it was imported
-            found: Cube | None = self.run.hook.open_cube(address=str(address))
-            if found is not None:
-                return found
+            opened: Cube | None = self.run.hook.open_cube(address=str(address))
+            if opened is not None:
+                return opened
         return open_cube(address, variable)
 
     def maps(
@@ -99,29 +98,31 @@ class Predictor:
         """
         for name, state in self._fitted_states.items():
             self.run.graph.nodes[name].restore(state)
+        if tile_bytes is None:
+            tile_bytes = TILE_BYTES
         source = OneCube(cube, wavelengths)
         self.run.source = source
         self._check_bands(cube)
-        found = run_tiled(
+        values = run_tiled(
             self.run,
             source,
             cube.shape[:2],
             self.ends.values(),
             memory,
             allocate,
-            tile_bytes or TILE_BYTES,
+            tile_bytes,
         )
         maps: list[Map] = []
         others: dict[str, Any] = {}
         notes = list(self.notes)
         for name, end in self.ends.items():
-            value = found[end]
+            value = values[end]
             if value is None:
                 notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):
                 maps.append(Map(name, _plain(value[0])))
             else:
-                others[name] = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+                others[name] = to_array(value)
         return maps, others, notes
 
     @contextmanager
@@ -195,10 +196,14 @@ def pipeline_file(path: Path) -> Path:
     if (path / "run.json").is_file():
         what = f"{path} holds no pipeline.yaml: the run in it was not completed"
         raise ConfigError(what, fix=f"specloom run --resume {path}")
-    what = f"{path} holds no pipeline.yaml" if path.is_dir() else f"there is no pipeline {path}"
+    what = f"there is no pipeline {path}"
+    if path.is_dir():
+        what = f"{path} holds no pipeline.yaml"
     raise ConfigError(what, fix="give the folder that a run wrote, or the pipeline.yaml in it")
 
 
 def _plain(values: Any) -> Any:
     """(H, W, 1) as (H, W), without a copy."""
-    return values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    if values.ndim == 3 and values.shape[2] == 1:
+        return values[..., 0]
+    return values

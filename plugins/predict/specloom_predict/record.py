@@ -17,20 +17,20 @@ Record: TypeAlias = Mapping[str, Any]
 def read(folder: Path) -> Record:
     """The record of a folder; empty where there is none that can be read."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads((folder / RECORD).read_text("utf-8"))
-        if isinstance(found, dict):
-            return found
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        if isinstance(record, dict):
+            return record
     return {}
 
 
 def owners(out: Path) -> dict[str, Path]:
     """The folder within ``out`` that holds the results of each input, or is to hold them."""
-    found = {}
+    by_address = {}
     for file in sorted(out.rglob(RECORD)):
         address = read(file.parent).get("input")
         if isinstance(address, str):
-            found[address] = file.parent
-    return found
+            by_address[address] = file.parent
+    return by_address
 
 
 def stamp(files: Iterable[Path], pipeline: str, options: Record) -> dict[str, Any]:
@@ -68,10 +68,13 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
         What was known before of files that are still there.
     """
     record = read(folder)
+    unchanged = None
+    if record.get("of") == stamped:
+        unchanged = stamped
     before = {
         "files": record.get("files", {}),
         "formats": record.get("formats", []),
-        "of": stamped if record.get("of") == stamped else None,
+        "of": unchanged,
     }
     write_json(folder / RECORD, {"input": address, "complete": False, **before})
     return before

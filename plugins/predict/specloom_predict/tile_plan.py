@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from specloom import Graph, NodeError, Port
 
@@ -49,12 +50,13 @@ def plan_tiles(graph: Graph, want: Iterable[str], height: int, width: int) -> Ti
     """Plan how values ``node.port`` are made from tiles of an image of ``height`` x ``width``."""
     wanted = sorted(set(want))
     margins, whole = _margins(graph, wanted)
-    whole_inputs = {end for name in whole for end in _inputs(graph, name)}
+    whole_inputs = set[str]()
+    for name in whole:
+        whole_inputs.update(_inputs(graph, name))
     from_tiles = {end for end in whole_inputs if _node(end) not in whole}
     from_whole = {end for end in wanted if _node(end) in whole}
-    whole_bytes = {
-        end: _map_bytes(graph, end, height, width) for end in sorted(from_tiles | from_whole)
-    }
+    in_memory = sorted(from_tiles | from_whole)
+    whole_bytes = {end: _map_bytes(graph, end, height, width) for end in in_memory}
     tiled = sorted(from_tiles.union(wanted) - from_whole)
     margin = max((margins.get(_node(end), 0) for end in tiled), default=0)
     return TilePlan(tiled, margin, whole, whole_bytes)
@@ -109,7 +111,7 @@ def _node(end: str) -> str:
 
 def _inputs(graph: Graph, name: str) -> list[str]:
     """The values ``node.port`` that a node reads."""
-    return [end for ends in graph.incoming(name).values() for end in ends]
+    return list(chain.from_iterable(graph.incoming(name).values()))
 
 
 def _map_bytes(graph: Graph, end: str, height: int, width: int) -> int:
@@ -117,7 +119,7 @@ def _map_bytes(graph: Graph, end: str, height: int, width: int) -> int:
     port = graph.port(end)
     if not is_map(port):
         return 0
-    sizes = {axis: known.size for axis, known in graph.inferred_sizes[_node(end)].items()}
+    sizes = {axis: inferred.size for axis, inferred in graph.inferred_sizes[_node(end)].items()}
     sizes |= {"B": 1, "H": height, "W": width}
     count = 1
     for axis in port.names:

@@ -109,7 +109,7 @@ class _Values:
         if value is None or not is_map(self.graph.port(end)):
             self.found.setdefault(end, value)
             return
-        part = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+        part = to_array(value)
         if end not in self.found:
             self.found[end] = self._empty(end, (1, *self.size, *part.shape[3:]), part.dtype)
         crop_rows, crop_columns = map(_within, tile.inner, tile.outer)
@@ -120,6 +120,13 @@ class _Values:
         if self.allocate is None or end not in self.wanted:
             return np.empty(shape, dtype)
         return self.allocate(end, shape, dtype)
+
+
+def to_array(value: Any) -> NDArray[Any]:
+    """A value as an array of this machine's memory."""
+    if hasattr(value, "cpu"):
+        value = value.cpu()
+    return np.asarray(value)
 
 
 def _run_tiles(run: Run, scene: Windowed, plan: TilePlan, values: _Values, tile_bytes: int) -> None:
@@ -143,19 +150,21 @@ def _run_whole(run: Run, values: _Values) -> None:
     if not rest:
         return
     ports = {end: run.graph.port(end) for end in values.found}
-    known = run.runtime.adopt(dict(values.found), ports)
+    provided = run.runtime.adopt(dict(values.found), ports)
     compiled = run.plan("predict", rest, provided=values.found)
     everything: Part = (slice(0, values.size[0]), slice(0, values.size[1]))
-    for end, value in compiled({**_batch_values(known), **known}).items():
+    for end, value in compiled({**_batch_values(provided), **provided}).items():
         values.place(end, value, Tile(everything, everything))
 
 
 def _batch_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the batch, under their names within it."""
-    prefix = "batch."
-    return {
-        end.removeprefix(prefix): value for end, value in values.items() if end.startswith(prefix)
-    }
+    batch = {}
+    for end, value in values.items():
+        node, _, name = end.partition(".")
+        if node == "batch":
+            batch[name] = value
+    return batch
 
 
 def _tiles(scene: Windowed, size: tuple[int, int], margin: int, tile_bytes: int) -> Iterator[Tile]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from specloom import impl
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 @impl

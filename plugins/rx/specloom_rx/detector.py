@@ -238,7 +238,10 @@ class RXGlobal(StreamingNode[Moments]):
         if not self._full_rank:
             parts.append(f"rank {int(self.rank)}")
         parts.append(f"condition {largest / smallest:.1e}")
-        parts.append(f"scored in float{32 if self._float32_scores[0] else 64}")
+        precision = "float64"
+        if self._float32_scores[0]:
+            precision = "float32"
+        parts.append(f"scored in {precision}")
         return ", ".join(parts)
 
 

@@ -12,7 +12,7 @@ from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode, usable_pixels
 from specloom_rx.scoring import mahalanobis
 from specloom_rx.whitening import check_regularisation, eigen_whitening, scale_to_correlation
-from specloom_statistics import row_blocks, rows_per_block, varying_bands
+from specloom_statistics import image_masks, row_blocks, rows_per_block, varying_bands
 
 
 def image_statistics(pixels: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -105,8 +105,9 @@ class RXPerBatch(TorchNode):
 
     def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
         """Score (B, H, W, C) ``data``; the scores are (B, H, W, 1)."""
-        masks = [None] * len(data) if valid is None else [image.reshape(-1) for image in valid]
-        scores = [self._score_image(*pair) for pair in zip(data, masks, strict=True)]
+        scores = []
+        for image, mask in zip(data, image_masks(valid, len(data)), strict=True):
+            scores.append(self._score_image(image, mask))
         return {"scores": torch.stack(scores)}
 
     def _score_image(self, image: Tensor, valid: Tensor | None) -> Tensor:

@@ -60,20 +60,18 @@ class Distance:
             scale = torch.as_tensor(data.scale).to(mean).expand(len(mean))
             center = (gap / scale).detach().to(dtype)
             center = torch.where(center.isfinite(), center, 0)
-            rest = (gap - scale * center) @ whitening
+            remainder = (gap - scale * center) @ whitening
             whitening = scale[:, None] * whitening
         else:
             center = mean.detach().to(dtype)
-            rest = (mean - center.double()) @ whitening
+            remainder = (mean - center.double()) @ whitening
         self.center = center
         self.whitening = whitening.to(dtype)
-        self.rest = rest.to(dtype)
-        rest_is_zero = not isinstance(data, LazyAffine) and dtype == torch.float64
-        self.tiles = divide_into_tiles(
-            self.whitening.detach(),
-            None if rest_is_zero else self.rest.detach(),
-            triangular=triangular,
-        )
+        self.rest = remainder.to(dtype)
+        rest: Tensor | None = self.rest.detach()
+        if not isinstance(data, LazyAffine) and dtype == torch.float64:
+            rest = None  # it is zero
+        self.tiles = divide_into_tiles(self.whitening.detach(), rest, triangular=triangular)
 
     def __call__(self, data: Tensor | LazyAffine) -> Tensor:
         """The squared distances of (B, H, W, C) ``data``, (B, H, W, 1)."""

@@ -14,8 +14,8 @@ from specloom.torch import TorchNode
 
 def largest(weights: Tensor, count: int) -> Tensor:
     """Indices of the ``count`` largest of (C,), descending; ties by index, NaN last."""
-    known = torch.where(weights.isnan(), -torch.inf, weights)
-    return known.sort(descending=True, stable=True).indices[:count]
+    without_nan = torch.where(weights.isnan(), -torch.inf, weights)
+    return without_nan.sort(descending=True, stable=True).indices[:count]
 
 
 @node

@@ -16,6 +16,7 @@ MODULES = {
     "SmallestKeys": "specloom_statistics.sample",
     "StreamingNode": "specloom_statistics.node",
     "content_seed": "specloom_statistics.sample",
+    "image_masks": "specloom_statistics.blocks",
     "merge_moments": "specloom_statistics.merging",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
@@ -35,6 +36,7 @@ __all__ = [
     "SmallestKeys",
     "StreamingNode",
     "content_seed",
+    "image_masks",
     "merge_moments",
     "quantiles",
     "row_blocks",
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from specloom_statistics.blocks import row_blocks, rows_per_block
+    from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
     from specloom_statistics.extremes import RunningExtremes
     from specloom_statistics.merging import SampleMoments, merge_moments
     from specloom_statistics.moments import Moments, varying_bands

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +16,16 @@ GPU_ROWS = 65536
 
 def rows_per_block(device: torch.device) -> int:
     """How many rows to work on at a time, in float64."""
-    return CPU_ROWS if device.type == "cpu" else GPU_ROWS
+    if device.type == "cpu":
+        return CPU_ROWS
+    return GPU_ROWS
+
+
+def image_masks(valid: Tensor | None, images: int) -> Sequence[Tensor | None]:
+    """The mask (H*W,) of each image of ``valid`` (B, H, W, 1); None for each without ``valid``."""
+    if valid is None:
+        return [None] * images
+    return [image.reshape(-1) for image in valid]
 
 
 def row_blocks(rows: Tensor, size: int, keep: Tensor | None = None) -> Iterator[tuple[Tensor, int]]:

@@ -130,8 +130,8 @@ class PixelSample:
         """Both quantiles with linear interpolation, float64 (2,) or (2, C)."""
         rows = self._sample.rows().double()
         values = rows if per_channel else rows.view(-1, 1)
-        found = quantiles(values.T, torch.tensor(len(values)), low, high)
-        return found if per_channel else found[:, 0]
+        pair = quantiles(values.T, torch.tensor(len(values)), low, high)
+        return pair if per_channel else pair[:, 0]
 
     def state(self) -> dict[str, Tensor]:
         """Keys and pixels drawn so far."""

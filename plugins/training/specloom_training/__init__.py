@@ -66,3 +66,12 @@ def register_trainers() -> Mapping[str, str]:
         "Calibrate": "specloom_training.calibrate:Calibrate",
         "Evaluate": "specloom_training.evaluate:Evaluate",
     }
+
+
+@impl
+def register_tasks() -> Mapping[str, str]:
+    """Offer the work of the phases that other processes can do."""
+    return {
+        "Fit": "specloom_training.tasks:Fit",
+        "Measure": "specloom_training.tasks:Measure",
+    }

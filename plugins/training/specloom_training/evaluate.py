@@ -6,8 +6,19 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from specloom import At, ConfigError, Graph, Loss, Metric, Run, SpecloomError, did_you_mean
+from specloom import (
+    At,
+    ConfigError,
+    Executor,
+    Graph,
+    Loss,
+    Metric,
+    Run,
+    SpecloomError,
+    did_you_mean,
+)
 from specloom_training import processes
+from specloom_training.measure_job import measure_by_job
 
 SPLITS = ("train", "val", "test")
 
@@ -74,33 +85,46 @@ def check_split(split: str, graph: Graph, at: At) -> Iterable[SpecloomError]:
         )
 
 
-def evaluate(run: Run, split: str, step: int = 0) -> dict[str, float]:
+def evaluate(
+    run: Run, split: str, step: int = 0, executor: Executor | None = None
+) -> dict[str, float]:
     """Run a split once without gradients; metrics and losses by ``node/name``, pooled over it.
 
     What needs data that the split lacks, such as masks, is skipped with a warning.
     Of several processes the first one measures everything, and sends it to the others.
+
+    Args:
+        run: The run.
+        split: The split.
+        step: The step of training.
+        executor: Who works on shares of the data, where source and nodes allow it; None for
+            this process, batch by batch.
     """
     processes.join()
     found: dict[str, float] = {}
     if processes.rank() == 0:
-        found = _measure(run, split, step)
+        found = _measure(run, split, step, executor)
     if processes.count() > 1:
         found = processes.broadcast(found)
         run.metrics[split] = {**run.metrics.get(split, {}), **found}
     return found
 
 
-def _measure(run: Run, split: str, step: int) -> dict[str, float]:
+def _measure(run: Run, split: str, step: int, executor: Executor | None) -> dict[str, float]:
     warn_skipped(run, describe_skipped(run.graph, split))
     losses = PooledLosses(run.graph, measured_losses(run.graph, split))
     plan = run.plan(split)
     if run.graph.missing_data(split).nodes and not losses.names and not plan.metrics:
         return {}
     plan.start()
+    by_job = executor is not None and measure_by_job(
+        run, executor, plan.metrics, losses.names, split
+    )
     with run.inference():
-        for batch in run.batches(split, f"evaluating {split}"):
-            plan(batch)
-            losses.add_batch()
+        if not by_job:
+            for batch in run.batches(split, f"evaluating {split}"):
+                plan(batch)
+                losses.add_batch()
         metrics = run.measured(split, plan.finish(), step)
     means = losses.means()
     if means:
@@ -172,5 +196,5 @@ class Evaluate:
         return describe_skipped(graph, self.split)
 
     def train(self, run: Run) -> None:
-        """Measure the split."""
-        evaluate(run, self.split)
+        """Measure the split; by a job where the run has an executor, and source and nodes can."""
+        evaluate(run, self.split, executor=run.executor)

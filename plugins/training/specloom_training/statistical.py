@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, ClassVar
 
 from specloom import (
     At,
-    Batch,
     ConfigError,
+    Executor,
     Graph,
     Pipeline,
     Run,
@@ -19,9 +19,18 @@ from specloom import (
 )
 from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate
+from specloom_training.fit_job import FitJobs
+from specloom_training.passes import FitPass, fit_ends
 
 
-def fit(run: Run, names: Sequence[str], split: str, *, notify: bool = True) -> None:
+def fit(
+    run: Run,
+    names: Sequence[str],
+    split: str,
+    *,
+    notify: bool = True,
+    executor: Executor | None = None,
+) -> None:
     """Fit the named nodes, each when everything it reads is fitted.
 
     Nodes whose inputs are ready share one pass over the data; a node of several passes takes
@@ -33,19 +42,19 @@ def fit(run: Run, names: Sequence[str], split: str, *, notify: bool = True) -> N
         names: The nodes.
         split: The split to learn from.
         notify: Whether observers hear of each node that is fitted.
+        executor: Who works on shares of the data, where source and nodes allow it; None for
+            this process, batch by batch.
     """
     processes.join()
     run.place()
+    jobs = FitJobs(run, executor, split) if executor is not None else None
     nodes: dict[str, Any] = run.graph.nodes
     passes_done = dict.fromkeys(names, 0)
     while passes_done:
         unfinished = set(passes_done)
         ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
+        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs)
         for name in ready:
-            nodes[name].fit_start(passes_done[name])
-        _run_pass(run, ready, split)
-        for name in ready:
-            _merge(run, nodes[name], passes_done[name])
             nodes[name].fit_end()
             passes_done[name] += 1
             if passes_done[name] == nodes[name].fit_passes:
@@ -54,39 +63,33 @@ def fit(run: Run, names: Sequence[str], split: str, *, notify: bool = True) -> N
                     run.notify_fitted(name)
 
 
+def _fit_ready(run: Run, passes: Mapping[str, int], split: str, jobs: FitJobs | None) -> None:
+    """Do a pass of nodes, by a job where there are jobs and the node is suitable."""
+    by_job: dict[str, int] = {}
+    if jobs is not None:
+        by_job = {name: passes[name] for name in jobs.suitable(passes)}
+    here = {name: number for name, number in passes.items() if name not in by_job}
+    _run_pass(run, here, list(passes), split)
+    if jobs is not None and by_job:
+        jobs.run_pass(by_job, list(passes))
+
+
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
     """The unfinished nodes that the fit of a node depends on."""
-    return graph.ancestors(_fit_ends(graph, name)) & unfinished
+    return graph.ancestors(fit_ends(graph, name)) & unfinished
 
 
-def _fit_ends(graph: Graph, name: str) -> list[str]:
-    """What the fit of a node reads, as ``node.port``."""
-    return list(chain.from_iterable(graph.incoming(name, fit=True).values()))
-
-
-def _run_pass(run: Run, names: Sequence[str], split: str) -> None:
-    """Update the named nodes with every batch of this process."""
-    graph = run.graph
-    inputs = {name: graph.incoming(name, fit=True) for name in names}
-    ends = [end for name in names for end in _fit_ends(graph, name)]
-    plan = run.plan("train", ends, lazy=set(ends) - _read_whole(graph, inputs))
-    with run.inference():
-        batches = run.batches(split, f"fitting {', '.join(names)}")
-        for batch in islice(batches, processes.rank(), None, processes.count()):
-            values = plan(batch)
-            for name, ports in inputs.items():
-                graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
-
-
-def _read_whole(graph: Graph, inputs: Mapping[str, Mapping[str, list[str]]]) -> set[str]:
-    """What is read by ports other than those that take a ``LazyAffine``."""
-    found: set[str] = set()
-    for name, ports in inputs.items():
-        affine_input = getattr(graph.nodes[name], "affine_input", None)
-        for port, ends in ports.items():
-            if port != affine_input:
-                found.update(ends)
-    return found
+def _run_pass(run: Run, passes: Mapping[str, int], wave: Sequence[str], split: str) -> None:
+    """Update nodes of a wave with every batch of this process, and merge those of all."""
+    if not passes:
+        return
+    for name, number in passes.items():
+        run.graph.nodes[name].fit_start(number)
+    fit_pass = FitPass(run, list(passes), wave)
+    batches = run.batches(split, f"fitting {', '.join(passes)}")
+    fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
+    for name, number in passes.items():
+        _merge(run, run.graph.nodes[name], number)
 
 
 def _merge(run: Run, node: Any, pass_: int) -> None:
@@ -100,24 +103,6 @@ def _merge(run: Run, node: Any, pass_: int) -> None:
         if getattr(node, "array_library", "") == "numpy":
             state = {name: value.numpy() for name, value in state.items()}
         node.fit_merge(state)
-
-
-def _arguments(
-    graph: Graph, name: str, ports: Mapping[str, list[str]], values: Batch
-) -> dict[str, Any]:
-    """What ``fit_update`` of a node is called with."""
-    found = {}
-    for port, ends in ports.items():
-        end = ends[0]
-        if values[end] is not None:
-            found[port] = values[end]
-        elif not graph.nodes[name].inputs[port].optional:
-            raise ConfigError(
-                f"{name} is fitted with {port!r}, which comes from {end}, and a batch has none",
-                where=graph.where("nodes", name),
-                fix="use training data that has it",
-            )
-    return found
 
 
 def _unconnected_fit_inputs(graph: Graph, name: str) -> Iterable[SpecloomError]:
@@ -198,8 +183,8 @@ class StatisticalTrainer:
         return [name for name in able if name in self.nodes]
 
     def train(self, run: Run) -> None:
-        """Fit the nodes."""
-        fit(run, self._chosen(run.graph), self.split)
+        """Fit the nodes; by jobs where the run has an executor, and source and nodes can."""
+        fit(run, self._chosen(run.graph), self.split, executor=run.executor)
 
     def fit(self) -> None:
         """Fit the nodes of ``pipeline`` on ``datamodule``."""

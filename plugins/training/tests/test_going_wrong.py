@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_trained_is_told_in_python():
     pipeline = Pipeline("toy")
     for name, node in nodes.items():
         pipeline.add_node(node, name)
-    pipeline.links = [*toys.LINKS, toys.Connection("weigh.used", "flat.used")]
+    pipeline.connections = [*toys.LINKS, toys.Connection("weigh.used", "flat.used")]
     source = toys.Scenes()
     pipeline.graph(source)
     pipeline.unfreeze_nodes_by_name(["weigh"])

@@ -64,7 +64,7 @@ def in_python(**options):
     pipeline, batch = Pipeline("toy"), toys.Scenes()
     for name, one in node.items():
         pipeline.add_node(one, name)
-    pipeline.links = list(toys.LINKS)
+    pipeline.connections = list(toys.LINKS)
     pipeline.graph(batch)
     pipeline.unfreeze_nodes_by_name(["weigh"])
     trainer = GradientTrainer(

@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from specloom import ConfigError, IntegrityError
+from specloom import ConfigError, IntegrityError, is_temporary
 from specloom_training.gradient import GradientTrainer, record
 
 # The toys are not good at what they do.
@@ -31,9 +31,10 @@ EPOCHS = 60
 
 
 def files(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """Every file of a run; each of them is whole, or it could not be read."""
+    """Every complete file of a run; a killed process may leave the one that it was writing."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): load_file(path) for path in paths}
+    complete = [path for path in paths if not is_temporary(path.name)]
+    return {str(path.relative_to(folder)): load_file(path) for path in complete}
 
 
 def same(one: Path, other: Path) -> None:

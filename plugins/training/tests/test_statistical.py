@@ -137,11 +137,11 @@ def test_wrong_names_are_found_before_anything_runs():
 
 
 def test_in_python_it_takes_a_pipeline_and_a_source():
-    from specloom_cubes.data_node import LentilsAnomalyDataNode
+    from specloom_cubes.data_node import AnomalyDataNode
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_normalize.min_max import MinMaxNormalizer
 
-    data, normalizer = LentilsAnomalyDataNode(normal_class_ids=[0, 1]), MinMaxNormalizer()
+    data, normalizer = AnomalyDataNode(normal_class_ids=[0, 1]), MinMaxNormalizer()
     pipeline = Pipeline("two")
     pipeline.connect((data.outputs.cube, normalizer.data))
     source = Synthetic(scenes=4, height=16, width=16, batch_size=2)

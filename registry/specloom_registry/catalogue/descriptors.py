@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
-from specloom import PluginError, Plugins, SpecloomError, did_you_mean
+from specloom import PluginError, Plugins, SpecloomError
 from specloom_registry.base.faults import parse_json
 
 
@@ -58,9 +59,22 @@ def find_descriptor(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:
     if references:
         fix = f"use {' or '.join(references)}"
         raise PluginError(f"{name!r} is offered by several plugins", fix=fix)
-    bare_names = [reference.partition(".")[2] for reference in found]
-    fix = did_you_mean(name.rpartition(".")[2], bare_names, otherwise="install a plugin")
-    raise PluginError(f"no plugin offers {name!r}", fix=fix)
+    raise PluginError(f"no plugin offers {name!r}", fix=_nearest(name, found, plugins.modules))
+
+
+def _nearest(name: str, references: Iterable[str], plugins: Iterable[str]) -> str:
+    """Return the fix for a name that no plugin offers: a name like it, else the plugins."""
+    bare_name = name.rpartition(".")[2].lower()
+    by_lower_name = {
+        reference.rpartition(".")[2].lower(): reference for reference in sorted(references)
+    }
+    near = get_close_matches(bare_name, by_lower_name, n=1)
+    if near:
+        return f"did you mean {by_lower_name[near[0]]!r}?"
+    installed = ", ".join(sorted(plugins))
+    if not installed:
+        return "install a plugin"
+    return f"install the plugin that offers it; installed are {installed}"
 
 
 def _names(reference: str, descriptor: Mapping[str, Any]) -> set[str]:
@@ -76,7 +90,7 @@ def port_table(descriptor: Mapping[str, Any]) -> str:
     for side, mapping in (("input", "inputs"), ("output", "outputs")):
         for name, port in descriptor.get(mapping, {}).items():
             kind = port.get("dtype", "float32")
-            text = _describe_port(port)
+            text = _describe_port(port).replace("|", r"\|")
             rows.append(f"| `{name}` | {side} | {_format_axes(port)} | {kind} | {text} |")
     return "\n".join(rows)
 

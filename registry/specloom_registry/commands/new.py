@@ -44,7 +44,7 @@ def plugin(name: str, folder: Path | None) -> None:
         folder = Path(name)
     create(name, folder)
     click.echo(f"created: {folder}")
-    click.echo(f"  cd {folder} && pip install -e . && pytest")
+    click.echo(f"  cd {folder} && pip install -e '.[dev]' && pytest")
 
 
 def create(name: str, folder: Path) -> None:

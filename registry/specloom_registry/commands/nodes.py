@@ -47,8 +47,9 @@ def _print_node(reference: str, descriptor: Mapping[str, Any]) -> None:
     from specloom_registry.base.table import table
     from specloom_registry.catalogue import descriptors
 
-    ports = descriptors.port_table(descriptor)
-    click.echo(printable(f"{reference}\n\n{descriptor['doc']}\n\n{ports}\n"))
+    click.echo(printable(f"{reference}\n\n{descriptor['doc']}\n"))
+    if descriptor.get("inputs") or descriptor.get("outputs"):
+        click.echo(printable(descriptors.port_table(descriptor) + "\n"))
     parameters = descriptor.get("params", {})
     if parameters:
         rows = [[key, _type(one), _default(one)] for key, one in parameters.items()]

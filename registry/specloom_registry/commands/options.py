@@ -76,7 +76,7 @@ def project(
     if file is None or (missing and not may_create):
         raise ConfigError(
             f"there is no {file or 'plugins.yaml here or above'}",
-            fix="create one: specloom plugins add NAME --git URL --tag TAG",
+            fix="create one: specloom plugins add NAME --path FOLDER, or --git URL --tag TAG",
         )
     return Project(file, offline, allow_file, probe, dry)
 

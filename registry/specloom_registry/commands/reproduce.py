@@ -137,7 +137,7 @@ def _confirm_other_user(run_dir: Path, record: Mapping[str, Any]) -> None:
 @click.option("--packages", is_flag=True, help="Also list packages whose versions differ.")
 @options.JSON
 def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:
-    """Compare RUNS in a table: metrics, and the parameters, plugins and data that differ."""
+    """Compare RUNS: their metrics, and differences in parameters, plugins and data."""
     from specloom_registry.provenance import run_record
 
     records = {str(run): run_record.read(run) for run in runs}

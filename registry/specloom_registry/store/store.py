@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from specloom import process_tag
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, parse_json
 from specloom_registry.base.ownership import check_not_writable, check_owner
 from specloom_registry.base.paths import is_folder
@@ -245,13 +246,13 @@ def _cache_folder() -> Path:
 def replace_file(file: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file in one step; an existing file's mode stays.
 
-    ``specloom.write_file`` is for results: it reports every error as one of ``--out``, flushes
-    always, and names its temporary file after the process, of which several threads write here.
+    ``specloom.write_file`` is for results: it reports every error as one of ``--out``, and
+    flushes always.
 
     Raises:
         OSError: It cannot be written.
     """
-    new = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}.new")
+    new = file.with_name(f".{file.name}.{process_tag()}.new")
     try:
         with new.open("wb") as opened:
             opened.write(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +151,7 @@ class AdaCLIP(nn.Module):
         """Return the prompts of both towers that are made from the image."""
         if not self.adapters.has_dynamic or not self.adapters.branch:
             return None, None
-        with nullcontext() if self.through_prompts else torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.through_prompts):
             feature = run_visual_blocks(self.clip.visual, embedded).pooled.float()
         visual = self.adapters.dynamic_prompts("V", feature)
         text = self.adapters.dynamic_prompts("L", feature)

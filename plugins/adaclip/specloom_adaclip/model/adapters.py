@@ -127,16 +127,16 @@ class Adapters(nn.Module):
         Raises:
             IntegrityError: Names or shapes are not those of these adapters.
         """
-        found = {plain_name(name): value.float() for name, value in tensors.items()}
+        weights = {plain_name(name): value.float() for name, value in tensors.items()}
         expected = self.state_dict()
         if subset:
-            found = {name: value for name, value in found.items() if name in expected}
-        wrong = differences(expected, found)
+            weights = {name: value for name, value in weights.items() if name in expected}
+        wrong = differences(expected, weights)
         if wrong:
             what = f"the adapters do not fit this model: {join_differences(wrong)}"
             fix = "check backbone, prompting_depth and prompting_length against the checkpoint"
             raise IntegrityError(what, where=where, fix=fix)
-        self.load_state_dict(found)
+        self.load_state_dict(weights)
 
     def public_state_dict(self) -> dict[str, Tensor]:
         """Return the tensors under the names of the public checkpoints."""
@@ -152,15 +152,15 @@ def plain_name(name: str) -> str:
     return name.removeprefix("module.").removeprefix(PREFIX)
 
 
-def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """Return what is missing, unknown or of another shape in ``found``, one sentence each."""
+def differences(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]) -> list[str]:
+    """Return what is missing, unknown or of another shape in ``actual``, one sentence each."""
     sentences = []
     for name, tensor in expected.items():
-        if name in found and found[name].shape != tensor.shape:
-            shape = tuple(found[name].shape)
+        if name in actual and actual[name].shape != tensor.shape:
+            shape = tuple(actual[name].shape)
             sentences.append(f"{name} has shape {shape}, not {tuple(tensor.shape)}")
-    sentences += [f"{name} is missing" for name in expected if name not in found]
-    sentences += [f"{name} is unknown" for name in found if name not in expected]
+    sentences += [f"{name} is missing" for name in expected if name not in actual]
+    sentences += [f"{name} is unknown" for name in actual if name not in expected]
     return sentences
 
 

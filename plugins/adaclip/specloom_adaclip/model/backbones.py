@@ -78,15 +78,15 @@ def backbone_model(
     """
     grid = _patch_grid(config, image_size)
     model = _unallocated_model(config, image_size)
-    found = {name: value.float() for name, value in tensors.items() if name not in NOT_WEIGHTS}
-    if POSITIONS in found and found[POSITIONS].ndim == 2:
-        found[POSITIONS] = resize_positions(found[POSITIONS], grid)
-    wrong = differences(model.state_dict(), found)
+    weights = {name: value.float() for name, value in tensors.items() if name not in NOT_WEIGHTS}
+    if POSITIONS in weights and weights[POSITIONS].ndim == 2:
+        weights[POSITIONS] = resize_positions(weights[POSITIONS], grid)
+    wrong = differences(model.state_dict(), weights)
     if wrong:
         what = f"the backbone's weights do not fit its architecture: {join_differences(wrong)}"
         fix = "give the weights of the backbone that is named, or name theirs"
         raise IntegrityError(what, where=where, fix=fix)
-    model.load_state_dict(found, assign=True)
+    model.load_state_dict(weights, assign=True)
     activation = model.visual.transformer.resblocks[0].mlp.gelu
     assert type(activation) is nn.GELU, activation  # QuickGELU would run, and be wrong
     return model.eval().requires_grad_(False)

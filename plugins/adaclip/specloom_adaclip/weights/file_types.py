@@ -34,9 +34,9 @@ def file_type(start: bytes) -> FileType:
 
 def why_not_weights(start: bytes) -> str:
     """Return why a file that begins with these bytes holds no weights; empty where it may."""
-    found = file_type(start)
-    if found == "html":
+    kind = file_type(start)
+    if kind == "html":
         return "it is an HTML page, not weights: the server sent a page instead of the file"
-    if found == "unknown":
+    if kind == "unknown":
         return "it is no safetensors file, no saved state dict and no TorchScript archive"
     return ""

@@ -37,10 +37,10 @@ def read_weights(path: Path) -> Weights:
     reason = why_not_weights(start)
     if reason:
         raise IntegrityError(reason, where=str(path), fix=FETCH_AGAIN)
-    found = file_type(start)
-    if found == "safetensors":
+    kind = file_type(start)
+    if kind == "safetensors":
         return _read_safetensors(path)
-    if found == "zip":
+    if kind == "zip":
         return Weights(_read_zip(path), {})
     return Weights(_read_state_dict(path), {})
 

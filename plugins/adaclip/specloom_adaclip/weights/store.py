@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from specloom import ConfigError, IntegrityError, UnavailableError, write_json
+from specloom import ConfigError, IntegrityError, UnavailableError, process_tag, write_json
 from specloom_adaclip.weights.catalogue import checkpoints, fetch_command
 from specloom_adaclip.weights.file_types import START_LENGTH, why_not_weights
 
@@ -115,7 +115,7 @@ class Store:
         if target.is_file() and sha256_of(target) == sha256:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary = target.with_name(f".{target.name}.{process_tag()}")
         try:
             if move:
                 shutil.move(file, temporary)

@@ -26,7 +26,7 @@ SUFFIXES = {**NAMED, ".npy": "npy", ".hdr": "envi", **dict.fromkeys((".tif", ".t
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".gif")
 """Endings of files that can never hold a cube."""
 
-KNOWN = (
+READABLE = (
     "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5), "
     "NumPy (.npy, .npz), TIFF (.tif, .tiff)"
 )
@@ -91,10 +91,10 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path} is not a regular file", fix="save the cube as a file")
     if path.suffix.lower() in PICTURES:
-        fix = f"give the cube's own file: {KNOWN}; a picture may be its mask"
+        fix = f"give the cube's own file: {READABLE}; a picture may be its mask"
         raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
     if not _format(path):
-        raise DataError(f"the format of {path} is unknown", fix=f"use one of: {KNOWN}")
+        raise DataError(f"the format of {path} is unknown", fix=f"use one of: {READABLE}")
 
 
 def named_arrays(path: Path) -> Named | None:

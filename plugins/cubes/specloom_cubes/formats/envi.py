@@ -11,7 +11,7 @@ from specloom import DataError
 from specloom_cubes.cube import Cube
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.stored import Stored, stamp_of
-from specloom_cubes.formats.units import to_nm
+from specloom_cubes.formats.units import to_nm, zero_flags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,28 +37,27 @@ def header_of(data: Path) -> Path | None:
     names = [data.name + ".hdr", data.stem + ".hdr"]
     if data.suffix.lower() not in SUFFIXES:
         names.pop()  # picture.png beside cube.hdr is not that cube
-    return _beside(data, names)
+    return _find_sibling(data, names)
 
 
 def data_of(header: Path) -> Path | None:
     """The data file beside a header: its name without ``.hdr``, or with another ending."""
-    return _beside(header, [header.stem + suffix for suffix in SUFFIXES])
+    return _find_sibling(header, [header.stem + suffix for suffix in SUFFIXES])
 
 
-def _beside(path: Path, names: list[str]) -> Path | None:
+def _find_sibling(path: Path, names: list[str]) -> Path | None:
     # Names in capitals are common: they too are found without a look at the whole folder.
     capitals = [f"{Path(name).stem}{Path(name).suffix.upper()}" for name in names]
     for name in [*names, *capitals]:
-        found = path.with_name(name)
-        if name != path.name and found.is_file():
-            return found
+        sibling = path.with_name(name)
+        if name != path.name and sibling.is_file():
+            return sibling
     if not path.parent.is_dir():
         return None
-    siblings = {
-        file.name.lower(): file
-        for file in sorted(path.parent.iterdir())
-        if file.is_file() and file != path
-    }
+    siblings = {}
+    for file in sorted(path.parent.iterdir()):
+        if file.is_file() and file != path:
+            siblings[file.name.lower()] = file
     for name in names:
         if name.lower() in siblings:
             return siblings[name.lower()]
@@ -106,9 +105,9 @@ def open_cube(path: Path) -> Cube:
         load,
         format="ENVI",
         interleave=interleave,
-        wavelengths=None if centres is None else to_nm(centres, unit),
-        fwhm=None if widths is None else to_nm(widths, unit, like=centres),
-        bad_bands=None if flags is None else flags == 0,
+        wavelengths=to_nm(centres, unit),
+        fwhm=to_nm(widths, unit, like=centres),
+        bad_bands=zero_flags(flags),
         ignore_value=_float(header, "data ignore value"),
         metadata=_metadata(header),
     )
@@ -176,9 +175,10 @@ def _dtype(header: Header) -> np.dtype[Any]:
             fix=f"use one of: {', '.join(map(str, ENVI_DATA_TYPES))}",
         )
     # A header without a byte order comes from a little-endian machine: all that write one today.
-    return np.dtype(ENVI_DATA_TYPES[code]).newbyteorder(
-        ">" if header.number("byte order", 0) == 1 else "<"
-    )
+    dtype = np.dtype(ENVI_DATA_TYPES[code])
+    if header.number("byte order", 0) == 1:
+        return dtype.newbyteorder(">")
+    return dtype.newbyteorder("<")
 
 
 def _refuse_unreadable(header: Header) -> None:
@@ -222,10 +222,10 @@ def _float(header: Header, key: str) -> float | None:
 
 
 def _metadata(header: Header) -> dict[str, Any]:
-    found: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
-    if "map info" in found:
-        found["map info"] = [part.strip() for part in found["map info"].split(",")]
+    metadata: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
+    if "map info" in metadata:
+        metadata["map info"] = [part.strip() for part in metadata["map info"].split(",")]
     scale = _float(header, "reflectance scale factor")
     if scale is not None:
-        found["reflectance scale factor"] = scale
-    return found
+        metadata["reflectance scale factor"] = scale
+    return metadata

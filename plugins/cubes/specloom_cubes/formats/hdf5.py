@@ -12,7 +12,7 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes.cube import Cube
-from specloom_cubes.formats.units import to_nm
+from specloom_cubes.formats.units import to_nm, zero_flags
 from specloom_cubes.formats.variable import Variable, choose_cube
 
 if TYPE_CHECKING:
@@ -45,16 +45,18 @@ def variables(path: Path) -> list[Variable]:
     Raises:
         DataError: The file is damaged.
     """
-    found = []
+    datasets = []
 
     def look(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            plain = item.dtype.kind in "iufb" and item.shape is not None
-            found.append(Variable(name, item.shape or (), item.dtype if plain else None))
+            dtype = None
+            if item.dtype.kind in "iufb" and item.shape is not None:
+                dtype = item.dtype
+            datasets.append(Variable(name, item.shape or (), dtype))
 
     with _opened(path) as file:
         file.visititems(look)
-    return found
+    return datasets
 
 
 def load(path: Path, name: str) -> NDArray[Any]:
@@ -120,6 +122,9 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         flags = _per_band(file, data, "bbl", bands)
         ignored = _attribute(data.attrs, IGNORED)
     height, width = (size for at, size in enumerate(chosen.shape) if at != axis)
+    bad_bands = None
+    if flags is not None:
+        bad_bands = zero_flags(flags[0])
 
     def read(rows: slice, cols: slice) -> NDArray[Any]:
         index = [rows, cols]
@@ -135,11 +140,21 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         variable=chosen.name,
         format="HDF5",
         interleave=INTERLEAVES[axis],
-        wavelengths=None if centres is None else to_nm(*centres),
-        fwhm=None if widths is None else to_nm(*widths, like=centres[0] if centres else None),
-        bad_bands=None if flags is None else flags[0] == 0,
+        wavelengths=_in_nm(centres, centres),
+        fwhm=_in_nm(widths, centres),
+        bad_bands=bad_bands,
         ignore_value=ignored,
     )
+
+
+def _in_nm(vector: Vector | None, centres: Vector | None) -> NDArray[np.float64] | None:
+    """Band centres or widths in nm; the centres decide an unstated unit."""
+    if vector is None:
+        return None
+    values, unit = vector
+    if centres is None:
+        return to_nm(values, unit)
+    return to_nm(values, unit, like=centres[0])
 
 
 def _band_axis(path: Path, chosen: Variable, vectors: list[Vector]) -> int:
@@ -157,8 +172,8 @@ def _band_axis(path: Path, chosen: Variable, vectors: list[Vector]) -> int:
 
 
 def _per_band(file: Any, data: Any, word: str, bands: int) -> Vector | None:
-    found = (vector for name, vector in _vectors(file, data, word) if len(vector[0]) == bands)
-    return next(found, None)
+    fitting = (vector for name, vector in _vectors(file, data, word) if len(vector[0]) == bands)
+    return next(fitting, None)
 
 
 def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
@@ -172,14 +187,14 @@ def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
         if owner.name == "/":
             break
         owner = owner.parent
-    found: list[tuple[str, Any]] = []
+    datasets: list[tuple[str, Any]] = []
 
     def look(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and word in name.rpartition("/")[2].lower():
-            found.append((name, item))
+            datasets.append((name, item))
 
     file.visititems(look)
-    for name, item in sorted(found, key=lambda one: len(one[0].rpartition("/")[2])):
+    for name, item in sorted(datasets, key=lambda one: len(one[0].rpartition("/")[2])):
         is_vector = len(item.shape or ()) == 1 and item.dtype.kind in "iuf"
         if is_vector and item.size <= LONGEST_VECTOR and not lies_elsewhere(item):
             yield name, (item[()].astype(np.float64), _unit(item.attrs, ""))
@@ -188,8 +203,9 @@ def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
 def _unit(attributes: Mapping[str, Any], word: str) -> str:
     for key, value in attributes.items():
         if "unit" in key.lower() and word in key.lower():
-            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-            return str(text)
+            if isinstance(value, bytes):
+                return value.decode("utf-8", "replace")
+            return str(value)
     return ""
 
 

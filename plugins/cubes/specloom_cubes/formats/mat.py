@@ -41,8 +41,8 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
     Raises:
         DataError: There is none, or several and no name.
     """
-    found = variables(path)
-    chosen = choose_cube(path, found, variable)
+    arrays = variables(path)
+    chosen = choose_cube(path, arrays, variable)
     height, width, bands = chosen.shape
     assert chosen.dtype is not None, "a cube is a numeric array"
     return Cube(
@@ -52,7 +52,7 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         _loader(path, chosen.name),
         variable=chosen.name,
         format="MATLAB 7.3" if h5py.is_hdf5(path) else "MATLAB",
-        wavelengths=_wavelengths(path, found, bands),
+        wavelengths=_wavelengths(path, arrays, bands),
     )
 
 
@@ -64,8 +64,8 @@ def _loader(path: Path, name: str) -> Load:
     return lambda rows, cols: whole()[rows, cols]
 
 
-def _wavelengths(path: Path, found: list[Variable], bands: int) -> NDArray[np.float64] | None:
-    for one in found:
+def _wavelengths(path: Path, arrays: list[Variable], bands: int) -> NDArray[np.float64] | None:
+    for one in arrays:
         longest = max(one.shape, default=0)
         is_vector = int(np.prod(one.shape)) == longest
         if one.dtype is None or not is_vector or longest != bands:

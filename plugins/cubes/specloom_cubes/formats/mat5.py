@@ -63,13 +63,16 @@ def variables(path: Path) -> list[Variable]:
         stored = _stored_types(path)
     except Exception as error:  # scipy raises errors of many kinds on damaged files
         raise _damaged(path, error) from error
-    found = []
+    arrays = []
     for name, shape, kind in listed:
         dtype = stored.get(name, CLASSES.get(kind))
         if kind == "logical" or kind not in CLASSES:
             dtype = CLASSES.get(kind)
-        found.append(Variable(name, tuple(shape), np.dtype(dtype) if dtype else None))
-    return found
+        element = None
+        if dtype:
+            element = np.dtype(dtype)
+        arrays.append(Variable(name, tuple(shape), element))
+    return arrays
 
 
 def load(path: Path, name: str) -> NDArray[Any]:
@@ -98,12 +101,12 @@ def _stored_types(path: Path) -> dict[str, str | None]:
     MATLAB stores doubles as the smallest type that holds them, which is what scipy gives back,
     while ``whosmat`` names the class. Version 4 files hold none of this and give nothing here.
     """
-    found: dict[str, str | None] = {}
+    types: dict[str, str | None] = {}
     with path.open("rb") as file:
         head = file.read(128)
         order = {b"IM": "<", b"MI": ">"}.get(head[126:128])
         if order is None:
-            return found
+            return types
         while True:
             tag = file.read(8)
             if len(tag) < 8:
@@ -113,9 +116,9 @@ def _stored_types(path: Path) -> dict[str, str | None]:
             variable = _name_and_type(_prelude(file, kind, size), order)
             if variable is not None:
                 name, dtype = variable
-                found.setdefault(name, dtype)
+                types.setdefault(name, dtype)
             file.seek(end)
-    return found
+    return types
 
 
 def _prelude(file: BinaryIO, kind: int, size: int) -> bytes:
@@ -143,4 +146,6 @@ def _name_and_type(prelude: bytes, order: str) -> tuple[str, str | None] | None:
         parts.append((kind, prelude[begin : begin + size]))
     (flags,) = struct.unpack_from(order + "I", parts[0][1])
     name = parts[2][1].decode("latin-1")
-    return name, None if flags & COMPLEX else STORED.get(parts[3][0])
+    if flags & COMPLEX:
+        return name, None
+    return name, STORED.get(parts[3][0])

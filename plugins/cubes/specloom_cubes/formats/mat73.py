@@ -24,7 +24,7 @@ def variables(path: Path) -> list[Variable]:
     Raises:
         DataError: The file is damaged.
     """
-    found = []
+    arrays = []
     try:
         with h5py.File(path, "r") as file:
             for name in file:
@@ -33,13 +33,13 @@ def variables(path: Path) -> list[Variable]:
                 # A link may lead to another file.
                 is_link = not isinstance(file.get(name, getlink=True), h5py.HardLink)
                 if is_link or not isinstance(file[name], h5py.Dataset):
-                    found.append(Variable(name, (), None))
+                    arrays.append(Variable(name, (), None))
                     continue
                 item = file[name]
-                found.append(Variable(name, item.shape[::-1], _dtype(item)))
+                arrays.append(Variable(name, item.shape[::-1], _dtype(item)))
     except DAMAGE as error:
         raise _damaged(path, error) from error
-    return found
+    return arrays
 
 
 def _dtype(item: Any) -> np.dtype[Any] | None:
@@ -49,8 +49,8 @@ def _dtype(item: Any) -> np.dtype[Any] | None:
         return np.dtype(bool)
     if kind in NOT_NUMERIC or "MATLAB_empty" in item.attrs or item.dtype.kind not in "iufb":
         return None
-    found: np.dtype[Any] = item.dtype
-    return found
+    dtype: np.dtype[Any] = item.dtype
+    return dtype
 
 
 def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
@@ -63,7 +63,10 @@ def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
         with h5py.File(path, "r") as file:
             data = file[name]
             check_storage(path, data)
-            part: NDArray[Any] = data[(..., cols, rows) if data.ndim > 1 else ()]
+            index: tuple[Any, ...] = ()
+            if data.ndim > 1:
+                index = (..., cols, rows)
+            part: NDArray[Any] = data[index]
     except DAMAGE as error:
         raise _damaged(path, error) from error
     return part.T

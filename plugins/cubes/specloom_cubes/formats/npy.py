@@ -71,8 +71,9 @@ def open_cube(path: Path) -> Cube:
 def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """The shape, whether the axes are stored in reverse (Fortran order), and the element type."""
     version = npy_format.read_magic(file)
-    first = version == (1, 0)
-    read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
+    read = npy_format.read_array_header_2_0
+    if version == (1, 0):
+        read = npy_format.read_array_header_1_0
     shape, reversed_axes, dtype = read(file)
     if any(size < 0 for size in shape):
         raise ValueError(f"its shape is {shape}")
@@ -90,9 +91,9 @@ def _opened(path: Path) -> tuple[Stored, bool]:
                     f"{path} is an archive of several arrays", fix="save the one array as .npy"
                 )
             shape, reversed_axes, dtype = read_header(file)
-            stored = Stored(
-                path, dtype, file.tell(), shape[::-1] if reversed_axes else shape, stamp_of(file)
-            )
+            if reversed_axes:
+                shape = shape[::-1]
+            stored = Stored(path, dtype, file.tell(), shape, stamp_of(file))
         if dtype.hasobject:
             raise ValueError("it holds Python objects, which are not read")
         holds = stored.stamp[0] - stored.offset

@@ -62,8 +62,8 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
     Raises:
         DataError: There is none, or several and no name.
     """
-    found = variables(path)
-    chosen = choose_cube(path, found, variable)
+    arrays = variables(path)
+    chosen = choose_cube(path, arrays, variable)
     height, width, bands = chosen.shape
     assert chosen.dtype is not None, "a cube is a numeric array"
     whole = cache(lambda: load(path, chosen.name))
@@ -75,12 +75,12 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         variable=chosen.name,
         format="NPZ",
         interleave="bip",
-        wavelengths=_wavelengths(path, found, bands),
+        wavelengths=_wavelengths(path, arrays, bands),
     )
 
 
-def _wavelengths(path: Path, found: list[Variable], bands: int) -> NDArray[np.float64] | None:
-    for one in found:
+def _wavelengths(path: Path, arrays: list[Variable], bands: int) -> NDArray[np.float64] | None:
+    for one in arrays:
         per_band = one.dtype is not None and one.shape == (bands,)
         if per_band and "wavelength" in one.name.lower():
             return to_nm(load(path, one.name).astype(np.float64), "")
@@ -95,7 +95,9 @@ def _variable(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Variable:
         available = member.file_size - file.tell()
         if dtype.kind != "O" and available < needed:
             raise ValueError(f"{name} promises {needed} bytes, it holds {available}")
-    return Variable(name, shape, dtype if dtype.kind in "iufb" else None)
+    if dtype.kind not in "iufb":
+        return Variable(name, shape, None)
+    return Variable(name, shape, dtype)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

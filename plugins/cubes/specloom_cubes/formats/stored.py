@@ -62,16 +62,20 @@ class Stored:
             UnavailableError: The part does not fit into memory.
         """
         rest = [slice(None)] * (len(self.shape) - len(parts))
-        axes = [
-            range(*part.indices(size))
-            for part, size in zip([*parts, *rest], self.shape, strict=True)
-        ]
-        ascending = [axis[::-1] if axis.step < 0 else axis for axis in axes]
-        found = self._empty(tuple(map(len, axes)))
-        if found.size:
-            self._read_into(found, ascending)
-        directions = [-1 if axis.step < 0 else 1 for axis in axes]
-        return found[tuple(slice(None, None, direction) for direction in directions)]
+        ascending = []
+        directions = []
+        for part, size in zip([*parts, *rest], self.shape, strict=True):
+            axis = range(*part.indices(size))
+            if axis.step < 0:
+                ascending.append(axis[::-1])
+                directions.append(slice(None, None, -1))
+            else:
+                ascending.append(axis)
+                directions.append(slice(None, None, 1))
+        values = self._empty(tuple(map(len, ascending)))
+        if values.size:
+            self._read_into(values, ascending)
+        return values[tuple(directions)]
 
     def _empty(self, shape: tuple[int, ...]) -> NDArray[Any]:
         try:
@@ -83,11 +87,11 @@ class Stored:
                 fix="use a smaller part of the scene, such as cubes.Blocks",
             ) from error
 
-    def _read_into(self, found: NDArray[Any], axes: Sequence[range]) -> None:
+    def _read_into(self, target: NDArray[Any], axes: Sequence[range]) -> None:
         try:
             with self.path.open("rb", buffering=0) as file:
                 self._check(file)
-                self._fill(file, found, self.offset, axes, self.shape)
+                self._fill(file, target, self.offset, axes, self.shape)
                 self._check(file)
         except OSError as error:
             raise DataError(
@@ -107,14 +111,14 @@ class Stored:
     def _fill(
         self,
         file: FileIO,
-        found: NDArray[Any],
+        target: NDArray[Any],
         at: int,
         axes: Sequence[range],
         shape: Sequence[int],
     ) -> None:
-        """Fill ``found`` with a part of the array of this shape that begins at byte ``at``."""
+        """Fill ``target`` with a part of the array of this shape that begins at byte ``at``."""
         if not axes:
-            self._take(file, found, at)
+            self._take(file, target, at)
             return
         axis = axes[0]
         inner = axes[1:]
@@ -124,19 +128,19 @@ class Stored:
         count = axis[-1] - axis[0] + 1
         whole = all(len(one) == size for one, size in zip(inner, sizes, strict=True))
         if whole and axis.step == 1:
-            self._take(file, found, first)
+            self._take(file, target, first)
         elif not inner or count * step <= SPAN:
             span = np.empty((count, *sizes), self.dtype)
             self._take(file, span, first)
             chosen = (slice(one.start, one.stop, one.step) for one in inner)
-            found[...] = span[(slice(None, None, axis.step), *chosen)]
+            target[...] = span[(slice(None, None, axis.step), *chosen)]
         else:
             for position, number in enumerate(axis):
-                self._fill(file, found[position, ...], at + number * step, inner, sizes)
+                self._fill(file, target[position, ...], at + number * step, inner, sizes)
 
-    def _take(self, file: FileIO, found: NDArray[Any], at: int) -> None:
+    def _take(self, file: FileIO, target: NDArray[Any], at: int) -> None:
         """Fill an array that lies in one piece with the bytes from ``at`` on."""
-        left = found.reshape(-1).view(np.uint8).data
+        left = target.reshape(-1).view(np.uint8).data
         file.seek(at)
         while left:
             count = file.readinto(left)

@@ -16,7 +16,7 @@ import rasterio.errors
 from specloom import DataError
 from specloom_cubes.cube import Cube
 from specloom_cubes.formats import tiff_pages
-from specloom_cubes.formats.units import to_nm
+from specloom_cubes.formats.units import to_nm, zero_flags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,14 +41,24 @@ def open_cube(path: Path) -> Cube:
     except (OSError, ValueError, struct.error) as error:
         raise _damaged(path, error) from error
     with _opened(path) as file:
-        bands = file.count if len(pages) == 1 else len(pages)
+        bands = len(pages)
+        if len(pages) == 1:
+            bands = file.count
         _check(path, pages, file)
         metadata = _metadata(file)
-        tags = [_tags(file, band) for band in file.indexes] if len(pages) == 1 else []
-        interleave = "bip" if file.interleaving.value == "PIXEL" and bands > 1 else "bsq"
-        kind = "GeoTIFF" if "transform" in metadata else "TIFF"
+        tags = []
+        if len(pages) == 1:
+            tags = [_tags(file, band) for band in file.indexes]
+        interleave = "bsq"
+        if file.interleaving.value == "PIXEL" and bands > 1:
+            interleave = "bip"
+        kind = "TIFF"
+        if "transform" in metadata:
+            kind = "GeoTIFF"
+        if len(pages) > 1:
+            kind = f"{kind} of {len(pages)} pages"
         dtype = np.dtype(file.dtypes[0])
-        no_data = file.nodata
+        no_data = _no_data(file)
     shape = (pages[0].height, pages[0].width, bands)
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
@@ -58,20 +68,26 @@ def open_cube(path: Path) -> Cube:
     widths = _per_band(tags, "fwhm")
     flags = _per_band(tags, "bbl")
     units = [tag["wavelength_units"] for tag in tags if tag.get("wavelength_units")]
-    unit = units[0] if units else ""
+    unit = next(iter(units), "")
     return Cube(
         path,
         shape,
         dtype,
         load,
-        format=kind if len(pages) == 1 else f"{kind} of {len(pages)} pages",
+        format=kind,
         interleave=interleave,
-        wavelengths=None if centres is None else to_nm(centres, unit),
-        fwhm=None if widths is None else to_nm(widths, unit, like=centres),
-        bad_bands=None if flags is None else flags == 0,
-        ignore_value=None if no_data is None or np.isnan(no_data) else float(no_data),
+        wavelengths=to_nm(centres, unit),
+        fwhm=to_nm(widths, unit, like=centres),
+        bad_bands=zero_flags(flags),
+        ignore_value=no_data,
         metadata=metadata,
     )
+
+
+def _no_data(file: Any) -> float | None:
+    if file.nodata is None or np.isnan(file.nodata):
+        return None
+    return float(file.nodata)
 
 
 def _read(
@@ -120,12 +136,12 @@ def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
 
 
 def _tags(file: Any, band: int) -> dict[str, str]:
-    found = {key.lower(): text for key, text in file.tags(band).items()}
+    tags = {key.lower(): text for key, text in file.tags(band).items()}
     own = file.tags(band, ns="IMAGERY")
     for name, key in IMAGERY.items():
-        if name not in found and key in own:
-            found |= {name: own[key], "wavelength_units": "um"}
-    return found
+        if name not in tags and key in own:
+            tags |= {name: own[key], "wavelength_units": "um"}
+    return tags
 
 
 def _per_band(tags: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64] | None:
@@ -136,15 +152,15 @@ def _per_band(tags: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float6
 
 
 def _metadata(file: Any) -> dict[str, Any]:
-    found: dict[str, Any] = dict(file.tags())
+    metadata: dict[str, Any] = dict(file.tags())
     if not file.transform.is_identity:
-        found["transform"] = tuple(file.transform)[:6]
+        metadata["transform"] = tuple(file.transform)[:6]
     if file.crs:
-        found["crs"] = file.crs.to_wkt()
+        metadata["crs"] = file.crs.to_wkt()
     if any(scale != 1 for scale in file.scales) or any(file.offsets):
-        found["scales"] = file.scales
-        found["offsets"] = file.offsets
-    return found
+        metadata["scales"] = file.scales
+        metadata["offsets"] = file.offsets
+    return metadata
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,22 @@ MASK = 4
 """Bits of KIND: a smaller copy of a page, and which of its pixels show."""
 
 TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
+
+
+class Layout(NamedTuple):
+    """How directories are written, with the codes of ``struct``: addresses and their length."""
+
+    first: int
+    """The byte at which the address of the first directory stands."""
+    address: str
+    length: str
+    """The number of entries of a directory."""
+    entry: int
+    """The bytes of an entry."""
+
+
+LAYOUTS = {42: Layout(4, "I", "H", 12), 43: Layout(8, "Q", "Q", 20)}
+"""By the version in the header: TIFF and BigTIFF."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ def pages(path: Path) -> list[Page]:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        found = []
+        images = []
         for number, tags in enumerate(_directories(file, size), start=1):
             end = _end(tags)
             if not {WIDTH, HEIGHT} <= tags.keys():
@@ -58,33 +74,33 @@ def pages(path: Path) -> list[Page]:
             if end > size:
                 raise ValueError(f"page {number} promises {end} bytes, the file holds {size}")
             if not int(tags.get(KIND, np.zeros(1))[0]) & (REDUCED | MASK):
-                found.append(Page(number, int(tags[HEIGHT][0]), int(tags[WIDTH][0])))
-    return found
+                images.append(Page(number, int(tags[HEIGHT][0]), int(tags[WIDTH][0])))
+    return images
 
 
 def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, NDArray[Any]]]:
     head = file.read(16).ljust(16, b"\0")
     order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
     version = struct.unpack_from(f"{order or '<'}H", head, 2)[0]
-    if not order or version not in (42, 43):
+    if not order or version not in LAYOUTS:
         raise ValueError("it does not begin like a TIFF file")
-    big = version == 43
-    step, count, entry = (8, "Q", 20) if big else (4, "I", 12)
-    at = struct.unpack_from(order + count, head, 8 if big else 4)[0]
+    layout = LAYOUTS[version]
+    at = struct.unpack_from(order + layout.address, head, layout.first)[0]
     seen = set()
     while at:
         if at in seen:
             raise ValueError("its pages are chained in a ring")
         seen.add(at)
         file.seek(at)
-        width = 8 if big else 2
-        (entries,) = struct.unpack(order + ("Q" if big else "H"), _take(file, width, size))
-        body = _take(file, entries * entry + step, size)
+        length_size = struct.calcsize(order + layout.length)
+        (entries,) = struct.unpack(order + layout.length, _take(file, length_size, size))
+        address_size = struct.calcsize(order + layout.address)
+        body = _take(file, entries * layout.entry + address_size, size)
         tags: dict[int, NDArray[Any]] = {}
-        for first in range(0, entries * entry, entry):
-            tags.update(_value(file, body[first : first + entry], order, size))
+        for first in range(0, entries * layout.entry, layout.entry):
+            tags.update(_value(file, body[first : first + layout.entry], order, size))
         yield tags
-        at = struct.unpack(order + count, body[-step:])[0]
+        at = struct.unpack(order + layout.address, body[-address_size:])[0]
 
 
 def _value(

@@ -43,24 +43,24 @@ class Variable:
         return self.dtype is not None and len(self.shape) == 2 and 1 not in self.shape
 
 
-def choose_cube(path: Path, found: Iterable[Variable], name: str | None) -> Variable:
+def choose_cube(path: Path, arrays: Iterable[Variable], name: str | None) -> Variable:
     """The named array, or the only one with three axes.
 
     Raises:
         DataError: There is none, or several and no name.
     """
-    found = list(found)
+    arrays = list(arrays)
     if name is not None:
-        chosen = named(path, found, name, "cube_variable")
+        chosen = named(path, arrays, name, "cube_variable")
         if not chosen.is_cube:
             raise DataError(
                 f"{path}: {chosen} is not a cube", fix="name a real array with three axes"
             )
         return chosen
-    only_one = only(path, found, lambda one: one.is_cube, "cube", "name one with cube_variable")
+    only_one = only(path, arrays, lambda one: one.is_cube, "cube", "name one with cube_variable")
     if only_one is None:
         raise DataError(
-            f"{path} holds no numeric array with three axes, only {listing(found)}",
+            f"{path} holds no numeric array with three axes, only {listing(arrays)}",
             fix="save the cube as rows x columns x bands",
         )
     return only_one
@@ -68,7 +68,7 @@ def choose_cube(path: Path, found: Iterable[Variable], name: str | None) -> Vari
 
 def choose_mask(
     path: Path,
-    found: Iterable[Variable],
+    arrays: Iterable[Variable],
     size: tuple[int, int],
     name: str | None = None,
     parameter: str = "mask_variable",
@@ -78,15 +78,15 @@ def choose_mask(
     Raises:
         DataError: There are several and no name, or none of the name.
     """
-    found = list(found)
+    arrays = list(arrays)
     if name is not None:
-        chosen = named(path, found, name, parameter)
+        chosen = named(path, arrays, name, parameter)
         if chosen.dtype is None:
             raise DataError(f"{path}: {chosen} is not a mask", fix="name an array of class numbers")
         return chosen.name
     fitting = only(
         path,
-        found,
+        arrays,
         lambda one: one.is_plane and one.shape == size,
         "mask",
         f"name one with {parameter}, or write find_mask: false if none is",
@@ -94,29 +94,29 @@ def choose_mask(
     return fitting.name if fitting else None
 
 
-def only_plane(path: Path, found: Iterable[Variable]) -> str:
+def only_plane(path: Path, arrays: Iterable[Variable]) -> str:
     """The name of the only 2-D array that is no vector, whatever its size.
 
     Raises:
         DataError: There is none, or there are several.
     """
-    found = list(found)
-    chosen = only(path, found, lambda one: one.is_plane, "mask", "name one with mask_variable")
+    arrays = list(arrays)
+    chosen = only(path, arrays, lambda one: one.is_plane, "mask", "name one with mask_variable")
     if chosen is None:
         raise DataError(
-            f"{path} holds no numeric array with two axes, only {listing(found)}",
+            f"{path} holds no numeric array with two axes, only {listing(arrays)}",
             fix="give a file that holds the mask",
         )
     return chosen.name
 
 
-def named(path: Path, found: Iterable[Variable], name: str, parameter: str) -> Variable:
+def named(path: Path, arrays: Iterable[Variable], name: str, parameter: str) -> Variable:
     """The variable of that name.
 
     Raises:
         DataError: There is none.
     """
-    by_name = {one.name: one for one in found}
+    by_name = {one.name: one for one in arrays}
     name = name if name in by_name else name.strip("/")  # as HDF5 writes paths
     if name not in by_name:
         raise DataError(
@@ -127,14 +127,14 @@ def named(path: Path, found: Iterable[Variable], name: str, parameter: str) -> V
 
 
 def only(
-    path: Path, found: Iterable[Variable], fits: Callable[[Variable], bool], what: str, fix: str
+    path: Path, arrays: Iterable[Variable], fits: Callable[[Variable], bool], what: str, fix: str
 ) -> Variable | None:
     """The one variable that fits, or None where none does.
 
     Raises:
         DataError: Several do.
     """
-    fitting = [one for one in found if fits(one)]
+    fitting = [one for one in arrays if fits(one)]
     if len(fitting) > 1:
         raise DataError(
             f"{path} holds several arrays that may be the {what}: {listing(fitting)}", fix=fix

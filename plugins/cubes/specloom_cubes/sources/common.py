@@ -49,9 +49,11 @@ def batch_of(
     wavelengths: NDArray[np.float64] | None,
 ) -> dict[str, NDArray[Any]]:
     """One batch of cubes (H, W, C) of one size, without values that are not known."""
-    # One cube stays where it is: a large scene is then not copied.
-    cube = np.ascontiguousarray(cubes[0])[None] if len(cubes) == 1 else np.stack(cubes)
-    batch: dict[str, NDArray[Any]] = {"cube": cube}
+    batch: dict[str, NDArray[Any]] = {}
+    if len(cubes) == 1:  # it stays where it is: a large scene is then not copied
+        batch["cube"] = np.ascontiguousarray(cubes[0])[None]
+    else:
+        batch["cube"] = np.stack(cubes)
     if masks is not None:
         batch["mask"] = np.stack(masks)
     if valid is not None:
@@ -104,11 +106,12 @@ def warn_once(source: object, cube: Cube) -> None:
 
 def absent(**paths: str | None) -> list[str]:
     """An error text for each file or folder that is not there, by what it is for."""
-    return [
-        str(DataError(f"there is no {path}, the {what} of the data", fix=advice(path)))
-        for what, path in paths.items()
-        if path is not None and not there(path)
-    ]
+    texts = []
+    for what, path in paths.items():
+        if path is not None and not there(path):
+            error = DataError(f"there is no {path}, the {what} of the data", fix=advice(path))
+            texts.append(str(error))
+    return texts
 
 
 def check_fits(cube: Cube) -> None:
@@ -144,7 +147,7 @@ def check_batch_size(batch_size: int, label: str) -> None:
         raise ConfigError(f"{label}: batch_size is {batch_size}", fix="write batch_size: 1 or more")
 
 
-def known_split(split: str, splits: Mapping[str, Any] | Sequence[str] = STAGES) -> str:
+def require_split(split: str, splits: Mapping[str, Any] | Sequence[str] = STAGES) -> str:
     """``split`` itself.
 
     Raises:

@@ -103,11 +103,14 @@ class SingleCu3sDataModule(TicketedSource):
         cuvis = self._cuvis()
         path, measurement = self._part(cuvis, split)[number]
         mask = self._masks.get(path)
+        mask_file = None
+        if mask is not None:
+            mask_file = str(mask)
         return {
             "cube": str(path),
             "measurement": measurement,
             "processing_mode": self.processing_mode,
-            "mask": None if mask is None else str(mask),
+            "mask": mask_file,
             "labelled": self._has_masks(cuvis, split),
         }
 
@@ -148,7 +151,10 @@ class SingleCu3sDataModule(TicketedSource):
         if self._listed is None:
             root = Path(self.data_dir)
             listed: list[tuple[Path, int]] = []
-            for path in [root] if root.is_file() else sorted(root.glob("*.cu3s")):
+            paths = [root]
+            if not root.is_file():
+                paths = sorted(root.glob("*.cu3s"))
+            for path in paths:
                 count = cuvis.SessionFile(str(path)).get_size()
                 mask = _mask_file(path)
                 if mask is not None:

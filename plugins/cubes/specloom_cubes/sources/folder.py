@@ -178,15 +178,22 @@ class Folder(TicketedSource):
         self.sizes()
         chosen = items_of(split, self._divided(), LABEL)
         path = self._files[chosen[number]]
-        mask = masks.get(path)
+        mask_file = None
+        mask_variable = None
+        if path in masks:
+            mask_file = str(masks[path].path)
+            mask_variable = masks[path].variable
+        wavelengths = None
         grid = self._wavelengths()
+        if grid is not None:
+            wavelengths = grid.tolist()
         return {
             "cube": str(path),
             "cube_variable": self._variable(path),
-            "mask": None if mask is None else str(mask.path),
-            "mask_variable": None if mask is None else mask.variable,
+            "mask": mask_file,
+            "mask_variable": mask_variable,
             "labelled": not self.missing_outputs(split),
-            "wavelengths": None if grid is None else grid.tolist(),
+            "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
             "bytes": self._bytes[path],
         }
@@ -200,13 +207,14 @@ class Folder(TicketedSource):
         cube = open_cube(ticket["cube"], ticket["cube_variable"])
         _check_unchanged(cube, ticket["shape"])
         warn_once(self, cube)
-        wavelengths = ticket["wavelengths"]
-        return batch_of(
-            [cube.clean()],
-            [_read_labels(cube, ticket)] if ticket["labelled"] else None,
-            None,
-            None if wavelengths is None else np.array(wavelengths, np.float64),
-        )
+        pixels = cube.clean()
+        labels = None
+        if ticket["labelled"]:
+            labels = [_read_labels(cube, ticket)]
+        wavelengths = None
+        if ticket["wavelengths"] is not None:
+            wavelengths = np.array(ticket["wavelengths"], np.float64)
+        return batch_of([pixels], labels, None, wavelengths)
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
@@ -222,18 +230,18 @@ class Folder(TicketedSource):
             if not root.is_dir():
                 raise DataError(f"there is no folder {root}", fix=advice(root))
             masks = self._mask_folder()
-            found = find_cubes(root, self.pattern)
+            by_name = find_cubes(root, self.pattern)
             if masks is not None and not masks.samefile(root):
-                found = {
-                    name: path for name, path in found.items() if not path.is_relative_to(masks)
-                }
-            if not found:
+                for name, path in list(by_name.items()):
+                    if path.is_relative_to(masks):
+                        del by_name[name]
+            if not by_name:
                 raise DataError(
                     f"{root} holds no cube that fits {self.pattern!r}",
                     fix="check path and pattern; '**/*' includes folders within",
                 )
-            self._found = found
-            self._files = list(found.values())
+            self._found = by_name
+            self._files = list(by_name.values())
         return self._found
 
     def _mask_folder(self) -> Path | None:
@@ -280,22 +288,22 @@ class Folder(TicketedSource):
     def _find_masks(self) -> dict[Path, MaskFile]:
         cubes = list(self.cubes().values())
         folder = self._mask_folder()
-        found = {}
+        masks = {}
         if folder is not None or (self.find_mask and self.mask_variable is None):
             for path, mask in find_masks(cubes, folder).items():
                 variable = self.mask_variable if named_arrays(mask) else None
-                found[path] = MaskFile(mask, variable)
+                masks[path] = MaskFile(mask, variable)
         if folder is None and (self.find_mask or self.mask_variable is not None):
             for path in cubes:
-                name = None if path in found else self._own_mask(path)
+                name = None if path in masks else self._own_mask(path)
                 if name is not None:
-                    found[path] = MaskFile(path, name)
-        if folder is not None and not found:
+                    masks[path] = MaskFile(path, name)
+        if folder is not None and not masks:
             raise DataError(
                 f"{folder} holds no mask of any cube in {self.path}",
                 fix="name each mask like its cube, with _gt or _mask after it if you like",
             )
-        return found
+        return masks
 
     def _own_mask(self, path: Path) -> str | None:
         reader = named_arrays(path)

@@ -31,17 +31,19 @@ def check_same_grid(
         DataError: Two cubes differ; it names both.
     """
     first = cubes[0]
-    known = None
+    reference = None
     for cube in cubes:
         _check_bands(first, cube)
         if same_size and cube.shape[:2] != first.shape[:2]:
             sizes = " and ".join(f"{c.path} is {c.shape[0]} x {c.shape[1]}" for c in (first, cube))
             raise DataError(f"{sizes}: they cannot share a batch", fix="write batch_size: 1")
         if wavelengths and cube.good_wavelengths is not None:
-            if known is None:
-                known = cube
-            _check_wavelengths(known, cube)
-    return None if known is None else known.good_wavelengths
+            if reference is None:
+                reference = cube
+            _check_wavelengths(reference, cube)
+    if reference is None:
+        return None
+    return reference.good_wavelengths
 
 
 def _check_bands(first: Cube, other: Cube) -> None:

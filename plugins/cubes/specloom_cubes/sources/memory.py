@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from specloom_cubes.sources.common import WITH_VALID, check_same_size, known_split
+from specloom_cubes.sources.common import WITH_VALID, check_same_size, require_split
 
 if TYPE_CHECKING:
     from specloom import Batch, Port
@@ -53,9 +53,9 @@ class InMemory:
         shapes = [batch["cube"].shape for batch in chain.from_iterable(self._batches().values())]
         sizes = {}
         for axis, name in enumerate("BHWC"):
-            found = {int(shape[axis]) for shape in shapes}
-            if name != "B" and len(found) == 1:
-                sizes[name] = found.pop()
+            sizes_of_axis = {int(shape[axis]) for shape in shapes}
+            if name != "B" and len(sizes_of_axis) == 1:
+                sizes[name] = sizes_of_axis.pop()
         return sizes
 
     def splits(self) -> Sequence[str]:
@@ -65,7 +65,7 @@ class InMemory:
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         batches = self._batches()
-        return len(batches[known_split(split, batches)])
+        return len(batches[require_split(split, batches)])
 
     @property
     def batch_size(self) -> int:
@@ -77,7 +77,7 @@ class InMemory:
     def items(self, split: str) -> int:
         """The number of images of a split."""
         batches = self._batches()
-        return sum(len(batch["cube"]) for batch in batches[known_split(split, batches)])
+        return sum(len(batch["cube"]) for batch in batches[require_split(split, batches)])
 
     def read(self, split: str, numbers: Sequence[int]) -> Batch:
         """A batch of some images of a split, by their numbers within it, as NumPy arrays.
@@ -87,7 +87,7 @@ class InMemory:
         """
         batches = self._batches()
         places = []
-        for batch in batches[known_split(split, batches)]:
+        for batch in batches[require_split(split, batches)]:
             places += [(batch, at) for at in range(len(batch["cube"]))]
         chosen = [places[number] for number in numbers]
         check_same_size([batch["cube"][at] for batch, at in chosen], "use batches of one image")
@@ -102,5 +102,5 @@ class InMemory:
     def batches(self, split: str) -> Iterator[Batch]:
         """The batches of a split, in their order."""
         batches = self._batches()
-        for batch in batches[known_split(split, batches)]:
+        for batch in batches[require_split(split, batches)]:
             yield dict(batch)

@@ -16,8 +16,8 @@ from specloom_cubes.sources.common import (
     absent,
     batch_of,
     check_fits,
-    known_split,
     notes_on,
+    require_split,
     warn_once,
 )
 from specloom_cubes.wavelengths import read_wavelengths
@@ -104,8 +104,10 @@ class Scene(TicketedSource):
     def notes(self) -> list[str]:
         """Files that are not there, and whether the cube looks like a picture."""
         files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
-        missing = absent(**files, wavelengths=self.wavelengths)
-        return missing + (notes_on(self.opened()) if there(self.cube) else [])
+        notes = absent(**files, wavelengths=self.wavelengths)
+        if there(self.cube):
+            notes += notes_on(self.opened())
+        return notes
 
     def splits(self) -> Sequence[str]:
         """All of them."""
@@ -113,7 +115,7 @@ class Scene(TicketedSource):
 
     def missing_outputs(self, split: str) -> Sequence[str]:
         """``mask`` where the scene has none; nothing where its file is absent."""
-        known_split(split)
+        require_split(split)
         if self.mask is not None or not there(self.cube):
             return []
         if self.mask_variable is None and not self.find_mask:
@@ -131,12 +133,12 @@ class Scene(TicketedSource):
 
     def items(self, split: str) -> int:
         """One."""
-        known_split(split)
+        require_split(split)
         return 1
 
     def ticket(self, split: str, number: int) -> Ticket:
         """The parameters of the scene, and the size of its pixels."""
-        known_split(split)
+        require_split(split)
         return {**self.parameters(), "bytes": self.opened().good_bytes()}
 
     def read_ticket(self, ticket: Ticket) -> Batch:
@@ -154,12 +156,13 @@ class Scene(TicketedSource):
         """The part of the scene in some rows and columns, as a batch of one."""
         cube = self.opened()
         mask, valid = self.labels()
-        return batch_of(
-            [cube.clean(rows, cols)],
-            None if mask is None else [mask[rows, cols]],
-            None if valid is None else [valid[rows, cols]],
-            self.centres(),
-        )
+        masks = None
+        if mask is not None:
+            masks = [mask[rows, cols]]
+        valid_pixels = None
+        if valid is not None:
+            valid_pixels = [valid[rows, cols]]
+        return batch_of([cube.clean(rows, cols)], masks, valid_pixels, self.centres())
 
     def opened(self) -> Cube:
         """The scene, its pixels not yet read."""
@@ -184,7 +187,9 @@ class Scene(TicketedSource):
             mask = read_mask(self.mask, cube.shape, self.mask_variable)
         elif self.mask_variable is not None or self.find_mask:
             mask = own_mask(cube, self.mask_variable, other_than=self._other())
-        return mask, None if valid is None else valid > 0
+        if valid is None:
+            return mask, None
+        return mask, valid > 0
 
     def centres(self) -> NDArray[np.float64] | None:
         """Band centres in nm, or None where they are not known."""
@@ -193,7 +198,9 @@ class Scene(TicketedSource):
         return self.opened().good_wavelengths
 
 
-def scene_of(ticket: Ticket, known: Scene) -> Scene:
-    """The scene of a ticket: ``known`` where it has these parameters, or else a new one."""
+def scene_of(ticket: Ticket, opened: Scene) -> Scene:
+    """The scene of a ticket: ``opened`` where it has these parameters, or else a new one."""
     parameters = {name: ticket[name] for name in PARAMETERS}
-    return known if known.parameters() == parameters else Scene(**parameters)
+    if opened.parameters() == parameters:
+        return opened
+    return Scene(**parameters)

@@ -218,15 +218,15 @@ class Synthetic(TicketedSource):
         _require(self.noise >= 0, "noise", self.noise, "0 or more")
         _require(self.lentil_diameter >= 2, "lentil_diameter", self.lentil_diameter, "2 or more")
         _require(bool(self.varieties), "varieties", self.varieties, "one name or more")
-        _check_known(self.varieties, spectra.LENTILS)
-        _check_known(self.anomalies, spectra.FOREIGN)
+        _check_materials(self.varieties, spectra.LENTILS)
+        _check_materials(self.anomalies, spectra.FOREIGN)
 
 
-def _check_known(names: Iterable[str], known: Iterable[str]) -> None:
+def _check_materials(names: Iterable[str], materials: Iterable[str]) -> None:
     for name in names:
-        if name not in known:
+        if name not in materials:
             raise ConfigError(
-                f"Synthetic: there is no material {name!r}", fix=did_you_mean(name, known)
+                f"Synthetic: there is no material {name!r}", fix=did_you_mean(name, materials)
             )
 
 

@@ -158,7 +158,10 @@ def _anomalous(
     share = recipe.anomaly_fraction / max(1 - recipe.clean_scenes, 1e-9)
     wanted = share * recipe.height * recipe.width / area + rng.random()
     clean = rng.random() < recipe.clean_scenes or not recipe.anomalies
-    return rng.permutation(inside)[: 0 if clean else int(wanted)]
+    shuffled = rng.permutation(inside)  # also in a clean scene, so that what follows is the same
+    if clean:
+        return shuffled[:0]
+    return shuffled[: int(wanted)]
 
 
 def _pile(recipe: Recipe, objects: _Objects) -> tuple[NDArray[np.intp], Floats]:

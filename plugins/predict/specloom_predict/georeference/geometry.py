@@ -115,12 +115,12 @@ def envi_fields(geometry: Geometry) -> tuple[dict[str, str], list[str]]:
     elif geometry.crs:
         notes.append("ENVI headers have no coordinate system: it is not understood")
     if geometry.transform is not None:
-        found = numbers_of(geometry.transform)
-        if found is None:
+        grid = numbers_of(geometry.transform)
+        if grid is None:
             notes.append("the grid is sheared or mirrored, which ENVI's 'map info' cannot say")
         else:
             name, rest = to_map_info(crs)
-            numbers, rotation = found
+            numbers, rotation = grid
             fields["map info"] = ", ".join([name, *numbers, *rest, *rotation])
     return fields, notes
 

@@ -38,10 +38,10 @@ def parse_crs(text: str) -> Any:
     except ImportError:
         return None
     try:
-        found = CRS.from_user_input(text)
+        crs = CRS.from_user_input(text)
         # ENVI's WKT names no code; with one, others see that it is the system they know.
-        code = found.to_epsg(confidence_threshold=MIN_CONFIDENCE)
-        return found if code is None else CRS.from_epsg(code)
+        code = crs.to_epsg(confidence_threshold=MIN_CONFIDENCE)
+        return crs if code is None else CRS.from_epsg(code)
     except CRSError:
         return None
 
@@ -78,6 +78,6 @@ def to_map_info(crs: Any) -> tuple[str, list[str]]:
     if crs.is_geographic:
         datum = ["WGS-84"] if code == 4326 else []
         return "Geographic Lat/Lon", [*datum, "units=Degrees"]
-    found = re.search(r'"([^"]+)"', crs.to_wkt(version="WKT1_ESRI"))
-    name = re.sub(r"[^\w. -]", " ", found[1]) if found else "Projected"
+    match = re.search(r'"([^"]+)"', crs.to_wkt(version="WKT1_ESRI"))
+    name = re.sub(r"[^\w. -]", " ", match[1]) if match else "Projected"
     return name, ["units=Meters"] if unit_of(crs) == "metre" else []

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 MAX_SIDE = 192
 MAX_IMAGES = 20
 EXCLUDED = 4  # other classes are predicted + 2 * anomalous
-RED, GREEN, BLUE = 650.0, 550.0, 470.0  # nm
+RED = 650.0  # nm
+GREEN = 550.0  # nm
+BLUE = 470.0  # nm
 TOLERANCE = 20.0  # nm
 
 Levels = NDArray[np.uint8]

@@ -93,9 +93,9 @@ class Profiler:
         batches = source.batches
 
         def timed_batches(split: str) -> Iterator[Batch]:
-            found = iter(batches(split))
+            iterator = iter(batches(split))
             while True:
-                batch = self._timed(READING, "data", lambda: next(found, None))
+                batch = self._timed(READING, "data", lambda: next(iterator, None))
                 if batch is None:
                     return
                 yield batch

@@ -61,13 +61,13 @@ def describe_size(graph: Graph, end: str) -> str:
         return port.kind.rpartition(".")[2] or port.dtype
     if not port.axes:
         return "scalar"
-    known = graph.inferred_sizes[end.partition(".")[0]]
+    sizes = graph.inferred_sizes[end.partition(".")[0]]
     axes = []
     if port.open_front:
         axes.append("...")
     for name in port.names:
-        if name in known:
-            axes.append(str(known[name].size))
+        if name in sizes:
+            axes.append(str(sizes[name].size))
         else:
             axes.append(name)
     return " ".join(axes)

@@ -13,6 +13,7 @@ installed, and a page that needs no network can load no script that draws. ``spe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from specloom_report.graphs.description import BATCH, GraphDescription
@@ -221,10 +222,10 @@ def _place_columns(rows: Sequence[Sequence[Box]]) -> None:
             ordered = rows[::-1]
         for row in ordered:
             _spread(row, [_preferred_x(box) for box in row])
-    left = min((box.left for row in rows for box in row), default=0.0)
-    for row in rows:
-        for box in row:
-            box.x += MARGIN - left
+    boxes = list(chain.from_iterable(rows))
+    left = min((box.left for box in boxes), default=0.0)
+    for box in boxes:
+        box.x += MARGIN - left
 
 
 def _preferred_x(box: Box) -> float:

@@ -140,7 +140,9 @@ def chart(
         rules: Vertical lines.
         height: The height of the picture; it is 420 wide.
     """
-    points = [point for curve in curves for point in curve.finite_points()]
+    points = []
+    for curve in curves:
+        points.extend(curve.finite_points())
     if x_range is None:
         x_range = _range([*(x for x, _ in points), *(rule.x for rule in rules)])
     if y_range is None:

@@ -36,15 +36,18 @@ def evaluation_charts(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str
     by_node: dict[str, dict[str, Mapping[str, Any]]] = {}
     for evaluation in evaluations:
         by_node.setdefault(evaluation["judge"], {})[evaluation["stage"]] = evaluation
-    found = []
+    evaluations_shown = []
     for name, by_stage in by_node.items():
         stages = [by_stage[stage] for stage in order_splits(by_stage)]
         charts = list(_curves(stages))
-        charts += [_histogram(stage) for stage in stages if "histogram" in stage]
-        notes = [note for stage in stages for note in _notes(stage)]
+        notes: list[str] = []
+        for stage in stages:
+            if "histogram" in stage:
+                charts.append(_histogram(stage))
+            notes.extend(_notes(stage))
         if charts:
-            found.append({"name": name, "charts": charts, "notes": notes})
-    return found
+            evaluations_shown.append({"name": name, "charts": charts, "notes": notes})
+    return evaluations_shown
 
 
 class OperatingPoint(NamedTuple):
@@ -217,8 +220,8 @@ def _metrics_of_image(
 
 
 def _caption(metrics: Mapping[str, Any]) -> str:
-    known = [key for key in CAPTION_METRICS if key in metrics]
-    return ", ".join(f"{IMAGE_COLUMNS[key]} {format_number(metrics[key])}" for key in known)
+    recorded = [key for key in CAPTION_METRICS if key in metrics]
+    return ", ".join(f"{IMAGE_COLUMNS[key]} {format_number(metrics[key])}" for key in recorded)
 
 
 def _band_name(band: Mapping[str, Any]) -> str:
@@ -307,7 +310,12 @@ def _weights_of_record(selection: Mapping[str, Any]) -> list[list[float]]:
     chosen = (selection.get("record") or {}).get("band_indices")
     if not wavelengths or not isinstance(chosen, list):
         return []
-    return [[float(band == one) for band in range(len(wavelengths))] for one in chosen]
+    return [_indicator(one, len(wavelengths)) for one in chosen]
+
+
+def _indicator(chosen: int, bands: int) -> list[float]:
+    """Return 1 for the chosen band and 0 for all others."""
+    return [float(band == chosen) for band in range(bands)]
 
 
 def _temperature_chart(node: str, history: Sequence[Mapping[str, Any]]) -> Markup | str:

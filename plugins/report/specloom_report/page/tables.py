@@ -119,7 +119,9 @@ def order_splits(names: Iterable[str]) -> list[str]:
 def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
     """Return all metrics, with a column for each split."""
     splits = order_splits(metrics)
-    names = dict.fromkeys(name for split in splits for name in metrics[split])
+    names: dict[str, None] = {}
+    for split in splits:
+        names |= dict.fromkeys(metrics[split])
     rows = []
     for name in names:
         values = [_number_cell(metrics[split].get(name)) for split in splits]
@@ -189,7 +191,9 @@ def plugins_table(plugins: Mapping[str, Any]) -> Table:
             records[name] = record
         else:
             records[name] = {"version": record}
-    columns = dict.fromkeys(["version", *(key for one in records.values() for key in one)])
+    columns = {"version": None}
+    for record in records.values():
+        columns |= dict.fromkeys(record)
     rows = []
     for name, record in records.items():
         values = [_cut_hashes(_as_text(record.get(column))) for column in columns]

@@ -29,8 +29,8 @@ NO_NUMBER = -1
 def order(count: int, seed: int, epoch: int) -> list[int]:
     """The numbers below ``count`` in the order of an epoch."""
     generator = torch.Generator().manual_seed(seed_of(seed, "order", epoch))
-    found: list[int] = torch.randperm(count, generator=generator).tolist()
-    return found
+    order: list[int] = torch.randperm(count, generator=generator).tolist()
+    return order
 
 
 def read_ahead(items: Iterable[T]) -> Iterator[T]:

@@ -36,22 +36,22 @@ def _copy(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
 
 def flatten(states: States, kind: str) -> dict[str, Tensor]:
     """States as tensors named ``kind/node/name``."""
-    return {
-        f"{kind}/{node}/{name}": value
-        for node, state in states.items()
-        for name, value in state.items()
-    }
+    tensors = {}
+    for node, state in states.items():
+        for name, value in state.items():
+            tensors[f"{kind}/{node}/{name}"] = value
+    return tensors
 
 
 def unflatten(tensors: Mapping[str, Tensor], kind: str) -> States:
     """The states that a record holds under ``kind/node/name``."""
-    found: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         first, _, rest = path.partition("/")
         if first == kind:
             node, _, name = rest.partition("/")
-            found.setdefault(node, {})[name] = value
-    return found
+            states.setdefault(node, {})[name] = value
+    return states
 
 
 class Checkpoints:

@@ -39,20 +39,20 @@ def find_problems(settings: Settings, graph: Graph, at: At) -> Iterator[Specloom
 
 def trainable(graph: Graph) -> list[str]:
     """The nodes that have something to train."""
-    return [
-        name
-        for name in graph.order
-        if isinstance(graph.nodes[name], Trainable)
-        and getattr(graph.nodes[name], "trainable", True)
-    ]
+    names = []
+    for name in graph.order:
+        node = graph.nodes[name]
+        if isinstance(node, Trainable) and getattr(node, "trainable", True):
+            names.append(name)
+    return names
 
 
 def minimised_losses(settings: Settings, graph: Graph) -> list[str]:
     """The loss nodes that this phase minimises, in running order."""
-    known = losses_of(graph)
+    names = losses_of(graph)
     if settings.losses is None:
-        return known
-    return [name for name in known if name in settings.losses]
+        return names
+    return [name for name in names if name in settings.losses]
 
 
 def unfrozen(settings: Settings, graph: Graph) -> list[str]:
@@ -219,11 +219,13 @@ def _scheduler(settings: Settings, at: At) -> Iterator[SpecloomError]:
     name = options.pop("name")
     options.pop("monitor", None)
     interval = options.pop("interval", "epoch")
-    known = torch_names.schedulers()
+    schedulers = torch_names.schedulers()
     place = partial(at, "scheduler")
     set_by_trainer = {"T_max", "total_steps"} if interval == "epoch" else set()
-    yield from torch_names.find_problems("scheduler", name, options, known, place, set_by_trainer)
-    found = torch_names.find(name, known)
+    yield from torch_names.find_problems(
+        "scheduler", name, options, schedulers, place, set_by_trainer
+    )
+    found = torch_names.find(name, schedulers)
     if found is not None:
         yield from _scheduler_monitor(found[0], vars(settings.scheduler), place)
     if interval not in INTERVALS:

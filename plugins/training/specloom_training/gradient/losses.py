@@ -83,9 +83,9 @@ class Losses:
         sums, counts = processes.all_sum(self._pooled)
         means = (sums / counts).nan_to_num(0.0)  # nothing was counted: 0 / 0
         pairs = zip(self.names, means, strict=True)
-        found = {f"{name}/loss": float(mean) for name, mean in pairs}
-        found["total/loss"] = float(means.sum())
-        return found
+        values = {f"{name}/loss": float(mean) for name, mean in pairs}
+        values["total/loss"] = float(means.sum())
+        return values
 
     def _add(self, sums: Tensor, counts: Tensor) -> Tensor:
         """Pool a batch; the counts of all processes."""

@@ -72,10 +72,10 @@ def resolve(name: str, graph: Graph, names: Iterable[str]) -> str | None:
 
     A metric node may say which numbers it gives, in ``metric_names``; of others any is accepted.
     """
-    known = set(names)
+    recorded = set(names)
     unnamed = unnamed_metrics(graph)
     for full in full_names(name):
-        if full in known or _may_be_recorded(full, unnamed):
+        if full in recorded or _may_be_recorded(full, unnamed):
             return full
     return None
 
@@ -86,10 +86,10 @@ def _may_be_recorded(full: str, unnamed: Iterable[str]) -> bool:
     return stage == "val" and slash == "/" and node in unnamed
 
 
-def unknown_monitor(name: str, place: str, known: Iterable[str], where: str = "") -> ConfigError:
+def unknown_monitor(name: str, place: str, names: Iterable[str], where: str = "") -> ConfigError:
     """The error of a monitor that nothing records."""
     what = f"{place} monitors {name!r}, which nothing records"
-    return ConfigError(what, where=where, fix=did_you_mean(name, known))
+    return ConfigError(what, where=where, fix=did_you_mean(name, names))
 
 
 def value_of(name: str, values: Mapping[str, Any]) -> float | None:

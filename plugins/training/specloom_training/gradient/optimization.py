@@ -42,16 +42,18 @@ class Optimization:
             self._set_scheduler(settings.scheduler, settings.trainer.max_epochs)
 
     def _set_scheduler(self, config: SchedulerConfig, epochs: int) -> None:
-        known = torch_names.schedulers()
+        schedulers = torch_names.schedulers()
         options = dict(vars(config))
         self.monitor = options.pop("monitor", "")
         self.interval = options.pop("interval", "epoch")
-        found = torch_names.find(options["name"], known)
-        accepted = {} if found is None else torch_names.parameters(found[1])
+        found = torch_names.find(options["name"], schedulers)
+        accepted: Mapping[str, Any] = {}
+        if found is not None:
+            accepted = torch_names.parameters(found[1])
         for name in ("T_max", "total_steps"):
             if name in accepted and name not in options:
                 options[name] = epochs
-        self.scheduler = _make("scheduler", options, known, self.optimizer)
+        self.scheduler = _make("scheduler", options, schedulers, self.optimizer)
 
     def rates(self) -> list[float]:
         """The learning rate of each group of parameters."""
@@ -88,18 +90,18 @@ class Optimization:
             self.scheduler.load_state_dict(both["scheduler"])
 
 
-def _make(kind: str, options: dict[str, Any], known: Mapping[str, Any], target: Any) -> Any:
+def _make(kind: str, options: dict[str, Any], classes: Mapping[str, Any], target: Any) -> Any:
     """An optimiser of parameters, or a scheduler of an optimiser.
 
     Args:
         kind: ``optimizer`` or ``scheduler``.
         options: Its name and its parameters.
-        known: Everything that has a name.
+        classes: The optimisers or schedulers by name.
         target: What it works on.
     """
-    found = torch_names.find(options.pop("name"), known)
+    found = torch_names.find(options.pop("name"), classes)
     if found is None:
-        raise ConfigError(f"there is no such {kind}", fix=f"use one of: {', '.join(known)}")
+        raise ConfigError(f"there is no such {kind}", fix=f"use one of: {', '.join(classes)}")
     name, cls = found
     if name not in WITH_LISTS:
         options = {key: _as_tuple(value) for key, value in options.items()}

@@ -69,13 +69,14 @@ class Session:
         self.free = checks.unfrozen(settings, graph)
         self.annealed = [name for name in graph.order if isinstance(graph.nodes[name], Annealed)]
         changing = {*self.free, *settings.refit, *self.annealed}
+        changing_in_order = [name for name in graph.order if name in changing]
         self.moving = [
-            name
-            for name in graph.order
-            if name in changing and isinstance(graph.nodes[name], Stateful)
+            name for name in changing_in_order if isinstance(graph.nodes[name], Stateful)
         ]
         self.losses = Losses(run, checks.minimised_losses(settings, graph))
-        self.parameters = [p for name in self.free for p in graph.nodes[name].parameters()]
+        self.parameters = []
+        for name in self.free:
+            self.parameters.extend(graph.nodes[name].parameters())
         self.optimization = Optimization(settings, self.parameters)
         self._plan_batches(changing)
         self.checkpoints = Checkpoints(run, settings, self.moving)
@@ -89,13 +90,13 @@ class Session:
         run = self.run
         trainer = self.settings.trainer
         front = None
-        given: list[str] = []
+        from_front: list[str] = []
         if trainer.cache:
             by_image = isinstance(run.source, MapStyleSource)
             ends = front_ends(run.graph, self.losses.names, changing, by_image)
-            given = [end for end in ends if node_of(end) != BATCH]
+            from_front = [end for end in ends if node_of(end) != BATCH]
             front = FrozenFront(run, ends, self.cache)
-        self.plan = run.plan("train", self.losses.ends, provided=given)
+        self.plan = run.plan("train", self.losses.ends, provided=from_front)
         if trainer.precision != "32-true":
             for step in self.plan.steps:
                 step.forward = _full_precision(step.forward)

@@ -57,18 +57,18 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """All of it as mappings and values."""
-        found: dict[str, Any] = to_plain(self)
-        return found
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
     def monitors(self) -> list[tuple[str, str]]:
         """Each name that is monitored, and the parameter that names it."""
-        found = [(one.monitor, "early_stopping") for one in self.early_stopping]
+        monitored = [(one.monitor, "early_stopping") for one in self.early_stopping]
         if self.checkpoint and self.checkpoint.monitor:
-            found.append((self.checkpoint.monitor, "checkpoint"))
+            monitored.append((self.checkpoint.monitor, "checkpoint"))
         scheduler_monitor = getattr(self.scheduler, "monitor", None)
         if isinstance(scheduler_monitor, str):
-            found.append((scheduler_monitor, "scheduler"))
-        return found
+            monitored.append((scheduler_monitor, "scheduler"))
+        return monitored
 
 
 class _Parser:

@@ -51,23 +51,23 @@ def optimizers() -> dict[str, type[Optimizer]]:
 def schedulers() -> dict[str, type[Any]]:
     """Every scheduler of torch by its name in run files: ``cosine_annealing``, ``step`` …"""
     plateau = lr_scheduler.ReduceLROnPlateau
-    found: dict[str, type[Any]] = {PLATEAU: plateau}
+    classes: dict[str, type[Any]] = {PLATEAU: plateau}
     for name, cls in vars(lr_scheduler).items():
         if name in NOT_BY_NAME or cls is plateau or not _is_scheduler(cls):
             continue
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("LR"))
-        found[words.lower()] = cls
-    return found
+        classes[words.lower()] = cls
+    return classes
 
 
 def _is_scheduler(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, lr_scheduler.LRScheduler)
 
 
-def find(name: str, known: Mapping[str, type[Any]]) -> tuple[str, type[Any]] | None:
+def find(name: str, classes: Mapping[str, type[Any]]) -> tuple[str, type[Any]] | None:
     """The optimiser or scheduler that a user means, also by torch's own name."""
     wanted = _normalise(name)
-    for key, cls in known.items():
+    for key, cls in classes.items():
         if wanted in (_normalise(key), _normalise(cls.__name__)):
             return key, cls
     return None
@@ -79,15 +79,15 @@ def _normalise(name: str) -> str:
 
 def parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
     """The parameters of an optimiser or scheduler that a run file can hold."""
-    found = inspect.signature(cls).parameters
-    return {name: one for name, one in found.items() if name not in NOT_IN_RUN_FILES}
+    signature = inspect.signature(cls).parameters
+    return {name: one for name, one in signature.items() if name not in NOT_IN_RUN_FILES}
 
 
 def find_problems(
     kind: str,
     name: str,
     options: Mapping[str, Any],
-    known: Mapping[str, type[Any]],
+    classes: Mapping[str, type[Any]],
     at: Callable[[str], str],
     set_by_trainer: Container[str] = (),
 ) -> Iterator[SpecloomError]:
@@ -97,14 +97,14 @@ def find_problems(
         kind: ``optimizer`` or ``scheduler``.
         name: The user's name for it.
         options: The user's parameters.
-        known: Everything that has a name.
+        classes: The optimisers or schedulers by name.
         at: The place of a parameter in the run file.
         set_by_trainer: Parameters that the trainer sets where the user does not.
     """
-    found = find(name, known)
+    found = find(name, classes)
     if found is None:
         what = f"there is no {kind} {name!r}"
-        yield ConfigError(what, where=at("name"), fix=did_you_mean(name, known))
+        yield ConfigError(what, where=at("name"), fix=did_you_mean(name, classes))
         return
     label, cls = found
     accepted = parameters(cls)

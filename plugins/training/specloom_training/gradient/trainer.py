@@ -138,13 +138,13 @@ class GradientTrainer:
 
     def losses_of(self, graph: Graph) -> list[str]:
         """The loss nodes that this phase minimises."""
-        known = losses_of(graph)
+        names = losses_of(graph)
         chosen = self.losses
         if self.loss_nodes:
             chosen = [node.name for node in self.loss_nodes]
         if chosen is None:
-            return known
-        return [name for name in known if name in chosen]
+            return names
+        return [name for name in names if name in chosen]
 
     def train(self, run: Run) -> None:
         """Train the unfrozen nodes."""
@@ -208,7 +208,10 @@ class GradientTrainer:
     def _require_in_pipeline(self, pipeline: Pipeline) -> None:
         """Raise ConfigError if a loss or metric node is not part of the pipeline."""
         parts = {id(node) for node in pipeline.nodes.values()}
-        for node in (*(self.loss_nodes or ()), *(self.metric_nodes or ())):
+        nodes: list[Any] = []
+        nodes += self.loss_nodes or []
+        nodes += self.metric_nodes or []
+        for node in nodes:
             if id(node) not in parts:
                 name = getattr(node, "name", "")
                 raise ConfigError(

@@ -1,0 +1,139 @@
+"""Statistical fits by jobs: one job for each pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from specloom import Executor, Job, Run, SpecloomError, Stateful
+from specloom_jobs import make_shares
+from specloom_training import processes
+from specloom_training.job_format import (
+    make_job,
+    no_jobs_because,
+    run_first_item,
+    tickets_with_progress,
+)
+from specloom_training.job_notes import note_work_in_process
+from specloom_training.node_states import dump_states, load_states
+from specloom_training.passes import fit_ends
+
+TASK = "training.Fit"
+
+
+class FitJobs:
+    """The passes of one fit, each as a job for an executor.
+
+    Args:
+        run: The run.
+        executor: Who works on the shares.
+        split: The split to learn from.
+    """
+
+    def __init__(self, run: Run, executor: Executor, split: str) -> None:
+        self._run = run
+        self._executor = executor
+        self._split = split
+        #: The merged states of the finished passes of each node.
+        self._finished: dict[str, list[Mapping[str, Any]]] = {}
+        self._unable: dict[str, str] = {}
+        self._why_not = _no_fits_because(run, split)
+        if self._why_not:
+            note_work_in_process(run, f"the fit is done in this process: {self._why_not}")
+
+    def suitable(self, names: Iterable[str]) -> list[str]:
+        """The nodes that jobs can fit; for the others there is a note."""
+        if self._why_not:
+            return []
+        return [name for name in names if self._can_fit(name)]
+
+    def run_pass(self, passes: Mapping[str, int], wave: Sequence[str]) -> None:
+        """Let the executor do a pass of these nodes, and take the total into them.
+
+        Args:
+            passes: The pass of each node, from 0.
+            wave: These, and the nodes that this process fits in the same pass.
+
+        Raises:
+            SpecloomError: A share failed.
+        """
+        ends = [end for name in passes for end in fit_ends(self._run.graph, name)]
+        run_first_item(self._run, "train", ends, self._split)
+        job = fit_job(self._run, passes, wave, self._split, self._finished)
+        what = f"fitting {', '.join(passes)}"
+        tickets = tickets_with_progress(self._run, self._split, what)
+        total = self._executor.total(job, make_shares(tickets))
+        nodes = {name: self._run.graph.nodes[name] for name in passes}
+        for name, state in load_states(self._run.runtime, total, nodes).items():
+            nodes[name].fit_start(passes[name])
+            nodes[name].fit_merge(state)
+        # Loaded again, as a node may change what it was merged with.
+        for name, state in load_states(self._run.runtime, total, nodes).items():
+            if passes[name] + 1 == nodes[name].fit_passes:
+                continue  # no later job replays it
+            self._finished.setdefault(name, []).append(state)
+
+    def _can_fit(self, name: str) -> bool:
+        if name not in self._unable:
+            self._unable[name] = _no_job_because(self._run, name)
+            if self._unable[name]:
+                line = f"{name} is fitted in this process: {self._unable[name]}"
+                note_work_in_process(self._run, line)
+        return not self._unable[name]
+
+
+def fit_job(
+    run: Run,
+    passes: Mapping[str, int],
+    wave: Sequence[str],
+    split: str,
+    finished: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Job:
+    """The job of one pass of some nodes.
+
+    Args:
+        run: The run; what is before the nodes must be fitted.
+        passes: The pass of each node, from 0.
+        wave: All nodes that are fitted in the same pass.
+        split: The split to learn from.
+        finished: The merged states of the finished passes of nodes in a later pass.
+
+    Raises:
+        ConfigError: A node or the source is offered by no plugin.
+    """
+    by_pass = []
+    for number in range(max(passes.values())):
+        states = {name: finished[name][number] for name in passes if passes[name] > number}
+        by_pass.append(dump_states(run.runtime, states))
+    arguments = {"passes": dict(passes), "wave": list(wave), "split": split}
+    return make_job(run, TASK, arguments, by_pass)
+
+
+def _no_fits_because(run: Run, split: str) -> str:
+    """Why no job can fit nodes of a run; empty where one can."""
+    if processes.count() > 1:
+        return f"{processes.count()} processes fit together"
+    why = no_jobs_because(run, split)
+    if why:
+        return why
+    try:
+        make_job(run, TASK, {})
+    except SpecloomError as error:
+        return error.what
+    return ""
+
+
+def _no_job_because(run: Run, name: str) -> str:
+    """Why no job can fit one node; empty where one can. The node begins its first pass anew."""
+    nodes: Mapping[str, Any] = run.graph.nodes
+    for before in run.graph.ancestors(fit_ends(run.graph, name)):
+        if before in run.graph.fittable() and not isinstance(nodes[before], Stateful):
+            return f"{before}, which it reads, saves no state"
+    node = nodes[name]
+    node.fit_start(0)
+    try:
+        data = dump_states(run.runtime, {name: node.fit_state()})
+        node.fit_merge(load_states(run.runtime, data, {name: node})[name])
+    except NotImplementedError:
+        return "its statistics cannot be merged"
+    return ""

@@ -1,0 +1,72 @@
+"""One pass of fits over batches: what nodes read, and how they are updated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from specloom import Batch, ConfigError, Graph, Run
+
+
+class FitPass:
+    """The graph compiled for the fits of some nodes.
+
+    Args:
+        run: The run.
+        names: The nodes to fit; all that they read must be fitted.
+        wave: All nodes that are fitted in the same pass, here or elsewhere. What is folded into
+            its readers depends on them, and so do the last digits.
+    """
+
+    def __init__(self, run: Run, names: Sequence[str], wave: Sequence[str]) -> None:
+        self.names = list(names)
+        self._run = run
+        graph = run.graph
+        self._inputs = {name: graph.incoming(name, fit=True) for name in names}
+        ends = [end for name in wave for end in fit_ends(graph, name)]
+        read_whole = _read_whole(graph, wave)
+        self._plan = run.plan("train", ends, lazy=set(ends) - read_whole)
+
+    def update(self, batches: Iterable[Batch]) -> None:
+        """Update the nodes with batches on the device."""
+        graph = self._run.graph
+        with self._run.inference():
+            for batch in batches:
+                values = self._plan(batch)
+                for name, ports in self._inputs.items():
+                    graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
+
+
+def fit_ends(graph: Graph, name: str) -> list[str]:
+    """What the fit of a node reads, as ``node.port``."""
+    return list(chain.from_iterable(graph.incoming(name, fit=True).values()))
+
+
+def _read_whole(graph: Graph, names: Sequence[str]) -> set[str]:
+    """What is read by ports other than those that take a ``LazyAffine``."""
+    found: set[str] = set()
+    for name in names:
+        affine_input = getattr(graph.nodes[name], "affine_input", None)
+        for port, ends in graph.incoming(name, fit=True).items():
+            if port != affine_input:
+                found.update(ends)
+    return found
+
+
+def _arguments(
+    graph: Graph, name: str, ports: Mapping[str, list[str]], values: Batch
+) -> dict[str, Any]:
+    """What ``fit_update`` of a node is called with."""
+    found = {}
+    for port, ends in ports.items():
+        end = ends[0]
+        if values[end] is not None:
+            found[port] = values[end]
+        elif not graph.nodes[name].inputs[port].optional:
+            raise ConfigError(
+                f"{name} is fitted with {port!r}, which comes from {end}, and a batch has none",
+                where=graph.where("nodes", name),
+                fix="use training data that has it",
+            )
+    return found

@@ -1,0 +1,102 @@
+"""The tasks of this plugin: any process can fit, or measure, on a share of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from specloom_training.job_format import merge_states, open_job, read_batches
+from specloom_training.node_states import dump_states, load_states
+from specloom_training.passes import FitPass
+
+if TYPE_CHECKING:
+    from specloom import Job, Ticket
+
+
+class Fit:
+    """One pass of the statistical fits of some nodes.
+
+    A node in a later pass is brought up to it by the merged states of its finished passes.
+    """
+
+    def begin(self, job: Job) -> None:
+        """Build the graph, take in finished passes, and compile what the nodes read.
+
+        Raises:
+            SpecloomError: The graph or the source cannot be made here.
+        """
+        opened = open_job(job)
+        self._run = opened.run
+        self._passes: dict[str, int] = job.arguments["passes"]
+        self._replay(opened.finished)
+        self._pass = FitPass(self._run, list(self._passes), job.arguments["wave"])
+
+    def do(self, tickets: Sequence[Ticket]) -> bytes:
+        """What the nodes collect on a share, as safetensors."""
+        self._start()
+        self._pass.update(read_batches(self._run, tickets))
+        return self._states()
+
+    def merge(self, parts: Sequence[bytes]) -> bytes:
+        """What the nodes collected on several shares, merged in their order."""
+        self._start()
+        for name, state in merge_states(self._run, self._pass.names, parts):
+            self._run.graph.nodes[name].fit_merge(state)
+        return self._states()
+
+    def _replay(self, finished: Sequence[bytes]) -> None:
+        """Take nodes in a later pass through the passes before it."""
+        nodes = self._run.graph.nodes
+        for number, data in enumerate(finished):
+            names = [name for name, pass_ in self._passes.items() if pass_ > number]
+            taking_part = {name: nodes[name] for name in names}
+            states = load_states(self._run.runtime, data, taking_part)
+            for name, node in taking_part.items():
+                node.fit_start(number)
+                node.fit_merge(states[name])
+                node.fit_end()
+
+    def _start(self) -> None:
+        for name, number in self._passes.items():
+            self._run.graph.nodes[name].fit_start(number)
+
+    def _states(self) -> bytes:
+        nodes = self._run.graph.nodes
+        states = {name: nodes[name].fit_state() for name in self._passes}
+        return dump_states(self._run.runtime, states)
+
+
+class Measure:
+    """The mergeable metrics of one stage."""
+
+    def begin(self, job: Job) -> None:
+        """Build the graph and compile what the metrics read.
+
+        Raises:
+            SpecloomError: The graph or the source cannot be made here.
+        """
+        self._run = open_job(job).run
+        self._names: list[str] = job.arguments["metrics"]
+        nodes = self._run.graph.nodes
+        wanted = [f"{name}.{port}" for name in self._names for port in nodes[name].outputs]
+        self._plan = self._run.plan(job.arguments["stage"], wanted)
+
+    def do(self, tickets: Sequence[Ticket]) -> bytes:
+        """What the metrics collect on a share, as safetensors."""
+        self._plan.start()
+        with self._run.inference():
+            for batch in read_batches(self._run, tickets):
+                self._plan(batch)
+        return self._states()
+
+    def merge(self, parts: Sequence[bytes]) -> bytes:
+        """What the metrics collected on several shares, merged in their order."""
+        self._plan.start()
+        for name, state in merge_states(self._run, self._names, parts):
+            self._run.graph.nodes[name].measure_merge(state)
+        return self._states()
+
+    def _states(self) -> bytes:
+        nodes = self._run.graph.nodes
+        states = {name: nodes[name].measure_state() for name in self._names}
+        return dump_states(self._run.runtime, states)
