@@ -22,6 +22,8 @@ TESTS ?= tests $(wildcard plugins/*/tests)
 TEST_OPTIONS ?= -n 2 --cov=specloom --cov=specloom_registry $(PLUGINS:%=--cov=specloom_%)
 # One thread of mathematics for each of the two processes: together they fill two cores.
 export OMP_NUM_THREADS ?= 1
+# A checkout of another user, as in a container that runs as root, is trusted here.
+export SPECLOOM_SAFE_DIRECTORY ?= $(CURDIR)
 
 .PHONY: setup demo test lint types tests configs lock soak bench density release clean
 

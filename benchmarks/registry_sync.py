@@ -110,7 +110,7 @@ class World:
         """A cold sync in this process."""
         from specloom_registry.project.project import Project
 
-        Project(self.manifest, allow_file=True, probed=False).sync()
+        Project(self.manifest, allow_file=True, probe_imports=False).sync()
 
     def sync_command(self) -> None:
         """A cold sync by the command, with Python's start."""
@@ -121,7 +121,7 @@ class World:
         from specloom_registry.importing import activate
 
         activate.activate(self.manifest)
-        finder = next(one for one in sys.meta_path if hasattr(one, "guards"))
+        finder = next(one for one in sys.meta_path if hasattr(one, "checks"))
         for guard in finder.checks.values():
             guard()
 

@@ -17,6 +17,7 @@ AREAS = {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "THREATS.md",
         ".github/",
     ),
     "plugins": ("plugins/README.md",),

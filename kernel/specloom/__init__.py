@@ -33,6 +33,7 @@ from specloom.contract.errors import (
     UnavailableError,
     did_you_mean,
     machine_error,
+    printable,
     raise_all,
 )
 from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
@@ -119,6 +120,7 @@ __all__ = [
     "pack",
     "pack_source",
     "param",
+    "printable",
     "process_tag",
     "raise_all",
     "threads_option",

@@ -15,6 +15,7 @@ from specloom.contract.errors import (
     SpecloomError,
     did_you_mean,
     machine_error,
+    printable,
     raise_all,
 )
 from specloom.execution import run_folder
@@ -310,6 +311,6 @@ def report_unexpected(error: Exception) -> int:
         click.echo(format_error(cause), err=True)
         return cause.exit_code
     log = run_folder.write_log(error)
-    what = f"Internal error ({type(error).__name__}: {error})"
+    what = printable(f"Internal error ({type(error).__name__}: {error})")
     click.echo(f"{what}: this is a bug, please report it with the log {log}", err=True)
     return 70

@@ -18,7 +18,7 @@ from typing import Any, Self, TypeAlias
 import pluggy
 
 from specloom.contract import hooks
-from specloom.contract.errors import ConfigError, PluginError, did_you_mean, warn
+from specloom.contract.errors import ConfigError, PluginError, did_you_mean, printable, warn
 
 MANIFEST = "plugins.yaml"
 RECORD = "run.json"
@@ -379,14 +379,24 @@ def installed() -> dict[str, str]:
 
 
 def find_manifest(file: Path) -> Path | None:
-    """The nearest ``plugins.yaml`` in the run file's folder or above it, up to the Git root."""
+    """The nearest ``plugins.yaml`` in the run file's folder or above it.
+
+    The search ends with the root of a Git repository, or with the user's home folder.
+    """
     for folder in file.resolve().parents:
         manifest = folder / MANIFEST
         if manifest.is_file():
             return manifest
-        if (folder / ".git").exists():
+        if (folder / ".git").exists() or _is_home(folder):
             break
     return None
+
+
+def _is_home(folder: Path) -> bool:
+    """Whether a folder is the user's home; none is where there is no home."""
+    with suppress(RuntimeError):
+        return folder == Path.home().resolve()
+    return False
 
 
 def _plugin_in(label: str) -> str:
@@ -416,7 +426,11 @@ def not_named_fix(name: str) -> str:
 
 def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
     """The line of help of each command in a descriptor."""
-    return {name: one["doc"] for name, one in descriptor.items() if one["kind"] == "commands"}
+    lines = {}
+    for name, offer in descriptor.items():
+        if offer["kind"] == "commands":
+            lines[name] = printable(offer["doc"])
+    return lines
 
 
 @contextmanager

@@ -21,8 +21,7 @@ def test_a_plugin_from_a_tag_runs_from_the_store(world, monkeypatch):
     name, cls = Plugins.for_file(world.project / "run.yaml").find("rx.Twice", ("nodes",), "")
     assert (name, cls.__module__) == ("rx.Twice", "acme_rx.nodes")
     assert sys.modules["acme_rx.nodes"].__file__ == str(world.tree() / "acme_rx/nodes.py")
-    assert not list(world.tree().rglob("*.pyc"))
-    assert list((world.store / "pyc").rglob("nodes*.pyc"))
+    assert not list(world.store.rglob("*.pyc"))
     assert world.leftovers() == []
 
 

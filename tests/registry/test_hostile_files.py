@@ -135,7 +135,7 @@ def test_a_git_that_is_no_program_is_reported(tmp_path, monkeypatch):
         ),
         (
             lambda v: v["plugins"]["rx"].update(tree="../../x"),
-            "'plugins.rx.tree' is '../../x', which is not the hash of a tree",
+            "'plugins.rx.tree' is \"../../x\", which is not the hash of a tree",
         ),
         (
             lambda v: v["plugins"]["rx"]["package"].update(root=True),
@@ -398,6 +398,7 @@ def forbidden(monkeypatch, place):
     for call in whole:
         monkeypatch.setattr(os, call.__name__, refusing(call))
     monkeypatch.setattr(io, "open", refusing(io.open))
+    monkeypatch.setattr(os, "open", refusing(os.open))
 
 
 def test_a_store_that_may_not_be_searched(locked, monkeypatch):

@@ -82,12 +82,12 @@ def test_a_changed_tree_is_reported_and_repaired_and_others_work(locked, change,
 def test_a_change_that_hides_from_sizes_and_times_is_seen_by_a_full_look(locked, monkeypatch):
     file = open_up(locked.tree()) / "acme_rx/nodes.py"
     Store().remember(locked.tree().name, signature="")
-    locked.run("verify")
+    locked.run("sync")
     about = file.stat()
     file.write_bytes(file.read_bytes().replace(b"* 2", b"* 3"))
     os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert locked.run("verify").stdout == "rx 1.0.0: good\nlab 1.0.0: good\n"
-    assert "acme_rx/nodes.py differs" in locked.run("verify", "--full", code=1).stdout
+    assert locked.run("sync").stdout == "fetched: nothing\n"
+    assert "acme_rx/nodes.py differs" in locked.run("verify", code=1).stdout
     monkeypatch.setenv("SPECLOOM_VERIFY", "full")
     resolve_plugins(locked.manifest)
     with pytest.raises(SpecloomError, match="E-STORE plugin 'rx'"):

@@ -158,9 +158,25 @@ def test_a_redirection_in_the_user_s_configuration_does_not_widen_what_is_allowe
     assert not payload.exists()
 
 
+REDIRECTING = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_TEMPLATE_DIR",
+    "GIT_EXEC_PATH",
+    "GIT_COMMON_DIR",
+    "GIT_SHALLOW_FILE",
+)
+
+
 def test_variables_that_redirect_git_have_no_effect(world, tmp_path, monkeypatch):
     world.repo("rx")
-    for name in git.DROPPED:
+    for name in REDIRECTING:
         monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
     world.wants("rx@v1.0.0")
     world.run("lock")

@@ -2,9 +2,27 @@
 
 import errno
 import json
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
+
+#: What moves the cursor, changes the terminal or the order of letters: control characters but for
+#: line ends and tabs, line separators, and marks of bidirectional text.
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Return a text that others may have written as a terminal can show it without harm.
+
+    It stays the same value where it is JSON.
+
+    >>> printable("red: \x1b[31m")
+    'red: \\u001b[31m'
+    """
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class SpecloomError(Exception):
@@ -27,7 +45,7 @@ class SpecloomError(Exception):
             text = f"{where}: {text}"
         if fix:
             text = f"{text}\n  fix: {fix}"
-        super().__init__(text)
+        super().__init__(printable(text))
 
 
 class ConfigError(SpecloomError):
@@ -129,6 +147,7 @@ def as_specloom_error(error: Exception, label: str, where: str) -> SpecloomError
 def warn(what: str, where: str) -> None:
     """Warn at a place in the user's file; without one, at the line that called the caller."""
     file, _, line = where.rpartition(":")
+    what = printable(what)
     if line.isdigit():
         warnings.warn_explicit(what, SpecloomWarning, file, int(line))
         return

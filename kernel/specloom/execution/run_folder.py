@@ -5,6 +5,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def write(run: Run, folder: Path) -> None:
         UnavailableError: The folder cannot be written.
     """
     _save_pipeline(run, folder)
-    write_json(folder / "metrics.json", run.metrics)
+    metrics = folder / "metrics.json"
+    write_json(metrics, run.metrics)
+    run.record["metrics_sha256"] = sha256(metrics.read_bytes()).hexdigest()
     now = datetime.now(UTC)
     record(run, folder, now.isoformat(timespec="seconds"))
 

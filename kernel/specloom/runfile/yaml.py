@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, raise_all
 
 DEEPEST = 20
+LARGEST = 4 << 20
+"""Bytes of a file: the parser takes a second for each million of characters."""
 #: Mappings that an override creates where the file has none.
 CREATED_BY_OVERRIDE = ("config", "metadata", "outputs")
 WORDS = {
@@ -69,10 +71,13 @@ def read(path: Path) -> Document:
     """
     try:
         _require_file(path)
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as e:
         what = f"{path} cannot be read: {e.strerror}"
         raise ConfigError(what, fix="check the path") from e
+    if len(data) > LARGEST:
+        raise _size_error(str(path))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
@@ -103,6 +108,8 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML text; ``name`` stands for the file in messages."""
     import yaml
 
+    if len(text) > LARGEST:
+        raise _size_error(name)
     document = Document(name, places={(): f"{name}:1"})
     builder = _Builder(document)
     try:
@@ -120,6 +127,11 @@ def parse(text: str, name: str) -> Document:
         builder.report("not YAML: a number in it is out of range", fix)
     raise_all(builder.problems)
     return document
+
+
+def _size_error(name: str) -> ConfigError:
+    what = f"is larger than {LARGEST >> 20} MiB"
+    return ConfigError(what, where=name, fix="name another file: it holds no settings")
 
 
 def _fix_for(problem: str) -> str:

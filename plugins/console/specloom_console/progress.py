@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from specloom import impl
+from specloom import impl, printable
 from specloom_console.table import metrics_table
 from specloom_console.task import Task, duration
 
@@ -164,6 +164,7 @@ class Progress:
                 self._live = None
 
     def _write(self, text: str) -> None:
+        text = printable(text)
         if self._live is not None:
             self._live.write(text)
         elif self._stream is not None:

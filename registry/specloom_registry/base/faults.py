@@ -22,6 +22,7 @@ from specloom.contract.errors import (
 KINDS = {str: "string", int: "whole number", bool: "boolean"}
 DEEPEST = 100  # lists and mappings within each other, in a file of the registry
 SECRET = re.compile(r"(?<=://)[^/@\s'\"]+@")
+QUERY = re.compile(r"(://[^\s'\"?#]+[?#])[^\s'\"]+")
 
 
 class PluginIntegrityError(PluginError, IntegrityError):
@@ -45,12 +46,14 @@ class RegistryWarning(SpecloomWarning):
 
 
 def redacted(text: str) -> str:
-    """Return ``text`` without the credentials of URLs.
+    """Return ``text`` without the credentials and queries of URLs.
 
     >>> redacted("fatal: https://me:pw@example.org/x not found")
     'fatal: https://***@example.org/x not found'
+    >>> redacted("https://example.org/x?token=secret is gone")
+    'https://example.org/x?*** is gone'
     """
-    return SECRET.sub("***@", text)
+    return QUERY.sub(r"\1***", SECRET.sub("***@", text))
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -6,9 +6,31 @@ for absent, ``may_exist`` takes it for present, and ``is_folder`` raises.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 from specloom_registry.base.faults import PluginUnavailableError
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file that others may have put there: a named pipe would be waited for without end.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def is_file(path: Path) -> bool:

@@ -69,8 +69,8 @@ def _find_package(
 def _import_from_manifest(package: Package, file: Path, lock: lockfile.Lock, store: Store) -> str:
     """Import a plugin of a manifest; return the error, empty if there is none."""
     active = activate.ActiveManifest(file, lock, {package.name: package})
-    checks, caches = activate.import_checks(active, store)
-    import_hook.install([package], checks, caches)
+    checks, stored = activate.import_checks(active, store)
+    import_hook.install([package], checks, stored)
     return _import_error(Plugins({package.name: package.module}, file), package.name)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, raise_all
 from specloom.plugins import LocatedModule, Plugins, loaded
 from specloom_registry.fetch import fetch
-from specloom_registry.importing import import_hook
+from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import entry, metadata, package
 from specloom_registry.model.source import Source, check_subdir, check_tag, check_url
 from specloom_registry.packages import compatibility
@@ -181,9 +182,10 @@ class NodeRegistry:
         found_metadata = metadata.read_metadata(found)
         metadata.check_version(name, source, found_metadata.version, "")
         metadata.check_kernel(name, found_metadata, "")
-        store.check(tree, f"plugin {name!r}")
+        check = partial(store.check, tree, f"plugin {name!r}")
+        check()
         store.remember(self._key(source), tree=tree)
-        _install(found, store)
+        _install(found, check)
         return found
 
     def _source(self, name: str, config: Mapping[str, Any]) -> Source:
@@ -220,12 +222,14 @@ class NodeRegistry:
         return f"tag-{metadata.digest(source.to_dict()).removeprefix('sha256:')}"
 
 
-def _install(plugin: package.Package, store: Store | None) -> None:
+def _install(plugin: package.Package, check: import_hook.Check | None) -> None:
+    """Make a plugin importable; ``check`` verifies one in the store, None is for a local one."""
+    raise_all(shadowed.foreign_modules([plugin]))
     raise_all(import_hook.already_imported([plugin]))
-    caches = {}
-    if store is not None:
-        caches[plugin.top] = store.root / "pyc"
-    import_hook.install([plugin], {}, caches)
+    if check is None:
+        import_hook.install([plugin])
+    else:
+        import_hook.install([plugin], {plugin.top: check}, [plugin.top])
 
 
 def _strings(value: Iterable[Any], name: str) -> list[str]:

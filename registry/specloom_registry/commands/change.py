@@ -178,7 +178,9 @@ def update(
 
 
 @click.command()
-@click.option("--frozen", is_flag=True, help="Also check that local plugins are as locked.")
+@click.option(
+    "--frozen", is_flag=True, help="Also check tags and local plugins: they are as locked."
+)
 @click.option(
     "--repair",
     is_flag=True,
@@ -198,7 +200,7 @@ def sync(
     from specloom_registry.project import verify
 
     project = options.project(**project_options)
-    report = project.sync(repair=repair, vendored=vendored)
+    report = project.sync(repair=repair, vendored=vendored, frozen=frozen)
     if frozen:
         verify.check_local(project)
     options.print_warnings(report.notices)

@@ -44,14 +44,14 @@ def outdated(as_json: bool, **project_options: Any) -> None:
 
 
 @click.command()
-@click.option("--full", is_flag=True, help="Read every file, not only sizes and times.")
+@click.option("--full", is_flag=True, hidden=True, help="What is always done now.")
 @click.option("--remote", is_flag=True, help="Also check whether tags were moved.")
 @options.fetching
 def verify(full: bool, remote: bool, as_json: bool, **project_options: Any) -> None:
     """Check that the store and local plugins are as locked; exit with 1 if not."""
     from specloom_registry.project import verify as verification
 
-    rows = verification.verify(options.project(**project_options), full=full, remote=remote)
+    rows = verification.verify(options.project(**project_options), remote=remote)
     lines = []
     for row in rows:
         lines.append(f"{row['name']} {row['version']}: {row['state']}")

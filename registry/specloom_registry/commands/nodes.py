@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from specloom.contract.errors import printable
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -30,7 +32,7 @@ def nodes(name: str | None, as_json: bool) -> None:
         if name is not None:
             found = {key: one for key, one in found.items() if key.partition(".")[0] == name}
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(printable(json.dumps(found, indent=2, ensure_ascii=False)))
     elif one_node:
         _print_node(reference, descriptor)
     elif found:
@@ -45,9 +47,9 @@ def _print_node(reference: str, descriptor: Mapping[str, Any]) -> None:
     from specloom_registry.base.table import table
     from specloom_registry.catalogue import descriptors
 
-    click.echo(f"{reference}\n\n{descriptor['doc']}\n")
+    click.echo(printable(f"{reference}\n\n{descriptor['doc']}\n"))
     if descriptor.get("inputs") or descriptor.get("outputs"):
-        click.echo(descriptors.port_table(descriptor) + "\n")
+        click.echo(printable(descriptors.port_table(descriptor) + "\n"))
     parameters = descriptor.get("params", {})
     if parameters:
         rows = [[key, _type(one), _default(one)] for key, one in parameters.items()]
@@ -57,7 +59,7 @@ def _print_node(reference: str, descriptor: Mapping[str, Any]) -> None:
     for old in descriptor.get("formerly", ()):
         old_names[f"{plugin}.{old}"] = reference
     for old, new in old_names.items():
-        click.echo(f"\n{old} is the old name of {new}")
+        click.echo(printable(f"\n{old} is the old name of {new}"))
 
 
 def _print_list(found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -81,7 +83,7 @@ def schema(out: Path | None) -> None:
     plugins = Plugins.for_file(Path("run.yaml"))
     found = json_schema.schema(descriptors.read_descriptors(plugins))
     if out is None:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(printable(json.dumps(found, indent=2, ensure_ascii=False)))
     else:
         write_json(out, found)
 

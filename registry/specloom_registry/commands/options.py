@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from specloom.contract.errors import printable
+
 if TYPE_CHECKING:
     from specloom_registry.project.project import Project
 
@@ -94,13 +96,13 @@ def project(
 def print_result(value: Any, as_json: bool, lines: Sequence[str]) -> None:
     """Print the result: as JSON, or as lines of text."""
     if as_json:
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(printable(json.dumps(value, indent=2, ensure_ascii=False)))
     else:
         for line in lines:
-            click.echo(line)
+            click.echo(printable(line))
 
 
 def print_warnings(notices: Sequence[str]) -> None:
     """Print warnings for the user."""
     for notice in notices:
-        click.echo(f"warning: {notice}", err=True)
+        click.echo(printable(f"warning: {notice}"), err=True)

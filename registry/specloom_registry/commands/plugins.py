@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from specloom.contract.errors import printable
 from specloom_registry.base.faults import parse_json
 from specloom_registry.commands import change, inspect, maintain, options
 
@@ -63,7 +64,7 @@ def list_(manifest: Path | None, as_json: bool, **_: Any) -> None:
         click.echo(f"{file} names no plugin" if file else "no plugin is installed")
     for row in rows:
         if row["error"]:
-            click.echo(f"\n{row['name']} is broken: {row['error']}", err=True)
+            click.echo(printable(f"\n{row['name']} is broken: {row['error']}"), err=True)
 
 
 @plugins.command()
@@ -83,7 +84,7 @@ def describe(
 
     found = json.loads(json.dumps(describe_plugin(known, plugin)))
     if not write and not check:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(printable(json.dumps(found, indent=2, ensure_ascii=False)))
         return
     file = _descriptor_file(known, plugin)
     texts = _generated_texts(known, plugin, file, found)

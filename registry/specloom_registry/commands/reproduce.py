@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
+from specloom.contract.errors import printable
 from specloom_registry.base.table import table
 from specloom_registry.commands import options
 from specloom_registry.store import tree
@@ -34,6 +37,13 @@ FOLDER = click.Path(path_type=Path)
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A folder written by 'plugins vendor', tried first.",
 )
+@click.option(
+    "--requirements",
+    type=FOLDER,
+    metavar="FILE",
+    help="Only write the packages that the run had, for pip install -r.",
+)
+@click.option("--yes", is_flag=True, help="Run what another user recorded without a question.")
 @options.JSON
 @options.OFFLINE
 @options.FILE
@@ -42,6 +52,8 @@ def reproduce(
     check: bool,
     out: Path | None,
     vendored: Path | None,
+    requirements: Path | None,
+    yes: bool,
     as_json: bool,
     offline: bool,
     allow_file: bool,
@@ -52,8 +64,13 @@ def reproduce(
     from specloom_registry.provenance import reproduce as reproduction
 
     record = reproduction.read_finished(run_dir)
+    if requirements is not None:
+        _write_requirements(requirements, record)
+        return
+    if not yes:
+        _confirm_other_user(run_dir, record)
     if check:
-        reproduction.check_results(run_dir)
+        reproduction.check_results(run_dir, record)
     folder = out or fresh_folder(f"{tree.resolved(run_dir).name}-again")
     if tree.resolved(folder) == tree.resolved(run_dir):
         what = f"{folder} holds the run to reproduce"
@@ -80,6 +97,39 @@ def reproduce(
     options.print_result(value, as_json, [*comparison.lines(), f"results: {folder}"])
     if not comparison.equal:
         sys.exit(1)
+
+
+def _write_requirements(file: Path, record: Mapping[str, Any]) -> None:
+    from specloom.execution.files import write_file
+    from specloom_registry.provenance import run_record
+
+    write_file(file, run_record.requirements(record).encode())
+    click.echo(f"requirements: {file}")
+
+
+def _confirm_other_user(run_dir: Path, record: Mapping[str, Any]) -> None:
+    """List the code that a run of another user brings, and go on only if the user agrees.
+
+    Raises:
+        PluginIntegrityError: The user does not, or cannot answer.
+    """
+    from specloom_registry.base import ownership
+    from specloom_registry.base.faults import PluginIntegrityError
+    from specloom_registry.provenance import run_record
+
+    owner = ownership.other_owner(run_dir) or ownership.other_owner(run_dir / "run.json")
+    if owner is None or ownership.is_trusted(run_dir):
+        return
+    lines = [f"{run_dir} belongs to another user ({owner}). Reproducing it runs the code of"]
+    lines += [f"  {line}" for line in run_record.origins(record)]
+    click.echo(printable("\n".join(lines)), err=True)
+    agreed = False
+    with suppress(click.Abort):
+        agreed = click.confirm("Run it?", err=True)
+    if not agreed:
+        what = f"E-OWNER the run belongs to another user ({owner}); nothing was run"
+        fix = "look at the list above, and if you trust all of it add --yes"
+        raise PluginIntegrityError(what, where=str(run_dir), fix=fix)
 
 
 @click.command()

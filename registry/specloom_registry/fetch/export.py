@@ -26,6 +26,8 @@ FORBIDDEN_MODES = {
     ),
 }
 FOLDER_MODE = b"40000"
+RAISE_LIMIT = "raise the limit under 'limits:' in plugins.yaml, if you trust the plugin"
+MAX_ENTRY = 300  # bytes of a file or folder in a tree
 MAX_FILE = 1 << 20  # bytes of a file that is read alone
 LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -56,11 +58,9 @@ def export(
         try:
             tag_object, found, git_tree = _resolve_commit(objects, name, owner, source.tag)
             folder = _plugin_folder(objects, git_tree, source, owner)
-            blobs = list(_walk(objects, folder, owner))
+            blobs = list(_walk(objects, folder, owner, limits))
             tree.check_names((path for path, _ in blobs), owner)
             blobs = [(path, blob) for path, blob in blobs if not tree.is_ignored(path)]
-            if len(blobs) > limits.files:
-                raise _limit_error(f"{len(blobs)} files", f"files: {limits.files}", owner)
             hashes, size = _write(objects, blobs, into, owner, limits)
         except KeyError as e:
             what = f"E-GIT {owner}: the repository sent no whole object {e}"
@@ -119,19 +119,36 @@ def _plugin_folder(objects: git.Objects, git_tree: str, source: Source, owner: s
     return sha
 
 
-def _walk(objects: git.Objects, sha: str, owner: str) -> Iterator[tuple[str, str]]:
-    """Yield every file below a tree: its path and its blob."""
+def _walk(objects: git.Objects, sha: str, owner: str, limits: Limits) -> Iterator[tuple[str, str]]:
+    """Yield every file below a tree: its path and its blob.
+
+    What is over a limit is found on the way: a few objects can name each other so that they make
+    more paths than can be listed, or deeper ones than can be named.
+
+    Raises:
+        ConfigError: There are too many files and folders, too long a path, or a link.
+    """
     pending = [(sha, "")]
+    counts = {True: 0, False: 0}  # of folders, and of files
     while pending:
         name, prefix = pending.pop()
-        _, _, data = objects.read(name)
+        try:
+            _, _, data = objects.read(name, limits.files * MAX_ENTRY)
+        except OverflowError:
+            raise _count_error(owner, limits) from None
         for mode, part, child in _tree_entries(data):
             path = prefix + part
+            is_folder = mode == FOLDER_MODE
+            counts[is_folder] += 1
+            if counts[is_folder] > limits.files:
+                raise _count_error(owner, limits)
+            if len(path) > tree.LONGEST_PATH:
+                tree.check_names([path], owner)
             if mode in FORBIDDEN_MODES:
                 code, kind, fix = FORBIDDEN_MODES[mode]
                 what = f"{code} {owner}: the {kind} {path!r} is not supported"
                 raise ConfigError(what, fix=fix)
-            if mode == FOLDER_MODE:
+            if is_folder:
                 pending.append((child, f"{path}/"))
             else:
                 yield path, child
@@ -174,8 +191,15 @@ def _write(
     return hashes, size
 
 
+def _count_error(owner: str, limits: Limits) -> ConfigError:
+    return ConfigError(
+        f"E-LIMIT {owner}: it has more files or folders than the limit (files: {limits.files})",
+        fix=RAISE_LIMIT,
+    )
+
+
 def _limit_error(what: str, limit: str, owner: str) -> ConfigError:
     return ConfigError(
         f"E-LIMIT {owner}: {what} are over the limit ({limit})",
-        fix="raise the limit under 'limits:' in plugins.yaml, if you trust the plugin",
+        fix=RAISE_LIMIT,
     )

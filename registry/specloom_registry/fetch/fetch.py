@@ -57,6 +57,7 @@ class FetchContext:
         options: The manifest's mirrors and limits.
         offline: Whether the network may not be used.
         allow_file: Whether a local repository may be named by its URL.
+        frozen: Whether a locked commit must be the one that its tag leads to.
         lock_timeout: Seconds to wait for another process that fetches the same.
         notices: Warnings for the user; the list grows.
         fetched: The plugins that were fetched; the list grows.
@@ -67,6 +68,7 @@ class FetchContext:
     options: Options = field(default_factory=Options)
     offline: bool = False
     allow_file: bool = False
+    frozen: bool = False
     lock_timeout: float = file_lock.TIMEOUT
     notices: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
@@ -206,6 +208,14 @@ def _fetch_locked_commit(
                 f"W-TAG-AGAIN {name} {source.tag}: was created again on the same commit"
             )
         return ""
+    if context.frozen:
+        raise PluginIntegrityError(
+            f"E-TAG-MOVED plugin {name!r}: tag {source.tag!r} does not hold the locked commit: "
+            f"{change}; nothing was changed",
+            where=where,
+            fix="find out who changed the lock or moved the tag; then lock it again: "
+            f"specloom plugins update {name} --accept-moved-tag",
+        )
     try:
         _fetch(context, name, source, where, folder, locked["commit"])
     except (ConfigError, PluginUnavailableError) as e:

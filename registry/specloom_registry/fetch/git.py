@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,19 +22,16 @@ from typing import Any
 from specloom_registry.base.faults import PluginUnavailableError, redacted
 from specloom_registry.model.versions import allows
 
-DROPPED = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_NAMESPACE",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_TEMPLATE_DIR",
-    "GIT_EXEC_PATH",
-    "GIT_COMMON_DIR",
-    "GIT_SHALLOW_FILE",
+#: The variables of Git that stay: all others could redirect it or make it start programs.
+PASSED_ON = (
+    "GIT_ASKPASS",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
 )
 NO_PROGRAMS = ("core.hooksPath=/dev/null", "core.fsmonitor=false")
 SETTINGS = (
@@ -140,7 +138,7 @@ def objects(folder: Path) -> Iterator[Objects]:
         started = subprocess.Popen(
             ["git", *_settings(), "cat-file", "--batch"],
             cwd=folder,
-            env=_local_environment(),
+            env=_local_environment() | _repository(folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -159,11 +157,33 @@ def status(folder: Path) -> str:
     Raises:
         GitError: There is no Git, or it cannot read the working copy.
     """
-    _require_git()
     options = ["--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=no"]
+    options.append("--ignore-submodules=dirty")  # their own configuration is not looked at
+    return _read_local(folder, [*_settings(_without_filters(folder)), "status", *options])
+
+
+def _without_filters(folder: Path) -> Iterator[str]:
+    """Yield settings that turn off the filters which a working copy's own configuration starts."""
+    patterns = ["--name-only", "-z", "--get-regexp", r"^filter\..*\.(clean|process)$"]
+    for scope in ("--local", "--worktree"):
+        try:
+            names = _read_local(folder, ["config", scope, "--includes", *patterns])
+        except GitError:  # it has none
+            continue
+        for name in filter(None, names.split("\0")):
+            yield f"{name}="
+
+
+def _read_local(folder: Path, arguments: Iterable[str]) -> str:
+    """Return the output of a command that reads a working copy.
+
+    Raises:
+        GitError: There is no Git, or the command fails.
+    """
+    _require_git()
     try:
         done = subprocess.run(
-            ["git", "--no-optional-locks", *_settings(NO_PROGRAMS), "status", *options],
+            ["git", "--no-optional-locks", *_settings(NO_PROGRAMS), *arguments],
             cwd=folder,
             env=_local_environment(),
             stdin=subprocess.DEVNULL,
@@ -174,7 +194,7 @@ def status(folder: Path) -> str:
     except OSError as e:
         raise _start_error(e) from e
     except subprocess.TimeoutExpired as e:
-        what = f"E-GIT git status takes longer than {STATUS_TIMEOUT:g} s in {folder}"
+        what = f"E-GIT git takes longer than {STATUS_TIMEOUT:g} s in {folder}"
         raise GitError(what, fix=NO_ADVICE) from e
     if done.returncode:
         raise _command_error(done.returncode, os.fsdecode(done.stderr))
@@ -214,14 +234,14 @@ def _git(arguments: list[str], url: str, folder: Path | None = None) -> str:
     """Run git and return its output."""
     _require_git()
     git = _gitpython()
-    with _clean_environment():
+    with _clean_environment(), _working_folder(folder) as place:
         try:
-            code, out, err = git.Git(folder).execute(
+            code, out, err = git.Git(place).execute(
                 ["git", *_settings(), *arguments],
                 with_extended_output=True,
                 with_exceptions=False,
                 shell=False,
-                env=_environment(url),
+                env=_environment(url) | _repository(folder, place),
                 kill_after_timeout=TIMEOUT if os.name == "posix" else None,
             )
         except git.GitCommandError as e:
@@ -251,7 +271,7 @@ def _settings(settings: Iterable[str] = SETTINGS) -> Iterator[str]:
 
 def _local_environment() -> dict[str, str]:
     """Return the environment of a command that needs no network."""
-    environment = {key: value for key, value in os.environ.items() if key not in DROPPED}
+    environment = {key: value for key, value in os.environ.items() if not _is_dropped(key)}
     return environment | _environment("")
 
 
@@ -269,15 +289,44 @@ def _environment(url: str) -> dict[str, str]:
     }
 
 
+def _is_dropped(variable: str) -> bool:
+    return variable.startswith("GIT_") and variable not in PASSED_ON
+
+
+def _repository(folder: Path | None, place: Path | None = None) -> dict[str, str]:
+    """Return what says where the repository is, so that no folder above is looked at.
+
+    Args:
+        folder: The bare repository; None for a command that needs none.
+        place: The folder that the command runs in, if it is another.
+    """
+    if folder is not None:
+        return {"GIT_DIR": str(folder)}
+    assert place is not None
+    return {"GIT_CEILING_DIRECTORIES": str(place.parent)}
+
+
+@contextmanager
+def _working_folder(folder: Path | None) -> Iterator[Path]:
+    """Return the folder to run in: without a repository an empty one, whose configuration is none.
+
+    A configuration in the present folder could name the program that talks to the other side.
+    """
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="specloom-git-") as place:
+        yield Path(place).resolve()
+
+
 @contextmanager
 def _clean_environment() -> Iterator[None]:
     """Take variables that redirect git out of the environment, which GitPython hands on."""
     global _running_commands
     with _environment_lock:
         if _running_commands == 0:
-            for name in DROPPED:
-                if name in os.environ:
-                    _removed_variables[name] = os.environ.pop(name)
+            for name in filter(_is_dropped, list(os.environ)):
+                _removed_variables[name] = os.environ.pop(name)
         _running_commands += 1
     try:
         yield

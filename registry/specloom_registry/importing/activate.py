@@ -6,18 +6,20 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.contract.errors import ConfigError, raise_all
+from specloom.contract.errors import ConfigError, printable, raise_all
 from specloom.plugins import RESOLVER, LocatedModule, installed
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
-from specloom_registry.base.paths import may_exist
+from specloom_registry.base.ownership import check_owner
+from specloom_registry.base.paths import may_exist, read_regular
 from specloom_registry.importing import import_hook, shadowed
-from specloom_registry.model import lockfile, metadata
+from specloom_registry.model import lockfile, metadata, requirements
+from specloom_registry.model import package as package_files
 from specloom_registry.model.package import Package
 from specloom_registry.store import file_lock, tree
 from specloom_registry.store.store import Store
@@ -77,6 +79,7 @@ def activate(file: Path) -> dict[str, str]:
     Raises:
         ConfigError: The manifest, its lock, or a plugin's folder is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
+        PluginIntegrityError: The manifest, its lock or the store belongs to another user.
     """
     found, store = read_active(file)
     return install(found, store)
@@ -87,7 +90,9 @@ def read_active(file: Path) -> tuple[ActiveManifest, Store | None]:
 
     Raises:
         ConfigError: The manifest, its lock, or a plugin's folder is not as it should be.
+        PluginIntegrityError: The manifest, its lock or the store belongs to another user.
     """
+    check_owner(file, "the manifest")
     lock_file = file.with_suffix(".lock")
     if may_exist(lock_file):
         return _read_locked(file, lock_file)
@@ -183,13 +188,14 @@ def install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
         PluginError: A plugin was already imported from elsewhere in this process.
     """
     packages = manifest.packages
+    raise_all(shadowed.foreign_modules(packages.values()))
     raise_all(import_hook.already_imported(packages.values()))
-    checks, caches = import_checks(manifest, store)
-    if store and caches and store.root not in _store_handles:
+    checks, stored = import_checks(manifest, store)
+    if store and stored and store.root not in _store_handles:
         handle = file_lock.acquire(store.root / "use.lock", shared=True)
         if handle is not None:
             _store_handles[store.root] = handle
-    import_hook.install(packages.values(), checks, caches)
+    import_hook.install(packages.values(), checks, stored)
     active[tree.resolved(manifest.manifest)] = manifest
     located = {
         name: LocatedModule(package.module, package.folder) for name, package in packages.items()
@@ -199,37 +205,48 @@ def install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
 
 def import_checks(
     manifest: ActiveManifest, store: Store | None
-) -> tuple[dict[str, Callable[[], None]], dict[str, Path]]:
-    """Return what to call before each plugin is imported, and where its byte code goes, by module.
+) -> tuple[dict[str, import_hook.Check], set[str]]:
+    """Return what to call before each plugin is imported, by module, and which are in the store.
 
-    A plugin in the lock's own repository has no check: the run's record says what its files are.
+    No hash of a plugin in the lock's own repository is checked: the run's record says what its
+    files are.
     """
-    checks = dict[str, Callable[[], None]]()
-    caches = dict[str, Path]()
+    checks = dict[str, import_hook.Check]()
+    stored = set[str]()
     for name, package in manifest.packages.items():
         record: Mapping[str, Any] = {}
         if manifest.lock:
             record = manifest.lock.plugins.get(name, {})
-        steps = list[Callable[[], None]]()
+        check: import_hook.Check | None = None
         if store and "git" in record.get("source", ()):
-            steps.append(partial(_check_stored, manifest, name, record["tree"], store))
-            caches[package.top] = store.root / "pyc"
+            check = partial(_check_stored, manifest, package, record, store)
+            stored.add(package.top)
         elif "tree" in record:
-            steps.append(partial(_check_local, manifest, package, record["tree"]))
-        steps.append(partial(_warn_of_installed_copy, manifest, package))
-        checks[package.top] = partial(_call_all, steps)
-    return checks, caches
+            check = partial(_check_local, manifest, package, record["tree"])
+        checks[package.top] = partial(_check_and_warn, manifest, package, check)
+    return checks, stored
 
 
-def _call_all(steps: Iterable[Callable[[], None]]) -> None:
-    for step in steps:
-        step()
+def _check_and_warn(
+    manifest: ActiveManifest, package: Package, check: import_hook.Check | None
+) -> Mapping[str, str] | None:
+    """Verify a plugin's files, and warn of another copy in the environment."""
+    hashes = None
+    if check is not None:
+        hashes = check()
+    message = shadowed.installed_copy_warning(package)
+    if message:
+        _warn(manifest, package, message)
+    return hashes
 
 
-def _check_stored(manifest: ActiveManifest, name: str, locked: str, store: Store) -> None:
+def _check_stored(
+    manifest: ActiveManifest, package: Package, record: Mapping[str, Any], store: Store
+) -> Mapping[str, str]:
     """Verify a plugin's files, and put the packages that it needs on the path."""
     full = os.environ.get(FULL_CHECK) == "full"
-    store.check(locked, f"plugin {name!r}", full=full)
+    name = package.name
+    hashes = check_stored(name, record, store, package.where, full=full)
     if manifest.lock and manifest.lock.packages:
         from specloom_registry.packages import environment, overlay
 
@@ -237,26 +254,67 @@ def _check_stored(manifest: ActiveManifest, name: str, locked: str, store: Store
         folder = overlay.find(store, packages, name)
         if folder and str(folder) not in sys.path:
             sys.path.append(str(folder))
+    return hashes
 
 
-def _check_local(manifest: ActiveManifest, package: Package, locked: str) -> None:
+def check_stored(
+    name: str, record: Mapping[str, Any], store: Store, where: str, *, full: bool = False
+) -> Mapping[str, str]:
+    """Hold a plugin in the store to its lock: its files, and what the lock says that they say.
+
+    Returns:
+        The SHA-256 of its files by path.
+
+    Raises:
+        PluginUnavailableError: It is not in the store.
+        PluginIntegrityError: Its files are not those that were locked, or say something else.
+    """
+    locked_tree = record["tree"]
+    hashes = store.check(locked_tree, f"plugin {name!r}", full=full)
+    said = metadata.digest([name, record["package"]])
+    if not full and store.state(locked_tree).get("package") == said:
+        return hashes
+    try:
+        found = package_files.read(name, store.tree_folder(locked_tree), where)
+    except ConfigError as e:
+        raise PluginIntegrityError(e.what, where=e.where, fix=lockfile.RELOCK) from e
+    _compare_with_lock(found, record["package"], where)
+    store.remember(locked_tree, package=said)
+    return hashes
+
+
+def _compare_with_lock(found: Package, locked: Mapping[str, Any], where: str) -> None:
+    """Refuse a lock that says something else of a plugin than its ``pyproject.toml``."""
+    distribution = str(found.project.get("name", found.name))
+    values = {
+        "name": requirements.normalize_name(distribution),
+        "version": found.version,
+        "root": tree.resolved(found.folder).relative_to(tree.resolved(found.home)).as_posix(),
+        "module": found.module,
+    }
+    for key, value in values.items():
+        if locked[key] != value:
+            raise PluginIntegrityError(
+                f"E-LOCK plugin {found.name!r}: its {key} is {locked[key]!r} in the lock, but "
+                f"{value!r} in the files that are locked",
+                where=where,
+                fix=f"restore the lock, or {lockfile.RELOCK}",
+            )
+
+
+def _check_local(manifest: ActiveManifest, package: Package, locked: str) -> Mapping[str, str]:
     """Report a local plugin that is no longer what was locked."""
-    found = tree.tree_hash(tree.file_hashes(package.home))
+    hashes = tree.file_hashes(package.home)
+    found = tree.tree_hash(hashes)
     if found == locked:
-        return
+        return hashes
     what = f"{package.name}: {locked[:11]}.. -> {found[:11]}.."
     if os.environ.get(FROZEN):
         raise PluginIntegrityError(
             f"E-LOCAL-CHANGED {what}", where=package.where, fix=lockfile.RELOCK
         )
     _warn(manifest, package, f"W-LOCAL-CHANGED {what} (edited after it was locked)")
-
-
-def _warn_of_installed_copy(manifest: ActiveManifest, package: Package) -> None:
-    """Warn of another copy of the plugin, in the environment."""
-    message = shadowed.installed_copy_warning(package)
-    if message:
-        _warn(manifest, package, message)
+    return hashes
 
 
 def _warn(manifest: ActiveManifest, package: Package, message: str) -> None:
@@ -275,7 +333,7 @@ def _warn_at(manifest: ActiveManifest, place: str, number: int, message: str) ->
     if message in manifest.notices:
         return
     manifest.notices.append(message)
-    warnings.warn_explicit(message, RegistryWarning, place, number)
+    warnings.warn_explicit(printable(message), RegistryWarning, place, number)
 
 
 def stored_package(name: str, lock: Lock, store: Store, lock_file: Path) -> Package:
@@ -317,7 +375,7 @@ def _unlocked_error(names: Sequence[str], where: str) -> ConfigError:
 
 def _read_bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError:
         return b""  # reading it as a manifest reports why
 

@@ -1,25 +1,26 @@
 """Imports of pinned plugins, from their own folders and before the environment's packages.
 
 The finder stands first in ``sys.meta_path``, so an installed copy cannot hide the pinned one. It
-answers for the top-level modules of plugins alone, and for what lies within those that are in the
-store: of these only sources are read, and their byte code is stored outside their folders.
+answers for the modules of plugins alone. Only sources are read, and of local plugins extension
+modules: no hash covers byte code, so that none is read or written.
 
 A plugin's files are verified when its top-level module is imported, so that a damaged one harms
-only the graphs that use it.
+only the graphs that use it, and each module again when it is read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
+    EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
+    ExtensionFileLoader,
     FileFinder,
     ModuleSpec,
-    PathFinder,
     SourceFileLoader,
 )
 from importlib.metadata import Distribution
@@ -29,21 +30,38 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import PluginError, SpecloomError
 from specloom.contract.hooks import GROUP
+from specloom_registry.base.faults import PluginIntegrityError
 from specloom_registry.model.requirements import normalize_name
+from specloom_registry.store import tree
 
 if TYPE_CHECKING:
     from specloom_registry.model.package import Package
 
 
-class StoredLoader(SourceFileLoader):
-    """Loads a source file of the store; its byte code goes to another folder."""
+#: What verifies a plugin's files and returns their SHA-256 by path; None if none is known.
+Check = Callable[[], Mapping[str, str] | None]
 
-    cache = ""
 
-    def get_code(self, fullname: str) -> CodeType | None:
-        """The module's code."""
-        with _cached_in(self.cache):
-            return super().get_code(fullname)
+class SourceLoader(SourceFileLoader):
+    """Loads a source file whose bytes are verified as they are read, without byte code.
+
+    Args:
+        fullname: The module's name.
+        path: Its file.
+        verify: Refuses bytes of a file that are not those of the plugin.
+    """
+
+    def __init__(self, fullname: str, path: str, verify: Callable[[str, bytes], None]) -> None:
+        super().__init__(fullname, path)
+        self._verify = verify
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the module's code, compiled from its source."""
+        path = self.get_filename(fullname)
+        source = self.get_data(path)
+        self._verify(path, source)
+        code: CodeType = self.source_to_code(source, path)
+        return code
 
 
 class PinnedDistribution(Distribution):
@@ -72,8 +90,10 @@ class PluginFinder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.folders: dict[str, Path] = {}
-        self.checks: dict[str, Callable[[], None]] = {}
-        self.caches: dict[str, Path] = {}
+        self.homes: dict[str, Path] = {}
+        self.checks: dict[str, Check] = {}
+        self.hashes: dict[str, Mapping[str, str]] = {}
+        self.stored: set[str] = set()
         self.pinned: dict[str, PinnedDistribution] = {}
         self.listed = False
 
@@ -95,40 +115,89 @@ class PluginFinder(MetaPathFinder):
         """Return the module in its plugin's folder; None for every other module.
 
         Raises:
-            ModuleNotFoundError: The folder is no longer there; another copy must not stand in.
+            ModuleNotFoundError: The file is not there; another copy must not stand in.
             SpecloomError: The plugin's files are not those that were locked.
         """
         top = fullname.partition(".")[0]
         folder = self.folders.get(top)
-        cache = self.caches.get(top)
         if folder is None:
             return None
         if fullname != top:
-            if cache is None:
-                return None
-            return _find_source(fullname, path or (), cache)
+            inner = self._find_file(fullname, path or ())
+            if inner is None:  # other finders would take byte code
+                raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+            return inner
         if top in self.checks:
-            self.checks[top]()
-        if cache is None:
-            spec = PathFinder.find_spec(fullname, [str(folder)], target)
-        else:
-            spec = _find_source(fullname, [str(folder)], cache)
+            hashes = self.checks[top]()
+            if hashes is not None:
+                self.hashes[top] = hashes
+        spec = self._find_file(fullname, [str(folder)])
         if spec is None:
             raise ModuleNotFoundError(f"{fullname} is no longer in {folder}", name=fullname)
         return spec
 
+    def _find_file(self, fullname: str, folders: Iterable[str]) -> ModuleSpec | None:
+        """Return the module in one of the folders, from its source or as an extension module."""
+        top = fullname.partition(".")[0]
+        verify = partial(self._verify, top)
+        loaders: list[tuple[Any, list[str]]] = [
+            (partial(SourceLoader, verify=verify), SOURCE_SUFFIXES)
+        ]
+        if top not in self.stored:
+            loaders.insert(0, (ExtensionFileLoader, EXTENSION_SUFFIXES))
+        for folder in folders:
+            spec = FileFinder(folder, *loaders).find_spec(fullname)
+            if spec is None:
+                continue
+            if spec.loader is None:  # a folder without __init__.py
+                namespace = ModuleSpec(fullname, None, is_package=True)
+                namespace.submodule_search_locations = list(spec.submodule_search_locations or ())
+                return namespace
+            if isinstance(spec.loader, ExtensionFileLoader):
+                verify(str(spec.origin), Path(str(spec.origin)).read_bytes())
+            return spec
+        return None
+
+    def _verify(self, top: str, file: str, data: bytes) -> None:
+        """Refuse a module that no hash covers, or whose bytes have another hash.
+
+        Raises:
+            PluginIntegrityError: It is one.
+        """
+        home = self.homes[top]
+        path = Path(file)
+        inside = ""
+        if path.is_relative_to(home):
+            inside = path.relative_to(home).as_posix()
+        what = ""
+        if not inside:
+            what = f"lies outside its folder {home}"
+        elif tree.is_ignored(inside):
+            what = "lies where tools put what no hash covers"
+        elif top in self.hashes:
+            expected = self.hashes[top].get(inside)
+            if expected is None:
+                what = "is not among the files that were verified"
+            elif expected != hashlib.sha256(data).hexdigest():
+                what = "was changed after it was verified"
+        if what:
+            raise PluginIntegrityError(
+                f"E-STORE module {top!r}: {file} {what}",
+                fix="start again; if it stays: specloom plugins sync --repair",
+            )
+
 
 def install(
     plugins: Iterable[Package],
-    checks: dict[str, Callable[[], None]] | None = None,
-    caches: dict[str, Path] | None = None,
+    checks: Mapping[str, Check] | None = None,
+    stored: Collection[str] = (),
 ) -> None:
     """Make plugins importable; a further call adds new plugins and replaces folders.
 
     Args:
         plugins: The plugins.
         checks: What to call before a plugin's top-level module is imported, by that module.
-        caches: Where the byte code of plugins in the store goes, by top-level module.
+        stored: The top-level modules of plugins in the store, which bring no extension modules.
     """
     finder = _installed_finder()
     if finder is None:
@@ -136,14 +205,16 @@ def install(
         sys.meta_path.insert(0, finder)
     for plugin in plugins:
         finder.checks.pop(plugin.top, None)
-        finder.caches.pop(plugin.top, None)
+        finder.hashes.pop(plugin.top, None)
+        finder.stored.discard(plugin.top)
         finder.folders[plugin.top] = plugin.folder
+        finder.homes[plugin.top] = plugin.home
         if plugin.version:
             distribution = PinnedDistribution(plugin)
             for name in (plugin.top, str(plugin.project.get("name", plugin.top))):
                 finder.pinned[normalize_name(name)] = distribution
     finder.checks.update(checks or {})
-    finder.caches.update(caches or {})
+    finder.stored.update(stored)
 
 
 def _installed_finder() -> PluginFinder | None:
@@ -180,32 +251,3 @@ def already_imported(plugins: Iterable[Package]) -> list[SpecloomError]:
                 )
             )
     return errors
-
-
-@lru_cache
-def _loader(cache: str) -> type[StoredLoader]:
-    """Return a loader whose byte code goes to this folder."""
-    return type("StoredLoader", (StoredLoader,), {"cache": cache})
-
-
-def _find_source(fullname: str, folders: Iterable[str], cache: Path) -> ModuleSpec | None:
-    """Return the module in one of the folders, from its source."""
-    for folder in folders:
-        spec = FileFinder(folder, (_loader(str(cache)), SOURCE_SUFFIXES)).find_spec(fullname)
-        if spec is not None and spec.loader is None:  # a folder without __init__.py
-            namespace = ModuleSpec(fullname, None, is_package=True)
-            namespace.submodule_search_locations = list(spec.submodule_search_locations or ())
-            return namespace
-        if spec is not None:
-            return spec
-    return None
-
-
-@contextmanager
-def _cached_in(cache: str) -> Iterator[None]:
-    before = sys.pycache_prefix
-    sys.pycache_prefix = cache
-    try:
-        yield
-    finally:
-        sys.pycache_prefix = before

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from specloom_registry.store.store import Store
 
 TIMEOUT = 60.0
+END_TIMEOUT = 5.0
+LONGEST_ERROR = 2000  # characters: what a pipe holds must not fill up
 PROGRAM = """
 import json, sys
 task = json.load(sys.stdin)
 sys.path[:] = task["path"]
-from specloom_registry.importing.probe import import_and_report
-import_and_report(int(sys.argv[1]), task, sys.argv[2])
+from specloom_registry.importing.descendants import supervised
+with supervised():
+    from specloom_registry.importing.probe import import_and_report
+    import_and_report(int(sys.argv[1]), task, sys.argv[2])
 """
 
 
@@ -55,10 +59,10 @@ def probe(
     circumstances = metadata.digest([lock.trees, pinned, sys.version, sys.path])
     task = {
         "path": path,
-        "cache": str(store.root / "pyc"),
         "stored": sorted(packages[name].top for name in lock.trees),
         "plugins": {
-            name: [package.module, str(package.folder)] for name, package in packages.items()
+            name: [package.module, str(package.folder), str(package.home)]
+            for name, package in packages.items()
         },
     }
 
@@ -78,13 +82,13 @@ def import_and_report(channel: int, task: Mapping[str, Any], name: str) -> None:
     from specloom_registry.importing import import_hook
     from specloom_registry.model.package import Package
 
-    plugins: dict[str, tuple[str, str]] = task["plugins"]
+    plugins: dict[str, tuple[str, str, str]] = task["plugins"]
     packages = [
-        Package(key, "", module, Path(folder), "", Path(folder))
-        for key, (module, folder) in plugins.items()
+        Package(key, "", module, Path(folder), "", Path(home))
+        for key, (module, folder, home) in plugins.items()
     ]
-    import_hook.install(packages, caches=dict.fromkeys(task["stored"], Path(task["cache"])))
-    module, folder = plugins[name]
+    import_hook.install(packages, stored=task["stored"])
+    module, folder, _ = plugins[name]
     report = dict[str, str]()
     try:
         Plugins({name: module}).offers(("nodes", "losses", "trainers"), name)
@@ -96,7 +100,8 @@ def import_and_report(channel: int, task: Mapping[str, Any], name: str) -> None:
 
 def _describe_exception(error: BaseException, folder: str) -> dict[str, str]:
     """Return the error, the last place of it in the plugin's folder, and a module it lacks."""
-    report = {"error": f"{type(error).__name__}: {error}"}
+    text = f"{type(error).__name__}: {error}"
+    report = {"error": text[:LONGEST_ERROR]}
     for frame in traceback.extract_tb(error.__traceback__):
         if Path(frame.filename).is_relative_to(folder):
             report["where"] = f"{Path(frame.filename).relative_to(folder)}:{frame.lineno}"
@@ -122,12 +127,16 @@ def _probe(name: str, task: Mapping[str, Any], where: str, timeout: float) -> No
         process.communicate(json.dumps({**task, "token": token}).encode(), timeout=timeout)
     except subprocess.TimeoutExpired:
         timed_out = True
+        process.terminate()  # it then ends what it has started
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_TIMEOUT)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    os.set_blocking(reading, False)  # a process that got away may hold the other end
     with os.fdopen(reading, "rb") as channel:
-        _, separator, data = channel.read().rpartition(token.encode())
+        _, separator, data = (channel.read() or b"").rpartition(token.encode())
     fix = f"use another version of {name!r}, or report it to its author"
     if timed_out:
         what = f"E-IMPORT plugin {name!r} hangs: it is not imported within {timeout:g} s"

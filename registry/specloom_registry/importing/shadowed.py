@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.machinery import BuiltinImporter, FrozenImporter
-from importlib.metadata import DistributionFinder, MetadataPathFinder
+from importlib.metadata import (
+    DistributionFinder,
+    MetadataPathFinder,
+    entry_points,
+    packages_distributions,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specloom.contract.errors import ConfigError, SpecloomError
+from specloom.contract.hooks import GROUP
+from specloom_registry.base.paths import is_file
 from specloom_registry.importing.import_hook import PluginFinder
 from specloom_registry.model.requirements import normalize_name
 from specloom_registry.store import tree
@@ -33,6 +42,46 @@ def installed_folder(plugin: Package) -> Path | None:
     return None
 
 
+def foreign_modules(plugins: Iterable[Package]) -> list[SpecloomError]:
+    """Return an error for each plugin whose top-level module another distribution brings."""
+    errors: list[SpecloomError] = []
+    for plugin in plugins:
+        if installed_folder(plugin) is None or _is_installed(plugin):
+            continue
+        owners = _owners(plugin.top)
+        if owners:
+            errors.append(
+                ConfigError(
+                    f"E-SHADOW plugin {plugin.name!r} brings the module {plugin.top!r}, which the "
+                    f"environment has from {', '.join(owners)}",
+                    where=plugin.where,
+                    fix="use another plugin: its author must rename the module",
+                )
+            )
+    return errors
+
+
+def _is_installed(plugin: Package) -> bool:
+    """Check whether the environment has the plugin's own distribution, with the same module."""
+    name = normalize_name(str(plugin.project.get("name", plugin.top)))
+    for distribution in MetadataPathFinder.find_distributions(
+        DistributionFinder.Context(name=name)
+    ):
+        for entry_point in distribution.entry_points.select(group=GROUP, name=plugin.name):
+            if entry_point.module.partition(".")[0] == plugin.top:
+                return True
+    return False
+
+
+def _owners(module: str) -> list[str]:
+    """Return the distributions that bring a top-level module, also those that are editable."""
+    found = set(packages_distributions().get(module, ()))
+    for entry_point in entry_points(group=GROUP):
+        if entry_point.module.partition(".")[0] == module and entry_point.dist is not None:
+            found.add(entry_point.dist.name)
+    return sorted(found)
+
+
 def installed_copy_warning(plugin: Package) -> str:
     """Return a warning of the environment's copy, if it is another one; empty otherwise."""
     folder = installed_folder(plugin)
@@ -56,5 +105,6 @@ def _same_files(plugin: Package, folder: Path) -> bool:
     if package.is_file():
         return tree.file_hashes(folder) == tree.file_hashes(package.parent)
     if module.is_file():
-        return (folder / module.name).read_bytes() == module.read_bytes()
+        installed = folder / module.name
+        return is_file(installed) and installed.read_bytes() == module.read_bytes()
     return True  # importing it reports that it is gone

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean
+from specloom_registry.base.faults import PluginIntegrityError
+from specloom_registry.base.ownership import check_owner
 from specloom_registry.model.package import KERNEL, Package, read
 from specloom_registry.model.source import COMMIT, Source, check_subdir, check_tag, check_url
 from specloom_registry.store import tree
@@ -84,10 +86,11 @@ def parse_entry(document: Document, base: Path, name: str) -> Entry:
         folder = _folder(value.get("path"), name, base, document)
         source = Source(path=value["path"])
         package = None
+        check_owner(folder, f"the folder of {owner}", document.where("plugins", name, "path"))
         if not errors:
             package = read(name, folder, where)
         return Entry(name, where, source, package, extras, tuple(errors))
-    except ConfigError as e:
+    except (ConfigError, PluginIntegrityError) as e:
         return Entry(name, where, source, errors=(*errors, e))
 
 

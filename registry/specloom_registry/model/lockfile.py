@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import specloom
-from specloom.contract.errors import ConfigError, raise_all
+from specloom.contract.errors import ConfigError, raise_all, shown
 from specloom_registry.base.faults import (
     PluginIntegrityError,
     PluginUnavailableError,
     parse_json,
     type_problems,
 )
+from specloom_registry.base.ownership import check_owner
+from specloom_registry.base.paths import read_regular
 from specloom_registry.model.metadata import digest
 from specloom_registry.store import store
 
@@ -30,7 +32,25 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RELOCK = "run: specloom plugins lock"
 MAX_REPORTED = 10  # problems of one lock
-TREE_HASH = re.compile(r"h1-[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+#: How a text of a lock looks, by the end of its path there: where one is used as a path, a name
+#: for git or a line for pip, it must not be something else.
+TEXT_FORMS = {
+    "tree": (re.compile(r"h1-[0-9a-f]{64}"), "the hash of a tree"),
+    "source.commit": (COMMIT, "a commit"),
+    "source.tag_object": (COMMIT, "a Git object"),
+    "package.root": (
+        re.compile(r"\.|(?:(?!\.{1,2}(?:/|$))[^/\\\0-\x1f:]+(?:/(?!$)|$))+"),
+        "a folder of the plugin",
+    ),
+    "package.module": (re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"), "the name of a module"),
+}
+PIN_FORMS = {
+    "name": (re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"), "the name of a package"),
+    "version": (re.compile(r"[A-Za-z0-9.!+_-]+"), "a version"),
+    "file": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*\.whl"), "the name of a wheel"),
+    "sha256": (re.compile(r"[0-9a-f]{64}"), "a SHA-256"),
+}
 TEXTS = {"*": str}
 PACKAGE = {"name": str, "version": str}
 LOCAL_FORM = {"source": {"path": str}, "package": PACKAGE, "tree?": str}
@@ -104,10 +124,11 @@ def read(file: Path) -> Lock:
 
     Raises:
         ConfigError: It is absent, of another form, or holds conflict markers.
-        PluginIntegrityError: It was changed by hand.
+        PluginIntegrityError: It was changed by hand, or belongs to another user.
     """
+    check_owner(file, "the lock")
     try:
-        text = file.read_text("utf-8")
+        text = read_regular(file).decode("utf-8")
     except FileNotFoundError as e:
         raise ConfigError(f"E-LOCK {file} is missing", where=str(file), fix=RELOCK) from e
     except (OSError, UnicodeDecodeError) as e:
@@ -147,7 +168,7 @@ def from_value(value: Mapping[str, Any], where: str, fix: str) -> Lock:
 def lock_digest(file: Path) -> str:
     """Return the digest that a lock states; empty if there is no lock."""
     try:
-        return str(parse_json(file.read_bytes())["digest"])
+        return str(parse_json(read_regular(file))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -155,7 +176,7 @@ def lock_digest(file: Path) -> str:
 def is_current(file: Path, lock: Lock) -> bool:
     """Check whether a file holds a lock, to the byte; one that cannot be read holds none."""
     try:
-        return file.read_bytes() == lock.text().encode()
+        return read_regular(file) == lock.text().encode()
     except OSError:
         return False
 
@@ -251,6 +272,9 @@ def _problems(value: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name!r} is not both in 'manifest' and in 'plugins'"
     for name, record in value["plugins"].items():
         yield from _record_problems(f"plugins.{name}", record)
+    for platform, packages in value.get("packages", {}).items():
+        for i, pin in enumerate(packages["pins"]):
+            yield from _text_problems(f"packages.{platform}.pins[{i}]", pin, PIN_FORMS)
 
 
 def _record_problems(path: str, record: Mapping[str, Any]) -> Iterator[str]:
@@ -259,8 +283,20 @@ def _record_problems(path: str, record: Mapping[str, Any]) -> Iterator[str]:
         form = LOCAL_FORM
     problems = list(type_problems(record, form, path))
     yield from problems
-    if not problems and "tree" in record and not TREE_HASH.fullmatch(record["tree"]):
-        yield f"'{path}.tree' is {record['tree']!r}, which is not the hash of a tree"
+    if not problems:
+        yield from _text_problems(path, record, TEXT_FORMS)
+
+
+def _text_problems(
+    path: str, record: Mapping[str, Any], forms: Mapping[str, tuple[re.Pattern[str], str]]
+) -> Iterator[str]:
+    """Yield the texts of a record that are of another form; an absent one has no problem."""
+    for keys, (pattern, kind) in forms.items():
+        value: Any = record
+        for key in keys.split("."):
+            value = value.get(key, {})
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            yield f"'{path}.{keys}' is {shown(value)}, which is not {kind}"
 
 
 def _stale_error(what: str, where: str) -> ConfigError:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, SpecloomError, in_file_order, raise_all
+from specloom_registry.base.ownership import check_owner
 from specloom_registry.model.entry import Entry, parse_entry, unknown_keys
 from specloom_registry.model.options import Options, read_options
 from specloom_registry.store import tree
@@ -60,9 +61,11 @@ def read(file: Path) -> Manifest:
 
     Raises:
         ConfigError: The manifest or a plugin's folder is wrong; ``Problems`` if in several ways.
+        PluginIntegrityError: It belongs to another user.
     """
     from specloom.runfile import yaml
 
+    check_owner(file, "the manifest")
     return _from_document(yaml.read(file), file)
 
 
@@ -85,6 +88,7 @@ def read_entries(file: Path) -> list[Entry]:
     """
     from specloom.runfile import yaml
 
+    check_owner(file, "the manifest")
     document = yaml.read(file)
     raise_all(list(_problems(document)))
     return _entries(document, file)

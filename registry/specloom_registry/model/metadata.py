@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import specloom
 from specloom.contract.errors import ConfigError
 from specloom_registry.base import faults
+from specloom_registry.base.paths import read_regular
 from specloom_registry.model import requirements
 from specloom_registry.model.versions import allows, parse_version
 
@@ -232,7 +233,7 @@ def _node_digests(package: Package) -> dict[str, str]:
     """Return the digest of what the plugin's ``nodes.json`` says of each node."""
     file = package.folder / package.top / "nodes.json"
     try:
-        nodes: Any = faults.parse_json(file.read_bytes())
+        nodes: Any = faults.parse_json(read_regular(file))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as e:

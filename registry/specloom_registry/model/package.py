@@ -11,7 +11,7 @@ from typing import Any
 from specloom.contract.errors import ConfigError, did_you_mean
 from specloom.contract.hooks import GROUP
 from specloom_registry.base import faults
-from specloom_registry.base.paths import is_file
+from specloom_registry.base.paths import is_file, read_regular
 from specloom_registry.store import tree
 
 KERNEL = ("specloom", "specloom_registry")
@@ -150,7 +150,7 @@ def _source_root(data: dict[str, Any], name: str, folder: Path, where: str) -> P
 def _read_pyproject(name: str, folder: Path, where: str) -> dict[str, Any]:
     file = folder / "pyproject.toml"
     try:
-        return faults.parse_toml(file.read_text("utf-8"))
+        return faults.parse_toml(read_regular(file).decode("utf-8"))
     except FileNotFoundError as e:
         raise ConfigError(
             f"E-PLUGIN plugin {name!r}: {folder} has no pyproject.toml",

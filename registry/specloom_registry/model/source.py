@@ -69,6 +69,9 @@ def check_url(url: str, owner: str, where: str, *, allow_file: bool = False) -> 
     if url.startswith("https://") and "@" in url[8:].partition("/")[0]:
         what = f"E-URL {owner}: {redacted(url)!r} holds credentials"
         raise ConfigError(what, where=where, fix="use a credential helper or ssh")
+    if re.search("[?#]", url):
+        what = f"E-URL {owner}: {redacted(url)!r} holds a query, which may be a secret"
+        raise ConfigError(what, where=where, fix="use a credential helper or ssh")
     if not any(pattern.fullmatch(url) for pattern in (HTTPS, SSH, SCP)):
         _refuse(f"source url {redacted(url)!r} is of a kind that is not allowed", owner, where)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+import re
 import sys
 from functools import lru_cache
 from importlib import metadata
@@ -10,6 +12,8 @@ from importlib import metadata
 from specloom.contract.hooks import GROUP
 from specloom.plugins import RESOLVER
 from specloom_registry.model.requirements import normalize_name
+
+HOW_INSTALLED = re.compile(r"dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json),")
 
 
 @lru_cache
@@ -30,6 +34,41 @@ def installed_plugins() -> dict[str, str]:
         for entry in metadata.entry_points(group=GROUP)
         if entry.dist is not None and entry.name != RESOLVER
     }
+
+
+def hashes() -> dict[str, str]:
+    """Return the SHA-256 of the list of files (``RECORD``) of every installed distribution.
+
+    The list holds the hash of each file, so that two environments with the same values have the
+    same packages to the byte. One without a list is absent.
+    """
+    found: dict[str, str] = {}
+    for one in metadata.distributions():
+        record = one.read_text("RECORD")
+        name = one.metadata["Name"]
+        if name and record:
+            text = "\n".join(sorted(_hashed_lines(record)))
+            found.setdefault(normalize_name(name), hashlib.sha256(text.encode()).hexdigest())
+    return found
+
+
+def _hashed_lines(record: str) -> list[str]:
+    """Return the lines of files that have a hash, but for those that say how it was installed."""
+    return [
+        line
+        for line in record.splitlines()
+        if ",sha256=" in line and "/bin/" not in line and not HOW_INSTALLED.search(line)
+    ]
+
+
+def from_folders() -> list[str]:
+    """Return the distributions that were installed from a folder, which no index has."""
+    found = []
+    for one in metadata.distributions():
+        name = one.metadata["Name"]
+        if name and '"dir_info"' in (one.read_text("direct_url.json") or ""):
+            found.append(normalize_name(name))
+    return sorted(set(found))
 
 
 def platform_tag() -> str:

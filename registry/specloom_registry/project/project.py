@@ -7,6 +7,7 @@ manifest, and both only when all went well, so that a failure leaves everything 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,14 +131,19 @@ class Project:
                     self._write(text)
             return change
 
-    def sync(self, *, repair: bool = False, vendored: Path | None = None) -> syncing.Report:
+    def sync(
+        self, *, repair: bool = False, vendored: Path | None = None, frozen: bool = False
+    ) -> syncing.Report:
         """Fill the store with what the lock names.
+
+        With ``frozen``, or ``SPECLOOM_FROZEN``, a tag must still lead to the commit that is locked.
 
         Raises:
             SpecloomError: Something is not available, or is not what was locked.
         """
         found, lock = syncing.read(self.file)
         context = self.fetch_context(found)
+        context.frozen = frozen or bool(os.environ.get(activate.FROZEN))
         if self.dry_run:
             missing = [name for name, one in lock.trees.items() if not self.store.has_tree(one)]
             present = sorted(lock.trees.keys() - set(missing))

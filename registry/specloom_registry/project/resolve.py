@@ -12,6 +12,7 @@ from specloom_registry.base.faults import PluginIntegrityError
 from specloom_registry.base.parallel import map_parallel
 from specloom_registry.base.paths import repository_root
 from specloom_registry.fetch import candidates, fetch
+from specloom_registry.importing import shadowed
 from specloom_registry.model import metadata, package
 from specloom_registry.model.lockfile import Lock
 from specloom_registry.model.manifest import module_clash
@@ -35,6 +36,7 @@ class LockedPlugin:
     record: dict[str, Any]
     metadata: PackageMetadata
     module: str
+    package: Package | None = None
 
 
 def make_lock(
@@ -76,6 +78,7 @@ def make_lock(
     with fetch.shared_repositories(context, changed):
         found = map_parallel(lock_one, manifest.entries)
     raise_all(list(_module_clashes(found)))
+    raise_all(shadowed.foreign_modules([locked.package for locked in found if locked.package]))
     pairs = [(locked.entry, locked.metadata) for locked in found]
     installed = None
     if manifest.installed:
@@ -123,7 +126,7 @@ def _lock_local(
         hashes = tree.file_hashes(plugin.home)
         record["tree"] = tree.tree_hash(hashes)
         record["files"] = len(hashes)
-    return LockedPlugin(entry, record, found, plugin.top)
+    return LockedPlugin(entry, record, found, plugin.top, plugin)
 
 
 def _lock_remote(
@@ -139,7 +142,7 @@ def _lock_remote(
         newest = candidates.newest_compatible_tag(context, entry.name, entry.source)
         metadata.check_kernel(entry.name, found, entry.where, newest)
     record = _remote_record(entry, exported, plugin, found)
-    return LockedPlugin(entry, record, found, plugin.top)
+    return LockedPlugin(entry, record, found, plugin.top, plugin)
 
 
 def _remote_record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import raise_all
-from specloom_registry.base.faults import PluginIntegrityError
+from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.base.parallel import map_parallel
-from specloom_registry.base.paths import is_folder, unreadable
+from specloom_registry.base.paths import is_folder, read_regular, unreadable
 from specloom_registry.fetch import fetch
+from specloom_registry.importing import activate
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.packages import environment, overlay
 from specloom_registry.store import tree
@@ -72,6 +74,8 @@ def sync(
             if not store.has_tree(name):
                 _copy_vendored_tree(store, vendored, name)
     _fetch_trees(found, lock, context, report)
+    for plugin in lock.trees:
+        activate.check_stored(plugin, lock.plugins[plugin], store, str(found.lock))
     pins = lock.packages.get(environment.platform_tag(), {}).get("pins", [])
     if pins:
         pip: Sequence[str] = found.options.pip
@@ -79,7 +83,7 @@ def sync(
             pip = ["--no-index", "--find-links", str(vendored / "wheels")]
         overlay.install(store, pins, pip, offline=context.offline)
         report.packages = [f"{pin['name']} {pin['version']}" for pin in pins]
-    register_project(store, found.file)
+    _register_if_possible(store, found.file, report)
     report.notices = list(context.notices)
     return report
 
@@ -113,6 +117,19 @@ def register_project(store: Store, file: Path) -> None:
             replace_file(note, path, durable=False)
 
 
+def _register_if_possible(store: Store, file: Path, report: Report) -> None:
+    """Register a project; a complete store that may only be read needs no note, for want of gc.
+
+    Raises:
+        PluginUnavailableError: The store changed, but the note cannot be written.
+    """
+    try:
+        register_project(store, file)
+    except PluginUnavailableError:
+        if report.fetched or report.repaired:
+            raise
+
+
 def _check_tree(store: Store, plugin: str, name: str, report: Report, *, repair: bool) -> None:
     """Check a tree that is there; with ``repair``, move a damaged one aside."""
     try:
@@ -139,18 +156,33 @@ def _copy_vendored_tree(store: Store, vendored: Path, name: str) -> None:
             for path, entry in tree.all_files(source):
                 target = stage / "tree" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
-                data = Path(entry.path).read_bytes()
+                if entry.is_symlink():
+                    raise _vendor_error(source)
+                data = _read_vendored(Path(entry.path), source)
                 target.write_bytes(data)
                 hashes[path] = hashlib.sha256(data).hexdigest()
         if tree.tree_hash(hashes) != name:
-            raise PluginIntegrityError(
-                f"E-HASH {source} does not hold what its name says; nothing was changed",
-                fix="copy the vendor folder again from where it was made",
-            )
+            raise _vendor_error(source)
         folder = store.tree_folder(name)
         with store.disk_errors():
             store.publish(stage / "tree", folder)
         store.remember(name, files=hashes, signature=tree.signature(folder))
+
+
+def _read_vendored(file: Path, source: Path) -> bytes:
+    try:
+        return read_regular(file)
+    except OSError as e:
+        if e.errno == errno.EINVAL:
+            raise _vendor_error(source) from e
+        raise unreadable(file, e) from e
+
+
+def _vendor_error(source: Path) -> PluginIntegrityError:
+    return PluginIntegrityError(
+        f"E-HASH {source} does not hold what its name says; nothing was changed",
+        fix="copy the vendor folder again from where it was made",
+    )
 
 
 def used_names(store: Store) -> dict[str, set[str]]:

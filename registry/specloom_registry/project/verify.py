@@ -10,6 +10,7 @@ from specloom.contract.errors import ConfigError, SpecloomError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError
 from specloom_registry.base.paths import is_folder
 from specloom_registry.fetch import candidates, git
+from specloom_registry.importing import activate
 from specloom_registry.model import lockfile, manifest, metadata, requirements
 from specloom_registry.packages import environment, overlay
 from specloom_registry.project import sync as syncing
@@ -24,15 +25,15 @@ NOT_CHECKED = "not checked"
 CHANGED = "changed after it was locked"
 
 
-def verify(project: Project, *, full: bool, remote: bool) -> list[dict[str, str]]:
-    """Return each plugin's state: ``good``, or what is wrong with it."""
+def verify(project: Project, *, remote: bool) -> list[dict[str, str]]:
+    """Return each plugin's state by the bytes of its files: ``good``, or what is wrong with it."""
     found, lock = syncing.read(project.file)
     rows = []
     for entry in found.entries:
         record = lock.plugins[entry.name]
         row = {"name": entry.name, "version": record["package"]["version"]}
         try:
-            row["state"] = _state(project, entry, record, full=full, remote=remote)
+            row["state"] = _state(project, entry, record, remote=remote)
         except SpecloomError as e:
             row["state"] = e.what
             row["fix"] = e.fix
@@ -44,16 +45,15 @@ def verify(project: Project, *, full: bool, remote: bool) -> list[dict[str, str]
     return rows
 
 
-def _state(
-    project: Project, entry: Entry, record: dict[str, Any], *, full: bool, remote: bool
-) -> str:
+def _state(project: Project, entry: Entry, record: dict[str, Any], *, remote: bool) -> str:
     """Return the state of one plugin.
 
     Raises:
         SpecloomError: The store does not hold what was locked.
     """
     if entry.source.git:
-        project.store.check(record["tree"], f"plugin {entry.name!r}", full=full)
+        where = str(project.file.with_suffix(".lock"))
+        activate.check_stored(entry.name, record, project.store, where, full=True)
         if remote:
             return _remote_state(project, entry.source.git, entry.source.tag, record)
     elif entry.package and "tree" in record:
@@ -70,7 +70,7 @@ def check_local(project: Project) -> None:
     Raises:
         PluginIntegrityError: One was edited.
     """
-    for row in verify(project, full=False, remote=False):
+    for row in verify(project, remote=False):
         if row["state"].startswith(CHANGED):
             what = f"E-LOCAL-CHANGED {row['name']}: {row['state']}"
             raise PluginIntegrityError(what, fix=lockfile.RELOCK)

@@ -169,6 +169,8 @@ class Provenance:
             "kernel_version": specloom.__version__,
             "kernel_commit": _kernel_commit(),
             "packages": dict(sorted(environment.installed().items())),
+            "package_hashes": dict(sorted(environment.hashes().items())),
+            "local_packages": environment.from_folders(),
             "arguments": sys.argv[1:],
             "python": platform.python_version(),
             "platform": platform.platform(),

@@ -14,6 +14,8 @@ from typing import Any
 
 from specloom import threads
 from specloom.contract.errors import ConfigError, IntegrityError
+from specloom_registry.base.paths import read_regular
+from specloom_registry.importing.activate import FULL_CHECK
 from specloom_registry.provenance import compare_weights, restore, run_record
 from specloom_registry.store import tree
 
@@ -77,8 +79,16 @@ def read_finished(folder: Path) -> run_record.Record:
     return record
 
 
-def check_results(folder: Path) -> None:
-    """Check that a run's weights are those of its ``pipeline.yaml``.
+def _metrics_hash(folder: Path) -> str:
+    """Return the SHA-256 of a run's metrics; empty if they cannot be read."""
+    try:
+        return hashlib.sha256(read_regular(folder / "metrics.json")).hexdigest()
+    except OSError:
+        return ""
+
+
+def check_results(folder: Path, record: run_record.Record) -> None:
+    """Check that a run's weights are those of its ``pipeline.yaml``, and its metrics its own.
 
     Raises:
         IntegrityError: They are not what the run saved.
@@ -91,6 +101,10 @@ def check_results(folder: Path) -> None:
     except OSError as e:
         what = f"E-RUN {e.filename} cannot be read: {e.strerror}"
         raise IntegrityError(what, fix=fix) from e
+    saved_metrics = record.get("metrics_sha256")
+    if saved_metrics is not None and saved_metrics != _metrics_hash(folder):
+        what = f"E-RUN {folder / 'metrics.json'} is not what the run saved: its SHA-256 is another"
+        raise IntegrityError(what, fix=fix)
     saved = re.search(r"^ +sha256: ['\"]?([0-9a-f]{64})", text, re.MULTILINE)
     if saved is None or saved[1] != found:
         what = f"E-RUN {weights} is not what the run saved: its SHA-256 is another"
@@ -105,7 +119,7 @@ def repeat(record: run_record.Record, folder: Path, out: Path) -> int:
         "fold": record.get("fold", True),
         **_thread_limit(record),
     }
-    environment = dict(os.environ)
+    environment = {**os.environ, FULL_CHECK: "full"}
     if "limit" in arguments:
         for name in (*threads.VARIABLES, threads.SETTING):
             environment.pop(name, None)

@@ -6,18 +6,31 @@ Two runs with the same parameters and circumstances should have the same results
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError
-from specloom_registry.base.faults import parse_json, type_problems
+from specloom_registry.base.faults import parse_json, redacted, type_problems
+from specloom_registry.base.paths import read_regular
 
 Record = dict[str, Any]
 SHOWN_LENGTH = 15  # characters of a hash
 HASHES = ("sha256", "tree", "ends_sha256", "ends_tree", "unread")
-TEXTS = ("file", "manifest_text", "folder", "specloom", "kernel", "python", "platform", "threads")
-PLUGIN_FORM = {f"{key}?": (str, type(None)) for key in ("version", "tag", "path", "commit", "tree")}
+TEXTS = (
+    "metrics_sha256",
+    "file",
+    "manifest_text",
+    "folder",
+    "specloom",
+    "kernel",
+    "python",
+    "platform",
+    "threads",
+)
+PLUGIN_TEXTS = ("version", "git", "tag", "path", "commit", "tree")
+PLUGIN_FORM = {f"{key}?": (str, type(None)) for key in PLUGIN_TEXTS}
 DATA_FORM = {"path": str, "used_by?": str, "size?": int} | {f"{key}?": str for key in HASHES}
 REQUIRED = {"run", "seed", "device", "ended"}
 #: What a record holds, as far as it is used here; its lock is looked at when it is used.
@@ -33,6 +46,8 @@ FORM = {
     "plugins?": {"*": PLUGIN_FORM},
     "data?": [DATA_FORM],
     "packages?": {"*": str},
+    "package_hashes?": {"*": str},
+    "local_packages?": [str],
 }
 
 
@@ -44,7 +59,7 @@ def read(folder: Path) -> Record:
     """
     file = folder / "run.json"
     try:
-        found: Record = parse_json(file.read_bytes())
+        found: Record = parse_json(read_regular(file))
         if not isinstance(found, dict) or not found.keys() >= REQUIRED:
             raise ValueError("it is not the record of a run")
         for problem in type_problems(found, FORM):
@@ -62,7 +77,7 @@ def metrics(folder: Path) -> dict[str, Any]:
         ConfigError: They cannot be read.
     """
     try:
-        found = parse_json((folder / "metrics.json").read_bytes())
+        found = parse_json(read_regular(folder / "metrics.json"))
         return {
             f"{stage}/{name}": value
             for stage, values in found.items()
@@ -106,9 +121,41 @@ def circumstances(record: Mapping[str, Any]) -> dict[str, str]:
         torch = counts.get("torch")
         long_work = counts.get("long_work")
         found["thread counts"] = f"torch {torch}, long work {long_work}"
+    hashes = record.get("package_hashes", {})
     for name, version in record.get("packages", {}).items():
-        found[f"package {name}"] = version
+        digest = hashes.get(name, "")[:SHOWN_LENGTH]
+        found[f"package {name}"] = f"{version} {digest}".rstrip()
     return found
+
+
+def origins(record: Mapping[str, Any]) -> list[str]:
+    """Return where the code of a run comes from: its plugins, and every URL of its manifest."""
+    lines = []
+    for name, plugin in record.get("plugins", {}).items():
+        place = plugin.get("git") or plugin.get("path") or "the environment"
+        lines.append(f"plugin {name}: {_join([place, plugin.get('tag'), plugin.get('version')])}")
+    urls = re.findall(r"[a-z+]+://[^\s'\",}\]]+", record.get("manifest_text", ""))
+    lines += [f"URL {redacted(url)}" for url in dict.fromkeys(urls)]
+    return lines or ["no plugin that is recorded"]
+
+
+def requirements(record: Mapping[str, Any]) -> str:
+    """Return the packages that a run had as a file that ``pip install -r`` takes.
+
+    Packages installed from a folder are comments, since no index has them; and so is the label of
+    a local build, such as ``+cpu``, which indexes leave out.
+    """
+    lines = [f"# The packages of a run with Python {record.get('python', '')}."]
+    local = set(record.get("local_packages", ()))
+    for name, version in sorted(record.get("packages", {}).items()):
+        public, _, label = version.partition("+")
+        if name in local:
+            lines.append(f"# {name} {version} was installed from a folder")
+        elif label:
+            lines.append(f"{name}=={public}  # the run had {version}")
+        else:
+            lines.append(f"{name}=={version}")
+    return "\n".join(lines) + "\n"
 
 
 def _join(values: Iterable[str | None]) -> str:

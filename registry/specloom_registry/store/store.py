@@ -11,16 +11,19 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from specloom import process_tag
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, parse_json
+from specloom_registry.base.ownership import check_not_writable, check_owner
 from specloom_registry.base.paths import is_folder
 from specloom_registry.store import file_lock, tree
 
+TRUSTED_FOLDERS = ("trees", "overlays", "wheels", "state")
+PRIVATE = 0o755  # whatever the umask: others may read the store, and not write it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,10 +32,16 @@ class Store:
 
     Args:
         root: Its folder; by default ``$SPECLOOM_STORE``, else one in the user's cache.
+
+    Raises:
+        PluginIntegrityError: It belongs to another user, or others may write it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or default_root()
+        for folder in (self.root, *(self.root / kind for kind in TRUSTED_FOLDERS)):
+            check_owner(folder, "the store")
+            check_not_writable(folder, "the store")
 
     def tree_folder(self, name: str) -> Path:
         """Return the folder of a tree."""
@@ -49,7 +58,8 @@ class Store:
             PluginUnavailableError: It cannot be created.
         """
         with self.disk_errors():
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            (self.root / name).mkdir(mode=PRIVATE, exist_ok=True)
         return self.root / name
 
     @contextmanager
@@ -110,7 +120,7 @@ class Store:
 
     def publish(self, staged: Path, target: Path) -> None:
         """Make a staged folder durable and read-only, and rename it to ``target``."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self.folder(target.parent.name)
         tree.seal(staged)
         _flush(staged)
         staged.chmod(0o755)  # a folder that may not be written cannot be renamed
@@ -123,8 +133,11 @@ class Store:
         target.chmod(0o555)
         _sync_to_disk(target.parent)
 
-    def check(self, name: str, owner: str, *, full: bool = False) -> None:
+    def check(self, name: str, owner: str, *, full: bool = False) -> Mapping[str, str]:
         """Hold a tree to its hash: by its files' sizes and times, else by their bytes.
+
+        Returns:
+            The SHA-256 of its files by path: those of the hash, whatever the store remembers.
 
         Raises:
             PluginUnavailableError: The tree is not in the store.
@@ -137,20 +150,25 @@ class Store:
                 fix="run: specloom plugins sync",
             )
         now = tree.signature(folder)
-        if not full and self.state(name).get("signature") == now:
-            return
-        found = tree.tree_hash(_all_hashes(folder))
+        state = self.state(name)
+        if not full and state.get("signature") == now:
+            remembered = _as_hashes(state.get("files"))
+            if tree.tree_hash(remembered) == name:
+                return remembered
+        hashes = _all_hashes(folder)
+        found = tree.tree_hash(hashes)
         if found != name:
             changes = self.describe_changes(name)
             raise PluginIntegrityError(
                 f"E-STORE {owner}: {changes} in {folder} (its hash is {found[:15]}...)",
                 fix="run: specloom plugins sync --repair",
             )
-        self.remember(name, signature=now)
+        self.remember(name, signature=now, files=hashes)
+        return hashes
 
     def describe_changes(self, name: str) -> str:
         """Describe how the files of a tree differ from those that were published."""
-        before: dict[str, str] = self.state(name).get("files", {})
+        before = _as_hashes(self.state(name).get("files"))
         if not before:
             return "files differ"
         now = _all_hashes(self.tree_folder(name))
@@ -186,8 +204,9 @@ class Store:
     def remember(self, name: str, **values: Any) -> None:
         """Add values to what is remembered under a name; a read-only store forgets them."""
         with suppress(OSError):
+            self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
             folder = self.root / "state"
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=PRIVATE, exist_ok=True)
             text = json.dumps(self.state(name) | values, sort_keys=True)
             replace_file(folder / f"{name}.json", text.encode(), durable=False)
 
@@ -256,6 +275,13 @@ def _describe_paths(paths: Collection[str], singular: str, plural: str) -> str:
     if len(paths) == 1:
         return f"{first} {singular}"
     return f"{first} and {len(paths) - 1} more {plural}"
+
+
+def _as_hashes(value: Any) -> dict[str, str]:
+    """Return remembered hashes by path; empty if they are of another form."""
+    if not isinstance(value, dict):
+        return {}
+    return {path: found for path, found in value.items() if isinstance(found, str)}
 
 
 def _all_hashes(folder: Path) -> dict[str, str]:

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from specloom.contract.errors import ConfigError
-from specloom_registry.base.paths import unreadable
+from specloom_registry.base.paths import read_regular, unreadable
 
 IGNORED = re.compile(
-    r"\.git|__pycache__|.*\.py[cod]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"
+    r"\.git|__pycache__|.*\.py[co]|\.(?:mypy|ruff|pytest)_cache|\.hypothesis|\.venv|"
     r".*\.egg-info|\.DS_Store|\.coverage(?:\..*)?"
 )
 DEVICES = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
@@ -51,8 +51,7 @@ def file_hash(entry: os.DirEntry[str]) -> str:
         if entry.is_symlink():
             text = f"link to {Path(entry.path).readlink()}"
             return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
-        with open(entry.path, "rb") as file:  # noqa: PTH123  # twice as fast as Path.open
-            return hashlib.sha256(file.read()).hexdigest()
+        return hashlib.sha256(read_regular(Path(entry.path))).hexdigest()
     except OSError as e:
         raise unreadable(entry.path, e) from e
 

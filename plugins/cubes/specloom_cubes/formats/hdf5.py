@@ -27,6 +27,15 @@ IGNORED = ("_fillvalue", "data_ignore_value", "nodata", "missing_value")
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What damaged files make h5py raise."""
 
+LONGEST_VECTOR = 1_000_000
+"""Numbers of a dataset that may be wavelengths."""
+
+LARGEST_EMPTY = 1 << 30
+"""Bytes of a dataset that may have no value stored."""
+
+MOST_COMPRESSED = 2000
+"""How often larger than what is stored a dataset may be; zeros shrink about a thousand times."""
+
 INTERLEAVES = ("bsq", "bil", "bip")
 
 
@@ -57,8 +66,35 @@ def load(path: Path, name: str) -> NDArray[Any]:
         DataError: The file is damaged.
     """
     with _opened(path) as file:
-        array: NDArray[Any] = file[name][()]
+        data = file[name]
+        check_storage(path, data)
+        array: NDArray[Any] = data[()]
     return array
+
+
+def check_storage(path: Path, data: Any) -> None:
+    """Refuse a dataset whose values lie in other files, or that unfolds to far more than it stores.
+
+    Raises:
+        DataError: It is one.
+    """
+    if lies_elsewhere(data):
+        raise DataError(
+            f"{path}: the values of {data.name} lie in other files",
+            fix="save them in the file itself, for example with h5repack",
+        )
+    size = data.size * data.dtype.itemsize
+    stored = data.id.get_storage_size()
+    if size > max(LARGEST_EMPTY, MOST_COMPRESSED * stored):
+        raise DataError(
+            f"{path}: {data.name} has {size:.3g} bytes, of which the file stores {stored}",
+            fix="save the cube again, with all of its values",
+        )
+
+
+def lies_elsewhere(data: Any) -> bool:
+    """Whether the values of a dataset lie in other files (external storage, virtual datasets)."""
+    return bool(data.external) or bool(data.is_virtual)
 
 
 def open_cube(path: Path, variable: str | None = None) -> Cube:
@@ -77,6 +113,7 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
     assert chosen.dtype is not None, "a cube is a numeric array"
     with _opened(path) as file:
         data = file[chosen.name]
+        check_storage(path, data)
         vectors = [vector for _, vector in _vectors(file, data, "wavelength")]
         axis = _band_axis(path, chosen, vectors)
         bands = chosen.shape[axis]
@@ -158,7 +195,8 @@ def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
 
     file.visititems(look)
     for name, item in sorted(datasets, key=lambda one: len(one[0].rpartition("/")[2])):
-        if len(item.shape or ()) == 1 and item.dtype.kind in "iuf":
+        is_vector = len(item.shape or ()) == 1 and item.dtype.kind in "iuf"
+        if is_vector and item.size <= LONGEST_VECTOR and not lies_elsewhere(item):
             yield name, (item[()].astype(np.float64), _unit(item.attrs, ""))
 
 

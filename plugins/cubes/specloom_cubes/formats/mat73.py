@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from specloom import DataError
-from specloom_cubes.formats.hdf5 import DAMAGE
+from specloom_cubes.formats.hdf5 import DAMAGE, check_storage
 from specloom_cubes.formats.variable import Variable
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ def variables(path: Path) -> list[Variable]:
     arrays = []
     try:
         with h5py.File(path, "r") as file:
-            for name, item in file.items():
+            for name in file:
                 if name.startswith("#"):  # MATLAB's own folders
                     continue
-                if not isinstance(item, h5py.Dataset):
+                # A link may lead to another file.
+                is_link = not isinstance(file.get(name, getlink=True), h5py.HardLink)
+                if is_link or not isinstance(file[name], h5py.Dataset):
                     arrays.append(Variable(name, (), None))
                     continue
+                item = file[name]
                 arrays.append(Variable(name, item.shape[::-1], _dtype(item)))
     except DAMAGE as error:
         raise _damaged(path, error) from error
@@ -59,6 +62,7 @@ def load(path: Path, name: str, rows: slice, cols: slice) -> NDArray[Any]:
     try:
         with h5py.File(path, "r") as file:
             data = file[name]
+            check_storage(path, data)
             index: tuple[Any, ...] = ()
             if data.ndim > 1:
                 index = (..., cols, rows)

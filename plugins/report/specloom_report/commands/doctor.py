@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specloom import threads_option
+from specloom import printable, threads_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +50,8 @@ def _print_each(findings: Iterable[Finding]) -> Iterator[Finding]:
         if finding.topic != topic:
             topic = finding.topic
             click.echo(topic)
-        click.echo(f"  {LABELS[finding.state]:6}  {finding.name}: {finding.said}")
+        line = f"  {LABELS[finding.state]:6}  {finding.name}: {finding.said}"
+        click.echo(printable(line))
         if finding.fix:
-            click.echo(f"          fix: {finding.fix}")
+            click.echo(printable(f"          fix: {finding.fix}"))
         yield finding
