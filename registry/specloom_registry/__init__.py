@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from specloom import impl
 from specloom.plugins import RECORD
+
+if TYPE_CHECKING:
+    from specloom_registry.catalogue.node_registry import NodeRegistry
+
+__all__ = ["NodeRegistry", "register_commands", "register_observers", "resolve_plugins"]
 
 
 @impl

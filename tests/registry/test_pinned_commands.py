@@ -209,6 +209,34 @@ def test_a_record_names_no_folder_of_its_own(pinned, tmp_path):
     assert "W-PINS the run used rx 1.0.0 (evil), a folder: 1.0.1 (v1.0.1 " in done.stderr
 
 
+def test_a_record_leads_to_no_manifest_that_came_with_it(pinned, tmp_path):
+    folder = saved_run(pinned)
+    for path, text in with_command(says="evil").items():
+        file = folder / "evil/rx" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (folder / "evil/plugins.yaml").write_text("schema: 1\nplugins: {rx: {path: rx}}\n")
+    record = json.loads((folder / "run.json").read_text())
+    record["file"] = str(folder / "evil/run.yaml")
+    (folder / "run.json").write_text(json.dumps(record))
+    away = tmp_path / "away"
+    folder.rename(away)
+    record["file"] = str(away / "evil/run.yaml")
+    record["lock"] = resealed(record["lock"], manifest={}, plugins={})
+    (away / "run.json").write_text(json.dumps(record))
+    done = specloom(pinned, "hello", away, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such command 'hello'" in done.stderr
+
+
+def resealed(lock, **changes):
+    """A lock with other contents and the digest of these."""
+    from specloom_registry.model.metadata import digest
+
+    body = {key: value for key, value in {**lock, **changes}.items() if key != "digest"}
+    return {**body, "digest": digest(body)}
+
+
 def test_a_changed_lock_in_a_record_is_refused(pinned):
     folder = saved_run(pinned)
     record = json.loads((folder / "run.json").read_text())

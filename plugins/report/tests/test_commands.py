@@ -126,7 +126,9 @@ def test_doctor_reports_a_broken_plugin_and_exits_with_1(tmp_path, monkeypatch):
         '[project]\nname = "specloom-bad"\nversion = "1"\n'
         '[project.entry-points.specloom]\nbad = "specloom_bad"\n'
     )
-    (tmp_path / "plugins.yaml").write_text("schema: 1\nplugins:\n  bad: {path: bad}\n")
+    own = Path(__file__).parents[1]
+    manifest = f"schema: 1\nplugins:\n  bad: {{path: bad}}\n  report: {{path: {own}}}\n"
+    (tmp_path / "plugins.yaml").write_text(manifest)
     done = subprocess.run(
         [sys.executable, "-m", "specloom", "doctor"],
         cwd=tmp_path,

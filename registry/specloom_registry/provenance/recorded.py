@@ -20,6 +20,7 @@ from specloom_registry.importing import activate
 from specloom_registry.importing.activate import ActiveManifest
 from specloom_registry.model.lockfile import Lock
 from specloom_registry.provenance import restore
+from specloom_registry.store import tree
 from specloom_registry.store.store import Store
 
 if TYPE_CHECKING:
@@ -73,11 +74,20 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _present_manifest(file: Path, record: Mapping[str, Any]) -> ActiveManifest | None:
     """Return the manifest of the run's folder, of its run file or of this folder; None if none."""
-    for place in (file, Path(str(record.get("file", ""))), Path("run.yaml")):
+    run_file = Path(str(record.get("file", "")))
+    for place in (file, run_file, Path("run.yaml")):
         found = find_manifest(place)
-        if found is not None:
-            return activate.read_active(found)[0]
+        if found is None or (place is run_file and not _is_of_this_folder(found, file)):
+            continue
+        return activate.read_active(found)[0]
     return None
+
+
+def _is_of_this_folder(manifest: Path, record: Path) -> bool:
+    """Check whether a manifest that a record leads to is the user's, not one that came with it."""
+    found = tree.resolved(manifest)
+    is_here = found.is_relative_to(tree.resolved(Path.cwd()))
+    return is_here and not found.is_relative_to(tree.resolved(record).parent)
 
 
 def _report_differences(
