@@ -310,12 +310,12 @@ def test_a_member_that_is_looked_up_and_stands_in_no_protocol_is_seen(copy, file
 @pytest.mark.parametrize(
     ("text", "member"),
     [
-        ("def late(run: Run):\n    return run.fold", "Run.fold"),
+        ("def late(run: Run):\n    return run.colour", "Run.colour"),
         ("def late(run: 'Run | None'):\n    return run._placed", "Run._placed"),
         ("def late(run: RunView):\n    return run.graph.node_error", "Graph.node_error"),
         ("def late(run: Run):\n    graph = run.graph\n    graph._endpoints", "Graph._endpoints"),
         ("class Late:\n    run: Run\n    def f(self):\n        self.run.skipped()", "Run.skipped"),
-        ("from specloom import load\ndef late():\n    load('a').fold", "Run.fold"),
+        ("from specloom import load\ndef late():\n    load('a').colour", "Run.colour"),
         ("def late(pipeline: Pipeline):\n    pipeline._graph", "Pipeline._graph"),
     ],
 )
