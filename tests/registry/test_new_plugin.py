@@ -37,7 +37,7 @@ phases:
   - {type: training.Evaluate, config: {split: test}}
 outputs: {scores: sam.scores}
 """
-BUILT_IN = ("cubes", "normalize", "statistics", "deciders", "metrics", "training")
+BUILT_IN = ("cubes", "normalize", "statistics", "deciders", "metrics", "jobs", "training")
 
 
 @pytest.fixture(scope="module")
