@@ -22,7 +22,7 @@ WALKS = {
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "choosing-bands": ["choosing-bands"],
     "two-phase-training": ["two-phase-training"],
-    "plugins": ["writing-a-plugin", "pinning-and-reproducing"],
+    "plugins": ["writing-a-plugin", "pinning-and-reproducing", "plugins-of-a-project"],
     "adaclip": ["adaclip"],
     "own_cubes": [EXAMPLE],
 }

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import click
 
 import specloom
 from specloom.contract.errors import (
+    PluginError,
     SpecloomError,
     did_you_mean,
     machine_error,
@@ -19,44 +19,34 @@ from specloom.contract.errors import (
     raise_all,
 )
 from specloom.execution import run_folder
-from specloom.plugins import Plugins
+from specloom.plugins import (
+    RECORD,
+    RESOLVER,
+    Plugins,
+    find_manifest,
+    find_record,
+    not_named_fix,
+)
 from specloom.threads import threads_option
 
-
-def described_commands() -> dict[str, str]:
-    """What the descriptors of installed plugins say of their commands: a line of help by name.
-
-    So ``--help`` imports no plugin, and none can break it.
-    """
-    plugins = Plugins()
-    found: dict[str, str] = {}
-    for name in plugins.modules:
-        file = plugins.descriptor(name)
-        if file is None:
-            continue
-        with suppress(OSError, ValueError, RecursionError):
-            descriptor = json.loads(file.read_text("utf-8"))
-            found |= _command_help(descriptor)
-    return found
-
-
-def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
-    """The line of help of each command in a descriptor."""
-    found = {}
-    for name, offer in descriptor.items():
-        if offer["kind"] == "commands":
-            found[name] = printable(offer["doc"])
-    return found
+FROZEN = "SPECLOOM_FROZEN"
+HERE = "run.yaml"  # need not exist: it stands for the current folder
+RUN_FILES = (".yaml", ".yml")
 
 
 class Commands(click.Group):
-    """The kernel's commands and those that plugins offer, imported only when they are called."""
+    """The kernel's commands and those that plugins offer, imported only when they are called.
+
+    Plugins are those of the manifest that governs the current folder, else the installed ones.
+    """
 
     described = dict[str, str]()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the alphabet's order."""
-        self.described = described_commands()
+        """All names, in the alphabet's order; no plugin is imported."""
+        self.described = {}
+        for commands in _plugins_here().described_commands().values():
+            self.described |= commands
         return sorted({*self.commands, *self.described})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -69,16 +59,108 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """The command to be called, with a suggestion where there is none of that name."""
         name, *rest = args
+        if "--frozen" in rest:
+            os.environ[FROZEN] = "1"
         if name in self.commands:
             return name, self.commands[name], rest
-        plugins = Plugins()
-        labels = _labels_of_commands(plugins)
-        if name not in labels:
-            known = [*self.commands, *labels]
-            fix = did_you_mean(name, known).capitalize()
-            raise click.UsageError(f"No such command {name!r}. {fix}", ctx)
-        _label, command = plugins.find(labels[name], ("commands",), "")
+        command = self._offered_command(ctx, name, rest)
+        if not isinstance(command, click.Group) and "--frozen" not in _option_names(command):
+            command = frozen_option(command)
         return name, command, rest
+
+    def _offered_command(self, ctx: click.Context, name: str, args: list[str]) -> Any:
+        """The command of that name that a plugin offers, imported.
+
+        Raises:
+            PluginError: Only an installed plugin that the manifest does not name offers it.
+            UsageError: There is no such command.
+        """
+        available = Plugins()
+        own = available.described_commands().get(RESOLVER, {})
+        if name in own:  # these repair manifests, so that none is read for them
+            return _load_command(available, RESOLVER, name)
+        plugins = Plugins.for_file(_governing_file(args))
+        owner = _owner(plugins, name)
+        if owner:
+            return _load_command(plugins, owner, name)
+        for other, commands in available.described_commands().items():
+            if name in commands and plugins.manifest is not None:
+                what = (
+                    f"no command {name!r} is offered here: the plugin {other!r} has it and is "
+                    f"installed, but {plugins.present_manifest} does not name it"
+                )
+                raise PluginError(what, fix=not_named_fix(other))
+        names = [*self.commands, *own]
+        for commands in plugins.described_commands().values():
+            names += commands
+        fix = did_you_mean(name, names).capitalize()
+        raise click.UsageError(f"No such command {name!r}. {fix}", ctx)
+
+
+def _plugins_here() -> Plugins:
+    """The plugins of the current folder; those of the registry where the manifest is damaged."""
+    try:
+        return Plugins.for_file(Path(HERE))
+    except SpecloomError as e:
+        click.echo(f"warning: commands of plugins are not listed: {e.what}", err=True)
+    modules = {name: module for name, module in Plugins().modules.items() if name == RESOLVER}
+    return Plugins(modules)
+
+
+def _governing_file(args: list[str]) -> Path:
+    """The file whose plugins a command has: a saved pipeline, a run file, or one in this folder."""
+    for text in args:
+        place = Path(text)
+        with suppress(OSError, ValueError):
+            if find_record(place / RECORD) is not None:
+                return place / RECORD
+            if find_record(place) is not None:
+                return place
+            if place.suffix in RUN_FILES and place.is_file() and find_manifest(place) is not None:
+                return place
+    return Path(HERE)
+
+
+def _owner(plugins: Plugins, name: str) -> str:
+    """The plugin that offers a command; empty where there is none.
+
+    Of plugins with a descriptor none is imported.
+    """
+    described = plugins.described_commands()
+    for plugin, commands in described.items():
+        if name in commands:
+            return plugin
+    for plugin in sorted(plugins.modules.keys() - described.keys()):
+        with suppress(SpecloomError):
+            if f"{plugin}.{name}" in plugins.offers(("commands",), plugin):
+                return plugin
+    return ""
+
+
+def _load_command(plugins: Plugins, plugin: str, name: str) -> Any:
+    """The command of a plugin, imported."""
+    _label, command = plugins.find(f"{plugin}.{name}", ("commands",), "")
+    return command
+
+
+def _option_names(command: click.Command) -> set[str]:
+    """The options of a command, as they are written."""
+    return {text for parameter in command.params for text in parameter.opts}
+
+
+def _set_frozen(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Make a plugin that is not as it was locked or recorded an error, in this process."""
+    if value:
+        os.environ[FROZEN] = "1"
+
+
+frozen_option = click.option(
+    "--frozen",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_frozen,
+    help="Refuse plugins that are not as locked, or not those of the run.",
+)
 
 
 def _labels_of_commands(plugins: Plugins) -> dict[str, str]:
@@ -117,6 +199,7 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 )
 @click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
 @threads_option
+@frozen_option
 @click.option(
     "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
 )
@@ -158,6 +241,7 @@ def run(
 @click.argument("files", metavar="FILES...", nargs=-1, required=True, type=path)
 @change
 @click.option("--weights", is_flag=True, help="Check also that the files of weights exist.")
+@frozen_option
 def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) -> None:
     """Check FILES and report every problem, without reading a pixel."""
     failed = False

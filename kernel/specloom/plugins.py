@@ -5,6 +5,7 @@ file or above it, only in that manifest. A plugin is imported when something ref
 broken one harms only the graphs that name it.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,9 +18,12 @@ from typing import Any, Self, TypeAlias
 import pluggy
 
 from specloom.contract import hooks
-from specloom.contract.errors import ConfigError, PluginError, did_you_mean, warn
+from specloom.contract.errors import ConfigError, PluginError, did_you_mean, printable, warn
 
 MANIFEST = "plugins.yaml"
+RECORD = "run.json"
+SAVED = ("pipeline.yaml", RECORD)
+"""The files of a run's folder for which the plugins of the run's record count."""
 RESOLVER = "registry"
 """The name of the plugin that resolves manifests."""
 
@@ -35,12 +39,31 @@ KINDS = {
 }
 
 
+#: The module of each plugin that this program loaded by itself, by the plugin's name.
+loaded: dict[str, str] = {}
+
+
+class LocatedModule(str):
+    """The name of a module, with the folder that it is imported from.
+
+    So the descriptor of a plugin is found without looking for the module.
+    """
+
+    folder: Path
+
+    def __new__(cls, name: str, folder: Path) -> Self:
+        """The name of a module in ``folder``."""
+        located = super().__new__(cls, name)
+        located.folder = folder
+        return located
+
+
 class Plugins:
     """The plugins of one run.
 
     Args:
         modules: Plugin modules, or their names, by plugin name; None finds the installed ones.
-        manifest: The manifest the modules came from, for messages.
+        manifest: The manifest, or the run's record, that the modules came from.
     """
 
     def __init__(self, modules: Modules | None = None, manifest: Path | None = None) -> None:
@@ -48,31 +71,40 @@ class Plugins:
         self.manager.add_hookspecs(hooks)
         self.manifest = manifest
         if modules is None:
-            modules = installed()
+            modules = {**installed(), **loaded}
         self.modules = dict(modules)
         self._broken: set[str] = set()
 
     @classmethod
     def for_file(cls, file: Path) -> Self:
-        """The plugins for a run file: those of the nearest manifest, else the installed ones.
+        """The plugins for a file.
+
+        For a saved pipeline in the folder of a run they are those that the run's record pins, as
+        far as they are at hand; else those of the nearest manifest; else the installed ones.
 
         Raises:
             PluginError: There is a manifest and no installed plugin can resolve it.
         """
         available = cls()
         manifest = find_manifest(file)
-        if manifest is None:
+        record = find_record(file)
+        if manifest is None and record is None:
             return available
         modules: dict[str, str | ModuleType] = {}
         if RESOLVER in available.modules:  # it also watches every run, and is not pinned itself
             available.need(RESOLVER)
             modules[RESOLVER] = available.modules[RESOLVER]
-        resolved = available.manager.hook.resolve_plugins(manifest=manifest)
-        if resolved is None:
-            what = f"{manifest} names plugins, but nothing installed can resolve it"
-            fix = "install the registry (it comes with specloom), or remove the file"
-            raise PluginError(what, where=str(manifest), fix=fix)
-        return cls({**modules, **resolved}, manifest)
+        for place in (record, manifest):
+            if place is None:
+                continue
+            resolved = available.manager.hook.resolve_plugins(manifest=place)
+            if resolved is not None:
+                return cls({**loaded, **modules, **resolved}, place)
+        if manifest is None:
+            return available
+        what = f"{manifest} names plugins, but nothing installed can resolve it"
+        fix = "install the registry (it comes with specloom), or remove the file"
+        raise PluginError(what, where=str(manifest), fix=fix)
 
     def need(self, name: str, where: str = "") -> Any:
         """The plugin of that name, imported and held to the hook specs on first use.
@@ -84,7 +116,7 @@ class Plugins:
         if registered is not None:
             return registered
         if name not in self.modules:
-            raise self._unknown_plugin(name, where)
+            raise self._absent(name, where)
         module = self.modules[name]
         if isinstance(module, str):
             fix = f"repair or remove the plugin {name!r}; graphs that do not use it still work"
@@ -93,13 +125,23 @@ class Plugins:
         self.add(name, module, where)
         return module
 
-    def _unknown_plugin(self, name: str, where: str) -> PluginError:
-        place = "installed"
-        if self.manifest:
-            place = f"in {self.manifest}"
-        what = f"no plugin {name!r} is {place}"
-        fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
-        return PluginError(what, where=where, fix=fix)
+    @property
+    def present_manifest(self) -> Path | None:
+        """The manifest; where a run's record pins plugins, the one that names the others."""
+        if self.manifest is None or self.manifest.name != RECORD:
+            return self.manifest
+        return find_manifest(self.manifest) or self.manifest
+
+    def _absent(self, name: str, where: str) -> PluginError:
+        """The error for a plugin that is not among these, though it may be installed."""
+        if self.manifest is None:
+            fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
+            return PluginError(f"no plugin {name!r} is installed", where=where, fix=fix)
+        if name in installed():
+            what = f"plugin {name!r} is installed, but {self.present_manifest} does not name it"
+            return PluginError(what, where=where, fix=not_named_fix(name))
+        fix = did_you_mean(name, self.modules, otherwise=f"run: specloom plugins add {name}")
+        return PluginError(f"no plugin {name!r} is in {self.manifest}", where=where, fix=fix)
 
     def add(self, name: str, module: object, where: str = "") -> None:
         """Register a plugin or an observer and hold it to the hook specs."""
@@ -289,14 +331,35 @@ class Plugins:
 
     def descriptor(self, name: str) -> Path | None:
         """The ``nodes.json`` that a plugin ships: its ports, parameters and documentation."""
-        spec = find_spec(self.top(name))
-        if spec is None:
-            return None
-        for folder in spec.submodule_search_locations or ():
-            file = Path(folder) / "nodes.json"
+        for folder in self._package_folders(name):
+            file = folder / "nodes.json"
             if file.is_file():
                 return file
         return None
+
+    def _package_folders(self, name: str) -> list[Path]:
+        """The folders of a plugin's package; none for a plugin that is a single file."""
+        module = self.modules[name]
+        if isinstance(module, LocatedModule):
+            return [module.folder / self.top(name)]
+        spec = find_spec(self.top(name))
+        if spec is None:
+            return []
+        return [Path(folder) for folder in spec.submodule_search_locations or ()]
+
+    def described_commands(self) -> dict[str, dict[str, str]]:
+        """The commands in the descriptors of plugins: a line of help by name, by plugin.
+
+        No plugin is imported, and one with a damaged descriptor is passed over.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for name in sorted(self.modules):
+            with suppress(OSError, ValueError, RecursionError, TypeError, AttributeError):
+                file = self.descriptor(name)
+                if file is not None:
+                    descriptor = json.loads(file.read_text("utf-8"))
+                    found[name] = _command_help(descriptor)
+        return found
 
     def observers(self) -> dict[str, Any]:
         """A fresh observer of each class that plugins offer; broken ones are passed over."""
@@ -346,6 +409,28 @@ def _name_in(label: str) -> str:
     """What follows the plugin in a reference such as ``rx.RXGlobal``."""
     _plugin, _, name = label.partition(".")
     return name
+
+
+def find_record(file: Path) -> Path | None:
+    """The record of the run that saved ``file``; None where no run did."""
+    record = file.with_name(RECORD)
+    if file.name in SAVED and record.is_file():
+        return record
+    return None
+
+
+def not_named_fix(name: str) -> str:
+    """The fix for a plugin that is installed, but not in the manifest."""
+    return f"run: specloom plugins add {name}, or: specloom plugins init --installed"
+
+
+def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
+    """The line of help of each command in a descriptor."""
+    lines = {}
+    for name, offer in descriptor.items():
+        if offer["kind"] == "commands":
+            lines[name] = printable(offer["doc"])
+    return lines
 
 
 @contextmanager

@@ -6,18 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from specloom import impl
+from specloom.plugins import RECORD
 
 
 @impl
-def resolve_plugins(manifest: Path) -> Mapping[str, str]:
+def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
     """Make the manifest's plugins importable; return the module of each, by plugin name.
 
-    Nothing is imported. Either every plugin of the manifest can be found, or nothing changes.
+    Nothing is imported. Either every plugin of the manifest can be found, or nothing changes. For
+    the record of a run, ``run.json``, they are those that it pins; None if it pins none.
 
     Raises:
         ConfigError: The manifest, or a plugin's folder, is not as it should be.
         PluginError: A plugin was already imported from elsewhere in this process.
     """
+    if manifest.name == RECORD:
+        from specloom_registry.provenance.recorded import activate_recorded
+
+        return activate_recorded(manifest)
     from specloom_registry.importing.activate import activate
 
     return activate(manifest)

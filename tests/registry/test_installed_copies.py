@@ -16,8 +16,7 @@ found = Plugins.for_file(Path("run.yaml"))
 print(found.find("rx.Twice", ("nodes",), "")[1].__module__, found.need("rx").SAYS)
 print(Path(sys.modules["acme_rx.nodes"].__file__).is_relative_to({store!r}))
 """
-AS_THE_COMMAND_LINE = "Plugins().offers(('commands',))  # which imports what is installed"
-IN_USE = "import acme_rx.nodes; sys.modules['torch'] = sys"
+OTHER_COPIES = ["import acme_rx", "Plugins().offers(('commands',))  # imports what is installed"]
 
 
 @pytest.fixture
@@ -52,10 +51,9 @@ def use(world, before=""):
     return world.python(USE.format(before=before, store=str(world.store)))
 
 
-@pytest.mark.parametrize("before", ["", AS_THE_COMMAND_LINE, "import acme_rx"])
-def test_the_pinned_one_is_used_and_the_other_is_reported(pinned, monkeypatch, before):
+def test_the_pinned_one_is_used_and_the_other_is_reported(pinned, monkeypatch):
     site = install(pinned, monkeypatch, version="2.0.0", says="installed")
-    done = use(pinned, before)
+    done = use(pinned)
     assert done.stdout == "acme_rx.nodes one\nTrue\n", done.stderr
     assert done.stderr.splitlines()[0] == (
         f"{pinned.manifest}:3: RegistryWarning: W-INSTALLED rx: the environment has another copy, "
@@ -70,14 +68,15 @@ def test_a_copy_of_the_same_version_with_other_files_is_reported_too(pinned, mon
 
 def test_a_copy_with_the_same_files_is_not_worth_a_word(pinned, monkeypatch):
     install(pinned, monkeypatch)
-    done = use(pinned, AS_THE_COMMAND_LINE)
+    done = use(pinned)
     assert done.stdout == "acme_rx.nodes one\nTrue\n", done.stderr
     assert done.stderr == ""
 
 
-def test_a_copy_of_which_objects_may_exist_stays_and_the_run_is_refused(pinned, monkeypatch):
+@pytest.mark.parametrize("before", OTHER_COPIES)
+def test_two_copies_in_one_process_are_refused(pinned, monkeypatch, before):
     site = install(pinned, monkeypatch, says="installed")
-    done = use(pinned, IN_USE)
+    done = use(pinned, before)
     said = (
         f"E-LOADED plugin 'rx': 'acme_rx' was already imported from {site}/acme_rx/__init__.py, "
         f"not from {pinned.tree()}\n"
@@ -92,7 +91,7 @@ def test_a_local_plugin_wins_too(world, monkeypatch):
         file.write_text(text)
     world.write("rx: {path: ../lab}")
     site = install(world, monkeypatch, version="2.0.0", says="installed")
-    done = use(world, AS_THE_COMMAND_LINE)
+    done = use(world)
     assert done.stdout == "acme_rx.nodes local\nFalse\n", done.stderr
     assert f"W-INSTALLED rx: the environment has another copy, 2.0.0 in {site}" in done.stderr
 
@@ -126,3 +125,18 @@ def test_the_kit_and_the_tests_of_a_pinned_plugin_run_on_the_pinned_one(pinned, 
     done = specloom(pinned, "plugins", "test", "rx", "-q", "-k", "own or hooks_are_known")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_the_kit_runs_once_where_the_plugin_has_a_test_of_it(pinned):
+    conformance = (
+        "from specloom.testing import parametrize_with_checks\n\n"
+        '@parametrize_with_checks("rx")\ndef test_conformance(check):\n    check()\n'
+    )
+    files = {**plugin_files("rx", "1.1.0"), "tests/test_conformance.py": conformance}
+    pinned.repo_of("rx").commit(files, tag="v1.1.0")
+    pinned.wants("rx@v1.1.0")
+    pinned.run("lock")
+    done = specloom(pinned, "plugins", "test", "rx", "-v", "-k", "hooks_are_known")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("plugin-hooks_are_known] PASSED") == 1
+    assert "1 passed" in done.stdout

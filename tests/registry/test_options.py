@@ -11,6 +11,8 @@ from specloom_registry.fetch import git
 
 EVERY = {
     "add": ("lab", "--path", "../lab"),
+    "change": ("rx", "--tag", "v1.0.0"),
+    "init": ("--installed",),
     "remove": ("rx",),
     "list": (),
     "info": ("rx",),

@@ -154,7 +154,10 @@ def run_ended(run: RunView, error: BaseException | None) -> None:
 
 @spec(firstresult=True)
 def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
-    """Make the plugins of ``manifest`` importable; give the module of each, by plugin name."""
+    """Make the plugins of ``manifest`` importable; give the module of each, by plugin name.
+
+    It is a ``plugins.yaml``, or the ``run.json`` of a run, for the plugins that the run recorded.
+    """
 
 
 @spec(firstresult=True)

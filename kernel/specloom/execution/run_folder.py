@@ -14,6 +14,7 @@ from specloom.contract.errors import ConfigError
 from specloom.execution import saved_pipeline
 from specloom.execution.files import write_json
 from specloom.execution.run import Run
+from specloom.plugins import RECORD, Plugins
 from specloom.runfile.yaml import Document
 
 
@@ -28,11 +29,27 @@ def fresh_folder(name: str) -> Path:
 def interrupted_run(folder: Path) -> dict[str, Any]:
     """The arguments of a run that did not come to its end, as ``specloom.load`` takes them.
 
+    Where the record pins plugins, they are among the arguments.
+
+    Raises:
+        ConfigError: There is no such run in ``folder``.
+        PluginError: A plugin that was pinned cannot be used.
+    """
+    arguments = recorded_arguments(folder)
+    record = folder / RECORD
+    if "lock" in json.loads(record.read_bytes()):
+        arguments["plugins"] = Plugins.for_file(record)
+    return arguments
+
+
+def recorded_arguments(folder: Path) -> dict[str, Any]:
+    """The run file, seed and device of the run in ``folder``.
+
     Raises:
         ConfigError: There is no such run in ``folder``.
     """
     try:
-        content = (folder / "run.json").read_bytes()
+        content = (folder / RECORD).read_bytes()
         found = json.loads(content)
         document = Document(found["file"], found["run"])
         return {"path": document, "seed": found["seed"], "device": found["device"]}
@@ -61,7 +78,7 @@ def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
         run.run(changed)
     except Exception:
         if not before and _holds_only_record(folder):
-            (folder / "run.json").unlink()
+            (folder / RECORD).unlink()
         raise
     write(run, folder)
 
@@ -92,7 +109,7 @@ def record(run: Run, folder: Path, ended: str = "") -> None:
         **run.record,
         "ended": ended,
     }
-    write_json(folder / "run.json", content)
+    write_json(folder / RECORD, content)
 
 
 def write_log(error: BaseException) -> Path:

@@ -139,8 +139,11 @@ class _OneCube:
             raise
         geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
         more = {"notes": list(made.notes), "geometry": geometry}
+        entries = {**more, **self.predictor.origin()}
         with write_errors(folder):
-            record.finish(folder, one.key, stamped, self.formats, made.files.values(), before, more)
+            record.finish(
+                folder, one.key, stamped, self.formats, made.files.values(), before, entries
+            )
         return {"files": sorted(made.files), **more}
 
 

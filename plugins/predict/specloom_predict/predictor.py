@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,21 @@ class Predictor:
             else:
                 others[name] = to_array(value)
         return maps, others, notes
+
+    def origin(self) -> dict[str, Any]:
+        """The plugins with versions and pins, and the kernel, as the record of a run has them.
+
+        Pins and the kernel's commit are known only while observers watch.
+        """
+        known = self.run.record
+        plugins = known.get("plugins")
+        if plugins is None:
+            versions = self.run.plugins.versions(self.run.graph.types.values())
+            plugins = {name: {"version": number} for name, number in versions.items()}
+        kernel = {"version": version("specloom")}
+        if "kernel_commit" in known:
+            kernel |= {"commit": known["kernel_commit"], "tree": known["kernel"]}
+        return {"plugins": plugins, "kernel": kernel}
 
     @contextmanager
     def watched(self) -> Iterator[None]:

@@ -28,6 +28,7 @@ ARRAYS = "report.npz"
 #: What of the record of a run the page shows under "Environment".
 ENVIRONMENT = (
     "specloom",
+    "kernel_commit",
     "python",
     "platform",
     "device",

@@ -11,7 +11,7 @@ from specloom.contract.errors import SpecloomError
 from specloom.contract.hooks import GROUP
 from specloom.plugins import Plugins
 from specloom_registry.base.paths import may_exist
-from specloom_registry.importing import activate, import_hook, shadowed
+from specloom_registry.importing import activate, import_hook
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.store.store import Store
 
@@ -62,7 +62,6 @@ def _find_package(
         if not errors:
             package = activate.stored_package(entry.name, lock, store, lock_file)
     if package is not None:
-        shadowed.unload_installed([package])
         errors += import_hook.already_imported([package])
     return package, errors
 

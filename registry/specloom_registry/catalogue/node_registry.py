@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, raise_all
-from specloom.plugins import Plugins
+from specloom.plugins import LocatedModule, Plugins, loaded
 from specloom_registry.fetch import fetch
 from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import entry, metadata, package
 from specloom_registry.model.source import Source, check_subdir, check_tag, check_url
+from specloom_registry.packages import compatibility
 from specloom_registry.store.store import Store
 
 KINDS = ("nodes", "losses", "trainers", "sources")
@@ -22,6 +23,8 @@ CONFIG_KEYS = ("repo", "git", "tag", "commit", "subdir", "tag-pattern", "path", 
 class NodeRegistry:
     """Plugins that a program loads itself; all registries of a process share them.
 
+    Pipelines that are made afterwards save, load and run with them, as with installed ones.
+
     >>> registry = NodeRegistry()
     >>> registry.load_plugin("lab", {"path": "/nowhere"})
     Traceback (most recent call last):
@@ -29,7 +32,6 @@ class NodeRegistry:
       fix: correct the path
     """
 
-    _modules: dict[str, str] = {}
     _provided: dict[str, str] = {}
 
     def __init__(self, *, offline: bool = False, allow_file: bool = False) -> None:
@@ -63,7 +65,8 @@ class NodeRegistry:
             found = self._load_local(name, config)
         else:
             found = self._load_remote(name, config)
-        self._modules[name] = found.module
+        self._check_requirements(name, found)
+        loaded[name] = LocatedModule(found.module, found.folder)
         offered = self._plugins().offers(KINDS, name)
         classes = {reference: path for reference, path in offered.items() if ":" in path}
         by_path = {path.replace(":", "."): reference for reference, path in classes.items()}
@@ -76,6 +79,38 @@ class NodeRegistry:
             raise PluginError(f"E-PROVIDES plugin {name!r} has no {wanted!r}", fix=fix)
         self._provided.update(by_path)
         return sorted(classes)
+
+    def load_plugins(self, plugins: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Make several plugins importable; each repository is fetched once.
+
+        Args:
+            plugins: The configurations for ``load_plugin`` by the plugins' names, those that
+                others require first.
+
+        Returns:
+            The references of what the plugins offer.
+
+        Raises:
+            ConfigError: A configuration, or a plugin, is not as it should be.
+            PluginError: A plugin is not available, cannot be imported, or lacks something.
+        """
+        store = Store()
+        context = fetch.FetchContext(store, offline=self.offline, allow_file=self.allow_file)
+        missing = {}
+        for name, config in plugins.items():
+            if "path" in config:
+                continue
+            source = self._source(name, config)
+            if not self._fetched_tree(store, source):
+                missing[name] = source
+        with store.without_gc(), fetch.shared_repositories(context, missing.values()):
+            for name, source in missing.items():
+                exported = fetch.fetch_tag(context, name, source, "")
+                store.remember(self._key(source), tree=exported.tree)
+        offered = []
+        for name, config in plugins.items():
+            offered += self.load_plugin(name, config)
+        return offered
 
     @classmethod
     def get(cls, reference: str) -> type:
@@ -91,11 +126,29 @@ class NodeRegistry:
             return found
         return plugins.find(name, KINDS, "")[1]
 
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins that were loaded, and the installed ones."""
+        return self._plugins()
+
     @classmethod
     def _plugins(cls) -> Plugins:
-        from specloom.plugins import installed
+        return Plugins()
 
-        return Plugins({**installed(), **cls._modules})
+    @staticmethod
+    def _check_requirements(name: str, found: package.Package) -> None:
+        """Check that the plugins that a plugin needs were loaded before, or are installed.
+
+        Raises:
+            ConfigError: One is not there, or has another version.
+        """
+        plugins = Plugins()
+        versions = {other: plugins.version(other) for other in plugins.modules if other != name}
+        line = entry.Entry(name, "")
+        needs = [(line, metadata.read_metadata(found))]
+        for problem in compatibility.plugin_problems(needs, versions):
+            fix = "load it first with load_plugin, in a version that fits, or install it"
+            raise ConfigError(problem.what, fix=fix)
 
     def _import_class(self, path: str, name: str) -> bool:
         """Import a class that the plugin has but does not offer by a hook; whether there is one."""
@@ -172,7 +225,6 @@ class NodeRegistry:
 def _install(plugin: package.Package, check: import_hook.Check | None) -> None:
     """Make a plugin importable; ``check`` verifies one in the store, None is for a local one."""
     raise_all(shadowed.foreign_modules([plugin]))
-    shadowed.unload_installed([plugin])
     raise_all(import_hook.already_imported([plugin]))
     if check is None:
         import_hook.install([plugin])

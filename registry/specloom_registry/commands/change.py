@@ -1,8 +1,10 @@
-"""``specloom plugins add``, ``remove``, ``lock``, ``update`` and ``sync``."""
+"""``specloom plugins init``, ``add``, ``change``, ``remove``, ``lock``, ``update`` and ``sync``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +17,54 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("plugin")
-@click.option("--git", help="The repository's URL [default: that of the index of plugins].")
-@click.option("--tag", help="The tag [default: that of the newest compatible version].")
-@click.option("--subdir", help="The plugin's folder within the repository.")
-@click.option("--tag-pattern", help="How tags spell versions, such as 'rx-v{version}'.")
-@click.option("--path", help="The plugin's folder, instead of a repository.")
+@click.argument("plugins", metavar="PLUGIN[=PLACE][@TAG]...", nargs=-1, required=True)
+@options.source
 @options.changing
 def add(
+    plugins: tuple[str, ...],
+    git: str | None,
+    tag: str | None,
+    subdir: str | None,
+    tag_pattern: str | None,
+    path: str | None,
+    as_json: bool,
+    **project_options: Any,
+) -> None:
+    """Add plugins to the manifest, lock them and fetch them.
+
+    PLACE is a repository's URL or the plugin's folder: rx=https://host/rx.git@v1.0.0, lab=../lab.
+    The options are for every PLUGIN; {name} in --subdir, --tag-pattern and --path is its name.
+    """
+    from specloom_registry.project import additions
+
+    project = options.project(**project_options, may_create=True)
+    shared = {"git": git, "tag": tag, "subdir": subdir, "tag-pattern": tag_pattern, "path": path}
+    named = [additions.parse_plugin(text) for text in plugins]
+    additions.check_new(project.text(), project.file, [name for name, _ in named])
+    sources = {}
+    for name, own in named:
+        values = {key: value.replace("{name}", name) for key, value in shared.items() if value}
+        sources[name] = additions.complete_source(project, name, {**values, **own})
+    revise = partial(_with_plugins, project.file, sources)
+    _print_change(project, project.relock(revise), as_json)
+
+
+def _with_plugins(file: Path, sources: Mapping[str, Mapping[str, str]], text: str) -> str:
+    """Return a manifest's text with further plugins."""
+    from specloom_registry.model import edit
+    from specloom_registry.project import additions
+
+    additions.check_new(text, file, list(sources))
+    for name, source in sources.items():
+        text = edit.add(text, name, source)
+    return text
+
+
+@click.command()
+@click.argument("plugin")
+@options.source
+@options.changing
+def change(
     plugin: str,
     git: str | None,
     tag: str | None,
@@ -32,16 +74,37 @@ def add(
     as_json: bool,
     **project_options: Any,
 ) -> None:
-    """Add PLUGIN to the manifest, lock it and fetch it."""
+    """Change where PLUGIN comes from, lock it and fetch it; an empty value removes a key."""
     from specloom_registry.model import edit
     from specloom_registry.project import additions
 
-    project = options.project(**project_options, may_create=True)
+    project = options.project(**project_options)
     values = {"git": git, "tag": tag, "subdir": subdir, "tag-pattern": tag_pattern, "path": path}
-    line = {key: value for key, value in values.items() if value}
-    source = additions.complete_source(project, plugin, line)
-    change = project.relock(edit.add(project.text(), plugin, source))
-    _print_change(project, change, as_json)
+    wanted = {key: value for key, value in values.items() if value is not None}
+    if not wanted:
+        raise click.UsageError("name what changes: --git, --tag, --subdir, --tag-pattern, --path")
+    source = additions.changed_source(project, plugin, wanted)
+    revise = partial(edit.replace, name=plugin, source=source)
+    _print_change(project, project.relock(revise), as_json)
+
+
+@click.command()
+@click.option("--installed", is_flag=True, help="The installed plugins count, too.")
+@options.changing
+def init(installed: bool, as_json: bool, **project_options: Any) -> None:
+    """Write a manifest and its lock into this folder; with --installed also into a present one."""
+    from specloom.contract.errors import ConfigError
+    from specloom_registry.model import edit
+
+    manifest = project_options.pop("manifest") or Path("plugins.yaml")
+    project = options.project(manifest, **project_options, may_create=True)
+    if project.file.exists() and not installed:
+        what = f"E-NAME {project.file} exists"
+        raise ConfigError(what, fix="add plugins to it: specloom plugins add, or use --installed")
+    revise = edit.with_installed
+    if not installed:
+        revise = edit.without_installed
+    _print_change(project, project.relock(revise), as_json)
 
 
 @click.command()
@@ -57,8 +120,7 @@ def remove(plugin: str, force: bool, as_json: bool, **project_options: Any) -> N
     project.find_line(plugin)
     if not force:
         additions.check_unused(project.file, plugin)
-    change = project.relock(edit.remove(project.text(), plugin))
-    _print_change(project, change, as_json)
+    _print_change(project, project.relock(partial(edit.remove, name=plugin)), as_json)
 
 
 @click.command()
@@ -76,17 +138,17 @@ def lock(check: bool, fresh: bool, as_json: bool, **project_options: Any) -> Non
     project = options.project(**project_options)
     if check:
         project.dry_run = True
-    change = project.relock(fresh=fresh)
+    made = project.relock(fresh=fresh)
     file = project.file.with_suffix(".lock")
-    current = lockfile.is_current(file, change.new)
-    _print_change(project, change, as_json)
+    current = lockfile.is_current(file, made.new)
+    _print_change(project, made, as_json)
     if check and not current:
         click.echo(f"{file} is out of date\n  fix: run: specloom plugins lock", err=True)
         sys.exit(1)
 
 
 @click.command()
-@click.argument("plugins", nargs=-1)
+@click.argument("plugins", metavar="[PLUGIN[@TAG]]...", nargs=-1)
 @click.option("--to", help="The tag to update to [default: that of the newest compatible version].")
 @click.option(
     "--accept-moved-tag", "moved", is_flag=True, help="Accept the commits that tags lead to now."
@@ -101,13 +163,18 @@ def update(
     as_json: bool,
     **project_options: Any,
 ) -> None:
-    """Update PLUGINS, or all from Git, to newer tags, and lock them."""
+    """Update plugins, or all from Git, to newer tags or to TAG, together, and lock them."""
     from specloom_registry.project import additions
 
     project = options.project(**project_options)
-    text, names = additions.update_tags(project, plugins, to, moved=moved, downgrade=downgrade)
-    accept = names if moved else []
-    _print_change(project, project.relock(text, accept), as_json)
+    wanted = dict(text.partition("@")[::2] for text in plugins)
+    tags = additions.newer_tags(project, wanted, to, moved=moved)
+    named = [name for name in tags if to or wanted.get(name)]
+    revise = partial(
+        additions.with_tags, file=project.file, tags=tags, downgrade=downgrade, named=named
+    )
+    accept = list(tags) if moved else []
+    _print_change(project, project.relock(revise, accept), as_json)
 
 
 @click.command()
@@ -144,9 +211,9 @@ def sync(
     options.print_result(vars(report), as_json, lines)
 
 
-def _print_change(project: Project, change: Change, as_json: bool) -> None:
-    options.print_warnings(change.notices)
-    rows = change.rows()
+def _print_change(project: Project, made: Change, as_json: bool) -> None:
+    options.print_warnings(made.notices)
+    rows = made.rows()
     lines = []
     for row in rows:
         lines.append(f"{row['name']}: {row['was'] or 'new'} -> {row['now'] or 'removed'}")

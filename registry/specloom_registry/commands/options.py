@@ -32,6 +32,13 @@ FILE = click.option(
 PROBE = click.option(
     "--probe/--no-probe", default=True, help="Import each plugin once, in a process of its own."
 )
+GIT = click.option("--git", help="The repository's URL [default: that of the index of plugins].")
+TAG = click.option("--tag", help="The tag [default: that of the newest compatible version].")
+SUBDIR = click.option("--subdir", help="The plugin's folder within the repository.")
+TAG_PATTERN = click.option(
+    "--tag-pattern", help="How tags spell versions, such as 'rx-v{version}'."
+)
+PATH = click.option("--path", help="The plugin's folder, instead of a repository.")
 Command = Callable[..., Any]
 
 
@@ -48,6 +55,11 @@ def fetching(command: Command) -> Command:
 def changing(command: Command) -> Command:
     """Add the options of a command that changes something."""
     return fetching(PROBE(command))
+
+
+def source(command: Command) -> Command:
+    """Add the options of a command that names where a plugin comes from."""
+    return GIT(TAG(SUBDIR(TAG_PATTERN(PATH(command)))))
 
 
 def project(

@@ -24,7 +24,9 @@ def plugins() -> None:
 
 
 COMMANDS = (
+    change.init,
     change.add,
+    change.change,
     change.remove,
     change.lock,
     change.update,
@@ -76,7 +78,7 @@ def describe(
     """Describe what PLUGIN offers, from its classes, as JSON."""
     if write and check:
         raise click.UsageError("--write and --check exclude each other.")
-    known = _plugins(manifest)  # before torch: an installed copy can still be unloaded
+    known = _plugins(manifest)
 
     from specloom.testing.describing import describe_plugin
 
@@ -214,10 +216,10 @@ def _read_text(readme: Path) -> str:
 
 def _plugins(manifest: Path | None) -> Plugins:
     from specloom.plugins import Plugins
-    from specloom_registry import resolve_plugins
+    from specloom_registry.importing.activate import activate
 
     if manifest is not None:
-        return Plugins(resolve_plugins(manifest), manifest)
+        return Plugins(activate(manifest), manifest)
     return Plugins.for_file(Path("run.yaml"))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,23 @@ DISK_FULL = re.compile(
 
 
 @dataclass
+class SharedRepository:
+    """A bare repository for the tags that several plugins have of one URL.
+
+    Args:
+        folder: Its folder.
+        tags: The tags.
+        guard: Held while something is fetched into it.
+        fetched: The tags that are there; None before they are fetched.
+    """
+
+    folder: Path
+    tags: tuple[str, ...]
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    fetched: tuple[str, ...] | None = None
+
+
+@dataclass
 class FetchContext:
     """How plugins are fetched.
 
@@ -42,6 +61,7 @@ class FetchContext:
         lock_timeout: Seconds to wait for another process that fetches the same.
         notices: Warnings for the user; the list grows.
         fetched: The plugins that were fetched; the list grows.
+        shared: By URL, the repositories of which several plugins are fetched together.
     """
 
     store: Store
@@ -52,6 +72,31 @@ class FetchContext:
     lock_timeout: float = file_lock.TIMEOUT
     notices: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
+    shared: dict[str, SharedRepository] = field(default_factory=dict)
+
+
+@contextmanager
+def shared_repositories(context: FetchContext, sources: Iterable[Source]) -> Iterator[None]:
+    """Fetch each repository once, and not for each of its plugins, while inside.
+
+    Args:
+        context: How plugins are fetched.
+        sources: Where those come from that may be fetched.
+    """
+    tags = defaultdict[str, list[str]](list)
+    for source in sources:
+        if source.git:
+            tags[source.git].append(source.tag)
+    with ExitStack() as stages:
+        for url, of_url in tags.items():
+            if len(of_url) > 1:
+                stage = stages.enter_context(context.store.stage())
+                names = tuple(dict.fromkeys(of_url))
+                context.shared[url] = SharedRepository(stage / "git", names)
+        try:
+            yield
+        finally:
+            context.shared.clear()
 
 
 def fetch_tag(context: FetchContext, name: str, source: Source, where: str) -> Exported:
@@ -63,8 +108,9 @@ def fetch_tag(context: FetchContext, name: str, source: Source, where: str) -> E
     """
     check_url(source.git, f"plugin {name!r}", where, allow_file=context.allow_file)
     with _exclusive(context, name, source), context.store.stage() as stage:
-        _fetch(context, name, source, where, stage / "git")
-        found = _export(context, name, source, stage)
+        folder = _repository(context, source, stage)
+        _fetch(context, name, source, where, folder)
+        found = _export(context, name, source, stage, folder)
         if source.commit and source.commit != found.commit:
             raise PluginIntegrityError(
                 f"E-COMMIT plugin {name!r}: tag {source.tag!r} leads to commit {found.commit}, "
@@ -92,8 +138,9 @@ def fetch_locked(
         if context.store.has_tree(record["tree"]):
             return False
         with context.store.stage() as stage:
-            commit = _fetch_locked_commit(context, name, source, record, where, stage / "git")
-            found = _export(context, name, source, stage, commit)
+            folder = _repository(context, source, stage)
+            commit = _fetch_locked_commit(context, name, source, record, where, folder)
+            found = _export(context, name, source, stage, folder, commit)
             if found.tree != record["tree"]:
                 raise PluginIntegrityError(
                     f"E-HASH plugin {name!r}: commit {found.commit[:12]} holds {found.tree[:15]}, "
@@ -122,13 +169,26 @@ def _exclusive(context: FetchContext, name: str, source: Source) -> Iterator[Non
         yield
 
 
+def _repository(context: FetchContext, source: Source, stage: Path) -> Path:
+    """Return the bare repository to fetch into: the shared one of the URL, or one of its own."""
+    shared = context.shared.get(source.git)
+    if shared is None:
+        return stage / "git"
+    return shared.folder
+
+
 def _export(
-    context: FetchContext, name: str, source: Source, stage: Path, commit: str = ""
+    context: FetchContext,
+    name: str,
+    source: Source,
+    stage: Path,
+    folder: Path,
+    commit: str = "",
 ) -> Exported:
     target = stage / "tree"
     target.mkdir()
     owner = f"plugin {name!r}"
-    return export.export(stage / "git", source, target, owner, context.options.limits, commit)
+    return export.export(folder, source, target, owner, context.options.limits, commit)
 
 
 def _fetch_locked_commit(
@@ -207,6 +267,35 @@ def _fetch(
             where=where,
             fix="run it again without --offline, or with --from a vendor folder",
         )
+    shared = context.shared.get(source.git)
+    if shared is None:
+        _fetch_one(context, name, source, where, folder, commit)
+        return
+    with shared.guard:
+        if shared.fetched is None:
+            shared.fetched = _fetch_shared(context, source.git, shared)
+        if commit or source.tag not in shared.fetched:
+            _fetch_one(context, name, source, where, folder, commit)
+
+
+def _fetch_shared(context: FetchContext, address: str, shared: SharedRepository) -> tuple[str, ...]:
+    """Fetch all tags of a shared repository; return those that are there now: all, or none.
+
+    Where this fails, each is fetched by itself, and what is wrong with one is reported.
+    """
+    for url in context.options.urls(address):
+        try:
+            git.fetch_tags(shared.folder, url, shared.tags)
+        except git.GitError:
+            continue
+        return shared.tags
+    return ()
+
+
+def _fetch_one(
+    context: FetchContext, name: str, source: Source, where: str, folder: Path, commit: str
+) -> None:
+    """Fetch a tag, or a commit, from the first URL that has it."""
     reasons = list[str]()
     fix = git.NO_ADVICE
     url_without_tag = ""

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,23 +90,36 @@ def tags(url: str, tag: str = "") -> dict[str, tuple[str, str]]:
 
 
 def fetch(folder: Path, url: str, tag: str, commit: str = "") -> None:
-    """Fetch one tag, or one commit, into a new bare repository.
+    """Fetch one tag, or one commit, into a bare repository, which is made if it is not there.
 
     Raises:
         GitError: It is not there, or the repository cannot be reached.
     """
+    if commit:
+        _fetch(folder, url, [f"+{commit}:refs/heads/wanted"])
+    else:
+        fetch_tags(folder, url, [tag])
+
+
+def fetch_tags(folder: Path, url: str, names: Iterable[str]) -> None:
+    """Fetch tags together into a bare repository, which is made if it is not there.
+
+    Raises:
+        GitError: One is not there, or the repository cannot be reached.
+    """
+    _fetch(folder, url, [f"+refs/tags/{name}:refs/tags/{name}" for name in names])
+
+
+def _fetch(folder: Path, url: str, refspecs: Sequence[str]) -> None:
     if not (folder / "HEAD").exists():
         _init_bare(folder)
-    refspec = f"+refs/tags/{tag}:refs/tags/{tag}"
-    if commit:
-        refspec = f"+{commit}:refs/heads/wanted"
     options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
     try:
-        _git(["fetch", *options, "--depth=1", "--", url, refspec], url, folder)
+        _git(["fetch", *options, "--depth=1", "--", url, *refspecs], url, folder)
     except GitError as e:
         if not re.search(r"shallow|dumb http", str(e)):
             raise
-        _git(["fetch", *options, "--", url, refspec], url, folder)
+        _git(["fetch", *options, "--", url, *refspecs], url, folder)
 
 
 def _init_bare(folder: Path) -> None:

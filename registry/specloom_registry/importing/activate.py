@@ -6,13 +6,14 @@ import hashlib
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, printable, raise_all
+from specloom.plugins import RESOLVER, LocatedModule, installed
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.base.ownership import check_owner
 from specloom_registry.base.paths import may_exist, read_regular
@@ -31,6 +32,21 @@ FULL_CHECK = "SPECLOOM_VERIFY"
 FROZEN = "SPECLOOM_FROZEN"
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What a run's record says of the manifest that the run used.
+
+    Args:
+        manifest: The manifest's file.
+        text: Its text.
+        lock: Its lock.
+    """
+
+    manifest: Path
+    text: str
+    lock: Lock
+
+
 @dataclass
 class ActiveManifest:
     """A manifest as a run uses it.
@@ -40,12 +56,16 @@ class ActiveManifest:
         lock: Its lock; None if it has none.
         packages: Its plugins.
         notices: The warnings that were shown.
+        installed: The modules of installed plugins that count, too.
+        recorded: What the record of a run says of its manifest, if ``manifest`` is that record.
     """
 
     manifest: Path
     lock: Lock | None
     packages: dict[str, Package]
     notices: list[str] = field(default_factory=list)
+    installed: dict[str, str] = field(default_factory=dict)
+    recorded: Recorded | None = None
 
 
 #: By manifest, what this process has activated.
@@ -61,28 +81,45 @@ def activate(file: Path) -> dict[str, str]:
         PluginError: A plugin was already imported from elsewhere in this process.
         PluginIntegrityError: The manifest, its lock or the store belongs to another user.
     """
+    found, store = read_active(file)
+    return install(found, store)
+
+
+def read_active(file: Path) -> tuple[ActiveManifest, Store | None]:
+    """Read a manifest, its lock and where its plugins lie; nothing is made importable.
+
+    Raises:
+        ConfigError: The manifest, its lock, or a plugin's folder is not as it should be.
+        PluginIntegrityError: The manifest, its lock or the store belongs to another user.
+    """
     check_owner(file, "the manifest")
     lock_file = file.with_suffix(".lock")
     if may_exist(lock_file):
-        return _activate_locked(file, lock_file)
-    return _activate_unlocked(file)
+        return _read_locked(file, lock_file)
+    return _read_unlocked(file), None
 
 
-def _activate_unlocked(file: Path) -> dict[str, str]:
-    """Activate a manifest without a lock, which may name local plugins only."""
+def _read_unlocked(file: Path) -> ActiveManifest:
+    """Read a manifest without a lock, which may name local plugins only."""
     from specloom_registry.model import manifest
 
-    entries = manifest.read(file).entries
-    raise_all([_unlocked_error(e.name, e.where) for e in entries if e.source.git])
+    found = manifest.read(file)
+    entries = found.entries
+    remote = [entry for entry in entries if entry.source.git]
+    if remote:
+        raise _unlocked_error([entry.name for entry in remote], remote[0].where)
     packages = {entry.name: entry.package for entry in entries if entry.package}
     for name, package in packages.items():
         compatibility = metadata.read_compatibility(package)
         metadata.check_kernel(name, compatibility, package.where)
-    return _install(ActiveManifest(file, None, packages), None)
+    active_manifest = ActiveManifest(file, None, packages)
+    if found.installed:
+        active_manifest.installed = _installed_modules(packages)
+    return active_manifest
 
 
-def _activate_locked(file: Path, lock_file: Path) -> dict[str, str]:
-    """Activate a manifest with a lock; it is parsed only if something has changed since."""
+def _read_locked(file: Path, lock_file: Path) -> tuple[ActiveManifest, Store]:
+    """Read a manifest with a lock; it is parsed only if something has changed since."""
     from specloom_registry.model import manifest
 
     lock = lockfile.read(lock_file)
@@ -98,6 +135,7 @@ def _activate_locked(file: Path, lock_file: Path) -> dict[str, str]:
     if has_local or store.state(key) != state:
         found = manifest.read(file)
         raise_all(lockfile.stale_errors(lock, found.entries, lock_file))
+        raise_all(lockfile.stale_installed(lock, found, lock_file))
         local = {entry.name: entry.package for entry in found.entries if entry.package}
         _check_kernel(lock, found)
         store.remember(key, **state)
@@ -107,13 +145,50 @@ def _activate_locked(file: Path, lock_file: Path) -> dict[str, str]:
             packages[name] = stored_package(name, lock, store, lock_file)
         else:
             packages[name] = local[name]
-    return _install(ActiveManifest(file, lock, packages), store)
+    active_manifest = ActiveManifest(file, lock, packages)
+    if lock.installed is not None:
+        active_manifest.installed = _installed_modules(packages)
+        _check_installed(active_manifest, lock.installed)
+    return active_manifest, store
 
 
-def _install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
+def _installed_modules(packages: Mapping[str, Package]) -> dict[str, str]:
+    """Return the modules of the installed plugins, without those that the manifest names."""
+    modules = installed()
+    return {
+        name: module
+        for name, module in modules.items()
+        if name not in packages and name != RESOLVER
+    }
+
+
+def _check_installed(manifest: ActiveManifest, locked: Mapping[str, str]) -> None:
+    """Report installed plugins that do not have the versions that were locked."""
+    from specloom_registry.packages import environment
+
+    versions = environment.installed_plugins()
+    differing = []
+    for name, version in sorted(locked.items()):
+        now = versions.get(name, "none")
+        if name not in manifest.packages and now != version:
+            differing.append(f"{name} {version}, here is {now}")
+    if not differing:
+        return
+    what = f"the lock was made with {'; '.join(differing)}"
+    where = str(manifest.manifest)
+    if os.environ.get(FROZEN):
+        raise PluginIntegrityError(f"E-INSTALLED {what}", where=where, fix=lockfile.RELOCK)
+    _warn_at(manifest, where, 1, f"W-INSTALLED-VERSION {what}")
+
+
+def install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
+    """Make the plugins of a manifest importable; return the module of each, by plugin name.
+
+    Raises:
+        PluginError: A plugin was already imported from elsewhere in this process.
+    """
     packages = manifest.packages
     raise_all(shadowed.foreign_modules(packages.values()))
-    shadowed.unload_installed(packages.values())
     raise_all(import_hook.already_imported(packages.values()))
     checks, stored = import_checks(manifest, store)
     if store and stored and store.root not in _store_handles:
@@ -122,7 +197,10 @@ def _install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
             _store_handles[store.root] = handle
     import_hook.install(packages.values(), checks, stored)
     active[tree.resolved(manifest.manifest)] = manifest
-    return {name: package.module for name, package in packages.items()}
+    located = {
+        name: LocatedModule(package.module, package.folder) for name, package in packages.items()
+    }
+    return {**manifest.installed, **located}
 
 
 def import_checks(
@@ -241,16 +319,21 @@ def _check_local(manifest: ActiveManifest, package: Package, locked: str) -> Map
 
 def _warn(manifest: ActiveManifest, package: Package, message: str) -> None:
     """Warn once, at the plugin's line of the manifest."""
-    if message in manifest.notices:
-        return
-    manifest.notices.append(message)
     lines = _read_bytes(manifest.manifest).decode(errors="replace").splitlines()
     number = 1
     for i, line in enumerate(lines, start=1):
         if line.strip().startswith(f"{package.name}:"):
             number = i
             break
-    warnings.warn_explicit(printable(message), RegistryWarning, str(manifest.manifest), number)
+    _warn_at(manifest, str(manifest.manifest), number, message)
+
+
+def _warn_at(manifest: ActiveManifest, place: str, number: int, message: str) -> None:
+    """Warn once, at a line of a file."""
+    if message in manifest.notices:
+        return
+    manifest.notices.append(message)
+    warnings.warn_explicit(printable(message), RegistryWarning, place, number)
 
 
 def stored_package(name: str, lock: Lock, store: Store, lock_file: Path) -> Package:
@@ -282,8 +365,11 @@ def _check_kernel(lock: Lock, manifest: Manifest) -> None:
             metadata.check_kernel(entry.name, found, entry.where)
 
 
-def _unlocked_error(name: str, where: str) -> ConfigError:
-    what = f"E-LOCK plugin {name!r} comes from Git, but there is no plugins.lock"
+def _unlocked_error(names: Sequence[str], where: str) -> ConfigError:
+    plugins = f"plugin {names[0]!r} comes"
+    if len(names) > 1:
+        plugins = f"plugin {names[0]!r} and {len(names) - 1} more come"
+    what = f"E-LOCK {plugins} from Git, but there is no plugins.lock"
     return ConfigError(what, where=where, fix=lockfile.RELOCK)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from importlib.metadata import (
     DistributionFinder,
@@ -13,7 +12,7 @@ from importlib.metadata import (
     packages_distributions,
 )
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from specloom.contract.errors import ConfigError, SpecloomError
 from specloom.contract.hooks import GROUP
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from specloom_registry.model.package import Package
 
 OTHER_FINDERS = (PluginFinder, BuiltinImporter, FrozenImporter)
-KINDS = ("nodes", "losses", "trainers", "sources", "observers")
 
 
 def installed_folder(plugin: Package) -> Path | None:
@@ -84,23 +82,6 @@ def _owners(module: str) -> list[str]:
     return sorted(found)
 
 
-def unload_installed(plugins: Iterable[Package]) -> None:
-    """Forget installed copies that are not in use yet, so that the pinned ones are imported.
-
-    The command line loads the commands of installed plugins before it knows of a manifest. A copy
-    of which a class may be in use stays; ``already_imported`` then reports it.
-    """
-    for plugin in plugins:
-        loaded = getattr(sys.modules.get(plugin.top), "__file__", None)
-        if loaded is None or installed_folder(plugin) != Path(loaded).resolve().parent:
-            continue
-        if "torch" in sys.modules and _in_use(plugin):
-            continue
-        names = [name for name in sys.modules if name.partition(".")[0] == plugin.top]
-        for name in names:
-            del sys.modules[name]
-
-
 def installed_copy_warning(plugin: Package) -> str:
     """Return a warning of the environment's copy, if it is another one; empty otherwise."""
     folder = installed_folder(plugin)
@@ -127,13 +108,3 @@ def _same_files(plugin: Package, folder: Path) -> bool:
         installed = folder / module.name
         return is_file(installed) and installed.read_bytes() == module.read_bytes()
     return True  # importing it reports that it is gone
-
-
-def _in_use(plugin: Package) -> bool:
-    """Check whether a class that the loaded copy offers was imported: an object may be of it."""
-    modules = set[str]()
-    for kind in KINDS:
-        with suppress(Exception):
-            hook: Any = getattr(sys.modules[plugin.module], f"register_{kind}", dict)
-            modules |= {target.partition(":")[0] for target in hook().values()}
-    return not modules.isdisjoint(sys.modules)

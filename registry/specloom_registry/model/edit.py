@@ -24,7 +24,8 @@ from specloom.contract.errors import ConfigError
 if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
 
-EMPTY = "schema: 1\nplugins: {}\n"
+#: The first manifest of a project: the installed plugins count, too.
+FIRST = "schema: 1\ninstalled: true\nplugins: {}\n"
 PLUGINS_KEY = r"(plugins['\"]?\s*:)"
 PLAIN = re.compile(r"[A-Za-z0-9./_][A-Za-z0-9./_@:+-]*")
 
@@ -51,6 +52,68 @@ def add(text: str, name: str, source: Mapping[str, str]) -> str:
         lines.insert(start + 1, "  " + line)
     expected = {**document.value, "plugins": {**plugins, name: dict(source)}}
     return _verified("".join(lines), expected, f"{name!r} cannot be added")
+
+
+def with_installed(text: str) -> str:
+    """Return the text with ``installed: true``.
+
+    Raises:
+        ConfigError: It cannot be added by changing lines.
+    """
+    document = _parse(text)
+    if document.value.get("installed") is True:
+        return text
+    expected = {**document.value, "installed": True}
+    lines = text.splitlines(keepends=True)
+    if "installed" in document.value:
+        index = _line_index(document, "installed")
+        lines[index] = lines[index].replace("false", "true", 1)
+    else:
+        lines.insert(_line_index(document, "plugins"), "installed: true\n")
+    return _verified("".join(lines), expected, "'installed: true' cannot be added")
+
+
+def without_installed(text: str) -> str:
+    """Return the text of a first manifest in which only the plugins that it names count."""
+    return text.replace("installed: true\n", "", 1)
+
+
+def replace(text: str, name: str, source: Mapping[str, str]) -> str:
+    """Return the text with another source of a plugin, in the place of the present one.
+
+    Keys of the plugin that say nothing of its source, such as ``extras``, stay only where the
+    source has the same keys, so that each is changed in its own line.
+
+    Raises:
+        ConfigError: The plugin has further keys, or cannot be changed by changing lines.
+    """
+    document = _parse(text)
+    plugins = document.value["plugins"]
+    present = plugins[name]
+    if present.keys() == source.keys():
+        for key, value in source.items():
+            text = change(text, name, key, value)
+        return text
+    lines = text.splitlines(keepends=True)
+    start = _line_index(document, "plugins", name)
+    indent = " " * _indentation(lines[start])
+    block = lines[start : _block_end(lines, start)]
+    comments = [indent + comment for comment in _comments(block)]
+    if not lines[start].lstrip().startswith((name, f'"{name}', f"'{name}")):
+        raise _unchangeable(f"the source of {name!r} cannot be changed")
+    lines[start : start + len(block)] = [*comments, indent + _format_plugin(name, source)]
+    expected = {**document.value, "plugins": {**plugins, name: dict(source)}}
+    return _verified("".join(lines), expected, f"the source of {name!r} cannot be changed")
+
+
+def _comments(lines: list[str]) -> list[str]:
+    """Return the comments of lines, without what is before them."""
+    found = []
+    for line in lines:
+        match = re.search(r"(?:^|\s)(#.*\n?)", line)
+        if match:
+            found.append(match[1].rstrip("\n") + "\n")
+    return found
 
 
 def remove(text: str, name: str) -> str:
@@ -156,9 +219,10 @@ def _verified(text: str, expected: Any, problem: str) -> str:
     except ConfigError:
         good = False
     if not good:
-        raise ConfigError(
-            f"E-EDIT {problem} in plugins.yaml as it is written",
-            fix="write each plugin on lines of its own, or edit the file and run: "
-            "specloom plugins lock",
-        )
+        raise _unchangeable(problem)
     return text
+
+
+def _unchangeable(problem: str) -> ConfigError:
+    fix = "write each plugin on lines of its own, or edit the file and run: specloom plugins lock"
+    return ConfigError(f"E-EDIT {problem} in plugins.yaml as it is written", fix=fix)

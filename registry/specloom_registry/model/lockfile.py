@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from specloom_registry.store import store
 
 if TYPE_CHECKING:
     from specloom_registry.model.entry import Entry
+    from specloom_registry.model.manifest import Manifest
 
 SCHEMA = 1
 RELOCK = "run: specloom plugins lock"
@@ -67,6 +68,7 @@ LOCK_FORM = {
     "manifest": {"*": {"*": object}},
     "plugins": {"*": {"source": {"*": object}}},
     "packages?": {"*": {"host?": TEXTS, "pins": [PIN_FORM]}},
+    "installed?": TEXTS,
 }
 
 
@@ -78,11 +80,13 @@ class Lock:
         manifest: The manifest's lines as they were locked.
         plugins: What each plugin is, by name.
         packages: The packages that plugins need and the environment lacks, by platform.
+        installed: The versions of the installed plugins that count too, if the manifest says so.
     """
 
     manifest: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, Any] = field(default_factory=dict)
     packages: Mapping[str, Any] = field(default_factory=dict)
+    installed: Mapping[str, str] | None = None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -95,6 +99,8 @@ class Lock:
         }
         if self.packages:
             body["packages"] = self.packages
+        if self.installed is not None:
+            body["installed"] = self.installed
         return body
 
     @property
@@ -155,7 +161,8 @@ def from_value(value: Mapping[str, Any], where: str, fix: str) -> Lock:
     """
     problems = list(_problems(value))[:MAX_REPORTED]
     raise_all([ConfigError(f"E-LOCK {problem}", where=where, fix=fix) for problem in problems])
-    return Lock(value["manifest"], value["plugins"], value.get("packages", {}))
+    packages = value.get("packages", {})
+    return Lock(value["manifest"], value["plugins"], packages, value.get("installed"))
 
 
 def lock_digest(file: Path) -> str:
@@ -203,25 +210,42 @@ def stale_errors(
         complete: Whether ``entries`` are all lines, so that others in the lock are errors, too.
     """
     errors: list[ConfigError] = []
+    absent: list[Entry] = []
     names = set()
     for entry in entries:
         names.add(entry.name)
         locked = lock.manifest.get(entry.name)
         if locked is None:
-            errors.append(_stale_error(f"plugin {entry.name!r} is not in {file.name}", entry.where))
+            absent.append(entry)
             continue
         changes = list(_line_changes(entry, locked, file))
         if entry.package and not errors and not changes:
             version = lock.plugins[entry.name]["package"]["version"]
             changes += _value_changes(entry, "version", version, entry.package.version, file)
         errors += changes
-    if complete:
-        errors += [
-            _stale_error(f"plugin {name!r} is in {file.name} alone", str(file))
-            for name in lock.manifest
-            if name not in names
-        ]
+    if absent:
+        found = _listed([entry.name for entry in absent])
+        errors.append(_stale_error(f"{found} not in {file.name}", absent[0].where))
+    alone = [name for name in lock.manifest if name not in names]
+    if complete and alone:
+        errors.append(_stale_error(f"{_listed(alone)} in {file.name} alone", str(file)))
     return errors
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first plugin, and how many more there are, with a verb."""
+    if len(names) == 1:
+        return f"plugin {names[0]!r} is"
+    return f"plugin {names[0]!r} and {len(names) - 1} more are"
+
+
+def stale_installed(lock: Lock, manifest: Manifest, file: Path) -> list[ConfigError]:
+    """Return an error if the lock was made before ``installed`` was changed in the manifest."""
+    was = lock.installed is not None
+    if was == manifest.installed:
+        return []
+    what = f"'installed' is {manifest.installed}, but {was} in {file.name}"
+    return [_stale_error(what, str(manifest.file))]
 
 
 def _line_changes(entry: Entry, locked: Mapping[str, Any], file: Path) -> Iterator[ConfigError]:

@@ -5,6 +5,7 @@ schema: 1
 plugins:
   rx: {git: https://example.org/acme/rx.git, tag: v1.2.0}
   lab: {path: ../lab}                     # relative to this file
+installed: true                           # the installed plugins count, too
 specloom: ">=0.1,<0.2"                    # the kernel that the project wants
 mirrors: [{match: "https://example.org/", use: "file:///mnt/mirror/"}]
 installer: {find-links: [wheels], no-index: true}
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
 
 SCHEMA = 1
-KEYS = ("schema", "plugins", "specloom", "mirrors", "installer", "limits")
+KEYS = ("schema", "installed", "plugins", "specloom", "mirrors", "installer", "limits")
 RESERVED_KEYS = ("nodes", "trust", "indexes")
 
 
@@ -41,11 +42,13 @@ class Manifest:
         file: Its place.
         entries: Its plugins, in its order.
         options: Mirrors, the installer's settings, limits, and the kernel that is wanted.
+        installed: Whether the installed plugins that it does not name count, too.
     """
 
     file: Path
     entries: tuple[Entry, ...]
     options: Options
+    installed: bool = False
 
     @property
     def lock(self) -> Path:
@@ -104,7 +107,8 @@ def _from_document(document: Document, file: Path) -> Manifest:
     raise_all(list(_problems(document)))
     entries = _entries(document, file)
     raise_all(in_file_order(error for entry in entries for error in entry.errors))
-    return Manifest(file, tuple(entries), read_options(document))
+    options = read_options(document)
+    return Manifest(file, tuple(entries), options, document.value.get("installed", False))
 
 
 def _entries(document: Document, file: Path) -> list[Entry]:
@@ -131,6 +135,10 @@ def _problems(document: Document) -> Iterator[SpecloomError]:
             what = f"schema {schema!r} is not known"
         fix = f"write 'schema: {SCHEMA}'"
         yield ConfigError(f"E-SCHEMA {what}", where=document.where("schema"), fix=fix)
+    if not isinstance(value.get("installed", False), bool):
+        what = f"E-SCHEMA 'installed' is {value['installed']!r}, which is not true or false"
+        fix = "write 'installed: true', or remove it"
+        yield ConfigError(what, where=document.where("installed"), fix=fix)
     if not isinstance(value.get("plugins"), dict):
         yield ConfigError(
             "E-SCHEMA 'plugins' must map names to plugins",

@@ -76,6 +76,11 @@ def check_url(url: str, owner: str, where: str, *, allow_file: bool = False) -> 
         _refuse(f"source url {redacted(url)!r} is of a kind that is not allowed", owner, where)
 
 
+def is_url(text: str) -> bool:
+    """Check whether a text is the URL of a repository, of a kind that may be allowed."""
+    return any(pattern.fullmatch(text) for pattern in (HTTPS, SSH, SCP, FILE))
+
+
 def check_tag(tag: str, owner: str, where: str) -> None:
     """Refuse what git might take for an option, a pattern or several references.
 

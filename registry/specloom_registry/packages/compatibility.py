@@ -31,20 +31,30 @@ class Need:
 
 def plugin_problems(
     plugins: Iterable[tuple[Entry, PackageMetadata]],
+    others: Mapping[str, str] | None = None,
 ) -> Iterator[SpecloomError]:
-    """Yield what plugins need of one another and do not get."""
+    """Yield what plugins need of one another and do not get.
+
+    Args:
+        plugins: The plugins.
+        others: The versions of further plugins that may be used, by plugin name.
+    """
+    versions = {f"{PREFIX}{name}": version for name, version in (others or {}).items()}
     by_distribution = {metadata.distribution: (entry, metadata) for entry, metadata in plugins}
     for entry, metadata in by_distribution.values():
         for distribution, specifier in metadata.plugins.items():
             name = distribution.removeprefix(PREFIX)
-            if distribution not in by_distribution:
+            if distribution in by_distribution:
+                version = by_distribution[distribution][1].version
+            elif distribution in versions:
+                version = versions[distribution]
+            else:
                 yield ConfigError(
                     f"E-REQUIRES plugin {entry.name!r} needs plugin {name!r} {specifier}".rstrip(),
                     where=entry.where,
                     fix=f"add it: specloom plugins add {name}",
                 )
                 continue
-            version = by_distribution[distribution][1].version
             if version and not allows(specifier, version):
                 yield ConfigError(
                     f"E-REQUIRES plugin {entry.name!r} needs plugin {name!r} {specifier}, "

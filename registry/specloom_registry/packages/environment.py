@@ -9,6 +9,8 @@ import sys
 from functools import lru_cache
 from importlib import metadata
 
+from specloom.contract.hooks import GROUP
+from specloom.plugins import RESOLVER
 from specloom_registry.model.requirements import normalize_name
 
 HOW_INSTALLED = re.compile(r"dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json),")
@@ -23,6 +25,15 @@ def installed() -> dict[str, str]:
         if name:
             found.setdefault(normalize_name(name), one.version)
     return found
+
+
+def installed_plugins() -> dict[str, str]:
+    """Return the version of every installed plugin but the registry, by the plugin's name."""
+    return {
+        entry.name: entry.dist.version
+        for entry in metadata.entry_points(group=GROUP)
+        if entry.dist is not None and entry.name != RESOLVER
+    }
 
 
 def hashes() -> dict[str, str]:

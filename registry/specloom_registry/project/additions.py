@@ -1,4 +1,4 @@
-"""Changes to a manifest that users order: the line of a new plugin, and newer tags."""
+"""Changes to a manifest that users order: new plugins, other sources, other tags."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specloom.contract.errors import ConfigError
+from specloom.plugins import find_record
 from specloom_registry.base.faults import PluginUnavailableError
 from specloom_registry.fetch import candidates
 from specloom_registry.fetch.fetch import FetchContext
 from specloom_registry.model import edit, index, manifest
 from specloom_registry.model.metadata import version_from_tag
-from specloom_registry.model.source import Source, check_url
+from specloom_registry.model.source import Source, check_url, is_url
 from specloom_registry.model.versions import parse_version
 from specloom_registry.store import tree
 
@@ -24,19 +25,35 @@ if TYPE_CHECKING:
 KEY_ORDER = ("git", "tag", "subdir", "tag-pattern")
 
 
+def parse_plugin(text: str) -> tuple[str, dict[str, str]]:
+    """Parse how a command names a plugin and its source: ``NAME[=URL or FOLDER][@TAG]``.
+
+    >>> parse_plugin("rx=https://localhost/rx.git@v1.0.0")
+    ('rx', {'git': 'https://localhost/rx.git', 'tag': 'v1.0.0'})
+    >>> parse_plugin("rx@v1.0.0"), parse_plugin("lab=../lab")
+    (('rx', {'tag': 'v1.0.0'}), ('lab', {'path': '../lab'}))
+    """
+    name, _, place = text.partition("=")
+    if not place:
+        name, _, tag = text.partition("@")
+        return name, {"tag": tag} if tag else {}
+    before, _, tag = place.rpartition("@")
+    if tag and is_url(before):
+        return name, {"git": before, "tag": tag}
+    if is_url(place):
+        return name, {"git": place}
+    return name, {"path": place}
+
+
 def complete_source(project: Project, name: str, options: Mapping[str, str]) -> dict[str, str]:
-    """Return the manifest's line for a new plugin, completed from the index and from its tags.
+    """Return the manifest's line for a plugin, completed from the index and from its tags.
 
     Raises:
-        ConfigError: The manifest names it already, or the index does not have it.
+        ConfigError: The index does not have it, or no tag fits.
     """
-    found = manifest.parse(project.text(), project.file)
-    if name in [entry.name for entry in found.entries]:
-        fix = f"change it: specloom plugins update {name}"
-        raise ConfigError(f"E-NAME {project.file} names {name!r} already", fix=fix)
     line = dict(options)
     if "path" in line:
-        return line
+        return {"path": line["path"]}
     if "git" not in line:
         line = {**index.find_source(name), **line}
     check_url(line["git"], f"plugin {name!r}", "--git", allow_file=project.allow_file)
@@ -46,6 +63,7 @@ def complete_source(project: Project, name: str, options: Mapping[str, str]) -> 
             subdir=line.get("subdir", ""),
             tag_pattern=line.get("tag-pattern", ""),
         )
+        found = manifest.parse(project.text(), project.file)
         tag = _newest(project, FetchContext(project.store, found.options), name, source)
         if not tag:
             raise ConfigError(
@@ -56,34 +74,95 @@ def complete_source(project: Project, name: str, options: Mapping[str, str]) -> 
     return {key: line[key] for key in KEY_ORDER if key in line}
 
 
-def update_tags(
-    project: Project, names: Collection[str], to: str | None, *, moved: bool, downgrade: bool
-) -> tuple[str, list[str]]:
-    """Return the manifest's text with newer tags, and the plugins from Git among ``names``.
+def check_new(text: str, file: Path, names: Collection[str]) -> None:
+    """Refuse to add a plugin that a manifest's text names already.
 
     Raises:
-        ConfigError: A plugin is not from Git, or its version would go down.
+        ConfigError: It does.
+    """
+    present = {entry.name for entry in manifest.parse(text, file).entries}
+    for name in names:
+        if name in present:
+            fix = f"change it: specloom plugins update {name}"
+            raise ConfigError(f"E-NAME {file} names {name!r} already", fix=fix)
+
+
+def changed_source(project: Project, name: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the manifest's line for a plugin with another URL, folder, tag or pattern.
+
+    An empty value removes the key.
+
+    Raises:
+        ConfigError: The manifest does not name the plugin, or no tag fits.
+    """
+    present = project.find_line(name)
+    further = sorted(present.keys() - {*KEY_ORDER, "path"})
+    if further:
+        what = f"E-EDIT plugin {name!r} has {', '.join(map(repr, further))} in {project.file}"
+        fix = "edit the file and run: specloom plugins lock"
+        raise ConfigError(what, fix=fix)
+    if "path" in options:
+        return {"path": options["path"]}
+    line = {key: value for key, value in {**present, **options}.items() if value}
+    line.pop("path", None)
+    return complete_source(project, name, line)
+
+
+def newer_tags(
+    project: Project, wanted: Mapping[str, str], to: str | None, *, moved: bool
+) -> dict[str, str]:
+    """Return the tags to which plugins from Git are to be updated.
+
+    Args:
+        project: The project.
+        wanted: The plugins, each with its tag, empty for the newest; all where there is none.
+        to: The tag of a single plugin.
+        moved: Whether the tags stay, and their commits are accepted.
+
+    Raises:
+        ConfigError: A plugin is not from Git.
     """
     found = manifest.read(project.file)
-    for name in names:
+    for name in wanted:
         if "git" not in project.find_line(name):
             what = f"E-SOURCE plugin {name!r} is a folder"
             raise ConfigError(what, fix="edit its files: it has no tag")
-    entries = [e for e in found.entries if e.source.git and (not names or e.name in names)]
+    entries = [e for e in found.entries if e.source.git and (not wanted or e.name in wanted)]
     if to and len(entries) != 1:
-        raise ConfigError("--to is for one plugin", fix="name the plugin")
-    text = project.text()
+        raise ConfigError("--to is for one plugin", fix="name each with its tag: rx@v1.0.0")
     context = project.fetch_context(found)
+    tags = {}
     for entry in entries:
-        if to:
-            tag = to
-        elif moved:
+        tag = to or wanted.get(entry.name, "")
+        if not tag and moved:
             tag = entry.source.tag
-        else:
+        if not tag:
             tag = _newest(project, context, entry.name, entry.source)
-        if tag and tag != entry.source.tag:
-            text = _change_tag(text, entry, tag, downgrade=downgrade, named=bool(to))
-    return text, [entry.name for entry in entries]
+        tags[entry.name] = tag or entry.source.tag
+    return tags
+
+
+def with_tags(
+    text: str, file: Path, tags: Mapping[str, str], *, downgrade: bool, named: Collection[str]
+) -> str:
+    """Return a manifest's text with other tags.
+
+    Args:
+        text: The text.
+        file: The manifest.
+        tags: The tags by plugin.
+        downgrade: Whether a version may go down.
+        named: The plugins whose tags the user named; of others an older tag is passed over.
+
+    Raises:
+        ConfigError: A version would go down, or a plugin is pinned to a commit.
+    """
+    for entry in manifest.parse(text, file).entries:
+        tag = tags.get(entry.name, entry.source.tag)
+        if tag != entry.source.tag:
+            is_named = entry.name in named
+            text = _change_tag(text, entry, tag, downgrade=downgrade, named=is_named)
+    return text
 
 
 def _change_tag(text: str, entry: Entry, tag: str, *, downgrade: bool, named: bool) -> str:
@@ -113,6 +192,8 @@ def check_unused(file: Path, name: str) -> None:
     pattern = re.compile(rf"\btype['\"]?\s*:\s*['\"]?{re.escape(name)}\.\w+")
     users = []
     for run_file in sorted(tree.resolved(file).parent.rglob("*.yaml")):
+        if find_record(run_file) is not None:  # saved by a run, whose record pins its plugins
+            continue
         number = _first_match(run_file, pattern)
         if number is not None:
             users.append(f"{run_file}:{number}")

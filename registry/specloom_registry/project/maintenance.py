@@ -34,13 +34,28 @@ PROGRAM = """\
 import os, sys
 from pathlib import Path
 import pytest
+from specloom.testing.collecting import skipping
 from specloom_registry import resolve_plugins
 from specloom_registry.importing import import_hook
 
+def is_check(item):
+    params = getattr(getattr(item, "callspec", None), "params", {{}})
+    return getattr(params.get("check"), "func", None) is skipping
+
 class Kit:
     ran = 0
+    checks = frozenset()
+    def pytest_collection_modifyitems(self, config, items):
+        checks = [one for one in items if is_check(one)]
+        # The plugin's own test of the kit knows examples and expected failures: it stands for ours.
+        own = [one for one in checks if not one.nodeid.startswith("test_kit.py::")]
+        names = {{one.callspec.id for one in own}}
+        twice = [one for one in checks if one not in own and one.callspec.id in names]
+        config.hook.pytest_deselected(items=twice)
+        items[:] = [one for one in items if one not in twice]
+        self.checks = {{one.nodeid for one in checks}}
     def pytest_runtest_logreport(self, report):
-        of_kit = report.nodeid.startswith("test_kit.py::")
+        of_kit = report.nodeid in self.checks
         if of_kit and report.when == "call" and not report.skipped:
             self.ran += 1
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specloom.contract.errors import ConfigError, did_you_mean
 from specloom_registry.base.faults import PluginUnavailableError
@@ -26,6 +26,9 @@ from specloom_registry.project import resolve
 from specloom_registry.project import sync as syncing
 from specloom_registry.store import file_lock, store, tree
 from specloom_registry.store.store import Store
+
+#: Makes a manifest's new text from the present one.
+Revise: TypeAlias = Callable[[str], str]
 
 if TYPE_CHECKING:
     from specloom_registry.model.manifest import Manifest
@@ -60,7 +63,7 @@ class Project:
         try:
             return self.file.read_text("utf-8")
         except FileNotFoundError:
-            return edit.EMPTY
+            return edit.FIRST
         except OSError as e:
             what = f"{self.file} cannot be read: {e.strerror}"
             raise PluginUnavailableError(what, fix="make it readable") from e
@@ -90,12 +93,13 @@ class Project:
             yield
 
     def relock(
-        self, text: str | None = None, accept: Collection[str] = (), *, fresh: bool = False
+        self, revise: Revise | None = None, accept: Collection[str] = (), *, fresh: bool = False
     ) -> Change:
-        """Lock the manifest, or what its text is to become, and write both.
+        """Lock the manifest, or what it is to become, and write both.
 
         Args:
-            text: The manifest's new text.
+            revise: Makes the manifest's new text from the present one, while no other command
+                may change it.
             accept: Plugins whose tags are resolved again, wherever they lead now.
             fresh: Whether every tag is resolved again.
 
@@ -103,6 +107,9 @@ class Project:
             SpecloomError: Something is wrong; nothing was changed.
         """
         with self.locked():
+            text = None
+            if revise is not None:
+                text = revise(self.text())
             found = self._candidate(text)
             context = self.fetch_context(found)
             try:
@@ -119,7 +126,8 @@ class Project:
             if not self.dry_run:
                 syncing.register_project(self.store, self.file)
                 change.written = lockfile.write(found.lock, lock)
-                if text is not None and text != self.text():
+                is_new = not may_exist(self.file)
+                if text is not None and (is_new or text != self.text()):
                     self._write(text)
             return change
 

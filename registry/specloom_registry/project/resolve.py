@@ -16,7 +16,7 @@ from specloom_registry.importing import shadowed
 from specloom_registry.model import metadata, package
 from specloom_registry.model.lockfile import Lock
 from specloom_registry.model.manifest import module_clash
-from specloom_registry.packages import compatibility, pinning
+from specloom_registry.packages import compatibility, environment, pinning
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
@@ -70,16 +70,33 @@ def make_lock(
             _check_same_commit(entry, before, locked.record["source"])
         return locked
 
-    found = map_parallel(lock_one, manifest.entries)
+    changed = [
+        entry.source
+        for entry in manifest.entries
+        if entry.name in refresh or old.manifest.get(entry.name) != entry.to_dict()
+    ]
+    with fetch.shared_repositories(context, changed):
+        found = map_parallel(lock_one, manifest.entries)
     raise_all(list(_module_clashes(found)))
     raise_all(shadowed.foreign_modules([locked.package for locked in found if locked.package]))
     pairs = [(locked.entry, locked.metadata) for locked in found]
-    raise_all(list(compatibility.plugin_problems(pairs)))
+    installed = None
+    if manifest.installed:
+        installed = _installed_versions(manifest)
+    raise_all(list(compatibility.plugin_problems(pairs, installed)))
     return Lock(
         manifest={entry.name: entry.to_dict() for entry in manifest.entries},
         plugins={locked.entry.name: locked.record for locked in found},
         packages=pinning.pin_packages(pairs, context, manifest.options.pip, old.packages),
+        installed=installed,
     )
+
+
+def _installed_versions(manifest: Manifest) -> dict[str, str]:
+    """Return the versions of the installed plugins that the manifest does not name."""
+    named = {entry.name for entry in manifest.entries}
+    versions = environment.installed_plugins()
+    return {name: versions[name] for name in sorted(versions.keys() - named)}
 
 
 def in_repository_of(manifest: Path, folder: Path) -> bool:

@@ -96,7 +96,12 @@ def _fetch_trees(found: Manifest, lock: Lock, context: FetchContext, report: Rep
         return fetch.fetch_locked(context, name, entry.source, lock.plugins[name], entry.where)
 
     names = list(lock.trees)
-    for name, fetched in zip(names, map_parallel(fetch_one, names), strict=True):
+    missing = [
+        entries[name].source for name in names if not context.store.has_tree(lock.trees[name])
+    ]
+    with fetch.shared_repositories(context, missing):
+        results = map_parallel(fetch_one, names)
+    for name, fetched in zip(names, results, strict=True):
         if fetched:
             report.fetched.append(name)
         else:

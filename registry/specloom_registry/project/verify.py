@@ -111,8 +111,13 @@ def why(project: Project, name: str) -> list[str]:
     found, lock = syncing.read(project.file)
     distribution = requirements.normalize_name(name)
     lines = list[str]()
+    needs = list[str]()
     for entry in found.entries:
-        lines += _reasons(entry, lock.plugins[entry.name], name, distribution)
+        record = lock.plugins[entry.name]
+        lines += _reasons(entry, record, name)
+        needs += _needs(entry, record, distribution)
+    if needs:
+        lines.append(f"package {distribution} <- {', '.join(sorted(needs))}")
     for platform, packages in sorted(lock.packages.items()):
         for pin in packages["pins"]:
             if pin["name"] == distribution:
@@ -126,8 +131,17 @@ def why(project: Project, name: str) -> list[str]:
     return lines
 
 
-def _reasons(entry: Entry, record: dict[str, Any], name: str, distribution: str) -> Iterator[str]:
-    """Yield how a plugin is, offers or needs what has a name."""
+def _needs(entry: Entry, record: dict[str, Any], distribution: str) -> Iterator[str]:
+    """Yield the plugin with its version and the versions of a distribution that it needs."""
+    for text in _dependencies(entry, record):
+        needed = requirements.parse(text)
+        if needed.name == distribution:
+            versions = needed.specifier or "any version"
+            yield f"{entry.name} {record['package']['version']} ({versions})"
+
+
+def _reasons(entry: Entry, record: dict[str, Any], name: str) -> Iterator[str]:
+    """Yield how a plugin is or offers what has a name."""
     source = record["source"]
     origin = source.get("git") or source["path"]
     if "tag" in source:
@@ -139,9 +153,6 @@ def _reasons(entry: Entry, record: dict[str, Any], name: str, distribution: str)
         reference = f"{entry.name}.{node}"
         if name in (node, reference):
             yield f"node {reference} <- {plugin}"
-    for text in _dependencies(entry, record):
-        if requirements.parse(text).name == distribution:
-            yield f"package {text} <- {plugin}"
 
 
 def info(project: Project, name: str) -> dict[str, Any]:

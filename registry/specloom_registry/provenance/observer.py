@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -41,9 +43,15 @@ def origin(manifest: Path | None, versions: Mapping[str, str]) -> dict[str, Any]
         for name, version in _with_imported_plugins(versions, active).items()
     }
     found: dict[str, Any] = {"plugins": plugins, "warnings": list(active.notices)}
-    found["manifest_text"] = manifest.read_text("utf-8")
-    if active.lock:
-        body = active.lock.body
+    lock = active.lock
+    if active.recorded is None:
+        found["manifest_text"] = manifest.read_text("utf-8")
+    else:
+        found["manifest"] = str(active.recorded.manifest)
+        found["manifest_text"] = active.recorded.text
+        lock = active.recorded.lock
+    if lock:
+        body = lock.body
         found["lock"] = {**body, "digest": metadata.digest(body)}
     return found
 
@@ -77,6 +85,19 @@ def _describe_plugin(
         "tree": now,
         "dirty": dirty,
     }
+
+
+def _kernel_commit() -> str:
+    """Return the commit of the kernel's working copy, or from which it was installed; or empty."""
+    folder = Path(specloom.__file__).parent
+    if "site-packages" not in folder.parts:  # these may lie in the working copy of something else
+        status = git_status.WorkingCopies().status(folder)
+        if status is not None:
+            return status.commit
+    with suppress(PackageNotFoundError, ValueError, KeyError, TypeError):
+        text = Distribution.from_name("specloom").read_text("direct_url.json")
+        return str(json.loads(text or "")["vcs_info"]["commit_id"])
+    return ""
 
 
 def _locked_record(active: activate.ActiveManifest, name: str) -> Mapping[str, Any]:
@@ -145,6 +166,8 @@ class Provenance:
             "folder": str(Path.cwd()),
             "fold": run.fold,
             "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),
+            "kernel_version": specloom.__version__,
+            "kernel_commit": _kernel_commit(),
             "packages": dict(sorted(environment.installed().items())),
             "package_hashes": dict(sorted(environment.hashes().items())),
             "local_packages": environment.from_folders(),

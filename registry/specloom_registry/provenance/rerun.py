@@ -26,7 +26,7 @@ def rerun(folder: Path, out: Path, *, fold: bool) -> None:
     plugins = Plugins()
     if (out / "plugins.yaml").is_file():
         plugins = Plugins.for_file(out / "run.yaml")
-    run = specloom.load(**specloom.interrupted_run(folder), plugins=plugins, observed=True)
+    run = specloom.load(**run_folder.recorded_arguments(folder), plugins=plugins, observed=True)
     run.folder = out
     run.fold = fold
     run.record["reproduces"] = str(folder)

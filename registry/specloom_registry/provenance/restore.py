@@ -64,7 +64,9 @@ def restore_project(
         _create_folder(out)
         return []
     manifest = _manifest(record)
-    lock = _lock(record)
+    lock = None
+    if "lock" in record:
+        lock = read_lock(record)
     removed = _make_absolute(manifest, Path(record["manifest"]).parent, record)
     file = out / "plugins.yaml"
     _create_folder(out)
@@ -117,9 +119,13 @@ def _write(file: Path, text: str) -> None:
         raise PluginUnavailableError(what, fix=fix) from e
 
 
-def _lock(record: Record) -> Lock | None:
-    if "lock" not in record:
-        return None
+def read_lock(record: Record) -> Lock:
+    """Read the lock in a run's record.
+
+    Raises:
+        ConfigError: It is of another form.
+        PluginIntegrityError: It was changed.
+    """
     value = dict(record["lock"])
     if value.pop("digest", None) != metadata.digest(value):
         what = "E-LOCK the lock in the record was changed: its digest is not that of its contents"
@@ -176,4 +182,4 @@ def _adapt_lock(lock: Lock, manifest: Mapping[str, Any], removed: set[str], reco
         used_tree = record.get("plugins", {}).get(name, {}).get("tree")
         if used_tree:
             plugin["tree"] = used_tree
-    return Lock(lines, plugins, lock.packages)
+    return Lock(lines, plugins, lock.packages, lock.installed)
