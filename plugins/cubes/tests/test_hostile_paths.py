@@ -62,7 +62,7 @@ def test_what_damaged_matlab_files_make_h5py_raise(tmp_path, monkeypatch):
     def damaged(self):
         raise RuntimeError("Link iteration failed (bad local heap signature)")
 
-    monkeypatch.setattr(h5py.File, "items", damaged)
+    monkeypatch.setattr(h5py.File, "__iter__", damaged)
     with pytest.raises(DataError, match=r"x\.mat cannot be read as a MATLAB 7\.3 file: Link"):
         open_cube(tmp_path / "x.mat")
 

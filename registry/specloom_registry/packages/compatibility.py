@@ -129,7 +129,7 @@ def conflicts(needs: Iterable[Need], installed: Mapping[str, str]) -> Iterator[S
 
 def is_satisfiable(specifiers: Sequence[str]) -> bool:
     """Check whether some version lies in every range: one near a bound does, if any does."""
-    candidates = {"0", "99999"}
+    candidates = {"0.dev0", "0", "99999"}
     for text in specifiers:
         for clause in parse_range(text):
             candidates |= _versions_near(clause.version.removesuffix(".*"))
