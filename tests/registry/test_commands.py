@@ -6,7 +6,7 @@ import re
 import pytest
 from registry_world import ORIGIN, Repo, plugin_files
 
-from specloom_registry.model import edit, index
+from specloom_registry.model import edit
 from specloom_registry.project import additions
 
 URL = f"{ORIGIN}rx.git"
@@ -102,16 +102,63 @@ def test_add_refuses_what_is_there_and_what_the_index_lacks(world):
     assert done.error.what == f"E-OFFLINE the tags of {ORIGIN}lab.git cannot be listed"
 
 
-def test_add_takes_a_plugin_of_the_index_by_its_name(world, monkeypatch):
+@pytest.fixture
+def monorepo(world):
+    """A repository with the plugin rx in a folder, as the index has it."""
     repo = Repo(world.origins / "all.git")
     repo.commit(plugin_files("rx", "0.1.0"), under="plugins/rx", tag="rx-v0.1.0")
-    known = {"git": f"{ORIGIN}all.git", "folder": "plugins/rx", "tag-pattern": "rx-v{version}"}
-    monkeypatch.setattr(index, "read", lambda: {"rx": known})
-    world.write("", head="")
+    return repo
+
+
+def test_add_takes_a_plugin_of_the_index_by_its_name(world, monorepo, monkeypatch):
+    monkeypatch.delenv("SPECLOOM_INDEX", raising=False)
+    world.write("", head=f"index: {ORIGIN}all.git\n")
     world.run("add", "rx")
     assert world.locked()["plugins"]["rx"]["source"]["subdir"] == "plugins/rx"
-    done = world.run("add", "rxx", code=2)
-    assert done.error.fix == "did you mean 'rx'?"
+    assert f"git: {ORIGIN}all.git, tag: rx-v0.1.0" in world.manifest.read_text().replace('"', "")
+    done = world.run("add", "pcaa", code=2)
+    assert done.error.fix == "did you mean 'pca'?"
+
+
+def test_the_variable_is_stronger_than_the_manifest(world, monorepo, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_INDEX", f"{ORIGIN}all.git")
+    world.write("", head=f"index: {ORIGIN}another.git\n")
+    world.run("add", "rx")
+    assert world.locked()["plugins"]["rx"]["source"]["git"] == f"{ORIGIN}all.git"
+
+
+def test_an_index_without_a_repository_is_reported(world, monkeypatch):
+    monkeypatch.delenv("SPECLOOM_INDEX", raising=False)
+    world.write("", mirrored=False)
+    before = world.manifest.read_text()
+    done = world.run("add", "rx", code=2)
+    assert done.error.what == (
+        "E-INDEX the index has the plugin 'rx', but its repository is not configured"
+    )
+    assert done.error.fix == (
+        "set SPECLOOM_INDEX, or 'index:' in plugins.yaml, to the URL of the repository of specloom, "
+        "or use --git URL --subdir plugins/rx --tag-pattern 'rx-v{version}'"
+    )
+    assert world.manifest.read_text() == before
+
+
+def test_a_wrong_url_of_the_index_is_refused(world, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_INDEX", f"file://{world.origins}/all.git")
+    world.write("")
+    done = world.run("add", "rx", code=2)
+    assert (done.error.where, done.error.fix) == (
+        "SPECLOOM_INDEX",
+        "name the plugin's folder with 'path:', or allow it with --allow-file",
+    )
+    world.write("", head="index: ext::sh\n")
+    done = world.run("add", "rx", code=2)
+    assert done.error.what == (
+        "E-URL the index: source url 'ext::sh' is of a kind that is not allowed"
+    )
+    world.write("", head="index: [1]\n")
+    done = world.run("add", "rx", code=2)
+    assert done.error.what == "E-OPTION 'index' is [1], which is not a string"
+    assert done.error.fix == "write the URL of a repository"
 
 
 def test_remove_refuses_to_break_run_files(world):

@@ -49,21 +49,23 @@ def complete_source(project: Project, name: str, options: Mapping[str, str]) -> 
     """Return the manifest's line for a plugin, completed from the index and from its tags.
 
     Raises:
-        ConfigError: The index does not have it, or no tag fits.
+        ConfigError: The index does not have it, its repository is not configured, or no tag fits.
     """
     line = dict(options)
     if "path" in line:
         return {"path": line["path"]}
+    found = manifest.parse(project.text(), project.file)
+    where = "--git"
     if "git" not in line:
-        line = {**index.find_source(name), **line}
-    check_url(line["git"], f"plugin {name!r}", "--git", allow_file=project.allow_file)
+        line = {**index.find_source(name, found.options.index), **line}
+        where = index.where_configured()
+    check_url(line["git"], f"plugin {name!r}", where, allow_file=project.allow_file)
     if "tag" not in line:
         source = Source(
             git=line["git"],
             subdir=line.get("subdir", ""),
             tag_pattern=line.get("tag-pattern", ""),
         )
-        found = manifest.parse(project.text(), project.file)
         tag = _newest(project, FetchContext(project.store, found.options), name, source)
         if not tag:
             raise ConfigError(
