@@ -89,9 +89,7 @@ density: $(READY)
 
 # Wheels of the main distribution and of every plugin, made without the network.
 dist: $(READY)
-	rm -rf dist
-	$(BIN)/python -m pip --disable-pip-version-check wheel -q --no-deps --no-index \
-		--no-build-isolation --wheel-dir dist . $(PLUGINS:%=./plugins/%)
+	$(BIN)/python tools/wheels.py dist
 
 # Annotated tags of every distribution whose version has none; RELEASE_OPTIONS=--dry-run shows them.
 release: $(READY)

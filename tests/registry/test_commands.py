@@ -136,8 +136,8 @@ def test_an_index_without_a_repository_is_reported(world, monkeypatch):
         "E-INDEX the index has the plugin 'rx', but its repository is not configured"
     )
     assert done.error.fix == (
-        "set SPECLOOM_INDEX, or 'index:' in plugins.yaml, to the URL of the repository of specloom, "
-        "or use --git URL --subdir plugins/rx --tag-pattern 'rx-v{version}'"
+        "set SPECLOOM_INDEX, or 'index:' in plugins.yaml, to the URL of the repository of "
+        "specloom, or use --git URL --subdir plugins/rx --tag-pattern 'rx-v{version}'"
     )
     assert world.manifest.read_text() == before
 
