@@ -66,8 +66,8 @@ CHANGES = [
     ),
     (
         "pyproject.toml",
-        '    "specloom[torch]",',
-        '    "specloom[torch]", "specloom-rx>=0",',
+        "all = [",
+        'all = ["specloom-rx>=0",',
         "its extra 'all' has 'specloom-rx>=0', which no plugin is",
     ),
     ("plugins/metrics/LICENSE", "Apache", "Other", "its LICENSE is not that of the repository"),

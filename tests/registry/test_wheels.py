@@ -20,8 +20,8 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "tests", "benchmarks
 NEEDED = ("cubes", "normalize", "statistics", "rx", "deciders", "metrics", "training", "jobs")
 SETTINGS = [
     "data.config.scenes=12",
-    "data.config.height=24",
-    "data.config.width=24",
+    "data.config.height=32",
+    "data.config.width=32",
 ]
 SETS = [argument for setting in SETTINGS for argument in ("--set", setting)]
 HERE = [sys.executable, "-m", "specloom"]
@@ -104,7 +104,7 @@ def test_the_kernel_alone_runs_plugins_from_tags_as_installed_ones(dist, release
     fresh.install("specloom")
     assert fresh.distributions(project) == ["specloom"]
 
-    names = (*NEEDED, "predict")
+    names = (*NEEDED, "predict", "report")
     added = fresh.specloom("plugins", "add", *names, "--allow-file", "--no-probe", cwd=project)
     for name in names:
         assert f"{name}: new -> " in added
@@ -123,6 +123,10 @@ def test_the_kernel_alone_runs_plugins_from_tags_as_installed_ones(dist, release
     for job in jobs:
         fresh.specloom(*job, cwd=project)
         run([*HERE, *job], installed, {"SPECLOOM_NO_REPORT": "1"})
+    assert "rx.RXGlobal" in fresh.specloom("graph", "one", cwd=project)
+    assert "nothing is broken" in fresh.specloom("doctor", cwd=project)
+    fresh.specloom("report", "one", cwd=project)
+    assert (project / "one/report.html").is_file()
     record = json.loads((project / "one/run.json").read_text())
     tags = {name: plugin["tag"] for name, plugin in record["plugins"].items()}
     assert tags == {
