@@ -29,12 +29,14 @@ from source_tree import plugin_packages
 
 ROOT = Path(__file__).parents[1]
 MAIN = "specloom"
+PREFIX = f"{MAIN}-"
 MAIN_PARTS = ("kernel", "registry", "pyproject.toml")
 INDEX = Path("registry/index.yaml")
 INDEX_HEAD = """\
 # Plugins that `specloom plugins add NAME` knows without a URL. Their repository is that of
 # SPECLOOM_INDEX or of 'index' in a manifest, else that of 'git' here: add it below 'schema' where
-# the repository is published. Versions are those that have a tag, the newest last.
+# the repository is published. Versions are those that have a tag, the newest last; needs are the
+# plugins that are added as well.
 # Written by tools/release.py.
 schema: 1
 """
@@ -69,6 +71,12 @@ class Distribution:
     def tag(self) -> str:
         """The tag of this version."""
         return f"{self.name}-v{self.version}"
+
+    @property
+    def needed_plugins(self) -> list[str]:
+        """The plugins that it needs, by name."""
+        names = [Requirement(text).name for text in self.requirements]
+        return sorted(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -244,6 +252,8 @@ def index_text(root: Path) -> str:
             f'    tag-pattern: "{one.name}-v{{version}}"',
             f"    versions: [{listed}]",
         ]
+        if one.needed_plugins:
+            lines.append(f"    needs: [{', '.join(one.needed_plugins)}]")
     return INDEX_HEAD + "".join(f"{line}\n" for line in lines)
 
 

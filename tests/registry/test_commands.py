@@ -6,7 +6,7 @@ import re
 import pytest
 from registry_world import ORIGIN, Repo, plugin_files
 
-from specloom_registry.model import edit
+from specloom_registry.model import edit, index
 from specloom_registry.project import additions
 
 URL = f"{ORIGIN}rx.git"
@@ -104,9 +104,12 @@ def test_add_refuses_what_is_there_and_what_the_index_lacks(world):
 
 @pytest.fixture
 def monorepo(world):
-    """A repository with the plugin rx in a folder, as the index has it."""
+    """A repository with rx and what it needs in folders, as the index has them."""
     repo = Repo(world.origins / "all.git")
-    repo.commit(plugin_files("rx", "0.1.0"), under="plugins/rx", tag="rx-v0.1.0")
+    needs = ["specloom-statistics>=0.1,<0.2"]
+    repo.commit(plugin_files("rx", "0.1.0", needs=needs), under="plugins/rx", tag="rx-v0.1.0")
+    files = plugin_files("statistics", "0.1.0")
+    repo.commit(files, under="plugins/statistics", tag="statistics-v0.1.0")
     return repo
 
 
@@ -115,6 +118,7 @@ def test_add_takes_a_plugin_of_the_index_by_its_name(world, monorepo, monkeypatc
     world.write("", head=f"index: {ORIGIN}all.git\n")
     world.run("add", "rx")
     assert world.locked()["plugins"]["rx"]["source"]["subdir"] == "plugins/rx"
+    assert world.locked()["plugins"].keys() == {"rx", "statistics"}
     assert f"git: {ORIGIN}all.git, tag: rx-v0.1.0" in world.manifest.read_text().replace('"', "")
     done = world.run("add", "pcaa", code=2)
     assert done.error.fix == "did you mean 'pca'?"
@@ -123,8 +127,27 @@ def test_add_takes_a_plugin_of_the_index_by_its_name(world, monorepo, monkeypatc
 def test_the_variable_is_stronger_than_the_manifest(world, monorepo, monkeypatch):
     monkeypatch.setenv("SPECLOOM_INDEX", f"{ORIGIN}all.git")
     world.write("", head=f"index: {ORIGIN}another.git\n")
+    world.run("add", "statistics")
     world.run("add", "rx")
-    assert world.locked()["plugins"]["rx"]["source"]["git"] == f"{ORIGIN}all.git"
+    for name in ("rx", "statistics"):
+        assert world.locked()["plugins"][name]["source"]["git"] == f"{ORIGIN}all.git"
+
+
+def test_what_is_installed_is_not_added_where_it_counts(world, monorepo, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_INDEX", f"{ORIGIN}all.git")
+    monkeypatch.setattr(
+        "specloom_registry.packages.environment.installed_plugins", lambda: {"statistics": "0.1.0"}
+    )
+    world.write("", head="installed: true\n")
+    world.run("add", "rx")
+    assert world.locked()["plugins"].keys() == {"rx"}
+
+
+def test_needs_are_found_through_other_plugins(monkeypatch):
+    known = {"a": {"needs": ["b"]}, "b": {"needs": ["c", "a"]}, "c": {}, "d": {"needs": ["e"]}}
+    monkeypatch.setattr(index, "read", lambda: known)
+    assert index.find_needed(["a"]) == {"a", "b", "c"}
+    assert index.find_needed(["c", "unknown"]) == set()
 
 
 def test_an_index_without_a_repository_is_reported(world, monkeypatch):

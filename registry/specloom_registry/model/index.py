@@ -8,6 +8,7 @@ there once the repository is published.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ VARIABLE = "SPECLOOM_INDEX"
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Read the plugins of the index: folder, tag pattern and versions, by name."""
+    """Read the plugins of the index: folder, tag pattern, versions and needs, by name."""
     plugins: dict[str, dict[str, Any]] = _read_file().get("plugins", {})
     return plugins
 
@@ -56,6 +57,19 @@ def find_source(name: str, configured: str = "") -> dict[str, str]:
         "tag-pattern": plugin["tag-pattern"],
     }
     return {key: value for key, value in line.items() if value}
+
+
+def find_needed(names: Iterable[str]) -> set[str]:
+    """Find the plugins that plugins of the index need, directly or through others."""
+    plugins = read()
+    needed = set[str]()
+    waiting = list(names)
+    while waiting:
+        plugin = plugins.get(waiting.pop(), {})
+        new = set(plugin.get("needs", [])) - needed
+        needed |= new
+        waiting.extend(new)
+    return needed
 
 
 def where_configured() -> str:

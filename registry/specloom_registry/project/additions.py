@@ -16,6 +16,7 @@ from specloom_registry.model import edit, index, manifest
 from specloom_registry.model.metadata import version_from_tag
 from specloom_registry.model.source import Source, check_url, is_url
 from specloom_registry.model.versions import parse_version
+from specloom_registry.packages import environment
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
@@ -74,6 +75,18 @@ def complete_source(project: Project, name: str, options: Mapping[str, str]) -> 
             )
         line["tag"] = tag
     return {key: line[key] for key in KEY_ORDER if key in line}
+
+
+def find_missing(project: Project, names: Collection[str]) -> list[str]:
+    """Return the plugins that plugins of the index need and the project does not have.
+
+    Installed plugins are the project's where its manifest says ``installed: true``.
+    """
+    found = manifest.parse(project.text(), project.file)
+    present = {entry.name for entry in found.entries}
+    if found.installed:
+        present |= environment.installed_plugins().keys()
+    return sorted(index.find_needed(names) - present)
 
 
 def check_new(text: str, file: Path, names: Collection[str]) -> None:
