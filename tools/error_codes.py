@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ PACKAGES = ("kernel/specloom", "registry/specloom_registry")
 CODE = re.compile(r"([EW]-[A-Z]+(?:-[A-Z]+)*)(?: |$)")
 UNKNOWN = "…"
 #: Variables that hold a part of a sentence: their names say nothing to a reader.
-SENTENCES = {"what", "text", "problem", "reason", "details", "change", "changes", "lines", "line"}
+SENTENCES = {
+    *("change", "changes", "details", "line", "lines", "listed", "outcome", "place", "problem"),
+    *("reason", "returncode", "stderr", "strerror", "text", "what"),
+}
 HEAD = """\
 # Error codes
 
@@ -32,6 +36,7 @@ capitals are names and values of yours. This page is generated: `python tools/er
 """
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Text = ast.Constant | ast.JoinedStr
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,21 @@ def messages(root: Path) -> list[Message]:
     constants: dict[str, str] = {}
     for module in modules:
         constants.update(module.constants)
-    found = []
+    found: list[Message] = []
     for module in modules:
         module.constants = {**constants, **module.constants}
         found += module.messages()
-    return sorted(dict.fromkeys(found), key=lambda message: message.code)
+    return sorted(_merged(found), key=lambda message: message.code)
+
+
+def _merged(found: list[Message]) -> Iterator[Message]:
+    """The messages, each text of a code once with all of its fixes."""
+    fixes: dict[tuple[str, str], dict[str, None]] = {}
+    for message in found:
+        known = fixes.setdefault((message.code, message.text), {})
+        known.update(dict.fromkeys(message.fixes))
+    for (code, text), of_text in fixes.items():
+        yield Message(code, text, tuple(of_text))
 
 
 class Module:
@@ -69,78 +84,80 @@ class Module:
 
     def messages(self) -> Iterator[Message]:
         """The messages of this module in the order of the source."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Constant | ast.JoinedStr):
-                yield from self._message(node)
+        texts = [node for node in ast.walk(self.tree) if isinstance(node, Text)]
+        for node in sorted(texts, key=lambda node: (node.lineno, node.col_offset)):
+            yield from self._message(node)
 
     def _message(self, node: ast.expr) -> Iterator[Message]:
         match = CODE.match(_beginning(node))
         parent = self.parents[node]
         if match is None or isinstance(parent, ast.JoinedStr):
             return
-        if isinstance(parent, ast.Tuple):
+        if isinstance(parent, ast.Tuple):  # of a table: the code, a noun and the fix
             _, noun, fix = parent.elts
-            yield Message(match[1], self.render(noun), (self.render(fix),))
+            text = f"OWNER: 'PATH' is a {self.render(noun)}"
+            yield Message(match[1], text, (self.render(fix),))
             return
-        text = self.render(node)[match.end() :]
+        whole: ast.expr = node
         if isinstance(parent, ast.BinOp):
-            text = self.render(parent)[match.end() :]
-            node = parent
+            whole = parent
+        text = self.render(whole)[match.end() :]
+        if isinstance(parent, ast.Attribute):  # a method of the text, such as rstrip
+            whole = self.parents[parent]  # type: ignore[assignment]
         if text:
-            yield Message(match[1], text, tuple(dict.fromkeys(self._fixes(node))))
+            yield Message(match[1], text, tuple(dict.fromkeys(self._fixes(whole))))
 
     def _fixes(self, text: ast.expr) -> Iterator[str]:
         """The fixes of the errors that are made with a text, directly or by its variable."""
         function = self._function(text)
         parent = self.parents[text]
         if isinstance(parent, ast.Call):
-            yield from self._fix_of(parent, function)
+            yield from self._fix_of(parent)
         elif isinstance(parent, ast.Assign) and function is not None:
             variable = ast.unparse(parent.targets[0])
             for call in _calls(function):
-                is_later = call.lineno >= text.lineno
-                if is_later and call.args and ast.unparse(call.args[0]) == variable:
-                    yield from self._fix_of(call, function)
-                    return
+                is_of_variable = call.args and ast.unparse(call.args[0]) == variable
+                if is_of_variable and text in self._assigned(variable, call, function):
+                    yield from self._fix_of(call)
 
-    def _fix_of(self, call: ast.Call, function: Function | None) -> Iterator[str]:
+    def _fix_of(self, call: ast.Call) -> Iterator[str]:
         for keyword in call.keywords:
             if keyword.arg == "fix":
-                yield from self._values(keyword.value, function, call.lineno)
+                for fix in self._values(keyword.value, call):
+                    if not fix.isupper():  # the name of a variable that holds anything
+                        yield fix
 
-    def _values(self, value: ast.expr, function: Function | None, line: int) -> Iterator[str]:
+    def _values(self, value: ast.expr, call: ast.Call) -> Iterator[str]:
         """What an expression may be: the texts of a variable or of a parameter, else its own."""
+        function = self._function(call)
         if not isinstance(value, ast.Name) or function is None or value.id.isupper():
             yield self.render(value)
             return
-        name = value.id
-        assigned = [
-            one.value
-            for one in ast.walk(function)
-            if isinstance(one, ast.Assign)
-            and one.lineno <= line
-            and ast.unparse(one.targets[0]) == name
-        ]
-        for one in self._nearest(assigned, function, line):
+        assigned = self._assigned(value.id, call, function)
+        for one in assigned:
             yield self.render(one)
         names = [one.arg for one in function.args.args]
-        if not assigned and name in names:
-            yield from self._arguments(function, names.index(name), name)
+        if not assigned and value.id in names:
+            yield from self._arguments(function, names.index(value.id), value.id)
 
-    def _nearest(
-        self, assigned: list[ast.expr], function: Function, line: int
-    ) -> Iterator[ast.expr]:
-        """The assignments that hold at a line: the last, and those in other branches before it."""
-        for one in assigned:
-            statement = self.parents[one]
-            siblings = [
-                other
-                for other in assigned
-                if self.parents[self.parents[other]] is self.parents[statement]
-            ]
-            is_else = isinstance(self.parents[statement], ast.If)
-            if is_else or one is siblings[-1] or self.parents[statement] is not function:
-                yield one
+    def _assigned(self, name: str, call: ast.AST, function: Function) -> list[ast.expr]:
+        """What a variable may hold at a call: its last assignment, and those of branches before."""
+        around = set(self._ancestors(call))
+        found: list[ast.expr] = []
+        for statement in reversed(_assignments(function, name)):
+            if statement.lineno > call.lineno:  # type: ignore[attr-defined]
+                continue
+            block = self.parents[statement]
+            if block in around:
+                return [statement.value, *found]
+            if not isinstance(_last(block, statement), ast.Raise | ast.Return):
+                found.insert(0, statement.value)
+        return found
+
+    def _ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        while node in self.parents:
+            node = self.parents[node]
+            yield node
 
     def _arguments(self, function: Function, position: int, name: str) -> Iterator[str]:
         """What the calls in this module pass for a parameter of a function."""
@@ -151,14 +168,13 @@ class Module:
             values = call.args[position - is_method :][:1]
             values += [keyword.value for keyword in call.keywords if keyword.arg == name]
             for value in values:
-                yield from self._values(value, self._function(call), call.lineno)
+                yield from self._values(value, call)
 
     def _function(self, node: ast.AST) -> Function | None:
         """The function around a node."""
-        while node in self.parents:
-            node = self.parents[node]
-            if isinstance(node, Function):
-                return node
+        for one in self._ancestors(node):
+            if isinstance(one, Function):
+                return one
         return None
 
     def render(self, node: ast.expr) -> str:
@@ -182,10 +198,22 @@ class Module:
     def _part(self, part: ast.expr) -> str:
         if not isinstance(part, ast.FormattedValue):
             return self.render(part)
+        if isinstance(part.value, ast.Name) and part.value.id in SENTENCES:
+            return self._sentence(part.value)
         text = self._placeholder(part.value)
         if part.conversion == ord("r") and text != UNKNOWN:
             return f"'{text}'"
         return text
+
+    def _sentence(self, name: ast.Name) -> str:
+        """The text that a variable holds, if it holds one only."""
+        function = self._function(name)
+        if function is None:
+            return UNKNOWN
+        assigned = self._assigned(name.id, name, function)
+        if len(assigned) == 1 and isinstance(assigned[0], Text):
+            return self.render(assigned[0])
+        return UNKNOWN
 
     def _placeholder(self, node: ast.expr) -> str:
         """The name of a value in capitals, or the value of a constant."""
@@ -230,8 +258,28 @@ def _name(node: ast.expr) -> str:
             return str(node.slice.value)
         return _name(node.value)
     if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) != "getattr":
-        return _name(node.args[0])
+        is_map = ast.unparse(node.func) == "map"
+        return _name(node.args[int(is_map)])
     return ""
+
+
+def _assignments(function: Function, name: str) -> list[ast.Assign]:
+    """The assignments to a variable in the order of the source."""
+    found = [
+        one
+        for one in ast.walk(function)
+        if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == name
+    ]
+    return sorted(found, key=lambda one: one.lineno)
+
+
+def _last(block: ast.AST, statement: ast.stmt) -> ast.stmt:
+    """The last statement of the part of a block that holds a statement."""
+    for _, part in ast.iter_fields(block):
+        if isinstance(part, list) and statement in part:
+            last: ast.stmt = part[-1]
+            return last
+    return statement
 
 
 def reasons(root: Path) -> dict[str, dict[str, str]]:
@@ -247,11 +295,12 @@ def page(root: Path) -> str:
     parts = [HEAD]
     about = reasons(root)
     for code, of_code in by_code.items():
-        parts += [f"\n## {code}\n\n", f"{about[code]['why']}\n\n"]
+        why = textwrap.fill(about[code]["why"], 100, break_long_words=False)
+        parts += [f"\n## {code}\n\n", f"{why}\n\n"]
         parts += [f"- {line}\n" for message in of_code for line in _lines(message)]
         if "fix" in about[code]:
             parts.append(f"\nFix: {about[code]['fix']}\n")
-    return "".join(parts).replace("…\n    …", "…")
+    return "".join(parts)
 
 
 def _lines(message: Message) -> Iterator[str]:
