@@ -28,6 +28,7 @@ WALKS = {
     "plugins": [
         "writing-a-plugin",
         "pinning-and-reproducing",
+        "upgrading-a-plugin",
         "plugins-of-a-project",
         "plugin-settings",
     ],
@@ -138,10 +139,10 @@ def test_every_command_of_plugins_is_run_on_a_page():
 
 def test_every_environment_variable_and_setting_is_on_the_page():
     text = page("plugin-settings")
-    folders = ("kernel/specloom", "registry/specloom_registry", "plugins")
-    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
-    of_code = [file for file in files if "tests" not in file.parts]
-    code = "".join(file.read_text("utf-8") for file in of_code)
+    folders = [ROOT / "kernel/specloom", ROOT / "registry/specloom_registry"]
+    folders += ROOT.glob("plugins/*/specloom_*")
+    files = [file for folder in folders for file in folder.rglob("*.py")]
+    code = "".join(file.read_text("utf-8") for file in files)
     variables = set(re.findall(r"\bSPECLOOM_[A-Z_]+\b", code))
     assert variables == set(re.findall(r"\| `(SPECLOOM_[A-Z_]+)`", text))
     for key in (*SOURCE_KEYS, *PATH_KEYS, *INSTALLER_KEYS, *LIMIT_KEYS):

@@ -134,7 +134,7 @@ def test_a_descriptor_of_another_form_is_a_warning(tmp_path, monkeypatch, odd, p
             done = CliRunner().invoke(asked, [])
         assert done.exit_code == 0
         (warning,) = caught
-        text = f"{shipped}: W-DESCRIPTOR {what}; it is left out"
+        text = f"{shipped}: W-DESCRIPTOR {what}; it is ignored"
         assert str(warning.message) == text
     found = Plugins.for_file(tmp_path / "run.yaml")
     with pytest.raises(PluginError) as refused:

@@ -35,7 +35,7 @@ def read_descriptors(
 ) -> dict[str, dict[str, Any]]:
     """Return descriptors by reference: of ``names``, else of all plugins that are not broken.
 
-    A plugin whose ``nodes.json`` has another form is left out with a warning.
+    A plugin whose ``nodes.json`` has another form is ignored, with a warning.
 
     Raises:
         PluginError: One of ``names`` is broken.
@@ -48,7 +48,7 @@ def read_descriptors(
             if names is not None:
                 raise
             problem = e.what.removeprefix("E-DESCRIPTOR ")
-            warn(f"W-DESCRIPTOR {problem}; it is left out", e.where)
+            warn(f"W-DESCRIPTOR {problem}; it is ignored", e.where)
             continue
         except (SpecloomError, ValueError, OSError):
             if names is not None:
