@@ -86,7 +86,8 @@ def test_what_is_downloaded_is_said_before(shop):
     file = wheel(shop.wheels, "acme-common", "1.2", more=LARGE)
     done = wants(shop, rx=["acme-common"])
     size = progress.format_size(file.stat().st_size)
-    assert done.stderr.splitlines()[:3] == [
+    assert done.stderr.splitlines() == [
+        "choosing versions of the packages that plugins need: acme-common",
         f"packages that plugins need: 1 to download, {size}: acme-common 1.2 ({size})",
         f"fetching 1 of 1: acme-common 1.2 ({size})",
         "installing 1 of 1 packages",
@@ -100,6 +101,13 @@ def test_a_size_that_is_not_known_is_not_said(capsys):
     assert capsys.readouterr().err == (
         "packages that plugins need: 2 to download, 16.0 MB and 1 of unknown size: "
         "numpy 2.1 (16.0 MB), sympy 1.13\n"
+    )
+
+
+def test_sizes_that_an_older_lock_does_not_have_are_not_said(capsys):
+    progress.announce([{"name": "sympy", "version": "1.13"}])
+    assert capsys.readouterr().err == (
+        "packages that plugins need: 1 to download, of unknown size: sympy 1.13\n"
     )
 
 

@@ -54,6 +54,7 @@ def resolve(
         raise _missing_error(needs, missing)
     installed = environment.installed()
     _check_pip(installed)
+    progress.say(f"choosing versions of the packages that plugins need: {', '.join(missing)}")
     report = _pip_report(needs, missing, context, pip, installed)
     pins = []
     required = {need.requirement.name for need in needs}
@@ -272,7 +273,7 @@ def _fetch_wheel(store: Store, pin: Mapping[str, Any], pip: Sequence[str], offli
         local = _find_local_wheel(pin, pip)
         if local is not None:
             target.mkdir()
-            (target / local.name).write_bytes(local.read_bytes())
+            shutil.copyfile(local, target / local.name)
         elif offline and not _is_local(pip):
             what = f"E-OFFLINE package {pin['name']} {pin['version']} is not in the store"
             raise PluginUnavailableError(what, fix="run it again without --offline")
@@ -320,9 +321,14 @@ def _find_local_wheel(pin: Mapping[str, Any], pip: Sequence[str]) -> Path | None
         if option != "--find-links" or not Path(value).is_dir():
             continue
         file = Path(value) / str(pin["file"])
-        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == pin["sha256"]:
+        if file.is_file() and _file_sha256(file) == pin["sha256"]:
             return file
     return None
+
+
+def _file_sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _check_modules(wheel: Path) -> None:

@@ -45,7 +45,9 @@ def announce(pins: Sequence[Mapping[str, Any]]) -> None:
     total = sum(pin.get("bytes", 0) for pin in pins)
     unknown = sum(1 for pin in pins if "bytes" not in pin)
     size = format_size(total)
-    if unknown:
+    if unknown == len(pins):
+        size = "of unknown size"
+    elif unknown:
         size = f"{size} and {unknown} of unknown size"
     names = ", ".join(map(describe, pins))
     say(f"packages that plugins need: {len(pins)} to download, {size}: {names}")
