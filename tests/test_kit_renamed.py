@@ -122,7 +122,8 @@ def test_the_guide_s_example_is_python_that_leads_to_present_names():
     from specloom.torch import TorchNode
 
     guide = (Path(__file__).parents[1] / "plugins/README.md").read_text("utf-8")
-    (block,) = re.findall(r"```python\n(.*?renamed.*?)```", guide, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (block,) = [block for block in blocks if "renamed" in block]
     made = {"TorchNode": TorchNode, "Port": Port, "impl": impl}
     exec(block, made)
     assert made["SpectralAngle"].renamed["cube"] in made["SpectralAngle"].inputs

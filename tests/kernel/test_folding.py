@@ -65,7 +65,8 @@ def plan(graph, *want, **options):
 
 
 PAIR = ["batch.cube > scale.data", "scale.scaled > linear.data"]
-BATCH = {"cube": torch.randn(1, 2, 2, 3), "valid": torch.ones(1, 2, 2, 1)}
+CUBE = torch.randn(1, 2, 2, 3, generator=torch.Generator().manual_seed(0))
+BATCH = {"cube": CUBE, "valid": torch.ones(1, 2, 2, 1)}
 
 
 def agrees(graph, *want):
@@ -74,7 +75,7 @@ def agrees(graph, *want):
     folded = plan(graph, *want)
     for _ in range(2):
         made = folded(BATCH)
-        assert all(torch.allclose(made[end], plain[end]) for end in want)
+        assert all(torch.allclose(made[end], plain[end], atol=1e-6) for end in want)
     return graph.nodes["linear"].got
 
 

@@ -89,8 +89,11 @@ def test_many_shares_agree_and_their_order_of_arrival_does_not_matter(
     assert differing(state_of(run_all(FILES[name], tmp_path, wire)), here) == []
     assert wire.shares > len(wire.jobs)
     found = {key: difference(here[key], value) for key, value in alone.items()}
-    assert found.pop("rx.whitening") < whitening_tolerance(alone)
-    assert max(found.values()) < 1e-12, found
+    for key, far in found.items():
+        tolerance = 1e-12
+        if key == "rx.whitening" or key.startswith("logits."):  # the logits are fitted on its scores
+            tolerance = whitening_tolerance(alone)
+        assert far <= tolerance, key
 
 
 @pytest.mark.parametrize("tickets", [1, 2])
