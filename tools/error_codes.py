@@ -102,8 +102,9 @@ class Module:
         if isinstance(parent, ast.BinOp):
             whole = parent
         text = self.render(whole)[match.end() :]
-        if isinstance(parent, ast.Attribute):  # a method of the text, such as rstrip
-            whole = self.parents[parent]  # type: ignore[assignment]
+        call = self.parents[parent]
+        if isinstance(parent, ast.Attribute) and isinstance(call, ast.Call):  # such as rstrip
+            whole = call
         if text:
             yield Message(match[1], text, tuple(dict.fromkeys(self._fixes(whole))))
 
@@ -140,12 +141,12 @@ class Module:
         if not assigned and value.id in names:
             yield from self._arguments(function, names.index(value.id), value.id)
 
-    def _assigned(self, name: str, call: ast.AST, function: Function) -> list[ast.expr]:
+    def _assigned(self, name: str, call: ast.expr, function: Function) -> list[ast.expr]:
         """What a variable may hold at a call: its last assignment, and those of branches before."""
         around = set(self._ancestors(call))
         found: list[ast.expr] = []
         for statement in reversed(_assignments(function, name)):
-            if statement.lineno > call.lineno:  # type: ignore[attr-defined]
+            if statement.lineno > call.lineno:
                 continue
             block = self.parents[statement]
             if block in around:
