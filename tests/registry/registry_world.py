@@ -90,7 +90,7 @@ def plugin_files(
         dependencies=json.dumps([f"specloom{kernel}", *needs]),
     )
     nodes = {node: f"{top}.nodes:{node}"}
-    described = {node: {"kind": "nodes", "doc": "Twice the cube."}}
+    described = {node: {"kind": "nodes", "doc": "Twice the cube.", "params": {}, "required": []}}
     return {
         "pyproject.toml": project,
         f"{top}/__init__.py": INIT.format(says=says, nodes=nodes, more=textwrap.dedent(init)),

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from importlib import metadata
 
+import pytest
 from click.testing import CliRunner
 from local_world import PROJECT, write_manifest, write_plugin
 
-from specloom import PluginError
+from specloom import PluginError, Plugins
+from specloom.contract.errors import SpecloomWarning
 from specloom_registry import resolve_plugins
+from specloom_registry.catalogue.descriptors import read_descriptors
+from specloom_registry.commands.nodes import nodes, schema
 from specloom_registry.commands.plugins import differences, plugins
 
 
@@ -100,6 +104,46 @@ def test_describe_refuses_what_makes_no_sense(tmp_path):
         f"plugin 'demo' is the single file {lab}/probe_single.py, which can ship no descriptor"
     )
     assert not (lab / "nodes.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("odd", "problem"),
+    [
+        ({"required": None}, "'Twice.required' is null, which is not a list"),
+        ({"required": ...}, "'Twice.required' is missing"),
+        ({"params": {"factor": 2}}, "'Twice.params.factor' is 2, which is not a mapping"),
+        ({"kind": 1}, "'Twice.kind' is 1, which is not a string"),
+        ({"inputs": {"data": {"axes": 3}}}, "'Twice.inputs.data.axes' is 3, which is not a string"),
+        (None, "'Twice' is null, which is not a mapping"),
+    ],
+)
+def test_a_descriptor_of_another_form_is_a_warning(tmp_path, monkeypatch, odd, problem):
+    lab = write_plugin(tmp_path / "lab")
+    file = write_manifest(tmp_path, "demo: {path: lab}")
+    command("describe", "demo", "--write", "--manifest", file)
+    shipped = lab / "probe_demo/nodes.json"
+    described = json.loads(shipped.read_text())["Twice"]
+    if odd is not None:
+        changed = {**described, **odd}
+        odd = {key: value for key, value in changed.items() if value is not ...}
+    shipped.write_text(json.dumps({"Twice": odd}))
+    monkeypatch.chdir(tmp_path)
+    what = f"plugin 'demo': {problem}"
+    for asked in (schema, nodes):
+        with pytest.warns(SpecloomWarning) as caught:
+            done = CliRunner().invoke(asked, [])
+        assert done.exit_code == 0
+        (warning,) = caught
+        text = f"{shipped}: W-DESCRIPTOR {what}; it is ignored"
+        assert str(warning.message) == text
+    found = Plugins.for_file(tmp_path / "run.yaml")
+    with pytest.raises(PluginError) as refused:
+        read_descriptors(found, ["demo"])
+    assert refused.value.what == f"E-DESCRIPTOR {what}"
+    assert refused.value.where == str(shipped)
+    assert refused.value.fix == (
+        "report it to its author, who runs: specloom plugins describe demo --write"
+    )
 
 
 def test_differences_name_each_place():

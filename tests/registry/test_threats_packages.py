@@ -82,6 +82,7 @@ def test_what_is_missing_is_pinned_installed_and_used(shop):
                     "version": "1.0",
                     "file": deep.name,
                     "sha256": sha[0],
+                    "bytes": deep.stat().st_size,
                     "why": [],
                 },
                 {
@@ -89,6 +90,7 @@ def test_what_is_missing_is_pinned_installed_and_used(shop):
                     "version": "1.2",
                     "file": file.name,
                     "sha256": sha[1],
+                    "bytes": file.stat().st_size,
                     "why": ["lab", "rx"],
                 },
             ],
@@ -228,8 +230,8 @@ def reports(monkeypatch, change):
     """Let pip's report be as ``change`` makes each ``download_info`` of it."""
     pip = overlay._run_pip
 
-    def changed(arguments):
-        done = pip(arguments)
+    def changed(arguments, **variables):
+        done = pip(arguments, **variables)
         if "--report" in arguments:
             file = Path(arguments[arguments.index("--report") + 1])
             report = json.loads(file.read_text())

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from specloom import PluginError, Plugins, SpecloomError
-from specloom_registry.base.faults import parse_json
+from specloom.contract.errors import warn
+from specloom_registry.base.faults import parse_json, type_problems
+
+PORT = {"axes?": (str, type(None)), "dtype?": str, "doc?": str, "unit?": str}
+OPTION: dict[str, Any] = {"enum?": [object], "items?": {}}
+PARAMETER: dict[str, Any] = {**OPTION, "anyOf?": [OPTION]}
+PARAMETERS = {"params": {"*": PARAMETER}, "required": [str]}
+DESCRIPTOR = {
+    "kind": str,
+    "doc": str,
+    "inputs?": {"*": PORT},
+    "outputs?": {"*": PORT},
+    "params?": {"*": PARAMETER},
+    "renamed?": {"*": str},
+    "formerly?": [str],
+}
+"""The forms of descriptors: those of commands have no parameters, all others have."""
+
+
+class DescriptorError(PluginError):
+    """A plugin's ``nodes.json`` does not have the form of descriptors."""
 
 
 def read_descriptors(
     plugins: Plugins, names: Iterable[str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Return descriptors by reference: of ``names``, else of all plugins that are not broken.
+
+    A plugin whose ``nodes.json`` has another form is ignored, with a warning.
 
     Raises:
         PluginError: One of ``names`` is broken.
@@ -22,6 +44,12 @@ def read_descriptors(
     for name in sorted(plugins.modules if names is None else names):
         try:
             of_plugin = _plugin_descriptors(plugins, name)
+        except DescriptorError as e:
+            if names is not None:
+                raise
+            problem = e.what.removeprefix("E-DESCRIPTOR ")
+            warn(f"W-DESCRIPTOR {problem}; it is ignored", e.where)
+            continue
         except (SpecloomError, ValueError, OSError):
             if names is not None:
                 raise
@@ -32,14 +60,34 @@ def read_descriptors(
 
 
 def _plugin_descriptors(plugins: Plugins, name: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return what the plugin ships or, if it ships nothing, what its classes are."""
+    """Return what the plugin ships or, if it ships nothing, what its classes are.
+
+    Raises:
+        DescriptorError: What it ships does not have the form of descriptors.
+    """
     file = plugins.descriptor(name)
     if file is None:
         from specloom.testing.describing import describe_plugin
 
         return describe_plugin(plugins, name)
     shipped: Mapping[str, Mapping[str, Any]] = parse_json(file.read_text("utf-8"))
+    problem = next(_form_problems(shipped), None)
+    if problem is not None:
+        fix = f"report it to its author, who runs: specloom plugins describe {name} --write"
+        what = f"E-DESCRIPTOR plugin {name!r}: {problem}"
+        raise DescriptorError(what, where=str(file), fix=fix)
     return shipped
+
+
+def _form_problems(shipped: Any) -> Iterator[str]:
+    """Describe where a plugin's ``nodes.json`` does not have the form of descriptors."""
+    problems = list(type_problems(shipped, {"*": DESCRIPTOR}))
+    yield from problems
+    if problems:
+        return
+    for name, descriptor in shipped.items():
+        if descriptor["kind"] != "commands":
+            yield from type_problems(descriptor, PARAMETERS, name)
 
 
 def find_descriptor(plugins: Plugins, name: str) -> tuple[str, dict[str, Any]]:

@@ -63,7 +63,14 @@ REMOTE_FORM = {
     "dependencies": [str],
     "nodes": TEXTS,
 }
-PIN_FORM = {"name": str, "version": str, "file": str, "sha256": str, "why": [str]}
+PIN_FORM = {
+    "name": str,
+    "version": str,
+    "file": str,
+    "sha256": str,
+    "bytes?": int,
+    "why": [str],
+}
 LOCK_FORM = {
     "manifest": {"*": {"*": object}},
     "plugins": {"*": {"source": {"*": object}}},

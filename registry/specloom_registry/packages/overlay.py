@@ -1,6 +1,7 @@
 """Packages that plugins need and the environment lacks: pinned by pip, installed next to it.
 
-The overlay is a folder in the store, named by what it holds and put behind the environment on
+Each package is installed once into a folder of the store. The overlay is a folder with hard links
+to the files of one set of packages, named by what it holds and put behind the environment on
 ``sys.path``. The environment's versions are constraints, so that nothing is installed twice.
 """
 
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -21,10 +23,11 @@ from urllib.parse import unquote
 
 from specloom.contract.errors import ConfigError
 from specloom_registry.base.faults import PluginIntegrityError, PluginUnavailableError, redacted
+from specloom_registry.base.parallel import map_parallel
 from specloom_registry.base.paths import is_folder
 from specloom_registry.model.requirements import normalize_name, parse
 from specloom_registry.model.versions import allows
-from specloom_registry.packages import environment
+from specloom_registry.packages import environment, progress
 from specloom_registry.packages.compatibility import Need, conflict
 from specloom_registry.store import file_lock
 
@@ -51,12 +54,18 @@ def resolve(
         raise _missing_error(needs, missing)
     installed = environment.installed()
     _check_pip(installed)
+    progress.say(f"choosing versions of the packages that plugins need: {', '.join(missing)}")
     report = _pip_report(needs, missing, context, pip, installed)
     pins = []
     required = {need.requirement.name for need in needs}
-    for package in sorted(report, key=lambda package: normalize_name(package["metadata"]["name"])):
+    report.sort(key=lambda package: normalize_name(package["metadata"]["name"]))
+    sizes = map_parallel(progress.size_of, [one["download_info"]["url"] for one in report])
+    for package, size in zip(report, sizes, strict=True):
         metadata = package["metadata"]
-        pins.append(_pin(metadata, package["download_info"], needs))
+        pin = _pin(metadata, package["download_info"], needs)
+        if size is not None:
+            pin["bytes"] = size
+        pins.append(pin)
         required |= {parse(text).name for text in metadata.get("requires_dist", ())}
     host = {name: installed[name] for name in sorted(required) if name in installed}
     return {"wanted": list(missing), "host": host, "pins": pins}
@@ -165,26 +174,85 @@ def install(
     with file_lock.locked(store.folder("locks") / f"{folder.name[:32]}.lock", "packages"):
         if folder.is_dir():
             return folder
-        wheels = [_fetch_wheel(store, pin, pip, offline) for pin in pins]
+        wheels = _fetch_wheels(store, pins, pip, offline)
+        for wheel in wheels:
+            _check_modules(wheel)
+        packages = _install_packages(store, pins, wheels)
         with store.stage() as stage, store.disk_errors():
-            for wheel in wheels:
-                _check_modules(wheel)
-            _install_wheels(wheels, pins, stage)
-            store.publish(stage / "packages", folder)
+            merged = stage / "packages"
+            for package in packages:
+                _link_files(package, merged)
+            store.publish(merged, folder)
     return folder
 
 
-def _install_wheels(wheels: Sequence[Path], pins: Sequence[Mapping[str, Any]], stage: Path) -> None:
-    """Let pip install wheels into ``stage / "packages"``."""
-    requirements = stage / "pins.txt"
-    requirements.write_text("".join(map(_requirement_line, pins)))
-    places = [f"--find-links={wheel.parent}" for wheel in wheels]
-    options = ["--no-index", "--no-deps", "--no-compile", "--require-hashes", *places]
-    target = ["--target", str(stage / "packages"), "-r", str(requirements)]
-    done = _run_pip(["install", *options, *target])
-    if done.returncode:
-        what = f"E-PIP packages cannot be installed: {_pip_message(done.stderr)}"
-        raise PluginUnavailableError(what, fix="correct what pip reports")
+def _fetch_wheels(
+    store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str], offline: bool
+) -> list[Path]:
+    """Return the files of packages in the store; say what is downloaded and how far it is."""
+    missing = [pin for pin in pins if not _stored_wheel(store, pin).is_file()]
+    if missing:
+        progress.announce(missing)
+    wheels = []
+    for pin in pins:
+        if pin in missing:
+            place = f"{missing.index(pin) + 1} of {len(missing)}"
+            progress.say(f"fetching {place}: {progress.describe(pin)}")
+        wheels.append(_fetch_wheel(store, pin, pip, offline))
+    return wheels
+
+
+def _install_packages(
+    store: Store, pins: Sequence[Mapping[str, Any]], wheels: Sequence[Path]
+) -> list[Path]:
+    """Return the folder of each package in the store, installed if it is not there."""
+    folders = [package_folder(store, pin) for pin in pins]
+    missing = [
+        (wheel, pin, folder)
+        for wheel, pin, folder in zip(wheels, pins, folders, strict=True)
+        if not is_folder(folder)
+    ]
+    if missing:
+        progress.say(f"installing {len(missing)} of {len(pins)} packages")
+    map_parallel(lambda one: _install_wheel(store, *one), missing)
+    return folders
+
+
+def package_folder(store: Store, pin: Mapping[str, Any]) -> Path:
+    """Return the folder of one installed package, which every overlay with it shares."""
+    return store.root / "packages" / f"sha256-{pin['sha256']}"
+
+
+def _install_wheel(store: Store, wheel: Path, pin: Mapping[str, Any], folder: Path) -> None:
+    """Let pip install one wheel into a folder of the store."""
+    with store.stage() as stage, store.disk_errors():
+        requirements = stage / "pins.txt"
+        requirements.write_text(_requirement_line(pin))
+        options = ["--no-index", "--no-deps", "--no-compile", "--require-hashes"]
+        options.append(f"--find-links={wheel.parent}")
+        target = ["--target", str(stage / "package"), "-r", str(requirements)]
+        done = _run_pip(["install", *options, *target])
+        if done.returncode:
+            what = f"E-PIP packages cannot be installed: {_pip_message(done.stderr)}"
+            raise PluginUnavailableError(what, fix="correct what pip reports")
+        store.publish(stage / "package", folder)
+
+
+def _link_files(source: Path, target: Path) -> None:
+    """Link the files of a folder into another one; copy those that cannot be linked.
+
+    Where two packages bring one file the later package's stays, as with pip.
+    """
+    for parent, _, names in os.walk(source):
+        folder = target / Path(parent).relative_to(source)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            file = folder / name
+            file.unlink(missing_ok=True)
+            try:
+                os.link(Path(parent, name), file)
+            except OSError:  # a file system without links, or too many of one file
+                shutil.copyfile(Path(parent, name), file)
 
 
 def pth_warnings(folder: Path) -> list[str]:
@@ -197,8 +265,7 @@ def pth_warnings(folder: Path) -> list[str]:
 
 def _fetch_wheel(store: Store, pin: Mapping[str, Any], pip: Sequence[str], offline: bool) -> Path:
     """Return the file of a package in the store, fetched if it is not there."""
-    folder = store.root / "wheels" / f"sha256-{pin['sha256']}"
-    wheel = folder / str(pin["file"])
+    wheel = _stored_wheel(store, pin)
     if wheel.is_file():
         return wheel
     with store.stage() as stage:
@@ -206,15 +273,20 @@ def _fetch_wheel(store: Store, pin: Mapping[str, Any], pip: Sequence[str], offli
         local = _find_local_wheel(pin, pip)
         if local is not None:
             target.mkdir()
-            (target / local.name).write_bytes(local.read_bytes())
+            shutil.copyfile(local, target / local.name)
         elif offline and not _is_local(pip):
             what = f"E-OFFLINE package {pin['name']} {pin['version']} is not in the store"
             raise PluginUnavailableError(what, fix="run it again without --offline")
         else:
             _download_wheel(pin, pip, stage, target, offline=offline)
         with store.disk_errors():
-            store.publish(target, folder)
+            store.publish(target, wheel.parent)
     return wheel
+
+
+def _stored_wheel(store: Store, pin: Mapping[str, Any]) -> Path:
+    """Return where the file of a package lies in the store."""
+    return store.root / "wheels" / f"sha256-{pin['sha256']}" / str(pin["file"])
 
 
 def _download_wheel(
@@ -225,7 +297,11 @@ def _download_wheel(
     options = ["--no-deps", "--require-hashes", *ONLY_WHEELS, *pip]
     if offline:
         options.append("--no-index")
-    done = _run_pip(["download", *options, "--dest", str(target), "-r", str(requirement)])
+    partial = stage / "partial"
+    partial.mkdir()
+    arguments = ["download", *options, "--dest", str(target), "-r", str(requirement)]
+    with progress.reported(partial, progress.describe(pin)):
+        done = _run_pip(arguments, TMPDIR=str(partial))
     if not done.returncode:
         return
     what = f"E-PIP package {pin['name']} {pin['version']}: {_pip_message(done.stderr)}"
@@ -245,9 +321,14 @@ def _find_local_wheel(pin: Mapping[str, Any], pip: Sequence[str]) -> Path | None
         if option != "--find-links" or not Path(value).is_dir():
             continue
         file = Path(value) / str(pin["file"])
-        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == pin["sha256"]:
+        if file.is_file() and _file_sha256(file) == pin["sha256"]:
             return file
     return None
+
+
+def _file_sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _check_modules(wheel: Path) -> None:
@@ -264,13 +345,13 @@ def _check_modules(wheel: Path) -> None:
             )
 
 
-def _run_pip(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run_pip(arguments: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
     quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PYTHONSAFEPATH": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "pip", *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | quiet,
+        env=os.environ | quiet | variables,
         timeout=TIMEOUT,
         check=False,
     )

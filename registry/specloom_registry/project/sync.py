@@ -186,8 +186,13 @@ def _vendor_error(source: Path) -> PluginIntegrityError:
 
 
 def used_names(store: Store) -> dict[str, set[str]]:
-    """Return the trees, overlays and wheels that the locks of known projects name."""
-    used: dict[str, set[str]] = {"trees": set(), "overlays": set(), "wheels": set()}
+    """Return the trees, overlays, packages and wheels that the locks of known projects name."""
+    used: dict[str, set[str]] = {
+        "trees": set(),
+        "overlays": set(),
+        "packages": set(),
+        "wheels": set(),
+    }
     for note in sorted((store.root / "roots").glob("*.path")):
         file = _lock_of(note)
         if file is None:
@@ -197,7 +202,9 @@ def used_names(store: Store) -> dict[str, set[str]]:
         for platform in lock.packages.values():
             pins: list[dict[str, Any]] = platform["pins"]
             used["overlays"].add(overlay.digest(pins))
-            used["wheels"] |= {f"sha256-{pin['sha256']}" for pin in pins}
+            of_pins = {f"sha256-{pin['sha256']}" for pin in pins}
+            used["packages"] |= of_pins
+            used["wheels"] |= of_pins
     return used
 
 

@@ -22,7 +22,7 @@ from specloom_registry.base.ownership import check_not_writable, check_owner
 from specloom_registry.base.paths import is_folder
 from specloom_registry.store import file_lock, tree
 
-TRUSTED_FOLDERS = ("trees", "overlays", "wheels", "state")
+TRUSTED_FOLDERS = ("trees", "overlays", "packages", "wheels", "state")
 PRIVATE = 0o755  # whatever the umask: others may read the store, and not write it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
