@@ -11,7 +11,7 @@ import pytest
 import release
 import wheels
 from fresh_environment import Environment, run
-from registry_world import Repo
+from registry_world import Repo, plugin_files
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("kernel", "registry", "plugins", "configs")
@@ -26,6 +26,21 @@ SETTINGS = [
 ]
 SETS = [argument for setting in SETTINGS for argument in ("--set", setting)]
 HERE = [sys.executable, "-m", "specloom"]
+COMMANDS = """
+@impl
+def register_commands():
+    return {"hello": "acme_lab.hello:hello"}
+"""
+HELLO = '''\
+import click
+
+import acme_lab
+
+@click.command()
+def hello():
+    """Say it."""
+    click.echo(f"{acme_lab.SAYS} of {acme_lab.__file__}")
+'''
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +78,16 @@ def released(source, world):
     bare = world.origins / "specloom.git"
     repo.git("clone", "--quiet", "--bare", repo.path, bare)
     return Repo(bare)
+
+
+def third_party(world):
+    """The repository of a plugin lab with a command, hello."""
+    files = plugin_files("lab", init=COMMANDS)
+    described = json.loads(files["acme_lab/nodes.json"])
+    described["hello"] = {"kind": "commands", "doc": "Say it."}
+    files["acme_lab/nodes.json"] = json.dumps(described)
+    files["acme_lab/hello.py"] = HELLO
+    Repo(world.origins / "lab.git").commit(files, tag="v1.0.0")
 
 
 def commands(text):
@@ -127,6 +152,13 @@ def test_the_kernel_alone_runs_plugins_from_tags_as_installed_ones(dist, release
     assert "nothing is broken" in fresh.specloom("doctor", cwd=project)
     fresh.specloom("report", "one", cwd=project)
     assert (project / "one/report.html").is_file()
+
+    third_party(world)
+    place = f"lab={world.repo_of('lab').url}@v1.0.0"
+    fresh.specloom("plugins", "add", place, "--allow-file", cwd=project)
+    assert "Say it." in fresh.specloom("--help", cwd=project)
+    assert fresh.specloom("hello", cwd=project).startswith(f"one of {world.store}")
+
     record = json.loads((project / "one/run.json").read_text())
     tags = {name: plugin["tag"] for name, plugin in record["plugins"].items()}
     assert tags == {
