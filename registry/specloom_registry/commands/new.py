@@ -26,7 +26,7 @@ PATHS = {
 
 @click.group()
 def new() -> None:
-    """Create a plugin from a template, or a run file from one that comes with specloom."""
+    """Create a plugin or a run file from a template."""
 
 
 @new.command()
