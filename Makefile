@@ -25,7 +25,7 @@ export OMP_NUM_THREADS ?= 1
 # A checkout of another user, as in a container that runs as root, is trusted here.
 export SPECLOOM_SAFE_DIRECTORY ?= $(CURDIR)
 
-.PHONY: setup demo test lint types tests configs lock soak bench density release clean
+.PHONY: setup demo test lint types tests configs lock soak bench density dist release clean
 
 setup: $(READY)
 
@@ -86,6 +86,10 @@ bench: $(READY)
 
 density: $(READY)
 	@$(BIN)/python tools/density.py kernel/specloom registry/specloom_registry $(wildcard plugins/*/specloom_*)
+
+# Wheels of the main distribution and of every plugin, made without the network.
+dist: $(READY)
+	$(BIN)/python tools/wheels.py dist
 
 # Annotated tags of every distribution whose version has none; RELEASE_OPTIONS=--dry-run shows them.
 release: $(READY)

@@ -1,5 +1,6 @@
 """Each distribution has one name and version everywhere; the manifest names every plugin."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,8 +27,11 @@ def test_the_manifest_names_every_plugin_of_the_repository():
 
 @pytest.fixture
 def copy(tmp_path):
-    for file in ("pyproject.toml", "LICENSE", "CHANGELOG.md"):
+    for file in ("LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / file, tmp_path)
+    others = re.compile(r'^    "specloom-(?!metrics>).*\n', re.MULTILINE)
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    (tmp_path / "pyproject.toml").write_text(others.sub("", project), "utf-8")
     shutil.copytree(ROOT / "kernel", tmp_path / "kernel", ignore=IGNORED)
     shutil.copytree(ROOT / "plugins/metrics", tmp_path / "plugins/metrics", ignore=IGNORED)
     (tmp_path / "plugins/metrics/tests").mkdir()
@@ -54,6 +58,18 @@ CHANGES = [
     (PROJECT, ">=3.11,<3.12", ">=3.9", 'must say requires-python = ">=3.11,<3.12"'),
     ("plugins/metrics/CHANGELOG.md", f"## {HERE}", "## 9.0.0", "CHANGELOG is 9.0.0"),
     ("plugins/metrics/CHANGELOG.md", "## ", "# ", "CHANGELOG is absent"),
+    (
+        "pyproject.toml",
+        '    "specloom-metrics>=',
+        '    "specloom-metrics>=0,',
+        "its extra 'all' has no 'specloom-metrics>=",
+    ),
+    (
+        "pyproject.toml",
+        "all = [",
+        'all = ["specloom-rx>=0",',
+        "its extra 'all' has 'specloom-rx>=0', which no plugin is",
+    ),
     ("plugins/metrics/LICENSE", "Apache", "Other", "its LICENSE is not that of the repository"),
 ]
 

@@ -206,22 +206,22 @@ def test_the_index_has_every_tag_the_newest_last(repository):
         run(repository, "tag", "--all")
     known = yaml.safe_load(repository.read("registry/index.yaml"))["plugins"]
     assert known["rx"] == {
-        "git": "https://example.org/specloom/specloom.git",
         "folder": "plugins/rx",
         "tag-pattern": "rx-v{version}",
         "versions": ["0.2.0", "0.10.0"],
     }
 
 
-def test_the_index_keeps_the_place_of_the_repository(repository, capsys):
-    repository.replace("registry/index.yaml", "example.org", "git.example.org")
-    release.write_index(repository.root)
-    assert repository.read("registry/index.yaml").count("git.example.org") == 2
-    repository.write(
-        "registry/index.yaml",
-        "plugins: {a: {git: 'https://a.example'}, b: {git: 'https://b.example'}}",
+def test_the_index_keeps_the_url_of_the_published_repository(repository):
+    assert "git" not in yaml.safe_load(repository.read("registry/index.yaml"))
+    repository.replace(
+        "registry/index.yaml", "schema: 1\n", "schema: 1\ngit: https://localhost/x.git\n"
     )
-    assert "names several repositories" in refused(repository, capsys, "index")
+    before = repository.read("registry/index.yaml")
+    assert not release.write_index(repository.root)
+    assert repository.read("registry/index.yaml") == before
+    assert yaml.safe_load(before)["git"] == "https://localhost/x.git"
+    assert set(yaml.safe_load(before)["plugins"]) == {"mrmr", "rx"}
 
 
 REFUSALS = {

@@ -23,9 +23,24 @@ def packages(root: Path) -> Iterator[str]:
         yield f"its version is {version}, the top heading of its CHANGELOG is {top or 'absent'}"
     yield from _licence(root, root, _project(root))
     yield from tags(root, "specloom", version)
+    yield from _extra_problems(root)
     for folder, package in plugin_packages(root):
         for problem in _plugin(root, root / folder, root / package):
             yield f"{folder.as_posix()}: {problem}"
+
+
+def _extra_problems(root: Path) -> Iterator[str]:
+    """What disagrees between the extra ``all`` and the plugins of the repository."""
+    expected = set()
+    for folder, _ in plugin_packages(root):
+        major, minor = _project(root / folder)["version"].split(".")[:2]
+        versions = f">={major}.{minor},<{major}.{int(minor) + 1}"
+        expected.add(f"specloom-{folder.name}{versions}")
+    extra = set(_project(root)["optional-dependencies"]["all"])
+    for requirement in sorted(expected - extra):
+        yield f"its extra 'all' has no {requirement!r}"
+    for requirement in sorted(extra - expected):
+        yield f"its extra 'all' has {requirement!r}, which no plugin is"
 
 
 def _plugin(root: Path, folder: Path, package: Path) -> Iterator[str]:

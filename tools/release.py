@@ -29,16 +29,17 @@ from source_tree import plugin_packages
 
 ROOT = Path(__file__).parents[1]
 MAIN = "specloom"
+PREFIX = f"{MAIN}-"
 MAIN_PARTS = ("kernel", "registry", "pyproject.toml")
 INDEX = Path("registry/index.yaml")
 INDEX_HEAD = """\
-# Plugins that `specloom plugins add NAME` knows without a URL. The place is this repository's:
-# set it where the repository is published. Versions are those that have a tag, the newest last.
+# Plugins that `specloom plugins add NAME` knows without a URL. Their repository is that of
+# SPECLOOM_INDEX or of 'index' in a manifest, else that of 'git' here: add it below 'schema' where
+# the repository is published. Versions are those that have a tag, the newest last; needs are the
+# plugins that are added as well.
 # Written by tools/release.py.
 schema: 1
-plugins:
 """
-PLACE = "https://example.org/specloom/specloom.git"
 UNRELEASED = "Unreleased"
 RANGE = re.compile(r"(specloom(?:-[a-z0-9-]+)?)>=\d+\.\d+,<\d+\.\d+")
 VERSION_LINE = re.compile(r'^version = "[^"]*"$', re.MULTILINE)
@@ -70,6 +71,12 @@ class Distribution:
     def tag(self) -> str:
         """The tag of this version."""
         return f"{self.name}-v{self.version}"
+
+    @property
+    def needed_plugins(self) -> list[str]:
+        """The plugins that it needs, by name."""
+        names = [Requirement(text).name for text in self.requirements]
+        return sorted(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -227,8 +234,11 @@ def _is_version(text: str) -> bool:
 def index_text(root: Path) -> str:
     """The index as it is after all plugins of HEAD have been tagged."""
     tags = released(root)
-    place = _place(root)
     lines = []
+    url = _published_url(root)
+    if url:
+        lines.append(f"git: {url}")
+    lines.append("plugins:")
     for one in distributions(root):
         if one.name == MAIN:
             continue
@@ -238,22 +248,22 @@ def index_text(root: Path) -> str:
         listed = ", ".join(f'"{version}"' for version in versions)
         lines += [
             f"  {one.name}:",
-            f"    git: {place}",
             f"    folder: {one.folder.as_posix()}",
             f'    tag-pattern: "{one.name}-v{{version}}"',
             f"    versions: [{listed}]",
         ]
+        if one.needed_plugins:
+            lines.append(f"    needs: [{', '.join(one.needed_plugins)}]")
     return INDEX_HEAD + "".join(f"{line}\n" for line in lines)
 
 
-def _place(root: Path) -> str:
-    """The repository's URL: that of the index as it is."""
+def _published_url(root: Path) -> str:
+    """The repository's URL, as the index has it; empty where it is not published."""
     file = root / INDEX
-    known = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
-    places = sorted({one["git"] for one in known["plugins"].values()}) if known else []
-    if len(places) > 1:
-        raise ReleaseError(f"{INDEX.as_posix()} names several repositories: {', '.join(places)}")
-    return places[0] if places else PLACE
+    known: dict[str, str] = {}
+    if file.is_file():
+        known = yaml.safe_load(file.read_text("utf-8"))
+    return known.get("git", "")
 
 
 def write_index(root: Path) -> bool:

@@ -135,7 +135,9 @@ class Plugins:
     def _absent(self, name: str, where: str) -> PluginError:
         """The error for a plugin that is not among these, though it may be installed."""
         if self.manifest is None:
-            fix = did_you_mean(name, self.modules, otherwise=f"install the plugin {name!r}")
+            others = self.modules.keys() - {RESOLVER}
+            otherwise = f"run: specloom plugins add {name}, or install it"
+            fix = did_you_mean(name, others, otherwise=otherwise)
             return PluginError(f"no plugin {name!r} is installed", where=where, fix=fix)
         if name in installed():
             what = f"plugin {name!r} is installed, but {self.present_manifest} does not name it"

@@ -82,7 +82,8 @@ def test_did_you_mean_looks_at_all_plugins():
         "run.yaml:3: no plugin 'pac' is installed\n  fix: did you mean 'pca'?"
     )
     assert told(Plugins({}), "rx.RX") == (
-        "run.yaml:3: no plugin 'rx' is installed\n  fix: install the plugin 'rx'"
+        "run.yaml:3: no plugin 'rx' is installed\n"
+        "  fix: run: specloom plugins add rx, or install it"
     )
     assert told(Plugins({}), "RX") == (
         "run.yaml:3: no plugin offers 'RX' as a node or loss\n"

@@ -102,16 +102,86 @@ def test_add_refuses_what_is_there_and_what_the_index_lacks(world):
     assert done.error.what == f"E-OFFLINE the tags of {ORIGIN}lab.git cannot be listed"
 
 
-def test_add_takes_a_plugin_of_the_index_by_its_name(world, monkeypatch):
+@pytest.fixture
+def monorepo(world):
+    """A repository with rx and what it needs in folders, as the index has them."""
     repo = Repo(world.origins / "all.git")
-    repo.commit(plugin_files("rx", "0.1.0"), under="plugins/rx", tag="rx-v0.1.0")
-    known = {"git": f"{ORIGIN}all.git", "folder": "plugins/rx", "tag-pattern": "rx-v{version}"}
-    monkeypatch.setattr(index, "read", lambda: {"rx": known})
-    world.write("", head="")
+    needs = ["specloom-statistics>=0.1,<0.2"]
+    repo.commit(plugin_files("rx", "0.1.0", needs=needs), under="plugins/rx", tag="rx-v0.1.0")
+    files = plugin_files("statistics", "0.1.0")
+    repo.commit(files, under="plugins/statistics", tag="statistics-v0.1.0")
+    return repo
+
+
+def test_add_takes_a_plugin_of_the_index_by_its_name(world, monorepo, monkeypatch):
+    monkeypatch.delenv("SPECLOOM_INDEX", raising=False)
+    world.write("", head=f"index: {ORIGIN}all.git\n")
     world.run("add", "rx")
     assert world.locked()["plugins"]["rx"]["source"]["subdir"] == "plugins/rx"
-    done = world.run("add", "rxx", code=2)
-    assert done.error.fix == "did you mean 'rx'?"
+    assert world.locked()["plugins"].keys() == {"rx", "statistics"}
+    assert f"git: {ORIGIN}all.git, tag: rx-v0.1.0" in world.manifest.read_text().replace('"', "")
+    done = world.run("add", "pcaa", code=2)
+    assert done.error.fix == "did you mean 'pca'?"
+
+
+def test_the_variable_is_stronger_than_the_manifest(world, monorepo, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_INDEX", f"{ORIGIN}all.git")
+    world.write("", head=f"index: {ORIGIN}another.git\n")
+    world.run("add", "statistics")
+    world.run("add", "rx")
+    for name in ("rx", "statistics"):
+        assert world.locked()["plugins"][name]["source"]["git"] == f"{ORIGIN}all.git"
+
+
+def test_what_is_installed_is_not_added_where_it_counts(world, monorepo, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_INDEX", f"{ORIGIN}all.git")
+    monkeypatch.setattr(
+        "specloom_registry.packages.environment.installed_plugins", lambda: {"statistics": "0.1.0"}
+    )
+    world.write("", head="installed: true\n")
+    world.run("add", "rx")
+    assert world.locked()["plugins"].keys() == {"rx"}
+
+
+def test_needs_are_found_through_other_plugins(monkeypatch):
+    known = {"a": {"needs": ["b"]}, "b": {"needs": ["c", "a"]}, "c": {}, "d": {"needs": ["e"]}}
+    monkeypatch.setattr(index, "read", lambda: known)
+    assert index.find_needed(["a"]) == {"a", "b", "c"}
+    assert index.find_needed(["c", "unknown"]) == set()
+
+
+def test_an_index_without_a_repository_is_reported(world, monkeypatch):
+    monkeypatch.delenv("SPECLOOM_INDEX", raising=False)
+    world.write("", mirrored=False)
+    before = world.manifest.read_text()
+    done = world.run("add", "rx", code=2)
+    assert done.error.what == (
+        "E-INDEX the index has the plugin 'rx', but its repository is not configured"
+    )
+    assert done.error.fix == (
+        "set SPECLOOM_INDEX, or 'index:' in plugins.yaml, to the URL of the repository of "
+        "specloom, or use --git URL --subdir plugins/rx --tag-pattern 'rx-v{version}'"
+    )
+    assert world.manifest.read_text() == before
+
+
+def test_a_wrong_url_of_the_index_is_refused(world, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_INDEX", f"file://{world.origins}/all.git")
+    world.write("")
+    done = world.run("add", "rx", code=2)
+    assert (done.error.where, done.error.fix) == (
+        "SPECLOOM_INDEX",
+        "name the plugin's folder with 'path:', or allow it with --allow-file",
+    )
+    world.write("", head="index: ext::sh\n")
+    done = world.run("add", "rx", code=2)
+    assert done.error.what == (
+        "E-URL the index: source url 'ext::sh' is of a kind that is not allowed"
+    )
+    world.write("", head="index: [1]\n")
+    done = world.run("add", "rx", code=2)
+    assert done.error.what == "E-OPTION 'index' is [1], which is not a string"
+    assert done.error.fix == "write the URL of a repository"
 
 
 def test_remove_refuses_to_break_run_files(world):

@@ -26,7 +26,12 @@ def test_the_index_and_the_plugins_of_the_repository_agree():
         assert (ROOT / one["folder"] / "pyproject.toml").is_file(), name
         tag = one["tag-pattern"].replace("{version}", one["versions"][-1])
         assert version_from_tag(tag, name, one["tag-pattern"]) == one["versions"][-1]
-        assert index.find_source(name)["subdir"] == f"plugins/{name}"
+        assert index.find_source(name, "https://localhost/x.git")["subdir"] == f"plugins/{name}"
+
+
+def test_no_plugin_of_the_index_comes_from_a_place_that_does_not_exist():
+    assert "example." not in (ROOT / "registry/index.yaml").read_text("utf-8")
+    assert all("git" not in plugin for plugin in index.read().values())
 
 
 def test_only_the_git_room_imports_git_and_starts_it():

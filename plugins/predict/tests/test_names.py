@@ -46,5 +46,5 @@ def test_the_old_place_without_the_plugin(monkeypatch):
     with pytest.raises(PluginError) as error:
         _ = old.predict
     assert str(error.value) == (
-        "no plugin 'predict' is installed\n  fix: install the plugin 'predict'"
+        "no plugin 'predict' is installed\n  fix: run: specloom plugins add predict, or install it"
     )

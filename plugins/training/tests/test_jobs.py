@@ -91,7 +91,9 @@ def test_many_shares_agree_and_their_order_of_arrival_does_not_matter(
     found = {key: difference(here[key], value) for key, value in alone.items()}
     for key, far in found.items():
         tolerance = 1e-12
-        if key == "rx.whitening" or key.startswith("logits."):  # the logits are fitted on its scores
+        if key == "rx.whitening" or key.startswith(
+            "logits."
+        ):  # the logits are fitted on its scores
             tolerance = whitening_tolerance(alone)
         assert far <= tolerance, key
 

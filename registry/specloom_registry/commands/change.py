@@ -34,6 +34,7 @@ def add(
 
     PLACE is a repository's URL or the plugin's folder: rx=https://host/rx.git@v1.0.0, lab=../lab.
     The options are for every PLUGIN; {name} in --subdir, --tag-pattern and --path is its name.
+    Without a place, a plugin comes from the index, with the plugins that it needs.
     """
     from specloom_registry.project import additions
 
@@ -42,9 +43,16 @@ def add(
     named = [additions.parse_plugin(text) for text in plugins]
     additions.check_new(project.text(), project.file, [name for name, _ in named])
     sources = {}
+    from_index = []
     for name, own in named:
         values = {key: value.replace("{name}", name) for key, value in shared.items() if value}
-        sources[name] = additions.complete_source(project, name, {**values, **own})
+        values |= own
+        sources[name] = additions.complete_source(project, name, values)
+        if not values.keys() & {"git", "path"}:
+            from_index.append(name)
+    for name in additions.find_missing(project, from_index):
+        if name not in sources:
+            sources[name] = additions.complete_source(project, name, {})
     revise = partial(_with_plugins, project.file, sources)
     _print_change(project, project.relock(revise), as_json)
 

@@ -1,4 +1,4 @@
-"""``specloom new plugin``: a package that passes the conformance kit as it is."""
+"""``specloom new``: a plugin that passes the conformance kit as it is, or a run file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATHS = {
 
 @click.group()
 def new() -> None:
-    """Create a plugin from a template."""
+    """Create a plugin from a template, or a run file from one that comes with specloom."""
 
 
 @new.command()
@@ -45,6 +45,29 @@ def plugin(name: str, folder: Path | None) -> None:
     create(name, folder)
     click.echo(f"created: {folder}")
     click.echo(f"  cd {folder} && pip install -e '.[dev]' && pytest")
+
+
+@new.command()
+@click.argument("name", required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to create [default: that of NAME, here].",
+)
+@click.option("--list", "listed", is_flag=True, help="List the names of run files.")
+def run(name: str | None, out: Path | None, listed: bool) -> None:
+    """Create a run file: a copy of the one that comes with specloom as NAME."""
+    from specloom_registry.base.table import table
+    from specloom_registry.catalogue import run_files
+
+    if listed:
+        rows = [("name", "what it shows"), *run_files.describe_all().items()]
+        click.echo(table(rows))
+    elif name is None:
+        raise click.UsageError("name a run file, or list them: specloom new run --list")
+    else:
+        click.echo(f"created: {run_files.copy(name, out)}")
 
 
 def create(name: str, folder: Path) -> None:

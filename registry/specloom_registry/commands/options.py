@@ -32,7 +32,9 @@ FILE = click.option(
 PROBE = click.option(
     "--probe/--no-probe", default=True, help="Import each plugin once, in a process of its own."
 )
-GIT = click.option("--git", help="The repository's URL [default: that of the index of plugins].")
+GIT = click.option(
+    "--git", help="The repository's URL [default: SPECLOOM_INDEX, or 'index' of the manifest]."
+)
 TAG = click.option("--tag", help="The tag [default: that of the newest compatible version].")
 SUBDIR = click.option("--subdir", help="The plugin's folder within the repository.")
 TAG_PATTERN = click.option(

@@ -7,6 +7,7 @@ plugins:
   lab: {path: ../lab}                     # relative to this file
 installed: true                           # the installed plugins count, too
 specloom: ">=0.1,<0.2"                    # the kernel that the project wants
+index: https://example.org/specloom.git   # the repository of plugins that are added by name
 mirrors: [{match: "https://example.org/", use: "file:///mnt/mirror/"}]
 installer: {find-links: [wheels], no-index: true}
 limits: {bytes: 400000000, files: 50000}
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from specloom.runfile.yaml import Document
 
 SCHEMA = 1
-KEYS = ("schema", "installed", "plugins", "specloom", "mirrors", "installer", "limits")
+KEYS = ("schema", "installed", "plugins", "specloom", "index", "mirrors", "installer", "limits")
 RESERVED_KEYS = ("nodes", "trust", "indexes")
 
 
@@ -41,7 +42,7 @@ class Manifest:
     Args:
         file: Its place.
         entries: Its plugins, in its order.
-        options: Mirrors, the installer's settings, limits, and the kernel that is wanted.
+        options: The index, mirrors, the installer's settings, limits, and the kernel.
         installed: Whether the installed plugins that it does not name count, too.
     """
 

@@ -1,4 +1,4 @@
-"""The settings of a manifest: mirrors, the installer, limits, the kernel."""
+"""The settings of a manifest: the index, mirrors, the installer, limits, the kernel."""
 
 from __future__ import annotations
 
@@ -39,11 +39,13 @@ class Options:
         mirrors: Pairs of a URL's beginning and its replacement, in the order of trial.
         pip: Arguments for pip that say where packages come from.
         limits: How large a plugin may be.
+        index: The URL of the repository whose plugins are known by name; empty for none.
     """
 
     mirrors: tuple[tuple[str, str], ...] = ()
     pip: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    index: str = ""
 
     def urls(self, url: str) -> list[str]:
         """Return where a repository may be fetched from: its mirrors in order, then itself."""
@@ -66,6 +68,7 @@ def read_options(document: Document) -> Options:
         mirrors=tuple(_mirrors(document)),
         pip=tuple(_pip_arguments(document)),
         limits=Limits(**_mapping(document, "limits", LIMIT_KEYS)),
+        index=_index(document),
     )
 
 
@@ -86,6 +89,16 @@ def _check_kernel(document: Document) -> None:
     if not good:
         what = f"E-KERNEL the project needs specloom {wanted}; this is {specloom.__version__}"
         raise ConfigError(what, where=where, fix=f"pip install 'specloom{wanted}'")
+
+
+def _index(document: Document) -> str:
+    url = document.value.get("index", "")
+    if not isinstance(url, str):
+        fix = "write the URL of a repository"
+        raise _option_error(document, ("index",), f"is {url!r}, which is not a string", fix)
+    if url:
+        check_url(url, "the index", document.where("index"), allow_file=True)
+    return url
 
 
 def _mirrors(document: Document) -> Iterator[tuple[str, str]]:

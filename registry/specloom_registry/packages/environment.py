@@ -8,6 +8,7 @@ import re
 import sys
 from functools import lru_cache
 from importlib import metadata
+from typing import NamedTuple
 
 from specloom.contract.hooks import GROUP
 from specloom.plugins import RESOLVER
@@ -16,15 +17,28 @@ from specloom_registry.model.requirements import normalize_name
 HOW_INSTALLED = re.compile(r"dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json),")
 
 
+class Installed(NamedTuple):
+    """An installed distribution, whose metadata was read once: that takes most of the time."""
+
+    version: str
+    distribution: metadata.Distribution
+
+
 @lru_cache
+def _distributions() -> dict[str, Installed]:
+    """Return the installed distributions by their normalised names; the first of a name counts."""
+    found: dict[str, Installed] = {}
+    for one in metadata.distributions():
+        about = one.metadata
+        name = about["Name"]
+        if name:
+            found.setdefault(normalize_name(name), Installed(about["Version"], one))
+    return found
+
+
 def installed() -> dict[str, str]:
     """Return the version of every installed distribution, by its normalised name."""
-    found: dict[str, str] = {}
-    for one in metadata.distributions():
-        name = one.metadata["Name"]
-        if name:
-            found.setdefault(normalize_name(name), one.version)
-    return found
+    return {name: one.version for name, one in _distributions().items()}
 
 
 def installed_plugins() -> dict[str, str]:
@@ -43,12 +57,11 @@ def hashes() -> dict[str, str]:
     same packages to the byte. One without a list is absent.
     """
     found: dict[str, str] = {}
-    for one in metadata.distributions():
-        record = one.read_text("RECORD")
-        name = one.metadata["Name"]
-        if name and record:
+    for name, one in _distributions().items():
+        record = one.distribution.read_text("RECORD")
+        if record:
             text = "\n".join(sorted(_hashed_lines(record)))
-            found.setdefault(normalize_name(name), hashlib.sha256(text.encode()).hexdigest())
+            found[name] = hashlib.sha256(text.encode()).hexdigest()
     return found
 
 
@@ -64,11 +77,11 @@ def _hashed_lines(record: str) -> list[str]:
 def from_folders() -> list[str]:
     """Return the distributions that were installed from a folder, which no index has."""
     found = []
-    for one in metadata.distributions():
-        name = one.metadata["Name"]
-        if name and '"dir_info"' in (one.read_text("direct_url.json") or ""):
-            found.append(normalize_name(name))
-    return sorted(set(found))
+    for name, one in _distributions().items():
+        source = one.distribution.read_text("direct_url.json") or ""
+        if '"dir_info"' in source:
+            found.append(name)
+    return sorted(found)
 
 
 def platform_tag() -> str:

@@ -16,6 +16,7 @@ from specloom_registry.model import edit, index, manifest
 from specloom_registry.model.metadata import version_from_tag
 from specloom_registry.model.source import Source, check_url, is_url
 from specloom_registry.model.versions import parse_version
+from specloom_registry.packages import environment
 from specloom_registry.store import tree
 
 if TYPE_CHECKING:
@@ -49,21 +50,23 @@ def complete_source(project: Project, name: str, options: Mapping[str, str]) -> 
     """Return the manifest's line for a plugin, completed from the index and from its tags.
 
     Raises:
-        ConfigError: The index does not have it, or no tag fits.
+        ConfigError: The index does not have it, its repository is not configured, or no tag fits.
     """
     line = dict(options)
     if "path" in line:
         return {"path": line["path"]}
+    found = manifest.parse(project.text(), project.file)
+    where = "--git"
     if "git" not in line:
-        line = {**index.find_source(name), **line}
-    check_url(line["git"], f"plugin {name!r}", "--git", allow_file=project.allow_file)
+        line = {**index.find_source(name, found.options.index), **line}
+        where = index.where_configured()
+    check_url(line["git"], f"plugin {name!r}", where, allow_file=project.allow_file)
     if "tag" not in line:
         source = Source(
             git=line["git"],
             subdir=line.get("subdir", ""),
             tag_pattern=line.get("tag-pattern", ""),
         )
-        found = manifest.parse(project.text(), project.file)
         tag = _newest(project, FetchContext(project.store, found.options), name, source)
         if not tag:
             raise ConfigError(
@@ -72,6 +75,18 @@ def complete_source(project: Project, name: str, options: Mapping[str, str]) -> 
             )
         line["tag"] = tag
     return {key: line[key] for key in KEY_ORDER if key in line}
+
+
+def find_missing(project: Project, names: Collection[str]) -> list[str]:
+    """Return the plugins that plugins of the index need and the project does not have.
+
+    Installed plugins are the project's where its manifest says ``installed: true``.
+    """
+    found = manifest.parse(project.text(), project.file)
+    present = {entry.name for entry in found.entries}
+    if found.installed:
+        present |= environment.installed_plugins().keys()
+    return sorted(index.find_needed(names) - present)
 
 
 def check_new(text: str, file: Path, names: Collection[str]) -> None:
