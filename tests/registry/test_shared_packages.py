@@ -152,7 +152,8 @@ def test_sizes_are_those_of_servers_and_files(server, tmp_path, monkeypatch):
     file = tmp_path / "acme extra.whl"
     file.write_bytes(bytes(1234))
     assert progress.size_of(f"{server}/acme%20extra.whl") == 1234
-    assert progress.size_of(file.as_uri()) == 1234
+    assert progress.size_of(f"{server}/acme%20extra.whl", offline=True) is None
+    assert progress.size_of(file.as_uri(), offline=True) == 1234
     for url in (f"{server}/none.whl", "file:///nowhere/a.whl", "ssh://host/a.whl", "http://[x"):
         assert progress.size_of(url) is None
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,8 @@ def resolve(
     pins = []
     required = {need.requirement.name for need in needs}
     report.sort(key=lambda package: normalize_name(package["metadata"]["name"]))
-    sizes = map_parallel(progress.size_of, [one["download_info"]["url"] for one in report])
+    size_of = partial(progress.size_of, offline=context.offline)
+    sizes = map_parallel(size_of, [one["download_info"]["url"] for one in report])
     for package, size in zip(report, sizes, strict=True):
         metadata = package["metadata"]
         pin = _pin(metadata, package["download_info"], needs)

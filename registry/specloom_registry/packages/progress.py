@@ -7,11 +7,9 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import Request, url2pathname, urlopen
 
 from specloom.contract.errors import printable
 
@@ -28,13 +26,16 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def size_of(url: str) -> int | None:
-    """Return the size of a file in bytes; None if its server does not say."""
+def size_of(url: str, *, offline: bool = False) -> int | None:
+    """Return the size of a file in bytes; None if that is not known."""
+    from http.client import HTTPException
+    from urllib.request import Request, url2pathname, urlopen
+
     with suppress(OSError, ValueError, HTTPException):
         parts = urlsplit(url)
         if parts.scheme == "file":
             return Path(url2pathname(parts.path)).stat().st_size
-        if parts.scheme in ("http", "https"):
+        if parts.scheme in ("http", "https") and not offline:
             with urlopen(Request(url, method="HEAD"), timeout=TIMEOUT) as answer:
                 return int(answer.headers.get("Content-Length", ""))
     return None
