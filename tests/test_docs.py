@@ -13,6 +13,7 @@ import yaml
 import broken_cubes
 from specloom_registry.commands.plugins import plugins
 from specloom_registry.model.entry import PATH_KEYS, SOURCE_KEYS
+from specloom_registry.model.manifest import KEYS
 from specloom_registry.model.options import INSTALLER_KEYS, LIMIT_KEYS
 from walk import Forking, Shell, blocks
 
@@ -145,7 +146,7 @@ def test_every_environment_variable_and_setting_is_on_the_page():
     code = "".join(file.read_text("utf-8") for file in files)
     variables = set(re.findall(r"\bSPECLOOM_[A-Z_]+\b", code))
     assert variables == set(re.findall(r"\| `(SPECLOOM_[A-Z_]+)`", text))
-    for key in (*SOURCE_KEYS, *PATH_KEYS, *INSTALLER_KEYS, *LIMIT_KEYS):
+    for key in (*KEYS, *SOURCE_KEYS, *PATH_KEYS, *INSTALLER_KEYS, *LIMIT_KEYS):
         assert f"`{key}`" in text or f"({key})" in text, key
 
 
