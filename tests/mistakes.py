@@ -50,23 +50,23 @@ def shell(tmp_path, forking, files):
     return Shell(tmp_path, ROOT, forking)
 
 
-def errors(told):
-    """What was told from the first error or warning on, without progress and results."""
-    lines, kept = told.splitlines(), []
+def errors(reported):
+    """What was reported from the first error or warning on, without progress and results."""
+    lines, kept = reported.splitlines(), []
     for line in lines:
         begins = line.startswith(("error: ", "warning: ", "interrupted", "to resume: "))
         if begins or (kept and line.startswith("  ") and kept[-1] is not None):
             kept.append(line)
         else:
             kept.append(None)
-    assert "Traceback" not in told, told
+    assert "Traceback" not in reported, reported
     return "\n".join(line for line in kept if line is not None)
 
 
 def mistake(shell, command, message, code=2):
     """Give a command, and compare the whole message and the exit code."""
-    told = shell(command)
-    assert errors(told) == message, told
+    reported = shell(command)
+    assert errors(reported) == message, reported
     assert shell.code == code
 
 

@@ -1,4 +1,4 @@
-"""AdaCLIP behind a mixer or a band selector: what learns, what stays, what is saved and told."""
+"""AdaCLIP behind a mixer or a band selector: what learns, what stays, what is saved and shown."""
 
 import hashlib
 import importlib.util
@@ -127,13 +127,13 @@ def test_missing_weights_are_told_before_a_pixel_is_read(path, tmp_path, monkeyp
     monkeypatch.setenv(FOLDER, str(tmp_path))
     monkeypatch.setattr(socket, "socket", None)
     sets = [f"nodes.adaclip.config.{one}" for one in PUBLIC]
-    told = CliRunner().invoke(
+    reported = CliRunner().invoke(
         cli, ["check", "--weights", str(path), *(part for one in sets for part in ("--set", one))]
     )
-    assert told.exit_code == 2
-    assert "the backbone 'ViT-L-14-336' is not in the store of weights\n" in told.output
-    assert "run: specloom weights fetch ViT-L-14-336\n" in told.output
-    assert "run: specloom weights fetch pretrained_all --trust-first-use\n" in told.output
+    assert reported.exit_code == 2
+    assert "the backbone 'ViT-L-14-336' is not in the store of weights\n" in reported.output
+    assert "run: specloom weights fetch ViT-L-14-336\n" in reported.output
+    assert "run: specloom weights fetch pretrained_all --trust-first-use\n" in reported.output
     assert CliRunner().invoke(cli, ["check", str(path), "--set", sets[0]]).exit_code == 0
 
     def scene(*_):
@@ -148,8 +148,8 @@ def test_the_example_prints_the_documents_table(capsys):
     tiny_weights(Store())
     sets = [part for one in SMALL for part in ("--set", one)]
     compare().main(["--seeds", "3", "--only", "pca", "mrmr", *sets])
-    told = capsys.readouterr()
-    header, *rows = [line.split("  ") for line in told.out.splitlines()]
+    reported = capsys.readouterr()
+    header, *rows = [line.split("  ") for line in reported.out.splitlines()]
     assert " ".join(header).split() == ["pca", "mrmr"]
     assert [row[0] for row in rows] == [
         "val IoU",
@@ -160,7 +160,7 @@ def test_the_example_prints_the_documents_table(capsys):
         "training (s)",
         "images per s",
     ]
-    assert told.err.split() == ["pca", "3", "mrmr", "3"]
+    assert reported.err.split() == ["pca", "3", "mrmr", "3"]
 
 
 def test_several_seeds_become_mean_and_deviation():

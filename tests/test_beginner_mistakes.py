@@ -48,7 +48,7 @@ def test_a_mask_of_another_size(shell):
 
 
 def test_wavelengths_in_micrometres(shell):
-    told = (
+    reported = (
         "um.hdr states wavelengths of 0.43 to 0.91 nm: these are micrometres\n"
         "  fix: correct their unit in the file, or multiply by 1000"
     )
@@ -57,7 +57,7 @@ def test_wavelengths_in_micrometres(shell):
         "error: configs/bands/cir.yaml:13: the wavelengths, 0.43 to 0.91, are micrometres, not "
         "nanometres\n  fix: multiply the wavelengths by 1000 where the data are read"
     )
-    warning = "warning: " + told.replace("um.hdr", "um.img")
+    warning = "warning: " + reported.replace("um.hdr", "um.img")
     unmasked = "\n".join(
         f"warning: configs/bands/cir.yaml:{line}: {what}: the data has no mask in the split {split}"
         for line, what, split in (
@@ -180,10 +180,10 @@ def test_an_empty_folder(shell):
 
 def test_an_image_larger_than_the_memory(shell):
     command = f"specloom run {SCENE} --set data.config.cube=huge.hdr"
-    told = shell(command)
+    reported = shell(command)
     assert shell.code == 4
-    there = told.partition("this machine has ")[2].partition(" GB")[0]
-    assert told.endswith(
+    there = reported.partition("this machine has ")[2].partition(" GB")[0]
+    assert reported.endswith(
         "error: huge.img has 200000 x 200000 x 61 values: as a whole they take 9760.0 GB of "
         f"memory, this machine has {there} GB\n"
         "  fix: fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles\n"

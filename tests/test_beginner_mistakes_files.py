@@ -79,17 +79,17 @@ def test_a_typo_in_a_node(shell):
 
 
 def test_a_plugin_that_is_not_installed(shell):
-    told = shell(f"specloom check {SCENE} --set nodes.rx.type=cnn.Autoencoder")
+    reported = shell(f"specloom check {SCENE} --set nodes.rx.type=cnn.Autoencoder")
     assert shell.code == 2
-    what, fix = told.splitlines()
+    what, fix = reported.splitlines()
     assert what == (
         "error: --set nodes.rx.type=cnn.Autoencoder: no plugin 'cnn' is in "
         f"{(shell.folder / 'configs').resolve()}/plugins.yaml"
     )
     assert fix.startswith("  fix: use one of: adaclip, bands, ")
     (shell.folder / "run.yaml").write_text(RUN)
-    told = shell("specloom check run.yaml")
-    what, fix = told.splitlines()
+    reported = shell("specloom check run.yaml")
+    what, fix = reported.splitlines()
     assert what == "error: run.yaml:4: no plugin 'ratio' is installed"
     assert fix.startswith("  fix: ")
 
@@ -118,10 +118,10 @@ def test_a_pipeline_whose_plugin_is_gone(shell):
     (shell.folder / "run.yaml").write_text(RUN)
     mistake(shell, "specloom run run.yaml --out run", "", 0)
     (shell.folder / ".site").rename(shell.folder / "elsewhere")
-    told = shell("specloom graph run").splitlines()
+    reported = shell("specloom graph run").splitlines()
     assert shell.code == 2
-    assert told[0].endswith(": no plugin 'ratio' is installed")
-    assert told[-2] == "error: run/pipeline.yaml: it was saved with ratio 0.1.0, here is none"
+    assert reported[0].endswith(": no plugin 'ratio' is installed")
+    assert reported[-2] == "error: run/pipeline.yaml: it was saved with ratio 0.1.0, here is none"
 
 
 @pytest.mark.parametrize("command", ["check", "run", "profile"])

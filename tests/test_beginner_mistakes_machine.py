@@ -38,9 +38,9 @@ os.fsync = fsync
 
 
 def ended(process):
-    """What a process told, and its exit code."""
-    told = process.communicate(timeout=120)[0]
-    return errors(told), process.returncode
+    """What a process printed, and its exit code."""
+    reported = process.communicate(timeout=120)[0]
+    return errors(reported), process.returncode
 
 
 @pytest.mark.parametrize("command", [f"run {LENTILS}", f"profile {LENTILS}"])
@@ -69,8 +69,11 @@ def test_no_permission_to_write(shell):
     closed = shell.folder / "closed"
     closed.mkdir()
     closed.chmod(0o555)
-    told = ended(alone(f"{TRIAL} --out closed/run", shell.folder, before=as_anybody))
-    assert told == (f"error: closed/run/run.json cannot be written: Permission denied\n{ROOM}", 4)
+    reported = ended(alone(f"{TRIAL} --out closed/run", shell.folder, before=as_anybody))
+    assert reported == (
+        f"error: closed/run/run.json cannot be written: Permission denied\n{ROOM}",
+        4,
+    )
     mistake(
         shell,
         f"{TRIAL} --out scene.npy/run",
@@ -84,10 +87,10 @@ def test_no_permission_to_read(shell):
     secret.write_bytes((shell.folder / "scene.npy").read_bytes())
     secret.chmod(0)
     command = f"specloom run {SCENE} --set data.config.cube=secret.npy"
-    told, code = ended(alone(command, shell.folder, before=as_anybody))
-    assert told.startswith("error: ")
-    assert "secret.npy cannot be read" in told
-    assert "Permission denied" in told
+    reported, code = ended(alone(command, shell.folder, before=as_anybody))
+    assert reported.startswith("error: ")
+    assert "secret.npy cannot be read" in reported
+    assert "Permission denied" in reported
     assert code == 2
 
 
@@ -107,8 +110,8 @@ def test_a_disk_that_fills_up_during_the_run(shell):
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
-    told, code = ended(alone(f"{TRIAL} --out full", shell.folder, before=little))
-    *_, what, fix = told.splitlines()
+    reported, code = ended(alone(f"{TRIAL} --out full", shell.folder, before=little))
+    *_, what, fix = reported.splitlines()
     assert (what, fix) == (
         "error: full/pipeline.safetensors.new cannot be written: File too large",
         ROOM,
@@ -271,15 +274,15 @@ def test_tests_without_git(tmp_path):
 
 
 def test_the_doctor_tells_the_python(shell):
-    told = shell("specloom doctor")
-    assert re.search(r"ok +Python: 3\.\d+", told)
-    assert str(sys.version_info[1]) in told
+    reported = shell("specloom doctor")
+    assert re.search(r"ok +Python: 3\.\d+", reported)
+    assert str(sys.version_info[1]) in reported
 
 
 def test_a_missing_optional_package(shell):
     data = "{type: cubes.SingleCu3sDataModule, config: {data_dir: cubes}}"
-    told = shell(f"specloom run {SCENE} --set 'data={data}'")
-    lines = errors(told).splitlines()
+    reported = shell(f"specloom run {SCENE} --set 'data={data}'")
+    lines = errors(reported).splitlines()
     assert lines[0].startswith(
         f"error: --set data={data}: reading .cu3s needs the package cuvis, which cannot be imported"
     )

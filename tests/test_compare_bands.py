@@ -16,8 +16,8 @@ TINY = ["scenes=8", "height=24", "width=24", "anomaly_fraction=0.05", "clean_sce
 def test_all_run_files_are_in_the_table(capsys):
     assert len(example.FILES) == len(list((ROOT / "configs/bands").iterdir()))
     example.main([part for one in TINY for part in ("--set", f"data.config.{one}")])
-    told = capsys.readouterr()
-    header, *rows = told.out.splitlines()
+    reported = capsys.readouterr()
+    header, *rows = reported.out.splitlines()
     assert header.split() == ["file", "IoU", "F1", "ROC-AUC", "AP", "bands", "(nm)", "s"]
     assert sorted(row.split()[0] for row in rows) == [file.stem for file in example.FILES]
     precision = [float(row.split()[4]) for row in rows]
@@ -27,7 +27,7 @@ def test_all_run_files_are_in_the_table(capsys):
     assert "for each image" in lines["high_contrast"]
     assert "mixes all" in lines["pca"]
     assert lines["concrete"].count(",") == lines["mrmr_full"].count(",") == 2
-    assert told.err.split() == [file.stem for file in example.FILES]
+    assert reported.err.split() == [file.stem for file in example.FILES]
 
 
 def test_some_run_files_can_be_named(capsys):

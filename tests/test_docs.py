@@ -1,4 +1,4 @@
-"""Every page of the documentation is walked: its commands run, and what it shows is told."""
+"""Every page of the documentation is walked: its commands run, and what it shows is printed."""
 
 import re
 import signal
@@ -81,8 +81,8 @@ def check_fragment(text, shell, whole):
     for key, value in part.items():
         known[key] = {**known[key], **value} if key == "nodes" else value
     (shell.folder / "fragment.yaml").write_text(yaml.safe_dump(known, sort_keys=False))
-    told = shell("specloom check fragment.yaml")
-    assert shell.code == 0, text + told
+    reported = shell("specloom check fragment.yaml")
+    assert shell.code == 0, text + reported
 
 
 @pytest.mark.parametrize(
@@ -221,10 +221,10 @@ def test_ctrl_c_is_told_and_the_run_goes_on(tmp_path):
         while not (tmp_path / "run/run.json").exists() and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        told = process.stderr.read()
+        reported = process.stderr.read()
     assert process.returncode == 130
-    assert told.splitlines()[-1] == "interrupted"
-    assert "Traceback" not in told
+    assert reported.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in reported
 
 
 def test_a_wrong_python_is_told(tmp_path):

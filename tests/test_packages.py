@@ -74,12 +74,12 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "told"), CHANGES)
-def test_a_disagreement_is_seen(copy, file, old, new, told):
+@pytest.mark.parametrize(("file", "old", "new", "reported"), CHANGES)
+def test_a_disagreement_is_seen(copy, file, old, new, reported):
     text = (copy / file).read_text()
     assert old in text
     (copy / file).write_text(text.replace(old, new))
-    assert any(told in problem for problem in packages.packages(copy))
+    assert any(reported in problem for problem in packages.packages(copy))
 
 
 @pytest.mark.parametrize(
@@ -92,15 +92,15 @@ def test_a_missing_file_is_seen(copy, file):
 
 def test_a_renamed_folder_is_seen(copy):
     (copy / "plugins/metrics").rename(copy / "plugins/measures")
-    told = "\n".join(packages.packages(copy))
-    assert "should be {'measures': 'specloom_measures'}" in told
-    assert "there is no specloom_measures/__init__.py" in told
+    reported = "\n".join(packages.packages(copy))
+    assert "should be {'measures': 'specloom_measures'}" in reported
+    assert "there is no specloom_measures/__init__.py" in reported
 
 
 def test_a_conftest_of_a_plugin_is_seen(copy):
     (copy / "plugins/metrics/tests/conftest.py").touch()
-    (told,) = packages.packages(copy)
-    assert told == "plugins/metrics: tests/conftest.py is in the way of other plugins' tests"
+    (reported,) = packages.packages(copy)
+    assert reported == "plugins/metrics: tests/conftest.py is in the way of other plugins' tests"
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

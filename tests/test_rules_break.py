@@ -119,8 +119,8 @@ def broken(rule, root, file, text):
 
 @pytest.mark.parametrize("text", KERNEL_IMPORTS)
 def test_a_kernel_import_is_seen(copy, text):
-    (told,) = broken(architecture.kernel_imports, copy, GRAPH, text)
-    assert told.startswith(GRAPH)
+    (reported,) = broken(architecture.kernel_imports, copy, GRAPH, text)
+    assert reported.startswith(GRAPH)
 
 
 def test_arrays_are_allowed_where_the_kernel_has_them(copy):
@@ -134,8 +134,8 @@ def test_arrays_are_allowed_where_the_kernel_has_them(copy):
 
 @pytest.mark.parametrize("text", REGISTRY_IMPORTS)
 def test_a_registry_import_is_seen(copy, text):
-    (told,) = broken(architecture.registry_imports, copy, REGISTRY, text)
-    assert told.startswith(REGISTRY)
+    (reported,) = broken(architecture.registry_imports, copy, REGISTRY, text)
+    assert reported.startswith(REGISTRY)
 
 
 def test_git_is_allowed_in_the_git_module(copy):
@@ -145,8 +145,8 @@ def test_git_is_allowed_in_the_git_module(copy):
 
 @pytest.mark.parametrize("text", PLUGIN_IMPORTS)
 def test_a_plugin_import_is_seen(copy, text):
-    (told,) = broken(architecture.plugin_imports, copy, TRAINING, text)
-    assert told.startswith(TRAINING)
+    (reported,) = broken(architecture.plugin_imports, copy, TRAINING, text)
+    assert reported.startswith(TRAINING)
 
 
 def test_declared_imports_are_allowed(copy):
@@ -158,7 +158,7 @@ def test_declared_imports_are_allowed(copy):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "reported"),
     [
         ("kernel/specloom/contract/hooks.py", "import numpy", "--help loads numpy"),
         ("kernel/specloom/cli.py", "import yaml", "--help loads yaml"),
@@ -166,15 +166,15 @@ def test_declared_imports_are_allowed(copy):
         ("registry/specloom_registry/__init__.py", "import rich.table", "import loads rich"),
     ],
 )
-def test_a_heavy_import_is_seen(copy, file, text, told):
+def test_a_heavy_import_is_seen(copy, file, text, reported):
     append(copy, file, text)
-    assert told in list(architecture.loading(copy))
+    assert reported in list(architecture.loading(copy))
 
 
 def test_a_command_of_the_kernel_is_seen(copy):
     text = "@cli.command()\ndef report() -> None: ..."
-    told = broken(architecture.commands, copy, "kernel/specloom/cli.py", text)
-    assert any("the kernel has a command 'report'" in problem for problem in told)
+    reported = broken(architecture.commands, copy, "kernel/specloom/cli.py", text)
+    assert any("the kernel has a command 'report'" in problem for problem in reported)
 
 
 @pytest.mark.parametrize(("module", "text"), CIRCLES)
@@ -269,11 +269,11 @@ def test_a_registry_module_or_folder_outside_the_rooms_is_seen(copy):
     ]
 
 
-@pytest.mark.parametrize(("text", "told"), SUPPRESSIONS)
-def test_a_suppression_without_code_or_reason_is_seen(copy, text, told):
+@pytest.mark.parametrize(("text", "reported"), SUPPRESSIONS)
+def test_a_suppression_without_code_or_reason_is_seen(copy, text, reported):
     (found,) = broken(architecture.suppressions, copy, REGISTRY, text)
     assert found.startswith(REGISTRY)
-    assert told in found
+    assert reported in found
 
 
 def test_suppressions_with_reasons_and_in_strings_are_allowed(copy):

@@ -1,7 +1,7 @@
 """Walks a page of documentation as its reader would: writes its files, runs its commands.
 
 In a ``console`` block a line ``$ command`` is run, in the page's own folder, and what stands below
-it must be told, in that order, anywhere in the output: ``…`` stands for anything, decimal numbers
+must be printed, in that order, anywhere in the output: ``…`` stands for anything, decimal numbers
 may differ by a tenth. A command succeeds unless an ``error:`` is shown or ``$ echo $?`` follows.
 ``# needs the network`` (or another need) after a command: only its name and options are looked at.
 A ``yaml``, ``toml``, ``python`` or ``csv`` block that begins with ``# name.ending`` is written to
@@ -48,9 +48,9 @@ def steps(block):
     return found
 
 
-def missing(shown, told):
+def missing(shown, reported):
     """The first line shown that was not told; None where all were."""
-    lines = iter(told.splitlines())
+    lines = iter(reported.splitlines())
     return next((one for one in shown if not any(_fits(one, line) for line in lines)), None)
 
 
@@ -142,13 +142,13 @@ class Shell:
         """Run the commands of a console block and compare what they tell."""
         given = steps(block)
         for (command, shown), follows in zip(given, [*given[1:], ("", [])], strict=True):
-            told = self(command)
-            about = f"$ {command}\n{told}"
+            reported = self(command)
+            about = f"$ {command}\n{reported}"
             wrong = any(re.match("(E|e)rror: ", line) for line in shown)
             if follows[0] != "echo $?" and command != "echo $?":
                 assert bool(self.code) == wrong, f"{about}exit code {self.code}"
-            assert "Traceback" not in told, about
-            assert (gone := missing(shown, told)) is None, f"{about}not told: {gone}"
+            assert "Traceback" not in reported, about
+            assert (gone := missing(shown, reported)) is None, f"{about}not told: {gone}"
 
 
 def _serve():

@@ -145,7 +145,10 @@ def _load_command(plugins: Plugins, plugin: str, name: str) -> Any:
 
 def _option_names(command: click.Command) -> set[str]:
     """The options of a command, as they are written."""
-    return {text for parameter in command.params for text in parameter.opts}
+    names: set[str] = set()
+    for parameter in command.params:
+        names.update(parameter.opts)
+    return names
 
 
 def _set_frozen(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -40,7 +40,7 @@ def graph(nodes, *links, batch=Data.inputs, **kwargs):
     return Graph(nodes, links, batch=batch, **kwargs)
 
 
-def told(*args, **kwargs):
+def reported(*args, **kwargs):
     with pytest.raises(SpecloomError) as caught:
         graph(*args, **kwargs)
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""A run file that is good, its plugin, and what is told of it when it is changed."""
+"""A run file that is good, its plugin, and what is reported of it when it is changed."""
 
 from types import ModuleType
 
@@ -165,10 +165,10 @@ outputs: {decisions: decider.decisions}
 
 
 @pytest.fixture
-def told(tmp_path, plugins, monkeypatch):
+def reported(tmp_path, plugins, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def told(*changes, overrides=()):
+    def reported(*changes, overrides=()):
         text = GOOD
         for old, new in changes:
             assert text.count(old) == 1, old
@@ -179,4 +179,4 @@ def told(tmp_path, plugins, monkeypatch):
         assert caught.value.exit_code == 2
         return str(caught.value)
 
-    return told
+    return reported

@@ -1,4 +1,4 @@
-"""A good run file, and how a wrong one is told, for the tests of run files."""
+"""A good run file, and how a wrong one is reported, for the tests of run files."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def good(*overrides, text=GOOD):
     return file
 
 
-def told(text, *overrides):
+def reported(text, *overrides):
     with pytest.raises(SpecloomError) as caught:
         good(*overrides, text=text)
     return str(caught.value)

@@ -102,7 +102,7 @@ def save(path, made, **metadata):
     saved_pipeline.save(path, made, {"name": "p", **metadata}, plugins())
 
 
-def told(path, kind=IntegrityError):
+def reported(path, kind=IntegrityError):
     """What a load is refused with."""
     with pytest.raises(SpecloomError) as caught:
         saved_pipeline.load(path, plugins())

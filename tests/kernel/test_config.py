@@ -2,7 +2,7 @@
 
 import pytest
 
-from run_file_toys import good, told
+from run_file_toys import good, reported
 from specloom import ConfigError, Problems
 
 
@@ -180,13 +180,13 @@ FORMS = {
 @pytest.mark.parametrize(("text", "message"), FORMS.values(), ids=FORMS)
 def test_forms(text, message):
     with_data = ":" in text and "\ndata:" not in text
-    assert told(text + "data: {type: toy.Data}\n" * with_data) == message
+    assert reported(text + "data: {type: toy.Data}\n" * with_data) == message
 
 
 def test_several_mistakes_in_the_order_of_the_file():
     text = "specloom: 3\nseeds: 1\nnodes:\n  a: {}\n  b-: {type: x.Y}\noutputs: {s: t}\n"
     text += "data: {type: a.B}\n"
-    assert told(text) == (
+    assert reported(text) == (
         "run.yaml:1: specloom is 3\n  fix: write 'specloom: 1', the form that this version reads\n"
         "run.yaml:2: unknown key 'seeds' in the file\n  fix: did you mean 'seed'?\n"
         "run.yaml:4: nodes.a has no 'type'\n  fix: write 'type: plugin.Name'\n"

@@ -1,8 +1,8 @@
-"""Graphs: every way in which nodes and connections cannot work, told at once."""
+"""Graphs: every way in which nodes and connections cannot work, reported together."""
 
 import pytest
 
-from graph_toys import CUBE, GOOD, RX, SCORES, Data, Norm, graph, nodes, told
+from graph_toys import CUBE, GOOD, RX, SCORES, Data, Norm, graph, nodes, reported
 from specloom import Port, Ported, PortError
 
 METRICS = Port(dtype="scalars", per_stage=True)
@@ -45,42 +45,42 @@ def test_a_node_needs_no_base_class():
 
 
 def test_unknown_ends():
-    assert told(nodes(), "dat.cube > norm.data", GOOD[1]) == (
+    assert reported(nodes(), "dat.cube > norm.data", GOOD[1]) == (
         "run.yaml:20: there is no node 'dat'\n  fix: did you mean 'data'?"
     )
-    assert told(nodes(), "data.cubes > norm.data", GOOD[1]) == (
+    assert reported(nodes(), "data.cubes > norm.data", GOOD[1]) == (
         "run.yaml:20: data has no output 'cubes'\n  fix: did you mean 'cube'?"
     )
-    assert told(nodes(), "data.cube > norm.dta", GOOD[1]) == (
+    assert reported(nodes(), "data.cube > norm.dta", GOOD[1]) == (
         "run.yaml:20: norm has no input 'dta'\n  fix: did you mean 'data'?"
     )
-    assert told(nodes(), "data.cube > nrm.data", GOOD[1]) == (
+    assert reported(nodes(), "data.cube > nrm.data", GOOD[1]) == (
         "run.yaml:20: there is no node 'nrm'\n  fix: did you mean 'norm'?"
     )
-    assert told(nodes(), GOOD[0], GOOD[1], "batch.labels > rx.valid") == (
+    assert reported(nodes(), GOOD[0], GOOD[1], "batch.labels > rx.valid") == (
         "run.yaml:22: batch has no output 'labels'\n  fix: use one of: cube, mask"
     )
-    assert told({"m": Monitor(), "n": Monitor()}, "m.x > n.metrics") == (
+    assert reported({"m": Monitor(), "n": Monitor()}, "m.x > n.metrics") == (
         "run.yaml:20: m has no output 'x'\n  fix: m has no outputs"
     )
 
 
 def test_both_ends_of_one_connection():
-    assert told(nodes(), "dat.cube > nrm.data", GOOD[1]) == (
+    assert reported(nodes(), "dat.cube > nrm.data", GOOD[1]) == (
         "run.yaml:20: there is no node 'dat'\n  fix: did you mean 'data'?\n"
         "run.yaml:20: there is no node 'nrm'\n  fix: did you mean 'norm'?"
     )
 
 
 def test_a_connection_the_wrong_way_round():
-    assert told(nodes(), "norm.data > data.cube", GOOD[1]) == (
+    assert reported(nodes(), "norm.data > data.cube", GOOD[1]) == (
         "run.yaml:20: norm has no output 'data'\n"
         "  fix: norm.data is an input: a connection goes from an output to an input"
     )
 
 
 def test_two_connections_into_one_input():
-    assert told(nodes(), *GOOD, "data.cube > rx.data") == (
+    assert reported(nodes(), *GOOD, "data.cube > rx.data") == (
         "run.yaml:22: rx.data is connected to norm.normalized (run.yaml:21) and to data.cube\n"
         "  fix: remove one of the two connections"
     )
@@ -95,13 +95,13 @@ def test_any_number_of_connections_into_a_port_for_many():
 
 
 def test_ends_that_do_not_fit():
-    assert told(nodes(), *GOOD, "data.cube > rx.valid") == (
+    assert reported(nodes(), *GOOD, "data.cube > rx.valid") == (
         "run.yaml:22: data.cube is float32 but rx.valid wants bool\n"
         "  fix: connect rx.valid to a value that fits"
     )
     with pytest.raises(PortError):
         graph(nodes(), *GOOD, "data.cube > rx.valid")
-    assert told(nodes(), *GOOD, batch={"cube": Port("B H W C", dtype="uint16")}) == (
+    assert reported(nodes(), *GOOD, batch={"cube": Port("B H W C", dtype="uint16")}) == (
         "batch.cube is uint16 but data.cube wants float32\n"
         "  fix: connect data.cube to a value that fits"
     )
@@ -110,25 +110,25 @@ def test_ends_that_do_not_fit():
 def test_a_cycle():
     ring = {"a": Norm(), "b": Norm(), "c": Norm()}
     links = ["a.normalized > b.data", "b.normalized > c.data", "c.normalized > a.data"]
-    text = told(ring, *links)
+    text = reported(ring, *links)
     assert text in {
         f"run.yaml:20: the connections make a cycle: {ring}\n  fix: remove one of its connections"
         for ring in ("a -> b -> c -> a", "b -> c -> a -> b", "c -> a -> b -> c")
     }
-    assert told({"a": Norm()}, "a.normalized > a.data") == (
+    assert reported({"a": Norm()}, "a.normalized > a.data") == (
         "run.yaml:20: the connections make a cycle: a -> a\n  fix: remove one of its connections"
     )
 
 
 def test_inputs_that_nobody_feeds():
-    assert told(nodes(), GOOD[1]) == (
+    assert reported(nodes(), GOOD[1]) == (
         "norm.data is not connected (What is made even.)\n"
         "  fix: add a connection - [node.output, norm.data]"
     )
 
 
 def test_what_the_batch_lacks():
-    assert told(nodes(), *GOOD, batch={"image": CUBE, "mask": Data.inputs["mask"]}) == (
+    assert reported(nodes(), *GOOD, batch={"image": CUBE, "mask": Data.inputs["mask"]}) == (
         "data.cube comes from the data, which has no 'cube' (it has image, mask)\n"
         "  fix: use a source that offers 'cube'"
     )
@@ -142,7 +142,7 @@ def test_an_entry_node_can_be_wired_by_hand():
 
 
 def test_outputs():
-    assert told(nodes(), *GOOD, outputs={"s": "rx.score", "t": "r.scores", "m": "m.x"}) == (
+    assert reported(nodes(), *GOOD, outputs={"s": "rx.score", "t": "r.scores", "m": "m.x"}) == (
         "output 's': rx has no output 'score'\n  fix: did you mean 'scores'?\n"
         "output 't': there is no node 'r'\n  fix: did you mean 'rx'?\n"
         "output 'm': there is no node 'm'\n  fix: use one of: data, norm, rx"
@@ -151,7 +151,7 @@ def test_outputs():
 
 def test_stages():
     stages = {"norm": ("train", "val", "test")}
-    assert told(nodes(), *GOOD, stages=stages) == (
+    assert reported(nodes(), *GOOD, stages=stages) == (
         "run.yaml:21: rx runs in predict, but norm, which it needs, does not\n"
         "  fix: give rx stages: [train, val, test], or let norm run too"
     )
@@ -163,7 +163,7 @@ def test_stages():
 
 def test_values_of_a_stage_and_of_a_batch_do_not_mix():
     wrong = nodes(m=Monitor(), loss=LossLike())
-    assert told(wrong, *GOOD, "rx.scores > loss.scores", "loss.parts > m.metrics") == (
+    assert reported(wrong, *GOOD, "rx.scores > loss.scores", "loss.parts > m.metrics") == (
         "run.yaml:23: loss.parts is made for each batch but m.metrics wants what is known when a "
         "stage ends\n  fix: connect m.metrics to a value that fits"
     )

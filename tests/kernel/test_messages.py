@@ -3,9 +3,9 @@
 import pytest
 
 import specloom
-from message_toys import GOOD, plugins, told
+from message_toys import GOOD, plugins, reported
 
-__all__ = ["plugins", "told"]  # fixtures
+__all__ = ["plugins", "reported"]  # fixtures
 
 
 def test_the_good_file_is_good_and_no_pixel_is_read(tmp_path, plugins):
@@ -95,12 +95,12 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize(("changes", "message"), MESSAGES.values(), ids=MESSAGES)
-def test_one_mistake(told, changes, message):
-    assert told(*changes) == message
+def test_one_mistake(reported, changes, message):
+    assert reported(*changes) == message
 
 
-def test_several_mistakes_are_told_at_once_in_the_order_of_the_file(told):
-    text = told(
+def test_several_mistakes_are_told_at_once_in_the_order_of_the_file(reported):
+    text = reported(
         ("specloom: 1", "specloom: 1\ntitle: mine"),
         ("{type: toy.Scenes}", "{type: toy.Scenes, config: {batch: 2}}"),
         ("[0, 1]", "[a]"),
@@ -129,18 +129,18 @@ def test_several_mistakes_are_told_at_once_in_the_order_of_the_file(told):
     )
 
 
-def test_a_mistake_in_an_override_is_told_with_the_override(told):
-    assert told(overrides=["nodes.rx.config.num_channels=15"]) == (
+def test_a_mistake_in_an_override_is_told_with_the_override(reported):
+    assert reported(overrides=["nodes.rx.config.num_channels=15"]) == (
         "run.yaml:16: normalizer.normalized has C = 61 (the data), but rx.data wants num_channels "
         "= 15 (num_channels: 15 of rx (--set nodes.rx.config.num_channels=15))\n"
         "  fix: remove num_channels from rx (--set nodes.rx.config.num_channels=15): "
         "it follows from the graph (61)"
     )
-    assert told(overrides=["nodes.rx.config.eps=small"]) == (
+    assert reported(overrides=["nodes.rx.config.eps=small"]) == (
         '--set nodes.rx.config.eps=small: toy.RXGlobal: eps should be a valid number, got "small"\n'
         "  fix: change eps, or remove it to use the default"
     )
-    assert told(overrides=["nodes.rx.config.epz=0"]) == (
+    assert reported(overrides=["nodes.rx.config.epz=0"]) == (
         "--set nodes.rx.config.epz=0: toy.RXGlobal has no parameter 'epz'\n"
         "  fix: did you mean 'eps'?"
     )

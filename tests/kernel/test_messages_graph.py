@@ -2,9 +2,9 @@
 
 import pytest
 
-from message_toys import GOOD, plugins, told
+from message_toys import GOOD, plugins, reported
 
-__all__ = ["plugins", "told"]  # fixtures
+__all__ = ["plugins", "reported"]  # fixtures
 
 MESSAGES = {
     "wrong output port": (
@@ -126,5 +126,5 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize(("changes", "message"), MESSAGES.values(), ids=MESSAGES)
-def test_one_mistake(told, changes, message):
-    assert told(*changes) == message
+def test_one_mistake(reported, changes, message):
+    assert reported(*changes) == message

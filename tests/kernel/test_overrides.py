@@ -2,7 +2,7 @@
 
 import pytest
 
-from run_file_toys import GOOD, good, told
+from run_file_toys import GOOD, good, reported
 
 LEAST = "specloom: 1\ndata: {type: toy.Data}\nnodes:\n  a: {type: toy.A}\n"
 
@@ -101,4 +101,4 @@ OVERRIDES = {
 
 @pytest.mark.parametrize(("change", "message"), OVERRIDES.values(), ids=OVERRIDES)
 def test_wrong_overrides(change, message):
-    assert told(GOOD, change) == message
+    assert reported(GOOD, change) == message

@@ -92,7 +92,7 @@ def chain():
     return pipeline
 
 
-def told(call, *args, **kwargs):
+def reported(call, *args, **kwargs):
     with pytest.raises(SpecloomError) as caught:
         call(*args, **kwargs)
     return str(caught.value)
@@ -145,7 +145,7 @@ def test_serialize_is_a_run_file_without_data_and_phases():
 def test_a_node_that_no_plugin_offers_cannot_be_named():
     pipeline, data = Pipeline(plugins=plugins()), Data()
     pipeline.connect((data.outputs.cube, Unoffered().data))
-    assert told(pipeline.serialize) == (
+    assert reported(pipeline.serialize) == (
         "Unoffered is offered by no plugin, so a saved pipeline could not name it\n"
         "  fix: offer it in a plugin's register_nodes"
     )
@@ -161,11 +161,11 @@ def test_names():
     assert [node.name for node in nodes] == names
     assert pipeline.add_node(nodes[0], "other") == "rx_sum"
     assert pipeline.add_node(Data(name="x"), "y") == "y"
-    assert told(pipeline.add_node, Data(name="mine")) == (
+    assert reported(pipeline.add_node, Data(name="mine")) == (
         "there are two nodes named 'mine'\n  fix: rename one of them"
     )
     for name in ("my-node", "batch", "1", "a.b"):
-        assert told(pipeline.add_node, Data(), name) == (
+        assert reported(pipeline.add_node, Data(), name) == (
             f"{name!r} is no name for a node\n"
             "  fix: use letters, digits and _, beginning with a letter, and not 'batch'"
         )
@@ -183,13 +183,13 @@ def test_outputs_whose_names_are_no_names(tmp_path, name):
     pipeline = chain()
     pipeline.graph(Scenes())
     pipeline.outputs[name] = "rx.scores"
-    assert told(pipeline.graph) == message
-    assert told(pipeline.serialize) == message
-    assert told(pipeline.save_to_file, tmp_path / "p.yaml") == message
+    assert reported(pipeline.graph) == message
+    assert reported(pipeline.serialize) == message
+    assert reported(pipeline.save_to_file, tmp_path / "p.yaml") == message
     pipeline = chain()
     made = pipeline.graph(Scenes())
     made.outputs[name] = pipeline.outputs[name] = "rx.scores"  # behind the back of its checks
-    assert told(pipeline.save_to_file, tmp_path / "p.yaml") == message
+    assert reported(pipeline.save_to_file, tmp_path / "p.yaml") == message
     assert not list(tmp_path.iterdir())
 
 
@@ -199,20 +199,20 @@ def test_nodes_whose_names_are_no_names():
     assert (
         "'../x' cannot be a node's name\n"
         "  fix: use letters, digits and _, beginning with a letter; 'batch' is the data"
-    ) in told(pipeline.graph)
+    ) in reported(pipeline.graph)
 
 
 def test_ends_that_are_no_ports_or_on_the_wrong_side():
     pipeline, data, rx = Pipeline(), Data(), RXSum()
-    assert told(pipeline.connect, (rx.data, data.inputs.cube)) == (
+    assert reported(pipeline.connect, (rx.data, data.inputs.cube)) == (
         "RXSum.inputs.data is none of a node's outputs, which belong here\n"
         "  fix: write (source.outputs.x, target.inputs.y)"
     )
-    assert told(pipeline.connect, (data.outputs.cube, rx.scores)) == (
+    assert reported(pipeline.connect, (data.outputs.cube, rx.scores)) == (
         "RXSum.outputs.scores is none of a node's inputs, which belong here\n"
         "  fix: write (source.outputs.x, target.inputs.y)"
     )
-    assert told(pipeline.connect, (3, rx.data)) == (
+    assert reported(pipeline.connect, (3, rx.data)) == (
         '3 is no port\n  fix: write "node.port", or the port itself: node.port'
     )
     assert pipeline.nodes == {}
@@ -220,7 +220,7 @@ def test_ends_that_are_no_ports_or_on_the_wrong_side():
 
 def test_a_name_on_both_sides_must_say_which():
     data = Data()
-    assert told(lambda: data.mask) == (
+    assert reported(lambda: data.mask) == (
         "Data.mask is an input and an output\n  fix: write Data.inputs.mask or Data.outputs.mask"
     )
     assert (data.inputs.mask.side, data.outputs.mask.side) == ("inputs", "outputs")
@@ -234,7 +234,7 @@ def test_a_name_on_both_sides_must_say_which():
 def test_freezing_by_name():
     pipeline = chain()
     gain = pipeline.nodes["soft_gain"]
-    assert told(pipeline.unfreeze_nodes_by_name, ["soft_gain"]) == (
+    assert reported(pipeline.unfreeze_nodes_by_name, ["soft_gain"]) == (
         "node 'soft_gain' has nothing to train yet: its sizes are not known\n"
         "  fix: call pipeline.graph(source) before"
     )
@@ -243,10 +243,10 @@ def test_freezing_by_name():
     assert [one.requires_grad for one in gain.parameters()] == [True]
     pipeline.freeze_nodes_by_name(["soft_gain"])
     assert list(gain.parameters()) == []
-    assert told(pipeline.unfreeze_nodes_by_name, ["soft_gian"]) == (
+    assert reported(pipeline.unfreeze_nodes_by_name, ["soft_gian"]) == (
         "there is no node 'soft_gian'\n  fix: did you mean 'soft_gain'?"
     )
-    assert told(pipeline.unfreeze_nodes_by_name, ["soft_gain", "rx"]) == (
+    assert reported(pipeline.unfreeze_nodes_by_name, ["soft_gain", "rx"]) == (
         "node 'rx' has nothing to train\n  fix: leave 'rx' out"
     )
     assert list(gain.parameters()) == []

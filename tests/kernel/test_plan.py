@@ -140,11 +140,11 @@ def test_absent_values_are_left_out_of_many():
 
 def test_a_listener_hears_of_every_node_on_every_batch():
     heard = []
-    run = plan(chain(), "sum.total", listener=lambda **told: heard.append(told))
+    run = plan(chain(), "sum.total", listener=lambda **reported: heard.append(reported))
     for _ in range(2):
         run(cubes())
-    assert [told["node"] for told in heard] == ["data", "twice", "sum"] * 2
-    assert all(told["seconds"] >= 0 for told in heard)
+    assert [reported["node"] for reported in heard] == ["data", "twice", "sum"] * 2
+    assert all(reported["seconds"] >= 0 for reported in heard)
     assert heard[1]["outputs"]["doubled"].eq(2).all()
 
 

@@ -26,7 +26,7 @@ def toy(name="toy", **nodes):
     return made
 
 
-def told(plugins, reference, kinds=NODES, where="run.yaml:3"):
+def reported(plugins, reference, kinds=NODES, where="run.yaml:3"):
     with pytest.raises(PluginError) as caught:
         plugins.find(reference, kinds, where)
     return str(caught.value)
@@ -56,36 +56,36 @@ def test_full_and_bare_names():
 
 
 def test_a_bare_name_that_two_plugins_offer():
-    assert told(Plugins({"toy": toy(), "other": toy("other")}), "RX") == (
+    assert reported(Plugins({"toy": toy(), "other": toy("other")}), "RX") == (
         "run.yaml:3: 'RX' is offered by several plugins\n  fix: write one of: other.RX, toy.RX"
     )
 
 
 def test_did_you_mean_looks_at_all_plugins():
     plugins = Plugins({"toy": toy(), "pca": toy("pca", TrainablePCA="x:Y")})
-    assert told(plugins, "toy.RXX") == (
+    assert reported(plugins, "toy.RXX") == (
         "run.yaml:3: no plugin offers 'toy.RXX' as a node or loss\n  fix: did you mean 'toy.RX'?"
     )
-    assert told(plugins, "toy.TrainablePca") == (
+    assert reported(plugins, "toy.TrainablePca") == (
         "run.yaml:3: no plugin offers 'toy.TrainablePca' as a node or loss\n"
         "  fix: did you mean 'pca.TrainablePCA'?"
     )
-    assert told(plugins, "TranablePCA") == (
+    assert reported(plugins, "TranablePCA") == (
         "run.yaml:3: no plugin offers 'TranablePCA' as a node or loss\n"
         "  fix: did you mean 'pca.TrainablePCA'?"
     )
-    assert told(plugins, "Zebra") == (
+    assert reported(plugins, "Zebra") == (
         "run.yaml:3: no plugin offers 'Zebra' as a node or loss\n"
         "  fix: use one of: toy.RX, pca.TrainablePCA"
     )
-    assert told(plugins, "pac.TrainablePCA") == (
+    assert reported(plugins, "pac.TrainablePCA") == (
         "run.yaml:3: no plugin 'pac' is installed\n  fix: did you mean 'pca'?"
     )
-    assert told(Plugins({}), "rx.RX") == (
+    assert reported(Plugins({}), "rx.RX") == (
         "run.yaml:3: no plugin 'rx' is installed\n"
         "  fix: run: specloom plugins add rx, or install it"
     )
-    assert told(Plugins({}), "RX") == (
+    assert reported(Plugins({}), "RX") == (
         "run.yaml:3: no plugin offers 'RX' as a node or loss\n"
         "  fix: install a plugin that offers one"
     )
@@ -93,7 +93,7 @@ def test_did_you_mean_looks_at_all_plugins():
 
 def test_a_name_of_the_wrong_kind():
     plugins = Plugins({"toy": toy()})
-    assert told(plugins, "toy.RX", ("trainers",)) == (
+    assert reported(plugins, "toy.RX", ("trainers",)) == (
         "run.yaml:3: no plugin offers 'toy.RX' as a trainer\n"
         "  fix: toy.RX is among the nodes: use it there"
     )
@@ -111,7 +111,7 @@ def test_a_broken_plugin_harms_only_those_who_name_it(broken, name, reason):
     plugins = Plugins({**broken, "toy": toy()})
     assert plugins.find("toy.RX", NODES, "")[1] is RX
     assert plugins.find("RX", NODES, "")[1] is RX
-    assert told(plugins, f"{name}.X") == (
+    assert reported(plugins, f"{name}.X") == (
         f"run.yaml:3: plugin {name!r} fails to import: {reason}\n"
         f"  fix: repair or remove the plugin {name!r}; graphs that do not use it still work"
     )
@@ -119,7 +119,7 @@ def test_a_broken_plugin_harms_only_those_who_name_it(broken, name, reason):
 
 
 def test_a_syntax_error_is_told_as_well(broken):
-    assert "plugin 'syntax' fails to import: SyntaxError" in told(Plugins(broken), "syntax.X")
+    assert "plugin 'syntax' fails to import: SyntaxError" in reported(Plugins(broken), "syntax.X")
 
 
 def test_a_broken_plugin_is_tried_once_by_those_who_look_at_all(broken, monkeypatch):
@@ -141,7 +141,7 @@ def test_a_plugin_whose_hook_fails_harms_only_those_who_name_it():
     bad.register_nodes = impl(register_nodes)
     plugins = Plugins({"bad": bad, "toy": toy()})
     assert plugins.find("RX", NODES, "")[0] == "toy.RX"
-    assert told(plugins, "bad.X") == (
+    assert reported(plugins, "bad.X") == (
         "run.yaml:3: plugin 'bad' fails in register_nodes: KeyError: 'oops'\n"
         "  fix: repair or remove the plugin 'bad'"
     )
@@ -158,7 +158,7 @@ def test_a_plugin_that_offers_something_else_than_texts(offered, shown):
     bad.register_nodes.__name__ = "register_nodes"
     plugins = Plugins({"bad": bad, "toy": toy()})
     assert plugins.find("RX", NODES, "")[0] == "toy.RX"
-    assert told(plugins, "bad.X") == (
+    assert reported(plugins, "bad.X") == (
         f"run.yaml:3: plugin 'bad' offers {shown} in register_nodes\n"
         "  fix: repair the plugin 'bad': offer {'Name': 'module:Class'}"
     )
@@ -173,7 +173,7 @@ def test_hooks_that_do_not_exist_are_errors_every_time():
     bad.register_nods = impl(register_nods)
     plugins = Plugins({"bad": bad, "toy": toy()})
     for _ in range(2):
-        assert told(plugins, "bad.RX") == (
+        assert reported(plugins, "bad.RX") == (
             "run.yaml:3: 'bad' does not follow the hook specs: "
             "unknown hook 'register_nods' in plugin <module 'bad'>\n"
             "  fix: use only the hooks and arguments of specloom.contract.hooks"
@@ -189,7 +189,7 @@ def test_hooks_with_other_arguments_are_errors():
         pass
 
     bad.recorded = impl(recorded)
-    text = told(Plugins({"bad": bad}), "bad.RX")
+    text = reported(Plugins({"bad": bad}), "bad.RX")
     assert "'bad' does not follow the hook specs" in text
     assert "Argument(s) {'epoch'} are declared in the hookimpl" in text
 
@@ -198,12 +198,12 @@ def test_classes_that_cannot_be_imported(broken):
     offered = {"A": "no_such_module_here:A", "B": f"{__name__}:Absent", "C": "toy_exits:C"}
     plugins = Plugins({"toy": toy(**offered)})
     fix = "\n  fix: repair the plugin 'toy', or install what it needs"
-    assert told(plugins, "toy.A") == (
+    assert reported(plugins, "toy.A") == (
         "run.yaml:3: toy.A cannot be imported: "
         f"ModuleNotFoundError: No module named 'no_such_module_here'{fix}"
     )
-    assert "toy.B cannot be imported: AttributeError: module" in told(plugins, "toy.B")
-    assert told(plugins, "toy.C") == f"run.yaml:3: toy.C cannot be imported: SystemExit: 3{fix}"
+    assert "toy.B cannot be imported: AttributeError: module" in reported(plugins, "toy.B")
+    assert reported(plugins, "toy.C") == f"run.yaml:3: toy.C cannot be imported: SystemExit: 3{fix}"
 
 
 def test_entry_points_are_not_imported_before_they_are_needed(broken, monkeypatch):
@@ -211,7 +211,7 @@ def test_entry_points_are_not_imported_before_they_are_needed(broken, monkeypatc
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries)
     plugins = Plugins()
     assert plugins.modules == found.installed() == {"raises": "toy_raises"}
-    assert "fails to import" in told(plugins, "raises.X")
+    assert "fails to import" in reported(plugins, "raises.X")
 
 
 def test_the_nearest_manifest_up_to_the_repository_counts(tmp_path):
@@ -240,6 +240,6 @@ def test_a_manifest_that_nobody_can_resolve(tmp_path, monkeypatch):
 
 def test_with_a_manifest_only_its_plugins_exist(tmp_path):
     manifest = tmp_path / "plugins.yaml"
-    assert told(Plugins({"toy": toy()}, manifest), "toys.RX") == (
+    assert reported(Plugins({"toy": toy()}, manifest), "toys.RX") == (
         f"run.yaml:3: no plugin 'toys' is in {manifest}\n  fix: did you mean 'toy'?"
     )

@@ -104,8 +104,8 @@ def warnings_of(work):
 def test_a_run_file_with_old_names_runs_and_each_is_told_at_its_line(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(RUN)
-    told, run = warnings_of(lambda: load(file, plugins=plugins(), device="cpu"))
-    assert told == [
+    reported, run = warnings_of(lambda: load(file, plugins=plugins(), device="cpu"))
+    assert reported == [
         f"{file}:2: toy.Cubes: 'many' is now called 'scenes': change it",
         f"{file}:5: toy.Amplifier is now called toy.Gain: change it",
         f"{file}:7: toy.Gain: 'start' is now called 'factor': change it",
@@ -124,9 +124,9 @@ def test_an_override_may_have_an_old_name_too(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(RUN.replace("      start: 3.0\n", "      more: 1\n"))
     change = ["nodes.gain.config.start=2.0"]
-    told, run = warnings_of(lambda: load(file, change, plugins=plugins(), device="cpu"))
+    reported, run = warnings_of(lambda: load(file, change, plugins=plugins(), device="cpu"))
     said = "--set nodes.gain.config.start=2.0: toy.Gain: 'start' is now called 'factor': change it"
-    assert any(one.endswith(said) for one in told)
+    assert any(one.endswith(said) for one in reported)
     assert run.graph.nodes["gain"].factor == 2.0
 
 
@@ -159,8 +159,8 @@ def test_a_saved_pipeline_with_old_names_loads(tmp_path):
     run = load(file, plugins=old, device="cpu")
     path = tmp_path / "pipeline.yaml"
     saved_pipeline.save(path, run.graph, {"name": "old"}, old)
-    told, (graph, _) = warnings_of(lambda: saved_pipeline.load(path, plugins()))
-    assert [one.partition(": ")[2] for one in told] == [
+    reported, (graph, _) = warnings_of(lambda: saved_pipeline.load(path, plugins()))
+    assert [one.partition(": ")[2] for one in reported] == [
         "toy.Amplifier is now called toy.Gain: change it",
         "toy.Gain: 'start' is now called 'factor': change it",
         "gain: 'amplified' is now called 'gained': change it",
@@ -170,24 +170,24 @@ def test_a_saved_pipeline_with_old_names_loads(tmp_path):
 
 
 def test_python_may_use_old_names_too():
-    told, node = warnings_of(lambda: Gain(start=2.0))
-    assert told[0].startswith(__file__)
-    assert told[0].endswith("Gain: 'start' is now called 'factor': change it")
+    reported, node = warnings_of(lambda: Gain(start=2.0))
+    assert reported[0].startswith(__file__)
+    assert reported[0].endswith("Gain: 'start' is now called 'factor': change it")
     assert node.factor == 2.0
-    told, ends = warnings_of(lambda: (node.raw, node.outputs.amplified))
+    reported, ends = warnings_of(lambda: (node.raw, node.outputs.amplified))
     assert ends == (node.data, node.gained)
-    assert [one.partition(": ")[2] for one in told] == [
+    assert [one.partition(": ")[2] for one in reported] == [
         "Gain: 'raw' is now called 'data': change it",
         "Gain: 'amplified' is now called 'gained': change it",
     ]
-    assert all(one.startswith(__file__) for one in told)
+    assert all(one.startswith(__file__) for one in reported)
 
 
 def test_an_old_name_of_an_old_name_and_a_bare_one():
     known = plugins()
-    told, found = warnings_of(lambda: known.find("Booster", ("nodes",), "run.yaml:5"))
+    reported, found = warnings_of(lambda: known.find("Booster", ("nodes",), "run.yaml:5"))
     assert found == ("toy.Gain", Gain)
-    assert told == [
+    assert reported == [
         "run.yaml:5: toy.Booster is now called toy.Amplifier: change it",
         "run.yaml:5: toy.Amplifier is now called toy.Gain: change it",
     ]

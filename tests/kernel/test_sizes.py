@@ -73,7 +73,7 @@ def graph(nodes, *links, batch_sizes=None, document=None):
     return Graph(nodes, places, batch=Data.inputs, batch_sizes=batch_sizes, document=document)
 
 
-def told(*args, **kwargs):
+def reported(*args, **kwargs):
     with pytest.raises(SpecloomError) as caught:
         graph(*args, **kwargs)
     return str(caught.value)
@@ -119,7 +119,7 @@ def test_a_formula_runs_when_what_it_needs_is_known():
 
 def test_a_formula_that_refuses_is_told_with_its_node():
     document = Document("run.yaml", places={("nodes", "half"): "run.yaml:7"})
-    assert told({"half": Halve(0)}, document=document) == (
+    assert reported({"half": Halve(0)}, document=document) == (
         "run.yaml:7: half.data is not connected\n"
         "  fix: add a connection - [node.output, half.data]\n"
         "run.yaml:7: ratio is 0\n  fix: give a ratio from 1"
@@ -128,7 +128,7 @@ def test_a_formula_that_refuses_is_told_with_its_node():
 
 def test_a_formula_is_not_overruled_by_what_comes_after_it():
     nodes = {"data": Data(), "half": Halve(), "rx": RX(15)}
-    text = told(nodes, "half.half > rx.data", "data.cube > half.data", batch_sizes={"C": 60})
+    text = reported(nodes, "half.half > rx.data", "data.cube > half.data", batch_sizes={"C": 60})
     assert text == (
         "run.yaml:20: half.half has K = 30 (K of half), "
         "but rx.data wants num_channels = 15 (num_channels: 15 of rx)\n"
@@ -143,7 +143,7 @@ def test_a_conflict_names_both_facts_and_the_parameter_to_remove(order):
         "run.yaml", places={("nodes", "rx", "config", "num_channels"): "run.yaml:12"}
     )
     links = ["data.cube > norm.data", "norm.normalized > rx.data"]
-    text = told(
+    text = reported(
         {"data": Data(), "norm": Norm(), "rx": RX(15)},
         *(links[i] for i in order),
         batch_sizes={"C": 61},
@@ -158,7 +158,7 @@ def test_a_conflict_names_both_facts_and_the_parameter_to_remove(order):
 
 def test_fixed_sizes_in_conflict():
     nodes = {"data": Data(), "rx": RX(9), "rgb": Rgb()}
-    assert told(nodes, "data.cube > rx.data", "rx.scores > rgb.data") == (
+    assert reported(nodes, "data.cube > rx.data", "rx.scores > rgb.data") == (
         "run.yaml:21: rx.scores has an axis of 1, but rgb.data wants an axis of 3\n"
         "  fix: make these agree: 1 of rx.scores; 3 of rgb.data"
     )
@@ -184,6 +184,6 @@ def test_a_node_that_was_built_refuses_other_sizes():
     node = Norm()
     graph({"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 8})
     graph({"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 8, "H": 9})
-    assert told({"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 9}) == (
-        "Norm was built for C = 8, here C is 9\n  fix: make a new node for data of other sizes"
-    )
+    assert reported(
+        {"data": Data(), "norm": node}, "data.cube > norm.data", batch_sizes={"C": 9}
+    ) == ("Norm was built for C = 8, here C is 9\n  fix: make a new node for data of other sizes")

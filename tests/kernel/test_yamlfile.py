@@ -10,7 +10,7 @@ from specloom import ConfigError, SpecloomError
 from specloom.runfile.yaml import parse, read, scalar
 
 
-def told(text):
+def reported(text):
     with pytest.raises(SpecloomError) as caught:
         parse(text, "run.yaml")
     return str(caught.value)
@@ -86,7 +86,7 @@ def test_an_empty_file_holds_nothing(text):
 
 
 def test_duplicate_keys_name_the_first_and_only_themselves():
-    assert told("a: {x: 1}\nb: 2\na: {x: 2}\n") == (
+    assert reported("a: {x: 1}\nb: 2\na: {x: 2}\n") == (
         "run.yaml:3: key 'a' a second time (first at run.yaml:1) is not allowed\n"
         "  fix: remove one of the two"
     )
@@ -103,7 +103,7 @@ def test_keys_are_names_as_written():
 
 
 def test_refusals_are_told_together():
-    assert told("a: &x 1\nb: *x\nc: !!str 2\n[1]: 3\n") == (
+    assert reported("a: &x 1\nb: *x\nc: !!str 2\n[1]: 3\n") == (
         "run.yaml:1: anchor or alias 'x' is not allowed\n"
         "  fix: write the value out where it is used\n"
         "run.yaml:2: anchor or alias 'x' is not allowed\n"
@@ -117,11 +117,11 @@ def test_refusals_are_told_together():
     "tag", ["!!python/object/apply:os.system ['true']", "!!python/name:os.system", "!local x"]
 )
 def test_tags_make_nothing(tag):
-    assert "is not allowed\n  fix: remove the tag" in told(f"a: {tag}")
+    assert "is not allowed\n  fix: remove the tag" in reported(f"a: {tag}")
 
 
 def test_a_second_document():
-    assert told("a: 1\n---\nb: 2\n") == (
+    assert reported("a: 1\n---\nb: 2\n") == (
         "run.yaml:2: a second document begins\n  fix: remove the '---'"
     )
 
@@ -180,12 +180,12 @@ def test_a_second_document():
     ],
 )
 def test_what_is_no_yaml(text, message):
-    assert told(text) == message
+    assert reported(text) == message
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
 def test_deep_nesting_is_refused(opening):
-    text = told(opening * 5000)
+    text = reported(opening * 5000)
     assert text in (
         "run.yaml:1: is nested more than 20 deep\n  fix: flatten it",
         "run.yaml:1: a mapping's key must be a name\n  fix: write 'name: value'",

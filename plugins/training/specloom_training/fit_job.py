@@ -124,7 +124,7 @@ def _no_fits_because(run: Run, split: str) -> str:
 
 
 def _no_job_because(run: Run, name: str) -> str:
-    """Why no job can fit one node; empty where one can. The node begins its first pass anew."""
+    """Why no job can fit one node; empty where one can. The node starts its first pass."""
     nodes: Mapping[str, Any] = run.graph.nodes
     for before in run.graph.ancestors(fit_ends(run.graph, name)):
         if before in run.graph.fittable() and not isinstance(nodes[before], Stateful):

@@ -20,7 +20,7 @@ class CannotMerge(RXGlobal):
     """RX whose statistics are for one process alone."""
 
     def fit_merge(self, state: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("these statistics do not merge")
 
 
 class CannotMergeMetrics(AnomalyDetectionMetrics):

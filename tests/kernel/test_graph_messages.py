@@ -1,6 +1,6 @@
 """Graphs whose nodes are wrong, and many mistakes at once."""
 
-from graph_toys import GOOD, Data, Norm, nodes, told
+from graph_toys import GOOD, Data, Norm, nodes, reported
 from specloom import GraphError, NodeError, Problems
 from specloom.runfile.yaml import parse
 
@@ -8,7 +8,7 @@ from specloom.runfile.yaml import parse
 def test_a_node_that_could_not_be_made_causes_no_further_errors():
     earlier = [GraphError("no such class", where="run.yaml:3")]
     made = {**nodes(), "norm": None}
-    assert told(made, *GOOD, outputs={"n": "norm.normalized"}, problems=earlier) == (
+    assert reported(made, *GOOD, outputs={"n": "norm.normalized"}, problems=earlier) == (
         "run.yaml:3: no such class"
     )
 
@@ -22,19 +22,19 @@ def test_a_node_that_fails_to_build_is_named():
 
     document = parse("nodes:\n  norm:\n    config: {}\n", "run.yaml")
     made = {"data": Data(), "norm": Broken()}
-    assert told(made, GOOD[0], batch_sizes={"C": 4}, document=document) == (
+    assert reported(made, GOOD[0], batch_sizes={"C": 4}, document=document) == (
         "run.yaml:3: node 'norm' (Broken) failed: ZeroDivisionError: by zero\n"
         "  fix: check its inputs; if they are right, report the error to the author of the node"
     )
     made = {"data": Data(), "norm": Broken()}
-    assert told(made, GOOD[0], batch_sizes={"C": 1}, document=document) == (
+    assert reported(made, GOOD[0], batch_sizes={"C": 1}, document=document) == (
         "run.yaml:3: few\n  fix: more\nx:1: bad"
     )
 
 
 def test_everything_wrong_at_once_in_the_order_of_the_file():
     wrong = nodes(lone=Norm(), loop=Norm())
-    text = told(
+    text = reported(
         wrong,
         *GOOD,
         "data.cube > rx.data",
