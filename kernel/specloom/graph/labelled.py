@@ -113,5 +113,5 @@ def _added(before: Connection, after: Connection) -> SpecloomError:
 def _as_written(connection: Connection) -> str:
     """A connection as a line of a run file, or as Python where it comes from there."""
     if connection.where:
-        return f"- [{connection.source}, {connection.target}]"
+        return f"'- [{connection.source}, {connection.target}]'"
     return f'pipeline.connect("{connection.source}", "{connection.target}")'
