@@ -25,6 +25,7 @@ connections:
   - [data.cube, selector.cube]
   - [data.mask, selector.mask]
   - [data.valid, selector.valid]
+  - [data.labelled, selector.labelled]
   - [data.wavelengths, selector.wavelengths]
 phases:
   - {type: training.StatisticalTrainer}
