@@ -75,7 +75,7 @@ def resume(
     arguments = interrupted_run(folder)
     recorded: Document = arguments["path"]
     requested = _requested(recorded, path, overrides)
-    differences = list(_differences(recorded.value, requested, ()))
+    differences = list(_differences(recorded.value, requested.value, requested))
     changes = [str(one) for one in differences]
     if seed is not None and seed != arguments["seed"]:
         seeds = f"the seed is {seed}, was {arguments['seed']}"
@@ -105,28 +105,30 @@ def _requested(recorded: Document, path: Path | None, overrides: Sequence[str]) 
     return document
 
 
-def _differences(before: Any, requested: Document, keys: Keys) -> Iterator[Difference]:
-    """Where the value at ``keys`` is another than before."""
-    now: Any = requested.value
-    for key in keys:
-        now = now[key]
+def _differences(
+    before: Any, now: Any, requested: Document, keys: Keys = ()
+) -> Iterator[Difference]:
+    """Where a value of the requested file, at ``keys``, is another than before."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
-            inner = (*keys, key)
-            if key in before and key in now:
-                yield from _differences(before[key], requested, inner)
-            else:
-                where = requested.where(*inner)
-                yield Difference(inner, before.get(key, ABSENT), now.get(key, ABSENT), where)
+            old = before.get(key, ABSENT)
+            new = now.get(key, ABSENT)
+            if old is ABSENT and isinstance(new, dict):
+                old = {}
+            if new is ABSENT and isinstance(old, dict):
+                new = {}
+            yield from _differences(old, new, requested, (*keys, key))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for number, one in enumerate(before):
-            yield from _differences(one, requested, (*keys, number))
+        for number, pair in enumerate(zip(before, now, strict=True)):
+            yield from _differences(*pair, requested, (*keys, number))
     elif not _is_same(before, now):
         yield Difference(keys, before, now, requested.where(*keys))
 
 
 def _is_same(before: Any, now: Any) -> bool:
     """Whether two values say the same in a run file; NaN is NaN, and 1 is not true."""
+    if before is ABSENT or now is ABSENT:
+        return before is now
     return json.dumps(before, sort_keys=True) == json.dumps(now, sort_keys=True)
 
 

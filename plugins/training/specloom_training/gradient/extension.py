@@ -32,7 +32,8 @@ def find_problems(
     if not differing:
         return
     if differing != ["trainer.max_epochs"]:
-        listed = ", ".join(differing)
+        names = [name.removeprefix("trainer.") for name in differing]
+        listed = ", ".join(names).replace("max_epochs", "epochs")
         what = f"{place} was made with other settings of this phase: {listed}"
         yield ConfigError(what, fix=AGAIN)
         return
