@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from specloom import ConfigError, SpecloomError
-from specloom.runfile.yaml import parse, read, scalar
+from specloom.runfile.yaml import override, parse, read, scalar
 
 
 def reported(text):
@@ -67,6 +67,31 @@ def test_huge_numbers_stay_numbers_and_cost_nothing():
     assert scalar("9" * 399) == int("9" * 399)
     assert scalar("9" * 100_000) == math.inf
     assert scalar("1e999") == math.inf
+
+
+def test_numbers_are_shown_as_they_stand_in_the_file():
+    document = parse("a: 1.10\nb: [0x10, x, {c: yes, d: TRUE, e: ~}]\nf:\n", "run.yaml")
+    assert document.value == {
+        "a": 1.1,
+        "b": [16, "x", {"c": "yes", "d": True, "e": None}],
+        "f": None,
+    }
+    assert document.written("a") == "1.10"
+    assert document.written("b", 0) == "0x10"
+    assert document.written("b", 2, "d") == "TRUE"
+    assert document.written("b", 2, "e") == "~"
+    for keys in (("b",), ("b", 1), ("b", 2, "c"), ("f",), ("absent",)):
+        assert document.written(*keys, otherwise="?") == "?"
+
+
+def test_an_override_replaces_what_stands_in_the_file():
+    document = parse("a: {b: 1.10, c: 2.50}\n", "run.yaml")
+    override(document, "a.b=[3.0, x]")
+    assert document.written("a", "b", 0) == "3.0"
+    assert document.written("a", "b") == ""
+    assert document.written("a", "c") == "2.50"
+    override(document, "a=text")
+    assert document.texts == {}
 
 
 def test_places_of_keys():

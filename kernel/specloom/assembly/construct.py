@@ -65,7 +65,8 @@ class Constructor:
             fix = f"repair the plugin {_plugin(label)!r}: offer a class"
             raise PluginError(what, where=where, fix=fix)
         at = partial(self.document.where, *component.keys, "config")
-        arguments, wrong = parameters.checked(cls, label, component.config, at)
+        written = partial(self.document.written, *component.keys, "config")
+        arguments, wrong = parameters.checked(cls, label, component.config, at, written)
         self.problems += wrong
         missing = parameters.required(cls) - arguments.keys()
         if missing:

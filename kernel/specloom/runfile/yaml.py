@@ -53,6 +53,16 @@ class Document:
     name: str
     value: Any = None
     places: dict[Keys, str] = field(default_factory=dict)
+    texts: dict[Keys, str] = field(default_factory=dict)
+
+    def written(self, *keys: str | int, otherwise: str = "") -> str:
+        """A number, true, false or null as it stands in the file: ``1.10``, which is 1.1.
+
+        Args:
+            keys: The keys of the value.
+            otherwise: What to return for other values.
+        """
+        return self.texts.get(keys, otherwise)
 
     def where(self, *keys: str | int) -> str:
         """``file:line`` of a key, or of the nearest key around it."""
@@ -191,8 +201,11 @@ def override(document: Document, text: str) -> None:
         raise ConfigError(what, where="--set", fix=fix)
     place = f"--set {text}"
     value = ""
+    texts: dict[Keys, str] = {}
     if raw.strip():
-        value = parse(raw, place).value
+        parsed = parse(raw, place)
+        value = parsed.value
+        texts = parsed.texts
     *above, last = path.split(".")
     keys: Keys = ()
     container = document.value
@@ -208,6 +221,7 @@ def override(document: Document, text: str) -> None:
     keys = (*keys, last_key)
     container[last_key] = value
     _replace_places(document, keys, place)
+    _replace_texts(document, keys, texts)
 
 
 def _create_mapping(container: dict[str, Any], key: str) -> None:
@@ -223,6 +237,16 @@ def _replace_places(document: Document, keys: Keys, place: str) -> None:
     for other in inside:
         del document.places[other]
     document.places[keys] = place
+
+
+def _replace_texts(document: Document, keys: Keys, texts: Mapping[Keys, str]) -> None:
+    """Make ``texts`` what is written for a value and what is inside it."""
+    depth = len(keys)
+    inside = [other for other in document.texts if other[:depth] == keys]
+    for other in inside:
+        del document.texts[other]
+    for inner, text in texts.items():
+        document.texts[(*keys, *inner)] = text
 
 
 def _key(container: Any, part: str, keys: Keys, place: str) -> str | int:
@@ -305,9 +329,12 @@ class _Builder:
             return None
         if isinstance(event, yaml.ScalarEvent):
             is_plain = event.implicit[0]
-            if is_plain:
-                return scalar(event.value)
-            return event.value
+            if not is_plain:
+                return event.value
+            found = scalar(event.value)
+            if event.value and not isinstance(found, str):
+                self.document.texts[keys] = event.value
+            return found
         if len(keys) >= DEEPEST:
             self.stop(f"is nested more than {DEEPEST} deep", "flatten it")
         if isinstance(event, yaml.SequenceStartEvent):

@@ -92,6 +92,38 @@ def unknown_monitor(name: str, place: str, names: Iterable[str], where: str = ""
     return ConfigError(what, where=where, fix=did_you_mean(name, names))
 
 
+def undefined_monitor(
+    name: str, place: str, graph: Graph, recorded: Mapping[str, Any]
+) -> ConfigError | None:
+    """The error of a metric that a node can give, but that the split ``val`` does not define.
+
+    None where no node says that it gives the metric.
+    """
+    for full in full_names(name):
+        stage, _, rest = full.partition("/")
+        node, _, metric = rest.partition("/")
+        if stage != "val" or node not in metric_nodes(graph):
+            continue
+        if metric not in getattr(graph.nodes[node], "metric_names", ()):
+            continue
+        what = f"{place} monitors {name!r}, which is not defined on the split 'val'"
+        counts = _describe_classes(node, recorded)
+        if counts:
+            what = f"{what}: {counts}"
+        fix = f"use validation data on which {metric} is defined, or monitor another metric"
+        return ConfigError(what, where=graph.where("data"), fix=fix)
+    return None
+
+
+def _describe_classes(node: str, recorded: Mapping[str, Any]) -> str:
+    """How many pixels of the validation are anomalous, where the node counted them."""
+    pixels = recorded.get(f"val/{node}/pixels")
+    anomalous = recorded.get(f"val/{node}/anomalous_pixels")
+    if pixels is None or anomalous is None:
+        return ""
+    return f"{anomalous:.0f} of its {pixels:.0f} labelled pixels are anomalous"
+
+
 def value_of(name: str, values: Mapping[str, Any]) -> float | None:
     """The recorded value behind a monitored name, if it was recorded now."""
     for full in full_names(name):

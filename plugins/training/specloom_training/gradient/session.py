@@ -135,8 +135,10 @@ class Session:
     def _require_monitored(self, recorded: Mapping[str, float]) -> None:
         """Raise the error of a metric that no node gave when it validated."""
         for name, place in self.settings.monitors():
-            if monitors.value_of(name, recorded) is None:
-                raise monitors.unknown_monitor(name, place, recorded)
+            if monitors.value_of(name, recorded) is not None:
+                continue
+            error = monitors.undefined_monitor(name, place, self.run.graph, recorded)
+            raise error or monitors.unknown_monitor(name, place, recorded)
 
     def resume(self) -> None:
         """Go on after the last finished epoch of a run that was stopped.
