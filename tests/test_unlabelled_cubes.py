@@ -367,3 +367,28 @@ def test_masks_of_ignored_classes_alone(folder):
     assert run.graph.nodes["rx"].pixels == 5 * H * W
     assert run.metrics["test"]["metrics/pixels"] == 0
     assert run.metrics["test"]["metrics/left_out_pixels"] == 2 * H * W
+
+
+@pytest.mark.filterwarnings("ignore:.*no pixel is anomalous in the stage 'val'")
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("checkpoint={monitor: metrics/recall}", "checkpoint"),
+        ("early_stopping=[{monitor: metrics/recall}]", "early_stopping"),
+        ("scheduler={name: reduce_on_plateau, monitor: metrics/recall}", "scheduler"),
+    ],
+)
+def test_a_monitored_metric_that_the_validation_does_not_define(folder, option, place):
+    Image.fromarray(np.zeros((H, W), np.uint8)).save("cubes/c6.png")
+    sets = [
+        "data.config.split={train: [c0, c1], val: [c6], test: [c7]}",
+        "data.config.batch_size=1",
+    ]
+    run = specloom.load("run.yaml", [*sets, f"phases.1.config.{option}"], device="cpu")
+    with pytest.raises(specloom.ConfigError) as caught:
+        run.run()
+    assert str(caught.value) == (
+        f"run.yaml:2: {place} monitors 'metrics/recall', which is not defined on the split 'val': "
+        f"0 of its {H * W - 1} labelled pixels are anomalous\n"
+        "  fix: use validation data on which it is defined, or monitor another metric"
+    )
