@@ -321,7 +321,7 @@ def test_what_is_fitted_without_labels_uses_the_unlabelled_pixels(request, data)
 @pytest.mark.parametrize("data", ["scenes", "broken"])
 def test_mrmr_is_fitted_on_the_labelled_pixels(request, data):
     scenes = request.getfixturevalue(data)
-    node = SupervisedFullSpectrumBandSelector(n_bands=2, name="bands")
+    node = SupervisedFullSpectrumBandSelector(n_bands=2, winsorize=None, name="bands")
     fit_behind_data(
         scenes, cube=node.cube, valid=node.valid, labelled=node.labelled, mask=node.mask
     )

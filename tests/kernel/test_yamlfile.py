@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from specloom import ConfigError, SpecloomError
-from specloom.runfile.yaml import override, parse, read, scalar
+from specloom.runfile.overrides import override
+from specloom.runfile.yaml import parse, read, scalar
 
 
 def reported(text):
@@ -92,6 +93,15 @@ def test_an_override_replaces_what_stands_in_the_file():
     assert document.written("a", "c") == "2.50"
     override(document, "a=text")
     assert document.texts == {}
+
+
+def test_what_is_written_moves_with_the_items_of_a_list():
+    document = parse("phases: [{t: 1.10}, {t: 2.20}]\n", "run.yaml")
+    override(document, "phases.0=null")
+    assert document.written("phases", 0, "t") == "2.20"
+    override(document, "phases+={t: 3.30}")
+    assert document.written("phases", 1, "t") == "3.30"
+    assert len(document.texts) == 2
 
 
 def test_places_of_keys():

@@ -10,7 +10,8 @@ from specloom.contract.errors import ConfigError, SpecloomError, raise_all, show
 from specloom.contract.phases import Extendable
 from specloom.execution.run import Run, load
 from specloom.execution.run_folder import interrupted_run
-from specloom.runfile.yaml import Document, Keys, override, read
+from specloom.runfile.overrides import override
+from specloom.runfile.yaml import Document, Keys, read
 
 ABSENT = object()
 MOST_SHOWN = 3
