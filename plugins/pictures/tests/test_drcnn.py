@@ -63,6 +63,18 @@ def test_pixels_that_do_not_count_are_neutral():
         assert out.sum() == 9 + (step == "scores")
 
 
+def test_the_truth_of_pixels_without_a_label_is_not_shown():
+    data = batch()
+    plain = pictures(DRCNNTensorBoardViz(hsi_channels=[0, 1, 2]), data)
+    data["labelled"] = torch.ones(2, 8, 9, 1, dtype=torch.bool)
+    data["labelled"][0, :, :4] = False
+    shown = pictures(DRCNNTensorBoardViz(hsi_channels=[0, 1, 2]), data)
+    assert (shown["truth_0"][:, :4] == EXCLUDED).all()
+    np.testing.assert_array_equal(shown["truth_0"][:, 4:], plain["truth_0"][:, 4:])
+    for name in plain.keys() - {"truth_0"}:
+        np.testing.assert_array_equal(shown[name], plain[name])
+
+
 def test_truth_and_scores_may_be_absent():
     data = {k: v for k, v in batch().items() if k in ("hsi_cube", "mixer_output")}
     assert sorted(pictures(DRCNNTensorBoardViz(max_samples=1), data)) == ["hsi_0", "mixer_0"]
