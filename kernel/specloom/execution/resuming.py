@@ -114,9 +114,9 @@ def _differences(
         for key in {**before, **now}:
             old = before.get(key, ABSENT)
             new = now.get(key, ABSENT)
-            if old is ABSENT and isinstance(new, dict):
+            if old in (ABSENT, None) and isinstance(new, dict):
                 old = {}
-            if new is ABSENT and isinstance(old, dict):
+            if new in (ABSENT, None) and isinstance(old, dict):
                 new = {}
             yield from _differences(old, new, requested, (*keys, key))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
@@ -143,8 +143,10 @@ def _is_of_phase(difference: Difference) -> bool:
 def _apply(recorded: Document, difference: Difference) -> None:
     """Set one value of the recorded file to what it is now."""
     _phases, number, _config, name = difference.keys
-    config = recorded.value["phases"][number].setdefault("config", {})
-    config[name] = difference.now
+    phase = recorded.value["phases"][number]
+    if phase.get("config") is None:
+        phase["config"] = {}
+    phase["config"][name] = difference.now
     recorded.places[difference.keys] = difference.where
 
 
