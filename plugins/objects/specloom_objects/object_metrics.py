@@ -149,7 +149,7 @@ class ObjectMetrics(Ported):
         return {"metrics": metrics}
 
     def _warn_without_objects(self, images: int, total: ObjectCounts) -> None:
-        if images == 0 or total.objects:
+        if images == 0 or total.objects or total.unjudged:
             return
         warnings.warn(
             f"node {self.name!r} (ObjectMetrics): there is no object in the stage "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
-from specloom import ConfigError, did_you_mean
+from specloom import ConfigError
 
 Connectivity: TypeAlias = Literal[4, 8]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -23,7 +23,7 @@ Labels: TypeAlias = NDArray[np.int64]
 def check_connectivity(connectivity: int) -> None:
     """Raise ConfigError unless pixels touch at 4 sides, or at 4 sides and 4 corners."""
     if connectivity not in (4, 8):
-        raise ConfigError(f"connectivity is {connectivity}", fix=did_you_mean("8", ("4", "8")))
+        raise ConfigError(f"connectivity is {connectivity}", fix="set 4 or 8")
 
 
 def structure(connectivity: Connectivity) -> Mask:
