@@ -19,6 +19,8 @@ from specloom_cubes.sources.scene import Scene
 from specloom_deciders.binary import BinaryDecider
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
+from specloom_objects import Closing, FillHoles, Hysteresis, Label, MajorityVote, MinimumArea
+from specloom_predict import tiled_run
 from specloom_predict.tile_plan import plan_tiles
 from specloom_predict.tiled_run import run_tiled
 from specloom_rx.detector import RXGlobal
@@ -151,6 +153,105 @@ def test_a_node_that_needs_the_whole_cube_is_told_before_anything_is_read(scene,
         "300 MB allowed\n"
         "  fix: allow more memory, cut the scene into cubes.Blocks, or use nodes that see one pixel"
     )
+
+
+class Masked(TorchNode):
+    """A node of a third party that reads cubes and decisions."""
+
+    inputs = {"data": Port("B H W C"), "decisions": Port("B H W 1", dtype="bool")}
+    outputs = {"masked": Port("B H W C")}
+    locality = "pixel"
+
+    def forward(self, data, decisions):
+        return {"masked": data * decisions}
+
+
+@pytest.fixture
+def cleaner(scene):
+    data, edges, rx = AnomalyDataNode([0]), Laplacian(), RXGlobal()
+    hysteresis, fill = Hysteresis(low=15.0, high=24.0), FillHoles(connectivity=4)
+    closing, area, vote = Closing(radius=2), MinimumArea(pixels=6), MajorityVote(radius=1)
+    masked, label, quantile = Masked(), Label(), QuantileBinaryDecider()
+    return made(
+        scene,
+        (data.outputs.cube, edges.data),
+        (edges.edges, rx.data),
+        (rx.scores, hysteresis.scores),
+        (data.outputs.valid, hysteresis.valid),
+        (hysteresis.decisions, fill.decisions),
+        (fill.cleaned, closing.decisions),
+        (closing.cleaned, area.decisions),
+        (area.cleaned, vote.decisions),
+        (vote.cleaned, label.decisions),
+        (edges.edges, masked.data),
+        (vote.cleaned, masked.decisions),
+        (rx.scores, quantile.logits),
+    )
+
+
+CLEANED = [
+    "hysteresis.decisions",
+    "fill_holes.cleaned",
+    "closing.cleaned",
+    "minimum_area.cleaned",
+    "majority_vote.cleaned",
+    "label.labels",
+    "masked.masked",
+    "quantile_binary_decider.decisions",
+]
+
+
+@pytest.mark.parametrize("strip_rows", [1, 7, 1000])
+@pytest.mark.parametrize("tile_bytes", [BANDS * 4 * 40, BANDS * 4 * WIDTH * 7, 1 << 30])
+def test_objects_across_tiles_and_strips_are_those_of_the_scene(
+    cleaner, scene, tile_bytes, strip_rows, monkeypatch
+):
+    expected = untiled(cleaner, CLEANED)
+    monkeypatch.setattr(tiled_run, "STRIP_PIXELS", strip_rows * WIDTH)
+    found = run_tiled(cleaner, scene, (HEIGHT, WIDTH), CLEANED, tile_bytes=tile_bytes)
+    for end in CLEANED:
+        np.testing.assert_array_equal(found[end], expected[end], err_msg=end)
+        assert found[end].dtype == expected[end].dtype
+        assert np.any(found[end] > 0), end
+    assert found["label.labels"].max() > 1
+
+
+def test_only_the_last_map_is_wanted_and_those_between_are_allocated_too(cleaner, scene):
+    want = ["masked.masked"]
+    expected = untiled(cleaner, want)
+    allocated = []
+
+    def allocate(end, shape, dtype):
+        allocated.append(end)
+        return np.empty(shape, dtype)
+
+    # No map is in memory as a whole: not a byte is allowed for that.
+    found = run_tiled(
+        cleaner, scene, (HEIGHT, WIDTH), want, memory=0, allocate=allocate, tile_bytes=9999
+    )
+    np.testing.assert_array_equal(found[want[0]], expected[want[0]])
+    assert sorted(allocated) == [
+        "anomaly_data_node.valid",
+        "closing.cleaned",
+        "fill_holes.cleaned",
+        "hysteresis.decisions",
+        "masked.masked",
+        "minimum_area.cleaned",
+        "rx_global.scores",
+    ]
+
+
+def test_the_passes_over_the_tiles(cleaner):
+    plan = plan_tiles(cleaner.graph, CLEANED, HEIGHT, WIDTH)
+    assert plan.whole == ["quantile_binary_decider"]
+    assert plan.whole_inputs == ["rx_global.scores"]
+    steps = [(step.made, step.margin, step.reads_scene, step.strips) for step in plan.steps]
+    assert steps == [
+        (["anomaly_data_node.valid", "rx_global.scores"], 1, True, ["hysteresis"]),
+        ([], 0, False, ["fill_holes"]),
+        (["closing.cleaned"], 4, False, ["minimum_area"]),
+        (["majority_vote.cleaned", "masked.masked"], 1, True, ["label"]),
+    ]
 
 
 # A process of its own: what is counted is its anonymous memory, at its highest, above the start.
