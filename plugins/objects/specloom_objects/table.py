@@ -6,7 +6,7 @@ changes no bit of the result.
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,7 +80,7 @@ def measure_objects(
     decisions: NDArray[np.bool_],
     scores: NDArray[Any] | None = None,
     read_rows: ReadRows | None = None,
-    wavelengths: Sequence[float] | None = None,
+    wavelengths: Iterable[float] | None = None,
     transform: Transform | None = None,
     unit: str = "",
     connectivity: Connectivity = 8,
@@ -291,7 +291,7 @@ class _Spectra:
         return means
 
 
-def _band_names(bands: int, wavelengths: Sequence[float] | None) -> list[str]:
+def _band_names(bands: int, wavelengths: Iterable[float] | None) -> list[str]:
     if wavelengths is None:
         return [f"band {band}" for band in range(bands)]
     return [f"{float(wavelength):.10g} nm" for wavelength in wavelengths]
