@@ -35,6 +35,10 @@ ReadRows: TypeAlias = Callable[[slice], NDArray[Any]]
 """Rows of a cube to their pixels, (h, W, C)."""
 
 
+def _no_spectra() -> NDArray[np.float64]:
+    return np.zeros((0, 0))
+
+
 @dataclass(frozen=True)
 class ObjectTable:
     """The objects of one image.
@@ -46,13 +50,13 @@ class ObjectTable:
             the first and last rows and columns. ``area`` is in squares of ``unit``.
             ``surround_score`` is the mean score of the surroundings, ``contrast`` the difference
             of ``mean_score`` from it in standard deviations of the surroundings' scores.
-        spectra: Mean spectra, float64 (S, C), or None.
+        spectra: Mean spectra, float64 (S, C); (0, 0) where no cube was read.
         spectra_of: The labels of the objects that have one, (S,).
         bands: What each band is called.
     """
 
     columns: Mapping[str, list[Any]]
-    spectra: NDArray[np.float64] | None = field(default=None, repr=False)
+    spectra: NDArray[np.float64] = field(default_factory=_no_spectra, repr=False)
     spectra_of: Sequence[int] = ()
     bands: Sequence[str] = ()
 
@@ -71,8 +75,8 @@ class ObjectTable:
 
     def write_spectra(self, path: Path) -> None:
         """Write the mean spectra as CSV: a row for each object, a column for each band."""
-        spectra = [] if self.spectra is None else self.spectra.tolist()
-        rows = ([label, *values] for label, values in zip(self.spectra_of, spectra, strict=True))
+        pairs = zip(self.spectra_of, self.spectra.tolist(), strict=True)
+        rows = ([label, *values] for label, values in pairs)
         _write_csv(path, ["label", *self.bands], rows)
 
 
