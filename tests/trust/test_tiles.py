@@ -265,6 +265,7 @@ SCRIPT = """
     from specloom_cubes.formats import open_cube
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.scene import Scene
+    from specloom_objects import Closing, FillHoles, Hysteresis, MinimumArea
     from specloom_predict.tiled_run import run_tiled
     from specloom_normalize.min_max import MinMaxNormalizer
     from specloom_rx.detector import RXGlobal
@@ -282,7 +283,13 @@ SCRIPT = """
     source = InMemory(train=[{"cube": small[None]}])
     data, normalizer, rx = AnomalyDataNode([0]), MinMaxNormalizer(), RXGlobal()
     pipeline = Pipeline("tiles")
-    pipeline.connect((data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data))
+    hysteresis, fill = Hysteresis(low=75.0, high=85.0), FillHoles()
+    closing, area = Closing(radius=2), MinimumArea(pixels=4)
+    pipeline.connect(
+        (data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data),
+        (rx.scores, hysteresis.scores), (hysteresis.decisions, closing.decisions),
+        (closing.cleaned, fill.decisions), (fill.cleaned, area.decisions),
+    )
     StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()
     scene = Scene(str(folder / "scene.hdr"))
     run = Run(pipeline.graph(scene), scene, device="cpu")
@@ -296,13 +303,14 @@ SCRIPT = """
             time.sleep(0.002)
 
     def allocate(end, shape, dtype):
-        return np.lib.format.open_memmap(folder / "scores.npy", "w+", dtype, shape)
+        return np.lib.format.open_memmap(folder / f"{end}.npy", "w+", dtype, shape)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     began = time.perf_counter()
     size = open_cube(folder / "scene.hdr").shape[:2]
-    found = run_tiled(run, scene, size, ["rx_global.scores"], allocate=allocate)
+    want = ["rx_global.scores", "minimum_area.cleaned"]
+    found = run_tiled(run, scene, size, want, memory=0, allocate=allocate)
     seconds = time.perf_counter() - began
     done = True
     watcher.join()
@@ -312,6 +320,12 @@ SCRIPT = """
             part = np.s_[top : top + 50, left : left + 70]
             crop = plan({"cube": torch.tensor(np.array(cube[part])[None])})["rx_global.scores"]
             same &= np.array_equal(crop[0].numpy(), found["rx_global.scores"][0][part])
+    made = {"scores": np.asarray(found[want[0]])}
+    for node in (hysteresis, closing, fill):
+        (value,) = node.forward(**made).values()
+        made = {"decisions": value}
+    cleaned = area.forward(**made)["cleaned"]
+    same &= np.array_equal(cleaned, found[want[1]]) and 0 < cleaned.mean() < 0.5
     print(json.dumps({"above": highest - start, "same": bool(same), "seconds": seconds}))
 """
 HEADER = """ENVI
