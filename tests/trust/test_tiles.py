@@ -19,7 +19,16 @@ from specloom_cubes.sources.scene import Scene
 from specloom_deciders.binary import BinaryDecider
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
-from specloom_objects import Closing, FillHoles, Hysteresis, Label, MajorityVote, MinimumArea
+from specloom_objects import (
+    Closing,
+    FillHoles,
+    FuseRanks,
+    Hysteresis,
+    Label,
+    MajorityVote,
+    MinimumArea,
+    Smooth,
+)
 from specloom_predict import tiled_run
 from specloom_predict.tile_plan import plan_tiles
 from specloom_predict.tiled_run import run_tiled
@@ -244,7 +253,7 @@ def test_only_the_last_map_is_wanted_and_those_between_are_allocated_too(cleaner
 def test_the_passes_over_the_tiles(cleaner):
     plan = plan_tiles(cleaner.graph, CLEANED, HEIGHT, WIDTH)
     assert plan.whole == ["quantile_binary_decider"]
-    assert plan.whole_inputs == ["rx_global.scores"]
+    assert plan.whole_bytes.keys() == {"rx_global.scores", "quantile_binary_decider.decisions"}
     steps = [(step.made, step.margin, step.reads_scene, step.strips) for step in plan.steps]
     assert steps == [
         (["anomaly_data_node.valid", "rx_global.scores"], 1, True, ["hysteresis"]),
@@ -252,6 +261,68 @@ def test_the_passes_over_the_tiles(cleaner):
         (["closing.cleaned"], 4, False, ["minimum_area"]),
         (["majority_vote.cleaned", "masked.masked"], 1, True, ["label"]),
     ]
+
+
+def test_what_reads_a_map_of_the_whole_image_runs_on_tiles_and_strips_again(scene, monkeypatch):
+    data, rx, quantile = AnomalyDataNode([0]), RXGlobal(), QuantileBinaryDecider(quantile=0.9)
+    closing, area, ranks = Closing(radius=2), MinimumArea(pixels=5), FuseRanks()
+    smooth, second = Smooth(), QuantileBinaryDecider(quantile=0.8)
+    run = made(
+        scene,
+        (data.outputs.cube, rx.data),
+        (rx.scores, quantile.logits),
+        (quantile.decisions, closing.decisions),
+        (closing.cleaned, area.decisions),
+        (data.outputs.valid, area.valid),
+        (rx.scores, ranks.scores),
+        (ranks.fused, smooth.scores),
+        (smooth.smoothed, second.logits),
+    )
+    want = ["minimum_area.cleaned", "quantile_binary_decider_2.decisions"]
+    plan = plan_tiles(run.graph, want, HEIGHT, WIDTH)
+    assert plan.whole == ["quantile_binary_decider", "fuse_ranks", "quantile_binary_decider_2"]
+    steps = [(step.made, step.strips, step.whole_read, step.whole_made) for step in plan.steps]
+    scores = "rx_global.scores"
+    first = ["fuse_ranks.fused", "quantile_binary_decider.decisions"]
+    assert steps == [
+        (["anomaly_data_node.valid", scores], [], [scores], first),
+        (
+            ["closing.cleaned", "smooth.smoothed"],
+            ["minimum_area"],
+            ["smooth.smoothed"],
+            ["quantile_binary_decider_2.decisions"],
+        ),
+    ]
+    assert not plan.steps[1].reads_scene
+    assert plan.between == {"anomaly_data_node.valid", "closing.cleaned"}
+    assert plan.whole_bytes.keys() == {scores, *first, "smooth.smoothed", want[1]}
+    expected = untiled(run, want)
+    monkeypatch.setattr(tiled_run, "STRIP_PIXELS", WIDTH * 4)
+    for tile_bytes in (BANDS * 4 * 40, 1 << 30):
+        found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=tile_bytes)
+        for end in want:
+            np.testing.assert_array_equal(found[end], expected[end])
+            assert 0 < found[end].mean() < 1
+
+
+def test_what_reads_a_cube_of_the_whole_image_needs_the_whole_image(scene):
+    data, brightest, edges, masked = AnomalyDataNode([0]), Brightest(), Laplacian(), Masked()
+    fill = FillHoles()
+    run = made(
+        scene,
+        (data.outputs.cube, brightest.data),
+        (brightest.relative, edges.data),
+        (data.outputs.valid, fill.decisions),
+        (edges.edges, masked.data),
+        (fill.cleaned, masked.decisions),
+        fit=False,
+    )
+    want = ["masked.masked"]
+    plan = plan_tiles(run.graph, want, HEIGHT, WIDTH)
+    assert sorted(plan.whole) == ["brightest", "laplacian", "masked"]
+    expected = untiled(run, want)
+    found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=5000)
+    np.testing.assert_array_equal(found[want[0]], expected[want[0]])
 
 
 # A process of its own: what is counted is its anonymous memory, at its highest, above the start.

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom_predict.tile_plan import (
-    TilePlan,
     TileStep,
     check_memory,
     is_map,
@@ -91,7 +90,7 @@ def run_tiled(
             _run_tiles(run, scene, step, values, tile_bytes)
             for name in step.strips:
                 _run_strips(run, name, values)
-        _run_whole(run, plan, values)
+            _run_whole(run, step, values)
     return {end: values.found[end] for end in wanted}
 
 
@@ -133,6 +132,14 @@ class _Values:
         rows, columns = tile.inner
         self.found[end][:, rows, columns] = part[:, crop_rows, crop_columns]
 
+    def part(self, end: str, part: Part) -> NDArray[Any] | None:
+        """A part of a map; None where the cube does not have it."""
+        value = self.found[end]
+        if value is None:
+            return None
+        rows, columns = part
+        return np.ascontiguousarray(value[:, rows, columns])
+
     def _empty(self, end: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         if self.allocate is None or end not in self.allocated:
             return np.empty(shape, dtype)
@@ -166,14 +173,8 @@ def _run_tiles(run: Run, scene: Windowed, step: TileStep, values: _Values, tile_
 
 
 def _parts(run: Run, ends: Iterable[str], values: _Values, part: Part) -> Mapping[str, Any]:
-    """A part of each of some maps."""
-    rows, columns = part
-    found = {}
-    for end in ends:
-        value = values.found[end]
-        if value is not None:
-            value = np.ascontiguousarray(value[:, rows, columns])
-        found[end] = value
+    """A part of each of some maps, as the nodes' arrays."""
+    found = {end: values.part(end, part) for end in ends}
     ports = {end: run.graph.port(end) for end in found}
     return run.runtime.adopt(found, ports)
 
@@ -203,25 +204,26 @@ def _strip(run: Run, name: str, values: _Values, part: Part) -> dict[str, Any]:
     """The inputs of a node for a part of the image, in the node's array library."""
     node = run.graph.nodes[name]
     ends = run.graph.incoming(name)
-    parts = _parts(run, chain.from_iterable(ends.values()), values, part)
+    read = list(chain.from_iterable(ends.values()))
+    if getattr(node, "array_library", "torch") == "numpy":
+        parts: Mapping[str, Any] = {end: values.part(end, part) for end in read}
+    else:
+        parts = _parts(run, read, values, part)
     inputs: dict[str, Any] = {}
     for port, sources in ends.items():
         arrays = [parts[end] for end in sources]
-        if getattr(node, "array_library", "torch") == "numpy":
-            arrays = [None if array is None else to_array(array) for array in arrays]
         inputs[port] = arrays if node.inputs[port].many else arrays[0]
     return inputs
 
 
-def _run_whole(run: Run, plan: TilePlan, values: _Values) -> None:
-    """Run the nodes that need the whole image on the values that tiles made."""
-    rest = [end for end in values.wanted if end not in values.found]
-    if not rest:
+def _run_whole(run: Run, step: TileStep, values: _Values) -> None:
+    """Run the nodes that need the whole image on the values that were made so far."""
+    if not step.whole_made:
         return
-    found = {end: values.found[end] for end in plan.whole_inputs}
+    found = {end: values.found[end] for end in step.whole_read}
     ports = {end: run.graph.port(end) for end in found}
     provided = run.runtime.adopt(found, ports)
-    compiled = run.plan("predict", rest, provided=found)
+    compiled = run.plan("predict", step.whole_made, provided=found)
     everything: Part = (slice(0, values.size[0]), slice(0, values.size[1]))
     for end, value in compiled({**_batch_values(provided), **provided}).items():
         values.place(end, value, Tile(everything, everything))
