@@ -150,6 +150,10 @@ class Folder(TicketedSource):
         first = next(iter(self.cubes().values()))
         return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
 
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
+
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
         if not there(self.path):
