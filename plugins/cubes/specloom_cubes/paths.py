@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,14 +12,34 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How the address of something elsewhere begins, such as ``s3://`` (a path has one slash)."""
 
 
+def expand(path: str | Path) -> Path:
+    """A path with ``~`` and ``$VAR`` replaced; a file whose name has these signs stays itself.
+
+    Every path that a user gives goes through here before it is opened; addresses stay as they are.
+    """
+    plain = Path(path)
+    text = str(path)
+    if ("~" not in text and "$" not in text) or is_address(text) or _exists(plain):
+        return plain
+    expanded = Path(os.path.expandvars(text))
+    try:
+        return expanded.expanduser()
+    except RuntimeError:  # there is no such user
+        return expanded
+
+
 def there(path: str | Path) -> bool:
     """Whether a path leads to something; a name that no system can have leads to nothing.
 
     Raises:
         PermissionError: A folder on the way to it is closed.
     """
+    return _exists(expand(path))
+
+
+def _exists(path: Path) -> bool:
     try:
-        return Path(path).exists()
+        return path.exists()
     except PermissionError:
         raise
     except OSError:

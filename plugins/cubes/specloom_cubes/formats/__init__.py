@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
-from specloom_cubes.paths import COPY, RELATIVE, is_address, there
+from specloom_cubes.cube import AS_STATED, Reading
+from specloom_cubes.paths import COPY, RELATIVE, expand, is_address, there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,15 +46,16 @@ class Named(Protocol):
 
 def is_cube(path: str | Path) -> bool:
     """Whether the name of a file says that it may hold a cube, or an ENVI header lies beside it."""
-    return _format(Path(path)) != ""
+    return _format(expand(path)) != ""
 
 
-def open_cube(path: str | Path, variable: str | None = None) -> Cube:
+def open_cube(path: str | Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
     """Open a cube without reading its pixels.
 
     Args:
         path: The file; of an ENVI pair either one.
         variable: The array to take where the file holds several (MATLAB, HDF5, NPZ).
+        reading: The order of its axes and the like, where the user states them.
 
     Raises:
         DataError: The file is absent, of an unknown kind, damaged, or holds no single cube.
@@ -60,9 +63,9 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
     """
     if is_address(path) and not there(path):
         raise DataError(f"nothing opens the address {path}", fix=COPY)
-    path = Path(path)
+    path = expand(path)
     if not there(path):
-        raise DataError(f"there is no file {path}", fix=RELATIVE)
+        raise _absent(path)
     _check_file(path)
     kind = _format(path)
     named = kind in NAMED.values()
@@ -72,7 +75,8 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
             fix=f"remove the variable: only {', '.join(NAMED)} have them",
         )
     reader = _module(kind, path)
-    cube: Cube = reader.open_cube(path, variable) if named else reader.open_cube(path)
+    arguments = [path, variable] if named else [path]
+    cube: Cube = reader.open_cube(*arguments, reading=reading)
     if cube.dtype.itemsize > 8:
         raise DataError(f"{path} holds {cube.dtype}", fix="save it as float64 or float32")
     if not len(cube.good_bands):
@@ -81,6 +85,18 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
             fix="write 1 in bbl for each good band, or remove it",
         )
     return cube
+
+
+def _absent(path: Path) -> DataError:
+    """The error for a file that is not there; its data file may be there without it."""
+    if path.suffix.lower() == ".hdr":
+        from specloom_cubes.formats import envi
+
+        with suppress(OSError):  # a name that no system can have
+            data = envi.data_of(path)
+            if data is not None:
+                return envi.no_header(data)
+    return DataError(f"there is no file {path}", fix=RELATIVE)
 
 
 def _check_file(path: Path) -> None:
@@ -94,7 +110,24 @@ def _check_file(path: Path) -> None:
         fix = f"give the cube's own file: {READABLE}; a picture may be its mask"
         raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
     if not _format(path):
-        raise DataError(f"the format of {path} is unknown", fix=f"use one of: {READABLE}")
+        raise _unknown_format(path)
+
+
+def _unknown_format(path: Path) -> DataError:
+    """The error for a file of no known ending; it may be the data of a header that is missing."""
+    from specloom_cubes.formats import envi
+
+    what = f"the format of {path} is unknown"
+    fix = f"use one of: {READABLE}"
+    if path.suffix.lower() in envi.OTHER_FILES:
+        return DataError(what, fix=fix)
+    missing = envi.no_header(path)
+    if path.suffix.lower() in envi.SUFFIXES[1:]:
+        return missing
+    return DataError(
+        f"{what}, or its ENVI header is missing: {envi.names_of_header(path)}",
+        fix=f"{missing.fix}, or {fix}",
+    )
 
 
 def named_arrays(path: Path) -> Named | None:
