@@ -130,7 +130,7 @@ def test_old_and_uncompressed_files(tmp_path, options):
 
 def test_complex_cubes_are_not_taken(tmp_path):
     path = v5(tmp_path / "x.mat", data=CUBE.astype(complex))
-    with pytest.raises(DataError, match="data 4 x 6 x 3 not numeric"):
+    with pytest.raises(DataError, match="data 4 x 6 x 3 complex"):
         open_cube(path)
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "Named", "is_cube", "named_arrays", "open_cube"]
 
-NAMED = {".mat": "mat", ".npz": "npz", **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5")}
+HDF5 = (".h5", ".hdf5", ".he5", ".hdf", ".nc", ".nc4")
+"""Endings of HDF5 and netCDF-4, which is HDF5; older files with these endings are refused."""
+
+NAMED = {".mat": "mat", ".npz": "npz", **dict.fromkeys(HDF5, "hdf5")}
 """Formats that hold several arrays by name, and their modules."""
 
 SUFFIXES = {**NAMED, ".npy": "npy", ".hdr": "envi", **dict.fromkeys((".tif", ".tiff"), "tiff")}
@@ -28,7 +31,8 @@ PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".gif")
 """Endings of files that can never hold a cube."""
 
 READABLE = (
-    "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5), "
+    "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5, .hdf), "
+    "netCDF-4 (.nc, .nc4), "
     "NumPy (.npy, .npz), TIFF (.tif, .tiff)"
 )
 

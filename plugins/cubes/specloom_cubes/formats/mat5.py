@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,6 +13,7 @@ import numpy as np
 import scipy.io
 
 from specloom import DataError
+from specloom_cubes.formats.stored import Stamp, stamp_of
 from specloom_cubes.formats.variable import Variable
 
 if TYPE_CHECKING:
@@ -41,6 +44,9 @@ STORED = {
     12: "i8",
     13: "u8",
 }
+KINDS = {"opaque": "object of a MATLAB class", "object": "object of a MATLAB class"}
+"""What variables are of which MATLAB's name of the class says too little."""
+
 COMPRESSED = 15
 MATRIX = 14
 """Numbers of elements of a file."""
@@ -55,9 +61,31 @@ PRELUDE = 4096
 def variables(path: Path) -> list[Variable]:
     """The variables of a file, in its order, without their values.
 
+    The fields of a struct follow it, as ``hcube/DataCube``; scipy reads the struct for them.
+
     Raises:
         DataError: The file is damaged.
     """
+    return list(_variables(path, _stamp(path)))
+
+
+def load(path: Path, name: str) -> NDArray[Any]:
+    """One variable or field of a struct, as it is stored, read-only.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    first, *fields = name.split("/")
+    value = _load(path, first)
+    for field in fields:
+        value = value[0, 0][field]
+    value.flags.writeable = False
+    return value
+
+
+@lru_cache(maxsize=64)
+def _variables(path: Path, stamp: Stamp) -> tuple[Variable, ...]:
+    """What a file holds whose size and time are ``stamp``."""
     try:
         listed = scipy.io.whosmat(str(path))
         stored = _stored_types(path)
@@ -65,28 +93,67 @@ def variables(path: Path) -> list[Variable]:
         raise _damaged(path, error) from error
     arrays = []
     for name, shape, kind in listed:
-        dtype = stored.get(name, CLASSES.get(kind))
-        if kind == "logical" or kind not in CLASSES:
-            dtype = CLASSES.get(kind)
-        element = None
-        if dtype:
-            element = np.dtype(dtype)
-        arrays.append(Variable(name, tuple(shape), element))
-    return arrays
+        arrays.append(_variable(name, tuple(shape), kind, stored.get(name, CLASSES.get(kind))))
+        if kind == "struct" and prod(shape) == 1:
+            arrays.extend(_fields(name, _load(path, name)))
+    return tuple(arrays)
 
 
-def load(path: Path, name: str) -> NDArray[Any]:
-    """One variable, as it is stored, read-only.
+def _variable(name: str, shape: tuple[int, ...], kind: str, stored: str | None) -> Variable:
+    """A variable of a class in MATLAB, and of the element type in which it is stored."""
+    if kind == "logical":
+        return Variable(name, shape, np.dtype(bool))
+    if kind not in CLASSES:
+        return Variable(name, shape, None, KINDS.get(kind, kind))
+    if stored is None:
+        return Variable(name, shape, None, "complex")
+    return Variable(name, shape, np.dtype(stored))
 
-    Raises:
-        DataError: The file is damaged.
-    """
+
+def _fields(prefix: str, struct: NDArray[Any]) -> list[Variable]:
+    """The fields of a struct that has one element."""
+    found = []
+    for field in struct.dtype.names or ():
+        value = struct[0, 0][field]
+        name = f"{prefix}/{field}"
+        if not isinstance(value, np.ndarray):
+            continue
+        is_struct = value.dtype.names is not None
+        if value.dtype.kind in "iufb":
+            found.append(Variable(name, value.shape, value.dtype))
+        else:
+            found.append(Variable(name, value.shape, None, _kind(value)))
+        if is_struct and value.size == 1:
+            found.extend(_fields(name, value))
+    return found
+
+
+def _kind(value: NDArray[Any]) -> str:
+    """What a field is that holds no real numbers."""
+    if value.dtype.names is not None:
+        return "struct"
+    if value.dtype.kind == "c":
+        return "complex"
+    if value.dtype.kind in "SU":
+        return "char"
+    return "not numeric"
+
+
+def _load(path: Path, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = scipy.io.loadmat(str(path), variable_names=[name])[name]
     except Exception as error:  # scipy raises errors of many kinds on damaged files
         raise _damaged(path, error) from error
-    array.flags.writeable = False
     return array
+
+
+def _stamp(path: Path) -> Stamp:
+    """The size of a file, and when it was last written."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return stamp_of(file)
+    except OSError as error:
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

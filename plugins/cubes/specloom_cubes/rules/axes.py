@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specloom import DataError
 from specloom_cubes.formats.variable import Variable, size_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from specloom_cubes.cube import Reading
 
 Take: TypeAlias = "Callable[[tuple[slice, ...]], NDArray[Any]]"
 """Slices of the axes of an array in a file, to that part of it."""
@@ -53,23 +53,6 @@ NOT_THE_IMAGE = re.compile("dark|white|flat|gain|offset|coef|calib|noise|smile|c
 """Planes that may have columns x bands: references and calibration of a line camera."""
 
 FIX = "write axes: HWC, CHW or HCW (H rows, W columns, C bands)"
-
-
-class Arrangement(Protocol):
-    """Where rows, columns and bands lie in an array."""
-
-    assumptions: tuple[str, ...]
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        """Rows, columns and bands."""
-
-    @property
-    def interleave(self) -> str:
-        """ENVI's name of the order in which the values lie."""
-
-    def read(self, take: Take, rows: slice, cols: slice) -> NDArray[Any]:
-        """Pixels (h, w, C) of an array."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +146,10 @@ class PixelMatrix:
         return whole[[line - first for line in lines]]
 
 
+Arrangement: TypeAlias = Axes | PixelMatrix
+"""Where rows, columns and bands lie in an array."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What a file says of the axes of an array.
@@ -200,6 +187,19 @@ def cube_axes(variable: Variable) -> tuple[int, ...] | None:
         return None
     left_out = single[:excess]
     return tuple(axis for axis in range(len(variable.shape)) if axis not in left_out)
+
+
+def find_arrangement(
+    path: Path, variable: Variable, evidence: Evidence, reading: Reading
+) -> Arrangement:
+    """Where rows, columns and bands lie in an array with three axes, or in a matrix of pixels.
+
+    Raises:
+        DataError: The axes of the array cannot be known, or do not fit what the user states.
+    """
+    if reading.shape is not None:
+        return find_matrix(path, variable, reading.shape, evidence, reading.axes)
+    return find_axes(path, variable, evidence, reading.axes)
 
 
 def find_axes(
@@ -385,13 +385,20 @@ def _per_band(arrays: Iterable[Variable]) -> set[int]:
 
 
 def _by_planes(sizes: Sequence[int], arrays: Iterable[Variable]) -> set[int]:
-    """The axes without which a plane of the file has the size of the image."""
+    """The axes, first or last, without which a plane of the file has the size of the image.
+
+    Bands between rows and columns are too rare for that: a plane of rows x bands is likelier.
+    """
     planes = set()
     for one in arrays:
         if one.is_plane and not NOT_THE_IMAGE.search(one.leaf.lower()):
             planes.add(one.shape)
-    rest = {axis: tuple(sizes[:axis]) + tuple(sizes[axis + 1 :]) for axis in range(3)}
-    return {axis for axis in range(3) if rest[axis] in planes}
+    found = set()
+    if tuple(sizes[1:]) in planes:
+        found.add(0)
+    if tuple(sizes[:2]) in planes:
+        found.add(2)
+    return found
 
 
 def _by_coordinates(sizes: Sequence[int], arrays: Iterable[Variable]) -> set[int]:

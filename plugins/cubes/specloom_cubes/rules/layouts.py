@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from specloom_cubes.formats.variable import Variable
+if TYPE_CHECKING:
+    from specloom_cubes.formats.variable import Variable
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,7 @@ LAYOUTS = (
 )
 
 
-def layout_of(
-    name: str, attributes: Collection[str], arrays: Sequence[Variable]
-) -> Layout | None:
+def layout_of(name: str, attributes: Collection[str], arrays: Sequence[Variable]) -> Layout | None:
     """The layout of the known product that has a cube of that name.
 
     Args:
