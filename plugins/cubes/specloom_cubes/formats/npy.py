@@ -68,7 +68,7 @@ def open_array(path: Path) -> NDArray[Any]:
     Raises:
         DataError: The file is damaged, shorter than it says, or holds Python objects.
     """
-    return _opened(path).read()
+    return opened(path).read()
 
 
 def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
@@ -77,7 +77,7 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     Raises:
         DataError: The file is damaged, or holds no real numbers along three axes.
     """
-    array = _opened(path)
+    array = opened(path)
     dtype = array.stored.dtype
     only = Variable("", array.shape, dtype)
     if reading.shape is None and cube_axes(only) is None:
@@ -138,8 +138,12 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return tuple(shape), reversed_axes, dtype
 
 
-def _opened(path: Path) -> NpyArray:
-    """The array of a file."""
+def opened(path: Path) -> NpyArray:
+    """The array of a file, its values not yet read.
+
+    Raises:
+        DataError: The file is damaged, shorter than it says, or holds Python objects.
+    """
     try:
         with path.open("rb", buffering=0) as file:
             start = file.read(len(ARCHIVE))
