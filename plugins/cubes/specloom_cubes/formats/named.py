@@ -77,6 +77,9 @@ class NamedFile:
         own = levels(chosen)
         evidence = Evidence(self.arrays, centre_lengths(own), matlab=self.matlab)
         arrangement = find_arrangement(self.path, chosen, evidence, reading)
+        interleave = arrangement.interleave
+        if self.matlab:  # its rows lie closest, for which ENVI has no name
+            interleave = ""
         spectrum = find_spectrum(own, arrangement.size[2], str(self.path))
         return Cube(
             self.path,
@@ -85,7 +88,7 @@ class NamedFile:
             loader(chosen, arrangement),
             variable=chosen.name,
             format=self.format,
-            interleave=arrangement.interleave,
+            interleave=interleave,
             wavelengths=spectrum.centres,
             fwhm=spectrum.widths,
             bad_bands=spectrum.bad_bands,
