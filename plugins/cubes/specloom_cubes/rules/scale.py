@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from specloom import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FACTOR = "scale_factor"
 OFFSET = "add_offset"
