@@ -142,7 +142,7 @@ class PixelMatrix:
             part = take((span, slice(None)))
         else:
             part = take((slice(None), span)).T
-        whole = part.reshape(stop - first, length, -1)
+        whole = part.reshape(stop - first, length, self.size[2])
         return whole[[line - first for line in lines]]
 
 
@@ -231,7 +231,7 @@ def find_axes(
     if bands is None:
         bands = _assumed(path, variable, sizes, evidence)
         notes = (*notes, _assumption(variable, sizes, bands))
-    elif bands != 2 and _by_vectors(sizes, evidence) != {bands}:
+    elif bands != 2 and not _is_certain(sizes, bands, evidence):
         notes = (*notes, _inference(variable, sizes, bands))
     letters = [ROWS, COLUMNS]
     letters.insert(bands, BANDS)
@@ -368,10 +368,11 @@ def _band_axis(sizes: Sequence[int], evidence: Evidence) -> int | None:
     return candidates.pop() if len(candidates) == 1 else None
 
 
-def _by_vectors(sizes: Sequence[int], evidence: Evidence) -> set[int]:
-    """The axes that are as long as a vector with one value for each band."""
+def _is_certain(sizes: Sequence[int], bands: int, evidence: Evidence) -> bool:
+    """Whether vectors of bands, or of rows and columns, say alone that an axis has the bands."""
     lengths = evidence.lengths | _per_band(evidence.arrays)
-    return {axis for axis in range(3) if sizes[axis] in lengths}
+    by_vectors = {axis for axis in range(3) if sizes[axis] in lengths}
+    return {bands} in (by_vectors, _by_coordinates(sizes, evidence.arrays))
 
 
 def _per_band(arrays: Iterable[Variable]) -> set[int]:
