@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,11 @@ if TYPE_CHECKING:
 IGNORED = ("_fillvalue", "data_ignore_value", "nodata", "missing_value")
 """Attributes that name the value for "no data", in lower case."""
 
-ORDER = ("dimension_labels", "_array_dimensions", "dimensions_order", "dims")
+NAMES_OF_AXES = ("dimension_labels", "_array_dimensions", "dimensions_order", "dims")
 """Attributes that name the axes of a dataset, in lower case."""
+
+SCALES = ("scale_factor", "add_offset")
+"""Attributes with the scale of the values, in lower case."""
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What damaged files make h5py raise."""
@@ -123,12 +126,13 @@ def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STA
     """
     with _opened(path) as file:
         arrays = _variables(file)
-        chosen = _choose(path, file, arrays, variable, reading)
+        stored = stored_vectors(file)
+        chosen = _choose(path, file, arrays, stored, variable, reading)
         assert chosen.dtype is not None, "a cube is a numeric array"
         data = file[chosen.name]
         check_storage(path, data)
         layout = layout_of(chosen.name, tuple(file.attrs), arrays)
-        levels = _levels(file, data, stored_vectors(file), layout)
+        levels = _levels(file, data, stored, layout)
         order = _stated_order(data)
         if layout is not None:
             order = layout.order
@@ -136,8 +140,8 @@ def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STA
         arrangement = find_arrangement(path, chosen, evidence, reading)
         bands = arrangement.size[2]
         spectrum = _spectrum(file, levels, layout, bands, str(path))
-        scaling = from_attributes(dict(data.attrs), bands, str(path))
-        ignored = _attribute(data.attrs, IGNORED)
+        scaling = from_attributes(_chosen(data, SCALES), bands, str(path))
+        ignored = _no_data(data)
         place = hdf5_place.of(file, data, arrangement, arrays)
     scale = scaling or Scaling(None, None, "")
     assumptions = (*arrangement.assumptions, *spectrum.notes, *scale.notes, *place.notes)
@@ -227,22 +231,26 @@ def _labels(item: Any) -> tuple[str, ...]:
 
 def _stated_order(data: Any) -> str:
     """The order of a dataset's axes by its own attributes; empty where they do not say it."""
-    for key, value in data.attrs.items():
-        lower = key.lower()
-        text = _text(value)
-        if lower == "interleave" and text.lower() in ORDERS:
-            return ORDERS[text.lower()]
-        if lower in ORDER:
-            return order_of_names([name.strip() for name in text.split(",")])
+    for key in data.attrs:
+        if key.lower() == "interleave":
+            return ORDERS.get(_text(data.attrs[key]).lower(), "")
+        if key.lower() in NAMES_OF_AXES:
+            names = _text(data.attrs[key]).split(",")
+            return order_of_names([name.strip() for name in names])
     return ""
 
 
 def _choose(
-    path: Path, file: Any, arrays: Sequence[Variable], variable: str | None, reading: Reading
+    path: Path,
+    file: Any,
+    arrays: Sequence[Variable],
+    stored: Sequence[Vector],
+    variable: str | None,
+    reading: Reading,
 ) -> Variable:
+    """The dataset that is the cube; ``stored`` are the vectors of the file."""
     attributes = tuple(file.attrs)
     known = {one.name for one in arrays if layout_of(one.name, attributes, arrays)}
-    stored = stored_vectors(file)
 
     def lengths(one: Variable) -> set[int]:
         return set(centre_lengths(levels_of(file[one.name], stored)).values())
@@ -281,14 +289,20 @@ def _spectrum(
     return spectrum
 
 
-def _attribute(attributes: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    for key, value in attributes.items():
+def _no_data(data: Any) -> float | None:
+    """The first value for "no data" that a dataset states and that is a number."""
+    for value in _chosen(data, IGNORED).values():
         array = np.asarray(value)
-        if key.lower() in names and array.size == 1 and array.dtype.kind in "iuf":
+        if array.size == 1 and array.dtype.kind in "iuf":
             number = float(array.ravel()[0])
             if not np.isnan(number):
                 return number
     return None
+
+
+def _chosen(data: Any, names: Collection[str]) -> dict[str, Any]:
+    """The attributes of a dataset with these names, in lower case; no other is read."""
+    return {key: data.attrs[key] for key in data.attrs if key.lower() in names}
 
 
 def _text(value: Any) -> str:

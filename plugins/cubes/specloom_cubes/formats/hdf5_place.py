@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from specloom_cubes.formats.hdf5_vectors import lies_elsewhere
+from specloom_cubes.formats.variable import size_text
 from specloom_cubes.rules import georeference
 from specloom_cubes.rules.axes import Arrangement, Axes
 from specloom_cubes.rules.spectrum import shared_groups
@@ -25,7 +25,9 @@ SYSTEM = ("spatial_ref", "crs_wkt", "projection_wkt")
 LOOKUP_TABLES = ("glt_x", "glt_y")
 """Tables (rows, columns of the map) of EMIT, which lead from the map to the image."""
 
+GRIDS = "/HDFEOS/GRIDS/"
 STRUCTURE = "HDFEOS INFORMATION/StructMetadata.0"
+"""Where HDF-EOS has its grids, and what it says of them."""
 
 LONGEST_AXIS = 10_000_000
 """Numbers of coordinates that are read."""
@@ -50,60 +52,58 @@ class Place:
 def of(file: Any, data: Any, arrangement: Arrangement, arrays: Sequence[Variable]) -> Place:
     """The place that a file states for a dataset: of the CF conventions, EMIT, NEON, HDF-EOS."""
     rows, columns, _ = arrangement.size
-    transform, crs = _by_grid_mapping(file, data, arrangement)
+    names = {one.name for one in arrays}
+    transform, crs = _by_grid_mapping(file, data, arrangement, names)
     if transform is None:
-        transform, crs = _by_map_info(file, data, arrays)
+        transform, crs = _by_map_info(file, data, names)
     if transform is not None:
         return Place(georeference.metadata_of(transform, crs))
-    transform, crs = _by_root(file, data)
+    transform, crs = _by_attributes(file, data)
     if transform is not None:
         table = _lookup_table(arrays)
         if table is None or table.shape == (rows, columns):
             return Place(georeference.metadata_of(transform, crs))
-        size = " x ".join(map(str, table.shape))
         note = (
-            f"the geotransform of the file is that of its lookup table {table.name} ({size}), not "
-            f"of the cube ({rows} x {columns}), which is not georeferenced; use an orthorectified "
-            "file for maps"
+            f"the geotransform of the file is that of its lookup table {table.name} "
+            f"({size_text(table.shape)}), not of the cube ({rows} x {columns}), which is not "
+            "georeferenced; use an orthorectified file for maps"
         )
         return Place(notes=(note,))
-    if data.name.startswith("/HDFEOS/GRIDS/") and STRUCTURE in file:
+    if data.name.startswith(GRIDS) and STRUCTURE in names:
         text = _text_of(file, STRUCTURE)
         transform, zone = georeference.from_struct_metadata(text, rows, columns)
         grid = file["/".join(data.name.split("/")[:4])]
-        crs = georeference.crs_text(_plain(grid.attrs.get("epsg_code")), zone)
+        crs = georeference.crs_text(_attribute(grid, "epsg_code"), zone)
         return Place(georeference.metadata_of(transform, crs))
     return Place()
 
 
 def _by_grid_mapping(
-    file: Any, data: Any, arrangement: Arrangement
+    file: Any, data: Any, arrangement: Arrangement, names: Collection[str]
 ) -> tuple[Transform | None, str]:
     """The grid mapping of the CF conventions, and its transform or that of the coordinates."""
-    mapping = _grid_mapping(file, data)
-    attributes: Mapping[str, Any] = {}
+    mapping = _grid_mapping(file, data, names)
+    crs = ""
+    transform = None
     if mapping is not None:
-        attributes = mapping.attrs
-    crs = georeference.crs_text(*(_plain(attributes.get(key)) for key in SYSTEM))
-    transform = _geotransform(attributes)
+        crs = georeference.crs_text(*_systems(mapping))
+        transform = _geotransform(mapping)
     if transform is None:
         transform = _of_coordinates(data, arrangement)
     return transform, crs
 
 
-def _grid_mapping(file: Any, data: Any) -> Any:
-    """The dataset or group that a dataset names as its grid mapping, from its group upwards."""
-    name = _plain(data.attrs.get("grid_mapping"))
-    if not isinstance(name, str):
+def _grid_mapping(file: Any, data: Any, names: Collection[str]) -> Any:
+    """The dataset that a dataset names as its grid mapping, from its group upwards, or None."""
+    stated = _attribute(data, "grid_mapping")
+    if not isinstance(stated, str):
         return None
-    name = name.partition(":")[0].strip()
-    owner = data.parent
-    while name:
-        if isinstance(owner.get(name, getlink=True), h5py.HardLink):
-            return owner[name]
-        if owner.name == "/":
-            break
-        owner = owner.parent
+    name = stated.partition(":")[0].strip().strip("/")
+    groups = data.name.strip("/").split("/")[:-1]
+    for depth in range(len(groups), -1, -1):
+        path = "/".join([*groups[:depth], name])
+        if path in names:
+            return file[path]
     return None
 
 
@@ -127,31 +127,30 @@ def _of_coordinates(data: Any, arrangement: Arrangement) -> Transform | None:
     return georeference.from_coordinates(x, y)
 
 
-def _by_map_info(file: Any, data: Any, arrays: Sequence[Variable]) -> tuple[Transform | None, str]:
+def _by_map_info(file: Any, data: Any, names: Collection[str]) -> tuple[Transform | None, str]:
     """ENVI's map info in the group Coordinate_System nearest to a dataset, as NEON writes it."""
-    found = [one.name for one in arrays if one.leaf.lower() == "map_info"]
+    found = [name for name in names if name.rpartition("/")[2].lower() == "map_info"]
     if not found:
         return None, ""
     own = data.name.strip("/")
-    nearest = max(found, key=lambda name: shared_groups(own, name))
+    nearest = max(sorted(found), key=lambda name: shared_groups(own, name))
     group = nearest.rpartition("/")[0]
     transform = georeference.from_map_info(_text_of(file, nearest))
     statements = []
     for key in ("EPSG Code", "Coordinate_System_String"):
-        if f"{group}/{key}" in file:
-            statements.append(_text_of(file, f"{group}/{key}"))
+        path = f"{group}/{key}".lstrip("/")
+        if path in names:
+            statements.append(_text_of(file, path))
     return transform, georeference.crs_text(*statements)
 
 
-def _by_root(file: Any, data: Any) -> tuple[Transform | None, str]:
+def _by_attributes(file: Any, data: Any) -> tuple[Transform | None, str]:
     """A geotransform among the attributes of a dataset, of the groups above it, or of the root."""
     owner = data
     while True:
-        transform = _geotransform(owner.attrs)
+        transform = _geotransform(owner)
         if transform is not None:
-            statements = [_plain(owner.attrs.get(key)) for key in SYSTEM]
-            statements += [_plain(file.attrs.get(key)) for key in SYSTEM]
-            return transform, georeference.crs_text(*statements)
+            return transform, georeference.crs_text(*_systems(owner), *_systems(file))
         if owner.name == "/":
             return None, ""
         owner = owner.parent
@@ -164,27 +163,34 @@ def _lookup_table(arrays: Sequence[Variable]) -> Variable | None:
     return None
 
 
-def _geotransform(attributes: Mapping[str, Any]) -> Transform | None:
+def _geotransform(owner: Any) -> Transform | None:
     for key in GEOTRANSFORM:
-        if key in attributes:
-            return georeference.from_geotransform(_plain(attributes[key]))
+        if key in owner.attrs:
+            return georeference.from_geotransform(_attribute(owner, key))
     return None
+
+
+def _systems(owner: Any) -> list[Any]:
+    """The statements of a coordinate system among the attributes of a dataset or group."""
+    return [_attribute(owner, key) for key in SYSTEM]
 
 
 def _text_of(file: Any, name: str) -> str:
     """The text or number in a dataset of one element; empty for anything else."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        return ""
     item = file[name]
-    if not isinstance(item, h5py.Dataset) or item.size != 1 or lies_elsewhere(item):
-        return ""
-    if item.dtype.itemsize > LONGEST_TEXT:
+    if item.size != 1 or lies_elsewhere(item) or item.dtype.itemsize > LONGEST_TEXT:
         return ""
     return str(_plain(item[()]))
 
 
+def _attribute(owner: Any, key: str) -> Any:
+    """An attribute, with one element as that element, bytes as text; None where there is none."""
+    if key not in owner.attrs:
+        return None
+    return _plain(owner.attrs[key])
+
+
 def _plain(value: Any) -> Any:
-    """An attribute with one element as that element, bytes as text."""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.ravel()[0]
     if isinstance(value, bytes):

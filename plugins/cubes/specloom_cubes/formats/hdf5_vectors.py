@@ -110,10 +110,10 @@ def _vectors_of(name: str, item: Any) -> list[Vector]:
 
 def _unit(attributes: Mapping[str, Any], key: str) -> str:
     """The unit that attributes state: of an attribute ``key``, or of the dataset itself."""
-    for name, value in attributes.items():
+    for name in attributes:
         lower = name.lower()
         if "unit" in lower and (key == "" or _is_unit_of(lower, key.lower())):
-            return _text(value)
+            return _text(attributes[name])
     return ""
 
 

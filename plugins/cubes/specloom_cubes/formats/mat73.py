@@ -48,7 +48,7 @@ def variables(path: Path) -> list[Variable]:
     """
     try:
         with h5py.File(path, "r") as file:
-            return _variables(file, "")
+            return _variables(file, "", set())
     except DAMAGE as error:
         raise _damaged(path, error) from error
 
@@ -94,7 +94,14 @@ def _own(group: Any) -> list[str]:
     return names
 
 
-def _variables(group: Any, prefix: str) -> list[Variable]:
+def _variables(group: Any, prefix: str, seen: set[int]) -> list[Variable]:
+    """The variables of a file or the fields of a struct.
+
+    Args:
+        group: The file or the struct.
+        prefix: What comes before their names.
+        seen: The addresses of structs that were listed: links may make circles.
+    """
     own = set(_own(group))
     arrays = []
     for name in group:
@@ -103,11 +110,16 @@ def _variables(group: Any, prefix: str) -> list[Variable]:
         path = prefix + name
         if name not in own:
             arrays.append(Variable(path, (), None, "link"))
-        elif isinstance(group[name], h5py.Dataset):
-            arrays.append(_variable(path, group[name]))
-        else:
-            arrays.append(Variable(path, (1, 1), None, "struct"))
-            arrays.extend(_variables(group[name], f"{path}/"))
+            continue
+        item = group[name]
+        if isinstance(item, h5py.Dataset):
+            arrays.append(_variable(path, item))
+            continue
+        arrays.append(Variable(path, (1, 1), None, "struct"))
+        address = h5py.h5o.get_info(item.id).addr
+        if address not in seen:
+            seen.add(address)
+            arrays.extend(_variables(item, f"{path}/", seen))
     return arrays
 
 
