@@ -6,6 +6,7 @@ import pytest
 from rasterio.crs import CRS
 
 from specloom import DataError
+from specloom_cubes.describe import describe
 from specloom_cubes.formats import open_cube
 from specloom_cubes.rules import georeference
 
@@ -50,6 +51,9 @@ def test_prisma_bands_that_are_not_used(tmp_path):
     np.testing.assert_array_equal(np.flatnonzero(cube.bad_bands), [0, 1, 2])
     np.testing.assert_array_equal(cube.good_wavelengths, centres[3:])
     np.testing.assert_array_equal(cube.clean(), CUBE[..., 3:])
+    grid = describe(tmp_path / "p.he5", f"{FIELDS}/VNIR_Cube")["wavelengths"]
+    assert (grid["least"], grid["greatest"], grid["widths"]) == (400, 600, [11, 11])
+    assert grid["not_ascending_at"] == [4, 5, 6, 7]
 
 
 def emit(path, table=None):
