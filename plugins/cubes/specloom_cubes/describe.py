@@ -14,6 +14,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube_files import find_masks
 from specloom_cubes.masks import read_mask
+from specloom_cubes.paths import expand
 from specloom_cubes.sources.common import notes_on
 from specloom_cubes.statistics import statistics
 
@@ -36,7 +37,7 @@ def describe(
         UnavailableError: The library that reads such files is not installed.
     """
     cube = formats.open_cube(path, variable)
-    path = Path(path)
+    path = expand(path)
     arrays = []
     reader = formats.named_arrays(path)
     if reader is not None:

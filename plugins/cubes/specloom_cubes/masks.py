@@ -11,7 +11,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import choose_mask, only_plane
-from specloom_cubes.paths import advice
+from specloom_cubes.paths import advice, expand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def read_mask(
     Raises:
         DataError: The file is absent or damaged, of another size, or holds no class numbers.
     """
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
         raise DataError(f"there is no mask file {path}", fix=advice(path))
     rows, columns = size[:2]

@@ -15,7 +15,7 @@ from specloom_cubes.cube_files import find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
-from specloom_cubes.paths import advice, there
+from specloom_cubes.paths import advice, expand, there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     PORTS,
@@ -150,6 +150,10 @@ class Folder(TicketedSource):
         first = next(iter(self.cubes().values()))
         return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
 
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
+
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
         if not there(self.path):
@@ -238,7 +242,7 @@ class Folder(TicketedSource):
             DataError: There is no such folder, or no cube in it.
         """
         if self._found is None:
-            root = Path(self.path)
+            root = expand(self.path)
             if root.is_file():
                 fix = "give the folder that holds it, or use cubes.Scene for one scene"
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
@@ -262,8 +266,8 @@ class Folder(TicketedSource):
     def _mask_folder(self) -> Path | None:
         if self.masks is None:
             return None
-        root = Path(self.path)
-        masks = Path(self.masks)
+        root = expand(self.path)
+        masks = expand(self.masks)
         for folder in (root / masks, root.parent / masks, masks):
             if folder.is_dir():
                 return folder

@@ -123,6 +123,10 @@ class Scene(TicketedSource):
             notes += notes_on(self.opened())
         return notes
 
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
+
     def splits(self) -> Sequence[str]:
         """All of them."""
         return STAGES
