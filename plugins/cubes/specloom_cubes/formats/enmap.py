@@ -1,4 +1,4 @@
-"""EnMAP: the band centres and widths in the metadata beside a spectral image."""
+"""EnMAP: band centres, widths, gains and offsets in the metadata beside a spectral image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ LARGEST = 1 << 26
 BANDS = "specific/bandCharacterisation/bandID"
 CENTRE = "wavelengthCenterOfBand"
 WIDTH = "FWHMOfBand"
-"""Where the metadata say what each band is, in nm."""
+GAIN = "GainOfBand"
+OFFSET = "OffsetOfBand"
+"""What the metadata say of each band: nm, and physical = stored * gain + offset."""
+
+UNITS = {CENTRE: "nm", WIDTH: "nm"}
 
 
 def metadata_of(image: Path) -> Path | None:
@@ -37,26 +41,29 @@ def metadata_of(image: Path) -> Path | None:
     return None
 
 
-def vectors_beside(image: Path) -> list[Vector]:
-    """Band centres and widths in the metadata beside a spectral image; nothing without metadata.
+def vectors_beside(image: Path) -> dict[str, Vector]:
+    """What the metadata beside a spectral image say of each band, by the names of the fields.
+
+    Fields that not every band has are left out; without metadata there is nothing.
 
     Raises:
         DataError: The metadata are damaged.
     """
     path = metadata_of(image)
     if path is None:
-        return []
+        return {}
+    vectors = {}
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it has more than {LARGEST} bytes")
         bands = ElementTree.fromstring(path.read_bytes()).findall(BANDS)
-        centres = [float(band.findtext(CENTRE, "")) for band in bands]
-        widths = [float(band.findtext(WIDTH, "")) for band in bands]
+        for field in (CENTRE, WIDTH, GAIN, OFFSET):
+            texts = [band.findtext(field) for band in bands]
+            values = np.array([float(text) for text in texts if text is not None])
+            if 0 < len(values) == len(bands):
+                vectors[field] = Vector(f"{path.name}/{field}", values, UNITS.get(field, ""))
     except (OSError, ValueError, ElementTree.ParseError) as error:
         raise DataError(
             f"the metadata {path} cannot be read: {error}", fix="copy the product again"
         ) from error
-    return [
-        Vector(f"{path.name}/{CENTRE}", np.array(centres), "nm"),
-        Vector(f"{path.name}/{WIDTH}", np.array(widths), "nm"),
-    ]
+    return vectors
