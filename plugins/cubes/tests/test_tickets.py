@@ -69,6 +69,7 @@ def test_a_ticket_of_a_folder_needs_neither_the_listing_nor_the_other_cubes(here
         "labelled": True,
         "wavelengths": [410.0, 510.0, 610.25],
         "shape": [4, 5, 3],
+        "reading": {"axes": None, "shape": None, "scale": "physical"},
         "bytes": 480,
     }
     for file in ("0.npy", "2.npy", "3.npy"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
+from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.paths import COPY, RELATIVE, is_address, there
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ def is_cube(path: str | Path) -> bool:
     return _format(Path(path)) != ""
 
 
-def open_cube(path: str | Path, variable: str | None = None) -> Cube:
+def open_cube(path: str | Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
     """Open a cube without reading its pixels.
 
     Args:
         path: The file; of an ENVI pair either one.
         variable: The array to take where the file holds several (MATLAB, HDF5, NPZ).
+        reading: The order of its axes and the like, where the user states them.
 
     Raises:
         DataError: The file is absent, of an unknown kind, damaged, or holds no single cube.
@@ -72,7 +74,8 @@ def open_cube(path: str | Path, variable: str | None = None) -> Cube:
             fix=f"remove the variable: only {', '.join(NAMED)} have them",
         )
     reader = _module(kind, path)
-    cube: Cube = reader.open_cube(path, variable) if named else reader.open_cube(path)
+    arguments = [path, variable] if named else [path]
+    cube: Cube = reader.open_cube(*arguments, reading=reading)
     if cube.dtype.itemsize > 8:
         raise DataError(f"{path} holds {cube.dtype}", fix="save it as float64 or float32")
     if not len(cube.good_bands):

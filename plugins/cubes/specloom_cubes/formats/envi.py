@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+from specloom_cubes.cube import AS_STATED, Cube, Reading
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.stored import Stored, stamp_of
 from specloom_cubes.formats.units import to_nm, zero_flags
@@ -64,7 +64,7 @@ def _find_sibling(path: Path, names: list[str]) -> Path | None:
     return None
 
 
-def open_cube(path: Path) -> Cube:
+def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     """Open an ENVI pair by either of its files.
 
     Raises:
@@ -110,6 +110,7 @@ def open_cube(path: Path) -> Cube:
         bad_bands=zero_flags(flags),
         ignore_value=_float(header, "data ignore value"),
         metadata=_metadata(header),
+        reading=reading,
     )
 
 

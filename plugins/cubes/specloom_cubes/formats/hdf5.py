@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+from specloom_cubes.cube import AS_STATED, Cube, Reading
 from specloom_cubes.formats.units import to_nm, zero_flags
 from specloom_cubes.formats.variable import Variable, choose_cube
 
@@ -97,7 +97,7 @@ def lies_elsewhere(data: Any) -> bool:
     return bool(data.external) or bool(data.is_virtual)
 
 
-def open_cube(path: Path, variable: str | None = None) -> Cube:
+def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
     """Open the only 3-D numeric dataset of a file, or the one at the named path inside it.
 
     Wavelengths are a vector whose name contains ``wavelength``: an attribute of the dataset or
@@ -144,6 +144,7 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         fwhm=_in_nm(widths, centres),
         bad_bands=bad_bands,
         ignore_value=ignored,
+        reading=reading,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from specloom_cubes.cube import ALL, Cube, Load
+from specloom_cubes.cube import ALL, AS_STATED, Cube, Load, Reading
 from specloom_cubes.formats import mat5, mat73
 from specloom_cubes.formats.units import to_nm
 from specloom_cubes.formats.variable import Variable, choose_cube
@@ -32,7 +32,7 @@ def load(path: Path, name: str) -> NDArray[Any]:
     return mat5.load(path, name)
 
 
-def open_cube(path: Path, variable: str | None = None) -> Cube:
+def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
     """Open the only 3-D numeric array of a file, or the named one.
 
     A vector of the file whose name begins with ``wavelength`` and that has one value for each
@@ -53,6 +53,7 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         variable=chosen.name,
         format="MATLAB 7.3" if h5py.is_hdf5(path) else "MATLAB",
         wavelengths=_wavelengths(path, arrays, bands),
+        reading=reading,
     )
 
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from numpy.lib import format as npy_format
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+from specloom_cubes.cube import AS_STATED, Cube, Reading
 from specloom_cubes.formats.stored import Stored, stamp_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def open_array(path: Path) -> NDArray[Any]:
     return array.transpose() if reversed_axes else array
 
 
-def open_cube(path: Path) -> Cube:
+def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     """Open a ``.npy`` file of shape (H, W, C)."""
     stored, reversed_axes = _opened(path)
     shape = stored.shape[::-1] if reversed_axes else stored.shape
@@ -65,6 +65,7 @@ def open_cube(path: Path) -> Cube:
         load,
         format="NPY",
         interleave="bip",
+        reading=reading,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+from specloom_cubes.cube import AS_STATED, Cube, Reading
 from specloom_cubes.formats import npy
 from specloom_cubes.formats.units import to_nm
 from specloom_cubes.formats.variable import Variable, choose_cube
@@ -53,7 +53,7 @@ def load(path: Path, name: str) -> NDArray[Any]:
     return array
 
 
-def open_cube(path: Path, variable: str | None = None) -> Cube:
+def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
     """Open the only 3-D numeric array (H, W, C) of an archive, or the named one.
 
     A vector whose name contains ``wavelength`` and that has one value for each band gives the
@@ -76,6 +76,7 @@ def open_cube(path: Path, variable: str | None = None) -> Cube:
         format="NPZ",
         interleave="bip",
         wavelengths=_wavelengths(path, arrays, bands),
+        reading=reading,
     )
 
 

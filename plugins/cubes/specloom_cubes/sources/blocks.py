@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, ConfigError, Port, Ticket
+from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
@@ -42,6 +43,11 @@ class Blocks(TicketedSource):
         find_mask: Whether to look for a mask in the scene's own file where none is named.
         valid: A file like a mask, not 0 for the pixels that count.
         valid_variable: The array that says so, in that file or the scene's own.
+        axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
+            ``CHW`` or ``HCW`` (H rows, W columns, C bands).
+        shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
+        scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
+            stored numbers are used as they are.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -65,6 +71,9 @@ class Blocks(TicketedSource):
         find_mask: bool = True,
         valid: str | None = None,
         valid_variable: str | None = None,
+        axes: Axes | None = None,
+        shape: tuple[int, int] | None = None,
+        scale: Scale = "physical",
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -81,6 +90,9 @@ class Blocks(TicketedSource):
         self.find_mask = find_mask
         self.valid = valid
         self.valid_variable = valid_variable
+        self.axes = axes
+        self.shape = shape
+        self.scale = scale
         self._scene: Scene | None = None
         self._ticket_scene: Scene | None = None
         self._cut: list[Block] | None = None
@@ -196,6 +208,9 @@ class Blocks(TicketedSource):
                 self.find_mask,
                 self.valid,
                 self.valid_variable,
+                self.axes,
+                self.shape,
+                self.scale,
             )
         return self._scene
 

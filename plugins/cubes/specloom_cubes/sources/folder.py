@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
+from specloom_cubes.cube import Axes, Reading, Scale
 from specloom_cubes.cube_files import find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
@@ -75,6 +77,11 @@ class Folder(TicketedSource):
         mask_variable: The array that is the mask, where a file holds several.
         wavelengths: CSV with the band centres in nm, used instead of those in the files.
         find_mask: Whether to look for masks where ``masks`` names no folder.
+        axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
+            ``CHW`` or ``HCW`` (H rows, W columns, C bands).
+        shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
+        scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
+            stored numbers are used as they are.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = PORTS
@@ -94,6 +101,9 @@ class Folder(TicketedSource):
         mask_variable: str | None = None,
         wavelengths: str | None = None,
         find_mask: bool = True,
+        axes: Axes | None = None,
+        shape: tuple[int, int] | None = None,
+        scale: Scale = "physical",
     ) -> None:
         self.path = path
         self.masks = masks
@@ -108,6 +118,9 @@ class Folder(TicketedSource):
         self.mask_variable = mask_variable
         self.wavelengths = wavelengths
         self.find_mask = find_mask
+        self.axes = axes
+        self.shape = shape
+        self.scale = scale
         # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
@@ -195,6 +208,7 @@ class Folder(TicketedSource):
             "labelled": not self.missing_outputs(split),
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
+            "reading": asdict(self._reading),
             "bytes": self._bytes[path],
         }
 
@@ -204,7 +218,8 @@ class Folder(TicketedSource):
         Raises:
             DataError: A file cannot be read, or the cube is of another size than in the ticket.
         """
-        cube = open_cube(ticket["cube"], ticket["cube_variable"])
+        reading = Reading(**ticket["reading"])
+        cube = open_cube(ticket["cube"], ticket["cube_variable"], reading)
         _check_unchanged(cube, ticket["shape"])
         warn_once(self, cube)
         pixels = cube.clean()
@@ -322,7 +337,12 @@ class Folder(TicketedSource):
 
     def _open(self, path: Path) -> Cube:
         # Not stored: an open cube may hold its pixels.
-        return open_cube(path, self._variable(path))
+        return open_cube(path, self._variable(path), self._reading)
+
+    @property
+    def _reading(self) -> Reading:
+        """How the cubes are to be read."""
+        return Reading(self.axes, self.shape, self.scale)
 
     def _variable(self, path: Path) -> str | None:
         """The array to take from a file, where its format has several."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, Port, Ticket
-from specloom_cubes.cube import ALL
+from specloom_cubes.cube import ALL, Axes, Reading, Scale
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, own_mask_name, read_mask
 from specloom_cubes.paths import there
@@ -41,6 +41,9 @@ PARAMETERS = (
     "find_mask",
     "valid",
     "valid_variable",
+    "axes",
+    "shape",
+    "scale",
 )
 """What a scene is made from."""
 
@@ -66,6 +69,11 @@ class Scene(TicketedSource):
         valid: A file like a mask, not 0 for the pixels that count; others are excluded
             from fits and metrics.
         valid_variable: The array that says so, in that file or the scene's own.
+        axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
+            ``CHW`` or ``HCW`` (H rows, W columns, C bands).
+        shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
+        scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
+            stored numbers are used as they are.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -82,6 +90,9 @@ class Scene(TicketedSource):
         find_mask: bool = True,
         valid: str | None = None,
         valid_variable: str | None = None,
+        axes: Axes | None = None,
+        shape: tuple[int, int] | None = None,
+        scale: Scale = "physical",
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -91,6 +102,9 @@ class Scene(TicketedSource):
         self.find_mask = find_mask
         self.valid = valid
         self.valid_variable = valid_variable
+        self.axes = axes
+        self.shape = shape
+        self.scale = scale
         self._opened: Cube | None = None
         self._labels: Labels | None = None
 
@@ -150,7 +164,10 @@ class Scene(TicketedSource):
 
     def parameters(self) -> dict[str, Any]:
         """The parameters that the scene was made from."""
-        return {name: getattr(self, name) for name in PARAMETERS}
+        parameters = {name: getattr(self, name) for name in PARAMETERS}
+        if self.shape is not None:
+            parameters["shape"] = list(self.shape)  # as it comes back from JSON
+        return parameters
 
     def window(self, rows: slice, cols: slice) -> Batch:
         """The part of the scene in some rows and columns, as a batch of one."""
@@ -164,10 +181,15 @@ class Scene(TicketedSource):
             valid_pixels = [valid[rows, cols]]
         return batch_of([cube.clean(rows, cols)], masks, valid_pixels, self.centres())
 
+    @property
+    def reading(self) -> Reading:
+        """How the scene is to be read."""
+        return Reading(self.axes, self.shape, self.scale)
+
     def opened(self) -> Cube:
         """The scene, its pixels not yet read."""
         if self._opened is None:
-            self._opened = open_cube(self.cube, self.cube_variable)
+            self._opened = open_cube(self.cube, self.cube_variable, self.reading)
         return self._opened
 
     def labels(self) -> Labels:
