@@ -278,7 +278,8 @@ def _report_good(
     graph = loaded.graph
     messages = graph.notes()
     if hasattr(loaded.source, "notes"):
-        messages += loaded.source.notes()
+        place = graph.where("data")
+        messages += [f"{place}: {note}" for note in loaded.source.notes()]
     messages += [str(note) for note in data_notes(graph, splits)]
     messages += [str(note) for note in loaded.unfitted()]
     messages += loaded.skipped()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -11,21 +12,34 @@ import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
 from specloom_cubes.cube import Axes, Reading, Scale
-from specloom_cubes.cube_files import find_cubes, find_masks
+from specloom_cubes.cube_files import cube_name, find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.paths import advice, there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    NO_WAVELENGTHS,
     PORTS,
     absent,
     batch_of,
+    check_bands,
     check_batch_size,
     notes_on,
     warn_once,
 )
+from specloom_cubes.sources.description import (
+    ClassCounts,
+    CubeSummary,
+    MaskDescription,
+    SplitDescription,
+    describe_cubes,
+    mask_pattern,
+    summarise,
+    wavelength_range,
+)
 from specloom_cubes.sources.grid import check_same_grid
+from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -131,6 +145,8 @@ class Folder(TicketedSource):
         self._shapes: dict[Path, tuple[int, int, int]] = {}
         self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
+        self._summaries: dict[Path, CubeSummary] = {}
+        self._class_counts = ClassCounts()
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
@@ -147,8 +163,15 @@ class Folder(TicketedSource):
         missing = absent(folder=self.path)
         if missing:
             return missing
-        first = next(iter(self.cubes().values()))
-        return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
+        self.sizes()
+        cubes = self._files
+        notes = absent(wavelengths=self.wavelengths)
+        notes += notes_on(self._open(cubes[0]))
+        notes += capture_notes(cubes)
+        notes += scale_notes(self._summaries)
+        if self.find_mask or self.masks is not None:
+            notes += mask_notes(cubes, self._found_masks().keys())
+        return notes
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -167,6 +190,62 @@ class Folder(TicketedSource):
             labelled = any(files[number] in masks for number in numbers)
             self._missing_outputs[split] = [] if labelled else ["mask"]
         return self._missing_outputs[split]
+
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them; nothing where the folder is absent."""
+        if not there(self.path) or self.wavelengths is not None:
+            return {}
+        self.sizes()
+        if self._grid is not None:
+            return {}
+        return {"wavelengths": NO_WAVELENGTHS}
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The cubes of a split; None where the folder or the table of wavelengths is absent.
+
+        Raises:
+            DataError: A mask cannot be used, or the table does not fit.
+        """
+        if absent(folder=self.path, wavelengths=self.wavelengths):
+            return None
+        self.sizes()
+        names = list(self.cubes())
+        numbers = items_of(split, self._divided(), LABEL)
+        paths = [self._files[number] for number in numbers]
+        table_range = None
+        if self.wavelengths is not None:
+            table_range = wavelength_range(self._wavelengths())
+        return describe_cubes(
+            "cube",
+            [names[number] for number in numbers],
+            [self._summaries[path] for path in paths],
+            self._describe_masks(paths),
+            table=self.wavelengths,
+            table_range=table_range,
+        )
+
+    def _describe_masks(self, cubes: Sequence[Path]) -> MaskDescription:
+        """The masks of some cubes; those that were not read yet are, up to a number of pixels."""
+        masks = self._found_masks()
+        used: list[MaskFile] = []
+        sources: list[str] = []
+        for path in cubes:
+            mask = masks.get(path)
+            if mask is None:
+                continue
+            size = self._shapes[path]
+            read = partial(read_mask, mask.path, size, mask.variable)
+            self._class_counts.count(mask, size[:2], read)
+            used.append(mask)
+            sources.append(self._mask_source(path, mask))
+        source = " and ".join(dict.fromkeys(sources))
+        return self._class_counts.describe(source, used)
+
+    def _mask_source(self, cube: Path, mask: MaskFile) -> str:
+        if mask.path == cube:
+            return f"the array {mask.variable!r} of each file"
+        folder = mask.path.parent if self.masks is not None else None
+        return mask_pattern(mask.path, cube_name(cube), folder)
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
@@ -226,6 +305,9 @@ class Folder(TicketedSource):
         labels = None
         if ticket["labelled"]:
             labels = [_read_labels(cube, ticket)]
+        if labels is not None and ticket["mask"] is not None:
+            mask = MaskFile(Path(ticket["mask"]), ticket["mask_variable"])
+            self._class_counts.add(mask, labels[0])
         wavelengths = None
         if ticket["wavelengths"] is not None:
             wavelengths = np.array(ticket["wavelengths"], np.float64)
@@ -276,12 +358,15 @@ class Folder(TicketedSource):
         """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
         paths = list(self.cubes().values())
         cubes = [self._open(path) for path in paths]
+        for cube in cubes:
+            check_bands(cube)
         self._grid = check_same_grid(
             cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
         )
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
             self._bytes[path] = cube.good_bytes()
+            self._summaries[path] = summarise(cube)
         sizes = {"C": len(cubes[0].good_bands)}
         for at, axis in enumerate("HW"):
             if len({cube.shape[at] for cube in cubes}) == 1:

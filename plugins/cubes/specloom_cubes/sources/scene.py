@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, Port, Ticket
@@ -12,14 +13,18 @@ from specloom_cubes.masks import own_mask, own_mask_name, read_mask
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    NO_WAVELENGTHS,
     WITH_VALID,
     absent,
     batch_of,
+    check_bands,
     check_fits,
     notes_on,
     require_split,
     warn_once,
 )
+from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
@@ -113,6 +118,7 @@ class Scene(TicketedSource):
         if self._opened is None and not there(self.cube):
             return {}
         cube = self.opened()
+        check_bands(cube)
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
     def notes(self) -> list[str]:
@@ -134,8 +140,24 @@ class Scene(TicketedSource):
             return []
         if self.mask_variable is None and not self.find_mask:
             return ["mask"]
-        name = own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
-        return ["mask"] if name is None else []
+        return ["mask"] if self.mask_array() is None else []
+
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them; nothing where the file is absent."""
+        if not there(self.cube) or self.wavelengths is not None:
+            return {}
+        if self.opened().wavelengths is not None:
+            return {}
+        return {"wavelengths": NO_WAVELENGTHS}
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The scene; None where a file is absent."""
+        require_split(split)
+        return describe_scene(self, split, "scene", [Path(self.cube).name], [(ALL, ALL)])
+
+    def mask_array(self) -> str | None:
+        """The array of the scene's own file that is its mask, or None."""
+        return own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
 
     def _other(self) -> str | None:
         """The array of the scene's own file that says which pixels count."""
@@ -197,6 +219,13 @@ class Scene(TicketedSource):
         if self._labels is None:
             self._labels = self._read_labels(self.opened())
         return self._labels
+
+    def counted_labels(self) -> Labels | None:
+        """The same, or None where they were not read yet and have very many pixels."""
+        height, width, _ = self.opened().shape
+        if self._labels is None and height * width > MOST_PIXELS:
+            return None
+        return self.labels()
 
     def _read_labels(self, cube: Cube) -> Labels:
         valid = None
