@@ -121,12 +121,14 @@ class MaskDescription:
         images: The number of images that have one.
         counted: The number of those whose pixels are counted.
         classes: The number of pixels by class, over the counted masks.
+        unmasked_pixels: The pixels of images without a mask, where others have one.
     """
 
     source: str = ""
     images: int = 0
     counted: int = 0
     classes: Mapping[int, int] = field(default_factory=dict)
+    unmasked_pixels: int = 0
 
     def line(self, images: int) -> str:
         """The masks in a few words, for a split of so many images."""
@@ -242,6 +244,10 @@ class SplitDescription:
         if len(self.names) > MOST_NAMES:
             names = f"{names}, and {len(self.names) - MOST_NAMES} more"
         lines = [f"{self.noun}s: {names}"]
+        if self.wavelengths_from:
+            lines.append(f"wavelengths: from {self.wavelengths_from}")
+        if self.scale_from:
+            lines.append(f"scale: from {self.scale_from}")
         if self.bad_bands:
             lines.append(f"bands: {self.bands}, and {self.bad_bands} bad ones are excluded")
         lines += [f"excluded: {one.line()}" for one in self.excluded]
@@ -273,13 +279,23 @@ class SplitDescription:
         least, greatest = self.wavelengths
         text = f"{least:.6g} to {greatest:.6g} nm"
         if self.wavelengths_from:
-            text = f"{text} from {self.wavelengths_from}"
+            text = f"{text} from {_whole(self.wavelengths_from)}"
         return text
 
     def _scale(self) -> str:
         if self.scale_from:
-            return f"{self.scale} (scale from {self.scale_from})"
+            return f"{self.scale} (scale from {_whole(self.scale_from)})"
         return self.scale
+
+
+def _whole(place: str) -> str:
+    """What a place is in.
+
+    >>> _whole("the field 'wavelength' of the header")
+    'the header'
+    """
+    _part, _of, whole = place.rpartition(" of ")
+    return whole
 
 
 def counted(count: int, noun: str) -> str:
@@ -357,11 +373,15 @@ def _excluded_by_headers(cubes: Iterable[CubeSummary]) -> list[Excluded]:
 
 
 def _unlabelled(masks: MaskDescription) -> list[Excluded]:
-    """The pixels that the masks leave without a class."""
+    """The pixels without a class, where there are masks."""
     pixels = masks.classes.get(UNLABELLED, 0)
-    if pixels == 0:
-        return []
-    return [Excluded("unlabelled in the mask", pixels)]
+    found = []
+    if pixels:
+        found.append(Excluded("unlabelled in the masks, so not measured", pixels))
+    if masks.unmasked_pixels:
+        why = "in images without a mask, so not measured"
+        found.append(Excluded(why, masks.unmasked_pixels))
+    return found
 
 
 class ClassCounts:

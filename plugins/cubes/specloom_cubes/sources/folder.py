@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -229,17 +229,22 @@ class Folder(TicketedSource):
         masks = self._found_masks()
         used: list[MaskFile] = []
         sources: list[str] = []
+        unmasked_pixels = 0
         for path in cubes:
             mask = masks.get(path)
-            if mask is None:
-                continue
             size = self._shapes[path]
+            if mask is None:
+                unmasked_pixels += size[0] * size[1]
+                continue
             read = partial(read_mask, mask.path, size, mask.variable)
             self._class_counts.count(mask, size[:2], read)
             used.append(mask)
             sources.append(self._mask_source(path, mask))
         source = " and ".join(dict.fromkeys(sources))
-        return self._class_counts.describe(source, used)
+        description = self._class_counts.describe(source, used)
+        if not used:
+            return description
+        return replace(description, unmasked_pixels=unmasked_pixels)
 
     def _mask_source(self, cube: Path, mask: MaskFile) -> str:
         if mask.path == cube:
