@@ -125,16 +125,15 @@ def _storage(description: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _scale(scale: float | None, scaling: Mapping[str, Any] | None) -> Iterator[Row]:
-    parts = []
+    label = "scale"
     if scale is not None:
-        parts.append(f"reflectance times {scale:g}")
+        yield label, f"reflectance times {scale:g}"
+        label = ""
     if scaling is not None:
         text = f"stored {scaling['factor']}, from {scaling['from']}"
         if not scaling["applied"]:
             text = f"{text}; not applied"
-        parts.append(text)
-    if parts:
-        yield "scale", "; ".join(parts)
+        yield label, text
 
 
 def _valid(source: str | None) -> Iterator[Row]:

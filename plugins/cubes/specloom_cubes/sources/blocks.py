@@ -9,7 +9,7 @@ from specloom import STAGES, Batch, ConfigError, Port, Ticket
 from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import WITH_VALID, check_bands, check_batch_size, warn_once
+from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.scene import Scene, scene_of
 from specloom_cubes.splits import Shares, divide, items_of
@@ -108,7 +108,6 @@ class Blocks(TicketedSource):
             return {}
         self._divided()  # so that a wrong split is an error before anything runs
         shapes = {_shape(block) for block in self.blocks()}
-        check_bands(self._opened().opened())
         sizes = {"C": len(self._opened().opened().good_bands)}
         if len(shapes) == 1:
             sizes["H"], sizes["W"] = shapes.pop()

@@ -36,6 +36,7 @@ class CubeSummary:
     """What the header of a cube says that matters for the cubes of a split together.
 
     Args:
+        path: The file.
         wavelengths: The first and the last band centre of the good bands, in nm, or None.
         wavelengths_from: Where in the file they are.
         scale: What the values are, such as ``stored counts``.
@@ -48,6 +49,7 @@ class CubeSummary:
         assumptions: What the reader assumed, one sentence each.
     """
 
+    path: Path
     wavelengths: tuple[float, float] | None
     wavelengths_from: str
     scale: str
@@ -64,6 +66,7 @@ def summarise(cube: Cube) -> CubeSummary:
     """What the header of a cube says."""
     bands = len(cube.good_bands)
     return CubeSummary(
+        path=cube.path,
         wavelengths=wavelength_range(cube.good_wavelengths),
         wavelengths_from=cube.wavelengths_from,
         scale=scale_of(cube),
@@ -337,9 +340,6 @@ def describe_cubes(
         if stated:
             wavelengths = stated[0].wavelengths
             wavelengths_from = _joined(one.wavelengths_from for one in stated)
-    assumptions: list[str] = []
-    for one in cubes:
-        assumptions += one.assumptions
     return SplitDescription(
         noun=noun,
         names=names,
@@ -351,8 +351,25 @@ def describe_cubes(
         bands=cubes[0].bands,
         bad_bands=cubes[0].bad_bands,
         excluded=[*_excluded_by_headers(cubes), *_unlabelled(masks), *excluded],
-        assumptions=list(dict.fromkeys(assumptions)),
+        assumptions=joined_assumptions(cubes),
     )
+
+
+def joined_assumptions(cubes: Iterable[CubeSummary]) -> list[str]:
+    """What was assumed of the cubes; what differs in the names of files alone is said once."""
+    by_pattern: dict[str, list[str]] = {}
+    for cube in cubes:
+        for text in cube.assumptions:
+            pattern = text.replace(str(cube.path.with_suffix("")), "*")
+            pattern = pattern.replace(cube.path.stem, "*")
+            by_pattern.setdefault(pattern, []).append(text)
+    joined = []
+    for texts in by_pattern.values():
+        text = texts[0]
+        if len(texts) > 1:
+            text = f"{text} (and so for {len(texts) - 1} more)"
+        joined.append(text)
+    return joined
 
 
 def _joined(texts: Iterable[str]) -> str:

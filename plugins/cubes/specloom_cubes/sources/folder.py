@@ -23,7 +23,6 @@ from specloom_cubes.sources.common import (
     PORTS,
     absent,
     batch_of,
-    check_bands,
     check_batch_size,
     notes_on,
     warn_once,
@@ -363,8 +362,6 @@ class Folder(TicketedSource):
         """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
         paths = list(self.cubes().values())
         cubes = [self._open(path) for path in paths]
-        for cube in cubes:
-            check_bands(cube)
         self._grid = check_same_grid(
             cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
         )

@@ -17,7 +17,6 @@ from specloom_cubes.sources.common import (
     WITH_VALID,
     absent,
     batch_of,
-    check_bands,
     check_fits,
     notes_on,
     require_split,
@@ -25,6 +24,7 @@ from specloom_cubes.sources.common import (
 )
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
+from specloom_cubes.sources.notes import capture_notes
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
@@ -118,7 +118,6 @@ class Scene(TicketedSource):
         if self._opened is None and not there(self.cube):
             return {}
         cube = self.opened()
-        check_bands(cube)
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
     def notes(self) -> list[str]:
@@ -127,6 +126,7 @@ class Scene(TicketedSource):
         notes = absent(**files, wavelengths=self.wavelengths)
         if there(self.cube):
             notes += notes_on(self.opened())
+            notes += capture_notes([Path(self.cube)])
         return notes
 
     def splits(self) -> Sequence[str]:
