@@ -54,7 +54,8 @@ def test_everything_that_a_header_says(tmp_path):
     path = envi(
         tmp_path,
         cube,
-        "byte order = 0\nwavelength units = nm\nwavelength = {400, 500, 490, 600, 700}\nfwhm = {5, 5, 5, 5, 6}\n"
+        "byte order = 0\n"
+        "wavelength units = nm\nwavelength = {400, 500, 490, 600, 700}\nfwhm = {5, 5, 5, 5, 6}\n"
         "bbl = {1, 1, 1, 1, 0}\ndata ignore value = -9\nreflectance scale factor = 10000\n"
         "map info = {UTM, 2, 1, 1000, 2000, 3, 3, 33, North, WGS-84, units=Meters}\n",
     )
