@@ -108,7 +108,11 @@ def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
         from specloom_cubes.formats import envi
 
         path = envi.header_of(cube.path) or path
-    arrays += [(mask, None) for mask in find_masks([path]).values()]
+    notes: list[str] = []
+    for finding in find_masks([path]).values():
+        notes += finding.notes
+        if finding.path is not None:
+            arrays.append((finding.path, finding.variable))
     masks = []
     for file, name in arrays:
         masks.append({"file": str(file), "variable": name, **_classes(file, size, name)})

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
-from specloom_cubes.cube import Axes, Reading, Scale
-from specloom_cubes.cube_files import find_cubes, find_masks
+from specloom_cubes.cube import ALL, Axes, Reading, Scale
+from specloom_cubes.cube_files import find_cubes, find_masks, masks_without_cube
 from specloom_cubes.formats import named_arrays, open_cube
-from specloom_cubes.formats.variable import choose_mask
-from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.masks import (
+    UNLABELLED,
+    load_mask,
+    only_mask,
+    own_arrays_of,
+    own_mask_name,
+    valid_pixels,
+    validity_arrays_of,
+)
 from specloom_cubes.paths import advice, there
+from specloom_cubes.rules.masks import MaskFinding, ValidityArrays
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
-    PORTS,
+    WITH_VALID,
     absent,
     batch_of,
     check_batch_size,
@@ -26,6 +35,7 @@ from specloom_cubes.sources.common import (
     warn_once,
 )
 from specloom_cubes.sources.grid import check_same_grid
+from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -36,18 +46,14 @@ if TYPE_CHECKING:
 
 LABEL = "Folder"
 AXES = ("rows", "columns", "bands")
+NO_MASK = MaskFinding(None, None, "")
 
 
-class MaskFile(NamedTuple):
-    """Where the mask of a cube is.
+MASKS_READ = 8
+"""How many masks are read to report what is wrong with them before a run."""
 
-    Args:
-        path: The file.
-        variable: The array in it, where the file holds several.
-    """
-
-    path: Path
-    variable: str | None
+NAMES_LISTED = 4
+"""How many files a message lists."""
 
 
 class Folder(TicketedSource):
@@ -55,15 +61,19 @@ class Folder(TicketedSource):
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
     name with another ending, or with ``_gt``, ``_mask`` or ``_label`` after it, in the same folder
-    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes of a
-    split have masks, those without are unlabelled (-1). All cubes must have one band grid: as many
-    bands, and wavelengths within 0.5 nm where they state them. Paths are relative to the current
-    folder. The folder is listed and divided once: files that come later are not read, and reading
-    one that has gone, or is of another size, is an error.
+    or in ``masks``; or else the only array of class numbers of its size in its own file. A picture
+    of many colours or grey levels that has the cube's name is a preview and no mask. Where some
+    cubes of a split have masks, those without are unlabelled (-1). White and dark references and
+    hidden files are no cubes. Pixels that a cube's own file marks invalid are excluded. All cubes
+    must have one band grid: as many bands, and wavelengths within 0.5 nm where they state them.
+    Paths are relative to the current folder. The folder is listed and divided once: files that come
+    later are not read, and reading one that has gone, or is of another size, is an error.
 
     Args:
         path: The folder.
-        masks: A folder of masks: within ``path``, or beside it, or any other.
+        masks: A folder of masks: within ``path``, or beside it, or any other; or
+            ``{folder: FOLDER, colors: {"#ff0000": 1, "#0000ff": 0}}``, where ``colors`` are the
+            class numbers by colour, with or without a folder.
         pattern: Which files are cubes, such as ``*.tif`` or ``**/*.hdr``.
         split: Shares of the cubes for train, val and test, by default [0.5, 0.25, 0.25], or the
             names for each: {train: [a, b], val: [c], test: [d]}. Predict is test unless named.
@@ -84,12 +94,12 @@ class Folder(TicketedSource):
             stored numbers are used as they are.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = PORTS
+    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
 
     def __init__(
         self,
         path: str,
-        masks: str | None = None,
+        masks: str | Masks | None = None,
         pattern: str = "*",
         split: Shares | Ids | None = None,
         folds: int | None = None,
@@ -125,7 +135,10 @@ class Folder(TicketedSource):
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
         self._splits: dict[str, list[int]] | None = None
-        self._masks: dict[Path, MaskFile] | None = None
+        self._masks: dict[Path, MaskFinding] | None = None
+        self._not_masks: list[str] = []
+        self._has_valid: set[Path] = set()
+        self._warned = False
         self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._shapes: dict[Path, tuple[int, int, int]] = {}
@@ -135,6 +148,7 @@ class Folder(TicketedSource):
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
         check_batch_size(self.batch_size, LABEL)
+        self._mask_options()  # so that a wrong colour is an error before anything runs
         if self._sizes is None:
             if not there(self.path):
                 return {}
@@ -143,12 +157,44 @@ class Folder(TicketedSource):
         return self._sizes
 
     def notes(self) -> list[str]:
-        """What is not there, and whether the cubes look like pictures."""
+        """What is not there, whether the cubes look like pictures, and the flaws of masks."""
         missing = absent(folder=self.path)
         if missing:
             return missing
         first = next(iter(self.cubes().values()))
-        return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
+        notes = absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
+        try:
+            notes += self._notes_on_masks()
+        except DataError as error:
+            notes.append(str(error))
+        return notes
+
+    def _notes_on_masks(self) -> list[str]:
+        """Which cubes have no mask and which masks no cube, and what the first masks hold."""
+        masks = self._found_masks()
+        cubes = list(self.cubes().values())
+        folder = self._mask_folder()
+        notes = []
+        if self._not_masks:
+            notes.append(_shortened(self._not_masks))
+        if folder is not None or (self.find_mask and self.mask_variable is None):
+            without_cube = masks_without_cube(cubes, folder)
+            if without_cube:
+                what = f"{len(without_cube)} masks belong to no cube of {self.path}"
+                fix = "name each mask like its cube, with _gt or _mask after it if you like"
+                notes.append(str(DataError(f"{what}: {_listed(without_cube)}", fix=fix)))
+        unlabelled = [path for path in cubes if path not in masks]
+        if masks and unlabelled:
+            what = f"{len(unlabelled)} of {len(cubes)} cubes have no mask and are unlabelled"
+            fix = "name each mask like its cube, or remove these cubes if they need one"
+            notes.append(str(DataError(f"{what}: {_listed(unlabelled)}", fix=fix)))
+        colors = self._mask_options().colors
+        for path in list(masks)[:MASKS_READ]:
+            finding = masks[path]
+            assert finding.path is not None, "only cubes with masks are listed"
+            shape = self._open(path).shape
+            notes += load_mask(finding.path, shape, finding.variable, colors).notes
+        return notes
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -185,7 +231,8 @@ class Folder(TicketedSource):
     def ticket(self, split: str, number: int) -> Ticket:
         """The files of a cube and of its mask, and what their headers say.
 
-        ``labelled`` is whether any cube of the split has a mask; ``shape`` has the good bands only.
+        ``labelled`` is whether any cube of the split has a mask, ``valid`` whether the file of any
+        marks pixels invalid; ``shape`` has the good bands only.
         """
         masks = self._found_masks()
         self.sizes()
@@ -206,6 +253,9 @@ class Folder(TicketedSource):
             "mask": mask_file,
             "mask_variable": mask_variable,
             "labelled": not self.missing_outputs(split),
+            "colors": self._mask_options().colors,
+            "valid": self._split_has_valid(split),
+            "find_mask": self.find_mask,
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
             "reading": asdict(self._reading),
@@ -225,11 +275,14 @@ class Folder(TicketedSource):
         pixels = cube.clean()
         labels = None
         if ticket["labelled"]:
-            labels = [_read_labels(cube, ticket)]
+            labels = [self._read_labels(cube, ticket)]
+        valid = None
+        if ticket["valid"]:
+            valid = [_read_valid(cube, ticket)]
         wavelengths = None
         if ticket["wavelengths"] is not None:
             wavelengths = np.array(ticket["wavelengths"], np.float64)
-        return batch_of([pixels], labels, None, wavelengths)
+        return batch_of([pixels], labels, valid, wavelengths)
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
@@ -259,11 +312,15 @@ class Folder(TicketedSource):
             self._files = list(by_name.values())
         return self._found
 
+    def _mask_options(self) -> MaskOptions:
+        return mask_options(self.masks, LABEL)
+
     def _mask_folder(self) -> Path | None:
-        if self.masks is None:
+        named = self._mask_options().folder
+        if named is None:
             return None
         root = Path(self.path)
-        masks = Path(self.masks)
+        masks = Path(named)
         for folder in (root / masks, root.parent / masks, masks):
             if folder.is_dir():
                 return folder
@@ -282,6 +339,8 @@ class Folder(TicketedSource):
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
             self._bytes[path] = cube.good_bytes()
+            if cube.valid is not None or self._validity_arrays(cube).names:
+                self._has_valid.add(path)
         sizes = {"C": len(cubes[0].good_bands)}
         for at, axis in enumerate("HW"):
             if len({cube.shape[at] for cube in cubes}) == 1:
@@ -294,25 +353,28 @@ class Folder(TicketedSource):
             self._grid = read_wavelengths(self.wavelengths, self._open(self._files[0]))
         return self._grid
 
-    def _found_masks(self) -> dict[Path, MaskFile]:
-        """Where the mask of each cube is that has one; no pixel is read yet."""
+    def _found_masks(self) -> dict[Path, MaskFinding]:
+        """Where the mask of each cube is that has one."""
         if self._masks is None:
             self._masks = self._find_masks()
         return self._masks
 
-    def _find_masks(self) -> dict[Path, MaskFile]:
+    def _find_masks(self) -> dict[Path, MaskFinding]:
         cubes = list(self.cubes().values())
         folder = self._mask_folder()
-        masks = {}
+        findings: dict[Path, MaskFinding] = {}
         if folder is not None or (self.find_mask and self.mask_variable is None):
-            for path, mask in find_masks(cubes, folder).items():
-                variable = self.mask_variable if named_arrays(mask) else None
-                masks[path] = MaskFile(mask, variable)
+            findings = self._masks_in_files(cubes, folder)
         if folder is None and (self.find_mask or self.mask_variable is not None):
             for path in cubes:
-                name = None if path in masks else self._own_mask(path)
-                if name is not None:
-                    masks[path] = MaskFile(path, name)
+                if path not in findings or findings[path].path is None:
+                    own = self._own_mask(path)
+                    earlier = findings.get(path, own)
+                    findings[path] = replace(own, notes=(*earlier.notes, *own.notes))
+        masks = {path: one for path, one in findings.items() if one.path is not None}
+        for path, finding in findings.items():
+            if path not in masks:
+                self._not_masks += finding.notes
         if folder is not None and not masks:
             raise DataError(
                 f"{folder} holds no mask of any cube in {self.path}",
@@ -320,12 +382,52 @@ class Folder(TicketedSource):
             )
         return masks
 
-    def _own_mask(self, path: Path) -> str | None:
-        reader = named_arrays(path)
-        if reader is None:
-            return None
-        size = self._open(path).shape[:2]
-        return choose_mask(path, reader.variables(path), size, self.mask_variable)
+    def _masks_in_files(self, cubes: list[Path], folder: Path | None) -> dict[Path, MaskFinding]:
+        """The masks in files of their own."""
+        findings = find_masks(cubes, folder)
+        for path, finding in findings.items():
+            has_arrays = finding.path is not None and named_arrays(finding.path) is not None
+            if has_arrays and self.mask_variable is not None:
+                findings[path] = replace(finding, variable=self.mask_variable)
+        return findings
+
+    def _own_mask(self, path: Path) -> MaskFinding:
+        """The mask among the arrays of a cube's own file."""
+        if named_arrays(path) is None:
+            return NO_MASK
+        cube = self._open(path)
+        if self.mask_variable is not None:
+            name = own_mask_name(cube, self.mask_variable)
+            return MaskFinding(path, name, f"the array {name} of the cube's file")
+        arrays = own_arrays_of(cube)
+        name = only_mask(path, arrays.masks)
+        if name is None:
+            notes = tuple(f"{path.name}: {note}" for note in arrays.notes)
+            return MaskFinding(None, None, "", notes)
+        return MaskFinding(path, name, f"the array {name} of the cube's file")
+
+    def _validity_arrays(self, cube: Cube) -> ValidityArrays:
+        """The arrays of a cube's own file that say which pixels are valid."""
+        if not self.find_mask:
+            return ValidityArrays()
+        return validity_arrays_of(cube, self.mask_variable)
+
+    def _split_has_valid(self, split: str) -> bool:
+        """Whether any cube of the split states which of its pixels are valid."""
+        self.sizes()
+        numbers = items_of(split, self._divided(), LABEL)
+        return any(self._files[number] in self._has_valid for number in numbers)
+
+    def _read_labels(self, cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
+        """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
+        if ticket["mask"] is None:
+            return np.full(cube.shape[:2], UNLABELLED, np.int32)
+        labels = load_mask(ticket["mask"], cube.shape, ticket["mask_variable"], ticket["colors"])
+        if labels.notes and not self._warned:
+            self._warned = True
+            for note in labels.notes:
+                warnings.warn(note, stacklevel=3)
+        return labels.numbers
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
@@ -363,8 +465,26 @@ def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
             )
 
 
-def _read_labels(cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
-    """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
-    if ticket["mask"] is None:
-        return np.full(cube.shape[:2], UNLABELLED, np.int32)
-    return read_mask(ticket["mask"], cube.shape, ticket["mask_variable"])
+def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
+    """Which pixels (H, W) of the cube of a ticket are valid, True where its file says nothing."""
+    arrays = ValidityArrays()
+    if ticket["find_mask"]:
+        arrays = validity_arrays_of(cube, ticket["mask_variable"])
+    valid = valid_pixels(cube, arrays)
+    if valid is None:
+        return np.ones(cube.shape[:2], bool)
+    return valid(ALL, ALL)
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    names = [path.name for path in paths[:NAMES_LISTED]]
+    if len(paths) > NAMES_LISTED:
+        names.append(f"and {len(paths) - NAMES_LISTED} more")
+    return ", ".join(names)
+
+
+def _shortened(sentences: Sequence[str]) -> str:
+    """The first sentence, and how many there are like it."""
+    if len(sentences) == 1:
+        return sentences[0]
+    return f"{sentences[0]}, and {len(sentences) - 1} more such"
