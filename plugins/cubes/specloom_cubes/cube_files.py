@@ -15,6 +15,7 @@ from specloom_cubes.rules.masks import (
     LOSSY,
     PICTURES,
     MaskFinding,
+    Rejected,
     is_noise,
     is_reference,
     lossy,
@@ -124,7 +125,7 @@ def masks_without_cube(cubes: Iterable[Path], folder: Path | None = None) -> lis
         for path in _mask_files(where):
             marked = MASK_NAME.match(cube_name(path).lower())
             is_named = folder is not None or (marked is not None and marked[2] != "")
-            if is_named and path not in own and known.isdisjoint(_owners(path)):
+            if is_named and path not in own and known.isdisjoint(owners(path)):
                 without.append(path)
     return without
 
@@ -156,11 +157,11 @@ def _mask_among(cube: Path, files: Sequence[Path], *, is_named: bool) -> MaskFin
 def _unmarked_mask(cube: Path, files: Sequence[Path]) -> MaskFinding | None:
     """Which of the files of a cube's own name is its mask: one that is no preview."""
     masks = []
-    notes = []
+    rejected = []
     for path in files:
         problem = problem_of_file(path)
         if problem:
-            notes.append(f"{path.name} is no mask: it is {problem}")
+            rejected.append(Rejected(path.name, problem))
         else:
             masks.append(path)
     if len(masks) > 1:
@@ -170,9 +171,9 @@ def _unmarked_mask(cube: Path, files: Sequence[Path]) -> MaskFinding | None:
         )
     if masks:
         source = f"{masks[0].name}, which has its cube's name"
-        return MaskFinding(masks[0], None, source, tuple(notes))
-    if notes:
-        return MaskFinding(None, None, "", tuple(notes))
+        return MaskFinding(masks[0], None, source, tuple(rejected))
+    if rejected:
+        return MaskFinding(None, None, "", tuple(rejected))
     return None
 
 
@@ -186,7 +187,7 @@ def _by_owner(folder: Path) -> dict[str, list[Path]]:
     """Files that may be masks, by the lower-case name of the cube that they may belong to."""
     by_owner: dict[str, list[Path]] = {}
     for path in _mask_files(folder):
-        for owner in _owners(path):
+        for owner in owners(path):
             by_owner.setdefault(owner, []).append(path)
     return by_owner
 
@@ -201,7 +202,7 @@ def _mask_files(folder: Path) -> list[Path]:
     return found
 
 
-def _owners(path: Path) -> list[str]:
+def owners(path: Path) -> list[str]:
     """The lower-case names of the cubes whose mask a file may be."""
     name = cube_name(path).lower()
     marked = MASK_NAME.match(name)

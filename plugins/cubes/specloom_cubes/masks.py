@@ -195,6 +195,15 @@ def valid_pixels(cube: Cube, arrays: ValidityArrays) -> Valid | None:
     return valid
 
 
+def valid_source(cube: Cube, arrays: ValidityArrays) -> str:
+    """Where the cube's own file says which pixels are valid; empty where it does not."""
+    sources = []
+    if cube.valid is not None:
+        sources.append(cube.valid_from or "the file's own mask")
+    sources += [f"the array {name!r} of the file" for name in arrays.names]
+    return " and ".join(sources)
+
+
 def problem_of_file(path: Path) -> str:
     """Why a file of a cube's name, which nothing else names as a mask, is none; empty where it is.
 

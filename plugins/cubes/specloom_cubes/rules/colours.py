@@ -216,7 +216,7 @@ def _by_black(colours: Colours, found: list[Count], path: Path) -> NDArray[np.in
             "background is not known",
             fix=_suggestion(colours, found),
         )
-    labels = colours.rgb != BLACK
+    labels: NDArray[np.bool_] = colours.rgb != BLACK
     if colours.visible is not None:
         labels &= colours.visible
     return labels.astype(np.int32)
@@ -227,11 +227,11 @@ def _numbers(
 ) -> NDArray[np.int32]:
     """The number of each pixel's colour, all of which are known."""
     present, places = np.unique(colours.rgb, return_inverse=True)
-    by_place = np.array([numbers.get(rgb, 0) for rgb in present.tolist()], np.int32)
-    labels = by_place[places].reshape(colours.rgb.shape)
-    if colours.visible is None:
-        return labels
-    return np.where(colours.visible, labels, np.int32(transparent))
+    by_place = [numbers.get(rgb, 0) for rgb in present.tolist()]
+    labels: NDArray[np.int32] = np.array(by_place, np.int32)[places].reshape(colours.rgb.shape)
+    if colours.visible is not None:
+        labels[~colours.visible] = transparent
+    return labels
 
 
 def _notes_on_many(colours: Colours, found: list[Count], path: Path) -> tuple[str, ...]:

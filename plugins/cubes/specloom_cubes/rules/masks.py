@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 64
 """An array of more distinct values is no mask unless it is named."""
+
+LISTED = 3
+"""How many files and arrays a message lists."""
 
 WHITE = 255
 """What a mask of 8 bits often has for its one class."""
@@ -82,6 +85,21 @@ NOISE = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.b
 """Files and folders that systems put beside the user's own."""
 
 
+class Rejected(NamedTuple):
+    """A file or an array that may look like the mask of a cube and is not taken as it.
+
+    Args:
+        name: The name of the file, or of the array.
+        problem: Why it is not taken.
+    """
+
+    name: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.problem})"
+
+
 @dataclass(frozen=True)
 class MaskFinding:
     """Where the mask of a cube is, or why nothing is.
@@ -90,13 +108,13 @@ class MaskFinding:
         path: The file; None where the cube has no mask.
         variable: The array in it, where the file holds several.
         source: Where it was found, in words.
-        notes: What may be taken for the mask and was not, one sentence each.
+        rejected: Files and arrays that are not taken as the mask.
     """
 
     path: Path | None
     variable: str | None
     source: str
-    notes: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,11 +123,11 @@ class OwnArrays:
 
     Args:
         masks: The arrays.
-        notes: What is not the mask, and why, one sentence each.
+        rejected: Arrays of the cube's size that are not taken as the mask.
     """
 
     masks: tuple[Variable, ...] = ()
-    notes: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,18 +199,34 @@ def own_arrays(
     """
     validity = validity_arrays(arrays, size)
     masks = []
-    notes = [f"{name} is no mask: it says which pixels are valid" for name in validity.names]
+    rejected = []
     for one in arrays:
         if one.name in validity.names or not _fits(one, size):
             continue
         problem = _problem_of(one, load)
         if problem:
-            notes.append(
-                f"{one.name} is no mask: {problem}; if it is one, write mask_variable: {one.name}"
-            )
+            rejected.append(Rejected(one.name, problem))
         else:
             masks.append(one)
-    return OwnArrays(tuple(masks), tuple(notes))
+    return OwnArrays(tuple(masks), tuple(rejected))
+
+
+def note_on_rejected(path: Path | str, rejected: Sequence[Rejected]) -> str:
+    """That a cube has no mask though its file holds, or beside it lies, what may look like one.
+
+    Args:
+        path: The cube.
+        rejected: What is not taken as the mask, one or more.
+    """
+    listed = ", ".join(map(str, rejected[:LISTED]))
+    if len(rejected) > LISTED:
+        listed = f"{listed} and {len(rejected) - LISTED} more"
+    return str(
+        DataError(
+            f"{path} has no mask; not taken as one: {listed}",
+            fix="name the mask with mask or mask_variable, or write find_mask: false if none is",
+        )
+    )
 
 
 def validity_arrays(arrays: Iterable[Variable], size: tuple[int, int]) -> ValidityArrays:

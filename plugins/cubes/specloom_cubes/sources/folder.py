@@ -5,14 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
 from specloom_cubes.cube import ALL, Axes, Reading, Scale
-from specloom_cubes.cube_files import find_cubes, find_masks, masks_without_cube
+from specloom_cubes.cube_files import cube_name, find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.masks import (
     UNLABELLED,
@@ -21,21 +22,40 @@ from specloom_cubes.masks import (
     own_arrays_of,
     own_mask_name,
     valid_pixels,
+    valid_source,
     validity_arrays_of,
 )
 from specloom_cubes.paths import advice, there
-from specloom_cubes.rules.masks import MaskFinding, ValidityArrays
+from specloom_cubes.rules.masks import (
+    MaskFinding,
+    Rejected,
+    ValidityArrays,
+    note_on_rejected,
+)
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    NO_WAVELENGTHS,
     WITH_VALID,
     absent,
     batch_of,
+    check_bands,
     check_batch_size,
     notes_on,
     warn_once,
 )
+from specloom_cubes.sources.description import (
+    ClassCounts,
+    CubeSummary,
+    MaskDescription,
+    SplitDescription,
+    describe_cubes,
+    mask_pattern,
+    summarise,
+    wavelength_range,
+)
 from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
+from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -46,14 +66,15 @@ if TYPE_CHECKING:
 
 LABEL = "Folder"
 AXES = ("rows", "columns", "bands")
-NO_MASK = MaskFinding(None, None, "")
+Place: TypeAlias = tuple[str, str | None]
+"""The file of a mask, and the array in it."""
 
 
 MASKS_READ = 8
 """How many masks are read to report what is wrong with them before a run."""
 
 NAMES_LISTED = 4
-"""How many files a message lists."""
+"""How many notes on masks are given."""
 
 
 class Folder(TicketedSource):
@@ -136,14 +157,18 @@ class Folder(TicketedSource):
         self._files: list[Path] = []
         self._splits: dict[str, list[int]] | None = None
         self._masks: dict[Path, MaskFinding] | None = None
-        self._not_masks: list[str] = []
+        self._rejected: dict[Path, tuple[Rejected, ...]] = {}
         self._has_valid: set[Path] = set()
+        self._mask_flaws: dict[Place, tuple[str, ...]] = {}
         self._warned = False
+        self._warned_of_rejected = False
         self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._shapes: dict[Path, tuple[int, int, int]] = {}
         self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
+        self._summaries: dict[Path, CubeSummary] = {}
+        self._class_counts = ClassCounts()
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
@@ -161,8 +186,12 @@ class Folder(TicketedSource):
         missing = absent(folder=self.path)
         if missing:
             return missing
-        first = next(iter(self.cubes().values()))
-        notes = absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
+        self.sizes()
+        cubes = self._files
+        notes = absent(wavelengths=self.wavelengths)
+        notes += notes_on(self._open(cubes[0]))
+        notes += capture_notes(cubes)
+        notes += scale_notes(self._summaries)
         try:
             notes += self._notes_on_masks()
         except DataError as error:
@@ -171,30 +200,29 @@ class Folder(TicketedSource):
 
     def _notes_on_masks(self) -> list[str]:
         """Which cubes have no mask and which masks no cube, and what the first masks hold."""
-        masks = self._found_masks()
-        cubes = list(self.cubes().values())
         folder = self._mask_folder()
-        notes = []
-        if self._not_masks:
-            notes.append(_shortened(self._not_masks))
-        if folder is not None or (self.find_mask and self.mask_variable is None):
-            without_cube = masks_without_cube(cubes, folder)
-            if without_cube:
-                what = f"{len(without_cube)} masks belong to no cube of {self.path}"
-                fix = "name each mask like its cube, with _gt or _mask after it if you like"
-                notes.append(str(DataError(f"{what}: {_listed(without_cube)}", fix=fix)))
-        unlabelled = [path for path in cubes if path not in masks]
-        if masks and unlabelled:
-            what = f"{len(unlabelled)} of {len(cubes)} cubes have no mask and are unlabelled"
-            fix = "name each mask like its cube, or remove these cubes if they need one"
-            notes.append(str(DataError(f"{what}: {_listed(unlabelled)}", fix=fix)))
-        colors = self._mask_options().colors
+        if not self.find_mask and self.mask_variable is None and folder is None:
+            return []
+        masks = self._found_masks()
+        notes = self._notes_on_rejected()
+        if self.mask_variable is None:
+            notes += mask_notes(self._files, masks.keys(), folder)
         for path in list(masks)[:MASKS_READ]:
-            finding = masks[path]
-            assert finding.path is not None, "only cubes with masks are listed"
-            shape = self._open(path).shape
-            notes += load_mask(finding.path, shape, finding.variable, colors).notes
+            if _place(masks[path]) not in self._mask_flaws:
+                self._load_mask(masks[path], self._shapes[path])
+        flaws = [flaw for found in self._mask_flaws.values() for flaw in found]
+        return notes + flaws[:NAMES_LISTED]
         return notes
+
+    def _notes_on_rejected(self) -> list[str]:
+        """What is not taken as the masks of cubes that have none."""
+        rejected = [one for found in self._rejected.values() for one in found]
+        if not rejected:
+            return []
+        first = next(iter(self._rejected))
+        if len(self._rejected) == 1:
+            return [note_on_rejected(first, rejected)]
+        return [note_on_rejected(f"{first} and {len(self._rejected) - 1} more", rejected)]
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -214,6 +242,74 @@ class Folder(TicketedSource):
             self._missing_outputs[split] = [] if labelled else ["mask"]
         return self._missing_outputs[split]
 
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them; nothing where the folder is absent."""
+        if not there(self.path) or self.wavelengths is not None:
+            return {}
+        self.sizes()
+        if self._grid is not None:
+            return {}
+        return {"wavelengths": NO_WAVELENGTHS}
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The cubes of a split; None where the folder or the table of wavelengths is absent.
+
+        Raises:
+            DataError: A mask cannot be used, or the table does not fit.
+        """
+        if absent(folder=self.path, wavelengths=self.wavelengths):
+            return None
+        self.sizes()
+        names = list(self.cubes())
+        numbers = items_of(split, self._divided(), LABEL)
+        paths = [self._files[number] for number in numbers]
+        table_range = None
+        if self.wavelengths is not None:
+            table_range = wavelength_range(self._wavelengths())
+        return describe_cubes(
+            "cube",
+            [names[number] for number in numbers],
+            [self._summaries[path] for path in paths],
+            self._describe_masks(paths),
+            table=self.wavelengths,
+            table_range=table_range,
+        )
+
+    def _describe_masks(self, cubes: Sequence[Path]) -> MaskDescription:
+        """The masks of some cubes; those that were not read yet are, up to a number of pixels."""
+        masks = self._found_masks()
+        used: list[Place] = []
+        sources: list[str] = []
+        for path in cubes:
+            mask = masks.get(path)
+            if mask is None:
+                continue
+            size = self._shapes[path]
+            read = partial(self._load_mask, mask, size)
+            place = _place(mask)
+            self._class_counts.count(place, size[:2], read)
+            used.append(place)
+            sources.append(self._mask_source(path, mask))
+        source = " and ".join(dict.fromkeys(sources))
+        return self._class_counts.describe(source, used)
+
+    def _mask_source(self, cube: Path, mask: MaskFinding) -> str:
+        assert mask.path is not None, "only cubes with masks come here"
+        if mask.path == cube:
+            return f"the array {mask.variable!r} of each file"
+        folder = None
+        if self._mask_options().folder is not None:
+            folder = mask.path.parent
+        return mask_pattern(mask.path, cube_name(cube), folder)
+
+    def _load_mask(self, mask: MaskFinding, size: Sequence[int]) -> NDArray[np.int32]:
+        """The class numbers of a mask; what a user should know of them is noted."""
+        assert mask.path is not None, "only cubes with masks come here"
+        colors = self._mask_options().colors
+        read = load_mask(mask.path, tuple(size), mask.variable, colors)
+        self._mask_flaws[_place(mask)] = read.notes
+        return read.numbers
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         check_batch_size(self.batch_size, LABEL)
@@ -223,6 +319,14 @@ class Folder(TicketedSource):
         """The cubes of a split, in the order of their names."""
         check_batch_size(self.batch_size, LABEL)
         return super().batches(split)
+
+    def batch_numbers(self, split: str) -> Iterator[Sequence[int]]:
+        """The cubes of each batch of a split; it warns of what may look like their masks."""
+        if not self._warned_of_rejected and self.missing_outputs(split):
+            self._warned_of_rejected = True
+            for note in self._notes_on_rejected():
+                warnings.warn(note, stacklevel=3)
+        yield from super().batch_numbers(split)
 
     def items(self, split: str) -> int:
         """The number of cubes of a split."""
@@ -333,13 +437,17 @@ class Folder(TicketedSource):
         """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
         paths = list(self.cubes().values())
         cubes = [self._open(path) for path in paths]
+        for cube in cubes:
+            check_bands(cube)
         self._grid = check_same_grid(
             cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
         )
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
             self._bytes[path] = cube.good_bytes()
-            if cube.valid is not None or self._validity_arrays(cube).names:
+            valid_from = valid_source(cube, self._validity_arrays(cube))
+            self._summaries[path] = replace(summarise(cube), valid_from=valid_from)
+            if valid_from:
                 self._has_valid.add(path)
         sizes = {"C": len(cubes[0].good_bands)}
         for at, axis in enumerate("HW"):
@@ -369,12 +477,12 @@ class Folder(TicketedSource):
             for path in cubes:
                 if path not in findings or findings[path].path is None:
                     own = self._own_mask(path)
-                    earlier = findings.get(path, own)
-                    findings[path] = replace(own, notes=(*earlier.notes, *own.notes))
+                    earlier = findings.get(path, MaskFinding(None, None, ""))
+                    findings[path] = replace(own, rejected=(*earlier.rejected, *own.rejected))
         masks = {path: one for path, one in findings.items() if one.path is not None}
         for path, finding in findings.items():
-            if path not in masks:
-                self._not_masks += finding.notes
+            if path not in masks and finding.rejected:
+                self._rejected[path] = finding.rejected
         if folder is not None and not masks:
             raise DataError(
                 f"{folder} holds no mask of any cube in {self.path}",
@@ -394,7 +502,7 @@ class Folder(TicketedSource):
     def _own_mask(self, path: Path) -> MaskFinding:
         """The mask among the arrays of a cube's own file."""
         if named_arrays(path) is None:
-            return NO_MASK
+            return MaskFinding(None, None, "")
         cube = self._open(path)
         if self.mask_variable is not None:
             name = own_mask_name(cube, self.mask_variable)
@@ -402,8 +510,7 @@ class Folder(TicketedSource):
         arrays = own_arrays_of(cube)
         name = only_mask(path, arrays.masks)
         if name is None:
-            notes = tuple(f"{path.name}: {note}" for note in arrays.notes)
-            return MaskFinding(None, None, "", notes)
+            return MaskFinding(None, None, "", arrays.rejected)
         return MaskFinding(path, name, f"the array {name} of the cube's file")
 
     def _validity_arrays(self, cube: Cube) -> ValidityArrays:
@@ -427,6 +534,7 @@ class Folder(TicketedSource):
             self._warned = True
             for note in labels.notes:
                 warnings.warn(note, stacklevel=3)
+        self._class_counts.add((ticket["mask"], ticket["mask_variable"]), labels.numbers)
         return labels.numbers
 
     def _divided(self) -> dict[str, list[int]]:
@@ -476,15 +584,5 @@ def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
     return valid(ALL, ALL)
 
 
-def _listed(paths: Sequence[Path]) -> str:
-    names = [path.name for path in paths[:NAMES_LISTED]]
-    if len(paths) > NAMES_LISTED:
-        names.append(f"and {len(paths) - NAMES_LISTED} more")
-    return ", ".join(names)
-
-
-def _shortened(sentences: Sequence[str]) -> str:
-    """The first sentence, and how many there are like it."""
-    if len(sentences) == 1:
-        return sentences[0]
-    return f"{sentences[0]}, and {len(sentences) - 1} more such"
+def _place(mask: MaskFinding) -> Place:
+    return str(mask.path), mask.variable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
@@ -20,17 +21,21 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import there
-from specloom_cubes.rules.masks import ValidityArrays
+from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    NO_WAVELENGTHS,
     WITH_VALID,
     absent,
     batch_of,
+    check_bands,
     check_fits,
     notes_on,
     require_split,
     warn_once,
 )
+from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -124,6 +129,8 @@ class Scene(TicketedSource):
         self.masks = masks
         self._opened: Cube | None = None
         self._labels: Labels | None = None
+        self._mask_flaws: Sequence[str] = ()
+        self._warned = False
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands from the header; nothing where the file is absent."""
@@ -131,6 +138,7 @@ class Scene(TicketedSource):
         if self._opened is None and not there(self.cube):
             return {}
         cube = self.opened()
+        check_bands(cube)
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
     def notes(self) -> list[str]:
@@ -147,15 +155,10 @@ class Scene(TicketedSource):
         if self.mask is not None and not there(self.mask):
             return []
         try:
-            mask = self._read_mask()
+            self.labels()
         except DataError as error:
             return [str(error)]
-        if mask is not None:
-            return list(mask.notes)
-        if self.mask_variable is None and not self.find_mask:
-            return []
-        notes = own_arrays_of(self.opened(), self._other()).notes
-        return [f"{self.cube}: {note}" for note in notes]
+        return list(self._mask_flaws)
 
     def splits(self) -> Sequence[str]:
         """All of them."""
@@ -168,8 +171,24 @@ class Scene(TicketedSource):
             return []
         if self.mask_variable is None and not self.find_mask:
             return ["mask"]
-        name = own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
-        return ["mask"] if name is None else []
+        return ["mask"] if self.mask_array() is None else []
+
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them; nothing where the file is absent."""
+        if not there(self.cube) or self.wavelengths is not None:
+            return {}
+        if self.opened().wavelengths is not None:
+            return {}
+        return {"wavelengths": NO_WAVELENGTHS}
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The scene; None where a file is absent."""
+        require_split(split)
+        return describe_scene(self, split, "scene", [Path(self.cube).name], [(ALL, ALL)])
+
+    def mask_array(self) -> str | None:
+        """The array of the scene's own file that is its mask, or None."""
+        return own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
 
     def _other(self) -> str | None:
         """The array of the scene's own file that says which pixels count."""
@@ -207,6 +226,10 @@ class Scene(TicketedSource):
         """The part of the scene in some rows and columns, as a batch of one."""
         cube = self.opened()
         mask, valid = self.labels()
+        if not self._warned:
+            self._warned = True
+            for flaw in self._mask_flaws:
+                warnings.warn(flaw, stacklevel=3)
         masks = None
         if mask is not None:
             masks = [mask[rows, cols]]
@@ -233,10 +256,20 @@ class Scene(TicketedSource):
             numbers = None
             if mask is not None:
                 numbers = mask.numbers
-                for note in mask.notes:
-                    warnings.warn(note, stacklevel=2)
+                self._mask_flaws = mask.notes
+            elif self.mask_variable is None and self.find_mask:
+                rejected = own_arrays_of(self.opened(), self._other()).rejected
+                if rejected:
+                    self._mask_flaws = [note_on_rejected(self.cube, rejected)]
             self._labels = numbers, self._read_valid()
         return self._labels
+
+    def counted_labels(self) -> Labels | None:
+        """The same, or None where they were not read yet and have very many pixels."""
+        height, width, _ = self.opened().shape
+        if self._labels is None and height * width > MOST_PIXELS:
+            return None
+        return self.labels()
 
     def _read_mask(self) -> Mask | None:
         """The mask with its notes, or None."""
@@ -264,20 +297,24 @@ class Scene(TicketedSource):
     def _read_valid(self) -> NDArray[np.bool_] | None:
         """Which pixels are valid by the user's file and by the scene's own, (H, W), or None."""
         cube = self.opened()
-        arrays = ValidityArrays()
         stated = None
         if self.valid is not None:
             stated = read_mask(self.valid, cube.shape, self.valid_variable)
         elif self.valid_variable is not None:
             stated = own_mask(cube, self.valid_variable, parameter="valid_variable")
-        elif self.find_mask:
-            arrays = validity_arrays_of(cube, self.mask_variable)
-        valid = valid_pixels(cube, arrays)
+        valid = valid_pixels(cube, self.validity_arrays())
         if stated is None:
             return None if valid is None else valid(ALL, ALL)
         if valid is None:
             return stated > 0
         return (stated > 0) & valid(ALL, ALL)
+
+    def validity_arrays(self) -> ValidityArrays:
+        """The arrays of its own file that say which pixels are valid, where the user names none."""
+        is_named = self.valid is not None or self.valid_variable is not None
+        if is_named or not self.find_mask:
+            return ValidityArrays()
+        return validity_arrays_of(self.opened(), self.mask_variable)
 
     def centres(self) -> NDArray[np.float64] | None:
         """Band centres in nm, or None where they are not known."""
