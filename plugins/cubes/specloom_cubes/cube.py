@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom import ConfigError
+from specloom import ConfigError, DataError
 
 Pixels: TypeAlias = NDArray[Any]
 Load: TypeAlias = Callable[[slice, slice], Pixels]
@@ -54,6 +54,21 @@ class Reading:
             )
         # A ticket that went through JSON has a list.
         object.__setattr__(self, "shape", tuple(self.shape))
+
+
+def refuse_axes(reading: Reading, where: str, reason: str) -> None:
+    """Refuse ``axes`` and ``shape`` for a file that states them itself.
+
+    Raises:
+        DataError: The user states one.
+    """
+    for name in ("axes", "shape"):
+        value = getattr(reading, name)
+        if value is not None:
+            raise DataError(
+                f"{where}: {reason} rows, columns and bands, so {name} has no effect",
+                fix=f"remove {name}",
+            )
 
 
 AXES = get_args(Axes)

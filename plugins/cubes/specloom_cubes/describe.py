@@ -11,30 +11,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom_cubes import formats
+from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.described_masks import describe_masks
 from specloom_cubes.sources.common import notes_on
+from specloom_cubes.sources.description import scale_factor
 from specloom_cubes.statistics import statistics
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom_cubes.cube import Cube
 
 
 def describe(
-    path: str | Path, variable: str | None = None, *, pixels: bool = True
+    path: str | Path,
+    variable: str | None = None,
+    *,
+    reading: Reading = AS_STATED,
+    pixels: bool = True,
 ) -> dict[str, Any]:
     """Everything that ``specloom info`` shows, ready for JSON.
 
     Args:
         path: The file; of an ENVI pair either one.
         variable: The array to take where it holds several.
+        reading: How the file is read where it can be read in several ways.
         pixels: Whether to read the pixels, for their statistics.
 
     Raises:
         DataError: There is no cube in it, or it is damaged.
         UnavailableError: The library that reads such files is not installed.
     """
-    cube = formats.open_cube(path, variable)
-    path = Path(path)
+    cube = formats.open_cube(path, variable, reading)
+    return describe_cube(cube, Path(path), pixels=pixels)
+
+
+def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, Any]:
+    """The same of a cube that was opened from the file ``path``."""
     arrays = []
     reader = formats.named_arrays(path)
     if reader is not None:
@@ -59,6 +72,9 @@ def describe(
         "bad_bands": sorted({*range(bands)} - {*cube.good_bands.tolist()}),
         "no_data": cube.ignore_value,
         "scale": _scale(cube),
+        "scaling": _scaling(cube),
+        "valid": cube.valid_from or None,
+        "assumptions": list(cube.assumptions),
         "masks": masks,
         "georeference": _georeference(cube),
         "remarks": [*notes_on(cube), *notes],  # the key of version 0.1
@@ -81,6 +97,7 @@ def _wavelengths(cube: Cube) -> dict[str, Any] | None:
         "ascending": bool((steps > 0).all()),
         "not_ascending_at": (np.flatnonzero(steps <= 0) + 1).tolist(),
         "widths": widths,
+        "from": cube.wavelengths_from,
     }
 
 
@@ -93,6 +110,26 @@ def _scale(cube: Cube) -> float | None:
     if len(scales) != 1 or any(cube.metadata["offsets"]):
         return None
     return 1 / scales.pop()
+
+
+def _scaling(cube: Cube) -> dict[str, Any] | None:
+    """The gains and offsets that the file states, and whether sources apply them."""
+    if cube.gains is None and cube.offsets is None:
+        return None
+    return {
+        "factor": scale_factor(cube),
+        "gains": _span(cube.gains),
+        "offsets": _span(cube.offsets),
+        "from": cube.scale_from,
+        "applied": cube.is_scaled,
+    }
+
+
+def _span(values: NDArray[np.float64] | None) -> list[float] | None:
+    """The least and the greatest of the values."""
+    if values is None:
+        return None
+    return [float(values.min()), float(values.max())]
 
 
 def _georeference(cube: Cube) -> dict[str, Any] | None:

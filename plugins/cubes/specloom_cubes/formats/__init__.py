@@ -64,7 +64,7 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
         raise DataError(f"nothing opens the address {path}", fix=COPY)
     path = Path(path)
     if not there(path):
-        raise DataError(f"there is no file {path}", fix=RELATIVE)
+        raise _absent(path)
     _check_file(path)
     kind = _format(path)
     named = kind in NAMED.values()
@@ -86,6 +86,17 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
     return cube
 
 
+def _absent(path: Path) -> DataError:
+    """The error for a file that is not there; its data file may be there without it."""
+    if path.suffix.lower() == ".hdr" and path.parent.is_dir():
+        from specloom_cubes.formats import envi
+
+        data = envi.data_of(path)
+        if data is not None:
+            return envi.no_header(data)
+    return DataError(f"there is no file {path}", fix=RELATIVE)
+
+
 def _check_file(path: Path) -> None:
     """Accept a file that a reader knows by its name."""
     if path.is_dir():
@@ -97,7 +108,24 @@ def _check_file(path: Path) -> None:
         fix = f"give the cube's own file: {READABLE}; a picture may be its mask"
         raise DataError(f"{path} is a picture: it holds colours, not spectra", fix=fix)
     if not _format(path):
-        raise DataError(f"the format of {path} is unknown", fix=f"use one of: {READABLE}")
+        raise _unknown_format(path)
+
+
+def _unknown_format(path: Path) -> DataError:
+    """The error for a file of no known ending; it may be the data of a header that is missing."""
+    from specloom_cubes.formats import envi
+
+    what = f"the format of {path} is unknown"
+    fix = f"use one of: {READABLE}"
+    if path.suffix.lower() in envi.OTHER_FILES:
+        return DataError(what, fix=fix)
+    missing = envi.no_header(path)
+    if path.suffix.lower() in envi.SUFFIXES[1:]:
+        return missing
+    return DataError(
+        f"{what}, or its ENVI header is missing: {envi.names_of_header(path)}",
+        fix=f"{missing.fix}, or {fix}",
+    )
 
 
 def named_arrays(path: Path) -> Named | None:
