@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import AS_STATED, Reading
-from specloom_cubes.cube_files import find_masks
-from specloom_cubes.masks import read_mask
+from specloom_cubes.described_masks import describe_masks
 from specloom_cubes.sources.common import notes_on
 from specloom_cubes.sources.description import scale_factor
 from specloom_cubes.statistics import statistics
@@ -58,6 +56,7 @@ def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, A
     if pixels:
         figures = _finite(asdict(statistics(cube)))
     height, width, bands = cube.shape
+    masks, notes = describe_masks(cube, path)
     return {
         "file": str(path),
         "format": cube.format,
@@ -76,9 +75,9 @@ def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, A
         "scaling": _scaling(cube),
         "valid": cube.valid_from or None,
         "assumptions": list(cube.assumptions),
-        "masks": _masks(cube, path),
+        "masks": masks,
         "georeference": _georeference(cube),
-        "remarks": notes_on(cube),  # the key of version 0.1
+        "remarks": [*notes_on(cube), *notes],  # the key of version 0.1
         "statistics": figures,
     }
 
@@ -131,34 +130,6 @@ def _span(values: NDArray[np.float64] | None) -> list[float] | None:
     if values is None:
         return None
     return [float(values.min()), float(values.max())]
-
-
-def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
-    """The arrays of the cube's size in its file, and the file beside it, that hold classes."""
-    arrays: list[tuple[Path, str | None]] = []
-    size = cube.shape[:2]
-    reader = formats.named_arrays(path)
-    if reader is not None:
-        planes = [one for one in reader.variables(path) if one.is_plane and one.shape == size]
-        arrays += [(path, one.name) for one in planes]
-    if cube.format == "ENVI":
-        from specloom_cubes.formats import envi
-
-        path = envi.header_of(cube.path) or path
-    arrays += [(mask, None) for mask in find_masks([path]).values()]
-    masks = []
-    for file, name in arrays:
-        masks.append({"file": str(file), "variable": name, **_classes(file, size, name)})
-    return masks
-
-
-def _classes(path: Path, size: tuple[int, int], variable: str | None) -> dict[str, Any]:
-    try:
-        labels = read_mask(path, size, variable)
-    except DataError as error:
-        return {"classes": None, "problem": error.what}
-    numbers, counts = np.unique(labels, return_counts=True)
-    return {"classes": dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))}
 
 
 def _georeference(cube: Cube) -> dict[str, Any] | None:

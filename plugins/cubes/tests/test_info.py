@@ -85,8 +85,7 @@ def test_a_file_with_several_arrays(tmp_path):
     assert found["also there"] == "gt 3 x 4 uint8, lat 3 x 4 float64"
     text = told(tmp_path / "x.mat")
     assert "  mask             gt (class 0: 9 px, class 1: 1 px, class 2: 2 px)\n" in text
-    assert "lat is none: the mask" in text
-    assert "holds 0.285714, which is not a class number" in text
+    assert "lat is none: its name says that it holds something else" in text
     assert found["wavelengths"] == "not stated"
 
 

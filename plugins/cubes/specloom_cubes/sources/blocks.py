@@ -11,6 +11,7 @@ from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
 from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.mask_options import Masks  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.sources.scene import Scene, scene_of
 from specloom_cubes.splits import Shares, divide, items_of
 
@@ -52,6 +53,7 @@ class Blocks(TicketedSource):
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        masks: What the colours of the mask mean: ``{colors: {"#ff0000": 1, "#0000ff": 0}}``.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -78,6 +80,7 @@ class Blocks(TicketedSource):
         axes: Axes | None = None,
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
+        masks: Masks | None = None,
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -97,6 +100,7 @@ class Blocks(TicketedSource):
         self.axes = axes
         self.shape = shape
         self.scale = scale
+        self.masks = masks
         self._scene: Scene | None = None
         self._ticket_scene: Scene | None = None
         self._cut: list[Block] | None = None
@@ -228,6 +232,7 @@ class Blocks(TicketedSource):
                 self.axes,
                 self.shape,
                 self.scale,
+                self.masks,
             )
         return self._scene
 

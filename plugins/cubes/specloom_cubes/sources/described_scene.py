@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from specloom_cubes.masks import valid_source
 from specloom_cubes.paths import there
 from specloom_cubes.sources.description import (
     ClassCounts,
@@ -58,7 +60,7 @@ def describe_scene(
     return describe_cubes(
         noun,
         names,
-        [summarise(scene.opened())],
+        [replace(summarise(scene.opened()), valid_from="")],  # it is in what is excluded
         _masks(scene, split, labels, windows),
         table=table,
         table_range=table_range,
@@ -88,9 +90,16 @@ def _mask_source(scene: Scene) -> str:
 
 
 def _valid_source(scene: Scene) -> str:
-    if scene.valid is None:
-        return f"the array {scene.valid_variable!r} of the scene's file"
-    return _array_of(scene.valid, scene.valid_variable)
+    """Where it is stated which pixels are valid."""
+    sources = []
+    if scene.valid is not None:
+        sources.append(_array_of(scene.valid, scene.valid_variable))
+    elif scene.valid_variable is not None:
+        sources.append(f"the array {scene.valid_variable!r} of the scene's file")
+    own = valid_source(scene.opened(), scene.validity_arrays())
+    if own:
+        sources.append(own)
+    return " and ".join(sources)
 
 
 def _array_of(file: str, variable: str | None) -> str:

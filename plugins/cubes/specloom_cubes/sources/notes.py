@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from specloom import DataError
-from specloom_cubes.cube_files import PICTURES
+from specloom_cubes.cube_files import cube_name, masks_without_cube, owners
+from specloom_cubes.rules.masks import PICTURES, is_noise, is_reference
 
 if TYPE_CHECKING:
     from specloom_cubes.sources.description import CubeSummary
-
-REFERENCES = ("darkref", "whiteref")
-"""How names of reference frames begin that cameras write beside a raw capture."""
 
 MOST_NAMES = 3
 """The names that a note lists."""
@@ -23,7 +21,7 @@ def capture_notes(cubes: Iterable[Path]) -> list[str]:
     """That cubes are raw: the reference frames of a capture lie in their folder."""
     notes = []
     for folder in dict.fromkeys(path.parent for path in cubes):
-        references = [path.name for path in sorted(folder.iterdir()) if is_reference(path)]
+        references = [path.name for path in sorted(folder.iterdir()) if is_reference(path.stem)]
         if references:
             what = (
                 f"{folder} is a folder of a capture, with the reference frames "
@@ -34,36 +32,50 @@ def capture_notes(cubes: Iterable[Path]) -> list[str]:
     return notes
 
 
-def is_reference(path: Path) -> bool:
-    """Whether a file is a dark or a white reference of a capture, by its name."""
-    return path.name.lower().startswith(REFERENCES)
-
-
-def mask_notes(cubes: Sequence[Path], masks: Collection[Path]) -> list[str]:
-    """That some cubes have no mask while others have one; or that pictures are no masks.
+def mask_notes(
+    cubes: Sequence[Path], masks: Collection[Path], folder: Path | None = None
+) -> list[str]:
+    """That cubes have no mask while others have one, and that masks belong to no cube.
 
     Args:
         cubes: The cubes.
         masks: Those of them that have a mask.
+        folder: Where the masks are; by default beside each cube.
     """
     without = [path for path in cubes if path not in masks]
-    if not without:
-        return []
-    if masks:
+    if not masks:
+        return _pictures_without_cube(cubes)
+    notes = _masks_without_cube(cubes, folder)
+    if without:
         what = (
             f"of {len(cubes)} cubes {len(masks)} have masks, and these have none: "
             f"{_listed_files(without)}; their pixels are unlabelled"
         )
         fix = "add the masks, named like the cubes, or leave it where that is as it should be"
-        return [str(DataError(what, fix=fix))]
-    return _pictures_without_cube(cubes)
+        notes.append(str(DataError(what, fix=fix)))
+    return notes
 
 
-def _pictures_without_cube(cubes: Iterable[Path]) -> list[str]:
+def _masks_without_cube(cubes: Sequence[Path], folder: Path | None) -> list[str]:
+    """That files named as masks, or in a folder of masks, belong to no cube."""
+    files = masks_without_cube(cubes, folder)
+    if not files:
+        return []
+    what = f"{len(files)} masks have the name of no cube: {_listed_files(files)}"
+    fix = "name each mask like its cube, with _gt or _mask after it if you like"
+    return [str(DataError(what, fix=fix))]
+
+
+def _pictures_without_cube(cubes: Sequence[Path]) -> list[str]:
     """That pictures beside cubes without masks have the name of no cube."""
     notes = []
     for folder in dict.fromkeys(path.parent for path in cubes):
-        pictures = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES]
+        names = {cube_name(path).lower() for path in cubes if path.parent == folder}
+        pictures = []
+        for path in sorted(folder.iterdir()):
+            is_picture = path.suffix.lower() in PICTURES and not is_noise(PurePath(path.name))
+            if is_picture and names.isdisjoint(owners(path)):
+                pictures.append(path)
         if pictures:
             what = (
                 f"no cube in {folder} has a mask, and {len(pictures)} pictures there have the "
