@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,15 @@ RELATIVE = "check the path; it is relative to where you run"
 COPY = "copy the file to this machine and give its path"
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How the address of something elsewhere begins, such as ``s3://`` (a path has one slash)."""
+
+
+def expand(path: str | Path) -> Path:
+    """A path with ``~`` and ``$VAR`` replaced; a file whose name has these signs stays itself."""
+    plain = Path(path)
+    text = str(path)
+    if ("~" not in text and "$" not in text) or is_address(text) or there(plain):
+        return plain
+    return Path(os.path.expandvars(text)).expanduser()
 
 
 def there(path: str | Path) -> bool:

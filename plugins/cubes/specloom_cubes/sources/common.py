@@ -19,7 +19,7 @@ from specloom import (
     did_you_mean,
 )
 from specloom_cubes.paths import advice, there
-from specloom_cubes.wavelengths import LEAST_NM
+from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
