@@ -21,7 +21,7 @@ Valid: TypeAlias = Callable[[slice, slice], NDArray[np.bool_]]
 
 ALL = slice(None)
 
-Axes: TypeAlias = Literal["HWC", "CHW", "HCW"]
+Axes: TypeAlias = Literal["HWC", "CHW", "HCW", "WHC", "CWH", "WCH"]
 Scale: TypeAlias = Literal["physical", "stored"]
 
 
