@@ -35,11 +35,8 @@ from specloom_cubes.sources.common import (
 )
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
-<<<<<<< HEAD
-from specloom_cubes.sources.notes import capture_notes
-=======
 from specloom_cubes.sources.mask_options import Masks, mask_options
->>>>>>> masks
+from specloom_cubes.sources.notes import capture_notes
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
