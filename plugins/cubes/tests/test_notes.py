@@ -135,6 +135,12 @@ def test_no_anomaly_in_a_split_that_is_measured():
     assert texts(splits, [0]) == []
 
 
+def test_the_pixels_of_splits_are_added_but_for_the_same_images():
+    one = {**described(c0=90, c3=10), "names": ["a"]}
+    other = {**described(c0=90, c3=10), "names": ["b"]}
+    assert "3 (20 pixels)" in texts({"train": one, "val": other, "test": other}, [0], [1])[0]
+
+
 def test_most_pixels_are_anomalous():
     scene = described(c0=4000, c1=6000)
     splits = {"train": scene, "val": scene, "test": scene}
