@@ -81,6 +81,7 @@ LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 REFERENCE = re.compile(
     r"(?:^|[ ._-])(?:white|dark){1,2}[ ._-]?ref(?:erence)?s?(?=$|[ ._\d-])", re.IGNORECASE
 )
+HIDDEN = re.compile(r"\.[^.]|~\$")
 NOISE = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"))
 """Files and folders that systems put beside the user's own."""
 
@@ -151,7 +152,7 @@ class ValidityArrays:
 def is_noise(path: PurePath) -> bool:
     """Whether a path within the user's folder is hidden, or made by a system or an editor."""
     for part in path.parts:
-        if part.startswith((".", "~$")) or part.lower() in NOISE:
+        if HIDDEN.match(part) or part.lower() in NOISE:
             return True
     return path.stem.endswith("-checkpoint")
 
