@@ -143,6 +143,19 @@ def test_what_is_not_taken_as_the_mask_is_reported(tmp_path, monkeypatch):
         assert set(next(silent.batches("train"))) == {"cube"}
 
 
+def test_the_mask_among_the_arrays_of_a_file_that_is_named(tmp_path):
+    np.save(tmp_path / "x.npy", CUBE)
+    npz(tmp_path / "x_gt.npz", first=MASK, valid=VALID, elevation=MASK + 30)
+    (batch,) = Folder(str(tmp_path), split=ONLY_TRAIN).batches("train")
+    np.testing.assert_array_equal(batch["mask"][0], MASK)
+    npz(tmp_path / "x_gt.npz", only=MASK * 2.0)
+    (batch,) = Folder(str(tmp_path), split=ONLY_TRAIN).batches("train")
+    np.testing.assert_array_equal(batch["mask"][0], MASK * 2)
+    npz(tmp_path / "x_gt.npz", first=MASK, second=MASK)
+    with pytest.raises(DataError, match="several arrays that may be the mask: first"):
+        list(Folder(str(tmp_path), split=ONLY_TRAIN).batches("train"))
+
+
 @SAVED
 @pytest.mark.parametrize("name", ["valid", "valid_mask", "goodPixels", "isvalid"])
 def test_an_array_of_valid_pixels_excludes_the_others(tmp_path, save, suffix, name):
@@ -226,18 +239,29 @@ def test_a_preview_in_a_tiff_is_neither_cube_nor_mask(tmp_path):
     np.testing.assert_array_equal(folder.read("train", [0])["mask"][0], MASK)
 
 
-@pytest.mark.parametrize("name", ["x_mask.jpg", "x_gt.JPEG", "labels/x.jpg"])
-def test_a_mask_with_loss_is_refused(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("x_mask.jpg", "is a JPG picture: its compression changes the class numbers"),
+        ("x_gt.JPEG", "is a JPEG picture: its compression changes the class numbers"),
+        ("labels/x.jpg", "is a JPG picture: its compression changes the class numbers"),
+        ("x_mask.gif", "is a GIF picture, which is not read"),
+        ("labels/x.pgm", "is a PGM picture, which is not read"),
+    ],
+)
+def test_a_mask_that_a_picture_cannot_hold_is_refused(tmp_path, name, what):
     envi(tmp_path, "x")
     Path(tmp_path, name).parent.mkdir(exist_ok=True)
     Image.fromarray(MASK * 255).save(tmp_path / name)
     masks = "labels" if "labels" in name else None
     folder = Folder(str(tmp_path), masks=masks, split=ONLY_TRAIN)
-    with pytest.raises(DataError, match="its compression changes the class numbers"):
+    with pytest.raises(DataError, match=what):
         folder.missing_outputs("train")
-    assert "its compression changes the class numbers" in folder.notes()[-1]
+    assert what in folder.notes()[-1]
+    with pytest.raises(DataError, match=what):
+        next(Scene(str(tmp_path / "x.hdr"), str(tmp_path / name)).batches("test"))
     if masks is None:
-        assert "its compression" in described(tmp_path / "x.hdr")["remarks"][-1]
+        assert what in described(tmp_path / "x.hdr")["remarks"][-1]
         folder = Folder(str(tmp_path), find_mask=False, split=ONLY_TRAIN)
         assert set(folder.read("train", [0])) == {"cube"}
 
