@@ -21,12 +21,14 @@ from specloom_cubes.rules.colours import Colours, classes_of, problem_of
 from specloom_cubes.rules.masks import (
     LOSSY,
     MOST_CLASSES,
+    NOT_READ,
     PICTURES,
     OwnArrays,
     ValidityArrays,
-    lossy,
+    check_size,
     notes_on_labels,
     own_arrays,
+    refused,
     validity_arrays,
 )
 
@@ -90,11 +92,9 @@ def load_mask(
     path = Path(path)
     if not path.is_file():
         raise DataError(f"there is no mask file {path}", fix=advice(path))
-    rows, columns = size[:2]
-    values, notes = _read(path, (rows, columns), variable, colors)
+    values, notes = _read(path, size, variable, colors)
     numbers = _numbers(values, path)
-    if numbers.shape != (rows, columns):
-        raise _of_another_size(path, numbers.shape, size)
+    check_size(path, numbers.shape, size)
     return Mask(numbers, (*notes, *notes_on_labels(numbers, path)))
 
 
@@ -210,7 +210,7 @@ def problem_of_file(path: Path) -> str:
     A file that cannot be read may be the mask: what is wrong with it is said when it is read.
     """
     suffix = path.suffix.lower()
-    if suffix in LOSSY:
+    if suffix in (*LOSSY, *NOT_READ):
         return f"a {suffix.removeprefix('.').upper()} picture, which cannot hold class numbers"
     if suffix in formats.NAMED:
         return ""
@@ -284,12 +284,12 @@ def _array_with_mask(path: Path, size: tuple[int, int], variable: str | None) ->
 
 
 def _read(
-    path: Path, size: tuple[int, int], variable: str | None, colors: Mapping[str, int] | None
+    path: Path, size: tuple[int, ...], variable: str | None, colors: Mapping[str, int] | None
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
     """The values of a mask, and what a user should know of them."""
     suffix = path.suffix.lower()
-    if suffix in LOSSY:
-        raise lossy(path, suffix.removeprefix("."))
+    if suffix in (*LOSSY, *NOT_READ):
+        raise refused(path)
     if formats.named_arrays(path) is None and variable is not None:
         raise DataError(
             f"{path} has no named variables",
@@ -298,8 +298,8 @@ def _read(
     from specloom_cubes.formats import picture
 
     if suffix in PICTURES:
-        return picture.read_labels(path, colors)
-    values = _array(path, size, variable)
+        return picture.read_labels(path, size, colors)
+    values = _array(path, (size[0], size[1]), variable)
     if values.ndim == 3 and values.shape[2] in (3, 4) and values.dtype == np.uint8:
         return classes_of(picture.colours_of(values), path, colors)
     if colors is not None:
@@ -358,19 +358,3 @@ def _numbers(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
             f"the mask {path} holds class numbers beyond 32 bits", fix="renumber the classes"
         )
     return values.astype(np.int32)
-
-
-def _of_another_size(path: Path, shape: tuple[int, ...], size: tuple[int, ...]) -> DataError:
-    """That a mask does not fit its cube, and what would make it fit."""
-    rows, columns = size[:2]
-    what = f"the mask {path} is {_by(shape)}, the cube is {_by(size[:2])}"
-    if shape == size[1:]:
-        what = f"the mask {path} is {_by(shape)}, the cube {_by(size)}: bands come first"
-        return DataError(what, fix="save the cube as rows x columns x bands")
-    if shape == (columns, rows):
-        return DataError(f"{what}: transposed, it would fit", fix="transpose the mask")
-    return DataError(what, fix="give the mask of this cube")
-
-
-def _by(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))

@@ -222,6 +222,13 @@ class Folder(TicketedSource):
             return [note_on_rejected(first, rejected)]
         return [note_on_rejected(f"{first} and {len(self._rejected) - 1} more", rejected)]
 
+    def _warn_of_rejected(self, split: str) -> None:
+        """Warn once of what may look like the masks of a split that has none."""
+        if not self._warned_of_rejected and self.missing_outputs(split):
+            self._warned_of_rejected = True
+            for note in self._notes_on_rejected():
+                warnings.warn(note, stacklevel=4)
+
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
         if not there(self.path):
@@ -323,14 +330,6 @@ class Folder(TicketedSource):
         check_batch_size(self.batch_size, LABEL)
         return super().batches(split)
 
-    def batch_numbers(self, split: str) -> Iterator[Sequence[int]]:
-        """The cubes of each batch of a split; it warns of what may look like their masks."""
-        if not self._warned_of_rejected and self.missing_outputs(split):
-            self._warned_of_rejected = True
-            for note in self._notes_on_rejected():
-                warnings.warn(note, stacklevel=3)
-        yield from super().batch_numbers(split)
-
     def items(self, split: str) -> int:
         """The number of cubes of a split."""
         return len(items_of(split, self._divided(), LABEL))
@@ -343,6 +342,7 @@ class Folder(TicketedSource):
         """
         masks = self._found_masks()
         self.sizes()
+        self._warn_of_rejected(split)
         chosen = items_of(split, self._divided(), LABEL)
         path = self._files[chosen[number]]
         mask_file = None
