@@ -14,6 +14,7 @@ MODULES = {
     "InMemory": "specloom_cubes.sources.memory",
     "LentilsAnomalyDataNode": "specloom_cubes.data_node",
     "OneCube": "specloom_cubes.sources.one_cube",
+    "Reading": "specloom_cubes.cube",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "files_of_cube": "specloom_cubes.cube_files",
@@ -36,6 +37,7 @@ __all__ = [
     "InMemory",
     "LentilsAnomalyDataNode",
     "OneCube",
+    "Reading",
     "Scene",
     "SingleCu3sDataModule",
     "Synthetic",
@@ -51,7 +53,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
     from specloom_cubes.formats import is_cube, open_cube

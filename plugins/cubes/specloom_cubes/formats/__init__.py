@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -95,12 +96,13 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
 
 def _absent(path: Path) -> DataError:
     """The error for a file that is not there; its data file may be there without it."""
-    if path.suffix.lower() == ".hdr" and path.parent.is_dir():
+    if path.suffix.lower() == ".hdr":
         from specloom_cubes.formats import envi
 
-        data = envi.data_of(path)
-        if data is not None:
-            return envi.no_header(data)
+        with suppress(OSError):  # a name that no system can have
+            data = envi.data_of(path)
+            if data is not None:
+                return envi.no_header(data)
     return DataError(f"there is no file {path}", fix=RELATIVE)
 
 

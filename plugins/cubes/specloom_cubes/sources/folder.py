@@ -229,6 +229,10 @@ class Folder(TicketedSource):
             for note in self._notes_on_rejected():
                 warnings.warn(note, stacklevel=4)
 
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
+
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
         if not there(self.path):
