@@ -68,7 +68,7 @@ def _show_one(
     file: str, variable: str | None, reading: Reading, *, as_json: bool, pixels: bool
 ) -> None:
     """Print the description of one file."""
-    from specloom_cubes.describe import describe
+    from specloom_cubes.describe import describe, with_option
 
     try:
         description = describe(file, variable, reading=reading, pixels=pixels)
@@ -82,12 +82,6 @@ def _show_one(
     click.echo(description["file"])
     for label, text in rows:
         click.echo(f"  {label:{width}}  {text}")
-
-
-def with_option(error: DataError) -> DataError:
-    """An error that names the option instead of the parameter of a run file."""
-    fix = error.fix.replace("cube_variable", "--variable")
-    return DataError(error.what, where=error.where, fix=fix)
 
 
 Row: TypeAlias = tuple[str, str]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.described_masks import describe_masks
@@ -80,6 +81,12 @@ def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, A
         "remarks": [*notes_on(cube), *notes],  # the key of version 0.1
         "statistics": figures,
     }
+
+
+def with_option(error: DataError) -> DataError:
+    """An error that names the option instead of the parameter of a run file."""
+    fix = error.fix.replace("cube_variable", "--variable")
+    return DataError(error.what, where=error.where, fix=fix)
 
 
 def _wavelengths(cube: Cube) -> dict[str, Any] | None:

@@ -11,9 +11,8 @@ import numpy as np
 
 from specloom import DataError, SpecloomError
 from specloom_cubes import formats
-from specloom_cubes.command import with_option
 from specloom_cubes.cube_files import find_cubes
-from specloom_cubes.describe import describe_cube
+from specloom_cubes.describe import describe_cube, with_option
 from specloom_cubes.sources.description import class_counts, scale_of
 from specloom_cubes.sources.grid import TOLERANCE_NM
 from specloom_cubes.sources.notes import capture_notes
