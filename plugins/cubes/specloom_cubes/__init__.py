@@ -17,6 +17,7 @@ MODULES = {
     "Reading": "specloom_cubes.cube",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
+    "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
@@ -43,6 +44,7 @@ __all__ = [
     "Synthetic",
     "cube_file",
     "cube_name",
+    "expand",
     "files_of_cube",
     "find_cubes",
     "is_address",
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
-    from specloom_cubes.paths import is_address
+    from specloom_cubes.paths import expand, is_address
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder

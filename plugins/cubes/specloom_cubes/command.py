@@ -44,9 +44,10 @@ def info(
     Of a folder, or of several files, a table is printed, and what differs between the files.
     """
     from specloom_cubes.cube import Reading
+    from specloom_cubes.paths import is_folder
 
     reading = Reading(axes, shape)
-    if len(files) == 1 and not Path(files[0]).is_dir():
+    if len(files) == 1 and not is_folder(files[0]):
         pixels = statistics is None or statistics
         _show_one(files[0], variable, reading, as_json=as_json, pixels=pixels)
         return

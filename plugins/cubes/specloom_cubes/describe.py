@@ -14,6 +14,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.described_masks import describe_masks
+from specloom_cubes.paths import expand
 from specloom_cubes.sources.common import notes_on
 from specloom_cubes.sources.description import scale_factor
 from specloom_cubes.statistics import statistics
@@ -44,7 +45,7 @@ def describe(
         UnavailableError: The library that reads such files is not installed.
     """
     cube = formats.open_cube(path, variable, reading)
-    return describe_cube(cube, Path(path), pixels=pixels)
+    return describe_cube(cube, expand(path), pixels=pixels)
 
 
 def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, Any]:

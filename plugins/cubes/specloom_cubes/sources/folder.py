@@ -25,7 +25,7 @@ from specloom_cubes.masks import (
     valid_source,
     validity_arrays_of,
 )
-from specloom_cubes.paths import advice, there
+from specloom_cubes.paths import advice, expand, there
 from specloom_cubes.rules.masks import (
     MaskFinding,
     Rejected,
@@ -402,7 +402,7 @@ class Folder(TicketedSource):
             DataError: There is no such folder, or no cube in it.
         """
         if self._found is None:
-            root = Path(self.path)
+            root = expand(self.path)
             if root.is_file():
                 fix = "give the folder that holds it, or use cubes.Scene for one scene"
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
@@ -430,8 +430,8 @@ class Folder(TicketedSource):
         named = self._mask_options().folder
         if named is None:
             return None
-        root = Path(self.path)
-        masks = Path(named)
+        root = expand(self.path)
+        masks = expand(named)
         for folder in (root / masks, root.parent / masks, masks):
             if folder.is_dir():
                 return folder
