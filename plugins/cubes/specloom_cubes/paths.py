@@ -53,7 +53,8 @@ def _exists(path: Path) -> bool:
 
 def is_folder(path: str | Path) -> bool:
     """Whether a path leads to a folder; a name that no system can have leads to nothing."""
-    return os.path.isdir(expand(path))
+    folder = expand(path)
+    return there(folder) and folder.is_dir()
 
 
 def files_of_pattern(path: str | Path) -> list[Path]:
