@@ -35,13 +35,14 @@ def class_list_notes(
     classes = {split: counts for split, counts in classes.items() if counts}
     if not classes:
         return
+    total = _total(splits)
     if anomalous is not None:
-        yield from _in_no_list(classes, {*normal, *anomalous})
+        yield from _in_no_list(total, {*normal, *anomalous})
     absent = list(_not_in_masks(splits, classes, normal))
     yield from absent
     yield from _without_anomaly(splits, classes, normal, anomalous)
     if not absent:
-        yield from _mostly_anomalous(classes, normal, anomalous)
+        yield from _mostly_anomalous(total, normal, anomalous)
 
 
 def classes_of(values: Mapping[str, Any]) -> Counter[int]:
@@ -50,13 +51,9 @@ def classes_of(values: Mapping[str, Any]) -> Counter[int]:
     return Counter({int(number): count for number, count in classes.items() if int(number) >= 0})
 
 
-def _in_no_list(classes: Classes, listed: Collection[int]) -> Iterator[DataError]:
+def _in_no_list(total: Mapping[int, int], listed: Collection[int]) -> Iterator[DataError]:
     """Classes that are in neither list, so that their pixels are excluded."""
-    pixels = Counter[int]()
-    for counts in _different(classes):
-        for number, count in counts.items():
-            if number not in listed:
-                pixels[number] += count
+    pixels = {number: count for number, count in total.items() if number not in listed}
     if not pixels:
         return
     parts = [f"{number} ({count:,} pixels)" for number, count in sorted(pixels.items())]
@@ -98,12 +95,9 @@ def _without_anomaly(
 
 
 def _mostly_anomalous(
-    classes: Classes, normal: Sequence[int], anomalous: Sequence[int] | None
+    pixels: Counter[int], normal: Sequence[int], anomalous: Sequence[int] | None
 ) -> Iterator[DataError]:
     """That most pixels of the masks are anomalous."""
-    pixels = Counter[int]()
-    for counts in _different(classes):
-        pixels += counts
     found = _anomalous_pixels(pixels, normal, anomalous)
     if found > MOST_ANOMALOUS * pixels.total():
         what = f"{found:,} of {pixels.total():,} pixels with a class are anomalous"
@@ -125,13 +119,15 @@ def _anomalous_pixels(
     return found
 
 
-def _different(classes: Classes) -> list[Counter[int]]:
-    """The counts of each split, once where splits have the same pixels."""
-    found: list[Counter[int]] = []
-    for counts in classes.values():
-        if counts not in found:
-            found.append(counts)
-    return found
+def _total(splits: Splits) -> Counter[int]:
+    """The pixels by class over all splits, once where splits are the same images."""
+    total = Counter[int]()
+    seen: list[Mapping[str, Any]] = []
+    for values in splits.values():
+        if values not in seen:
+            seen.append(values)
+            total.update(classes_of(values))
+    return total
 
 
 def is_counted(values: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import listing, named, only_plane
-from specloom_cubes.paths import advice
+from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules.colours import Colours, classes_of, problem_of
 from specloom_cubes.rules.masks import (
     LOSSY,
@@ -89,7 +89,7 @@ def load_mask(
     colors: Mapping[str, int] | None = None,
 ) -> Mask:
     """The class numbers as ``read_mask`` reads them, with what a user should know of them."""
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
         raise DataError(f"there is no mask file {path}", fix=advice(path))
     values, notes = _read(path, size, variable, colors)

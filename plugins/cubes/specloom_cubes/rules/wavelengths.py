@@ -100,7 +100,36 @@ class Centres:
 
 def is_centres_name(name: str) -> bool:
     """Whether a vector of that name may hold band centres."""
-    return _rank(name) is not None
+    return rank(name) is not None
+
+
+def rank(name: str) -> int | None:
+    """How sure a name is for band centres, 0 for the surest; None where it is none."""
+    if name in TEXTS:
+        return len(NAMES) + 2
+    words = set(_words(name))
+    joined = "".join(_words(name))
+    if "wavenumber" in joined:
+        return len(NAMES) + 1  # so that a note says why they are not read
+    if words & OTHERS or "fwhm" in name.lower():
+        return None
+    for order, known in enumerate(NAMES):
+        if words & known:
+            return order
+    if "wavelength" in joined or "bandcent" in joined:
+        return len(NAMES)
+    return None
+
+
+def is_other_name(name: str) -> bool:
+    """Whether a column of that name holds something else than band centres."""
+    words = set(_words(name))
+    return bool(words & (OTHERS | {"band", "channel"})) or "fwhm" in name.lower()
+
+
+def differ(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether band centres in nm differ by more than the tolerance."""
+    return len(one) != len(other) or bool((np.abs(one - other) > TOLERANCE_NM).any())
 
 
 def find_centres(vectors: Sequence[Vector], bands: int, where: str) -> Centres | None:
@@ -121,7 +150,7 @@ def find_centres(vectors: Sequence[Vector], bands: int, where: str) -> Centres |
             refused = refused or centres
         elif found is None:
             found = centres
-        elif _differ(found, centres):
+        elif found.nm is not None and differ(found.nm, centres.nm):
             note = (
                 f"{where}: {found.source!r} and {centres.source!r} state different band centres; "
                 f"{found.source!r} is used; give a table as wavelengths to state them"
@@ -244,17 +273,11 @@ def _by_name(vectors: Iterable[Vector], bands: int) -> list[Vector]:
     """The vectors of the surest name that have one value for each band, in their order."""
     ranked: list[tuple[int, Vector]] = []
     for vector in vectors:
-        rank = _rank(vector.name)
-        if rank is not None and len(vector.values) == bands:
-            ranked.append((rank, vector))
+        order = rank(vector.name)
+        if order is not None and len(vector.values) == bands:
+            ranked.append((order, vector))
     ranked.sort(key=lambda pair: pair[0])
     return [vector for _, vector in ranked]
-
-
-def _differ(one: Centres, other: Centres) -> bool:
-    assert one.nm is not None, "only centres that were understood are compared"
-    assert other.nm is not None, "only centres that were understood are compared"
-    return bool((np.abs(one.nm - other.nm) > TOLERANCE_NM).any())
 
 
 def _factor_of_widths(vector: Vector, centres: Centres | None) -> float | None:
@@ -266,24 +289,6 @@ def _factor_of_widths(vector: Vector, centres: Centres | None) -> float | None:
     if centres is not None and (unit.factor is None or stated == centres.unit):
         return centres.factor
     return unit.factor or 1.0
-
-
-def _rank(name: str) -> int | None:
-    """How sure a name is for band centres, 0 for the surest; None where it is none."""
-    if name in TEXTS:
-        return len(NAMES) + 2
-    words = set(_words(name))
-    joined = "".join(_words(name))
-    if "wavenumber" in joined:
-        return len(NAMES) + 1  # so that a note says why they are not read
-    if words & OTHERS or "fwhm" in name.lower():
-        return None
-    for rank, known in enumerate(NAMES):
-        if words & known:
-            return rank
-    if "wavelength" in joined or "bandcent" in joined:
-        return len(NAMES)
-    return None
 
 
 def _words(name: str) -> list[str]:

@@ -9,7 +9,7 @@ from specloom import STAGES, Batch, ConfigError, Port, Ticket
 from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import WITH_VALID, check_bands, check_batch_size, warn_once
+from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.mask_options import Masks  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.sources.scene import Scene, scene_of
@@ -112,7 +112,6 @@ class Blocks(TicketedSource):
             return {}
         self._divided()  # so that a wrong split is an error before anything runs
         shapes = {_shape(block) for block in self.blocks()}
-        check_bands(self._opened().opened())
         sizes = {"C": len(self._opened().opened().good_bands)}
         if len(shapes) == 1:
             sizes["H"], sizes["W"] = shapes.pop()
@@ -121,6 +120,10 @@ class Blocks(TicketedSource):
     def notes(self) -> list[str]:
         """Files that are not there, and whether the cube looks like a picture."""
         return self._opened().notes()
+
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return self._opened().read_options()
 
     def splits(self) -> Sequence[str]:
         """The splits that have blocks; all of them where the scene is absent."""

@@ -19,7 +19,7 @@ from specloom import (
     did_you_mean,
 )
 from specloom_cubes.paths import advice, there
-from specloom_cubes.wavelengths import LEAST_NM
+from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,10 +85,6 @@ def check_same_size(cubes: Sequence[NDArray[Any]], fix: str) -> None:
 
 def notes_on(cube: Cube) -> list[str]:
     """What a user should know of a cube before it is used, from its header alone."""
-    try:
-        check_bands(cube)
-    except DataError as error:
-        return [str(error)]
     bands = cube.shape[2]
     centres = cube.wavelengths
     if centres is not None and centres.max() < LEAST_NM:
@@ -120,19 +116,6 @@ def absent(**paths: str | None) -> list[str]:
             error = DataError(f"there is no {path}, the {what} of the data", fix=advice(path))
             texts.append(str(error))
     return texts
-
-
-def check_bands(cube: Cube) -> None:
-    """Accept a cube of which some band is good.
-
-    Raises:
-        DataError: Its header marks all of them bad.
-    """
-    if len(cube.good_bands) == 0:
-        raise DataError(
-            f"{cube.path} has {cube.shape[2]} bands, and its header marks all of them bad",
-            fix="correct the list of bad bands (bbl) in the header: 1 is a good band",
-        )
 
 
 def check_fits(cube: Cube) -> None:

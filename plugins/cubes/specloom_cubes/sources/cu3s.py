@@ -11,6 +11,7 @@ import numpy as np
 
 from specloom import Batch, ConfigError, DataError, Port, Ticket, UnavailableError
 from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.paths import expand
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import PORTS
 from specloom_cubes.splits import items_of, split_ranges
@@ -149,7 +150,7 @@ class SingleCu3sDataModule(TicketedSource):
             DataError: A mask lies beside a file of several measurements.
         """
         if self._listed is None:
-            root = Path(self.data_dir)
+            root = expand(self.data_dir)
             listed: list[tuple[Path, int]] = []
             paths = [root]
             if not root.is_file():

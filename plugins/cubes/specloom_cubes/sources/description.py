@@ -36,6 +36,7 @@ class CubeSummary:
     """What the header of a cube says that matters for the cubes of a split together.
 
     Args:
+        path: The file.
         wavelengths: The first and the last band centre of the good bands, in nm, or None.
         wavelengths_from: Where in the file they are.
         scale: What the values are, such as ``stored counts``.
@@ -48,6 +49,7 @@ class CubeSummary:
         assumptions: What the reader assumed, one sentence each.
     """
 
+    path: Path
     wavelengths: tuple[float, float] | None
     wavelengths_from: str
     scale: str
@@ -64,6 +66,7 @@ def summarise(cube: Cube) -> CubeSummary:
     """What the header of a cube says."""
     bands = len(cube.good_bands)
     return CubeSummary(
+        path=cube.path,
         wavelengths=wavelength_range(cube.good_wavelengths),
         wavelengths_from=cube.wavelengths_from,
         scale=scale_of(cube),
@@ -121,12 +124,14 @@ class MaskDescription:
         images: The number of images that have one.
         counted: The number of those whose pixels are counted.
         classes: The number of pixels by class, over the counted masks.
+        unmasked_pixels: The pixels of images without a mask, where others have one.
     """
 
     source: str = ""
     images: int = 0
     counted: int = 0
     classes: Mapping[int, int] = field(default_factory=dict)
+    unmasked_pixels: int = 0
 
     def line(self, images: int) -> str:
         """The masks in a few words, for a split of so many images."""
@@ -242,6 +247,10 @@ class SplitDescription:
         if len(self.names) > MOST_NAMES:
             names = f"{names}, and {len(self.names) - MOST_NAMES} more"
         lines = [f"{self.noun}s: {names}"]
+        if self.wavelengths_from:
+            lines.append(f"wavelengths: from {self.wavelengths_from}")
+        if self.scale_from:
+            lines.append(f"scale: from {self.scale_from}")
         if self.bad_bands:
             lines.append(f"bands: {self.bands}, and {self.bad_bands} bad ones are excluded")
         lines += [f"excluded: {one.line()}" for one in self.excluded]
@@ -273,13 +282,23 @@ class SplitDescription:
         least, greatest = self.wavelengths
         text = f"{least:.6g} to {greatest:.6g} nm"
         if self.wavelengths_from:
-            text = f"{text} from {self.wavelengths_from}"
+            text = f"{text} from {_whole(self.wavelengths_from)}"
         return text
 
     def _scale(self) -> str:
         if self.scale_from:
-            return f"{self.scale} (scale from {self.scale_from})"
+            return f"{self.scale} (scale from {_whole(self.scale_from)})"
         return self.scale
+
+
+def _whole(place: str) -> str:
+    """What a place is in.
+
+    >>> _whole("the field 'wavelength' of the header")
+    'the header'
+    """
+    _part, _of, whole = place.rpartition(" of ")
+    return whole
 
 
 def counted(count: int, noun: str) -> str:
@@ -321,9 +340,6 @@ def describe_cubes(
         if stated:
             wavelengths = stated[0].wavelengths
             wavelengths_from = _joined(one.wavelengths_from for one in stated)
-    assumptions: list[str] = []
-    for one in cubes:
-        assumptions += one.assumptions
     return SplitDescription(
         noun=noun,
         names=names,
@@ -335,8 +351,25 @@ def describe_cubes(
         bands=cubes[0].bands,
         bad_bands=cubes[0].bad_bands,
         excluded=[*_excluded_by_headers(cubes), *_unlabelled(masks), *excluded],
-        assumptions=list(dict.fromkeys(assumptions)),
+        assumptions=joined_assumptions(cubes),
     )
+
+
+def joined_assumptions(cubes: Iterable[CubeSummary]) -> list[str]:
+    """What was assumed of the cubes; what differs in the names of files alone is said once."""
+    by_pattern: dict[str, list[str]] = {}
+    for cube in cubes:
+        for text in cube.assumptions:
+            pattern = text.replace(str(cube.path.with_suffix("")), "*")
+            pattern = pattern.replace(cube.path.stem, "*")
+            by_pattern.setdefault(pattern, []).append(text)
+    joined = []
+    for texts in by_pattern.values():
+        text = texts[0]
+        if len(texts) > 1:
+            text = f"{text} (and so for {len(texts) - 1} more)"
+        joined.append(text)
+    return joined
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -357,11 +390,15 @@ def _excluded_by_headers(cubes: Iterable[CubeSummary]) -> list[Excluded]:
 
 
 def _unlabelled(masks: MaskDescription) -> list[Excluded]:
-    """The pixels that the masks leave without a class."""
+    """The pixels without a class, where there are masks."""
     pixels = masks.classes.get(UNLABELLED, 0)
-    if pixels == 0:
-        return []
-    return [Excluded("unlabelled in the mask", pixels)]
+    found = []
+    if pixels:
+        found.append(Excluded("unlabelled in the masks, so not measured", pixels))
+    if masks.unmasked_pixels:
+        why = "in images without a mask, so not measured"
+        found.append(Excluded(why, masks.unmasked_pixels))
+    return found
 
 
 class ClassCounts:

@@ -25,7 +25,7 @@ from specloom_cubes.masks import (
     valid_source,
     validity_arrays_of,
 )
-from specloom_cubes.paths import advice, there
+from specloom_cubes.paths import advice, expand, there
 from specloom_cubes.rules.masks import (
     MaskFinding,
     Rejected,
@@ -38,7 +38,6 @@ from specloom_cubes.sources.common import (
     WITH_VALID,
     absent,
     batch_of,
-    check_bands,
     check_batch_size,
     notes_on,
     warn_once,
@@ -212,7 +211,6 @@ class Folder(TicketedSource):
                 self._load_mask(masks[path], self._shapes[path])
         flaws = [flaw for found in self._mask_flaws.values() for flaw in found]
         return notes + flaws[:NAMES_LISTED]
-        return notes
 
     def _notes_on_rejected(self) -> list[str]:
         """What is not taken as the masks of cubes that have none."""
@@ -230,6 +228,10 @@ class Folder(TicketedSource):
             self._warned_of_rejected = True
             for note in self._notes_on_rejected():
                 warnings.warn(note, stacklevel=4)
+
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -287,18 +289,23 @@ class Folder(TicketedSource):
         masks = self._found_masks()
         used: list[Place] = []
         sources: list[str] = []
+        unmasked_pixels = 0
         for path in cubes:
             mask = masks.get(path)
-            if mask is None:
-                continue
             size = self._shapes[path]
+            if mask is None:
+                unmasked_pixels += size[0] * size[1]
+                continue
             read = partial(self._load_mask, mask, size)
             place = _place(mask)
             self._class_counts.count(place, size[:2], read)
             used.append(place)
             sources.append(self._mask_source(path, mask))
         source = " and ".join(dict.fromkeys(sources))
-        return self._class_counts.describe(source, used)
+        description = self._class_counts.describe(source, used)
+        if not used:
+            return description
+        return replace(description, unmasked_pixels=unmasked_pixels)
 
     def _mask_source(self, cube: Path, mask: MaskFinding) -> str:
         assert mask.path is not None, "only cubes with masks come here"
@@ -395,7 +402,7 @@ class Folder(TicketedSource):
             DataError: There is no such folder, or no cube in it.
         """
         if self._found is None:
-            root = Path(self.path)
+            root = expand(self.path)
             if root.is_file():
                 fix = "give the folder that holds it, or use cubes.Scene for one scene"
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
@@ -423,8 +430,8 @@ class Folder(TicketedSource):
         named = self._mask_options().folder
         if named is None:
             return None
-        root = Path(self.path)
-        masks = Path(named)
+        root = expand(self.path)
+        masks = expand(named)
         for folder in (root / masks, root.parent / masks, masks):
             if folder.is_dir():
                 return folder
@@ -437,8 +444,6 @@ class Folder(TicketedSource):
         """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
         paths = list(self.cubes().values())
         cubes = [self._open(path) for path in paths]
-        for cube in cubes:
-            check_bands(cube)
         self._grid = check_same_grid(
             cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
         )

@@ -28,7 +28,6 @@ from specloom_cubes.sources.common import (
     WITH_VALID,
     absent,
     batch_of,
-    check_bands,
     check_fits,
     notes_on,
     require_split,
@@ -37,6 +36,7 @@ from specloom_cubes.sources.common import (
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
+from specloom_cubes.sources.notes import capture_notes
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
@@ -138,7 +138,6 @@ class Scene(TicketedSource):
         if self._opened is None and not there(self.cube):
             return {}
         cube = self.opened()
-        check_bands(cube)
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
     def notes(self) -> list[str]:
@@ -147,6 +146,7 @@ class Scene(TicketedSource):
         notes = absent(**files, wavelengths=self.wavelengths)
         if there(self.cube):
             notes += notes_on(self.opened())
+            notes += capture_notes([Path(self.cube)])
             notes += self._notes_on_mask()
         return notes
 
@@ -155,10 +155,14 @@ class Scene(TicketedSource):
         if self.mask is not None and not there(self.mask):
             return []
         try:
-            self.labels()
+            self.counted_labels()
         except DataError as error:
             return [str(error)]
         return list(self._mask_flaws)
+
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
 
     def splits(self) -> Sequence[str]:
         """All of them."""
