@@ -185,7 +185,7 @@ def cli() -> None:
 
 
 path = click.Path(path_type=Path)
-set_help = "Override one value of the run file (repeatable)."
+set_help = "Override one value of the run file; PATH+=VALUE appends to a list (repeatable)."
 change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=set_help)
 
 

@@ -77,7 +77,8 @@ def assemble(
         SpecloomError: Something is wrong; ``Problems`` where it is several things.
     """
     found = list(problems)
-    constructor = Constructor(file.document, plugins, found)
+    is_saved = bool(file.state)
+    constructor = Constructor(file.document, plugins, found, saved=is_saved)
     data = _construct_source(file, constructor)
     nodes = _construct_nodes(file, constructor)
     phases = [constructor.construct(phase, "trainers") for phase in file.phases]

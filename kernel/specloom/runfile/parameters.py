@@ -63,16 +63,27 @@ def current(
 
 
 def values(node: Any) -> dict[str, Any]:
-    """The current parameters of an object, as a run file would have them, less the defaults."""
+    """The current parameters of an object, as a run file would have them, less the defaults.
+
+    Defaults that were others in earlier versions are among them.
+    """
     cls: type = type(node)
+    stated = earlier_defaults(cls)
     found = {}
     for name, parameter in parameters(cls).items():
         value = getattr(node, name)
         if hasattr(value, "item"):
             value = value.item()  # of an array without axes
-        if parameter.default is EMPTY or value != parameter.default:
+        is_default = parameter.default is not EMPTY and value == parameter.default
+        if name in stated or not is_default:
             validator = adapter(cls, name)
             found[name] = validator.dump_python(value, mode="json", warnings=False)
+    return found
+
+
+def earlier_defaults(cls: type) -> Mapping[str, Any]:
+    """Parameters with other defaults than in earlier versions, and these earlier ones."""
+    found: Mapping[str, Any] = getattr(cls, "earlier_defaults", {})
     return found
 
 

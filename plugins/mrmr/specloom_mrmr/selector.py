@@ -64,7 +64,7 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
     num_spectral_bands: int | None = None
     score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     lambda_penalty: float = 0.5
-    winsorize: tuple[float, float] | None = None
+    winsorize: tuple[float, float] | None = (0.001, 0.999)
     mi_bins: int = 32
 
     selected_indices = buffer()
