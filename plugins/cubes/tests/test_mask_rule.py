@@ -10,6 +10,7 @@ import rasterio
 import scipy.io
 from click.testing import CliRunner
 from PIL import Image
+from rasterio.enums import ColorInterp
 
 from specloom import DataError
 from specloom_cubes import Blocks, Folder, OneCube, Scene, find_cubes, open_cube
@@ -198,9 +199,11 @@ def geotiff(path, bands, *, mask=None, alpha=None, nodata=None):
             dtype=planes[0].dtype,
             nodata=nodata,
             photometric="minisblack",
-            alpha="no" if alpha is None else "yes",
         ) as file,
     ):
+        if alpha is not None:
+            colours = [ColorInterp.gray, *[ColorInterp.undefined] * (len(bands) - 1)]
+            file.colorinterp = [*colours, ColorInterp.alpha]
         file.write(np.stack(planes))
         if mask is not None:
             file.write_mask(mask)
