@@ -20,7 +20,7 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
-from specloom_cubes.paths import there
+from specloom_cubes.paths import expand, there
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
@@ -146,7 +146,7 @@ class Scene(TicketedSource):
         notes = absent(**files, wavelengths=self.wavelengths)
         if there(self.cube):
             notes += notes_on(self.opened())
-            notes += capture_notes([Path(self.cube)])
+            notes += capture_notes([expand(self.cube)])
             notes += self._notes_on_mask()
         return notes
 
