@@ -12,6 +12,7 @@ from specloom_cubes import formats
 from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import choose_mask, only_plane
 from specloom_cubes.paths import advice
+from specloom_cubes.rules import coco
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +29,11 @@ def read_mask(
     """Class numbers, int32 (H, W); NaN and "no data" become -1, which is unlabelled.
 
     Args:
-        path: A picture (PNG, BMP), or any file that may hold a cube, with one band.
+        path: A picture (PNG, BMP), a COCO file (.json), or any file that may hold a cube, with
+            one band.
         size: Rows and columns of the cube, and maybe its bands, for messages.
-        variable: The array to take from a file with several (MATLAB, HDF5, NPZ).
+        variable: The array to take from a file with several (MATLAB, HDF5, NPZ), or the image
+            of a COCO file, by its file name or id.
 
     Raises:
         DataError: The file is absent or damaged, of another size, or holds no class numbers.
@@ -94,6 +97,8 @@ def own_mask_name(
 
 
 def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[Any]:
+    if path.suffix.lower() == coco.SUFFIX:
+        return coco.read_labels(path, size, variable).classes
     reader = formats.named_arrays(path)
     if reader is not None:
         arrays = reader.variables(path)
@@ -119,7 +124,7 @@ def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[An
         return np.where(equals(cube.array, cube.ignore_value), np.int64(UNLABELLED), cube.array)
     raise DataError(
         f"the format of the mask {path} is unknown",
-        fix="use PNG, BMP, TIFF, .mat, .h5, .npy, .npz or an ENVI class file",
+        fix="use PNG, BMP, TIFF, .mat, .h5, .npy, .npz, COCO (.json) or an ENVI class file",
     )
 
 

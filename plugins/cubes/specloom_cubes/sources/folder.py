@@ -14,6 +14,7 @@ from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
 from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.paths import advice, there
+from specloom_cubes.rules import coco
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     PORTS,
@@ -53,7 +54,8 @@ class Folder(TicketedSource):
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
     name with another ending, or with ``_gt``, ``_mask`` or ``_label`` after it, in the same folder
-    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes of a
+    or in ``masks``; or an image of its name in a COCO file there; or else the only 2-D array of
+    its size in its own file. Where some cubes of a
     split have masks, those without are unlabelled (-1). All cubes must have one band grid: as many
     bands, and wavelengths within 0.5 nm where they state them. Paths are relative to the current
     folder. The folder is listed and divided once: files that come later are not read, and reading
@@ -61,7 +63,8 @@ class Folder(TicketedSource):
 
     Args:
         path: The folder.
-        masks: A folder of masks: within ``path``, or beside it, or any other.
+        masks: A folder of masks: within ``path``, or beside it, or any other; or one COCO file,
+            whose ``images`` have the names of cubes.
         pattern: Which files are cubes, such as ``*.tif`` or ``**/*.hdr``.
         split: Shares of the cubes for train, val and test, by default [0.5, 0.25, 0.25], or the
             names for each: {train: [a, b], val: [c], test: [d]}. Predict is test unless named.
@@ -250,7 +253,7 @@ class Folder(TicketedSource):
         root = Path(self.path)
         masks = Path(self.masks)
         for folder in (root / masks, root.parent / masks, masks):
-            if folder.is_dir():
+            if folder.is_dir() or (folder.suffix.lower() == coco.SUFFIX and folder.is_file()):
                 return folder
         raise DataError(
             f"there is no folder {masks} of masks within {root} or beside it",
@@ -289,10 +292,13 @@ class Folder(TicketedSource):
         cubes = list(self.cubes().values())
         folder = self._mask_folder()
         masks = {}
-        if folder is not None or (self.find_mask and self.mask_variable is None):
+        in_files = folder is not None or (self.find_mask and self.mask_variable is None)
+        if in_files and not (folder is not None and folder.is_file()):
             for path, mask in find_masks(cubes, folder).items():
                 variable = self.mask_variable if named_arrays(mask) else None
                 masks[path] = MaskFile(mask, variable)
+        if in_files:
+            masks |= self._coco_masks(cubes, folder, masks)
         if folder is None and (self.find_mask or self.mask_variable is not None):
             for path in cubes:
                 name = None if path in masks else self._own_mask(path)
@@ -304,6 +310,20 @@ class Folder(TicketedSource):
                 fix="name each mask like its cube, with _gt or _mask after it if you like",
             )
         return masks
+
+    def _coco_masks(
+        self, cubes: Sequence[Path], folder: Path | None, masks: Mapping[Path, MaskFile]
+    ) -> dict[Path, MaskFile]:
+        """The masks that are in COCO files: the one that is named, or those in the folders."""
+        if folder is not None and folder.is_file():
+            images = coco.images_of_cubes(coco.read_coco(folder), cubes)
+            return {path: MaskFile(folder, image) for path, image in images.items()}
+        folders = [Path(self.path), *(path.parent for path in cubes)]
+        if folder is not None:
+            folders = [folder]
+        others = {path: mask.path for path, mask in masks.items()}
+        found = coco.find_coco_masks(cubes, folders, others)
+        return {path: MaskFile(*place) for path, place in found.items()}
 
     def _own_mask(self, path: Path) -> str | None:
         reader = named_arrays(path)

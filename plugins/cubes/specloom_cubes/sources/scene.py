@@ -10,6 +10,7 @@ from specloom_cubes.cube import ALL
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import own_mask, own_mask_name, read_mask
 from specloom_cubes.paths import there
+from specloom_cubes.rules.coco import image_of_cube
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     WITH_VALID,
@@ -55,10 +56,12 @@ class Scene(TicketedSource):
 
     Args:
         cube: The scene: ENVI (either file), .mat, HDF5, .npy, .npz or TIFF.
-        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. By
-            default the only 2-D array of the scene's size in the same file, if there is one.
+        mask: Class numbers of the pixels: PNG, BMP, COCO annotations (.json), or any of the formats
+            of cubes. By default the only 2-D array of the scene's size in the same file, if there
+            is one.
         cube_variable: The array that is the cube, where a file holds several.
-        mask_variable: The array that is the mask, where a file holds several.
+        mask_variable: The array that is the mask, where a file holds several; of a COCO file the
+            image, by its file name or id, by default the one with the cube's name.
         wavelengths: CSV with a column ``wavelength_nm``, or else its first column of numbers; used
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
@@ -184,7 +187,8 @@ class Scene(TicketedSource):
         elif self.valid_variable is not None:
             valid = own_mask(cube, self.valid_variable, parameter="valid_variable")
         if self.mask is not None:
-            mask = read_mask(self.mask, cube.shape, self.mask_variable)
+            variable = image_of_cube(self.mask, cube.path, self.mask_variable)
+            mask = read_mask(self.mask, cube.shape, variable)
         elif self.mask_variable is not None or self.find_mask:
             mask = own_mask(cube, self.mask_variable, other_than=self._other())
         if valid is None:
