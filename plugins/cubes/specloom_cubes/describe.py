@@ -14,6 +14,7 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube_files import find_masks
 from specloom_cubes.masks import read_mask
+from specloom_cubes.rules.coco import class_names, find_coco_masks
 from specloom_cubes.sources.common import notes_on
 from specloom_cubes.statistics import statistics
 
@@ -112,7 +113,23 @@ def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
     masks = []
     for file, name in arrays:
         masks.append({"file": str(file), "variable": name, **_classes(file, size, name)})
+    return masks + _coco_masks(cube, path)
+
+
+def _coco_masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
+    """The COCO files beside the cube that annotate it, with the names of their categories."""
+    masks = []
+    for file, image in find_coco_masks([path], [path.parent], {}).values():
+        classes = _classes(file, cube.shape[:2], image)
+        masks.append(
+            {"file": str(file), "variable": None, **classes, "names": _names_of_classes(file)}
+        )
     return masks
+
+
+def _names_of_classes(file: Path) -> dict[str, str]:
+    """The names of classes, by class number, ready for JSON."""
+    return {str(number): name for number, name in class_names(file).items()}
 
 
 def _classes(path: Path, size: tuple[int, int], variable: str | None) -> dict[str, Any]:

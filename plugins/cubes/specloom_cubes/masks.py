@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import DataError
+from specloom import DataError, SpecloomWarning
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import choose_mask, only_plane
@@ -98,7 +99,10 @@ def own_mask_name(
 
 def _read(path: Path, size: tuple[int, int], variable: str | None) -> NDArray[Any]:
     if path.suffix.lower() == coco.SUFFIX:
-        return coco.read_labels(path, size, variable).classes
+        labels = coco.read_labels(path, size, variable)
+        for note in labels.notes:
+            warnings.warn(note, SpecloomWarning, stacklevel=3)
+        return labels.classes
     reader = formats.named_arrays(path)
     if reader is not None:
         arrays = reader.variables(path)

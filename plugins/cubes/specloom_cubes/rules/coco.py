@@ -4,7 +4,7 @@ Pixels of an image that no annotation covers are class 0, those that one covers 
 Where annotations overlap, the later one in the file wins. The outlines of one annotation are
 united; a hole is made by run lengths, by an outline that enters it, or by a later annotation.
 Crowds (``iscrowd``) are areas of their category like others. An annotation without an area, such as
-a box, is excluded with a warning.
+a box, is excluded and reported.
 
 What a hostile file can cost is bounded before anything of that size is made: the file and the
 values in it, its annotations, the steps of outlines and the pixels that are painted.
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from specloom import DataError, SpecloomWarning, did_you_mean
+from specloom import DataError, did_you_mean
 from specloom_cubes.rules.coco_runs import (
     MAX_VALUES,
     Runs,
@@ -46,7 +45,7 @@ MAX_FILE = 256 * 2**20
 MAX_PARSED = 400 * 2**20
 """What the values of a file may take in memory, estimated before they are made."""
 
-MAX_ANNOTATIONS = 100_000
+MAX_ANNOTATIONS = 50_000
 """The most annotations of one image."""
 
 MAX_STEPS = 100_000_000
@@ -134,15 +133,15 @@ class Labels:
 
     Args:
         classes: Class numbers (H, W).
-        names: The names of the categories, by class number; of class 0 only where it has one.
+        names: The names of the categories, by class number.
         overlapping: Pixels that annotations of several categories cover.
-        without_area: Annotations that cover nothing, such as boxes.
+        notes: What a user should know of it.
     """
 
     classes: NDArray[np.int32]
     names: Mapping[int, str]
     overlapping: int
-    without_area: int
+    notes: tuple[str, ...]
 
 
 _LAST: dict[tuple[str, int, int], CocoFile] = {}
@@ -209,14 +208,9 @@ def read_labels(path: str | Path, size: Size, image: str | None = None) -> Label
             raise DataError(what, fix="correct the annotation, or export the file again") from error
         if not areas:
             without_area += 1
-    if without_area:
-        warnings.warn(
-            f"{coco.path}: {without_area} of {len(chosen.annotations)} annotations of image "
-            f"{_label(chosen)} have no area (a box alone, a point or a line): they are excluded",
-            SpecloomWarning,
-            stacklevel=2,
-        )
-    return Labels(canvas.classes(), coco.categories, canvas.overlapping, without_area)
+    names = {number: coco.categories.get(number, "") for number in canvas.disputed}
+    notes = _notes(coco.path, chosen, without_area, canvas.overlapping, names)
+    return Labels(canvas.classes(), coco.categories, canvas.overlapping, notes)
 
 
 def class_names(path: str | Path) -> Mapping[int, str]:
@@ -376,6 +370,7 @@ class _Canvas:
         self.size = size
         self.pixels = size[0] * size[1]
         self.overlapping = 0
+        self.disputed: set[int] = set()
         self._left = MAX_PAINTED + 8 * self.pixels
         self._steps = MAX_STEPS
         self._painted = np.full(self.pixels, -1, np.int32)
@@ -403,8 +398,11 @@ class _Canvas:
             raise ValueError(f"the annotations of its image overlap over {MAX_PAINTED} pixels")
         for pixels in pixels_of(runs):
             before = self._painted[pixels]
-            self.overlapping += int(((before >= 0) & (before != category)).sum())
+            others = before[(before >= 0) & (before != category)]
             self._painted[pixels] = category
+            if len(others):
+                self.overlapping += len(others)
+                self.disputed |= {category, *np.unique(others).tolist()}
 
     def classes(self) -> NDArray[np.int32]:
         """Class numbers (H, W)."""
@@ -598,6 +596,24 @@ def _whole(one: Mapping[str, Any], key: str, label: str) -> int:
     if type(value) is not int:
         raise ValueError(f"{label}.{key} is {_shown(value)}, not a whole number")
     return value
+
+
+def _notes(
+    path: Path, image: Image, without_area: int, overlapping: int, names: Mapping[int, str]
+) -> tuple[str, ...]:
+    notes = []
+    if without_area:
+        notes.append(
+            f"{path}: {without_area} of {len(image.annotations)} annotations of image "
+            f"{_label(image)} have no area (a box alone, a point or a line): they are excluded"
+        )
+    if overlapping:
+        categories = [f"{number} {names[number]}".rstrip() for number in sorted(names)]
+        notes.append(
+            f"{path}: annotations of several categories ({_list(categories)}) cover {overlapping} "
+            f"pixels of image {_label(image)}: the later one in the file counts"
+        )
+    return tuple(notes)
 
 
 def _check_size(coco: CocoFile, image: Image, size: Size) -> None:
