@@ -282,3 +282,14 @@ def test_what_has_no_effect_is_reported_once(folder):
     absent = SingleCu3sDataModule(cu3s_file_path=str(folder / "x.cu3s"))
     (note,) = absent.notes()
     assert note.startswith(f"there is no {folder}/x.cu3s, the session of the data")
+
+
+def test_sessions_in_a_folder_within(tmp_path):
+    within = tmp_path / "measurements/day"
+    within.mkdir(parents=True)
+    write_session(within / "a.cu3s", 4)
+    with pytest.raises(DataError) as error:
+        SingleCu3sDataModule(data_dir=str(tmp_path)).items("train")
+    assert error.value.what == f"{tmp_path} holds no .cu3s file"
+    assert error.value.fix == f"write data_dir: {within}"
+    assert SingleCu3sDataModule(data_dir=str(within)).items("train") == 2

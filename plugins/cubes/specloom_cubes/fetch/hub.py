@@ -207,7 +207,9 @@ def _checked(repository: str, info: Any) -> Snapshot:
 
 
 def _license(info: Any) -> str:
-    stated = getattr(info.card_data, "license", None)
+    if info.card_data is None:
+        return ""
+    stated = info.card_data.get("license")
     if isinstance(stated, list):
         stated = ", ".join(map(str, stated))
     return str(stated or "")[:80]

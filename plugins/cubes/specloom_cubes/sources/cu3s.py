@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from specloom import Batch, ConfigError, DataError, Port, SpecloomWarning, Ticket
+from specloom import Batch, ConfigError, Port, SpecloomWarning, Ticket
 from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import PORTS, absent, check_batch_size
@@ -24,6 +24,7 @@ from specloom_cubes.sources.cu3s_sessions import (
     import_cuvis,
     list_sessions,
     masks_of_session,
+    no_session,
 )
 from specloom_cubes.splits import items_of, split_ranges
 
@@ -191,7 +192,7 @@ class SingleCu3sDataModule(TicketedSource):
     def _part(self, split: str) -> list[Item]:
         items = self._items()
         if not items:
-            raise DataError(f"{self._root()} holds no .cu3s file", fix=f"check {self._named()}")
+            raise no_session(self._root(), self._named())
         return [items[at] for at in items_of(split, self._splits(), LABEL)]
 
     def _splits(self) -> Mapping[str, Sequence[int]]:

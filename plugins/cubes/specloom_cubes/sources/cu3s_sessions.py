@@ -79,6 +79,15 @@ def list_sessions(root: Path) -> list[Path]:
     return sorted(root.glob("*.cu3s"))
 
 
+def no_session(root: Path, parameter: str) -> DataError:
+    """The error of a folder without sessions, with the folder within it that has some."""
+    fix = f"check {parameter}"
+    within = next(root.rglob("*.cu3s"), None)
+    if within is not None:
+        fix = f"write {parameter}: {within.parent}"
+    return DataError(f"{root} holds no .cu3s file", fix=fix)
+
+
 def count_measurements(path: Path) -> int:
     """The number of measurements of a session."""
     return int(import_cuvis().SessionFile(str(path)).get_size())
