@@ -337,7 +337,7 @@ def test_files_that_are_too_large(tmp_path, monkeypatch):
     path.write_bytes(b"[" + b"{}," * 2**21 + b"{}]")
     with pytest.raises(DataError) as error:
         coco.read_coco(path)
-    assert error.value.what == f"{path} would take 756 MiB of memory, more than 400"
+    assert error.value.what == f"{path} would take 756 MiB of memory, more than 700"
 
 
 def test_bounds_of_an_image(tmp_path, monkeypatch):
@@ -402,6 +402,12 @@ def test_which_image(tmp_path):
     with pytest.raises(DataError) as error:
         coco.read_labels(path, SIZE, "a.png")
     assert error.value.what == f"{path} has several images 'a.png', with the ids 1, 2"
+    assert error.value.fix == "name one by its id, as in #1"
+    crossed = [{"id": 1, "file_name": "2"}, {"id": 2, "file_name": "1"}]
+    path = write(tmp_path / "crossed.json", [annotation(OUTLINE, 2, 2)], crossed)
+    assert coco.read_labels(path, SIZE, "#2").classes.max() == 2
+    with pytest.raises(DataError, match=r"has several images '2', with the ids 1, 2"):
+        coco.read_labels(path, SIZE, "2")
 
 
 def test_class_names(tmp_path):

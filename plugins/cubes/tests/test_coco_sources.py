@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from specloom import DataError
+from specloom import DataError, SpecloomWarning
 from specloom_cubes.command import info
 from specloom_cubes.sources import Blocks, Folder, Scene
 
@@ -115,6 +115,25 @@ def test_other_json_is_no_mask(folder):
     assert masks_of(folder) == [None, None, None]
     write(folder / "c.json", {1: "c.png"}, [])
     assert masks_of(folder, find_mask=False) == [None, None, None]
+
+
+def test_a_file_that_annotates_no_cube_is_reported(folder):
+    path = write(folder / "all.json", {3: "a_rgb.png", 7: "b_rgb.png"}, [])
+    with pytest.warns(SpecloomWarning) as warned:
+        assert masks_of(folder) == [None, None, None]
+    assert [str(one.message) for one in warned] == [
+        f"{path} annotates no cube here: its images are a_rgb.png, b_rgb.png\n"
+        "  fix: give each image the name of its cube, whatever the ending, or remove the file"
+    ]
+
+
+def test_names_that_are_numbers(tmp_path):
+    for name in ("1", "2"):
+        np.save(tmp_path / f"{name}.npy", CUBE)
+    write(tmp_path / "all.json", {2: "1", 1: "2"}, [rectangle(2, 1, 1, 1, 4, 3)])
+    first, second = masks_of(tmp_path)
+    np.testing.assert_array_equal(first, mask(1, 1, 1, 4, 3))
+    assert not second.any()
 
 
 def test_the_picture_that_was_annotated_is_no_mask(folder):

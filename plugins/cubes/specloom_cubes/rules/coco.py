@@ -42,8 +42,8 @@ KEYS = ("images", "annotations", "categories")
 MAX_FILE = 256 * 2**20
 """The largest file in bytes."""
 
-MAX_PARSED = 400 * 2**20
-"""What the values of a file may take in memory, estimated before they are made."""
+MAX_PARSED = 700 * 2**20
+"""What the values of a file may take in memory, estimated from above before they are made."""
 
 MAX_ANNOTATIONS = 50_000
 """The most annotations of one image."""
@@ -56,6 +56,9 @@ MAX_PAINTED = 500_000_000
 
 MAX_SUGGESTED = 1000
 """Among so many names the nearest one is looked for."""
+
+NO_CUBE_ENDINGS = (SUFFIX, ".jpg", ".jpeg", ".gif", ".webp", ".cu3s")
+"""Endings that the names of images may have, and files of cubes have not."""
 
 MAX_CLASS = 2**31 - 1
 BACKGROUND = 0
@@ -96,7 +99,7 @@ class CocoFile:
     categories: Mapping[int, str]
 
     def image(self, name: str | None) -> Image:
-        """The image of a file name or an id; the only one where none is named.
+        """The image of a file name or an id (``#ID`` is no file name); by default the only one.
 
         Raises:
             DataError: There is no such image, or several may be meant.
@@ -105,7 +108,7 @@ class CocoFile:
             if len(self.images) == 1:
                 return next(iter(self.images.values()))
             raise DataError(
-                f"{self.path} annotates {len(self.images)} images: {_list(self._names())}",
+                f"{self.path} annotates {len(self.images)} images: {_list(self.names())}",
                 fix="name one as mask_variable, by its file_name or id",
             )
         fitting = [image for image in self.images.values() if name in _names_of(image)]
@@ -115,15 +118,16 @@ class CocoFile:
             numbers = ", ".join(str(image.number) for image in fitting)
             raise DataError(
                 f"{self.path} has several images {name!r}, with the ids {numbers}",
-                fix="name one by its id",
+                fix=f"name one by its id, as in #{fitting[0].number}",
             )
-        names = self._names()[:MAX_SUGGESTED]
+        names = self.names()[:MAX_SUGGESTED]
         raise DataError(
             f"{self.path} annotates no image {name!r}",
             fix=did_you_mean(name, names, otherwise="check file_name and id of its images"),
         )
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The file names of the images, or their ids."""
         return [image.name or str(image.number) for image in self.images.values()]
 
 
@@ -239,7 +243,7 @@ def image_of_cube(mask: str | Path, cube: Path, image: str | None) -> str | None
         return None
     found = images_of_cubes(coco, [cube])
     if cube not in found:
-        return str(coco.image(None).number)
+        return _reference(coco.image(None))
     return found[cube]
 
 
@@ -269,7 +273,7 @@ def images_of_cubes(coco: CocoFile, cubes: Iterable[Path]) -> dict[Path, str]:
                 fix="remove all but one, or write their folders in file_name",
             )
         if fitting:
-            found[cube] = str(fitting[0].number)
+            found[cube] = _reference(fitting[0])
     return found
 
 
@@ -305,6 +309,21 @@ def find_coco_masks(
     return found
 
 
+def note_unused(folders: Iterable[Path], used: Iterable[Path]) -> list[str]:
+    """A text for each COCO file in some folders that annotates none of the cubes there."""
+    texts = []
+    used = {*used}
+    for path in _coco_files(folders):
+        if path not in used:
+            names = _list(read_coco(path).names())
+            error = DataError(
+                f"{path} annotates no cube here: its images are {names or 'none'}",
+                fix="give each image the name of its cube, whatever the ending, or remove the file",
+            )
+            texts.append(str(error))
+    return texts
+
+
 def images_of_measurements(coco: CocoFile, count: int, session: str) -> dict[int, str]:
     """The id of the image of each measurement of a session that a file annotates.
 
@@ -315,7 +334,7 @@ def images_of_measurements(coco: CocoFile, count: int, session: str) -> dict[int
         DataError: An id is the number of no measurement.
     """
     if count == 1 and len(coco.images) == 1:
-        return {0: str(next(iter(coco.images)))}
+        return {0: _reference(coco.image(None))}
     beyond = [number for number in coco.images if not 0 <= number < count]
     if beyond:
         raise DataError(
@@ -323,7 +342,7 @@ def images_of_measurements(coco: CocoFile, count: int, session: str) -> dict[int
             f"measurements 0 to {count - 1}",
             fix="give each image the number of its measurement, from 0, as its id",
         )
-    return {number: str(number) for number in coco.images}
+    return {number: _reference(image) for number, image in coco.images.items()}
 
 
 def _coco_files(folders: Iterable[Path]) -> list[Path]:
@@ -631,7 +650,7 @@ def _last_name(path: str) -> str:
     from specloom_cubes.cube_files import cube_name
 
     file = Path(path.replace("\\", "/"))
-    if file.suffix.lower() in (SUFFIX, ".jpg", ".jpeg", ".cu3s"):
+    if file.suffix.lower() in NO_CUBE_ENDINGS:
         return file.stem.lower()
     return cube_name(file).lower()
 
@@ -643,7 +662,12 @@ def _folders_agree(name: str, cube: Path) -> bool:
 
 
 def _names_of(image: Image) -> tuple[str, ...]:
-    return image.name, str(image.number)
+    return image.name, str(image.number), _reference(image)
+
+
+def _reference(image: Image) -> str:
+    """What names an image where its file name, or a number, may be that of another one."""
+    return f"#{image.number}"
 
 
 def _label(image: Image) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from specloom import STAGES, Batch, DataError, Port, Ticket
+from specloom import STAGES, Batch, DataError, Port, SpecloomWarning, Ticket
 from specloom_cubes.cube_files import find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.formats.variable import choose_mask
@@ -323,6 +324,8 @@ class Folder(TicketedSource):
             folders = [folder]
         others = {path: mask.path for path, mask in masks.items()}
         found = coco.find_coco_masks(cubes, folders, others)
+        for note in coco.note_unused(folders, [path for path, _ in found.values()]):
+            warnings.warn(note, SpecloomWarning, stacklevel=2)
         return {path: MaskFile(*place) for path, place in found.items()}
 
     def _own_mask(self, path: Path) -> str | None:
