@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
+from specloom.contract.sources import DescribedSplit
 from specloom.execution import run_folder
+from specloom.execution.data_description import data_notes
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -207,12 +210,14 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
 def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
     fold: bool,
     as_json: bool,
+    verbose: bool,
     **arguments: Any,
 ) -> None:
     """Run all phases of FILE and write the results."""
@@ -224,6 +229,7 @@ def run(
     loaded = specloom.load(**arguments, observed=is_first)
     loaded.resumed = resume is not None
     loaded.fold = fold
+    loaded.verbose = verbose
     folder = resume or out
     if folder is None:
         folder = run_folder.fresh_folder(str(loaded.metadata["name"]))
@@ -253,21 +259,29 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
             loaded = specloom.load(file, overrides, device="cpu")
             if weights:
                 raise_all(loaded.graph.missing_files())
+            splits = loaded.describe_data()
         except SpecloomError as e:
             click.echo(format_error(e), err=True)
             failed = True
         else:
-            _report_good(file, loaded)
+            _report_good(file, loaded, splits)
     if failed:
         sys.exit(SpecloomError.exit_code)
 
 
-def _report_good(file: Path, loaded: specloom.Run) -> None:
+def _report_good(
+    file: Path,
+    loaded: specloom.Run,
+    splits: Mapping[str, DescribedSplit],
+) -> None:
     """Print the warnings of a run file without errors, and what it holds."""
     graph = loaded.graph
     messages = graph.notes()
     if hasattr(loaded.source, "notes"):
-        messages += loaded.source.notes()
+        place = graph.where("data")
+        messages += [f"{place}: {note}" for note in loaded.source.notes()]
+    messages += [str(note) for note in data_notes(graph, splits)]
+    messages += [str(note) for note in loaded.unfitted()]
     messages += loaded.skipped()
     for message in messages:
         click.echo(f"warning: {message}", err=True)

@@ -4,9 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from specloom.assembly.absent_data import absent_data_problems
 from specloom.assembly.construct import Constructor
+from specloom.assembly.phase_order import phase_order_problems
 from specloom.contract.abilities import Loss
-from specloom.contract.errors import GraphError, SpecloomError, as_specloom_error, raise_all
+from specloom.contract.errors import (
+    GraphError,
+    SpecloomError,
+    as_specloom_error,
+    in_file_order,
+    raise_all,
+)
 from specloom.contract.nodes import STAGES
 from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port, node_of, port_of
@@ -91,6 +99,10 @@ def assemble(
     trainers = [phase.instance for phase in phases]
     raise_all(_phase_problems(file, graph, trainers))
     raise_all(_unused_losses(graph, trainers))
+    labels = [phase.label for phase in phases]
+    late = phase_order_problems(graph, trainers, labels)
+    late += absent_data_problems(graph, data.source)
+    raise_all(in_file_order(late))
     labelled = [(phase.label, phase.instance) for phase in phases]
     return Assembly(graph, data.source, labelled)
 

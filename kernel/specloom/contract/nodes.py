@@ -85,6 +85,13 @@ class ReadsFiles(Protocol):
         """An error for each file that is not there; called before a run, also by ``check``."""
 
 
+class ChecksData(Protocol):
+    """A node that finds out from descriptions whether the data fit its parameters."""
+
+    def data_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> Iterable[SpecloomError]:
+        """What does not fit, as warnings; ``splits`` has the values of each split's description."""
+
+
 class EntryNode(Protocol):
     """A node that takes its inputs from the batch by name, without connections."""
 

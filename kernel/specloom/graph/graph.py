@@ -186,7 +186,11 @@ class Graph:
         outputs of a node are that lacks a required input.
         """
         missing = self.missing_outputs.get(split, ())
-        values = {f"{BATCH}.{port}" for port in missing}
+        return self.without(missing)
+
+    def without(self, ports: Iterable[str]) -> MissingData:
+        """What does not follow from batches that lack these ports of the source."""
+        values = {f"{BATCH}.{port}" for port in ports}
         nodes: list[str] = []
         if not values:
             return MissingData(values, nodes)

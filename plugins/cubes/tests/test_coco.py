@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specloom import DataError, SpecloomWarning
+from specloom import DataError
 from specloom_cubes.masks import read_mask
 from specloom_cubes.rules import coco, coco_runs
 
@@ -179,7 +179,7 @@ def test_annotations_without_an_area_are_reported(tmp_path):
         f"{path}: 2 of 3 annotations of image 'a.png' have no area (a box alone, a point or a "
         "line): they are excluded",
     )
-    with pytest.warns(SpecloomWarning, match="2 of 3 annotations of image 'a.png' have no area"):
+    with pytest.warns(UserWarning, match="2 of 3 annotations of image 'a.png' have no area"):
         read_mask(path, SIZE)
     np.testing.assert_array_equal(labels.classes, of_reference([[2, 2, 12, 2, 12, 9]]))
 

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from specloom import DataError, SpecloomWarning
+from specloom import DataError
 from specloom_cubes.command import info
+from specloom_cubes.rules import coco
 from specloom_cubes.sources import Blocks, Folder, Scene
 
 CUBE = np.arange(6 * 8 * 3, dtype=np.uint16).reshape(6, 8, 3)
@@ -119,7 +120,7 @@ def test_other_json_is_no_mask(folder):
 
 def test_a_file_that_annotates_no_cube_is_reported(folder):
     path = write(folder / "all.json", {3: "a_rgb.png", 7: "b_rgb.png"}, [])
-    with pytest.warns(SpecloomWarning) as warned:
+    with pytest.warns(UserWarning, match="annotates no cube here") as warned:
         assert masks_of(folder) == [None, None, None]
     assert [str(one.message) for one in warned] == [
         f"{path} annotates no cube here: its images are a_rgb.png, b_rgb.png\n"
@@ -178,3 +179,36 @@ def test_info_shows_the_names_of_classes(folder):
     assert Path(shown["file"]) == folder / "all.json"
     assert shown["classes"] == {"0": 42, "1": 6}
     assert shown["names"] == {"0": "husk", "1": "stone", "2": "metal"}
+
+
+def test_what_a_split_holds_has_the_names_of_classes(folder):
+    path = write(folder / "all.json", {7: "a.jpg"}, [rectangle(7, 1, 1, 1, 4, 3)])
+    described = Folder(path=str(folder), **ALL).describe("train")
+    assert described.line() == (
+        "3 cubes, masks of 1 from all.json (0 husk: 42, 1 stone: 6 pixels), no wavelengths, "
+        "stored counts, 3 assumptions (shown by -v)"
+    )
+    assert described.values()["masks"]["names"] == {"0": "husk", "1": "stone", "2": "metal"}
+    described = Scene(cube=str(folder / "a.npy"), mask=str(path)).describe("test")
+    assert "masks from all.json (0 husk: 42, 1 stone: 6 pixels)" in described.line()
+    write(folder / "a.json", {1: "x"}, [])
+    path.unlink()
+    described = Folder(path=str(folder), **ALL).describe("train")
+    assert "masks of 1 from *.json (0 husk: 48 pixels)" in described.line()
+
+
+def test_notes_of_a_folder_whose_coco_file_is_named(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("elsewhere") / "x.json"
+    write(path, {7: "a"}, [rectangle(7, 1, 1, 1, 4, 3)])
+    (note,) = Folder(path=str(folder), masks=str(path), **ALL).notes()
+    assert note.startswith("of 3 cubes 1 have masks, and these have none: b.npy, c.npy")
+
+
+def test_names_that_differ_between_files_are_no_names(folder):
+    for name, first in (("a", "husk"), ("b", "shell")):
+        write(folder / f"{name}.json", {1: "x"}, [])
+        values = json.loads((folder / f"{name}.json").read_text())
+        values["categories"][0]["name"] = first
+        (folder / f"{name}.json").write_text(json.dumps(values))
+    files = [folder / "a.json", folder / "b.json", folder / "a.png"]
+    assert coco.names_of_classes(files) == {1: "stone", 2: "metal"}

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.contract.errors import ConfigError, printable, raise_all
+from specloom.contract.errors import ConfigError, SpecloomError, printable, raise_all
 from specloom.plugins import RESOLVER, LocatedModule, installed
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.base.ownership import check_owner
@@ -21,6 +21,7 @@ from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import lockfile, metadata, requirements
 from specloom_registry.model import package as package_files
 from specloom_registry.model.package import Package
+from specloom_registry.packages import unmet
 from specloom_registry.store import file_lock, tree
 from specloom_registry.store.store import Store
 
@@ -109,13 +110,24 @@ def _read_unlocked(file: Path) -> ActiveManifest:
     if remote:
         raise _unlocked_error([entry.name for entry in remote], remote[0].where)
     packages = {entry.name: entry.package for entry in entries if entry.package}
-    for name, package in packages.items():
-        compatibility = metadata.read_compatibility(package)
-        metadata.check_kernel(name, compatibility, package.where)
+    raise_all(_unusable(packages))
     active_manifest = ActiveManifest(file, None, packages)
     if found.installed:
         active_manifest.installed = _installed_modules(packages)
     return active_manifest
+
+
+def _unusable(packages: Mapping[str, Package]) -> list[SpecloomError]:
+    """Return an error for each plugin that needs another kernel, and what else it lacks."""
+    errors: list[SpecloomError] = []
+    for name, package in packages.items():
+        compatibility = metadata.read_compatibility(package)
+        try:
+            metadata.check_kernel(name, compatibility, package.where)
+        except ConfigError as e:
+            errors.append(e)
+            errors += unmet.unmet_errors(package, packages)
+    return errors
 
 
 def _read_locked(file: Path, lock_file: Path) -> tuple[ActiveManifest, Store]:
@@ -235,6 +247,9 @@ def _check_and_warn(
     if check is not None:
         hashes = check()
     message = shadowed.installed_copy_warning(package)
+    if message:
+        _warn(manifest, package, message)
+    message = unmet.unmet_warning(package, manifest.packages)
     if message:
         _warn(manifest, package, message)
     return hashes

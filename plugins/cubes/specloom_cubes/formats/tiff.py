@@ -14,7 +14,7 @@ import rasterio
 import rasterio.errors
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+from specloom_cubes.cube import AS_STATED, Cube, Reading
 from specloom_cubes.formats import tiff_pages
 from specloom_cubes.formats.units import to_nm, zero_flags
 
@@ -25,7 +25,7 @@ IMAGERY = {"wavelength": "CENTRAL_WAVELENGTH_UM", "fwhm": "FWHM_UM"}
 """GDAL's own names, in the metadata domain IMAGERY."""
 
 
-def open_cube(path: Path) -> Cube:
+def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     """Open a TIFF file, whose bands are either in one image or on one page each.
 
     Each band's tags ``wavelength``, ``wavelength_units``, ``fwhm`` and ``bbl`` are read, or GDAL's
@@ -81,6 +81,7 @@ def open_cube(path: Path) -> Cube:
         bad_bands=zero_flags(flags),
         ignore_value=no_data,
         metadata=metadata,
+        reading=reading,
     )
 
 

@@ -1,1 +1,1 @@
-"""One rule each for what a file says: cube, axes, wavelengths, masks and scale."""
+"""What a file says: one rule each for wavelengths, scale and the like, used by every reader."""

@@ -152,9 +152,14 @@ _LAST: dict[tuple[str, int, int], CocoFile] = {}
 """The file that was read last: the images of one file are read one after the other."""
 
 
+def is_json(path: Path) -> bool:
+    """Whether the name of a file says that it may be a COCO file."""
+    return path.suffix.lower() == SUFFIX and path.is_file()
+
+
 def is_coco(path: Path) -> bool:
     """Whether a file has the keys of COCO; its contents are checked when it is read."""
-    if path.suffix.lower() != SUFFIX or not path.is_file():
+    if not is_json(path):
         return False
     if path.stat().st_size > MAX_FILE:
         return False
@@ -227,6 +232,31 @@ def class_names(path: str | Path) -> Mapping[int, str]:
     if path.suffix.lower() != SUFFIX:
         return {}
     return read_coco(path).categories
+
+
+def names_of_classes(masks: Iterable[str | Path]) -> dict[int, str]:
+    """The names of the classes of several masks, as far as these have the same names.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    names: dict[int, set[str]] = {}
+    for mask in dict.fromkeys(masks):
+        for number, name in class_names(mask).items():
+            names.setdefault(number, set()).add(name)
+    return {number: found.pop() for number, found in names.items() if len(found) == 1}
+
+
+def is_named_after(path: Path, cube: Path) -> bool:
+    """Whether a COCO file has the name of a cube, so that it is of that cube alone."""
+    from specloom_cubes.cube_files import MASK_NAME
+
+    name = _last_name(path.name)
+    marked = MASK_NAME.match(name)
+    names = {name}
+    if marked is not None:
+        names.add(marked[1])
+    return _last_name(cube.as_posix()) in names
 
 
 def image_of_cube(mask: str | Path, cube: Path, image: str | None) -> str | None:
