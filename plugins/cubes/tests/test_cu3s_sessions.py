@@ -293,3 +293,17 @@ def test_sessions_in_a_folder_within(tmp_path):
     assert error.value.what == f"{tmp_path} holds no .cu3s file"
     assert error.value.fix == f"write data_dir: {within}"
     assert SingleCu3sDataModule(data_dir=str(within)).items("train") == 2
+
+
+def test_what_a_split_holds(folder):
+    source = SingleCu3sDataModule(data_dir=str(folder), train_ids=[0, 1, 3], test_ids=[2])
+    described = source.describe("train")
+    assert described.line() == (
+        "3 measurements, masks of 2 from Lentils_000.json (0 Unlabeled: 86, 2 Stone: 10 pixels), "
+        "450 to 650 nm from the session, values of the mode Reflectance"
+    )
+    assert "measurements: Lentils_000.cu3s[0], Lentils_000.cu3s[1]" in described.details()[0]
+    assert described.masks.unmasked_pixels == HEIGHT * WIDTH
+    assert source.describe("test").line().startswith("1 measurement, no masks, 450 to 650 nm")
+    (folder / "empty").mkdir()
+    assert SingleCu3sDataModule(data_dir=str(folder / "empty")).describe("train") is None

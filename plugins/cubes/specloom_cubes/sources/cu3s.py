@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from specloom import Batch, ConfigError, Port, SpecloomWarning, Ticket
 from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.rules import coco
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import PORTS, absent, check_batch_size
 from specloom_cubes.sources.cu3s_sessions import (
@@ -26,12 +29,30 @@ from specloom_cubes.sources.cu3s_sessions import (
     masks_of_session,
     no_session,
 )
+from specloom_cubes.sources.description import (
+    ClassCounts,
+    MaskDescription,
+    SplitDescription,
+    wavelength_range,
+)
 from specloom_cubes.splits import items_of, split_ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_SPLIT = (0.5, 0.25, 0.25)
+
+
+class FirstMeasurement(NamedTuple):
+    """What the first measurement says of all.
+
+    Args:
+        shape: Rows, columns and bands.
+        wavelengths: The least and the greatest band centre in nm, or None.
+    """
+
+    shape: tuple[int, int, int]
+    wavelengths: tuple[float, float] | None
 
 
 class SingleCu3sDataModule(TicketedSource):
@@ -95,6 +116,8 @@ class SingleCu3sDataModule(TicketedSource):
         self._divided: Mapping[str, Sequence[int]] | None = None
         self._masked: dict[str, bool] = {}
         self._warned = False
+        self._first: FirstMeasurement | None = None
+        self._class_counts = ClassCounts()
 
     def setup(self, stage: str = "fit") -> None:
         """Fail now rather than later where ``cuvis`` or the data is missing."""
@@ -114,9 +137,7 @@ class SingleCu3sDataModule(TicketedSource):
             return {}
         if self._numbers() is not None:
             self._splits()
-        path, number = items[0]
-        image = self._sessions.read(path, number, self.processing_mode)
-        return dict(zip("HWC", image.array.shape, strict=True))
+        return dict(zip("HWC", self._first_measurement(items).shape, strict=True))
 
     def splits(self) -> Sequence[str]:
         """Those that measurements are listed for; without lists train, val, test and predict."""
@@ -140,6 +161,28 @@ class SingleCu3sDataModule(TicketedSource):
         """The number of measurements of a split."""
         import_cuvis()
         return len(self._part(split))
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The measurements of a split; None where there is no file.
+
+        Raises:
+            DataError: A mask cannot be used.
+        """
+        import_cuvis()
+        items = self._items()
+        if not items:
+            return None
+        first = self._first_measurement(items)
+        part = self._part(split)
+        return SplitDescription(
+            "measurement",
+            [f"{path.name}[{number}]" for path, number in part],
+            self._describe_masks(part, first.shape[:2]),
+            first.wavelengths,
+            "the session",
+            f"values of the mode {self.processing_mode}",
+            bands=first.shape[2],
+        )
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The batches of a split, in their order."""
@@ -183,6 +226,31 @@ class SingleCu3sDataModule(TicketedSource):
         if image.wavelength is not None:
             batch["wavelengths"] = np.asarray(image.wavelength, np.float32)
         return batch
+
+    def _describe_masks(self, part: Sequence[Item], size: tuple[int, int]) -> MaskDescription:
+        """The masks of some measurements; they are read, up to a number of pixels."""
+        masks = [self._masks[item] for item in part if item in self._masks]
+        for mask in masks:
+            read = partial(read_mask, mask.path, size, mask.image)
+            self._class_counts.count(mask, size, read)
+        files = dict.fromkeys(mask.path for mask in masks)
+        source = " and ".join(file.name for file in files)
+        description = self._class_counts.describe(source, masks, coco.names_of_classes(files))
+        if not masks:
+            return description
+        unmasked = len(part) - len(masks)
+        return replace(description, unmasked_pixels=unmasked * size[0] * size[1])
+
+    def _first_measurement(self, items: Sequence[Item]) -> FirstMeasurement:
+        """The size and the wavelengths of the first measurement, which is read once for them."""
+        if self._first is None:
+            path, number = items[0]
+            image = self._sessions.read(path, number, self.processing_mode)
+            wavelengths = None
+            if image.wavelength is not None:
+                wavelengths = wavelength_range(np.asarray(image.wavelength, np.float64))
+            self._first = FirstMeasurement(image.array.shape, wavelengths)
+        return self._first
 
     def _has_masks(self, split: str) -> bool:
         if split not in self._masked:
