@@ -416,6 +416,12 @@ def test_class_names(tmp_path):
     assert coco.class_names(tmp_path / "a.png") == {}
 
 
+def test_class_names_can_be_printed(tmp_path):
+    categories = [{"id": 1, "name": "a\x1b[31m\nb"}, {"id": 2, "name": "x" * 100}]
+    path = write(tmp_path / "a.json", [], categories=categories)
+    assert coco.class_names(path) == {1: "a?[31m?b", 2: f"{'x' * 60}…"}
+
+
 def test_a_changed_file_is_read_again(tmp_path):
     path = write(tmp_path / "a.json", [])
     assert not coco.read_labels(path, SIZE).classes.any()

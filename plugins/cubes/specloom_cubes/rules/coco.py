@@ -57,6 +57,9 @@ MAX_PAINTED = 500_000_000
 MAX_SUGGESTED = 1000
 """Among so many names the nearest one is looked for."""
 
+MAX_NAME = 60
+"""Longer names of categories are cut."""
+
 NO_CUBE_ENDINGS = (SUFFIX, ".jpg", ".jpeg", ".gif", ".webp", ".cu3s")
 """Endings that the names of images may have, and files of cubes have not."""
 
@@ -599,8 +602,16 @@ def _categories(objects: Sequence[Mapping[str, Any]]) -> dict[int, str]:
             raise ValueError(f"categories[{place}].name is {_shown(name)}, not a text")
         if number in names:
             raise ValueError(f"the categories {names[number]!r} and {name!r} have the id {number}")
-        names[number] = name
+        names[number] = _class_name(name)
     return names
+
+
+def _class_name(text: str) -> str:
+    """The name of a category as it can be printed: in one line, without control characters."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in text[: MAX_NAME + 1])
+    if len(name) > MAX_NAME:
+        return f"{name[:MAX_NAME]}…"
+    return name
 
 
 def _images(objects: Sequence[Mapping[str, Any]]) -> dict[int, Image]:
