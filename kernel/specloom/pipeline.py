@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias, TypeVar, overload
 from specloom.contract.abilities import Trainable
 from specloom.contract.errors import GraphError, SpecloomError, did_you_mean, raise_all
 from specloom.contract.ports import Connection, Port
-from specloom.contract.sources import Source, missing_by_split
+from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.execution import saved_pipeline
 from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
@@ -251,6 +251,7 @@ class Pipeline:
         options: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
         if source:
             options["missing_outputs"] = missing_by_split(source)
+            options["read_options"] = read_options_of(source)
             options["batch"] = source.outputs
             options["batch_sizes"] = source.sizes()
             options["splits"] = source.splits()

@@ -18,7 +18,7 @@ from specloom.contract.errors import (
 from specloom.contract.nodes import STAGES
 from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port, node_of, port_of
-from specloom.contract.sources import Source, missing_by_split
+from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
@@ -50,6 +50,7 @@ class _Data(NamedTuple):
     sizes: Mapping[str, int] = {}
     splits: Sequence[str] = STAGES
     missing_outputs: Mapping[str, list[str]] = {}
+    read_options: Mapping[str, Any] = {}
 
 
 class _Nodes(NamedTuple):
@@ -94,6 +95,7 @@ def assemble(
         document=file.document,
         splits=data.splits,
         missing_outputs=data.missing_outputs,
+        read_options=data.read_options,
         problems=found,
     )
     trainers = [phase.instance for phase in phases]
@@ -110,7 +112,7 @@ def assemble(
 def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
     """The source, and what it says of its data; of a saved pipeline, what the file says."""
     label, source = constructor.construct(file.data, "sources")
-    data = _Data(sizes=file.batch)
+    data = _Data(sizes=file.batch, read_options=file.reading)
     if source is None:
         return data
     ports = getattr(source, "outputs", None)
@@ -120,7 +122,8 @@ def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
         splits = list(source.splits())
         data = data._replace(sizes=sizes, splits=splits)
         missing = missing_by_split(source)
-        return data._replace(missing_outputs=missing)
+        read_options = read_options_of(source)
+        return data._replace(missing_outputs=missing, read_options=read_options)
     except Exception as e:
         where = file.document.where("data")
         error = as_specloom_error(e, label, where)

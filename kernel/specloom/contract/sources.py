@@ -86,6 +86,21 @@ class DescribesSplits(Protocol):
         """The description of a split; None where its files are absent."""
 
 
+class ReadOptions(Protocol):
+    """A source whose files can be read in several ways, such as with and without their scale."""
+
+    def read_options(self) -> Mapping[str, Any]:
+        """How its files are read, as plain values; a saved pipeline has them for predictions."""
+
+
+def read_options_of(source: Source) -> dict[str, Any]:
+    """How a source's files are read; empty where it does not say."""
+    read_options = getattr(source, "read_options", None)
+    if read_options is None:
+        return {}
+    return dict(read_options())
+
+
 def missing_by_split(source: Source) -> dict[str, list[str]]:
     """By split, what the source says that none of its images has."""
     missing_outputs = getattr(source, "missing_outputs", None)

@@ -45,6 +45,7 @@ class Graph:
         document: The run file, for the places in messages.
         splits: The splits in which the source has images.
         missing_outputs: By split, the ports of the source that none of its images has.
+        read_options: How the source's files are read, as plain values.
         problems: What is wrong already, to be reported together with what is found here.
 
     Raises:
@@ -64,6 +65,7 @@ class Graph:
         document: Document | None = None,
         splits: Iterable[str] = STAGES,
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
+        read_options: Mapping[str, Any] | None = None,
         problems: Sequence[SpecloomError] = (),
     ) -> None:
         #: The nodes by name.
@@ -73,6 +75,8 @@ class Graph:
         self.types = dict(types or {})
         self.splits = list(splits)
         self.missing_outputs = _as_lists(missing_outputs or {})
+        #: How the files of the source are read that the graph is for.
+        self.read_options = dict(read_options or {})
         #: The stages in which each node runs.
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.

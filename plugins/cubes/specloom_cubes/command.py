@@ -44,9 +44,10 @@ def info(
     Of a folder, or of several files, a table is printed, and what differs between the files.
     """
     from specloom_cubes.cube import Reading
+    from specloom_cubes.paths import is_folder
 
     reading = Reading(axes, shape)
-    if len(files) == 1 and not Path(files[0]).is_dir():
+    if len(files) == 1 and not is_folder(files[0]):
         pixels = statistics is None or statistics
         _show_one(files[0], variable, reading, as_json=as_json, pixels=pixels)
         return
@@ -68,7 +69,7 @@ def _show_one(
     file: str, variable: str | None, reading: Reading, *, as_json: bool, pixels: bool
 ) -> None:
     """Print the description of one file."""
-    from specloom_cubes.describe import describe
+    from specloom_cubes.describe import describe, with_option
 
     try:
         description = describe(file, variable, reading=reading, pixels=pixels)
@@ -82,12 +83,6 @@ def _show_one(
     click.echo(description["file"])
     for label, text in rows:
         click.echo(f"  {label:{width}}  {text}")
-
-
-def with_option(error: DataError) -> DataError:
-    """An error that names the option instead of the parameter of a run file."""
-    fix = error.fix.replace("cube_variable", "--variable")
-    return DataError(error.what, where=error.where, fix=fix)
 
 
 Row: TypeAlias = tuple[str, str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom import ConfigError, DataError
+from specloom_cubes.rules.single_precision import needs_check, refuse_lost_differences
 
 Pixels: TypeAlias = NDArray[Any]
 Load: TypeAlias = Callable[[slice, slice], Pixels]
@@ -20,6 +22,9 @@ Valid: TypeAlias = Callable[[slice, slice], NDArray[np.bool_]]
 """Rows and columns to which pixels count, (h, w)."""
 
 ALL = slice(None)
+SAMPLE_ROWS = 16
+SAMPLE_BYTES = 1 << 24
+"""Rows, and bytes as float64, of each of the parts by which the precision is checked."""
 
 Axes: TypeAlias = Literal["HWC", "CHW", "HCW", "WHC", "CWH", "WCH"]
 Scale: TypeAlias = Literal["physical", "stored"]
@@ -166,7 +171,12 @@ class Cube:
         The element type follows from the header alone: with a scale or an ignore value integers
         come as float32, whether or not the value occurs; all else comes as it is stored. A scale
         is applied in float64.
+
+        Raises:
+            DataError: The values differ by so little, for their size, that float32 loses it.
         """
+        if self._precision_error is not None:
+            raise self._precision_error
         stored = self.read(rows, cols)
         if self.bad_bands is not None and self.bad_bands.any():
             stored = stored[..., self.good_bands]
@@ -179,6 +189,30 @@ class Cube:
             pixels[equals(stored, self.ignore_value)] = np.nan
         return pixels
 
+    @cached_property
+    def _precision_error(self) -> DataError | None:
+        """Why float32 cannot hold the values, from rows at the top, in the middle and at the end.
+
+        It is the same whatever part is read, so that tiles and whole scenes agree.
+        """
+        has_offsets = self.is_scaled and self.offsets is not None
+        if not needs_check(self.dtype, has_offsets):
+            return None
+        height, width, bands = self.shape
+        rows = max(1, min(SAMPLE_ROWS, SAMPLE_BYTES // (8 * width * bands)))
+        parts = []
+        for first in sorted({0, max(0, (height - rows) // 2), max(0, height - rows)}):
+            stored = self.read(slice(first, first + rows))[..., self.good_bands]
+            pixels = self._physical(stored)
+            if self.ignore_value is not None:
+                pixels[equals(stored, self.ignore_value)] = np.nan
+            parts.append(pixels.reshape(-1, pixels.shape[2]))
+        try:
+            refuse_lost_differences(np.concatenate(parts), str(self.path))
+        except DataError as error:
+            return error
+        return None
+
     @property
     def _clean_dtype(self) -> np.dtype[Any]:
         """The element type of clean pixels that are scaled or have no data."""
@@ -187,8 +221,10 @@ class Cube:
         return self.dtype
 
     def _physical(self, stored: Pixels) -> Pixels:
-        """Stored pixels of the good bands times their gain plus their offset, float64."""
+        """Pixels of the good bands times their gain plus their offset, float64."""
         pixels = stored.astype(np.float64)
+        if not self.is_scaled:
+            return pixels
         if self.gains is not None:
             pixels *= self.gains[self.good_bands]
         if self.offsets is not None:

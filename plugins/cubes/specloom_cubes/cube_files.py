@@ -13,20 +13,21 @@ from specloom_cubes.formats import envi
 from specloom_cubes.masks import is_in_colour, problem_of_file
 from specloom_cubes.rules.masks import (
     LOSSY,
+    NOT_READ,
     PICTURES,
     MaskFinding,
     Rejected,
     is_noise,
     is_reference,
-    lossy,
+    refused,
 )
 
 MASK_NAME = re.compile(r"(.+?)([ ._-]?)(?:gt|masks?|labels?)$", re.IGNORECASE)
 """The name of a mask: its cube's name with ``_gt``, ``_mask`` or ``_label`` after it."""
 
 MASKS = (*formats.SUFFIXES, *PICTURES)
-ENDINGS = (*MASKS, *LOSSY, *filter(None, envi.SUFFIXES))
-NO_CUBES = (*PICTURES, ".csv", ".txt", ".md", ".json", ".yaml", ".xml", ".gif", *LOSSY)
+ENDINGS = (*MASKS, *LOSSY, *NOT_READ, *filter(None, envi.SUFFIXES))
+NO_CUBES = (*PICTURES, ".csv", ".txt", ".md", ".json", ".yaml", ".xml", *LOSSY, *NOT_READ)
 """Endings of files that are no cubes, so that no header is looked for beside them."""
 
 
@@ -141,16 +142,16 @@ def _mask_among(cube: Path, files: Sequence[Path], *, is_named: bool) -> MaskFin
     name = cube_name(cube).lower()
     marked = [path for path in files if cube_name(path).lower() != name]
     chosen = list(files) if is_named else marked
-    lossless = [path for path in chosen if path.suffix.lower() not in LOSSY]
-    if len(lossless) > 1:
+    readable = [path for path in chosen if path.suffix.lower() in MASKS]
+    if len(readable) > 1:
         raise DataError(
-            f"{cube.name} has several masks: {', '.join(path.name for path in lossless)}",
+            f"{cube.name} has several masks: {', '.join(path.name for path in readable)}",
             fix="keep one of them, or name a folder with masks:",
         )
-    if lossless:
-        return MaskFinding(lossless[0], None, f"{lossless[0].name}, named after its cube")
+    if readable:
+        return MaskFinding(readable[0], None, f"{readable[0].name}, named after its cube")
     if chosen:
-        raise lossy(chosen[0], chosen[0].suffix.removeprefix("."))
+        raise refused(chosen[0])
     return _unmarked_mask(cube, [path for path in files if path not in marked])
 
 
@@ -196,7 +197,7 @@ def _mask_files(folder: Path) -> list[Path]:
     """The files of a folder whose endings are those of masks, sorted."""
     found = []
     for path in sorted(folder.iterdir()):
-        is_mask = path.suffix.lower() in (*MASKS, *LOSSY)
+        is_mask = path.suffix.lower() in (*MASKS, *LOSSY, *NOT_READ)
         if is_mask and not is_noise(PurePath(path.name)) and path.is_file():
             found.append(path)
     return found

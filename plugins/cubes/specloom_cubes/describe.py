@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.described_masks import describe_masks
+from specloom_cubes.paths import expand
 from specloom_cubes.sources.common import notes_on
 from specloom_cubes.sources.description import scale_factor
 from specloom_cubes.statistics import statistics
@@ -43,7 +45,7 @@ def describe(
         UnavailableError: The library that reads such files is not installed.
     """
     cube = formats.open_cube(path, variable, reading)
-    return describe_cube(cube, Path(path), pixels=pixels)
+    return describe_cube(cube, expand(path), pixels=pixels)
 
 
 def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, Any]:
@@ -80,6 +82,12 @@ def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, A
         "remarks": [*notes_on(cube), *notes],  # the key of version 0.1
         "statistics": figures,
     }
+
+
+def with_option(error: DataError) -> DataError:
+    """An error that names the option instead of the parameter of a run file."""
+    fix = error.fix.replace("cube_variable", "--variable")
+    return DataError(error.what, where=error.where, fix=fix)
 
 
 def _wavelengths(cube: Cube) -> dict[str, Any] | None:

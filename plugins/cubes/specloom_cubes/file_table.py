@@ -11,9 +11,9 @@ import numpy as np
 
 from specloom import DataError, SpecloomError
 from specloom_cubes import formats
-from specloom_cubes.command import with_option
 from specloom_cubes.cube_files import find_cubes
-from specloom_cubes.describe import describe_cube
+from specloom_cubes.describe import describe_cube, with_option
+from specloom_cubes.paths import expand, is_folder
 from specloom_cubes.sources.description import class_counts, scale_of
 from specloom_cubes.sources.grid import TOLERANCE_NM
 from specloom_cubes.sources.notes import capture_notes
@@ -77,8 +77,8 @@ def describe_files(
     """
     files: list[str] = []
     for path in paths:
-        if Path(path).is_dir():
-            files += _cubes_of(Path(path))
+        if is_folder(path):
+            files += _cubes_of(expand(path))
         else:
             files.append(path)
     return [_describe(file, variable, reading, pixels=pixels) for file in files]

@@ -16,18 +16,20 @@ from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import listing, named, only_plane
-from specloom_cubes.paths import advice
+from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules import coco
 from specloom_cubes.rules.colours import Colours, classes_of, problem_of
 from specloom_cubes.rules.masks import (
     LOSSY,
     MOST_CLASSES,
+    NOT_READ,
     PICTURES,
     OwnArrays,
     ValidityArrays,
-    lossy,
+    check_size,
     notes_on_labels,
     own_arrays,
+    refused,
     validity_arrays,
 )
 
@@ -90,14 +92,12 @@ def load_mask(
     colors: Mapping[str, int] | None = None,
 ) -> Mask:
     """The class numbers as ``read_mask`` reads them, with what a user should know of them."""
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
         raise DataError(f"there is no mask file {path}", fix=advice(path))
-    rows, columns = size[:2]
-    values, notes = _read(path, (rows, columns), variable, colors)
+    values, notes = _read(path, size, variable, colors)
     numbers = _numbers(values, path)
-    if numbers.shape != (rows, columns):
-        raise _of_another_size(path, numbers.shape, size)
+    check_size(path, numbers.shape, size)
     return Mask(numbers, (*notes, *notes_on_labels(numbers, path)))
 
 
@@ -213,7 +213,7 @@ def problem_of_file(path: Path) -> str:
     A file that cannot be read may be the mask: what is wrong with it is said when it is read.
     """
     suffix = path.suffix.lower()
-    if suffix in LOSSY:
+    if suffix in (*LOSSY, *NOT_READ):
         return f"a {suffix.removeprefix('.').upper()} picture, which cannot hold class numbers"
     if suffix in formats.NAMED:
         return ""
@@ -287,14 +287,14 @@ def _array_with_mask(path: Path, size: tuple[int, int], variable: str | None) ->
 
 
 def _read(
-    path: Path, size: tuple[int, int], variable: str | None, colors: Mapping[str, int] | None
+    path: Path, size: tuple[int, ...], variable: str | None, colors: Mapping[str, int] | None
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
     """The values of a mask, and what a user should know of them."""
     suffix = path.suffix.lower()
-    if suffix in LOSSY:
-        raise lossy(path, suffix.removeprefix("."))
+    if suffix in (*LOSSY, *NOT_READ):
+        raise refused(path)
     if suffix == coco.SUFFIX:
-        annotated = coco.read_labels(path, size, variable)
+        annotated = coco.read_labels(path, (size[0], size[1]), variable)
         return annotated.classes, annotated.notes
     if formats.named_arrays(path) is None and variable is not None:
         raise DataError(
@@ -304,8 +304,8 @@ def _read(
     from specloom_cubes.formats import picture
 
     if suffix in PICTURES:
-        return picture.read_labels(path, colors)
-    values = _array(path, size, variable)
+        return picture.read_labels(path, size, colors)
+    values = _array(path, (size[0], size[1]), variable)
     if values.ndim == 3 and values.shape[2] in (3, 4) and values.dtype == np.uint8:
         return classes_of(picture.colours_of(values), path, colors)
     if colors is not None:
@@ -364,19 +364,3 @@ def _numbers(values: NDArray[Any], path: Path) -> NDArray[np.int32]:
             f"the mask {path} holds class numbers beyond 32 bits", fix="renumber the classes"
         )
     return values.astype(np.int32)
-
-
-def _of_another_size(path: Path, shape: tuple[int, ...], size: tuple[int, ...]) -> DataError:
-    """That a mask does not fit its cube, and what would make it fit."""
-    rows, columns = size[:2]
-    what = f"the mask {path} is {_by(shape)}, the cube is {_by(size[:2])}"
-    if shape == size[1:]:
-        what = f"the mask {path} is {_by(shape)}, the cube {_by(size)}: bands come first"
-        return DataError(what, fix="save the cube as rows x columns x bands")
-    if shape == (columns, rows):
-        return DataError(f"{what}: transposed, it would fit", fix="transpose the mask")
-    return DataError(what, fix="give the mask of this cube")
-
-
-def _by(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))

@@ -16,12 +16,19 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def expand(path: str | Path) -> Path:
-    """A path with ``~`` and ``$VAR`` replaced; a file whose name has these signs stays itself."""
+    """A path with ``~`` and ``$VAR`` replaced; a file whose name has these signs stays itself.
+
+    Every path that a user gives goes through here before it is opened; addresses stay as they are.
+    """
     plain = Path(path)
     text = str(path)
-    if ("~" not in text and "$" not in text) or is_address(text) or there(plain):
+    if ("~" not in text and "$" not in text) or is_address(text) or _exists(plain):
         return plain
-    return Path(os.path.expandvars(text)).expanduser()
+    expanded = Path(os.path.expandvars(text))
+    try:
+        return expanded.expanduser()
+    except RuntimeError:  # there is no such user
+        return expanded
 
 
 def there(path: str | Path) -> bool:
@@ -32,12 +39,22 @@ def there(path: str | Path) -> bool:
     Raises:
         PermissionError: A folder on the way to it is closed.
     """
+    return _exists(expand(path))
+
+
+def _exists(path: Path) -> bool:
     try:
-        return Path(path).exists() or len(files_of_pattern(path)) > 0
+        return path.exists() or len(files_of_pattern(path)) > 0
     except PermissionError:
         raise
     except OSError:
         return False
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path leads to a folder; a name that no system can have leads to nothing."""
+    folder = expand(path)
+    return there(folder) and folder.is_dir()
 
 
 def files_of_pattern(path: str | Path) -> list[Path]:

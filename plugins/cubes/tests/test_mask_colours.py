@@ -388,6 +388,22 @@ def test_inverted_and_constant_masks_are_read_as_they_are(tmp_path, suffix):
         np.testing.assert_array_equal(read_mask(path, SHAPE), np.full(SHAPE, level))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_a_header_that_promises_very_many_pixels(tmp_path, suffix):
+    """The size is compared before a pixel is read."""
+    path = Path(tmp_path, f"m{suffix}")
+    Image.fromarray(WHERE).save(path)
+    content = bytearray(path.read_bytes())
+    if suffix == ".png":
+        content[16:24] = struct.pack(">II", 9000, 9000)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    else:
+        content[18:26] = struct.pack("<ii", 9000, 9000)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is 9000 x 9000, the cube is 24 x 20"):
+        read_mask(path, SHAPE)
+
+
 def test_a_map_of_probabilities_is_refused(tmp_path):
     np.save(tmp_path / "m.npy", np.linspace(0, 1, 480, dtype=np.float32).reshape(SHAPE))
     with pytest.raises(DataError, match="which is not a class number") as error:

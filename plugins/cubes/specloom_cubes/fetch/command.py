@@ -20,6 +20,7 @@ from specloom_cubes.fetch.fetching import (
     plan_fetch,
 )
 from specloom_cubes.fetch.lock import LOCK, read_lock
+from specloom_cubes.paths import expand
 
 DATA_SETS: Mapping[str, str] = {
     "cubert-gmbh/XMR_Lentils": "lentils with foreign objects: .cu3s sessions, COCO annotations",
@@ -69,7 +70,7 @@ def fetch(
     _check_repository(name)
     folder = ROOT / name.partition("/")[2]
     if out is not None:
-        folder = Path(out)
+        folder = expand(out)
     lock = locked_data(name, folder)
     if offline and lock is None:
         raise UnavailableError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
 from specloom_cubes.cube import AS_STATED, Reading
-from specloom_cubes.paths import COPY, RELATIVE, files_of_pattern, is_address, there
+from specloom_cubes.paths import COPY, RELATIVE, expand, files_of_pattern, is_address, there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Named(Protocol):
 
 def is_cube(path: str | Path) -> bool:
     """Whether the name of a file says that it may hold a cube, or an ENVI header lies beside it."""
-    return _format(Path(path)) != ""
+    return _format(expand(path)) != ""
 
 
 def open_cube(path: str | Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
@@ -69,7 +70,7 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
     """
     if is_address(path) and not there(path):
         raise DataError(f"nothing opens the address {path}", fix=COPY)
-    path = Path(path)
+    path = expand(path)
     if not there(path):
         raise _absent(path)
     _check_file(path)
@@ -95,12 +96,13 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
 
 def _absent(path: Path) -> DataError:
     """The error for a file that is not there; its data file may be there without it."""
-    if path.suffix.lower() == ".hdr" and path.parent.is_dir():
+    if path.suffix.lower() == ".hdr":
         from specloom_cubes.formats import envi
 
-        data = envi.data_of(path)
-        if data is not None:
-            return envi.no_header(data)
+        with suppress(OSError):  # a name that no system can have
+            data = envi.data_of(path)
+            if data is not None:
+                return envi.no_header(data)
     return DataError(f"there is no file {path}", fix=RELATIVE)
 
 

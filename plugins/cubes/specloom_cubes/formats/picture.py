@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from specloom import DataError
 from specloom_cubes.rules.colours import Colours, classes_of
-from specloom_cubes.rules.masks import lossy
+from specloom_cubes.rules.masks import check_size, lossy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ DAMAGE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.Decomp
 
 
 def read_labels(
-    path: Path, table: Mapping[str, int] | None = None
+    path: Path, size: tuple[int, ...], table: Mapping[str, int] | None = None
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """Class numbers (H, W) of a picture, and what a user should know of them.
 
@@ -37,12 +37,13 @@ def read_labels(
 
     Args:
         path: The picture.
+        size: Rows and columns of the cube, and maybe its bands, for messages.
         table: The class numbers by colour, as the user wrote them.
 
     Raises:
-        DataError: The file is damaged, or its kind cannot hold class numbers.
+        DataError: The file is damaged or of another size, or its kind cannot hold class numbers.
     """
-    read = read_picture(path)
+    read = read_picture(path, size)
     if isinstance(read, Colours):
         return classes_of(read, path, table)
     if table is not None:
@@ -53,11 +54,15 @@ def read_labels(
     return read, ()
 
 
-def read_picture(path: Path) -> Colours | NDArray[np.int32]:
-    """The colours of a picture; the class numbers (H, W) of one that has one or 16 bits of grey.
+def read_picture(path: Path, size: tuple[int, ...] | None = None) -> Colours | NDArray[np.int32]:
+    """The colours of a picture; the class numbers (H, W) of one that has 16 bits of grey.
+
+    Args:
+        path: The picture.
+        size: Rows and columns that it must have, and maybe bands of the cube, for messages.
 
     Raises:
-        DataError: The file is damaged, or its kind cannot hold class numbers.
+        DataError: The file is damaged or of another size, or its kind cannot hold class numbers.
     """
     try:
         with warnings.catch_warnings():
@@ -67,6 +72,9 @@ def read_picture(path: Path) -> Colours | NDArray[np.int32]:
             stored = _stored_as(picture)
             if picture.format in LOSSY_FORMATS:
                 raise lossy(path, picture.format or "")
+            # Before its pixels are read: a damaged header may promise very many.
+            if size is not None:
+                check_size(path, (picture.height, picture.width), size)
             picture.load()
             return _colours(picture, stored, path)
     except DAMAGE as error:
@@ -107,7 +115,8 @@ def _colours(picture: Image.Image, stored: str, path: Path) -> Colours | NDArray
         return _of_palette(picture)
     if mode == "RGB" and transparent is not None:
         rgb = _rgb(np.asarray(picture))
-        return _seen(rgb, rgb != _rgb(np.array([transparent], np.uint8)))
+        red, green, blue = transparent
+        return _seen(rgb, rgb != (red << 16 | green << 8 | blue))
     if mode in ("RGB", "RGBX"):
         return _seen(_rgb(np.asarray(picture)))
     if mode in ("LA", "PA", "RGBA"):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from specloom import DataError, did_you_mean
+from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules.coco_runs import (
     MAX_VALUES,
     Runs,
@@ -176,9 +177,9 @@ def read_coco(path: str | Path) -> CocoFile:
     Raises:
         DataError: The file is absent, damaged, too large, or of another form.
     """
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
-        raise DataError(f"there is no COCO file {path}", fix="check the path")
+        raise DataError(f"there is no COCO file {path}", fix=advice(path))
     state = path.stat()
     key = (str(path.absolute()), state.st_mtime_ns, state.st_size)
     if key not in _LAST:

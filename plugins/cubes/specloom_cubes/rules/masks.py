@@ -75,12 +75,16 @@ PIXELS = frozenset(("pixel", "pixels", "px", "data", "mask"))
 PICTURES = (".png", ".bmp")
 """Endings of pictures that can hold class numbers."""
 
+NOT_READ = (".gif", ".tga", ".pgm", ".ppm", ".pbm", ".jp2", ".psd", ".svg", ".exr", ".heic")
+"""Endings of other pictures: one that is named like a mask is an error."""
+
 LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 """Endings of pictures whose compression changes the numbers."""
 
 REFERENCE = re.compile(
     r"(?:^|[ ._-])(?:white|dark){1,2}[ ._-]?ref(?:erence)?s?(?=$|[ ._\d-])", re.IGNORECASE
 )
+HIDDEN = re.compile(r"\.[^.]|~\$")
 NOISE = frozenset(("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"))
 """Files and folders that systems put beside the user's own."""
 
@@ -151,7 +155,7 @@ class ValidityArrays:
 def is_noise(path: PurePath) -> bool:
     """Whether a path within the user's folder is hidden, or made by a system or an editor."""
     for part in path.parts:
-        if part.startswith((".", "~$")) or part.lower() in NOISE:
+        if HIDDEN.match(part) or part.lower() in NOISE:
             return True
     return path.stem.endswith("-checkpoint")
 
@@ -161,12 +165,45 @@ def is_reference(name: str) -> bool:
     return REFERENCE.search(name) is not None
 
 
+def refused(path: Path) -> DataError:
+    """That a mask is a picture that cannot be one, by the ending of its name."""
+    kind = path.suffix.removeprefix(".")
+    if path.suffix.lower() in LOSSY:
+        return lossy(path, kind)
+    return DataError(
+        f"the mask {path} is a {kind.upper()} picture, which is not read", fix="save it as PNG"
+    )
+
+
 def lossy(path: Path, kind: str) -> DataError:
     """That a mask is a picture whose compression changes the numbers."""
     return DataError(
         f"the mask {path} is a {kind.upper()} picture: its compression changes the class numbers",
         fix="save the mask as PNG from what it was made of; a converted copy has the changes",
     )
+
+
+def check_size(path: Path, shape: tuple[int, ...], size: tuple[int, ...]) -> None:
+    """Accept a mask that has the rows and columns of its cube.
+
+    Args:
+        path: The mask.
+        shape: Its rows and columns.
+        size: Those of the cube, and maybe its bands, for messages.
+
+    Raises:
+        DataError: They differ; it says whether the mask would fit another way.
+    """
+    rows, columns = size[:2]
+    if shape == (rows, columns):
+        return
+    what = f"the mask {path} is {_by(shape)}, the cube is {_by(size[:2])}"
+    if shape == size[1:]:
+        what = f"the mask {path} is {_by(shape)}, the cube {_by(size)}: bands come first"
+        raise DataError(what, fix="save the cube as rows x columns x bands")
+    if shape == (columns, rows):
+        raise DataError(f"{what}: transposed, it would fit", fix="transpose the mask")
+    raise DataError(what, fix="give the mask of this cube")
 
 
 def role_of(name: str) -> Role:
@@ -272,7 +309,9 @@ def _fits(one: Variable, size: tuple[int, int]) -> bool:
 def _problem_of(one: Variable, load: Callable[[str], NDArray[Any]]) -> str:
     """Why an array of the cube's size is not its mask unless it is named; empty where it is."""
     role = role_of(one.name)
-    if role not in ("", "class", "map"):
+    if role in ("valid", "invalid"):
+        return "its name says which pixels are valid, which whole numbers or bool must say"
+    if role == "other":
         return "its name says that it holds something else"
     if _is_integer(one):
         return "" if role == "class" else _problem_of_numbers(load(one.name), role)
@@ -317,3 +356,7 @@ def _words(name: str) -> list[str]:
     last = name.rstrip("/").rpartition("/")[2]
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", last)
     return [word.lower() for word in re.findall(r"[A-Za-z]+", spaced)]
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))

@@ -121,6 +121,10 @@ class Blocks(TicketedSource):
         """Files that are not there, and whether the cube looks like a picture."""
         return self._opened().notes()
 
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return self._opened().read_options()
+
     def splits(self) -> Sequence[str]:
         """The splits that have blocks; all of them where the scene is absent."""
         if self._scene is None and not there(self.cube):

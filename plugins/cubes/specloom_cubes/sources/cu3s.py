@@ -13,6 +13,7 @@ import numpy as np
 
 from specloom import Batch, ConfigError, Port, SpecloomWarning, Ticket
 from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.paths import expand
 from specloom_cubes.rules import coco
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import PORTS, absent, check_batch_size
@@ -285,7 +286,7 @@ class SingleCu3sDataModule(TicketedSource):
             return self._listed
         annotations = None
         if self.annotation_json_path is not None:
-            annotations = Path(self.annotation_json_path)
+            annotations = expand(self.annotation_json_path)
         listed: list[Item] = []
         paths = list_sessions(self._root())
         if annotations is not None and len(paths) > 1:
@@ -307,7 +308,7 @@ class SingleCu3sDataModule(TicketedSource):
         return sessions[0]
 
     def _root(self) -> Path:
-        return Path(self.cu3s_file_path or self.data_dir or "")
+        return expand(self.cu3s_file_path or self.data_dir or "")
 
     def _named(self) -> str:
         if self.cu3s_file_path is not None:

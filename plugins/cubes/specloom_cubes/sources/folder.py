@@ -25,7 +25,7 @@ from specloom_cubes.masks import (
     valid_source,
     validity_arrays_of,
 )
-from specloom_cubes.paths import advice, there
+from specloom_cubes.paths import advice, expand, there
 from specloom_cubes.rules import coco
 from specloom_cubes.rules.masks import (
     MaskFinding,
@@ -229,6 +229,17 @@ class Folder(TicketedSource):
             note_on_rejected(f"{first} and {len(self._rejected) - 1} more", rejected),
         ]
 
+    def _warn_of_rejected(self, split: str) -> None:
+        """Warn once of what may look like the masks of a split that has none."""
+        if not self._warned_of_rejected and self.missing_outputs(split):
+            self._warned_of_rejected = True
+            for note in self._notes_on_rejected():
+                warnings.warn(note, stacklevel=4)
+
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
+
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
         if not there(self.path):
@@ -333,14 +344,6 @@ class Folder(TicketedSource):
         check_batch_size(self.batch_size, LABEL)
         return super().batches(split)
 
-    def batch_numbers(self, split: str) -> Iterator[Sequence[int]]:
-        """The cubes of each batch of a split; it warns of what may look like their masks."""
-        if not self._warned_of_rejected and self.missing_outputs(split):
-            self._warned_of_rejected = True
-            for note in self._notes_on_rejected():
-                warnings.warn(note, stacklevel=3)
-        yield from super().batch_numbers(split)
-
     def items(self, split: str) -> int:
         """The number of cubes of a split."""
         return len(items_of(split, self._divided(), LABEL))
@@ -353,6 +356,7 @@ class Folder(TicketedSource):
         """
         masks = self._found_masks()
         self.sizes()
+        self._warn_of_rejected(split)
         chosen = items_of(split, self._divided(), LABEL)
         path = self._files[chosen[number]]
         mask_file = None
@@ -408,7 +412,7 @@ class Folder(TicketedSource):
             DataError: There is no such folder, or no cube in it.
         """
         if self._found is None:
-            root = Path(self.path)
+            root = expand(self.path)
             if root.is_file():
                 fix = "give the folder that holds it, or use cubes.Scene for one scene"
                 raise DataError(f"{root} is a file, not a folder", fix=fix)
@@ -436,8 +440,8 @@ class Folder(TicketedSource):
         named = self._mask_options().folder
         if named is None:
             return None
-        root = Path(self.path)
-        masks = Path(named)
+        root = expand(self.path)
+        masks = expand(named)
         for folder in (root / masks, root.parent / masks, masks):
             if folder.is_dir() or coco.is_json(folder):
                 return folder
@@ -521,7 +525,7 @@ class Folder(TicketedSource):
         self, cubes: list[Path], folder: Path | None, findings: Mapping[Path, MaskFinding]
     ) -> dict[Path, MaskFinding]:
         """The masks in COCO files among the masks or beside the cubes."""
-        folders = [Path(self.path), *(path.parent for path in cubes)]
+        folders = [expand(self.path), *(path.parent for path in cubes)]
         if folder is not None:
             folders = [folder]
         others = {path: one.path for path, one in findings.items() if one.path is not None}

@@ -163,6 +163,10 @@ class Scene(TicketedSource):
             return [str(error)]
         return list(self._mask_flaws)
 
+    def read_options(self) -> Mapping[str, str]:
+        """The scale, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale}
+
     def splits(self) -> Sequence[str]:
         """All of them."""
         return STAGES
