@@ -45,9 +45,9 @@ def _modules_on_path() -> set[str] | None:
             continue
         if not isinstance(finder, FileFinder):  # of an archive, say
             return None
-        with suppress(OSError):
-            for name in os.listdir(finder.path):
-                module, _, _suffix = name.partition(".")
+        with suppress(OSError), os.scandir(finder.path) as entries:
+            for entry in entries:
+                module, _, _suffix = entry.name.partition(".")
                 found.add(module.lower())
     return found
 
@@ -153,6 +153,8 @@ def installed_copy_warning(plugin: Package, folder: Path) -> str:
 def _same_files(plugin: Package, folder: Path) -> bool:
     """Check whether the copy in a folder has the bytes of the pinned one."""
     package, module = plugin.files
+    if not folder.is_dir():  # within an archive
+        return False
     if package.is_file():
         return tree.file_hashes(folder) == tree.file_hashes(package.parent)
     if module.is_file():
