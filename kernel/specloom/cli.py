@@ -25,6 +25,7 @@ from specloom.plugins import (
     Plugins,
     find_manifest,
     find_record,
+    installed_resolver,
     not_named_fix,
 )
 from specloom.threads import threads_option
@@ -72,7 +73,8 @@ class Commands(click.Group):
         """The command of that name that a plugin offers, imported.
 
         Raises:
-            PluginError: Only an installed plugin that the manifest does not name offers it.
+            PluginError: Only a plugin offers it that the manifest does not name, or that is not
+                installed.
             UsageError: There is no such command.
         """
         available = Plugins()
@@ -90,6 +92,7 @@ class Commands(click.Group):
                     f"installed, but {plugins.present_manifest} does not name it"
                 )
                 raise PluginError(what, fix=not_named_fix(other))
+        _raise_if_known(name)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -135,6 +138,18 @@ def _owner(plugins: Plugins, name: str) -> str:
             if f"{plugin}.{name}" in plugins.offers(("commands",), plugin):
                 return plugin
     return ""
+
+
+def _raise_if_known(command: str) -> None:
+    """Raise PluginError where a plugin is known that has the command and is not installed."""
+    plugins = Plugins(installed_resolver())
+    for resolver in plugins.modules:
+        plugins.need(resolver)
+    owner = plugins.manager.hook.find_command(name=command)
+    if owner is not None:
+        what = f"no command {command!r} is offered here: the plugin {owner!r} has it"
+        fix = f"run: specloom plugins add {owner}, or: pip install specloom-{owner}"
+        raise PluginError(what, fix=fix)
 
 
 def _load_command(plugins: Plugins, plugin: str, name: str) -> Any:
