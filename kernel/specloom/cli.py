@@ -33,6 +33,8 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: Commands that report what is wrong with a manifest, among other things.
+DIAGNOSTIC = ("doctor",)
 
 
 class Commands(click.Group):
@@ -81,7 +83,12 @@ class Commands(click.Group):
         own = available.described_commands().get(RESOLVER, {})
         if name in own:  # these repair manifests, so that none is read for them
             return _load_command(available, RESOLVER, name)
-        plugins = Plugins.for_file(_governing_file(args))
+        try:
+            plugins = Plugins.for_file(_governing_file(args))
+        except SpecloomError:
+            if name not in DIAGNOSTIC or FROZEN in os.environ:
+                raise
+            plugins = available
         owner = _owner(plugins, name)
         if owner:
             return _load_command(plugins, owner, name)
