@@ -171,18 +171,19 @@ class Project:
     def probe(self, found: Manifest, lock: Lock, context: FetchContext) -> None:
         """Install the packages that plugins need, and import each plugin in a process of its own.
 
-        Where nothing may be changed and a package is not there, its size is said instead.
+        Where nothing may be changed, it is said instead how large the packages are.
 
         Raises:
             PluginError: One cannot be imported.
         """
         packages = self.packages(found, lock)
         pins = _pins(lock)
+        if self.dry_run:
+            self._announce_packages(pins)
+            return
         if pins:
             from specloom_registry.packages import overlay
 
-            if self.dry_run and self._announce_packages(pins):
-                return
             pip = found.options.pip
             folder = overlay.install(self.store, pins, pip, offline=context.offline)
             context.notices += overlay.pth_warnings(folder)
