@@ -15,7 +15,7 @@ from specloom.contract.errors import (
     warn_of,
 )
 from specloom.contract.ports import Connection, Port
-from specloom.contract.sources import Source, missing_by_split
+from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.execution import saved_pipeline
 from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
@@ -262,6 +262,7 @@ class Pipeline:
         options: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
         if source:
             options["missing_outputs"] = missing_by_split(source)
+            options["read_options"] = read_options_of(source)
             options["batch"] = source.outputs
             options["batch_sizes"] = source.sizes()
             options["splits"] = source.splits()

@@ -4,19 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from specloom.assembly.absent_data import absent_data_problems
 from specloom.assembly.construct import Constructor
+from specloom.assembly.phase_order import phase_order_problems
 from specloom.contract.abilities import Loss
 from specloom.contract.errors import (
     GraphError,
     SpecloomError,
     as_specloom_error,
+    in_file_order,
     raise_all,
     warn_of,
 )
 from specloom.contract.nodes import STAGES
 from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port, node_of, port_of
-from specloom.contract.sources import Source, missing_by_split
+from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.graph.graph import Graph
 from specloom.graph.labelled import LabelledConnections
 from specloom.plugins import Plugins
@@ -49,6 +52,7 @@ class _Data(NamedTuple):
     sizes: Mapping[str, int] = {}
     splits: Sequence[str] = STAGES
     missing_outputs: Mapping[str, list[str]] = {}
+    read_options: Mapping[str, Any] = {}
 
 
 class _Nodes(NamedTuple):
@@ -98,11 +102,16 @@ def assemble(
         document=file.document,
         splits=data.splits,
         missing_outputs=data.missing_outputs,
+        read_options=data.read_options,
         problems=found,
     )
     trainers = [phase.instance for phase in phases]
     raise_all(_phase_problems(file, graph, trainers))
     raise_all(_unused_losses(graph, trainers))
+    labels = [phase.label for phase in phases]
+    late = phase_order_problems(graph, trainers, labels)
+    late += absent_data_problems(graph, data.source)
+    raise_all(in_file_order(late))
     with_labels = [(phase.label, phase.instance) for phase in phases]
     return Assembly(graph, data.source, with_labels)
 
@@ -110,7 +119,7 @@ def assemble(
 def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
     """The source, and what it says of its data; of a saved pipeline, what the file says."""
     label, source = constructor.construct(file.data, "sources")
-    data = _Data(sizes=file.batch)
+    data = _Data(sizes=file.batch, read_options=file.reading)
     if source is None:
         return data
     ports = getattr(source, "outputs", None)
@@ -120,7 +129,8 @@ def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
         splits = list(source.splits())
         data = data._replace(sizes=sizes, splits=splits)
         missing = missing_by_split(source)
-        return data._replace(missing_outputs=missing)
+        read_options = read_options_of(source)
+        return data._replace(missing_outputs=missing, read_options=read_options)
     except Exception as e:
         where = file.document.where("data")
         error = as_specloom_error(e, label, where)

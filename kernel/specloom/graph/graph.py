@@ -45,6 +45,7 @@ class Graph:
         document: The run file, for the places in messages.
         splits: The splits in which the source has images.
         missing_outputs: By split, the ports of the source that none of its images has.
+        read_options: How the source's files are read, as plain values.
         problems: What is wrong already, to be reported together with what is found here.
 
     Raises:
@@ -64,6 +65,7 @@ class Graph:
         document: Document | None = None,
         splits: Iterable[str] = STAGES,
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
+        read_options: Mapping[str, Any] | None = None,
         problems: Sequence[SpecloomError] = (),
     ) -> None:
         #: The nodes by name.
@@ -73,6 +75,8 @@ class Graph:
         self.types = dict(types or {})
         self.splits = list(splits)
         self.missing_outputs = _as_lists(missing_outputs or {})
+        #: How the files of the source are read that the graph is for.
+        self.read_options = dict(read_options or {})
         #: The stages in which each node runs.
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.
@@ -186,7 +190,11 @@ class Graph:
         outputs of a node are that lacks a required input.
         """
         missing = self.missing_outputs.get(split, ())
-        values = {f"{BATCH}.{port}" for port in missing}
+        return self.without(missing)
+
+    def without(self, ports: Iterable[str]) -> MissingData:
+        """What does not follow from batches that lack these ports of the source."""
+        values = {f"{BATCH}.{port}" for port in ports}
         nodes: list[str] = []
         if not values:
             return MissingData(values, nodes)

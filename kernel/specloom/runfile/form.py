@@ -75,7 +75,7 @@ GRAPH: Fields = {
     "outputs": {"*": PORT},
 }
 RUN = GRAPH | {"seed": SEED, "data": COMPONENT, "phases": [COMPONENT]}
-SAVED = GRAPH | {"batch": MAPPING, "plugins": MAPPING, "state": MAPPING}
+SAVED = GRAPH | {"batch": MAPPING, "reading": MAPPING, "plugins": MAPPING, "state": MAPPING}
 #: What other programs call the keys of a run file.
 SYNONYMS = {
     "edges": "connections",
@@ -110,6 +110,7 @@ class RunFile(NamedTuple):
     phases: Sequence[Component] = ()
     outputs: Mapping[str, str] = {}
     batch: Mapping[str, int] = {}
+    reading: Mapping[str, Any] = {}
     plugins: Mapping[str, str] = {}
     state: Mapping[str, str] = {}
 
