@@ -15,7 +15,7 @@ import numpy as np
 from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
-from specloom_cubes.formats.variable import listing, named, only_plane
+from specloom_cubes.formats.variable import named, only_plane, several
 from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules import coco
 from specloom_cubes.rules.colours import Colours, classes_of, problem_of
@@ -160,10 +160,8 @@ def only_mask(
         DataError: There are several.
     """
     if len(masks) > 1:
-        raise DataError(
-            f"{path} holds several arrays that may be the mask: {listing(masks)}",
-            fix=f"name one with {parameter}, or write find_mask: false if none is",
-        )
+        fix = f"name one with {parameter}, or write find_mask: false if none is"
+        raise several(path, masks, "mask", fix)
     return masks[0].name if masks else None
 
 

@@ -20,7 +20,7 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
-from specloom_cubes.paths import there
+from specloom_cubes.paths import expand, there
 from specloom_cubes.rules.coco_cubes import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
@@ -88,7 +88,7 @@ class Scene(TicketedSource):
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
-        valid: A file like a mask, not 0 for the pixels that count; others are excluded
+        valid: A file like a mask, not 0 for the pixels that may be used; others are excluded
             from fits and metrics.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
@@ -149,7 +149,7 @@ class Scene(TicketedSource):
         notes = absent(**files, wavelengths=self.wavelengths)
         if there(self.cube):
             notes += notes_on(self.opened())
-            notes += capture_notes([Path(self.cube)])
+            notes += capture_notes([expand(self.cube)])
             notes += self._notes_on_mask()
         return notes
 
