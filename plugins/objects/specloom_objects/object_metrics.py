@@ -70,7 +70,11 @@ class ObjectMetrics(Ported):
     targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     scores = Input("B H W 1", optional=True, doc="Scores or logits; NaN was not evaluated.")
     valid = Input(
-        "B H W 1", dtype="bool", optional=True, labelled=True, doc="Pixels with a label, that count."
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
     )
     metrics = Output(METRICS)
     locality = "image"

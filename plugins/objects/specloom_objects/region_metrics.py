@@ -51,7 +51,11 @@ class RegionMetrics(Ported):
     scores = Input("B H W 1", doc="Scores or logits of an anomaly.")
     targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     valid = Input(
-        "B H W 1", dtype="bool", optional=True, labelled=True, doc="Pixels with a label, that count."
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
     )
     metrics = Output(METRICS)
     locality = "image"
