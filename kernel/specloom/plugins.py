@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self, TypeAlias
 
 import pluggy
@@ -57,6 +58,16 @@ class LocatedModule(str):
         return located
 
 
+class _Manager(pluggy.PluginManager):
+    """Looks for hooks of a module among its functions alone, not among all of its names."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
+        """The options of a hook that ``plugin`` implements under a name; None if it is none."""
+        if isinstance(plugin, ModuleType) and not callable(vars(plugin).get(name)):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
 class Plugins:
     """The plugins of one run.
 
@@ -66,7 +77,7 @@ class Plugins:
     """
 
     def __init__(self, modules: Modules | None = None, manifest: Path | None = None) -> None:
-        self.manager = pluggy.PluginManager(hooks.GROUP)
+        self.manager = _Manager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.manifest = manifest
         if modules is None:
