@@ -4,14 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from specloom.assembly.absent_data import absent_data_problems
 from specloom.assembly.construct import Constructor
+from specloom.assembly.phase_order import phase_order_problems
 from specloom.contract.abilities import Loss
-from specloom.contract.errors import GraphError, SpecloomError, as_specloom_error, raise_all
+from specloom.contract.errors import (
+    GraphError,
+    SpecloomError,
+    as_specloom_error,
+    in_file_order,
+    raise_all,
+    warn_of,
+)
 from specloom.contract.nodes import STAGES
 from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port, node_of, port_of
-from specloom.contract.sources import Source, missing_by_split
+from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.graph.graph import Graph
+from specloom.graph.labelled import LabelledConnections
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
 from specloom.runfile.form import Component, RunFile
@@ -42,6 +52,7 @@ class _Data(NamedTuple):
     sizes: Mapping[str, int] = {}
     splits: Sequence[str] = STAGES
     missing_outputs: Mapping[str, list[str]] = {}
+    read_options: Mapping[str, Any] = {}
 
 
 class _Nodes(NamedTuple):
@@ -68,16 +79,21 @@ def assemble(
         SpecloomError: Something is wrong; ``Problems`` where it is several things.
     """
     found = list(problems)
-    constructor = Constructor(file.document, plugins, found)
+    is_saved = bool(file.state)
+    constructor = Constructor(file.document, plugins, found, saved=is_saved)
     data = _construct_source(file, constructor)
     nodes = _construct_nodes(file, constructor)
     phases = [constructor.construct(phase, "trainers") for phase in file.phases]
     names = _PresentNames(nodes.instances, data.source)
     outputs = _outputs(file, names)
-    connections = _connections(file, names)
+    written = _connections(file, names)
+    labelled = LabelledConnections(nodes.instances, written)
+    if not file.state:  # a saved pipeline cannot be edited
+        for note in labelled.notes:
+            warn_of(note)
     graph = Graph(
         nodes.instances,
-        connections,
+        labelled.connections,
         batch=data.ports,
         batch_sizes=data.sizes,
         outputs=outputs,
@@ -86,19 +102,24 @@ def assemble(
         document=file.document,
         splits=data.splits,
         missing_outputs=data.missing_outputs,
+        read_options=data.read_options,
         problems=found,
     )
     trainers = [phase.instance for phase in phases]
     raise_all(_phase_problems(file, graph, trainers))
     raise_all(_unused_losses(graph, trainers))
-    labelled = [(phase.label, phase.instance) for phase in phases]
-    return Assembly(graph, data.source, labelled)
+    labels = [phase.label for phase in phases]
+    late = phase_order_problems(graph, trainers, labels)
+    late += absent_data_problems(graph, data.source)
+    raise_all(in_file_order(late))
+    with_labels = [(phase.label, phase.instance) for phase in phases]
+    return Assembly(graph, data.source, with_labels)
 
 
 def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
     """The source, and what it says of its data; of a saved pipeline, what the file says."""
     label, source = constructor.construct(file.data, "sources")
-    data = _Data(sizes=file.batch)
+    data = _Data(sizes=file.batch, read_options=file.reading)
     if source is None:
         return data
     ports = getattr(source, "outputs", None)
@@ -108,7 +129,8 @@ def _construct_source(file: RunFile, constructor: Constructor) -> _Data:
         splits = list(source.splits())
         data = data._replace(sizes=sizes, splits=splits)
         missing = missing_by_split(source)
-        return data._replace(missing_outputs=missing)
+        read_options = read_options_of(source)
+        return data._replace(missing_outputs=missing, read_options=read_options)
     except Exception as e:
         where = file.document.where("data")
         error = as_specloom_error(e, label, where)

@@ -85,6 +85,13 @@ class ReadsFiles(Protocol):
         """An error for each file that is not there; called before a run, also by ``check``."""
 
 
+class ChecksData(Protocol):
+    """A node that finds out from descriptions whether the data fit its parameters."""
+
+    def data_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> Iterable[SpecloomError]:
+        """What does not fit, as warnings; ``splits`` has the values of each split's description."""
+
+
 class EntryNode(Protocol):
     """A node that takes its inputs from the batch by name, without connections."""
 
@@ -146,6 +153,15 @@ class Renamed(Protocol):
 
     renamed: ClassVar[Mapping[str, str]]
     """Old names of ports and parameters, each with the present one; they work with a warning."""
+
+
+class EarlierDefaults(Protocol):
+    """A node with parameters that are new, or that had other defaults in earlier versions."""
+
+    earlier_defaults: ClassVar[Mapping[str, object]]
+    """Such parameters, each with its value in saved pipelines that do not state it.
+
+    From then on, saved pipelines state them always."""
 
 
 class PythonOnly(Protocol):

@@ -41,6 +41,22 @@ class LossMinimiser(Protocol[AnyGraph]):
         """The names of the loss nodes that this phase minimises."""
 
 
+@runtime_checkable
+class Fits(Protocol[AnyGraph]):
+    """A phase that fits nodes by statistics."""
+
+    def fits(self, graph: AnyGraph) -> Iterable[str]:
+        """The names of the nodes that this phase fits."""
+
+
+@runtime_checkable
+class UsesFits(Protocol[AnyGraph]):
+    """A phase that runs nodes; one that is not fitted before it is an error."""
+
+    def uses_fits(self, graph: AnyGraph) -> Iterable[str]:
+        """The names of the nodes that must be fitted before this phase."""
+
+
 class Skips(Protocol[AnyGraph]):
     """A phase that leaves something out where the data lack what it needs."""
 
@@ -53,6 +69,17 @@ class ChangesNothing(Protocol):
 
     changes: ClassVar[bool]
     """False: checkpoints between phases need not be written after this one."""
+
+
+@runtime_checkable
+class Extendable(Protocol[AnyRun]):
+    """A phase that can go on, where its run is resumed, with more than it was started with."""
+
+    extendable: ClassVar[tuple[str, ...]]
+    """The parameters that may have other values then, such as the number of epochs."""
+
+    def extension_problems(self, run: AnyRun, at: At) -> Iterable[SpecloomError]:
+        """Why what is in ``run.folder`` cannot be continued with the present values."""
 
 
 class OneSplit(Protocol):

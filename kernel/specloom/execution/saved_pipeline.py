@@ -1,7 +1,8 @@
 """Saved pipelines: a YAML text and safetensors that name each other's hash.
 
-The YAML holds the nodes with their current parameters, the connections, the plugins' versions and
-the hash of the weights; the weights hold the hash of that description. ``pack`` and ``unpack``
+The YAML holds the nodes with their current parameters, the connections, how the files were read
+that the pipeline was fitted on, the plugins' versions and the hash of the weights; the weights hold
+the hash of that description. ``pack`` and ``unpack``
 work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced last but for the
 weights' final name, so a kill at any moment leaves the old pipeline or the new one.
 """
@@ -73,13 +74,15 @@ def pack(
     """
     body = to_dict(graph, plugins)
     references = [node["type"] for node in body["nodes"].values()]
-    description = {
+    description: dict[str, Any] = {
         "specloom": VERSION,
         "metadata": dict(metadata or {}),
         "batch": _batch_sizes(graph),
-        "plugins": plugins.versions(references),
-        **body,
     }
+    if graph.read_options:
+        description["reading"] = graph.read_options
+    description["plugins"] = plugins.versions(references)
+    description.update(body)
     runtime = plugins.runtime()
     weights_metadata = {"graph": _digest(description)}
     weights = runtime.dump(graph.state(), weights_metadata)

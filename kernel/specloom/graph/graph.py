@@ -45,6 +45,7 @@ class Graph:
         document: The run file, for the places in messages.
         splits: The splits in which the source has images.
         missing_outputs: By split, the ports of the source that none of its images has.
+        read_options: How the source's files are read, as plain values.
         problems: What is wrong already, to be reported together with what is found here.
 
     Raises:
@@ -64,6 +65,7 @@ class Graph:
         document: Document | None = None,
         splits: Iterable[str] = STAGES,
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
+        read_options: Mapping[str, Any] | None = None,
         problems: Sequence[SpecloomError] = (),
     ) -> None:
         #: The nodes by name.
@@ -73,6 +75,8 @@ class Graph:
         self.types = dict(types or {})
         self.splits = list(splits)
         self.missing_outputs = _as_lists(missing_outputs or {})
+        #: How the files of the source are read that the graph is for.
+        self.read_options = dict(read_options or {})
         #: The stages in which each node runs.
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.
@@ -186,7 +190,11 @@ class Graph:
         outputs of a node are that lacks a required input.
         """
         missing = self.missing_outputs.get(split, ())
-        values = {f"{BATCH}.{port}" for port in missing}
+        return self.without(missing)
+
+    def without(self, ports: Iterable[str]) -> MissingData:
+        """What does not follow from batches that lack these ports of the source."""
+        values = {f"{BATCH}.{port}" for port in ports}
         nodes: list[str] = []
         if not values:
             return MissingData(values, nodes)
@@ -233,9 +241,14 @@ class Graph:
         for name, node in self.nodes.items():
             for port, spec in node.outputs.items():
                 end = f"{name}.{port}"
-                if spec.unused_note and end not in used:
-                    note = self._unused_note(end, spec)
-                    found.append(str(note))
+                if not spec.unused_note or end in used:
+                    continue
+                labelled = self._labelled_beside(end)
+                unconnected = self._unconnected_namesakes(end)
+                if labelled in used and not unconnected.usable:
+                    continue
+                note = self._unused_note(end, spec, labelled, unconnected)
+                found.append(str(note))
         return found
 
     def missing_files(self) -> list[SpecloomError]:
@@ -313,27 +326,61 @@ class Graph:
             except Exception as e:
                 yield self.node_error(e, name, "config")
 
-    def _unused_note(self, end: str, spec: Port) -> GraphError:
+    def _labelled_beside(self, end: str) -> str:
+        """The output for labelled pixels that can stand in the place of an output, or ``""``."""
+        name = node_of(end)
+        for port, spec in self.nodes[name].outputs.items():
+            if spec.instead_of == port_of(end):
+                return f"{name}.{port}"
+        return ""
+
+    def _unused_note(
+        self,
+        end: str,
+        spec: Port,
+        labelled: str,
+        unconnected: "_Namesakes",
+    ) -> GraphError:
         """What to report of an output that nothing is connected to."""
         what = f"{end} is not connected: {spec.unused_note}"
         where = self.where("nodes", node_of(end))
-        fix = f"connect {end} to the inputs that need it"
-        targets = self._unconnected_namesakes(end)
-        if targets:
-            listed = ", ".join(targets)
-            fix = f"connect it to {listed}"
+        usable = list(unconnected.usable)
+        fixes = []
+        if not labelled:
+            usable += unconnected.labelled
+        elif unconnected.labelled:
+            fixes.append(f"connect {labelled} to {', '.join(unconnected.labelled)}")
+        if usable:
+            fixes.insert(0, f"connect it to {', '.join(usable)}")
+        fix = ", and ".join(fixes) or f"connect {end} to the inputs that need it"
         return GraphError(what, where=where, fix=fix)
 
-    def _unconnected_namesakes(self, end: str) -> list[str]:
+    def _unconnected_namesakes(self, end: str) -> "_Namesakes":
         """The inputs of other nodes that have an output's name, and no connection."""
         port = port_of(end)
-        found = []
+        found = _Namesakes([], [])
         for name, node in self.nodes.items():
             if name == node_of(end) or port not in node.inputs:
                 continue
-            if port not in self.connections.incoming[name]:
-                found.append(f"{name}.{port}")
+            if port in self.connections.incoming[name]:
+                continue
+            ends = found.usable
+            if node.inputs[port].labelled:
+                ends = found.labelled
+            ends.append(f"{name}.{port}")
         return found
+
+
+class _Namesakes(NamedTuple):
+    """The inputs of the name of an output, as ``node.port``.
+
+    Args:
+        usable: Those that take all pixels which may be used.
+        labelled: Those where only pixels with a label count.
+    """
+
+    usable: list[str]
+    labelled: list[str]
 
 
 def default_stages(node: Any) -> tuple[str, ...]:

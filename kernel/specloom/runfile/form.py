@@ -75,7 +75,7 @@ GRAPH: Fields = {
     "outputs": {"*": PORT},
 }
 RUN = GRAPH | {"seed": SEED, "data": COMPONENT, "phases": [COMPONENT]}
-SAVED = GRAPH | {"batch": MAPPING, "plugins": MAPPING, "state": MAPPING}
+SAVED = GRAPH | {"batch": MAPPING, "reading": MAPPING, "plugins": MAPPING, "state": MAPPING}
 #: What other programs call the keys of a run file.
 SYNONYMS = {
     "edges": "connections",
@@ -110,6 +110,7 @@ class RunFile(NamedTuple):
     phases: Sequence[Component] = ()
     outputs: Mapping[str, str] = {}
     batch: Mapping[str, int] = {}
+    reading: Mapping[str, Any] = {}
     plugins: Mapping[str, str] = {}
     state: Mapping[str, str] = {}
 
@@ -216,7 +217,8 @@ class _FormReader:
                 self._report(f"{label} has no {key!r}", place, fix)
 
     def _report_unfit(self, value: Any, expected: Value, keys: Keys) -> None:
-        what = f"{_label(keys)} is {shown(value)}"
+        written = self.document.written(*keys, otherwise=shown(value))
+        what = f"{_label(keys)} is {written}"
         self._report(what, keys, expected.fix)
 
     def _report(self, what: str, keys: Keys, fix: str) -> None:

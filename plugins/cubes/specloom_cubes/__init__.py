@@ -14,8 +14,10 @@ MODULES = {
     "InMemory": "specloom_cubes.sources.memory",
     "LentilsAnomalyDataNode": "specloom_cubes.data_node",
     "OneCube": "specloom_cubes.sources.one_cube",
+    "Reading": "specloom_cubes.cube",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
+    "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
@@ -36,11 +38,13 @@ __all__ = [
     "InMemory",
     "LentilsAnomalyDataNode",
     "OneCube",
+    "Reading",
     "Scene",
     "SingleCu3sDataModule",
     "Synthetic",
     "cube_file",
     "cube_name",
+    "expand",
     "files_of_cube",
     "find_cubes",
     "is_address",
@@ -51,13 +55,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
-    from specloom_cubes.paths import is_address
+    from specloom_cubes.paths import expand, is_address
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder
@@ -92,8 +96,8 @@ def register_sources() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom info``."""
-    return {"info": "specloom_cubes.command:info"}
+    """Offer ``specloom info`` and ``specloom data``."""
+    return {"data": "specloom_cubes.fetch.command:data", "info": "specloom_cubes.command:info"}
 
 
 @impl
@@ -103,7 +107,7 @@ def register_ports() -> Mapping[str, Port]:
         "cube": Port("B H W C", dtype="real", doc="Cubes, in the unit in which they are stored."),
         "mask": Port("B H W", dtype="integer", doc="Class numbers; negative where unlabelled."),
         "wavelengths": Port("C", unit="nm", host=True, doc="Band centres, one grid for the batch."),
-        "valid": Port("B H W", dtype="bool", doc="True where the pixel counts."),
+        "valid": Port("B H W", dtype="bool", doc="True where the pixel may be used."),
     }
 
 

@@ -4,17 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from specloom import ConfigError, DataError
+from specloom_cubes.rules.single_precision import needs_check, refuse_lost_differences
 
 Pixels: TypeAlias = NDArray[Any]
 Load: TypeAlias = Callable[[slice, slice], Pixels]
 """Rows and columns to the stored pixels (h, w, C), maybe a view of the file."""
 
+Valid: TypeAlias = Callable[[slice, slice], NDArray[np.bool_]]
+"""Rows and columns to which pixels count, (h, w)."""
+
 ALL = slice(None)
+SAMPLE_ROWS = 16
+SAMPLE_BYTES = 1 << 24
+"""Rows, and bytes as float64, of each of the parts by which the precision is checked."""
+
+Axes: TypeAlias = Literal["HWC", "CHW", "HCW", "WHC", "CWH", "WCH"]
+Scale: TypeAlias = Literal["physical", "stored"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a user wants a file to be read, where it can be read in several ways.
+
+    Args:
+        axes: The order of the axes as stored: H rows, W columns, C bands; None: by what the file
+            says.
+        shape: Rows and columns of a matrix of pixels.
+        scale: ``physical``: scale and offset that the file states are applied; ``stored``: they
+            are not.
+    """
+
+    axes: Axes | None = None
+    shape: tuple[int, int] | None = None
+    scale: Scale = "physical"
+
+    def __post_init__(self) -> None:
+        if self.axes not in (None, *AXES):
+            raise ConfigError(f"axes is {self.axes!r}", fix=f"use one of: {', '.join(AXES)}")
+        if self.scale not in SCALES:
+            raise ConfigError(f"scale is {self.scale!r}", fix=f"use one of: {', '.join(SCALES)}")
+        if self.shape is None:
+            return
+        if len(self.shape) != 2 or min(self.shape) < 1:
+            raise ConfigError(
+                f"shape is {list(self.shape)}", fix="write shape: [rows, columns], 1 or more each"
+            )
+        # A ticket that went through JSON has a list.
+        object.__setattr__(self, "shape", tuple(self.shape))
+
+
+def refuse_axes(reading: Reading, where: str, reason: str) -> None:
+    """Refuse ``axes`` and ``shape`` for a file that states them itself.
+
+    Raises:
+        DataError: The user states one.
+    """
+    for name in ("axes", "shape"):
+        value = getattr(reading, name)
+        if value is not None:
+            raise DataError(
+                f"{where}: {reason} rows, columns and bands, so {name} has no effect",
+                fix=f"remove {name}",
+            )
+
+
+AXES = get_args(Axes)
+SCALES = get_args(Scale)
+AS_STATED = Reading()
+"""A file as it states itself, in physical values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +101,14 @@ class Cube:
         metadata: Whatever else the header says (map info, reflectance scale factor, …); ``crs``
             is the coordinate system as WKT and ``transform`` its six affine numbers, as rasterio
             orders them.
+        wavelengths_from: Where in the file the band centres were read.
+        assumptions: What the reader assumed, a sentence each, with the way to state it.
+        gains: Physical values are stored * gain + offset: float64 (C,), or None.
+        offsets: The offsets, float64 (C,), or None.
+        scale_from: Where in the file gains and offsets were read.
+        valid: The file's own mask of valid pixels, or None.
+        valid_from: Where in the file that mask is.
+        reading: How the user wants it read.
     """
 
     path: Path
@@ -50,6 +123,14 @@ class Cube:
     bad_bands: NDArray[np.bool_] | None = field(default=None, repr=False)
     ignore_value: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    wavelengths_from: str = ""
+    assumptions: tuple[str, ...] = ()
+    gains: NDArray[np.float64] | None = field(default=None, repr=False)
+    offsets: NDArray[np.float64] | None = field(default=None, repr=False)
+    scale_from: str = ""
+    valid: Valid | None = field(default=None, repr=False)
+    valid_from: str = ""
+    reading: Reading = AS_STATED
 
     def read(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
         """Stored pixels (h, w, C) of all bands in ``dtype``, a view of the file if possible."""
@@ -78,21 +159,76 @@ class Cube:
         """The size of all pixels of the good bands, as stored."""
         return self.shape[0] * self.shape[1] * len(self.good_bands) * self.dtype.itemsize
 
-    def clean(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
-        """Pixels of the good bands, "no data" as NaN.
+    @property
+    def is_scaled(self) -> bool:
+        """Whether pixels are given as physical values, which differ from those stored."""
+        stated = self.gains is not None or self.offsets is not None
+        return stated and self.reading.scale == "physical"
 
-        Without an ignore value the element type is the stored one; with one, integers come as
-        float32, whether or not the value occurs, so that the type follows from the header alone.
+    def clean(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
+        """Pixels of the good bands, "no data" as NaN; physical values where the file has a scale.
+
+        The element type follows from the header alone: with a scale or an ignore value integers
+        come as float32, whether or not the value occurs; all else comes as it is stored. A scale
+        is applied in float64.
+
+        Raises:
+            DataError: The values differ by so little, for their size, that float32 loses it.
         """
-        pixels = self.read(rows, cols)
+        if self._precision_error is not None:
+            raise self._precision_error
+        stored = self.read(rows, cols)
         if self.bad_bands is not None and self.bad_bands.any():
-            pixels = pixels[..., self.good_bands]
-        if self.ignore_value is None:
+            stored = stored[..., self.good_bands]
+        if not self.is_scaled and self.ignore_value is None:
+            return stored
+        pixels = stored.astype(self._clean_dtype)
+        if self.is_scaled:
+            pixels = self._physical(stored).astype(self._clean_dtype)
+        if self.ignore_value is not None:
+            pixels[equals(stored, self.ignore_value)] = np.nan
+        return pixels
+
+    @cached_property
+    def _precision_error(self) -> DataError | None:
+        """Why float32 cannot hold the values, from rows at the top, in the middle and at the end.
+
+        It is the same whatever part is read, so that tiles and whole scenes agree.
+        """
+        has_offsets = self.is_scaled and self.offsets is not None
+        if not needs_check(self.dtype, has_offsets):
+            return None
+        height, width, bands = self.shape
+        rows = max(1, min(SAMPLE_ROWS, SAMPLE_BYTES // (8 * width * bands)))
+        parts = []
+        for first in sorted({0, max(0, (height - rows) // 2), max(0, height - rows)}):
+            stored = self.read(slice(first, first + rows))[..., self.good_bands]
+            pixels = self._physical(stored)
+            if self.ignore_value is not None:
+                pixels[equals(stored, self.ignore_value)] = np.nan
+            parts.append(pixels.reshape(-1, pixels.shape[2]))
+        try:
+            refuse_lost_differences(np.concatenate(parts), str(self.path))
+        except DataError as error:
+            return error
+        return None
+
+    @property
+    def _clean_dtype(self) -> np.dtype[Any]:
+        """The element type of clean pixels that are scaled or have no data."""
+        if self.dtype.kind in "iu":
+            return np.dtype(np.float32)
+        return self.dtype
+
+    def _physical(self, stored: Pixels) -> Pixels:
+        """Pixels of the good bands times their gain plus their offset, float64."""
+        pixels = stored.astype(np.float64)
+        if not self.is_scaled:
             return pixels
-        missing = equals(pixels, self.ignore_value)
-        dtype = np.dtype(np.float32) if pixels.dtype.kind in "iu" else pixels.dtype
-        pixels = pixels.astype(dtype)
-        pixels[missing] = np.nan
+        if self.gains is not None:
+            pixels *= self.gains[self.good_bands]
+        if self.offsets is not None:
+            pixels += self.offsets[self.good_bands]
         return pixels
 
 

@@ -3,107 +3,220 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from specloom import DataError
+from specloom_cubes.paths import expand
+from specloom_cubes.rules.tables import Table, read_text, readings
+from specloom_cubes.rules.wavelengths import (
+    TOLERANCE_NM,
+    Vector,
+    convert,
+    counts,
+    differ,
+    is_other_name,
+    rank,
+    why_no_centres,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
 
-
-LEAST_NM = 100
-"""Wavelengths below this are in micrometres."""
+BEST = "wavelength_nm"
+MONOTONIC = 0.9
+"""The share of steps that go one way in a column of band centres."""
 
 
 def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
     """Band centres in nm, float64 (C,), for the good bands of ``cube``.
 
-    The column ``wavelength_nm`` counts, else the first whose name begins with ``wavelength``, else
-    the first that holds numbers only; a table may be one such column without a heading. Where its
-    name says no ``_nm``, numbers that are all below 100 are micrometres. A table of all bands and
-    one of the good bands alone both fit.
+    The table is CSV as spreadsheets write it: with semicolons, tabs or commas, decimal points or
+    commas, with headings or without, in one column or one row. The column ``wavelength_nm``
+    counts, else the one whose name is surest for band centres, else the only one that can hold
+    them: positive, going up or down, no count of bands. A table of all bands and one of the good
+    bands alone both fit. Where no unit is in its name, numbers that are all below 100 are
+    micrometres.
 
     Raises:
-        DataError: The table is absent, has no such column, or not one row for each band.
+        DataError: The table is absent, has no such column or several, or not one value for each
+            band.
     """
-    path = Path(path)
+    path = expand(path)
+    tables = _read(path)
+    found: list[tuple[str, NDArray[np.float64]]] = []
+    errors: list[DataError] = []
+    for table in tables:
+        try:
+            label, nm = _centres_of(table, path, cube)
+        except DataError as error:
+            errors.append(error)
+            continue
+        if table.decimal == ",":
+            label = f"{label} with decimal commas"
+        if not any(_same(nm, other) for _, other in found):
+            found.append((label, nm))
+    if not found:
+        raise errors[0]
+    if len(found) > 1:
+        raise _ambiguous(path, found)
+    nm = found[0][1]
+    if len(nm) == cube.shape[2]:
+        return nm[cube.good_bands]
+    return nm
+
+
+def _read(path: Path) -> list[Table]:
+    """The ways in which a table can be read.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
-        rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return readings(read_text(path))
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(
             f"the wavelengths {path} cannot be read: {error}",
             fix="give a CSV file of one row for each band",
         ) from error
-    column = _column(rows)
-    if column is None:
-        raise DataError(f"{path} has no column of wavelengths", fix="name a column wavelength_nm")
-    name, values = column
-    good = cube.good_bands
-    if len(values) not in (cube.shape[2], len(good)):
+
+
+def _centres_of(table: Table, path: Path, cube: Cube) -> tuple[str, NDArray[np.float64]]:
+    """What a table calls the band centres, and the centres in nm.
+
+    Raises:
+        DataError: There are none, or several, or not one for each band.
+    """
+    columns = list(table.columns())
+    wanted = {cube.shape[2], len(cube.good_bands)}
+    if not any(len(one.values) in wanted for one in columns):
+        lines = list(table.lines())
+        fitting = [one for one in lines if len(one.values) in wanted]
+        if fitting:
+            columns = fitting
+        elif len(table.rows) == 1:
+            columns = lines
+    chosen = _chosen(columns, path, wanted)
+    count = len(chosen.values)
+    if count not in wanted:
         fix = "give the table of this cube"
-        if len(values) == cube.shape[0]:
+        if count == cube.shape[0]:
             fix = "save the cube as rows x columns x bands: its bands seem to come first"
         raise DataError(
-            f"{path} has {len(values)} wavelengths, {cube.path} has {cube.shape[2]} bands", fix=fix
+            f"{path} has {count} wavelengths, {cube.path} has {cube.shape[2]} bands", fix=fix
         )
-    micrometres = bool(values.max() < LEAST_NM)
-    if micrometres and "_nm" in name:
+    _refuse_no_centres(chosen, path)
+    return _label(chosen), _in_nm(chosen, path)
+
+
+def _chosen(columns: Sequence[Vector], path: Path, wanted: set[int]) -> Vector:
+    """The column of band centres: by its name, or else the only one that can hold them.
+
+    Raises:
+        DataError: There is none, or there are several.
+    """
+    named = [one for one in columns if one.name and rank(one.name) is not None]
+    if named:
+        best = min(named, key=_sureness)
+        _refuse_differing(best, named, path)
+        return best
+    unnamed = [one for one in columns if not is_other_name(one.name)]
+    possible = [one for one in unnamed if convert(one).nm is not None]
+    possible = [one for one in possible if not why_no_centres(one.values) and _is_monotonic(one)]
+    not_counting = [one for one in possible if not counts(one.values)]
+    if not_counting:
+        possible = not_counting
+    fitting = [one for one in possible if len(one.values) in wanted]
+    if fitting:
+        possible = fitting
+    if len(possible) == 1:
+        return possible[0]
+    if possible:
+        raise _ambiguous(path, [(_label(one), one.values) for one in possible])
+    for one in unnamed:
+        _refuse_no_centres(one, path)
+        _in_nm(one, path)
+    raise DataError(f"{path} has no column of wavelengths", fix=f"name a column {BEST}")
+
+
+def _sureness(column: Vector) -> tuple[bool, int]:
+    """The order of named columns: ``wavelength_nm`` first."""
+    order = rank(column.name)
+    assert order is not None, "only columns named like band centres are compared"
+    return column.name.lower() != BEST, order
+
+
+def _refuse_no_centres(column: Vector, path: Path) -> None:
+    reason = why_no_centres(column.values)
+    if reason:
         raise DataError(
-            f"{path} gives {values.min():g} to {values.max():g} as {name}: these are micrometres",
-            fix="multiply them by 1000, or name the column wavelength",
+            f"{path}: {_label(column)} {reason}", fix=f"name the column of band centres {BEST}"
         )
-    if micrometres:
-        values = values * 1e3
-    if len(values) == cube.shape[2]:
-        return values[good]
-    return values
 
 
-def _column(rows: list[list[str]]) -> tuple[str, NDArray[np.float64]] | None:
-    """The name of the column of wavelengths, and its numbers."""
-    if not rows:
-        return None
-    names = [name.strip().lower() for name in rows[0]]
-    headings = [name for name in names if name]
-    if all(_numbers([heading]) is not None for heading in headings):
-        names = [""] * len(names)
-        body = rows
-    else:
-        body = rows[1:]
-    for at in _by_preference(names):
-        values = _numbers([_cell(row, at) for row in body])
-        if values is not None and len(values):
-            return names[at], values
-    return None
+def _refuse_differing(best: Vector, named: Iterable[Vector], path: Path) -> None:
+    """Refuse another column that is named as surely and holds other centres.
+
+    Raises:
+        DataError: There is one.
+    """
+    rivals = [one for one in named if _sureness(one) == _sureness(best) and one is not best]
+    centres = convert(best)
+    for one in rivals:
+        other = convert(one)
+        if centres.nm is not None and other.nm is not None and differ(centres.nm, other.nm):
+            raise _ambiguous(path, [(_label(best), best.values), (_label(one), one.values)])
 
 
-def _cell(row: list[str], at: int) -> str:
-    """A cell of a column; empty where the row is too short."""
-    if at < len(row):
-        return row[at]
-    return ""
+def _in_nm(column: Vector, path: Path) -> NDArray[np.float64]:
+    """The centres of a column in nm.
+
+    Raises:
+        DataError: They are no lengths, or not in the unit that the heading states.
+    """
+    centres = convert(column)
+    if centres.nm is None:
+        (note,) = centres.notes
+        raise DataError(f"{path}: {note}", fix="give band centres in nm")
+    if centres.notes and centres.unit:
+        taken = centres.notes[0].rpartition(" as ")[2]
+        values = column.values
+        raise DataError(
+            f"{path} gives {values.min():g} to {values.max():g} as {column.name}: "
+            f"these are {taken}",
+            fix="correct the numbers, or name the column wavelength",
+        )
+    return centres.nm
 
 
-def _by_preference(names: list[str]) -> list[int]:
-    """The numbers of the columns: ``wavelength_nm``, then ``wavelength…``, then all others."""
-
-    def rank(at: int) -> int:
-        if names[at] == "wavelength_nm":
-            return 0
-        if names[at].startswith("wavelength"):
-            return 1
-        return 2
-
-    return sorted(range(len(names)), key=rank)
+def _label(column: Vector) -> str:
+    """What messages call a column: its heading and its first values."""
+    values = ", ".join(f"{value:g}" for value in column.values[:2])
+    name = f"{column.name!r}" if column.name else "the column"
+    return f"{name} ({values}, …)"
 
 
-def _numbers(texts: list[str]) -> NDArray[np.float64] | None:
-    try:
-        return np.array([float(text) for text in texts])
-    except ValueError:
-        return None
+def _is_monotonic(column: Vector) -> bool:
+    """Whether almost all steps go one way; centres of two detectors may overlap."""
+    steps = np.diff(column.values)
+    if not len(steps):
+        return True
+    return max(float((steps > 0).mean()), float((steps < 0).mean())) >= MONOTONIC
+
+
+def _ambiguous(path: Path, found: Iterable[tuple[str, NDArray[np.float64]]]) -> DataError:
+    candidates = " or ".join(label for label, _ in found)
+    return DataError(
+        f"{path} may give the band centres as {candidates}",
+        fix=f"name the column of band centres {BEST}, and separate columns with ';' where "
+        "numbers have decimal commas",
+    )
+
+
+def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return len(one) == len(other) and not (np.abs(one - other) > TOLERANCE_NM).any()

@@ -94,7 +94,7 @@ def test_wavelengths_in_micrometres(tmp_path):
     (tmp_path / "um.csv").write_text("wavelength_nm\n" + numbers)
     assert told(DataError, read, cube="scene.npy", wavelengths="um.csv") == (
         "um.csv gives 0.4 to 1.1 as wavelength_nm: these are micrometres\n"
-        "  fix: multiply them by 1000, or name the column wavelength"
+        "  fix: correct the numbers, or name the column wavelength"
     )
 
 

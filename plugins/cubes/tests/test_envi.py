@@ -1,9 +1,16 @@
+import warnings
+from contextlib import contextmanager
 from itertools import product
 
 import numpy as np
 import pytest
+import rasterio
+import spectral
 
+from specloom import DataError
+from specloom_cubes.cube import Reading
 from specloom_cubes.formats import open_cube
+from specloom_cubes.formats.envi import header_of
 
 H, W, C = 3, 4, 5
 TYPES = {1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 12: "u2", 13: "u4", 14: "i8", 15: "u8"}
@@ -30,6 +37,14 @@ def write(folder, cube, code=2, interleave="bsq", order=0, offset=0, name="cube.
         f"data type = {code}\ninterleave = {interleave}\nbyte order = {order}\n{extra}"
     )
     return header
+
+
+@contextmanager
+def gdal(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(path, driver="ENVI") as file:
+            yield file
 
 
 @pytest.mark.parametrize(("code", "interleave", "order"), [*product(TYPES, AXES, (0, 1))])
@@ -108,31 +123,167 @@ def test_the_header_is_read_with_patience(tmp_path):
     assert cube.metadata["description"].split() == ["two", "lines"]
 
 
+NM = [500.0 + 10 * band for band in range(C)]
+
+
+def block(values):
+    return "{" + ", ".join(map(str, values)) + "}"
+
+
 @pytest.mark.parametrize(
-    ("unit", "given", "nm"),
+    ("unit", "scale"),
     [
-        ("Nanometers", 500, 500),
-        ("nm", 500, 500),
-        ("Unknown", 500, 500),
-        ("", 0.5, 500),
-        ("Micrometers", 0.5, 500),
-        ("\u00b5m", 0.5, 500),
-        ("Angstroms", 5000, 500),
-        ("Wavenumber", 20000, None),
-        ("Index", 1, None),
+        ("Nanometers", 1),
+        ("nm", 1),
+        ("Unknown", 1),
+        ("", 1e-3),
+        ("Micrometers", 1e-3),
+        ("\u00b5m", 1e-3),
+        ("Micron", 1e-3),
+        ("\u00c5", 10),
+        ("Angstroms", 10),
     ],
 )
-def test_wavelength_units(tmp_path, unit, given, nm):
-    listed = ", ".join([str(given)] * C)
-    extra = f"wavelength units = {unit}\nwavelength = {{{listed}}}\n"
-    found = open_cube(write(tmp_path, made(), extra=extra)).wavelengths
-    assert found is None if nm is None else np.allclose(found, nm)
+def test_wavelength_units(tmp_path, unit, scale):
+    extra = f"wavelength units = {unit}\nwavelength = {block(nm * scale for nm in NM)}\n"
+    cube = open_cube(write(tmp_path, made(), extra=extra))
+    np.testing.assert_allclose(cube.wavelengths, NM)
+    assert cube.wavelengths_from == "the field 'wavelength' of the header"
+
+
+@pytest.mark.parametrize("unit", ["Wavenumber", "Index"])
+def test_units_that_are_no_lengths_are_reported(tmp_path, unit):
+    cube = open_cube(
+        write(tmp_path, made(), extra=f"wavelength units = {unit}\nwavelength = {block(NM)}\n")
+    )
+    assert (cube.wavelengths, cube.wavelengths_from) == (None, "")
+    assert any(f"in {unit!r}, which are" in text for text in cube.assumptions)
+
+
+def test_band_numbers_are_no_centres(tmp_path):
+    cube = open_cube(write(tmp_path, made(), extra=f"wavelength = {block(range(1, C + 1))}\n"))
+    assert cube.wavelengths is None
+    assert any("these are band numbers: not read" in text for text in cube.assumptions)
+
+
+BOTH = list(enumerate(NM))
+FIELDS = {
+    "wavelengths": f"wavelengths = {block(NM)}\nwavelength units = nm\n",
+    "center wavelengths": f"center wavelengths = {block(NM)}\n",
+    "wl": f"wl = {block(NM)}\n",
+    "band centers": f"band centers = {block(NM)}\nwavelength units = nm\n",
+    "band names": f"band names = {block(f'Band {n} ({nm} Nanometers)' for n, nm in BOTH)}\n",
+    "band names alone": f"band names = {block(f'{nm} nm' for nm in NM)}\n",
+    "band names without a unit": f"band names = {block(f'B {n} ({nm})' for n, nm in BOTH)}\n",
+    "with units in the list": f"wavelength = {block(f'{nm} nm' for nm in NM)}\n",
+    "brace on the next line": f"wavelength =\n{block(NM)}\n",
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_other_fields_of_band_centres(tmp_path, name):
+    cube = open_cube(write(tmp_path, made(), extra=FIELDS[name]))
+    np.testing.assert_allclose(cube.wavelengths, NM)
+    assert cube.wavelengths_from.startswith("the field '")
+    assert cube.assumptions == ()
+
+
+def test_numbered_bands_state_no_centres(tmp_path):
+    names = block(f"Band {number}" for number in range(1, C + 1))
+    cube = open_cube(write(tmp_path, made(), extra=f"band names = {names}\n"))
+    assert (cube.wavelengths, cube.assumptions) == (None, ())
 
 
 def test_latin_1_headers(tmp_path):
-    header = write(tmp_path, made(), extra=f"wavelength = {{{', '.join(['0.5'] * C)}}}\n")
+    micrometres = block(nm / 1e3 for nm in NM)
+    header = write(tmp_path, made(), extra=f"wavelength = {micrometres}\n")
     header.write_bytes(header.read_bytes() + "wavelength units = \u00b5m\n".encode("latin-1"))
-    np.testing.assert_allclose(open_cube(header).wavelengths, 500)
+    np.testing.assert_allclose(open_cube(header).wavelengths, NM)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".hyspex", ".bin", ".rad", ".cube", ".pix", ".spe", ".SPE", ".v2"]
+)
+def test_any_ending_of_the_data_file(tmp_path, suffix):
+    header = write(tmp_path, made(), name=f"cube{suffix}")
+    (tmp_path / "cube.txt").write_text("notes")
+    (tmp_path / "cube.png").write_bytes(b"")
+    for path in (header, tmp_path / f"cube{suffix}"):
+        np.testing.assert_array_equal(open_cube(path).array, made())
+    with gdal(tmp_path / f"cube{suffix}") as file:
+        np.testing.assert_array_equal(file.read().transpose(1, 2, 0), made())
+    assert header_of(tmp_path / "cube.txt") is header_of(tmp_path / "cube.png") is None
+
+
+def test_of_several_unusual_files_the_one_of_the_right_length(tmp_path):
+    header = write(tmp_path, made(), name="cube.spe")
+    (tmp_path / "cube.cal").write_bytes(b"short")
+    np.testing.assert_array_equal(open_cube(header).array, made())
+    with pytest.raises(DataError, match=r"the format of .*cube\.cal is unknown"):
+        open_cube(tmp_path / "cube.cal")
+    (tmp_path / "cube.spe").unlink()
+    (tmp_path / "cube.dark").write_bytes(b"shorter")
+    with pytest.raises(DataError, match=r"none of which is as long as it says: cube\.cal, cube\.d"):
+        open_cube(header)
+
+
+@pytest.mark.parametrize(
+    ("extra", "gain", "offset", "source"),
+    [
+        (
+            f"data gain values = {block([0.5] * C)}\ndata offset values = {block([-1] * C)}\n",
+            0.5,
+            -1,
+            "the field 'data gain values' and the field 'data offset values' of the header",
+        ),
+        (
+            "reflectance scale factor = 10000\n",
+            1e-4,
+            0,
+            "the field 'reflectance scale factor' of the header",
+        ),
+    ],
+)
+def test_the_scale_of_a_header(tmp_path, extra, gain, offset, source):
+    cube = made()
+    header = write(
+        tmp_path, cube, extra=f"{extra}bbl = {{1, 1, 0, 1, 1}}\ndata ignore value = -9\n"
+    )
+    opened = open_cube(header)
+    assert opened.scale_from == source
+    want = cube[..., [0, 1, 3, 4]] * gain + offset
+    np.testing.assert_array_equal(opened.clean(), want.astype(np.float32))
+    part = opened.clean(slice(1, 3), slice(2, 4))
+    np.testing.assert_array_equal(part, want[1:3, 2:4].astype(np.float32))
+    stored = open_cube(header, reading=Reading(scale="stored"))
+    np.testing.assert_array_equal(stored.clean(), cube[..., [0, 1, 3, 4]])
+    np.testing.assert_array_equal(opened.array, cube)
+
+
+def test_the_scale_of_gdal(tmp_path):
+    gains = block([0.5, 2, 1e-4, 3, 1])
+    offsets = block([-1, 0, 5, 0.25, 0])
+    header = write(
+        tmp_path, made(), extra=f"data gain values = {gains}\ndata offset values = {offsets}\n"
+    )
+    opened = open_cube(header)
+    with gdal(opened.path) as file:
+        np.testing.assert_array_equal(opened.gains, file.scales)
+        np.testing.assert_array_equal(opened.offsets, file.offsets)
+
+
+def test_the_wavelengths_of_another_reader(tmp_path):
+    micrometres = block(nm / 1e3 for nm in NM)
+    header = write(
+        tmp_path, made(), extra=f"wavelength units = Micrometers\nwavelength = {micrometres}\n"
+    )
+    other = spectral.envi.open(header, open_cube(header).path)
+    np.testing.assert_allclose(open_cube(header).wavelengths / 1e3, other.bands.centers)
+
+
+def test_axes_that_the_header_states(tmp_path):
+    with pytest.raises(DataError, match="its header states rows, columns and bands, so axes"):
+        open_cube(write(tmp_path, made()), reading=Reading(axes="CHW"))
 
 
 def test_bad_bands_go_and_ignored_values_become_nan(tmp_path):

@@ -52,18 +52,65 @@ def test_a_data_file_that_is_too_short(tmp_path):
     )
 
 
-def test_a_longer_data_file_will_do(tmp_path):
-    assert open_cube(pair(tmp_path, size=60)).array.shape == (3, 4, 2)
+def test_a_longer_data_file_is_read_and_reported(tmp_path):
+    cube = open_cube(pair(tmp_path, size=60))
+    assert cube.array.shape == (3, 4, 2)
+    assert (
+        "promises 3 x 4 x 2 int16 = 48 bytes after offset 0, cube.img is longer: it holds 60"
+        in cube.assumptions[0]
+    )
+
+
+def test_what_a_header_does_not_state_is_assumed_and_reported(tmp_path):
+    cube = open_cube(pair(tmp_path, GOOD.replace("interleave = bsq\n", "")))
+    assert cube.interleave == "bsq"
+    assert [text.partition(" has ")[2] for text in cube.assumptions] == [
+        "no 'interleave': bsq is assumed; write it in the header",
+        "no 'byte order': 0 is assumed; write it in the header",
+    ]
 
 
 def test_half_a_pair(tmp_path):
     header = pair(tmp_path)
+    header.rename(tmp_path / "moved.txt")
+    for name in ("cube.img", "cube.hdr"):
+        with pytest.raises(DataError) as error:
+            open_cube(tmp_path / name)
+        assert error.value.what == (
+            f"{tmp_path}/cube.img has no ENVI header: there is neither cube.img.hdr nor cube.hdr"
+        )
+        assert error.value.fix == "put cube.hdr beside it"
+    (tmp_path / "moved.txt").rename(header)
     (tmp_path / "cube.img").unlink()
     with pytest.raises(DataError, match="has no data file beside it"):
         open_cube(header)
     (tmp_path / "other.bin").write_bytes(b"")
-    with pytest.raises(DataError, match=r"the format of .*other.bin is unknown"):
+    with pytest.raises(DataError) as error:
         open_cube(tmp_path / "other.bin")
+    assert error.value.what == (
+        f"the format of {tmp_path}/other.bin is unknown, or its ENVI header is missing: "
+        "there is neither other.bin.hdr nor other.hdr"
+    )
+    (tmp_path / "notes.txt").write_bytes(b"")
+    with pytest.raises(DataError, match=r"the format of .*notes\.txt is unknown\n"):
+        open_cube(tmp_path / "notes.txt")
+
+
+def test_a_library_of_spectra(tmp_path):
+    header = f"{GOOD}file type = ENVI Spectral Library\nwavelength = {{1, 2, 3}}\n"
+    with pytest.raises(DataError) as error:
+        open_cube(pair(tmp_path, header))
+    assert error.value.what == (
+        f"{tmp_path}/cube.hdr is an ENVI spectral library of 3 spectra, not an image"
+    )
+
+
+def test_a_file_that_is_far_too_long_for_a_header(tmp_path):
+    header = pair(tmp_path)
+    with header.open("ab") as file:
+        file.truncate(1 << 27)
+    with pytest.raises(DataError, match="is not an ENVI header: it has 134217728 bytes"):
+        open_cube(header)
 
 
 def test_absent_files_and_foreign_parameters(tmp_path):

@@ -5,6 +5,7 @@ from specloom import ConfigError, DataError
 from specloom.runfile.parameters import checked
 from specloom_cubes.sources import Folder
 
+NM = [400, 500, 600, 700]
 CUBE = np.zeros((2, 3, 4), np.int16)
 
 
@@ -48,6 +49,23 @@ def test_other_bad_bands(tmp_path):
     pair(tmp_path, "a", extra="bbl = {1, 0, 1, 1}\n")
     pair(tmp_path, "b", extra="bbl = {1, 1, 0, 1}\n")
     assert "but not the same: band 2 is good in the first, 1 in the second" in refused(tmp_path)
+
+
+def test_other_scales(tmp_path):
+    pair(tmp_path, "a", nm=NM, extra="reflectance scale factor = 10000\n")
+    pair(tmp_path, "b", nm=NM)
+    assert refused(tmp_path) == (
+        f"{tmp_path}/a.img states the scale times 0.0001, {tmp_path}/b.img states no scale\n"
+        "  fix: correct the scale in the files, or write scale: stored to use their numbers as "
+        "they are"
+    )
+    (batch,) = Folder(path=str(tmp_path), split=(0.5, 0.5, 0), scale="stored").batches("train")
+    assert batch["cube"].dtype == np.uint8
+    pair(tmp_path, "b", nm=NM, extra="data gain values = {1, 2, 3, 4}\ndata offset values = {-1}\n")
+    assert "b.img states the scale times 1 to 4 plus -1\n" in refused(tmp_path)
+    pair(tmp_path, "b", nm=NM, extra="reflectance scale factor = 1e4\n")
+    (batch,) = Folder(path=str(tmp_path), split=(0.5, 0.5, 0)).batches("train")
+    assert batch["cube"].dtype == np.float32
 
 
 def test_other_sizes_share_no_batch(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 import specloom_cubes
 from specloom import ConfigError, DataError, UnavailableError
-from specloom_cubes.sources import InMemory, SingleCu3sDataModule
+from specloom_cubes.paths import expand
+from specloom_cubes.sources import Folder, InMemory, Scene, SingleCu3sDataModule
 
 
 def batch(height=3, width=4, bands=5):
@@ -108,8 +109,8 @@ def test_cu3s_of_several_measurements_and_one_mask(cuvis, folder, suffix):
             assert str(error.value) == (
                 f"{folder}/two.cu3s holds 2 measurements and one mask, two{suffix}, lies beside "
                 "it: nothing says which measurement it belongs to\n"
-                "  fix: save each measurement with a mask to a .cu3s file of its own, or remove "
-                "the mask"
+                "  fix: annotate them in a COCO file, or save each with a mask to a .cu3s file of "
+                "its own"
             )
 
 
@@ -144,11 +145,6 @@ def test_cu3s_of_an_empty_folder(cuvis, tmp_path):
         next(source.batches("train"))
 
 
-def test_cu3s_workers(cuvis, folder):
-    with pytest.raises(ConfigError, match="num_workers is 2, but measurements are read in this"):
-        SingleCu3sDataModule(data_dir=str(folder), num_workers=2).sizes()
-
-
 def test_without_cuvis(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "cuvis", None)
     source = SingleCu3sDataModule(data_dir=str(folder))
@@ -165,3 +161,37 @@ def test_the_hook_opens_what_is_ours_and_leaves_the_rest(tmp_path):
     assert specloom_cubes.open_known_cube(str(tmp_path / "x.npy")).shape == (2, 3, 4)
     assert specloom_cubes.open_known_cube(str(tmp_path / "x.txt")) is None
     assert specloom_cubes.open_known_cube(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("root", ["~", "$SCENES", "${SCENES}"])
+def test_home_and_variables_in_every_path(tmp_path, monkeypatch, root):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCENES", str(tmp_path))
+    cube = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    (tmp_path / "many" / "masks").mkdir(parents=True)
+    np.save(tmp_path / "x.npy", cube)
+    np.save(tmp_path / "mask.npy", np.eye(2, 3, dtype=np.uint8))
+    (tmp_path / "nm.csv").write_text("nm\n400\n500\n600\n700\n")
+    np.save(tmp_path / "many" / "a.npy", cube)
+    np.save(tmp_path / "many" / "masks" / "a.npy", np.eye(2, 3, dtype=np.uint8))
+    scene = Scene(f"{root}/x.npy", mask=f"{root}/mask.npy", wavelengths=f"{root}/nm.csv")
+    assert scene.notes() == []
+    (batch,) = scene.batches("train")
+    np.testing.assert_array_equal(batch["cube"][0], cube)
+    assert batch["mask"].sum() == 2
+    assert batch["wavelengths"].tolist() == [400, 500, 600, 700]
+    (ticket,) = scene.tickets("train")
+    assert ticket["cube"] == f"{tmp_path}/x.npy"
+    folder = Folder(f"{root}/many", masks=f"{root}/many/masks", split={"train": ["a"]})
+    (batch,) = folder.batches("train")
+    assert batch["mask"].sum() == 2
+
+
+def test_a_name_that_has_these_signs_stays_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCENES", "elsewhere")
+    np.save("$SCENES.npy", np.zeros((2, 3, 4)))
+    assert expand("$SCENES.npy") == Path("$SCENES.npy")
+    assert expand("$SCENES.hdr") == Path("elsewhere.hdr")
+    assert expand("$NONE/~x") == Path("$NONE/~x")
+    assert expand("~nosuchuser/x") == Path("~nosuchuser/x")

@@ -67,8 +67,12 @@ def test_a_ticket_of_a_folder_needs_neither_the_listing_nor_the_other_cubes(here
         "mask": f"{here}/many/1_gt.npy",
         "mask_variable": None,
         "labelled": True,
+        "colors": None,
+        "valid": False,
+        "find_mask": True,
         "wavelengths": [410.0, 510.0, 610.25],
         "shape": [4, 5, 3],
+        "reading": {"axes": None, "shape": None, "scale": "physical"},
         "bytes": 480,
     }
     for file in ("0.npy", "2.npy", "3.npy"):

@@ -7,9 +7,11 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import tifffile
 
 from specloom import DataError, UnavailableError
+from specloom_cubes.cube import Reading
 from specloom_cubes.formats import open_cube
 from specloom_cubes.masks import read_mask
 
@@ -215,3 +217,191 @@ def test_without_rasterio(tmp_path, monkeypatch):
     with pytest.raises(UnavailableError, match="needs the package rasterio, which cannot be") as e:
         open_cube(tmp_path / "x.tif")
     assert e.value.fix == "pip install rasterio"
+
+
+ROWS = RNG.integers(0, 900, (24, 20, 8)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"imagej": True}], ids=str)
+def test_a_cube_that_was_saved_as_an_array(tmp_path, options):
+    tifffile.imwrite(tmp_path / "x.tif", ROWS, **options)
+    cube = open_cube(tmp_path / "x.tif")
+    assert (cube.shape, cube.interleave) == ((24, 20, 8), "bip")
+    np.testing.assert_array_equal(cube.array, tifffile.imread(tmp_path / "x.tif"))
+    part = cube.read(slice(3, 20, 4), slice(9, 2, -2))
+    np.testing.assert_array_equal(part, ROWS[3:20:4, 9:2:-2])
+    assert cube.assumptions == (
+        f"{tmp_path}/x.tif holds an array of 24 x 20 x 8 and does not say which axis has the "
+        "bands: its pages are taken as rows; write axes: CHW (pages are bands), HWC (pages are "
+        "rows) or HCW to state it",
+    )
+
+
+@pytest.mark.parametrize("axes", ["HWC", "CHW", "HCW"])
+@pytest.mark.parametrize("stated", ["by the file", "by the user"])
+def test_axes_that_are_stated(tmp_path, axes, stated):
+    stored = np.einsum(f"HWC->{axes}", ROWS)
+    path = tmp_path / "x.tif"
+    reading = Reading()
+    if stated == "by the file":
+        letters = axes.replace("H", "Y").replace("W", "X")
+        tifffile.imwrite(path, stored, photometric="minisblack", metadata={"axes": letters})
+    else:
+        tifffile.imwrite(path, stored, photometric="minisblack")
+        reading = Reading(axes=axes)
+    cube = open_cube(path, reading=reading)
+    np.testing.assert_array_equal(cube.array, ROWS)
+    np.testing.assert_array_equal(cube.read(slice(2, 5), slice(4, 9)), ROWS[2:5, 4:9])
+    assert cube.assumptions == ()
+
+
+def test_the_axis_that_differs_has_the_bands(tmp_path):
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros((6, 6, 9), np.uint16))
+    assert open_cube(tmp_path / "x.tif").shape == (6, 6, 9)
+    tifffile.imwrite(tmp_path / "x.tif", np.zeros((9, 6, 6), np.uint16))
+    assert open_cube(tmp_path / "x.tif").shape == (6, 6, 9)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["ImageJ=1.54f\nimages=5\nchannels=5\n", '<OME><Pixels SizeC="5" SizeZ="1"/></OME>', ""],
+)
+def test_pages_that_are_bands_without_a_doubt(tmp_path, description):
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        for page in STACK:
+            file.write(page, photometric="minisblack", description=description, metadata=None)
+    cube = open_cube(tmp_path / "x.tif")
+    np.testing.assert_array_equal(cube.array, CUBE)
+    assert cube.assumptions == ()
+
+
+def test_a_stack_that_lists_one_page_only(tmp_path):
+    description = "ImageJ=1.54f\nimages=9\nslices=9\n"
+    tifffile.imwrite(tmp_path / "x.tif", STACK[0], description=description, metadata=None)
+    with pytest.raises(DataError, match="is an ImageJ stack of 9 images and lists 1 page"):
+        open_cube(tmp_path / "x.tif")
+
+
+def test_the_axes_of_one_image_are_stated(tmp_path):
+    with pytest.raises(DataError, match="its image states rows, columns and bands, so axes has no"):
+        open_cube(geotiff(tmp_path / "x.tif"), reading=Reading(axes="CHW"))
+
+
+FIVE = [401.5, 402, 403, 404, 405]
+TEXTS = {
+    "Band 1 (401.5 Nanometers)": [f"Band {n} ({nm} Nanometers)" for n, nm in enumerate(FIVE, 1)],
+    "401.5 nm": [f"{nm} nm" for nm in FIVE],
+    "0.4015 µm": [f"{nm / 1e3} µm" for nm in FIVE],
+    "401.5": [str(nm) for nm in FIVE],
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_descriptions_of_bands(tmp_path, name):
+    path = geotiff(tmp_path / "x.tif")
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = TEXTS[name]
+    cube = open_cube(path)
+    np.testing.assert_allclose(cube.wavelengths, FIVE)
+    assert cube.wavelengths_from == "the descriptions of the bands"
+
+
+@pytest.mark.parametrize("ns", [None, "ENVI"])
+def test_lists_in_tags_of_the_file(tmp_path, ns):
+    path = geotiff(tmp_path / "x.tif")
+    with rasterio.open(path, "r+") as file:
+        listed = ", ".join(str(nm / 1e3) for nm in FIVE)
+        file.update_tags(
+            ns=ns,
+            wavelength=f"{{{listed}}}",
+            fwhm="{0.01, 0.01, 0.01, 0.01, 0.01}",
+            wavelength_units="Micrometers",
+            bbl="{1, 1, 0, 1, 1}",
+        )
+    cube = open_cube(path)
+    np.testing.assert_allclose(cube.wavelengths, FIVE)
+    np.testing.assert_allclose(cube.fwhm, 10)
+    np.testing.assert_array_equal(cube.good_bands, [0, 1, 3, 4])
+
+
+def test_what_gdal_makes_of_an_envi_file(tmp_path):
+    header = f"wavelength units = Nanometers\nwavelength = {{{', '.join(map(str, FIVE))}}}\n"
+    (tmp_path / "x.img").write_bytes(STACK.tobytes())
+    (tmp_path / "x.hdr").write_text(
+        "ENVI\nsamples = 9\nlines = 7\nbands = 5\ndata type = 2\ninterleave = bsq\n"
+        f"byte order = 0\n{header}data gain values = {{2, 2, 2, 2, 2}}\n"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rasterio.shutil.copy(tmp_path / "x.img", tmp_path / "y.tif", driver="GTiff")
+    cube, other = open_cube(tmp_path / "y.tif"), open_cube(tmp_path / "x.hdr")
+    np.testing.assert_array_equal(cube.wavelengths, other.wavelengths)
+    np.testing.assert_array_equal(cube.clean(), other.clean())
+    np.testing.assert_array_equal(cube.clean(), 2 * CUBE.astype(np.float32))
+
+
+def test_a_header_beside_a_tiff(tmp_path):
+    path = geotiff(tmp_path / "x.tif")
+    header = (
+        f"ENVI\nsamples = 9\nlines = 7\nbands = 5\nwavelength = {{{', '.join(map(str, FIVE))}}}\n"
+        "fwhm = {5, 5, 5, 5, 5}\nbbl = {1, 1, 0, 1, 1}\nreflectance scale factor = 100\n"
+    )
+    (tmp_path / "x.hdr").write_text(header)
+    cube = open_cube(path)
+    np.testing.assert_array_equal(cube.wavelengths, FIVE)
+    assert cube.wavelengths_from == "the field 'wavelength' of x.hdr"
+    np.testing.assert_array_equal(cube.good_bands, [0, 1, 3, 4])
+    want = (CUBE[..., cube.good_bands] / 100).astype(np.float32)
+    want[CUBE[..., cube.good_bands] == -9] = np.nan
+    np.testing.assert_allclose(cube.clean(), want, rtol=1e-7)
+    (tmp_path / "x.hdr").write_text(header.replace("lines = 7", "lines = 8"))
+    assert open_cube(path).wavelengths is None
+    (tmp_path / "x.hdr").write_text(header)
+    (tmp_path / "x.img").write_bytes(b"")
+    assert open_cube(path).wavelengths is None
+
+
+def test_bands_of_which_some_state_no_centre_are_reported(tmp_path):
+    path = geotiff(tmp_path / "x.tif", tags=lambda b: {"wavelength": 400 + b} if b > 1 else {})
+    assert open_cube(path).assumptions == (
+        f"{path}: 4 of 5 bands have a tag 'wavelength': not read",
+    )
+
+
+def test_the_scale_of_gdal(tmp_path):
+    path = geotiff(tmp_path / "x.tif", nodata=None)
+    with rasterio.open(path, "r+") as file:
+        file.scales = [1e-4, 2, 1, 1, 1]
+        file.offsets = [-0.1, 0, 0, 5, 0]
+        scales, offsets = np.array(file.scales), np.array(file.offsets)
+    cube = open_cube(path)
+    want = (CUBE * scales + offsets).astype(np.float32)
+    np.testing.assert_array_equal(cube.clean(), want)
+    np.testing.assert_array_equal(cube.clean(slice(2, 4), slice(1, 3)), want[2:4, 1:3])
+    stored = open_cube(path, reading=Reading(scale="stored")).clean()
+    assert stored.dtype == np.int16
+    np.testing.assert_array_equal(stored, CUBE)
+
+
+def test_the_mask_of_the_file(tmp_path):
+    path = geotiff(tmp_path / "x.tif", nodata=None)
+    valid = RNG.random((7, 9)) > 0.5
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(valid)
+    cube = open_cube(path)
+    assert (cube.shape[2], cube.valid_from) == (5, "the mask of the TIFF file")
+    np.testing.assert_array_equal(cube.valid(slice(1, 6), slice(2, 9, 3)), valid[1:6, 2:9:3])
+    assert open_cube(geotiff(tmp_path / "y.tif")).valid is None
+
+
+def test_an_alpha_band_is_no_band(tmp_path):
+    alpha = np.where(RNG.random((7, 9)) > 0.5, 65535, 0).astype(np.uint16)
+    stored = np.concatenate([STACK.astype(np.uint16), alpha[None]])
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(
+        path, stored, planarconfig="separate", photometric="minisblack", extrasamples=[0] * 4 + [2]
+    )
+    cube = open_cube(path)
+    assert (cube.shape[2], cube.valid_from) == (5, "its alpha band")
+    np.testing.assert_array_equal(cube.array, CUBE.astype(np.uint16))
+    np.testing.assert_array_equal(cube.valid(slice(None), slice(None)), alpha > 0)

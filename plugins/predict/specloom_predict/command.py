@@ -80,6 +80,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Band centres, used instead of those in the files.",
 )
 @click.option(
+    "--scale",
+    type=click.Choice(["physical", "stored"]),
+    help="Whether the scale that files state is applied [default: as the pipeline was fitted].",
+)
+@click.option(
     "--memory",
     type=Size(),
     help="Memory limit for nodes that need the whole image [default: half of what is free].",

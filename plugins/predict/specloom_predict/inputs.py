@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from specloom import DataError, SpecloomError
-from specloom_cubes import cube_file, cube_name, files_of_cube, find_cubes, is_address
+from specloom_cubes import cube_file, cube_name, expand, files_of_cube, find_cubes, is_address
 from specloom_predict.record import owners
 
 WILD = ("*", "?", "[")
@@ -89,8 +89,8 @@ def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
 
 
 def _plain(address: str | Path) -> str:
-    """An address as it is, a path without such as ``./``."""
-    return str(address) if is_address(address) else str(Path(address))
+    """An address as it is; a path without such as ``./``, ``~`` and ``$VAR``."""
+    return str(address) if is_address(address) else str(expand(address))
 
 
 def _is_within(one: Input, folder: Path) -> bool:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specloom import DataError, Problems, SpecloomError, machine_error
 from specloom_predict import record
@@ -18,6 +18,9 @@ from specloom_predict.inputs import Input, find_inputs, folders
 from specloom_predict.prediction import predict
 from specloom_predict.predictor import Predictor, pipeline_file
 from specloom_predict.scratch import write_errors
+
+if TYPE_CHECKING:
+    from specloom_predict.predictor import Scale
 
 
 @dataclass
@@ -63,6 +66,7 @@ def predict_all(
     memory: int | None = None,
     tile_bytes: int | None = None,
     observed: bool = False,
+    scale: Scale | None = None,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -81,21 +85,20 @@ def predict_all(
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
     """
     check_formats(formats)
-    predictor = Predictor(pipeline, outputs, device, observed)
+    predictor = Predictor(pipeline, outputs, device, observed, scale)
     out = Path(out)
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     cubes, errors = find_inputs(inputs, out)
     table = None if wavelengths is None else file_digest(Path(wavelengths))
+    result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
+    if scale is not None:
+        result_options["scale"] = scale
     one_cube = _OneCube(
         predictor,
         formats,
         pipeline_digest=file_digest(pipeline_file(Path(pipeline))),
-        result_options={
-            "outputs": sorted(outputs),
-            "variable": variable,
-            "wavelengths": table,
-        },
+        result_options=result_options,
         variable=variable,
         options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
     )

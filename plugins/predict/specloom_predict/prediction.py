@@ -15,6 +15,7 @@ from specloom_predict.scratch import allocate_files, move_files, scratch_folder
 if TYPE_CHECKING:
     from specloom import Pipeline
     from specloom_cubes import Cube
+    from specloom_predict.predictor import Scale
     from specloom_predict.writers.layout import Map
 
 
@@ -47,6 +48,7 @@ def predict(
     wavelengths: str | Path | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
+    scale: Scale | None = None,
 ) -> Prediction:
     """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
 
@@ -69,6 +71,9 @@ def predict(
         memory: Bytes that nodes may take which need the whole image; by default half of what is
             free.
         tile_bytes: Bytes of the cube in one tile; 16 MiB by default.
+        scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
+            where it was saved before pipelines said so. A ``Predictor`` and an open cube have
+            their own.
 
     Raises:
         DataError: The cube cannot be read, or its bands are not those of the pipeline.
@@ -78,7 +83,7 @@ def predict(
     check_formats(formats)
     predictor = pipeline
     if not isinstance(predictor, Predictor):
-        predictor = Predictor(predictor, outputs, device)
+        predictor = Predictor(predictor, outputs, device, scale=scale)
     opened = cube
     if isinstance(opened, str | Path):
         opened = predictor.open(opened, variable)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import OneCube, is_address, is_cube, open_cube
+from specloom_cubes import OneCube, Reading, is_address, is_cube, open_cube
 from specloom_predict.tile_plan import is_map
 from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
 from specloom_predict.writers.layout import Map
@@ -17,6 +18,12 @@ from specloom_predict.writers.layout import Map
 if TYPE_CHECKING:
     from specloom_cubes import Cube
     from specloom_predict.tiled_run import Allocate
+
+
+Scale: TypeAlias = Literal["physical", "stored"]
+
+STORED: Scale = "stored"
+"""The scale of pipelines that do not say which: those of before scales were applied."""
 
 
 class Predictor:
@@ -27,9 +34,11 @@ class Predictor:
         outputs: The names of those wanted; all that are declared where empty.
         device: ``auto``, ``cpu`` or ``cuda``.
         observed: Whether observers of plugins watch, such as the console's progress.
+        scale: ``physical`` or ``stored``; by default as the pipeline was fitted.
 
     Raises:
-        ConfigError: There is no such pipeline, or it declares no output of that name.
+        ConfigError: There is no such pipeline, it declares no output of that name, or there is no
+            such scale.
         IntegrityError: The pipeline's files are not what they say they are.
     """
 
@@ -39,6 +48,7 @@ class Predictor:
         outputs: Sequence[str] = (),
         device: str = "auto",
         observed: bool = False,
+        scale: Scale | None = None,
     ) -> None:
         if isinstance(pipeline, Pipeline):
             plugins = pipeline.plugins or Plugins()
@@ -57,6 +67,9 @@ class Predictor:
             metadata={"name": loaded.name},
         )
         self.notes: list[str] = []
+        fitted_scale = graph.read_options.get("scale")
+        self._scale_is_known = scale is not None or fitted_scale is not None
+        self.reading = Reading(scale=scale or fitted_scale or STORED)
         self.ends = dict(self._chosen(graph.outputs, outputs))
         self._fitted_states: dict[str, dict[str, Any]] = {}
         for name in graph.entries:
@@ -77,8 +90,9 @@ class Predictor:
                 pass  # a plugin answers hooks once it was imported
             opened: Cube | None = self.run.hook.open_cube(address=str(address))
             if opened is not None:
-                return opened
-        return open_cube(address, variable)
+                reading = replace(opened.reading, scale=self.reading.scale)
+                return replace(opened, reading=reading)
+        return open_cube(address, variable, self.reading)
 
     def maps(
         self,
@@ -115,7 +129,7 @@ class Predictor:
         )
         maps: list[Map] = []
         others: dict[str, Any] = {}
-        notes = list(self.notes)
+        notes = [*self.notes, *self._notes_on_scale(cube)]
         for name, end in self.ends.items():
             value = values[end]
             if value is None:
@@ -159,6 +173,14 @@ class Predictor:
             run.hook.run_ended(run=run, error=error)
             for observer in watching.values():
                 run.plugins.manager.unregister(observer)
+
+    def _notes_on_scale(self, cube: Cube) -> Iterator[str]:
+        """That a scale is not applied, where the pipeline does not say whether it should be."""
+        if cube.scale_from and not self._scale_is_known:
+            yield (
+                f"{cube.path.name} states a scale ({cube.scale_from}), which is not applied: the "
+                "pipeline was saved without one; --scale physical applies it"
+            )
 
     def _check_bands(self, cube: Cube) -> None:
         graph = self.run.graph

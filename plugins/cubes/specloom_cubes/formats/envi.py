@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
+from specloom_cubes.cube import AS_STATED, Cube, Reading, refuse_axes
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.stored import Stored, stamp_of
-from specloom_cubes.formats.units import to_nm, zero_flags
+from specloom_cubes.rules import scale
+from specloom_cubes.rules.units import zero_flags
+from specloom_cubes.rules.wavelengths import (
+    BAND_NAMES,
+    Vector,
+    find_centres,
+    find_widths,
+    is_centres_name,
+    is_widths_name,
+    vector_of_texts,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,20 +42,72 @@ ENVI_DATA_TYPES = {
 }
 COMPLEX = (6, 9)
 SUFFIXES = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
-OWN_FIELDS = ("wavelength", "fwhm", "bbl")
+"""The usual endings of data files; a file of another ending is looked for after these."""
+
+OTHER_FILES = frozenset(
+    (
+        *(".hdr", ".mat", ".npz", ".npy", ".h5", ".hdf5", ".he5", ".hdf", ".nc", ".nc4", ".cu3s"),
+        *(".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg", ".gif", ".webp", ".jp2", ".svg"),
+        *(".txt", ".csv", ".tsv", ".xlsx", ".xml", ".json", ".yaml", ".yml", ".toml", ".ini"),
+        *(".md", ".log", ".html", ".pdf", ".py", ".m", ".ipynb", ".cfg", ".conf", ".lst", ".bak"),
+        *(".prj", ".kml", ".kmz", ".ovr", ".aux", ".rrd", ".sta", ".evf", ".roi", ".shp", ".dbf"),
+        *(".tfw", ".bpw", ".pgw", ".jgw", ".wld", ".zip", ".gz", ".bz2", ".xz", ".tar", ".7z"),
+    )
+)
+"""Endings of files that are never the data of a header beside them."""
+
+OWN_FIELDS = ("wavelength", "wavelengths", "fwhm", "bbl")
+UNITS = ("wavelength units", "wavelengths units", "wavelength unit", "wavelength_units")
+LIBRARY = "spectral library"
+SCALES = (scale.GAINS, scale.OFFSETS, scale.REFLECTANCE)
 
 
 def header_of(data: Path) -> Path | None:
     """The header beside a data file: ``cube.img.hdr`` or ``cube.hdr``."""
-    names = [data.name + ".hdr", data.stem + ".hdr"]
-    if data.suffix.lower() not in SUFFIXES:
-        names.pop()  # picture.png beside cube.hdr is not that cube
-    return _find_sibling(data, names)
+    suffix = data.suffix.lower()
+    own = _find_sibling(data, [data.name + ".hdr"])
+    if own is not None or suffix in OTHER_FILES:
+        return own  # picture.png beside cube.hdr is not that cube
+    header = _find_sibling(data, [data.stem + ".hdr"])
+    if header is None or suffix in SUFFIXES:
+        return header
+    found = data_of(header)
+    return header if found is not None and found.name == data.name else None
 
 
 def data_of(header: Path) -> Path | None:
-    """The data file beside a header: its name without ``.hdr``, or with another ending."""
-    return _find_sibling(header, [header.stem + suffix for suffix in SUFFIXES])
+    """The data file beside a header: its name without ``.hdr``, or with another ending.
+
+    Of several files with unusual endings it is the one that is as long as the header says.
+    """
+    usual = _find_sibling(header, [header.stem + suffix for suffix in SUFFIXES])
+    if usual is not None:
+        return usual
+    others = _unusual_data_files(header)
+    if len(others) > 1:
+        with suppress(DataError):
+            needed = _needed(parse(header))
+            others = [path for path in others if path.stat().st_size == needed]
+    return others[0] if len(others) == 1 else None
+
+
+def _unusual_data_files(header: Path) -> list[Path]:
+    """The files that have a header's name and an ending that is not known."""
+    if not header.parent.is_dir():
+        return []
+    stem = header.stem.lower()
+    found = []
+    for path in sorted(header.parent.iterdir()):
+        known = path.suffix.lower() in OTHER_FILES
+        if path.stem.lower() == stem and not known and path.is_file():
+            found.append(path)
+    return found
+
+
+def _needed(header: Header) -> int:
+    """The length of the data file in bytes, from its header."""
+    sizes = [_positive(header, key) for key in ("lines", "samples", "bands")]
+    return _offset(header) + prod(sizes) * _dtype(header).itemsize
 
 
 def _find_sibling(path: Path, names: list[str]) -> Path | None:
@@ -64,7 +129,7 @@ def _find_sibling(path: Path, names: list[str]) -> Path | None:
     return None
 
 
-def open_cube(path: Path) -> Cube:
+def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     """Open an ENVI pair by either of its files.
 
     Raises:
@@ -73,18 +138,22 @@ def open_cube(path: Path) -> Cube:
     """
     header_path, data = _pair(path)
     header = parse(header_path)
+    _refuse_library(header)
     height, width, bands = (_positive(header, key) for key in ("lines", "samples", "bands"))
     dtype = _dtype(header)
     offset = _offset(header)
     _refuse_unreadable(header)
+    refuse_axes(reading, str(header_path), "its header states")
     interleave = header.get("interleave", "bsq").lower()
     shape, axes = _layout(header, interleave, height, width, bands)
     stored = Stored(data, dtype, offset, shape, _stamp(data))
-    holds = stored.stamp[0] - offset
+    holds = max(stored.stamp[0] - offset, 0)
+    promise = (
+        f"{height} x {width} x {bands} {dtype.name} = {stored.needed} bytes after offset {offset}"
+    )
     if holds < stored.needed:
         raise DataError(
-            f"the header promises {height} x {width} x {bands} {dtype.name} = "
-            f"{stored.needed} bytes after offset {offset}, {data.name} holds {max(holds, 0)}",
+            f"the header promises {promise}, {data.name} holds {holds}",
             where=str(header_path),
             fix="copy the data file again, or correct the header",
         )
@@ -94,10 +163,14 @@ def open_cube(path: Path) -> Cube:
         parts = [by_axis[axes.index(axis)] for axis in range(3)]
         return stored.read(*parts).transpose(axes)
 
-    unit = header.get("wavelength units", "")
-    centres = header.per_band("wavelength", bands)
-    widths = header.per_band("fwhm", bands)
-    flags = header.per_band("bbl", bands)
+    stated = band_facts(header, bands)
+    notes = list(stated.notes)
+    if holds > stored.needed:
+        notes.append(
+            f"{header_path} promises {promise}, {data.name} is longer: it holds {holds}; "
+            "correct data type, bands, lines, samples or header offset if these are wrong"
+        )
+    notes += _assumed(header, bands, dtype)
     return Cube(
         data,
         (height, width, bands),
@@ -105,12 +178,114 @@ def open_cube(path: Path) -> Cube:
         load,
         format="ENVI",
         interleave=interleave,
-        wavelengths=to_nm(centres, unit),
-        fwhm=to_nm(widths, unit, like=centres),
-        bad_bands=zero_flags(flags),
+        wavelengths=stated.wavelengths,
+        fwhm=stated.fwhm,
+        bad_bands=stated.bad_bands,
         ignore_value=_float(header, "data ignore value"),
         metadata=_metadata(header),
+        wavelengths_from=stated.wavelengths_from,
+        assumptions=tuple(notes),
+        gains=stated.gains,
+        offsets=stated.offsets,
+        scale_from=stated.scale_from,
+        reading=reading,
     )
+
+
+class BandFacts(NamedTuple):
+    """What a header states of each band; see ``Cube``."""
+
+    wavelengths: NDArray[np.float64] | None = None
+    wavelengths_from: str = ""
+    fwhm: NDArray[np.float64] | None = None
+    bad_bands: NDArray[np.bool_] | None = None
+    gains: NDArray[np.float64] | None = None
+    offsets: NDArray[np.float64] | None = None
+    scale_from: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def band_facts(header: Header, bands: int) -> BandFacts:
+    """What a header states of each band.
+
+    Raises:
+        DataError: A field has more or fewer values than there are bands, or no numbers.
+    """
+    where = str(header.path)
+    vectors = _vectors(header, bands)
+    centres = find_centres(vectors, bands, where)
+    facts = BandFacts(
+        fwhm=find_widths(vectors, bands, centres),
+        bad_bands=zero_flags(header.per_band("bbl", bands)),
+    )
+    if centres is not None:
+        facts = facts._replace(wavelengths=centres.nm, notes=centres.notes)
+        if centres.nm is not None:
+            facts = facts._replace(wavelengths_from=f"the field {centres.source!r} of the header")
+    scaling = scale.from_envi(_scale_fields(header), bands, where)
+    if scaling is not None:
+        facts = facts._replace(
+            gains=scaling.gains,
+            offsets=scaling.offsets,
+            scale_from=f"{scaling.source} of the header",
+            notes=(*facts.notes, *(f"{where}: {note}" for note in scaling.notes)),
+        )
+    return facts
+
+
+def _vectors(header: Header, bands: int) -> list[Vector]:
+    """The fields that may hold band centres or widths, band names last.
+
+    Raises:
+        DataError: A field of the format has more or fewer values than bands, or no numbers.
+    """
+    unit = next((header[key] for key in UNITS if header.get(key)), "")
+    vectors = []
+    for key in header:
+        if not is_centres_name(key) and not is_widths_name(key):
+            continue
+        vector = vector_of_texts(key, header.parts(key))
+        if vector is not None:
+            vectors.append(Vector(key, vector.values, vector.unit or unit))
+        elif key in OWN_FIELDS:
+            header.per_band(key, bands)  # raises where a value is no number
+        if key in OWN_FIELDS:
+            header.check_count(key, bands)
+    in_names = vector_of_texts(BAND_NAMES, header.parts(BAND_NAMES))
+    if in_names is not None:
+        vectors.append(Vector(BAND_NAMES, in_names.values, in_names.unit or unit))
+    return vectors
+
+
+def _scale_fields(header: Header) -> dict[str, NDArray[np.float64]]:
+    fields = {}
+    for key in SCALES:
+        values = header.numbers(key)
+        if values is not None:
+            fields[key] = values
+    return fields
+
+
+def _assumed(header: Header, bands: int, dtype: np.dtype[Any]) -> Iterator[str]:
+    """What is assumed where a header lacks a field."""
+    if bands > 1 and "interleave" not in header:
+        yield f"{header.path} has no 'interleave': bsq is assumed; write it in the header"
+    if dtype.itemsize > 1 and "byte order" not in header:
+        yield f"{header.path} has no 'byte order': 0 is assumed; write it in the header"
+
+
+def _refuse_library(header: Header) -> None:
+    """Refuse the header of a spectral library.
+
+    Raises:
+        DataError: It is one.
+    """
+    if LIBRARY in header.get("file type", "").lower():
+        raise DataError(
+            f"{header.path} is an ENVI spectral library of {header.get('lines', '?')} spectra, "
+            "not an image",
+            fix="give the header of an image; a library has no rows and columns",
+        )
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
@@ -118,16 +293,42 @@ def _pair(path: Path) -> tuple[Path, Path]:
     if path.suffix.lower() == ".hdr":
         data = data_of(path)
         if data is None:
-            tried = ", ".join(path.stem + suffix for suffix in SUFFIXES)
-            raise DataError(
-                f"{path} has no data file beside it (tried {tried})",
-                fix="put the data file beside the header, under the same name",
-            )
+            raise _no_data_file(path)
         return path, data
     header = header_of(path)
     if header is None:
-        raise DataError(f"{path} has no header beside it", fix=f"put {path.stem}.hdr beside it")
+        raise no_header(path)
     return header, path
+
+
+def _no_data_file(header: Path) -> DataError:
+    others = _unusual_data_files(header)
+    if others:
+        names = ", ".join(path.name for path in others)
+        return DataError(
+            f"{header} has several files beside it, none of which is as long as it says: {names}",
+            fix="leave the data file beside the header and move the others",
+        )
+    tried = ", ".join(header.stem + suffix for suffix in SUFFIXES)
+    return DataError(
+        f"{header} has no data file beside it (tried {tried})",
+        fix="put the data file beside the header, under the same name",
+    )
+
+
+def names_of_header(data: Path) -> str:
+    """What is missing where a data file has no header."""
+    if data.suffix:
+        return f"there is neither {data.name}.hdr nor {data.stem}.hdr"
+    return f"there is no {data.name}.hdr"
+
+
+def no_header(data: Path) -> DataError:
+    """The error that a data file has no header."""
+    return DataError(
+        f"{data} has no ENVI header: {names_of_header(data)}",
+        fix=f"put {data.stem}.hdr beside it",
+    )
 
 
 def _stamp(data: Path) -> tuple[int, int]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+LONGEST = 1 << 26
+"""Bytes of the longest header that is read."""
+
+
 class Header(dict[str, str]):
     """The fields of a header by lower-case name; blocks without their braces."""
 
@@ -36,13 +40,17 @@ class Header(dict[str, str]):
                 what, where=str(self.path), fix=f"write {key} = <whole number>"
             ) from None
 
-    def per_band(self, key: str, bands: int) -> NDArray[np.float64] | None:
-        """One number for each band, or None where the field is absent or empty.
+    def parts(self, key: str) -> list[str]:
+        """The texts between the commas of a field, without empty ones."""
+        return [part.strip() for part in self.get(key, "").split(",") if part.strip()]
+
+    def numbers(self, key: str) -> NDArray[np.float64] | None:
+        """The numbers of a field, or None where it is absent or empty.
 
         Raises:
-            DataError: There are more or fewer than ``bands``, or some are no numbers.
+            DataError: Some are no numbers.
         """
-        parts = [part.strip() for part in self.get(key, "").split(",") if part.strip()]
+        parts = self.parts(key)
         if not parts:
             return None
         try:
@@ -53,13 +61,31 @@ class Header(dict[str, str]):
                 where=str(self.path),
                 fix=f"correct or remove {key!r}",
             ) from None
-        if len(values) != bands:
+        return values
+
+    def per_band(self, key: str, bands: int) -> NDArray[np.float64] | None:
+        """One number for each band, or None where the field is absent or empty.
+
+        Raises:
+            DataError: There are more or fewer than ``bands``, or some are no numbers.
+        """
+        values = self.numbers(key)
+        self.check_count(key, bands)
+        return values
+
+    def check_count(self, key: str, bands: int) -> None:
+        """Accept a field that is absent or empty, or has a value for each band.
+
+        Raises:
+            DataError: It has more or fewer.
+        """
+        count = len(self.parts(key))
+        if count not in (0, bands):
             raise DataError(
-                f"{key!r} lists {len(values)} values for {bands} bands",
+                f"{key!r} lists {count} values for {bands} bands",
                 where=str(self.path),
                 fix=f"correct or remove {key!r}",
             )
-        return values
 
 
 def parse(path: Path) -> Header:
@@ -81,6 +107,8 @@ def parse(path: Path) -> Header:
         if _is_comment(line) or not equals:
             continue
         value = value.strip()
+        if not value and number < len(lines) and lines[number].lstrip().startswith("{"):
+            value = next(numbered)[1].strip()  # the brace is on the next line
         if value.startswith("{"):
             rest = (more for _, more in numbered)
             block = _block(value.removeprefix("{"), rest)
@@ -96,6 +124,11 @@ def parse(path: Path) -> Header:
 
 
 def _text(path: Path) -> str:
+    size = path.stat().st_size
+    if size > LONGEST:
+        raise DataError(
+            f"{path} is not an ENVI header: it has {size} bytes", fix="give the .hdr file"
+        )
     raw = path.read_bytes()
     try:
         return raw.decode("utf-8-sig")

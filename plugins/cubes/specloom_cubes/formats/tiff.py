@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 import rasterio.errors
+from rasterio.enums import ColorInterp, MaskFlags
 
 from specloom import DataError
-from specloom_cubes.cube import Cube
-from specloom_cubes.formats import tiff_pages
-from specloom_cubes.formats.units import to_nm, zero_flags
+from specloom_cubes.cube import AS_STATED, Cube, Load, Reading, Valid, refuse_axes
+from specloom_cubes.formats import enmap, envi, tiff_pages
+from specloom_cubes.formats.envi import BandFacts
+from specloom_cubes.formats.envi_header import Header, parse
+from specloom_cubes.formats.tiff_axes import PageAxes, page_axes, refuse_missing_pages
+from specloom_cubes.rules.scale import from_geotiff, scaling_of
+from specloom_cubes.rules.units import zero_flags
+from specloom_cubes.rules.wavelengths import (
+    DESCRIPTIONS,
+    Vector,
+    find_centres,
+    find_widths,
+    is_centres_name,
+    is_widths_name,
+    vector_of_texts,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IMAGERY = {"wavelength": "CENTRAL_WAVELENGTH_UM", "fwhm": "FWHM_UM"}
-"""GDAL's own names, in the metadata domain IMAGERY."""
+DESCRIPTION = "TIFFTAG_IMAGEDESCRIPTION"
+DOMAINS = (None, "ENVI", "IMAGERY")
+"""Where GDAL has tags: plain ones, the fields of ENVI headers, and its own names."""
+
+UNITS = ("wavelength_units", "wavelength units", "wavelengths_units")
+FLAGS = "bbl"
+ALPHA = "its alpha band"
+INNER_MASK = "the mask of the TIFF file"
+MOST_OF_A_PICTURE = 4
+INTERLEAVES = {
+    **dict.fromkeys(("CHW", "CWH"), "bsq"),
+    **dict.fromkeys(("HCW", "WCH"), "bil"),
+    **dict.fromkeys(("HWC", "WHC"), "bip"),
+}
 
 
-def open_cube(path: Path) -> Cube:
+def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     """Open a TIFF file, whose bands are either in one image or on one page each.
 
-    Each band's tags ``wavelength``, ``wavelength_units``, ``fwhm`` and ``bbl`` are read, or GDAL's
-    own in the domain IMAGERY; wavelengths count where every band has one.
+    Band centres, widths and bad bands come from the tags of the bands (GDAL's domain IMAGERY too),
+    from tags of the file (GDAL's domain ENVI too), from descriptions of the bands such as
+    ``Band 1 (400.0 Nanometers)``, or from an ENVI header beside the file.
 
     Raises:
         DataError: The file is damaged or shorter than it says, complex, or its pages differ.
@@ -40,79 +68,179 @@ def open_cube(path: Path) -> Cube:
             raise ValueError("it holds no image")
     except (OSError, ValueError, struct.error) as error:
         raise _damaged(path, error) from error
+    if len(pages) > 1:
+        return _open_pages(path, pages, reading)
+    return _open_image(path, pages[0], reading)
+
+
+def _open_image(path: Path, page: tiff_pages.Page, reading: Reading) -> Cube:
+    """A cube whose bands are in one image."""
+    refuse_axes(reading, str(path), "its image states")
     with _opened(path) as file:
-        bands = len(pages)
-        if len(pages) == 1:
-            bands = file.count
-        _check(path, pages, file)
+        _check(path, [page], file)
+        refuse_missing_pages(1, file.tags().get(DESCRIPTION, ""), str(path))
+        valid_from = _valid_from(file)
+        bands = file.count
+        if valid_from == ALPHA:
+            bands -= 1
+        facts = _facts(path, file, (page.height, page.width, bands), [*file.indexes][:bands])
         metadata = _metadata(file)
-        tags = []
-        if len(pages) == 1:
-            tags = [_tags(file, band) for band in file.indexes]
+        dtype = np.dtype(file.dtypes[0])
+        no_data = _no_data(file)
         interleave = "bsq"
         if file.interleaving.value == "PIXEL" and bands > 1:
             interleave = "bip"
-        kind = "TIFF"
-        if "transform" in metadata:
-            kind = "GeoTIFF"
-        if len(pages) > 1:
-            kind = f"{kind} of {len(pages)} pages"
+    kind = "TIFF"
+    if "transform" in metadata:
+        kind = "GeoTIFF"
+    return Cube(
+        path,
+        (page.height, page.width, bands),
+        dtype,
+        _load_of_image(path, page, bands, dtype),
+        format=kind,
+        interleave=interleave,
+        wavelengths=facts.wavelengths,
+        fwhm=facts.fwhm,
+        bad_bands=facts.bad_bands,
+        ignore_value=no_data,
+        metadata=metadata,
+        wavelengths_from=facts.wavelengths_from,
+        assumptions=facts.notes,
+        gains=facts.gains,
+        offsets=facts.offsets,
+        scale_from=facts.scale_from,
+        valid=_valid_of(path, page, valid_from),
+        valid_from=valid_from,
+        reading=reading,
+    )
+
+
+def _open_pages(path: Path, pages: Sequence[tiff_pages.Page], reading: Reading) -> Cube:
+    """A cube that is spread over several pages."""
+    where = str(path)
+    stored = (len(pages), pages[0].height, pages[0].width)
+    with _opened(path) as file:
+        _check(path, pages, file)
+        metadata = _metadata(file)
+        lengths = _lengths(path, file)
+        axes = page_axes(stored, metadata.get(DESCRIPTION, ""), reading, lengths, where)
+        sizes = dict(zip(axes.order, stored, strict=True))
+        shape = (sizes["H"], sizes["W"], sizes["C"])
+        facts = _facts(path, file, shape, [])
         dtype = np.dtype(file.dtypes[0])
         no_data = _no_data(file)
-    shape = (pages[0].height, pages[0].width, bands)
-
-    def load(rows: slice, cols: slice) -> NDArray[Any]:
-        return _read(path, pages, shape, rows, cols).astype(dtype, copy=False)
-
-    centres = _per_band(tags, "wavelength")
-    widths = _per_band(tags, "fwhm")
-    flags = _per_band(tags, "bbl")
-    units = [tag["wavelength_units"] for tag in tags if tag.get("wavelength_units")]
-    unit = next(iter(units), "")
+    kind = "TIFF"
+    if "transform" in metadata:
+        kind = "GeoTIFF"
     return Cube(
         path,
         shape,
         dtype,
-        load,
-        format=kind,
-        interleave=interleave,
-        wavelengths=to_nm(centres, unit),
-        fwhm=to_nm(widths, unit, like=centres),
-        bad_bands=zero_flags(flags),
+        _load_of_pages(path, pages, axes, dtype),
+        format=f"{kind} of {len(pages)} pages",
+        interleave=INTERLEAVES[axes.order],
+        wavelengths=facts.wavelengths,
+        fwhm=facts.fwhm,
+        bad_bands=facts.bad_bands,
         ignore_value=no_data,
         metadata=metadata,
+        wavelengths_from=facts.wavelengths_from,
+        assumptions=(*axes.notes, *facts.notes),
+        gains=facts.gains,
+        offsets=facts.offsets,
+        scale_from=facts.scale_from,
+        reading=reading,
     )
+
+
+def _load_of_image(path: Path, page: tiff_pages.Page, bands: int, dtype: np.dtype[Any]) -> Load:
+    """What reads a part of a cube in one image."""
+
+    def load(rows: slice, cols: slice) -> NDArray[Any]:
+        down = range(*rows.indices(page.height))
+        across = range(*cols.indices(page.width))
+        if not down or not across:
+            return np.zeros((len(down), len(across), bands), dtype)
+        with _opened(path) as file:
+            read = file.read(list(range(1, bands + 1)), window=_window(down, across))
+        part = read.transpose(1, 2, 0)
+        return _stepped(part, down, across).astype(dtype, copy=False)
+
+    return load
+
+
+def _load_of_pages(
+    path: Path, pages: Sequence[tiff_pages.Page], axes: PageAxes, dtype: np.dtype[Any]
+) -> Load:
+    """What reads a part of a cube that is spread over pages."""
+    to_cube = tuple(axes.order.index(axis) for axis in "HWC")
+
+    def load(rows: slice, cols: slice) -> NDArray[Any]:
+        parts = {"H": rows, "W": cols, "C": slice(None)}
+        chosen, lines, columns = (parts[axis] for axis in axes.order)
+        numbers = range(*chosen.indices(len(pages)))
+        down = range(*lines.indices(pages[0].height))
+        across = range(*columns.indices(pages[0].width))
+        stack = np.zeros((len(numbers), len(down), len(across)), dtype)
+        if stack.size:
+            for at, number in enumerate(numbers):
+                with _opened(path, pages[number].number) as file:
+                    read = file.read(1, window=_window(down, across))
+                stack[at] = _stepped(read, down, across)
+        return stack.transpose(to_cube)
+
+    return load
+
+
+def _window(down: range, across: range) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The rows and columns, in one piece, that have all of some."""
+    return (min(down), max(down) + 1), (min(across), max(across) + 1)
+
+
+def _stepped(part: NDArray[Any], down: range, across: range) -> NDArray[Any]:
+    """Every so many rows and columns of a part that was read in one piece."""
+    return part[:: down.step, :: across.step]
+
+
+def _valid_from(file: Any) -> str:
+    """Where the file's own mask of valid pixels is; empty where it has none.
+
+    An alpha band counts behind more bands than a picture has: the fourth of four bands, which
+    writers call alpha by habit, may be a band like the others.
+    """
+    if file.count > MOST_OF_A_PICTURE and file.colorinterp[-1] == ColorInterp.alpha:
+        return ALPHA
+    if file.mask_flag_enums[0] == [MaskFlags.per_dataset]:
+        return INNER_MASK
+    return ""
+
+
+def _valid_of(path: Path, page: tiff_pages.Page, valid_from: str) -> Valid | None:
+    """What reads the file's own mask of valid pixels, or None."""
+    if not valid_from:
+        return None
+
+    def load(rows: slice, cols: slice) -> NDArray[np.bool_]:
+        down = range(*rows.indices(page.height))
+        across = range(*cols.indices(page.width))
+        if not down or not across:
+            return np.zeros((len(down), len(across)), bool)
+        with _opened(path) as file:
+            if valid_from == ALPHA:
+                read = file.read(file.count, window=_window(down, across))
+            else:
+                read = file.dataset_mask(window=_window(down, across))
+        valid: NDArray[np.bool_] = _stepped(read, down, across) > 0
+        return valid
+
+    return load
 
 
 def _no_data(file: Any) -> float | None:
     if file.nodata is None or np.isnan(file.nodata):
         return None
     return float(file.nodata)
-
-
-def _read(
-    path: Path,
-    pages: Sequence[tiff_pages.Page],
-    shape: tuple[int, int, int],
-    rows: slice,
-    cols: slice,
-) -> NDArray[Any]:
-    down = rows.indices(shape[0])
-    across = cols.indices(shape[1])
-    window = ((down[0], max(down[:2])), (across[0], max(across[:2])))
-    if min(stop - start for start, stop in window) == 0:
-        return np.zeros((len(range(*down)), len(range(*across)), shape[2]))
-    if len(pages) == 1:
-        with _opened(path) as file:
-            read = file.read(window=window)
-    else:
-        parts = []
-        for page in pages:
-            with _opened(path, page.number) as file:
-                parts.append(file.read(1, window=window))
-        read = np.stack(parts)
-    part: NDArray[Any] = read.transpose(1, 2, 0)[:: down[2], :: across[2]]
-    return part
 
 
 def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
@@ -135,20 +263,179 @@ def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
         )
 
 
-def _tags(file: Any, band: int) -> dict[str, str]:
-    tags = {key.lower(): text for key, text in file.tags(band).items()}
-    own = file.tags(band, ns="IMAGERY")
-    for name, key in IMAGERY.items():
-        if name not in tags and key in own:
-            tags |= {name: own[key], "wavelength_units": "um"}
-    return tags
+def _facts(path: Path, file: Any, shape: tuple[int, int, int], indexes: Sequence[int]) -> BandFacts:
+    """What the file, or a header beside it, states of each band.
+
+    Args:
+        path: The file.
+        file: It, open.
+        shape: Rows, columns and bands.
+        indexes: The numbers of the bands of the image, from 1; none where pages are bands.
+    """
+    where = str(path)
+    bands = shape[2]
+    vectors = [*_band_vectors(file, indexes), *_file_vectors(file)]
+    names = [file.descriptions[index - 1] or "" for index in indexes]
+    described = vector_of_texts(DESCRIPTIONS, names)
+    if described is not None:
+        vectors.append(described)
+    centres = find_centres(vectors, bands, where)
+    flags = [one.values for one in vectors if one.name.lower() == FLAGS]
+    flags = [values for values in flags if len(values) == bands]
+    facts = BandFacts(fwhm=find_widths(vectors, bands, centres))
+    if flags:
+        facts = facts._replace(bad_bands=zero_flags(flags[0]))
+    if centres is None:
+        facts = facts._replace(notes=tuple(_partial_tags(file, indexes, where)))
+    else:
+        facts = facts._replace(wavelengths=centres.nm, notes=centres.notes)
+    if centres is not None and centres.nm is not None:
+        source = f"the tag {centres.source!r}"
+        if centres.source == DESCRIPTIONS:
+            source = "the descriptions of the bands"
+        facts = facts._replace(wavelengths_from=source)
+    scaling = from_geotiff(file.scales, file.offsets, where) if indexes else None
+    if scaling is not None:
+        facts = facts._replace(scale_from=scaling.source)
+        if scaling.gains is not None:
+            facts = facts._replace(gains=scaling.gains[:bands])
+        if scaling.offsets is not None:
+            facts = facts._replace(offsets=scaling.offsets[:bands])
+    return _with_files_beside(path, facts, shape)
 
 
-def _per_band(tags: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64] | None:
-    try:
-        return np.array([float(tag[name]) for tag in tags]) if tags else None
-    except (KeyError, ValueError):
-        return None
+def _with_files_beside(path: Path, facts: BandFacts, shape: tuple[int, int, int]) -> BandFacts:
+    """What a file states, completed by an ENVI header or the metadata of EnMAP beside it."""
+    bands = shape[2]
+    header = _header_beside(path)
+    if header is not None and _is_of(header, shape):
+        return _completed(facts, envi.band_facts(header, bands), header.path.name)
+    metadata = enmap.metadata_of(path)
+    if metadata is not None:
+        return _completed(facts, _facts_of_enmap(path, bands, metadata.name), metadata.name)
+    return facts
+
+
+def _facts_of_enmap(path: Path, bands: int, name: str) -> BandFacts:
+    """What the metadata beside an EnMAP image state, where they are of as many bands."""
+    vectors = enmap.vectors_beside(path)
+    facts = BandFacts()
+    centres = find_centres(list(vectors.values()), bands, str(path))
+    if centres is None or centres.nm is None:
+        return facts
+    facts = facts._replace(
+        wavelengths=centres.nm,
+        wavelengths_from=centres.source,
+        fwhm=find_widths(list(vectors.values()), bands, centres),
+    )
+    gains = vectors.get(enmap.GAIN)
+    offsets = vectors.get(enmap.OFFSET)
+    if gains is None or offsets is None:
+        return facts
+    source = f"{enmap.GAIN} and {enmap.OFFSET} of {name}"
+    scaling = scaling_of(gains.values, offsets.values, bands, source, str(path))
+    if scaling is None:
+        return facts
+    return facts._replace(gains=scaling.gains, offsets=scaling.offsets, scale_from=scaling.source)
+
+
+def _completed(facts: BandFacts, beside: BandFacts, name: str) -> BandFacts:
+    """What a file states, and what a header beside it states where the file does not."""
+    if facts.wavelengths is None and beside.wavelengths is not None:
+        source = beside.wavelengths_from.replace("the header", name)
+        facts = facts._replace(
+            wavelengths=beside.wavelengths, wavelengths_from=source, notes=beside.notes
+        )
+    if facts.fwhm is None:
+        facts = facts._replace(fwhm=beside.fwhm)
+    if facts.bad_bands is None:
+        facts = facts._replace(bad_bands=beside.bad_bands)
+    if not facts.scale_from:
+        facts = facts._replace(
+            gains=beside.gains,
+            offsets=beside.offsets,
+            scale_from=beside.scale_from.replace("the header", name),
+        )
+    return facts
+
+
+def _header_beside(path: Path) -> Header | None:
+    """The ENVI header beside a TIFF file, unless it is that of another file."""
+    for name in (f"{path.name}.hdr", f"{path.stem}.hdr"):
+        header = path.with_name(name)
+        if header.is_file() and envi.data_of(header) in (None, path):
+            with suppress(DataError, OSError):
+                return parse(header)
+    return None
+
+
+def _is_of(header: Header, shape: tuple[int, int, int]) -> bool:
+    """Whether a header is that of an image of this shape."""
+    for key, size in zip(("lines", "samples", "bands"), shape, strict=True):
+        if header.get(key, str(size)).strip() != str(size):
+            return False
+    return True
+
+
+def _lengths(path: Path, file: Any) -> set[int]:
+    """The lengths of the vectors of band centres that a file or the header beside it states."""
+    lengths = {len(one.values) for one in _file_vectors(file) if is_centres_name(one.name)}
+    header = _header_beside(path)
+    if header is not None:
+        with suppress(DataError):
+            lengths.add(header.number("bands"))
+    return lengths
+
+
+def _band_vectors(file: Any, indexes: Sequence[int]) -> list[Vector]:
+    """The numbers that every band has a tag for, by the tag's name."""
+    vectors = []
+    for domain in (None, "IMAGERY"):
+        tags = [file.tags(index, ns=domain) for index in indexes]
+        if not tags:
+            continue
+        unit = _first(tags, UNITS)
+        for name in tags[0]:
+            with suppress(KeyError, ValueError):
+                values = np.array([float(one[name]) for one in tags])
+                vectors.append(Vector(name, values, unit if domain is None else ""))
+    return vectors
+
+
+def _partial_tags(file: Any, indexes: Sequence[int], where: str) -> Iterator[str]:
+    """That only some bands have a tag for their centre."""
+    names = set()
+    for index in indexes:
+        names |= {name for name in file.tags(index) if is_centres_name(name)}
+    for name in sorted(names):
+        count = sum(name in file.tags(index) for index in indexes)
+        if count < len(indexes):
+            yield f"{where}: {count} of {len(indexes)} bands have a tag {name!r}: not read"
+
+
+def _file_vectors(file: Any) -> list[Vector]:
+    """The lists of numbers among the tags of the whole file that concern bands."""
+    vectors = []
+    for domain in DOMAINS:
+        tags = file.tags(ns=domain)
+        unit = _first([tags], UNITS)
+        for name, text in tags.items():
+            if not (is_centres_name(name) or is_widths_name(name) or name.lower() == FLAGS):
+                continue
+            parts = [part for part in re.split(r"[\s,;{}\[\]()]+", text) if part]
+            with suppress(ValueError):
+                values = np.array([float(part) for part in parts])
+                vectors.append(Vector(name, values, unit))
+    return vectors
+
+
+def _first(tags: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
+    """The first value of the named tags, in any case, that is not empty."""
+    for one in tags:
+        for name, text in one.items():
+            if name.lower() in names and text:
+                return text
+    return ""
 
 
 def _metadata(file: Any) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from specloom_cubes.paths import is_address
+from specloom_cubes.paths import expand, is_address
 from specloom_cubes.sources.common import check_same_size
 
 if TYPE_CHECKING:
@@ -100,4 +99,4 @@ def absolute(address: str | None) -> str | None:
     """A path from the root, so that it leads to the same file from any folder."""
     if address is None or is_address(address):
         return address
-    return str(Path(address).absolute())
+    return str(expand(address).absolute())

@@ -19,7 +19,7 @@ from specloom import (
     did_you_mean,
 )
 from specloom_cubes.paths import advice, there
-from specloom_cubes.wavelengths import LEAST_NM
+from specloom_cubes.rules.units import LEAST_NM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,9 +37,13 @@ PORTS: Mapping[str, Port] = {
 
 WITH_VALID: Mapping[str, Port] = {
     **PORTS,
-    "valid": Port("B H W", dtype="bool", optional=True, doc="True where the pixel counts."),
+    "valid": Port("B H W", dtype="bool", optional=True, doc="True where the pixel may be used."),
 }
 """What sources give that may know which pixels count."""
+
+
+NO_WAVELENGTHS = "give the band centres: wavelengths: bands.csv under the data's config"
+"""What to do where a node needs wavelengths and no file states them."""
 
 
 def batch_of(

@@ -1,4 +1,4 @@
-"""Whether cubes share one band grid."""
+"""Whether cubes share one band grid and one scale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERANCE_NM = 0.5
 def check_same_grid(
     cubes: Sequence[Cube], *, same_size: bool, wavelengths: bool = True
 ) -> NDArray[np.float64] | None:
-    """The wavelengths in nm that all cubes share, None where none states any.
+    """The wavelengths in nm that all cubes share, None where none states any; scales agree too.
 
     Args:
         cubes: One cube or more, of which only the headers are read.
@@ -34,6 +34,7 @@ def check_same_grid(
     reference = None
     for cube in cubes:
         _check_bands(first, cube)
+        _check_scale(first, cube)
         if same_size and cube.shape[:2] != first.shape[:2]:
             sizes = " and ".join(f"{c.path} is {c.shape[0]} x {c.shape[1]}" for c in (first, cube))
             raise DataError(f"{sizes}: they cannot share a batch", fix="write batch_size: 1")
@@ -60,6 +61,50 @@ def _check_bands(first: Cube, other: Cube) -> None:
             f"{two[at]} in the second",
             fix="mark the same bands bad in both",
         )
+
+
+def _check_scale(first: Cube, other: Cube) -> None:
+    """Accept cubes that state the same scale, or none, unless they are read as stored.
+
+    Raises:
+        DataError: They differ.
+    """
+    if other.reading.scale == "stored":
+        return
+    names = ("gains", "offsets")
+    if all(_is_same(getattr(first, name), getattr(other, name)) for name in names):
+        return
+    raise DataError(
+        f"{_scale_text(first)}, {_scale_text(other)}",
+        fix="correct the scale in the files, or write scale: stored to use their numbers as they "
+        "are",
+    )
+
+
+def _is_same(one: NDArray[np.float64] | None, two: NDArray[np.float64] | None) -> bool:
+    if one is None or two is None:
+        return one is two
+    return np.allclose(one, two, rtol=1e-6, atol=0)
+
+
+def _scale_text(cube: Cube) -> str:
+    """The scale that a cube states, in words."""
+    if not cube.scale_from:
+        return f"{cube.path} states no scale"
+    texts = []
+    if cube.gains is not None:
+        texts.append(f"times {_span(cube.gains)}")
+    if cube.offsets is not None:
+        texts.append(f"plus {_span(cube.offsets)}")
+    return f"{cube.path} states the scale {' '.join(texts)}"
+
+
+def _span(values: NDArray[np.float64]) -> str:
+    least = values.min()
+    greatest = values.max()
+    if least == greatest:
+        return f"{least:g}"
+    return f"{least:g} to {greatest:g}"
 
 
 def _check_wavelengths(first: Cube, other: Cube) -> None:

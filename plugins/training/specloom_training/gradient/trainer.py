@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError, raise_all
 from specloom_training import processes
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
-from specloom_training.evaluate import evaluate, losses_of
-from specloom_training.gradient import checks
+from specloom_training.evaluate import evaluate, losses_of, nodes_on
+from specloom_training.gradient import checks, extension, record
 from specloom_training.gradient.settings import settings_of
 from specloom_training.parsing import in_python
 
@@ -56,6 +56,7 @@ class GradientTrainer:
         cache_disk_mb: How much more is stored on disk; the rest is computed again each epoch.
     """
 
+    extendable: ClassVar = ("epochs",)
     python_only: ClassVar = (
         "pipeline",
         "datamodule",
@@ -136,6 +137,17 @@ class GradientTrainer:
         if settings is not None:
             yield from checks.find_problems(settings, graph, at)
 
+    def extension_problems(self, run: Run, at: At) -> Iterable[SpecloomError]:
+        """Why the training in ``run.folder`` cannot go on with these parameters."""
+        settings, _problems = settings_of(self, at)
+        path = record.path_of(run, self)
+        if settings is None or path is None:
+            return
+        found = record.read(run, path)
+        if found is not None:
+            _tensors, values = found
+            yield from extension.find_problems(values, settings, str(path), at("epochs"))
+
     def losses_of(self, graph: Graph) -> list[str]:
         """The loss nodes that this phase minimises."""
         names = losses_of(graph)
@@ -145,6 +157,18 @@ class GradientTrainer:
         if chosen is None:
             return names
         return [name for name in names if name in chosen]
+
+    def fits(self, graph: Graph) -> list[str]:
+        """The nodes that are fitted again."""
+        return [name for name in self.refit or () if name in graph.nodes]
+
+    def uses_fits(self, graph: Graph) -> set[str]:
+        """The nodes that lead to the losses, or run on the validation split."""
+        ends = [f"{name}.loss" for name in self.losses_of(graph)]
+        found = graph.ancestors(ends)
+        if "val" in graph.splits:
+            found.update(nodes_on(graph, "val"))
+        return found - set(self.fits(graph))
 
     def train(self, run: Run) -> None:
         """Train the unfrozen nodes."""
