@@ -69,7 +69,13 @@ class ObjectMetrics(Ported):
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
     targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     scores = Input("B H W 1", optional=True, doc="Scores or logits; NaN was not evaluated.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
+    )
     metrics = Output(METRICS)
     locality = "image"
     array_library = "numpy"

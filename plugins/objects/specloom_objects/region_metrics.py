@@ -50,7 +50,13 @@ class RegionMetrics(Ported):
 
     scores = Input("B H W 1", doc="Scores or logits of an anomaly.")
     targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
+    )
     metrics = Output(METRICS)
     locality = "image"
     array_library = "numpy"
