@@ -15,10 +15,11 @@ ROUNDING = 1e-9
 
 
 def pro_curve(scores: NDArray[Any], areas: NDArray[Any]) -> tuple[Floats, Floats]:
-    """The false-positive rate and the per-region overlap at each distinct threshold, from 0 on.
+    """The false-positive rate and the per-region overlap over all thresholds, from 0 to 1.
 
     The per-region overlap (PRO) is the mean over anomalous regions of the share of a region's
     pixels that reach the threshold (Bergmann et al., 2021, IJCV 129:1038-1059, section 5.2).
+    Between two points the curve is a straight line; points are where it bends.
 
     Args:
         scores: Those of the pixels, (N,), without NaN; higher means more anomalous.
@@ -27,24 +28,28 @@ def pro_curve(scores: NDArray[Any], areas: NDArray[Any]) -> tuple[Floats, Floats
     Raises:
         DataError: There is no normal pixel, or no region.
     """
-    normal = areas == 0
-    if normal.all() or not normal.any():
-        regions = "no region" if normal.all() else "no normal pixel"
+    is_normal = areas == 0
+    if is_normal.all() or not is_normal.any():
+        regions = "no region" if is_normal.all() else "no normal pixel"
         raise DataError(
             f"a curve of per-region overlap needs both classes, there is {regions}",
             fix="use a split whose masks hold anomalies as well as background",
         )
+    normal = np.sort(scores[is_normal])
+    anomalous = scores[~is_normal]
+    sizes = areas[~is_normal]
     # Equal scores are in the order of their areas, so that sums have the same bits in any order.
-    order = np.lexsort((areas, -scores))
-    ranked = scores[order]
-    weights = np.zeros(areas.size)
-    np.divide(1.0, areas[order], out=weights, where=~normal[order])
-    overlap = np.cumsum(weights)
-    false_positives = np.cumsum(normal[order])
+    order = np.lexsort((sizes, -anomalous))
+    ranked = anomalous[order]
     last = np.append(ranked[1:] != ranked[:-1], True)
-    rates = false_positives[last] / false_positives[-1]
-    overlaps = overlap[last] / overlap[-1]
-    return np.concatenate([[0.0], rates]), np.concatenate([[0.0], overlaps])
+    overlap = np.cumsum(1.0 / sizes[order])[last]
+    overlap /= overlap[-1]
+    # At each score of an anomalous pixel: the rates just above it, and with it.
+    above = normal.size - np.searchsorted(normal, ranked[last], side="right")
+    reached = normal.size - np.searchsorted(normal, ranked[last], side="left")
+    rates = np.stack([above, reached], 1).ravel() / normal.size
+    overlaps = np.stack([np.concatenate([[0.0], overlap[:-1]]), overlap], 1).ravel()
+    return np.concatenate([[0.0], rates, [1.0]]), np.concatenate([[0.0], overlaps, [1.0]])
 
 
 def area_up_to(rates: Floats, values: Floats, limit: float) -> float:

@@ -65,7 +65,7 @@ class FillHoles(Ported):
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that count.")
     cleaned = Output("B H W 1", dtype="bool", doc="True on objects and in their holes.")
     locality = "image"
     array_library = "numpy"

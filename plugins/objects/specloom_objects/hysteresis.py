@@ -56,7 +56,7 @@ class Hysteresis(Ported):
     """
 
     scores = Input("B H W 1", doc="Scores or logits of an anomaly.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that count.")
     decisions = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
     locality = "image"
     array_library = "numpy"

@@ -45,7 +45,7 @@ class Label(Ported):
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that count.")
     labels = Output("B H W 1", dtype="int32", doc="The number of the pixel's object, else 0.")
     locality = "image"
     array_library = "numpy"

@@ -50,7 +50,7 @@ class MinimumArea(Ported):
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that count.")
     cleaned = Output("B H W 1", dtype="bool", doc="True on the objects that are large enough.")
     locality = "image"
     array_library = "numpy"

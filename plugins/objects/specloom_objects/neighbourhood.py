@@ -25,7 +25,7 @@ class NeighbourhoodNode(Ported):
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that count.")
     cleaned = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
     locality = "halo"
     array_library = "numpy"

@@ -44,7 +44,7 @@ class Smooth(Ported):
     """
 
     scores = Input("B H W 1", doc="Scores or logits of an anomaly.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that count.")
     smoothed = Output("B H W 1", doc="Scores, averaged with those around them.")
     locality = "halo"
     array_library = "numpy"

@@ -126,7 +126,10 @@ def measure_objects(
         if spectra is not None:
             spectra.add(own, strip.start)
     columns = shapes.columns(transform, unit)
-    columns |= intensities.columns() if intensities is not None else _no_intensities(regions.count)
+    if intensities is None:
+        columns |= _no_intensities(regions.count)
+    else:
+        columns |= intensities.columns()
     if spectra is None:
         return ObjectTable(columns)
     means = spectra.means()

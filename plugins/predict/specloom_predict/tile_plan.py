@@ -29,6 +29,11 @@ ITEM_BYTES = {
 }
 """Bytes of a value by the type of its port; 4 for any other type."""
 
+TILED = "tiled"
+STRIPS = "strips"
+WHOLE = "whole"
+"""How a node runs: on tiles, on strips of rows that come twice, or on the whole image."""
+
 
 @dataclass(frozen=True)
 class TileStep:
@@ -92,11 +97,6 @@ def plan_tiles(graph: Graph, want: Iterable[str], height: int, width: int) -> Ti
     whole_bytes = {end: _map_bytes(graph, end, height, width) for end in sorted(in_memory)}
     whole = [name for name, kind in passes.kinds.items() if kind == WHOLE]
     return TilePlan(steps, whole, whole_bytes, stored.difference(passes.wanted, in_memory))
-
-
-TILED = "tiled"
-STRIPS = "strips"
-WHOLE = "whole"
 
 
 class _Passes:

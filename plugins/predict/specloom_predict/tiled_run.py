@@ -115,7 +115,6 @@ class _Values:
     ) -> None:
         self.graph = graph
         self.size = size
-        self.wanted = wanted
         self.allocate = allocate
         self.allocated = {*wanted, *between}
         self.found: dict[str, Any] = {}
