@@ -123,6 +123,15 @@ class Renamed(Protocol):
     """Old names of ports and parameters, each with the present one; they work with a warning."""
 
 
+class EarlierDefaults(Protocol):
+    """A node with parameters that are new, or that had other defaults in earlier versions."""
+
+    earlier_defaults: ClassVar[Mapping[str, object]]
+    """Such parameters, each with its value in saved pipelines that do not state it.
+
+    From then on, saved pipelines state them always."""
+
+
 class PythonOnly(Protocol):
     """A class with parameters that a run file cannot have."""
 

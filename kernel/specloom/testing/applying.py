@@ -198,6 +198,8 @@ def checks_of(cls: Any, kind: str = "nodes") -> Checks:
     """
     if getattr(cls, "renamed", {}):
         yield from _named((renaming.renames_are_sound,), cls)
+    if getattr(cls, "earlier_defaults", {}):
+        yield from _named((renaming.earlier_defaults_are_sound,), cls)
     if kind in OTHERS:
         yield from _named(OTHERS[kind], cls)
         return
