@@ -26,7 +26,7 @@ SAMPLE_ROWS = 16
 SAMPLE_BYTES = 1 << 24
 """Rows, and bytes as float64, of each of the parts by which the precision is checked."""
 
-Axes: TypeAlias = Literal["HWC", "CHW", "HCW"]
+Axes: TypeAlias = Literal["HWC", "CHW", "HCW", "WHC", "CWH", "WCH"]
 Scale: TypeAlias = Literal["physical", "stored"]
 
 

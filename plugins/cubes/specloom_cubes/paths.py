@@ -8,6 +8,9 @@ from pathlib import Path
 
 RELATIVE = "check the path; it is relative to where you run"
 COPY = "copy the file to this machine and give its path"
+PATTERN = re.compile(r"[*?]")
+"""What makes the name of a file a pattern."""
+
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How the address of something elsewhere begins, such as ``s3://`` (a path has one slash)."""
 
@@ -31,6 +34,8 @@ def expand(path: str | Path) -> Path:
 def there(path: str | Path) -> bool:
     """Whether a path leads to something; a name that no system can have leads to nothing.
 
+    A pattern such as ``band_*.tif`` leads to the files that match it.
+
     Raises:
         PermissionError: A folder on the way to it is closed.
     """
@@ -39,11 +44,24 @@ def there(path: str | Path) -> bool:
 
 def _exists(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.exists() or len(files_of_pattern(path)) > 0
     except PermissionError:
         raise
     except OSError:
         return False
+
+
+def files_of_pattern(path: str | Path) -> list[Path]:
+    """The files whose names match the last part of a path; none where that is no pattern."""
+    path = Path(path)
+    if PATTERN.search(path.name) is None or PATTERN.search(str(path.parent)) is not None:
+        return []
+    try:
+        if path.exists() or not path.parent.is_dir():
+            return []
+        return sorted(file for file in path.parent.glob(path.name) if file.is_file())
+    except OSError:
+        return []
 
 
 def is_address(text: str | Path) -> bool:

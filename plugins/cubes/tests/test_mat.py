@@ -1,9 +1,14 @@
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 
 from specloom import DataError
+from specloom_cubes.cube import Reading
 from specloom_cubes.formats import mat, open_cube
 from specloom_cubes.masks import own_mask
 
@@ -130,7 +135,7 @@ def test_old_and_uncompressed_files(tmp_path, options):
 
 def test_complex_cubes_are_not_taken(tmp_path):
     path = v5(tmp_path / "x.mat", data=CUBE.astype(complex))
-    with pytest.raises(DataError, match="data 4 x 6 x 3 not numeric"):
+    with pytest.raises(DataError, match="data 4 x 6 x 3 complex"):
         open_cube(path)
 
 
@@ -146,3 +151,131 @@ def test_not_a_mat_file(tmp_path):
     (tmp_path / "x.mat").write_bytes(b"nothing of the kind" * 20)
     with pytest.raises(DataError, match="cannot be read as a MATLAB file"):
         open_cube(tmp_path / "x.mat")
+
+
+NM = np.array([400.0, 500.0, 600.0])[:, None]
+
+
+def struct5(path):
+    fields = {"DataCube": CUBE, "Wavelength": NM, "Metadata": {"Height": 4.0, "name": "x"}}
+    return v5(path, hcube=fields, gt=MASK)
+
+
+def struct73(path):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        group = file.create_group("hcube")
+        group.attrs["MATLAB_class"] = np.bytes_("struct")
+        for name, values in {"DataCube": CUBE, "Wavelength": NM}.items():
+            data = group.create_dataset(name, data=values.T)
+            data.attrs["MATLAB_class"] = np.bytes_("double")
+        file.create_group("#refs#")["a"] = np.zeros((3, 4, 6))
+        file.create_dataset("gt", data=MASK.T).attrs["MATLAB_class"] = np.bytes_("double")
+    return path
+
+
+@pytest.mark.parametrize("save", [struct5, struct73])
+@pytest.mark.parametrize("name", [None, "hcube/DataCube", "hcube.DataCube", "/hcube/DataCube"])
+def test_a_field_of_a_struct(tmp_path, save, name):
+    cube = open_cube(save(tmp_path / "x.mat"), name)
+    assert (cube.shape, cube.dtype, cube.variable) == (CUBE.shape, CUBE.dtype, "hcube/DataCube")
+    np.testing.assert_array_equal(cube.array, CUBE)
+    np.testing.assert_array_equal(cube.read(slice(1, 3), slice(2, 5)), CUBE[1:3, 2:5])
+    np.testing.assert_array_equal(cube.wavelengths, NM.ravel())
+    assert cube.wavelengths_from == "hcube/Wavelength"
+    np.testing.assert_array_equal(own_mask(cube), MASK)
+
+
+@pytest.mark.parametrize("save", [struct5, struct73])
+def test_a_struct_is_no_cube(tmp_path, save):
+    with pytest.raises(DataError, match="hcube 1 x 1 struct is not a cube") as error:
+        open_cube(save(tmp_path / "x.mat"), "hcube")
+    assert error.value.fix.startswith("name one of its fields: hcube/DataCube, hcube/Wavelength")
+
+
+def test_two_structs_each_have_their_own_wavelengths(tmp_path):
+    one = {"DataCube": CUBE, "Wavelength": NM}
+    other = {"DataCube": CUBE, "Wavelength": NM + 7}
+    path = v5(tmp_path / "x.mat", a=one, b=other)
+    np.testing.assert_array_equal(open_cube(path, "b/DataCube").wavelengths, NM.ravel() + 7)
+
+
+def test_links_of_structs_in_a_circle(tmp_path):
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        group = file.create_group("s")
+        group["up"] = file["/"]
+        group["again"] = group
+        group.create_dataset("cube", data=CUBE.T).attrs["MATLAB_class"] = np.bytes_("double")
+    names = [one.name for one in mat.variables(tmp_path / "x.mat")]
+    assert len(names) < 20
+    assert "s/cube" in names
+
+
+def test_a_plain_hdf5_file_that_is_named_mat_is_read_as_hdf5(tmp_path):
+    with h5py.File(tmp_path / "x.mat", "w") as file:
+        file["cube"] = CUBE
+        file["wavelength"] = NM
+    cube = open_cube(tmp_path / "x.mat")
+    assert cube.format == "HDF5"
+    np.testing.assert_array_equal(cube.array, CUBE)
+
+
+def test_a_matlab_file_that_is_named_h5_is_read_as_matlab(tmp_path):
+    path = v73(tmp_path / "x.h5", cube=CUBE, map=MASK)
+    raw = bytearray(path.read_bytes())
+    raw[:23] = b"MATLAB 7.3 MAT-file, Pl"
+    path.write_bytes(raw)
+    cube = open_cube(path)
+    assert cube.format == "MATLAB 7.3"
+    np.testing.assert_array_equal(cube.array, CUBE)
+    np.testing.assert_array_equal(own_mask(cube), MASK)
+
+
+SAMPLES = Path(scipy.io.__file__).parent / "matlab" / "tests" / "data"
+"""Files of many versions of MATLAB that come with scipy; empty where it comes without."""
+
+
+def test_objects_of_matlab_classes_are_refused_by_name():
+    path = SAMPLES / "test_mat_opaque.mat"
+    if not path.is_file():
+        path = next(iter(sorted(SAMPLES.glob("*object*"))), None)
+    if path is None:
+        pytest.skip("scipy is installed without its test files")
+    kinds = {one.kind for one in mat.variables(path)}
+    assert "object of a MATLAB class" in kinds
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.mat")), ids=lambda path: path.stem)
+def test_headers_are_those_that_scipy_reads(path):
+    try:
+        values = scipy.io.loadmat(path)
+    except Exception:
+        with suppress(DataError):
+            mat.variables(path)
+        return
+    for one in mat.variables(path):
+        if one.dtype is None or "/" in one.name:
+            continue
+        value = values[one.name]
+        assert one.shape == value.shape
+        if one.dtype != bool and value.dtype.kind != "c":
+            assert one.dtype.newbyteorder("=") == value.dtype.newbyteorder("=")
+
+
+def test_a_complex_matrix_of_version_4_is_refused_when_it_is_read(tmp_path):
+    scipy.io.savemat(tmp_path / "x.mat", {"m": np.full((24, 3), 1j)}, format="4")
+    cube = open_cube(tmp_path / "x.mat", reading=Reading(shape=(4, 6)))
+    with pytest.raises(DataError, match="m is complex") as error:
+        cube.read()
+    assert error.value.fix == "save the magnitude or the real part"
+
+
+def test_headers_of_a_file_that_unfolds_a_thousand_times_take_no_memory(tmp_path):
+    path = v5(tmp_path / "x.mat", data=np.zeros((300, 1000, 100), np.uint8))
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    try:
+        mat.variables(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

@@ -1,3 +1,4 @@
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -90,3 +91,26 @@ def test_a_damaged_array(tmp_path):
     (tmp_path / "x.npz").write_bytes(raw)
     with pytest.raises(DataError, match=r"cannot be read as \.npz"):
         open_cube(tmp_path / "x.npz").read()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_window_of_an_archive_that_is_not_compressed_reads_that_window(tmp_path, order):
+    values = np.asarray(RNG.integers(0, 900, (400, 300, 20)), np.int16, order=order)
+    np.savez(tmp_path / "x.npz", hsi=values, gt=np.zeros((400, 300), np.uint8))
+    cube = open_cube(tmp_path / "x.npz")
+    tracemalloc.start()
+    try:
+        part = cube.read(slice(10, 14), slice(20, 30))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(part, values[10:14, 20:30])
+    assert peak < values.nbytes / 2
+
+
+def test_an_archive_that_changes_while_it_is_used(tmp_path):
+    np.savez(tmp_path / "x.npz", hsi=CUBE)
+    cube = open_cube(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", hsi=np.zeros((9, 9, 9)))
+    with pytest.raises(DataError, match="was changed while it was used"):
+        cube.read()

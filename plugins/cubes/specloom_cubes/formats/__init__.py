@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
 from specloom_cubes.cube import AS_STATED, Reading
-from specloom_cubes.paths import COPY, RELATIVE, expand, is_address, there
+from specloom_cubes.paths import (
+    COPY,
+    RELATIVE,
+    expand,
+    files_of_pattern,
+    is_address,
+    there,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,17 +26,24 @@ if TYPE_CHECKING:
 
 __all__ = ["SUFFIXES", "Named", "is_cube", "named_arrays", "open_cube"]
 
-NAMED = {".mat": "mat", ".npz": "npz", **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5")}
+HDF5 = (".h5", ".hdf5", ".he5", ".hdf", ".nc", ".nc4")
+"""Endings of HDF5 and netCDF-4, which is HDF5; older files with these endings are refused."""
+
+NAMED = {".mat": "mat", ".npz": "npz", **dict.fromkeys(HDF5, "hdf5")}
 """Formats that hold several arrays by name, and their modules."""
 
 SUFFIXES = {**NAMED, ".npy": "npy", ".hdr": "envi", **dict.fromkeys((".tif", ".tiff"), "tiff")}
 """The module of each ending; an ENVI data file may have any other ending, or none."""
 
+MATLAB = b"MATLAB 7.3"
+"""How files of MATLAB 7.3 begin, whatever their ending."""
+
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".gif")
 """Endings of files that can never hold a cube."""
 
 READABLE = (
-    "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5), "
+    "ENVI (.hdr with its data file), MATLAB (.mat), HDF5 (.h5, .hdf5, .he5, .hdf), "
+    "netCDF-4 (.nc, .nc4), "
     "NumPy (.npy, .npz), TIFF (.tif, .tiff)"
 )
 
@@ -53,7 +67,7 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
     """Open a cube without reading its pixels.
 
     Args:
-        path: The file; of an ENVI pair either one.
+        path: The file; of an ENVI pair either one; of a band stack the pattern of its files.
         variable: The array to take where the file holds several (MATLAB, HDF5, NPZ).
         reading: The order of its axes and the like, where the user states them.
 
@@ -67,7 +81,7 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
     if not there(path):
         raise _absent(path)
     _check_file(path)
-    kind = _format(path)
+    kind = _kind(path)
     named = kind in NAMED.values()
     if variable is not None and not named:
         raise DataError(
@@ -104,6 +118,8 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         fix = "give one of its files, or name the folder as the path of cubes.Folder"
         raise DataError(f"{path} is a folder, not a cube", fix=fix)
+    if files_of_pattern(path):
+        return
     if not path.is_file():
         raise DataError(f"{path} is not a regular file", fix="save the cube as a file")
     if path.suffix.lower() in PICTURES:
@@ -132,12 +148,32 @@ def _unknown_format(path: Path) -> DataError:
 
 def named_arrays(path: Path) -> Named | None:
     """What reads the arrays of a file that has several by name; None for other formats."""
-    kind = NAMED.get(path.suffix.lower())
-    reader: Named | None = None if kind is None else _module(kind, path)
+    if path.suffix.lower() not in NAMED or files_of_pattern(path):
+        return None
+    reader: Named = _module(_kind(path), path)
     return reader
 
 
+def _kind(path: Path) -> str:
+    """The module that reads a file, by its name and its beginning."""
+    kind = _format(path)
+    if kind == "hdf5" and _begins_with(path, MATLAB):
+        return "mat"
+    return kind
+
+
+def _begins_with(path: Path, begin: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(begin)) == begin
+    except OSError:
+        return False
+
+
 def _format(path: Path) -> str:
+    """The module that reads a file, by its name; empty where none does."""
+    if files_of_pattern(path):
+        return "stack"
     by_suffix = SUFFIXES.get(path.suffix.lower())
     if by_suffix is not None:
         return by_suffix

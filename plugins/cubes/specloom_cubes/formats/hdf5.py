@@ -1,34 +1,59 @@
-"""HDF5: the only cube of a file or the named one, its wavelengths, and which axis has the bands."""
+"""HDF5 and netCDF-4: the cube of a file or the named one, its axes, its bands and its place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from specloom import DataError
 from specloom_cubes.cube import AS_STATED, Cube, Reading
-from specloom_cubes.formats.units import to_nm, zero_flags
-from specloom_cubes.formats.variable import Variable, choose_cube
+from specloom_cubes.formats import hdf5_place
+from specloom_cubes.formats.hdf5_vectors import (
+    attribute_vector,
+    levels_of,
+    lies_elsewhere,
+    numbers_of,
+    stored_vectors,
+)
+from specloom_cubes.formats.variable import Variable
+from specloom_cubes.rules.arrays import choose_cube
+from specloom_cubes.rules.axes import (
+    ORDERS,
+    Arrangement,
+    Evidence,
+    find_arrangement,
+    order_of_names,
+)
+from specloom_cubes.rules.layouts import Layout, layout_of
+from specloom_cubes.rules.scale import Scaling, from_attributes, scaling_of
+from specloom_cubes.rules.spectrum import (
+    Spectrum,
+    centre_lengths,
+    find_spectrum,
+    find_used_spectrum,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Vector: TypeAlias = "tuple[NDArray[np.float64], str]"
-"""Numbers and their unit as the file writes it."""
+    from specloom_cubes.rules.wavelengths import Vector
 
 IGNORED = ("_fillvalue", "data_ignore_value", "nodata", "missing_value")
 """Attributes that name the value for "no data", in lower case."""
 
+NAMES_OF_AXES = ("dimension_labels", "_array_dimensions", "dimensions_order", "dims")
+"""Attributes that name the axes of a dataset, in lower case."""
+
+SCALES = ("scale_factor", "add_offset")
+"""Attributes with the scale of the values, in lower case."""
+
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What damaged files make h5py raise."""
-
-LONGEST_VECTOR = 1_000_000
-"""Numbers of a dataset that may be wavelengths."""
 
 LARGEST_EMPTY = 1 << 30
 """Bytes of a dataset that may have no value stored."""
@@ -36,7 +61,14 @@ LARGEST_EMPTY = 1 << 30
 MOST_COMPRESSED = 2000
 """How often larger than what is stored a dataset may be; zeros shrink about a thousand times."""
 
-INTERLEAVES = ("bsq", "bil", "bip")
+OTHER_FORMATS = {
+    b"CDF": ("netCDF-3", "convert it to netCDF-4: nccopy -k nc4 OLD NEW"),
+    b"\x0e\x03\x13\x01": ("HDF4", "convert it to HDF5: h4toh5 OLD NEW"),
+}
+"""How files begin that have the ending of HDF5 and are none, and what to do with them."""
+
+MATLAB_COMPLEX = ("real", "imag")
+"""The columns of a complex array of MATLAB 7.3."""
 
 
 def variables(path: Path) -> list[Variable]:
@@ -45,18 +77,8 @@ def variables(path: Path) -> list[Variable]:
     Raises:
         DataError: The file is damaged.
     """
-    datasets = []
-
-    def look(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            dtype = None
-            if item.dtype.kind in "iufb" and item.shape is not None:
-                dtype = item.dtype
-            datasets.append(Variable(name, item.shape or (), dtype))
-
     with _opened(path) as file:
-        file.visititems(look)
-    return datasets
+        return _variables(file)
 
 
 def load(path: Path, name: str) -> NDArray[Any]:
@@ -92,130 +114,228 @@ def check_storage(path: Path, data: Any) -> None:
         )
 
 
-def lies_elsewhere(data: Any) -> bool:
-    """Whether the values of a dataset lie in other files (external storage, virtual datasets)."""
-    return bool(data.external) or bool(data.is_virtual)
-
-
 def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STATED) -> Cube:
-    """Open the only 3-D numeric dataset of a file, or the one at the named path inside it.
+    """Open the cube of a file, or the dataset at the named path inside it.
 
-    Wavelengths are a vector whose name contains ``wavelength``: an attribute of the dataset or
-    of a group above it, or else a dataset; one is taken whose length is that of an axis. That
-    axis holds the bands. Without wavelengths the last axis does, and also where the last is among
-    several of that length. The two other axes are rows and columns, in their order.
+    ``rules.arrays`` says which dataset is the cube, ``rules.axes`` which axis has the bands, and
+    ``rules.wavelengths`` which vector has the band centres. Vectors are attributes of the dataset
+    and of the groups above it, datasets, and columns of tables; the nearest count first.
 
     Raises:
         DataError: There is no cube, or several and no name; or the bands may lie along the
             first axis or the second.
     """
-    chosen = choose_cube(path, variables(path), variable)
-    assert chosen.dtype is not None, "a cube is a numeric array"
     with _opened(path) as file:
+        arrays = _variables(file)
+        stored = stored_vectors(file)
+        chosen = _choose(path, file, arrays, stored, variable, reading)
+        assert chosen.dtype is not None, "a cube is a numeric array"
         data = file[chosen.name]
         check_storage(path, data)
-        vectors = [vector for _, vector in _vectors(file, data, "wavelength")]
-        axis = _band_axis(path, chosen, vectors)
-        bands = chosen.shape[axis]
-        centres = next((one for one in vectors if len(one[0]) == bands), None)
-        widths = _per_band(file, data, "fwhm", bands)
-        flags = _per_band(file, data, "bbl", bands)
-        ignored = _attribute(data.attrs, IGNORED)
-    height, width = (size for at, size in enumerate(chosen.shape) if at != axis)
-    bad_bands = None
-    if flags is not None:
-        bad_bands = zero_flags(flags[0])
-
-    def read(rows: slice, cols: slice) -> NDArray[Any]:
-        index = [rows, cols]
-        index.insert(axis, slice(None))
-        with _opened(path) as file:
-            return np.moveaxis(file[chosen.name][tuple(index)], axis, -1)
-
+        layout = layout_of(chosen.name, tuple(file.attrs), arrays)
+        levels = _levels(file, data, stored, layout)
+        order = _stated_order(data)
+        if layout is not None:
+            order = layout.order
+        evidence = Evidence(arrays, centre_lengths(levels), order)
+        arrangement = find_arrangement(path, chosen, evidence, reading)
+        bands = arrangement.size[2]
+        spectrum = _spectrum(file, levels, layout, bands, str(path))
+        scaling = _scaling(file, data, layout, bands, str(path))
+        ignored = _no_data(data)
+        place = hdf5_place.of(file, data, arrangement, arrays)
+    scale = scaling or Scaling(None, None, "")
+    assumptions = (*arrangement.assumptions, *spectrum.notes, *scale.notes, *place.notes)
     return Cube(
         path,
-        (height, width, bands),
+        arrangement.size,
         chosen.dtype.newbyteorder("="),
-        read,
+        _loader(path, chosen.name, arrangement),
         variable=chosen.name,
         format="HDF5",
-        interleave=INTERLEAVES[axis],
-        wavelengths=_in_nm(centres, centres),
-        fwhm=_in_nm(widths, centres),
-        bad_bands=bad_bands,
+        interleave=arrangement.interleave,
+        wavelengths=spectrum.centres,
+        fwhm=spectrum.widths,
+        bad_bands=spectrum.bad_bands,
         ignore_value=ignored,
+        metadata=place.metadata,
+        wavelengths_from=spectrum.source,
+        assumptions=assumptions,
+        gains=scale.gains,
+        offsets=scale.offsets,
+        scale_from=scale.source,
         reading=reading,
     )
 
 
-def _in_nm(vector: Vector | None, centres: Vector | None) -> NDArray[np.float64] | None:
-    """Band centres or widths in nm; the centres decide an unstated unit."""
-    if vector is None:
-        return None
-    values, unit = vector
-    if centres is None:
-        return to_nm(values, unit)
-    return to_nm(values, unit, like=centres[0])
+def _loader(path: Path, name: str, arrangement: Arrangement) -> Any:
+    """What reads a part of the cube: the file is open while it is read, and no longer."""
+
+    def load_part(rows: slice, cols: slice) -> NDArray[Any]:
+        with _opened(path) as file:
+            return arrangement.read(file[name].__getitem__, rows, cols)
+
+    return load_part
 
 
-def _band_axis(path: Path, chosen: Variable, vectors: list[Vector]) -> int:
-    lengths = {len(values) for values, _ in vectors}
-    axes = [axis for axis, size in enumerate(chosen.shape) if size in lengths]
-    if not axes or 2 in axes:
-        return axes[0] if len(axes) == 1 else 2
-    if len(axes) > 1:
-        raise DataError(
-            f"{path}: the bands of {chosen} may lie along its first axis or its second: "
-            "both are as long as the wavelengths",
-            fix="save the cube as rows x columns x bands",
-        )
-    return axes[0]
-
-
-def _per_band(file: Any, data: Any, word: str, bands: int) -> Vector | None:
-    fitting = (vector for name, vector in _vectors(file, data, word) if len(vector[0]) == bands)
-    return next(fitting, None)
-
-
-def _vectors(file: Any, data: Any, word: str) -> Iterator[tuple[str, Vector]]:
-    """Vectors whose name contains ``word``: attributes from the dataset upwards, then datasets."""
-    owner = data
-    while True:
-        for key, value in owner.attrs.items():
-            array = np.asarray(value)
-            if word in key.lower() and array.ndim == 1 and array.dtype.kind in "iuf":
-                yield key, (array.astype(np.float64), _unit(owner.attrs, "wavelength"))
-        if owner.name == "/":
-            break
-        owner = owner.parent
-    datasets: list[tuple[str, Any]] = []
+def _variables(file: Any) -> list[Variable]:
+    datasets = []
 
     def look(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and word in name.rpartition("/")[2].lower():
-            datasets.append((name, item))
+        if isinstance(item, h5py.Dataset):
+            datasets.append(_variable(name, item))
 
     file.visititems(look)
-    for name, item in sorted(datasets, key=lambda one: len(one[0].rpartition("/")[2])):
-        is_vector = len(item.shape or ()) == 1 and item.dtype.kind in "iuf"
-        if is_vector and item.size <= LONGEST_VECTOR and not lies_elsewhere(item):
-            yield name, (item[()].astype(np.float64), _unit(item.attrs, ""))
+    return datasets
 
 
-def _unit(attributes: Mapping[str, Any], word: str) -> str:
-    for key, value in attributes.items():
-        if "unit" in key.lower() and word in key.lower():
-            if isinstance(value, bytes):
-                return value.decode("utf-8", "replace")
-            return str(value)
+def _variable(name: str, item: Any) -> Variable:
+    """A dataset, with the names of its axes where it may be a cube."""
+    shape = item.shape or ()
+    dtype = item.dtype
+    if item.shape is None or dtype.kind not in "iufb":
+        return Variable(name, shape, None, _kind(item))
+    labels: tuple[str, ...] = ()
+    if len(shape) >= 3:
+        labels = _labels(item)
+    return Variable(name, shape, dtype, labels=labels)
+
+
+def _kind(item: Any) -> str:
+    """What a dataset is that holds no real numbers."""
+    if item.shape is None:
+        return "empty"
+    dtype = item.dtype
+    if dtype.names == MATLAB_COMPLEX or dtype.kind == "c":
+        return "complex"
+    if dtype.names is not None:
+        return f"table of {', '.join(dtype.names)}"
+    if h5py.check_ref_dtype(dtype) is not None:
+        return "references"
+    if h5py.check_string_dtype(dtype) is not None:
+        return "text"
+    return "not numeric"
+
+
+def _labels(item: Any) -> tuple[str, ...]:
+    """The names of a dataset's axes: its dimension scales, else its labels; empty for none."""
+    labels = []
+    for dimension in item.dims:
+        name = dimension.label
+        if len(dimension):
+            name = dimension[0].name
+        labels.append(name)
+    if not any(labels):
+        return ()
+    return tuple(labels)
+
+
+def _stated_order(data: Any) -> str:
+    """The order of a dataset's axes by its own attributes; empty where they do not say it."""
+    for key in data.attrs:
+        if key.lower() == "interleave":
+            return ORDERS.get(_text(data.attrs[key]).lower(), "")
+        if key.lower() in NAMES_OF_AXES:
+            names = _text(data.attrs[key]).split(",")
+            return order_of_names([name.strip() for name in names])
     return ""
 
 
-def _attribute(attributes: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    for key, value in attributes.items():
+def _choose(
+    path: Path,
+    file: Any,
+    arrays: Sequence[Variable],
+    stored: Sequence[Vector],
+    variable: str | None,
+    reading: Reading,
+) -> Variable:
+    """The dataset that is the cube; ``stored`` are the vectors of the file."""
+    attributes = tuple(file.attrs)
+    known = {one.name for one in arrays if layout_of(one.name, attributes, arrays)}
+
+    def lengths(one: Variable) -> set[int]:
+        return set(centre_lengths(levels_of(file[one.name], stored)).values())
+
+    return choose_cube(path, arrays, variable, shape=reading.shape, lengths=lengths, known=known)
+
+
+def _levels(
+    file: Any, data: Any, stored: Sequence[Vector], layout: Layout | None
+) -> list[list[Vector]]:
+    """The vectors of a file, nearest to the cube first; of a product with names, those alone."""
+    if layout is None or not layout.centres:
+        return levels_of(data, stored)
+    named = []
+    for key in (layout.centres, layout.widths):
+        if key in file.attrs:
+            vector = attribute_vector(file, key)
+            if vector is not None:
+                named.append(vector)
+    return [named]
+
+
+def _spectrum(
+    file: Any, levels: list[list[Vector]], layout: Layout | None, bands: int, where: str
+) -> Spectrum:
+    if layout is None or not layout.zeros_unused:
+        return find_spectrum(levels, bands, where)
+    by_name = {vector.name: vector for level in levels for vector in level}
+    spectrum = None
+    if layout.centres in by_name:
+        centres = by_name[layout.centres]
+        widths = by_name.get(layout.widths)
+        spectrum = find_used_spectrum(centres, widths, bands, where)
+    if spectrum is None:
+        return find_spectrum(levels, bands, where)
+    return spectrum
+
+
+def _scaling(file: Any, data: Any, layout: Layout | None, bands: int, where: str) -> Scaling | None:
+    """The scale that a product or the attributes of a dataset state."""
+    if layout is not None and layout.limits is not None and data.dtype.kind == "u":
+        least, greatest = (_number(file, key) for key in layout.limits)
+        if least is not None and greatest is not None:
+            gain = (greatest - least) / np.iinfo(data.dtype).max
+            source = " and ".join(f"the attribute {key!r}" for key in layout.limits)
+            return scaling_of(gain, least, bands, source, where)
+    return from_attributes(_chosen(data, SCALES), bands, where)
+
+
+def _number(owner: Any, key: str) -> float | None:
+    """An attribute that is one number; None for any other, or where there is none."""
+    if key not in owner.attrs:
+        return None
+    values = numbers_of(owner.attrs[key])
+    if values is None or len(values) != 1:
+        return None
+    return float(values[0])
+
+
+def _no_data(data: Any) -> float | None:
+    """The first value for "no data" that a dataset states and that is a number."""
+    for value in _chosen(data, IGNORED).values():
         array = np.asarray(value)
-        if key.lower() in names and array.size == 1 and array.dtype.kind in "iuf":
-            return float(array.ravel()[0])
+        if array.size == 1 and array.dtype.kind in "iuf":
+            number = float(array.ravel()[0])
+            if not np.isnan(number):
+                return number
     return None
+
+
+def _chosen(data: Any, names: Collection[str]) -> dict[str, Any]:
+    """The attributes of a dataset with these names, in lower case; no other is read."""
+    return {key: data.attrs[key] for key in data.attrs if key.lower() in names}
+
+
+def _text(value: Any) -> str:
+    """An attribute as text; the texts of a list with commas between them."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "SUO":
+        return ""
+    texts = []
+    for one in array.ravel():
+        texts.append(one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one))
+    return ",".join(texts)
 
 
 @contextmanager
@@ -224,6 +344,23 @@ def _opened(path: Path) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             yield file
     except DAMAGE as error:
-        raise DataError(
-            f"{path} cannot be read as HDF5: {error}", fix="copy or save the file again"
-        ) from error
+        what = f"{path} cannot be read as HDF5: {error}"
+        fix = "copy or save the file again"
+        other = _other_format(path)
+        if other is not None:
+            name, fix = other
+            what = f"{path} is {name}, which is not read"
+        raise DataError(what, fix=fix) from error
+
+
+def _other_format(path: Path) -> tuple[str, str] | None:
+    """The name of the format of a file that is no HDF5, and what to do with it."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4)
+    except OSError:
+        return None
+    for magic, other in OTHER_FORMATS.items():
+        if begin.startswith(magic):
+            return other
+    return None

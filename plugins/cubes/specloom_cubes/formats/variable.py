@@ -1,4 +1,4 @@
-"""One array among several in a file, and how to choose."""
+"""One array among several in a file, and how a mask is chosen among them."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ class Variable:
         name: Its name.
         shape: Its shape.
         dtype: Its element type as stored, or None where it is no real numeric array.
+        kind: What it is where it is no real numeric array, such as ``complex128`` or ``struct``.
+        labels: The names that the file gives its axes; empty where it gives none.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | None
+    kind: str = "not numeric"
+    labels: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        kind = "not numeric" if self.dtype is None else self.dtype.name
-        return f"{self.name} {' x '.join(map(str, self.shape)) or 'scalar'} {kind}"
+        kind = self.kind if self.dtype is None else self.dtype.name
+        return f"{self.name} {size_text(self.shape) or 'scalar'} {kind}"
 
     @property
-    def is_cube(self) -> bool:
-        """Whether it is a real numeric array with three axes."""
-        numeric = self.dtype is not None and self.dtype.kind in "iuf"
-        return numeric and len(self.shape) == 3 and 0 not in self.shape
+    def leaf(self) -> str:
+        """The last part of its name, without the groups that it is in."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it holds real numbers, and at least one."""
+        return self.dtype is not None and self.dtype.kind in "iuf" and 0 not in self.shape
 
     @property
     def is_plane(self) -> bool:
         """Whether it has two axes and is no vector."""
         return self.dtype is not None and len(self.shape) == 2 and 1 not in self.shape
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether all of its numbers lie along one axis."""
+        return self.dtype is not None and sum(size != 1 for size in self.shape) == 1
 
-def choose_cube(path: Path, arrays: Iterable[Variable], name: str | None) -> Variable:
-    """The named array, or the only one with three axes.
+    @property
+    def length(self) -> int:
+        """The length of its longest axis."""
+        return max(self.shape, default=0)
 
-    Raises:
-        DataError: There is none, or several and no name.
-    """
-    arrays = list(arrays)
-    if name is not None:
-        chosen = named(path, arrays, name, "cube_variable")
-        if not chosen.is_cube:
-            raise DataError(
-                f"{path}: {chosen} is not a cube", fix="name a real array with three axes"
-            )
-        return chosen
-    only_one = only(path, arrays, lambda one: one.is_cube, "cube", "name one with cube_variable")
-    if only_one is None:
-        raise DataError(
-            f"{path} holds no numeric array with three axes, only {listing(arrays)}",
-            fix="save the cube as rows x columns x bands",
-        )
-    return only_one
+
+def size_text(shape: Iterable[int]) -> str:
+    """A shape as ``4 x 6 x 3``."""
+    return " x ".join(map(str, shape))
 
 
 def choose_mask(
@@ -113,17 +113,19 @@ def only_plane(path: Path, arrays: Iterable[Variable]) -> str:
 def named(path: Path, arrays: Iterable[Variable], name: str, parameter: str) -> Variable:
     """The variable of that name.
 
+    A field of a MATLAB struct may be written as ``hcube/DataCube`` or ``hcube.DataCube``.
+
     Raises:
         DataError: There is none.
     """
     by_name = {one.name: one for one in arrays}
-    name = name if name in by_name else name.strip("/")  # as HDF5 writes paths
-    if name not in by_name:
-        raise DataError(
-            f"{path} has no variable {name!r}; it holds {listing(by_name.values())}",
-            fix=f"{parameter}: {did_you_mean(name, by_name)}",
-        )
-    return by_name[name]
+    for spelling in (name, name.strip("/"), name.replace(".", "/")):
+        if spelling in by_name:
+            return by_name[spelling]
+    raise DataError(
+        f"{path} has no variable {name!r}; it holds {listing(by_name.values())}",
+        fix=f"{parameter}: {did_you_mean(name, by_name)}",
+    )
 
 
 def only(
@@ -136,10 +138,15 @@ def only(
     """
     fitting = [one for one in arrays if fits(one)]
     if len(fitting) > 1:
-        raise DataError(
-            f"{path} holds several arrays that may be the {what}: {listing(fitting)}", fix=fix
-        )
+        raise several(path, fitting, what, fix)
     return fitting[0] if fitting else None
+
+
+def several(path: Path, fitting: Iterable[Variable], what: str, fix: str) -> DataError:
+    """The error of a file that holds several arrays that may be what is looked for."""
+    return DataError(
+        f"{path} holds several arrays that may be the {what}: {listing(fitting)}", fix=fix
+    )
 
 
 def listing(variables: Iterable[Variable]) -> str:
