@@ -18,7 +18,7 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
-from specloom.execution import run_folder
+from specloom.execution import resuming, run_folder
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -196,7 +196,6 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @click.option("--overwrite", is_flag=True, help="Replace the results that the folder holds.")
 @click.option(
     "--device",
-    default="auto",
     metavar="DEVICE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
@@ -216,13 +215,15 @@ def run(
     **arguments: Any,
 ) -> None:
     """Run all phases of FILE and write the results."""
-    if resume is not None:
-        arguments = run_folder.interrupted_run(resume)
-    elif arguments["path"] is None:
-        raise click.UsageError("give a run file, or --resume DIR")
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
-    loaded = specloom.load(**arguments, observed=is_first)
-    loaded.resumed = resume is not None
+    if resume is not None:
+        if out is not None and out != resume:
+            raise click.UsageError(f"--resume {resume} writes into {resume}, not {out}")
+        loaded, changes = resuming.resume(resume, **arguments, observed=is_first)
+        if changes and is_first:
+            click.echo(f"going on with {resume}: {'; '.join(changes)}", err=True)
+    else:
+        loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
     folder = resume or out
     if folder is None:
@@ -238,6 +239,17 @@ def run(
         click.echo(metrics)
     else:
         click.echo(f"results: {folder}")
+
+
+def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:
+    """The run of a file.
+
+    Raises:
+        UsageError: No file is given.
+    """
+    if path is None:
+        raise click.UsageError("give a run file, or --resume DIR")
+    return specloom.load(path, device=device or "auto", **arguments)
 
 
 @cli.command()

@@ -149,8 +149,7 @@ def _git_source(document: Document, value: dict[str, Any], name: str) -> Source:
         where[key] = document.where("plugins", name, key)
         text = value.get(key, "")
         if not isinstance(text, str):
-            what = f"E-SOURCE {owner}: {key!r} is {text!r}, which is not a string"
-            raise ConfigError(what, where=where[key], fix="put it in quotes")
+            raise _not_text(document, name, key)
         texts[key.replace("-", "_")] = text
     source = Source(**texts)
     check_url(source.git, owner, where["git"], allow_file=True)  # and again before it is fetched
@@ -165,6 +164,18 @@ def _git_source(document: Document, value: dict[str, Any], name: str) -> Source:
         fix = f"write, for example, '{name}-v{{version}}'"
         raise ConfigError(what, where=where["tag-pattern"], fix=fix)
     return source
+
+
+def _not_text(document: Document, name: str, key: str) -> ConfigError:
+    """The error for a value that YAML reads as something else than text, such as ``tag: 1.10``."""
+    keys = ("plugins", name, key)
+    written = document.written(*keys)
+    fix = f"write {key} as text"
+    if written:
+        fix = f"put it in quotes: '{written}'"
+    shown = written or repr(document.value["plugins"][name][key])
+    what = f"E-SOURCE plugin {name!r}: {key!r} is {shown}, which is not a string"
+    return ConfigError(what, where=document.where(*keys), fix=fix)
 
 
 def _extras(value: Any, owner: str, where: str) -> tuple[str, ...]:
