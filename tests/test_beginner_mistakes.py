@@ -48,30 +48,11 @@ def test_a_mask_of_another_size(shell):
 
 
 def test_wavelengths_in_micrometres(shell):
-    reported = (
-        "um.hdr states wavelengths of 0.43 to 0.91 nm: these are micrometres\n"
-        "  fix: correct their unit in the file, or multiply by 1000"
-    )
-    used = "configs/bands/cir.yaml --set 'data={type: cubes.Scene, config: {cube: um.hdr}}'"
-    wrong = (
-        "error: configs/bands/cir.yaml:13: the wavelengths, 0.43 to 0.91, are micrometres, not "
-        "nanometres\n  fix: multiply the wavelengths by 1000 where the data are read"
-    )
-    warning = "warning: " + reported.replace("um.hdr", "um.img")
-    unmasked = "\n".join(
-        f"warning: configs/bands/cir.yaml:{line}: {what}: the data has no mask in the split {split}"
-        for line, what, split in (
-            (33, "the threshold of decider stays uncalibrated", "'val'"),
-            (34, "the evaluation of 'val' is skipped", "'val'"),
-            (35, "the evaluation of 'test' is skipped", "'test'"),
-        )
-    )
-    mistake(shell, f"specloom check {used}", f"{warning}\n{unmasked}", 0)
-    mistake(shell, f"specloom run {used}", f"{warning}\n{wrong}")
     header = shell.folder / "um.hdr"
-    header.write_text(header.read_text("utf-8").replace("units = nm", "units = um"))
-    assert "wavelengths      430.00 to 910.00 nm\n" in shell("specloom info um.hdr")
-    mistake(shell, f"specloom check {used}", unmasked, 0)
+    text = header.read_text("utf-8")
+    for unit in ("nm", "um", "Unknown"):
+        header.write_text(text.replace("units = nm", f"units = {unit}"))
+        assert "wavelengths      430.00 to 910.00 nm\n" in shell("specloom info um.hdr")
 
 
 def test_an_array_with_its_bands_first(shell):
@@ -114,7 +95,8 @@ def test_a_photograph_given_as_a_cube(shell):
         scene("scene.png", ""),
         f"error: {SCENE}:11: scene.png is a picture: it holds colours, not spectra\n"
         "  fix: give the cube's own file: ENVI (.hdr with its data file), MATLAB (.mat), HDF5 "
-        "(.h5, .hdf5, .he5), NumPy (.npy, .npz), TIFF (.tif, .tiff); a picture may be its mask",
+        "(.h5, .hdf5, .he5, .hdf), netCDF-4 (.nc, .nc4), NumPy (.npy, .npz), TIFF (.tif, .tiff); "
+        "a picture may be its mask",
     )
 
 

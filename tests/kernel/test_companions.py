@@ -161,6 +161,6 @@ def test_another_value_is_refused(tmp_path):
     with pytest.raises(specloom.ConfigError) as caught:
         loaded(tmp_path, RUN + "companions: sometimes\n")
     assert str(caught.value) == (
-        f"{tmp_path / 'run.yaml'}:10: companions is \"sometimes\"\n"
+        f'{tmp_path / "run.yaml"}:10: companions is "sometimes"\n'
         "  fix: write companions: off, or remove it"
     )

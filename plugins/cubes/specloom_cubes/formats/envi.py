@@ -163,7 +163,7 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
         parts = [by_axis[axes.index(axis)] for axis in range(3)]
         return stored.read(*parts).transpose(axes)
 
-    stated = band_facts(header, bands)
+    stated = band_metadata(header, bands)
     notes = list(stated.notes)
     if holds > stored.needed:
         notes.append(
@@ -192,7 +192,7 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     )
 
 
-class BandFacts(NamedTuple):
+class BandMetadata(NamedTuple):
     """What a header states of each band; see ``Cube``."""
 
     wavelengths: NDArray[np.float64] | None = None
@@ -205,7 +205,7 @@ class BandFacts(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def band_facts(header: Header, bands: int) -> BandFacts:
+def band_metadata(header: Header, bands: int) -> BandMetadata:
     """What a header states of each band.
 
     Raises:
@@ -214,23 +214,23 @@ def band_facts(header: Header, bands: int) -> BandFacts:
     where = str(header.path)
     vectors = _vectors(header, bands)
     centres = find_centres(vectors, bands, where)
-    facts = BandFacts(
+    found = BandMetadata(
         fwhm=find_widths(vectors, bands, centres),
         bad_bands=zero_flags(header.per_band("bbl", bands)),
     )
     if centres is not None:
-        facts = facts._replace(wavelengths=centres.nm, notes=centres.notes)
+        found = found._replace(wavelengths=centres.nm, notes=centres.notes)
         if centres.nm is not None:
-            facts = facts._replace(wavelengths_from=f"the field {centres.source!r} of the header")
+            found = found._replace(wavelengths_from=f"the field {centres.source!r} of the header")
     scaling = scale.from_envi(_scale_fields(header), bands, where)
     if scaling is not None:
-        facts = facts._replace(
+        found = found._replace(
             gains=scaling.gains,
             offsets=scaling.offsets,
             scale_from=f"{scaling.source} of the header",
-            notes=(*facts.notes, *(f"{where}: {note}" for note in scaling.notes)),
+            notes=(*found.notes, *(f"{where}: {note}" for note in scaling.notes)),
         )
-    return facts
+    return found
 
 
 def _vectors(header: Header, bands: int) -> list[Vector]:

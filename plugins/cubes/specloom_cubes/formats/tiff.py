@@ -18,7 +18,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from specloom import DataError
 from specloom_cubes.cube import AS_STATED, Cube, Load, Reading, Valid, refuse_axes
 from specloom_cubes.formats import enmap, envi, tiff_pages
-from specloom_cubes.formats.envi import BandFacts
+from specloom_cubes.formats.envi import BandMetadata
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.tiff_axes import PageAxes, page_axes, refuse_missing_pages
 from specloom_cubes.rules.scale import from_geotiff, scaling_of
@@ -83,7 +83,9 @@ def _open_image(path: Path, page: tiff_pages.Page, reading: Reading) -> Cube:
         bands = file.count
         if valid_from == ALPHA:
             bands -= 1
-        facts = _facts(path, file, (page.height, page.width, bands), [*file.indexes][:bands])
+        stated = _band_metadata(
+            path, file, (page.height, page.width, bands), [*file.indexes][:bands]
+        )
         metadata = _metadata(file)
         dtype = np.dtype(file.dtypes[0])
         no_data = _no_data(file)
@@ -100,16 +102,16 @@ def _open_image(path: Path, page: tiff_pages.Page, reading: Reading) -> Cube:
         _load_of_image(path, page, bands, dtype),
         format=kind,
         interleave=interleave,
-        wavelengths=facts.wavelengths,
-        fwhm=facts.fwhm,
-        bad_bands=facts.bad_bands,
+        wavelengths=stated.wavelengths,
+        fwhm=stated.fwhm,
+        bad_bands=stated.bad_bands,
         ignore_value=no_data,
         metadata=metadata,
-        wavelengths_from=facts.wavelengths_from,
-        assumptions=facts.notes,
-        gains=facts.gains,
-        offsets=facts.offsets,
-        scale_from=facts.scale_from,
+        wavelengths_from=stated.wavelengths_from,
+        assumptions=stated.notes,
+        gains=stated.gains,
+        offsets=stated.offsets,
+        scale_from=stated.scale_from,
         valid=_valid_of(path, page, valid_from),
         valid_from=valid_from,
         reading=reading,
@@ -127,7 +129,7 @@ def _open_pages(path: Path, pages: Sequence[tiff_pages.Page], reading: Reading) 
         axes = page_axes(stored, metadata.get(DESCRIPTION, ""), reading, lengths, where)
         sizes = dict(zip(axes.order, stored, strict=True))
         shape = (sizes["H"], sizes["W"], sizes["C"])
-        facts = _facts(path, file, shape, [])
+        stated = _band_metadata(path, file, shape, [])
         dtype = np.dtype(file.dtypes[0])
         no_data = _no_data(file)
     kind = "TIFF"
@@ -140,16 +142,16 @@ def _open_pages(path: Path, pages: Sequence[tiff_pages.Page], reading: Reading) 
         _load_of_pages(path, pages, axes, dtype),
         format=f"{kind} of {len(pages)} pages",
         interleave=INTERLEAVES[axes.order],
-        wavelengths=facts.wavelengths,
-        fwhm=facts.fwhm,
-        bad_bands=facts.bad_bands,
+        wavelengths=stated.wavelengths,
+        fwhm=stated.fwhm,
+        bad_bands=stated.bad_bands,
         ignore_value=no_data,
         metadata=metadata,
-        wavelengths_from=facts.wavelengths_from,
-        assumptions=(*axes.notes, *facts.notes),
-        gains=facts.gains,
-        offsets=facts.offsets,
-        scale_from=facts.scale_from,
+        wavelengths_from=stated.wavelengths_from,
+        assumptions=(*axes.notes, *stated.notes),
+        gains=stated.gains,
+        offsets=stated.offsets,
+        scale_from=stated.scale_from,
         reading=reading,
     )
 
@@ -263,7 +265,9 @@ def _check(path: Path, pages: Sequence[tiff_pages.Page], file: Any) -> None:
         )
 
 
-def _facts(path: Path, file: Any, shape: tuple[int, int, int], indexes: Sequence[int]) -> BandFacts:
+def _band_metadata(
+    path: Path, file: Any, shape: tuple[int, int, int], indexes: Sequence[int]
+) -> BandMetadata:
     """What the file, or a header beside it, states of each band.
 
     Args:
@@ -282,48 +286,52 @@ def _facts(path: Path, file: Any, shape: tuple[int, int, int], indexes: Sequence
     centres = find_centres(vectors, bands, where)
     flags = [one.values for one in vectors if one.name.lower() == FLAGS]
     flags = [values for values in flags if len(values) == bands]
-    facts = BandFacts(fwhm=find_widths(vectors, bands, centres))
+    stated = BandMetadata(fwhm=find_widths(vectors, bands, centres))
     if flags:
-        facts = facts._replace(bad_bands=zero_flags(flags[0]))
+        stated = stated._replace(bad_bands=zero_flags(flags[0]))
     if centres is None:
-        facts = facts._replace(notes=tuple(_partial_tags(file, indexes, where)))
+        stated = stated._replace(notes=tuple(_partial_tags(file, indexes, where)))
     else:
-        facts = facts._replace(wavelengths=centres.nm, notes=centres.notes)
+        stated = stated._replace(wavelengths=centres.nm, notes=centres.notes)
     if centres is not None and centres.nm is not None:
         source = f"the tag {centres.source!r}"
         if centres.source == DESCRIPTIONS:
             source = "the descriptions of the bands"
-        facts = facts._replace(wavelengths_from=source)
+        stated = stated._replace(wavelengths_from=source)
     scaling = from_geotiff(file.scales, file.offsets, where) if indexes else None
     if scaling is not None:
-        facts = facts._replace(scale_from=scaling.source)
+        stated = stated._replace(scale_from=scaling.source)
         if scaling.gains is not None:
-            facts = facts._replace(gains=scaling.gains[:bands])
+            stated = stated._replace(gains=scaling.gains[:bands])
         if scaling.offsets is not None:
-            facts = facts._replace(offsets=scaling.offsets[:bands])
-    return _with_files_beside(path, facts, shape)
+            stated = stated._replace(offsets=scaling.offsets[:bands])
+    return _with_files_beside(path, stated, shape)
 
 
-def _with_files_beside(path: Path, facts: BandFacts, shape: tuple[int, int, int]) -> BandFacts:
+def _with_files_beside(
+    path: Path, stated: BandMetadata, shape: tuple[int, int, int]
+) -> BandMetadata:
     """What a file states, completed by an ENVI header or the metadata of EnMAP beside it."""
     bands = shape[2]
     header = _header_beside(path)
     if header is not None and _is_of(header, shape):
-        return _completed(facts, envi.band_facts(header, bands), header.path.name)
+        return _completed(stated, envi.band_metadata(header, bands), header.path.name)
     metadata = enmap.metadata_of(path)
     if metadata is not None:
-        return _completed(facts, _facts_of_enmap(path, bands, metadata.name), metadata.name)
-    return facts
+        return _completed(
+            stated, _band_metadata_of_enmap(path, bands, metadata.name), metadata.name
+        )
+    return stated
 
 
-def _facts_of_enmap(path: Path, bands: int, name: str) -> BandFacts:
+def _band_metadata_of_enmap(path: Path, bands: int, name: str) -> BandMetadata:
     """What the metadata beside an EnMAP image state, where they are of as many bands."""
     vectors = enmap.vectors_beside(path)
-    facts = BandFacts()
+    stated = BandMetadata()
     centres = find_centres(list(vectors.values()), bands, str(path))
     if centres is None or centres.nm is None:
-        return facts
-    facts = facts._replace(
+        return stated
+    stated = stated._replace(
         wavelengths=centres.nm,
         wavelengths_from=centres.source,
         fwhm=find_widths(list(vectors.values()), bands, centres),
@@ -331,32 +339,32 @@ def _facts_of_enmap(path: Path, bands: int, name: str) -> BandFacts:
     gains = vectors.get(enmap.GAIN)
     offsets = vectors.get(enmap.OFFSET)
     if gains is None or offsets is None:
-        return facts
+        return stated
     source = f"{enmap.GAIN} and {enmap.OFFSET} of {name}"
     scaling = scaling_of(gains.values, offsets.values, bands, source, str(path))
     if scaling is None:
-        return facts
-    return facts._replace(gains=scaling.gains, offsets=scaling.offsets, scale_from=scaling.source)
+        return stated
+    return stated._replace(gains=scaling.gains, offsets=scaling.offsets, scale_from=scaling.source)
 
 
-def _completed(facts: BandFacts, beside: BandFacts, name: str) -> BandFacts:
+def _completed(stated: BandMetadata, beside: BandMetadata, name: str) -> BandMetadata:
     """What a file states, and what a header beside it states where the file does not."""
-    if facts.wavelengths is None and beside.wavelengths is not None:
+    if stated.wavelengths is None and beside.wavelengths is not None:
         source = beside.wavelengths_from.replace("the header", name)
-        facts = facts._replace(
+        stated = stated._replace(
             wavelengths=beside.wavelengths, wavelengths_from=source, notes=beside.notes
         )
-    if facts.fwhm is None:
-        facts = facts._replace(fwhm=beside.fwhm)
-    if facts.bad_bands is None:
-        facts = facts._replace(bad_bands=beside.bad_bands)
-    if not facts.scale_from:
-        facts = facts._replace(
+    if stated.fwhm is None:
+        stated = stated._replace(fwhm=beside.fwhm)
+    if stated.bad_bands is None:
+        stated = stated._replace(bad_bands=beside.bad_bands)
+    if not stated.scale_from:
+        stated = stated._replace(
             gains=beside.gains,
             offsets=beside.offsets,
             scale_from=beside.scale_from.replace("the header", name),
         )
-    return facts
+    return stated
 
 
 def _header_beside(path: Path) -> Header | None:

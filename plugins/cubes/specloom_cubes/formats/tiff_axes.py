@@ -20,7 +20,7 @@ BANDS = "CSE"
 BY_TIFFFILE = "ImageJ=1.11a"
 """How the descriptions of ImageJ stacks begin that tifffile writes, of any version."""
 
-SETTLE = "write axes: CHW (pages are bands), HWC (pages are rows) or HCW to state it"
+STATE_AXES = "write axes: CHW (pages are bands), HWC (pages are rows) or HCW to state it"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def page_axes(
 ) -> PageAxes:
     """What the pages of a file are, from what it says or what the user states.
 
-    Where nothing settles it, the pages of an array that was saved by tifffile are assumed to be
+    Where nothing says it, the pages of an array that was saved by tifffile are assumed to be
     bands or rows by their number: of three axes the one that differs from two equal ones has the
     bands, or else the shortest. All other pages are bands.
 
@@ -72,7 +72,7 @@ def page_axes(
     meaning = "bands" if order == "CHW" else "rows"
     note = (
         f"{where} holds an array of {pages} x {lines} x {columns} and does not say which axis "
-        f"has the bands: its pages are taken as {meaning}; {SETTLE}"
+        f"has the bands: its pages are taken as {meaning}; {STATE_AXES}"
     )
     return PageAxes(order, (note,))
 
