@@ -18,6 +18,7 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
+from specloom_cubes.rules.coco import class_names, find_coco_masks
 from specloom_cubes.rules.masks import ValidityArrays
 
 if TYPE_CHECKING:
@@ -55,6 +56,29 @@ def describe_masks(cube: Cube, path: Path) -> tuple[list[dict[str, Any]], list[s
             notes += flaws
         for other in finding.rejected:
             masks.append(_no_mask(path.parent / other.name, None, other.problem))
+    others = {}
+    for finding in findings:
+        if finding.path is not None:
+            others[path] = finding.path
+    annotated, problems = _annotated(cube, path, others)
+    return [*masks, *annotated], [*notes, *problems]
+
+
+def _annotated(
+    cube: Cube, path: Path, others: dict[Path, Path]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The COCO file beside a cube that annotates it, and what a user should know of it."""
+    masks = []
+    notes: list[str] = []
+    try:
+        found = find_coco_masks([path], [path.parent], others)
+    except DataError as error:
+        return [], [str(error)]
+    for file, image in found.values():
+        mask, flaws = _mask(file, cube, image)
+        names = {str(number): name for number, name in class_names(file).items()}
+        masks.append({**mask, "variable": None, "names": names})
+        notes += flaws
     return masks, notes
 
 

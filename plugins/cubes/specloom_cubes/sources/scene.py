@@ -21,6 +21,7 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import expand, there
+from specloom_cubes.rules.coco import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
@@ -77,10 +78,12 @@ class Scene(TicketedSource):
 
     Args:
         cube: The scene: ENVI (either file), .mat, HDF5, .npy, .npz or TIFF.
-        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. By
-            default the only 2-D array of the scene's size in the same file, if there is one.
+        mask: Class numbers of the pixels: PNG, BMP, COCO annotations (.json), or any of the formats
+            of cubes. By default the only 2-D array of the scene's size in the same file, if there
+            is one.
         cube_variable: The array that is the cube, where a file holds several.
-        mask_variable: The array that is the mask, where a file holds several.
+        mask_variable: The array that is the mask, where a file holds several; of a COCO file the
+            image, by its file name or id, by default the one with the cube's name.
         wavelengths: CSV with a column ``wavelength_nm``, or else its first column of numbers; used
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
@@ -280,7 +283,8 @@ class Scene(TicketedSource):
         cube = self.opened()
         colors = self._colors()
         if self.mask is not None:
-            return load_mask(self.mask, cube.shape, self.mask_variable, colors)
+            variable = image_of_cube(self.mask, cube.path, self.mask_variable)
+            return load_mask(self.mask, cube.shape, variable, colors)
         if self.mask_variable is None and not self.find_mask:
             return None
         name = own_mask_name(cube, self.mask_variable, other_than=self._other())
