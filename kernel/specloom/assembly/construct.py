@@ -70,10 +70,11 @@ class Constructor:
             fix = f"repair the plugin {_plugin(label)!r}: offer a class"
             raise PluginError(what, where=where, fix=fix)
         at = partial(self.document.where, *component.keys, "config")
+        written = partial(self.document.written, *component.keys, "config")
         config = component.config
         if self.saved:
             config = _with_earlier_defaults(cls, label, config, where)
-        arguments, wrong = parameters.checked(cls, label, config, at)
+        arguments, wrong = parameters.checked(cls, label, config, at, written)
         self.problems += wrong
         missing = parameters.required(cls) - arguments.keys()
         if missing:

@@ -32,10 +32,11 @@ def override(document: Document, text: str) -> None:
         fix = "write --set nodes.NAME.config.PARAMETER=VALUE"
         raise ConfigError(what, where="--set", fix=fix)
     place = f"--set {text}"
-    value = _parse_value(raw, place)
+    written = _parse_value(raw, place)
+    value = written.value
     parts = path.split(".")
     if appends:
-        _append(document, parts, value, place)
+        _append(document, parts, written, place)
         return
     container, keys = _find_container(document, parts, place)
     if value is None and len(keys) == 2 and keys[0] in REMOVABLE:
@@ -43,14 +44,16 @@ def override(document: Document, text: str) -> None:
         return
     container[keys[-1]] = value
     _replace_places(document, keys, place)
+    _add_texts(document, keys, written)
 
 
-def _parse_value(raw: str, place: str) -> Any:
+def _parse_value(raw: str, place: str) -> Document:
     """The YAML value of an override; text without any character is empty text."""
     if not raw.strip():
-        return ""
-    value = parse(raw.replace("#", NUMBER_SIGN), place).value
-    return _restore_number_signs(value)
+        return Document(place, "")
+    parsed = parse(raw.replace("#", NUMBER_SIGN), place)
+    parsed.value = _restore_number_signs(parsed.value)
+    return parsed
 
 
 def _restore_number_signs(value: Any) -> Any:
@@ -88,7 +91,7 @@ def _find_container(document: Document, parts: Sequence[str], place: str) -> tup
     return container, (*keys, last_key)
 
 
-def _append(document: Document, parts: Sequence[str], value: Any, place: str) -> None:
+def _append(document: Document, parts: Sequence[str], written: Document, place: str) -> None:
     """Append a value to a list; one that the file does not have, or leaves empty, begins with it.
 
     Raises:
@@ -104,8 +107,9 @@ def _append(document: Document, parts: Sequence[str], value: Any, place: str) ->
         what = f"{'.'.join(parts)} is no list, so nothing can be appended to it"
         fix = "write = in place of +=, or name a list such as connections or phases"
         raise ConfigError(what, where=place, fix=fix)
-    container[last] = [*items, value]
+    container[last] = [*items, written.value]
     document.places[*keys, len(items)] = place
+    _add_texts(document, (*keys, len(items)), written)
 
 
 def _existing(container: Any, key: str | int) -> Any:
@@ -163,20 +167,28 @@ def _is_port_of(port: Any, node: str) -> bool:
 def _close_gap(document: Document, section: str, removed: int) -> None:
     """Forget the places of an item of a list, and move those of the items after it."""
     _drop_places(document, (section, removed))
-    moved = {}
-    for keys in list(document.places):
-        is_behind = keys[:1] == (section,) and len(keys) > 1 and int(keys[1]) > removed
-        if is_behind:
-            moved[section, int(keys[1]) - 1, *keys[2:]] = document.places.pop(keys)
-    document.places |= moved
+    for by_keys in (document.places, document.texts):
+        moved = {}
+        for keys in list(by_keys):
+            is_behind = keys[:1] == (section,) and len(keys) > 1 and int(keys[1]) > removed
+            if is_behind:
+                moved[section, int(keys[1]) - 1, *keys[2:]] = by_keys.pop(keys)
+        by_keys |= moved
 
 
 def _drop_places(document: Document, keys: Keys) -> None:
-    """Forget the places of a value and of all that is inside it."""
+    """Forget the places and texts of a value and of all that is inside it."""
     depth = len(keys)
-    for other in list(document.places):
-        if other[:depth] == keys:
-            del document.places[other]
+    for by_keys in (document.places, document.texts):
+        for other in list(by_keys):
+            if other[:depth] == keys:
+                del by_keys[other]
+
+
+def _add_texts(document: Document, keys: Keys, written: Document) -> None:
+    """Add how the numbers of a new value are written."""
+    for inner, text in written.texts.items():
+        document.texts[(*keys, *inner)] = text
 
 
 def _replace_places(document: Document, keys: Keys, place: str) -> None:

@@ -51,6 +51,16 @@ class Document:
     name: str
     value: Any = None
     places: dict[Keys, str] = field(default_factory=dict)
+    texts: dict[Keys, str] = field(default_factory=dict)
+
+    def written(self, *keys: str | int, otherwise: str = "") -> str:
+        """A number, true, false or null as it stands in the file: ``1.10``, which is 1.1.
+
+        Args:
+            keys: The keys of the value.
+            otherwise: What to return for other values.
+        """
+        return self.texts.get(keys, otherwise)
 
     def where(self, *keys: str | int) -> str:
         """``file:line`` of a key, or of the nearest key around it."""
@@ -236,9 +246,12 @@ class _Builder:
             return None
         if isinstance(event, yaml.ScalarEvent):
             is_plain = event.implicit[0]
-            if is_plain:
-                return scalar(event.value)
-            return event.value
+            if not is_plain:
+                return event.value
+            found = scalar(event.value)
+            if event.value and not isinstance(found, str):
+                self.document.texts[keys] = event.value
+            return found
         if len(keys) >= DEEPEST:
             self.stop(f"is nested more than {DEEPEST} deep", "flatten it")
         if isinstance(event, yaml.SequenceStartEvent):

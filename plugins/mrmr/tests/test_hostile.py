@@ -131,7 +131,7 @@ def test_no_labels_are_refused():
     valid = torch.zeros(1, 1, 600, 1, dtype=torch.bool)
     unlabelled = batch(rows, labels, valid=valid)
     error(
-        "no labelled pixel: 'valid' excludes all 600",
+        "no labelled pixel: 'valid' or 'labelled' excludes all 600",
         SupervisedFullSpectrumBandSelector(31),
         unlabelled,
     )

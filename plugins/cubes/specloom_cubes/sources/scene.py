@@ -88,7 +88,7 @@ class Scene(TicketedSource):
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
-        valid: A file like a mask, not 0 for the pixels that count; others are excluded
+        valid: A file like a mask, not 0 for the pixels that may be used; others are excluded
             from fits and metrics.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
