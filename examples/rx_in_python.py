@@ -29,7 +29,7 @@ def build() -> Pipeline:
         (decider.decisions, metrics.decisions),
         (logits.logits, metrics.logits),
         (data.outputs.mask, metrics.targets),
-        (data.outputs.valid, metrics.valid),
+        (data.outputs.labelled, metrics.valid),
     )
     return pipeline
 

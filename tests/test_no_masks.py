@@ -198,8 +198,13 @@ def test_a_monitor_of_a_split_without_masks_is_refused_before_any_work(cubes):
     document["data"] = {"type": "cubes.Folder", "config": {"path": str(cubes)}}
     copy = cubes / "run.yaml"
     copy.write_text(yaml.safe_dump(document))
-    with pytest.raises(specloom.SpecloomError, match="which nothing records"):
+    with pytest.raises(specloom.SpecloomError) as caught:
         specloom.load(copy, plugins=Plugins.for_file(file))
+    assert (
+        "checkpoint monitors 'metrics/average_precision', which is not defined on the split 'val': "
+        "the data has no mask in the split 'val'\n"
+        "  fix: use validation data that has it, or monitor another value"
+    ) in str(caught.value)
 
 
 def test_what_was_fitted_is_kept_when_a_later_phase_fails(cubes, tmp_path, monkeypatch):

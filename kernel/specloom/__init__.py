@@ -38,7 +38,7 @@ from specloom.contract.errors import (
 )
 from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
 from specloom.contract.hooks import impl
-from specloom.contract.nodes import STAGES, Array, Batch, Node
+from specloom.contract.nodes import STAGES, Array, Batch, Node, StripPasses, StripWise
 from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
@@ -105,6 +105,8 @@ __all__ = [
     "SpecloomError",
     "SpecloomWarning",
     "Stateful",
+    "StripPasses",
+    "StripWise",
     "Task",
     "Ticket",
     "TicketSource",

@@ -20,7 +20,7 @@ from specloom.contract.errors import (
     raise_all,
 )
 from specloom.contract.sources import DescribedSplit
-from specloom.execution import run_folder
+from specloom.execution import resuming, run_folder
 from specloom.execution.data_description import assumptions, data_notes
 from specloom.plugins import (
     RECORD,
@@ -28,6 +28,7 @@ from specloom.plugins import (
     Plugins,
     find_manifest,
     find_record,
+    installed_resolver,
     not_named_fix,
 )
 from specloom.threads import threads_option
@@ -35,6 +36,8 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: Commands that report what is wrong with a manifest, among other things.
+DIAGNOSTIC = ("doctor",)
 
 
 class Commands(click.Group):
@@ -75,14 +78,20 @@ class Commands(click.Group):
         """The command of that name that a plugin offers, imported.
 
         Raises:
-            PluginError: Only an installed plugin that the manifest does not name offers it.
+            PluginError: Only a plugin offers it that the manifest does not name, or that is not
+                installed.
             UsageError: There is no such command.
         """
         available = Plugins()
         own = available.described_commands().get(RESOLVER, {})
         if name in own:  # these repair manifests, so that none is read for them
             return _load_command(available, RESOLVER, name)
-        plugins = Plugins.for_file(_governing_file(args))
+        try:
+            plugins = Plugins.for_file(_governing_file(args))
+        except SpecloomError:
+            if name not in DIAGNOSTIC or FROZEN in os.environ:
+                raise
+            plugins = available
         owner = _owner(plugins, name)
         if owner:
             return _load_command(plugins, owner, name)
@@ -93,6 +102,7 @@ class Commands(click.Group):
                     f"installed, but {plugins.present_manifest} does not name it"
                 )
                 raise PluginError(what, fix=not_named_fix(other))
+        _raise_if_known(name)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -140,6 +150,18 @@ def _owner(plugins: Plugins, name: str) -> str:
     return ""
 
 
+def _raise_if_known(command: str) -> None:
+    """Raise PluginError where a plugin is known that has the command and is not installed."""
+    plugins = Plugins(installed_resolver())
+    for resolver in plugins.modules:
+        plugins.need(resolver)
+    owner = plugins.manager.hook.find_command(name=command)
+    if owner is not None:
+        what = f"no command {command!r} is offered here: the plugin {owner!r} has it"
+        fix = f"run: specloom plugins add {owner}, or: pip install specloom-{owner}"
+        raise PluginError(what, fix=fix)
+
+
 def _load_command(plugins: Plugins, plugin: str, name: str) -> Any:
     """The command of a plugin, imported."""
     _label, command = plugins.find(f"{plugin}.{name}", ("commands",), "")
@@ -185,7 +207,7 @@ def cli() -> None:
 
 
 path = click.Path(path_type=Path)
-set_help = "Override one value of the run file (repeatable)."
+set_help = "Override one value of the run file; PATH+=VALUE appends to a list (repeatable)."
 change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=set_help)
 
 
@@ -199,7 +221,6 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @click.option("--overwrite", is_flag=True, help="Replace the results that the folder holds.")
 @click.option(
     "--device",
-    default="auto",
     metavar="DEVICE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
@@ -221,13 +242,15 @@ def run(
     **arguments: Any,
 ) -> None:
     """Run all phases of FILE and write the results."""
-    if resume is not None:
-        arguments = run_folder.interrupted_run(resume)
-    elif arguments["path"] is None:
-        raise click.UsageError("give a run file, or --resume DIR")
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one watches and writes
-    loaded = specloom.load(**arguments, observed=is_first)
-    loaded.resumed = resume is not None
+    if resume is not None:
+        if out is not None and out != resume:
+            raise click.UsageError(f"--resume {resume} writes into {resume}, not {out}")
+        loaded, changes = resuming.resume(resume, **arguments, observed=is_first)
+        if changes and is_first:
+            click.echo(f"going on with {resume}: {'; '.join(changes)}", err=True)
+    else:
+        loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
     loaded.verbose = verbose
     folder = resume or out
@@ -244,6 +267,17 @@ def run(
         click.echo(metrics)
     else:
         click.echo(f"results: {folder}")
+
+
+def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:
+    """The run of a file.
+
+    Raises:
+        UsageError: No file is given.
+    """
+    if path is None:
+        raise click.UsageError("give a run file, or --resume DIR")
+    return specloom.load(path, device=device or "auto", **arguments)
 
 
 @cli.command()

@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
 from specloom.contract.abilities import Trainable
-from specloom.contract.errors import GraphError, SpecloomError, did_you_mean, raise_all
+from specloom.contract.errors import (
+    GraphError,
+    SpecloomError,
+    did_you_mean,
+    raise_all,
+    warn_of,
+)
 from specloom.contract.ports import Connection, Port
 from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.execution import saved_pipeline
 from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
+from specloom.graph.labelled import LabelledConnections
 from specloom.graph.port_attributes import InputRef, OutputRef, PortRef
 from specloom.graph.ported import Ported
 from specloom.plugins import Plugins
@@ -248,6 +255,10 @@ class Pipeline:
         """
         if source is None and self._graph and self._graph.outputs == self.outputs:
             return self._graph
+        labelled = LabelledConnections(self.nodes, self.connections)
+        self.connections = labelled.connections
+        for note in labelled.notes:
+            warn_of(note)
         options: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
         if source:
             options["missing_outputs"] = missing_by_split(source)

@@ -5,7 +5,8 @@ import pytest
 from specloom import SpecloomError
 from specloom.contract.errors import in_file_order, raise_all
 from specloom.runfile.form import interpret
-from specloom.runfile.yaml import override, parse
+from specloom.runfile.overrides import override
+from specloom.runfile.yaml import parse
 
 GOOD = """\
 specloom: 1

@@ -170,6 +170,10 @@ FORMS = {
         LEAST + "outputs: {scores: a}\n",
         'run.yaml:4: outputs.scores is "a"\n  fix: write node.port',
     ),
+    "number": (
+        LEAST + "metadata: {name: 1.10}\n",
+        "run.yaml:4: metadata.name is 1.10\n  fix: write text, in quotes",
+    ),
     "outputs": (
         LEAST + "outputs: [a.x]\n",
         "run.yaml:4: outputs is [\"a.x\"]\n  fix: write 'key: value' lines",

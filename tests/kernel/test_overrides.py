@@ -92,6 +92,20 @@ OVERRIDES = {
         "nodes.rx.confg=1",
         "--set nodes.rx.confg=1: unknown key 'confg' in nodes.rx\n  fix: did you mean 'config'?",
     ),
+    "nothing to remove": (
+        "nodes.metrics=null",
+        "--set nodes.metrics=null: nodes has no 'metrics'\n  fix: use one of: head, rx",
+    ),
+    "no list": (
+        "seed+=3",
+        "--set seed+=3: seed is no list, so nothing can be appended to it\n"
+        "  fix: write = in place of +=, or name a list such as connections or phases",
+    ),
+    "only a plus": (
+        "+=3",
+        "--set: '+=3' is not of the form path=value\n"
+        "  fix: write --set nodes.NAME.config.PARAMETER=VALUE",
+    ),
     "replaced whole": (
         "nodes.rx={type: 3}",
         "--set nodes.rx={type: 3}: nodes.rx.type is 3\n  fix: write 'type: plugin.Name'",
@@ -102,3 +116,65 @@ OVERRIDES = {
 @pytest.mark.parametrize(("change", "message"), OVERRIDES.values(), ids=OVERRIDES)
 def test_wrong_overrides(change, message):
     assert reported(GOOD, change) == message
+
+
+def test_null_removes_a_node_with_its_connections_and_outputs():
+    file = good("nodes.rx=null")
+    assert list(file.nodes) == ["head"]
+    assert not any("rx." in port for pair in file.connections for port in pair)
+    assert "scores" not in file.outputs
+
+
+def test_null_removes_entries_of_lists_and_the_places_of_the_others_move():
+    text = LEAST + (
+        "  b: {type: toy.B}\n"
+        "  c: {type: toy.C}\n"
+        "connections:\n"
+        "  - [a.x, b.x]\n"
+        "  - [b.x, c.x]\n"
+        "  - [a.x, c.y]\n"
+        "phases:\n"
+        "  - {type: toy.One}\n"
+        "  - {type: toy.Two}\n"
+    )
+    file = good("connections.0=null", "phases.0=null", text=text)
+    assert file.connections == [["b.x", "c.x"], ["a.x", "c.y"]]
+    assert [phase.type for phase in file.phases] == ["toy.Two"]
+    assert file.document.where("connections", 0) == "run.yaml:9"
+    assert file.document.where("connections", 1) == "run.yaml:10"
+    assert file.document.where("phases", 0) == "run.yaml:13"
+
+
+def test_null_stays_a_value_of_a_parameter():
+    file = good("nodes.head.config.label=null")
+    assert file.nodes["head"].config["label"] is None
+
+
+def test_plus_equals_appends_to_a_list():
+    file = good("connections+=[head.out, rx.more]", "nodes.rx.config.windows+=[5, 6]")
+    assert file.connections[-1] == ["head.out", "rx.more"]
+    assert file.nodes["rx"].config["windows"][-1] == [5, 6]
+    number = len(file.connections) - 1
+    place = file.document.where("connections", number)
+    assert place == "--set connections+=[head.out, rx.more]"
+
+
+def test_plus_equals_begins_a_list_that_the_file_does_not_have():
+    file = good("connections+=[a.x, a.y]", "phases+={type: toy.T}", text=LEAST)
+    assert file.connections == [["a.x", "a.y"]]
+    assert file.phases[0].type == "toy.T"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("#ff0000", "#ff0000"),
+        ("run #3", "run #3"),
+        ("[#1, b # c]", ["#1", "b # c"]),
+        ("{'#00ff00': 1, #ff: 2}", {"#00ff00": 1, "#ff": 2}),
+        ('"a # b"', "a # b"),
+    ],
+)
+def test_a_number_sign_is_a_character(written, value):
+    file = good(f"nodes.head.config.label={written}")
+    assert file.nodes["head"].config["label"] == value

@@ -112,6 +112,18 @@ def test_wrong_values(config, said, name):
     ]
 
 
+def test_a_number_is_shown_as_it_stands_in_the_file():
+    written = {"names": "1.10"}
+    config = {"n": 1, "names": 1.1, "pair": [1.5, 2]}
+    _, problems = parameters.checked(
+        Toy, "toy.Toy", config, lambda name: "", lambda name: written.get(name, "")
+    )
+    assert [problem.what for problem in problems] == [
+        "toy.Toy: names should be a valid array or should be a valid string, got 1.10",
+        "toy.Toy: pair[0] should be a valid integer, got 1.5",
+    ]
+
+
 def test_unknown_and_missing_parameters_are_told_together():
     assert checked({"sclae": 1, "colour": 2, "source": 3})[1] == [
         "run.yaml:sclae: toy.Toy has no parameter 'sclae'\n  fix: did you mean 'scale'?",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from specloom import ConfigError, SpecloomError
+from specloom.runfile.overrides import override
 from specloom.runfile.yaml import parse, read, scalar
 
 
@@ -67,6 +68,40 @@ def test_huge_numbers_stay_numbers_and_cost_nothing():
     assert scalar("9" * 399) == int("9" * 399)
     assert scalar("9" * 100_000) == math.inf
     assert scalar("1e999") == math.inf
+
+
+def test_numbers_are_shown_as_they_stand_in_the_file():
+    document = parse("a: 1.10\nb: [0x10, x, {c: yes, d: TRUE, e: ~}]\nf:\n", "run.yaml")
+    assert document.value == {
+        "a": 1.1,
+        "b": [16, "x", {"c": "yes", "d": True, "e": None}],
+        "f": None,
+    }
+    assert document.written("a") == "1.10"
+    assert document.written("b", 0) == "0x10"
+    assert document.written("b", 2, "d") == "TRUE"
+    assert document.written("b", 2, "e") == "~"
+    for keys in (("b",), ("b", 1), ("b", 2, "c"), ("f",), ("absent",)):
+        assert document.written(*keys, otherwise="?") == "?"
+
+
+def test_an_override_replaces_what_stands_in_the_file():
+    document = parse("a: {b: 1.10, c: 2.50}\n", "run.yaml")
+    override(document, "a.b=[3.0, x]")
+    assert document.written("a", "b", 0) == "3.0"
+    assert document.written("a", "b") == ""
+    assert document.written("a", "c") == "2.50"
+    override(document, "a=text")
+    assert document.texts == {}
+
+
+def test_what_is_written_moves_with_the_items_of_a_list():
+    document = parse("phases: [{t: 1.10}, {t: 2.20}]\n", "run.yaml")
+    override(document, "phases.0=null")
+    assert document.written("phases", 0, "t") == "2.20"
+    override(document, "phases+={t: 3.30}")
+    assert document.written("phases", 1, "t") == "3.30"
+    assert len(document.texts) == 2
 
 
 def test_places_of_keys():

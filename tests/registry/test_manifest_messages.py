@@ -69,8 +69,13 @@ WRONG_ENTRIES = [
     ),
     (
         "demo: {git: 'https://example.org/x', tag: 1.10}",
-        "E-SOURCE plugin 'demo': 'tag' is 1.1, which is not a string",
-        "put it in quotes",
+        "E-SOURCE plugin 'demo': 'tag' is 1.10, which is not a string",
+        "put it in quotes: '1.10'",
+    ),
+    (
+        "demo: {git: 'https://example.org/x', tag: [v1]}",
+        "E-SOURCE plugin 'demo': 'tag' is ['v1'], which is not a string",
+        "write tag as text",
     ),
     (
         "demo: {git: 'https://example.org/x', tag: v1, commit: abc}",

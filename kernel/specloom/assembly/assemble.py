@@ -14,12 +14,14 @@ from specloom.contract.errors import (
     as_specloom_error,
     in_file_order,
     raise_all,
+    warn_of,
 )
 from specloom.contract.nodes import STAGES
 from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.ports import Connection, Port, node_of, port_of
 from specloom.contract.sources import Source, missing_by_split, read_options_of
 from specloom.graph.graph import Graph
+from specloom.graph.labelled import LabelledConnections
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
 from specloom.runfile.form import Component, RunFile
@@ -77,16 +79,21 @@ def assemble(
         SpecloomError: Something is wrong; ``Problems`` where it is several things.
     """
     found = list(problems)
-    constructor = Constructor(file.document, plugins, found)
+    is_saved = bool(file.state)
+    constructor = Constructor(file.document, plugins, found, saved=is_saved)
     data = _construct_source(file, constructor)
     nodes = _construct_nodes(file, constructor)
     phases = [constructor.construct(phase, "trainers") for phase in file.phases]
     names = _PresentNames(nodes.instances, data.source)
     outputs = _outputs(file, names)
-    connections = _connections(file, names)
+    written = _connections(file, names)
+    labelled = LabelledConnections(nodes.instances, written)
+    if not file.state:  # a saved pipeline cannot be edited
+        for note in labelled.notes:
+            warn_of(note)
     graph = Graph(
         nodes.instances,
-        connections,
+        labelled.connections,
         batch=data.ports,
         batch_sizes=data.sizes,
         outputs=outputs,
@@ -105,8 +112,8 @@ def assemble(
     late = phase_order_problems(graph, trainers, labels)
     late += absent_data_problems(graph, data.source)
     raise_all(in_file_order(late))
-    labelled = [(phase.label, phase.instance) for phase in phases]
-    return Assembly(graph, data.source, labelled)
+    with_labels = [(phase.label, phase.instance) for phase in phases]
+    return Assembly(graph, data.source, with_labels)
 
 
 def _construct_source(file: RunFile, constructor: Constructor) -> _Data:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from specloom.contract.errors import PluginError, SpecloomError, as_specloom_error, shown
+from specloom.contract.errors import PluginError, SpecloomError, as_specloom_error, shown, warn
 from specloom.contract.ports import Port
 from specloom.plugins import KINDS, Plugins
 from specloom.runfile import parameters
@@ -33,6 +33,8 @@ class Constructor:
         document: The run file, for the places in messages.
         plugins: Where names are looked up.
         problems: The list to add problems to.
+        saved: Whether it is a saved pipeline, in which nodes have the defaults of the versions that
+            saved them.
     """
 
     def __init__(
@@ -40,10 +42,13 @@ class Constructor:
         document: Document,
         plugins: Plugins,
         problems: list[SpecloomError],
+        *,
+        saved: bool = False,
     ) -> None:
         self.document = document
         self.plugins = plugins
         self.problems = problems
+        self.saved = saved
 
     def construct(self, component: Component, *kinds: str) -> Constructed:
         """The component, which must be one of the kinds."""
@@ -65,7 +70,11 @@ class Constructor:
             fix = f"repair the plugin {_plugin(label)!r}: offer a class"
             raise PluginError(what, where=where, fix=fix)
         at = partial(self.document.where, *component.keys, "config")
-        arguments, wrong = parameters.checked(cls, label, component.config, at)
+        written = partial(self.document.written, *component.keys, "config")
+        config = component.config
+        if self.saved:
+            config = _with_earlier_defaults(cls, label, config, where)
+        arguments, wrong = parameters.checked(cls, label, config, at, written)
         self.problems += wrong
         missing = parameters.required(cls) - arguments.keys()
         if missing:
@@ -73,6 +82,24 @@ class Constructor:
         instance = cls(**arguments)
         _check_members(instance, label, kinds[0], where)
         return Constructed(label, instance)
+
+
+def _with_earlier_defaults(
+    cls: type,
+    label: str,
+    config: Mapping[str, Any],
+    where: str,
+) -> Mapping[str, Any]:
+    """The parameters of a saved node, with defaults of when it was saved, each with a warning."""
+    found = dict(config)
+    for name, value in parameters.earlier_defaults(cls).items():
+        if name in found:
+            continue
+        found[name] = value
+        what = f"{label} was saved without {name}: it is {shown(value)}, as in that version"
+        fix = "run the run file again for the present default"
+        warn(f"{what}; {fix}", where)
+    return found
 
 
 def _check_members(instance: Any, label: str, kind: str, where: str) -> None:

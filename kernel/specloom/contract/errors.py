@@ -155,6 +155,19 @@ def warn(what: str, where: str) -> None:
     warnings.warn(message, SpecloomWarning, stacklevel=4)
 
 
+def warn_of(note: SpecloomError) -> None:
+    """Warn of what an error says, with its fix, at its place in the user's file.
+
+    Without a place, the warning is at the line that called the caller.
+    """
+    file, _, line = note.where.rpartition(":")
+    if line.isdigit():
+        text = str(type(note)(note.what, fix=note.fix))
+        warnings.warn_explicit(text, SpecloomWarning, file, int(line))
+        return
+    warnings.warn(str(note), SpecloomWarning, stacklevel=3)
+
+
 def shown(value: object) -> str:
     """A value much as a run file has it, cut where it is long.
 

@@ -167,6 +167,11 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 
 
 @spec(firstresult=True)
+def find_command(name: str) -> str | None:
+    """The plugin that has a command though it is not installed; None if you know none."""
+
+
+@spec(firstresult=True)
 def open_cube(address: str) -> Any:
     """Open a cube without reading its pixels; None if it is not yours.
 

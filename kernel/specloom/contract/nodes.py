@@ -116,6 +116,31 @@ class Local(Protocol):
     """The pixels around an output pixel that it depends on, where ``locality`` is ``halo``."""
 
 
+class StripPasses(Protocol):
+    """The work of a node on one image that comes twice, in the same strips of rows, from the top.
+
+    The arrays of a strip come by the names of the node's inputs, with the axes of its ports, ``B``
+    being 1 and ``H`` the rows of the strip.
+    """
+
+    def scan(self, *none: Array, **arrays: Array) -> None:
+        """Take in the next strip, in the first pass."""
+
+    def join(self) -> None:
+        """The first pass is over, and the strips come again."""
+
+    def apply(self, *none: Array, **arrays: Array) -> Batch:
+        """The outputs for the next strip, in the second pass."""
+
+
+@runtime_checkable
+class StripWise(Protocol):
+    """A node of the locality ``image`` that can work on scenes which are larger than memory."""
+
+    def strip_passes(self) -> StripPasses:
+        """The work on one image, strip by strip; its outputs equal ``forward`` bit for bit."""
+
+
 class ArrayLibrary(Protocol):
     """A node that works on other arrays than torch tensors."""
 
@@ -128,6 +153,15 @@ class Renamed(Protocol):
 
     renamed: ClassVar[Mapping[str, str]]
     """Old names of ports and parameters, each with the present one; they work with a warning."""
+
+
+class EarlierDefaults(Protocol):
+    """A node with parameters that are new, or that had other defaults in earlier versions."""
+
+    earlier_defaults: ClassVar[Mapping[str, object]]
+    """Such parameters, each with its value in saved pipelines that do not state it.
+
+    From then on, saved pipelines state them always."""
 
 
 class PythonOnly(Protocol):

@@ -71,6 +71,17 @@ class ChangesNothing(Protocol):
     """False: checkpoints between phases need not be written after this one."""
 
 
+@runtime_checkable
+class Extendable(Protocol[AnyRun]):
+    """A phase that can go on, where its run is resumed, with more than it was started with."""
+
+    extendable: ClassVar[tuple[str, ...]]
+    """The parameters that may have other values then, such as the number of epochs."""
+
+    def extension_problems(self, run: AnyRun, at: At) -> Iterable[SpecloomError]:
+        """Why what is in ``run.folder`` cannot be continued with the present values."""
+
+
 class OneSplit(Protocol):
     """A phase that reads one split."""
 

@@ -45,6 +45,12 @@ class Port:
         host: Stays in the host's memory, whatever the device (wavelengths, for instance).
         per_stage: Known when a stage ends, not for each batch (pooled metrics, for instance).
         unused_note: What to report where nothing is connected to this output; empty for nothing.
+        labelled: Of an input that says which pixels count: True where only pixels with a label may,
+            False where others may too. None: only those with a label where the node reads labels.
+        instead_of: Of an output that says which pixels have a label: the output of the same node
+            that says which may be used at all. Inputs for labelled pixels that are connected to
+            that one are connected to this one.
+        labels: Of such an output: the output of the same node that holds the labels.
 
     >>> Port("B H W C", unit="reflectance").names
     ('B', 'H', 'W', 'C')
@@ -62,6 +68,9 @@ class Port:
     host: bool = False
     per_stage: bool = False
     unused_note: str = ""
+    labelled: bool | None = None
+    instead_of: str = ""
+    labels: str = ""
 
     def __post_init__(self) -> None:
         if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):

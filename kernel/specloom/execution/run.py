@@ -19,7 +19,8 @@ from specloom.execution.warning_capture import warnings_to
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
 from specloom.runfile.form import interpret
-from specloom.runfile.yaml import Document, override, read
+from specloom.runfile.overrides import override
+from specloom.runfile.yaml import Document, read
 
 if TYPE_CHECKING:
     from specloom.contract.fleet import Executor

@@ -241,9 +241,14 @@ class Graph:
         for name, node in self.nodes.items():
             for port, spec in node.outputs.items():
                 end = f"{name}.{port}"
-                if spec.unused_note and end not in used:
-                    note = self._unused_note(end, spec)
-                    found.append(str(note))
+                if not spec.unused_note or end in used:
+                    continue
+                labelled = self._labelled_beside(end)
+                unconnected = self._unconnected_namesakes(end)
+                if labelled in used and not unconnected.usable:
+                    continue
+                note = self._unused_note(end, spec, labelled, unconnected)
+                found.append(str(note))
         return found
 
     def missing_files(self) -> list[SpecloomError]:
@@ -321,27 +326,61 @@ class Graph:
             except Exception as e:
                 yield self.node_error(e, name, "config")
 
-    def _unused_note(self, end: str, spec: Port) -> GraphError:
+    def _labelled_beside(self, end: str) -> str:
+        """The output for labelled pixels that can stand in the place of an output, or ``""``."""
+        name = node_of(end)
+        for port, spec in self.nodes[name].outputs.items():
+            if spec.instead_of == port_of(end):
+                return f"{name}.{port}"
+        return ""
+
+    def _unused_note(
+        self,
+        end: str,
+        spec: Port,
+        labelled: str,
+        unconnected: "_Namesakes",
+    ) -> GraphError:
         """What to report of an output that nothing is connected to."""
         what = f"{end} is not connected: {spec.unused_note}"
         where = self.where("nodes", node_of(end))
-        fix = f"connect {end} to the inputs that need it"
-        targets = self._unconnected_namesakes(end)
-        if targets:
-            listed = ", ".join(targets)
-            fix = f"connect it to {listed}"
+        usable = list(unconnected.usable)
+        fixes = []
+        if not labelled:
+            usable += unconnected.labelled
+        elif unconnected.labelled:
+            fixes.append(f"connect {labelled} to {', '.join(unconnected.labelled)}")
+        if usable:
+            fixes.insert(0, f"connect it to {', '.join(usable)}")
+        fix = ", and ".join(fixes) or f"connect {end} to the inputs that need it"
         return GraphError(what, where=where, fix=fix)
 
-    def _unconnected_namesakes(self, end: str) -> list[str]:
+    def _unconnected_namesakes(self, end: str) -> "_Namesakes":
         """The inputs of other nodes that have an output's name, and no connection."""
         port = port_of(end)
-        found = []
+        found = _Namesakes([], [])
         for name, node in self.nodes.items():
             if name == node_of(end) or port not in node.inputs:
                 continue
-            if port not in self.connections.incoming[name]:
-                found.append(f"{name}.{port}")
+            if port in self.connections.incoming[name]:
+                continue
+            ends = found.usable
+            if node.inputs[port].labelled:
+                ends = found.labelled
+            ends.append(f"{name}.{port}")
         return found
+
+
+class _Namesakes(NamedTuple):
+    """The inputs of the name of an output, as ``node.port``.
+
+    Args:
+        usable: Those that take all pixels which may be used.
+        labelled: Those where only pixels with a label count.
+    """
+
+    usable: list[str]
+    labelled: list[str]
 
 
 def default_stages(node: Any) -> tuple[str, ...]:

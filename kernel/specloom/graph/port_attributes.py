@@ -114,6 +114,9 @@ class PortDeclaration:
         host: Stays in the host's memory, whatever the device.
         per_stage: Known when a stage ends, not for each batch.
         unused_note: What to report where nothing is connected to this output.
+        labelled: Of an input that says which pixels count: whether only labelled ones may.
+        instead_of: Of an output for labelled pixels: the output for all that may be used.
+        labels: Of such an output: the output that holds the labels.
         name: The name of the port, where the attribute needs another one.
     """
 
@@ -134,6 +137,9 @@ class PortDeclaration:
         host: bool = False,
         per_stage: bool = False,
         unused_note: str = "",
+        labelled: bool | None = None,
+        instead_of: str = "",
+        labels: str = "",
         name: str = "",
     ) -> None:
         self.name = name
@@ -153,6 +159,9 @@ class PortDeclaration:
             host=host,
             per_stage=per_stage,
             unused_note=unused_note,
+            labelled=labelled,
+            instead_of=instead_of,
+            labels=labels,
         )
 
     def __set_name__(self, owner: type, name: str) -> None:

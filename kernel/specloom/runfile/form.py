@@ -217,7 +217,8 @@ class _FormReader:
                 self._report(f"{label} has no {key!r}", place, fix)
 
     def _report_unfit(self, value: Any, expected: Value, keys: Keys) -> None:
-        what = f"{_label(keys)} is {shown(value)}"
+        written = self.document.written(*keys, otherwise=shown(value))
+        what = f"{_label(keys)} is {written}"
         self._report(what, keys, expected.fix)
 
     def _report(self, what: str, keys: Keys, fix: str) -> None:

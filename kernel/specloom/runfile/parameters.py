@@ -63,16 +63,27 @@ def current(
 
 
 def values(node: Any) -> dict[str, Any]:
-    """The current parameters of an object, as a run file would have them, less the defaults."""
+    """The current parameters of an object, as a run file would have them, less the defaults.
+
+    Defaults that were others in earlier versions are among them.
+    """
     cls: type = type(node)
+    stated = earlier_defaults(cls)
     found = {}
     for name, parameter in parameters(cls).items():
         value = getattr(node, name)
         if hasattr(value, "item"):
             value = value.item()  # of an array without axes
-        if parameter.default is EMPTY or value != parameter.default:
+        is_default = parameter.default is not EMPTY and value == parameter.default
+        if name in stated or not is_default:
             validator = adapter(cls, name)
             found[name] = validator.dump_python(value, mode="json", warnings=False)
+    return found
+
+
+def earlier_defaults(cls: type) -> Mapping[str, Any]:
+    """Parameters with other defaults than in earlier versions, and these earlier ones."""
+    found: Mapping[str, Any] = getattr(cls, "earlier_defaults", {})
     return found
 
 
@@ -91,6 +102,7 @@ def checked(
     label: str,
     config: Mapping[str, Any],
     at: Callable[[str], str],
+    written: Callable[[str], str] = lambda name: "",
 ) -> tuple[dict[str, Any], list[SpecloomError]]:
     """The parameters of ``cls`` with their types, and everything that is wrong with ``config``.
 
@@ -99,6 +111,7 @@ def checked(
         label: What the user calls it: ``rx.RXGlobal``.
         config: The parameters as the run file has them.
         at: The place of a parameter in the run file.
+        written: A parameter as it stands in the run file, where it is a number or the like.
     """
     known = parameters(cls)
     needed = required(cls)
@@ -106,15 +119,15 @@ def checked(
     problems: list[SpecloomError] = []
     unused = known.keys() - config.keys()  # an old name together with the new one is unknown
     present_names = set()
-    for written, value in config.items():
-        where = at(written)
-        name = current(cls, written, unused, label, where)
+    for key, value in config.items():
+        where = at(key)
+        name = current(cls, key, unused, label, where)
         present_names.add(name)
         if name not in known:
             error = _unknown_parameter(name, known, label, where)
             problems.append(error)
             continue
-        converted, wrong = _convert(cls, name, value)
+        converted, wrong = _convert(cls, name, value, written(key))
         if not wrong:
             valid[name] = converted
         fix = f"change {name}"
@@ -145,7 +158,7 @@ def _unknown_parameter(
     return ConfigError(what, where=where, fix=fix)
 
 
-def _convert(cls: type, name: str, value: Any) -> tuple[Any, Sequence[str]]:
+def _convert(cls: type, name: str, value: Any, written: str) -> tuple[Any, Sequence[str]]:
     """The value of a parameter with its type, or what is wrong with it."""
     from pydantic import ValidationError
 
@@ -155,15 +168,21 @@ def _convert(cls: type, name: str, value: Any) -> tuple[Any, Sequence[str]]:
     try:
         return validator.validate_json(text, strict=True), ()
     except ValidationError as e:
-        return None, _type_problems(name, value, e.errors())
+        return None, _type_problems(name, written or shown(value), e.errors())
 
 
-def _type_problems(name: str, value: Any, errors: list[Any]) -> list[str]:
-    """One sentence for each wrong place in ``value``; types of which any would do are joined."""
+def _type_problems(name: str, value: str, errors: list[Any]) -> list[str]:
+    """One sentence for each wrong place in a value; types of which any would do are joined.
+
+    Args:
+        name: The name of the parameter.
+        value: The value as it is shown.
+        errors: What pydantic finds wrong.
+    """
     reasons: dict[tuple[str, str], list[str]] = {}
     for error in errors:
         inner = _index(error)
-        got = shown(value)
+        got = value
         if inner:
             got = shown(error["input"])
         same_place = reasons.setdefault((inner, got), [])

@@ -6,19 +6,17 @@ booleans are those of YAML 1.2, so ``1e-6`` is a number and ``no`` is text.
 
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, raise_all
+from specloom.contract.errors import ConfigError, SpecloomError, raise_all
 
 DEEPEST = 20
 LARGEST = 4 << 20
 """Bytes of a file: the parser takes a second for each million of characters."""
-#: Mappings that an override creates where the file has none.
-CREATED_BY_OVERRIDE = ("config", "metadata", "outputs")
 WORDS = {
     "": None,
     "~": None,
@@ -53,6 +51,16 @@ class Document:
     name: str
     value: Any = None
     places: dict[Keys, str] = field(default_factory=dict)
+    texts: dict[Keys, str] = field(default_factory=dict)
+
+    def written(self, *keys: str | int, otherwise: str = "") -> str:
+        """A number, true, false or null as it stands in the file: ``1.10``, which is 1.1.
+
+        Args:
+            keys: The keys of the value.
+            otherwise: What to return for other values.
+        """
+        return self.texts.get(keys, otherwise)
 
     def where(self, *keys: str | int) -> str:
         """``file:line`` of a key, or of the nearest key around it."""
@@ -178,73 +186,6 @@ def dump(value: Mapping[str, Any]) -> str:
     return yaml.dump(dict(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def override(document: Document, text: str) -> None:
-    """Set one value: ``nodes.selector.config.n_select=5``.
-
-    Raises:
-        ConfigError: The text has another form, or the file has no such value.
-    """
-    path, equals, raw = text.partition("=")
-    if not equals or not path:
-        what = f"{text!r} is not of the form path=value"
-        fix = "write --set nodes.NAME.config.PARAMETER=VALUE"
-        raise ConfigError(what, where="--set", fix=fix)
-    place = f"--set {text}"
-    value = ""
-    if raw.strip():
-        value = parse(raw, place).value
-    *above, last = path.split(".")
-    keys: Keys = ()
-    container = document.value
-    for part in above:
-        if isinstance(container, dict) and part in CREATED_BY_OVERRIDE:
-            _create_mapping(container, part)
-        key = _key(container, part, keys, place)
-        keys = (*keys, key)
-        container = container[key]
-    last_key: str | int = last
-    if not isinstance(container, dict):
-        last_key = _key(container, last, keys, place)
-    keys = (*keys, last_key)
-    container[last_key] = value
-    _replace_places(document, keys, place)
-
-
-def _create_mapping(container: dict[str, Any], key: str) -> None:
-    """Put an empty mapping where a key has no value."""
-    if container.get(key) is None:
-        container[key] = {}
-
-
-def _replace_places(document: Document, keys: Keys, place: str) -> None:
-    """Make ``place`` the place of a value; whatever was inside it before has none any more."""
-    depth = len(keys)
-    inside = [other for other in document.places if other[:depth] == keys]
-    for other in inside:
-        del document.places[other]
-    document.places[keys] = place
-
-
-def _key(container: Any, part: str, keys: Keys, place: str) -> str | int:
-    """``part`` as a key of the mapping, or an index of the list, that ``container`` is.
-
-    Raises:
-        ConfigError: It has no such key.
-    """
-    options: Sequence[str | int] = ()
-    if isinstance(container, dict):
-        options = list(container)
-    elif isinstance(container, list):
-        options = range(len(container))
-    by_text = {str(option): option for option in options}
-    if part not in by_text:
-        label = ".".join(map(str, keys)) or "the file"
-        what = f"{label} has no {part!r}"
-        fix = did_you_mean(part, by_text, otherwise="shorten the path")
-        raise ConfigError(what, where=place, fix=fix)
-    return by_text[part]
-
-
 class _Builder:
     """Builds values from parser events; it recurses to ``DEEPEST`` and refuses what is deeper."""
 
@@ -305,9 +246,12 @@ class _Builder:
             return None
         if isinstance(event, yaml.ScalarEvent):
             is_plain = event.implicit[0]
-            if is_plain:
-                return scalar(event.value)
-            return event.value
+            if not is_plain:
+                return event.value
+            found = scalar(event.value)
+            if event.value and not isinstance(found, str):
+                self.document.texts[keys] = event.value
+            return found
         if len(keys) >= DEEPEST:
             self.stop(f"is nested more than {DEEPEST} deep", "flatten it")
         if isinstance(event, yaml.SequenceStartEvent):

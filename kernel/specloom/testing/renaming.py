@@ -1,4 +1,4 @@
-"""What can be said of old names: they lead to present ones, and hide nothing."""
+"""What can be said of old names and defaults: they lead to present ones, and hide nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from specloom.graph.port_attributes import PortAttribute, PortDeclaration
+from specloom.runfile.parameters import checked
 from specloom.testing.comparing import hold
 from specloom.testing.making import parameters
 
@@ -22,6 +23,16 @@ def renames_are_sound(cls: Any) -> None:
         is_member = attribute is not None and not is_port
         is_present = old in present or is_member
         hold(not is_present, cls, f"renamed has {old!r} as an old name, which it still has")
+
+
+def earlier_defaults_are_sound(cls: Any) -> None:
+    """Each name in ``earlier_defaults`` is a parameter, and its value is accepted."""
+    known = parameters(cls)
+    for name, value in cls.earlier_defaults.items():
+        hold(name in known, cls, f"earlier_defaults has {name!r}, which is no parameter")
+        _arguments, problems = checked(cls, cls.__name__, {name: value}, str)
+        wrong = [problem for problem in problems if name in problem.what]
+        hold(not wrong, cls, f"earlier_defaults has {name}={value!r}, which is not accepted")
 
 
 def old_name_is_sound(plugin: Any, kinds: Mapping[str, Mapping[str, str]], name: str) -> None:

@@ -1,24 +1,28 @@
 """The picture: which bands, scaled how, and what hostile pixels do to it."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from specloom import DataError
+from specloom import ConfigError, DataError
 from specloom_bands.base import BandSelectorBase
-from specloom_bands.compose import min_max
+from specloom_bands.compose import stretched
 
 CUBES = torch.rand(3, 9, 7, 6, generator=torch.Generator().manual_seed(1)) * 50 + 10
 NAN = math.nan
 
 
-def compose(cube, indices=(4, 2, 0), valid=None):
-    return BandSelectorBase()._compose_rgb(cube, indices, valid)
+SHARES = (0.001, 0.999)
 
 
-def reference(cube, indices, valid=None):
+def compose(cube, indices=(4, 2, 0), valid=None, stretch=SHARES):
+    return BandSelectorBase(stretch=stretch)._compose_rgb(cube, indices, valid)
+
+
+def reference(cube, indices, valid=None, stretch=SHARES):
     """One image and channel at a time, in NumPy."""
     made = np.empty((*cube.shape[:3], 3))
     for image, data in enumerate(cube.double().numpy()):
@@ -27,15 +31,17 @@ def reference(cube, indices, valid=None):
             usable &= valid[image, ..., 0].numpy()
         for channel, band in enumerate(indices):
             values = data[..., band]
-            low, high = values[usable].min(), values[usable].max()
+            low, high = np.quantile(values[usable], stretch or (0, 1))
             made[image, ..., channel] = np.clip((values - low) / (high - low), 0, 1)
     return made
 
 
-def test_each_image_and_channel_is_scaled_alone():
-    made = compose(CUBES)
+@pytest.mark.parametrize("stretch", [None, SHARES, (0, 1), (0.02, 0.7), (0.4, 0.6), (0.6, 0.9)])
+def test_each_image_and_channel_is_scaled_alone(stretch):
+    made = compose(CUBES, stretch=stretch)
     assert made.is_contiguous()
-    np.testing.assert_allclose(made.numpy(), reference(CUBES, (4, 2, 0)), atol=1e-6)
+    want = reference(CUBES, (4, 2, 0), stretch=stretch)
+    np.testing.assert_allclose(made.numpy(), want, atol=2e-6)
     assert (made.amin((1, 2)) == 0).all()
     assert (made.amax((1, 2)) == 1).all()
 
@@ -90,14 +96,48 @@ def test_a_band_without_data_leaves_no_picture():
     assert made[[0, 2]].isfinite().all()
 
 
+def test_one_hot_pixel_does_not_make_the_picture_black():
+    cube = torch.rand(1, 60, 60, 6, generator=torch.Generator().manual_seed(2))
+    want = compose(cube)
+    cube[0, 7, 8] = 1e6
+    made = compose(cube)
+    assert (made[0, 7, 8] == 1).all()
+    made[0, 7, 8] = want[0, 7, 8]
+    torch.testing.assert_close(made, want, rtol=0, atol=0.01)
+    as_documented = compose(cube, stretch=None)
+    as_documented[0, 7, 8] = 0
+    assert as_documented.max() < 2e-6
+
+
+def test_few_pixels_on_a_constant_ground_are_white():
+    cube = torch.full((1, 60, 60, 6), 0.25)
+    cube[0, 7, 8] = 0.26
+    made = compose(cube)
+    assert (made[0, 7, 8] == 1).all()
+    assert made.sum() == 3
+
+
+@pytest.mark.parametrize("wrong", [(0.9, 0.1), (0.5, 0.5), (-0.1, 0.9), (0.1, 1.1)])
+def test_wrong_quantiles(wrong):
+    with pytest.raises(ConfigError) as caught:
+        BandSelectorBase(stretch=wrong)
+    low, high = wrong
+    assert str(caught.value) == (
+        f"BandSelectorBase: stretch is ({low:g}, {high:g})\n"
+        "  fix: set two quantiles from 0 to 1, the smaller one first, or null"
+    )
+
+
 def test_one_pixel_is_black():
     assert torch.equal(compose(CUBES[:1, :1, :1]), torch.zeros(1, 1, 1, 3))
 
 
 def test_whole_numbers_at_an_offset_of_ten_thousand():
     cube = (CUBES * 4).round() + 1e4
-    np.testing.assert_allclose(compose(cube).numpy(), reference(cube, (4, 2, 0)), atol=1e-6)
-    assert torch.equal(compose(cube), compose(cube - 1e4))
+    np.testing.assert_allclose(compose(cube).numpy(), reference(cube, (4, 2, 0)), atol=1e-5)
+    torch.testing.assert_close(compose(cube), compose(cube - 1e4), rtol=0, atol=1e-4)
+    exact = compose(cube, stretch=None)
+    assert torch.equal(exact, compose(cube - 1e4, stretch=None))
 
 
 def test_what_is_not_valid_is_limited_and_gives_no_limits():
@@ -123,4 +163,6 @@ def test_gradients_are_finite_in_every_case():
 
 def test_gradients_are_those_of_finite_differences():
     data = torch.rand(1, 3, 2, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(min_max, data)
+    assert torch.autograd.gradcheck(stretched, data)
+    quantiles = partial(stretched, shares=(0.15, 0.8))
+    assert torch.autograd.gradcheck(quantiles, data)

@@ -96,8 +96,8 @@ def register_sources() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom info``."""
-    return {"info": "specloom_cubes.command:info"}
+    """Offer ``specloom info`` and ``specloom data``."""
+    return {"data": "specloom_cubes.fetch.command:data", "info": "specloom_cubes.command:info"}
 
 
 @impl
@@ -107,7 +107,7 @@ def register_ports() -> Mapping[str, Port]:
         "cube": Port("B H W C", dtype="real", doc="Cubes, in the unit in which they are stored."),
         "mask": Port("B H W", dtype="integer", doc="Class numbers; negative where unlabelled."),
         "wavelengths": Port("C", unit="nm", host=True, doc="Band centres, one grid for the batch."),
-        "valid": Port("B H W", dtype="bool", doc="True where the pixel counts."),
+        "valid": Port("B H W", dtype="bool", doc="True where the pixel may be used."),
     }
 
 

@@ -173,17 +173,19 @@ def _masks(masks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         if mask["classes"] is None:
             yield "mask", f"{name} is none: {mask['problem']}"
             continue
-        text = f"{name} ({_classes(mask['classes'])})"
+        text = f"{name} ({_classes(mask['classes'], mask.get('names', {}))})"
         if not mask["variable"]:
             text += "; cubes.Folder finds it, cubes.Scene needs it as mask"
         yield "mask", text
 
 
-def _classes(counts: Mapping[str, int]) -> str:
+def _classes(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
     """The number of pixels of each class, of the first classes where there are many."""
     texts = []
     for number, count in counts.items():
         label = "unlabelled" if number == "-1" else f"class {number}"
+        if number in names:
+            label += f" {names[number]}"
         texts.append(f"{label}: {count} px")
     if len(texts) > MAX_CLASSES:
         texts = [*texts[:MAX_CLASSES], f"and {len(texts) - MAX_CLASSES} more classes"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,24 +25,39 @@ from specloom_cubes.class_lists import class_list_notes
 TOLERANCE_NM = 0.5
 
 
-def targets(
-    mask: Tensor, normal: Sequence[int], anomalous: Sequence[int] | None
-) -> tuple[Tensor, Tensor]:
-    """Which pixels are anomalous, and which count at all: two bool (B, H, W, 1).
+class Targets(NamedTuple):
+    """What a mask says of each pixel, bool (B, H, W, 1).
 
     Args:
-        mask: Class numbers, (B, H, W).
+        anomalous: Whether it is an anomaly.
+        valid: Whether it may be used at all.
+        labelled: Whether its class is in a list, so that losses and metrics may count it.
+    """
+
+    anomalous: Tensor
+    valid: Tensor
+    labelled: Tensor
+
+
+def targets(mask: Tensor, normal: Sequence[int], anomalous: Sequence[int] | None) -> Targets:
+    """Which pixels are anomalous, which may be used, and which have a label.
+
+    Args:
+        mask: Class numbers, (B, H, W); negative ones are unlabelled unless a list names them.
         normal: The classes that are normal.
         anomalous: The classes that are anomalous, all others being ignored; None where every
-            class that is not normal is anomalous. Negative numbers are unlabelled unless named.
+            class that is not normal is anomalous.
     """
-    labels = mask.to(torch.int64).unsqueeze(-1)
-    is_normal = _among(labels, normal)
+    numbers = mask.to(torch.int64).unsqueeze(-1)
+    is_normal = _among(numbers, normal)
+    is_class = numbers >= 0
     if anomalous is not None:
-        is_anomalous = _among(labels, anomalous)
-        return is_anomalous, is_anomalous | is_normal
-    valid = (labels >= 0) | is_normal
-    return valid ^ is_normal, valid  # what is normal is valid
+        is_anomalous = _among(numbers, anomalous)
+        labelled = is_anomalous | is_normal
+        return Targets(is_anomalous, labelled | ~is_class, labelled)
+    labelled = is_class | is_normal
+    is_anomalous = labelled ^ is_normal  # what is normal is labelled
+    return Targets(is_anomalous, torch.ones_like(labelled), labelled)
 
 
 def _among(labels: Tensor, ids: Sequence[int]) -> Tensor:
@@ -58,11 +73,14 @@ class AnomalyDataNode(TorchNode):
     Takes ``cube`` (B, H, W, C), ``mask`` (B, H, W), ``wavelengths`` (C,) or (B, C) and ``valid``
     (B, H, W) from the batch by name. Without ``anomaly_class_ids`` a pixel is anomalous when its
     class is not normal. With them, only those classes are anomalous, and a class in neither list
-    is ignored: ``valid`` is False there. A negative class number is unlabelled, and unlabelled is
-    not normal: ``valid`` is False. A batch without a mask gives no ``mask``; ``valid`` is then
-    True everywhere, so that detectors may be fitted without labels, but False where
-    ``anomaly_class_ids`` needs labelled pixels. A pixel that the batch's own ``valid`` rules
-    out is no anomaly and does not count either. NaN pixels pass as they are.
+    is ignored. A negative class number that is in no list is unlabelled.
+
+    ``valid`` is for what is fitted without labels: True where the pixel may be used at all, also
+    without a label; False where its class is ignored. ``labelled`` is for what compares with
+    labels, such as losses and metrics: True where the pixel is valid and its class is in a list,
+    or is not ignored where there is one list. A batch without a mask gives no ``mask``; ``valid``
+    is then True and ``labelled`` False everywhere. Where the batch's own ``valid`` is False
+    (no-data pixels), ``mask``, ``valid`` and ``labelled`` are False. NaN pixels pass as they are.
 
     The first wavelengths are saved with the state; later ones must equal them within 0.5 nm.
 
@@ -89,15 +107,22 @@ class AnomalyDataNode(TorchNode):
         name="wavelengths",
     )
     valid_in = Input(
-        "B H W", dtype="bool", optional=True, doc="False where it must not count.", name="valid"
+        "B H W", dtype="bool", optional=True, doc="False where there is no data.", name="valid"
     )
     cube = Output("B H W C", doc="The cubes as float32.")
     mask = Output("B H W 1", dtype="bool", optional=True, doc="True where anomalous.")
     valid = Output(
         "B H W 1",
         dtype="bool",
-        doc="True where the pixel counts.",
+        doc="True where the pixel may be used, with or without a label.",
         unused_note="no-data pixels are not excluded",
+    )
+    labelled = Output(
+        "B H W 1",
+        dtype="bool",
+        instead_of="valid",
+        labels="mask",
+        doc="True where the pixel is valid and its class is known: for losses and metrics.",
     )
     wavelengths = Output("C", unit="nm", optional=True, host=True, doc="Band centres.")
     example: ClassVar = {"normal_class_ids": [0, 1]}
@@ -130,15 +155,16 @@ class AnomalyDataNode(TorchNode):
         """Give the cubes, their targets, which pixels count, and the wavelengths."""
         outputs = {"cube": cube.to(torch.float32)}
         if mask is None:
-            counts = self.anomaly_class_ids is None
-            shape = (*cube.shape[:3], 1)
-            outputs["valid"] = torch.full(shape, counts, dtype=torch.bool, device=cube.device)
+            everywhere = torch.ones((*cube.shape[:3], 1), dtype=torch.bool, device=cube.device)
+            outputs["valid"] = everywhere
+            outputs["labelled"] = torch.zeros_like(everywhere)
         else:
-            outputs["mask"], outputs["valid"] = targets(
-                mask, self.normal_class_ids, self.anomaly_class_ids
-            )
+            found = targets(mask, self.normal_class_ids, self.anomaly_class_ids)
+            outputs["mask"] = found.anomalous
+            outputs["valid"] = found.valid
+            outputs["labelled"] = found.labelled
         if valid is not None:
-            for name in outputs.keys() & {"mask", "valid"}:
+            for name in outputs.keys() & {"mask", "valid", "labelled"}:
                 outputs[name] = outputs[name] & valid[..., None]
         if wavelengths is not None:
             outputs["wavelengths"] = self._agreed(wavelengths).to(torch.float32)

@@ -94,16 +94,17 @@ def _wavelengths(cube: Cube) -> dict[str, Any] | None:
     centres = cube.wavelengths
     if centres is None:
         return None
-    steps = np.diff(centres)
+    stated = np.flatnonzero(np.isfinite(centres))  # PRISMA states none for bands not in use
+    steps = np.diff(centres[stated])
     widths = None
     if cube.fwhm is not None:
-        widths = [float(cube.fwhm.min()), float(cube.fwhm.max())]
+        widths = [float(np.nanmin(cube.fwhm)), float(np.nanmax(cube.fwhm))]
     return {
         "count": len(centres),
-        "least": float(centres.min()),
-        "greatest": float(centres.max()),
+        "least": float(np.nanmin(centres)),
+        "greatest": float(np.nanmax(centres)),
         "ascending": bool((steps > 0).all()),
-        "not_ascending_at": (np.flatnonzero(steps <= 0) + 1).tolist(),
+        "not_ascending_at": stated[1:][steps <= 0].tolist(),
         "widths": widths,
         "from": cube.wavelengths_from,
     }

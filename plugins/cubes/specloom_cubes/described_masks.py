@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
+from specloom_cubes.rules.coco import class_names, find_coco_masks
 from specloom_cubes.rules.masks import ValidityArrays
 
 if TYPE_CHECKING:
@@ -54,6 +56,29 @@ def describe_masks(cube: Cube, path: Path) -> tuple[list[dict[str, Any]], list[s
             notes += flaws
         for other in finding.rejected:
             masks.append(_no_mask(path.parent / other.name, None, other.problem))
+    others = {}
+    for finding in findings:
+        if finding.path is not None:
+            others[path] = finding.path
+    annotated, problems = _annotated(cube, path, others)
+    return [*masks, *annotated], [*notes, *problems]
+
+
+def _annotated(
+    cube: Cube, path: Path, others: dict[Path, Path]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The COCO file beside a cube that annotates it, and what a user should know of it."""
+    masks = []
+    notes: list[str] = []
+    try:
+        found = find_coco_masks([path], [path.parent], others)
+    except DataError as error:
+        return [], [str(error)]
+    for file, image in found.values():
+        mask, flaws = _mask(file, cube, image)
+        names = {str(number): name for number, name in class_names(file).items()}
+        masks.append({**mask, "variable": None, "names": names})
+        notes += flaws
     return masks, notes
 
 
@@ -64,8 +89,31 @@ def _mask(path: Path, cube: Cube, variable: str | None) -> tuple[dict[str, Any],
     except DataError as error:
         return _no_mask(path, variable, error.what), ()
     numbers, counts = np.unique(read.numbers, return_counts=True)
-    classes = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
-    return {"file": str(path), "variable": variable, "classes": classes}, read.notes
+    pixels = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    classes = {str(number): count for number, count in pixels.items()}
+    mask = {"file": str(path), "variable": variable, "classes": classes}
+    return mask, (*read.notes, *_note_on_majority(variable or path.name, pixels))
+
+
+def _note_on_majority(name: str, pixels: Mapping[int, int]) -> list[str]:
+    """That the one class of a mask has most of its pixels, as that of a mask of valid pixels has.
+
+    Args:
+        name: The mask.
+        pixels: The number of pixels of each class.
+    """
+    classes = sorted(number for number in pixels if number >= 0)
+    if len(classes) != 2 or classes[0] != 0:
+        return []
+    found = pixels[classes[1]]
+    total = found + pixels[0]
+    if 2 * found <= total:
+        return []
+    what = (
+        f"the mask {name} has {found:,} of {total:,} pixels in class {classes[1]}: it may be "
+        "inverted, or a mask of valid pixels"
+    )
+    return [str(DataError(what, fix="if it says which pixels are valid, name it as valid"))]
 
 
 def _no_mask(path: Path, variable: str | None, problem: str) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import equals
-from specloom_cubes.formats.variable import listing, named, only_plane
+from specloom_cubes.formats.variable import named, only_plane, several
 from specloom_cubes.paths import advice, expand
+from specloom_cubes.rules import coco
 from specloom_cubes.rules.colours import Colours, classes_of, problem_of
 from specloom_cubes.rules.masks import (
     LOSSY,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 UNLABELLED = -1
 """The class number of a pixel of which nothing is known."""
 
-FORMATS = "use PNG, BMP, TIFF, .mat, .h5, .npy, .npz or an ENVI class file"
+FORMATS = "use PNG, BMP, TIFF, .mat, .h5, .npy, .npz, COCO (.json) or an ENVI class file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,11 @@ def read_mask(
     It warns of what a user should know of them, such as grey levels between 0 and 255.
 
     Args:
-        path: A picture (PNG, BMP), or any file that may hold a cube, with one band.
+        path: A picture (PNG, BMP), a COCO file (.json), or any file that may hold a cube, with
+            one band.
         size: Rows and columns of the cube, and maybe its bands, for messages.
-        variable: The array to take from a file with several (MATLAB, HDF5, NPZ).
+        variable: The array to take from a file with several (MATLAB, HDF5, NPZ), or the image
+            of a COCO file, by its file name or id.
         colors: The class numbers by colour, such as ``{"#ff0000": 1}``.
 
     Raises:
@@ -157,10 +160,8 @@ def only_mask(
         DataError: There are several.
     """
     if len(masks) > 1:
-        raise DataError(
-            f"{path} holds several arrays that may be the mask: {listing(masks)}",
-            fix=f"name one with {parameter}, or write find_mask: false if none is",
-        )
+        fix = f"name one with {parameter}, or write find_mask: false if none is"
+        raise several(path, masks, "mask", fix)
     return masks[0].name if masks else None
 
 
@@ -290,6 +291,9 @@ def _read(
     suffix = path.suffix.lower()
     if suffix in (*LOSSY, *NOT_READ):
         raise refused(path)
+    if suffix == coco.SUFFIX:
+        annotated = coco.read_labels(path, (size[0], size[1]), variable)
+        return annotated.classes, annotated.notes
     if formats.named_arrays(path) is None and variable is not None:
         raise DataError(
             f"{path} has no named variables",

@@ -26,42 +26,74 @@ def flags(array, kind=bool):
 def test_without_anomaly_classes_all_that_is_not_normal_is_anomalous():
     out = node([0, 1]).forward(CUBE, MASK)
     assert flags(out["mask"], int) == [[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
-    assert flags(out["valid"], int) == [[[1, 1, 1], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
-    assert out["mask"].dtype == out["valid"].dtype == torch.bool
-    assert out["mask"].shape == out["valid"].shape == (2, 2, 3, 1)
+    assert flags(out["labelled"], int) == [[[1, 1, 1], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
+    assert out["valid"].all()
+    for name in ("mask", "valid", "labelled"):
+        assert out[name].dtype == torch.bool
+        assert out[name].shape == (2, 2, 3, 1)
 
 
 def test_with_anomaly_classes_the_others_are_ignored():
     out = node([0, 1], [3]).forward(CUBE, MASK)
     assert flags(out["mask"], int) == [[[0, 0, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 0]]]
-    assert flags(out["valid"], int) == [[[1, 1, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
+    assert flags(out["valid"], int) == [[[1, 1, 0], [1, 1, 1]], [[1, 1, 1], [1, 1, 1]]]
+    assert flags(out["labelled"], int) == [[[1, 1, 0], [1, 0, 1]], [[0, 0, 0], [0, 0, 0]]]
 
 
-@pytest.mark.parametrize(("ids", "anomalous", "valid"), [(([-1, 0],), 0, 1), (([0], [-1]), 1, 1)])
-def test_a_negative_class_that_is_named_counts(ids, anomalous, valid):
+@pytest.mark.parametrize(
+    ("ids", "anomalous", "labelled"), [(([-1, 0],), 0, 1), (([0], [-1]), 1, 1), (([0, 1],), 0, 0)]
+)
+def test_a_negative_class_is_unlabelled_unless_it_is_named(ids, anomalous, labelled):
     out = node(*ids).forward(CUBE, MASK)
     assert (out["mask"][1] == bool(anomalous)).all()
-    assert (out["valid"][1] == bool(valid)).all()
+    assert (out["labelled"][1] == bool(labelled)).all()
+    assert out["valid"][1].all()
 
 
-@pytest.mark.parametrize(("ids", "counts"), [(([0, 1],), True), (([0, 1], [3]), False)])
-def test_without_a_mask_pixels_count_unless_labels_are_asked_for(ids, counts):
+@pytest.mark.parametrize("ids", [([0, 1],), ([0, 1], [3])])
+def test_without_a_mask_all_pixels_may_be_used_and_none_is_labelled(ids):
     out = node(*ids).forward(CUBE)
-    assert set(out) == {"cube", "valid"}
-    assert (out["valid"] == counts).all()
-    assert out["valid"].shape == (2, 2, 3, 1)
+    assert set(out) == {"cube", "valid", "labelled"}
+    assert out["valid"].all()
+    assert not out["labelled"].any()
+    assert out["valid"].shape == out["labelled"].shape == (2, 2, 3, 1)
 
 
 @pytest.mark.parametrize("mask", [MASK, None])
-def test_what_the_batch_says_of_pixels_is_combined_with_the_classes(mask):
-    given = torch.ones(2, 2, 3, dtype=torch.bool)
-    given[0, 0, :2] = False
-    out, plain = node([0]).forward(CUBE, mask, None, given), node([0]).forward(CUBE, mask)
-    assert torch.equal(out["valid"], plain["valid"] & given[..., None])
+@pytest.mark.parametrize("ids", [([0],), ([0, 1], [3])])
+def test_what_the_batch_says_of_pixels_is_combined_with_the_classes(mask, ids):
+    usable = torch.ones(2, 2, 3, dtype=torch.bool)
+    usable[0, 0, :2] = False
+    usable[0, 1, 0] = False
+    out = node(*ids).forward(CUBE, mask, None, usable)
+    plain = node(*ids).forward(CUBE, mask)
     assert ("mask" in out) == (mask is not None)
+    for name in set(plain) - {"cube"}:
+        assert torch.equal(out[name], plain[name] & usable[..., None]), name
     if mask is not None:
-        assert plain["mask"][0, 0, 1]
-        assert torch.equal(out["mask"], plain["mask"] & given[..., None])
+        assert plain["mask"][0, 1, 0]
+        assert not out["mask"][0, 1, 0]
+
+
+CLASSES = torch.tensor([[[0, 2, -1, 5]]], dtype=torch.int32)
+
+
+@pytest.mark.parametrize(
+    ("ids", "mask", "valid", "labelled"),
+    [
+        (([0],), [0, 1, 0, 1], [1, 1, 1, 1], [1, 1, 0, 1]),
+        (([0], [2]), [0, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]),
+        (([], [2]), [0, 1, 0, 0], [0, 1, 1, 0], [0, 1, 0, 0]),
+        (([0, 2, 5],), [0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 1]),
+        (([7],), [1, 1, 0, 1], [1, 1, 1, 1], [1, 1, 0, 1]),
+        (([7], [8]), [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_the_three_masks_of_some_classes(ids, mask, valid, labelled):
+    out = node(*ids, bands=2).forward(torch.zeros(1, 1, 4, 2), CLASSES)
+    assert flags(out["mask"], int) == [[mask]]
+    assert flags(out["valid"], int) == [[valid]]
+    assert flags(out["labelled"], int) == [[labelled]]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +115,10 @@ def test_masks_of_any_integer_type(dtype):
 def test_nan_passes():
     cube = CUBE.clone()
     cube[0, 0, 0, 1] = torch.nan
-    out = node([0]).forward(cube)
+    out = node([0]).forward(cube, MASK)
     assert out["cube"].isnan().sum() == 1
     assert out["valid"].all()
+    assert out["labelled"][0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +210,8 @@ def test_wrong_class_lists(ids, message):
 
 def test_no_normal_class_is_fine_with_anomalous_ones():
     out = node([], [3]).forward(CUBE, MASK)
-    assert out["valid"].sum() == out["mask"].sum() == 1
+    assert out["labelled"].sum() == out["mask"].sum() == 1
+    assert out["valid"].sum() == 1 + (MASK < 0).sum()
 
 
 def test_a_batch_equals_its_images_bit_for_bit():

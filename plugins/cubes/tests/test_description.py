@@ -69,6 +69,7 @@ def test_the_splits_of_a_folder(folder, no_pixels):
         "images": 2,
         "counted": 2,
         "classes": {"0": 8, "1": 2, "2": 2},
+        "names": {},
     }
     assert values["names"] == ["c2", "c3"]
     assert values["bands"] == {"used": 3, "bad": 1}

@@ -6,6 +6,8 @@ import pytest
 from rasterio.crs import CRS
 
 from specloom import DataError
+from specloom_cubes.cube import Reading
+from specloom_cubes.describe import describe
 from specloom_cubes.formats import open_cube
 from specloom_cubes.rules import georeference
 
@@ -50,6 +52,22 @@ def test_prisma_bands_that_are_not_used(tmp_path):
     np.testing.assert_array_equal(np.flatnonzero(cube.bad_bands), [0, 1, 2])
     np.testing.assert_array_equal(cube.good_wavelengths, centres[3:])
     np.testing.assert_array_equal(cube.clean(), CUBE[..., 3:])
+    grid = describe(tmp_path / "p.he5", f"{FIELDS}/VNIR_Cube")["wavelengths"]
+    assert (grid["least"], grid["greatest"], grid["widths"]) == (400, 600, [11, 11])
+    assert grid["not_ascending_at"] == [4, 5, 6, 7]
+
+
+def test_prisma_reflectance(tmp_path):
+    path = prisma(tmp_path / "p.he5")
+    with h5py.File(path, "a") as file:
+        file.attrs["L2ScaleVnirMin"] = np.float32(0.25)
+        file.attrs["L2ScaleVnirMax"] = np.float32(1.25)
+    cube = open_cube(path, f"{FIELDS}/VNIR_Cube")
+    np.testing.assert_allclose(cube.clean(), 0.25 + CUBE / 65535, rtol=1e-6)
+    assert cube.scale_from == "the attribute 'L2ScaleVnirMin' and the attribute 'L2ScaleVnirMax'"
+    stored = open_cube(path, f"{FIELDS}/VNIR_Cube", Reading(scale="stored"))
+    np.testing.assert_array_equal(stored.clean(), CUBE)
+    assert open_cube(path, f"{FIELDS}/SWIR_Cube").gains is None
 
 
 def emit(path, table=None):

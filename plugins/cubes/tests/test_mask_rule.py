@@ -6,16 +6,20 @@ from pathlib import Path, PurePath
 import h5py
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
 from click.testing import CliRunner
 from PIL import Image
+from rasterio.enums import ColorInterp
 
 from specloom import DataError
 from specloom_cubes import Blocks, Folder, OneCube, Scene, find_cubes, open_cube
 from specloom_cubes.command import info
 from specloom_cubes.formats.variable import Variable
+from specloom_cubes.masks import read_mask
 from specloom_cubes.rules.masks import is_noise, is_reference, own_arrays, role_of
 
+no_place = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 SHAPE = (24, 20)
 RNG = np.random.default_rng(0)
 CUBE = RNG.integers(0, 4000, (*SHAPE, 8)).astype("<u2")
@@ -178,6 +182,72 @@ def test_an_array_of_valid_pixels_excludes_the_others(tmp_path, save, suffix, na
     assert problems[name] == "it excludes 120 of 480 pixels, which are not valid"
 
 
+def geotiff(path, bands, *, mask=None, alpha=None, nodata=None):
+    """A TIFF (bands, H, W) as GDAL writes it, with its mask inside."""
+    planes = list(bands)
+    if alpha is not None:
+        planes.append(alpha)
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=SHAPE[1],
+            height=SHAPE[0],
+            count=len(planes),
+            dtype=planes[0].dtype,
+            nodata=nodata,
+            photometric="minisblack",
+        ) as file,
+    ):
+        if alpha is not None:
+            colours = [ColorInterp.gray, *[ColorInterp.undefined] * (len(bands) - 1)]
+            file.colorinterp = [*colours, ColorInterp.alpha]
+        file.write(np.stack(planes))
+        if mask is not None:
+            file.write_mask(mask)
+
+
+@no_place
+@pytest.mark.parametrize("kind", ["mask", "alpha"])
+def test_the_mask_of_a_tiff_excludes_pixels(tmp_path, kind):
+    bands = CUBE.transpose(2, 0, 1)
+    opaque = VALID.astype(np.uint16) * 65535
+    stated = {"mask": {"mask": VALID > 0}, "alpha": {"alpha": opaque}}[kind]
+    geotiff(tmp_path / "x.tif", bands, **stated)
+    np.save(tmp_path / "x_gt.npy", MASK)
+    with rasterio.open(tmp_path / "x.tif") as reference:
+        known = reference.dataset_mask()
+        if kind == "alpha":  # which GDAL takes as the mask of 1 and 3 bands only
+            known = reference.read(reference.count)
+        np.testing.assert_array_equal(known > 0, VALID > 0)
+    scene = Scene(str(tmp_path / "x.tif"), str(tmp_path / "x_gt.npy"))
+    folder = Folder(str(tmp_path), split=ONLY_TRAIN)
+    for source in (scene, folder):
+        batch = source.read("train", [0])
+        assert batch["cube"].shape == (1, *SHAPE, 8)
+        np.testing.assert_array_equal(batch["valid"][0], VALID > 0)
+        np.testing.assert_array_equal(batch["mask"][0], MASK)
+    one_cube = OneCube(open_cube(tmp_path / "x.tif"))
+    found = one_cube.window(slice(2, 5), slice(12, 18))["valid"][0]
+    np.testing.assert_array_equal(found, VALID[2:5, 12:18] > 0)
+    named = Scene(str(tmp_path / "x.tif"), valid=str(tmp_path / "x_gt.npy"))
+    np.testing.assert_array_equal(named.read("test", [0])["valid"][0], (VALID & MASK) > 0)
+
+
+@no_place
+def test_what_the_tiff_of_a_mask_marks_invalid_is_unlabelled(tmp_path):
+    geotiff(tmp_path / "m.tif", [MASK], mask=VALID > 0)
+    np.testing.assert_array_equal(
+        read_mask(tmp_path / "m.tif", SHAPE), np.where(VALID, MASK.astype(int), -1)
+    )
+    geotiff(tmp_path / "n.tif", [np.where(VALID, MASK, 255)], nodata=255)
+    np.testing.assert_array_equal(
+        read_mask(tmp_path / "n.tif", SHAPE), np.where(VALID, MASK.astype(int), -1)
+    )
+
+
 def test_an_array_of_invalid_pixels_and_one_that_the_user_names(tmp_path):
     path = str(npz(tmp_path / "x.npz", cube=CUBE, bad_pixels=MASK, roi=VALID, gt=MASK * 2))
     scene = Scene(path, mask_variable="gt")
@@ -193,6 +263,16 @@ def test_cubes_whose_files_say_nothing_of_validity_are_valid(tmp_path):
     npz(tmp_path / "b.npz", cube=CUBE, valid=VALID)
     (batch,) = Folder(str(tmp_path), split=ONLY_TRAIN, batch_size=2).batches("train")
     np.testing.assert_array_equal(batch["valid"], [VALID * 0 + 1, VALID])
+
+
+@pytest.mark.parametrize(("mask", "reported"), [(MASK, False), (VALID, True), (1 - MASK, True)])
+def test_a_mask_that_may_be_one_of_valid_pixels_is_reported(tmp_path, mask, reported):
+    path = npz(tmp_path / "x.npz", cube=CUBE, mask=mask * 255)
+    remarks = described(path)["remarks"]
+    assert len(remarks) == reported
+    if reported:
+        what = f"the mask mask has {mask.sum()} of 480 pixels in class 255"
+        assert remarks[0].startswith(f"{what}: it may be inverted, or a mask of valid pixels")
 
 
 def test_a_preview_beside_its_cube_is_no_mask(tmp_path):

@@ -6,6 +6,7 @@ import rasterio
 from PIL import Image
 
 from specloom import DataError
+from specloom_cubes.cube import Reading
 from specloom_cubes.formats import open_cube
 from specloom_cubes.sources import Scene
 
@@ -86,3 +87,11 @@ def test_patterns_that_are_no_stack(tmp_path):
     np.save(tmp_path / "n_2.npy", CUBE)
     with pytest.raises(DataError, match=r"n_1\.npy holds uint16 of shape .* not one band"):
         open_cube(tmp_path / "n_*.npy")
+
+
+def test_axes_have_no_effect(tmp_path):
+    png(tmp_path / "b_1.png", CUBE[..., 0])
+    png(tmp_path / "b_2.png", CUBE[..., 1])
+    with pytest.raises(DataError, match="so axes has no effect") as error:
+        open_cube(tmp_path / "b_*.png", reading=Reading(axes="CHW"))
+    assert error.value.fix == "remove axes"

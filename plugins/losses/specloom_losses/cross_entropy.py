@@ -52,7 +52,13 @@ class AnomalyBCEWithLogits(PooledLoss):
 
     predictions = Input("B H W 1", doc="Logits of being anomalous.")
     targets = Input("B H W 1", dtype="bool", doc="Where the anomalies are.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
+    )
     locality = "batch"
     example: ClassVar[Mapping[str, object]] = {"weight": 10.0}
 

@@ -81,7 +81,13 @@ class IoULoss(PooledLoss):
 
     predictions = Input("B H W 1", doc="Scores or logits of being anomalous.")
     targets = Input("B H W 1", dtype="bool", doc="Where the anomalies are.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
+    )
     locality = "batch"
     example: ClassVar[Mapping[str, object]] = {"normalize_method": "minmax"}
 

@@ -104,7 +104,13 @@ class AnomalyDetectionMetrics(TorchNode):
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
     targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     logits = Input("B H W 1", optional=True, doc="Scores or logits, for the curves.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
+    )
     metrics = Output(METRICS)
     locality = "image"
     stages = ("train", "val", "test")

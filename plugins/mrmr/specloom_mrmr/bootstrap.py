@@ -12,7 +12,7 @@ from torch import Tensor
 from specloom import DataError
 from specloom_bands import band_centres
 from specloom_mrmr.class_statistics import SUBSETS
-from specloom_mrmr.two_pass import TwoPassStatistics
+from specloom_mrmr.two_pass import TwoPassStatistics, combine_masks
 
 if TYPE_CHECKING:
     from specloom_mrmr.selector import SupervisedBandSelector
@@ -95,7 +95,7 @@ def _sample(statistics: TwoPassStatistics, batches: Iterable[Mapping[str, Any]],
         wavelengths = batch.get("wavelengths")
         if wavelengths is not None:
             statistics.set_wavelengths(band_centres(wavelengths, bands))
-        statistics.update(batch["cube"].cpu(), batch["mask"].cpu(), _valid(batch))
+        statistics.update(batch["cube"].cpu(), batch["mask"].cpu(), _used(batch))
         images += len(batch["cube"])
     statistics.end_sampling()
     return images
@@ -160,24 +160,24 @@ def _choose(
     return node.choice(statistics.classes, statistics.centres).bands
 
 
-def _valid(batch: Mapping[str, Any]) -> Tensor | None:
-    valid: Tensor | None = batch.get("valid")
-    return None if valid is None else valid.cpu()
+def _used(batch: Mapping[str, Any]) -> Tensor | None:
+    used = combine_masks(batch.get("valid"), batch.get("labelled"))
+    return None if used is None else used.cpu()
 
 
 def _blocks(batch: Mapping[str, Any], side: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Yield cube, mask and valid pixels of each image, or of ``side`` times ``side`` blocks."""
+    """Yield cube, mask and used pixels of each image, or of ``side`` times ``side`` blocks."""
     cubes = batch["cube"].cpu()
     masks = batch["mask"].cpu()
-    valid = _valid(batch)
+    used = _used(batch)
     for number in range(len(cubes)):
         image = slice(number, number + 1)
         cube_blocks = _divide(cubes[image], side)
         mask_blocks = _divide(masks[image], side)
-        valid_blocks: list[Tensor | None] = [None] * len(cube_blocks)
-        if valid is not None:
-            valid_blocks = [*_divide(valid[image], side)]
-        yield from zip(cube_blocks, mask_blocks, valid_blocks, strict=True)
+        used_blocks: list[Tensor | None] = [None] * len(cube_blocks)
+        if used is not None:
+            used_blocks = [*_divide(used[image], side)]
+        yield from zip(cube_blocks, mask_blocks, used_blocks, strict=True)
 
 
 def _divide(image: Tensor, side: int) -> list[Tensor]:

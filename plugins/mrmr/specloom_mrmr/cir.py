@@ -25,8 +25,9 @@ class SupervisedCIRBandSelector(SupervisedBandSelector):
         windows: Ranges in nm, ends included, of near infrared, red and green.
         score_weights: Of Fisher's score, the AUC and the mutual information.
         lambda_penalty: The weight of the highest absolute correlation with a band chosen before.
-        winsorize: Two quantiles, such as (0.001, 0.999): for Fisher's score and the correlation
-            what lies beyond counts as these.
+        winsorize: Two quantiles: for Fisher's score and the correlation what lies beyond counts as
+            these, so that a few hot pixels do not change the choice; None for all as they
+            are.
         mi_bins: Bins of equal share for the mutual information.
 
     Raises:

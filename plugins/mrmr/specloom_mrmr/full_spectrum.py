@@ -23,8 +23,9 @@ class SupervisedFullSpectrumBandSelector(SupervisedBandSelector):
         num_spectral_bands: C; the graph infers it.
         score_weights: Of Fisher's score, the AUC and the mutual information.
         lambda_penalty: The weight of the highest absolute correlation with a band chosen before.
-        winsorize: Two quantiles, such as (0.001, 0.999): for Fisher's score and the correlation
-            what lies beyond counts as these.
+        winsorize: Two quantiles: for Fisher's score and the correlation what lies beyond counts as
+            these, so that a few hot pixels do not change the choice; None for all as they
+            are.
         n_bands: How many bands; the channels of the picture.
         mi_bins: Bins of equal share for the mutual information.
 

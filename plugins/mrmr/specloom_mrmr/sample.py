@@ -121,13 +121,14 @@ def check_classes(node: str, sample: ClassSample, pixels: Tensor, centres: Seque
     Args:
         node: The name of the node.
         sample: The pixels drawn.
-        pixels: How many pixels ``valid`` excluded, and how many are of class 0 and of class 1.
+        pixels: How many pixels ``valid`` or ``labelled`` excluded, and how many are of class 0
+            and of class 1.
         centres: The wavelengths in nm; empty where they are not known.
     """
     excluded, *counts = pixels.tolist()
     labelled = sum(counts)
     if not labelled:
-        what = f"{node} has no labelled pixel: 'valid' excludes all {excluded}"
+        what = f"{node} has no labelled pixel: 'valid' or 'labelled' excludes all {excluded}"
         raise DataError(what, fix="use training data with labels")
     for label, name in enumerate(("False", "True")):
         if not counts[label]:

@@ -18,7 +18,7 @@ from specloom_mrmr import report
 from specloom_mrmr.choice import choose_bands
 from specloom_mrmr.parameters import Window, bands_of_windows, check_scoring, check_windows
 from specloom_mrmr.relevance import BandStatistics, relevance
-from specloom_mrmr.two_pass import TwoPassStatistics, check_wavelengths
+from specloom_mrmr.two_pass import TwoPassStatistics, check_wavelengths, combine_masks
 from specloom_statistics import StreamingNode
 
 if TYPE_CHECKING:
@@ -58,13 +58,21 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
         doc="Band centres, in any order; not needed once fitted.",
     )
     mask = Input("B H W 1", "bool", for_fit=True, doc="True in one class, False in the other.")
-    valid = Input("B H W 1", "bool", optional=True, doc="Pixels to use.")
+    valid = Input("B H W 1", "bool", optional=True, labelled=False, doc="Pixels that may be used.")
+    labelled = Input(
+        "B H W 1",
+        "bool",
+        optional=True,
+        for_fit=True,
+        labelled=True,
+        doc="Pixels whose class is known, to which the fit is limited.",
+    )
     fit_passes = 2
     strategy = ""
     num_spectral_bands: int | None = None
     score_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     lambda_penalty: float = 0.5
-    winsorize: tuple[float, float] | None = None
+    winsorize: tuple[float, float] | None = (0.001, 0.999)
     mi_bins: int = 32
 
     selected_indices = buffer()
@@ -127,6 +135,7 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
         mask: Tensor,
         wavelengths: Tensor | None = None,
         valid: Tensor | None = None,
+        labelled: Tensor | None = None,
     ) -> None:
         """Add the labelled pixels of (B, H, W, C) ``cube``.
 
@@ -141,7 +150,7 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
         elif self.channel_windows() and not statistics.centres:
             fix = "use data with wavelengths, or SupervisedFullSpectrumBandSelector"
             raise DataError(f"{self.label} has windows, but the data have no wavelengths", fix=fix)
-        statistics.update(cube.detach(), mask, valid)
+        statistics.update(cube.detach(), mask, combine_masks(valid, labelled))
 
     def fit_end(self) -> None:
         """Make the cuts after the first pass; score and choose the bands after the second.
@@ -210,6 +219,7 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
         wavelengths: Tensor | None = None,
         mask: Tensor | None = None,
         valid: Tensor | None = None,
+        labelled: Tensor | None = None,
     ) -> Batch:
         """Compose the picture of (B, H, W, C) ``cube``.
 

@@ -141,6 +141,15 @@ class TwoPassStatistics:
         return True
 
 
+def combine_masks(valid: Tensor | None, labelled: Tensor | None) -> Tensor | None:
+    """The pixels in two masks of one shape, bool; None where there is no mask, for all pixels."""
+    if valid is None:
+        return labelled
+    if labelled is None:
+        return valid
+    return valid & labelled
+
+
 def check_wavelengths(node: str, centres: Sequence[float], fitted: Sequence[float]) -> None:
     """Raise DataError unless both have the same bands within 0.5 nm."""
     fix = "use data of the camera that it was fitted on, or resample it"

@@ -25,6 +25,7 @@ connections:
   - [data.cube, selector.cube]
   - [data.mask, selector.mask]
   - [data.valid, selector.valid]
+  - [data.labelled, selector.labelled]
   - [data.wavelengths, selector.wavelengths]
 phases:
   - {type: training.StatisticalTrainer}
@@ -141,7 +142,8 @@ def test_what_the_selector_reads_is_fitted_first(tmp_path):
 
 def test_a_run_without_a_selector_is_refused(tmp_path):
     text = RUN.replace("mrmr.SupervisedFullSpectrumBandSelector", "rx.RXGlobal")
-    text = text.replace("  - [data.wavelengths, selector.wavelengths]\n", "")
+    for line in ("[data.wavelengths, selector.wavelengths]", "[data.labelled, selector.labelled]"):
+        text = text.replace(f"  - {line}\n", "")
     text = text.replace("selector.cube", "selector.data").replace("rgb_image", "scores")
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises(ConfigError, match="no supervised band selector"):

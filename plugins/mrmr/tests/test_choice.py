@@ -77,7 +77,7 @@ def test_a_band_that_a_later_window_needs_is_left_to_it():
 
 def test_pictures_are_red_first():
     data = batches()
-    node = fit(SupervisedWindowedFalseRGBSelector(31), data)
+    node = fit(SupervisedWindowedFalseRGBSelector(31, stretch=None), data)
     out = node(cube=data[0]["cube"])
     nm = NM[node.selected_indices]
     assert nm[0] >= 610

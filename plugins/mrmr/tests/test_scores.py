@@ -67,7 +67,7 @@ SCENES = [
 def test_scores_equal_independent_ones(scene):
     cube, truth, valid = scene()
     tensors = [torch.from_numpy(array) for array in (cube, truth[..., None], valid[..., None])]
-    node = fitted(*([tensor[None]] for tensor in tensors))
+    node = fitted(*([tensor[None]] for tensor in tensors), winsorize=None)
     rows, labels = cube[valid], truth[valid]
     wide = rows.astype(np.float64)
     one, other = wide[labels], wide[~labels]
@@ -88,6 +88,20 @@ def test_scores_equal_independent_ones(scene):
     np.testing.assert_allclose(exact_information(rows, labels, edges), bits, atol=1e-9)
     assert node.pixels == len(rows)
     assert node.class_pixels.tolist() == [(~labels).sum(), labels.sum()]
+
+
+@needs_scenes
+@pytest.mark.parametrize("scene", [salinas, san_diego])
+def test_by_default_fishers_score_is_of_values_limited_to_quantiles(scene):
+    cube, truth, valid = scene()
+    tensors = [torch.from_numpy(array) for array in (cube, truth[..., None], valid[..., None])]
+    node = fitted(*([tensor[None]] for tensor in tensors))
+    rows = cube[valid].astype(np.float64)
+    limited = np.clip(rows, *np.quantile(rows, [0.001, 0.999], axis=0))
+    one = limited[truth[valid]]
+    other = limited[~truth[valid]]
+    want = (one.mean(0) - other.mean(0)) ** 2 / (one.var(0) + other.var(0))
+    np.testing.assert_allclose(node.fisher_scores, want, rtol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05])

@@ -18,17 +18,19 @@ from specloom_statistics import StreamingNode, image_masks
 
 @node
 class MinMaxNormalizer(StreamingNode[LimitStatistics]):
-    """Scales data by their range: (x - low) / max(high - low, eps).
+    """Scales data by their range: (x - low) / max(high - low, eps * range of all bands).
 
     By default ``low`` and ``high`` are the smallest and the largest value of all usable training
-    data, so that training data come out between 0 and 1; constant data give 0. NaN stays NaN.
+    data, so that training data come out between 0 and 1; constant data and constant bands give 0.
+    The result does not depend on the unit of the data. NaN stays NaN.
 
     With ``quantiles`` the limits come from a random sample of 32,768 pixels (all of them, where
     there are no more), which a few hot pixels do not move; values beyond them leave [0, 1]
     unless ``clip`` is set. The sample does not depend on the order of the data.
 
     Args:
-        eps: The smallest range that is stretched to 1, in the unit of the data.
+        eps: The smallest range of a band that is stretched to 1, as a share of the range of all
+            bands.
         use_running_stats: Limits of the training data; else of each image alone, without a fit.
         per_channel: One pair of limits for each band, instead of one for all.
         quantiles: Two quantiles, such as (0.001, 0.999), instead of minimum and maximum.

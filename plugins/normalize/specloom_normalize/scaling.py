@@ -25,11 +25,21 @@ class Scaling(NamedTuple):
 
     @classmethod
     def between(cls, low: Tensor, high: Tensor, eps: float, dtype: torch.dtype) -> Scaling:
-        """Scaling by max(high - low, eps), for data of a type."""
-        scale = 1 / (high - low).clamp(min=eps)
+        """Scaling by max(high - low, eps * the largest of all limits - the smallest).
+
+        Where all limits are equal, the span is 1: constant data give 0.
+
+        Args:
+            low: The lower limits, () or (C,).
+            high: The upper limits, of the same shape.
+            eps: The smallest span, as a share of the range of all limits.
+            dtype: The type of the data.
+        """
+        smallest = _smallest_span(low, high, eps)
+        scale = 1 / torch.maximum(high - low, smallest)
         rounded_low = low.to(dtype)
         # The difference is rounded as the numerator is, so that `high` becomes exactly 1.
-        span = (high.to(dtype) - rounded_low).clamp(min=eps)
+        span = torch.maximum(high.to(dtype) - rounded_low, smallest.to(dtype))
         return cls(rounded_low, span, scale, -low * scale)
 
     def apply(self, data: Tensor, *, clip: bool) -> Tensor:
@@ -58,6 +68,12 @@ class Scaling(NamedTuple):
                 not_finite = part * 0  # NaN for NaN and infinities
                 part.clamp_(0, 1).add_(not_finite)
         return result.view(data.shape)
+
+
+def _smallest_span(low: Tensor, high: Tensor, eps: float) -> Tensor:
+    """The span of a band that is constant, () in the type of the limits."""
+    spread = (high.amax() - low.amin()).detach()
+    return torch.where(spread > 0, eps * spread, torch.ones_like(spread))
 
 
 def image_limits(

@@ -67,10 +67,28 @@ def test_constant_data_give_zero():
     assert got[..., 0].max() == 1
 
 
-def test_eps_is_the_smallest_range_that_is_stretched():
-    data = torch.tensor([0.0, 1e-3]).view(1, 1, 2, 1)
-    assert normalized(fit(made(1), [{"data": data}]), data).max() == 1
-    assert normalized(fit(made(1, eps=0.1), [{"data": data}]), data).max() == pytest.approx(0.01)
+@pytest.mark.parametrize("unit", [1.0, 1e-12, 1e6])
+@pytest.mark.parametrize("running", [True, False])
+def test_eps_is_a_share_of_the_range_of_all_bands(unit, running):
+    data = unit * torch.tensor([[0.0, 0.0], [1.0, 1e-3]]).view(1, 1, 2, 2)
+    params = {"per_channel": True, "use_running_stats": running}
+    scaled = normalized(fit(made(2, **params), [{"data": data}]), data)
+    torch.testing.assert_close(scaled[0, 0, 1], torch.tensor([1.0, 1.0]))
+    scaled = normalized(fit(made(2, eps=0.1, **params), [{"data": data}]), data)
+    torch.testing.assert_close(scaled[0, 0, 1], torch.tensor([1.0, 0.01]))
+
+
+@pytest.mark.parametrize("params", [{}, {"per_channel": True}, {"use_running_stats": False}])
+def test_radiance_in_a_small_unit_gives_the_same(params):
+    data = cubes(2, 8, 9, 5)
+    want = normalized(fit(made(**params), [{"data": data}]), data)
+    tiny = data * 1e-12
+    node = fit(made(**params), [{"data": tiny}])
+    torch.testing.assert_close(normalized(node, tiny), want, rtol=1e-5, atol=1e-6)
+    lazy = node.forward_lazy(tiny)["normalized"]
+    if node.use_running_stats:
+        lazy = as_tensor(lazy)
+    torch.testing.assert_close(lazy, want, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("params", [{}, {"per_channel": True}, {"quantiles": (0.0, 1.0)}])
@@ -158,7 +176,7 @@ def test_what_is_kept_between_batches_follows_the_limits():
     torch.testing.assert_close(as_tensor(node.forward_lazy(data)["normalized"]), first / 2)
     node.restore(state)
     assert torch.equal(normalized(node, data), first)
-    node.eps = 2 * float(node.high - node.low)
+    node.eps = 2.0
     torch.testing.assert_close(normalized(node, data), first / 2)
     fit(node, [{"data": data * 3}])
     node.eps = 1e-6

@@ -19,7 +19,7 @@ class AnomalyMask(TorchNode):
     """True positives, false positives and false negatives over a grey image of one channel.
 
     True positives are sky blue (86, 180, 233), false positives vermilion (213, 94, 0), false
-    negatives yellow (240, 228, 66). Pixels that are not valid, not finite in a band or of score
+    negatives yellow (240, 228, 66). Pixels without a label, not finite in a band or of score
     NaN are slate (70, 80, 105). Elsewhere the channel is shown in grey from its 1st to its 99th
     percentile in the image, at 128 if it does not vary.
 
@@ -40,7 +40,13 @@ class AnomalyMask(TorchNode):
     mask = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     cube = Input("B H W C", dtype="real", doc="Cubes, of which one channel is shown.")
     scores = Input("B H W 1", optional=True, doc="Scores or logits, to be shown as well.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label, that count.",
+    )
     artifacts = Output(ARTIFACTS)
     locality = "image"
     stages = ("val", "test")

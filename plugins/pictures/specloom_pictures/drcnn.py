@@ -23,8 +23,9 @@ class DRCNNTensorBoardViz(TorchNode):
     1st to its 99th percentile in the image; ``mixer_<i>``, the mixer's output as the detector gets
     it, 0 black and 1 full (clipped); and, where they are connected, ``truth_<i>``, the anomalies
     in white on black, and ``scores_<i>``, from the lowest score of the image (dark blue) to the
-    highest (yellow). Pixels that are not valid or not finite are slate (70, 80, 105). 12 bytes a
-    pixel of these images are stored on the device until the stage ends.
+    highest (yellow). Pixels that are not valid or not finite are slate (70, 80, 105), and in
+    ``truth_<i>`` those without a label. 12 bytes a pixel of these images are stored on the device
+    until the stage ends.
 
     Args:
         hsi_channels: The channels shown as red, green and blue, counted from 0.
@@ -42,7 +43,12 @@ class DRCNNTensorBoardViz(TorchNode):
         "B H W 1", dtype="bool", optional=True, doc="True where an anomaly is."
     )
     adaclip_scores = Input("B H W 1", optional=True, doc="Scores or logits of an anomaly.")
-    valid = Input("B H W 1", dtype="bool", optional=True, doc="Pixels that count.")
+    valid = Input(
+        "B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels that may be used."
+    )
+    labelled = Input(
+        "B H W 1", dtype="bool", optional=True, labelled=True, doc="Pixels whose label is known."
+    )
     artifacts = Output(ARTIFACTS)
     locality = "image"
     stages = ("val", "test")
@@ -68,7 +74,7 @@ class DRCNNTensorBoardViz(TorchNode):
     def example_batch(sizes: Mapping[str, int]) -> dict[str, Tensor]:
         """Return equal images, because it depends on their order which are shown."""
         channels = {"hsi_cube": sizes["C"], "mixer_output": 3, "adaclip_scores": 1}
-        return equal_images(sizes, channels, masks=("ground_truth_mask", "valid"))
+        return equal_images(sizes, channels, masks=("ground_truth_mask", "valid", "labelled"))
 
     def measure_start(self, stage: str) -> None:
         """Forget the images."""
@@ -82,6 +88,7 @@ class DRCNNTensorBoardViz(TorchNode):
         ground_truth_mask: Tensor | None = None,
         adaclip_scores: Tensor | None = None,
         valid: Tensor | None = None,
+        labelled: Tensor | None = None,
     ) -> Batch:
         """Store what is shown of one batch; the pictures are made when the stage ends."""
         is_logged = self._batches % self.log_every_n_batches == 0
@@ -95,7 +102,10 @@ class DRCNNTensorBoardViz(TorchNode):
         mixed = mixer_output[:count]
         self._store("mixer", as_levels(mixed), usable(mixed, valid, count))
         if ground_truth_mask is not None:
-            self._store("truth", as_levels(ground_truth_mask[:count]), counted)
+            known = counted
+            if labelled is not None:
+                known = counted & labelled[:count, ..., 0]
+            self._store("truth", as_levels(ground_truth_mask[:count]), known)
         if adaclip_scores is not None:
             counted = usable(adaclip_scores, valid, count)
             self._store("scores", stretch(adaclip_scores[:count], counted), counted)

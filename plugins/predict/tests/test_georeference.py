@@ -103,6 +103,34 @@ def test_systems_that_map_info_names(tmp_path, line, code, unit):
         assert crs == CRS.from_epsg(code)
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("UTM, 1, 1, 100, 200, 3, 3, 33, North, ETRS89, units=Meters", 25833),
+        ("UTM, 1, 1, 100, 200, 3, 3, 32, North, ETRS-89", 25832),
+        (
+            "UTM, 1, 1, 100, 200, 3, 3, 32, North, European Terrestrial Reference System 1989",
+            25832,
+        ),
+        ("UTM, 1, 1, 100, 200, 3, 3, 11, North, NAD83", 26911),
+        ("Geographic Lat/Lon, 1, 1, 10, 20, 0.1, 0.1, ETRS89, units=Degrees", 4258),
+        ("Geographic, 1, 1, 10, 20, 0.1, 0.1, WGS-84, units=Degrees", 4326),
+        ("Geographic Lat/Lon, 1, 1, 10, 20, 0.1, 0.1, North America 1983", 4269),
+        ("Geographic Lat/Lon, 1, 1, 10, 20, 0.1, 0.1, North America 1927", 4267),
+        ("Geographic Lat/Lon, 1, 1, 10, 20, 0.1, 0.1, units=Degrees", None),
+        ("UTM, 1, 1, 100, 200, 3, 3, 11, North, ETRS89", None),
+        ("UTM, 1, 1, 100, 200, 3, 3, 33, South, ETRS89", None),
+        ("UTM, 1, 1, 100, 200, 3, 3, WGS-84", None),
+    ],
+)
+def test_systems_that_gdal_takes_for_another(tmp_path, line, code):
+    # GDAL takes WGS 84 for datums that it does not know by the name that is used.
+    geometry = geometry_of(envi_cube(tmp_path, f"map info = {{{line}}}\n"))
+    assert geometry.crs == (f"EPSG:{code}" if code else "")
+    if code:
+        assert CRS.from_user_input(geometry.crs).to_epsg() == code
+
+
 def envi_cube(folder, more):
     (folder / "x.img").write_bytes(bytes(40))
     (folder / "x.hdr").write_text(
@@ -115,10 +143,10 @@ def envi_cube(folder, more):
 def test_the_reference_pixel_may_lie_anywhere(tmp_path, rotation):
     line = f"UTM, 2.5, 3.5, 366015, 5809965, 30, 20, 33, North, WGS-84{rotation}"
     geometry = geometry_of(envi_cube(tmp_path, f"map info = {{{line}}}\n"))
-    assert geometry.at(2.5, 1.5) == pytest.approx((366015, 5809965))
+    assert Affine(*geometry.transform) @ (1.5, 2.5) == pytest.approx((366015, 5809965))
     if not rotation:  # GDAL moves the corner as if the grid lay north up
         assert as_read(tmp_path / "x.img")[0].almost_equals(Affine(*geometry.transform), 1e-12)
-        assert geometry.pixel_area == 600
+        assert abs(Affine(*geometry.transform).determinant) == 600
 
 
 def test_what_envi_said_stays_as_it_was(tmp_path):
@@ -149,7 +177,6 @@ def test_what_envi_said_stays_as_it_was(tmp_path):
 def test_what_makes_no_grid(tmp_path, more, note):
     geometry = geometry_of(envi_cube(tmp_path, more))
     assert (geometry.transform, geometry.notes) == (None, (note,))
-    assert geometry.at(0, 0) is None is geometry.pixel_area
     assert geotiff.write(tmp_path / "x.tif", MAP, geometry, "a test") == []
 
 

@@ -64,7 +64,9 @@ class RXGlobal(StreamingNode[Moments]):
     """
 
     data = Input("B H W num_channels", doc="Pixels; times the weights, where they are connected.")
-    valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
+    valid = Input(
+        "B H W 1", "bool", optional=True, for_fit=True, labelled=False, doc="Pixels to fit."
+    )
     mask = Input(
         "B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, which are not fitted."
     )

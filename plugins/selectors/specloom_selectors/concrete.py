@@ -42,9 +42,10 @@ class ConcreteBandSelector(TorchNode):
     restored; call ``update_bands`` after changing ``logits`` by hand. ``selection_weights`` are
     those that ``rgb`` was made with.
 
-    tau falls linearly: tau_start + (tau_end - tau_start) * epoch /
-    max_epochs. A pixel that is not finite in a band gives NaN in a mixture, and in the outputs
-    that select this band.
+    tau falls linearly: tau_start + (tau_end - tau_start) * epoch / max_epochs. A trainer's epochs
+    are spread over this range, so that the first one trains at tau_start and the last one, also
+    where it is the only one, at tau_end. A pixel that is not finite in a band gives NaN in a
+    mixture, and in the outputs that select this band.
 
     Source: M. F. Balin, A. Abid, J. Zou, "Concrete autoencoders", ICML 2019, section 3, with
     linear in place of exponential annealing, and bands that are distinct.
@@ -152,8 +153,8 @@ class ConcreteBandSelector(TorchNode):
         super().freeze()
         self.update_bands()
 
-    def _get_tau(self, epoch: int) -> float:
-        """The temperature of an epoch, counted from 0."""
+    def _get_tau(self, epoch: float) -> float:
+        """The temperature at an epoch, counted from 0; that of ``max_epochs`` is tau_end."""
         if epoch <= 0:
             return self.tau_start
         total = self._trainers_epochs if self.max_epochs is None else self.max_epochs
@@ -169,7 +170,8 @@ class ConcreteBandSelector(TorchNode):
     def on_epoch(self, epoch: int, max_epochs: int) -> None:
         """Set the temperature; a trainer calls this before each epoch."""
         self._trainers_epochs = max_epochs
-        self.tau.fill_(self._get_tau(epoch))
+        total = max_epochs if self.max_epochs is None else self.max_epochs
+        self.tau.fill_(self._get_tau(_spread(epoch, total)))
 
     def forward(self, data: Tensor) -> Batch:
         """Select from (B, H, W, C) ``data``."""
@@ -210,6 +212,13 @@ class ConcreteBandSelector(TorchNode):
         what = f"{most} of {len(band)} output channels have chosen band {int(chosen.argmax())}"
         fix = "raise the weight of the distinctness loss, or train for more epochs"
         return f"{self.label}: {what}; {fix}"
+
+
+def _spread(epoch: int, epochs: int) -> float:
+    """An epoch of a training, on a scale from 0 on which the last one is ``epochs``."""
+    if epochs <= 1:
+        return float(epochs)
+    return epoch * epochs / (epochs - 1)
 
 
 def _loaded(node: ConcreteBandSelector, _keys: object) -> None:

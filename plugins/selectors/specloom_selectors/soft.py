@@ -20,6 +20,10 @@ COLLAPSED = 0.9
 """More than this share of the weight on one or two channels, of more to select, is a collapse."""
 
 
+RESOLUTION = 1e-5
+"""The relative step of a variance between float32 logits of usual size."""
+
+
 @node
 class SoftChannelSelector(StreamingNode[RunningVariance]):
     """Weights every channel, so that n_select of them come to carry the data.
@@ -38,13 +42,15 @@ class SoftChannelSelector(StreamingNode[RunningVariance]):
         n_select: The number of channels to select.
         input_channels: C; the graph infers it.
         init_method: ``uniform``, all channels alike and nothing to fit, or ``variance``: the
-            statistical phase sets the logits to ln(variance + eps).
+            statistical phase sets the logits to ln(variance + eps * mean variance). Constant data
+            give uniform logits.
         temperature_init: T at epoch 0.
         temperature_min: The lowest T.
         temperature_decay: The factor of T in each epoch.
         hard: Give the channels of the n_select largest weights weight 1 and the others 0 when
             the node is not training.
-        eps: Added to the variances; the noise is at most -ln(eps).
+        eps: This share of the mean variance is added to the variances; the noise is at most
+            -ln(eps).
         gumbel: Add noise in training.
 
     Raises:
@@ -118,22 +124,34 @@ class SoftChannelSelector(StreamingNode[RunningVariance]):
         self.statistics().update(data, valid)
 
     def fit_end(self) -> None:
-        """Set the logits to ln(variance + eps)."""
+        """Set the logits to ln(variance + eps * mean variance)."""
         statistics = self.take_statistics()
         self.left_out = statistics.left_out
         self.finish_fit(statistics.count)
+        variance = statistics.variance()
+        raised = variance + self.eps * variance.mean()
         with torch.no_grad():
-            self.logits.copy_((statistics.variance() + self.eps).log())
+            # Constant data: no channel varies, and the logarithm of 0 would be no weight.
+            self.logits.copy_(torch.where(raised > 0, raised, 1).log())
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
         if not self.fit_passes:
             return "nothing to fit"
-        variance = (self.logits.detach().double().exp() - self.eps).clamp(min=0)
+        variance = self._fitted_variance()
         least = float(variance.min())
         most = float(variance.max())
         bands = f"{len(variance)} bands of variance {least:.3g} to {most:.3g}"
         return f"{bands}, {self.pixel_summary()}"
+
+    def _fitted_variance(self) -> Tensor:
+        """The variances that the logits were made of, to the precision of the logits."""
+        raised = self.logits.detach().double().exp()
+        added = self.eps * raised.mean() / (1 + self.eps)
+        is_constant = raised <= added * (1 + RESOLUTION)
+        if bool((self.logits == 0).all()):  # of constant data
+            is_constant = torch.ones_like(is_constant)
+        return torch.where(is_constant, 0, raised - added)
 
     @property
     def temperature(self) -> float:

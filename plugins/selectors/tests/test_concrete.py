@@ -35,8 +35,29 @@ def test_linear_temperatures_are_those_of_the_document():
     for epoch in range(60):
         want = 0.1 if epoch >= 50 else 10.0 + (0.1 - 10.0) * (epoch / 50)
         assert node._get_tau(epoch=epoch) == pytest.approx(want, rel=1e-12)
-        node.on_epoch(epoch, 1000)
+
+
+@pytest.mark.parametrize("own", [None, 50])
+def test_the_last_epoch_of_a_training_is_at_tau_end(own):
+    node = ConcreteBandSelector(input_channels=61, max_epochs=own)
+    trainer = 1000 if own else 50
+    for epoch in range(50):
+        node.on_epoch(epoch, trainer)
+        want = 10.0 + (0.1 - 10.0) * (epoch / 49)
         assert node.schedule_values() == {"temperature": pytest.approx(want, rel=1e-12)}
+    assert float(node.tau) == 0.1
+    node.on_epoch(50, trainer)
+    assert float(node.tau) == 0.1
+
+
+@pytest.mark.parametrize("schedule", ["linear", "exponential"])
+def test_a_single_epoch_trains_at_tau_end(schedule):
+    node = ConcreteBandSelector(input_channels=61, schedule=schedule)
+    node.on_epoch(0, 1)
+    assert float(node.tau) == 0.1
+    node = ConcreteBandSelector(input_channels=61, schedule=schedule, max_epochs=1)
+    node.on_epoch(0, 20)
+    assert float(node.tau) == 0.1
 
 
 def test_exponential_temperatures_on_request():
@@ -50,7 +71,7 @@ def test_without_max_epochs_the_trainers_count():
     with pytest.raises(NodeError, match="does not know for how many epochs"):
         node._get_tau(3)
     node.on_epoch(10, 20)
-    assert float(node.tau) == pytest.approx(5.05)
+    assert float(node.tau) == pytest.approx(10.0 - 9.9 * 10 / 19)
     assert node._get_tau(20) == 0.1
 
 

@@ -28,7 +28,8 @@ def cubes(offset=0.0, scale=1.0):
 
 def reference(pixels, eps=1e-6):
     exact = pixels.double().numpy().reshape(-1, pixels.shape[-1])
-    return np.log(exact.var(axis=0) + eps)
+    variance = exact.var(axis=0)
+    return np.log(variance + eps * variance.mean())
 
 
 @pytest.mark.parametrize(("offset", "scale"), [(0.0, 1.0), (1e4, 1.0), (-1e6, 1e3), (0.0, 1e-5)])
@@ -37,7 +38,22 @@ def test_the_logits_are_the_logarithm_of_the_variances(offset, scale):
     node = fit(selector(), [{"data": data}])
     np.testing.assert_allclose(node.logits, reference(data), rtol=1e-6, atol=1e-6)
     assert node.pixels == 4 * 30 * 31
-    assert float(node.logits[5]) == pytest.approx(math.log(1e-6))  # the constant band
+    mean = data.double().reshape(-1, 7).var(0, correction=0).mean()
+    constant = float(node.logits[5])
+    assert constant == pytest.approx(math.log(1e-6 * float(mean)), rel=1e-6)
+
+
+def test_the_weights_do_not_depend_on_the_unit():
+    data = cubes()
+    want = fit(selector(), [{"data": data}]).get_selection_weights()
+    got = fit(selector(), [{"data": data.double() * 1e-12}]).get_selection_weights()
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-7)
+
+
+def test_constant_data_give_uniform_weights():
+    node = fit(selector(), [{"data": torch.full((1, 4, 5, 7), 0.25)}])
+    torch.testing.assert_close(node.get_selection_weights(), torch.full((7,), 3 / 7))
+    assert "7 bands of variance 0 to 0" in node.fit_summary()
 
 
 def test_float64_whatever_the_order_the_batches_and_the_processes():
@@ -75,7 +91,7 @@ def test_pixels_that_are_not_finite_or_not_valid_are_left_out_and_counted():
 
 def test_one_pixel_and_none():
     node = fit(selector(), [{"data": cubes()[:1, :1, :1]}])
-    torch.testing.assert_close(node.logits, torch.full((7,), math.log(1e-6)))
+    torch.testing.assert_close(node.logits, torch.zeros(7))
     with pytest.raises(NodeError, match="no usable pixel"):
         fit(selector(), [{"data": torch.full((1, 2, 2, 7), math.nan)}])
     with pytest.raises(NodeError, match="has not started a fit"):

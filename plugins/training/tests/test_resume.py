@@ -178,14 +178,71 @@ def test_early_stopping_and_the_table_go_on(tmp_path):
     same(tmp_path / "whole", tmp_path / "torn")
 
 
+def test_more_epochs_go_on_to_the_weights_of_one_longer_training(tmp_path):
+    trained(tmp_path / "whole", epochs=8)
+    trained(tmp_path / "torn", epochs=5)
+    phase, run = trained(tmp_path / "torn", epochs=8)
+    assert phase.best_epoch == 7
+    assert sorted(run.source.read_numbers) == [0, 1, 2, 3, 4, 5]
+    same(tmp_path / "whole", tmp_path / "torn")
+
+
+def test_fewer_epochs_end_a_training_that_was_stopped(tmp_path, interruptible):
+    trained(tmp_path, stop=3, epochs=9)
+    phase, run = trained(tmp_path, epochs=3)
+    assert phase.best_epoch == 2
+    assert run.source.read_numbers == []
+
+
 def test_other_settings_are_refused(tmp_path):
     trained(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        trained(tmp_path, epochs=7)
+        trained(tmp_path, epochs=7, optimizer={"name": "sgd", "lr": 0.5}, gradient_clip_val=1.0)
     assert str(caught.value) == (
-        f"{tmp_path / RECORD} was made with other settings of this phase\n"
+        f"{tmp_path / RECORD} was made with other settings of this phase: "
+        "epochs, gradient_clip_val, optimizer.name, optimizer.lr\n"
         "  fix: run it again with another --out"
     )
+
+
+STOPPING = {"early_stopping": [{"monitor": "train/learning_rate", "patience": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "message"),
+    [
+        (
+            {},
+            3,
+            "epochs is 3, but 5 epochs were trained\n"
+            "  fix: give 5 or more, or run it again with another --out",
+        ),
+        (
+            STOPPING,
+            9,
+            "epochs is 9, but early_stopping ended the training after 3\n"
+            "  fix: leave epochs at 5, or run it again with another --out",
+        ),
+        (
+            {"scheduler": {"name": "cosine_annealing"}},
+            9,
+            "epochs is 9, was 5, and T_max of the scheduler is the number of epochs: the learning "
+            "rates until now would have been others\n"
+            "  fix: leave epochs at 5, or run it again with another --out",
+        ),
+    ],
+    ids=["fewer than were trained", "stopped early", "T_max"],
+)
+def test_epochs_that_cannot_be_applied_are_refused(tmp_path, options, epochs, message):
+    trained(tmp_path, **options)
+    with pytest.raises(ConfigError) as caught:
+        trained(tmp_path, epochs=epochs, **options)
+    assert str(caught.value) == message
+    run = toys.run_of(noise=0.3)
+    run.folder = tmp_path
+    phase = GradientTrainer(**{"unfreeze": ["weigh"], "epochs": epochs, **options})
+    (problem,) = phase.extension_problems(run, lambda *names: f"run.yaml:{'.'.join(names)}")
+    assert str(problem) == f"run.yaml:epochs: {message}"
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path):
@@ -193,13 +250,13 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
     path = tmp_path / "record.safetensors"
     path.write_bytes(run.runtime.dump({"a": torch.zeros(1)}, {}))
     with pytest.raises(IntegrityError) as caught:
-        record.read(run, path, {})
+        record.read(run, path)
     assert str(caught.value) == (
         f"{path} is not a training record\n  fix: run it again with another --out"
     )
     path.write_bytes(run.runtime.dump({"a": torch.zeros(1)}, {"record": '{"version": 9}'}))
     with pytest.raises(IntegrityError) as caught:
-        record.read(run, path, {})
+        record.read(run, path)
     assert str(caught.value) == (
         f"{path} has record version 9, not 1\n  fix: run it again with another --out"
     )

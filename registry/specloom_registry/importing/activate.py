@@ -59,6 +59,7 @@ class ActiveManifest:
         notices: The warnings that were shown.
         installed: The modules of installed plugins that count, too.
         recorded: What the record of a run says of its manifest, if ``manifest`` is that record.
+        copies: The folders of the environment's own copies of the plugins, by name.
     """
 
     manifest: Path
@@ -67,6 +68,7 @@ class ActiveManifest:
     notices: list[str] = field(default_factory=list)
     installed: dict[str, str] = field(default_factory=dict)
     recorded: Recorded | None = None
+    copies: dict[str, Path] = field(default_factory=dict)
 
 
 #: By manifest, what this process has activated.
@@ -200,7 +202,8 @@ def install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
         PluginError: A plugin was already imported from elsewhere in this process.
     """
     packages = manifest.packages
-    raise_all(shadowed.foreign_modules(packages.values()))
+    manifest.copies = shadowed.installed_folders(packages.values())
+    raise_all(shadowed.foreign_modules(packages.values(), manifest.copies))
     raise_all(import_hook.already_imported(packages.values()))
     checks, stored = import_checks(manifest, store)
     if store and stored and store.root not in _store_handles:
@@ -246,9 +249,11 @@ def _check_and_warn(
     hashes = None
     if check is not None:
         hashes = check()
-    message = shadowed.installed_copy_warning(package)
-    if message:
-        _warn(manifest, package, message)
+    copy = manifest.copies.get(package.name)
+    if copy is not None:
+        message = shadowed.installed_copy_warning(package, copy)
+        if message:
+            _warn(manifest, package, message)
     message = unmet.unmet_warning(package, manifest.packages)
     if message:
         _warn(manifest, package, message)
@@ -285,9 +290,10 @@ def check_stored(
         PluginIntegrityError: Its files are not those that were locked, or say something else.
     """
     locked_tree = record["tree"]
-    hashes = store.check(locked_tree, f"plugin {name!r}", full=full)
+    state = store.state(locked_tree)
+    hashes = store.check(locked_tree, f"plugin {name!r}", full=full, state=state)
     said = metadata.digest([name, record["package"]])
-    if not full and store.state(locked_tree).get("package") == said:
+    if not full and state.get("package") == said:
         return hashes
     try:
         found = package_files.read(name, store.tree_folder(locked_tree), where)

@@ -27,6 +27,26 @@ GIT_KEYS = (*SOURCE_KEYS, "extras")
 RESERVED_KEYS = ("signed-by", "build", "index", "version")
 
 
+class MissingFolderError(ConfigError):
+    """The folder of a local plugin is not there.
+
+    Args:
+        name: The plugin.
+        path: The folder as the manifest has it.
+        details: What is wrong with it, and where it was looked for.
+        where: Its line in the manifest.
+    """
+
+    def __init__(self, name: str, path: str, details: str, where: str) -> None:
+        self.name = name
+        self.path = path
+        super().__init__(
+            f"E-PATH-MISSING plugin {name!r}: {path!r} {details}",
+            where=where,
+            fix="correct the path; it is relative to the manifest's folder",
+        )
+
+
 @dataclass(frozen=True)
 class Entry:
     """A line of the manifest: the plugin, or what is wrong with it.
@@ -149,8 +169,7 @@ def _git_source(document: Document, value: dict[str, Any], name: str) -> Source:
         where[key] = document.where("plugins", name, key)
         text = value.get(key, "")
         if not isinstance(text, str):
-            what = f"E-SOURCE {owner}: {key!r} is {text!r}, which is not a string"
-            raise ConfigError(what, where=where[key], fix="put it in quotes")
+            raise _not_text(document, name, key)
         texts[key.replace("-", "_")] = text
     source = Source(**texts)
     check_url(source.git, owner, where["git"], allow_file=True)  # and again before it is fetched
@@ -165,6 +184,18 @@ def _git_source(document: Document, value: dict[str, Any], name: str) -> Source:
         fix = f"write, for example, '{name}-v{{version}}'"
         raise ConfigError(what, where=where["tag-pattern"], fix=fix)
     return source
+
+
+def _not_text(document: Document, name: str, key: str) -> ConfigError:
+    """The error for a value that YAML reads as something else than text, such as ``tag: 1.10``."""
+    keys = ("plugins", name, key)
+    written = document.written(*keys)
+    fix = f"write {key} as text"
+    if written:
+        fix = f"put it in quotes: '{written}'"
+    shown = written or repr(document.value["plugins"][name][key])
+    what = f"E-SOURCE plugin {name!r}: {key!r} is {shown}, which is not a string"
+    return ConfigError(what, where=document.where(*keys), fix=fix)
 
 
 def _extras(value: Any, owner: str, where: str) -> tuple[str, ...]:
@@ -185,12 +216,8 @@ def _folder(path: Any, name: str, base: Path, document: Document) -> Path:
     folder = tree.resolved(base / path)
     problem = _folder_problem(folder)
     if problem:
-        raise ConfigError(
-            f"E-PATH-MISSING plugin {name!r}: {path!r} {problem} "
-            f"(resolved from {document.name}'s folder to {folder})",
-            where=where,
-            fix="correct the path; it is relative to the manifest's folder",
-        )
+        details = f"{problem} (resolved from {document.name}'s folder to {folder})"
+        raise MissingFolderError(name, path, details, where)
     return folder
 
 

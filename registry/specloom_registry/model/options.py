@@ -75,8 +75,9 @@ def read_options(document: Document) -> Options:
 def _check_kernel(document: Document) -> None:
     wanted = document.value.get("specloom", "")
     where = document.where("specloom")
+    written = document.written("specloom", otherwise=repr(wanted))
     malformed = ConfigError(
-        f"E-KERNEL {wanted!r} is not a version range",
+        f"E-KERNEL {written} is not a version range",
         where=where,
         fix="write, for example, '>=0.1,<0.2'",
     )
@@ -95,7 +96,8 @@ def _index(document: Document) -> str:
     url = document.value.get("index", "")
     if not isinstance(url, str):
         fix = "write the URL of a repository"
-        raise _option_error(document, ("index",), f"is {url!r}, which is not a string", fix)
+        written = document.written("index", otherwise=repr(url))
+        raise _option_error(document, ("index",), f"is {written}, which is not a string", fix)
     if url:
         check_url(url, "the index", document.where("index"), allow_file=True)
     return url

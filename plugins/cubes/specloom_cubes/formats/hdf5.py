@@ -17,6 +17,7 @@ from specloom_cubes.formats.hdf5_vectors import (
     attribute_vector,
     levels_of,
     lies_elsewhere,
+    numbers_of,
     stored_vectors,
 )
 from specloom_cubes.formats.variable import Variable
@@ -29,7 +30,7 @@ from specloom_cubes.rules.axes import (
     order_of_names,
 )
 from specloom_cubes.rules.layouts import Layout, layout_of
-from specloom_cubes.rules.scale import Scaling, from_attributes
+from specloom_cubes.rules.scale import Scaling, from_attributes, scaling_of
 from specloom_cubes.rules.spectrum import (
     Spectrum,
     centre_lengths,
@@ -140,7 +141,7 @@ def open_cube(path: Path, variable: str | None = None, reading: Reading = AS_STA
         arrangement = find_arrangement(path, chosen, evidence, reading)
         bands = arrangement.size[2]
         spectrum = _spectrum(file, levels, layout, bands, str(path))
-        scaling = from_attributes(_chosen(data, SCALES), bands, str(path))
+        scaling = _scaling(file, data, layout, bands, str(path))
         ignored = _no_data(data)
         place = hdf5_place.of(file, data, arrangement, arrays)
     scale = scaling or Scaling(None, None, "")
@@ -287,6 +288,27 @@ def _spectrum(
     if spectrum is None:
         return find_spectrum(levels, bands, where)
     return spectrum
+
+
+def _scaling(file: Any, data: Any, layout: Layout | None, bands: int, where: str) -> Scaling | None:
+    """The scale that a product or the attributes of a dataset state."""
+    if layout is not None and layout.limits is not None and data.dtype.kind == "u":
+        least, greatest = (_number(file, key) for key in layout.limits)
+        if least is not None and greatest is not None:
+            gain = (greatest - least) / np.iinfo(data.dtype).max
+            source = " and ".join(f"the attribute {key!r}" for key in layout.limits)
+            return scaling_of(gain, least, bands, source, where)
+    return from_attributes(_chosen(data, SCALES), bands, where)
+
+
+def _number(owner: Any, key: str) -> float | None:
+    """An attribute that is one number; None for any other, or where there is none."""
+    if key not in owner.attrs:
+        return None
+    values = numbers_of(owner.attrs[key])
+    if values is None or len(values) != 1:
+        return None
+    return float(values[0])
 
 
 def _no_data(data: Any) -> float | None:

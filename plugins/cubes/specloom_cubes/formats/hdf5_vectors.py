@@ -69,7 +69,7 @@ def attribute_vector(owner: Any, key: str) -> Vector | None:
 def numbers_of(value: Any) -> NDArray[np.float64] | None:
     """Numbers along one axis, or texts of numbers; None for anything else."""
     array = np.asarray(value)
-    if array.size != max(array.shape, default=0) or array.size > LONGEST:
+    if array.size != max(array.shape, default=1) or array.size > LONGEST:
         return None
     if array.dtype.kind in "iuf":
         return array.astype(np.float64).ravel()

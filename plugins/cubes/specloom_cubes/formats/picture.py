@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from specloom import DataError
 from specloom_cubes.rules.colours import Colours, classes_of
@@ -90,10 +90,10 @@ def colours_of(channels: NDArray[np.uint8]) -> Colours:
     return _seen(_rgb(channels))
 
 
-def _stored_as(picture: Image.Image) -> str:
-    """How the samples are stored, as Pillow names it, such as ``L;4``."""
-    for tile in getattr(picture, "tile", ()):
-        arguments = tile[3]
+def _stored_as(picture: ImageFile.ImageFile) -> str:
+    """How the samples are stored, as Pillow names it, such as ``L;4``, before they are read."""
+    for tile in picture.tile:
+        arguments = tile.args
         if isinstance(arguments, tuple):
             arguments = arguments[0]
         return str(arguments)

@@ -12,7 +12,7 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
-from specloom_cubes.cube import AS_STATED, Cube, Reading
+from specloom_cubes.cube import AS_STATED, Cube, Reading, refuse_axes
 from specloom_cubes.paths import RELATIVE, files_of_pattern
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
         DataError: Fewer than two files match, one has several bands, or they differ in size or
             element type.
     """
+    refuse_axes(reading, str(path), "the files of a band stack state")
     files = sorted(files_of_pattern(path), key=_by_numbers)
     bands = [_band(file) for file in _without_headers(files)]
     if len(bands) < 2:

@@ -17,11 +17,11 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from specloom import DataError
 from specloom_cubes.cube import AS_STATED, Cube, Load, Reading, Valid, refuse_axes
-from specloom_cubes.formats import envi, tiff_pages
+from specloom_cubes.formats import enmap, envi, tiff_pages
 from specloom_cubes.formats.envi import BandFacts
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.tiff_axes import PageAxes, page_axes, refuse_missing_pages
-from specloom_cubes.rules.scale import from_geotiff
+from specloom_cubes.rules.scale import from_geotiff, scaling_of
 from specloom_cubes.rules.units import zero_flags
 from specloom_cubes.rules.wavelengths import (
     DESCRIPTIONS,
@@ -45,7 +45,11 @@ FLAGS = "bbl"
 ALPHA = "its alpha band"
 INNER_MASK = "the mask of the TIFF file"
 MOST_OF_A_PICTURE = 4
-INTERLEAVES = {"CHW": "bsq", "HCW": "bil", "HWC": "bip"}
+INTERLEAVES = {
+    **dict.fromkeys(("CHW", "CWH"), "bsq"),
+    **dict.fromkeys(("HCW", "WCH"), "bil"),
+    **dict.fromkeys(("HWC", "WHC"), "bip"),
+}
 
 
 def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
@@ -297,10 +301,42 @@ def _facts(path: Path, file: Any, shape: tuple[int, int, int], indexes: Sequence
             facts = facts._replace(gains=scaling.gains[:bands])
         if scaling.offsets is not None:
             facts = facts._replace(offsets=scaling.offsets[:bands])
+    return _with_files_beside(path, facts, shape)
+
+
+def _with_files_beside(path: Path, facts: BandFacts, shape: tuple[int, int, int]) -> BandFacts:
+    """What a file states, completed by an ENVI header or the metadata of EnMAP beside it."""
+    bands = shape[2]
     header = _header_beside(path)
     if header is not None and _is_of(header, shape):
         return _completed(facts, envi.band_facts(header, bands), header.path.name)
+    metadata = enmap.metadata_of(path)
+    if metadata is not None:
+        return _completed(facts, _facts_of_enmap(path, bands, metadata.name), metadata.name)
     return facts
+
+
+def _facts_of_enmap(path: Path, bands: int, name: str) -> BandFacts:
+    """What the metadata beside an EnMAP image state, where they are of as many bands."""
+    vectors = enmap.vectors_beside(path)
+    facts = BandFacts()
+    centres = find_centres(list(vectors.values()), bands, str(path))
+    if centres is None or centres.nm is None:
+        return facts
+    facts = facts._replace(
+        wavelengths=centres.nm,
+        wavelengths_from=centres.source,
+        fwhm=find_widths(list(vectors.values()), bands, centres),
+    )
+    gains = vectors.get(enmap.GAIN)
+    offsets = vectors.get(enmap.OFFSET)
+    if gains is None or offsets is None:
+        return facts
+    source = f"{enmap.GAIN} and {enmap.OFFSET} of {name}"
+    scaling = scaling_of(gains.values, offsets.values, bands, source, str(path))
+    if scaling is None:
+        return facts
+    return facts._replace(gains=scaling.gains, offsets=scaling.offsets, scale_from=scaling.source)
 
 
 def _completed(facts: BandFacts, beside: BandFacts, name: str) -> BandFacts:

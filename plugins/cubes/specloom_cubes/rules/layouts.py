@@ -24,6 +24,8 @@ class Layout:
         widths: The attribute of the root with the band widths.
         flags: The attribute of the root that is 0 for bands that are not used.
         zeros_unused: Whether a centre of 0 stands for a band that is not used.
+        limits: The attributes of the root with the physical values of the least and the greatest
+            number that the element type holds.
     """
 
     product: str
@@ -34,10 +36,15 @@ class Layout:
     widths: str = ""
     flags: str = ""
     zeros_unused: bool = False
+    limits: tuple[str, str] | None = None
 
 
 def _prisma(sensor: str) -> Layout:
-    """PRISMA L1 to L2D: rows x bands x columns, the centres in descending order."""
+    """PRISMA L1 to L2D: rows x bands x columns, the centres in descending order.
+
+    Reflectance of level 2 is L2ScaleMin + stored * (L2ScaleMax - L2ScaleMin) / 65535 (ASI, PRISMA
+    Products Specification Document, 2020).
+    """
     name = sensor.title()
     return Layout(
         product="PRISMA",
@@ -48,6 +55,7 @@ def _prisma(sensor: str) -> Layout:
         widths=f"List_Fwhm_{name}",
         flags=f"List_Cw_{name}_Flags",
         zeros_unused=True,
+        limits=(f"L2Scale{name}Min", f"L2Scale{name}Max"),
     )
 
 

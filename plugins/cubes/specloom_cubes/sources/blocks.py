@@ -46,7 +46,7 @@ class Blocks(TicketedSource):
         mask_variable: The array that is the mask, where a file holds several.
         wavelengths: CSV with the band centres in nm, used instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named.
-        valid: A file like a mask, not 0 for the pixels that count.
+        valid: A file like a mask, not 0 for the pixels that may be used.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
             ``CHW`` or ``HCW`` (H rows, W columns, C bands).

@@ -37,7 +37,7 @@ PORTS: Mapping[str, Port] = {
 
 WITH_VALID: Mapping[str, Port] = {
     **PORTS,
-    "valid": Port("B H W", dtype="bool", optional=True, doc="True where the pixel counts."),
+    "valid": Port("B H W", dtype="bool", optional=True, doc="True where the pixel may be used."),
 }
 """What sources give that may know which pixels count."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from specloom_cubes.masks import valid_source
 from specloom_cubes.paths import there
+from specloom_cubes.rules.coco import class_names
 from specloom_cubes.sources.description import (
     ClassCounts,
     Excluded,
@@ -116,7 +117,10 @@ def _masks(
     if labels is not None and labels[0] is not None:
         for key, window in enumerate(windows):
             counts.add(key, labels[0][window])
-    return counts.describe(source, keys)
+    names = {}
+    if scene.mask is not None:
+        names = dict(class_names(scene.mask))
+    return counts.describe(source, keys, names)
 
 
 def _mask_source(scene: DescribableScene) -> str:

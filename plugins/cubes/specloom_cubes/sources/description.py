@@ -125,6 +125,7 @@ class MaskDescription:
         counted: The number of those whose pixels are counted.
         classes: The number of pixels by class, over the counted masks.
         unmasked_pixels: The pixels of images without a mask, where others have one.
+        names: The names of classes, where masks have them.
     """
 
     source: str = ""
@@ -132,6 +133,7 @@ class MaskDescription:
     counted: int = 0
     classes: Mapping[int, int] = field(default_factory=dict)
     unmasked_pixels: int = 0
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def line(self, images: int) -> str:
         """The masks in a few words, for a split of so many images."""
@@ -143,7 +145,7 @@ class MaskDescription:
         text = f"{text} from {self.source}"
         if self.counted == 0:
             return text
-        counts = class_counts(self.classes)
+        counts = class_counts(self.classes, self.names)
         if self.counted < self.images:
             counts = f"of the first {self.counted}: {counts}"
         return f"{text} ({counts})"
@@ -155,18 +157,23 @@ class MaskDescription:
             "images": self.images,
             "counted": self.counted,
             "classes": {str(number): count for number, count in self.classes.items()},
+            "names": {str(number): name for number, name in self.names.items()},
         }
 
 
-def class_counts(classes: Mapping[int, int]) -> str:
+def class_counts(classes: Mapping[int, int], names: Mapping[int, str] | None = None) -> str:
     """Pixels by class, of the first classes where there are many.
 
     >>> class_counts({-1: 5, 0: 118000, 1: 312})
     'unlabelled: 5, 0: 118,000, 1: 312 pixels'
+    >>> class_counts({0: 118000, 1: 312}, {1: "stone"})
+    '0: 118,000, 1 stone: 312 pixels'
     """
     texts = []
     for number, count in classes.items():
         label = "unlabelled" if number == UNLABELLED else str(number)
+        if names is not None and number in names:
+            label = f"{number} {names[number]}"
         texts.append(f"{label}: {count:,}")
     shown = ", ".join(texts[:MOST_CLASSES])
     rest = len(texts) - MOST_CLASSES
@@ -432,14 +439,16 @@ class ClassCounts:
         self._left -= cost
         self.add(key, read())
 
-    def describe(self, source: str, keys: Sequence[Hashable]) -> MaskDescription:
+    def describe(
+        self, source: str, keys: Sequence[Hashable], names: Mapping[int, str] | None = None
+    ) -> MaskDescription:
         """The masks with these keys together."""
         total = Counter[int]()
         counted_masks = [self._counts[key] for key in keys if key in self._counts]
         for counts in counted_masks:
             total.update(counts)
         classes = dict(sorted(total.items()))
-        return MaskDescription(source, len(keys), len(counted_masks), classes)
+        return MaskDescription(source, len(keys), len(counted_masks), classes, names=names or {})
 
 
 def count_classes(labels: NDArray[Any]) -> Counter[int]:

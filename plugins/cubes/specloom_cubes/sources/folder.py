@@ -26,6 +26,7 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import advice, expand, there
+from specloom_cubes.rules import coco
 from specloom_cubes.rules.masks import (
     MaskFinding,
     Rejected,
@@ -81,17 +82,19 @@ class Folder(TicketedSource):
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
     name with another ending, or with ``_gt``, ``_mask`` or ``_label`` after it, in the same folder
-    or in ``masks``; or else the only array of class numbers of its size in its own file. A picture
-    of many colours or grey levels that has the cube's name is a preview and no mask. Where some
-    cubes of a split have masks, those without are unlabelled (-1). White and dark references and
-    hidden files are no cubes. Pixels that a cube's own file marks invalid are excluded. All cubes
-    must have one band grid: as many bands, and wavelengths within 0.5 nm where they state them.
-    Paths are relative to the current folder. The folder is listed and divided once: files that come
-    later are not read, and reading one that has gone, or is of another size, is an error.
+    or in ``masks``; or an image of its name in a COCO file there; or else the only array of class
+    numbers of its size in its own file. A picture of many colours or grey levels that has the
+    cube's name is a preview and no mask. Where some cubes of a split have masks, those without are
+    unlabelled (-1). White and dark references and hidden files are no cubes. Pixels that a cube's
+    own file marks invalid are excluded. All cubes must have one band grid: as many bands, and
+    wavelengths within 0.5 nm where they state them. Paths are relative to the current folder. The
+    folder is listed and divided once: files that come later are not read, and reading one that has
+    gone, or is of another size, is an error.
 
     Args:
         path: The folder.
-        masks: A folder of masks: within ``path``, or beside it, or any other; or
+        masks: A folder of masks: within ``path``, or beside it, or any other; or one COCO file,
+            whose ``images`` have the names of cubes; or
             ``{folder: FOLDER, colors: {"#ff0000": 1, "#0000ff": 0}}``, where ``colors`` are the
             class numbers by colour, with or without a folder.
         pattern: Which files are cubes, such as ``*.tif`` or ``**/*.hdr``.
@@ -157,6 +160,7 @@ class Folder(TicketedSource):
         self._splits: dict[str, list[int]] | None = None
         self._masks: dict[Path, MaskFinding] | None = None
         self._rejected: dict[Path, tuple[Rejected, ...]] = {}
+        self._unused: list[str] = []
         self._has_valid: set[Path] = set()
         self._mask_flaws: dict[Place, tuple[str, ...]] = {}
         self._warned = False
@@ -213,14 +217,17 @@ class Folder(TicketedSource):
         return notes + flaws[:NAMES_LISTED]
 
     def _notes_on_rejected(self) -> list[str]:
-        """What is not taken as the masks of cubes that have none."""
+        """COCO files of no cube, and what is not taken as the masks of cubes that have none."""
         rejected = [one for found in self._rejected.values() for one in found]
         if not rejected:
-            return []
+            return self._unused
         first = next(iter(self._rejected))
         if len(self._rejected) == 1:
-            return [note_on_rejected(first, rejected)]
-        return [note_on_rejected(f"{first} and {len(self._rejected) - 1} more", rejected)]
+            return [*self._unused, note_on_rejected(first, rejected)]
+        return [
+            *self._unused,
+            note_on_rejected(f"{first} and {len(self._rejected) - 1} more", rejected),
+        ]
 
     def _warn_of_rejected(self, split: str) -> None:
         """Warn once of what may look like the masks of a split that has none."""
@@ -302,7 +309,8 @@ class Folder(TicketedSource):
             used.append(place)
             sources.append(self._mask_source(path, mask))
         source = " and ".join(dict.fromkeys(sources))
-        description = self._class_counts.describe(source, used)
+        names = coco.names_of_classes(file for file, _ in used)
+        description = self._class_counts.describe(source, used, names)
         if not used:
             return description
         return replace(description, unmasked_pixels=unmasked_pixels)
@@ -311,6 +319,8 @@ class Folder(TicketedSource):
         assert mask.path is not None, "only cubes with masks come here"
         if mask.path == cube:
             return f"the array {mask.variable!r} of each file"
+        if coco.is_json(mask.path) and not coco.is_named_after(mask.path, cube):
+            return mask.path.name
         folder = None
         if self._mask_options().folder is not None:
             folder = mask.path.parent
@@ -433,7 +443,7 @@ class Folder(TicketedSource):
         root = expand(self.path)
         masks = expand(named)
         for folder in (root / masks, root.parent / masks, masks):
-            if folder.is_dir():
+            if folder.is_dir() or coco.is_json(folder):
                 return folder
         raise DataError(
             f"there is no folder {masks} of masks within {root} or beside it",
@@ -497,12 +507,31 @@ class Folder(TicketedSource):
 
     def _masks_in_files(self, cubes: list[Path], folder: Path | None) -> dict[Path, MaskFinding]:
         """The masks in files of their own."""
+        if folder is not None and folder.is_file():
+            return self._masks_in_coco_file(cubes, folder)
         findings = find_masks(cubes, folder)
         for path, finding in findings.items():
             has_arrays = finding.path is not None and named_arrays(finding.path) is not None
             if has_arrays and self.mask_variable is not None:
                 findings[path] = replace(finding, variable=self.mask_variable)
-        return findings
+        return findings | self._masks_in_coco_files(cubes, folder, findings)
+
+    def _masks_in_coco_file(self, cubes: list[Path], file: Path) -> dict[Path, MaskFinding]:
+        """The masks in the COCO file that the user has named."""
+        images = coco.images_of_cubes(coco.read_coco(file), cubes)
+        return {path: MaskFinding(file, image, file.name) for path, image in images.items()}
+
+    def _masks_in_coco_files(
+        self, cubes: list[Path], folder: Path | None, findings: Mapping[Path, MaskFinding]
+    ) -> dict[Path, MaskFinding]:
+        """The masks in COCO files among the masks or beside the cubes."""
+        folders = [expand(self.path), *(path.parent for path in cubes)]
+        if folder is not None:
+            folders = [folder]
+        others = {path: one.path for path, one in findings.items() if one.path is not None}
+        found = coco.find_coco_masks(cubes, folders, others)
+        self._unused = coco.note_unused(folders, [file for file, _ in found.values()])
+        return {path: MaskFinding(file, image, file.name) for path, (file, image) in found.items()}
 
     def _own_mask(self, path: Path) -> MaskFinding:
         """The mask among the arrays of a cube's own file."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from specloom_cubes.masks import UNLABELLED
 from specloom_cubes.sources.common import WITH_VALID, check_same_size, require_split
 from specloom_cubes.sources.description import ClassCounts, SplitDescription, wavelength_range
 
@@ -26,7 +27,8 @@ class InMemory:
     Args:
         train: Batches for training: dictionaries with ``cube`` (B, H, W, C), and where they are
             known ``mask`` (B, H, W), ``wavelengths`` (C,) in nm and ``valid`` (B, H, W); NumPy
-            arrays or tensors.
+            arrays or tensors. Where some batches of a split have masks, those without are
+            unlabelled (-1).
         val: Batches for validation.
         test: Batches for the test.
         predict: Batches to predict; by default those of the test.
@@ -49,6 +51,14 @@ class InMemory:
     def _batches(self) -> dict[str, Sequence[Mapping[str, Any]]]:
         predict = self.test if self.predict is None else self.predict
         return {"train": self.train, "val": self.val, "test": self.test, "predict": predict}
+
+    def _labelled(self, split: str) -> list[Mapping[str, Any]]:
+        """The batches of a split, each with a mask where any of them has one."""
+        batches = self._batches()
+        chosen = list(batches[require_split(split, batches)])
+        if not any("mask" in batch for batch in chosen):
+            return chosen
+        return [_with_mask(batch) for batch in chosen]
 
     def sizes(self) -> Mapping[str, int]:
         """The sizes that all batches share; the batch axis is not among them."""
@@ -114,9 +124,8 @@ class InMemory:
         Raises:
             DataError: They differ in size.
         """
-        batches = self._batches()
         places = []
-        for batch in batches[require_split(split, batches)]:
+        for batch in self._labelled(split):
             places += [(batch, at) for at in range(len(batch["cube"]))]
         chosen = [places[number] for number in numbers]
         check_same_size([batch["cube"][at] for batch, at in chosen], "use batches of one image")
@@ -130,6 +139,13 @@ class InMemory:
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The batches of a split, in their order."""
-        batches = self._batches()
-        for batch in batches[require_split(split, batches)]:
+        for batch in self._labelled(split):
             yield dict(batch)
+
+
+def _with_mask(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A batch with a mask, -1 everywhere where it has none."""
+    if "mask" in batch:
+        return batch
+    size = tuple(batch["cube"].shape[:3])
+    return {**batch, "mask": np.full(size, UNLABELLED, np.int32)}

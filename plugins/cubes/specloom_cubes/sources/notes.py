@@ -58,6 +58,8 @@ def mask_notes(
 
 def _masks_without_cube(cubes: Sequence[Path], folder: Path | None) -> list[str]:
     """That files named as masks, or in a folder of masks, belong to no cube."""
+    if folder is not None and folder.is_file():
+        return []  # a COCO file
     files = masks_without_cube(cubes, folder)
     if not files:
         return []

@@ -20,7 +20,8 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
-from specloom_cubes.paths import there
+from specloom_cubes.paths import expand, there
+from specloom_cubes.rules.coco import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
@@ -77,15 +78,17 @@ class Scene(TicketedSource):
 
     Args:
         cube: The scene: ENVI (either file), .mat, HDF5, .npy, .npz or TIFF.
-        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. By
-            default the only 2-D array of the scene's size in the same file, if there is one.
+        mask: Class numbers of the pixels: PNG, BMP, COCO annotations (.json), or any of the formats
+            of cubes. By default the only 2-D array of the scene's size in the same file, if there
+            is one.
         cube_variable: The array that is the cube, where a file holds several.
-        mask_variable: The array that is the mask, where a file holds several.
+        mask_variable: The array that is the mask, where a file holds several; of a COCO file the
+            image, by its file name or id, by default the one with the cube's name.
         wavelengths: CSV with a column ``wavelength_nm``, or else its first column of numbers; used
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
-        valid: A file like a mask, not 0 for the pixels that count; others are excluded
+        valid: A file like a mask, not 0 for the pixels that may be used; others are excluded
             from fits and metrics.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
@@ -146,7 +149,7 @@ class Scene(TicketedSource):
         notes = absent(**files, wavelengths=self.wavelengths)
         if there(self.cube):
             notes += notes_on(self.opened())
-            notes += capture_notes([Path(self.cube)])
+            notes += capture_notes([expand(self.cube)])
             notes += self._notes_on_mask()
         return notes
 
@@ -280,7 +283,8 @@ class Scene(TicketedSource):
         cube = self.opened()
         colors = self._colors()
         if self.mask is not None:
-            return load_mask(self.mask, cube.shape, self.mask_variable, colors)
+            variable = image_of_cube(self.mask, cube.path, self.mask_variable)
+            return load_mask(self.mask, cube.shape, variable, colors)
         if self.mask_variable is None and not self.find_mask:
             return None
         name = own_mask_name(cube, self.mask_variable, other_than=self._other())

@@ -1,4 +1,9 @@
-"""ENVI's ``map info``: a reference pixel, its place, the size of a pixel, maybe a rotation."""
+"""ENVI's ``map info``: a reference pixel, its place, the size of a pixel, maybe a rotation.
+
+Read here and not by GDAL (3.10.3, through rasterio 1.4.4): of a rotated grid whose reference pixel
+is not the first it gives the reference pixel a place 17 m from the one that the header states (grid
+of 30 m by 20 m, rotation 12.5 degrees), and it reads the datum ETRS-89 as WGS 84.
+"""
 
 from __future__ import annotations
 

@@ -6,12 +6,34 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+WGS84 = ("wgs-84", "wgs 84", "wgs84")
+NAD83 = ("north america 1983", "nad83", "nad-83")
+NAD27 = ("north america 1927", "nad27", "nad-27")
+ETRS89 = ("etrs89", "etrs-89", "etrs 89", "etrs 1989", "etrs-1989")
+ETRS89_IN_FULL = (
+    "european terrestrial reference system 1989",
+    "european terrestrial ref. sys. 1989",
+)
+"""Names of datums in ``map info``, in lower case."""
+
 UTM = {
-    **dict.fromkeys(("wgs-84", "wgs 84", "wgs84"), (32600, 32700)),
-    "north america 1983": (26900, 0),
-    "north america 1927": (26700, 0),
+    **dict.fromkeys(WGS84, (32600, 32700)),
+    **dict.fromkeys(NAD83, (26900, 0)),
+    **dict.fromkeys(NAD27, (26700, 0)),
+    **dict.fromkeys((*ETRS89, *ETRS89_IN_FULL), (25800, 0)),
 }
-"""EPSG codes of the zones north and south, less the zone's number, by ENVI's name of the datum."""
+"""EPSG codes of the zones north and south, less the zone's number, by the name of the datum."""
+
+ETRS89_ZONES = range(28, 39)
+"""The zones of ETRS89, which is for Europe."""
+
+GEOGRAPHIC = {
+    **dict.fromkeys(WGS84, 4326),
+    **dict.fromkeys(NAD83, 4269),
+    **dict.fromkeys(NAD27, 4267),
+    **dict.fromkeys((*ETRS89, *ETRS89_IN_FULL), 4258),
+}
+"""EPSG codes of latitude and longitude, by the name of the datum."""
 
 NAMES = {
     32600: ("North", "WGS-84"),
@@ -55,16 +77,25 @@ def unit_of(crs: Any) -> str:
 
 def from_map_info(parts: Sequence[str]) -> str:
     """The coordinate system that ENVI's ``map info`` names, as ``EPSG:<code>``, or nothing."""
-    lower = [text.lower() for text in parts]
+    lower = [text.strip().lower() for text in parts]
     datum = next((text for text in lower if text in UTM), "")
-    if lower[:1] == ["geographic lat/lon"] and datum.startswith("wgs"):
-        return "EPSG:4326"
-    if lower[:1] != ["utm"] or not datum or not lower[7].isdigit():
+    if not datum:
+        return ""
+    if lower[0].startswith("geographic"):
+        return f"EPSG:{GEOGRAPHIC[datum]}"
+    if lower[0] != "utm" or len(lower) < 8 or not lower[7].isdigit():
         return ""
     north, south = UTM[datum]
-    base = south if lower[8:9] == ["south"] else north
+    base = north
+    if lower[8:9] == ["south"]:
+        base = south
     zone = int(lower[7])
-    return f"EPSG:{base + zone}" if base and 1 <= zone <= 60 else ""
+    zones = range(1, 61)
+    if datum in (*ETRS89, *ETRS89_IN_FULL):
+        zones = ETRS89_ZONES
+    if base == 0 or zone not in zones:
+        return ""
+    return f"EPSG:{base + zone}"
 
 
 def to_map_info(crs: Any) -> tuple[str, list[str]]:

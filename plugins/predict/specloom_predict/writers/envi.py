@@ -1,4 +1,12 @@
-"""ENVI: a band-sequential raw file with its header."""
+"""ENVI: a band-sequential raw file with its header.
+
+Written here and not by rasterio, whose ENVI driver (1.4.4 with GDAL 3.10.3) was measured on the
+cases of ``test_georeference``: from the header alone GDAL reads back grid and system of 28 of 32
+files that it wrote, and of all 32 that this writes; it omits a ``map info`` that the input's header
+had where it is given no transform, and ``x start`` and ``geo points`` pass through it as metadata
+only; it leaves a file ``.aux.xml`` beside each pair; and it takes 2.6 times as long (64 MB of
+float32: 0.28 s and 0.11 s).
+"""
 
 from __future__ import annotations
 

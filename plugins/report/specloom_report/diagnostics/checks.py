@@ -160,7 +160,11 @@ def check_plugins(file: Path) -> Iterator[Finding]:
     try:
         plugins = Plugins.for_file(file)
     except SpecloomError as e:
-        yield Finding("plugins", "manifest", BROKEN, e.what, e.fix)
+        for one in getattr(e, "errors", [e]):
+            said = one.what
+            if one.where:
+                said = f"{one.where}: {one.what}"
+            yield Finding("plugins", "manifest", BROKEN, said, one.fix)
     if plugins.manifest:
         yield Finding("plugins", "manifest", OK, str(plugins.manifest))
     for name in sorted(plugins.modules):

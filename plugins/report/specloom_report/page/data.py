@@ -57,10 +57,16 @@ def _classes_text(masks: Mapping[str, Any]) -> str:
 
     >>> _classes_text({"classes": {"-1": 5, "0": 118000}, "counted": 2, "images": 3})
     'unlabelled: 5, 0: 118,000 (of 2 masks)'
+    >>> masks = {"classes": {"1": 7}, "names": {"1": "stone"}, "counted": 2, "images": 2}
+    >>> _classes_text(masks)
+    '1 stone: 7'
     """
+    names = masks.get("names") or {}
     texts = []
     for number, count in (masks.get("classes") or {}).items():
         label = "unlabelled" if number == "-1" else number
+        if number in names:
+            label = f"{number} {names[number]}"
         texts.append(f"{label}: {count:,}")
     text = ", ".join(texts)
     if text and masks["counted"] < masks["images"]:

@@ -100,7 +100,12 @@ def _unknown_monitors(
     settings: Settings, graph: Graph, names: set[str], at: At
 ) -> Iterator[SpecloomError]:
     for name, place in settings.monitors():
-        if monitors.resolve(name, graph, names) is None:
+        if monitors.resolve(name, graph, names) is not None:
+            continue
+        unmeasured = monitors.unmeasured_monitor(name, place, graph, at(place))
+        if unmeasured is not None:
+            yield unmeasured
+        else:
             choices = {one.removeprefix("val/") for one in names}
             choices.update(f"{node}/…" for node in monitors.unnamed_metrics(graph))
             yield monitors.unknown_monitor(name, place, choices, at(place))

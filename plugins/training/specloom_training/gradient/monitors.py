@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from specloom import ConfigError, Graph, Metric, did_you_mean
-from specloom_training.evaluate import measured_losses
+from specloom_training.evaluate import describe_missing, measured_losses
 
 LEARNING_RATE = "train/learning_rate"
 TOTAL = "train/total/loss"
@@ -90,6 +90,60 @@ def unknown_monitor(name: str, place: str, names: Iterable[str], where: str = ""
     """The error of a monitor that nothing records."""
     what = f"{place} monitors {name!r}, which nothing records"
     return ConfigError(what, where=where, fix=did_you_mean(name, names))
+
+
+def undefined_monitor(
+    name: str, place: str, graph: Graph, recorded: Mapping[str, Any]
+) -> ConfigError | None:
+    """The error of a metric that a node can give, but that the split ``val`` does not define.
+
+    None where no node says that it gives the metric.
+    """
+    node = _node_with_metric(name, graph)
+    if node is None:
+        return None
+    what = f"{place} monitors {name!r}, which is not defined on the split 'val'"
+    counts = _describe_classes(node, recorded)
+    if counts:
+        what = f"{what}: {counts}"
+    fix = "use validation data on which it is defined, or monitor another metric"
+    return ConfigError(what, where=graph.where("data"), fix=fix)
+
+
+def unmeasured_monitor(name: str, place: str, graph: Graph, where: str) -> ConfigError | None:
+    """The error of a metric of a node that cannot run on the split ``val``, for want of data.
+
+    None where that is not why nothing records it.
+    """
+    if "val" not in graph.splits:
+        return None
+    node = _node_with_metric(name, graph)
+    if node is None or node not in graph.missing_data("val").nodes:
+        return None
+    why = describe_missing(graph, "val")
+    what = f"{place} monitors {name!r}, which is not defined on the split 'val': {why}"
+    fix = "use validation data that has it, or monitor another value"
+    return ConfigError(what, where=where, fix=fix)
+
+
+def _node_with_metric(name: str, graph: Graph) -> str | None:
+    """The node that says that it gives a validation metric."""
+    for full in full_names(name):
+        stage, _, rest = full.partition("/")
+        node, _, metric = rest.partition("/")
+        metric_names = getattr(graph.nodes.get(node), "metric_names", ())
+        if stage == "val" and metric in metric_names:
+            return node
+    return None
+
+
+def _describe_classes(node: str, recorded: Mapping[str, Any]) -> str:
+    """How many pixels of the validation are anomalous, where the node counted them."""
+    pixels = recorded.get(f"val/{node}/pixels")
+    anomalous = recorded.get(f"val/{node}/anomalous_pixels")
+    if pixels is None or anomalous is None:
+        return ""
+    return f"{anomalous:.0f} of its {pixels:.0f} labelled pixels are anomalous"
 
 
 def value_of(name: str, values: Mapping[str, Any]) -> float | None:

@@ -46,13 +46,9 @@ class Optimization:
         options = dict(vars(config))
         self.monitor = options.pop("monitor", "")
         self.interval = options.pop("interval", "epoch")
-        found = torch_names.find(options["name"], schedulers)
-        accepted: Mapping[str, Any] = {}
-        if found is not None:
-            accepted = torch_names.parameters(found[1])
-        for name in ("T_max", "total_steps"):
-            if name in accepted and name not in options:
-                options[name] = epochs
+        name = parameter_of_epochs(config)
+        if name:
+            options[name] = epochs
         self.scheduler = _make("scheduler", options, schedulers, self.optimizer)
 
     def rates(self) -> list[float]:
@@ -88,6 +84,20 @@ class Optimization:
         self.optimizer.load_state_dict(both["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(both["scheduler"])
+
+
+def parameter_of_epochs(config: SchedulerConfig | None) -> str:
+    """The parameter of a scheduler that is the number of epochs, as none is set; or ``""``."""
+    if config is None:
+        return ""
+    found = torch_names.find(config.name, torch_names.schedulers())
+    if found is None:
+        return ""
+    accepted = torch_names.parameters(found[1])
+    for name in ("T_max", "total_steps"):
+        if name in accepted and name not in vars(config):
+            return name
+    return ""
 
 
 def _make(kind: str, options: dict[str, Any], classes: Mapping[str, Any], target: Any) -> Any:

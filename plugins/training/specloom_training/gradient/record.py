@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import ConfigError, IntegrityError, Run, is_temporary, write_file
+from specloom import IntegrityError, Run, is_temporary, write_file
 from specloom_training import processes
 from specloom_training.gradient import cache
 
@@ -45,12 +45,11 @@ def write(run: Run, path: Path, tensors: Mapping[str, Tensor], values: Mapping[s
         write_file(path, run.runtime.dump(tensors, {"record": text}))
 
 
-def read(run: Run, path: Path, settings: Mapping[str, Any]) -> tuple[Any, Any] | None:
+def read(run: Run, path: Path) -> tuple[Any, Any] | None:
     """The tensors and the values of a record; None where there is none yet.
 
     Raises:
         IntegrityError: The file is not a record.
-        ConfigError: It was made with other settings.
     """
     if not path.is_file():
         return None
@@ -64,8 +63,6 @@ def read(run: Run, path: Path, settings: Mapping[str, Any]) -> tuple[Any, Any] |
         raise IntegrityError(what, fix=FIX)
     if "settings" not in values:
         raise IntegrityError(f"{path} is not a training record", fix=FIX)
-    if values["settings"] != json.loads(json.dumps(settings)):
-        raise ConfigError(f"{path} was made with other settings of this phase", fix=FIX)
     return tensors, values
 
 

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from specloom import Annealed, Batch, ConfigError, MapStyleSource, NodeError, Run, Stateful
+from specloom import (
+    Annealed,
+    Batch,
+    ConfigError,
+    MapStyleSource,
+    NodeError,
+    Run,
+    Stateful,
+    raise_all,
+)
 from specloom_training import processes, statistical
 from specloom_training.evaluate import evaluate, measured_losses
-from specloom_training.gradient import checks, monitors, record
+from specloom_training.gradient import checks, extension, monitors, record
 from specloom_training.gradient.batches import TrainingBatches, require_images
 from specloom_training.gradient.cache import Cache
 from specloom_training.gradient.checkpoints import Checkpoints, flatten, snapshot, unflatten
@@ -126,19 +135,26 @@ class Session:
     def _require_monitored(self, recorded: Mapping[str, float]) -> None:
         """Raise the error of a metric that no node gave when it validated."""
         for name, place in self.settings.monitors():
-            if monitors.value_of(name, recorded) is None:
-                raise monitors.unknown_monitor(name, place, recorded)
+            if monitors.value_of(name, recorded) is not None:
+                continue
+            error = monitors.undefined_monitor(name, place, self.run.graph, recorded)
+            raise error or monitors.unknown_monitor(name, place, recorded)
 
     def resume(self) -> None:
-        """Go on after the last finished epoch of a run that was stopped."""
+        """Go on after the last finished epoch of a run that was stopped.
+
+        Raises:
+            ConfigError: It was trained with settings that cannot be continued.
+        """
         if self.path is None or not self.run.resumed:
             return
         if processes.rank() == 0:
             record.remove_leftovers(self.run)
-        found = record.read(self.run, self.path, self.settings.plain())
+        found = record.read(self.run, self.path)
         if found is None:
             return
         tensors, about = found
+        raise_all(list(extension.find_problems(about, self.settings, str(self.path))))
         self.good = unflatten(tensors, "node")
         self.restore(self.good)
         self.optimization.restore(tensors, about["optimizing"])

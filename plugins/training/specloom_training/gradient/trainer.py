@@ -11,7 +11,7 @@ from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomErro
 from specloom_training import processes
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
 from specloom_training.evaluate import evaluate, losses_of, nodes_on
-from specloom_training.gradient import checks
+from specloom_training.gradient import checks, extension, record
 from specloom_training.gradient.settings import settings_of
 from specloom_training.parsing import in_python
 
@@ -56,6 +56,7 @@ class GradientTrainer:
         cache_disk_mb: How much more is stored on disk; the rest is computed again each epoch.
     """
 
+    extendable: ClassVar = ("epochs",)
     python_only: ClassVar = (
         "pipeline",
         "datamodule",
@@ -135,6 +136,17 @@ class GradientTrainer:
         yield from problems
         if settings is not None:
             yield from checks.find_problems(settings, graph, at)
+
+    def extension_problems(self, run: Run, at: At) -> Iterable[SpecloomError]:
+        """Why the training in ``run.folder`` cannot go on with these parameters."""
+        settings, _problems = settings_of(self, at)
+        path = record.path_of(run, self)
+        if settings is None or path is None:
+            return
+        found = record.read(run, path)
+        if found is not None:
+            _tensors, values = found
+            yield from extension.find_problems(values, settings, str(path), at("epochs"))
 
     def losses_of(self, graph: Graph) -> list[str]:
         """The loss nodes that this phase minimises."""
