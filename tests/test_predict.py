@@ -113,7 +113,7 @@ def test_memory_that_a_whole_image_may_take(runs, tmp_path):
     folder, scene, _ = runs["geotiff"]
     found = summary(folder, scene, "--out", tmp_path, "--memory", "1KB", code=2)
     assert [one["error"] for one in found["failed"]] == [
-        f"{scene}, {folder}/pipeline.yaml:25: node 'decider' (QuantileBinaryDecider) needs the "
+        f"{scene}, {folder}/pipeline.yaml:27: node 'decider' (QuantileBinaryDecider) needs the "
         "whole image: 32 x 32 pixels take 5 kB of memory (rx.scores 4 kB, decider.decisions 1 kB), "
         "more than the 1 kB allowed\n"
         "  fix: allow more memory, cut the scene into cubes.Blocks, or use nodes that see one pixel"

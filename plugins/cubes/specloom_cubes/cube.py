@@ -184,7 +184,8 @@ class Cube:
             return stored
         pixels = stored.astype(self._clean_dtype)
         if self.is_scaled:
-            pixels = self._physical(stored).astype(self._clean_dtype)
+            with np.errstate(over="ignore", invalid="ignore"):  # too large values become infinite
+                pixels = self._physical(stored).astype(self._clean_dtype)
         if self.ignore_value is not None:
             pixels[equals(stored, self.ignore_value)] = np.nan
         return pixels
@@ -203,7 +204,8 @@ class Cube:
         parts = []
         for first in sorted({0, max(0, (height - rows) // 2), max(0, height - rows)}):
             stored = self.read(slice(first, first + rows))[..., self.good_bands]
-            pixels = self._physical(stored)
+            with np.errstate(over="ignore", invalid="ignore"):
+                pixels = self._physical(stored)
             if self.ignore_value is not None:
                 pixels[equals(stored, self.ignore_value)] = np.nan
             parts.append(pixels.reshape(-1, pixels.shape[2]))

@@ -18,7 +18,8 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
-from specloom_cubes.rules.coco import class_names, find_coco_masks
+from specloom_cubes.rules.coco import class_names
+from specloom_cubes.rules.coco_cubes import find_coco_masks
 from specloom_cubes.rules.masks import ValidityArrays
 
 if TYPE_CHECKING:

@@ -199,7 +199,7 @@ def test_a_fourth_axis_of_length_1_is_left_out_and_this_is_said(tmp_path, save, 
     np.testing.assert_array_equal(cube.read(slice(1, 3), slice(0, 2)), CUBE[1:3, :2])
     text = " x ".join(map(str, shape))
     assert cube.assumptions == (
-        f"cube {text} int16 has 4 axes, of which axis {axis} of length 1 is left out; "
+        f"cube {text} int16 has 4 axes, of which axis {axis} of length 1 is dropped; "
         "save the cube with three axes",
     )
 

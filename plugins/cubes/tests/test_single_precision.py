@@ -66,6 +66,13 @@ def test_values_that_float32_holds(tmp_path, cube):
     np.testing.assert_array_equal(open_cube(envi(tmp_path, cube, 5)).clean(), cube)
 
 
+def test_values_that_are_too_large_become_infinite(tmp_path):
+    cube = SMALL.astype("<u2") + 1
+    extra = "data gain values = {1e308, 1, 1, 1, 1}\ndata offset values = {-1e308}\n"
+    clean = open_cube(envi(tmp_path, cube.astype("<u2"), 12, extra)).clean()
+    assert np.isinf(clean).any()
+
+
 def test_no_data_does_not_count(tmp_path):
     cube = np.where(RNG.random(SMALL.shape) > 0.5, -9999.0, SMALL + 1e9)
     opened = open_cube(envi(tmp_path, cube, 5, "data ignore value = -9999\n"))

@@ -44,7 +44,7 @@ def metadata_of(image: Path) -> Path | None:
 def vectors_beside(image: Path) -> dict[str, Vector]:
     """What the metadata beside a spectral image say of each band, by the names of the fields.
 
-    Fields that not every band has are left out; without metadata there is nothing.
+    Fields that not every band has are omitted; without metadata there is nothing.
 
     Raises:
         DataError: The metadata are damaged.

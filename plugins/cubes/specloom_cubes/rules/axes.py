@@ -175,7 +175,7 @@ class Evidence:
 def cube_axes(variable: Variable) -> tuple[int, ...] | None:
     """The three axes of an array that may be a cube, or None where it has not three.
 
-    Of an array with more, axes of length 1 are left out: that of the time, or else the first.
+    Of an array with more, axes of length 1 are dropped: that of the time, or else the first.
     """
     excess = len(variable.shape) - 3
     if excess < 0 or not variable.is_real:
@@ -207,7 +207,7 @@ def find_axes(
 ) -> Arrangement:
     """The axes of a cube in an array.
 
-    What settles them, in this order: the user, the product or the file's own statement of the
+    What decides, in this order: the user, the product or the file's own statement of the
     order, the names of the axes, the length of the band centres, other vectors and planes of
     the file. Where nothing does, the last axis is taken, and the assumption is said.
 
@@ -322,7 +322,7 @@ def _left_out(variable: Variable, three: tuple[int, ...]) -> tuple[str, ...]:
         verb = "is"
     return (
         f"{variable} has {len(variable.shape)} axes, of which {noun} {numbers} of length 1 "
-        f"{verb} left out; save the cube with three axes",
+        f"{verb} dropped; save the cube with three axes",
     )
 
 

@@ -1,4 +1,4 @@
-"""Masks from COCO files: which image is of a cube, and which class each pixel of it has.
+"""Masks from COCO files: their images, and which class each pixel of an image has.
 
 Pixels of an image that no annotation covers are class 0, those that one covers are its category.
 Where annotations overlap, the later one in the file wins. The outlines of one annotation are
@@ -61,9 +61,6 @@ MAX_SUGGESTED = 1000
 MAX_NAME = 60
 """Longer names of categories are cut."""
 
-NO_CUBE_ENDINGS = (SUFFIX, ".jpg", ".jpeg", ".gif", ".webp", ".cu3s")
-"""Endings that the names of images may have, and files of cubes have not."""
-
 MAX_CLASS = 2**31 - 1
 BACKGROUND = 0
 
@@ -112,7 +109,7 @@ class CocoFile:
             if len(self.images) == 1:
                 return next(iter(self.images.values()))
             raise DataError(
-                f"{self.path} annotates {len(self.images)} images: {_list(self.names())}",
+                f"{self.path} annotates {len(self.images)} images: {listed(self.names())}",
                 fix="name one as mask_variable, by its file_name or id",
             )
         fitting = [image for image in self.images.values() if name in _names_of(image)]
@@ -251,113 +248,6 @@ def names_of_classes(masks: Iterable[str | Path]) -> dict[int, str]:
     return {number: found.pop() for number, found in names.items() if len(found) == 1}
 
 
-def is_named_after(path: Path, cube: Path) -> bool:
-    """Whether a COCO file has the name of a cube, so that it is of that cube alone."""
-    from specloom_cubes.cube_files import MASK_NAME
-
-    name = _last_name(path.name)
-    marked = MASK_NAME.match(name)
-    names = {name}
-    if marked is not None:
-        names.add(marked[1])
-    return _last_name(cube.as_posix()) in names
-
-
-def image_of_cube(mask: str | Path, cube: Path, image: str | None) -> str | None:
-    """The image of a cube, by its id, where a mask is a COCO file of several; else ``image``.
-
-    Raises:
-        DataError: No image of the file, or more than one, has the name of the cube.
-    """
-    mask = Path(mask)
-    if image is not None or mask.suffix.lower() != SUFFIX:
-        return image
-    coco = read_coco(mask)
-    if len(coco.images) == 1:
-        return None
-    found = images_of_cubes(coco, [cube])
-    if cube not in found:
-        return _reference(coco.image(None))
-    return found[cube]
-
-
-def images_of_cubes(coco: CocoFile, cubes: Iterable[Path]) -> dict[Path, str]:
-    """The id of the image of each cube that a file annotates, by the names of both.
-
-    The name of an image is its ``file_name`` without the ending: of the path of a cube, as much
-    must agree as ``file_name`` has.
-
-    Raises:
-        DataError: Two images have the name of one cube.
-    """
-    by_name: dict[str, list[Image]] = {}
-    for image in coco.images.values():
-        if image.name:
-            by_name.setdefault(_last_name(image.name), []).append(image)
-    found = {}
-    for cube in cubes:
-        fitting = []
-        for image in by_name.get(_last_name(cube.as_posix()), []):
-            if _folders_agree(image.name, cube):
-                fitting.append(image)
-        if len(fitting) > 1:
-            raise DataError(
-                f"{coco.path} has several images of the cube {cube.name}: "
-                f"{_list([image.name for image in fitting])}",
-                fix="remove all but one, or write their folders in file_name",
-            )
-        if fitting:
-            found[cube] = _reference(fitting[0])
-    return found
-
-
-def find_coco_masks(
-    cubes: Iterable[Path], folders: Iterable[Path], masks: Mapping[Path, Path]
-) -> dict[Path, tuple[Path, str | None]]:
-    """The COCO file of each cube that one annotates, and the id of its image there.
-
-    A file with the name of a cube, or with ``_gt``, ``_mask`` or ``_label`` after it, is of that
-    cube alone; in others the ``file_name`` of the images says which cubes they are of.
-
-    Args:
-        cubes: The cubes, of an ENVI pair the header.
-        folders: Where shared files are looked for; files of one cube are beside it or there.
-        masks: Masks of other kinds that were found for the cubes.
-
-    Raises:
-        DataError: Two files may be the mask of a cube, or one that has its name is damaged.
-    """
-    cubes = list(cubes)
-    by_name: dict[str, list[Path]] = {}
-    for cube in cubes:
-        by_name.setdefault(_last_name(cube.as_posix()), []).append(cube)
-    found: dict[Path, tuple[Path, str | None]] = {}
-    for path in _coco_files(folders):
-        for cube, image in _cubes_of_file(path, cubes, by_name).items():
-            if cube in found:
-                raise _several_masks(cube, [found[cube][0].name, path.name])
-            other = masks.get(cube)
-            if other is not None and not _is_annotated_picture(other, path, image):
-                raise _several_masks(cube, [other.name, path.name])
-            found[cube] = (path, image)
-    return found
-
-
-def note_unused(folders: Iterable[Path], used: Iterable[Path]) -> list[str]:
-    """A text for each COCO file in some folders that annotates none of the cubes there."""
-    texts = []
-    used = {*used}
-    for path in _coco_files(folders):
-        if path not in used:
-            names = _list(read_coco(path).names())
-            error = DataError(
-                f"{path} annotates no cube here: its images are {names or 'none'}",
-                fix="give each image the name of its cube, whatever the ending, or remove the file",
-            )
-            texts.append(str(error))
-    return texts
-
-
 def images_of_measurements(coco: CocoFile, count: int, session: str) -> dict[int, str]:
     """The id of the image of each measurement of a session that a file annotates.
 
@@ -368,7 +258,7 @@ def images_of_measurements(coco: CocoFile, count: int, session: str) -> dict[int
         DataError: An id is the number of no measurement.
     """
     if count == 1 and len(coco.images) == 1:
-        return {0: _reference(coco.image(None))}
+        return {0: reference(coco.image(None))}
     beyond = [number for number in coco.images if not 0 <= number < count]
     if beyond:
         raise DataError(
@@ -376,44 +266,7 @@ def images_of_measurements(coco: CocoFile, count: int, session: str) -> dict[int
             f"measurements 0 to {count - 1}",
             fix="give each image the number of its measurement, from 0, as its id",
         )
-    return {number: _reference(image) for number, image in coco.images.items()}
-
-
-def _coco_files(folders: Iterable[Path]) -> list[Path]:
-    """The COCO files of some folders, by their names; hidden files are none."""
-    files = []
-    for folder in dict.fromkeys(folders):
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith(".") and is_coco(path):
-                files.append(path)
-    return files
-
-
-def _cubes_of_file(
-    path: Path, cubes: Sequence[Path], by_name: Mapping[str, Sequence[Path]]
-) -> dict[Path, str | None]:
-    """The cubes that a file annotates, with the ids of their images."""
-    from specloom_cubes.cube_files import MASK_NAME
-
-    name = _last_name(path.name)
-    owners = by_name.get(name, [])
-    marked = MASK_NAME.match(name)
-    if not owners and marked is not None:
-        owners = by_name.get(marked[1], [])
-    if owners:
-        return {cube: image_of_cube(path, cube, None) for cube in owners}
-    return dict(images_of_cubes(read_coco(path), cubes))
-
-
-def _is_annotated_picture(mask: Path, path: Path, image: str | None) -> bool:
-    """Whether a file that looks like a mask is the picture that was annotated."""
-    name = read_coco(path).image(image).name
-    return Path(name.replace("\\", "/")).name == mask.name
-
-
-def _several_masks(cube: Path, names: Sequence[str]) -> DataError:
-    fix = "remove all but one, or name the one as masks:"
-    return DataError(f"{cube.name} has several masks: {', '.join(names)}", fix=fix)
+    return {number: reference(image) for number, image in coco.images.items()}
 
 
 class _Canvas:
@@ -671,7 +524,7 @@ def _notes(
     if overlapping:
         categories = [f"{number} {names[number]}".rstrip() for number in sorted(names)]
         notes.append(
-            f"{path}: annotations of several categories ({_list(categories)}) cover {overlapping} "
+            f"{path}: annotations of several categories ({listed(categories)}) cover {overlapping} "
             f"pixels of image {_label(image)}: the later one in the file counts"
         )
     return tuple(notes)
@@ -687,27 +540,11 @@ def _check_size(coco: CocoFile, image: Image, size: Size) -> None:
     raise DataError(what, fix="annotate a picture of the cube's own size")
 
 
-def _last_name(path: str) -> str:
-    """The name of a file without folders and ending, in lower case."""
-    from specloom_cubes.cube_files import cube_name
-
-    file = Path(path.replace("\\", "/"))
-    if file.suffix.lower() in NO_CUBE_ENDINGS:
-        return file.stem.lower()
-    return cube_name(file).lower()
-
-
-def _folders_agree(name: str, cube: Path) -> bool:
-    """Whether the folders in the name of an image are the last ones of a cube's path."""
-    folders = [part for part in Path(name.replace("\\", "/")).parent.parts if part != "."]
-    return list(cube.absolute().parent.parts)[-len(folders) :] == folders or not folders
-
-
 def _names_of(image: Image) -> tuple[str, ...]:
-    return image.name, str(image.number), _reference(image)
+    return image.name, str(image.number), reference(image)
 
 
-def _reference(image: Image) -> str:
+def reference(image: Image) -> str:
     """What names an image where its file name, or a number, may be that of another one."""
     return f"#{image.number}"
 
@@ -718,7 +555,8 @@ def _label(image: Image) -> str:
     return str(image.number)
 
 
-def _list(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, in one line."""
     shown = ", ".join(names[:8])
     if len(names) > 8:
         shown += ", …"

@@ -34,7 +34,8 @@ def refuse_lost_differences(pixels: NDArray[np.float64], where: str) -> None:
     some = finite.any(axis=0)
     low = low[some]
     high = high[some]
-    span = high - low
+    with np.errstate(over="ignore"):
+        span = high - low
     size = np.maximum(np.abs(low), np.abs(high))
     step = size * np.finfo(np.float32).eps / 2
     varies = span > EXACT * size

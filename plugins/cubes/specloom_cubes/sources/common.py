@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 _WARNED: WeakSet[object] = WeakSet()
 
 PORTS: Mapping[str, Port] = {
-    "cube": Port("B H W C", dtype="real", doc="Cubes as stored, bad bands excluded."),
+    "cube": Port(
+        "B H W C",
+        dtype="real",
+        doc="Cubes without bad bands; physical values where files state a scale.",
+    ),
     "mask": Port("B H W", dtype="integer", optional=True, doc="Class numbers, -1 unlabelled."),
     "wavelengths": Port("C", unit="nm", optional=True, host=True, doc="Band centres."),
 }

@@ -26,7 +26,7 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import advice, expand, there
-from specloom_cubes.rules import coco
+from specloom_cubes.rules import coco, coco_cubes
 from specloom_cubes.rules.masks import (
     MaskFinding,
     Rejected,
@@ -319,7 +319,7 @@ class Folder(TicketedSource):
         assert mask.path is not None, "only cubes with masks come here"
         if mask.path == cube:
             return f"the array {mask.variable!r} of each file"
-        if coco.is_json(mask.path) and not coco.is_named_after(mask.path, cube):
+        if coco.is_json(mask.path) and not coco_cubes.is_named_after(mask.path, cube):
             return mask.path.name
         folder = None
         if self._mask_options().folder is not None:
@@ -518,7 +518,7 @@ class Folder(TicketedSource):
 
     def _masks_in_coco_file(self, cubes: list[Path], file: Path) -> dict[Path, MaskFinding]:
         """The masks in the COCO file that the user has named."""
-        images = coco.images_of_cubes(coco.read_coco(file), cubes)
+        images = coco_cubes.images_of_cubes(coco.read_coco(file), cubes)
         return {path: MaskFinding(file, image, file.name) for path, image in images.items()}
 
     def _masks_in_coco_files(
@@ -529,8 +529,8 @@ class Folder(TicketedSource):
         if folder is not None:
             folders = [folder]
         others = {path: one.path for path, one in findings.items() if one.path is not None}
-        found = coco.find_coco_masks(cubes, folders, others)
-        self._unused = coco.note_unused(folders, [file for file, _ in found.values()])
+        found = coco_cubes.find_coco_masks(cubes, folders, others)
+        self._unused = coco_cubes.note_unused(folders, [file for file, _ in found.values()])
         return {path: MaskFinding(file, image, file.name) for path, (file, image) in found.items()}
 
     def _own_mask(self, path: Path) -> MaskFinding:

@@ -21,7 +21,7 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import expand, there
-from specloom_cubes.rules.coco import image_of_cube
+from specloom_cubes.rules.coco_cubes import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
