@@ -24,7 +24,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.labelled import LabelledConnections
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
-from specloom.runfile.form import Component, RunFile
+from specloom.runfile.form import COMPANIONS_ON, Component, RunFile
 from specloom.runfile.names import BATCH
 
 Trainers: TypeAlias = Sequence[Trainer[Graph, Any]]
@@ -103,6 +103,7 @@ def assemble(
         splits=data.splits,
         missing_outputs=data.missing_outputs,
         read_options=data.read_options,
+        companions=not is_saved and file.companions in COMPANIONS_ON,
         problems=found,
     )
     trainers = [phase.instance for phase in phases]
