@@ -137,7 +137,7 @@ class RXGlobal(StreamingNode[Moments]):
             background = background_from(moments, self.eps, self.shrinkage)
             with torch.no_grad():
                 self._set_background(background)
-            warn_about_unsupported(self.label, background, moments.count)
+            warn_about_unsupported(self.label, background, moments.count, self.shrinkage)
         self.left_out = moments.left_out
         self.finish_fit(moments.count)
 

@@ -22,6 +22,7 @@ MODULES = {
     "row_blocks": "specloom_statistics.blocks",
     "rows_per_block": "specloom_statistics.blocks",
     "varying_bands": "specloom_statistics.moments",
+    "warn_of_few_pixels": "specloom_statistics.support",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -42,6 +43,7 @@ __all__ = [
     "row_blocks",
     "rows_per_block",
     "varying_bands",
+    "warn_of_few_pixels",
 ]
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
+    from specloom_statistics.support import warn_of_few_pixels
     from specloom_statistics.variance import RunningVariance
 else:
     __getattr__ = lazy(__name__, **MODULES)
