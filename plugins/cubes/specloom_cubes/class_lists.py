@@ -14,6 +14,9 @@ MEASURED = ("val", "test")
 MOST_ANOMALOUS = 0.5
 """A greater share of anomalous pixels is probably a mistake in the lists."""
 
+SEVERAL = 2
+"""A mask of one class besides the normal ones needs no list of anomalies."""
+
 Splits: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The values of the description of each split."""
 
@@ -42,6 +45,8 @@ def class_list_notes(
     yield from absent
     yield from _without_anomaly(splits, classes, normal, anomalous)
     if not absent:
+        if anomalous is None:
+            yield from _not_named(total, normal)
         yield from _mostly_anomalous(total, normal, anomalous)
 
 
@@ -59,6 +64,19 @@ def _in_no_list(total: Mapping[int, int], listed: Collection[int]) -> Iterator[D
     parts = [f"{number} ({count:,} pixels)" for number, count in sorted(pixels.items())]
     what = f"these classes of the masks are in neither list, and excluded: {', '.join(parts)}"
     yield DataError(what, fix="add each to normal_class_ids or anomaly_class_ids if it counts")
+
+
+def _not_named(total: Mapping[int, int], normal: Sequence[int]) -> Iterator[DataError]:
+    """Several classes that no list names, all of which count as anomalies."""
+    pixels = {number: count for number, count in total.items() if number not in normal}
+    if len(pixels) < SEVERAL:
+        return
+    parts = [f"{number} ({count:,} pixels)" for number, count in sorted(pixels.items())]
+    what = (
+        f"no list names these classes of the masks, and all count as anomalies: {', '.join(parts)}"
+    )
+    fix = "name those that are anomalies in anomaly_class_ids, and the others in normal_class_ids"
+    yield DataError(what, fix=fix)
 
 
 def _not_in_masks(splits: Splits, classes: Classes, normal: Sequence[int]) -> Iterator[DataError]:

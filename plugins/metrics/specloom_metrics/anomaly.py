@@ -10,13 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specloom import Batch, Input, Output, node
+from specloom import Batch, DataError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
 from specloom_metrics.rows import Rows
 
 EXCLUDED = 2  # the third class of a pixel, next to 0, normal, and 1, anomalous
+MOST_ANOMALOUS = 0.5
+"""A greater share of anomalous pixels is probably a mistake in the masks or lists of classes."""
+MOST_DECIDED = 0.95
+"""A greater share of decided pixels is probably a threshold in another unit than the scores."""
+LEAST_YOUDEN = 0.1
+"""With less, decisions for most pixels are hardly better than chance."""
 CURVES = ("roc_auc", "average_precision")
 DECISIONS = ("iou", "precision", "recall", "f1")
 COUNTS = (
@@ -79,6 +85,39 @@ def curve_metrics(scores: NDArray[Any], classes: NDArray[Any]) -> dict[str, floa
             metrics["roc_auc"] = roc_auc(scores, targets)
         metrics["average_precision"] = average_precision(scores, targets)
     return metrics
+
+
+def mostly_anomalous(total: Counts) -> DataError | None:
+    """The error where more than half of the counted pixels are anomalous."""
+    if total.anomalous <= MOST_ANOMALOUS * total.counted:
+        return None
+    what = f"{total.anomalous:,} of {total.counted:,} pixels are anomalous"
+    return DataError(what, fix="check the masks, and the lists of classes of the data node")
+
+
+def undecided_threshold(total: Counts) -> DataError | None:
+    """The error of decisions for most pixels, whether they are anomalous or not.
+
+    Youden's index (Youden, 1950, Cancer 3(1):32-35), recall plus specificity minus 1, is 0 for
+    decisions that do not depend on the class.
+    """
+    normal = total.counted - total.anomalous
+    recall = total.true_positives / total.anomalous
+    false_positive_rate = (total.decided - total.true_positives) / normal
+    share = total.decided / total.counted
+    is_most = share > MOST_DECIDED and total.anomalous < share * total.counted / 2
+    is_chance = share > 0.5 and recall - false_positive_rate < LEAST_YOUDEN
+    if not (is_most or is_chance):
+        return None
+    what = (
+        f"{share:.2%} of the pixels are decided as anomalies, {recall:.2%} of the anomalous and "
+        f"{false_positive_rate:.2%} of the normal ones"
+    )
+    fix = (
+        "calibrate the threshold with training.Calibrate, or connect logits to the decider, such "
+        "as those of rx.ScoreToLogit: raw scores are no probabilities"
+    )
+    return DataError(what, fix=fix)
 
 
 @node
@@ -172,6 +211,7 @@ class AnomalyDetectionMetrics(TorchNode):
         total = Counts(*rows.sum(0).tolist())
         images = [Counts(*row) for row in rows.tolist()]
         self._warn_of_one_class(total)
+        self._warn_of_decisions(total)
         metrics = decision_metrics(*total[:3])
         metrics |= curve_metrics(scores, classes)
         metrics |= _image_means(images, scores, classes)
@@ -184,6 +224,16 @@ class AnomalyDetectionMetrics(TorchNode):
             "images_left_out": sum(not image.has_both_classes for image in images),
         }
         return {"metrics": metrics}
+
+    def _warn_of_decisions(self, total: Counts) -> None:
+        """Warn of anomalies in most pixels, and of decisions for most pixels of both classes."""
+        if not total.has_both_classes:
+            return
+        found = [mostly_anomalous(total), undecided_threshold(total)]
+        for error in found:
+            if error is not None:
+                what = f"{self.label}: {error.what} in the stage {self._stage!r}"
+                warnings.warn(str(DataError(what, fix=error.fix)), stacklevel=3)
 
     def _warn_of_one_class(self, total: Counts) -> None:
         if total.has_both_classes or total.counted == 0:

@@ -79,7 +79,7 @@ class RXGlobal(StreamingNode[Moments]):
     )
     scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "pixel"
-    example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
+    example: ClassVar[Mapping[str, object]] = {"num_channels": 4}
     trainable = ("background_mean", "factor")
     affine_input = "data"
 

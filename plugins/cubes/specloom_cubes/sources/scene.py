@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -191,7 +192,11 @@ class Scene(TicketedSource):
     def describe(self, split: str) -> SplitDescription | None:
         """The scene; None where a file is absent."""
         require_split(split)
-        return describe_scene(self, split, "scene", [Path(self.cube).name], [(ALL, ALL)])
+        names = [Path(self.cube).name]
+        description = describe_scene(self, split, "scene", names, [(ALL, ALL)])
+        if description is None:
+            return None
+        return replace(description, contents=names)
 
     def mask_array(self) -> str | None:
         """The array of the scene's own file that is its mask, or None."""

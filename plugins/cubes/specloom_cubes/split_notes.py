@@ -1,0 +1,83 @@
+"""What the splits of a source share, and measured images without a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, TypeAlias
+
+from specloom import DataError
+from specloom_cubes.class_lists import MEASURED
+
+MOST_NAMES = 3
+"""The names that a note lists."""
+
+Splits: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""The values of the description of each split."""
+
+
+def split_notes(splits: Splits) -> Iterator[DataError]:
+    """Images that are in two splits, also under two names, and measured ones without a mask."""
+    same = _same_images(splits)
+    if len(same) > 1:
+        listed = " and ".join(repr(split) for split in same)
+        what = (
+            f"the splits {listed} have the same pixels: what is measured after a fit on them says "
+            "how well it fits, not how it does on other data"
+        )
+        fix = "divide the scene with cubes.Blocks, or report the metrics as those of a fit"
+        yield DataError(what, fix=fix)
+    for first, second in combinations(splits, 2):
+        if first not in same or second not in same:
+            yield from _shared(splits, first, second)
+    for split in MEASURED:
+        if split in splits:
+            yield from _without_mask(split, splits[split])
+
+
+def _same_images(splits: Splits) -> list[str]:
+    """The splits that consist of the same images as another one, all of them."""
+    contents = {split: sorted(contents_of(values)) for split, values in splits.items()}
+    known = [split for split, images in contents.items() if images]
+    found = []
+    for split in known:
+        others = [other for other in known if other != split]
+        if any(contents[other] == contents[split] for other in others):
+            found.append(split)
+    return found
+
+
+def contents_of(values: Mapping[str, Any]) -> Sequence[str]:
+    """What stands for the pixels of each image of a split; empty where it is not known."""
+    contents: Sequence[str] = values.get("contents", ())
+    return contents
+
+
+def _shared(splits: Splits, first: str, second: str) -> Iterator[DataError]:
+    """The images of a split that another one has too."""
+    by_content = dict(zip(contents_of(splits[first]), splits[first]["names"], strict=False))
+    pairs = []
+    contents = contents_of(splits[second])
+    for name, content in zip(splits[second]["names"], contents, strict=False):
+        if content in by_content:
+            pairs.append(f"{name} as {by_content[content]}")
+    if not pairs:
+        return
+    listed = ", ".join(pairs[:MOST_NAMES])
+    if len(pairs) > MOST_NAMES:
+        listed = f"{listed}, and {len(pairs) - MOST_NAMES} more"
+    what = f"{len(pairs)} images of {second!r} are in {first!r} too, bit for bit: {listed}"
+    yield DataError(what, fix="remove the copies, or name the cubes of each split under split")
+
+
+def _without_mask(split: str, values: Mapping[str, Any]) -> Iterator[DataError]:
+    """That some images of a split that is measured have no mask."""
+    names: Sequence[str] = values.get("masks", {}).get("without", ())
+    if not names:
+        return
+    listed = ", ".join(names[:MOST_NAMES])
+    if len(names) > MOST_NAMES:
+        listed = f"{listed}, and {len(names) - MOST_NAMES} more"
+    what = f"{len(names)} of {values['images']} images of {split!r} have no mask: {listed}"
+    fix = "add their masks, of one normal class where they are clean: they are not measured"
+    yield DataError(what, fix=fix)
