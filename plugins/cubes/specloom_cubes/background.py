@@ -86,10 +86,10 @@ def _equal_to(image: Tensor, counted: Tensor, corner: Tensor) -> EqualPixels | N
 class Background(TorchNode):
     """Which pixels of cubes (B, H, W, C) belong to objects, and not to the background.
 
-    A pixel is no object where a band is NaN; it is background where all bands have ``value``; where its band is below ``below``, or
-    above ``above``; or where ``inside`` is False. ``valid`` and ``labelled`` are those that come
-    in, without the background. Fits, deciders, metrics and ``specloom predict`` read them as those
-    of a data node.
+    A pixel is no object where a band is NaN; it is background where all bands have ``value``, where
+    its band is below ``below`` or above ``above``, or where ``inside`` is False. ``valid`` and
+    ``labelled`` are those that come in, without the background. Fits, deciders, metrics and
+    ``specloom predict`` read them as those of a data node.
 
     Args:
         value: The value that all bands of the background have; None for no such value.

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from specloom import DataError
 from specloom_cubes.class_lists import MEASURED
+from specloom_cubes.sources.description import counted
 
 MOST_NAMES = 3
 """The names that a note lists."""
@@ -66,7 +67,8 @@ def _shared(splits: Splits, first: str, second: str) -> Iterator[DataError]:
     listed = ", ".join(pairs[:MOST_NAMES])
     if len(pairs) > MOST_NAMES:
         listed = f"{listed}, and {len(pairs) - MOST_NAMES} more"
-    what = f"{len(pairs)} images of {second!r} are in {first!r} too, bit for bit: {listed}"
+    shared = counted(len(pairs), "image")
+    what = f"{second!r} and {first!r} share {shared}, bit for bit: {listed}"
     yield DataError(what, fix="remove the copies, or name the cubes of each split under split")
 
 
@@ -78,6 +80,7 @@ def _without_mask(split: str, values: Mapping[str, Any]) -> Iterator[DataError]:
     listed = ", ".join(names[:MOST_NAMES])
     if len(names) > MOST_NAMES:
         listed = f"{listed}, and {len(names) - MOST_NAMES} more"
-    what = f"{len(names)} of {values['images']} images of {split!r} have no mask: {listed}"
+    images = counted(values["images"], "image")
+    what = f"{split!r} has {images}, {len(names)} without a mask: {listed}"
     fix = "add their masks, of one normal class where they are clean: they are not measured"
     yield DataError(what, fix=fix)

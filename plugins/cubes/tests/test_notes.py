@@ -154,3 +154,16 @@ def test_the_data_node_compares_its_lists():
     node = AnomalyDataNode([0], [1])
     (note,) = node.data_notes({"train": described(c0=9, c5=1)})
     assert note.fix == "add each to normal_class_ids or anomaly_class_ids if it counts"
+
+
+def test_several_classes_that_no_list_names():
+    splits = {"train": described(c0=90, c1=5, c255=3)}
+    (note,) = AnomalyDataNode([0]).data_notes(splits)
+    assert note.what == (
+        "no list names these classes of the masks, and all count as anomalies: 1 (5 pixels), "
+        "255 (3 pixels)"
+    )
+    assert note.fix == (
+        "name those that are anomalies in anomaly_class_ids, and the others in normal_class_ids"
+    )
+    assert texts({"train": described(c0=90, c1=5)}, [0]) == []

@@ -157,6 +157,7 @@ class AnomalyDetectionMetrics(TorchNode):
     example: ClassVar[Mapping[str, object]] = {}
 
     def __post_init__(self) -> None:
+        self._warned_stages: set[str] = set()
         self.measure_start("")
 
     def measure_start(self, stage: str) -> None:
@@ -226,12 +227,13 @@ class AnomalyDetectionMetrics(TorchNode):
         return {"metrics": metrics}
 
     def _warn_of_decisions(self, total: Counts) -> None:
-        """Warn of anomalies in most pixels, and of decisions for most pixels of both classes."""
-        if not total.has_both_classes:
+        """Warn, once a stage, of anomalies in most pixels, and of decisions for most pixels."""
+        if not total.has_both_classes or self._stage in self._warned_stages:
             return
         found = [mostly_anomalous(total), undecided_threshold(total)]
         for error in found:
             if error is not None:
+                self._warned_stages.add(self._stage)
                 what = f"{self.label}: {error.what} in the stage {self._stage!r}"
                 warnings.warn(str(DataError(what, fix=error.fix)), stacklevel=3)
 
