@@ -12,6 +12,7 @@ PYTHON = $(shell for found in python3.11 python3; do \
 
 VENV := .venv
 BIN := $(VENV)/bin
+DIST ?= dist
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
@@ -89,7 +90,7 @@ density: $(READY)
 
 # Wheels of the main distribution and of every plugin, made without the network.
 dist: $(READY)
-	$(BIN)/python tools/wheels.py dist
+	$(BIN)/python tools/wheels.py $(DIST)
 
 # Annotated tags of every distribution whose version has none; RELEASE_OPTIONS=--dry-run shows them.
 release: $(READY)

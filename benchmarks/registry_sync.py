@@ -1,11 +1,14 @@
 """Twelve plugins from tags: a cold ``sync`` beside twelve plain ``git clone --depth=1``.
 
-Both read the same repositories on this disk; the import probe is left out. The warm verification
-is what a run does before it imports anything.
+    python benchmarks/registry_sync.py [--repeats 20]
+
+Both read the same repositories on this disk and take turns; the import probe is left out. How long
+a run takes to load what is there already is measured by ``registry_load.py``.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import statistics
@@ -18,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
-COUNT, FILES, ROUNDS = 12, 38, 5
+COUNT, FILES = 12, 38
 PROJECT = """\
 [project]
 name = "specloom-{name}"
@@ -26,6 +29,45 @@ version = "1.0.0"
 dependencies = ["specloom"]
 [project.entry-points.specloom]
 {name} = "bench_{name}"
+"""
+INIT = """\
+from specloom import impl
+
+@impl
+def register_nodes():
+    return {{"Twice": "bench_{name}.twice:Twice"}}
+
+@impl
+def register_sources():
+    return {{"Empty": "bench_{name}.twice:Empty"}}
+"""
+NODES = """\
+from specloom import Port
+
+class Empty:
+    outputs = {"cube": Port("B H W C", doc="A cube.")}
+
+    def sizes(self):
+        return {"C": 61}
+
+    def splits(self):
+        return ["test"]
+
+    def count(self, split):
+        return 0
+
+    def batches(self, split):
+        return iter(())
+
+class Twice:
+    inputs = {"data": Port("B H W C", doc="A cube.")}
+    outputs = {"doubled": Port("B H W C", doc="Twice the cube.")}
+
+    def __init__(self, factor: float = 2.0) -> None:
+        self.factor = factor
+
+    def forward(self, data):
+        return {"doubled": data * self.factor}
 """
 IDENTITY = ["-c", "user.name=b", "-c", "user.email=b@example.org"]
 
@@ -42,8 +84,9 @@ def make(root: Path) -> list[str]:
         folder = root / "origins" / f"{name}.git"
         (folder / f"bench_{name}").mkdir(parents=True)
         (folder / "pyproject.toml").write_text(PROJECT.format(name=name))
-        (folder / f"bench_{name}/__init__.py").write_text("")
-        for i in range(FILES - 2):
+        (folder / f"bench_{name}/__init__.py").write_text(INIT.format(name=name))
+        (folder / f"bench_{name}/twice.py").write_text(NODES)
+        for i in range(FILES - 3):
             text = "".join(f"value_{i}_{j} = {hash((name, i, j))}\n" for j in range(300))
             (folder / f"bench_{name}/part{i}.py").write_text(text)
         git(folder, "init", "--quiet", "--initial-branch=main")
@@ -116,18 +159,12 @@ class World:
         """A cold sync by the command, with Python's start."""
         self.run("sync")
 
-    def verify(self) -> None:
-        """What a run does with a filled store."""
-        from specloom_registry.importing import activate
-
-        activate.activate(self.manifest)
-        finder = next(one for one in sys.meta_path if hasattr(one, "checks"))
-        for guard in finder.checks.values():
-            guard()
-
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=20)
+    repeats = parser.parse_args().repeats
     with tempfile.TemporaryDirectory() as scratch:
         world = World(Path(scratch))
         os.environ["SPECLOOM_STORE"] = str(world.root / "store")
@@ -135,14 +172,11 @@ def main() -> None:
         import_module("git")  # the command's start is measured apart
         import_module("specloom_registry.project.project")
         found: dict[str, list[float]] = {}
-        for _round in range(ROUNDS):
+        for _round in range(repeats):
             for work in (world.one_by_one, world.at_once, world.sync_here, world.sync_command):
                 world.empty()
                 found.setdefault(work.__name__, []).append(timed(work))
         print_medians({name: statistics.median(times) for name, times in found.items()})
-        world.verify()
-        least = min(timed(world.verify) for _ in range(20))
-        print(f"warm verify    {least * 1000:7.1f} ms")
         world.make_writable()
 
 

@@ -24,6 +24,7 @@ EXAMPLE = ROOT / "examples/own_cubes/README.md"
 WALKS = {
     "first-run": ["first-run", "reading-errors", "threads"],
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
+    "annotations of cubes": ["annotations-and-data-sets"],
     "choosing-bands": ["choosing-bands"],
     "two-phase-training": ["two-phase-training"],
     "plugins": [

@@ -40,8 +40,38 @@ class Score(TorchNode):
         return {"decisions": scores > 0.5}
 
 
+class StripMaximum:
+    """The work of ``Highest`` on one image, strip by strip."""
+
+    def __init__(self):
+        self.highest = torch.tensor(-torch.inf)
+
+    def scan(self, scores):
+        self.highest = torch.fmax(self.highest, highest_of(scores))
+
+    def join(self):
+        pass
+
+    def apply(self, scores):
+        return {"decisions": scores >= self.highest}
+
+
+class Highest(Score):
+    locality = "image"
+
+    def forward(self, scores):
+        return {"decisions": scores >= highest_of(scores)}
+
+    def strip_passes(self):
+        return StripMaximum()
+
+
+def highest_of(scores):
+    return scores.nan_to_num(-torch.inf).amax((1, 2, 3), keepdim=True)
+
+
 def test_good_nodes_pass_every_check():
-    assert failures_of(Gain) == failures_of(Score) == {}
+    assert failures_of(Gain) == failures_of(Score) == failures_of(Highest) == {}
 
 
 class WritesIntoInput(Gain):
@@ -222,6 +252,16 @@ class Branches(Score):
         return super().forward(scores)
 
 
+class LastStripMaximum(StripMaximum):
+    def scan(self, scores):
+        self.highest = highest_of(scores)
+
+
+class SeesTheLastStrip(Highest):
+    def strip_passes(self):
+        return LastStripMaximum()
+
+
 WRONG = {
     WritesIntoInput: {"inputs_are_left_alone", "gradient_is_finite"},
     Restless: {
@@ -254,6 +294,7 @@ WRONG = {
     FitsMappedWrongly: {"lazy_input_equals_values", "valid_is_offered"},
     AsksNumpy: {"never_waits_for_the_device", "gradient_arrives"},
     IndexesByMask: {"never_waits_for_the_device"},
+    SeesTheLastStrip: {"strips_equal_the_image"},
     Branches: {"never_waits_for_the_device"},
 }
 

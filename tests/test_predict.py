@@ -132,6 +132,8 @@ def test_the_table_of_objects_is_what_scipy_measures(runs, tmp_path):
     for row, number in zip(rows, range(1, count + 1), strict=True):
         at = np.argwhere(labels == number)
         inside = expected["scores"][labels == number].astype(float)
+        near = ndimage.binary_dilation(labels == number, np.ones((7, 7))) & (labels == 0)
+        outside = expected["scores"][near].astype(float)
         y, x = at.mean(0)
         values = {key: float(row[key]) for key in row if key != "unit"}
         assert values == {
@@ -148,8 +150,16 @@ def test_the_table_of_objects_is_what_scipy_measures(runs, tmp_path):
             "right": at[:, 1].max(),
             "mean_score": pytest.approx(inside.mean()),
             "max_score": inside.max(),
+            "surround_score": pytest.approx(outside.mean()),
+            "contrast": pytest.approx((inside.mean() - outside.mean()) / outside.std(ddof=1)),
         }
         assert row["unit"] == "metre"
+    with (tmp_path / "SDData/decisions_spectra.csv").open() as file:
+        spectra = np.array([list(row.values()) for row in csv.DictReader(file)], float)[:, 1:]
+    pixels = open_cube(scene).clean()
+    for number, spectrum in enumerate(spectra, start=1):
+        mean = pixels[labels == number].mean(0, dtype=np.float64)
+        np.testing.assert_allclose(spectrum, mean, rtol=1e-12)
 
 
 def test_folders_and_patterns_and_a_bad_file_among_good_ones(runs, tmp_path):

@@ -212,6 +212,17 @@ def test_the_index_has_every_tag_the_newest_last(repository):
     }
 
 
+def test_the_index_has_the_commands_of_plugins(repository):
+    repository.write(
+        "plugins/rx/specloom_rx/nodes.json",
+        '{"RX": {"kind": "nodes"}, "show": {"kind": "commands"}, "fit": {"kind": "commands"}}',
+    )
+    release.write_index(repository.root)
+    known = yaml.safe_load(repository.read("registry/index.yaml"))["plugins"]
+    assert known["rx"]["commands"] == ["fit", "show"]
+    assert "commands" not in known["mrmr"]
+
+
 def test_the_index_keeps_the_url_of_the_published_repository(repository):
     assert "git" not in yaml.safe_load(repository.read("registry/index.yaml"))
     repository.replace(

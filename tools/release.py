@@ -12,6 +12,7 @@ A tag is never moved or replaced. The main distribution is tagged ``specloom-v0.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -36,7 +37,7 @@ INDEX_HEAD = """\
 # Plugins that `specloom plugins add NAME` knows without a URL. Their repository is that of
 # SPECLOOM_INDEX or of 'index' in a manifest, else that of 'git' here: add it below 'schema' where
 # the repository is published. Versions are those that have a tag, the newest last; needs are the
-# plugins that are added as well.
+# plugins that are added as well; commands are what `specloom NAME` has from the plugin.
 # Written by tools/release.py.
 schema: 1
 """
@@ -254,7 +255,19 @@ def index_text(root: Path) -> str:
         ]
         if one.needed_plugins:
             lines.append(f"    needs: [{', '.join(one.needed_plugins)}]")
+        commands = _commands(root / one.folder)
+        if commands:
+            lines.append(f"    commands: [{', '.join(commands)}]")
     return INDEX_HEAD + "".join(f"{line}\n" for line in lines)
+
+
+def _commands(folder: Path) -> list[str]:
+    """The commands of a plugin, as its descriptor has them."""
+    names = list[str]()
+    for file in folder.glob("specloom_*/nodes.json"):
+        offers = json.loads(file.read_text("utf-8"))
+        names += [name for name, offer in offers.items() if offer["kind"] == "commands"]
+    return sorted(names)
 
 
 def _published_url(root: Path) -> str:

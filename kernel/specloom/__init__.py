@@ -38,11 +38,11 @@ from specloom.contract.errors import (
 )
 from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
 from specloom.contract.hooks import impl
-from specloom.contract.nodes import STAGES, Array, Batch, Node
+from specloom.contract.nodes import STAGES, Array, Batch, Node, StripPasses, StripWise
 from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
-from specloom.contract.sources import MapStyleSource, Source
+from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
 from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
@@ -68,6 +68,7 @@ __all__ = [
     "Batch",
     "ConfigError",
     "DataError",
+    "DescribedSplit",
     "Executor",
     "Fittable",
     "Graph",
@@ -104,6 +105,8 @@ __all__ = [
     "SpecloomError",
     "SpecloomWarning",
     "Stateful",
+    "StripPasses",
+    "StripWise",
     "Task",
     "Ticket",
     "TicketSource",

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
+from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
+from specloom.execution.data_description import data_notes
 from specloom.plugins import (
     RECORD,
     RESOLVER,
     Plugins,
     find_manifest,
     find_record,
+    installed_resolver,
     not_named_fix,
 )
 from specloom.threads import threads_option
@@ -32,6 +36,8 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: Commands that report what is wrong with a manifest, among other things.
+DIAGNOSTIC = ("doctor",)
 
 
 class Commands(click.Group):
@@ -72,14 +78,20 @@ class Commands(click.Group):
         """The command of that name that a plugin offers, imported.
 
         Raises:
-            PluginError: Only an installed plugin that the manifest does not name offers it.
+            PluginError: Only a plugin offers it that the manifest does not name, or that is not
+                installed.
             UsageError: There is no such command.
         """
         available = Plugins()
         own = available.described_commands().get(RESOLVER, {})
         if name in own:  # these repair manifests, so that none is read for them
             return _load_command(available, RESOLVER, name)
-        plugins = Plugins.for_file(_governing_file(args))
+        try:
+            plugins = Plugins.for_file(_governing_file(args))
+        except SpecloomError:
+            if name not in DIAGNOSTIC or FROZEN in os.environ:
+                raise
+            plugins = available
         owner = _owner(plugins, name)
         if owner:
             return _load_command(plugins, owner, name)
@@ -90,6 +102,7 @@ class Commands(click.Group):
                     f"installed, but {plugins.present_manifest} does not name it"
                 )
                 raise PluginError(what, fix=not_named_fix(other))
+        _raise_if_known(name)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -135,6 +148,18 @@ def _owner(plugins: Plugins, name: str) -> str:
             if f"{plugin}.{name}" in plugins.offers(("commands",), plugin):
                 return plugin
     return ""
+
+
+def _raise_if_known(command: str) -> None:
+    """Raise PluginError where a plugin is known that has the command and is not installed."""
+    plugins = Plugins(installed_resolver())
+    for resolver in plugins.modules:
+        plugins.need(resolver)
+    owner = plugins.manager.hook.find_command(name=command)
+    if owner is not None:
+        what = f"no command {command!r} is offered here: the plugin {owner!r} has it"
+        fix = f"run: specloom plugins add {owner}, or: pip install specloom-{owner}"
+        raise PluginError(what, fix=fix)
 
 
 def _load_command(plugins: Plugins, plugin: str, name: str) -> Any:
@@ -206,12 +231,14 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
 def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
     fold: bool,
     as_json: bool,
+    verbose: bool,
     **arguments: Any,
 ) -> None:
     """Run all phases of FILE and write the results."""
@@ -225,6 +252,7 @@ def run(
     else:
         loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
+    loaded.verbose = verbose
     folder = resume or out
     if folder is None:
         folder = run_folder.fresh_folder(str(loaded.metadata["name"]))
@@ -265,21 +293,29 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
             loaded = specloom.load(file, overrides, device="cpu")
             if weights:
                 raise_all(loaded.graph.missing_files())
+            splits = loaded.describe_data()
         except SpecloomError as e:
             click.echo(format_error(e), err=True)
             failed = True
         else:
-            _report_good(file, loaded)
+            _report_good(file, loaded, splits)
     if failed:
         sys.exit(SpecloomError.exit_code)
 
 
-def _report_good(file: Path, loaded: specloom.Run) -> None:
+def _report_good(
+    file: Path,
+    loaded: specloom.Run,
+    splits: Mapping[str, DescribedSplit],
+) -> None:
     """Print the warnings of a run file without errors, and what it holds."""
     graph = loaded.graph
     messages = graph.notes()
     if hasattr(loaded.source, "notes"):
-        messages += loaded.source.notes()
+        place = graph.where("data")
+        messages += [f"{place}: {note}" for note in loaded.source.notes()]
+    messages += [str(note) for note in data_notes(graph, splits)]
+    messages += [str(note) for note in loaded.unfitted()]
     messages += loaded.skipped()
     for message in messages:
         click.echo(f"warning: {message}", err=True)

@@ -68,11 +68,20 @@ class Pipeline:
     Args:
         name: The name of the pipeline.
         plugins: Where the classes of nodes are looked up when it is saved or loaded.
+        companions: Whether inputs that belong to others are connected where they are not, such as
+            the weights that data were multiplied by.
     """
 
-    def __init__(self, name: str = "pipeline", plugins: Plugins | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "pipeline",
+        plugins: Plugins | None = None,
+        *,
+        companions: bool = True,
+    ) -> None:
         self.name = name
         self.plugins = plugins
+        self.companions = companions
         self.nodes: dict[str, Any] = {}
         self.connections: list[Connection] = []
         self.stages: dict[str, tuple[str, ...]] = {}
@@ -259,7 +268,11 @@ class Pipeline:
         self.connections = labelled.connections
         for note in labelled.notes:
             warn_of(note)
-        options: dict[str, Any] = {"outputs": dict(self.outputs), "stages": self.stages}
+        options: dict[str, Any] = {
+            "outputs": dict(self.outputs),
+            "stages": self.stages,
+            "companions": self.companions,
+        }
         if source:
             options["missing_outputs"] = missing_by_split(source)
             options["read_options"] = read_options_of(source)
@@ -313,7 +326,7 @@ class Pipeline:
         """
         graph, metadata = saved_pipeline.load(Path(path), plugins)
         name = metadata.get("name", Path(path).stem)
-        pipeline = cls(name, plugins)
+        pipeline = cls(name, plugins, companions=False)
         for connection in graph.connections:
             if not graph.connections.is_implied(connection):
                 pipeline.connections.append(connection)

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Self, TypeAlias
 
 import pluggy
@@ -85,15 +84,14 @@ class Plugins:
         Raises:
             PluginError: There is a manifest and no installed plugin can resolve it.
         """
-        available = cls()
         manifest = find_manifest(file)
         record = find_record(file)
         if manifest is None and record is None:
-            return available
-        modules: dict[str, str | ModuleType] = {}
-        if RESOLVER in available.modules:  # it also watches every run, and is not pinned itself
-            available.need(RESOLVER)
-            modules[RESOLVER] = available.modules[RESOLVER]
+            return cls()
+        modules = installed_resolver()  # it also watches every run, and is not pinned itself
+        available = cls(modules)
+        for name in modules:
+            available.need(name)
         for place in (record, manifest):
             if place is None:
                 continue
@@ -101,7 +99,7 @@ class Plugins:
             if resolved is not None:
                 return cls({**loaded, **modules, **resolved}, place)
         if manifest is None:
-            return available
+            return cls()
         what = f"{manifest} names plugins, but nothing installed can resolve it"
         fix = "install the registry (it comes with specloom), or remove the file"
         raise PluginError(what, where=str(manifest), fix=fix)
@@ -377,6 +375,19 @@ class Plugins:
 def installed() -> dict[str, str]:
     """The module of every installed plugin, by name."""
     entries = metadata.entry_points(group=hooks.GROUP)
+    return {entry.name: entry.value for entry in entries}
+
+
+def installed_resolver() -> dict[str, str]:
+    """The module of the plugin that resolves manifests, by its name; empty where there is none.
+
+    It comes with the kernel: the entry points of all distributions take milliseconds to read.
+    """
+    try:
+        own = metadata.distribution("specloom")
+    except metadata.PackageNotFoundError:
+        return {}
+    entries = own.entry_points.select(group=hooks.GROUP, name=RESOLVER)
     return {entry.name: entry.value for entry in entries}
 
 

@@ -12,7 +12,13 @@ from specloom.plugins import RECORD
 if TYPE_CHECKING:
     from specloom_registry.catalogue.node_registry import NodeRegistry
 
-__all__ = ["NodeRegistry", "register_commands", "register_observers", "resolve_plugins"]
+__all__ = [
+    "NodeRegistry",
+    "find_command",
+    "register_commands",
+    "register_observers",
+    "resolve_plugins",
+]
 
 
 @impl
@@ -33,6 +39,17 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
     from specloom_registry.importing.activate import activate
 
     return activate(manifest)
+
+
+@impl
+def find_command(name: str) -> str | None:
+    """The plugin of the index that has a command; None if none has it."""
+    from specloom_registry.model import index
+
+    for plugin, entry in index.read().items():
+        if name in entry.get("commands", ()):
+            return plugin
+    return None
 
 
 @impl

@@ -227,7 +227,7 @@ def test_the_nearest_manifest_up_to_the_repository_counts(tmp_path):
 
 
 def test_a_manifest_that_nobody_can_resolve(tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
+    monkeypatch.setattr("specloom.plugins.installed_resolver", dict)
     manifest = tmp_path / "plugins.yaml"
     manifest.touch()
     with pytest.raises(PluginError) as caught:

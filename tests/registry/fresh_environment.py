@@ -1,4 +1,4 @@
-"""New environments with the third-party packages of this one and no distribution of specloom."""
+"""New environments without specloom: with the third-party packages of this one, or with none."""
 
 import json
 import os
@@ -21,15 +21,20 @@ class Environment:
     Args:
         folder: Where it is created.
         wheels: The folder of wheels that are installed into it.
+        bare: Whether it has pip alone; else it sees the third-party packages of this environment.
         variables: Variables of the environment of its commands.
     """
 
-    def __init__(self, folder, wheels, **variables):
+    def __init__(self, folder, wheels, *, bare=False, **variables):
         self.folder = folder / "environment"
         self.wheels = wheels
         self.variables = variables
-        venv.create(self.folder, symlinks=True, with_pip=False)
-        packages = folder / "third-party"
+        venv.create(self.folder, symlinks=True, with_pip=bare)
+        if not bare:
+            self.see_packages_of_this(folder / "third-party")
+
+    def see_packages_of_this(self, packages):
+        """Let it import the third-party packages of this environment, through a folder of links."""
         link_packages(packages)
         (site,) = self.folder.glob("lib/python*/site-packages")
         (site / "third_party.pth").write_text(f"{packages}\n")
@@ -41,6 +46,10 @@ class Environment:
         command = [sys.executable, "-m", "pip", "--python", python, "install", *options]
         run([*command, "--find-links", str(self.wheels), requirement])
 
+    def pip(self, *arguments):
+        """What its own pip prints, which gets packages from where pip is configured to."""
+        return run([self.folder / "bin/pip", *arguments], variables=self.variables)
+
     def python(self, program, cwd):
         """What a program prints."""
         return run([self.folder / "bin/python", "-c", program], cwd, self.variables)
@@ -48,12 +57,11 @@ class Environment:
     def distributions(self, cwd):
         """The distributions of specloom that importlib.metadata finds."""
         names = json.loads(self.python(NAMES, cwd))
-        assert "torch" in names
         return [name for name in names if name.startswith(OWN)]
 
-    def specloom(self, *arguments, cwd):
+    def specloom(self, *arguments, cwd, code=0):
         """What a command of specloom prints on both streams."""
-        return run([self.folder / "bin/specloom", *arguments], cwd, self.variables)
+        return run([self.folder / "bin/specloom", *arguments], cwd, self.variables, code)
 
 
 def link_packages(folder):
@@ -65,8 +73,8 @@ def link_packages(folder):
                 (folder / package.name).symlink_to(package)
 
 
-def run(command, cwd=None, variables=None):
-    """What a command prints on both streams; it must succeed."""
+def run(command, cwd=None, variables=None, code=0):
+    """What a command prints on both streams; it must end with the code."""
     done = subprocess.run(
         list(map(str, command)),
         cwd=cwd,
@@ -76,5 +84,5 @@ def run(command, cwd=None, variables=None):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    assert done.returncode == code, f"{command}\n{done.stdout}"
     return done.stdout

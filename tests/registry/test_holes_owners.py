@@ -1,9 +1,11 @@
 """Files of other users: a manifest above, a lock, a plugin's folder, a store."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,14 @@ from specloom.plugins import find_manifest
 from specloom_registry import resolve_plugins
 
 OTHER = 65534
+RESTORE = """
+import json, sys
+from pathlib import Path
+from specloom_registry.provenance.restore import restore_project
+
+fetched = restore_project(json.loads(sys.argv[1]), Path("again"), allow_file=True)
+print(f"fetched: {fetched}")
+"""
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
 )
@@ -91,22 +101,26 @@ def test_under_sudo_the_user_who_started_it_counts(locked, monkeypatch):
         resolve_plugins(locked.manifest)
 
 
-def test_an_ordinary_user_trusts_root_and_not_others_and_sudo_uid_is_not_believed(locked):
-    for parent in [locked.root, *locked.root.parents][:4]:
-        if parent != Path("/tmp"):
-            parent.chmod(0o755)
-    os.chown(locked.lock, 65533, 65533)
-    program = (
-        "import os; from specloom_registry.base import ownership as o;"
-        "from pathlib import Path; os.setuid(65532);"
-        f"print(o.other_owner(Path({str(locked.manifest)!r})));"
-        f"print(o.other_owner(Path({str(locked.lock)!r})))"
-    )
-    env = os.environ | {"SUDO_UID": "65533"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False
-    )
-    assert done.stdout == "None\nuid 65533\n", done.stderr
+def test_an_ordinary_user_trusts_root_and_not_others_and_sudo_uid_is_not_believed():
+    with tempfile.TemporaryDirectory() as place:  # those of pytest are closed to other users
+        Path(place).chmod(0o755)
+        files = [Path(place, "of_root"), Path(place, "of_another")]
+        for file in files:
+            file.touch()
+        os.chown(files[1], 65533, 65533)
+        program = (
+            "import os, sys; from specloom_registry.base import ownership as o;"
+            "from pathlib import Path; os.setuid(65532);"
+            "print(*(o.other_owner(Path(file)) for file in sys.argv[1:]), sep=', ')"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, files)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"SUDO_UID": "65533"},
+            check=False,
+        )
+    assert done.stdout == "None, uid 65533\n", done.stderr
 
 
 def test_the_search_for_a_manifest_ends_at_home(tmp_path, monkeypatch):
@@ -172,6 +186,29 @@ def test_a_new_store_is_private_whatever_the_umask(world):
     modes = {one.name: one.stat().st_mode & 0o777 for one in world.store.iterdir() if one.is_dir()}
     assert modes["trees"] == modes["state"] == world.store.stat().st_mode & 0o777 == 0o755
     assert not any(mode & 0o022 for mode in modes.values())
+
+
+def test_a_complete_store_that_may_not_be_written_is_enough_for_reproduce(locked):
+    from test_threats_store import without_power
+
+    record = {
+        "manifest": str(locked.manifest),
+        "manifest_text": locked.manifest.read_text(),
+        "lock": locked.locked(),
+    }
+    for place, _, _ in os.walk(locked.store):
+        Path(place).chmod(0o555)
+    done = subprocess.run(
+        [sys.executable, "-c", RESTORE, json.dumps(record)],
+        capture_output=True,
+        text=True,
+        cwd=locked.project,
+        preexec_fn=without_power,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "fetched: []\n"), done.stderr
+    again = json.loads((locked.project / "again/plugins.lock").read_text())
+    assert again["plugins"].keys() == {"lab", "rx"}
 
 
 def test_a_complete_store_that_may_not_be_written_is_enough_for_sync(locked):

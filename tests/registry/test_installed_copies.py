@@ -1,5 +1,6 @@
 """A plugin that is pinned, and installed in the same environment: the pinned one wins."""
 
+import shutil
 import subprocess
 import sys
 
@@ -71,6 +72,25 @@ def test_a_copy_with_the_same_files_is_not_worth_a_word(pinned, monkeypatch):
     done = use(pinned)
     assert done.stdout == "acme_rx.nodes one\nTrue\n", done.stderr
     assert done.stderr == ""
+
+
+def test_a_copy_in_an_archive_is_reported_too(pinned, monkeypatch):
+    site = install(pinned, monkeypatch, says="installed")
+    archive = shutil.make_archive(str(pinned.root / "packed"), "zip", site)
+    monkeypatch.setenv("PYTHONPATH", archive)
+    done = use(pinned)
+    assert done.stdout == "acme_rx.nodes one\nTrue\n", done.stderr
+    assert f"another copy, 1.0.0 in {archive}/acme_rx; that of the manifest" in done.stderr
+
+
+def test_a_copy_in_the_present_folder_is_reported_too(pinned):
+    for path, text in plugin_files("rx", says="present").items():
+        file = pinned.project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    done = use(pinned)  # of which '' on sys.path is the folder
+    assert done.stdout == "acme_rx.nodes one\nTrue\n", done.stderr
+    assert f" in {pinned.project}/acme_rx; that of the manifest" in done.stderr
 
 
 @pytest.mark.parametrize("before", OTHER_COPIES)

@@ -106,6 +106,6 @@ def test_every_problem_is_reported_together_in_the_order_of_the_file(tmp_path):
 
 def test_a_manifest_without_the_registry_is_an_error(tmp_path, monkeypatch):
     write_manifest(tmp_path, "{}")
-    monkeypatch.setattr("specloom.plugins.installed", dict)
+    monkeypatch.setattr("specloom.plugins.installed_resolver", dict)
     with pytest.raises(PluginError, match="nothing installed can resolve it"):
         Plugins.for_file(tmp_path / "run.yaml")

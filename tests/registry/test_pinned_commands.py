@@ -302,9 +302,28 @@ def test_a_lock_from_before_installed_was_written_is_stale(world):
     world.run("lock")
     world.run("init", "--installed", "--dry-run")
     world.manifest.write_text("schema: 1\ninstalled: true\nplugins: {}\n")
-    done = specloom(world, "doctor")
+    stale = f"{world.manifest}: E-LOCK-STALE 'installed' is True, but False in plugins.lock"
+    done = specloom(world, "predict")
     assert done.returncode == 2
-    assert "E-LOCK-STALE 'installed' is True, but False in plugins.lock" in done.stderr
+    assert f"error: {stale}\n" in done.stderr
+    done = specloom(world, "doctor")
+    assert done.returncode == 1
+    assert f"  BROKEN  manifest: {stale}\n" in done.stdout
+
+
+def test_the_doctor_reports_a_damaged_manifest_and_makes_its_other_checks(pinned):
+    pinned.manifest.write_text("schema: 1\nplugins: {lab: {path: nowhere}, rx: {pth: x}}\n")
+    done = specloom(pinned, "doctor")
+    assert done.returncode == 1, done.stderr
+    where = f"{pinned.manifest}:2"
+    assert f"  BROKEN  manifest: {where}: E-PATH-MISSING plugin 'lab': 'nowhere' " in done.stdout
+    assert f"  BROKEN  manifest: {where}: E-KEY unknown key 'pth' in plugin 'rx'\n" in done.stdout
+    for topic in ("Python", "torch", "disk here", "threads", "report"):
+        assert f"  ok      {topic}: " in done.stdout
+    assert done.stdout.endswith("broken\n")
+    done = specloom(pinned, "doctor", "--frozen")
+    assert done.returncode == 2
+    assert "E-PATH-MISSING" in done.stderr
 
 
 def test_init_writes_a_manifest_and_with_installed_changes_one(world):

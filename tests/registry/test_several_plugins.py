@@ -129,11 +129,34 @@ def test_another_source_keeps_comments():
     )
 
 
-def test_a_plugin_with_further_keys_is_not_changed(world):
-    world.repo("rx")
-    world.write(f"rx: {{git: {ORIGIN}rx.git, tag: v1.0.0, commit: {'a' * 40}}}")
-    done = world.run("change", "rx", "--tag", "v1.0.1", code=2)
-    assert done.error.what == f"E-EDIT plugin 'rx' has 'commit' in {world.manifest}"
+def test_further_keys_of_a_changed_plugin_stay(world):
+    more = '[project.optional-dependencies]\ngpu = ["click"]\n'
+    repo = world.repo("rx", more=more)
+    commit = repo.git("rev-parse", "HEAD")
+    repo.commit(plugin_files("rx", "1.1.0", more=more), tag="v1.1.0")
+    git = f"git: {ORIGIN}rx.git"
+    further = 'extras: [gpu], x-why: {who: [me, 3], "on": yes}'
+    world.write(f"rx: {{{git}, tag: v1.0.0, commit: {commit}, {further}}}")
+    world.run("lock")
+    done = world.run("change", "rx", "--tag-pattern", "v{version}")
+    rewritten = 'extras: ["gpu"], x-why: {"who": ["me", 3], "on": "yes"}'
+    pinned = f'tag: v1.0.0, tag-pattern: "v{{version}}", commit: {commit}'
+    assert f"  rx: {{{git}, {pinned}, {rewritten}}}\n" in world.manifest.read_text()
+    assert "warning" not in done.stderr
+    done = world.run("change", "rx", "--tag", "v1.1.0")
+    pinned = 'tag: v1.1.0, tag-pattern: "v{version}"'
+    assert f"  rx: {{{git}, {pinned}, {rewritten}}}\n" in world.manifest.read_text()
+    assert done.stderr == (
+        f"warning: the commit {commit[:12]} of rx was removed: it was of the old source\n"
+    )
+    assert world.locked()["plugins"]["rx"]["package"]["version"] == "1.1.0"
+    assert world.locked()["manifest"]["rx"]["extras"] == ["gpu"]
+
+
+def test_a_tag_is_changed_in_its_line_where_a_plugin_has_further_keys():
+    text = "plugins:\n  rx:\n    git: a\n    tag: v1  # old\n    extras: [gpu]\n    x-b: 1\n"
+    changed = edit.replace(text, "rx", {"git": "a", "tag": "v2"})
+    assert changed == text.replace("tag: v1", "tag: v2")
 
 
 def test_six_adds_at_the_same_time_lose_nothing(world):
@@ -243,6 +266,20 @@ def test_a_folder_that_is_not_there_is_named_with_where_it_was_looked_for(world)
         f"{world.manifest}:3: E-PATH-MISSING plugin 'rx': '../../plugins/rx' does not exist "
         f"(resolved from {world.manifest}'s folder to {world.root.parent}/plugins/rx)\n"
         "  fix: correct the path; it is relative to the manifest's folder"
+    )
+
+
+def test_the_folders_of_several_plugins_that_are_not_there_are_one_error(world):
+    """As of a manifest that was copied elsewhere without them."""
+    lines = [f"{name}: {{path: ../{name}}}" for name in ("rx", "lab", "base")]
+    world.write("\n".join(lines), mirrored=False)
+    done = world.run("lock", code=2)
+    assert str(done.error) == (
+        f"{world.manifest}:3: E-PATH-MISSING plugin 'rx': '../rx' does not exist (resolved from "
+        f"{world.manifest}'s folder to {world.root}/rx); nor are the folders of 2 more "
+        "plugins there: lab (../lab), base (../base)\n"
+        "  fix: copy the folders along, or correct the paths: they are relative to "
+        f"{world.project}"
     )
 
 

@@ -1,7 +1,9 @@
 """Packages of plugins: what is said before they are downloaded, and that each is stored once."""
 
 import errno
+import json
 import os
+import shutil
 import threading
 import time
 from functools import partial
@@ -93,6 +95,25 @@ def test_what_is_downloaded_is_said_before(shop):
         "installing 1 of 1 packages",
     ]
     assert "acme-common 1.2" not in shop.run("sync").stderr
+
+
+@pytest.mark.parametrize("command", ["lock", "sync"])
+def test_a_dry_run_says_what_would_be_downloaded_and_downloads_nothing(shop, command):
+    file = wheel(shop.wheels, "acme-common", "1.2", more=LARGE)
+    size = progress.format_size(file.stat().st_size)
+    what = f"packages that plugins need: 1 to download, {size}: acme-common 1.2 ({size})"
+    if command == "sync":
+        wants(shop, rx=["acme-common"])
+        open_up(shop.store)
+        shutil.rmtree(shop.store)
+        done = shop.run("sync", "--dry-run", "--json")
+        assert json.loads(done.stdout)["packages"] == [f"acme-common 1.2 ({size})"]
+    else:
+        done = wants(shop, "--dry-run", rx=["acme-common"])
+        assert done.stdout.endswith("nothing was written\n")
+    assert done.stderr.splitlines()[-1] == what
+    assert not list(shop.store.glob("wheels/*"))
+    assert not list(shop.store.glob("overlays/*"))
 
 
 def test_a_size_that_is_not_known_is_not_said(capsys):

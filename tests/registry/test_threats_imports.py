@@ -72,6 +72,13 @@ def test_a_harmful_import_is_reported_before_anything_is_locked(world, init, wha
     assert not world.lock.exists()
 
 
+def test_a_dry_run_imports_nothing(world):
+    wants(world, "raise SystemExit('imported')")
+    done = world.run("lock", "--dry-run", probe=True)
+    assert done.stdout.endswith("nothing was written\n")
+    assert not world.lock.exists()
+
+
 def test_a_hanging_import_is_killed_with_all_it_started(world):
     wants(world, "import subprocess, time; subprocess.Popen(['sleep', '300']); time.sleep(300)")
     world.run("lock")

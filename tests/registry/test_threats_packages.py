@@ -53,11 +53,11 @@ def shop(world):
     return world
 
 
-def wants(world, code=0, **needs):
+def wants(world, *options, code=0, **needs):
     for name, one in needs.items():
         world.repo(name, needs=one)
     world.wants(*(f"{name}@v1.0.0" for name in needs), head=world.installer)
-    return world.run("lock", code=code)
+    return world.run("lock", *options, code=code)
 
 
 def forget(*modules):

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("kernel", "registry", "plugins", "configs")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore")
 IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "tests", "benchmarks")
+RUN_FILE = "configs/rx_statistical.yaml"
 NAMED = ("cubes", "normalize", "rx", "deciders", "training", "predict", "report")
 NEEDED = ("jobs", "metrics", "statistics")
 SETTINGS = [
@@ -112,6 +113,8 @@ def test_the_extra_all_gives_every_command_from_wheels(dist, tmp_path):
     listed = commands(fresh.specloom("--help", cwd=work))
     assert "predict" in listed
     assert listed == commands(run([*HERE, "--help"], work))
+    assert "created: my.yaml\n" in fresh.specloom("new", "run", "rx", "--out", "my.yaml", cwd=work)
+    assert (work / "my.yaml").read_bytes() == (ROOT / RUN_FILE).read_bytes()
     files = fresh.python(
         "import specloom, specloom_rx as r; print(specloom.__file__, r.__file__)", work
     )
@@ -127,8 +130,13 @@ def test_the_kernel_alone_runs_plugins_from_tags_as_installed_ones(dist, release
     fresh = Environment(world.root, dist, SPECLOOM_INDEX=released.url)
     project = world.project
     assert fresh.distributions(project) == []
+    fresh.python("import torch", project)
     fresh.install("specloom")
     assert fresh.distributions(project) == ["specloom"]
+    assert fresh.specloom("predict", "one", "scene.npy", cwd=project, code=2) == (
+        "error: no command 'predict' is offered here: the plugin 'predict' has it\n"
+        "  fix: run: specloom plugins add predict, or: pip install specloom-predict\n"
+    )
 
     added = fresh.specloom("plugins", "add", *NAMED, "--allow-file", "--no-probe", cwd=project)
     for name in (*NAMED, *NEEDED):
@@ -138,11 +146,12 @@ def test_the_kernel_alone_runs_plugins_from_tags_as_installed_ones(dist, release
     assert fresh.specloom("plugins", "sync", "--no-probe", cwd=project) == "fetched: nothing\n"
 
     installed = world.root / "installed"
-    installed.mkdir()
+    for folder in (project, installed):
+        (folder / "configs").mkdir(parents=True)
+        shutil.copy(ROOT / RUN_FILE, folder / RUN_FILE)
     np.save(world.root / "scene.npy", np.random.default_rng(7).random((9, 8, 61), np.float32))
     jobs = [
-        ("new", "run", "rx", "--out", "my.yaml"),
-        ("run", "my.yaml", *SETS, "--out", "one"),
+        ("run", RUN_FILE, *SETS, "--out", "one"),
         ("predict", "one", world.root / "scene.npy", "--out", "predicted"),
     ]
     for job in jobs:
@@ -170,3 +179,4 @@ def test_the_kernel_alone_runs_plugins_from_tags_as_installed_ones(dist, release
     predicted = result_files(project / "predicted")
     assert predicted
     assert predicted == result_files(installed / "predicted")
+    assert fresh.distributions(project) == ["specloom"]

@@ -19,6 +19,17 @@ from specloom_cubes.sources.scene import Scene
 from specloom_deciders.binary import BinaryDecider
 from specloom_deciders.quantile import QuantileBinaryDecider
 from specloom_normalize.min_max import MinMaxNormalizer
+from specloom_objects import (
+    Closing,
+    FillHoles,
+    FuseRanks,
+    Hysteresis,
+    Label,
+    MajorityVote,
+    MinimumArea,
+    Smooth,
+)
+from specloom_predict import tiled_run
 from specloom_predict.tile_plan import plan_tiles
 from specloom_predict.tiled_run import run_tiled
 from specloom_rx.detector import RXGlobal
@@ -153,6 +164,167 @@ def test_a_node_that_needs_the_whole_cube_is_told_before_anything_is_read(scene,
     )
 
 
+class Masked(TorchNode):
+    """A node of a third party that reads cubes and decisions."""
+
+    inputs = {"data": Port("B H W C"), "decisions": Port("B H W 1", dtype="bool")}
+    outputs = {"masked": Port("B H W C")}
+    locality = "pixel"
+
+    def forward(self, data, decisions):
+        return {"masked": data * decisions}
+
+
+@pytest.fixture
+def cleaner(scene):
+    data, edges, rx = AnomalyDataNode([0]), Laplacian(), RXGlobal()
+    hysteresis, fill = Hysteresis(low=15.0, high=24.0), FillHoles(connectivity=4)
+    closing, area, vote = Closing(radius=2), MinimumArea(pixels=6), MajorityVote(radius=1)
+    masked, label, quantile = Masked(), Label(), QuantileBinaryDecider()
+    return made(
+        scene,
+        (data.outputs.cube, edges.data),
+        (edges.edges, rx.data),
+        (rx.scores, hysteresis.scores),
+        (data.outputs.valid, hysteresis.valid),
+        (hysteresis.decisions, fill.decisions),
+        (fill.cleaned, closing.decisions),
+        (closing.cleaned, area.decisions),
+        (area.cleaned, vote.decisions),
+        (vote.cleaned, label.decisions),
+        (edges.edges, masked.data),
+        (vote.cleaned, masked.decisions),
+        (rx.scores, quantile.logits),
+    )
+
+
+CLEANED = [
+    "hysteresis.decisions",
+    "fill_holes.cleaned",
+    "closing.cleaned",
+    "minimum_area.cleaned",
+    "majority_vote.cleaned",
+    "label.labels",
+    "masked.masked",
+    "quantile_binary_decider.decisions",
+]
+
+
+@pytest.mark.parametrize("strip_rows", [1, 7, 1000])
+@pytest.mark.parametrize("tile_bytes", [BANDS * 4 * 40, BANDS * 4 * WIDTH * 7, 1 << 30])
+def test_objects_across_tiles_and_strips_are_those_of_the_scene(
+    cleaner, scene, tile_bytes, strip_rows, monkeypatch
+):
+    expected = untiled(cleaner, CLEANED)
+    monkeypatch.setattr(tiled_run, "STRIP_PIXELS", strip_rows * WIDTH)
+    found = run_tiled(cleaner, scene, (HEIGHT, WIDTH), CLEANED, tile_bytes=tile_bytes)
+    for end in CLEANED:
+        np.testing.assert_array_equal(found[end], expected[end], err_msg=end)
+        assert found[end].dtype == expected[end].dtype
+        assert np.any(found[end] > 0), end
+    assert found["label.labels"].max() > 1
+
+
+def test_only_the_last_map_is_wanted_and_those_between_are_allocated_too(cleaner, scene):
+    want = ["masked.masked"]
+    expected = untiled(cleaner, want)
+    allocated = []
+
+    def allocate(end, shape, dtype):
+        allocated.append(end)
+        return np.empty(shape, dtype)
+
+    # No map is in memory as a whole: not a byte is allowed for that.
+    found = run_tiled(
+        cleaner, scene, (HEIGHT, WIDTH), want, memory=0, allocate=allocate, tile_bytes=9999
+    )
+    np.testing.assert_array_equal(found[want[0]], expected[want[0]])
+    assert sorted(allocated) == [
+        "anomaly_data_node.valid",
+        "closing.cleaned",
+        "fill_holes.cleaned",
+        "hysteresis.decisions",
+        "masked.masked",
+        "minimum_area.cleaned",
+        "rx_global.scores",
+    ]
+
+
+def test_the_passes_over_the_tiles(cleaner):
+    plan = plan_tiles(cleaner.graph, CLEANED, HEIGHT, WIDTH)
+    assert plan.whole == ["quantile_binary_decider"]
+    assert plan.whole_bytes.keys() == {"rx_global.scores", "quantile_binary_decider.decisions"}
+    steps = [(step.made, step.margin, step.reads_scene, step.strips) for step in plan.steps]
+    assert steps == [
+        (["anomaly_data_node.valid", "rx_global.scores"], 1, True, ["hysteresis"]),
+        ([], 0, False, ["fill_holes"]),
+        (["closing.cleaned"], 4, False, ["minimum_area"]),
+        (["majority_vote.cleaned", "masked.masked"], 1, True, ["label"]),
+    ]
+
+
+def test_what_reads_a_map_of_the_whole_image_runs_on_tiles_and_strips_again(scene, monkeypatch):
+    data, rx, quantile = AnomalyDataNode([0]), RXGlobal(), QuantileBinaryDecider(quantile=0.9)
+    closing, area, ranks = Closing(radius=2), MinimumArea(pixels=5), FuseRanks()
+    smooth, second = Smooth(), QuantileBinaryDecider(quantile=0.8)
+    run = made(
+        scene,
+        (data.outputs.cube, rx.data),
+        (rx.scores, quantile.logits),
+        (quantile.decisions, closing.decisions),
+        (closing.cleaned, area.decisions),
+        (data.outputs.valid, area.valid),
+        (rx.scores, ranks.scores),
+        (ranks.fused, smooth.scores),
+        (smooth.smoothed, second.logits),
+    )
+    want = ["minimum_area.cleaned", "quantile_binary_decider_2.decisions"]
+    plan = plan_tiles(run.graph, want, HEIGHT, WIDTH)
+    assert plan.whole == ["quantile_binary_decider", "fuse_ranks", "quantile_binary_decider_2"]
+    steps = [(step.made, step.strips, step.whole_read, step.whole_made) for step in plan.steps]
+    scores = "rx_global.scores"
+    first = ["fuse_ranks.fused", "quantile_binary_decider.decisions"]
+    assert steps == [
+        (["anomaly_data_node.valid", scores], [], [scores], first),
+        (
+            ["closing.cleaned", "smooth.smoothed"],
+            ["minimum_area"],
+            ["smooth.smoothed"],
+            ["quantile_binary_decider_2.decisions"],
+        ),
+    ]
+    assert not plan.steps[1].reads_scene
+    assert plan.between == {"anomaly_data_node.valid", "closing.cleaned"}
+    assert plan.whole_bytes.keys() == {scores, *first, "smooth.smoothed", want[1]}
+    expected = untiled(run, want)
+    monkeypatch.setattr(tiled_run, "STRIP_PIXELS", WIDTH * 4)
+    for tile_bytes in (BANDS * 4 * 40, 1 << 30):
+        found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=tile_bytes)
+        for end in want:
+            np.testing.assert_array_equal(found[end], expected[end])
+            assert 0 < found[end].mean() < 1
+
+
+def test_what_reads_a_cube_of_the_whole_image_needs_the_whole_image(scene):
+    data, brightest, edges, masked = AnomalyDataNode([0]), Brightest(), Laplacian(), Masked()
+    fill = FillHoles()
+    run = made(
+        scene,
+        (data.outputs.cube, brightest.data),
+        (brightest.relative, edges.data),
+        (data.outputs.valid, fill.decisions),
+        (edges.edges, masked.data),
+        (fill.cleaned, masked.decisions),
+        fit=False,
+    )
+    want = ["masked.masked"]
+    plan = plan_tiles(run.graph, want, HEIGHT, WIDTH)
+    assert sorted(plan.whole) == ["brightest", "laplacian", "masked"]
+    expected = untiled(run, want)
+    found = run_tiled(run, scene, (HEIGHT, WIDTH), want, tile_bytes=5000)
+    np.testing.assert_array_equal(found[want[0]], expected[want[0]])
+
+
 # A process of its own: what is counted is its anonymous memory, at its highest, above the start.
 SCRIPT = """
     import json, sys, threading, time
@@ -164,6 +336,7 @@ SCRIPT = """
     from specloom_cubes.formats import open_cube
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.scene import Scene
+    from specloom_objects import Closing, FillHoles, Hysteresis, MinimumArea
     from specloom_predict.tiled_run import run_tiled
     from specloom_normalize.min_max import MinMaxNormalizer
     from specloom_rx.detector import RXGlobal
@@ -181,7 +354,13 @@ SCRIPT = """
     source = InMemory(train=[{"cube": small[None]}])
     data, normalizer, rx = AnomalyDataNode([0]), MinMaxNormalizer(), RXGlobal()
     pipeline = Pipeline("tiles")
-    pipeline.connect((data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data))
+    hysteresis, fill = Hysteresis(low=75.0, high=85.0), FillHoles()
+    closing, area = Closing(radius=2), MinimumArea(pixels=4)
+    pipeline.connect(
+        (data.outputs.cube, normalizer.data), (normalizer.normalized, rx.data),
+        (rx.scores, hysteresis.scores), (hysteresis.decisions, closing.decisions),
+        (closing.cleaned, fill.decisions), (fill.cleaned, area.decisions),
+    )
     StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()
     scene = Scene(str(folder / "scene.hdr"))
     run = Run(pipeline.graph(scene), scene, device="cpu")
@@ -195,13 +374,14 @@ SCRIPT = """
             time.sleep(0.002)
 
     def allocate(end, shape, dtype):
-        return np.lib.format.open_memmap(folder / "scores.npy", "w+", dtype, shape)
+        return np.lib.format.open_memmap(folder / f"{end}.npy", "w+", dtype, shape)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     began = time.perf_counter()
     size = open_cube(folder / "scene.hdr").shape[:2]
-    found = run_tiled(run, scene, size, ["rx_global.scores"], allocate=allocate)
+    want = ["rx_global.scores", "minimum_area.cleaned"]
+    found = run_tiled(run, scene, size, want, memory=0, allocate=allocate)
     seconds = time.perf_counter() - began
     done = True
     watcher.join()
@@ -211,6 +391,12 @@ SCRIPT = """
             part = np.s_[top : top + 50, left : left + 70]
             crop = plan({"cube": torch.tensor(np.array(cube[part])[None])})["rx_global.scores"]
             same &= np.array_equal(crop[0].numpy(), found["rx_global.scores"][0][part])
+    made = {"scores": np.asarray(found[want[0]])}
+    for node in (hysteresis, closing, fill):
+        (value,) = node.forward(**made).values()
+        made = {"decisions": value}
+    cleaned = area.forward(**made)["cleaned"]
+    same &= np.array_equal(cleaned, found[want[1]]) and 0 < cleaned.mean() < 0.5
     print(json.dumps({"above": highest - start, "same": bool(same), "seconds": seconds}))
 """
 HEADER = """ENVI

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from specloom.assembly.absent_data import absent_data_problems
 from specloom.assembly.construct import Constructor
+from specloom.assembly.phase_order import phase_order_problems
 from specloom.contract.abilities import Loss
 from specloom.contract.errors import (
     GraphError,
     SpecloomError,
     as_specloom_error,
+    in_file_order,
     raise_all,
     warn_of,
 )
@@ -21,7 +24,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.labelled import LabelledConnections
 from specloom.plugins import Plugins
 from specloom.runfile import parameters
-from specloom.runfile.form import Component, RunFile
+from specloom.runfile.form import COMPANIONS_ON, Component, RunFile
 from specloom.runfile.names import BATCH
 
 Trainers: TypeAlias = Sequence[Trainer[Graph, Any]]
@@ -100,11 +103,16 @@ def assemble(
         splits=data.splits,
         missing_outputs=data.missing_outputs,
         read_options=data.read_options,
+        companions=not is_saved and file.companions in COMPANIONS_ON,
         problems=found,
     )
     trainers = [phase.instance for phase in phases]
     raise_all(_phase_problems(file, graph, trainers))
     raise_all(_unused_losses(graph, trainers))
+    labels = [phase.label for phase in phases]
+    late = phase_order_problems(graph, trainers, labels)
+    late += absent_data_problems(graph, data.source)
+    raise_all(in_file_order(late))
     with_labels = [(phase.label, phase.instance) for phase in phases]
     return Assembly(graph, data.source, with_labels)
 

@@ -21,6 +21,7 @@ import pluggy
 if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
+    from specloom.contract.sources import DescribedSplit
     from specloom.contract.views import RunView
 
 GROUP = "specloom"
@@ -84,6 +85,11 @@ def register_ports() -> Mapping[str, Port]:  # type: ignore[empty-body]  # a spe
 @spec
 def run_started(run: RunView) -> None:
     """The graph is checked; the first phase comes next."""
+
+
+@spec
+def data_described(run: RunView, splits: Mapping[str, DescribedSplit]) -> None:
+    """The source described its splits; it comes before the first phase."""
 
 
 @spec
@@ -158,6 +164,11 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 
     It is a ``plugins.yaml``, or the ``run.json`` of a run, for the plugins that the run recorded.
     """
+
+
+@spec(firstresult=True)
+def find_command(name: str) -> str | None:
+    """The plugin that has a command though it is not installed; None if you know none."""
 
 
 @spec(firstresult=True)

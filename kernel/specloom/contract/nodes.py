@@ -85,6 +85,13 @@ class ReadsFiles(Protocol):
         """An error for each file that is not there; called before a run, also by ``check``."""
 
 
+class ChecksData(Protocol):
+    """A node that finds out from descriptions whether the data fit its parameters."""
+
+    def data_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> Iterable[SpecloomError]:
+        """What does not fit, as warnings; ``splits`` has the values of each split's description."""
+
+
 class EntryNode(Protocol):
     """A node that takes its inputs from the batch by name, without connections."""
 
@@ -107,6 +114,31 @@ class Local(Protocol):
 
     halo: int
     """The pixels around an output pixel that it depends on, where ``locality`` is ``halo``."""
+
+
+class StripPasses(Protocol):
+    """The work of a node on one image that comes twice, in the same strips of rows, from the top.
+
+    The arrays of a strip come by the names of the node's inputs, with the axes of its ports, ``B``
+    being 1 and ``H`` the rows of the strip.
+    """
+
+    def scan(self, *none: Array, **arrays: Array) -> None:
+        """Take in the next strip, in the first pass."""
+
+    def join(self) -> None:
+        """The first pass is over, and the strips come again."""
+
+    def apply(self, *none: Array, **arrays: Array) -> Batch:
+        """The outputs for the next strip, in the second pass."""
+
+
+@runtime_checkable
+class StripWise(Protocol):
+    """A node of the locality ``image`` that can work on scenes which are larger than memory."""
+
+    def strip_passes(self) -> StripPasses:
+        """The work on one image, strip by strip; its outputs equal ``forward`` bit for bit."""
 
 
 class ArrayLibrary(Protocol):

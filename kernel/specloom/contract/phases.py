@@ -41,6 +41,22 @@ class LossMinimiser(Protocol[AnyGraph]):
         """The names of the loss nodes that this phase minimises."""
 
 
+@runtime_checkable
+class Fits(Protocol[AnyGraph]):
+    """A phase that fits nodes by statistics."""
+
+    def fits(self, graph: AnyGraph) -> Iterable[str]:
+        """The names of the nodes that this phase fits."""
+
+
+@runtime_checkable
+class UsesFits(Protocol[AnyGraph]):
+    """A phase that runs nodes; one that is not fitted before it is an error."""
+
+    def uses_fits(self, graph: AnyGraph) -> Iterable[str]:
+        """The names of the nodes that must be fitted before this phase."""
+
+
 class Skips(Protocol[AnyGraph]):
     """A phase that leaves something out where the data lack what it needs."""
 

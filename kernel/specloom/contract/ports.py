@@ -51,6 +51,9 @@ class Port:
             that says which may be used at all. Inputs for labelled pixels that are connected to
             that one are connected to this one.
         labels: Of such an output: the output of the same node that holds the labels.
+        companion_of: Of an optional input: the input of the same node that it belongs to.
+        companion_output: Of such an input: the output that belongs to it. Where the node that feeds
+            ``companion_of`` has it and the input is not connected, the graph connects the two.
 
     >>> Port("B H W C", unit="reflectance").names
     ('B', 'H', 'W', 'C')
@@ -71,6 +74,8 @@ class Port:
     labelled: bool | None = None
     instead_of: str = ""
     labels: str = ""
+    companion_of: str = ""
+    companion_output: str = ""
 
     def __post_init__(self) -> None:
         if (self.axes is None) != (self.dtype in WITHOUT_ARRAY):

@@ -58,6 +58,34 @@ class MissingOutputs(Protocol):
         """Names of outputs that no image of the split has; what needs them is then skipped."""
 
 
+class AbsentOutputs(Protocol):
+    """A source that lacks an output in every batch, without which a node cannot run."""
+
+    def absent_outputs(self) -> Mapping[str, str]:
+        """Outputs that no batch has, each with the fix; a node that needs one is an error."""
+
+
+class DescribedSplit(Protocol):
+    """What a split holds, as its files state it."""
+
+    def line(self) -> str:
+        """The description in one line without the name of the split, for the console."""
+
+    def details(self) -> Iterable[str]:
+        """Everything else that a user may want to know, one line each, for ``run -v``."""
+
+    def values(self) -> Mapping[str, Any]:
+        """The whole description as plain values, for ``run.json`` and the report."""
+
+
+@runtime_checkable
+class DescribesSplits(Protocol):
+    """A source that describes its splits without reading pixels of images."""
+
+    def describe(self, split: str) -> DescribedSplit | None:
+        """The description of a split; None where its files are absent."""
+
+
 class ReadOptions(Protocol):
     """A source whose files can be read in several ways, such as with and without their scale."""
 

@@ -239,6 +239,10 @@ class RunView(Protocol):
         """Whether a run that was interrupted in ``folder`` is continued."""
 
     @property
+    def verbose(self) -> bool:
+        """Whether observers show everything that they know."""
+
+    @property
     def fold(self) -> bool:
         """Whether plans for other stages than training fold affine nodes."""
 

@@ -1,17 +1,19 @@
 """One run: a graph, a source of batches, phases, and the observers that watch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.assembly.assemble import assemble
-from specloom.contract.errors import ConfigError
+from specloom.assembly.phase_order import never_fitted
+from specloom.contract.errors import ConfigError, SpecloomError
 from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
 from specloom.contract.ports import node_of
-from specloom.contract.sources import Source
+from specloom.contract.sources import DescribedSplit, Source
+from specloom.execution.data_description import data_notes, describe_splits
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
 from specloom.graph.graph import Graph
@@ -65,6 +67,8 @@ class Run:
         self.folder: Path | None = None
         #: Whether what is in the folder is to be continued.
         self.resumed = False
+        #: Whether observers show everything that they know.
+        self.verbose = False
         #: Whether plans for other stages than training fold affine nodes.
         self.fold = True
         #: Who works on the shares of the data in statistical fits and evaluations; None for the
@@ -103,6 +107,19 @@ class Run:
                 prefix = f"{place}: "
             for line in skips(self.graph):
                 yield prefix + line
+
+    def unfitted(self) -> list[SpecloomError]:
+        """A warning for each node that no phase fits."""
+        trainers = [phase for _label, phase in self.phases]
+        return never_fitted(self.graph, trainers)
+
+    def describe_data(self) -> dict[str, DescribedSplit]:
+        """What the source says of each of its splits, without pixels of images.
+
+        Raises:
+            SpecloomError: The files of a split cannot be used.
+        """
+        return describe_splits(self.graph, self.source)
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers hear how far it has come.
@@ -262,6 +279,7 @@ class Run:
         self.hook.run_started(run=self)
         for message in self.graph.notes():
             self._warn(message)
+        self._report_data()
         context: AbstractContextManager[None] = nullcontext()
         if self.hook.warned.get_hookimpls():
             context = warnings_to(self._warn)
@@ -273,6 +291,27 @@ class Run:
                 is_last = number == len(self.phases)
                 if not is_last and getattr(phase, "changes", True):
                     changed()
+        self._record_data()
+
+    def _report_data(self) -> None:
+        """Report to observers what the source says of its splits, and warn of what does not fit.
+
+        A file that cannot be used is no error here: the phase that reads it raises one.
+        """
+        if not self.observed and not self.hook.data_described.get_hookimpls():
+            return
+        with suppress(SpecloomError):
+            splits = self.describe_data()
+            self.record["splits"] = _values(splits)
+            self.hook.data_described(run=self, splits=splits)
+            for note in data_notes(self.graph, splits):
+                self._warn(str(note))
+
+    def _record_data(self) -> None:
+        """Record what is known of the splits after they were read, such as all of their masks."""
+        if "splits" in self.record:
+            with suppress(SpecloomError):
+                self.record["splits"] = _values(self.describe_data())
 
     def _warn(self, message: str) -> None:
         self.hook.warned(run=self, message=message)
@@ -282,6 +321,11 @@ class Run:
         if not self.hook.node_ran.get_hookimpls():
             return None
         return partial(self.hook.node_ran, run=self)
+
+
+def _values(splits: Mapping[str, DescribedSplit]) -> dict[str, dict[str, Any]]:
+    """The descriptions of splits as plain values."""
+    return {split: dict(description.values()) for split, description in splits.items()}
 
 
 def _number(value: Any) -> int | float:

@@ -7,6 +7,7 @@ from specloom.contract.abilities import Fittable, Stateful
 from specloom.contract.errors import GraphError, SpecloomError, in_file_order, raise_all
 from specloom.contract.nodes import STAGES
 from specloom.contract.ports import Connection, Port, node_of, port_of
+from specloom.graph.companions import companion_connections, companion_note
 from specloom.graph.connections import (
     Connections,
     Incoming,
@@ -46,6 +47,7 @@ class Graph:
         splits: The splits in which the source has images.
         missing_outputs: By split, the ports of the source that none of its images has.
         read_options: How the source's files are read, as plain values.
+        companions: Whether inputs that belong to others are connected where they are not.
         problems: What is wrong already, to be reported together with what is found here.
 
     Raises:
@@ -66,6 +68,7 @@ class Graph:
         splits: Iterable[str] = STAGES,
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
         read_options: Mapping[str, Any] | None = None,
+        companions: bool = True,
         problems: Sequence[SpecloomError] = (),
     ) -> None:
         #: The nodes by name.
@@ -81,7 +84,11 @@ class Graph:
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.
         self.entries = _entries(self.nodes)
-        every = list(connections)
+        #: The connections that were added because an input belongs to another one.
+        self.companions: list[Connection] = []
+        if companions:
+            self.companions += companion_connections(self.nodes, connections)
+        every = [*connections, *self.companions]
         every += entry_connections(self.nodes, connections, batch, self.document)
         if batch is None:
             batch = needed_batch(self.nodes, every)
@@ -190,7 +197,11 @@ class Graph:
         outputs of a node are that lacks a required input.
         """
         missing = self.missing_outputs.get(split, ())
-        values = {f"{BATCH}.{port}" for port in missing}
+        return self.without(missing)
+
+    def without(self, ports: Iterable[str]) -> MissingData:
+        """What does not follow from batches that lack these ports of the source."""
+        values = {f"{BATCH}.{port}" for port in ports}
         nodes: list[str] = []
         if not values:
             return MissingData(values, nodes)
@@ -231,9 +242,9 @@ class Graph:
         return found
 
     def notes(self) -> list[str]:
-        """What to report of outputs without a connection, for ports that say so."""
+        """What to report: connections that were added, and outputs that nothing reads."""
         used = {connection.source for connection in self.connections}
-        found = []
+        found = [str(companion_note(added)) for added in self.companions]
         for name, node in self.nodes.items():
             for port, spec in node.outputs.items():
                 end = f"{name}.{port}"

@@ -117,6 +117,8 @@ class PortDeclaration:
         labelled: Of an input that says which pixels count: whether only labelled ones may.
         instead_of: Of an output for labelled pixels: the output for all that may be used.
         labels: Of such an output: the output that holds the labels.
+        companion_of: Of an input: the input of the same node that it belongs to.
+        companion_output: Of such an input: the output, of the node that feeds that one, for it.
         name: The name of the port, where the attribute needs another one.
     """
 
@@ -140,6 +142,8 @@ class PortDeclaration:
         labelled: bool | None = None,
         instead_of: str = "",
         labels: str = "",
+        companion_of: str = "",
+        companion_output: str = "",
         name: str = "",
     ) -> None:
         self.name = name
@@ -162,6 +166,8 @@ class PortDeclaration:
             labelled=labelled,
             instead_of=instead_of,
             labels=labels,
+            companion_of=companion_of,
+            companion_output=companion_output,
         )
 
     def __set_name__(self, owner: type, name: str) -> None:

@@ -37,6 +37,10 @@ def _is_seed(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
+def _is_switch(value: Any) -> bool:
+    return value in ("on", "off") or isinstance(value, bool)
+
+
 def _is_port(value: Any) -> bool:
     return isinstance(value, str) and PORT_NAME.fullmatch(value) is not None
 
@@ -74,7 +78,9 @@ GRAPH: Fields = {
     "connections": [PAIR],
     "outputs": {"*": PORT},
 }
-RUN = GRAPH | {"seed": SEED, "data": COMPONENT, "phases": [COMPONENT]}
+COMPANIONS_ON = ("on", True)
+COMPANIONS = Value(_is_switch, "write companions: off, or remove it", default="on")
+RUN = GRAPH | {"seed": SEED, "companions": COMPANIONS, "data": COMPONENT, "phases": [COMPONENT]}
 SAVED = GRAPH | {"batch": MAPPING, "reading": MAPPING, "plugins": MAPPING, "state": MAPPING}
 #: What other programs call the keys of a run file.
 SYNONYMS = {
@@ -104,6 +110,7 @@ class RunFile(NamedTuple):
     specloom: int = VERSION
     metadata: Mapping[str, Any] = {}
     seed: int = 0
+    companions: str | bool = "on"
     data: Component = Component()
     nodes: Mapping[str, Component] = {}
     connections: Sequence[tuple[str, str]] = ()

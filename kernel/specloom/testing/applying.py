@@ -16,6 +16,7 @@ from specloom.contract.abilities import (
     Stateful,
     Trainable,
 )
+from specloom.contract.nodes import StripWise
 from specloom.testing import (
     construction,
     dependence,
@@ -60,6 +61,10 @@ def _works_image_by_image(node: Any) -> bool:
 def _works_on_tiles(node: Any) -> bool:
     locality = getattr(node, "locality", "")
     return _takes_images(node) and locality in ("pixel", "halo")
+
+
+def _works_in_strips(node: Any) -> bool:
+    return isinstance(node, StripWise)
 
 
 def _works_on_pixels(node: Any) -> bool:
@@ -136,6 +141,7 @@ NODES: tuple[tuple[Applies, tuple[Check, ...]], ...] = (
     (_has_absent_inputs, (running.optional_inputs_work,)),
     (_works_image_by_image, (dependence.batch_of_two_equals_two_of_one,)),
     (_works_on_tiles, (dependence.locality_is_true,)),
+    (_works_in_strips, (dependence.strips_equal_the_image,)),
     (_works_on_pixels, (dependence.nan_is_contained,)),
     (_is_stateful, (running.foreign_state_is_refused,)),
     (_is_metric, (measuring.measures_a_stage,)),

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from specloom.testing.comparing import CLOSE, Array, Values, agree, as_numpy, hold
-from specloom.testing.driving import run
+from specloom.testing.driving import quiet, run
 from specloom.testing.making import batch_for, cut, fitted, float_images, part_of
+from specloom.torch import TorchRuntime
 
 NAN_PIXEL = (0, 1, 2)
 """Image, row and column of the pixel that becomes NaN."""
@@ -48,6 +49,30 @@ def locality_is_true(cls: Any) -> None:
         want = as_numpy(whole[name])[:, 1:, 2:]
         want = want[:, inner, inner]
         agree(got, want, node, f"in {name!r} where only a tile of the image is given", CLOSE)
+
+
+def strips_equal_the_image(cls: Any) -> None:
+    """Strips of rows that come twice give the outputs of the whole image, bit for bit."""
+    node = fitted(cls)
+    batch = batch_for(node, {"B": 1, "H": 9, "W": 7}, optional=True)
+    whole = run(node, batch)
+    for rows in (1, 2, 4, 9):
+        starts = range(0, 9, rows)
+        strips = [cut(node, batch, "H", slice(start, start + rows)) for start in starts]
+        parts = _by_strips(node, copy.deepcopy(strips))
+        for name, value in image_outputs(node, whole).items():
+            got = np.concatenate([as_numpy(part[name]) for part in parts], axis=1)
+            agree(got, as_numpy(value), node, f"in {name!r} in strips of {rows} rows")
+
+
+def _by_strips(node: Any, strips: list[Values]) -> list[Values]:
+    """The outputs of each strip."""
+    passes = node.strip_passes()
+    with quiet(), TorchRuntime("cpu").evaluation([node]):
+        for strip in strips:
+            passes.scan(**strip)
+        passes.join()
+        return [dict(passes.apply(**strip)) for strip in strips]
 
 
 def nan_is_contained(cls: Any) -> None:

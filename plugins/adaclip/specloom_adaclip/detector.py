@@ -24,6 +24,7 @@ from specloom import (
 from specloom.torch import TorchNode
 from specloom_adaclip.engine import Engine
 from specloom_adaclip.model.anomaly_maps import smooth
+from specloom_adaclip.model.patches import named_patch, patch_grid
 from specloom_adaclip.model.preprocessing import (
     fill_with_mean,
     finite_pixels,
@@ -152,9 +153,16 @@ class AdaCLIPDetector(TorchNode):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ConfigError(f"{self.label}: {name} is {value}", fix=f"use {least} or more")
+        self._check_patches()
         if self.enable_gradients and not self.use_torch_preprocess:
             what = f"{self.label}: Pillow has no gradients, but enable_gradients is set"
             raise ConfigError(what, fix="leave use_torch_preprocess at true")
+
+    def _check_patches(self) -> None:
+        """Refuse an image size that the patches do not divide, where the backbone is known."""
+        patch = named_patch(self.backbone)
+        if self.backbone_path is None and patch is not None:
+            patch_grid(self.image_size, patch)
 
     def weight_files(self) -> list[DetectorFile]:
         """Return the two files of the detector, towers and adapters."""

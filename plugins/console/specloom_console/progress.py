@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from specloom import impl, printable
+from specloom_console.splits import split_lines
 from specloom_console.table import metrics_table
 from specloom_console.task import Task, duration
 
 if TYPE_CHECKING:
-    from specloom import Run
+    from collections.abc import Mapping
+
+    from specloom import DescribedSplit, Run
     from specloom_console.live import LiveDisplay
 
 LEAST_SECONDS = 1.0
@@ -60,6 +63,12 @@ class Progress:
         self._reset()
         if run is not None and run.metadata.get("description"):
             self._write(str(run.metadata["description"]))
+
+    @impl
+    def data_described(self, run: Run, splits: Mapping[str, DescribedSplit]) -> None:
+        """Show what each split holds, in one line; splits that hold the same share one."""
+        for line in split_lines(splits, verbose=run.verbose):
+            self._write(line)
 
     @impl
     def phase_started(self, name: str) -> None:

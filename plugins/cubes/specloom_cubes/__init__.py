@@ -96,8 +96,8 @@ def register_sources() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom info``."""
-    return {"info": "specloom_cubes.command:info"}
+    """Offer ``specloom info`` and ``specloom data``."""
+    return {"data": "specloom_cubes.fetch.command:data", "info": "specloom_cubes.command:info"}
 
 
 @impl

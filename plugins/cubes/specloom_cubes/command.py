@@ -3,37 +3,78 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from specloom import DataError, threads_option
 
+if TYPE_CHECKING:
+    from specloom_cubes.cube import Axes, Reading
+
 MAX_CLASSES = 12
+AXES = ("HWC", "CHW", "HCW")
 
 
 @click.command()
-@click.argument("file")
-@click.option("--variable", metavar="NAME", help="The array to read where FILE holds several.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@click.option("--variable", metavar="NAME", help="The array to read where a file holds several.")
+@click.option("--axes", type=click.Choice(AXES), help="The order of the axes as stored.")
+@click.option("--shape", type=int, nargs=2, help="Rows and columns of a matrix of pixels.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON; of several files a list.")
 @threads_option
 @click.option(
     "--statistics/--no-statistics",
-    default=True,
-    help="Read the pixels, for their statistics  [default: yes].",
+    default=None,
+    help="Read the pixels, for their statistics  [default: yes for one file].",
 )
-def info(file: str, variable: str | None, as_json: bool, statistics: bool) -> None:
-    """Describe a cube: its size, wavelengths, masks, georeference and values."""
-    from specloom_cubes.describe import describe
+def info(
+    files: tuple[str, ...],
+    variable: str | None,
+    axes: Axes | None,
+    shape: tuple[int, int] | None,
+    as_json: bool,
+    statistics: bool | None,
+) -> None:
+    """Describe cubes: size, wavelengths, scale, masks, georeference and values.
+
+    Of a folder, or of several files, a table is printed, and what differs between the files.
+    """
+    from specloom_cubes.cube import Reading
+    from specloom_cubes.paths import is_folder
+
+    reading = Reading(axes, shape)
+    if len(files) == 1 and not is_folder(files[0]):
+        pixels = statistics is None or statistics
+        _show_one(files[0], variable, reading, as_json=as_json, pixels=pixels)
+        return
+    from specloom_cubes import file_table
+
+    described = file_table.describe_files(files, variable, reading, pixels=bool(statistics))
+    if as_json:
+        descriptions = [one.values() for one in described]
+        click.echo(json.dumps(descriptions, indent=2, ensure_ascii=False))
+    else:
+        for line in file_table.table_lines(described):
+            click.echo(line)
+    exit_codes = [one.error.exit_code for one in described if one.error is not None]
+    if exit_codes:
+        sys.exit(max(exit_codes))
+
+
+def _show_one(
+    file: str, variable: str | None, reading: Reading, *, as_json: bool, pixels: bool
+) -> None:
+    """Print the description of one file."""
+    from specloom_cubes.describe import describe, with_option
 
     try:
-        description = describe(file, variable, pixels=statistics)
+        description = describe(file, variable, reading=reading, pixels=pixels)
     except DataError as error:
-        # The parameter of a run file is an option here.
-        fix = error.fix.replace("cube_variable", "--variable")
-        raise DataError(error.what, where=error.where, fix=fix) from error
+        raise with_option(error) from error
     if as_json:
         click.echo(json.dumps(description, indent=2, ensure_ascii=False))
         return
@@ -53,10 +94,12 @@ def _rows(description: Mapping[str, Any]) -> list[Row]:
         *_storage(description),
         *_wavelengths(description["wavelengths"]),
         ("bad bands", _ranges(description["bad_bands"]) or "none"),
-        *_scale(description["scale"]),
+        *_scale(description["scale"], description["scaling"]),
         *_masks(description["masks"]),
         ("georeference", _georeference(description["georeference"])),
+        *_valid(description["valid"]),
         *_values(description["statistics"], description["no_data"]),
+        *(("assumed", text) for text in description["assumptions"]),
         *_warnings(description["file"], description["remarks"]),
     ]
 
@@ -76,9 +119,21 @@ def _storage(description: Mapping[str, Any]) -> Iterator[Row]:
     yield "stored as", ", ".join(part for part in parts if part)
 
 
-def _scale(scale: float | None) -> Iterator[Row]:
+def _scale(scale: float | None, scaling: Mapping[str, Any] | None) -> Iterator[Row]:
+    label = "scale"
     if scale is not None:
-        yield "scale", f"reflectance times {scale:g}"
+        yield label, f"reflectance times {scale:g}"
+        label = ""
+    if scaling is not None:
+        text = f"stored {scaling['factor']}, from {scaling['from']}"
+        if not scaling["applied"]:
+            text = f"{text}; not applied"
+        yield label, text
+
+
+def _valid(source: str | None) -> Iterator[Row]:
+    if source is not None:
+        yield "valid pixels", f"by {source}"
 
 
 def _georeference(place: Mapping[str, Any] | None) -> str:
@@ -106,6 +161,8 @@ def _wavelengths(grid: Mapping[str, Any] | None) -> Iterator[Row]:
     if not grid["ascending"]:
         text += f", NOT ascending at band {_ranges(grid['not_ascending_at'])}"
     yield "wavelengths", text
+    if grid["from"]:
+        yield "", f"from {grid['from']}"
 
 
 def _masks(masks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
@@ -116,17 +173,19 @@ def _masks(masks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         if mask["classes"] is None:
             yield "mask", f"{name} is none: {mask['problem']}"
             continue
-        text = f"{name} ({_classes(mask['classes'])})"
+        text = f"{name} ({_classes(mask['classes'], mask.get('names', {}))})"
         if not mask["variable"]:
             text += "; cubes.Folder finds it, cubes.Scene needs it as mask"
         yield "mask", text
 
 
-def _classes(counts: Mapping[str, int]) -> str:
+def _classes(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
     """The number of pixels of each class, of the first classes where there are many."""
     texts = []
     for number, count in counts.items():
         label = "unlabelled" if number == "-1" else f"class {number}"
+        if number in names:
+            label += f" {names[number]}"
         texts.append(f"{label}: {count} px")
     if len(texts) > MAX_CLASSES:
         texts = [*texts[:MAX_CLASSES], f"and {len(texts) - MAX_CLASSES} more classes"]

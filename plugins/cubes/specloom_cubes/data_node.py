@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, DataError, Input, IntegrityError, Output, node
+from specloom import (
+    Batch,
+    ConfigError,
+    DataError,
+    Input,
+    IntegrityError,
+    Output,
+    SpecloomError,
+    node,
+)
 from specloom.torch import TorchNode
+from specloom_cubes.class_lists import class_list_notes
 
 TOLERANCE_NM = 0.5
 
@@ -130,6 +140,10 @@ class AnomalyDataNode(TorchNode):
         _check_ids(self.normal_class_ids, self.anomaly_class_ids)
         if self._reference is None:
             self._reference = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
+
+    def data_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> Iterable[SpecloomError]:
+        """What of the classes in the masks does not fit the lists."""
+        return class_list_notes(splits, self.normal_class_ids, self.anomaly_class_ids)
 
     def forward(
         self,

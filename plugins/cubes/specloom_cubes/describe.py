@@ -12,32 +12,44 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
-from specloom_cubes.cube_files import find_masks
-from specloom_cubes.masks import read_mask
+from specloom_cubes.cube import AS_STATED, Reading
+from specloom_cubes.described_masks import describe_masks
 from specloom_cubes.paths import expand
 from specloom_cubes.sources.common import notes_on
+from specloom_cubes.sources.description import scale_factor
 from specloom_cubes.statistics import statistics
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom_cubes.cube import Cube
 
 
 def describe(
-    path: str | Path, variable: str | None = None, *, pixels: bool = True
+    path: str | Path,
+    variable: str | None = None,
+    *,
+    reading: Reading = AS_STATED,
+    pixels: bool = True,
 ) -> dict[str, Any]:
     """Everything that ``specloom info`` shows, ready for JSON.
 
     Args:
         path: The file; of an ENVI pair either one.
         variable: The array to take where it holds several.
+        reading: How the file is read where it can be read in several ways.
         pixels: Whether to read the pixels, for their statistics.
 
     Raises:
         DataError: There is no cube in it, or it is damaged.
         UnavailableError: The library that reads such files is not installed.
     """
-    cube = formats.open_cube(path, variable)
-    path = expand(path)
+    cube = formats.open_cube(path, variable, reading)
+    return describe_cube(cube, expand(path), pixels=pixels)
+
+
+def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, Any]:
+    """The same of a cube that was opened from the file ``path``."""
     arrays = []
     reader = formats.named_arrays(path)
     if reader is not None:
@@ -46,6 +58,7 @@ def describe(
     if pixels:
         figures = _finite(asdict(statistics(cube)))
     height, width, bands = cube.shape
+    masks, notes = describe_masks(cube, path)
     return {
         "file": str(path),
         "format": cube.format,
@@ -61,11 +74,20 @@ def describe(
         "bad_bands": sorted({*range(bands)} - {*cube.good_bands.tolist()}),
         "no_data": cube.ignore_value,
         "scale": _scale(cube),
-        "masks": _masks(cube, path),
+        "scaling": _scaling(cube),
+        "valid": cube.valid_from or None,
+        "assumptions": list(cube.assumptions),
+        "masks": masks,
         "georeference": _georeference(cube),
-        "remarks": notes_on(cube),  # the key of version 0.1
+        "remarks": [*notes_on(cube), *notes],  # the key of version 0.1
         "statistics": figures,
     }
+
+
+def with_option(error: DataError) -> DataError:
+    """An error that names the option instead of the parameter of a run file."""
+    fix = error.fix.replace("cube_variable", "--variable")
+    return DataError(error.what, where=error.where, fix=fix)
 
 
 def _wavelengths(cube: Cube) -> dict[str, Any] | None:
@@ -84,6 +106,7 @@ def _wavelengths(cube: Cube) -> dict[str, Any] | None:
         "ascending": bool((steps > 0).all()),
         "not_ascending_at": stated[1:][steps <= 0].tolist(),
         "widths": widths,
+        "from": cube.wavelengths_from,
     }
 
 
@@ -98,32 +121,24 @@ def _scale(cube: Cube) -> float | None:
     return 1 / scales.pop()
 
 
-def _masks(cube: Cube, path: Path) -> list[dict[str, Any]]:
-    """The arrays of the cube's size in its file, and the file beside it, that hold classes."""
-    arrays: list[tuple[Path, str | None]] = []
-    size = cube.shape[:2]
-    reader = formats.named_arrays(path)
-    if reader is not None:
-        planes = [one for one in reader.variables(path) if one.is_plane and one.shape == size]
-        arrays += [(path, one.name) for one in planes]
-    if cube.format == "ENVI":
-        from specloom_cubes.formats import envi
-
-        path = envi.header_of(cube.path) or path
-    arrays += [(mask, None) for mask in find_masks([path]).values()]
-    masks = []
-    for file, name in arrays:
-        masks.append({"file": str(file), "variable": name, **_classes(file, size, name)})
-    return masks
+def _scaling(cube: Cube) -> dict[str, Any] | None:
+    """The gains and offsets that the file states, and whether sources apply them."""
+    if cube.gains is None and cube.offsets is None:
+        return None
+    return {
+        "factor": scale_factor(cube),
+        "gains": _span(cube.gains),
+        "offsets": _span(cube.offsets),
+        "from": cube.scale_from,
+        "applied": cube.is_scaled,
+    }
 
 
-def _classes(path: Path, size: tuple[int, int], variable: str | None) -> dict[str, Any]:
-    try:
-        labels = read_mask(path, size, variable)
-    except DataError as error:
-        return {"classes": None, "problem": error.what}
-    numbers, counts = np.unique(labels, return_counts=True)
-    return {"classes": dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))}
+def _span(values: NDArray[np.float64] | None) -> list[float] | None:
+    """The least and the greatest of the values."""
+    if values is None:
+        return None
+    return [float(values.min()), float(values.max())]
 
 
 def _georeference(cube: Cube) -> dict[str, Any] | None:

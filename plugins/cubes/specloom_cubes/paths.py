@@ -51,6 +51,12 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def is_folder(path: str | Path) -> bool:
+    """Whether a path leads to a folder; a name that no system can have leads to nothing."""
+    folder = expand(path)
+    return there(folder) and folder.is_dir()
+
+
 def files_of_pattern(path: str | Path) -> list[Path]:
     """The files whose names match the last part of a path; none where that is no pattern."""
     path = Path(path)

@@ -14,10 +14,7 @@ SIZE = (2, 3)
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
 def test_pictures(tmp_path, suffix, mode):
     picture = Image.fromarray(LABELS)
-    if mode == "P":
-        picture = Image.fromarray(LABELS)
-        picture.putpalette([9, 9, 9, 200, 0, 0, 0, 200, 0, 0, 0, 200] + [0] * 756)
-    elif mode != "L":
+    if mode != "L":
         picture = picture.convert(mode)
     picture.save(tmp_path / f"m{suffix}")
     found = read_mask(tmp_path / f"m{suffix}", SIZE)
@@ -37,7 +34,14 @@ def test_sixteen_bit_and_colour_pictures(tmp_path):
     colours = np.zeros((2, 3, 3), np.uint8)
     colours[0, 1], colours[1, 0] = (200, 0, 0), (0, 0, 9)
     Image.fromarray(colours).save(tmp_path / "b.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "b.png", SIZE), [[0, 1, 0], [1, 0, 0]])
+    with pytest.warns(UserWarning, match="has 2 colours besides black") as warned:
+        found = read_mask(tmp_path / "b.png", SIZE)
+    np.testing.assert_array_equal(found, [[0, 1, 0], [1, 0, 0]])
+    assert str(warned[0].message) == (
+        f"{tmp_path}/b.png has 2 colours besides black (#000009 1 px, #c80000 1 px): all are "
+        "class 1\n  fix: write masks: {colors: {'#000000': 0, '#000009': 1, '#c80000': 2}}, with "
+        "the numbers that they have"
+    )
 
 
 def test_arrays(tmp_path):

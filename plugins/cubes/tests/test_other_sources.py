@@ -109,8 +109,8 @@ def test_cu3s_of_several_measurements_and_one_mask(cuvis, folder, suffix):
             assert str(error.value) == (
                 f"{folder}/two.cu3s holds 2 measurements and one mask, two{suffix}, lies beside "
                 "it: nothing says which measurement it belongs to\n"
-                "  fix: save each measurement with a mask to a .cu3s file of its own, or remove "
-                "the mask"
+                "  fix: annotate them in a COCO file, or save each with a mask to a .cu3s file of "
+                "its own"
             )
 
 
@@ -143,11 +143,6 @@ def test_cu3s_of_an_empty_folder(cuvis, tmp_path):
     assert source.sizes() == {}
     with pytest.raises(DataError, match=r"holds no .cu3s file"):
         next(source.batches("train"))
-
-
-def test_cu3s_workers(cuvis, folder):
-    with pytest.raises(ConfigError, match="num_workers is 2, but measurements are read in this"):
-        SingleCu3sDataModule(data_dir=str(folder), num_workers=2).sizes()
 
 
 def test_without_cuvis(monkeypatch, folder):

@@ -131,7 +131,7 @@ def test_a_plane_that_is_no_mask(here):
     assert set(batch) == {"cube"}
     (batch,) = Scene(cube="x.mat", find_mask=False, mask_variable="map").batches("test")
     np.testing.assert_array_equal(batch["mask"], MASK[None])
-    scipy.io.savemat("y.mat", {"data": CUBE, "lat": MASK / 3, "lon": MASK / 7})
+    scipy.io.savemat("y.mat", {"data": CUBE, "one": MASK, "two": MASK})
     with pytest.raises(DataError, match="several arrays that may be the mask") as error:
         next(Scene(cube="y.mat").batches("test"))
     assert "fix: name one with mask_variable, or write find_mask: false" in str(error.value)

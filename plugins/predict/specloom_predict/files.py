@@ -71,7 +71,7 @@ def write_files(
         if "png" in formats:
             files.write_pictures(maps, cube)
         if "csv" in formats:
-            files.write_tables(maps)
+            files.write_tables(maps, cube)
     return files.names, files.notes
 
 
@@ -137,16 +137,18 @@ class _Files:
                 f"pictures are smaller than the image, whose longer side has {side} pixels"
             )
 
-    def write_tables(self, maps: Sequence[Map]) -> None:
-        """Write a table of the objects of each map of decisions."""
+    def write_tables(self, maps: Sequence[Map], cube: Cube) -> None:
+        """Write a table of the objects of each map of decisions, and one of their spectra."""
         from specloom_predict.writers import objects
 
         single_band = [one for one in maps if one.values.ndim == 2]
         scores = _scores(single_band)
         decisions = [one for one in single_band if one.decides]
         for one in decisions:
-            rows = objects.objects(one.values, scores, self.geometry)
-            objects.write(self.add(f"{one.name}_objects.csv"), rows)
+            table = objects.measure(one.values, scores, cube, self.geometry)
+            names, notes = objects.write(self.folder, one.name, table)
+            self.names += names
+            self.notes += notes
         if not decisions:
             self.notes.append("there is no table of objects: no output is a map of decisions")
 

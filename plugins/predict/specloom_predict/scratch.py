@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from specloom_predict.tiled_run import Allocate
 
 SCRATCH = ".part-"
+BETWEEN = ".between-"
+"""How the names of files begin that only later nodes read; they go with the scratch folder."""
 
 
 @contextmanager
@@ -57,16 +59,16 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 
 def allocate_files(scratch: Path, names: Mapping[str, str]) -> Allocate:
-    """A function that makes the array of a wanted value as ``<name>.npy`` in ``scratch``.
+    """A function that makes the array of a value as ``<name>.npy`` in ``scratch``.
 
     Args:
         scratch: The folder.
-        names: The name for each value ``node.port``.
+        names: The name for each wanted value ``node.port``.
     """
 
     def allocate(end: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         size = shape[1:3] if shape[3:] == (1,) else shape[1:]
-        path = scratch / f"{names[end]}.npy"
+        path = scratch / f"{names.get(end, BETWEEN + end)}.npy"
         with write_errors(scratch.parent):
             array = np.lib.format.open_memmap(path, "w+", dtype, size)
             _reserve(path)

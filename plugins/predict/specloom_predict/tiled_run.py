@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom_predict.tile_plan import TilePlan, check_memory, is_map, plan_tiles
+from specloom_predict.tile_plan import (
+    TileStep,
+    check_memory,
+    is_map,
+    plan_tiles,
+)
 
 if TYPE_CHECKING:
     from specloom import Batch, Graph, Run
@@ -20,6 +26,9 @@ TILE_BYTES = 1 << 24
 
 MIN_ROWS = 64
 """Strips of fewer rows than this, margins apart, would be read mostly for their margins."""
+
+STRIP_PIXELS = 1 << 20
+"""Pixels of a strip, for nodes that work on strips of rows."""
 
 Part: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
@@ -64,7 +73,8 @@ def run_tiled(
         size: Rows and columns of the scene.
         want: Values as ``node.port``; maps come as arrays (1, H, W, …), others as one tile's.
         memory: Bytes that whole-image values may take; by default half of what is free.
-        allocate: Makes the array for each wanted map; by default in memory.
+        allocate: Makes the array for each wanted map, and for each map that only nodes read which
+            work on tiles or strips of it; by default in memory.
         tile_bytes: Bytes of the cube in one tile.
 
     Raises:
@@ -74,10 +84,13 @@ def run_tiled(
     plan = plan_tiles(run.graph, wanted, *size)
     limit = _free_bytes() // 2 if memory is None else memory
     check_memory(run.graph, plan, *size, limit)
-    values = _Values(run.graph, size, wanted, allocate)
+    values = _Values(run.graph, size, wanted, allocate, plan.between)
     with run.inference():
-        _run_tiles(run, scene, plan, values, tile_bytes)
-        _run_whole(run, values)
+        for step in plan.steps:
+            _run_tiles(run, scene, step, values, tile_bytes)
+            for name in step.strips:
+                _run_strips(run, name, values)
+            _run_whole(run, step, values)
     return {end: values.found[end] for end in wanted}
 
 
@@ -88,7 +101,8 @@ class _Values:
         graph: The graph that makes them.
         size: Rows and columns of the scene.
         wanted: The values that the caller wants.
-        allocate: Makes the array for each wanted map; by default in memory.
+        allocate: Makes the array for each wanted map and those between; by default in memory.
+        between: The maps that only nodes read which work on tiles or strips.
     """
 
     def __init__(
@@ -97,11 +111,13 @@ class _Values:
         size: tuple[int, int],
         wanted: list[str],
         allocate: Allocate | None,
+        between: Collection[str],
     ) -> None:
         self.graph = graph
         self.size = size
         self.wanted = wanted
         self.allocate = allocate
+        self.allocated = {*wanted, *between}
         self.found: dict[str, Any] = {}
 
     def place(self, end: str, value: Any, tile: Tile) -> None:
@@ -116,8 +132,16 @@ class _Values:
         rows, columns = tile.inner
         self.found[end][:, rows, columns] = part[:, crop_rows, crop_columns]
 
+    def part(self, end: str, part: Part) -> NDArray[Any] | None:
+        """A part of a map; None where the cube does not have it."""
+        value = self.found[end]
+        if value is None:
+            return None
+        rows, columns = part
+        return np.ascontiguousarray(value[:, rows, columns])
+
     def _empty(self, end: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        if self.allocate is None or end not in self.wanted:
+        if self.allocate is None or end not in self.allocated:
             return np.empty(shape, dtype)
         return self.allocate(end, shape, dtype)
 
@@ -129,29 +153,77 @@ def to_array(value: Any) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _run_tiles(run: Run, scene: Windowed, plan: TilePlan, values: _Values, tile_bytes: int) -> None:
+def _run_tiles(run: Run, scene: Windowed, step: TileStep, values: _Values, tile_bytes: int) -> None:
     """Run the graph on each tile, as far as tiles suffice."""
-    from_nodes = [end for end in plan.tiled if not end.startswith("batch.")]
-    compiled = run.plan("predict", from_nodes)
-    tiles = list(_tiles(scene, values.size, plan.margin, tile_bytes))
+    if not step.made:
+        return
+    from_nodes = [end for end in step.made if not end.startswith("batch.")]
+    compiled = run.plan("predict", from_nodes, provided=step.read)
+    tiles = list(_tiles(scene, values.size, step.margin, tile_bytes))
     run.hook.progress(run=run, what="tiles", done=0, total=len(tiles))
     for done, tile in enumerate(tiles, start=1):
-        batch = run.runtime.adopt(scene.window(*tile.outer), run.graph.batch)
+        batch: dict[str, Any] = {}
+        if step.reads_scene:
+            batch.update(run.runtime.adopt(scene.window(*tile.outer), run.graph.batch))
         made = {f"batch.{name}": value for name, value in batch.items()}
-        made.update(compiled(batch))
-        for end in plan.tiled:
+        made.update(compiled({**batch, **_parts(run, step.read, values, tile.outer)}))
+        for end in step.made:
             values.place(end, made.get(end), tile)
         run.hook.progress(run=run, what="tiles", done=done, total=len(tiles))
 
 
-def _run_whole(run: Run, values: _Values) -> None:
-    """Run the nodes that need the whole image on the values that tiles made."""
-    rest = [end for end in values.wanted if end not in values.found]
-    if not rest:
+def _parts(run: Run, ends: Iterable[str], values: _Values, part: Part) -> Mapping[str, Any]:
+    """A part of each of some maps, as the nodes' arrays."""
+    found = {end: values.part(end, part) for end in ends}
+    ports = {end: run.graph.port(end) for end in found}
+    return run.runtime.adopt(found, ports)
+
+
+def _run_strips(run: Run, name: str, values: _Values) -> None:
+    """Run a node on strips of rows, which come twice, from the top."""
+    node = run.graph.nodes[name]
+    height, width = values.size
+    rows = max(1, STRIP_PIXELS // width)
+    parts: list[Part] = []
+    for top in range(0, height, rows):
+        parts.append((slice(top, min(top + rows, height)), slice(0, width)))
+    passes = node.strip_passes()
+    what = f"strips of {name}"
+    run.hook.progress(run=run, what=what, done=0, total=2 * len(parts))
+    for done, part in enumerate(parts, start=1):
+        passes.scan(**_strip(run, name, values, part))
+        run.hook.progress(run=run, what=what, done=done, total=2 * len(parts))
+    passes.join()
+    for done, part in enumerate(parts, start=len(parts) + 1):
+        for port, value in passes.apply(**_strip(run, name, values, part)).items():
+            values.place(f"{name}.{port}", value, Tile(part, part))
+        run.hook.progress(run=run, what=what, done=done, total=2 * len(parts))
+
+
+def _strip(run: Run, name: str, values: _Values, part: Part) -> dict[str, Any]:
+    """The inputs of a node for a part of the image, in the node's array library."""
+    node = run.graph.nodes[name]
+    ends = run.graph.incoming(name)
+    read = list(chain.from_iterable(ends.values()))
+    if getattr(node, "array_library", "torch") == "numpy":
+        parts: Mapping[str, Any] = {end: values.part(end, part) for end in read}
+    else:
+        parts = _parts(run, read, values, part)
+    inputs: dict[str, Any] = {}
+    for port, sources in ends.items():
+        arrays = [parts[end] for end in sources]
+        inputs[port] = arrays if node.inputs[port].many else arrays[0]
+    return inputs
+
+
+def _run_whole(run: Run, step: TileStep, values: _Values) -> None:
+    """Run the nodes that need the whole image on the values that were made so far."""
+    if not step.whole_made:
         return
-    ports = {end: run.graph.port(end) for end in values.found}
-    provided = run.runtime.adopt(dict(values.found), ports)
-    compiled = run.plan("predict", rest, provided=values.found)
+    found = {end: values.found[end] for end in step.whole_read}
+    ports = {end: run.graph.port(end) for end in found}
+    provided = run.runtime.adopt(found, ports)
+    compiled = run.plan("predict", step.whole_made, provided=found)
     everything: Part = (slice(0, values.size[0]), slice(0, values.size[1]))
     for end, value in compiled({**_batch_values(provided), **provided}).items():
         values.place(end, value, Tile(everything, everything))

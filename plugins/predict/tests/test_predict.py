@@ -50,7 +50,8 @@ def test_one_scene_from_python(tmp_path):
     assert made.arrays["decisions"].shape == (6, 5)
     assert (made.files, made.notes) == ({}, ())
     made = predict(pipeline, path, tmp_path / "out", ["npy", "csv"], outputs=["decisions"])
-    assert sorted(made.files) == ["decisions.npy", "decisions_objects.csv"]
+    tables = ["decisions_objects.csv", "decisions_spectra.csv"]
+    assert sorted(made.files) == ["decisions.npy", *tables]
     assert np.load(made.files["decisions.npy"]).all()
     assert {one.name for one in (tmp_path / "out").iterdir()} == {*made.files}
 
@@ -94,11 +95,12 @@ def test_what_is_complete_is_known_by_pipeline_input_and_files(tmp_path):
         found = predict_all(tmp_path, [path], out, formats or ["npy"], **more)
         return len(found.done), sorted(one.name for one in (out / "x").iterdir())
 
-    arrays, table = ["decisions.npy", "predict.json", "scores.npy"], "decisions_objects.csv"
+    arrays = ["decisions.npy", "predict.json", "scores.npy"]
+    tables = ["decisions_objects.csv", "decisions_spectra.csv"]
     assert again() == (1, arrays)
     assert again() == (0, arrays)
-    assert again("csv") == (1, sorted([*arrays, table]))  # arrays stay as they are
-    assert again("npy", "csv") == (0, sorted([*arrays, table]))
+    assert again("csv") == (1, sorted([*arrays, *tables]))  # arrays stay as they are
+    assert again("npy", "csv") == (0, sorted([*arrays, *tables]))
     (out / "x/scores.npy").write_bytes(b"cut")
     assert again()[0] == 1
     assert again(outputs=["scores"]) == (1, arrays[1:])  # what was asked then is gone

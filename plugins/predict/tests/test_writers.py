@@ -12,11 +12,14 @@ from PIL import Image
 
 from specloom import UnavailableError
 from specloom_cubes.formats import open_cube
+from specloom_objects import ObjectTable
 from specloom_predict.georeference import Geometry
 from specloom_predict.writers import envi, geotiff, layout, objects, pictures
 from specloom_predict.writers.layout import Map
 
 RNG = np.random.default_rng(3)
+COLUMNS = ["label", "pixels", "area", "unit", "row", "column", "x", "y", "top", "left", "bottom"]
+COLUMNS += ["right", "mean_score", "max_score", "surround_score", "contrast"]
 KINDS = {
     "bool": "uint8",
     "uint8": "uint8",
@@ -139,27 +142,39 @@ def test_large_maps_lose_no_object_in_pictures(tmp_path, monkeypatch):
     assert pictures.grey_of(open_cube(tmp_path / "x.npy")).shape == (10, 7)
 
 
-def test_objects_without_scores_or_a_map(tmp_path):
+def test_tables_of_objects(tmp_path):
     decisions = np.zeros((5, 6), bool)
     decisions[0, 0] = decisions[1, 1] = decisions[4, 2:6] = True
-    rows = objects.objects(decisions)
-    assert [row["pixels"] for row in rows] == [2, 4]  # a corner joins
-    assert (rows[1]["row"], rows[1]["column"]) == (4, 3.5)
-    assert [rows[1][side] for side in ("top", "left", "bottom", "right")] == [4, 2, 4, 5]
-    assert {rows[0][key] for key in ("area", "unit", "x", "y", "mean_score")} == {None}
-    objects.write(tmp_path / "x.csv", rows)
-    with (tmp_path / "x.csv").open() as file:
-        assert [row["area"] for row in csv.DictReader(file)] == ["", ""]
-    assert objects.objects(np.zeros((5, 6), bool), np.zeros((5, 6))) == []
+    pixels = RNG.normal(size=(5, 6, 3)).astype(np.float32)
+    pixels[4, 2, 0] = np.nan
+    np.save(tmp_path / "x.npy", pixels)
+    cube = open_cube(tmp_path / "x.npy")
+    geometry = Geometry((2.0, 0, 10, 0, -2.0, 50), "EPSG:32633", "metre")
+    table = objects.measure(decisions, None, cube, geometry)
+    names, notes = objects.write(tmp_path, "out", table)
+    assert (names, notes) == (["out_objects.csv", "out_spectra.csv"], [])
+    with (tmp_path / names[0]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [row["pixels"] for row in rows] == ["2", "4"]  # a corner joins
+    assert [row["area"] for row in rows] == ["8.0", "16.0"]
+    assert [rows[1][key] for key in ("row", "column", "x", "y")] == ["4.0", "3.5", "18.0", "41.0"]
+    assert {row["mean_score"] for row in rows} == {""}
+    with (tmp_path / names[1]).open(newline="") as file:
+        header, *spectra = csv.reader(file)
+    assert header == ["label", "band 0", "band 1", "band 2"]
+    expected = [np.nanmean(pixels[decisions][part], axis=0) for part in (slice(2), slice(2, 6))]
+    np.testing.assert_allclose(np.array(spectra, float)[:, 1:], expected, rtol=1e-6)
 
 
-def test_degrees_make_no_area():
-    degrees = Geometry((0.1, 0, 5, 0, -0.1, 50), "EPSG:4326", "degree")
-    (row,) = objects.objects(np.ones((1, 1), bool), np.array([[2.0]]), degrees)
-    assert (row["area"], row["unit"], row["x"], row["y"]) == (
-        None,
-        "degree",
-        pytest.approx(5.05),
-        pytest.approx(49.95),
-    )
-    assert row["mean_score"] == row["max_score"] == 2
+def test_tables_without_objects(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 4, 2), np.float32))
+    table = objects.measure(np.zeros((3, 4), bool), None, open_cube(tmp_path / "x.npy"), Geometry())
+    for name in objects.write(tmp_path, "out", table)[0]:
+        assert len((tmp_path / name).read_text().splitlines()) == 1
+
+
+def test_a_note_says_that_small_objects_have_no_spectrum(tmp_path):
+    table = ObjectTable({"label": [1, 2, 3]}, np.zeros((1, 2)), [2], ["band 0", "band 1"])
+    _, notes = objects.write(tmp_path, "out", table)
+    assert notes == ["out_spectra.csv has the spectra of the 1 largest of 3 objects"]

@@ -134,8 +134,20 @@ def describe_run(record: Mapping[str, Any], run_file: Mapping[str, Any]) -> dict
         "facts": environment,
         "plugins": record.get("plugins") or {},
         "data": {"type": data.get("type", ""), "params": describe_parameters(data.get("config"))},
+        "splits": describe_splits(record),
         "phases": _describe_phases(record, run_file),
     }
+
+
+def describe_splits(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what each split of the data holds; splits that hold the same share one entry."""
+    splits: dict[str, list[str]] = {}
+    values: dict[str, Any] = {}
+    for split, described in (record.get("splits") or {}).items():
+        key = json.dumps(described, sort_keys=True)
+        splits.setdefault(key, []).append(split)
+        values[key] = described
+    return [{"splits": names, **values[key]} for key, names in splits.items()]
 
 
 def _describe_phases(

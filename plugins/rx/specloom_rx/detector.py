@@ -70,7 +70,13 @@ class RXGlobal(StreamingNode[Moments]):
     mask = Input(
         "B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, which are not fitted."
     )
-    weights = Input("num_channels", optional=True, doc="What the data were multiplied by.")
+    weights = Input(
+        "num_channels",
+        optional=True,
+        companion_of="data",
+        companion_output="applied",
+        doc="What the data were multiplied by; those of a selector are connected by the graph.",
+    )
     scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"num_channels": 5}

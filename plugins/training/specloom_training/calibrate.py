@@ -69,6 +69,12 @@ class Calibrate:
         fix = did_you_mean(self.decider, able, otherwise="add a deciders.BinaryDecider node")
         return ConfigError(what, where=at("decider"), fix=fix)
 
+    def uses_fits(self, graph: Graph) -> set[str]:
+        """The nodes that lead to the logits of the decider."""
+        if self.skips(graph):
+            return set()
+        return graph.ancestors(_inputs_of(graph, self.decider))
+
     def skips(self, graph: Graph) -> list[str]:
         """That the threshold stays uncalibrated, where the split lacks masks."""
         targets = _inputs_of_metric_node(graph, self.decider)["targets"]

@@ -41,6 +41,12 @@ def measured_losses(graph: Graph, split: str) -> list[str]:
     return [name for name in losses_of(graph, split) if name not in starved]
 
 
+def nodes_on(graph: Graph, split: str) -> list[str]:
+    """The nodes that run on a split, but for those for which it lacks data."""
+    starved = graph.missing_data(split).nodes
+    return [name for name in graph.order if split in graph.stages[name] and name not in starved]
+
+
 def describe_missing(graph: Graph, split: str) -> str:
     """What the data lacks in a split, as a clause for messages."""
     names = " and no ".join(graph.missing_outputs[split])
@@ -190,6 +196,10 @@ class Evaluate:
             for name, stages in graph.stages.items()
             if self.split in stages
         )
+
+    def uses_fits(self, graph: Graph) -> list[str]:
+        """All nodes that run on the split."""
+        return nodes_on(graph, self.split)
 
     def skips(self, graph: Graph) -> list[str]:
         """What cannot be measured, because the split lacks masks."""

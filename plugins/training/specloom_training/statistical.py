@@ -182,6 +182,18 @@ class StatisticalTrainer:
             return able
         return [name for name in able if name in self.nodes]
 
+    def fits(self, graph: Graph) -> list[str]:
+        """The nodes that are chosen."""
+        return self._chosen(graph)
+
+    def uses_fits(self, graph: Graph) -> set[str]:
+        """The nodes that lead to what the chosen ones are fitted with."""
+        chosen = self._chosen(graph)
+        found: set[str] = set()
+        for name in chosen:
+            found |= graph.ancestors(fit_ends(graph, name))
+        return found - set(chosen)
+
     def train(self, run: Run) -> None:
         """Fit the nodes; by jobs where the run has an executor, and source and nodes can."""
         fit(run, self._chosen(run.graph), self.split, executor=run.executor)

@@ -30,6 +30,7 @@ def schema(descriptors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             "specloom": {"const": 1},
             "metadata": {"type": "object", "properties": metadata, "additionalProperties": False},
             "seed": {"type": "integer", "minimum": 0},
+            "companions": {"enum": ["on", "off", True, False]},
             "data": _any_of(descriptors, "sources"),
             "nodes": {
                 "type": "object",

@@ -11,7 +11,7 @@ from specloom.contract.errors import SpecloomError
 from specloom.contract.hooks import GROUP
 from specloom.plugins import Plugins
 from specloom_registry.base.paths import may_exist
-from specloom_registry.importing import activate, import_hook
+from specloom_registry.importing import activate, import_hook, shadowed
 from specloom_registry.model import lockfile, manifest
 from specloom_registry.store.store import Store
 
@@ -69,6 +69,7 @@ def _find_package(
 def _import_from_manifest(package: Package, file: Path, lock: lockfile.Lock, store: Store) -> str:
     """Import a plugin of a manifest; return the error, empty if there is none."""
     active = activate.ActiveManifest(file, lock, {package.name: package})
+    active.copies = shadowed.installed_folders([package])
     checks, stored = activate.import_checks(active, store)
     import_hook.install([package], checks, stored)
     return _import_error(Plugins({package.name: package.module}, file), package.name)

@@ -91,9 +91,12 @@ def change(
     wanted = {key: value for key, value in values.items() if value is not None}
     if not wanted:
         raise click.UsageError("name what changes: --git, --tag, --subdir, --tag-pattern, --path")
+    present = project.find_line(plugin)
     source = additions.changed_source(project, plugin, wanted)
     revise = partial(edit.replace, name=plugin, source=source)
-    _print_change(project, project.relock(revise), as_json)
+    made = project.relock(revise)
+    made.notices += additions.removed_commit(present, source, plugin)
+    _print_change(project, made, as_json)
 
 
 @click.command()

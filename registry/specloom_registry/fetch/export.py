@@ -45,7 +45,7 @@ class Exported:
 
 
 def export(
-    repository: Path, source: Source, into: Path, owner: str, limits: Limits, commit: str = ""
+    objects: git.Objects, source: Source, into: Path, owner: str, limits: Limits, commit: str = ""
 ) -> Exported:
     """Write the files of a tag, or of ``commit``, into a new folder.
 
@@ -53,18 +53,17 @@ def export(
         ConfigError: The tag holds something that no plugin may hold.
         PluginIntegrityError: The repository does not hold what its names say.
     """
-    with git.objects(repository) as objects:
-        name = commit or f"refs/tags/{source.tag}"
-        try:
-            tag_object, found, git_tree = _resolve_commit(objects, name, owner, source.tag)
-            folder = _plugin_folder(objects, git_tree, source, owner)
-            blobs = list(_walk(objects, folder, owner, limits))
-            tree.check_names((path for path, _ in blobs), owner)
-            blobs = [(path, blob) for path, blob in blobs if not tree.is_ignored(path)]
-            hashes, size = _write(objects, blobs, into, owner, limits)
-        except KeyError as e:
-            what = f"E-GIT {owner}: the repository sent no whole object {e}"
-            raise PluginIntegrityError(what, fix="fetch it again, or use a mirror") from e
+    name = commit or f"refs/tags/{source.tag}"
+    try:
+        tag_object, found, git_tree = _resolve_commit(objects, name, owner, source.tag)
+        folder = _plugin_folder(objects, git_tree, source, owner)
+        blobs = list(_walk(objects, folder, owner, limits))
+        tree.check_names((path for path, _ in blobs), owner)
+        blobs = [(path, blob) for path, blob in blobs if not tree.is_ignored(path)]
+        hashes, size = _write(objects, blobs, into, owner, limits)
+    except KeyError as e:
+        what = f"E-GIT {owner}: the repository sent no whole object {e}"
+        raise PluginIntegrityError(what, fix="fetch it again, or use a mirror") from e
     return Exported(
         tag_object=tag_object,
         commit=found,

@@ -110,7 +110,8 @@ def fetch_tag(context: FetchContext, name: str, source: Source, where: str) -> E
     with _exclusive(context, name, source), context.store.stage() as stage:
         folder = _repository(context, source, stage)
         _fetch(context, name, source, where, folder)
-        found = _export(context, name, source, stage, folder)
+        with git.objects(folder) as objects:
+            found = _export(context, name, source, stage, objects)
         if source.commit and source.commit != found.commit:
             raise PluginIntegrityError(
                 f"E-COMMIT plugin {name!r}: tag {source.tag!r} leads to commit {found.commit}, "
@@ -138,9 +139,7 @@ def fetch_locked(
         if context.store.has_tree(record["tree"]):
             return False
         with context.store.stage() as stage:
-            folder = _repository(context, source, stage)
-            commit = _fetch_locked_commit(context, name, source, record, where, folder)
-            found = _export(context, name, source, stage, folder, commit)
+            found = _export_locked(context, name, source, record["source"], where, stage)
             if found.tree != record["tree"]:
                 raise PluginIntegrityError(
                     f"E-HASH plugin {name!r}: commit {found.commit[:12]} holds {found.tree[:15]}, "
@@ -182,32 +181,76 @@ def _export(
     name: str,
     source: Source,
     stage: Path,
-    folder: Path,
+    objects: git.Objects,
     commit: str = "",
 ) -> Exported:
     target = stage / "tree"
     target.mkdir()
     owner = f"plugin {name!r}"
-    return export.export(folder, source, target, owner, context.options.limits, commit)
+    return export.export(objects, source, target, owner, context.options.limits, commit)
 
 
-def _fetch_locked_commit(
+def _export_locked(
     context: FetchContext,
     name: str,
     source: Source,
-    record: Mapping[str, Any],
+    locked: Mapping[str, Any],
+    where: str,
+    stage: Path,
+) -> Exported:
+    """Fetch the commit that is locked and write its files, whatever its tag leads to now."""
+    folder = _repository(context, source, stage)
+    change = "it is no longer there"
+    if _fetch_if_there(context, name, source, where, folder):
+        with git.objects(folder) as objects:
+            tag_object, commit = _read_tag(objects, source.tag)
+            if commit == locked["commit"]:
+                if tag_object != locked["tag_object"]:
+                    context.notices.append(
+                        f"W-TAG-AGAIN {name} {source.tag}: was created again on the same commit"
+                    )
+                return _export(context, name, source, stage, objects)
+        change = f"locked {locked['commit'][:12]}, remote now {commit[:12] or 'no commit'}"
+    _fetch_commit_of_moved_tag(context, name, source, locked, where, folder, change)
+    with git.objects(folder) as objects:
+        return _export(context, name, source, stage, objects, locked["commit"])
+
+
+def _fetch_if_there(
+    context: FetchContext, name: str, source: Source, where: str, folder: Path
+) -> bool:
+    """Fetch a tag; return whether there is one."""
+    try:
+        _fetch(context, name, source, where, folder)
+    except ConfigError:
+        return False
+    return True
+
+
+def _read_tag(objects: git.Objects, tag: str) -> tuple[str, str]:
+    """Return the object of a tag, and the commit it leads to; empty if that is something else."""
+    tag_object, _, _ = objects.read(f"refs/tags/{tag}")
+    try:
+        commit, _, _ = objects.read(f"refs/tags/{tag}^{{commit}}")
+    except KeyError:
+        commit = ""
+    return tag_object, commit
+
+
+def _fetch_commit_of_moved_tag(
+    context: FetchContext,
+    name: str,
+    source: Source,
+    locked: Mapping[str, Any],
     where: str,
     folder: Path,
-) -> str:
-    """Fetch what is locked; return the commit to read, or empty for what the tag leads to."""
-    locked = record["source"]
-    tag_object, commit, change = _fetch_current(context, name, source, locked, where, folder)
-    if commit == locked["commit"]:
-        if tag_object != locked["tag_object"]:
-            context.notices.append(
-                f"W-TAG-AGAIN {name} {source.tag}: was created again on the same commit"
-            )
-        return ""
+    change: str,
+) -> None:
+    """Fetch the commit that is locked, which the tag does not lead to any more.
+
+    Raises:
+        PluginIntegrityError: It is not available, or must be that of the tag.
+    """
     if context.frozen:
         raise PluginIntegrityError(
             f"E-TAG-MOVED plugin {name!r}: tag {source.tag!r} does not hold the locked commit: "
@@ -230,30 +273,6 @@ def _fetch_locked_commit(
         f"W-TAG-MOVED {name} {source.tag}: {change}; using the locked commit. "
         f"To accept it: specloom plugins update {name} --accept-moved-tag"
     )
-    return str(locked["commit"])
-
-
-def _fetch_current(
-    context: FetchContext,
-    name: str,
-    source: Source,
-    locked: Mapping[str, Any],
-    where: str,
-    folder: Path,
-) -> tuple[str, str, str]:
-    """Fetch a tag; return its object, its commit, and how this differs from what is locked."""
-    try:
-        _fetch(context, name, source, where, folder)
-    except ConfigError:
-        return "", "", "it is no longer there"
-    with git.objects(folder) as objects:
-        tag_object, _, _ = objects.read(f"refs/tags/{source.tag}")
-        try:
-            commit, _, _ = objects.read(f"refs/tags/{source.tag}^{{commit}}")
-        except KeyError:
-            commit = ""
-    change = f"locked {locked['commit'][:12]}, remote now {commit[:12] or 'no commit'}"
-    return tag_object, commit, change
 
 
 def _fetch(

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.contract.errors import ConfigError, printable, raise_all
+from specloom.contract.errors import ConfigError, SpecloomError, printable, raise_all
 from specloom.plugins import RESOLVER, LocatedModule, installed
 from specloom_registry.base.faults import PluginIntegrityError, RegistryWarning
 from specloom_registry.base.ownership import check_owner
@@ -21,6 +21,7 @@ from specloom_registry.importing import import_hook, shadowed
 from specloom_registry.model import lockfile, metadata, requirements
 from specloom_registry.model import package as package_files
 from specloom_registry.model.package import Package
+from specloom_registry.packages import unmet
 from specloom_registry.store import file_lock, tree
 from specloom_registry.store.store import Store
 
@@ -58,6 +59,7 @@ class ActiveManifest:
         notices: The warnings that were shown.
         installed: The modules of installed plugins that count, too.
         recorded: What the record of a run says of its manifest, if ``manifest`` is that record.
+        copies: The folders of the environment's own copies of the plugins, by name.
     """
 
     manifest: Path
@@ -66,6 +68,7 @@ class ActiveManifest:
     notices: list[str] = field(default_factory=list)
     installed: dict[str, str] = field(default_factory=dict)
     recorded: Recorded | None = None
+    copies: dict[str, Path] = field(default_factory=dict)
 
 
 #: By manifest, what this process has activated.
@@ -109,13 +112,24 @@ def _read_unlocked(file: Path) -> ActiveManifest:
     if remote:
         raise _unlocked_error([entry.name for entry in remote], remote[0].where)
     packages = {entry.name: entry.package for entry in entries if entry.package}
-    for name, package in packages.items():
-        compatibility = metadata.read_compatibility(package)
-        metadata.check_kernel(name, compatibility, package.where)
+    raise_all(_unusable(packages))
     active_manifest = ActiveManifest(file, None, packages)
     if found.installed:
         active_manifest.installed = _installed_modules(packages)
     return active_manifest
+
+
+def _unusable(packages: Mapping[str, Package]) -> list[SpecloomError]:
+    """Return an error for each plugin that needs another kernel, and what else it lacks."""
+    errors: list[SpecloomError] = []
+    for name, package in packages.items():
+        compatibility = metadata.read_compatibility(package)
+        try:
+            metadata.check_kernel(name, compatibility, package.where)
+        except ConfigError as e:
+            errors.append(e)
+            errors += unmet.unmet_errors(package, packages)
+    return errors
 
 
 def _read_locked(file: Path, lock_file: Path) -> tuple[ActiveManifest, Store]:
@@ -188,7 +202,8 @@ def install(manifest: ActiveManifest, store: Store | None) -> dict[str, str]:
         PluginError: A plugin was already imported from elsewhere in this process.
     """
     packages = manifest.packages
-    raise_all(shadowed.foreign_modules(packages.values()))
+    manifest.copies = shadowed.installed_folders(packages.values())
+    raise_all(shadowed.foreign_modules(packages.values(), manifest.copies))
     raise_all(import_hook.already_imported(packages.values()))
     checks, stored = import_checks(manifest, store)
     if store and stored and store.root not in _store_handles:
@@ -234,7 +249,12 @@ def _check_and_warn(
     hashes = None
     if check is not None:
         hashes = check()
-    message = shadowed.installed_copy_warning(package)
+    copy = manifest.copies.get(package.name)
+    if copy is not None:
+        message = shadowed.installed_copy_warning(package, copy)
+        if message:
+            _warn(manifest, package, message)
+    message = unmet.unmet_warning(package, manifest.packages)
     if message:
         _warn(manifest, package, message)
     return hashes
@@ -270,9 +290,10 @@ def check_stored(
         PluginIntegrityError: Its files are not those that were locked, or say something else.
     """
     locked_tree = record["tree"]
-    hashes = store.check(locked_tree, f"plugin {name!r}", full=full)
+    state = store.state(locked_tree)
+    hashes = store.check(locked_tree, f"plugin {name!r}", full=full, state=state)
     said = metadata.digest([name, record["package"]])
-    if not full and store.state(locked_tree).get("package") == said:
+    if not full and state.get("package") == said:
         return hashes
     try:
         found = package_files.read(name, store.tree_folder(locked_tree), where)

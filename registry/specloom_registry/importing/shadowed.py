@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable
-from importlib.machinery import BuiltinImporter, FrozenImporter
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, PathFinder
 from importlib.metadata import (
     DistributionFinder,
     MetadataPathFinder,
@@ -27,26 +29,76 @@ if TYPE_CHECKING:
 OTHER_FINDERS = (PluginFinder, BuiltinImporter, FrozenImporter)
 
 
-def installed_folder(plugin: Package) -> Path | None:
-    """Return the folder of the environment's own copy of a plugin; None if there is no other."""
-    own = [file.resolve().parent for file in plugin.files]
+def _modules_on_path() -> set[str] | None:
+    """Return the top-level modules that ``sys.path`` may have, in lower case; None if unknown.
+
+    One look at each folder instead of one for each plugin: there are as many folders as packages
+    that were installed for editing.
+    """
+    found = set[str]()
+    for place in sys.path:
+        folder = place or str(Path.cwd())
+        if folder not in sys.path_importer_cache:
+            return None
+        finder = sys.path_importer_cache[folder]
+        if finder is None:  # there is nothing that holds modules
+            continue
+        if not isinstance(finder, FileFinder):  # of an archive, say
+            return None
+        with suppress(OSError), os.scandir(finder.path) as entries:
+            for entry in entries:
+                module, _, _suffix = entry.name.partition(".")
+                found.add(module.lower())
+    return found
+
+
+def installed_folder(plugin: Package, on_path: Collection[str] | None = None) -> Path | None:
+    """Return the folder of the environment's own copy of a plugin; None if there is no other.
+
+    Args:
+        plugin: The plugin.
+        on_path: What ``_modules_on_path`` returns.
+    """
     for finder in sys.meta_path:
         if isinstance(finder, OTHER_FINDERS) or finder in OTHER_FINDERS:
+            continue
+        if finder is PathFinder and on_path is not None and plugin.top.lower() not in on_path:
             continue
         spec = finder.find_spec(plugin.top, None)
         if spec is not None and spec.origin:
             folder = Path(spec.origin).resolve().parent
-            if folder in own:
+            if folder in [file.resolve().parent for file in plugin.files]:
                 return None
             return folder
     return None
 
 
-def foreign_modules(plugins: Iterable[Package]) -> list[SpecloomError]:
-    """Return an error for each plugin whose top-level module another distribution brings."""
+def installed_folders(plugins: Iterable[Package]) -> dict[str, Path]:
+    """Return the folders of the environment's own copies of plugins, by the plugins' names."""
+    found = {}
+    on_path = _modules_on_path()
+    for plugin in plugins:
+        folder = installed_folder(plugin, on_path)
+        if folder is not None:
+            found[plugin.name] = folder
+    return found
+
+
+def foreign_modules(
+    plugins: Iterable[Package], copies: Mapping[str, Path] | None = None
+) -> list[SpecloomError]:
+    """Return an error for each plugin whose top-level module another distribution brings.
+
+    Args:
+        plugins: The plugins.
+        copies: What ``installed_folders`` returns for them, if it is known.
+    """
+    plugins = list(plugins)
+    if copies is None:
+        copies = installed_folders(plugins)
     errors: list[SpecloomError] = []
     for plugin in plugins:
-        if installed_folder(plugin) is None or _is_installed(plugin):
+        if plugin.name not in copies or _is_installed(plugin):
             continue
         owners = _owners(plugin.top)
         if owners:
@@ -82,10 +134,9 @@ def _owners(module: str) -> list[str]:
     return sorted(found)
 
 
-def installed_copy_warning(plugin: Package) -> str:
-    """Return a warning of the environment's copy, if it is another one; empty otherwise."""
-    folder = installed_folder(plugin)
-    if folder is None or _same_files(plugin, folder):
+def installed_copy_warning(plugin: Package, folder: Path) -> str:
+    """Return a warning of the environment's copy in ``folder``; empty if it has the same bytes."""
+    if _same_files(plugin, folder):
         return ""
     name = normalize_name(str(plugin.project.get("name", plugin.top)))
     context = DistributionFinder.Context(name=name)
@@ -102,6 +153,8 @@ def installed_copy_warning(plugin: Package) -> str:
 def _same_files(plugin: Package, folder: Path) -> bool:
     """Check whether the copy in a folder has the bytes of the pinned one."""
     package, module = plugin.files
+    if not folder.is_dir():  # within an archive
+        return False
     if package.is_file():
         return tree.file_hashes(folder) == tree.file_hashes(package.parent)
     if module.is_file():

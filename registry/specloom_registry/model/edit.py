@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The first manifest of a project: the installed plugins count, too.
 FIRST = "schema: 1\ninstalled: true\nplugins: {}\n"
+#: The keys that say where a plugin comes from.
+OF_SOURCE = ("git", "tag", "commit", "subdir", "tag-pattern", "path")
 PLUGINS_KEY = r"(plugins['\"]?\s*:)"
 PLAIN = re.compile(r"[A-Za-z0-9./_][A-Za-z0-9./_@:+-]*")
 
@@ -81,16 +83,18 @@ def without_installed(text: str) -> str:
 def replace(text: str, name: str, source: Mapping[str, str]) -> str:
     """Return the text with another source of a plugin, in the place of the present one.
 
-    Keys of the plugin that say nothing of its source, such as ``extras``, stay only where the
-    source has the same keys, so that each is changed in its own line.
+    Keys that say nothing of the source, such as ``extras``, stay. Where the source has the same
+    keys as before, each is changed in its own line.
 
     Raises:
-        ConfigError: The plugin has further keys, or cannot be changed by changing lines.
+        ConfigError: The plugin cannot be changed by changing lines.
     """
     document = _parse(text)
     plugins = document.value["plugins"]
     present = plugins[name]
-    if present.keys() == source.keys():
+    further = {key: value for key, value in present.items() if key not in OF_SOURCE}
+    line = {**source, **further}
+    if present.keys() == line.keys():
         for key, value in source.items():
             text = change(text, name, key, value)
         return text
@@ -101,8 +105,8 @@ def replace(text: str, name: str, source: Mapping[str, str]) -> str:
     comments = [indent + comment for comment in _comments(block)]
     if not lines[start].lstrip().startswith((name, f'"{name}', f"'{name}")):
         raise _unchangeable(f"the source of {name!r} cannot be changed")
-    lines[start : start + len(block)] = [*comments, indent + _format_plugin(name, source)]
-    expected = {**document.value, "plugins": {**plugins, name: dict(source)}}
+    lines[start : start + len(block)] = [*comments, indent + _format_plugin(name, line)]
+    expected = {**document.value, "plugins": {**plugins, name: line}}
     return _verified("".join(lines), expected, f"the source of {name!r} cannot be changed")
 
 
@@ -193,9 +197,16 @@ def _replace_value(text: str, key: str, old: str, new: str) -> str:
     return re.sub(pattern, lambda match: match[1] + _format_scalar(new), text, count=1)
 
 
-def _format_plugin(name: str, source: Mapping[str, str]) -> str:
-    pairs = [f"{key}: {_format_scalar(value)}" for key, value in source.items()]
+def _format_plugin(name: str, line: Mapping[str, Any]) -> str:
+    pairs = [f"{key}: {_format_value(value)}" for key, value in line.items()]
     return f"{name}: {{{', '.join(pairs)}}}\n"
+
+
+def _format_value(value: Any) -> str:
+    """Write a value as YAML in one line; what is not text as JSON, which is YAML too."""
+    if isinstance(value, str):
+        return _format_scalar(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _format_scalar(value: str) -> str:

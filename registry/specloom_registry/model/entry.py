@@ -27,6 +27,26 @@ GIT_KEYS = (*SOURCE_KEYS, "extras")
 RESERVED_KEYS = ("signed-by", "build", "index", "version")
 
 
+class MissingFolderError(ConfigError):
+    """The folder of a local plugin is not there.
+
+    Args:
+        name: The plugin.
+        path: The folder as the manifest has it.
+        details: What is wrong with it, and where it was looked for.
+        where: Its line in the manifest.
+    """
+
+    def __init__(self, name: str, path: str, details: str, where: str) -> None:
+        self.name = name
+        self.path = path
+        super().__init__(
+            f"E-PATH-MISSING plugin {name!r}: {path!r} {details}",
+            where=where,
+            fix="correct the path; it is relative to the manifest's folder",
+        )
+
+
 @dataclass(frozen=True)
 class Entry:
     """A line of the manifest: the plugin, or what is wrong with it.
@@ -196,12 +216,8 @@ def _folder(path: Any, name: str, base: Path, document: Document) -> Path:
     folder = tree.resolved(base / path)
     problem = _folder_problem(folder)
     if problem:
-        raise ConfigError(
-            f"E-PATH-MISSING plugin {name!r}: {path!r} {problem} "
-            f"(resolved from {document.name}'s folder to {folder})",
-            where=where,
-            fix="correct the path; it is relative to the manifest's folder",
-        )
+        details = f"{problem} (resolved from {document.name}'s folder to {folder})"
+        raise MissingFolderError(name, path, details, where)
     return folder
 
 

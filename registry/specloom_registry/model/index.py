@@ -20,7 +20,7 @@ VARIABLE = "SPECLOOM_INDEX"
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Read the plugins of the index: folder, tag pattern, versions and needs, by name."""
+    """Read the plugins of the index: folder, tag pattern, versions, needs and commands, by name."""
     plugins: dict[str, dict[str, Any]] = _read_file().get("plugins", {})
     return plugins
 

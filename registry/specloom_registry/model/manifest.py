@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, SpecloomError, in_file_order, raise_all
 from specloom_registry.base.ownership import check_owner
-from specloom_registry.model.entry import Entry, parse_entry, unknown_keys
+from specloom_registry.model.entry import Entry, MissingFolderError, parse_entry, unknown_keys
 from specloom_registry.model.options import Options, read_options
 from specloom_registry.store import tree
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 KEYS = ("schema", "installed", "plugins", "specloom", "index", "mirrors", "installer", "limits")
+MANY_MISSING = 2  # folders that are not there are then one error
 RESERVED_KEYS = ("nodes", "trust", "indexes")
 
 
@@ -107,9 +108,28 @@ def module_clash(module: str, first: str, second: str, where: str) -> ConfigErro
 def _from_document(document: Document, file: Path) -> Manifest:
     raise_all(list(_problems(document)))
     entries = _entries(document, file)
-    raise_all(in_file_order(error for entry in entries for error in entry.errors))
+    errors = [error for entry in entries for error in entry.errors]
+    raise_all(in_file_order(_missing_folders_as_one(errors, file)))
     options = read_options(document)
     return Manifest(file, tuple(entries), options, document.value.get("installed", False))
+
+
+def _missing_folders_as_one(errors: list[SpecloomError], file: Path) -> list[SpecloomError]:
+    """Return the errors, one instead of those for folders that are not there.
+
+    A manifest that was copied to another place has one for each of its plugins.
+    """
+    missing = [error for error in errors if isinstance(error, MissingFolderError)]
+    if len(missing) < MANY_MISSING:
+        return errors
+    first = missing[0]
+    paths = ", ".join(f"{error.name} ({error.path})" for error in missing[1:])
+    one = ConfigError(
+        f"{first.what}; nor are the folders of {len(missing) - 1} more plugins there: {paths}",
+        where=first.where,
+        fix=f"copy the folders along, or correct the paths: they are relative to {file.parent}",
+    )
+    return [one, *(error for error in errors if error not in missing)]
 
 
 def _entries(document: Document, file: Path) -> list[Entry]:

@@ -188,11 +188,18 @@ def install(
     return folder
 
 
+def not_fetched(store: Store, pins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the packages that are to be downloaded before these can be installed."""
+    if is_folder(folder_of(store, pins)):
+        return []
+    return [pin for pin in pins if not _stored_wheel(store, pin).is_file()]
+
+
 def _fetch_wheels(
     store: Store, pins: Sequence[Mapping[str, Any]], pip: Sequence[str], offline: bool
 ) -> list[Path]:
     """Return the files of packages in the store; say what is downloaded and how far it is."""
-    missing = [pin for pin in pins if not _stored_wheel(store, pin).is_file()]
+    missing = not_fetched(store, pins)
     if missing:
         progress.announce(missing)
     wheels = []

@@ -105,22 +105,28 @@ def check_new(text: str, file: Path, names: Collection[str]) -> None:
 def changed_source(project: Project, name: str, options: Mapping[str, str]) -> dict[str, str]:
     """Return the manifest's line for a plugin with another URL, folder, tag or pattern.
 
-    An empty value removes the key.
+    An empty value removes the key. A ``commit`` stays where it is still that of the tag.
 
     Raises:
         ConfigError: The manifest does not name the plugin, or no tag fits.
     """
     present = project.find_line(name)
-    further = sorted(present.keys() - {*KEY_ORDER, "path"})
-    if further:
-        what = f"E-EDIT plugin {name!r} has {', '.join(map(repr, further))} in {project.file}"
-        fix = "edit the file and run: specloom plugins lock"
-        raise ConfigError(what, fix=fix)
     if "path" in options:
         return {"path": options["path"]}
     line = {key: value for key, value in {**present, **options}.items() if value}
     line.pop("path", None)
-    return complete_source(project, name, line)
+    source = complete_source(project, name, line)
+    tag = (source["git"], source["tag"])
+    if "commit" in present and tag == (present.get("git"), present.get("tag")):
+        source["commit"] = present["commit"]
+    return source
+
+
+def removed_commit(present: Mapping[str, str], source: Mapping[str, str], name: str) -> list[str]:
+    """Return a warning if a changed line of the manifest names no commit any more."""
+    if "commit" not in present or "commit" in source:
+        return []
+    return [f"the commit {present['commit'][:12]} of {name} was removed: it was of the old source"]
 
 
 def newer_tags(

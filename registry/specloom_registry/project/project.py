@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,23 +145,42 @@ class Project:
         context = self.fetch_context(found)
         context.frozen = frozen or bool(os.environ.get(activate.FROZEN))
         if self.dry_run:
-            missing = [name for name, one in lock.trees.items() if not self.store.has_tree(one)]
-            present = sorted(lock.trees.keys() - set(missing))
-            return syncing.Report(fetched=missing, present=present)
+            return self._planned_sync(lock)
         with self.store.without_gc():
             report = syncing.sync(found, lock, context, repair=repair, vendored=vendored)
             self.probe(found, lock, context)
         report.notices = list(context.notices)
         return report
 
+    def _planned_sync(self, lock: Lock) -> syncing.Report:
+        """Return what would be fetched, and say how large the packages are."""
+        missing = [name for name, one in lock.trees.items() if not self.store.has_tree(one)]
+        present = sorted(lock.trees.keys() - set(missing))
+        packages = self._announce_packages(_pins(lock))
+        return syncing.Report(fetched=missing, present=present, packages=packages)
+
+    def _announce_packages(self, pins: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Say which packages would be downloaded and how large they are; return them."""
+        from specloom_registry.packages import overlay, progress
+
+        missing = overlay.not_fetched(self.store, pins)
+        if missing:
+            progress.announce(missing)
+        return [progress.describe(pin) for pin in missing]
+
     def probe(self, found: Manifest, lock: Lock, context: FetchContext) -> None:
-        """Import each plugin once in a process of its own.
+        """Install the packages that plugins need, and import each plugin in a process of its own.
+
+        Where nothing may be changed, it is said instead how large the packages are.
 
         Raises:
             PluginError: One cannot be imported.
         """
         packages = self.packages(found, lock)
-        pins = lock.packages.get(environment.platform_tag(), {}).get("pins", [])
+        pins = _pins(lock)
+        if self.dry_run:
+            self._announce_packages(pins)
+            return
         if pins:
             from specloom_registry.packages import overlay
 
@@ -239,6 +258,14 @@ class Change:
                 row |= _node_changes(before.get("nodes", {}), after.get("nodes", {}))
             rows.append(row)
         return rows
+
+
+def _pins(lock: Lock) -> list[Mapping[str, Any]]:
+    """Return the packages that the lock has for this platform."""
+    pins: list[Mapping[str, Any]] = lock.packages.get(environment.platform_tag(), {}).get(
+        "pins", []
+    )
+    return pins
 
 
 def _short(record: Mapping[str, Any] | None) -> str:

@@ -133,8 +133,21 @@ class Store:
         target.chmod(0o555)
         _sync_to_disk(target.parent)
 
-    def check(self, name: str, owner: str, *, full: bool = False) -> Mapping[str, str]:
+    def check(
+        self,
+        name: str,
+        owner: str,
+        *,
+        full: bool = False,
+        state: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, str]:
         """Hold a tree to its hash: by its files' sizes and times, else by their bytes.
+
+        Args:
+            name: The name of the tree, which is its hash.
+            owner: What has it, for messages.
+            full: Whether every byte is read, whatever sizes and times say.
+            state: What is remembered of the tree, if it was read before.
 
         Returns:
             The SHA-256 of its files by path: those of the hash, whatever the store remembers.
@@ -150,7 +163,8 @@ class Store:
                 fix="run: specloom plugins sync",
             )
         now = tree.signature(folder)
-        state = self.state(name)
+        if state is None:
+            state = self.state(name)
         if not full and state.get("signature") == now:
             remembered = _as_hashes(state.get("files"))
             if tree.tree_hash(remembered) == name:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from specloom import ConfigError, IntegrityError, did_you_mean
 from specloom_adaclip.model.adapters import differences, join_differences
+from specloom_adaclip.model.patches import patch_grid
 from specloom_adaclip.model.towers import resize_positions
 
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
@@ -76,7 +77,7 @@ def backbone_model(
         ConfigError: The image size is no multiple of the patch size.
         IntegrityError: The tensors are not those of this architecture.
     """
-    grid = _patch_grid(config, image_size)
+    grid = patch_grid(image_size, int(config["vision_cfg"].get("patch_size", 16)))
     model = _unallocated_model(config, image_size)
     weights = {name: value.float() for name, value in tensors.items() if name not in NOT_WEIGHTS}
     if POSITIONS in weights and weights[POSITIONS].ndim == 2:
@@ -90,23 +91,6 @@ def backbone_model(
     activation = model.visual.transformer.resblocks[0].mlp.gelu
     assert type(activation) is nn.GELU, activation  # QuickGELU would run, and be wrong
     return model.eval().requires_grad_(False)
-
-
-def _patch_grid(config: Mapping[str, Any], image_size: int) -> int:
-    """Return the number of patches along a side.
-
-    Raises:
-        ConfigError: The image size is no multiple of the patch size.
-    """
-    patch = int(config["vision_cfg"].get("patch_size", 16))
-    grid, rest = divmod(image_size, patch)
-    if grid and not rest:
-        return grid
-    what = f"image_size is {image_size}, no multiple of the backbone's patches of {patch}"
-    fix = f"use {patch}"
-    if grid:
-        fix = f"use {grid * patch} or {(grid + 1) * patch}"
-    raise ConfigError(what, fix=fix)
 
 
 def _unallocated_model(config: Mapping[str, Any], image_size: int) -> Any:

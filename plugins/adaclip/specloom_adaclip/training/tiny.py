@@ -22,6 +22,7 @@ from specloom import UnavailableError
 from specloom_adaclip.model.adaclip import AdaCLIP, EncodedSentences
 from specloom_adaclip.model.adapters import Adapters
 from specloom_adaclip.model.backbones import backbone_model
+from specloom_adaclip.model.patches import TINY_PATCH
 from specloom_adaclip.model.preprocessing import normalise
 from specloom_adaclip.model.prompts import TEMPLATES, parse_nouns, sentences
 from specloom_adaclip.training.recipe import train_adapters
@@ -31,7 +32,13 @@ from specloom_adaclip.weights.store import FOLDER, Store
 SIDE = 64
 CONFIG: dict[str, Any] = {
     "embed_dim": 48,
-    "vision_cfg": {"image_size": SIDE, "layers": 4, "width": 96, "head_width": 24, "patch_size": 8},
+    "vision_cfg": {
+        "image_size": SIDE,
+        "layers": 4,
+        "width": 96,
+        "head_width": 24,
+        "patch_size": TINY_PATCH,
+    },
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
 SEED = 20240

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from specloom import DataError, UnavailableError
 from specloom_cubes.cube import AS_STATED, Reading
-from specloom_cubes.paths import (
-    COPY,
-    RELATIVE,
-    expand,
-    files_of_pattern,
-    is_address,
-    there,
-)
+from specloom_cubes.paths import COPY, RELATIVE, expand, files_of_pattern, is_address, there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

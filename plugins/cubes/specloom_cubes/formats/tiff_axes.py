@@ -46,7 +46,7 @@ def page_axes(
 ) -> PageAxes:
     """What the pages of a file are, from what it says or what the user states.
 
-    Where nothing settles it, the pages of an array that was saved by tifffile are assumed to be
+    Where nothing decides it, the pages of an array that was saved by tifffile are assumed to be
     bands or rows by their number: of three axes the one that differs from two equal ones has the
     bands, or else the shortest. All other pages are bands.
 

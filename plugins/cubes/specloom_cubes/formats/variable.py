@@ -66,34 +66,6 @@ def size_text(shape: Iterable[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def choose_mask(
-    path: Path,
-    arrays: Iterable[Variable],
-    size: tuple[int, int],
-    name: str | None = None,
-    parameter: str = "mask_variable",
-) -> str | None:
-    """The name of the only 2-D array of that size, or of the named one; None where there is none.
-
-    Raises:
-        DataError: There are several and no name, or none of the name.
-    """
-    arrays = list(arrays)
-    if name is not None:
-        chosen = named(path, arrays, name, parameter)
-        if chosen.dtype is None:
-            raise DataError(f"{path}: {chosen} is not a mask", fix="name an array of class numbers")
-        return chosen.name
-    fitting = only(
-        path,
-        arrays,
-        lambda one: one.is_plane and one.shape == size,
-        "mask",
-        f"name one with {parameter}, or write find_mask: false if none is",
-    )
-    return fitting.name if fitting else None
-
-
 def only_plane(path: Path, arrays: Iterable[Variable]) -> str:
     """The name of the only 2-D array that is no vector, whatever its size.
 

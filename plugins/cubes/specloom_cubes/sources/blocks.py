@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, ConfigError, Port, Ticket
 from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
+from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.mask_options import Masks  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.sources.scene import Scene, scene_of
 from specloom_cubes.splits import Shares, divide, items_of
+
+if TYPE_CHECKING:
+    from specloom_cubes.sources.description import SplitDescription
 
 Block: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
@@ -48,6 +53,7 @@ class Blocks(TicketedSource):
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        masks: What the colours of the mask mean: ``{colors: {"#ff0000": 1, "#0000ff": 0}}``.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -74,6 +80,7 @@ class Blocks(TicketedSource):
         axes: Axes | None = None,
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
+        masks: Masks | None = None,
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -93,6 +100,7 @@ class Blocks(TicketedSource):
         self.axes = axes
         self.shape = shape
         self.scale = scale
+        self.masks = masks
         self._scene: Scene | None = None
         self._ticket_scene: Scene | None = None
         self._cut: list[Block] | None = None
@@ -126,6 +134,19 @@ class Blocks(TicketedSource):
     def missing_outputs(self, split: str) -> Sequence[str]:
         """``mask`` where the scene has none."""
         return self._opened().missing_outputs(split)
+
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them."""
+        return self._opened().absent_outputs()
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The blocks of a split; None where a file of the scene is absent."""
+        if self._scene is None and not there(self.cube):
+            return None
+        blocks = self.blocks()
+        chosen = [blocks[number] for number in items_of(split, self._divided(), LABEL)]
+        names = [_name(block) for block in chosen]
+        return describe_scene(self._opened(), split, "block", names, chosen)
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""
@@ -197,7 +218,7 @@ class Blocks(TicketedSource):
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
-            names = [f"{block[0].start:06d}-{block[1].start:06d}" for block in self.blocks()]
+            names = [_name(block) for block in self.blocks()]
             self._splits = divide(names, LABEL, self.split, self.folds, self.fold, seed=self.seed)
         return self._splits
 
@@ -215,8 +236,14 @@ class Blocks(TicketedSource):
                 self.axes,
                 self.shape,
                 self.scale,
+                self.masks,
             )
         return self._scene
+
+
+def _name(block: Block) -> str:
+    rows, cols = block
+    return f"{rows.start:06d}-{cols.start:06d}"
 
 
 def _shape(block: Block) -> tuple[int, int]:

@@ -46,6 +46,10 @@ WITH_VALID: Mapping[str, Port] = {
 """What sources give that may know which pixels count."""
 
 
+NO_WAVELENGTHS = "give the band centres: wavelengths: bands.csv under the data's config"
+"""What to do where a node needs wavelengths and no file states them."""
+
+
 def batch_of(
     cubes: Sequence[NDArray[Any]],
     masks: Sequence[NDArray[np.int32]] | None,

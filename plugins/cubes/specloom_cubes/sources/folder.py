@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
-from specloom_cubes.cube import Axes, Reading, Scale
-from specloom_cubes.cube_files import find_cubes, find_masks
+from specloom_cubes.cube import ALL, Axes, Reading, Scale
+from specloom_cubes.cube_files import cube_name, find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
-from specloom_cubes.formats.variable import choose_mask
-from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.masks import (
+    UNLABELLED,
+    load_mask,
+    only_mask,
+    own_arrays_of,
+    own_mask_name,
+    valid_pixels,
+    valid_source,
+    validity_arrays_of,
+)
 from specloom_cubes.paths import advice, expand, there
+from specloom_cubes.rules import coco, coco_cubes
+from specloom_cubes.rules.masks import (
+    MaskFinding,
+    Rejected,
+    ValidityArrays,
+    note_on_rejected,
+)
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
-    PORTS,
+    NO_WAVELENGTHS,
+    WITH_VALID,
     absent,
     batch_of,
     check_batch_size,
     notes_on,
     warn_once,
 )
+from specloom_cubes.sources.description import (
+    ClassCounts,
+    CubeSummary,
+    MaskDescription,
+    SplitDescription,
+    describe_cubes,
+    mask_pattern,
+    summarise,
+    wavelength_range,
+)
 from specloom_cubes.sources.grid import check_same_grid
+from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
+from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -36,18 +66,15 @@ if TYPE_CHECKING:
 
 LABEL = "Folder"
 AXES = ("rows", "columns", "bands")
+Place: TypeAlias = tuple[str, str | None]
+"""The file of a mask, and the array in it."""
 
 
-class MaskFile(NamedTuple):
-    """Where the mask of a cube is.
+MASKS_READ = 8
+"""How many masks are read to report what is wrong with them before a run."""
 
-    Args:
-        path: The file.
-        variable: The array in it, where the file holds several.
-    """
-
-    path: Path
-    variable: str | None
+NAMES_LISTED = 4
+"""How many notes on masks are given."""
 
 
 class Folder(TicketedSource):
@@ -55,15 +82,21 @@ class Folder(TicketedSource):
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
     name with another ending, or with ``_gt``, ``_mask`` or ``_label`` after it, in the same folder
-    or in ``masks``; or else the only 2-D array of its size in its own file. Where some cubes of a
-    split have masks, those without are unlabelled (-1). All cubes must have one band grid: as many
-    bands, and wavelengths within 0.5 nm where they state them. Paths are relative to the current
-    folder. The folder is listed and divided once: files that come later are not read, and reading
-    one that has gone, or is of another size, is an error.
+    or in ``masks``; or an image of its name in a COCO file there; or else the only array of class
+    numbers of its size in its own file. A picture of many colours or grey levels that has the
+    cube's name is a preview and no mask. Where some cubes of a split have masks, those without are
+    unlabelled (-1). White and dark references and hidden files are no cubes. Pixels that a cube's
+    own file marks invalid are excluded. All cubes must have one band grid: as many bands, and
+    wavelengths within 0.5 nm where they state them. Paths are relative to the current folder. The
+    folder is listed and divided once: files that come later are not read, and reading one that has
+    gone, or is of another size, is an error.
 
     Args:
         path: The folder.
-        masks: A folder of masks: within ``path``, or beside it, or any other.
+        masks: A folder of masks: within ``path``, or beside it, or any other; or one COCO file,
+            whose ``images`` have the names of cubes; or
+            ``{folder: FOLDER, colors: {"#ff0000": 1, "#0000ff": 0}}``, where ``colors`` are the
+            class numbers by colour, with or without a folder.
         pattern: Which files are cubes, such as ``*.tif`` or ``**/*.hdr``.
         split: Shares of the cubes for train, val and test, by default [0.5, 0.25, 0.25], or the
             names for each: {train: [a, b], val: [c], test: [d]}. Predict is test unless named.
@@ -84,12 +117,12 @@ class Folder(TicketedSource):
             stored numbers are used as they are.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = PORTS
+    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
 
     def __init__(
         self,
         path: str,
-        masks: str | None = None,
+        masks: str | Masks | None = None,
         pattern: str = "*",
         split: Shares | Ids | None = None,
         folds: int | None = None,
@@ -125,16 +158,25 @@ class Folder(TicketedSource):
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
         self._splits: dict[str, list[int]] | None = None
-        self._masks: dict[Path, MaskFile] | None = None
+        self._masks: dict[Path, MaskFinding] | None = None
+        self._rejected: dict[Path, tuple[Rejected, ...]] = {}
+        self._unused: list[str] = []
+        self._has_valid: set[Path] = set()
+        self._mask_flaws: dict[Place, tuple[str, ...]] = {}
+        self._warned = False
+        self._warned_of_rejected = False
         self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._shapes: dict[Path, tuple[int, int, int]] = {}
         self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
+        self._summaries: dict[Path, CubeSummary] = {}
+        self._class_counts = ClassCounts()
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
         check_batch_size(self.batch_size, LABEL)
+        self._mask_options()  # so that a wrong colour is an error before anything runs
         if self._sizes is None:
             if not there(self.path):
                 return {}
@@ -143,12 +185,56 @@ class Folder(TicketedSource):
         return self._sizes
 
     def notes(self) -> list[str]:
-        """What is not there, and whether the cubes look like pictures."""
+        """What is not there, whether the cubes look like pictures, and the flaws of masks."""
         missing = absent(folder=self.path)
         if missing:
             return missing
-        first = next(iter(self.cubes().values()))
-        return absent(wavelengths=self.wavelengths) + notes_on(self._open(first))
+        self.sizes()
+        cubes = self._files
+        notes = absent(wavelengths=self.wavelengths)
+        notes += notes_on(self._open(cubes[0]))
+        notes += capture_notes(cubes)
+        notes += scale_notes(self._summaries)
+        try:
+            notes += self._notes_on_masks()
+        except DataError as error:
+            notes.append(str(error))
+        return notes
+
+    def _notes_on_masks(self) -> list[str]:
+        """Which cubes have no mask and which masks no cube, and what the first masks hold."""
+        folder = self._mask_folder()
+        if not self.find_mask and self.mask_variable is None and folder is None:
+            return []
+        masks = self._found_masks()
+        notes = self._notes_on_rejected()
+        if self.mask_variable is None:
+            notes += mask_notes(self._files, masks.keys(), folder)
+        for path in list(masks)[:MASKS_READ]:
+            if _place(masks[path]) not in self._mask_flaws:
+                self._load_mask(masks[path], self._shapes[path])
+        flaws = [flaw for found in self._mask_flaws.values() for flaw in found]
+        return notes + flaws[:NAMES_LISTED]
+
+    def _notes_on_rejected(self) -> list[str]:
+        """COCO files of no cube, and what is not taken as the masks of cubes that have none."""
+        rejected = [one for found in self._rejected.values() for one in found]
+        if not rejected:
+            return self._unused
+        first = next(iter(self._rejected))
+        if len(self._rejected) == 1:
+            return [*self._unused, note_on_rejected(first, rejected)]
+        return [
+            *self._unused,
+            note_on_rejected(f"{first} and {len(self._rejected) - 1} more", rejected),
+        ]
+
+    def _warn_of_rejected(self, split: str) -> None:
+        """Warn once of what may look like the masks of a split that has none."""
+        if not self._warned_of_rejected and self.missing_outputs(split):
+            self._warned_of_rejected = True
+            for note in self._notes_on_rejected():
+                warnings.warn(note, stacklevel=4)
 
     def read_options(self) -> Mapping[str, str]:
         """The scale, which predictions with a fitted pipeline need too."""
@@ -172,6 +258,82 @@ class Folder(TicketedSource):
             self._missing_outputs[split] = [] if labelled else ["mask"]
         return self._missing_outputs[split]
 
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them; nothing where the folder is absent."""
+        if not there(self.path) or self.wavelengths is not None:
+            return {}
+        self.sizes()
+        if self._grid is not None:
+            return {}
+        return {"wavelengths": NO_WAVELENGTHS}
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The cubes of a split; None where the folder or the table of wavelengths is absent.
+
+        Raises:
+            DataError: A mask cannot be used, or the table does not fit.
+        """
+        if absent(folder=self.path, wavelengths=self.wavelengths):
+            return None
+        self.sizes()
+        names = list(self.cubes())
+        numbers = items_of(split, self._divided(), LABEL)
+        paths = [self._files[number] for number in numbers]
+        table_range = None
+        if self.wavelengths is not None:
+            table_range = wavelength_range(self._wavelengths())
+        return describe_cubes(
+            "cube",
+            [names[number] for number in numbers],
+            [self._summaries[path] for path in paths],
+            self._describe_masks(paths),
+            table=self.wavelengths,
+            table_range=table_range,
+        )
+
+    def _describe_masks(self, cubes: Sequence[Path]) -> MaskDescription:
+        """The masks of some cubes; those that were not read yet are, up to a number of pixels."""
+        masks = self._found_masks()
+        used: list[Place] = []
+        sources: list[str] = []
+        unmasked_pixels = 0
+        for path in cubes:
+            mask = masks.get(path)
+            size = self._shapes[path]
+            if mask is None:
+                unmasked_pixels += size[0] * size[1]
+                continue
+            read = partial(self._load_mask, mask, size)
+            place = _place(mask)
+            self._class_counts.count(place, size[:2], read)
+            used.append(place)
+            sources.append(self._mask_source(path, mask))
+        source = " and ".join(dict.fromkeys(sources))
+        names = coco.names_of_classes(file for file, _ in used)
+        description = self._class_counts.describe(source, used, names)
+        if not used:
+            return description
+        return replace(description, unmasked_pixels=unmasked_pixels)
+
+    def _mask_source(self, cube: Path, mask: MaskFinding) -> str:
+        assert mask.path is not None, "only cubes with masks come here"
+        if mask.path == cube:
+            return f"the array {mask.variable!r} of each file"
+        if coco.is_json(mask.path) and not coco_cubes.is_named_after(mask.path, cube):
+            return mask.path.name
+        folder = None
+        if self._mask_options().folder is not None:
+            folder = mask.path.parent
+        return mask_pattern(mask.path, cube_name(cube), folder)
+
+    def _load_mask(self, mask: MaskFinding, size: Sequence[int]) -> NDArray[np.int32]:
+        """The class numbers of a mask; what a user should know of them is noted."""
+        assert mask.path is not None, "only cubes with masks come here"
+        colors = self._mask_options().colors
+        read = load_mask(mask.path, tuple(size), mask.variable, colors)
+        self._mask_flaws[_place(mask)] = read.notes
+        return read.numbers
+
     def count(self, split: str) -> int:
         """The number of batches of a split."""
         check_batch_size(self.batch_size, LABEL)
@@ -189,10 +351,12 @@ class Folder(TicketedSource):
     def ticket(self, split: str, number: int) -> Ticket:
         """The files of a cube and of its mask, and what their headers say.
 
-        ``labelled`` is whether any cube of the split has a mask; ``shape`` has the good bands only.
+        ``labelled`` is whether any cube of the split has a mask, ``valid`` whether the file of any
+        marks pixels invalid; ``shape`` has the good bands only.
         """
         masks = self._found_masks()
         self.sizes()
+        self._warn_of_rejected(split)
         chosen = items_of(split, self._divided(), LABEL)
         path = self._files[chosen[number]]
         mask_file = None
@@ -210,6 +374,9 @@ class Folder(TicketedSource):
             "mask": mask_file,
             "mask_variable": mask_variable,
             "labelled": not self.missing_outputs(split),
+            "colors": self._mask_options().colors,
+            "valid": self._split_has_valid(split),
+            "find_mask": self.find_mask,
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
             "reading": asdict(self._reading),
@@ -229,11 +396,14 @@ class Folder(TicketedSource):
         pixels = cube.clean()
         labels = None
         if ticket["labelled"]:
-            labels = [_read_labels(cube, ticket)]
+            labels = [self._read_labels(cube, ticket)]
+        valid = None
+        if ticket["valid"]:
+            valid = [_read_valid(cube, ticket)]
         wavelengths = None
         if ticket["wavelengths"] is not None:
             wavelengths = np.array(ticket["wavelengths"], np.float64)
-        return batch_of([pixels], labels, None, wavelengths)
+        return batch_of([pixels], labels, valid, wavelengths)
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
@@ -263,13 +433,17 @@ class Folder(TicketedSource):
             self._files = list(by_name.values())
         return self._found
 
+    def _mask_options(self) -> MaskOptions:
+        return mask_options(self.masks, LABEL)
+
     def _mask_folder(self) -> Path | None:
-        if self.masks is None:
+        named = self._mask_options().folder
+        if named is None:
             return None
         root = expand(self.path)
-        masks = expand(self.masks)
+        masks = expand(named)
         for folder in (root / masks, root.parent / masks, masks):
-            if folder.is_dir():
+            if folder.is_dir() or coco.is_json(folder):
                 return folder
         raise DataError(
             f"there is no folder {masks} of masks within {root} or beside it",
@@ -286,6 +460,10 @@ class Folder(TicketedSource):
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
             self._bytes[path] = cube.good_bytes()
+            valid_from = valid_source(cube, self._validity_arrays(cube))
+            self._summaries[path] = replace(summarise(cube), valid_from=valid_from)
+            if valid_from:
+                self._has_valid.add(path)
         sizes = {"C": len(cubes[0].good_bands)}
         for at, axis in enumerate("HW"):
             if len({cube.shape[at] for cube in cubes}) == 1:
@@ -298,25 +476,28 @@ class Folder(TicketedSource):
             self._grid = read_wavelengths(self.wavelengths, self._open(self._files[0]))
         return self._grid
 
-    def _found_masks(self) -> dict[Path, MaskFile]:
-        """Where the mask of each cube is that has one; no pixel is read yet."""
+    def _found_masks(self) -> dict[Path, MaskFinding]:
+        """Where the mask of each cube is that has one."""
         if self._masks is None:
             self._masks = self._find_masks()
         return self._masks
 
-    def _find_masks(self) -> dict[Path, MaskFile]:
+    def _find_masks(self) -> dict[Path, MaskFinding]:
         cubes = list(self.cubes().values())
         folder = self._mask_folder()
-        masks = {}
+        findings: dict[Path, MaskFinding] = {}
         if folder is not None or (self.find_mask and self.mask_variable is None):
-            for path, mask in find_masks(cubes, folder).items():
-                variable = self.mask_variable if named_arrays(mask) else None
-                masks[path] = MaskFile(mask, variable)
+            findings = self._masks_in_files(cubes, folder)
         if folder is None and (self.find_mask or self.mask_variable is not None):
             for path in cubes:
-                name = None if path in masks else self._own_mask(path)
-                if name is not None:
-                    masks[path] = MaskFile(path, name)
+                if path not in findings or findings[path].path is None:
+                    own = self._own_mask(path)
+                    earlier = findings.get(path, MaskFinding(None, None, ""))
+                    findings[path] = replace(own, rejected=(*earlier.rejected, *own.rejected))
+        masks = {path: one for path, one in findings.items() if one.path is not None}
+        for path, finding in findings.items():
+            if path not in masks and finding.rejected:
+                self._rejected[path] = finding.rejected
         if folder is not None and not masks:
             raise DataError(
                 f"{folder} holds no mask of any cube in {self.path}",
@@ -324,12 +505,71 @@ class Folder(TicketedSource):
             )
         return masks
 
-    def _own_mask(self, path: Path) -> str | None:
-        reader = named_arrays(path)
-        if reader is None:
-            return None
-        size = self._open(path).shape[:2]
-        return choose_mask(path, reader.variables(path), size, self.mask_variable)
+    def _masks_in_files(self, cubes: list[Path], folder: Path | None) -> dict[Path, MaskFinding]:
+        """The masks in files of their own."""
+        if folder is not None and folder.is_file():
+            return self._masks_in_coco_file(cubes, folder)
+        findings = find_masks(cubes, folder)
+        for path, finding in findings.items():
+            has_arrays = finding.path is not None and named_arrays(finding.path) is not None
+            if has_arrays and self.mask_variable is not None:
+                findings[path] = replace(finding, variable=self.mask_variable)
+        return findings | self._masks_in_coco_files(cubes, folder, findings)
+
+    def _masks_in_coco_file(self, cubes: list[Path], file: Path) -> dict[Path, MaskFinding]:
+        """The masks in the COCO file that the user has named."""
+        images = coco_cubes.images_of_cubes(coco.read_coco(file), cubes)
+        return {path: MaskFinding(file, image, file.name) for path, image in images.items()}
+
+    def _masks_in_coco_files(
+        self, cubes: list[Path], folder: Path | None, findings: Mapping[Path, MaskFinding]
+    ) -> dict[Path, MaskFinding]:
+        """The masks in COCO files among the masks or beside the cubes."""
+        folders = [expand(self.path), *(path.parent for path in cubes)]
+        if folder is not None:
+            folders = [folder]
+        others = {path: one.path for path, one in findings.items() if one.path is not None}
+        found = coco_cubes.find_coco_masks(cubes, folders, others)
+        self._unused = coco_cubes.note_unused(folders, [file for file, _ in found.values()])
+        return {path: MaskFinding(file, image, file.name) for path, (file, image) in found.items()}
+
+    def _own_mask(self, path: Path) -> MaskFinding:
+        """The mask among the arrays of a cube's own file."""
+        if named_arrays(path) is None:
+            return MaskFinding(None, None, "")
+        cube = self._open(path)
+        if self.mask_variable is not None:
+            name = own_mask_name(cube, self.mask_variable)
+            return MaskFinding(path, name, f"the array {name} of the cube's file")
+        arrays = own_arrays_of(cube)
+        name = only_mask(path, arrays.masks)
+        if name is None:
+            return MaskFinding(None, None, "", arrays.rejected)
+        return MaskFinding(path, name, f"the array {name} of the cube's file")
+
+    def _validity_arrays(self, cube: Cube) -> ValidityArrays:
+        """The arrays of a cube's own file that say which pixels are valid."""
+        if not self.find_mask:
+            return ValidityArrays()
+        return validity_arrays_of(cube, self.mask_variable)
+
+    def _split_has_valid(self, split: str) -> bool:
+        """Whether any cube of the split states which of its pixels are valid."""
+        self.sizes()
+        numbers = items_of(split, self._divided(), LABEL)
+        return any(self._files[number] in self._has_valid for number in numbers)
+
+    def _read_labels(self, cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
+        """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
+        if ticket["mask"] is None:
+            return np.full(cube.shape[:2], UNLABELLED, np.int32)
+        labels = load_mask(ticket["mask"], cube.shape, ticket["mask_variable"], ticket["colors"])
+        if labels.notes and not self._warned:
+            self._warned = True
+            for note in labels.notes:
+                warnings.warn(note, stacklevel=3)
+        self._class_counts.add((ticket["mask"], ticket["mask_variable"]), labels.numbers)
+        return labels.numbers
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
@@ -367,8 +607,16 @@ def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
             )
 
 
-def _read_labels(cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
-    """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
-    if ticket["mask"] is None:
-        return np.full(cube.shape[:2], UNLABELLED, np.int32)
-    return read_mask(ticket["mask"], cube.shape, ticket["mask_variable"])
+def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
+    """Which pixels (H, W) of the cube of a ticket are valid, True where its file says nothing."""
+    arrays = ValidityArrays()
+    if ticket["find_mask"]:
+        arrays = validity_arrays_of(cube, ticket["mask_variable"])
+    valid = valid_pixels(cube, arrays)
+    if valid is None:
+        return np.ones(cube.shape[:2], bool)
+    return valid(ALL, ALL)
+
+
+def _place(mask: MaskFinding) -> Place:
+    return str(mask.path), mask.variable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from specloom_cubes.masks import UNLABELLED
 from specloom_cubes.sources.common import WITH_VALID, check_same_size, require_split
+from specloom_cubes.sources.description import ClassCounts, SplitDescription, wavelength_range
 
 if TYPE_CHECKING:
     from specloom import Batch, Port
@@ -71,6 +73,33 @@ class InMemory:
     def splits(self) -> Sequence[str]:
         """The splits that have batches."""
         return [split for split, batches in self._batches().items() if batches]
+
+    def describe(self, split: str) -> SplitDescription:
+        """The images of a split; the classes of the first ones are counted."""
+        batches = self._batches()[require_split(split, self._batches())]
+        first = batches[0]
+        counts = ClassCounts()
+        keys = []
+        images = 0
+        for number, batch in enumerate(batches):
+            images += len(batch["cube"])
+            if "mask" not in batch:
+                continue
+            for at, mask in enumerate(batch["mask"]):
+                keys.append((number, at))
+                counts.count((number, at), mask.shape, partial(np.asarray, mask))
+        wavelengths = None
+        if "wavelengths" in first:
+            wavelengths = wavelength_range(np.asarray(first["wavelengths"], np.float64))
+        return SplitDescription(
+            "image",
+            [str(number) for number in range(images)],
+            counts.describe("memory", keys),
+            wavelengths,
+            "memory",
+            "values in memory",
+            bands=int(first["cube"].shape[-1]),
+        )
 
     def count(self, split: str) -> int:
         """The number of batches of a split."""

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
-from specloom_cubes.sources.common import PORTS, batch_of
+from specloom_cubes.masks import valid_pixels, validity_arrays_of
+from specloom_cubes.sources.common import PORTS, WITH_VALID, batch_of
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube import Cube, Valid
 
 
 class OneCube:
-    """A cube without labels, as a batch of one or in parts.
+    """A cube without labels, as a batch of one or in parts, with its file's own valid pixels.
 
     Args:
         cube: The cube; without one there is no batch.
@@ -26,11 +27,14 @@ class OneCube:
     outputs: ClassVar[Mapping[str, Port]] = {
         "cube": PORTS["cube"],
         "wavelengths": PORTS["wavelengths"],
+        "valid": WITH_VALID["valid"],
     }
 
     def __init__(self, cube: Cube | None = None, wavelengths: str | Path | None = None) -> None:
         self.cube = cube
+        self._valid: Valid | None = None
         if cube is not None:
+            self._valid = valid_pixels(cube, validity_arrays_of(cube))
             self._centres = cube.good_wavelengths
             if wavelengths is not None:
                 self._centres = read_wavelengths(wavelengths, cube)
@@ -58,4 +62,7 @@ class OneCube:
     def window(self, rows: slice, cols: slice) -> Batch:
         """The part of the cube in some rows and columns, as a batch of one."""
         assert self.cube is not None, "parts are read only where there is a cube"
-        return batch_of([self.cube.clean(rows, cols)], None, None, self._centres)
+        valid = None
+        if self._valid is not None:
+            valid = [self._valid(rows, cols)]
+        return batch_of([self.cube.clean(rows, cols)], None, valid, self._centres)

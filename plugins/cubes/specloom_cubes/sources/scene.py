@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from specloom import STAGES, Batch, Port, Ticket
+from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
 from specloom_cubes.cube import ALL, Axes, Reading, Scale
 from specloom_cubes.formats import open_cube
-from specloom_cubes.masks import own_mask, own_mask_name, read_mask
-from specloom_cubes.paths import there
+from specloom_cubes.masks import (
+    Mask,
+    load_mask,
+    own_arrays_of,
+    own_mask,
+    own_mask_name,
+    read_mask,
+    valid_pixels,
+    validity_arrays_of,
+)
+from specloom_cubes.paths import expand, there
+from specloom_cubes.rules.coco_cubes import image_of_cube
+from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    NO_WAVELENGTHS,
     WITH_VALID,
     absent,
     batch_of,
@@ -20,6 +34,10 @@ from specloom_cubes.sources.common import (
     require_split,
     warn_once,
 )
+from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
+from specloom_cubes.sources.mask_options import Masks, mask_options
+from specloom_cubes.sources.notes import capture_notes
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
@@ -31,6 +49,7 @@ if TYPE_CHECKING:
 Labels: TypeAlias = "tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]"
 """Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
 
+LABEL = "Scene"
 
 PARAMETERS = (
     "cube",
@@ -44,6 +63,7 @@ PARAMETERS = (
     "axes",
     "shape",
     "scale",
+    "masks",
 )
 """What a scene is made from."""
 
@@ -58,10 +78,12 @@ class Scene(TicketedSource):
 
     Args:
         cube: The scene: ENVI (either file), .mat, HDF5, .npy, .npz or TIFF.
-        mask: Class numbers of the pixels: PNG, BMP, or any of the formats of cubes. By
-            default the only 2-D array of the scene's size in the same file, if there is one.
+        mask: Class numbers of the pixels: PNG, BMP, COCO annotations (.json), or any of the formats
+            of cubes. By default the only 2-D array of the scene's size in the same file, if there
+            is one.
         cube_variable: The array that is the cube, where a file holds several.
-        mask_variable: The array that is the mask, where a file holds several.
+        mask_variable: The array that is the mask, where a file holds several; of a COCO file the
+            image, by its file name or id, by default the one with the cube's name.
         wavelengths: CSV with a column ``wavelength_nm``, or else its first column of numbers; used
             instead of those in the file.
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
@@ -74,6 +96,7 @@ class Scene(TicketedSource):
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        masks: What the colours of the mask mean: ``{colors: {"#ff0000": 1, "#0000ff": 0}}``.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -93,6 +116,7 @@ class Scene(TicketedSource):
         axes: Axes | None = None,
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
+        masks: Masks | None = None,
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -105,23 +129,39 @@ class Scene(TicketedSource):
         self.axes = axes
         self.shape = shape
         self.scale = scale
+        self.masks = masks
         self._opened: Cube | None = None
         self._labels: Labels | None = None
+        self._mask_flaws: Sequence[str] = ()
+        self._warned = False
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands from the header; nothing where the file is absent."""
+        self._colors()  # so that a wrong colour is an error before anything runs
         if self._opened is None and not there(self.cube):
             return {}
         cube = self.opened()
         return {"H": cube.shape[0], "W": cube.shape[1], "C": len(cube.good_bands)}
 
     def notes(self) -> list[str]:
-        """Files that are not there, and whether the cube looks like a picture."""
+        """Files that are not there, whether the cube looks like a picture, and the mask's flaws."""
         files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
         notes = absent(**files, wavelengths=self.wavelengths)
         if there(self.cube):
             notes += notes_on(self.opened())
+            notes += capture_notes([expand(self.cube)])
+            notes += self._notes_on_mask()
         return notes
+
+    def _notes_on_mask(self) -> list[str]:
+        """What a user should know of the mask, or why nothing in the file is one."""
+        if self.mask is not None and not there(self.mask):
+            return []
+        try:
+            self.counted_labels()
+        except DataError as error:
+            return [str(error)]
+        return list(self._mask_flaws)
 
     def read_options(self) -> Mapping[str, str]:
         """The scale, which predictions with a fitted pipeline need too."""
@@ -138,8 +178,24 @@ class Scene(TicketedSource):
             return []
         if self.mask_variable is None and not self.find_mask:
             return ["mask"]
-        name = own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
-        return ["mask"] if name is None else []
+        return ["mask"] if self.mask_array() is None else []
+
+    def absent_outputs(self) -> Mapping[str, str]:
+        """``wavelengths`` where nothing states them; nothing where the file is absent."""
+        if not there(self.cube) or self.wavelengths is not None:
+            return {}
+        if self.opened().wavelengths is not None:
+            return {}
+        return {"wavelengths": NO_WAVELENGTHS}
+
+    def describe(self, split: str) -> SplitDescription | None:
+        """The scene; None where a file is absent."""
+        require_split(split)
+        return describe_scene(self, split, "scene", [Path(self.cube).name], [(ALL, ALL)])
+
+    def mask_array(self) -> str | None:
+        """The array of the scene's own file that is its mask, or None."""
+        return own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
 
     def _other(self) -> str | None:
         """The array of the scene's own file that says which pixels count."""
@@ -177,13 +233,17 @@ class Scene(TicketedSource):
         """The part of the scene in some rows and columns, as a batch of one."""
         cube = self.opened()
         mask, valid = self.labels()
+        if not self._warned:
+            self._warned = True
+            for flaw in self._mask_flaws:
+                warnings.warn(flaw, stacklevel=3)
         masks = None
         if mask is not None:
             masks = [mask[rows, cols]]
-        valid_pixels = None
+        parts = None
         if valid is not None:
-            valid_pixels = [valid[rows, cols]]
-        return batch_of([cube.clean(rows, cols)], masks, valid_pixels, self.centres())
+            parts = [valid[rows, cols]]
+        return batch_of([cube.clean(rows, cols)], masks, parts, self.centres())
 
     @property
     def reading(self) -> Reading:
@@ -197,25 +257,72 @@ class Scene(TicketedSource):
         return self._opened
 
     def labels(self) -> Labels:
-        """Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
+        """Class numbers and which pixels are valid, (H, W) each, or None where nothing is known."""
         if self._labels is None:
-            self._labels = self._read_labels(self.opened())
+            mask = self._read_mask()
+            numbers = None
+            if mask is not None:
+                numbers = mask.numbers
+                self._mask_flaws = mask.notes
+            elif self.mask_variable is None and self.find_mask:
+                rejected = own_arrays_of(self.opened(), self._other()).rejected
+                if rejected:
+                    self._mask_flaws = [note_on_rejected(self.cube, rejected)]
+            self._labels = numbers, self._read_valid()
         return self._labels
 
-    def _read_labels(self, cube: Cube) -> Labels:
-        valid = None
-        mask = None
-        if self.valid is not None:
-            valid = read_mask(self.valid, cube.shape, self.valid_variable)
-        elif self.valid_variable is not None:
-            valid = own_mask(cube, self.valid_variable, parameter="valid_variable")
+    def counted_labels(self) -> Labels | None:
+        """The same, or None where they were not read yet and have very many pixels."""
+        height, width, _ = self.opened().shape
+        if self._labels is None and height * width > MOST_PIXELS:
+            return None
+        return self.labels()
+
+    def _read_mask(self) -> Mask | None:
+        """The mask with its notes, or None."""
+        cube = self.opened()
+        colors = self._colors()
         if self.mask is not None:
-            mask = read_mask(self.mask, cube.shape, self.mask_variable)
-        elif self.mask_variable is not None or self.find_mask:
-            mask = own_mask(cube, self.mask_variable, other_than=self._other())
+            variable = image_of_cube(self.mask, cube.path, self.mask_variable)
+            return load_mask(self.mask, cube.shape, variable, colors)
+        if self.mask_variable is None and not self.find_mask:
+            return None
+        name = own_mask_name(cube, self.mask_variable, other_than=self._other())
+        if name is None:
+            return None
+        return load_mask(cube.path, cube.shape, name, colors)
+
+    def _colors(self) -> dict[str, int] | None:
+        """The class numbers by colour, as the user wrote them."""
+        options = mask_options(self.masks, LABEL)
+        if options.folder is not None:
+            raise ConfigError(
+                f"{LABEL}: masks names the folder {options.folder}, and there is one mask",
+                fix="name its file as mask, and colors alone in masks",
+            )
+        return options.colors
+
+    def _read_valid(self) -> NDArray[np.bool_] | None:
+        """Which pixels are valid by the user's file and by the scene's own, (H, W), or None."""
+        cube = self.opened()
+        stated = None
+        if self.valid is not None:
+            stated = read_mask(self.valid, cube.shape, self.valid_variable)
+        elif self.valid_variable is not None:
+            stated = own_mask(cube, self.valid_variable, parameter="valid_variable")
+        valid = valid_pixels(cube, self.validity_arrays())
+        if stated is None:
+            return None if valid is None else valid(ALL, ALL)
         if valid is None:
-            return mask, None
-        return mask, valid > 0
+            return stated > 0
+        return (stated > 0) & valid(ALL, ALL)
+
+    def validity_arrays(self) -> ValidityArrays:
+        """The arrays of its own file that say which pixels are valid, where the user names none."""
+        is_named = self.valid is not None or self.valid_variable is not None
+        if is_named or not self.find_mask:
+            return ValidityArrays()
+        return validity_arrays_of(self.opened(), self.mask_variable)
 
     def centres(self) -> NDArray[np.float64] | None:
         """Band centres in nm, or None where they are not known."""

@@ -24,6 +24,7 @@ from specloom import (
 )
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import PORTS
+from specloom_cubes.sources.description import ClassCounts, SplitDescription
 from specloom_cubes.splits import items_of, split_ranges
 from specloom_cubes.synthetic import belt, spectra
 
@@ -102,6 +103,7 @@ class Synthetic(TicketedSource):
         self.cache = cache
         self._cached: dict[int, LabelledScene] = {}
         self._cached_bytes = 0
+        self._class_counts = ClassCounts()
 
     @property
     def wavelengths(self) -> NDArray[np.float64]:
@@ -131,6 +133,21 @@ class Synthetic(TicketedSource):
                 what = f"no scene of the split {split!r} holds an anomaly ({len(scenes)} in all)"
                 found.append(str(DataError(what, fix="raise scenes, or change the seed")))
         return found
+
+    def describe(self, split: str) -> SplitDescription:
+        """The scenes of a split; classes are counted in those that were made."""
+        self._check()
+        numbers = items_of(split, self._ranges(), "Synthetic")
+        least, greatest = self.wavelength_range
+        return SplitDescription(
+            "scene",
+            [str(number) for number in numbers],
+            self._class_counts.describe("the recipe", numbers),
+            (float(least), float(greatest)),
+            "the recipe",
+            "synthetic reflectance",
+            bands=self.bands,
+        )
 
     def batches(self, split: str) -> Iterator[Batch]:
         """The scenes of a split, in the order of their numbers."""
@@ -168,6 +185,7 @@ class Synthetic(TicketedSource):
         if number in self._cached:
             return self._cached[number]
         made = self._stored(number)
+        self._class_counts.add(number, made[1])
         total = self._cached_bytes + sum(array.nbytes for array in made)
         if total <= CACHE_BYTES:
             self._cached[number] = made

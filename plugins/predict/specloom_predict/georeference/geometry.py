@@ -44,21 +44,6 @@ class Geometry:
     header: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def at(self, row: Any, column: Any) -> tuple[Any, Any] | None:
-        """The map's x and y of a place in the image; (0.5, 0.5) is the first pixel's centre."""
-        if self.transform is None:
-            return None
-        a, b, c, d, e, f = self.transform
-        return a * column + b * row + c, d * column + e * row + f
-
-    @property
-    def pixel_area(self) -> float | None:
-        """The area of a pixel in squares of ``unit``; None where that is no length."""
-        if self.transform is None or self.unit in ("", "degree"):
-            return None
-        a, b, _, d, e, _ = self.transform
-        return abs(a * e - b * d)
-
 
 def geometry_of(cube: Cube) -> Geometry:
     """The geometry that the file of a cube states; empty where it states none."""

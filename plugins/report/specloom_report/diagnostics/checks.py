@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -22,6 +23,7 @@ KINDS = ("nodes", "losses", "trainers", "sources", "observers", "commands")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LITTLE_SPACE = 2**30
 GIB = 2**30
+UNMET = "W-REQUIRES"
 OK = "ok"
 NOTE = "note"
 BROKEN = "broken"
@@ -158,11 +160,20 @@ def check_plugins(file: Path) -> Iterator[Finding]:
     try:
         plugins = Plugins.for_file(file)
     except SpecloomError as e:
-        yield Finding("plugins", "manifest", BROKEN, e.what, e.fix)
+        for one in getattr(e, "errors", [e]):
+            said = one.what
+            if one.where:
+                said = f"{one.where}: {one.what}"
+            yield Finding("plugins", "manifest", BROKEN, said, one.fix)
     if plugins.manifest:
         yield Finding("plugins", "manifest", OK, str(plugins.manifest))
     for name in sorted(plugins.modules):
-        yield _check_plugin(plugins, name)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            finding = _check_plugin(plugins, name)
+        yield finding
+        for warning in caught:
+            yield _check_warning(name, str(warning.message))
     for name in sorted(installed.modules.keys() - plugins.modules.keys()):
         said = _join(installed.version(name), "installed, but not in the manifest")
         yield Finding("plugins", name, NOTE, said, "add it to the manifest to use it here")
@@ -187,6 +198,14 @@ def _check_plugin(plugins: Plugins, name: str) -> Finding:
     if len(errors) > 1:
         said += f" (and {len(errors) - 1} more)"
     return Finding("plugins", name, BROKEN, said, errors[0].fix)
+
+
+def _check_warning(name: str, message: str) -> Finding:
+    """Check what a plugin was imported with: a requirement that is not met is broken."""
+    if message.startswith(UNMET):
+        said, _, fix = message.partition("; ")
+        return Finding("plugins", name, BROKEN, said, fix)
+    return Finding("plugins", name, NOTE, message)
 
 
 def _join(*parts: str) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from specloom import write_file
 from specloom_report.graphs.svg import SHAPES, graph_svg
-from specloom_report.page import figures, tables
+from specloom_report.page import data, figures, tables
 from specloom_report.report_files import PAGE, Arrays
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
     "facts": {},
     "plugins": {},
     "data": {"type": "", "params": ()},
+    "splits": (),
     "phases": (),
     "graph": {"nodes": (), "links": ()},
     "error": None,
@@ -68,6 +69,8 @@ def render(report: Mapping[str, Any], arrays: Arrays) -> str:
         training=figures.training_charts(report.get("history") or []),
         selections=figures.selection_charts(report, arrays),
         costs=tables.costs_table(report),
+        splits=data.data_table(report["splits"]),
+        split_details=data.data_details(report["splits"]),
         plugins=tables.plugins_table(report.get("plugins") or {}),
         style=Markup((HERE / "page.css").read_text("utf-8") + SHAPES),
         script=Markup(script),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError, raise_all
 from specloom_training import processes
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
-from specloom_training.evaluate import evaluate, losses_of
+from specloom_training.evaluate import evaluate, losses_of, nodes_on
 from specloom_training.gradient import checks, extension, record
 from specloom_training.gradient.settings import settings_of
 from specloom_training.parsing import in_python
@@ -157,6 +157,18 @@ class GradientTrainer:
         if chosen is None:
             return names
         return [name for name in names if name in chosen]
+
+    def fits(self, graph: Graph) -> list[str]:
+        """The nodes that are fitted again."""
+        return [name for name in self.refit or () if name in graph.nodes]
+
+    def uses_fits(self, graph: Graph) -> set[str]:
+        """The nodes that lead to the losses, or run on the validation split."""
+        ends = [f"{name}.loss" for name in self.losses_of(graph)]
+        found = graph.ancestors(ends)
+        if "val" in graph.splits:
+            found.update(nodes_on(graph, "val"))
+        return found - set(self.fits(graph))
 
     def train(self, run: Run) -> None:
         """Train the unfrozen nodes."""

@@ -1,0 +1,32 @@
+"""Morphological closing: gaps that are too small to hold the neighbourhood are closed."""
+
+from specloom import node
+from specloom_objects.footprints import Mask, dilate, erode
+from specloom_objects.neighbourhood import NeighbourhoodNode
+
+
+@node
+class Closing(NeighbourhoodNode):
+    """Closes gaps that are narrower than a neighbourhood in decisions (B, H, W, 1).
+
+    A closing: False where a neighbourhood without a decision covers the pixel
+    (Serra, 1982, Image Analysis and Mathematical Morphology, Academic Press). Pixels outside the
+    image and those that are not valid count neither as decided nor as not decided, so that an
+    object at the border is treated as if it went on; those that are not valid are decided False.
+
+    Args:
+        radius: The radius of the neighbourhood, in pixels.
+        shape: The neighbourhood: ``disk``, ``diamond`` or ``square``.
+
+    Raises:
+        ConfigError: The radius is less than 1.
+    """
+
+    @property
+    def halo(self) -> int:
+        """The pixels around an output pixel that it depends on: two neighbourhoods."""
+        return 2 * self.radius
+
+    def clean(self, mask: Mask, counts: Mask, around: Mask) -> Mask:
+        """The closing of the decisions of one image."""
+        return erode(dilate(mask, counts, around), counts, around)
