@@ -172,7 +172,7 @@ NODES: tuple[tuple[Applies, tuple[Check, ...]], ...] = (
     ),
     (_is_fitted_on_valid_pixels, (fitting.invalid_pixel_left_out_of_fit,)),
     (_can_be_unfrozen, (learning.frozen_at_first, learning.freeze_round_trips)),
-    (_has_parameters, (learning.gradient_arrives, learning.nan_pixel_spoils_no_gradient)),
+    (_has_parameters, (learning.gradient_arrives,)),
     (_is_torch, (learning.gradient_is_finite,)),
     (device.may_not_wait, (device.never_waits_for_the_device,)),
     (_runs_on_the_gpu, (device.same_on_the_gpu,)),

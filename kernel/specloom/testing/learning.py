@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
 
 from specloom.contract.abilities import Stateful
 from specloom.testing.comparing import CLOSE, Values, agree, hold
-from specloom.testing.dependence import NAN_PIXEL
 from specloom.testing.driving import call, quiet, run
-from specloom.testing.making import batch_for, fitted, float_images
+from specloom.testing.making import batch_for, fitted
 
 
 def frozen_at_first(cls: Any) -> None:
@@ -48,25 +46,6 @@ def gradient_arrives(cls: Any) -> None:
         hold(parameter.grad is not None, node, f"no gradient reaches the parameter {name!r}")
         is_finite = torch.isfinite(parameter.grad).all()
         hold(is_finite, node, f"the gradient of the parameter {name!r} is not finite")
-
-
-def nan_pixel_spoils_no_gradient(cls: Any) -> None:
-    """With one NaN pixel of an input, whose outputs do not count, all gradients are finite.
-
-    0 * NaN is NaN: a node that multiplies the pixel by a parameter must take it out before.
-    """
-    for name in float_images(fitted(cls)):
-        node = fitted(cls)
-        node.unfreeze()
-        batch = batch_for(node)
-        batch[name][NAN_PIXEL] = math.nan
-        _backward(node, batch)
-        for parameter_name, parameter in node.named_parameters():
-            if parameter.grad is None:
-                continue
-            is_finite = torch.isfinite(parameter.grad).all()
-            what = f"the gradient of {parameter_name!r} is not finite for a NaN pixel in {name!r}"
-            hold(is_finite, node, what)
 
 
 def gradient_is_finite(cls: Any) -> None:
@@ -111,8 +90,7 @@ def _backward(node: Any, batch: Values) -> None:
             if _is_real(value) and value.requires_grad:
                 # Random weights, so that outputs with a fixed sum have a gradient as well.
                 weights = torch.randn(value.shape).double()
-                counted = torch.where(value.isfinite(), value.double(), 0)
-                total = total + (counted * weights).sum()
+                total = total + (value.double() * weights).sum()
         if total.requires_grad:
             torch.autograd.backward(total)
 
