@@ -21,6 +21,9 @@ MOST_ANOMALOUS = 0.5
 """A greater share of anomalous pixels is probably a mistake in the masks or lists of classes."""
 MOST_DECIDED = 0.95
 """A greater share of decided pixels is probably a threshold in another unit than the scores."""
+LEAST_ROC_AUC = 0.6
+MOST_RECALL = 0.9
+"""A greater recall at a smaller ROC-AUC needs false positives in a third of the normal pixels."""
 LEAST_YOUDEN = 0.1
 """With less, decisions for most pixels are hardly better than chance."""
 CURVES = ("roc_auc", "average_precision")
@@ -95,11 +98,15 @@ def mostly_anomalous(total: Counts) -> DataError | None:
     return DataError(what, fix="check the masks, and the lists of classes of the data node")
 
 
-def undecided_threshold(total: Counts) -> DataError | None:
+def most_decided(total: Counts, roc_auc: float | None = None) -> DataError | None:
     """The error of decisions for most pixels, whether they are anomalous or not.
 
     Youden's index (Youden, 1950, Cancer 3(1):32-35), recall plus specificity minus 1, is 0 for
     decisions that do not depend on the class.
+
+    Args:
+        total: The counts.
+        roc_auc: The ROC-AUC of the scores behind the decisions, where it is known.
     """
     normal = total.counted - total.anomalous
     recall = total.true_positives / total.anomalous
@@ -107,12 +114,15 @@ def undecided_threshold(total: Counts) -> DataError | None:
     share = total.decided / total.counted
     is_most = share > MOST_DECIDED and total.anomalous < share * total.counted / 2
     is_chance = share > 0.5 and recall - false_positive_rate < LEAST_YOUDEN
-    if not (is_most or is_chance):
+    is_blind = roc_auc is not None and roc_auc < LEAST_ROC_AUC and recall > MOST_RECALL
+    if not (is_most or is_chance or is_blind):
         return None
     what = (
         f"{share:.2%} of the pixels are decided as anomalies, {recall:.2%} of the anomalous and "
         f"{false_positive_rate:.2%} of the normal ones"
     )
+    if roc_auc is not None:
+        what = f"{what}, at a ROC-AUC of {roc_auc:.4f}"
     fix = (
         "calibrate the threshold with training.Calibrate, or connect logits to the decider, such "
         "as those of rx.ScoreToLogit: raw scores are no probabilities"
@@ -212,9 +222,9 @@ class AnomalyDetectionMetrics(TorchNode):
         total = Counts(*rows.sum(0).tolist())
         images = [Counts(*row) for row in rows.tolist()]
         self._warn_of_one_class(total)
-        self._warn_of_decisions(total)
         metrics = decision_metrics(*total[:3])
         metrics |= curve_metrics(scores, classes)
+        self._warn_of_decisions(total, metrics.get("roc_auc"))
         metrics |= _image_means(images, scores, classes)
         metrics |= {
             "pixels": total.counted,
@@ -226,11 +236,11 @@ class AnomalyDetectionMetrics(TorchNode):
         }
         return {"metrics": metrics}
 
-    def _warn_of_decisions(self, total: Counts) -> None:
+    def _warn_of_decisions(self, total: Counts, roc_auc: float | None) -> None:
         """Warn, once a stage, of anomalies in most pixels, and of decisions for most pixels."""
         if not total.has_both_classes or self._stage in self._warned_stages:
             return
-        found = [mostly_anomalous(total), undecided_threshold(total)]
+        found = [mostly_anomalous(total), most_decided(total, roc_auc)]
         for error in found:
             if error is not None:
                 self._warned_stages.add(self._stage)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from specloom_metrics import AnomalyDetectionMetrics
-from specloom_metrics.anomaly import Counts, mostly_anomalous, undecided_threshold
+from specloom_metrics.anomaly import Counts, most_decided, mostly_anomalous
 
 
 def measure(node, decisions, targets, scores, stage="test"):
@@ -35,7 +35,8 @@ def test_raw_scores_in_a_decider_for_probabilities_are_warned_of():
     (warning,) = caught
     assert str(warning.message) == (
         "node 'metrics' (AnomalyDetectionMetrics): 100.00% of the pixels are decided as "
-        "anomalies, 100.00% of the anomalous and 100.00% of the normal ones in the stage 'test'\n"
+        "anomalies, 100.00% of the anomalous and 100.00% of the normal ones, at a ROC-AUC of "
+        f"{metrics['roc_auc']:.4f} in the stage 'test'\n"
         "  fix: calibrate the threshold with training.Calibrate, or connect logits to the decider, "
         "such as those of rx.ScoreToLogit: raw scores are no probabilities"
     )
@@ -66,7 +67,7 @@ def test_most_pixels_anomalous_are_warned_of():
     ],
 )
 def test_the_limits(counts, warned):
-    assert (undecided_threshold(counts) is not None) == warned
+    assert (most_decided(counts) is not None) == warned
 
 
 def test_half_of_the_pixels_may_be_anomalous():
@@ -74,3 +75,15 @@ def test_half_of_the_pixels_may_be_anomalous():
     error = mostly_anomalous(Counts(0, 0, 51, 100, 100))
     assert error is not None
     assert error.fix == "check the masks, and the lists of classes of the data node"
+
+
+def test_a_high_recall_of_scores_that_say_nothing():
+    counts = Counts(9_998, 60_000, 10_000, 100_000, 100_000)
+    assert most_decided(counts) is None
+    assert most_decided(counts, 0.95) is None
+    error = most_decided(counts, 0.5)
+    assert error is not None
+    assert error.what == (
+        "60.00% of the pixels are decided as anomalies, 99.98% of the anomalous and 55.56% of the "
+        "normal ones, at a ROC-AUC of 0.5000"
+    )
