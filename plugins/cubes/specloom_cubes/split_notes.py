@@ -20,20 +20,21 @@ Splits: TypeAlias = Mapping[str, Mapping[str, Any]]
 def split_notes(splits: Splits) -> Iterator[DataError]:
     """Images that are in two splits, also under two names, and measured ones without a mask."""
     same = _same_images(splits)
-    if len(same) > 1:
-        listed = " and ".join(repr(split) for split in same)
+    measured = [split for split in MEASURED if split in splits and _has_masks(splits[split])]
+    if not set(same).isdisjoint(measured):
+        listed = ", ".join(same[:-1])
         what = (
-            f"the splits {listed} have the same pixels: what is measured after a fit on them says "
-            "how well it fits, not how it does on other data"
+            f"{listed} and {same[-1]} are the same pixels: metrics say how well a fit fits them, "
+            "not how it does on other data"
         )
         fix = "divide the scene with cubes.Blocks, or report the metrics as those of a fit"
         yield DataError(what, fix=fix)
     for first, second in combinations(splits, 2):
-        if first not in same or second not in same:
+        is_reported = first in same and second in same
+        if second in measured and not is_reported:
             yield from _shared(splits, first, second)
-    for split in MEASURED:
-        if split in splits:
-            yield from _without_mask(split, splits[split])
+    for split in measured:
+        yield from _without_mask(split, splits[split])
 
 
 def _same_images(splits: Splits) -> list[str]:
@@ -46,6 +47,12 @@ def _same_images(splits: Splits) -> list[str]:
         if any(contents[other] == contents[split] for other in others):
             found.append(split)
     return found
+
+
+def _has_masks(values: Mapping[str, Any]) -> bool:
+    """Whether any image of a split has a mask."""
+    images: int = values.get("masks", {}).get("images", 0)
+    return images > 0
 
 
 def contents_of(values: Mapping[str, Any]) -> Sequence[str]:
