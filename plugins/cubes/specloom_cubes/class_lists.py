@@ -14,8 +14,8 @@ MEASURED = ("val", "test")
 MOST_ANOMALOUS = 0.5
 """A greater share of anomalous pixels is probably a mistake in the lists."""
 
-SEVERAL = 2
-"""A mask of one class besides the normal ones needs no list of anomalies."""
+OFTEN_UNLABELLED = (0, 255, 65535)
+"""Class numbers that often stand for pixels without a label."""
 
 Splits: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The values of the description of each split."""
@@ -67,15 +67,20 @@ def _in_no_list(total: Mapping[int, int], listed: Collection[int]) -> Iterator[D
 
 
 def _not_named(total: Mapping[int, int], normal: Sequence[int]) -> Iterator[DataError]:
-    """Several classes that no list names, all of which count as anomalies."""
-    pixels = {number: count for number, count in total.items() if number not in normal}
-    if len(pixels) < SEVERAL:
+    """Numbers that usually mean "no label", that no list names, and that count as anomalies.
+
+    A mask of 0 and 255 alone has its anomalies at 255.
+    """
+    not_named = [number for number in total if number not in normal]
+    suspect = [number for number in sorted(not_named) if number in OFTEN_UNLABELLED]
+    if not suspect or (len(not_named) == 1 and suspect != [0]):
         return
-    parts = [f"{number} ({count:,} pixels)" for number, count in sorted(pixels.items())]
+    parts = [f"{number} ({total[number]:,} pixels)" for number in suspect]
     what = (
-        f"no list names these classes of the masks, and all count as anomalies: {', '.join(parts)}"
+        f"no list names these classes of the masks, which often mean 'no label', and they count as "
+        f"anomalies: {', '.join(parts)}"
     )
-    fix = "name those that are anomalies in anomaly_class_ids, and the others in normal_class_ids"
+    fix = "name the anomalies in anomaly_class_ids, so that other classes are excluded"
     yield DataError(what, fix=fix)
 
 

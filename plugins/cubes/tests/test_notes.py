@@ -156,14 +156,15 @@ def test_the_data_node_compares_its_lists():
     assert note.fix == "add each to normal_class_ids or anomaly_class_ids if it counts"
 
 
-def test_several_classes_that_no_list_names():
-    splits = {"train": described(c0=90, c1=5, c255=3)}
-    (note,) = AnomalyDataNode([0]).data_notes(splits)
+def test_numbers_for_no_label_that_count_as_anomalies():
+    (note,) = AnomalyDataNode([0]).data_notes({"train": described(c0=90, c1=5, c255=3)})
     assert note.what == (
-        "no list names these classes of the masks, and all count as anomalies: 1 (5 pixels), "
-        "255 (3 pixels)"
+        "no list names these classes of the masks, which often mean 'no label', and they count as "
+        "anomalies: 255 (3 pixels)"
     )
     assert note.fix == (
-        "name those that are anomalies in anomaly_class_ids, and the others in normal_class_ids"
+        "name the anomalies in anomaly_class_ids, so that other classes are excluded"
     )
-    assert texts({"train": described(c0=90, c1=5)}, [0]) == []
+    assert "0 (9 pixels)" in texts({"train": described(c0=9, c1=90)}, [1])[0]
+    assert texts({"train": described(c0=90, c255=5)}, [0]) == []
+    assert texts({"train": described(c0=90, c1=5, c2=3)}, [0]) == []
