@@ -175,7 +175,7 @@ def find_widths(
         factor = _factor_of_widths(vector, centres)
         if factor is None:
             continue
-        widths = vector.values * factor
+        widths = times(vector.values, factor)
         if centres is None or centres.nm is None or (widths <= centres.nm).all():
             return widths
         if (vector.values <= centres.nm).all():
@@ -240,11 +240,14 @@ def convert(vector: Vector) -> Centres:
         if unit.kind == "wave numbers":
             note = f"{note}; write the centres in nm (1e7 divided by the wave number in cm-1)"
         return Centres(None, source, (note,))
-    if unit.factor is not None and fits(values * unit.factor):
-        return Centres(values * unit.factor, source, (), unit.factor, stated)
+    if unit.factor is not None:
+        nm = times(values, unit.factor)
+        if fits(nm):
+            return Centres(nm, source, (), unit.factor, stated)
     span = f"{values.min():g} to {values.max():g}"
     for name, factor in TRIED.items():
-        if not fits(values * factor):
+        nm = times(values, factor)
+        if not fits(nm):
             continue
         notes = []
         if stated and unit.known and unit.factor is None:
@@ -253,10 +256,16 @@ def convert(vector: Vector) -> Centres:
             notes.append(f"{source!r} states {span} in {stated!r}: taken as {name}")
         elif factor != 1:
             notes.append(f"{source!r} states no unit: {span} is taken as {name}")
-        return Centres(values * factor, source, tuple(notes), factor, stated)
+        return Centres(nm, source, tuple(notes), factor, stated)
     in_unit = f" {stated}" if stated else ""
     note = f"{source!r} is {span}{in_unit}, not between 100 nm and 20 µm in any unit: not read"
     return Centres(None, source, (note,))
+
+
+def times(values: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Numbers times a factor; infinite, without a warning, where that is too large."""
+    with np.errstate(over="ignore"):
+        return values * factor
 
 
 def _understood(vector: Vector, where: str) -> Centres:
