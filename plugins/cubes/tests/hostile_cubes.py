@@ -23,7 +23,7 @@ import zipfile
 import zlib
 from collections import Counter
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
 from pathlib import Path
 
 import h5py
@@ -34,10 +34,8 @@ from PIL import Image
 
 from specloom import SpecloomError
 
-spec = spec_from_file_location("hostile_coco", Path(__file__).with_name("hostile_coco.py"))
-assert spec is not None
-hostile_coco = module_from_spec(spec)
-spec.loader.exec_module(hostile_coco)
+sys.path.insert(0, str(Path(__file__).parent))
+hostile_coco = import_module("hostile_coco")
 
 ROWS = 4
 COLUMNS = 3
@@ -256,7 +254,9 @@ def tiff(chance):
     elif way < 0.75:
         for _ in range(chance.randint(1, 4)):
             old = chance.choice([b"400", b"450", b"0.1", b"nm", b"scale", b'sample="', b"images="])
-            new = chance.choice([b"nan", b"inf", b"1e9", b"<a>", b"-1", b"9", b"\xff\xfe\xfd", b"&"])
+            new = chance.choice(
+                [b"nan", b"inf", b"1e9", b"<a>", b"-1", b"9", b"\xff\xfe\xfd", b"&"]
+            )
             at = bytes(data).find(old)
             if at >= 0:
                 data[at : at + len(old)] = new.ljust(len(old))[: len(old)]
@@ -271,7 +271,15 @@ ATTRIBUTES = [
     *("wavelength", "wavelengths", "Wavelengths", "units", "Units", "scale_factor", "add_offset"),
     *("_FillValue", "missing_value", "nodata", "interleave", "DIMENSION_LABELS", "dims"),
     *("List_Cw_Vnir", "List_Fwhm_Vnir", "List_Cw_Vnir_Flags", "L2ScaleVnirMin", "L2ScaleVnirMax"),
-    *("MATLAB_class", "MATLAB_fields", "MATLAB_empty", "fwhm", "bbl", "spatial_ref", "grid_mapping"),
+    *(
+        "MATLAB_class",
+        "MATLAB_fields",
+        "MATLAB_empty",
+        "fwhm",
+        "bbl",
+        "spatial_ref",
+        "grid_mapping",
+    ),
     *("geotransform", "GeoTransform", "crs_wkt", "Map_Info", "Scale_Factor", "Data_Ignore_Value"),
     *("Description", "wavelength_units", "flag_values", "coordinates", "standard_name", "axis"),
 ]
@@ -420,7 +428,18 @@ def npy_bytes(chance):
     """The bytes of a .npy file with a wrong header."""
     descr = chance.choice(
         [
-            *("'<u2'", "'<u2'", "'<u2'", "'>f4'", "'|O'", "'<c8'", "'|b1'", "'<U5'", "'|V3'", "'x'"),
+            *(
+                "'<u2'",
+                "'<u2'",
+                "'<u2'",
+                "'>f4'",
+                "'|O'",
+                "'<c8'",
+                "'|b1'",
+                "'<U5'",
+                "'|V3'",
+                "'x'",
+            ),
             *("'<f16'", "'<f2'", "[('a', '<u2')]", "None", "1", "'<M8[s]'", "'<u9'", "''", "()"),
         ]
     )
@@ -428,7 +447,14 @@ def npy_bytes(chance):
         [
             *("(4, 3, 5)", "(4, 3, 5)", "(4, 3, 5)", "(4, 3)", "(60,)", "()", "(0, 3, 5)", "4"),
             *("(4, 3, -5)", "(99999999999, 99999999999, 9)", "(4.0, 3, 5)", "('4', 3, 5)", "None"),
-            *("(4, 3, 5, 1)", "(1, 4, 3, 5)", "(True, 3, 5)", "[4, 3, 5]", "(4, 3, 5", f"({'9' * 5000}, 1, 1)"),
+            *(
+                "(4, 3, 5, 1)",
+                "(1, 4, 3, 5)",
+                "(True, 3, 5)",
+                "[4, 3, 5]",
+                "(4, 3, 5",
+                f"({'9' * 5000}, 1, 1)",
+            ),
             *("(2147483648, 2147483648, 0)", "(4, 3, 10**5)", "((4, 3), 5)", "(" * 300 + ")" * 300),
         ]
     )
@@ -452,6 +478,13 @@ def npy_bytes(chance):
     return data
 
 
+def good_npy(array) -> bytes:
+    """The bytes of a .npy file without a fault."""
+    memory = io.BytesIO()
+    np.save(memory, array)
+    return memory.getvalue()
+
+
 def npy(chance):
     """A .npy file with a wrong header."""
     return {"cube.npy": npy_bytes(chance)}
@@ -465,15 +498,17 @@ def npz(chance):
         warnings.simplefilter("ignore")  # two members of one name
         with zipfile.ZipFile(memory, "w", way) as archive:
             for _ in range(chance.randint(0, 3)):
-                name = chance.choice(["cube.npy", "wavelength.npy", "a/b.npy", "x.txt", ".npy", "mask.npy"])
-                data = npy_bytes(chance)
+                name = chance.choice(
+                    ["cube.npy", "wavelength.npy", "a/b.npy", "x.txt", ".npy", "mask.npy"]
+                )
+                data = good_npy(CUBE)
                 if name == "wavelength.npy":
-                    file = io.BytesIO()
-                    np.save(file, np.array(CENTRES))
-                    data = file.getvalue()
+                    data = good_npy(np.array(CENTRES))
+                if chance.random() < 0.5:
+                    data = npy_bytes(chance)
                 archive.writestr(name, data)
     data = memory.getvalue()
-    if chance.random() < 0.4:
+    if chance.random() < 0.3:
         data = changed_bytes(data, chance)
     return {"cube.npz": data}
 
@@ -594,10 +629,15 @@ def _too_long(*_) -> None:
     raise TooLong
 
 
+def chance_of(kind: str, seed: int, number: int) -> random.Random:
+    """The random numbers by which a file is made."""
+    return random.Random(f"{kind} {seed} {number}")
+
+
 def outcome_of(folder: Path, kind: str, seed: int, number: int) -> str:
     """``read``, ``refused``, or the failure with its place."""
     make, _ = KINDS[kind]
-    files = make(random.Random(f"{kind} {seed} {number}"))
+    files = make(chance_of(kind, seed, number))
     own = folder / str(number)
     own.mkdir()
     for name, data in files.items():

@@ -151,7 +151,9 @@ def _end(tags: dict[int, NDArray[Any]]) -> int:
 
 def _plain_bytes(tags: dict[int, NDArray[Any]]) -> int:
     """The bytes that a page needs where it is stored in full and not compressed, else 0."""
-    compression, samples, bits = (int(tags.get(tag, ONE)[0]) for tag in (COMPRESSION, SAMPLES, BITS))
+    compression, samples, bits = (
+        int(tags.get(tag, ONE)[0]) for tag in (COMPRESSION, SAMPLES, BITS)
+    )
     is_sparse = bool((_first_of(tags, OFFSETS) == 0).any())
     if compression != PLAIN or is_sparse:
         return 0
