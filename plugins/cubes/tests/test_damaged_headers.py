@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -222,6 +223,31 @@ def test_axes_that_are_too_long_though_there_is_no_value():
         read_mask("cube.npy", (4, 3))
 
 
+def test_a_stack_without_pixels():
+    for number in range(2):
+        np.save(f"band_{number}.npy", np.zeros((0, 3)))
+    refused(
+        "band_*.npy",
+        "band_*.npy has no pixels: its cube is 0 x 3 x 2",
+        "save the cube again, with all of its values",
+    )
+
+
+def test_two_arrays_of_one_name():
+    """One header was that of the first, and the values were those of the second."""
+    memory = io.BytesIO()
+    np.save(memory, CUBE)
+    with zipfile.ZipFile("cube.npz", "w") as archive:
+        archive.writestr("cube.npy", memory.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("cube.npy", memory.getvalue())
+    refused(
+        "cube.npz",
+        "cube.npz cannot be read as .npz: it holds cube.npy more than once",
+        "write the file again",
+    )
+
+
 # --- MATLAB ----------------------------------------------------------------------------------
 
 
@@ -239,3 +265,52 @@ def test_a_matrix_that_promises_more_than_it_has():
         "120 bytes, it needs 12000000000",
         "copy or save the file again",
     )
+
+
+def struct_file(at, number):
+    """A file with a struct, of which 4 bytes hold another number."""
+    scipy.io.savemat("cube.mat", {"hcube": {"DataCube": CUBE, "inner": {"a": np.arange(3)}}})
+    data = bytearray(Path("cube.mat").read_bytes())
+    struct.pack_into("<I", data, at, number)
+    Path("cube.mat").write_bytes(data)
+
+
+def test_a_struct():
+    struct_file(100, 0)
+    assert open_cube("cube.mat", "hcube/DataCube").shape == CUBE.shape
+
+
+@pytest.mark.parametrize("number", [0x80000000, 0xFFFFFFFF, 0x7FFFFFFF, 500, 0])
+def test_a_struct_with_a_wrong_number_anywhere(number):
+    """A name of 2 GB ended the process with a segmentation fault."""
+    struct_file(100, 0)
+    size = Path("cube.mat").stat().st_size
+    refusals = 0
+    for at in range(128, size, 4):
+        struct_file(at, number)
+        try:
+            describe("cube.mat", "hcube/DataCube")
+        except DataError:
+            refusals += 1
+    assert refusals > 20
+
+
+@pytest.mark.parametrize("number", [0x80000000, 0xFFFFFFFF, 0x7FFFFFFF, 500])
+def test_a_matrix_of_version_4_with_a_wrong_number(number):
+    for at in range(0, 20, 4):
+        scipy.io.savemat("cube.mat", {"x": CUBE[..., 0].astype(float)}, format="4")
+        data = bytearray(Path("cube.mat").read_bytes())
+        struct.pack_into("<I", data, at, number)
+        Path("cube.mat").write_bytes(data)
+        with pytest.raises(DataError):
+            describe("cube.mat")
+
+
+def test_logical_texts():
+    with h5py.File("cube.mat", "w", userblock_size=512) as file:
+        file["cube"] = CUBE
+        file["wavelength"] = np.array([b"400 nm", b"a", b"b", b"c"])
+        file["wavelength"].attrs["MATLAB_class"] = np.bytes_("logical")
+    data = Path("cube.mat").read_bytes()
+    Path("cube.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + data[128:])
+    assert open_cube("cube.mat").wavelengths is None

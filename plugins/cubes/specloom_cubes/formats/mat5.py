@@ -20,6 +20,7 @@ import numpy as np
 import scipy.io
 
 from specloom import DataError
+from specloom_cubes.formats.mat5_check import check_element, check_version_4
 from specloom_cubes.formats.stored import Stamp, stamp_of
 from specloom_cubes.formats.variable import Variable
 
@@ -238,6 +239,8 @@ def _headers(path: Path, size: int) -> list[Header] | None:
         head = file.read(HEAD)
         order = {b"IM": "<", b"MI": ">"}.get(head[126:128])
         if order is None:
+            file.seek(0)
+            check_version_4(file, size)
             return None
         while True:
             tag = file.read(8)
@@ -249,6 +252,9 @@ def _headers(path: Path, size: int) -> list[Header] | None:
                 raise ValueError(f"it has {size} bytes, a variable ends at byte {end}")
             if kind in (COMPRESSED, MATRIX):
                 header = _header(_prelude(file, kind, length), order)
+                if header.is_struct:
+                    file.seek(end - length - len(tag))
+                    check_element(_whole(file, kind, length), order)
                 if header.name:  # MATLAB's own workspace of functions has none
                     headers.append(header)
             file.seek(end)
@@ -261,6 +267,14 @@ def _prelude(file: BinaryIO, kind: int, size: int) -> bytes:
     if kind == COMPRESSED:
         return zlib.decompressobj().decompress(begin, PRELUDE)[8:]
     return begin
+
+
+def _whole(file: BinaryIO, kind: int, size: int) -> memoryview:
+    """All bytes of a variable with its tag, from where the file is read."""
+    data = file.read(8 + size)
+    if kind == COMPRESSED:
+        data = zlib.decompress(data[8:])
+    return memoryview(data)
 
 
 def _header(prelude: bytes, order: str) -> Header:
