@@ -354,16 +354,10 @@ def netcdf() -> Sample:
 def write_geotiff(name: str, centres: Array | None, unit: str, *, whole: bool) -> Path:
     """A GeoTIFF by GDAL, with band centres as tags of the bands."""
     path = Path(f"{name}.tif")
-    profile: dict[str, Any] = {}
+    profile: dict[str, Any] = {"transform": rasterio.Affine(*TRANSFORM)}
     if whole:
-        profile = {
-            "crs": f"EPSG:{EPSG}",
-            "transform": rasterio.Affine(*TRANSFORM),
-            "nodata": NO_DATA,
-        }
-    with rasterio.open(
-        path, "w", "GTiff", COLUMNS, ROWS, BANDS, dtype="uint16", **profile
-    ) as file:
+        profile.update(crs=f"EPSG:{EPSG}", nodata=NO_DATA)
+    with rasterio.open(path, "w", "GTiff", COLUMNS, ROWS, BANDS, dtype="uint16", **profile) as file:
         file.write(CUBE.transpose(2, 0, 1))
         if whole:
             file.scales = [GAIN] * BANDS
@@ -571,7 +565,7 @@ def cu3s_lines() -> list[Line]:
     np.testing.assert_array_equal(batch["wavelengths"], CENTRES.astype(np.float32))
     size = f"{ROWS} x {COLUMNS} x {BANDS} {batch['cube'].dtype}"
     name = ".cu3s (stand-in of `cuvis`)"
-    reported = str(said)
+    reported = said.line()
     return [
         Line(name, "cube", "the measurements of the session", size, reported),
         Line(name, "axes", "the maker's package", "rows x columns x bands", ""),
@@ -707,10 +701,10 @@ def coco_lines() -> list[Line]:
         "two categories": [outline(1), other],
     }
     lines = []
-    for what, annotations in kinds.items():
-        write_coco("m.json", annotations)
+    for what, shapes in kinds.items():
+        write_coco("m.json", shapes)
         want = np.zeros((ROWS, COLUMNS), int)
-        for one in annotations:
+        for one in shapes:
             shape = one["segmentation"]
             if isinstance(shape, list):
                 shape = coco_mask.merge(coco_mask.frPyObjects(shape, ROWS, COLUMNS))
@@ -756,7 +750,7 @@ def read_item(cube: Any, item: str, sample: Sample) -> tuple[str, Any]:
     if item == "cube":
         return f"{height} x {width} x {bands} {cube.dtype.name}", cube.array
     if item == "axes":
-        return cube.interleave, None
+        return cube.interleave or "columns first, as MATLAB stores", None
     if item == "wavelengths":
         assert cube.wavelengths is not None, sample.name
         np.testing.assert_allclose(cube.wavelengths, CENTRES)
@@ -776,7 +770,7 @@ def read_item(cube: Any, item: str, sample: Sample) -> tuple[str, Any]:
         labels = mask_of(sample)
         np.testing.assert_array_equal(labels, MASK)
         return classes(labels), labels
-    assert cube.metadata["transform"] == TRANSFORM if "transform" in cube.metadata else True
+    assert cube.metadata.get("transform", TRANSFORM) == TRANSFORM
     return place_text(sample), TRANSFORM
 
 
@@ -784,7 +778,9 @@ def units_text(sample: Sample) -> str:
     """What is read of band centres in micrometres."""
     if sample.um is None:
         return "nm"
-    np.testing.assert_allclose(open_cube(sample.um).wavelengths, CENTRES)
+    centres = open_cube(sample.um).wavelengths
+    assert centres is not None, sample.name
+    np.testing.assert_allclose(centres, CENTRES)
     return "nm, µm, Å, m; not cm-1"
 
 
@@ -857,15 +853,15 @@ def lines() -> list[Line]:
     return found
 
 
-def page() -> str:
-    """The whole page."""
+def page(found: list[Line]) -> str:
+    """The whole page, of the lines of the table."""
     table = [
         "| format | what | stated by | read | reported | agrees with |",
         "|---|---|---|---|---|---|",
     ]
-    table += [str(line) for line in lines()]
+    table += [str(line) for line in found]
     return f"{HEAD}\n" + "\n".join(table) + "\n"
 
 
 if __name__ == "__main__":
-    (ROOT / PAGE).write_text(page(), "utf-8")
+    (ROOT / PAGE).write_text(page(lines()), "utf-8")

@@ -13,7 +13,6 @@ from specloom import DataError
 from specloom_cubes.paths import expand
 from specloom_cubes.rules.tables import Table, read_text, readings
 from specloom_cubes.rules.wavelengths import (
-    TOLERANCE_NM,
     Vector,
     convert,
     counts,
@@ -59,7 +58,7 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
             continue
         if table.decimal == ",":
             label = f"{label} with decimal commas"
-        if not any(_same(nm, other) for _, other in found):
+        if not any(np.array_equal(nm, other) for _, other in found):
             found.append((label, nm))
     if not found:
         raise errors[0]
@@ -216,7 +215,3 @@ def _ambiguous(path: Path, found: Iterable[tuple[str, NDArray[np.float64]]]) -> 
         fix=f"name the column of band centres {BEST}, and separate columns with ';' where "
         "numbers have decimal commas",
     )
-
-
-def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return len(one) == len(other) and not (np.abs(one - other) > TOLERANCE_NM).any()

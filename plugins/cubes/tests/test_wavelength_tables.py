@@ -81,6 +81,11 @@ def test_decimal_commas_that_may_separate_columns():
     )
 
 
+def test_decimal_commas_of_half_a_nanometre():
+    with pytest.raises(DataError, match=r"w.csv may give the band centres as .* with decimal"):
+        read("".join(f"{400 + 50 * n},5\n" for n in range(8)))
+
+
 def test_digits_that_make_one_reading_impossible():
     text = "".join(f"{n},{400 + 50 * n}\n" for n in range(1, 9))
     np.testing.assert_array_equal(read(text), [400 + 50 * n for n in range(1, 9)])
