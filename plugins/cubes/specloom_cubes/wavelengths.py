@@ -121,7 +121,8 @@ def _chosen(columns: Sequence[Vector], path: Path, wanted: set[int]) -> Vector:
     """
     named = [one for one in columns if one.name and rank(one.name) is not None]
     if named:
-        best = min(named, key=_sureness)
+        usable = [one for one in named if not why_no_centres(one.values)]
+        best = min(usable or named, key=_sureness)
         _refuse_differing(best, named, path)
         return best
     unnamed = [one for one in columns if not is_other_name(one.name)]
@@ -159,12 +160,16 @@ def _refuse_no_centres(column: Vector, path: Path) -> None:
 
 
 def _refuse_differing(best: Vector, named: Iterable[Vector], path: Path) -> None:
-    """Refuse another column that is named as surely and holds other centres.
+    """Refuse another column that is named like band centres and holds others.
+
+    Beside ``wavelength_nm`` there may be others, unless they have the same name.
 
     Raises:
         DataError: There is one.
     """
-    rivals = [one for one in named if _sureness(one) == _sureness(best) and one is not best]
+    rivals = [one for one in named if one is not best and not why_no_centres(one.values)]
+    if best.name.lower() == BEST:
+        rivals = [one for one in rivals if _sureness(one) == _sureness(best)]
     centres = convert(best)
     for one in rivals:
         other = convert(one)

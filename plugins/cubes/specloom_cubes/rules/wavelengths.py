@@ -38,6 +38,13 @@ OTHERS = {
 }
 """Words of names that band centres never have."""
 
+OTHER_COLUMNS = {
+    *("band", "channel", "frequency", "frequencies", "freq", "hz", "ghz", "thz", "energy", "ev"),
+    *("reflectance", "radiance", "irradiance", "intensity", "absorbance", "transmittance"),
+    *("temperature", "time", "counts"),
+}
+"""Further words of columns that are not band centres where no word for these is in the name."""
+
 BAND_NAMES = "band names"
 DESCRIPTIONS = "band descriptions"
 TEXTS = (BAND_NAMES, DESCRIPTIONS)
@@ -53,6 +60,9 @@ IN_TEXT = (
     re.compile(rf"^\s*{NUMBER}()\s*$"),
 )
 """Band centres in texts: with a unit, in parentheses, or alone."""
+
+FEW_NM = 3000.0
+"""From here on few centres lie, in nm: without a unit it is said that they are taken as nm."""
 
 TOLERANCE_NM = 0.5
 """Centres that differ by less are the same."""
@@ -124,7 +134,7 @@ def rank(name: str) -> int | None:
 def is_other_name(name: str) -> bool:
     """Whether a column of that name holds something else than band centres."""
     words = set(_words(name))
-    return bool(words & (OTHERS | {"band", "channel"})) or "fwhm" in name.lower()
+    return bool(words & (OTHERS | OTHER_COLUMNS)) or "fwhm" in name.lower()
 
 
 def differ(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -254,7 +264,7 @@ def convert(vector: Vector) -> Centres:
             stated = ""
         if stated:
             notes.append(f"{source!r} states {span} in {stated!r}: taken as {name}")
-        elif factor != 1:
+        elif factor != 1 or values.min() >= FEW_NM:
             notes.append(f"{source!r} states no unit: {span} is taken as {name}")
         return Centres(nm, source, tuple(notes), factor, stated)
     in_unit = f" {stated}" if stated else ""
