@@ -203,7 +203,7 @@ def matlab5() -> Sample:
             "cube": "the only array with three axes, fields of structs (`hcube/DataCube`)",
             "axes": "the length of the band centres; `axes:`",
             "wavelengths": "a vector of such a name: `wavelengths`, `wl`, `hcube/Wavelength` …",
-            "units": "an array `units`, or the name: `wavelength_um`",
+            "units": "the name (`wavelength_um`), or else what the numbers can be",
             "mask": "the only plane of class numbers",
         },
         {
@@ -453,7 +453,7 @@ def npz() -> Sample:
             "cube": "the only array with three axes",
             "axes": "the length of the band centres; `axes:`",
             "wavelengths": "a vector of such a name",
-            "units": "an array `units`, or the name",
+            "units": "as MATLAB",
             "mask": "the only plane of class numbers",
         },
         {

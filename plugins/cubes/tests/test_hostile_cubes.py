@@ -56,7 +56,8 @@ def test_hostile_files(kind):
 def test_very_many_hostile_files(kind):
     """In a process of its own, which a library may end."""
     count = share(kind, MANY)
-    command = [sys.executable, HERE / "hostile_cubes.py", kind, str(count), "1"]
+    program = HERE / "hostile_cubes.py"
+    command = [sys.executable, "-X", "faulthandler", program, kind, str(count), "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     check(json.loads(done.stdout), count)

@@ -25,6 +25,7 @@ from specloom_cubes.formats.tiff_axes import PageAxes, page_axes, refuse_missing
 from specloom_cubes.rules.scale import from_geotiff, scaling_of
 from specloom_cubes.rules.units import zero_flags
 from specloom_cubes.rules.wavelengths import (
+    BAND_NAMES,
     DESCRIPTIONS,
     Vector,
     find_centres,
@@ -443,7 +444,18 @@ def _file_vectors(file: Any) -> list[Vector]:
             with suppress(ValueError):
                 values = np.array([float(part) for part in parts])
                 vectors.append(Vector(name, values, unit))
+        named = vector_of_texts(BAND_NAMES, _band_names(tags))
+        if named is not None:
+            vectors.append(Vector(BAND_NAMES, named.values, named.unit or unit))
     return vectors
+
+
+def _band_names(tags: Mapping[str, str]) -> list[str]:
+    """The tags ``Band_1``, ``Band_2`` …, in which GDAL keeps the band names of ENVI headers."""
+    names: list[str] = []
+    while f"Band_{len(names) + 1}" in tags:
+        names.append(tags[f"Band_{len(names) + 1}"])
+    return names
 
 
 def _first(tags: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
