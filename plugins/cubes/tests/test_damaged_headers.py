@@ -280,7 +280,7 @@ def test_a_struct():
     assert open_cube("cube.mat", "hcube/DataCube").shape == CUBE.shape
 
 
-@pytest.mark.parametrize("number", [0x80000000, 0xFFFFFFFF, 0x7FFFFFFF, 500, 0])
+@pytest.mark.parametrize("number", [0x80000000, 0xFFFFFFFF, 0x7FFFFFFF, 0x0806, 500, 0])
 def test_a_struct_with_a_wrong_number_anywhere(number):
     """A name of 2 GB ended the process with a segmentation fault."""
     struct_file(100, 0)

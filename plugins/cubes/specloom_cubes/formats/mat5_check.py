@@ -15,9 +15,13 @@ MATRIX = 14
 CELL = 1
 STRUCT = 2
 OBJECT = 3
+SPARSE = 5
 FUNCTION = 16
 OPAQUE = 17
 CLASS = 0xFF
+COMPLEX = 0x0800
+"""Parts of the flags of an array."""
+
 NUMBERS = frozenset((1, 2, 3, 4, 5, 6, 7, 9, 12, 13))
 TEXTS = frozenset((16, 17, 18))
 """Numbers of the types of parts that hold numbers, or text."""
@@ -64,9 +68,9 @@ class _Walk:
         if begin == stop:
             return stop
         _, first, last = self.part(begin, stop)
-        kind = self.numbers(first, last)[0] & CLASS
+        flags = self.numbers(first, last)[0]
         at = self.padded(last, stop)
-        if kind == OPAQUE:  # an object has no shape
+        if flags & CLASS == OPAQUE:  # an object has no shape
             for _ in range(3):
                 at = self.padded(self.part(at, stop)[2], stop)
             self.matrix(at, stop, depth + 1)
@@ -77,11 +81,12 @@ class _Walk:
             raise ValueError(f"the shape of a variable is {sizes}")
         at = self.padded(last, stop)
         at = self.padded(self.part(at, stop)[2], stop)
-        self.contents(kind, prod(sizes), at, stop, depth)
+        self.contents(flags, prod(sizes), at, stop, depth)
         return stop
 
-    def contents(self, kind: int, count: int, at: int, stop: int, depth: int) -> None:
+    def contents(self, flags: int, count: int, at: int, stop: int, depth: int) -> None:
         """Walk through what an array of ``count`` elements holds, from byte ``at``."""
+        kind = flags & CLASS
         if kind == OBJECT:
             at = self.padded(self.part(at, stop)[2], stop)
         if kind in (STRUCT, OBJECT):
@@ -99,13 +104,16 @@ class _Walk:
         if kind == FUNCTION:
             self.matrix(at, stop, depth + 1)
             return
-        self.values(at, stop)
+        parts = 1
+        if kind == SPARSE:
+            parts = 3  # rows, columns, values
+        if flags & COMPLEX:
+            parts += 1
+        self.values(parts, at, stop)
 
-    def values(self, at: int, stop: int) -> None:
-        """Walk through the parts of an array of numbers or text: one, or several."""
-        if at == stop:
-            raise ValueError("a variable has no values")
-        while at < stop:
+    def values(self, parts: int, at: int, stop: int) -> None:
+        """Walk through the parts of an array of numbers or text, of which there must be some."""
+        for _ in range(parts):
             kind, _, end = self.part(at, stop)
             if kind not in NUMBERS | TEXTS:
                 raise ValueError(f"the values of a variable are of the type {kind}")
