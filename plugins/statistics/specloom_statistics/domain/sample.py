@@ -1,0 +1,96 @@
+"""The bounded sample of pixels that a fit takes of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from specloom.torch import usable_pixels
+from specloom_statistics.domain.positions import PIXELS, sample_positions
+from specloom_statistics.sample import SmallestKeys, content_seed
+
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+"""The quantiles of each band that a pipeline stores."""
+
+
+class DomainSample:
+    """A sample of the pixels of images that arrive in batches: bounded, and it merges.
+
+    Of each image at most 1024 pixels are looked at, spread evenly; of all that are usable the
+    1024 with the smallest keys stay. Keys are drawn by a generator that is seeded with these
+    pixels, so order, batches and processes do not matter. As of a node that is fitted, there are
+    ``fit_start``, ``fit_update``, ``fit_state`` and ``fit_merge``.
+
+    Args:
+        channels: C, the number of bands.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+        self.fit_start(0)
+
+    def fit_start(self, pass_: int) -> None:
+        """Start again without pixels."""
+        self._sample = SmallestKeys(self._channels, PIXELS)
+        self._looked_at = 0
+        self._unusable = 0
+
+    def fit_update(self, cube: Tensor, valid: Tensor | None = None) -> None:
+        """Look at each image of a batch.
+
+        Args:
+            cube: (B, H, W, C).
+            valid: Which pixels may be used, bool (B, H, W); None for all.
+        """
+        rows, columns = sample_positions(cube.shape[1], cube.shape[2])
+        at = torch.from_numpy(rows), torch.from_numpy(columns)
+        for number, image in enumerate(cube):
+            pixels = image[at].detach().cpu().float()
+            usable = usable_pixels(pixels)
+            if valid is not None:
+                usable &= valid[number][at].cpu()
+            self._add(pixels, usable)
+
+    def _add(self, pixels: Tensor, usable: Tensor) -> None:
+        contents = pixels.contiguous().numpy().data
+        generator = torch.Generator().manual_seed(content_seed(contents))
+        keys = torch.rand(len(pixels), generator=generator, dtype=torch.float64)
+        self._sample.add(keys[usable], pixels[usable])
+        self._looked_at += len(pixels)
+        self._unusable += len(pixels) - int(usable.sum())
+
+    def fit_state(self) -> dict[str, Tensor]:
+        """The sample so far, with its keys."""
+        counts = torch.tensor([self._looked_at, self._unusable], dtype=torch.int64)
+        return {
+            "keys": self._sample.keys().clone(),
+            "rows": self._sample.rows().clone(),
+            "counts": counts,
+        }
+
+    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the ``fit_state()`` of another one."""
+        self._sample.add(state["keys"].cpu(), state["rows"].cpu())
+        looked_at, unusable = state["counts"].tolist()
+        self._looked_at += looked_at
+        self._unusable += unusable
+
+    def record(self) -> dict[str, Tensor]:
+        """What a pipeline stores; empty where there was no usable pixel.
+
+        ``pixels`` float32 (n, C), in the order of their keys; ``quantiles`` float64 (9, C), see
+        ``QUANTILES``; ``counts`` int64: how many pixels were looked at, and how many of these
+        were excluded.
+        """
+        if not len(self._sample):
+            return {}
+        order = self._sample.keys().argsort(stable=True)
+        pixels = self._sample.rows()[order].clone()
+        levels = torch.tensor(QUANTILES, dtype=torch.float64)
+        return {
+            "pixels": pixels,
+            "quantiles": pixels.double().quantile(levels, dim=0),
+            "counts": torch.tensor([self._looked_at, self._unusable], dtype=torch.int64),
+        }
