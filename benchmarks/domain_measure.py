@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
 from specloom_cubes import Synthetic, open_cube
 from specloom_statistics import (
     DomainMeasure,
@@ -79,7 +80,9 @@ def pairs(data: Path, seeds: int) -> Iterator[Pair]:
         yield Pair(f"lentils {seed}", _cubes(source, "train"), _cubes(source, "test"))
 
 
-def faults(cube: Floats, fitted: Floats, seed: int = 0) -> Iterator[tuple[str, NDArray[np.floating]]]:
+def faults(
+    cube: Floats, fitted: Floats, seed: int = 0
+) -> Iterator[tuple[str, NDArray[np.floating]]]:
     """A cube with each of the faults, by name.
 
     Args:
@@ -119,7 +122,7 @@ def faults(cube: Floats, fitted: Floats, seed: int = 0) -> Iterator[tuple[str, N
 
 def reference_of(cubes: list[Floats]) -> DomainReference:
     """What is stored of cubes that a pipeline is fitted on."""
-    sample = DomainSample(cubes[0].shape[2])
+    sample = DomainSample()
     for cube in cubes:
         sample.fit_update(torch.from_numpy(cube)[None])
     return DomainReference(sample.record())
@@ -169,7 +172,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/hsi"))
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--list", action="store_true", help="Also print each good cube that is reported.")
+    parser.add_argument(
+        "--list", action="store_true", help="Also print each good cube that is reported."
+    )
     options = parser.parse_args()
     found: dict[str, list[tuple[str, DomainMeasure]]] = defaultdict(list)
     for pair in pairs(options.data, options.seeds):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom_statistics.domain.reference import (
+    DomainReference,
     Floats,
     Nearest,
-    DomainReference,
     Spectra,
     is_constant,
     share_at_top,
@@ -32,7 +32,7 @@ BAND_ERROR = 6.0
 BIAS = 1.2
 SHIFT = 0.5
 
-TILT_PARTS = 4
+TILT_PARTS = 3
 TILT_PIXELS = 30
 """An image is divided into so many parts by rows and by columns, and a part needs so many pixels
 whose shape is known from the fit."""
@@ -228,7 +228,9 @@ class _Parts:
         return max(slopes)
 
 
-def _shape_parts(reference: DomainReference, spectra: Spectra, nearest: Nearest) -> dict[str, float]:
+def _shape_parts(
+    reference: DomainReference, spectra: Spectra, nearest: Nearest
+) -> dict[str, float]:
     """How unusual distances, bands, the median difference and the band axis are."""
     difference = spectra.shape - nearest.shape
     bias = float(np.linalg.norm(np.median(difference, axis=0)))
@@ -277,9 +279,7 @@ def _level_reasons(level: dict[str, float], parts: _Parts, unjudged: float) -> I
         yield f"{unjudged:.0%} of the pixels could not be judged"
 
 
-def _shape_reasons(
-    shape: dict[str, float], parts: _Parts, dead: NDArray[np.intp]
-) -> Iterator[str]:
+def _shape_reasons(shape: dict[str, float], parts: _Parts, dead: NDArray[np.intp]) -> Iterator[str]:
     """Clauses for the parts of ``shape`` above the limit; one for all that mean other spectra."""
     if len(dead):
         listed = ", ".join(str(band) for band in dead[:5])

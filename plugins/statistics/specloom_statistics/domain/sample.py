@@ -22,18 +22,14 @@ class DomainSample:
     1024 with the smallest keys stay. Keys are drawn by a generator that is seeded with these
     pixels, so order, batches and processes do not matter. As of a node that is fitted, there are
     ``fit_start``, ``fit_update``, ``fit_state`` and ``fit_merge``.
-
-    Args:
-        channels: C, the number of bands.
     """
 
-    def __init__(self, channels: int) -> None:
-        self._channels = channels
+    def __init__(self) -> None:
         self.fit_start(0)
 
     def fit_start(self, pass_: int) -> None:
         """Start again without pixels."""
-        self._sample = SmallestKeys(self._channels, PIXELS)
+        self._sample: SmallestKeys | None = None
         self._looked_at = 0
         self._unusable = 0
 
@@ -57,13 +53,23 @@ class DomainSample:
         contents = pixels.contiguous().numpy().data
         generator = torch.Generator().manual_seed(content_seed(contents))
         keys = torch.rand(len(pixels), generator=generator, dtype=torch.float64)
-        self._sample.add(keys[usable], pixels[usable])
+        self._add_rows(keys[usable], pixels[usable])
         self._looked_at += len(pixels)
         self._unusable += len(pixels) - int(usable.sum())
+
+    def _add_rows(self, keys: Tensor, rows: Tensor) -> None:
+        if not len(rows):
+            return
+        if self._sample is None:
+            self._sample = SmallestKeys(rows.shape[1], PIXELS)
+        self._sample.add(keys, rows)
 
     def fit_state(self) -> dict[str, Tensor]:
         """The sample so far, with its keys."""
         counts = torch.tensor([self._looked_at, self._unusable], dtype=torch.int64)
+        if self._sample is None:
+            nothing = torch.empty(0, dtype=torch.float64)
+            return {"keys": nothing, "rows": torch.empty(0, 0), "counts": counts}
         return {
             "keys": self._sample.keys().clone(),
             "rows": self._sample.rows().clone(),
@@ -72,7 +78,7 @@ class DomainSample:
 
     def fit_merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``fit_state()`` of another one."""
-        self._sample.add(state["keys"].cpu(), state["rows"].cpu())
+        self._add_rows(state["keys"].cpu(), state["rows"].cpu())
         looked_at, unusable = state["counts"].tolist()
         self._looked_at += looked_at
         self._unusable += unusable
@@ -84,7 +90,7 @@ class DomainSample:
         ``QUANTILES``; ``counts`` int64: how many pixels were looked at, and how many of these
         were excluded.
         """
-        if not len(self._sample):
+        if self._sample is None:
             return {}
         order = self._sample.keys().argsort(stable=True)
         pixels = self._sample.rows()[order].clone()
