@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specloom import Executor, Job, Run, SpecloomError, Stateful
 from specloom_jobs import make_shares
-from specloom_statistics import DomainSample
 from specloom_training import processes
 from specloom_training.job_format import (
     make_job,
@@ -18,6 +17,9 @@ from specloom_training.job_format import (
 from specloom_training.job_notes import note_work_in_process
 from specloom_training.node_states import dump_states, load_states
 from specloom_training.passes import BATCH, fit_ends
+
+if TYPE_CHECKING:
+    from specloom_statistics import DomainSample
 
 TASK = "training.Fit"
 

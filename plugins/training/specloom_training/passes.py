@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from specloom import Batch, ConfigError, Graph, Run
-from specloom_statistics import DomainSample
+
+if TYPE_CHECKING:
+    from specloom_statistics import DomainSample
 
 BATCH = "batch"
 """What the sample of the batches is called among the nodes, none of which has this name."""

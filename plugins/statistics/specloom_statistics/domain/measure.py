@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from specloom_statistics.domain.reference import (
     DomainReference,
@@ -18,6 +17,9 @@ from specloom_statistics.domain.reference import (
     share_at_top,
     split,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LIMIT = 1.0
 """A cube is as the fitted ones where neither ``level`` nor ``shape`` is larger than this."""
