@@ -1,4 +1,4 @@
-"""Whether a cube is like those that a pipeline was fitted on, and which of its pixels are judged."""
+"""Whether a cube is like those of a pipeline's fit, and which of its pixels are judged."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ NOT_COMPARED = (
     "cubes cannot be compared with what the pipeline was fitted on: it stores nothing of it"
 )
 """The note for pipelines without a record, such as those of earlier versions."""
+
+PIXELS_A_BAND = 10
+"""A fit on fewer pixels a band gives unseen pixels far higher scores than its own."""
 
 
 class SampledScene:
@@ -100,7 +103,8 @@ class FittedDomain:
             return
         plain = {name: to_array(value) for name, value in record.items()}
         self._reference = DomainReference(plain)
-        if scores and _is_pixelwise(run.graph, scores):
+        enough = self._reference.images_pixels >= PIXELS_A_BAND * self._reference.bands
+        if enough and scores and _is_pixelwise(run.graph, scores):
             self.scores = _scores_of(run, scores, plain["pixels"])
 
     def measure(
@@ -121,14 +125,16 @@ class FittedDomain:
         return measure_domain(self._reference, pixels, unjudged, self._rank(scene, scores))
 
     def _rank(self, scene: SampledScene, scores: NDArray[Any] | None) -> float | None:
-        """The share of the fit's scores that are smaller than the median of a scene's."""
+        """The share of the fit's scores below the median of a scene's; equal ones count half."""
         if scores is None or not len(self.scores):
             return None
         values = scene.values(scores)
         finite = values[np.isfinite(values)]
         if not len(finite):
             return None
-        return float(np.mean(self.scores < np.median(finite)))
+        median = np.median(finite)
+        below = np.mean(self.scores < median)
+        return float(below + np.mean(self.scores == median) / 2)
 
 
 def judged_by(graph: Graph, end: str) -> str:

@@ -193,8 +193,8 @@ class Predictor:
         share = float(everywhere.mean())
         scores = next(iter(judging.values()), None)
         domain = self.domain().measure(scene, share, scores)
-        if domain is not None:
-            notes += [f"unlike what the pipeline was fitted on: {one}" for one in domain.reasons]
+        if domain is not None and domain.reasons:
+            notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
         return Outputs(maps, others, notes, everywhere, domain)
 
     def domain(self) -> FittedDomain:

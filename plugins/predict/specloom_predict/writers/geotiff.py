@@ -34,7 +34,9 @@ def import_rasterio() -> Any:
 
 
 def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
-    """Write a map with its transform and coordinate system; "no data" is NaN in scores, 255 in decisions.
+    """Write a map with its transform and coordinate system.
+
+    "No data" is NaN in scores and 255 in decisions.
 
     Args:
         path: The file.

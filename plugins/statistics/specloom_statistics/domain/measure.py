@@ -39,7 +39,7 @@ TILT_PIXELS = 30
 """An image is divided into so many parts by rows and by columns, and a part needs so many pixels
 whose shape is known from the fit."""
 
-SCORE_TAIL = 0.01
+SCORE_TAIL = 0.001
 """The median score of a cube is unusual in the outer shares of this size of the fit's scores."""
 
 FAR = 999.0
@@ -118,7 +118,7 @@ def measure_domain(
         scores: The share of the fit's scores that are smaller than the cube's median score.
     """
     finite = np.isfinite(looked.pixels)
-    dead = _dead_bands(reference, looked.pixels, finite)
+    dead = _dead_bands(reference, looked.pixels[looked.usable], finite[looked.usable])
     judged = looked.usable & finite.all(axis=1)
     if unjudged is None:
         unjudged = 1 - float(np.mean(judged))
@@ -149,15 +149,17 @@ def _dead_bands(
     reference: DomainReference, pixels: Floats, finite: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
     """The bands that are NaN, or constant, in all pixels of the cube, though not in the fit."""
-    some = finite.any(axis=1)
-    if not some.any():
+    if not finite.any():
         return np.empty(0, np.intp)
-    dead = ~finite[some].any(axis=0)
-    alive = finite[:, ~dead].all(axis=1)
-    constant = np.zeros(len(dead), bool)
-    if alive.sum() > 1:
-        constant[~dead] = is_constant(pixels[alive][:, ~dead])
-    return np.flatnonzero(dead | (constant & ~reference.constant))
+    has_values = finite.any(axis=0)
+    alive = np.flatnonzero(has_values)
+    complete = finite[:, alive].all(axis=1)
+    dead = set(np.flatnonzero(~has_values).tolist())
+    if complete.sum() > 1:
+        constant = alive[is_constant(pixels[complete][:, alive])]
+        varied = np.flatnonzero(~reference.constant)
+        dead.update(np.intersect1d(constant, varied).tolist())
+    return np.array(sorted(dead), np.intp)
 
 
 class _Parts:
@@ -182,7 +184,7 @@ class _Parts:
         self._reference = reference
         self.saturated = share_at_top(np.delete(pixels, dead, axis=1))
         self._spectra = split(np.nan_to_num(pixels), reference.darkness)
-        self.dark = 1.0
+        self.dark = 0.0
         if len(pixels):
             self.dark = float(np.mean(~self._spectra.lit))
         self._rows = rows[self._spectra.lit]
@@ -266,7 +268,8 @@ def _slope(log_level: Floats, where: Floats) -> float:
 def _level_reasons(level: dict[str, float], parts: _Parts, unjudged: float) -> Iterator[str]:
     """Clauses for the parts of ``level`` above the limit."""
     if level.get("light", 0.0) == FAR:
-        yield "no pixel can be compared"
+        if level["dark"] <= LIMIT:
+            yield "no pixel can be compared"
     elif level.get("light", 0.0) > LIMIT:
         factor = float(np.exp(parts.median_level))
         direction = "too dark" if factor < 1 else "too bright"
@@ -283,6 +286,8 @@ def _level_reasons(level: dict[str, float], parts: _Parts, unjudged: float) -> I
 
 def _shape_reasons(shape: dict[str, float], parts: _Parts, dead: NDArray[np.intp]) -> Iterator[str]:
     """Clauses for the parts of ``shape`` above the limit; one for all that mean other spectra."""
+    if shape["distance"] == 0 and len(dead) > 5:
+        return  # without any signal every band is dead
     if len(dead):
         listed = ", ".join(str(band) for band in dead[:5])
         if len(dead) > 5:

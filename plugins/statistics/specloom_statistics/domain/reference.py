@@ -63,9 +63,11 @@ class DomainReference:
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         self.pixels: Floats = np.asarray(record["pixels"], np.float64)
-        looked_at, unusable = np.asarray(record["counts"]).tolist()
+        pixels, looked_at, unusable = np.asarray(record["counts"]).tolist()
         self.excluded = unusable / looked_at
         """The share of pixels that were excluded from the fit."""
+        self.images_pixels: int = pixels
+        """How many pixels the images of the fit had."""
         self.darkness = TINY * float(np.median(np.linalg.norm(self.pixels, axis=1)))
         self.spectra = split(self.pixels, self.darkness)
         self.dark = float(np.mean(~self.spectra.lit))
@@ -114,7 +116,7 @@ class DomainReference:
         weights = []
         for band in range(self.bands):
             found, *_ = np.linalg.lstsq(_design(shape, band), shape[:, band], rcond=1e-6)
-            weights.append(found)
+            weights.append(np.asarray(found, np.float64))
         return weights
 
     def _usual_errors(self) -> Floats:

@@ -30,6 +30,7 @@ class DomainSample:
     def fit_start(self, pass_: int) -> None:
         """Start again without pixels."""
         self._sample: SmallestKeys | None = None
+        self._pixels = 0
         self._looked_at = 0
         self._unusable = 0
 
@@ -40,7 +41,9 @@ class DomainSample:
             cube: (B, H, W, C).
             valid: Which pixels may be used, bool (B, H, W); None for all.
         """
-        rows, columns = sample_positions(cube.shape[1], cube.shape[2])
+        height, width = cube.shape[1:3]
+        self._pixels += len(cube) * height * width
+        rows, columns = sample_positions(height, width)
         at = torch.from_numpy(rows), torch.from_numpy(columns)
         for number, image in enumerate(cube):
             pixels = image[at].detach().cpu().float()
@@ -57,6 +60,9 @@ class DomainSample:
         self._looked_at += len(pixels)
         self._unusable += len(pixels) - int(usable.sum())
 
+    def _counts(self) -> Tensor:
+        return torch.tensor([self._pixels, self._looked_at, self._unusable], dtype=torch.int64)
+
     def _add_rows(self, keys: Tensor, rows: Tensor) -> None:
         if not len(rows):
             return
@@ -66,7 +72,7 @@ class DomainSample:
 
     def fit_state(self) -> dict[str, Tensor]:
         """The sample so far, with its keys."""
-        counts = torch.tensor([self._looked_at, self._unusable], dtype=torch.int64)
+        counts = self._counts()
         if self._sample is None:
             nothing = torch.empty(0, dtype=torch.float64)
             return {"keys": nothing, "rows": torch.empty(0, 0), "counts": counts}
@@ -79,7 +85,8 @@ class DomainSample:
     def fit_merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``fit_state()`` of another one."""
         self._add_rows(state["keys"].cpu(), state["rows"].cpu())
-        looked_at, unusable = state["counts"].tolist()
+        pixels, looked_at, unusable = state["counts"].tolist()
+        self._pixels += pixels
         self._looked_at += looked_at
         self._unusable += unusable
 
@@ -87,8 +94,8 @@ class DomainSample:
         """What a pipeline stores; empty where there was no usable pixel.
 
         ``pixels`` float32 (n, C), in the order of their keys; ``quantiles`` float64 (9, C), see
-        ``QUANTILES``; ``counts`` int64: how many pixels were looked at, and how many of these
-        were excluded.
+        ``QUANTILES``; ``counts`` int64: how many pixels the images have, how many of these were
+        looked at, and how many of the latter were excluded.
         """
         if self._sample is None:
             return {}
@@ -98,5 +105,5 @@ class DomainSample:
         return {
             "pixels": pixels,
             "quantiles": pixels.double().quantile(levels, dim=0),
-            "counts": torch.tensor([self._looked_at, self._unusable], dtype=torch.int64),
+            "counts": self._counts(),
         }
