@@ -40,11 +40,15 @@ class SampledScene:
     Args:
         scene: The scene.
         size: Its rows and columns.
+        only_finite: Whether pixels that are not finite in every band count as invalid.
     """
 
-    def __init__(self, scene: Windowed, size: tuple[int, int]) -> None:
+    def __init__(
+        self, scene: Windowed, size: tuple[int, int], *, only_finite: bool = False
+    ) -> None:
         self._scene = scene
         self._size = size
+        self._only_finite = only_finite
         self._rows, self._columns = sample_positions(*size)
         self._pixels: NDArray[np.float64] | None = None
         #: Which pixels may be used, bool (H, W); None where the cube does not say.
@@ -54,10 +58,15 @@ class SampledScene:
         """The part of the scene in some rows and columns, as a batch of one."""
         batch = self._scene.window(rows, cols)
         self._take(to_array(batch["cube"])[0], rows, cols)
-        if batch.get("valid") is not None:
-            if self.valid is None:
-                self.valid = np.ones(self._size, bool)
-            self.valid[rows, cols] = to_array(batch["valid"])[0]
+        valid = batch.get("valid")
+        if valid is not None:
+            self._valid()[rows, cols] = to_array(valid)[0]
+        if self._only_finite:
+            finite = np.isfinite(to_array(batch["cube"])[0]).all(axis=-1)
+            if valid is None:
+                self._valid()[rows, cols] = finite
+            else:
+                self._valid()[rows, cols] &= finite
         return batch
 
     def sample(self) -> DomainPixels | None:
@@ -74,6 +83,11 @@ class SampledScene:
         """The values of a map (H, W) at these pixels, (N,)."""
         found: NDArray[Any] = of_map[self._rows, self._columns]
         return found
+
+    def _valid(self) -> NDArray[np.bool_]:
+        if self.valid is None:
+            self.valid = np.ones(self._size, bool)
+        return self.valid
 
     def _take(self, cube: NDArray[Any], rows: slice, cols: slice) -> None:
         height, width, bands = cube.shape

@@ -166,7 +166,7 @@ class Predictor:
         self.run.source = source
         self._check_bands(cube)
         size = cube.shape[:2]
-        scene = SampledScene(source, size)
+        scene = SampledScene(source, size, only_finite=not self._number_maps)
         values = run_tiled(
             self.run,
             scene,
