@@ -96,6 +96,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     metavar="DEVICE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def predict(as_json: bool, **options: Any) -> None:
@@ -121,6 +126,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
+    for note in summary.notes:
+        click.echo(f"note: {note}", err=True)
     for name, error in summary.failed:
         text = str(error)
         if Path(name).name not in text:
@@ -134,3 +141,12 @@ def _print_summary(summary: Summary, out: Path) -> None:
     cubes = "1 cube" if done == 1 else f"{done} cubes"
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
     click.echo(f"{cubes} predicted, {counts}: {out}", err=True)
+    unlike = len(summary.unlike())
+    if unlike:
+        total = done + len(summary.skipped)
+        what = "unlike what the pipeline was fitted on"
+        click.echo(f'{unlike} of {total} cubes {what}; see "domain" in predict.json', err=True)
+    unjudged = sum(one["unjudged"] for one in summary.done)
+    if unjudged:
+        pixels = sum(one["pixels"] for one in summary.done)
+        click.echo(f"{unjudged} of {pixels} pixels could not be judged", err=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom import DataError, Problems, SpecloomError, machine_error
 from specloom_predict import record
+from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.inputs import Input, find_inputs, folders
 from specloom_predict.prediction import predict
@@ -31,6 +32,8 @@ class Summary:
         done: For each input that was predicted: input, folder, files, notes and geometry.
         skipped: For each that was complete already: input and folder.
         failed: For each that failed: input and error.
+        strict: Whether a cube that is unlike those of the fit makes the exit code 1.
+        notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
     """
 
@@ -38,11 +41,25 @@ class Summary:
     skipped: list[dict[str, Any]] = field(default_factory=list)
     failed: list[tuple[str, SpecloomError]] = field(default_factory=list)
     unexpected: Exception | None = None
+    strict: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0, or that of the worst error."""
-        return max((error.exit_code for _, error in self.failed), default=0)
+        """0, or that of the worst error; with ``strict``, 1 where a cube is unlike the fit's."""
+        codes = [error.exit_code for _, error in self.failed]
+        if self.strict and self.unlike():
+            codes.append(1)
+        return max(codes, default=0)
+
+    def unlike(self) -> list[dict[str, Any]]:
+        """The cubes, of this call and complete before it, that are unlike those of the fit."""
+        found = []
+        for one in [*self.done, *self.skipped]:
+            domain = one.get("domain")
+            if domain and domain["reasons"]:
+                found.append(one)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -67,6 +84,7 @@ def predict_all(
     tile_bytes: int | None = None,
     observed: bool = False,
     scale: Scale | None = None,
+    strict: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -80,6 +98,7 @@ def predict_all(
         out: Where results go, a folder for each input.
         formats: As for ``predict``, as is every other option.
         observed: Whether observers of plugins watch, such as the console's progress.
+        strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -102,7 +121,9 @@ def predict_all(
         variable=variable,
         options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
     )
-    summary = Summary(failed=errors)
+    summary = Summary(failed=errors, strict=strict)
+    if not predictor.run.graph.fitted_on:
+        summary.notes.append(NOT_COMPARED)
     with predictor.watched():
         _predict_each(one_cube, list(folders(cubes, out)), summary)
     return summary
@@ -141,7 +162,10 @@ class _OneCube:
             record.release(folder)
             raise
         geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
-        more = {"notes": list(made.notes), "geometry": geometry}
+        more: dict[str, Any] = {"notes": list(made.notes), "geometry": geometry}
+        more |= {"pixels": made.pixels, "unjudged": made.unjudged, "domain": None}
+        if made.domain is not None:
+            more["domain"] = made.domain.as_json()
         entries = {**more, **self.predictor.origin()}
         with write_errors(folder):
             record.finish(
@@ -164,7 +188,8 @@ def _predict_each(
             _add_failure(summary, one, error)
             continue
         if made is None:
-            summary.skipped.append(entry)
+            domain = record.read(folder).get("domain")
+            summary.skipped.append({**entry, "domain": domain})
         else:
             summary.done.append({**entry, **made})
     run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))

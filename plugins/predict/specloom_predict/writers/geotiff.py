@@ -6,8 +6,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from specloom import UnavailableError
 from specloom_predict.georeference.systems import parse_crs
 from specloom_predict.writers.layout import row_blocks
@@ -36,11 +34,13 @@ def import_rasterio() -> Any:
 
 
 def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
-    """Write a map with its transform and coordinate system; NaN is "no data" in scores.
+    """Write a map with its transform and coordinate system.
+
+    "No data" is NaN in scores and 255 in decisions.
 
     Args:
         path: The file.
-        one: The map; decisions are written as 0 and 1.
+        one: The map; decisions are written as 0 and 1, and 255 where unjudged.
         geometry: Where it lies.
         source: Where the map comes from, for the tag of the image's description.
 
@@ -61,8 +61,8 @@ def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
     options: dict[str, Any] = {"compress": "deflate", "bigtiff": "if_safer", "interleave": "band"}
     if min(height, width) > TILE:
         options |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
-    if dtype.kind == "f":
-        options["nodata"] = np.nan
+    if one.nodata is not None:
+        options["nodata"] = one.nodata
     if geometry.transform is not None:
         options["transform"] = rasterio.Affine(*geometry.transform)
     with warnings.catch_warnings():
@@ -82,6 +82,6 @@ def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
             for band, name in enumerate(one.band_names):
                 file.set_band_description(band + 1, name)
                 for rows in row_blocks(height, width * dtype.itemsize, TILE):
-                    part = np.ascontiguousarray(bands[rows, :, band], dtype)
+                    part = one.file_part(rows, band)
                     file.write(part, band + 1, window=((rows.start, rows.stop), (0, width)))
     return notes

@@ -53,10 +53,16 @@ def write_scores(path: Path, one: Map) -> tuple[float, float]:
 
 
 def write_decisions(path: Path, one: Map, grey: NDArray[np.uint8]) -> None:
-    """Write decided pixels, in light orange, over a picture from ``grey_of``."""
+    """Write decided pixels, in light orange, over a picture from ``grey_of``.
+
+    Pixels that could not be judged are white."""
     dark = (grey.astype(np.uint16) * LIGHTEST_GREY // 255).astype(np.uint8)
     picture = np.repeat(dark[..., None], 3, axis=2)
-    picture[shrink(one.bands[..., 0]) > 0] = DECIDED
+    decided = shrink(one.bands[..., 0]) > 0
+    if one.unjudged is not None:
+        judged = shrink(~one.unjudged) > 0
+        picture[~judged] = MISSING
+    picture[decided] = DECIDED
     Image.fromarray(picture).save(path, "PNG")
 
 
