@@ -1,0 +1,117 @@
+"""Peaks over threshold: the generalised Pareto distribution of the largest scores."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from specloom_training.calibration.intervals import draw_weights, interval_of
+from specloom_training.calibration.sample import Sample
+
+SHAPES = (-0.5, 1.0)
+"""The shapes that a fit may have: maximum likelihood is regular above -0.5."""
+
+THETAS = 400
+"""How many values of shape / scale a resample tries."""
+
+
+class ParetoTail(NamedTuple):
+    """The tail of the scores above a level."""
+
+    level: float
+    share: float
+    """The rate at the level itself."""
+    shape: float
+    scale: float
+
+    def rate(self, threshold: float) -> float:
+        """The rate of scores above a threshold, which is at least the level."""
+        excess = threshold - self.level
+        return self.share * float(stats.genpareto.sf(excess, self.shape, scale=self.scale))
+
+    def threshold(self, rate: float) -> float:
+        """The threshold that this rate of scores reaches, at most that of the level."""
+        excess = stats.genpareto.isf(rate / self.share, self.shape, scale=self.scale)
+        return self.level + float(excess)
+
+
+def fit_tail(sample: Sample, level: float) -> ParetoTail:
+    """The tail above a level by maximum likelihood.
+
+    With theta = shape / scale the likelihood has one parameter, as the best shape for a theta is
+    the mean of log(1 + theta x) (Grimshaw, 1993, Technometrics 35(2):185-191, eq. 2.4).
+
+    Args:
+        sample: The scores of normal images, each event one false alarm more.
+        level: The level.
+    """
+    excesses = np.sort(sample.scores[sample.scores > level] - level)
+    thetas = _thetas(excesses)
+    sums = np.log1p(np.outer(thetas, excesses)).sum(1)
+    best = int(_likelihoods(sums[None] / len(excesses), thetas).argmax())
+    around = thetas[max(best - 1, 0)], thetas[min(best + 1, len(thetas) - 1)]
+
+    def loss(theta: float) -> float:
+        shape = np.log1p(theta * excesses).mean()
+        return -float(_likelihoods(np.array([shape]), np.array([theta]))[0])
+
+    found = optimize.minimize_scalar(loss, bounds=around, method="bounded")
+    theta = float(thetas[best])
+    if found.fun < loss(theta):
+        theta = float(found.x)
+    shape = float(np.log1p(theta * excesses).mean())
+    return ParetoTail(level, len(excesses) / sample.total, shape, shape / theta)
+
+
+def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float, float]:
+    """The interval of the false-alarm rate on new images at a threshold in the tail.
+
+    Groups are resampled as in ``rate_interval``, and the tail is fitted to each resample.
+
+    Args:
+        sample: The scores of normal images, each event one false alarm more.
+        level: Where the tail begins.
+        threshold: The threshold, at least the level.
+    """
+    above = sample.scores > level
+    excesses = sample.scores[above] - level
+    groups = sample.groups[above]
+    thetas = _thetas(np.sort(excesses))
+    counts = np.bincount(groups, minlength=len(sample.units)).astype(np.float64)
+    sums = np.zeros((len(sample.units), THETAS))
+    for column, theta in enumerate(thetas):
+        sums[:, column] = np.bincount(groups, np.log1p(theta * excesses), len(sample.units))
+    order = np.lexsort([sums[:, 0], sample.units, counts])
+    order = order[sample.units[order] > 0]
+    counts = counts[order]
+    units = sample.units[order]
+    sums = sums[order]
+    rates = []
+    for weights in draw_weights(len(order)):
+        exceeding = weights @ counts
+        shapes = weights @ sums / exceeding[:, None]
+        best = _likelihoods(shapes, thetas).argmax(1)
+        shape = shapes[np.arange(len(best)), best]
+        survival = stats.genpareto.sf(threshold - level, shape, scale=shape / thetas[best])
+        rates.append(exceeding / (weights @ units) * survival)
+    resampled = np.concatenate(rates)
+    return interval_of(resampled, resampled)
+
+
+def _thetas(excesses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of shape / scale, denser near 0, of which none is 0."""
+    mean = excesses.mean()
+    lowest = min(-1e-3, -(1 - 1e-6) * mean / excesses.max())
+    half = THETAS // 2
+    negative = -np.geomspace(-lowest, 1e-4, half)
+    positive = np.geomspace(1e-4, 50, half)
+    return np.concatenate([negative, positive]) / mean
+
+
+def _likelihoods(shapes: NDArray[np.float64], thetas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean log-likelihood of each shape and theta; minus infinity where it is not regular."""
+    allowed = (shapes >= SHAPES[0]) & (shapes <= SHAPES[1])
+    scales = np.where(allowed, shapes / thetas, 1.0)
+    likelihoods: NDArray[np.float64] = np.where(allowed, -np.log(scales) - shapes - 1, -np.inf)
+    return likelihoods
