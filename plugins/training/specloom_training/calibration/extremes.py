@@ -102,11 +102,13 @@ def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float
 def _thetas(excesses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values of shape / scale, denser near 0, of which none is 0."""
     mean = excesses.mean()
-    lowest = min(-1e-3, -(1 - 1e-6) * mean / excesses.max())
+    # 1 + theta x is positive for all excesses.
+    steepest = (1 - 1e-6) * mean / excesses.max()
     half = THETAS // 2
-    negative = -np.geomspace(-lowest, 1e-4, half)
+    negative = -np.geomspace(steepest, 1e-4 * steepest, half)
     positive = np.geomspace(1e-4, 50, half)
-    return np.concatenate([negative, positive]) / mean
+    thetas: NDArray[np.float64] = np.concatenate([negative, positive]) / mean
+    return thetas
 
 
 def _likelihoods(shapes: NDArray[np.float64], thetas: NDArray[np.float64]) -> NDArray[np.float64]:
