@@ -67,7 +67,8 @@ def fit_tail(sample: Sample, level: float) -> ParetoTail:
 def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float, float]:
     """The interval of the false-alarm rate on new images at a threshold in the tail.
 
-    Groups are resampled as in ``rate_interval``, and the tail is fitted to each resample.
+    Groups are resampled as in ``rate_interval``, with one group more, and the tail is fitted to
+    each resample.
 
     Args:
         sample: The scores of normal images, each event one false alarm more.
@@ -79,24 +80,52 @@ def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float
     groups = sample.groups[above]
     thetas = _thetas(np.sort(excesses))
     counts = np.bincount(groups, minlength=len(sample.units)).astype(np.float64)
+    excess_sums = np.bincount(groups, excesses, len(sample.units))
     sums = np.zeros((len(sample.units), THETAS))
     for column, theta in enumerate(thetas):
         sums[:, column] = np.bincount(groups, np.log1p(theta * excesses), len(sample.units))
-    order = np.lexsort([sums[:, 0], sample.units, counts])
+    order = np.lexsort([sums[:, 0], excess_sums, sample.units, counts])
     order = order[sample.units[order] > 0]
     counts = counts[order]
     units = sample.units[order]
     sums = sums[order]
-    rates = []
-    for weights in draw_weights(len(order)):
-        exceeding = weights @ counts
-        shapes = weights @ sums / exceeding[:, None]
-        best = _likelihoods(shapes, thetas).argmax(1)
-        shape = shapes[np.arange(len(best)), best]
-        survival = stats.genpareto.sf(threshold - level, shape, scale=shape / thetas[best])
-        rates.append(exceeding / (weights @ units) * survival)
-    resampled = np.concatenate(rates)
-    return interval_of(resampled, resampled)
+    worst = int((excess_sums[order] / units).argmax())
+    lows = []
+    highs = []
+    for weights in draw_weights(len(order) + 1):
+        own = weights[:, :-1]
+        extra = weights[:, -1:]
+        total = own @ units + extra[:, 0] * units.mean()
+        exceeding = own @ counts
+        logs = own @ sums
+        lows.append(_tail_rates(exceeding, logs, thetas, threshold - level) / total)
+        scale = units.mean() / units[worst]
+        exceeding = exceeding + extra[:, 0] * counts[worst] * scale
+        logs = logs + extra * sums[worst] * scale
+        highs.append(_tail_rates(exceeding, logs, thetas, threshold - level) / total)
+    return interval_of(np.concatenate(lows), np.concatenate(highs))
+
+
+def _tail_rates(
+    exceeding: NDArray[np.float64],
+    logs: NDArray[np.float64],
+    thetas: NDArray[np.float64],
+    excess: float,
+) -> NDArray[np.float64]:
+    """How many scores exceed a threshold in each resample, by the tail fitted to it, (N,).
+
+    Args:
+        exceeding: How many exceed the level, (N,).
+        logs: The sums of log(1 + theta x) over their excesses x, (N, thetas).
+        thetas: Values of shape / scale.
+        excess: The threshold, over the level.
+    """
+    shapes = logs / exceeding[:, None]
+    best = _likelihoods(shapes, thetas).argmax(1)
+    shape = shapes[np.arange(len(best)), best]
+    survival = stats.genpareto.sf(excess, shape, scale=shape / thetas[best])
+    rates: NDArray[np.float64] = exceeding * survival
+    return rates
 
 
 def _thetas(excesses: NDArray[np.float64]) -> NDArray[np.float64]:
