@@ -26,8 +26,8 @@ def test_a_wrong_path(shell):
         shell, scene("scene.npy", "scen.png"), f"error: there is no mask file scen.png\n{RELATIVE}"
     )
     asked = "--set data.config.cube=scen.npy --set data.config.mask=scen.png"
-    warned = f"warning: there is no scen.npy, the cube of the data\n{RELATIVE}\n"
-    warned += f"warning: there is no scen.png, the mask of the data\n{RELATIVE}"
+    warned = f"warning: {SCENE}:11: there is no scen.npy, the cube of the data\n{RELATIVE}\n"
+    warned += f"warning: {SCENE}:11: there is no scen.png, the mask of the data\n{RELATIVE}"
     mistake(shell, f"specloom check {SCENE} {asked}", warned, 0)
     mistake(
         shell,
@@ -48,6 +48,18 @@ def test_a_mask_of_another_size(shell):
 
 
 def test_wavelengths_in_micrometres(shell):
+    used = "configs/bands/cir.yaml --set 'data={type: cubes.Scene, config: {cube: um.hdr}}'"
+    assumed = "um.hdr: 'wavelength' states 0.43 to 0.91 in 'nm': taken as micrometres"
+    unmasked = "\n".join(
+        f"warning: configs/bands/cir.yaml:{line}: {what}: the data has no mask in the split {split}"
+        for line, what, split in (
+            (33, "the threshold of decider stays uncalibrated", "'val'"),
+            (34, "the evaluation of 'val' is skipped", "'val'"),
+            (35, "the evaluation of 'test' is skipped", "'test'"),
+        )
+    )
+    mistake(shell, f"specloom check {used}", unmasked, 0)
+    assert f": {assumed}\n" in shell(f"specloom check {used}")
     header = shell.folder / "um.hdr"
     text = header.read_text("utf-8")
     for unit in ("nm", "um", "Unknown"):
@@ -76,16 +88,26 @@ def test_an_array_with_its_bands_first(shell):
 )
 def test_a_picture_given_as_a_cube(shell, picture, looks):
     fix = "give the cube's own file, with all of its bands"
-    warning = f"warning: {picture} has {looks}, not a cube\n  fix: {fix}"
+    said = f"{picture} has {looks}, not a cube\n  fix: {fix}"
+    warning = f"warning: {said}"
     skipped = (
         f"warning: {SCENE}:30: the evaluation of 'test' is skipped: "
         "the data has no mask in the split 'test'"
     )
-    unmasked = f"{warning}\n{skipped}"
+    unmasked = f"warning: {SCENE}:11: {said}\n{skipped}"
     mistake(shell, f"specloom check {SCENE} --set data.config.cube={picture}", unmasked, 0)
     mistake(shell, scene(picture), warning, 0)
+    one_class = (  # the blocks with the anomalies of this mask are for training
+        f"warning: {SCENE}:16: no pixel of the splits 'val' and 'test' is anomalous: nothing can "
+        "be measured\n  fix: assign images with anomalies to it, or check the lists of classes"
+    )
     blocks = f"'data={{type: cubes.Blocks, config: {{cube: {picture}, mask: scene.png}}}}'"
-    mistake(shell, f"specloom check {SCENE} --set {blocks}", warning, 0)
+    mistake(
+        shell,
+        f"specloom check {SCENE} --set {blocks}",
+        f"warning: --set {blocks[1:-1]}: {said}\n{one_class}",
+        0,
+    )
     assert f"not a cube; {fix}\n" in shell(f"specloom info {picture}")
 
 
@@ -113,6 +135,8 @@ def test_one_class(shell):
     mistake(
         shell,
         scene("scene.npy", "nothing.png"),
+        f"warning: {SCENE}:16: no pixel of the splits 'val' and 'test' is anomalous: nothing can "
+        "be measured\n  fix: assign images with anomalies to it, or check the lists of classes\n"
         "warning: node 'metrics' (AnomalyDetectionMetrics): no pixel is anomalous in the stage "
         "'test', so some metrics are missing: check the masks, and the data node's class numbers",
         0,
@@ -121,7 +145,7 @@ def test_one_class(shell):
     mistake(
         shell,
         f"specloom check {few}",
-        "warning: no scene of the split 'val' holds an anomaly (2 in all)\n"
+        f"warning: {LENTILS}:9: no scene of the split 'val' holds an anomaly (2 in all)\n"
         "  fix: raise scenes, or change the seed",
         0,
     )
@@ -155,7 +179,7 @@ def test_an_empty_folder(shell):
     mistake(
         shell,
         f"specloom check {file} --set data.config.path=nowhere",
-        f"warning: there is no nowhere, the folder of the data\n{RELATIVE}",
+        f"warning: {file}:{line}: there is no nowhere, the folder of the data\n{RELATIVE}",
         0,
     )
 

@@ -21,7 +21,7 @@ from specloom.contract.errors import (
 )
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
-from specloom.execution.data_description import data_notes
+from specloom.execution.data_description import assumptions, data_notes
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -319,6 +319,8 @@ def _report_good(
     messages += loaded.skipped()
     for message in messages:
         click.echo(f"warning: {message}", err=True)
+    for text in assumptions(splits):
+        click.echo(f"note: {graph.where('data')}: {text}", err=True)
     summary = f"{file}: good, {len(graph.nodes)} nodes, {len(graph.connections)} connections"
     if graph.unbuilt:
         unsized = ", ".join(graph.unbuilt)

@@ -50,3 +50,11 @@ def data_notes(graph: Graph, splits: Mapping[str, DescribedSplit]) -> list[Specl
             where = note.where or graph.where("nodes", name)
             found.append(type(note)(note.what, where=where, fix=note.fix))
     return found
+
+
+def assumptions(splits: Mapping[str, DescribedSplit]) -> list[str]:
+    """What was assumed of the files of all splits, each once, as far as descriptions say it."""
+    found: list[str] = []
+    for description in splits.values():
+        found += description.values().get("assumptions", ())
+    return list(dict.fromkeys(found))

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.formats import envi
-from specloom_cubes.masks import is_in_colour, problem_of_file
+from specloom_cubes.previews import is_in_colour, problem_of_file
 from specloom_cubes.rules.masks import (
     LOSSY,
     NOT_READ,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,31 @@ def _mask(path: Path, cube: Cube, variable: str | None) -> tuple[dict[str, Any],
     except DataError as error:
         return _no_mask(path, variable, error.what), ()
     numbers, counts = np.unique(read.numbers, return_counts=True)
-    classes = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
-    return {"file": str(path), "variable": variable, "classes": classes}, read.notes
+    pixels = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    classes = {str(number): count for number, count in pixels.items()}
+    mask = {"file": str(path), "variable": variable, "classes": classes}
+    return mask, (*read.notes, *_note_on_majority(variable or path.name, pixels))
+
+
+def _note_on_majority(name: str, pixels: Mapping[int, int]) -> list[str]:
+    """That the one class of a mask has most of its pixels, as that of a mask of valid pixels has.
+
+    Args:
+        name: The mask.
+        pixels: The number of pixels of each class.
+    """
+    classes = sorted(number for number in pixels if number >= 0)
+    if len(classes) != 2 or classes[0] != 0:
+        return []
+    found = pixels[classes[1]]
+    total = found + pixels[0]
+    if 2 * found <= total:
+        return []
+    what = (
+        f"the mask {name} has {found:,} of {total:,} pixels in class {classes[1]}: it may be "
+        "inverted, or a mask of valid pixels"
+    )
+    return [str(DataError(what, fix="if it says which pixels are valid, name it as valid"))]
 
 
 def _no_mask(path: Path, variable: str | None, problem: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,10 +17,9 @@ from specloom_cubes.cube import equals
 from specloom_cubes.formats.variable import named, only_plane, several
 from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules import coco
-from specloom_cubes.rules.colours import Colours, classes_of, problem_of
+from specloom_cubes.rules.colours import classes_of
 from specloom_cubes.rules.masks import (
     LOSSY,
-    MOST_CLASSES,
     NOT_READ,
     PICTURES,
     OwnArrays,
@@ -203,53 +201,6 @@ def valid_source(cube: Cube, arrays: ValidityArrays) -> str:
         sources.append(cube.valid_from or "the file's own mask")
     sources += [f"the array {name!r} of the file" for name in arrays.names]
     return " and ".join(sources)
-
-
-def problem_of_file(path: Path) -> str:
-    """Why a file of a cube's name, which nothing else names as a mask, is none; empty where it is.
-
-    A file that cannot be read may be the mask: what is wrong with it is said when it is read.
-    """
-    suffix = path.suffix.lower()
-    if suffix in (*LOSSY, *NOT_READ):
-        return f"a {suffix.removeprefix('.').upper()} picture, which cannot hold class numbers"
-    if suffix in formats.NAMED:
-        return ""
-    with suppress(DataError):
-        return _problem_of_values(_values_of(path))
-    return ""
-
-
-def is_in_colour(cube: Cube) -> bool:
-    """Whether the cube of a TIFF may be a picture of red, green and blue."""
-    is_tiff = "TIFF" in cube.format
-    in_bytes = cube.dtype == np.uint8 and cube.shape[2] in (3, 4)
-    return is_tiff and in_bytes and cube.wavelengths is None
-
-
-def _values_of(path: Path) -> Colours | NDArray[Any]:
-    """What a file of one array or one picture holds."""
-    from specloom_cubes.formats import picture
-
-    if path.suffix.lower() in PICTURES:
-        return picture.read_picture(path)
-    if path.suffix.lower() == ".npy":
-        from specloom_cubes.formats import npy
-
-        return npy.open_array(path)
-    cube = formats.open_cube(path)
-    if is_in_colour(cube):
-        return picture.colours_of(cube.array)
-    return cube.array
-
-
-def _problem_of_values(values: Colours | NDArray[Any]) -> str:
-    if isinstance(values, Colours):
-        return problem_of(values)
-    distinct = len(np.unique(values))
-    if distinct > MOST_CLASSES:
-        return f"an array of {distinct:,} distinct values"
-    return ""
 
 
 def _array_of(cube: Cube, name: str, *, wanted: bool) -> Valid:

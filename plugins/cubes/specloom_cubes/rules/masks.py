@@ -232,7 +232,7 @@ def own_arrays(
     Args:
         arrays: What the file holds.
         size: Rows and columns of the cube.
-        load: Reads an array; used only where the names and types do not settle it.
+        load: Reads an array; used only where the names and types do not say it.
     """
     validity = validity_arrays(arrays, size)
     masks = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from specloom_cubes.masks import valid_source
 from specloom_cubes.paths import there
@@ -21,14 +21,50 @@ from specloom_cubes.sources.description import (
 )
 
 if TYPE_CHECKING:
-    from specloom_cubes.sources.scene import Labels, Scene
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from specloom_cubes.cube import Cube
+    from specloom_cubes.rules.masks import ValidityArrays
 
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
 
+Labels: TypeAlias = "tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]"
+"""Class numbers and which pixels are valid, (H, W) each, or None where nothing is known."""
+
+
+class DescribableScene(Protocol):
+    """What a description needs of a scene."""
+
+    cube: str
+    mask: str | None
+    mask_variable: str | None
+    wavelengths: str | None
+    valid: str | None
+    valid_variable: str | None
+
+    def opened(self) -> Cube:
+        """The scene, its pixels not yet read."""
+
+    def counted_labels(self) -> Labels | None:
+        """Its labels, or None where they were not read yet and have very many pixels."""
+
+    def centres(self) -> NDArray[np.float64] | None:
+        """Band centres in nm, or None where they are not known."""
+
+    def missing_outputs(self, split: str) -> Sequence[str]:
+        """``mask`` where it has none."""
+
+    def mask_array(self) -> str | None:
+        """The array of its own file that is its mask, or None."""
+
+    def validity_arrays(self) -> ValidityArrays:
+        """The arrays of its own file that say which pixels are valid."""
+
 
 def describe_scene(
-    scene: Scene, split: str, noun: str, names: Sequence[str], windows: Sequence[Window]
+    scene: DescribableScene, split: str, noun: str, names: Sequence[str], windows: Sequence[Window]
 ) -> SplitDescription | None:
     """The description of a split that consists of parts of a scene.
 
@@ -70,7 +106,7 @@ def describe_scene(
 
 
 def _masks(
-    scene: Scene, split: str, labels: Labels | None, windows: Sequence[Window]
+    scene: DescribableScene, split: str, labels: Labels | None, windows: Sequence[Window]
 ) -> MaskDescription:
     """The masks of the parts."""
     if "mask" in scene.missing_outputs(split):
@@ -87,13 +123,13 @@ def _masks(
     return counts.describe(source, keys, names)
 
 
-def _mask_source(scene: Scene) -> str:
+def _mask_source(scene: DescribableScene) -> str:
     if scene.mask is None:
         return f"the array {scene.mask_array()!r} of the scene's file"
     return _array_of(scene.mask, scene.mask_variable)
 
 
-def _valid_source(scene: Scene) -> str:
+def _valid_source(scene: DescribableScene) -> str:
     """Where it is stated which pixels are valid."""
     sources = []
     if scene.valid is not None:
