@@ -28,6 +28,14 @@ TAILS = {"pixel": 0.01, "object": 0.01, "image": 0.5}
 """The share of the pixels, or of the images, whose scores make the tail."""
 
 
+RATES = {
+    "pixel": "of the normal pixels",
+    "object": "false objects an image",
+    "image": "of the normal images",
+}
+"""What a rate is a share or a number of."""
+
+
 @dataclass(frozen=True)
 class FalseAlarmThreshold:
     """A threshold and the false-alarm rate that it is for.
@@ -81,14 +89,8 @@ class FalseAlarmThreshold:
     def line(self) -> str:
         """Everything in one line."""
         low, high = self.interval
-        unit = "pixel"
-        if self.per != "pixel":
-            unit = "image"
-        what = f"{self.rate:.3g} false {self.per}s per {unit}"
-        if self.per == "image":
-            what = f"{self.rate:.3g} of the images"
         text = (
-            f"threshold {self.threshold:.6g} for {what} "
+            f"threshold {self.threshold:.6g} for {self.rate:.3g} {RATES[self.per]} "
             f"({CONFIDENCE:.0%} interval {low:.2g} to {high:.2g}), "
             f"{self.exceedances} exceedances in {self.images} images, {self.method}"
         )
