@@ -75,7 +75,7 @@ def test_a_scene_has_the_same_pixels_in_all_splits(tmp_path, monkeypatch):
     with pytest.raises(specloom.DataError) as caught:
         loaded.run()
     assert caught.value.what == (
-        "the threshold of decider is calibrated on 'val', and 1 images of the test split have the "
-        "same pixels: its metrics would be too good"
+        "the threshold of decider is calibrated on 'val', and the test split has 1 of the same "
+        "images, by their pixels: its metrics would be too good"
     )
-    assert caught.value.where.endswith("rx_scene.yaml:12")
+    assert caught.value.where.endswith("rx_scene.yaml:11")

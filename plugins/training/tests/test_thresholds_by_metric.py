@@ -154,8 +154,8 @@ def test_a_threshold_that_decides_almost_nothing_gives_a_warning():
 
 
 SAME = (
-    "the threshold of decider is calibrated on 'val', and 2 images of the test split have the "
-    "same pixels: its metrics would be too good\n"
+    "the threshold of decider is calibrated on 'val', and the test split has 2 of the same images, "
+    "by their pixels: its metrics would be too good\n"
     "  fix: assign different images to val and test, or do not evaluate the test split"
 )
 
@@ -178,7 +178,7 @@ def test_the_pixels_of_the_test_split_under_another_name_are_refused():
 
 def test_without_an_evaluation_of_the_test_split_they_give_a_warning():
     run = same_images()
-    with pytest.warns(SpecloomWarning, match="same pixels") as caught:
+    with pytest.warns(SpecloomWarning, match="same images") as caught:
         Calibrate("decider", false_alarm_rate=0.01).train(run)
     assert [str(one.message) for one in caught] == [SAME]
     assert run.record["calibrations"]

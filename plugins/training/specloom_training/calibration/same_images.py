@@ -37,8 +37,8 @@ def check_test_images(run: Run, split: str, what: str) -> None:
     if not shared:
         return
     problem = DataError(
-        f"{what} is calibrated on {split!r}, and {len(shared)} images of the test split have the "
-        "same pixels: its metrics would be too good",
+        f"{what} is calibrated on {split!r}, and the test split has {len(shared)} of the same "
+        "images, by their pixels: its metrics would be too good",
         where=run.graph.where("data"),
         fix=f"assign different images to {split} and test, or do not evaluate the test split",
     )
