@@ -25,6 +25,7 @@ def run(out: Path, calibrate: str, *more: str):
     return CliRunner().invoke(cli, arguments, catch_exceptions=False)
 
 
+@pytest.mark.filterwarnings("ignore:.*the threshold of decider for a false-alarm rate")
 @pytest.mark.parametrize("method", ["empirical", "chi_square", "peaks_over_threshold"])
 def test_a_run_reports_the_threshold_everywhere(tmp_path, method):
     out = tmp_path / "out"

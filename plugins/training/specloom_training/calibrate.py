@@ -316,6 +316,7 @@ class Calibrate:
                 "depend on 'logits' alone",
             )
         self._check_share(run, alarms.decided_pixels, alarms.pixels, least=0.0)
+        self._check_rate(run, found)
         low, high = found.interval
         numbers = {
             "threshold": found.threshold,
@@ -337,6 +338,19 @@ class Calibrate:
         if self.method == "peaks_over_threshold":
             return tail_threshold(normals, rate, self.per, self.tail)
         return empirical_threshold(normals, rate, self.per)
+
+    def _check_rate(self, run: Run, found: FalseAlarmThreshold) -> None:
+        """Warn where the normal scores do not have the distribution that the threshold is from."""
+        low, high = found.interval
+        if low <= found.rate <= high:
+            return
+        problem = DataError(
+            f"the threshold of {self.decider} for a false-alarm rate of {found.rate:.3g} by "
+            f"{found.method} has {low:.2g} to {high:.2g} on {self.split!r}",
+            where=self._where(run),
+            fix="use method: empirical",
+        )
+        warnings.warn(str(problem), SpecloomWarning, stacklevel=2)
 
     def _check_share(self, run: Run, decided: int, pixels: int, least: float) -> None:
         """An error where almost all pixels are decided, a warning where almost none are.

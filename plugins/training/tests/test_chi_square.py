@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from specloom import ConfigError, Graph, Port, Run
+from specloom import ConfigError, Graph, Port, Run, SpecloomWarning
 from specloom.contract.ports import Connection
 from specloom_deciders import BinaryDecider
 from specloom_rx import RXGlobal, ScoreToLogit
@@ -114,3 +114,27 @@ def test_a_trained_detector_has_no_such_distribution():
         "the scores of rx are not chi-square distributed, as it was trained\n"
         "  fix: use method: empirical or peaks_over_threshold"
     )
+
+
+class HeavyTailed(Gaussian):
+    """Pixels with the same covariance and heavier tails."""
+
+    def batches(self, split):
+        rng = np.random.default_rng([len(split), 1])
+        for _ in range(10):
+            shape = (3, 40, 40, 4)
+            yield {"cube": rng.standard_t(4, size=shape).astype("float32")}
+
+
+def test_scores_of_another_distribution_give_a_warning(monkeypatch):
+    monkeypatch.setattr(Gaussian, "batches", HeavyTailed.batches)
+    run = fitted(None)
+    with pytest.warns(SpecloomWarning, match="by chi_square") as caught:
+        Calibrate("decider", method="chi_square", false_alarm_rate=1e-3).train(run)
+    low, high = run.record["calibrations"][0]["interval"]
+    assert low > 1e-3
+    assert [str(one.message) for one in caught] == [
+        "the threshold of decider for a false-alarm rate of 0.001 by chi_square has "
+        f"{low:.2g} to {high:.2g} on 'val'\n"
+        "  fix: use method: empirical"
+    ]
