@@ -82,7 +82,7 @@ class Calibrate:
             scores of RX have on normally distributed pixels. ``peaks_over_threshold``: a
             generalised Pareto distribution of the largest scores.
         tail: The share of the pixels, or of the images for rates of images, whose scores
-            ``peaks_over_threshold`` uses; by default 0.01, of images 0.5.
+            ``peaks_over_threshold`` uses; by default 0.01, 0.003 for objects, 0.5 for images.
         connectivity: For objects, 8 where pixels that touch at a corner belong together, or 4.
     """
 

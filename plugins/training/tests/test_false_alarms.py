@@ -19,7 +19,7 @@ from specloom_training.calibration import false_alarms
 from specloom_training.calibration.extremes import fit_tail, tail_interval
 from specloom_training.calibration.intervals import rate_interval
 from specloom_training.calibration.normals import NormalScores
-from specloom_training.calibration.region_events import Pixels, region_events, region_peaks
+from specloom_training.calibration.region_events import Pixels, region_events
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("threshold_toys")
@@ -93,15 +93,6 @@ def test_regions_are_counted_at_every_threshold(connectivity, digits):
     for threshold in np.unique(values):
         count = events.signs[events.scores >= threshold].sum()
         assert count == regions_at(scores, threshold, connectivity)
-    level = float(np.median(values))
-    above = values[order] >= level
-    peaks = region_peaks(Pixels(values[order][above], places[above], level), connectivity)
-    expected = []
-    for image in scores:
-        structure = np.ones((3, 3)) if connectivity == 8 else None
-        labels, count = ndimage.label(image >= level, structure)
-        expected += ndimage.maximum(image, labels, range(1, count + 1)).tolist()
-    assert sorted(peaks.scores) == pytest.approx(sorted(expected))
 
 
 @pytest.mark.parametrize("connectivity", [4, 8])

@@ -12,6 +12,9 @@ from specloom_training.calibration.sample import Sample
 SHAPES = (-0.5, 1.0)
 """The shapes that a fit may have: maximum likelihood is regular above -0.5."""
 
+LARGEST_LOSS = 1e9
+"""The loss of what is not regular."""
+
 THETAS = 400
 """How many values of shape / scale a resample tries."""
 
@@ -40,28 +43,41 @@ def fit_tail(sample: Sample, level: float) -> ParetoTail:
     """The tail above a level by maximum likelihood.
 
     With theta = shape / scale the likelihood has one parameter, as the best shape for a theta is
-    the mean of log(1 + theta x) (Grimshaw, 1993, Technometrics 35(2):185-191, eq. 2.4).
+    the mean of log(1 + theta x) (Grimshaw, 1993, Technometrics 35(2):185-191, eq. 2.4). An event
+    that lowers the number of false alarms counts negatively, in the mean as in the number.
 
     Args:
-        sample: The scores of normal images, each event one false alarm more.
+        sample: The scores of normal images.
         level: The level.
     """
-    excesses = np.sort(sample.scores[sample.scores > level] - level)
+    excesses, signs, _ = _above(sample, level)
+    count = signs.sum()
     thetas = _thetas(excesses)
-    sums = np.log1p(np.outer(thetas, excesses)).sum(1)
-    best = int(_likelihoods(sums[None] / len(excesses), thetas).argmax())
-    around = thetas[max(best - 1, 0)], thetas[min(best + 1, len(thetas) - 1)]
+    shapes = np.array([signs @ np.log1p(theta * excesses) for theta in thetas]) / count
+    best = int(_likelihoods(shapes, thetas).argmax())
+    around = thetas[max(best - 1, 0)], thetas[min(best + 1, THETAS - 1)]
 
     def loss(theta: float) -> float:
-        shape = np.log1p(theta * excesses).mean()
-        return -float(_likelihoods(np.array([shape]), np.array([theta]))[0])
+        shape = signs @ np.log1p(theta * excesses) / count
+        likelihood = float(_likelihoods(np.array([shape]), np.array([theta]))[0])
+        return min(-likelihood, LARGEST_LOSS)
 
     found = optimize.minimize_scalar(loss, bounds=around, method="bounded")
     theta = float(thetas[best])
     if found.fun < loss(theta):
         theta = float(found.x)
-    shape = float(np.log1p(theta * excesses).mean())
-    return ParetoTail(level, len(excesses) / sample.total, shape, shape / theta)
+    shape = float(signs @ np.log1p(theta * excesses) / count)
+    return ParetoTail(level, float(count) / sample.total, shape, shape / theta)
+
+
+def _above(
+    sample: Sample, level: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The excesses over a level, with their signs and groups, in a fixed order."""
+    above = sample.scores > level
+    order = np.lexsort([sample.signs[above], sample.scores[above]])
+    excesses = sample.scores[above][order] - level
+    return excesses, sample.signs[above][order], sample.groups[above][order]
 
 
 def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float, float]:
@@ -71,19 +87,18 @@ def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float
     each resample.
 
     Args:
-        sample: The scores of normal images, each event one false alarm more.
+        sample: The scores of normal images.
         level: Where the tail begins.
         threshold: The threshold, at least the level.
     """
-    above = sample.scores > level
-    excesses = sample.scores[above] - level
-    groups = sample.groups[above]
-    thetas = _thetas(np.sort(excesses))
-    counts = np.bincount(groups, minlength=len(sample.units)).astype(np.float64)
-    excess_sums = np.bincount(groups, excesses, len(sample.units))
-    sums = np.zeros((len(sample.units), THETAS))
+    excesses, signs, groups = _above(sample, level)
+    size = len(sample.units)
+    thetas = _thetas(excesses)
+    counts = np.bincount(groups, signs, size)
+    excess_sums = np.bincount(groups, signs * excesses, size)
+    sums = np.zeros((size, THETAS))
     for column, theta in enumerate(thetas):
-        sums[:, column] = np.bincount(groups, np.log1p(theta * excesses), len(sample.units))
+        sums[:, column] = np.bincount(groups, signs * np.log1p(theta * excesses), size)
     order = np.lexsort([sums[:, 0], excess_sums, sample.units, counts])
     order = order[sample.units[order] > 0]
     counts = counts[order]

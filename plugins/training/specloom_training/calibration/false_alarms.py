@@ -24,7 +24,7 @@ LEAST_PEAKS = 20
 MOST_PEAKS = 20_000
 """A tail is fitted to at most so many scores."""
 
-TAILS = {"pixel": 0.01, "object": 0.01, "image": 0.5}
+TAILS = {"pixel": 0.01, "object": 0.003, "image": 0.5}
 """The share of the pixels, or of the images, whose scores make the tail."""
 
 
@@ -163,8 +163,7 @@ def tail_threshold(
 ) -> FalseAlarmThreshold:
     """The threshold from a generalised Pareto distribution of the largest scores.
 
-    For objects it is that of the peaks of regions (Davison and Smith, 1990, J. R. Stat. Soc. B
-    52(3):393-442, for peaks over threshold and for clusters of them).
+    Source: A. C. Davison, R. L. Smith, J. R. Stat. Soc. B 52(3):393-442, 1990.
 
     Args:
         normals: The scores of normal images.
@@ -178,23 +177,20 @@ def tail_threshold(
     share = tail or TAILS[per]
     sample = normals.sample()
     level = _tail_level(normals, sample, share, per)
-    peaks = sample
-    if per == "object":
-        peaks = normals.peaks(level)
-    count = int((peaks.scores > level).sum())
+    count = int(sample.signs[sample.scores > level].sum())
     if count < LEAST_PEAKS:
         raise DataError(
             f"a tail of {count} scores is too short for peaks over threshold, which needs "
             f"{LEAST_PEAKS}",
             fix="calibrate on more images, raise tail, or use method: empirical",
         )
-    if rate * peaks.total >= count:
+    if rate * sample.total >= count:
         raise DataError(
             f"a false-alarm rate of {rate:.6g} lies outside the tail, which has the rate "
-            f"{count / peaks.total:.3g}",
+            f"{count / sample.total:.3g}",
             fix="use method: empirical, or raise tail",
         )
-    fitted = fit_tail(peaks, level)
+    fitted = fit_tail(sample, level)
     threshold = fitted.threshold(rate)
     details = {
         "tail_level": level,
@@ -202,7 +198,7 @@ def tail_threshold(
         "shape": fitted.shape,
         "scale": fitted.scale,
     }
-    interval = tail_interval(peaks, level, threshold)
+    interval = tail_interval(sample, level, threshold)
     return _described(
         normals, sample, threshold, rate, per, "peaks_over_threshold", details, interval
     )

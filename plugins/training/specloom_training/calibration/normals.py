@@ -14,7 +14,6 @@ from specloom_training.calibration.region_events import (
     Events,
     Pixels,
     region_events,
-    region_peaks,
 )
 from specloom_training.calibration.sample import Sample
 
@@ -124,13 +123,6 @@ class NormalScores:
             signs = np.ones(len(pixels.scores), np.int64)
             return self._grouped(Events(pixels.scores, signs, pixels.places), pixels.floor)
         return self._grouped(region_events(pixels, self._connectivity), pixels.floor)
-
-    def peaks(self, level: float) -> Sample:
-        """The largest score of each region of the pixels that reach a level."""
-        pixels = self._tail()
-        reached = pixels.scores >= level
-        above = Pixels(pixels.scores[reached], pixels.places[reached], level)
-        return self._grouped(region_peaks(above, self._connectivity), level)
 
     def tail_level(self, share: float) -> float:
         """The score that a share of all pixels reaches, or the least that is stored."""

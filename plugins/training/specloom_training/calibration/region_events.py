@@ -51,15 +51,6 @@ def region_events(pixels: Pixels, connectivity: Connectivity) -> Events:
     return Events(pixels.scores[event], signs[falling], pixels.places[event])
 
 
-def region_peaks(pixels: Pixels, connectivity: Connectivity) -> Events:
-    """One event for each region of the pixels, at its largest score."""
-    graph = _touching(pixels.places, connectivity)
-    _, region = csgraph.connected_components(graph, directed=False)
-    _, first = np.unique(region, return_index=True)
-    first.sort()
-    return Events(pixels.scores[first], np.ones(len(first), np.int64), pixels.places[first])
-
-
 def _touching(places: Places, connectivity: Connectivity) -> sparse.csr_array:
     """The graph of pixels that touch; an edge weighs the number of its later pixel, from 1."""
     count = len(places)
