@@ -27,6 +27,7 @@ WALKS = {
     "annotations of cubes": ["annotations-and-data-sets"],
     "choosing-bands": ["choosing-bands"],
     "two-phase-training": ["two-phase-training"],
+    "thresholds": ["thresholds"],
     "plugins": [
         "writing-a-plugin",
         "pinning-and-reproducing",
