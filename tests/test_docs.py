@@ -28,6 +28,7 @@ WALKS = {
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "two-phase-training": ["two-phase-training"],
+    "thresholds": ["thresholds"],
     "plugins": [
         "writing-a-plugin",
         "pinning-and-reproducing",
