@@ -49,6 +49,7 @@ def predict(
     memory: int | None = None,
     tile_bytes: int | None = None,
     scale: Scale | None = None,
+    draw_scores: bool = True,
 ) -> Prediction:
     """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
 
@@ -74,6 +75,8 @@ def predict(
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
             where it was saved before pipelines said so. A ``Predictor`` and an open cube have
             their own.
+        draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
+            ``predict_all`` draws them later, with one scale for all cubes.
 
     Raises:
         DataError: The cube cannot be read, or its bands are not those of the pipeline.
@@ -96,7 +99,9 @@ def predict(
         allocate = allocate_files(scratch, names)
         maps, others, notes = predictor.maps(opened, wavelengths, memory, tile_bytes, allocate)
         source = f"{opened.path.name} by the pipeline {predictor.run.metadata['name']}"
-        written, more = write_files(scratch, maps, others, opened, geometry, formats, source)
+        written, more = write_files(
+            scratch, maps, others, opened, geometry, formats, source, draw_scores=draw_scores
+        )
         files = move_files(scratch, Path(folder), written)
     unique_notes = dict.fromkeys([*geometry.notes, *notes, *more])
     return Prediction(_arrays(maps, others), files, geometry, tuple(unique_notes))
