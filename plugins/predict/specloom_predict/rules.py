@@ -42,6 +42,7 @@ UNITS = {
 }
 """The units of numbers: the kind of column that they are for, and what one of them is."""
 
+KIND_NAMES = {"share": "a percentage", "pixels": "pixels", "seconds": "a time"}
 WORDS = ("and", "or", "not")
 MAX_DEPTH = 20
 TOKEN = re.compile(
@@ -305,7 +306,7 @@ class _Parser:
                 fix = "write the number without a unit"
                 if fitting:
                     fix += f", or with one of: {', '.join(fitting)}"
-                what = f"{column.column!r} is compared with a number of {number.kind}"
+                what = f"{column.column!r} is compared with {KIND_NAMES[number.kind]}"
                 raise self._error(what, fix)
 
     def _takes(self, text: str) -> bool:

@@ -117,8 +117,8 @@ def common_scale(spreads: Iterable[Spread | None]) -> ColourScale:
 
     It begins at the median of their percentiles 1, and ends at the greatest of their percentiles
     99.9: one cube with anomalies sets its end, one hot pixel does not. It is logarithmic where it
-    begins above 0 and the tail is heavy: where the end is more than ``HEAVY_TAIL`` times as far
-    from the median of the medians as the beginning is.
+    begins above 0, ends above twice its beginning, and the tail is heavy: where the end is more
+    than ``HEAVY_TAIL`` times as far from the median of the medians as the beginning is.
 
     Args:
         spreads: Of each cube; None of one without a finite score.
@@ -130,7 +130,8 @@ def common_scale(spreads: Iterable[Spread | None]) -> ColourScale:
     middle = float(np.median([one.middle for one in known]))
     high = max(one.high for one in known)
     is_heavy = high - middle > HEAVY_TAIL * (middle - low)
-    return ColourScale(low, high, log=low > 0 and is_heavy)
+    is_wide = high > 2 * low > 0
+    return ColourScale(low, high, log=is_heavy and is_wide)
 
 
 def colour_scale(values: Mapping[str, Any]) -> ColourScale:
