@@ -23,7 +23,8 @@ KINDS = {
     "largest": "pixels",
     "decided": "share",
     "unjudged": "share",
-    "domain": "",
+    "level": "",
+    "shape": "",
     "seconds": "seconds",
 }
 """The columns of numbers, and what each measures."""
@@ -45,7 +46,9 @@ class Measures:
         decided: Share of decided pixels among those that could be judged.
         unjudged: Share of pixels that could not be judged: their score is NaN, or, without
             a map of scores, a band of the cube is.
-        domain: How far the cube is from those that the pipeline was fitted on.
+        level: How much darker or brighter the cube is than those that the pipeline was fitted on,
+            1 being the limit.
+        shape: How much its spectra differ from theirs, 1 being the limit.
         seconds: How long the cube took.
         doubts: Why the cube as a whole cannot be judged; empty where it can.
     """
@@ -54,7 +57,8 @@ class Measures:
     largest: int | None = None
     decided: float | None = None
     unjudged: float | None = None
-    domain: float | None = None
+    level: float | None = None
+    shape: float | None = None
     seconds: float | None = None
     doubts: Sequence[str] = ()
 

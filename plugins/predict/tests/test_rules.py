@@ -8,8 +8,8 @@ from specloom import ConfigError
 from specloom_predict.measures import KINDS
 from specloom_predict.rules import HOW, MAX_DEPTH, parse_rule
 
-VALUES = {"objects": 3, "largest": 12, "decided": 0.02, "unjudged": 0.0, "domain": None}
-VALUES |= {"seconds": 1.5}
+VALUES = {"objects": 3, "largest": 12, "decided": 0.02, "unjudged": 0.0, "level": None}
+VALUES |= {"shape": 0.3, "seconds": 1.5}
 
 
 def holds(text, **values):
@@ -41,12 +41,12 @@ def holds(text, **values):
         ("not objects > 5", True),
         ("not not objects > 5", False),
         ("not (objects > 2 and largest > 2)", False),
-        ("domain > 1", None),
-        ("not domain > 1", None),
-        ("domain > 1 or objects > 0", True),
-        ("domain > 1 and objects > 0", None),
-        ("domain > 1 and objects > 9", False),
-        ("domain > 1 or objects > 9", None),
+        ("level > 1", None),
+        ("not level > 1", None),
+        ("level > 1 or objects > 0", True),
+        ("level > 1 and objects > 0", None),
+        ("level > 1 and objects > 9", False),
+        ("level > 1 or objects > 9", None),
     ],
 )
 def test_what_rules_say(text, truth):

@@ -80,7 +80,7 @@ def test_the_summary_has_a_row_for_each_cube(tmp_path, cubes):
     assert [row["largest"] for row in found] == ["9", "1", "0", ""]
     assert [row["decided"] for row in found] == ["1", "1", "", ""]
     assert [row["unjudged"] for row in found] == ["0.8375", "0.9875", "1", ""]
-    assert {row["domain"] for row in found} == {""}
+    assert {row["level"] + row["shape"] for row in found} == {""}
     assert all(float(row["seconds"]) > 0 for row in found[:3])
     assert [row["reason"] for row in found[:3]] == [
         "largest >= 4 px (largest: 9)",
@@ -193,12 +193,12 @@ def test_exit_codes(tmp_path, cubes, names, options, code):
 
 
 def test_a_rule_whose_column_is_empty_accepts_nothing():
-    rules = read_rules(["domain > 3", "objects > 2"], decisions_are_made=True)
+    rules = read_rules(["level > 3", "objects > 2"], decisions_are_made=True)
     verdict = give_verdict("x", "", Measures(objects=1), rules)
-    assert (verdict.word, verdict.reason) == ("unjudged", "domain > 3 (domain: not known)")
+    assert (verdict.word, verdict.reason) == ("unjudged", "level > 3 (level: not known)")
     assert give_verdict("x", "", Measures(objects=3), rules).word == "reject"
-    assert give_verdict("x", "", Measures(objects=1, domain=1.0), rules).word == "accept"
-    doubt = Measures(objects=1, domain=1.0, doubts=["too dark"])
+    assert give_verdict("x", "", Measures(objects=1, level=1.0), rules).word == "accept"
+    doubt = Measures(objects=1, level=1.0, doubts=["too dark"])
     assert give_verdict("x", "", doubt, rules).word == "unjudged"
 
 
@@ -206,7 +206,7 @@ def test_the_json_has_the_verdicts(tmp_path, cubes):
     made = called(saved(tmp_path / "run"), cubes / "b.npy", "--out", tmp_path / "out", "--json")
     (verdict,) = json.loads(made.stdout)["verdicts"]
     assert verdict["verdict"] == "reject"
-    assert (verdict["objects"], verdict["largest"], verdict["domain"]) == (1, 1, None)
+    assert (verdict["objects"], verdict["largest"], verdict["level"]) == (1, 1, None)
 
 
 def test_results_of_version_0_2_get_their_measures(tmp_path, cubes):
