@@ -43,14 +43,14 @@ class Measures:
     Args:
         objects: Connected regions of decided pixels, which touch at a side or a corner.
         largest: Pixels of the largest of them.
-        decided: Share of decided pixels among those that could be judged.
-        unjudged: Share of pixels that could not be judged: their score is NaN, or, without
+        decided: Share of decided pixels among those that could be assessed.
+        unjudged: Share of pixels that could not be assessed: their score is NaN, or, without
             a map of scores, a band of the cube is.
         level: How much darker or brighter the cube is than those that the pipeline was fitted on,
             1 being the limit.
         shape: How much its spectra differ from theirs, 1 being the limit.
         seconds: How long the cube took.
-        doubts: Why the cube as a whole cannot be judged; empty where it can.
+        doubts: Why the cube as a whole cannot be assessed; empty where it can.
     """
 
     objects: int | None = None
@@ -109,7 +109,7 @@ def measure(
     pixels = height * width
     doubts = []
     if unjudged == pixels:
-        doubts.append("no pixel could be judged")
+        doubts.append("no pixel could be assessed")
     found: dict[str, Any] = {}
     if decisions is not None:
         found = _objects(decisions.values, pixels - unjudged)

@@ -85,7 +85,7 @@ def test_the_summary_has_a_row_for_each_cube(tmp_path, cubes):
     assert [row["reason"] for row in found[:3]] == [
         "largest >= 4 px (largest: 9)",
         "",
-        "no pixel could be judged",
+        "no pixel could be assessed",
     ]
     assert str(cubes / "d.npy") in found[3]["reason"]
     assert [row["folder"] for row in found] == [*(str(out / name) for name in "abc"), ""]
@@ -102,7 +102,7 @@ def test_other_rules_need_no_other_prediction(tmp_path, cubes):
     again = predict_all(run, [cubes], out, reject_when=["objects > 9", "unjudged > 98%"])
     assert (len(again.done), len(again.skipped)) == (0, 3)
     assert [one.word for one in again.verdicts] == ["accept", "reject", "reject", "unjudged"]
-    assert again.verdicts[2].reason == "unjudged > 98% (unjudged: 1); no pixel could be judged"
+    assert again.verdicts[2].reason == "unjudged > 98% (unjudged: 1); no pixel could be assessed"
     assert [row["verdict"] for row in rows(out)] == [one.word for one in again.verdicts]
 
 
