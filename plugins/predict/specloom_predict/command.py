@@ -116,6 +116,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     is_flag=True,
     help="Continue a stopped call, as a repeated call does; an error where DIR has none.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def predict(as_json: bool, **options: Any) -> None:
@@ -146,6 +151,8 @@ def _print_notes(summary: Summary) -> None:
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
+    for note in summary.notes:
+        click.echo(f"note: {note}", err=True)
     for name, error in summary.failed:
         text = str(error)
         if Path(name).name not in text:
@@ -167,9 +174,18 @@ def _print_plan(summary: Summary) -> None:
 
 
 def _print_counts(summary: Summary, out: Path) -> None:
-    """Print the verdicts, and what was done, to standard error."""
+    """Print what cannot be relied on, the verdicts, and what was done, to standard error."""
     from specloom_predict.verdicts import SUMMARY, count_verdicts
 
+    unlike = len(summary.unlike())
+    if unlike:
+        total = len(summary.done) + len(summary.skipped)
+        what = "unlike what the pipeline was fitted on"
+        click.echo(f'{unlike} of {total} cubes {what}; see "domain" in predict.json', err=True)
+    unjudged = sum(one["unjudged"] for one in summary.done)
+    if unjudged:
+        pixels = sum(one["pixels"] for one in summary.done)
+        click.echo(f"{unjudged} of {pixels} pixels could not be assessed", err=True)
     verdicts = count_verdicts(summary.verdicts)
     click.echo(f"{verdicts}: {out / SUMMARY}", err=True)
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"

@@ -70,6 +70,7 @@ def write_files(
         for one in maps:
             files.write_map(one, formats)
         if "npy" in formats:
+            files.write_unjudged(maps)
             for name, value in others.items():
                 np.save(files.add(f"{name}.npy"), value)
         if "png" in formats:
@@ -119,6 +120,15 @@ class _Files:
 
             path = self.add(f"{one.name}.tif")
             self.notes += geotiff.write(path, one, self.geometry, self.source)
+
+    def write_unjudged(self, maps: Sequence[Map]) -> None:
+        """Write for each map of decisions which pixels could not be judged, where some could not.
+
+        ``<name>.npy`` has no third value: it is of type bool.
+        """
+        for one in maps:
+            if one.decides and one.unjudged is not None:
+                np.save(self.add(f"{one.name}_unjudged.npy"), one.unjudged)
 
     def write_pictures(self, maps: Sequence[Map], cube: Cube, draw_scores: bool) -> None:
         """Write a picture of each map, decisions over a grey picture of the cube."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom import ConfigError, DataError, Problems, SpecloomError, machine_error
 from specloom_predict import record
+from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.inputs import Input, check_out, find_inputs, folders
 from specloom_predict.measures import has_decisions, measure, measures_from
@@ -52,6 +53,8 @@ class Summary:
         verdicts: The verdict on each, in the order of ``summary.csv``.
         rules: The rules that reject.
         fail_on: The verdicts that make the call fail.
+        strict: Whether a cube that is unlike those of the fit makes the exit code 1.
+        notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
     """
 
@@ -63,14 +66,31 @@ class Summary:
     rules: Sequence[Rule] = ()
     fail_on: Sequence[str] = ()
     unexpected: Exception | None = None
+    strict: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0, that of the worst error, or 1 where a verdict is one of ``fail_on``."""
+        """0, or that of the worst error.
+
+        It is 1 at least where a verdict is one of ``fail_on``, and with ``strict`` where a cube is
+        unlike the fit's.
+        """
         codes = [error.exit_code for _, error in self.failed]
         if any(one.word in self.fail_on for one in self.verdicts):
             codes.append(FAILED_CHECK)
+        if self.strict and self.unlike():
+            codes.append(FAILED_CHECK)
         return max(codes, default=0)
+
+    def unlike(self) -> list[dict[str, Any]]:
+        """The cubes, of this call and complete before it, that are unlike those of the fit."""
+        found = []
+        for one in [*self.done, *self.skipped]:
+            domain = one.get("domain")
+            if domain and domain["reasons"]:
+                found.append(one)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -103,6 +123,7 @@ def predict_all(
     fail_on: Sequence[str] = (),
     dry_run: bool = False,
     resume: bool = False,
+    strict: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -122,6 +143,7 @@ def predict_all(
         fail_on: ``reject`` and ``unjudged``: verdicts with which the exit code is 1 at least.
         dry_run: Whether only to find out what would be done; then nothing is written.
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
+        strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -129,7 +151,7 @@ def predict_all(
     check_formats(formats)
     check_fail_on(fail_on)
     predictor = Predictor(pipeline, outputs, device, observed, scale)
-    rules = read_rules(reject_when, has_decisions(predictor))
+    rules = read_rules(reject_when, has_decisions(predictor), bool(predictor.run.graph.fitted_on))
     out = Path(out)
     check_out(inputs, out)
     if resume:
@@ -147,7 +169,9 @@ def predict_all(
         variable=variable,
         options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
     )
-    summary = Summary(failed=errors, rules=rules, fail_on=fail_on)
+    summary = Summary(failed=errors, rules=rules, fail_on=fail_on, strict=strict)
+    if not predictor.run.graph.fitted_on:
+        summary.notes.append(NOT_COMPARED)
     placed = list(folders(cubes, out))
     if dry_run:
         _plan_each(one_cube, placed, summary)
@@ -243,12 +267,15 @@ class _OneCube:
                 self.predictor, cube, folder, self.formats, draw_scores=False, **self.options
             )
             seconds = time.monotonic() - started
-            measures = measure(self.predictor, made.arrays, cube, seconds)
+            measures = measure(self.predictor, made, seconds)
         except Exception:
             record.release(folder)
             raise
         geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
-        more = {"notes": list(made.notes), "geometry": geometry}
+        more: dict[str, Any] = {"notes": list(made.notes), "geometry": geometry}
+        more |= {"pixels": made.pixels, "unjudged": made.unjudged, "domain": None}
+        if made.domain is not None:
+            more["domain"] = made.domain.as_json()
         entries = {**more, "measures": measures.as_json(), **self.predictor.origin()}
         with write_errors(folder):
             record.finish(
@@ -308,7 +335,8 @@ def _predict_each(
             verdicts.add(failed_verdict(one.address, reported))
             continue
         if made.entry is None:
-            summary.skipped.append(entry)
+            domain = record.read(folder).get("domain")
+            summary.skipped.append({**entry, "domain": domain})
         else:
             summary.done.append({**entry, **made.entry})
         verdicts.add(give_verdict(one.address, str(folder), made.measures, summary.rules))

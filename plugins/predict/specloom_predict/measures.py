@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom_predict.tile_plan import is_map
-from specloom_predict.writers.layout import Map, row_blocks
+from specloom_predict.writers.layout import row_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom import Port
-    from specloom_cubes import Cube
+    from specloom_predict.prediction import Prediction
     from specloom_predict.predictor import Predictor
 
 KINDS = {
@@ -32,6 +32,9 @@ KINDS = {
 OF_DECISIONS = ("objects", "largest", "decided")
 """The columns that only a map of decisions gives."""
 
+OF_DOMAIN = ("level", "shape")
+"""The columns that only a pipeline gives which stores what it was fitted on."""
+
 WHOLE = ("objects", "largest")
 """The columns of whole numbers."""
 
@@ -44,8 +47,7 @@ class Measures:
         objects: Connected regions of decided pixels, which touch at a side or a corner.
         largest: Pixels of the largest of them.
         decided: Share of decided pixels among those that could be assessed.
-        unjudged: Share of pixels that could not be assessed: their score is NaN, or, without
-            a map of scores, a band of the cube is.
+        unjudged: Share of pixels that could not be assessed.
         level: How much darker or brighter the cube is than those that the pipeline was fitted on,
             1 being the limit.
         shape: How much its spectra differ from theirs, 1 being the limit.
@@ -86,56 +88,42 @@ def has_decisions(predictor: Predictor) -> bool:
     return any(_is_of_decisions(graph.port(end)) for end in predictor.ends.values())
 
 
-def measure(
-    predictor: Predictor, arrays: Mapping[str, Any], cube: Cube, seconds: float
-) -> Measures:
-    """Measure the outputs for one cube, a few rows at a time.
+def measure(predictor: Predictor, made: Prediction, seconds: float) -> Measures:
+    """Measure the outputs for one cube, decisions a few rows at a time.
 
     Args:
         predictor: What made them.
-        arrays: The outputs by name.
-        cube: The cube.
-        seconds: How long it took.
+        made: The outputs.
+        seconds: How long they took.
     """
-    graph = predictor.run.graph
-    ports = {name: graph.port(end) for name, end in predictor.ends.items() if name in arrays}
-    maps = [Map(name, arrays[name]) for name, port in ports.items() if is_map(port)]
-    decisions = preferred(
-        [one for one in maps if one.decides and one.values.ndim == 2], "decisions"
-    )
-    scores = preferred([one for one in maps if one.values.dtype.kind == "f"], "scores")
-    unjudged = _unjudged_pixels(scores, cube)
-    height, width = cube.shape[:2]
-    pixels = height * width
-    doubts = []
-    if unjudged == pixels:
-        doubts.append("no pixel could be assessed")
     found: dict[str, Any] = {}
+    decisions = _decisions(predictor, made)
     if decisions is not None:
-        found = _objects(decisions.values, pixels - unjudged)
-    return Measures(**found, unjudged=unjudged / pixels, seconds=seconds, doubts=doubts)
+        found = _objects(decisions, made.pixels - made.unjudged)
+    doubts = []
+    if made.unjudged == made.pixels:
+        doubts.append("no pixel could be assessed")
+    if made.domain is not None:
+        found |= {"level": made.domain.level, "shape": made.domain.shape}
+        doubts += made.domain.reasons
+    share = made.unjudged / made.pixels
+    return Measures(**found, unjudged=share, seconds=seconds, doubts=doubts)
 
 
-def preferred(maps: Sequence[Map], name: str) -> Map | None:
-    """The map of that name, or the first one, or None."""
-    for one in maps:
-        if one.name == name:
-            return one
-    return maps[0] if maps else None
+def _decisions(predictor: Predictor, made: Prediction) -> NDArray[np.bool_] | None:
+    """The map of decisions called ``decisions``, or the first one, (H, W); None without one."""
+    graph = predictor.run.graph
+    maps: dict[str, NDArray[np.bool_]] = {}
+    for name, end in predictor.ends.items():
+        if name in made.arrays and _is_of_decisions(graph.port(end)):
+            maps[name] = made.arrays[name]
+    if "decisions" in maps:
+        return maps["decisions"]
+    return next(iter(maps.values()), None)
 
 
 def _is_of_decisions(port: Port) -> bool:
     return is_map(port) and port.dtype == "bool" and port.names[3:] in ((), ("1",))
-
-
-def _unjudged_pixels(scores: Map | None, cube: Cube) -> int:
-    """How many pixels have no score; without scores, how many lack a value in a band."""
-    height, width, bands = cube.shape
-    unjudged = 0
-    for rows in row_blocks(height, width * bands * 4):
-        values = scores.bands[rows] if scores is not None else cube.clean(rows)
-        unjudged += int(np.isnan(values).any(axis=-1).sum())
-    return unjudged
 
 
 def _objects(decisions: NDArray[np.bool_], judged: int) -> dict[str, Any]:

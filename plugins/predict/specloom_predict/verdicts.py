@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from specloom import ConfigError, did_you_mean, write_file
-from specloom_predict.measures import KINDS, OF_DECISIONS, WHOLE, Measures
+from specloom_predict.measures import KINDS, OF_DECISIONS, OF_DOMAIN, WHOLE, Measures
 from specloom_predict.rules import Rule, parse_rule
 from specloom_predict.scratch import write_errors
 
@@ -69,13 +69,14 @@ class Verdict:
         }
 
 
-def read_rules(texts: Sequence[str], decisions_are_made: bool) -> list[Rule]:
+def read_rules(texts: Sequence[str], decisions_are_made: bool, domain_is_known: bool) -> list[Rule]:
     """Read rules, and check that the pipeline can give what they are about.
 
     Without any, ``objects > 0`` is the rule where decisions are made.
 
     Raises:
-        ConfigError: One is no rule, or is about decisions, which the pipeline does not make.
+        ConfigError: One is no rule, is about decisions, which the pipeline does not make, or about
+            the cubes of its fit, of which it stores nothing.
     """
     if not texts and decisions_are_made:
         texts = [DEFAULT_RULE]
@@ -88,6 +89,12 @@ def read_rules(texts: Sequence[str], decisions_are_made: bool) -> list[Rule]:
                     where=f"--reject-when {rule.text!r}",
                     fix="add 'decisions' to the outputs of the run file, and to --outputs "
                     "where that is used",
+                )
+            if column in OF_DOMAIN and not domain_is_known:
+                raise ConfigError(
+                    f"{column!r} is not known: the pipeline stores nothing of its fit",
+                    where=f"--reject-when {rule.text!r}",
+                    fix="run its run file again with this version",
                 )
     return rules
 

@@ -21,6 +21,7 @@ from specloom_predict import many, predict_all
 from specloom_predict.command import predict as command
 from specloom_predict.measures import Measures
 from specloom_predict.verdicts import COLUMNS, give_verdict, read_rules
+from specloom_statistics import DomainMeasure
 
 OUTPUTS = {"scores": "data.cube", "decisions": "decider.decisions"}
 
@@ -145,6 +146,12 @@ def test_unjudged_pixels_without_a_map_of_scores(tmp_path, cubes):
             "where that is used",
         ),
         (
+            {"reject_when": ["level > 1"]},
+            "--reject-when 'level > 1'",
+            "'level' is not known: the pipeline stores nothing of its fit\n"
+            "  fix: run its run file again with this version",
+        ),
+        (
             {"fail_on": ["rejects"]},
             "--fail-on",
             "no verdict to fail on is called 'rejects'\n  fix: did you mean 'reject'?",
@@ -193,7 +200,7 @@ def test_exit_codes(tmp_path, cubes, names, options, code):
 
 
 def test_a_rule_whose_column_is_empty_accepts_nothing():
-    rules = read_rules(["level > 3", "objects > 2"], decisions_are_made=True)
+    rules = read_rules(["level > 3", "objects > 2"], True, True)
     verdict = give_verdict("x", "", Measures(objects=1), rules)
     assert (verdict.word, verdict.reason) == ("unjudged", "level > 3 (level: not known)")
     assert give_verdict("x", "", Measures(objects=3), rules).word == "reject"
@@ -222,12 +229,13 @@ def test_results_of_version_0_2_get_their_measures(tmp_path, cubes):
 KILLED = """
     import os, signal, sys
     from specloom_predict import many, predict_all
-    measure = many.measure
-    def measured(predictor, arrays, cube, seconds):
+    predict = many.predict
+    def killed(predictor, cube, *more, **options):
+        made = predict(predictor, cube, *more, **options)
         if cube.path.name == "b.npy":
             os.kill(os.getpid(), signal.SIGKILL)
-        return measure(predictor, arrays, cube, seconds)
-    many.measure = measured
+        return made
+    many.predict = killed
     predict_all(sys.argv[1], sys.argv[2:3], sys.argv[3], ["png"], device="cpu")
 """
 
@@ -280,15 +288,18 @@ def test_unjudged_cubes_do_not_set_the_scale(tmp_path, monkeypatch):
     run, out = saved(tmp_path / "run"), tmp_path / "out"
     cube(tmp_path / "in/a.npy", (3,), level=1.0)
     cube(tmp_path / "in/b.npy", (3,), level=1e6)
-    measure = many.measure
+    predict = many.predict
+    unlike = DomainMeasure(level=9.0, shape=0.1, reasons=("other scale",))
 
-    def doubtful(predictor, arrays, cube, seconds):
-        measures = measure(predictor, arrays, cube, seconds)
-        return replace(measures, doubts=["other scale"] * (cube.path.name == "b.npy"))
+    def doubtful(predictor, cube, *more, **options):
+        made = predict(predictor, cube, *more, **options)
+        return replace(made, domain=unlike) if cube.path.name == "b.npy" else made
 
-    monkeypatch.setattr(many, "measure", doubtful)
+    monkeypatch.setattr(many, "predict", doubtful)
     summary = predict_all(run, [tmp_path / "in"], out, ["png"], reject_when=["objects > 9"])
     assert [one.word for one in summary.verdicts] == ["accept", "unjudged"]
+    assert summary.verdicts[1].reason == "other scale"
+    assert rows(out)[1]["level"] == "9"
     assert [limits(out, name) for name in "ab"] == ["1.0 (dark blue) to 1.0 (yellow), linear"] * 2
 
 

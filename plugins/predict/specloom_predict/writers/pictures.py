@@ -9,7 +9,13 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from specloom_predict.writers.colours import ColourScale, colours, percentiles, with_colour_bar
+from specloom_predict.writers.colours import (
+    MISSING,
+    ColourScale,
+    colours,
+    percentiles,
+    with_colour_bar,
+)
 from specloom_predict.writers.layout import Map, row_blocks
 
 if TYPE_CHECKING:
@@ -41,10 +47,17 @@ def write_scores(path: Path, values: NDArray[Any], scale: ColourScale, title: st
 
 
 def write_decisions(path: Path, one: Map, grey: NDArray[np.uint8]) -> None:
-    """Write decided pixels, in light orange, over a picture from ``grey_of``."""
+    """Write decided pixels, in light orange, over a picture from ``grey_of``.
+
+    Pixels that could not be assessed are white.
+    """
     dark = (grey.astype(np.uint16) * LIGHTEST_GREY // 255).astype(np.uint8)
     picture = np.repeat(dark[..., None], 3, axis=2)
-    picture[shrink(one.bands[..., 0]) > 0] = DECIDED
+    decided = shrink(one.bands[..., 0]) > 0
+    if one.unjudged is not None:
+        judged = shrink(~one.unjudged) > 0
+        picture[~judged] = MISSING
+    picture[decided] = DECIDED
     Image.fromarray(enlarge(picture)).save(path, "PNG")
 
 
