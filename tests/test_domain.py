@@ -45,12 +45,16 @@ def benchmark():
 
 @pytest.fixture(scope="module")
 def pairs(benchmark):
-    """All pairs with what is stored of the fit; about 8 s, for 85 pairs of cubes."""
-    found = benchmark.pairs(DATA, seeds=20)
-    return [(pair, benchmark.reference_of(pair.fitted)) for pair in found]
+    """Pairs with what is stored of the fit; of lentils two seeds."""
+    return with_references(benchmark, benchmark.pairs(DATA, seeds=2))
 
 
-def test_at_most_one_good_cube_in_fifty_is_reported(benchmark, pairs):
+def with_references(benchmark, pairs):
+    return [(pair, benchmark.reference_of(pair.fitted)) for pair in pairs]
+
+
+def reported_of(benchmark, pairs):
+    """The names of the pairs of which a good cube is reported, and how many cubes there are."""
     reported = []
     count = 0
     for pair, reference in pairs:
@@ -58,9 +62,22 @@ def test_at_most_one_good_cube_in_fifty_is_reported(benchmark, pairs):
             count += 1
             if not benchmark.measure(reference, cube).is_like:
                 reported.append(pair.name)
+    return reported, count
+
+
+@pytest.mark.soak  # 160 cubes
+def test_at_most_one_good_cube_in_fifty_is_reported(benchmark):
+    everything = with_references(benchmark, benchmark.pairs(DATA, seeds=20))
+    reported, count = reported_of(benchmark, everything)
     assert count == 160
     assert len(reported) <= MOST_GOOD_REPORTED * count, reported
-    assert not [name for name in reported if name.startswith(("enmap", "wheat", "lentils"))]
+
+
+def test_no_good_cube_is_reported_but_of_one_scene(benchmark, pairs):
+    """Airport-4 is sea in its upper half and land in the other one. Real data take some seconds."""
+    reported, count = reported_of(benchmark, pairs)
+    assert count == 88
+    assert reported == ["abu-airport-4.mat top"]
 
 
 def test_every_fault_is_reported_on_each_scene(benchmark, pairs):

@@ -74,7 +74,7 @@ class DomainReference:
         self.saturated = share_at_top(self.pixels)
         self.constant = is_constant(self.pixels)
         self.distance = self._usual_distance()
-        self._weights = self._fit_bands()
+        self._weights, self._offsets = self._fit_bands()
         self.errors = self._usual_errors()
 
     @property
@@ -94,11 +94,9 @@ class DomainReference:
 
     def band_errors(self, shape: Floats) -> Floats:
         """The median error of each band's prediction from its neighbours, (C,)."""
-        errors = [
-            np.median(np.abs(shape[:, band] - self._predict(shape, band)))
-            for band in range(self.bands)
-        ]
-        return np.array(errors)
+        errors = np.abs(shape - shape @ self._weights - self._offsets)
+        median: Floats = np.median(errors, axis=0)
+        return median
 
     def _usual_distance(self) -> float:
         """The median distance of a sampled spectrum to the nearest other one."""
@@ -110,14 +108,23 @@ class DomainReference:
         distance = float(np.median(chord(cosines.max(1))))
         return max(distance, TINY)
 
-    def _fit_bands(self) -> list[Floats]:
-        """The weights that predict each band from its neighbours, by least squares."""
+    def _fit_bands(self) -> tuple[Floats, Floats]:
+        """What predicts each band from its neighbours, by least squares: weights and offsets.
+
+        Column b of the weights, (C, C), is not 0 at the neighbours of band b; offsets are (C,).
+        """
         shape = self.spectra.shape
-        weights = []
+        weights = np.zeros((self.bands, self.bands))
+        offsets = np.zeros(self.bands)
+        ones = np.ones((len(shape), 1))
         for band in range(self.bands):
-            found, *_ = np.linalg.lstsq(_design(shape, band), shape[:, band], rcond=1e-6)
-            weights.append(np.asarray(found, np.float64))
-        return weights
+            near = range(max(band - BAND_REACH, 0), min(band + BAND_REACH + 1, self.bands))
+            neighbours = [one for one in near if one != band]
+            design = np.hstack([shape[:, neighbours], ones])
+            found, *_ = np.linalg.lstsq(design, shape[:, band], rcond=1e-6)
+            weights[neighbours, band] = found[:-1]
+            offsets[band] = found[-1]
+        return weights, offsets
 
     def _usual_errors(self) -> Floats:
         shape = self.spectra.shape
@@ -126,10 +133,6 @@ class DomainReference:
         errors = self.band_errors(shape)
         errors = np.maximum(errors, LEAST_ERROR * np.median(np.abs(shape), axis=0))
         return np.maximum(errors, max(LEAST_SHARE * float(np.median(errors)), TINY))
-
-    def _predict(self, shape: Floats, band: int) -> Floats:
-        predicted: Floats = _design(shape, band) @ self._weights[band]
-        return predicted
 
 
 def split(pixels: Floats, darkness: float) -> Spectra:
@@ -157,11 +160,3 @@ def is_constant(pixels: Floats) -> NDArray[np.bool_]:
     """Which bands have one value in all pixels, bool (C,)."""
     constant: NDArray[np.bool_] = pixels.max(axis=0) == pixels.min(axis=0)
     return constant
-
-
-def _design(shape: Floats, band: int) -> Floats:
-    """The bands beside one, and ones, (n, K)."""
-    first = max(band - BAND_REACH, 0)
-    after = band + 1 + BAND_REACH
-    ones = np.ones((len(shape), 1))
-    return np.hstack([shape[:, first:band], shape[:, band + 1 : after], ones])
