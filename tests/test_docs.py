@@ -28,6 +28,7 @@ WALKS = {
     "inspection": ["inspection"],
     "choosing-bands": ["choosing-bands"],
     "two-phase-training": ["two-phase-training"],
+    "thresholds": ["thresholds"],
     "plugins": [
         "writing-a-plugin",
         "pinning-and-reproducing",
