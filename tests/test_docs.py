@@ -27,6 +27,7 @@ WALKS = {
     "annotations of cubes": ["annotations-and-data-sets"],
     "inspection": ["inspection"],
     "choosing-bands": ["choosing-bands"],
+    "domain": ["domain"],
     "two-phase-training": ["two-phase-training"],
     "thresholds": ["thresholds"],
     "plugins": [
