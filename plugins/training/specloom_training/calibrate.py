@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -41,10 +41,9 @@ from specloom_training.calibration.false_alarms import (
 )
 from specloom_training.calibration.normal_images import NormalImages
 from specloom_training.calibration.normals import NormalScores, Per
+from specloom_training.calibration.region_events import Connectivity
 from specloom_training.calibration.same_images import check_test_images
 from specloom_training.evaluate import check_split, describe_missing, warn_skipped
-
-Connectivity: TypeAlias = Literal[4, 8]
 
 MOST_DECIDED = 0.95
 """A threshold that decides a larger share of the pixels is an error."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from specloom import DataError
-from specloom_objects.regions import label
+from specloom_objects import Regions
 from specloom_training.calibration.deciders import (
     GATE,
     DeciderInputs,
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from specloom import Batch, Run
-    from specloom_objects.regions import Connectivity
     from specloom_training.calibration.normals import Per
+    from specloom_training.calibration.region_events import Connectivity
 
 
 class FoundAlarms(NamedTuple):
@@ -132,7 +132,10 @@ class NormalImages:
             return int(decided.sum())
         if self._per == "image":
             return int(decided.any())
-        return label(decided.numpy(), self._connectivity)[1]
+        regions = Regions(self._connectivity)
+        regions.scan(decided.numpy())
+        regions.join()
+        return regions.count
 
     def _read(self, more: list[str], what: str) -> Iterator[Batch]:
         """The values of each batch that the decider reads, and some more."""

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specloom_objects.regions import Connectivity
 from specloom_statistics import SmallestKeys
 from specloom_training.calibration.region_events import (
+    Connectivity,
     Events,
     Pixels,
     region_events,

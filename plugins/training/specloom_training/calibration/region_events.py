@@ -1,15 +1,14 @@
 """How the number of connected regions changes as a threshold goes down."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from specloom_objects.regions import Connectivity
-
-Places = NDArray[np.int64]
+Connectivity: TypeAlias = Literal[4, 8]
+Places: TypeAlias = NDArray[np.int64]
 
 
 class Pixels(NamedTuple):
