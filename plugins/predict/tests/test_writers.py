@@ -203,6 +203,26 @@ def test_overviews_hold_maxima(tmp_path, monkeypatch, kind):
                 np.testing.assert_array_equal(file.read(1), maxima(values, factor))
 
 
+def test_in_overviews_a_decision_counts_for_more_than_an_unjudged_pixel(tmp_path, monkeypatch):
+    monkeypatch.setattr(geotiff, "OVERVIEW_SIDE", 32)
+    decisions = np.zeros((40, 40), bool)
+    decisions[1, 1] = True
+    unjudged = np.zeros((40, 40), bool)
+    unjudged[0, 0] = True
+    unjudged[2:4, 2:4] = True
+    unjudged[8, 8] = True
+    one = Map("decisions", decisions, unjudged)
+    geotiff.write(tmp_path / "x.tif", one, Geometry(), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(tmp_path / "x.tif", overview_level=0) as file:
+            found = file.read(1)
+    assert found[0, 0] == 1
+    assert found[1, 1] == 255  # none of its pixels could be assessed
+    assert found[4, 4] == 0
+    assert (found == 0).sum() == 398
+
+
 def test_small_files_have_no_overviews(tmp_path):
     geotiff.write(tmp_path / "x.tif", Map("out", np.zeros((512, 20))), Geometry(), "")
     with warnings.catch_warnings():
