@@ -25,6 +25,7 @@ WALKS = {
     "first-run": ["first-run", "reading-errors", "threads"],
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
+    "inspection": ["inspection"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "two-phase-training": ["two-phase-training"],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 24
 
 UNJUDGED = 255
-"""What stands in files of decisions, beside 0 and 1, for pixels that could not be judged."""
+"""What stands in files of decisions, beside 0 and 1, for pixels that could not be assessed."""
 
 
 @dataclass(frozen=True)
