@@ -22,7 +22,7 @@ RELATIVE_DEVIATION = 1e-6
 """Components whose standard deviation, over the first one's, is not above this are not used."""
 
 SAME_SPECTRUM = 1e-9
-"""A pixel at this distance from a member, in standard deviations, is that member but for rounding."""
+"""A pixel that is nearer to a member, in standard deviations, differs from it by rounding."""
 
 
 @node

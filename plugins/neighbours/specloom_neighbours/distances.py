@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -113,13 +114,21 @@ def _nearest(points: Tensor, groups: Groups, neighbours: int) -> Tensor:
     # Squared distances without the square of the point, which does not change their order.
     squares = torch.addmm(groups.squares, groups.points, points.T, alpha=-2)
     if groups.size == 1:
-        return squares.T.contiguous().topk(neighbours, largest=False).indices
+        return _smallest(squares.T.contiguous(), neighbours)
     # No member of another group is nearer than the nearest ones of these groups.
     by_group = squares.view(-1, groups.size, len(points))
     nearest_of_group = by_group.amin(1).T.contiguous()
-    near_groups = nearest_of_group.topk(neighbours, largest=False).indices
+    near_groups = _smallest(nearest_of_group, neighbours)
     within = torch.arange(groups.size, device=points.device)
     places = (near_groups[:, :, None] * groups.size + within).flatten(1)
     candidates = squares.gather(0, places.T).T.contiguous()
-    best = candidates.topk(neighbours, largest=False).indices
-    return places.gather(1, best)
+    return places.gather(1, _smallest(candidates, neighbours))
+
+
+def _smallest(values: Tensor, count: int) -> Tensor:
+    """The places of the ``count`` smallest of each row, in any order, (N, count)."""
+    if values.device.type == "cpu":
+        # It takes half of the time of torch's topk.
+        order = np.argpartition(np.from_dlpack(values), count - 1, axis=1)
+        return torch.from_numpy(order[:, :count])
+    return values.topk(count, largest=False).indices
