@@ -10,6 +10,7 @@ MODULES = {
     "Accumulator": "specloom_statistics.node",
     "Moments": "specloom_statistics.moments",
     "PixelSample": "specloom_statistics.sample",
+    "QuantileSketch": "specloom_statistics.sketch",
     "RunningExtremes": "specloom_statistics.extremes",
     "RunningVariance": "specloom_statistics.variance",
     "SampleMoments": "specloom_statistics.merging",
@@ -30,6 +31,7 @@ __all__ = [
     "Accumulator",
     "Moments",
     "PixelSample",
+    "QuantileSketch",
     "RunningExtremes",
     "RunningVariance",
     "SampleMoments",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
+    from specloom_statistics.sketch import QuantileSketch
     from specloom_statistics.variance import RunningVariance
 else:
     __getattr__ = lazy(__name__, **MODULES)
