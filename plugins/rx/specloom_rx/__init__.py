@@ -9,10 +9,11 @@ from specloom import impl
 from specloom.lazy import lazy
 
 # Public names, imported on first use: written by `specloom plugins describe rx --write`.
-__all__ = ["RXGlobal", "RXPerBatch", "RobustRX", "ScoreToLogit", "SubspaceRX"]
+__all__ = ["LocalRX", "RXGlobal", "RXPerBatch", "RobustRX", "ScoreToLogit", "SubspaceRX"]
 
 if TYPE_CHECKING:
     from specloom_rx.detector import RXGlobal
+    from specloom_rx.local import LocalRX
     from specloom_rx.logit import ScoreToLogit
     from specloom_rx.per_batch import RXPerBatch
     from specloom_rx.robust import RobustRX
@@ -26,6 +27,7 @@ else:
 def register_nodes() -> Mapping[str, str]:
     """Offer the detectors and the step from scores to logits."""
     return {
+        "LocalRX": "specloom_rx.local:LocalRX",
         "RXGlobal": "specloom_rx.detector:RXGlobal",
         "RXPerBatch": "specloom_rx.per_batch:RXPerBatch",
         "RobustRX": "specloom_rx.robust:RobustRX",
