@@ -23,9 +23,8 @@ class LocalRX(TorchNode):
 
     (x - m)^T S^-1 (x - m), with mean m and covariance S (divided by n - 1) of the ring between an
     inner and an outer window around the pixel, regularised to S + shrinkage * trace(S)/C * I. An
-    object should fit into the inner window. At borders the outer window is shifted so that it
-    lies in the image, and the inner one is clipped; in an image that is smaller than the outer
-    window, that is the image.
+    object should fit into the inner window. At borders both windows are shifted, so that they
+    lie in the image with all their pixels; a window that is larger than the image is the image.
 
     Bands that are constant in a ring, and directions that it does not support, are excluded
     (pseudo-inverse), without a warning. Pixels that are not finite in every band score NaN and are

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from specloom.torch import usable_pixels
 from specloom_rx.whitening import eigen_whitening, scale_to_correlation
@@ -46,17 +45,23 @@ class Rings(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Windows of one axis, each shifted to lie in the image."""
+    """Windows of one size along an axis, each shifted to lie in the image."""
 
     size: int
-    """The length of an outer window."""
     starts: list[int]
-    """Where the outer window of each pixel starts."""
+    """Where the window of each pixel starts."""
 
     @property
     def windows(self) -> int:
         """How many different windows there are."""
         return self.starts[-1] + 1
+
+
+class Axis(NamedTuple):
+    """The windows along the rows or the columns of an image."""
+
+    inner: Span
+    outer: Span
 
 
 class Part(NamedTuple):
@@ -66,8 +71,6 @@ class Part(NamedTuple):
     """(H, w, C + 1): values minus ``shift``, and 1; 0 where a pixel may not be used."""
     pixels: Tensor
     """(H, w, C): values minus ``shift`` of all pixels."""
-    padded: Tensor
-    """``rows`` with zeros around, half an inner window wide."""
     shift: Tensor
     """(C,)."""
     bands: Tensor
@@ -75,7 +78,7 @@ class Part(NamedTuple):
 
 
 def span(length: int, window: int) -> Span:
-    """The outer windows along an axis of this length."""
+    """The windows along an axis of this length."""
     size = min(window, length)
     last = length - size
     starts = [min(max(place - window // 2, 0), last) for place in range(length)]
@@ -93,22 +96,18 @@ def local_scores(image: Tensor, valid: Tensor | None, rings: Rings) -> Tensor:
     finite = usable_pixels(image)
     usable = finite if valid is None else finite & valid[..., 0]
     bands = _varying_in_image(image, usable)
-    vertical = span(image.shape[0], rings.outer)
-    horizontal = span(image.shape[1], rings.outer)
-    step = _windows_per_part(image, vertical.size)
+    rows = Axis(span(image.shape[0], rings.inner), span(image.shape[0], rings.outer))
+    columns = Axis(span(image.shape[1], rings.inner), span(image.shape[1], rings.outer))
+    step = _windows_per_part(image, rows.outer.size)
     parts = []
-    for first in range(0, horizontal.windows, step):
-        last = min(first + step, horizontal.windows) - 1
-        region = slice(first, last + horizontal.size)
-        part = _load(image[:, region], usable[:, region], bands, rings)
-        columns = []
-        starts = []
-        for column, start in enumerate(horizontal.starts):
-            if first <= start <= last:
-                columns.append(column - first)
-                starts.append(start - first)
-        scorer = PartScorer(part, vertical, Span(horizontal.size, starts), columns, rings)
-        parts.append(scorer.scores())
+    for first in range(0, columns.outer.windows, step):
+        last = min(first + step, columns.outer.windows) - 1
+        region = slice(first, last + columns.outer.size)
+        part = _load(image[:, region], usable[:, region], bands)
+        places = [
+            place for place, start in enumerate(columns.outer.starts) if first <= start <= last
+        ]
+        parts.append(PartScorer(part, rows, columns, places, rings).scores())
     return torch.where(finite, torch.cat(parts, 1), torch.nan)
 
 
@@ -126,16 +125,14 @@ def _windows_per_part(image: Tensor, rows: int) -> int:
     return max(size // (8 * rows * columns * columns), 1)
 
 
-def _load(image: Tensor, usable: Tensor, bands: Tensor, rings: Rings) -> Part:
+def _load(image: Tensor, usable: Tensor, bands: Tensor) -> Part:
     values = image.double()
     used = usable[..., None]
     count = usable.sum().clamp(min=1)
     shift = torch.where(used, values, 0).sum((0, 1)) / count
     pixels = torch.where(bands, values - shift, 0)
     rows = torch.cat([torch.where(used, pixels, 0), used.double()], 2)
-    margin = rings.inner // 2
-    padded = pad(rows, (0, 0, margin, margin, margin, margin))
-    return Part(rows, pixels, padded, shift, bands)
+    return Part(rows, pixels, shift, bands)
 
 
 def window_products(rows: Tensor, vertical: Span, width: int) -> Iterator[Tensor]:
@@ -168,36 +165,40 @@ class PartScorer:
     """The scores of some columns of an image.
 
     Args:
-        part: The columns, and those around them.
-        vertical: The windows along the rows.
-        horizontal: Those of the columns to score, in the part.
-        columns: Their places in the part.
-        rings: The windows.
+        part: The columns that belong to their outer windows.
+        rows: The windows along the rows of the image.
+        columns: Those along its columns.
+        places: The columns of the image to score; the first outer window starts with the part.
+        rings: How the covariances are regularised.
     """
 
     def __init__(
-        self, part: Part, vertical: Span, horizontal: Span, columns: list[int], rings: Rings
+        self, part: Part, rows: Axis, columns: Axis, places: list[int], rings: Rings
     ) -> None:
         self.part = part
-        self.vertical = vertical
-        self.horizontal = horizontal
+        self.rows = rows
         self.columns = columns
         self.rings = rings
+        place = torch.tensor(places)
+        outer_start = torch.tensor(columns.outer.starts)[place]
+        inner_start = torch.tensor(columns.inner.starts)[place]
+        first = outer_start[0]
         device = part.rows.device
-        self.column_places = torch.tensor(columns, device=device)
-        self.window_places = torch.tensor(horizontal.starts, device=device)
+        self.places = (place - first).to(device)
+        self.outer_starts = (outer_start - first).to(device)
+        self.inner_starts = (inner_start - first).to(device)
 
     def scores(self) -> Tensor:
         """(H, n)."""
         rows_of_window: dict[int, list[int]] = {}
-        for row, start in enumerate(self.vertical.starts):
+        for row, start in enumerate(self.rows.outer.starts):
             rows_of_window.setdefault(start, []).append(row)
         found = []
-        products = window_products(self.part.rows, self.vertical, self.horizontal.size)
+        products = window_products(self.part.rows, self.rows.outer, self.columns.outer.size)
         for start, outer in enumerate(products):
             of_columns = outer
-            if len(outer) < len(self.columns):
-                of_columns = outer[self.window_places]
+            if len(outer) < len(self.places):
+                of_columns = outer[self.outer_starts]
             found += [self._score_row(row, of_columns) for row in rows_of_window[start]]
         return torch.stack(found)
 
@@ -209,7 +210,7 @@ class PartScorer:
         count = ring[:, -1, -1]
         sums = ring[:, :-1, -1]
         mean = sums / count.clamp(min=1)[:, None]
-        scatter = torch.baddbmm(ring[:, :-1, :-1], mean[:, :, None], sums[:, None, :], alpha=-1)
+        scatter = ring[:, :-1, :-1].addcmul_(mean[:, :, None], sums[:, None, :], value=-1)
         squares = outer.diagonal(dim1=1, dim2=2)[:, :-1]
         deviations = scatter.diagonal(dim1=1, dim2=2)
         may_be_constant = deviations <= CONSTANT_SCATTER * squares
@@ -217,8 +218,9 @@ class PartScorer:
         ridge = self.rings.shrinkage * deviations.sum(1, keepdim=True) / bands.sum().clamp(min=1)
         # Bands that do not vary get a variance of 1; their gap from the mean is 0.
         deviations.add_(torch.where(bands, ridge, 1))
-        lower, failed = torch.linalg.cholesky_ex(scatter)
-        gap = self.part.pixels[row, self.column_places] - mean
+        # Transposed, it is in LAPACK's order of memory.
+        lower, failed = torch.linalg.cholesky_ex(scatter.mT)
+        gap = self.part.pixels[row, self.places] - mean
         white = torch.linalg.solve_triangular(lower, gap[..., None], upper=False)[..., 0]
         scores = white.square().sum(1) * freedom[:, 0]
         pivots = lower.diagonal(dim1=1, dim2=2).square()
@@ -231,33 +233,28 @@ class PartScorer:
         return torch.where(enough, scores, torch.nan)
 
     def _inner_pixels(self, row: int) -> Tensor:
-        """The pixels of the inner windows of a row, zeros where there is none, (n, P, D)."""
-        size = self.rings.inner
-        windows = self.part.padded[row : row + size].unfold(1, size, 1)
-        if len(self.columns) < windows.shape[1]:
-            windows = windows[:, self.column_places]
-        return windows.permute(1, 0, 3, 2).reshape(len(self.columns), size * size, -1)
+        """The pixels of the inner windows of a row, (n, P, D)."""
+        top = self.rows.inner.starts[row]
+        strip = self.part.rows[top : top + self.rows.inner.size]
+        windows = strip.unfold(1, self.columns.inner.size, 1)[:, self.inner_starts]
+        return windows.permute(1, 0, 3, 2).flatten(1, 2)
 
     def _score_directly(self, row: int, places: Tensor) -> Tensor:
         """The scores of some pixels of a row, (m,), by two passes over the pixels of each ring."""
-        top = self.vertical.starts[row]
-        size = self.rings.inner
-        strip = self.part.rows[top : top + self.vertical.size].unfold(1, self.horizontal.size, 1)
-        height = torch.arange(top, top + self.vertical.size, device=strip.device)
-        in_rows = (height - row).abs() <= size // 2
+        top = self.rows.outer.starts[row]
+        strip = self.part.rows[top : top + self.rows.outer.size]
+        windows = strip.unfold(1, self.columns.outer.size, 1)
+        down = _inside(self.rows, torch.tensor(self.rows.inner.starts[row] - top), strip.device)
         scores = []
         for some in torch.split(places, DIRECT_PIXELS):
-            start = self.window_places[some]
-            column = self.column_places[some]
-            width = start[:, None] + torch.arange(self.horizontal.size, device=strip.device)
-            in_columns = (width - column[:, None]).abs() <= size // 2
-            inner = in_rows[None, :, None] & in_columns[:, None, :]
-            around = strip[:, start].permute(1, 0, 3, 2)
+            starts = self.outer_starts[some]
+            across = _inside(self.columns, self.inner_starts[some] - starts, strip.device)
+            inner = down[None, :, None] & across[:, None, :]
+            around = windows[:, starts].permute(1, 0, 3, 2)
             in_ring = (around[..., -1] > 0) & ~inner
-            pixels = self.part.pixels[row, column]
-            scores.append(
-                self._distances(pixels, around[..., :-1].flatten(1, 2), in_ring.flatten(1))
-            )
+            pixels = self.part.pixels[row, self.places[some]]
+            rows = around[..., :-1].flatten(1, 2)
+            scores.append(self._distances(pixels, rows, in_ring.flatten(1)))
         return torch.cat(scores)
 
     def _distances(self, pixels: Tensor, around: Tensor, in_ring: Tensor) -> Tensor:
@@ -272,6 +269,12 @@ class PartScorer:
         whitening = eigen_whitening(matrix, factor)
         white = (pixels - mean)[:, None] @ whitening
         return white.square().sum((1, 2))
+
+
+def _inside(axis: Axis, start: Tensor, device: torch.device) -> Tensor:
+    """Which places of an outer window lie in the inner one that starts there, (..., size)."""
+    steps = torch.arange(axis.outer.size, device=device) - start.to(device)[..., None]
+    return (steps >= 0) & (steps < axis.inner.size)
 
 
 def true_places(mask: Tensor) -> Tensor:

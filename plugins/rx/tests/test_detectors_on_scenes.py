@@ -9,9 +9,10 @@ import torch
 from scipy.io import loadmat
 from scipy.stats import chi2
 from sklearn.metrics import roc_auc_score
+from spectral import rx
 
 from specloom.testing import fit, run
-from specloom_rx import RobustRX, SubspaceRX
+from specloom_rx import LocalRX, RobustRX, SubspaceRX
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
@@ -78,3 +79,38 @@ def test_subspace_rx_is_a_loop_in_numpy(name):
         for value, vector in zip(values[:-10], vectors.T[:-10], strict=True):
             score += (vector @ gap) ** 2 / value
         assert scores[pixel] == pytest.approx(score, rel=1e-6)
+
+
+def local_loop(cube, row, column, shrinkage):
+    """The score of one pixel, by its ring in float64."""
+    size, columns, bands = cube.shape
+    used = np.zeros((size, columns), bool)
+    for window, value in ((21, True), (5, False)):
+        top = min(max(row - window // 2, 0), size - window)
+        left = min(max(column - window // 2, 0), columns - window)
+        used[top : top + window, left : left + window] = value
+    covariance = np.cov(cube[used].T)
+    covariance += shrinkage * np.trace(covariance) / bands * np.eye(bands)
+    gap = cube[row, column] - cube[used].mean(0)
+    return gap @ np.linalg.solve(covariance, gap)
+
+
+# A crop with all borders; the whole scenes take minutes.
+@pytest.mark.parametrize(
+    ("name", "shrinkage"), [(name, 1e-3 * (number % 2)) for number, name in enumerate(SCENES)]
+)
+def test_local_rx_is_a_loop_in_numpy(name, shrinkage):
+    cube = scene(name)[0][20:50, 30:64]
+    node = LocalRX(shrinkage=shrinkage, num_channels=cube.shape[2])
+    scores = run(node, {"data": torch.from_numpy(cube)[None]})["scores"][0, ..., 0]
+    for pixel in some_pixels(scores.numel()):
+        row, column = divmod(int(pixel), cube.shape[1])
+        want = local_loop(cube, row, column, shrinkage)
+        assert float(scores[row, column]) == pytest.approx(want, rel=1e-6)
+
+
+def test_local_rx_is_that_of_spy():
+    cube = scene("hydice/HYDICE_urban.mat")[0][:23, :22]
+    node = LocalRX(shrinkage=0.0, num_channels=cube.shape[2])
+    scores = run(node, {"data": torch.from_numpy(cube)[None]})["scores"][0, ..., 0]
+    np.testing.assert_allclose(scores, rx(cube, window=(5, 21)), rtol=1e-6)
