@@ -14,6 +14,7 @@ MODULES = {
     "DomainSample": "specloom_statistics.domain.sample",
     "Moments": "specloom_statistics.moments",
     "PixelSample": "specloom_statistics.sample",
+    "QuantileSketch": "specloom_statistics.sketch",
     "RunningExtremes": "specloom_statistics.extremes",
     "RunningVariance": "specloom_statistics.variance",
     "SampleMoments": "specloom_statistics.merging",
@@ -41,6 +42,7 @@ __all__ = [
     "DomainSample",
     "Moments",
     "PixelSample",
+    "QuantileSketch",
     "RunningExtremes",
     "RunningVariance",
     "SampleMoments",
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
+    from specloom_statistics.sketch import QuantileSketch
     from specloom_statistics.support import warn_of_few_pixels
     from specloom_statistics.variance import RunningVariance
 else:
