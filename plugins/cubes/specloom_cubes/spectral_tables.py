@@ -13,7 +13,6 @@ import numpy as np
 from specloom import DataError
 from specloom_cubes.rules.tables import Table, read_text, readings
 from specloom_cubes.rules.wavelengths import (
-    Vector,
     find_centres,
     find_widths,
     is_centres_name,
@@ -75,29 +74,31 @@ def _by_columns(table: Table, path: Path, unit: str) -> Spectra:
     """The spectra of a table with a column for each.
 
     Raises:
-        DataError: The column of band centres cannot be used, or there are no spectra.
+        DataError: The column of band centres cannot be used, there are no spectra, or a cell of
+            one is no number.
     """
     columns = list(table.columns())
     bands = len(table.rows)
     centres = find_centres(columns, bands, str(path))
     nm = _checked(centres, path)
-    spectra = [one for one in columns if _is_spectrum(one)]
-    if not spectra:
+    names = []
+    values = []
+    for at, heading in enumerate(table.headings):
+        cells = [row[at] if at < len(row) else "" for row in table.rows]
+        if _is_spectrum(heading, cells):
+            names.append(heading)
+            values.append([_value(cell, heading, path) for cell in cells])
+    if not names:
         raise DataError(f"{path} has no column of a spectrum", fix=LAYOUTS)
-    for one in spectra:
-        if len(one.values) != bands:
-            raise DataError(
-                f"{path}: the spectrum {one.name!r} has {len(one.values)} values for {bands} bands",
-                fix="write one value for each band",
-            )
-    names = tuple(one.name for one in spectra)
-    values = np.stack([one.values for one in spectra])
     widths = find_widths(columns, bands, centres)
-    return Spectra(names, values, nm, widths, unit, str(path), _notes(centres))
+    return Spectra(tuple(names), np.array(values), nm, widths, unit, str(path), _notes(centres))
 
 
-def _is_spectrum(column: Vector) -> bool:
-    return not _heads_centres(column.name) and not is_other_name(column.name)
+def _is_spectrum(heading: str, cells: Sequence[str]) -> bool:
+    """Whether a column is a spectrum: no centres, widths or counts, and not of words alone."""
+    if _heads_centres(heading) or is_other_name(heading):
+        return False
+    return any(any(letter.isdigit() for letter in cell) for cell in cells)
 
 
 def _by_rows(table: Table, path: Path, unit: str) -> Spectra:

@@ -244,14 +244,13 @@ class TargetDetector(StreamingNode[TargetStatistics]):
         Raises:
             IntegrityError: It is that of another node, or does not fit together.
         """
-        channels = self.spectra.shape[1]
         sizes = set()
         for name in self.per_target:
             saved = state.get(name)
             if saved is None:
                 continue
             sizes.add(len(saved))
-            if saved.ndim == 2 and saved.shape[1] == channels:
+            if saved.ndim == 2 and saved.shape[1:] == getattr(self, name).shape[1:]:
                 self._store(name, torch.zeros(saved.shape, dtype=torch.float64))
         saved_names = state.get("name_bytes")
         if saved_names is not None and saved_names.ndim == 1:

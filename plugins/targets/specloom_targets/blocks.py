@@ -66,12 +66,15 @@ def _blocks(data: Tensor | LazyAffine) -> Iterator[Tensor]:
             yield values
 
 
-def filter_scores(filters: Tensor) -> Score:
-    """The products of each pixel with the rows of ``filters`` (T, C)."""
+def filter_scores(filters: Tensor, constants: Tensor | None = None) -> Score:
+    """The products of each pixel with the rows of ``filters`` (T, C), plus ``constants`` (T, 1)."""
     matrix = fill_up(filters)
     count = len(filters)
 
     def score(columns: Tensor) -> Tensor:
-        return (matrix @ columns)[:count]
+        products = (matrix @ columns)[:count]
+        if constants is None:
+            return products
+        return products + constants
 
     return score

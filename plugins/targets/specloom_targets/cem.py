@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +16,21 @@ from specloom_targets.background_base import BackgroundDetector
 from specloom_targets.blocks import filter_scores, score_pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from specloom_rx import Background as RXBackground
     from specloom_targets.accumulator import TargetStatistics
+
+
+class _Products(NamedTuple):
+    """t^T R^-1 x of every target as products (x - center) + constants."""
+
+    center: Tensor
+    """(C,)."""
+    products: Tensor
+    """(T, C)."""
+    constants: Tensor
+    """(T, 1)."""
 
 
 @node
@@ -33,9 +46,17 @@ class CEM(BackgroundDetector):
     Source: W. H. Farrand and J. C. Harsanyi, Remote Sensing of Environment 59(1), 1997.
     """
 
-    per_target = ("spectra", "filters")
+    per_target = ("spectra", "filters", "constants")
 
+    center = buffer()
     filters = buffer()
+    constants = buffer()
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the parameters and allocate the statistics."""
+        super().build(sizes)
+        self.register_buffer("center", torch.zeros(sizes["num_channels"], dtype=torch.float64))
+        self.register_buffer("constants", torch.zeros(0, 1, dtype=torch.float64))
 
     def _set_targets(self, statistics: TargetStatistics) -> None:
         moments = statistics.background
@@ -44,10 +65,11 @@ class CEM(BackgroundDetector):
         share = (moments.count - 1) / moments.count
         varying = int(background.bands_used.sum())
         if int(background.rank) == varying == len(background.mean):
-            products = self._by_scatter(background, share)
+            found = self._by_scatter(background, share)
         else:
-            products = self._by_correlation(background, share, moments.count)
-        energy = (products * self.spectra).sum(1, keepdim=True)
+            found = self._by_correlation(background, share, moments.count)
+        gaps = self.spectra - found.center
+        energy = (found.products * gaps).sum(1, keepdim=True) + found.constants
         for name, one in zip(self.target_names, energy.flatten(), strict=True):
             if not bool(one > 0):
                 raise NodeError(
@@ -55,19 +77,27 @@ class CEM(BackgroundDetector):
                     f"{name!r}",
                     fix="choose another target, or set shrinkage",
                 )
-        self._store("filters", products / energy)
+        self._store("center", found.center)
+        self._store("filters", found.products / energy)
+        self._store("constants", found.constants / energy)
 
-    def _by_scatter(self, background: RXBackground, share: float) -> Tensor:
-        """R^-1 t of every target, (T, C), by the formula of Sherman and Morrison."""
+    def _by_scatter(self, background: RXBackground, share: float) -> _Products:
+        """The products by the formula of Sherman and Morrison, about the mean.
+
+        In whitened space R is share * I + m m^T, and its inverse is known. With t = m + g and
+        x = m + y nothing large is subtracted from anything large.
+        """
         whitening = self._whitening(background)
-        targets = self.spectra @ whitening
         mean = background.mean @ whitening
-        # In whitened space R is share * I + mean mean^T.
-        along = (targets @ mean) / (share + mean @ mean)
-        return (targets - along[:, None] * mean) @ whitening.T / share
+        gaps = (self.spectra - background.mean) @ whitening
+        total = share + mean @ mean
+        along = (gaps @ mean)[:, None]
+        white = mean / total + (gaps - along * mean / total) / share
+        constants = (mean @ mean + along) / total
+        return _Products(background.mean, white @ whitening.T, constants)
 
-    def _by_correlation(self, background: RXBackground, share: float, count: int) -> Tensor:
-        """R^+ t of every target, (T, C), with a warning."""
+    def _by_correlation(self, background: RXBackground, share: float, count: int) -> _Products:
+        """The products by the pseudo-inverse of R, with a warning where that is one."""
         mean = background.mean
         _, factor = scale_to_correlation(
             background.covariance, background.bands_used, self.eps, self.shrinkage
@@ -86,7 +116,8 @@ class CEM(BackgroundDetector):
                 "that are combinations of others, or set shrinkage",
                 stacklevel=2,
             )
-        return self.spectra @ whitening @ whitening.T
+        products = self.spectra @ whitening @ whitening.T
+        return _Products(torch.zeros_like(mean), products, products.new_zeros(len(products), 1))
 
     def _score(self, data: Tensor | LazyAffine) -> Tensor:
-        return score_pixels(data, None, filter_scores(self.filters))
+        return score_pixels(data, self.center, filter_scores(self.filters, self.constants))

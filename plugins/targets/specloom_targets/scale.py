@@ -52,17 +52,26 @@ def check_scale(label: str, source: str, names: list[str], spectra: Tensor, scen
         DataError: A target is larger or smaller than the scene by 100 or more.
     """
     level = float(scene.median())
-    for name, size in zip(names, spectra.abs().median(1).values.tolist(), strict=True):
-        if level == 0 or size == 0:
-            continue
-        factor = max(size / level, level / size)
-        if factor < WARN_FACTOR:
-            continue
-        larger = "larger" if size > level else "smaller"
-        what = (
-            f"{label}: the spectrum {name!r} of {source} is {factor:.3g} times {larger} than the "
-            f"data (medians over the bands: {size:.3g} and {level:.3g})"
-        )
-        if factor >= REFUSE_FACTOR:
-            raise DataError(what, fix=FIX)
-        warnings.warn(f"{what}: check that both have the same unit", stacklevel=2)
+    sizes = spectra.abs().median(1).values.tolist()
+    factors = [_factor(size, level) for size in sizes]
+    factor = max(factors)
+    if factor < WARN_FACTOR:
+        return
+    worst = factors.index(factor)
+    word = "smaller"
+    if sizes[worst] > level:
+        word = "larger"
+    what = (
+        f"{label}: the spectrum {names[worst]!r} of {source} is {factor:.3g} times {word} than the "
+        f"data (medians over the bands: {sizes[worst]:.3g} and {level:.3g})"
+    )
+    if factor >= REFUSE_FACTOR:
+        raise DataError(what, fix=FIX)
+    warnings.warn(f"{what}: check that both have the same unit", stacklevel=2)
+
+
+def _factor(one: float, other: float) -> float:
+    """By how much the larger of two sizes exceeds the smaller; 1 where one is 0."""
+    if one == 0 or other == 0:
+        return 1.0
+    return max(one / other, other / one)
