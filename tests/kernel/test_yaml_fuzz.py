@@ -1,12 +1,17 @@
 """Any text is read or refused, and what a pipeline saves is read back."""
 
 import contextlib
+import random
+from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from specloom import SpecloomError
+from specloom.runfile import yaml as reader
 from specloom.runfile.yaml import dump, parse
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
 
 pieces = st.sampled_from(
     [*"[]{}:,-?!&*|>%@`'\"#~\\\n\t ", ": ", "- ", "a", "1", "\\u", "\\U0011", "---\n", "%YAML "]
@@ -65,3 +70,32 @@ def test_a_value_used_twice_is_written_twice():
     shared = [1, 2]
     text = dump({"a": shared, "b": shared})
     assert parse(text, "f").value == {"a": [1, 2], "b": [1, 2]}
+
+
+def damaged(number):
+    """Part of a run file with a few characters put in and taken out."""
+    rng = random.Random(number)
+    text = rng.choice(CONFIGS).read_text("utf-8")
+    start = rng.randrange(len(text))
+    text = text[start : start + rng.randrange(1, 600)]
+    for _ in range(rng.randrange(4)):
+        place = rng.randrange(len(text) + 1)
+        put_in = rng.choice(
+            ["", ":", " ", "\n", "#", "- ", "{", "}", "[", "]", ",", '"', "'", "&a", ">", "a>=1"]
+        )
+        text = text[:place] + put_in + text[place + rng.randrange(3) :]
+    return text
+
+
+def test_libyaml_gives_what_the_parser_in_python_gives():
+    texts = [path.read_text("utf-8") for path in CONFIGS]
+    texts += [damaged(number) for number in range(2000)]
+    compared = 0
+    for text in texts:
+        fast = reader._parse_by_libyaml(text, "run.yaml")
+        if fast is None:
+            continue
+        slow = reader._parse_in_python(text, "run.yaml")
+        assert fast == slow
+        compared += 1
+    assert compared > len(CONFIGS) + 200

@@ -11,7 +11,7 @@ import numpy as np
 
 from specloom import DataError, SpecloomError
 from specloom_cubes import formats
-from specloom_cubes.cube_files import find_cubes
+from specloom_cubes.cube_files import files_of_cube, find_cubes
 from specloom_cubes.describe import describe_cube, with_option
 from specloom_cubes.paths import expand, is_folder
 from specloom_cubes.sources.description import class_counts, scale_of
@@ -81,7 +81,17 @@ def describe_files(
             files += _cubes_of(expand(path))
         else:
             files.append(path)
-    return [_describe(file, variable, reading, pixels=pixels) for file in files]
+    cubes = _without_data_files(files)
+    return [_describe(file, variable, reading, pixels=pixels) for file in cubes]
+
+
+def _without_data_files(files: Sequence[str]) -> list[str]:
+    """The files without the data files of ENVI headers that are among them."""
+    data_files = set()
+    for file in files:
+        if file.lower().endswith(".hdr"):
+            data_files |= {path.resolve() for path in files_of_cube(Path(file))[1:]}
+    return [file for file in files if Path(file).resolve() not in data_files]
 
 
 def _cubes_of(folder: Path) -> list[str]:
@@ -118,8 +128,16 @@ def table_lines(files: Sequence[DescribedFile]) -> list[str]:
         lines += [_one_line("WARNING", note) for note in _warnings(readable)]
     for one in files:
         if one.error is not None:
-            lines.append(f"ERROR: {one.path}: {one.error.what}; fix: {one.error.fix}")
+            lines.append(_error_line(one.path, one.error))
     return lines
+
+
+def _error_line(path: str, error: SpecloomError) -> str:
+    """An error with its file, which is named once."""
+    what = error.what
+    if path not in what:
+        what = f"{path}: {what}"
+    return f"ERROR: {what}; fix: {error.fix}"
 
 
 def _cells(file: DescribedFile) -> tuple[str, ...]:

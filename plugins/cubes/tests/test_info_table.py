@@ -94,8 +94,15 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others(folder):
     assert [line.split()[0] for line in found[:3]] == ["file", "c0.hdr", "c2.hdr"]
     assert found[-1].startswith(f"ERROR: {folder}/c1.hdr: ")
     assert "; fix: " in found[-1]
+    assert found[-1].count(f"{folder}/c1.hdr") == 1
     records = json.loads("\n".join(lines("--json", folder, exit_code=2)))
     assert [list(one) for one in records if "error" in one] == [["file", "error", "fix"]]
+
+
+def test_both_files_of_a_pair_are_one_cube(folder):
+    pair = [folder / "c0.hdr", folder / "c0.img", folder / "c1.hdr"]
+    found = lines(*pair)
+    assert [line.split()[0] for line in found[:3]] == ["file", "c0.hdr", "c1.hdr"]
 
 
 def test_json_is_a_list_of_several_and_the_same_keys_as_of_one(folder):

@@ -127,10 +127,19 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
     def forward(self, scores: Tensor, valid: Tensor | None = None) -> Batch:
         """Turn (B, H, W, 1) ``scores`` into logits of the same shape."""
         if not self.calibrate:
-            return {"logits": self.scale * scores + self.bias}
+            return {"logits": self._logits(scores)}
         center, unit = self._cached_standard(self._standard, self.score_mean, self.score_std)
         z = ((scores.double() - center) / unit).to(scores.dtype)
-        return {"logits": self.scale * z + self.bias}
+        return {"logits": self._logits(z)}
+
+    def _logits(self, z: Tensor) -> Tensor:
+        """scale * z + bias; where z is not finite, z itself."""
+        if not (torch.is_grad_enabled() and self.scale.requires_grad):
+            return self.scale * z + self.bias
+        # The gradient of the scale is a sum over z, and 0 * NaN would be in it.
+        finite = z.isfinite()
+        logits = self.scale * torch.where(finite, z, 0) + self.bias
+        return torch.where(finite, logits, z)
 
     def _standard(self) -> tuple[Tensor, Tensor]:
         """The score that becomes z = 0, and its distance to the one that becomes z = 1."""

@@ -107,6 +107,26 @@ def test_scale_and_bias_can_be_trained_while_the_statistics_stay():
     assert torch.equal(node.score_mean, mean)
 
 
+@pytest.mark.parametrize("calibrate", [True, False])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scores_that_are_not_finite_spoil_no_gradient(bad, calibrate):
+    values = scores(1, 4, 5, 1)
+    node = fit(made(calibrate=calibrate), [{"scores": values}])
+    node.unfreeze()
+    clean = node.forward(values[:, 1:])["logits"]
+    clean.square().mean().backward()
+    want = [parameter.grad.clone() for parameter in node.parameters()]
+    node.zero_grad()
+    spoilt = values.clone()
+    spoilt[:, 0] = bad
+    got = node.forward(spoilt)["logits"]
+    torch.testing.assert_close(got[:, 1:], clean)
+    assert not got[:, 0].isfinite().any()
+    torch.where(got.isfinite(), got, 0)[:, 1:].square().mean().backward()
+    for parameter, gradient in zip(node.parameters(), want, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
 def test_wrong_parameters_are_refused():
     with pytest.raises(ConfigError, match="ScoreToLogit: init_scale is nan"):
         made(init_scale=float("nan"))
