@@ -26,6 +26,7 @@ WALKS = {
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
     "choosing-bands": ["choosing-bands"],
+    "known-targets": ["known-targets"],
     "two-phase-training": ["two-phase-training"],
     "plugins": [
         "writing-a-plugin",
