@@ -73,6 +73,11 @@ def _chosen(label: str, spectra: Spectra, names: Sequence[str] | None) -> Spectr
                 f"{label}: {spectra.source} has no spectrum {name!r}",
                 fix=did_you_mean(name, spectra.names),
             )
+        if spectra.names.count(name) > 1:
+            raise ConfigError(
+                f"{label}: {spectra.source} has {spectra.names.count(name)} spectra {name!r}",
+                fix="rename them in the file",
+            )
         rows.append(spectra.names.index(name))
     return Spectra(
         tuple(names),

@@ -252,6 +252,10 @@ def test_unknown_names_and_holes_are_refused(tmp_path):
     write_spectra(library(GRID), path)
     with pytest.raises(ConfigError, match=r"has no spectrum 'bleu'\n.*blue"):
         fitted(ACE, path, names=["bleu"])
+    twice = library(GRID)
+    write_spectra(Spectra(("blue", "blue"), twice.values, GRID), path)
+    with pytest.raises(ConfigError, match=r"has 2 spectra 'blue'\n.*rename them"):
+        fitted(ACE, path, names=["blue"])
     spoilt = library(GRID)
     spoilt.values[1, 3] = np.nan
     write_spectra(spoilt, path)
