@@ -28,6 +28,7 @@ WALKS = {
     "inspection": ["inspection"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
+    "known-targets": ["known-targets"],
     "two-phase-training": ["two-phase-training"],
     "thresholds": ["thresholds"],
     "plugins": [

@@ -15,6 +15,7 @@ MODULES = {
     "LentilsAnomalyDataNode": "specloom_cubes.data_node",
     "OneCube": "specloom_cubes.sources.one_cube",
     "Reading": "specloom_cubes.cube",
+    "Spectra": "specloom_cubes.spectra",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -24,6 +25,7 @@ MODULES = {
     "is_cube": "specloom_cubes.formats",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
+    "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
@@ -42,6 +44,7 @@ __all__ = [
     "Reading",
     "Scene",
     "SingleCu3sDataModule",
+    "Spectra",
     "Synthetic",
     "cube_file",
     "cube_name",
@@ -52,6 +55,7 @@ __all__ = [
     "is_cube",
     "open_cube",
     "read_mask",
+    "read_spectra",
     "read_wavelengths",
 ]
 
@@ -71,6 +75,8 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.one_cube import OneCube
     from specloom_cubes.sources.scene import Scene
     from specloom_cubes.sources.synthetic import Synthetic
+    from specloom_cubes.spectra import Spectra
+    from specloom_cubes.spectral_files import read_spectra
     from specloom_cubes.wavelengths import read_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)

@@ -175,7 +175,7 @@ class RobustRX(RXGlobal):
                 self._set_background(background)
         if self._pass == self.fit_passes - 1:
             if moments.count:
-                warn_about_unsupported(self.label, background, moments.count)
+                warn_about_unsupported(self.label, background, moments.count, self.shrinkage)
             self.finish_fit(moments.count)
 
     def _scaled_background(self, moments: Moments) -> Background:

@@ -107,7 +107,7 @@ def _unusual_data_files(header: Path) -> list[Path]:
 def _needed(header: Header) -> int:
     """The length of the data file in bytes, from its header."""
     sizes = [_positive(header, key) for key in ("lines", "samples", "bands")]
-    return _offset(header) + prod(sizes) * _dtype(header).itemsize
+    return offset_of(header) + prod(sizes) * dtype_of(header).itemsize
 
 
 def _find_sibling(path: Path, names: list[str]) -> Path | None:
@@ -136,12 +136,12 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
         DataError: A file of the pair is absent, the header cannot be used, or promises more than
             the data file holds.
     """
-    header_path, data = _pair(path)
+    header_path, data = pair(path)
     header = parse(header_path)
     _refuse_library(header)
     height, width, bands = (_positive(header, key) for key in ("lines", "samples", "bands"))
-    dtype = _dtype(header)
-    offset = _offset(header)
+    dtype = dtype_of(header)
+    offset = offset_of(header)
     _refuse_unreadable(header)
     refuse_axes(reading, str(header_path), "its header states")
     interleave = header.get("interleave", "bsq").lower()
@@ -288,8 +288,12 @@ def _refuse_library(header: Header) -> None:
         )
 
 
-def _pair(path: Path) -> tuple[Path, Path]:
-    """The header and the data file of a pair, either of which is ``path``."""
+def pair(path: Path) -> tuple[Path, Path]:
+    """The header and the data file of a pair, either of which is ``path``.
+
+    Raises:
+        DataError: The other one is not there.
+    """
     if path.suffix.lower() == ".hdr":
         data = data_of(path)
         if data is None:
@@ -350,7 +354,12 @@ def _positive(header: Header, key: str) -> int:
     return value
 
 
-def _offset(header: Header) -> int:
+def offset_of(header: Header) -> int:
+    """The number of bytes before the first value.
+
+    Raises:
+        DataError: It is negative.
+    """
     offset = header.number("header offset", 0)
     if offset < 0:
         raise DataError(
@@ -361,7 +370,12 @@ def _offset(header: Header) -> int:
     return offset
 
 
-def _dtype(header: Header) -> np.dtype[Any]:
+def dtype_of(header: Header) -> np.dtype[Any]:
+    """The element type of the data file, with its byte order.
+
+    Raises:
+        DataError: It is complex or unknown.
+    """
     code = header.number("data type")
     if code in COMPLEX:
         raise DataError(

@@ -1,0 +1,97 @@
+"""What a fit collects of a stream: the background, the target's pixels, and the band centres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from specloom import DataError, LazyAffine
+from specloom_statistics import Moments, RunningVariance
+
+TOLERANCE_NM = 0.5
+
+Background: TypeAlias = Moments | RunningVariance
+
+
+class TargetStatistics:
+    """The background, the pixels of the target, and the band centres of a scene.
+
+    Args:
+        background: The statistics of the background.
+        channels: C.
+        device: Where the sums are.
+    """
+
+    def __init__(self, background: Background, channels: int, device: torch.device) -> None:
+        self.background = background
+        self.target = RunningVariance(channels, device)
+        self.wavelengths = torch.full((channels,), torch.nan, dtype=torch.float64)
+        self.floored = 0
+
+    def update(
+        self, data: Tensor | LazyAffine, background: Tensor | None, target: Tensor | None
+    ) -> None:
+        """Add pixels.
+
+        Args:
+            data: (B, H, W, C).
+            background: Those of the background, bool (B*H*W,); None for all.
+            target: Those of the target; None for none.
+        """
+        self.background.update(data, background)
+        if target is not None and bool(target.any()):
+            self.target.update(data, target)
+
+    def set_wavelengths(self, wavelengths: Tensor) -> None:
+        """Take over band centres in nm, (C,).
+
+        Raises:
+            DataError: Others were there before.
+        """
+        found = wavelengths.detach().to("cpu", torch.float64)
+        if not bool(self.wavelengths.isnan().all()):
+            gap = (found - self.wavelengths).abs()
+            if float(gap.max()) > TOLERANCE_NM:
+                raise DataError(
+                    f"the wavelengths of the data differ by up to {float(gap.max()):.3g} nm "
+                    "within a fit",
+                    fix="use data of one camera, or resample them",
+                )
+            return
+        self.wavelengths = found.clone()
+
+    def level(self) -> Tensor:
+        """The root mean square of each band over the background, (C,)."""
+        if isinstance(self.background, Moments):
+            variance = self.background.covariance(ddof=0).diagonal()
+        else:
+            variance = self.background.variance()
+        return (self.background.mean().square() + variance).sqrt()
+
+    def state(self) -> Mapping[str, Tensor]:
+        """All sums so far."""
+        state = {"wavelengths": self.wavelengths, "floored": torch.tensor(self.floored)}
+        for name, tensor in self.background.state().items():
+            state[f"background.{name}"] = tensor
+        for name, tensor in self.target.state().items():
+            state[f"target.{name}"] = tensor
+        return state
+
+    def merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the ``state()`` of another one."""
+        self.background.merge(_part(state, "background."))
+        self.target.merge(_part(state, "target."))
+        self.floored += int(state["floored"])
+        if not bool(state["wavelengths"].isnan().all()):
+            self.set_wavelengths(state["wavelengths"])
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    found = {}
+    for name, tensor in state.items():
+        if name.startswith(prefix):
+            found[name.removeprefix(prefix)] = tensor
+    return found
