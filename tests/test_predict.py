@@ -100,7 +100,7 @@ def test_files_hold_what_the_run_made_on_the_grid_of_the_scene(runs, kind, tmp_p
             assert found[1].almost_equals(transform, 1e-9)
             assert described == (name,)
             if ending == "tif":
-                assert nodata is None if name == "decisions" else np.isnan(nodata)
+                assert nodata == 255 if name == "decisions" else np.isnan(nodata)
     if kind == "envi":
         header = open_cube(scene).metadata
         written = open_cube(made / "scores.hdr").metadata

@@ -126,8 +126,6 @@ def _print_summary(summary: Summary, out: Path) -> None:
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
-    for note in summary.notes:
-        click.echo(f"note: {note}", err=True)
     for name, error in summary.failed:
         text = str(error)
         if Path(name).name not in text:
@@ -137,6 +135,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
             if line.startswith("  "):
                 prefix = ""
             click.echo(f"{prefix}{line}", err=True)
+    for note in summary.notes:
+        click.echo(f"note: {note}", err=True)
     done = len(summary.done)
     cubes = "1 cube" if done == 1 else f"{done} cubes"
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
@@ -149,4 +149,4 @@ def _print_summary(summary: Summary, out: Path) -> None:
     unjudged = sum(one["unjudged"] for one in summary.done)
     if unjudged:
         pixels = sum(one["pixels"] for one in summary.done)
-        click.echo(f"{unjudged} of {pixels} pixels could not be judged", err=True)
+        click.echo(f"{unjudged} of {pixels} pixels are unjudged", err=True)

@@ -55,7 +55,7 @@ def write_scores(path: Path, one: Map) -> tuple[float, float]:
 def write_decisions(path: Path, one: Map, grey: NDArray[np.uint8]) -> None:
     """Write decided pixels, in light orange, over a picture from ``grey_of``.
 
-    Pixels that could not be judged are white."""
+    Unjudged pixels are white."""
     dark = (grey.astype(np.uint16) * LIGHTEST_GREY // 255).astype(np.uint8)
     picture = np.repeat(dark[..., None], 3, axis=2)
     decided = shrink(one.bands[..., 0]) > 0
