@@ -57,6 +57,7 @@ def predict(
     memory: int | None = None,
     tile_bytes: int | None = None,
     scale: Scale | None = None,
+    draw_scores: bool = True,
 ) -> Prediction:
     """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
 
@@ -82,6 +83,8 @@ def predict(
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
             where it was saved before pipelines said so. A ``Predictor`` and an open cube have
             their own.
+        draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
+            ``predict_all`` draws them later, with one scale for all cubes.
 
     Raises:
         DataError: The cube cannot be read, or its bands are not those of the pipeline.
@@ -105,7 +108,14 @@ def predict(
         made = predictor.outputs_of(opened, wavelengths, memory, tile_bytes, allocate)
         source = f"{opened.path.name} by the pipeline {predictor.run.metadata['name']}"
         written, more = write_files(
-            scratch, made.maps, made.others, opened, geometry, formats, source
+            scratch,
+            made.maps,
+            made.others,
+            opened,
+            geometry,
+            formats,
+            source,
+            draw_scores=draw_scores,
         )
         files = move_files(scratch, Path(folder), written)
     return _prediction(made, files, geometry, more)

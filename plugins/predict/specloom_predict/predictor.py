@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -92,7 +93,7 @@ class Predictor:
             observed=observed,
             metadata={"name": loaded.name},
         )
-        self.notes: list[str] = []
+        self.notes: list[str] = graph.setup_notes()
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
         self.reading = Reading(scale=scale or fitted_scale or STORED)
@@ -164,7 +165,7 @@ class Predictor:
             tile_bytes = TILE_BYTES
         source = OneCube(cube, wavelengths)
         self.run.source = source
-        self._check_bands(cube)
+        self.check_bands(cube)
         size = cube.shape[:2]
         scene = SampledScene(source, size, only_finite=not self._number_maps)
         values = run_tiled(
@@ -265,7 +266,12 @@ class Predictor:
                 "pipeline was saved without one; --scale physical applies it"
             )
 
-    def _check_bands(self, cube: Cube) -> None:
+    def check_bands(self, cube: Cube) -> None:
+        """Check that a cube has as many bands as those that the pipeline was fitted on.
+
+        Raises:
+            DataError: It has not.
+        """
         graph = self.run.graph
         bands = len(cube.good_bands)
         for link in graph.connections:
@@ -309,9 +315,16 @@ def pipeline_file(path: Path) -> Path:
     """The ``pipeline.yaml`` of a run's folder; a file is itself.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or the run in the folder did not come to its end.
     """
     file = path / "pipeline.yaml" if path.is_dir() else path
+    if path.is_file() and path.suffix == ".safetensors":
+        what = f"{path} holds the numbers of a pipeline, not the pipeline itself"
+        raise ConfigError(what, fix=f"give {path.with_suffix('.yaml')}, which names that file")
+    if path.is_dir() and file.is_file() and _did_not_end(path / "run.json"):
+        what = f"the run in {path} did not come to its end: its pipeline may lack a later phase"
+        fix = f"continue it with specloom run --resume {path}, or give {file} to use it as it is"
+        raise ConfigError(what, fix=fix)
     if file.is_file():
         return file
     if (path / "run.json").is_file():
@@ -321,6 +334,14 @@ def pipeline_file(path: Path) -> Path:
     if path.is_dir():
         what = f"{path} holds no pipeline.yaml"
     raise ConfigError(what, fix="give the folder that a run wrote, or the pipeline.yaml in it")
+
+
+def _did_not_end(record: Path) -> bool:
+    """Whether the record of a run says that it has begun and not ended."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(record.read_text("utf-8"))
+        return isinstance(found, dict) and found.get("ended") == ""
+    return False
 
 
 def _with_unjudged(
