@@ -151,6 +151,8 @@ def _print_notes(summary: Summary) -> None:
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
+    for note in summary.notes:
+        click.echo(f"note: {note}", err=True)
     for name, error in summary.failed:
         text = str(error)
         if Path(name).name not in text:
@@ -175,8 +177,6 @@ def _print_counts(summary: Summary, out: Path) -> None:
     """Print what cannot be relied on, the verdicts, and what was done, to standard error."""
     from specloom_predict.verdicts import SUMMARY, count_verdicts
 
-    for note in summary.notes:
-        click.echo(f"note: {note}", err=True)
     unlike = len(summary.unlike())
     if unlike:
         total = len(summary.done) + len(summary.skipped)
