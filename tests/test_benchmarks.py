@@ -19,6 +19,7 @@ STUDIES = {
     "chain": ("--nodes", "3", "--repeats", "1"),
     "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
     "channel_selector_real": ("--help",),
+    "domain_measure": ("--help",),
     "leaderboard": ("--help",),
 }
 

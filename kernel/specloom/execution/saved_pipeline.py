@@ -4,7 +4,8 @@ The YAML holds the nodes with their current parameters, the connections, how the
 that the pipeline was fitted on, the plugins' versions and the hash of the weights; the weights hold
 the hash of that description, and, under the name of the batch, what nodes were fitted on. ``pack``
 and ``unpack`` work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced
-last but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
+last but for the weights' final name, so a kill at any moment leaves the old pipeline or the new
+one.
 """
 
 import json
