@@ -114,8 +114,8 @@ def test_memory_that_a_whole_image_may_take(runs, tmp_path):
     found = summary(folder, scene, "--out", tmp_path, "--memory", "1KB", code=2)
     assert [one["error"] for one in found["failed"]] == [
         f"{scene}, {folder}/pipeline.yaml:27: node 'decider' (QuantileBinaryDecider) needs the "
-        "whole image: 32 x 32 pixels take 5 kB of memory (rx.scores 4 kB, decider.decisions 1 kB), "
-        "more than the 1 kB allowed\n"
+        "whole image: 32 x 32 pixels take 6 kB of memory (rx.scores 4 kB, data.valid 1 kB, "
+        "decider.decisions 1 kB), more than the 1 kB allowed\n"
         "  fix: allow more memory, cut the scene into cubes.Blocks, or use nodes that see one pixel"
     ]
     assert list(tmp_path.iterdir()) == []
