@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("cubes").mkdir()
     for number in range(8):
-        envi(f"cubes/c{number}", CENTRES)
+        envi(f"cubes/c{number}", CENTRES, CUBE + np.uint16(number))
         Image.fromarray(MASK).save(f"cubes/c{number}.png")
     return tmp_path
 

@@ -17,6 +17,7 @@ from specloom.graph.connections import (
 )
 from specloom.graph.endpoints import Endpoints
 from specloom.graph.order import running_order
+from specloom.graph.pixel_inputs import offered_pixels, open_pixel_inputs
 from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import SizeInference, Sizes, Unknown
 from specloom.runfile.names import BATCH, wrong_name
@@ -249,9 +250,10 @@ class Graph:
         return found
 
     def notes(self) -> list[str]:
-        """What to report: connections that were added, and outputs that nothing reads."""
+        """What to report: added connections, outputs that nothing reads, and open inputs."""
         used = {connection.source for connection in self.connections}
         found = [str(companion_note(added)) for added in self.companions]
+        reported: set[str] = set()
         for name, node in self.nodes.items():
             for port, spec in node.outputs.items():
                 end = f"{name}.{port}"
@@ -263,6 +265,21 @@ class Graph:
                     continue
                 note = self._unused_note(end, spec, labelled, unconnected)
                 found.append(str(note))
+                reported.update(unconnected.usable, unconnected.labelled)
+        offered = offered_pixels(self.nodes, self.order)
+        for one in open_pixel_inputs(self.nodes, self.connections.incoming, offered):
+            if one.target not in reported:
+                found.append(str(one.note(self.where("nodes", one.node))))
+        return found + self.setup_notes()
+
+    def setup_notes(self) -> list[str]:
+        """What nodes say of their parameters, each with its place."""
+        found = []
+        for name, node in self.nodes.items():
+            if not hasattr(node, "setup_notes"):
+                continue
+            for note in node.setup_notes():
+                found.append(str(self.node_error(note, name)))
         return found
 
     def missing_files(self) -> list[SpecloomError]:

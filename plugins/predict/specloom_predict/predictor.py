@@ -93,7 +93,7 @@ class Predictor:
             observed=observed,
             metadata={"name": loaded.name},
         )
-        self.notes: list[str] = []
+        self.notes: list[str] = graph.setup_notes()
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
         self.reading = Reading(scale=scale or fitted_scale or STORED)

@@ -79,7 +79,7 @@ class RXGlobal(StreamingNode[Moments]):
     )
     scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "pixel"
-    example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
+    example: ClassVar[Mapping[str, object]] = {"num_channels": 4}
     trainable = ("background_mean", "factor")
     affine_input = "data"
 
@@ -137,7 +137,7 @@ class RXGlobal(StreamingNode[Moments]):
             background = background_from(moments, self.eps, self.shrinkage)
             with torch.no_grad():
                 self._set_background(background)
-            warn_about_unsupported(self.label, background, moments.count)
+            warn_about_unsupported(self.label, background, moments.count, self.shrinkage)
         self.left_out = moments.left_out
         self.finish_fit(moments.count)
 

@@ -14,6 +14,7 @@ MODULES = {
     "DomainSample": "specloom_statistics.domain.sample",
     "Moments": "specloom_statistics.moments",
     "PixelSample": "specloom_statistics.sample",
+    "QuantileSketch": "specloom_statistics.sketch",
     "RunningExtremes": "specloom_statistics.extremes",
     "RunningVariance": "specloom_statistics.variance",
     "SampleMoments": "specloom_statistics.merging",
@@ -28,6 +29,7 @@ MODULES = {
     "rows_per_block": "specloom_statistics.blocks",
     "sample_positions": "specloom_statistics.domain.positions",
     "varying_bands": "specloom_statistics.moments",
+    "warn_of_few_pixels": "specloom_statistics.support",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -40,6 +42,7 @@ __all__ = [
     "DomainSample",
     "Moments",
     "PixelSample",
+    "QuantileSketch",
     "RunningExtremes",
     "RunningVariance",
     "SampleMoments",
@@ -54,6 +57,7 @@ __all__ = [
     "rows_per_block",
     "sample_positions",
     "varying_bands",
+    "warn_of_few_pixels",
 ]
 
 if TYPE_CHECKING:
@@ -68,6 +72,8 @@ if TYPE_CHECKING:
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
+    from specloom_statistics.sketch import QuantileSketch
+    from specloom_statistics.support import warn_of_few_pixels
     from specloom_statistics.variance import RunningVariance
 else:
     __getattr__ = lazy(__name__, **MODULES)
