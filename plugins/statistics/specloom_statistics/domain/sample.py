@@ -11,6 +11,9 @@ from specloom.torch import usable_pixels
 from specloom_statistics.domain.positions import PIXELS, sample_positions
 from specloom_statistics.sample import SmallestKeys, content_seed
 
+SEED_STEP = 16
+"""Every so many-th pixel of an image is hashed, for the seed of its keys."""
+
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 """The quantiles of each band that a pipeline stores."""
 
@@ -19,8 +22,8 @@ class DomainSample:
     """A sample of the pixels of images that arrive in batches: bounded, and it merges.
 
     Of each image at most 1024 pixels are looked at, spread evenly; of all that are usable the
-    1024 with the smallest keys stay. Keys are drawn by a generator that is seeded with these
-    pixels, so order, batches and processes do not matter. As of a node that is fitted, there are
+    1024 with the smallest keys stay. Keys are drawn by a generator that is seeded with some
+    of these pixels, so order, batches and processes do not matter. As of a node that is fitted, there are
     ``fit_start``, ``fit_update``, ``fit_state`` and ``fit_merge``.
     """
 
@@ -53,10 +56,13 @@ class DomainSample:
             self._add(pixels, usable)
 
     def _add(self, pixels: Tensor, usable: Tensor) -> None:
-        contents = pixels.contiguous().numpy().data
+        contents = pixels[::SEED_STEP].contiguous().numpy().data
         generator = torch.Generator().manual_seed(content_seed(contents))
         keys = torch.rand(len(pixels), generator=generator, dtype=torch.float64)
-        self._add_rows(keys[usable], pixels[usable])
+        drawn = usable
+        if self._sample is not None:
+            drawn = usable & (keys < self._sample.limit)
+        self._add_rows(keys[drawn], pixels[drawn])
         self._looked_at += len(pixels)
         self._unusable += len(pixels) - int(usable.sum())
 
