@@ -93,7 +93,7 @@ def test_strict_call_reports_unlike_cubes(run, tmp_path):
     plain = CliRunner().invoke(command, arguments)
     assert plain.exit_code == 0, plain.output
     assert f"half.npy: {UNLIKE}too dark: 0.5" in plain.output
-    assert f"holes.npy: {UNLIKE}75% of the pixels could not be judged" in plain.output
+    assert f"holes.npy: {UNLIKE}75% of the pixels could not be assessed" in plain.output
     assert '2 of 3 cubes unlike what the pipeline was fitted on; see "domain"' in plain.output
     assert "360 of 1440 pixels could not be assessed" in plain.output
     record = json.loads((out / "holes/predict.json").read_text())

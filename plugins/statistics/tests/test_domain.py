@@ -123,7 +123,7 @@ def faulty():
     yield np.minimum(cube, np.median(cube)), "saturated"
     yield constant, "dead bands (1): 5"
     yield dead, "dead bands (1): 5"
-    yield holes, "69% of the pixels could not be judged"
+    yield holes, "69% of the pixels could not be assessed"
     yield np.full_like(cube, np.nan), "no pixel can be compared"
     yield np.roll(cube, 1, axis=2), "bands do not fit"
     other = cube.sum(2, keepdims=True) * (1 + np.cos(4 * GRID) / 2) / BANDS

@@ -281,7 +281,7 @@ def _level_reasons(level: dict[str, float], parts: _Parts, unjudged: float) -> I
     if level.get("tilt", 0.0) > LIMIT:
         yield "the light rises or falls across the image, unlike that of the fit"
     if level["unjudged"] > LIMIT:
-        yield f"{unjudged:.0%} of the pixels could not be judged"
+        yield f"{unjudged:.0%} of the pixels could not be assessed"
 
 
 def _shape_reasons(shape: dict[str, float], parts: _Parts, dead: NDArray[np.intp]) -> Iterator[str]:
