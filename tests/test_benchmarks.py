@@ -19,8 +19,8 @@ STUDIES = {
     "chain": ("--nodes", "3", "--repeats", "1"),
     "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
     "channel_selector_real": ("--help",),
-    "leaderboard": ("--help",),
     "domain_measure": ("--help",),
+    "leaderboard": ("--help",),
 }
 
 

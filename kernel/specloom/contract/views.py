@@ -116,6 +116,10 @@ class GraphView(Protocol):
         """By split, the ports of the source that none of its images has."""
 
     @property
+    def fitted_on(self) -> dict[str, Array]:
+        """What is known of the batches that nodes were fitted on; a fit replaces it."""
+
+    @property
     def document(self) -> DocumentView:
         """The run file."""
 

@@ -3,8 +3,9 @@
 The YAML holds the nodes with their current parameters, the connections, how the files were read
 that the pipeline was fitted on, the plugins' versions and the hash of the weights; the weights hold
 the hash of that description, and, under the name of the batch, what nodes were fitted on. ``pack``
-and ``unpack`` work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced last
-but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
+and ``unpack`` work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced
+last but for the weights' final name, so a kill at any moment leaves the old pipeline or the new
+one.
 """
 
 import json

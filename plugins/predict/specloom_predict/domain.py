@@ -1,4 +1,4 @@
-"""Whether a cube is like those of a pipeline's fit, and which of its pixels are judged."""
+"""Whether a cube is like those of a pipeline's fit, and which of its pixels are unjudged."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class FittedDomain:
 
         Args:
             scene: The scene.
-            unjudged: The share of its pixels that could not be judged.
+            unjudged: The share of its unjudged pixels.
             scores: Its map of scores, (H, W), if there is one.
         """
         pixels = scene.sample()
@@ -152,7 +152,7 @@ class FittedDomain:
 
 
 def judged_by(graph: Graph, end: str) -> str:
-    """The map of numbers that decides whether a pixel of an output is judged: NaN is unjudged.
+    """The map of numbers that decides which pixels of an output are unjudged: those with NaN.
 
     It is the output itself where that is a map of one number a pixel; of decisions it is the
     nearest such map that they are made from. Empty where there is none.
@@ -179,7 +179,7 @@ def is_number_map(graph: Graph, end: str) -> bool:
 def unjudged_pixels(
     numbers: Iterable[NDArray[Any]], scene: SampledScene, size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Which pixels could not be judged, bool (H, W): invalid ones, and NaN in one of the maps."""
+    """Which pixels are unjudged, bool (H, W): invalid ones, and NaN in one of the maps."""
     found = np.zeros(size, bool)
     if scene.valid is not None:
         found |= ~scene.valid

@@ -122,7 +122,7 @@ class _Files:
             self.notes += geotiff.write(path, one, self.geometry, self.source)
 
     def write_unjudged(self, maps: Sequence[Map]) -> None:
-        """Write for each map of decisions which pixels could not be judged, where some could not.
+        """Write for each map of decisions which pixels are unjudged, where there are any.
 
         ``<name>.npy`` has no third value: it is of type bool.
         """

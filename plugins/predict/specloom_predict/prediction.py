@@ -28,7 +28,7 @@ class Prediction:
         arrays: The outputs by name: maps as (H, W) or (H, W, K), others with their batch axis.
         files: What was written, by file name.
         geometry: Where the cube lies.
-        unjudged: How many pixels could not be judged: no data, not valid, or a score of NaN.
+        unjudged: How many pixels are unjudged: no data, not valid, or a score of NaN.
         pixels: How many pixels the cube has.
         domain: How the cube compares with what the pipeline was fitted on; None where nothing can
             be compared.

@@ -41,7 +41,7 @@ class Outputs:
         maps: The outputs that are maps.
         others: The other outputs, by name.
         notes: What the user should know.
-        unjudged: Which pixels could not be judged, bool (H, W).
+        unjudged: Which pixels are unjudged, bool (H, W).
         domain: How the cube compares with what the pipeline was fitted on; None where nothing can
             be compared.
     """
@@ -206,7 +206,7 @@ class Predictor:
         return self._domain
 
     def _maps_that_judge(self) -> dict[str, str]:
-        """For each output that is a map, the map of numbers that says which pixels are judged."""
+        """For each output that is a map, the map of numbers that says which pixels are unjudged."""
         graph = self.run.graph
         found = {}
         for name, end in self.ends.items():
@@ -216,7 +216,7 @@ class Predictor:
         return found
 
     def _judging(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The maps of numbers that say which pixels are judged, (H, W), by ``node.port``."""
+        """The maps of numbers that say which pixels are unjudged, (H, W), by ``node.port``."""
         ends = dict.fromkeys(self._number_maps.values())
         return {end: _plain(values[end][0]) for end in ends if values[end] is not None}
 

@@ -1,4 +1,4 @@
-"""Cubes that are unlike what the pipeline was fitted on, and pixels that could not be judged."""
+"""Cubes that are unlike what the pipeline was fitted on, and pixels that could not be assessed."""
 
 import json
 import warnings

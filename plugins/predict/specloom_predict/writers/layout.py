@@ -24,7 +24,7 @@ class Map:
     Args:
         name: Its name among the pipeline's outputs.
         values: (H, W) or (H, W, …); maybe mapped from a file.
-        unjudged: Which pixels could not be judged, bool (H, W); None where all were.
+        unjudged: Which pixels could not be assessed, bool (H, W); None where all were.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Map:
 
     @property
     def nodata(self) -> float | None:
-        """The value in files of pixels that could not be judged; None where there is none."""
+        """The value in files of pixels that could not be assessed; None where there is none."""
         if self.decides:
             return UNJUDGED
         if self.file_dtype.kind == "f":

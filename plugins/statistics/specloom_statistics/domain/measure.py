@@ -58,7 +58,7 @@ class DomainMeasure:
             did not when the pipeline was fitted.
         saturated: The share of pixels that have the cube's largest value in some band.
         dark: The share of pixels without any signal.
-        unjudged: The share of pixels that could not be judged.
+        unjudged: The share of unjudged pixels.
         scores: The share of the fit's scores that are smaller than the cube's median score; None
             where scores are not compared.
         reasons: What is unlike, a clause each; empty where the cube is as those of the fit.
@@ -114,7 +114,7 @@ def measure_domain(
     Args:
         reference: What it was fitted on.
         looked: The pixels of the cube.
-        unjudged: The share of all pixels that could not be judged; by default of those looked at.
+        unjudged: The share of all unjudged pixels; by default of those looked at.
         scores: The share of the fit's scores that are smaller than the cube's median score.
     """
     finite = np.isfinite(looked.pixels)

@@ -23,8 +23,8 @@ class DomainSample:
 
     Of each image at most 1024 pixels are looked at, spread evenly; of all that are usable the
     1024 with the smallest keys stay. Keys are drawn by a generator that is seeded with some
-    of these pixels, so order, batches and processes do not matter. As of a node that is fitted, there are
-    ``fit_start``, ``fit_update``, ``fit_state`` and ``fit_merge``.
+    of these pixels, so order, batches and processes do not matter. As of a node that is fitted,
+    there are ``fit_start``, ``fit_update``, ``fit_state`` and ``fit_merge``.
     """
 
     def __init__(self) -> None:
