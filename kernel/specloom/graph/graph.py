@@ -48,6 +48,8 @@ class Graph:
         splits: The splits in which the source has images.
         missing_outputs: By split, the ports of the source that none of its images has.
         read_options: How the source's files are read, as plain values.
+        fitted_on: What is known of the batches that nodes were fitted on, as arrays by name; the
+            graph holds the mapping itself, and a fit changes it.
         companions: Whether inputs that belong to others are connected where they are not.
         problems: What is wrong already, to be reported together with what is found here.
 
@@ -69,6 +71,7 @@ class Graph:
         splits: Iterable[str] = STAGES,
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
         read_options: Mapping[str, Any] | None = None,
+        fitted_on: dict[str, Any] | None = None,
         companions: bool = True,
         problems: Sequence[SpecloomError] = (),
     ) -> None:
@@ -81,6 +84,10 @@ class Graph:
         self.missing_outputs = _as_lists(missing_outputs or {})
         #: How the files of the source are read that the graph is for.
         self.read_options = dict(read_options or {})
+        #: What is known of the batches that nodes were fitted on; saved with their state.
+        self.fitted_on: dict[str, Any] = {}
+        if fitted_on is not None:
+            self.fitted_on = fitted_on
         #: The stages in which each node runs.
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.

@@ -239,6 +239,12 @@ class RXGlobal(StreamingNode[Moments]):
     def _whiten(self, covariance: Tensor, bands: Tensor) -> Tensor:
         return whiten(covariance, bands, self.eps, self.shrinkage, full_rank=self._full_rank)
 
+    def degrees_of_freedom(self) -> int | None:
+        """The directions that are scored; None once training has changed the factor."""
+        if self._factor_is_trained:
+            return None
+        return int(self.rank)
+
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
         smallest, largest, _ = self.eigenvalues.tolist()

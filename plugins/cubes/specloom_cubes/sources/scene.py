@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
 from specloom_cubes.cube import ALL, Axes, Reading, Scale
@@ -35,7 +35,7 @@ from specloom_cubes.sources.common import (
     require_split,
     warn_once,
 )
-from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
-
-Labels: TypeAlias = "tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]"
-"""Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
 
 LABEL = "Scene"
 
