@@ -58,6 +58,7 @@ def test_the_ground_is_no_part_of_fit_decisions_and_prediction(tmp_path):
     pixels = np.asarray(open_cube(str(header)).clean())
     is_ground = (pixels == 0).all(-1)
     assert np.array_equal(np.load(folder / "valid.npy").squeeze(), ~is_ground)
+    assert not np.load(folder / "decisions.npy").squeeze()[is_ground].any()
 
 
 def test_a_ground_that_counts_is_warned_of(tmp_path):
