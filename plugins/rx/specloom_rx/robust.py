@@ -68,7 +68,8 @@ class RobustRX(RXGlobal):
         NodeError: The fit saw no usable pixel.
     """
 
-    example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
+    # With 5 bands too few pixels of the conformance kit would be left.
+    example: ClassVar[Mapping[str, object]] = {"num_channels": 4}
 
     trim: float = 0.1
     rounds: int = 1
