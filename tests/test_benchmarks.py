@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 WORKLOADS = ("rx", "min_max", "pca", "mrmr", "executor", "training", "pipeline", "envi")
@@ -17,6 +19,7 @@ STUDIES = {
     "chain": ("--nodes", "3", "--repeats", "1"),
     "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
     "channel_selector_real": ("--help",),
+    "leaderboard": ("--help",),
 }
 
 
@@ -114,3 +117,35 @@ def test_the_table_has_a_row_for_each_phase(monkeypatch):
     made = table.table({"rx": report})
     assert "| rx test: 6 x 3 | fit | 2 (1.5) | 3.50x |  |  | 0.90 read |" in made
     assert "2026-01-02; a processor, 2 cores, linux; 1 thread. torch 2." in made
+
+
+def test_the_leaderboard_has_areas_with_intervals_and_false_alarms():
+    board = module("leaderboard")
+    random = np.random.default_rng(0)
+    mask = random.random(4000) < 0.03
+    scores = random.normal(size=4000).round(2) + mask
+    area, half_interval = board.area_with_interval(scores, mask)
+    assert area == pytest.approx(roc_auc_score(mask, scores), rel=1e-12)
+    above = (scores[mask][:, None] > scores[~mask]) + 0.5 * (scores[mask][:, None] == scores[~mask])
+    variance = above.mean(1).var(ddof=1) / mask.sum() + above.mean(0).var(ddof=1) / (~mask).sum()
+    assert half_interval == pytest.approx(1.959964 * variance**0.5, rel=1e-9)
+    rates, found, _ = roc_curve(mask, scores, drop_intermediate=False)
+    assert board.false_alarm_rate(scores, mask) == rates[found >= 0.95].min()
+
+
+def test_the_leaderboard_claims_only_what_both_means_show():
+    board = module("leaderboard")
+    results = {
+        "global RX": {"HYDICE": board.Result(0.9, 0.01, 0.3, 0.1, 1.0, 10.0)},
+        "coreset": {"HYDICE": board.Result(0.95, 0.01, 0.4, 0.1, 1.0, 10.0)},
+        "robust RX": {"HYDICE": board.Result(0.95, 0.01, 0.2, 0.1, 1.0, 10.0)},
+        "local RX": {"HYDICE": board.Result(0.85, 0.01, 0.35, 0.1, 1.0, 10.0)},
+    }
+    assert board.comparison(results).splitlines() == [
+        "- coreset: above global RX in mean area and mean average precision",
+        "- robust RX: mean average precision below that of global RX",
+        "- local RX: one of both means is not above that of global RX",
+    ]
+    text = board.report(results)
+    assert "| coreset | 0.9500 ± 0.0100 | 0.9500 |" in text
+    assert text.count("| robust RX |") == 5

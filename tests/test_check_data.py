@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("cubes").mkdir()
     for number in range(8):
-        envi(f"cubes/c{number}", CENTRES)
+        envi(f"cubes/c{number}", CENTRES, CUBE + np.uint16(number))
         Image.fromarray(MASK).save(f"cubes/c{number}.png")
     return tmp_path
 
@@ -162,6 +162,14 @@ def test_cubes_of_different_scales(folder):
             "move training.StatisticalTrainer before it",
         ),
         (
+            "[{type: training.StatisticalTrainer}, "
+            "{type: training.Calibrate, config: {decider: decider}}, "
+            "{type: training.StatisticalTrainer, config: {nodes: [logits]}}]",
+            "training.Calibrate sets the threshold of decider, and training.StatisticalTrainer "
+            "after it changes the scores that it is compared with",
+            "move training.Calibrate behind training.StatisticalTrainer",
+        ),
+        (
             "[{type: training.StatisticalTrainer, config: {nodes: [rx]}}]",
             "training.StatisticalTrainer runs normalizer, which no phase before it fits",
             "add a phase that fits normalizer before it, such as training.StatisticalTrainer",
@@ -177,6 +185,20 @@ def test_a_gradient_phase_before_the_fit():
     phases = "[{type: training.GradientTrainer, config: {unfreeze: [selector], epochs: 1}}]"
     text = said(ROOT / "configs/channel_selector.yaml", f"phases={phases}", exit_code=2)
     assert "training.GradientTrainer runs normalizer, selector, rx, logits, which no phase" in text
+
+
+def test_a_threshold_before_gradients_change_the_scores():
+    phases = (
+        "[{type: training.StatisticalTrainer}, "
+        "{type: training.Calibrate, config: {decider: decider}}, "
+        "{type: training.GradientTrainer, config: {unfreeze: [selector], epochs: 1}}]"
+    )
+    text = said(ROOT / "configs/channel_selector.yaml", f"phases={phases}", exit_code=2)
+    assert text == (
+        f"error: --set phases={phases}: training.Calibrate sets the threshold of decider, and "
+        "training.GradientTrainer after it changes the scores that it is compared with\n"
+        "  fix: move training.Calibrate behind training.GradientTrainer\n"
+    )
 
 
 def test_nodes_that_nothing_fits():

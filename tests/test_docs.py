@@ -25,9 +25,12 @@ WALKS = {
     "first-run": ["first-run", "reading-errors", "threads"],
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
+    "inspection": ["inspection"],
     "choosing-bands": ["choosing-bands"],
     "known-targets": ["known-targets"],
+    "domain": ["domain"],
     "two-phase-training": ["two-phase-training"],
+    "thresholds": ["thresholds"],
     "plugins": [
         "writing-a-plugin",
         "pinning-and-reproducing",

@@ -87,6 +87,7 @@ class Pipeline:
         self.stages: dict[str, tuple[str, ...]] = {}
         self._outputs = Outputs(self, {})
         self._graph: Graph | None = None
+        self._fitted_on: dict[str, Any] = {}
 
     @property
     def outputs(self) -> Outputs:
@@ -272,6 +273,7 @@ class Pipeline:
             "outputs": dict(self.outputs),
             "stages": self.stages,
             "companions": self.companions,
+            "fitted_on": self._fitted_on,
         }
         if source:
             options["missing_outputs"] = missing_by_split(source)
@@ -334,6 +336,7 @@ class Pipeline:
         pipeline.outputs = graph.outputs
         pipeline.stages = dict(graph.stages)
         pipeline._graph = graph
+        pipeline._fitted_on = graph.fitted_on
         return pipeline
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from specloom.assembly.absent_data import absent_data_problems
 from specloom.assembly.construct import Constructor
-from specloom.assembly.phase_order import phase_order_problems
+from specloom.assembly.phase_order import phase_order_problems, stale_thresholds
 from specloom.contract.abilities import Loss
 from specloom.contract.errors import (
     GraphError,
@@ -111,6 +111,8 @@ def assemble(
     raise_all(_unused_losses(graph, trainers))
     labels = [phase.label for phase in phases]
     late = phase_order_problems(graph, trainers, labels)
+    if not late:
+        late = stale_thresholds(graph, trainers, labels)
     late += absent_data_problems(graph, data.source)
     raise_all(in_file_order(late))
     with_labels = [(phase.label, phase.instance) for phase in phases]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from specloom.contract.errors import ConfigError, SpecloomError
-from specloom.contract.phases import Fits, Trainer, UsesFits
+from specloom.contract.phases import Calibrates, Fits, LossMinimiser, Trainer, UsesFits
 from specloom.graph.graph import Graph
 
 
@@ -32,6 +32,44 @@ def phase_order_problems(
         unfitted -= set(missing)  # reported once
         unfitted -= _fitted(graph, trainer)
     return problems
+
+
+def stale_thresholds(
+    graph: Graph,
+    trainers: Sequence[Trainer[Graph, Any]],
+    labels: Sequence[str],
+) -> list[SpecloomError]:
+    """An error for each threshold that is set before a phase changes what it is compared with.
+
+    Args:
+        graph: The graph.
+        trainers: The phases.
+        labels: The reference of each phase.
+    """
+    problems: list[SpecloomError] = []
+    for number, trainer in enumerate(trainers):
+        if not isinstance(trainer, Calibrates):
+            continue
+        for decider in trainer.calibrates(graph):
+            for later in range(number + 1, len(trainers)):
+                if _changes_scores(graph, trainers[later], decider):
+                    what = (
+                        f"{labels[number]} sets the threshold of {decider}, and "
+                        f"{labels[later]} after it changes the scores that it is compared with"
+                    )
+                    where = graph.where("phases", number)
+                    fix = f"move {labels[number]} behind {labels[later]}"
+                    problems.append(ConfigError(what, where=where, fix=fix))
+                    break
+    return problems
+
+
+def _changes_scores(graph: Graph, trainer: Trainer[Graph, Any], decider: str) -> bool:
+    """Whether a phase fits a node that leads to a decider, or trains by losses."""
+    if isinstance(trainer, LossMinimiser) and list(trainer.losses_of(graph)):
+        return True
+    before = graph.ancestors([f"{decider}.decisions"]) - {decider}
+    return bool(before & _fitted(graph, trainer))
 
 
 def never_fitted(graph: Graph, trainers: Iterable[Trainer[Graph, Any]]) -> list[SpecloomError]:

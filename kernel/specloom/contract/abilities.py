@@ -196,6 +196,43 @@ class Calibrated(Protocol):
         """Take over a threshold that was found on labelled data."""
 
 
+class Thresholded(Protocol):
+    """A decider with one or several thresholds that a calibration phase can set."""
+
+    thresholds: ClassVar[tuple[str, ...]]
+    """The parameters that ``calibrate`` takes, by keyword; the first is the usual one."""
+
+    def decision_levels(self, parameter: str, logits: Array, valid: Array | None = None) -> Array:
+        """The largest value of a parameter with which each pixel is decided.
+
+        (B, H, W, 1); NaN where nothing is decided, minus infinity where no value does.
+        """
+
+
+class GatesImages(Protocol):
+    """A decider that decides nothing in images whose score is below its ``image_threshold``."""
+
+    image_threshold: float
+    """The least score of an image in which pixels are decided."""
+
+    def image_scores(self, logits: Array, valid: Array | None = None) -> Array:
+        """The score of each image, (B,)."""
+
+
+class ChiSquareScores(Protocol):
+    """A detector whose scores of normally distributed background are chi-square distributed."""
+
+    def degrees_of_freedom(self) -> int | None:
+        """The degrees of freedom, or None where the scores have another distribution."""
+
+
+class LogitMap(Protocol):
+    """A node whose logits are ``scale * score + offset``."""
+
+    def logit_map(self) -> tuple[float, float]:
+        """Scale and offset."""
+
+
 class SelectsBands(Protocol):
     """A node that chooses a number of bands."""
 

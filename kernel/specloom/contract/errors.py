@@ -5,7 +5,6 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 #: What moves the cursor, changes the terminal or the order of letters: control characters but for
 #: line ends and tabs, line separators, and marks of bidirectional text.
@@ -34,7 +33,7 @@ class SpecloomError(Exception):
         fix: One imperative sentence.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         self.what = what
@@ -125,6 +124,9 @@ class Problems(SpecloomError):  # noqa: N818  # several errors, not one
         first = self.errors[0]
         super().__init__(first.what, where=first.where, fix=first.fix)
         self.args = ("\n".join(str(error) for error in self.errors),)
+        codes = {error.exit_code for error in self.errors}
+        if len(codes) == 1:
+            self.exit_code = first.exit_code
 
 
 def as_specloom_error(error: Exception, label: str, where: str) -> SpecloomError:

@@ -85,6 +85,13 @@ class ReadsFiles(Protocol):
         """An error for each file that is not there; called before a run, also by ``check``."""
 
 
+class SetupNotes(Protocol):
+    """A node that has something to say of its parameters before a run."""
+
+    def setup_notes(self) -> Iterable[SpecloomError]:
+        """What a user should know of them, as warnings of every run, ``check`` and ``predict``."""
+
+
 class ChecksData(Protocol):
     """A node that finds out from descriptions whether the data fit its parameters."""
 

@@ -57,6 +57,14 @@ class UsesFits(Protocol[AnyGraph]):
         """The names of the nodes that must be fitted before this phase."""
 
 
+@runtime_checkable
+class Calibrates(Protocol[AnyGraph]):
+    """A phase that sets thresholds; a later phase that changes what they compare is an error."""
+
+    def calibrates(self, graph: AnyGraph) -> Iterable[str]:
+        """The names of the deciders whose thresholds this phase sets."""
+
+
 class Skips(Protocol[AnyGraph]):
     """A phase that leaves something out where the data lack what it needs."""
 

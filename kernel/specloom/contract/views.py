@@ -135,7 +135,10 @@ class GraphView(Protocol):
         """An error for each file that a node loads, and that is not there."""
 
     def notes(self) -> Sequence[str]:
-        """What to report of outputs without a connection, for ports that say so."""
+        """What to report of connections, of outputs and inputs without one, and of nodes."""
+
+    def setup_notes(self) -> Sequence[str]:
+        """What nodes have to say of their parameters, each with its place."""
 
     def sizes(self, name: str) -> Mapping[str, int]:
         """The sizes of a node's axes that follow from the graph, without those of the images."""

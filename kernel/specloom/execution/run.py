@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom.assembly.assemble import assemble
 from specloom.assembly.phase_order import never_fitted
-from specloom.contract.errors import ConfigError, SpecloomError
+from specloom.contract.errors import ConfigError, SpecloomError, raise_all
 from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
 from specloom.contract.ports import node_of
@@ -280,6 +280,7 @@ class Run:
         for message in self.graph.notes():
             self._warn(message)
         self._report_data()
+        raise_all(self.graph.missing_files())
         context: AbstractContextManager[None] = nullcontext()
         if self.hook.warned.get_hookimpls():
             context = warnings_to(self._warn)

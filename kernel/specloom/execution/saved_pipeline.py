@@ -2,9 +2,9 @@
 
 The YAML holds the nodes with their current parameters, the connections, how the files were read
 that the pipeline was fitted on, the plugins' versions and the hash of the weights; the weights hold
-the hash of that description. ``pack`` and ``unpack``
-work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced last but for the
-weights' final name, so a kill at any moment leaves the old pipeline or the new one.
+the hash of that description, and, under the name of the batch, what nodes were fitted on. ``pack``
+and ``unpack`` work on text and bytes, ``save`` and ``load`` on files. The YAML file is replaced last
+but for the weights' final name, so a kill at any moment leaves the old pipeline or the new one.
 """
 
 import json
@@ -85,7 +85,10 @@ def pack(
     description.update(body)
     runtime = plugins.runtime()
     weights_metadata = {"graph": _digest(description)}
-    weights = runtime.dump(graph.state(), weights_metadata)
+    arrays = graph.state()
+    for key, value in graph.fitted_on.items():
+        arrays[f"{BATCH}.{key}"] = value
+    weights = runtime.dump(arrays, weights_metadata)
     state = {"file": weights_name, "sha256": sha256(weights)}
     text = dump({**description, "state": state})
     return text, weights
@@ -230,6 +233,7 @@ def _restore_graph(
     try:
         assembly = assemble(file, [], plugins)
         _restore_nodes(assembly.graph, arrays, weights_place)
+        assembly.graph.fitted_on.update(_node_state(arrays, BATCH))
     except SpecloomError as e:
         errors: list[SpecloomError] = [e]
         if isinstance(e, Problems):

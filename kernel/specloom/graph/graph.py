@@ -17,6 +17,7 @@ from specloom.graph.connections import (
 )
 from specloom.graph.endpoints import Endpoints
 from specloom.graph.order import running_order
+from specloom.graph.pixel_inputs import offered_pixels, open_pixel_inputs
 from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import SizeInference, Sizes, Unknown
 from specloom.runfile.names import BATCH, wrong_name
@@ -47,6 +48,8 @@ class Graph:
         splits: The splits in which the source has images.
         missing_outputs: By split, the ports of the source that none of its images has.
         read_options: How the source's files are read, as plain values.
+        fitted_on: What is known of the batches that nodes were fitted on, as arrays by name; the
+            graph holds the mapping itself, and a fit changes it.
         companions: Whether inputs that belong to others are connected where they are not.
         problems: What is wrong already, to be reported together with what is found here.
 
@@ -68,6 +71,7 @@ class Graph:
         splits: Iterable[str] = STAGES,
         missing_outputs: Mapping[str, Iterable[str]] | None = None,
         read_options: Mapping[str, Any] | None = None,
+        fitted_on: dict[str, Any] | None = None,
         companions: bool = True,
         problems: Sequence[SpecloomError] = (),
     ) -> None:
@@ -80,6 +84,10 @@ class Graph:
         self.missing_outputs = _as_lists(missing_outputs or {})
         #: How the files of the source are read that the graph is for.
         self.read_options = dict(read_options or {})
+        #: What is known of the batches that nodes were fitted on; saved with their state.
+        self.fitted_on: dict[str, Any] = {}
+        if fitted_on is not None:
+            self.fitted_on = fitted_on
         #: The stages in which each node runs.
         self.stages = _stages(self.nodes, stages or {})
         #: The nodes that take their inputs from the batch by name.
@@ -242,9 +250,10 @@ class Graph:
         return found
 
     def notes(self) -> list[str]:
-        """What to report: connections that were added, and outputs that nothing reads."""
+        """What to report: added connections, outputs that nothing reads, and open inputs."""
         used = {connection.source for connection in self.connections}
         found = [str(companion_note(added)) for added in self.companions]
+        reported: set[str] = set()
         for name, node in self.nodes.items():
             for port, spec in node.outputs.items():
                 end = f"{name}.{port}"
@@ -256,6 +265,21 @@ class Graph:
                     continue
                 note = self._unused_note(end, spec, labelled, unconnected)
                 found.append(str(note))
+                reported.update(unconnected.usable, unconnected.labelled)
+        offered = offered_pixels(self.nodes, self.order)
+        for one in open_pixel_inputs(self.nodes, self.connections.incoming, offered):
+            if one.target not in reported:
+                found.append(str(one.note(self.where("nodes", one.node))))
+        return found + self.setup_notes()
+
+    def setup_notes(self) -> list[str]:
+        """What nodes say of their parameters, each with its place."""
+        found = []
+        for name, node in self.nodes.items():
+            if not hasattr(node, "setup_notes"):
+                continue
+            for note in node.setup_notes():
+                found.append(str(self.node_error(note, name)))
         return found
 
     def missing_files(self) -> list[SpecloomError]:

@@ -180,6 +180,23 @@ class AdaCLIPDetector(TorchNode):
         for file in self.weight_files():
             yield from file.missing()
 
+    def setup_notes(self) -> Iterator[SpecloomError]:
+        """Yield a note where the weights are tiny ones, which are made here and know nothing."""
+        tiny = []
+        for file in self.weight_files():
+            if file.path is None and file.name in (TINY, TINY_ADAPTER):
+                tiny.append(file.name)
+        if tiny:
+            what = (
+                f"{self.label}: the weights {' and '.join(tiny)} are made on this machine for "
+                "tests, and not pretrained: the scores mean nothing on real data"
+            )
+            fix = (
+                "leave out weight_name and backbone for the pretrained ones, after "
+                "specloom weights fetch"
+            )
+            yield ConfigError(what, fix=fix)
+
     def prepare(self, device: str) -> None:
         """Load the weights onto the device, if they are not there already.
 

@@ -225,3 +225,15 @@ def test_a_store_that_cannot_be_written_is_reported(tmp_path):
         UnavailableError, match=r"(?s)file: .* set another folder in SPECLOOM_WEIGHTS"
     ):
         tiny_weights(Store(tmp_path / "file"))
+
+
+def test_tiny_weights_say_what_they_are():
+    node = AdaCLIPDetector(**TINY)
+    (note,) = node.setup_notes()
+    assert "tiny and tiny-adapter are made on this machine for tests, and not pretrained" in str(
+        note
+    )
+    assert note.fix.startswith("leave out weight_name and backbone")
+    assert not list(AdaCLIPDetector().setup_notes())
+    own = AdaCLIPDetector(checkpoint_path="a.pt", backbone_path="b.pt")
+    assert not list(own.setup_notes())

@@ -34,6 +34,7 @@ MODULES = {
 __all__ = [
     "ENVI_DATA_TYPES",
     "AnomalyDataNode",
+    "Background",
     "Blocks",
     "Cube",
     "Folder",
@@ -59,6 +60,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
@@ -83,9 +85,13 @@ else:
 
 @impl
 def register_nodes() -> Mapping[str, str]:
-    """Offer the data node, under both of its names."""
+    """Offer the data node, under both of its names, and the node that finds backgrounds."""
     node = "specloom_cubes.data_node:AnomalyDataNode"
-    return {"AnomalyDataNode": node, "LentilsAnomalyDataNode": node}
+    return {
+        "AnomalyDataNode": node,
+        "Background": "specloom_cubes.background:Background",
+        "LentilsAnomalyDataNode": node,
+    }
 
 
 @impl

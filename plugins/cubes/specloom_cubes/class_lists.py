@@ -14,6 +14,9 @@ MEASURED = ("val", "test")
 MOST_ANOMALOUS = 0.5
 """A greater share of anomalous pixels is probably a mistake in the lists."""
 
+OFTEN_UNLABELLED = (0, 255, 65535)
+"""Class numbers that often stand for pixels without a label."""
+
 Splits: TypeAlias = Mapping[str, Mapping[str, Any]]
 """The values of the description of each split."""
 
@@ -42,6 +45,8 @@ def class_list_notes(
     yield from absent
     yield from _without_anomaly(splits, classes, normal, anomalous)
     if not absent:
+        if anomalous is None:
+            yield from _not_named(total, normal)
         yield from _mostly_anomalous(total, normal, anomalous)
 
 
@@ -59,6 +64,24 @@ def _in_no_list(total: Mapping[int, int], listed: Collection[int]) -> Iterator[D
     parts = [f"{number} ({count:,} pixels)" for number, count in sorted(pixels.items())]
     what = f"these classes of the masks are in neither list, and excluded: {', '.join(parts)}"
     yield DataError(what, fix="add each to normal_class_ids or anomaly_class_ids if it counts")
+
+
+def _not_named(total: Mapping[int, int], normal: Sequence[int]) -> Iterator[DataError]:
+    """Numbers that usually mean "no label", that no list names, and that count as anomalies.
+
+    A mask of 0 and 255 alone has its anomalies at 255.
+    """
+    not_named = [number for number in total if number not in normal]
+    suspect = [number for number in sorted(not_named) if number in OFTEN_UNLABELLED]
+    if not suspect or (len(not_named) == 1 and suspect != [0]):
+        return
+    parts = [f"{number} ({total[number]:,} pixels)" for number in suspect]
+    what = (
+        f"no list names these classes of the masks, which often mean 'no label', and they count as "
+        f"anomalies: {', '.join(parts)}"
+    )
+    fix = "name the anomalies in anomaly_class_ids, so that other classes are excluded"
+    yield DataError(what, fix=fix)
 
 
 def _not_in_masks(splits: Splits, classes: Classes, normal: Sequence[int]) -> Iterator[DataError]:

@@ -192,8 +192,10 @@ def _classes(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
     return ", ".join(texts)
 
 
-def _values(values: Mapping[str, Any] | None, no_data: float | None) -> Iterator[Row]:
-    text = "no value stated" if no_data is None else f"{no_data:.10g}"
+def _values(values: Mapping[str, Any] | None, no_data: float | str | None) -> Iterator[Row]:
+    text = "no value stated"
+    if no_data is not None:
+        text = f"{float(no_data):.10g}"
     if values is None:
         yield "no data", text
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple
@@ -20,9 +21,14 @@ from specloom import (
     node,
 )
 from specloom.torch import TorchNode
+from specloom_cubes.background import equal_to_corner, has_value
 from specloom_cubes.class_lists import class_list_notes
+from specloom_cubes.split_notes import split_notes
 
 TOLERANCE_NM = 0.5
+
+IMAGES_COMPARED = 64
+"""The first images, in which equal pixels are counted."""
 
 
 class Targets(NamedTuple):
@@ -81,12 +87,17 @@ class AnomalyDataNode(TorchNode):
     or is not ignored where there is one list. A batch without a mask gives no ``mask``; ``valid``
     is then True and ``labelled`` False everywhere. Where the batch's own ``valid`` is False
     (no-data pixels), ``mask``, ``valid`` and ``labelled`` are False. NaN pixels pass as they are.
+    They are False too where all bands have the value ``background``, such as the 0 around objects
+    that were cut out, or beside a flight line that was rotated. Many such pixels that count all the
+    same are warned of.
 
     The first wavelengths are saved with the state; later ones must equal them within 0.5 nm.
 
     Args:
         normal_class_ids: The classes that are normal.
         anomaly_class_ids: The classes that are anomalous; None for all that are not normal.
+        background: The value that all bands of a pixel of the background have; None for no such
+            value. ``Background`` finds backgrounds that are not constant.
 
     Raises:
         ConfigError: A class is in both lists, or there is none to look for.
@@ -129,8 +140,10 @@ class AnomalyDataNode(TorchNode):
 
     normal_class_ids: list[int]
     anomaly_class_ids: list[int] | None = None
+    background: float | None = None
 
     def __post_init__(self) -> None:
+        self._images_to_compare = IMAGES_COMPARED
         # The wavelengths of the first batch, in nm. Not a buffer: it is compared with every
         # batch, and must not follow the node to a device.
         self._reference: Tensor | None = None
@@ -142,8 +155,9 @@ class AnomalyDataNode(TorchNode):
             self._reference = torch.full((sizes["C"],), torch.nan, dtype=torch.float64)
 
     def data_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> Iterable[SpecloomError]:
-        """What of the classes in the masks does not fit the lists."""
-        return class_list_notes(splits, self.normal_class_ids, self.anomaly_class_ids)
+        """What of the classes in the masks does not fit the lists, and what splits share."""
+        yield from class_list_notes(splits, self.normal_class_ids, self.anomaly_class_ids)
+        yield from split_notes(splits)
 
     def forward(
         self,
@@ -164,11 +178,28 @@ class AnomalyDataNode(TorchNode):
             outputs["valid"] = found.valid
             outputs["labelled"] = found.labelled
         if valid is not None:
-            for name in outputs.keys() & {"mask", "valid", "labelled"}:
-                outputs[name] = outputs[name] & valid[..., None]
+            outputs = _restricted(outputs, valid[..., None])
+        if self.background is not None:
+            outputs = _restricted(outputs, ~has_value(cube, self.background))
+        self._warn_of_equal_pixels(cube, outputs["valid"])
         if wavelengths is not None:
             outputs["wavelengths"] = self._agreed(wavelengths).to(torch.float32)
         return outputs
+
+    def _warn_of_equal_pixels(self, cube: Tensor, valid: Tensor) -> None:
+        """Warn once of many pixels that are equal to a corner of their image, and that count."""
+        if self._images_to_compare <= 0:
+            return
+        self._images_to_compare -= len(cube)
+        found = equal_to_corner(cube, valid)
+        if found is None:
+            return
+        self._images_to_compare = 0
+        what = (
+            f"{self.label}: {found.pixels:,} of {found.counted:,} pixels of an image have one and "
+            f"the same spectrum ({found.spectrum}), that of a corner: fits and metrics count them"
+        )
+        warnings.warn(str(DataError(what, fix=found.fix)), stacklevel=3)
 
     def state(self) -> Mapping[str, Tensor]:
         """The wavelengths that the node knows, NaN where it has seen none."""
@@ -219,6 +250,15 @@ class AnomalyDataNode(TorchNode):
             self._reference = first.clone()
         _compare(first, self._reference)
         return first
+
+
+def _restricted(outputs: Mapping[str, Tensor], counted: Tensor) -> dict[str, Tensor]:
+    """The outputs, those on targets being False where a pixel does not count."""
+    found = dict(outputs)
+    for name in ("mask", "valid", "labelled"):
+        if name in found:
+            found[name] = found[name] & counted
+    return found
 
 
 LentilsAnomalyDataNode = AnomalyDataNode

@@ -72,7 +72,7 @@ def describe_cube(cube: Cube, path: Path, *, pixels: bool = True) -> dict[str, A
         "bytes": prod(cube.shape) * cube.dtype.itemsize,
         "wavelengths": _wavelengths(cube),
         "bad_bands": sorted({*range(bands)} - {*cube.good_bands.tolist()}),
-        "no_data": cube.ignore_value,
+        "no_data": _no_data(cube.ignore_value),
         "scale": _scale(cube),
         "scaling": _scaling(cube),
         "valid": cube.valid_from or None,
@@ -156,15 +156,25 @@ def _georeference(cube: Cube) -> dict[str, Any] | None:
         }
     parts = cube.metadata.get("map info", [])
     try:
-        col, row, left, top, across, down = (float(part) for part in parts[1:7])
+        numbers = [float(part) for part in parts[1:7]]
     except (ValueError, TypeError):
         return None
+    if len(numbers) < 6 or not all(map(isfinite, numbers)):
+        return None
+    col, row, left, top, across, down = numbers
     rest = [part for part in parts[7:10] if part and "=" not in part]
     return {
         "system": " ".join([parts[0], *rest]),
         "pixel": [across, down],
         "upper_left": [left - (col - 1) * across, top + (row - 1) * down],
     }
+
+
+def _no_data(value: float | None) -> float | str | None:
+    """The value for "no data"; infinity, which JSON does not know, as text."""
+    if value is None or isfinite(value):
+        return value
+    return str(value)
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

@@ -103,15 +103,15 @@ def _note_on_majority(name: str, pixels: Mapping[int, int]) -> list[str]:
         name: The mask.
         pixels: The number of pixels of each class.
     """
-    classes = sorted(number for number in pixels if number >= 0)
-    if len(classes) != 2 or classes[0] != 0:
+    marked = sorted(number for number in pixels if number > 0)
+    if len(marked) != 1:
         return []
-    found = pixels[classes[1]]
-    total = found + pixels[0]
+    found = pixels[marked[0]]
+    total = found + pixels.get(0, 0)
     if 2 * found <= total:
         return []
     what = (
-        f"the mask {name} has {found:,} of {total:,} pixels in class {classes[1]}: it may be "
+        f"the mask {name} has {found:,} of {total:,} pixels in class {marked[0]}: it may be "
         "inverted, or a mask of valid pixels"
     )
     return [str(DataError(what, fix="if it says which pixels are valid, name it as valid"))]

@@ -13,7 +13,6 @@ from specloom import DataError
 from specloom_cubes.paths import expand
 from specloom_cubes.rules.tables import Table, read_text, readings
 from specloom_cubes.rules.wavelengths import (
-    TOLERANCE_NM,
     Vector,
     convert,
     counts,
@@ -59,7 +58,7 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
             continue
         if table.decimal == ",":
             label = f"{label} with decimal commas"
-        if not any(_same(nm, other) for _, other in found):
+        if not any(np.array_equal(nm, other) for _, other in found):
             found.append((label, nm))
     if not found:
         raise errors[0]
@@ -122,7 +121,8 @@ def _chosen(columns: Sequence[Vector], path: Path, wanted: set[int]) -> Vector:
     """
     named = [one for one in columns if one.name and rank(one.name) is not None]
     if named:
-        best = min(named, key=_sureness)
+        usable = [one for one in named if not why_no_centres(one.values)]
+        best = min(usable or named, key=_sureness)
         _refuse_differing(best, named, path)
         return best
     unnamed = [one for one in columns if not is_other_name(one.name)]
@@ -160,12 +160,16 @@ def _refuse_no_centres(column: Vector, path: Path) -> None:
 
 
 def _refuse_differing(best: Vector, named: Iterable[Vector], path: Path) -> None:
-    """Refuse another column that is named as surely and holds other centres.
+    """Refuse another column that is named like band centres and holds others.
+
+    Beside ``wavelength_nm`` there may be others, unless they have the same name.
 
     Raises:
         DataError: There is one.
     """
-    rivals = [one for one in named if _sureness(one) == _sureness(best) and one is not best]
+    rivals = [one for one in named if one is not best and not why_no_centres(one.values)]
+    if best.name.lower() == BEST:
+        rivals = [one for one in rivals if _sureness(one) == _sureness(best)]
     centres = convert(best)
     for one in rivals:
         other = convert(one)
@@ -216,7 +220,3 @@ def _ambiguous(path: Path, found: Iterable[tuple[str, NDArray[np.float64]]]) -> 
         fix=f"name the column of band centres {BEST}, and separate columns with ';' where "
         "numbers have decimal commas",
     )
-
-
-def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return len(one) == len(other) and not (np.abs(one - other) > TOLERANCE_NM).any()

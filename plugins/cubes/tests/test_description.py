@@ -70,6 +70,7 @@ def test_the_splits_of_a_folder(folder, no_pixels):
         "counted": 2,
         "classes": {"0": 8, "1": 2, "2": 2},
         "names": {},
+        "without": [],
     }
     assert values["names"] == ["c2", "c3"]
     assert values["bands"] == {"used": 3, "bad": 1}

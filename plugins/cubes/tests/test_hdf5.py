@@ -126,3 +126,24 @@ def test_a_damaged_chunk(tmp_path):
     cube = open_cube(path)
     with pytest.raises(DataError, match=r"x\.h5 cannot be read as HDF5: "):
         cube.read()
+
+
+def test_band_centres_as_texts_with_units(tmp_path):
+    path = tmp_path / "cube.h5"
+    with h5py.File(path, "w") as file:
+        file["cube"] = np.zeros((4, 3, 5), np.uint16)
+        file["wavelength"] = [f"0.{nm} um" for nm in (400, 450, 500, 550, 600)]
+        file["cube"].attrs["fwhm"] = [f"{width} nm" for width in (5, 6, 7, 8, 9)]
+    cube = open_cube(path)
+    np.testing.assert_allclose(cube.wavelengths, [400, 450, 500, 550, 600])
+    np.testing.assert_allclose(cube.fwhm, [5, 6, 7, 8, 9])
+
+
+def test_centres_that_may_be_angstroms_are_reported(tmp_path):
+    path = tmp_path / "cube.h5"
+    with h5py.File(path, "w") as file:
+        file["cube"] = np.zeros((4, 3, 5), np.uint16)
+        file["wavelength"] = [4000, 4500, 5000, 5500, 6000]
+    assert open_cube(path).assumptions == (
+        f"{path}: 'wavelength' states no unit: 4000 to 6000 is taken as nanometres",
+    )

@@ -15,6 +15,7 @@ from PIL import Image
 from specloom import DataError
 from specloom_cubes import statistics as figures
 from specloom_cubes.command import info
+from specloom_cubes.describe import describe
 from specloom_cubes.formats import open_cube
 
 DATA = Path(os.environ.get("SPECLOOM_TEST_DATA", Path(__file__).parents[3] / "../shared/data/hsi"))
@@ -188,3 +189,18 @@ def test_errors_are_those_of_the_readers(tmp_path):
 )
 def test_real_files(name, label, text):
     assert rows(DATA / name)[label] == text
+
+
+def test_a_mask_that_is_one_everywhere_or_turned(tmp_path):
+    path = tmp_path / "cube.h5"
+    with h5py.File(path, "w") as file:
+        file["cube"] = np.zeros((4, 3, 5), np.uint16)
+        file["mask"] = np.ones((4, 3), np.uint8)
+        file["gt"] = np.ones((3, 4), np.uint8)
+    found = describe(path)
+    assert found["masks"][0]["classes"] == {"1": 12}
+    assert found["masks"][1]["problem"] == "it is 3 x 4: transposed, it would fit"
+    assert found["remarks"] == [
+        "the mask mask has 12 of 12 pixels in class 1: it may be inverted, or a mask of valid "
+        "pixels\n  fix: if it says which pixels are valid, name it as valid"
+    ]

@@ -154,3 +154,17 @@ def test_the_data_node_compares_its_lists():
     node = AnomalyDataNode([0], [1])
     (note,) = node.data_notes({"train": described(c0=9, c5=1)})
     assert note.fix == "add each to normal_class_ids or anomaly_class_ids if it counts"
+
+
+def test_numbers_for_no_label_that_count_as_anomalies():
+    (note,) = AnomalyDataNode([0]).data_notes({"train": described(c0=90, c1=5, c255=3)})
+    assert note.what == (
+        "no list names these classes of the masks, which often mean 'no label', and they count as "
+        "anomalies: 255 (3 pixels)"
+    )
+    assert note.fix == (
+        "name the anomalies in anomaly_class_ids, so that other classes are excluded"
+    )
+    assert "0 (9 pixels)" in texts({"train": described(c0=9, c1=90)}, [1])[0]
+    assert texts({"train": described(c0=90, c255=5)}, [0]) == []
+    assert texts({"train": described(c0=90, c1=5, c2=3)}, [0]) == []

@@ -146,7 +146,14 @@ def test_enmap_tiles_against_rasterio(name):
     clean = cube.clean()
     assert (clean.shape, clean.dtype) == ((32, 32, 218), np.float32)
     assert np.isfinite(clean).all()
-    assert clean.min() >= -496
+    with rasterio.open(cube.path) as file:
+        assert set(file.scales) == {0.0001}
+        want = file.read().astype(np.float64) * np.array(file.scales)[:, None, None]
+    good = np.delete(want.transpose(1, 2, 0), range(129, 135), axis=2)
+    np.testing.assert_array_equal(clean, good.astype(np.float32))
+    stored = open_cube(cube.path, reading=Reading(scale="stored")).clean()
+    np.testing.assert_array_equal(stored, np.delete(cube.array, range(129, 135), axis=2))
+    assert stored.min() >= -496
     with rasterio.open(DATA / "enmap_potsdam/labels" / name) as file:
         want = file.read(1)
     labels = read_mask(DATA / "enmap_potsdam/labels" / name, (32, 32))

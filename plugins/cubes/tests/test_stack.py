@@ -95,3 +95,26 @@ def test_axes_have_no_effect(tmp_path):
     with pytest.raises(DataError, match="so axes has no effect") as error:
         open_cube(tmp_path / "b_*.png", reading=Reading(axes="CHW"))
     assert error.value.fix == "remove axes"
+
+
+def test_scales_and_masks_of_the_files(tmp_path):
+    path = tmp_path / "s_*.tif"
+    for number in range(3):
+        tiff(tmp_path / f"s_{number}.tif", CUBE[..., number])
+        with rasterio.open(tmp_path / f"s_{number}.tif", "r+") as file:
+            file.scales = [0.5 + number]
+            file.offsets = [number]
+            file.update_tags(1, wavelength=str(500 - number), wavelength_units="nm")
+            mask = np.full((H, W), 255, np.uint8)
+            mask[number, 0] = 0
+            with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+                file.write_mask(mask)
+    cube = open_cube(path)
+    want = CUBE[..., [2, 1, 0]] * np.array([2.5, 1.5, 0.5]) + np.array([2, 1, 0])
+    np.testing.assert_array_equal(cube.clean(), want.astype(np.float32))
+    assert cube.scale_from == "the files of the bands"
+    valid = cube.valid(slice(None), slice(None))
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 0], [2, 0]]
+    assert cube.valid_from == "the masks of the files of the bands"
+    stored = open_cube(path, reading=Reading(scale="stored"))
+    np.testing.assert_array_equal(stored.clean(), CUBE[..., [2, 1, 0]])

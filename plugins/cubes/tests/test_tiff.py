@@ -405,3 +405,36 @@ def test_an_alpha_band_is_no_band(tmp_path):
     assert (cube.shape[2], cube.valid_from) == (5, "its alpha band")
     np.testing.assert_array_equal(cube.array, CUBE.astype(np.uint16))
     np.testing.assert_array_equal(cube.valid(slice(None), slice(None)), alpha > 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"metadata": {"axes": "TCYX"}},
+        {"metadata": None, "description": "ImageJ=1.53\nimages=6\nchannels=3\nframes=2\n"},
+        {"metadata": None, "description": '<OME><Pixels SizeC="3" SizeT="2" SizeZ="1"/></OME>'},
+    ],
+)
+def test_pages_of_several_cubes(tmp_path, options):
+    path = tmp_path / "two.tif"
+    array = np.arange(2 * 3 * 6 * 5, dtype=np.uint16).reshape(2, 3, 6, 5)
+    tifffile.imwrite(path, array, photometric="minisblack", **options)
+    with pytest.raises(DataError) as caught:
+        open_cube(path)
+    assert caught.value.what in (
+        f"{path} holds 2 x 3 images: these are several cubes",
+        f"{path} holds 3 x 2 images: these are several cubes",
+    )
+    assert caught.value.fix.startswith("save one cube in a file, or write axes: CHW")
+    assert open_cube(path, reading=Reading(axes="CHW")).shape == (6, 5, 6)
+
+
+def test_band_names_of_an_envi_header_that_gdal_kept(tmp_path):
+    path = tmp_path / "named.tif"
+    place = rasterio.Affine(30, 0, 0, 0, -30, 0)
+    with rasterio.open(path, "w", "GTiff", 3, 4, 3, dtype="uint16", transform=place) as file:
+        file.write(np.zeros((3, 4, 3), np.uint16))
+        file.update_tags(**{f"Band_{n}": f"Band {n} (0.{n + 3} Micrometers)" for n in (1, 2, 3)})
+    cube = open_cube(path)
+    np.testing.assert_allclose(cube.wavelengths, [400, 500, 600])
+    assert cube.wavelengths_from == "the tag 'band names'"

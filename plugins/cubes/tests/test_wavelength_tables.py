@@ -81,6 +81,11 @@ def test_decimal_commas_that_may_separate_columns():
     )
 
 
+def test_decimal_commas_of_half_a_nanometre():
+    with pytest.raises(DataError, match=r"w.csv may give the band centres as .* with decimal"):
+        read("".join(f"{400 + 50 * n},5\n" for n in range(8)))
+
+
 def test_digits_that_make_one_reading_impossible():
     text = "".join(f"{n},{400 + 50 * n}\n" for n in range(1, 9))
     np.testing.assert_array_equal(read(text), [400 + 50 * n for n in range(1, 9)])
@@ -137,3 +142,23 @@ def test_home_and_variables_in_the_path(tmp_path, monkeypatch):
     read(GOOD["one column"])
     for path in ("~/w.csv", "$TABLES/w.csv", "${TABLES}/w.csv"):
         np.testing.assert_allclose(read_wavelengths(path, open_cube("c.npy")), NM)
+
+
+@pytest.mark.parametrize("heading", ["wavelength_A", "lambda [Å]", "center (A)", "wvl_angstrom"])
+def test_angstroms_in_the_heading(heading):
+    text = f"{heading}\n" + "".join(f"{10 * nm}\n" for nm in NM)
+    np.testing.assert_allclose(read(text), NM)
+
+
+@pytest.mark.parametrize("heading", ["frequency", "energy_eV", "reflectance", "intensity"])
+def test_a_column_of_something_else(heading):
+    with pytest.raises(DataError, match="has no column of wavelengths"):
+        read(f"{heading}\n" + "".join(f"{nm}\n" for nm in NM))
+
+
+def test_two_columns_of_different_centres():
+    text = "wavelength,nm\n" + "".join(f"{nm},{nm + 10}\n" for nm in NM)
+    with pytest.raises(DataError, match=r"may give the band centres as 'wavelength' .* or 'nm'"):
+        read(text)
+    np.testing.assert_allclose(read(text.replace("wavelength", "wavelength_nm")), NM)
+    np.testing.assert_allclose(read(column("bands,nm", "{n},{nm}", ".")), NM)

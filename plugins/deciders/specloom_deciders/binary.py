@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
+from specloom_deciders.counted import counted_scores, float32_at_least
 
 
 def sigmoid(logit: float) -> float:
@@ -40,14 +41,14 @@ def logit_cut(threshold: float, logit_threshold: float | None = None) -> float:
             fix="set a threshold from 0 to 1; for one on the scores use logit_threshold",
         )
     if logit_threshold is None:
-        return _float32_at_least(_logit(threshold))
+        return float32_at_least(_logit(threshold))
     probability = sigmoid(logit_threshold)
     if not math.isclose(threshold, probability, rel_tol=1e-9):
         raise ConfigError(
             f"threshold {threshold!r} and logit_threshold {logit_threshold!r} disagree",
             fix=f"write threshold: {probability!r}, or remove logit_threshold",
         )
-    return _float32_at_least(logit_threshold)
+    return float32_at_least(logit_threshold)
 
 
 def _logit(probability: float) -> float:
@@ -62,21 +63,13 @@ def _logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def _float32_at_least(value: float) -> float:
-    """The smallest float32 that is at least ``value``."""
-    rounded = torch.tensor(value, dtype=torch.float64, device="cpu").float()
-    if rounded.double() < value:
-        rounded = torch.nextafter(rounded, torch.full_like(rounded, math.inf))
-    return rounded.item()
-
-
 @node
 class BinaryDecider(TorchNode):
     """Decides for an anomaly where sigmoid(logit) >= threshold, logits (B, H, W, 1).
 
-    The comparison is made between logits, so that it never saturates. A NaN logit is decided
-    False. A threshold of 0 decides for every pixel that is not NaN, one of 1 for none but
-    infinite logits.
+    The comparison is made between logits, so that it never saturates. A threshold of 0 decides
+    for every pixel that is not NaN, one of 1 for none but infinite logits. Pixels that are not
+    valid, and those with a NaN logit, are decided False and reported as unjudged.
 
     Args:
         threshold: The least probability of an anomaly, from 0 to 1.
@@ -88,8 +81,11 @@ class BinaryDecider(TorchNode):
     """
 
     logits = Input("B H W 1", doc="Logits of an anomaly.")
+    valid = Input("B H W 1", dtype="bool", optional=True, labelled=False, doc="Pixels to decide.")
     decisions = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
+    unjudged = Output("B H W 1", dtype="bool", doc="True where nothing was decided.")
     locality = "pixel"
+    thresholds: ClassVar[tuple[str, ...]] = ("logit_threshold",)
     example = {"threshold": 0.5}
 
     threshold: float = 0.5
@@ -111,6 +107,14 @@ class BinaryDecider(TorchNode):
         self.threshold = probability
         self.logit_threshold = cut
 
-    def forward(self, logits: Tensor) -> Batch:
+    def decision_levels(
+        self, parameter: str, logits: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
+        """The logits (B, H, W, 1) themselves; NaN where nothing is decided."""
+        return counted_scores(logits, valid)
+
+    def forward(self, logits: Tensor, valid: Tensor | None = None) -> Batch:
         """Compare each pixel's logit with the threshold."""
-        return {"decisions": logits.float() >= logit_cut(self.threshold, self.logit_threshold)}
+        counted = counted_scores(logits, valid)
+        cut = logit_cut(self.threshold, self.logit_threshold)
+        return {"decisions": counted >= cut, "unjudged": counted.isnan()}

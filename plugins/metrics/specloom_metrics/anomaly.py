@@ -10,13 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from specloom import Batch, Input, Output, node
+from specloom import Batch, DataError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
 from specloom_metrics.rows import Rows
 
 EXCLUDED = 2  # the third class of a pixel, next to 0, normal, and 1, anomalous
+MOST_ANOMALOUS = 0.5
+"""A greater share of anomalous pixels is probably a mistake in the masks or lists of classes."""
+MOST_DECIDED = 0.95
+"""A greater share of decided pixels is probably a threshold in another unit than the scores."""
+LEAST_ROC_AUC = 0.6
+MOST_RECALL = 0.9
+"""A greater recall at a smaller ROC-AUC needs false positives in a third of the normal pixels."""
+LEAST_YOUDEN = 0.1
+"""With less, decisions for most pixels are hardly better than chance."""
 CURVES = ("roc_auc", "average_precision")
 DECISIONS = ("iou", "precision", "recall", "f1")
 COUNTS = (
@@ -81,6 +90,46 @@ def curve_metrics(scores: NDArray[Any], classes: NDArray[Any]) -> dict[str, floa
     return metrics
 
 
+def mostly_anomalous(total: Counts) -> DataError | None:
+    """The error where more than half of the counted pixels are anomalous."""
+    if total.anomalous <= MOST_ANOMALOUS * total.counted:
+        return None
+    what = f"{total.anomalous:,} of {total.counted:,} pixels are anomalous"
+    return DataError(what, fix="check the masks, and the lists of classes of the data node")
+
+
+def most_decided(total: Counts, roc_auc: float | None = None) -> DataError | None:
+    """The error of decisions for most pixels, whether they are anomalous or not.
+
+    Youden's index (Youden, 1950, Cancer 3(1):32-35), recall plus specificity minus 1, is 0 for
+    decisions that do not depend on the class.
+
+    Args:
+        total: The counts.
+        roc_auc: The ROC-AUC of the scores behind the decisions, where it is known.
+    """
+    normal = total.counted - total.anomalous
+    recall = total.true_positives / total.anomalous
+    false_positive_rate = (total.decided - total.true_positives) / normal
+    share = total.decided / total.counted
+    is_most = share > MOST_DECIDED and total.anomalous < share * total.counted / 2
+    is_chance = share > 0.5 and recall - false_positive_rate < LEAST_YOUDEN
+    is_blind = roc_auc is not None and roc_auc < LEAST_ROC_AUC and recall > MOST_RECALL
+    if not (is_most or is_chance or is_blind):
+        return None
+    what = (
+        f"{share:.2%} of the pixels are decided as anomalies, {recall:.2%} of the anomalous and "
+        f"{false_positive_rate:.2%} of the normal ones"
+    )
+    if roc_auc is not None:
+        what = f"{what}, at a ROC-AUC of {roc_auc:.4f}"
+    fix = (
+        "calibrate the threshold with training.Calibrate, or connect logits to the decider, such "
+        "as those of rx.ScoreToLogit: raw scores are no probabilities"
+    )
+    return DataError(what, fix=fix)
+
+
 @node
 class AnomalyDetectionMetrics(TorchNode):
     """Metrics of decisions and logits (B, H, W, 1) against targets, over a whole stage.
@@ -118,6 +167,7 @@ class AnomalyDetectionMetrics(TorchNode):
     example: ClassVar[Mapping[str, object]] = {}
 
     def __post_init__(self) -> None:
+        self._warned_stages: set[str] = set()
         self.measure_start("")
 
     def measure_start(self, stage: str) -> None:
@@ -174,6 +224,7 @@ class AnomalyDetectionMetrics(TorchNode):
         self._warn_of_one_class(total)
         metrics = decision_metrics(*total[:3])
         metrics |= curve_metrics(scores, classes)
+        self._warn_of_decisions(total, metrics.get("roc_auc"))
         metrics |= _image_means(images, scores, classes)
         metrics |= {
             "pixels": total.counted,
@@ -184,6 +235,17 @@ class AnomalyDetectionMetrics(TorchNode):
             "images_left_out": sum(not image.has_both_classes for image in images),
         }
         return {"metrics": metrics}
+
+    def _warn_of_decisions(self, total: Counts, roc_auc: float | None) -> None:
+        """Warn, once a stage, of anomalies in most pixels, and of decisions for most pixels."""
+        if not total.has_both_classes or self._stage in self._warned_stages:
+            return
+        found = [mostly_anomalous(total), most_decided(total, roc_auc)]
+        for error in found:
+            if error is not None:
+                self._warned_stages.add(self._stage)
+                what = f"{self.label}: {error.what} in the stage {self._stage!r}"
+                warnings.warn(str(DataError(what, fix=error.fix)), stacklevel=3)
 
     def _warn_of_one_class(self, total: Counts) -> None:
         if total.has_both_classes or total.counted == 0:

@@ -14,7 +14,7 @@ from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
 from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising_factors
 from specloom_pca.pixel_maps import map_pixels, to_channels_last
-from specloom_statistics import Moments, StreamingNode
+from specloom_statistics import Moments, StreamingNode, warn_of_few_pixels
 
 
 @node
@@ -122,6 +122,9 @@ class TrainablePCA(StreamingNode[Moments]):
                 "Use more pixels, or lower n_components"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
+        elif self.whiten:
+            fix = "fit more pixels, or set whiten: false"
+            warn_of_few_pixels(self.label, moments.count, len(self.center), fix)
 
     def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
         """Project (B, H, W, C) ``data``."""

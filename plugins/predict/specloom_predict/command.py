@@ -96,6 +96,31 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     metavar="DEVICE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
+@click.option(
+    "--reject-when",
+    "reject_when",
+    multiple=True,
+    metavar="RULE",
+    help="Reject cubes for which a rule holds, such as 'objects > 0' or 'largest >= 4 px and "
+    "decided > 0.1%'; several may be given [default: 'objects > 0'].",
+)
+@click.option(
+    "--fail-on",
+    callback=_split_list,
+    metavar="LIST",
+    help="Verdicts, separated by commas, with which the exit code is 1: reject, unjudged.",
+)
+@click.option("--dry-run", is_flag=True, help="Only report what would be predicted.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue a stopped call, as a repeated call does; an error where DIR has none.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def predict(as_json: bool, **options: Any) -> None:
@@ -103,12 +128,17 @@ def predict(as_json: bool, **options: Any) -> None:
 
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. INPUTS are files, folders
     and patterns. Results that are complete and up to date are skipped, so that an interrupted
-    call can be repeated.
+    call can be repeated. DIR/summary.csv has a row for each cube: accept, reject or unjudged,
+    with the reason.
     """
     from specloom_predict.many import predict_all
 
     summary = predict_all(**options, observed=True)
-    _print_summary(summary, options["out"])
+    _print_notes(summary)
+    if options["dry_run"]:
+        _print_plan(summary)
+    else:
+        _print_counts(summary, options["out"])
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False))
     if summary.unexpected is not None:
@@ -116,11 +146,13 @@ def predict(as_json: bool, **options: Any) -> None:
     sys.exit(summary.exit_code)
 
 
-def _print_summary(summary: Summary, out: Path) -> None:
-    """Print notes, errors and counts to standard error."""
+def _print_notes(summary: Summary) -> None:
+    """Print notes and errors to standard error."""
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
+    for note in summary.notes:
+        click.echo(f"note: {note}", err=True)
     for name, error in summary.failed:
         text = str(error)
         if Path(name).name not in text:
@@ -130,7 +162,35 @@ def _print_summary(summary: Summary, out: Path) -> None:
             if line.startswith("  "):
                 prefix = ""
             click.echo(f"{prefix}{line}", err=True)
-    done = len(summary.done)
-    cubes = "1 cube" if done == 1 else f"{done} cubes"
+
+
+def _print_plan(summary: Summary) -> None:
+    """Print what a call would do to standard error."""
+    for one in summary.planned:
+        click.echo(f"would predict {one['input']} into {one['folder']}", err=True)
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
-    click.echo(f"{cubes} predicted, {counts}: {out}", err=True)
+    cubes = _cubes(len(summary.planned))
+    click.echo(f"dry run, nothing is written: {cubes} to predict, {counts}", err=True)
+
+
+def _print_counts(summary: Summary, out: Path) -> None:
+    """Print what cannot be relied on, the verdicts, and what was done, to standard error."""
+    from specloom_predict.verdicts import SUMMARY, count_verdicts
+
+    unlike = len(summary.unlike())
+    if unlike:
+        total = len(summary.done) + len(summary.skipped)
+        what = "unlike what the pipeline was fitted on"
+        click.echo(f'{unlike} of {total} cubes {what}; see "domain" in predict.json', err=True)
+    unjudged = sum(one["unjudged"] for one in summary.done)
+    if unjudged:
+        pixels = sum(one["pixels"] for one in summary.done)
+        click.echo(f"{unjudged} of {pixels} pixels could not be assessed", err=True)
+    verdicts = count_verdicts(summary.verdicts)
+    click.echo(f"{verdicts}: {out / SUMMARY}", err=True)
+    counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
+    click.echo(f"{_cubes(len(summary.done))} predicted, {counts}: {out}", err=True)
+
+
+def _cubes(count: int) -> str:
+    return "1 cube" if count == 1 else f"{count} cubes"

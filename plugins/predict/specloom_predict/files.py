@@ -46,6 +46,8 @@ def write_files(
     geometry: Geometry,
     formats: Sequence[str],
     source: str,
+    *,
+    draw_scores: bool = True,
 ) -> tuple[list[str], list[str]]:
     """Write maps and other values in the wanted formats.
 
@@ -57,6 +59,8 @@ def write_files(
         geometry: Where it lies.
         formats: Which of ``FORMATS``.
         source: One line about where the maps come from.
+        draw_scores: Whether pictures of scores are drawn; else what they are to show is written,
+            for ``score_pictures.draw_pending``.
 
     Returns:
         The names of the files, and notes for the user.
@@ -66,10 +70,11 @@ def write_files(
         for one in maps:
             files.write_map(one, formats)
         if "npy" in formats:
+            files.write_unjudged(maps)
             for name, value in others.items():
                 np.save(files.add(f"{name}.npy"), value)
         if "png" in formats:
-            files.write_pictures(maps, cube)
+            files.write_pictures(maps, cube, draw_scores)
         if "csv" in formats:
             files.write_tables(maps, cube)
     return files.names, files.notes
@@ -116,26 +121,46 @@ class _Files:
             path = self.add(f"{one.name}.tif")
             self.notes += geotiff.write(path, one, self.geometry, self.source)
 
-    def write_pictures(self, maps: Sequence[Map], cube: Cube) -> None:
+    def write_unjudged(self, maps: Sequence[Map]) -> None:
+        """Write for each map of decisions which pixels could not be judged, where some could not.
+
+        ``<name>.npy`` has no third value: it is of type bool.
+        """
+        for one in maps:
+            if one.decides and one.unjudged is not None:
+                np.save(self.add(f"{one.name}_unjudged.npy"), one.unjudged)
+
+    def write_pictures(self, maps: Sequence[Map], cube: Cube, draw_scores: bool) -> None:
         """Write a picture of each map, decisions over a grey picture of the cube."""
         from specloom_predict.writers import pictures
 
         grey = None
         for one in maps:
-            path = self.add(f"{one.name}.png")
             if one.decides:
                 grey = pictures.grey_of(cube) if grey is None else grey
-                pictures.write_decisions(path, one, grey)
+                pictures.write_decisions(self.add(f"{one.name}.png"), one, grey)
             else:
-                pictures.write_scores(path, one)
+                self._write_scores(one, draw_scores)
             count = one.bands.shape[2]
             if count > 1:
-                self.notes.append(f"{path.name} shows the first of {count} bands")
+                self.notes.append(f"{one.name}.png shows the first of {count} bands")
         side = max(cube.shape[:2])
         if side > pictures.MAX_SIDE:
             self.notes.append(
                 f"pictures are smaller than the image, whose longer side has {side} pixels"
             )
+
+    def _write_scores(self, one: Map, drawn: bool) -> None:
+        """Write the picture of a map of scores, or what it is to show."""
+        from specloom_predict import score_pictures
+        from specloom_predict.writers import pictures
+
+        values = pictures.shrink(one.bands[..., 0])
+        if drawn:
+            score_pictures.draw_scores(self.add(f"{one.name}.png"), values, one.name)
+        else:
+            pending = self.add(score_pictures.pending_name(one.name))
+            np.save(pending, values.astype(one.values.dtype))
 
     def write_tables(self, maps: Sequence[Map], cube: Cube) -> None:
         """Write a table of the objects of each map of decisions, and one of their spectra."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from specloom import DataError, SpecloomError
+from specloom import ConfigError, DataError, SpecloomError
 from specloom_cubes import cube_file, cube_name, expand, files_of_cube, find_cubes, is_address
 from specloom_predict.record import owners
+from specloom_predict.verdicts import SUMMARY
 
 WILD = ("*", "?", "[")
 
@@ -69,6 +71,33 @@ def find_inputs(
     return list(by_key.values()), errors
 
 
+def check_out(addresses: Iterable[str | Path], out: Path) -> None:
+    """Refuse results in a folder of the inputs, or above one: no cube in it would be an input.
+
+    Raises:
+        ConfigError: An address is a folder within ``out``, or ``out`` itself.
+    """
+    for address in map(_plain, addresses):
+        path = Path(address)
+        if is_address(address) or not _is_folder_within(path, out):
+            continue
+        what = "the results would lie among the inputs, where no cube is read"
+        if path.resolve() != out.resolve():
+            what = f"the inputs in {address} lie in {out}, the folder of the results"
+        raise ConfigError(
+            what,
+            where=f"--out {out}",
+            fix=f"choose another folder, for example --out {out.name or 'cubes'}-predicted",
+        )
+
+
+def _is_folder_within(path: Path, folder: Path) -> bool:
+    """Whether a path is that of a folder, and lies in another one or is it."""
+    with suppress(OSError, RuntimeError, ValueError):  # reported when the inputs are found
+        return path.is_dir() and path.resolve().is_relative_to(folder.resolve())
+    return False
+
+
 def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
     """Each input with the folder of its results, which no other input's results share.
 
@@ -76,7 +105,7 @@ def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
     name, eight digits after it tell the two apart.
     """
     by_owner = owners(out)
-    taken = {str(folder).casefold() for folder in by_owner.values()}
+    taken = {str(folder).casefold() for folder in [*by_owner.values(), out / SUMMARY]}
     names = Counter(one.name.casefold() for one in inputs)
     for one in inputs:
         folder = by_owner.get(one.key)

@@ -1,26 +1,44 @@
 """Many cubes through a saved pipeline into one folder: resumable, and one bad file stops no other.
 
-Each input has a folder of its own; ``predict.json`` in it is written last.
+Each input has a folder of its own; ``predict.json`` in it is written last. ``summary.csv`` has the
+verdict on each.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import DataError, Problems, SpecloomError, machine_error
+from specloom import ConfigError, DataError, Problems, SpecloomError, machine_error
 from specloom_predict import record
+from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
-from specloom_predict.inputs import Input, find_inputs, folders
+from specloom_predict.inputs import Input, check_out, find_inputs, folders
+from specloom_predict.measures import has_decisions, measure, measures_from
 from specloom_predict.prediction import predict
 from specloom_predict.predictor import Predictor, pipeline_file
+from specloom_predict.score_pictures import ScoreFolder, draw_pending, picture_name
 from specloom_predict.scratch import write_errors
+from specloom_predict.verdicts import (
+    FAILED_CHECK,
+    SUMMARY,
+    UNJUDGED,
+    SummaryFile,
+    Verdict,
+    check_fail_on,
+    failed_verdict,
+    give_verdict,
+    read_rules,
+)
 
 if TYPE_CHECKING:
+    from specloom_predict.measures import Measures
     from specloom_predict.predictor import Scale
+    from specloom_predict.rules import Rule
 
 
 @dataclass
@@ -31,18 +49,48 @@ class Summary:
         done: For each input that was predicted: input, folder, files, notes and geometry.
         skipped: For each that was complete already: input and folder.
         failed: For each that failed: input and error.
+        planned: For each that would be predicted, in a dry run: input and folder.
+        verdicts: The verdict on each, in the order of ``summary.csv``.
+        rules: The rules that reject.
+        fail_on: The verdicts that make the call fail.
+        strict: Whether a cube that is unlike those of the fit makes the exit code 1.
+        notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     failed: list[tuple[str, SpecloomError]] = field(default_factory=list)
+    planned: list[dict[str, Any]] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    rules: Sequence[Rule] = ()
+    fail_on: Sequence[str] = ()
     unexpected: Exception | None = None
+    strict: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0, or that of the worst error."""
-        return max((error.exit_code for _, error in self.failed), default=0)
+        """0, or that of the worst error.
+
+        It is 1 at least where a verdict is one of ``fail_on``, and with ``strict`` where a cube is
+        unlike the fit's.
+        """
+        codes = [error.exit_code for _, error in self.failed]
+        if any(one.word in self.fail_on for one in self.verdicts):
+            codes.append(FAILED_CHECK)
+        if self.strict and self.unlike():
+            codes.append(FAILED_CHECK)
+        return max(codes, default=0)
+
+    def unlike(self) -> list[dict[str, Any]]:
+        """The cubes, of this call and complete before it, that are unlike those of the fit."""
+        found = []
+        for one in [*self.done, *self.skipped]:
+            domain = one.get("domain")
+            if domain and domain["reasons"]:
+                found.append(one)
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -50,7 +98,11 @@ class Summary:
             {"input": name, "error": str(error), "exit_code": error.exit_code}
             for name, error in self.failed
         ]
-        return {"done": self.done, "skipped": self.skipped, "failed": failed}
+        verdicts = [one.as_json() for one in self.verdicts]
+        found = {"done": self.done, "skipped": self.skipped, "failed": failed}
+        if self.planned:
+            found["planned"] = self.planned
+        return {**found, "verdicts": verdicts}
 
 
 def predict_all(
@@ -67,11 +119,17 @@ def predict_all(
     tile_bytes: int | None = None,
     observed: bool = False,
     scale: Scale | None = None,
+    reject_when: Sequence[str] = (),
+    fail_on: Sequence[str] = (),
+    dry_run: bool = False,
+    resume: bool = False,
+    strict: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
     What is complete for this pipeline and input is skipped: ``predict.json`` in its folder names
-    the hash of the pipeline, and the size and time of the input's files.
+    the hash of the pipeline, and the size and time of the input's files. ``summary.csv`` gets the
+    verdict on each input as soon as there is one, in the order of the inputs.
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
@@ -80,15 +138,24 @@ def predict_all(
         out: Where results go, a folder for each input.
         formats: As for ``predict``, as is every other option.
         observed: Whether observers of plugins watch, such as the console's progress.
+        reject_when: Rules such as ``objects > 0``: a cube for which one holds is rejected. Without
+            any, ``objects > 0`` where the pipeline makes decisions.
+        fail_on: ``reject`` and ``unjudged``: verdicts with which the exit code is 1 at least.
+        dry_run: Whether only to find out what would be done; then nothing is written.
+        resume: Whether ``out`` must hold results of an earlier call, which this one continues.
+        strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
     """
     check_formats(formats)
+    check_fail_on(fail_on)
     predictor = Predictor(pipeline, outputs, device, observed, scale)
+    rules = read_rules(reject_when, has_decisions(predictor), bool(predictor.run.graph.fitted_on))
     out = Path(out)
-    with write_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    check_out(inputs, out)
+    if resume:
+        _check_resumable(out)
     cubes, errors = find_inputs(inputs, out)
     table = None if wavelengths is None else file_digest(Path(wavelengths))
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
@@ -102,10 +169,49 @@ def predict_all(
         variable=variable,
         options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
     )
-    summary = Summary(failed=errors)
+    summary = Summary(failed=errors, rules=rules, fail_on=fail_on, strict=strict)
+    if not predictor.run.graph.fitted_on:
+        summary.notes.append(NOT_COMPARED)
+    placed = list(folders(cubes, out))
+    if dry_run:
+        _plan_each(one_cube, placed, summary)
+        return summary
+    with write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    verdicts = _Verdicts(summary, SummaryFile(out))
+    for address, error in errors:
+        verdicts.add(failed_verdict(address, error))
     with predictor.watched():
-        _predict_each(one_cube, list(folders(cubes, out)), summary)
+        _predict_each(one_cube, placed, verdicts)
+        _draw_scores(summary, out)
     return summary
+
+
+def _check_resumable(out: Path) -> None:
+    """Refuse to resume where nothing was begun.
+
+    Raises:
+        ConfigError: The folder holds no summary.
+    """
+    if not (out / SUMMARY).is_file():
+        raise ConfigError(
+            f"{out} holds no {SUMMARY}: there is no call to resume",
+            where="--resume",
+            fix="check --out, or leave --resume out",
+        )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made of an input.
+
+    Args:
+        entry: As in ``Summary.done``; None where it was complete.
+        measures: The numbers that rules are about.
+    """
+
+    entry: dict[str, Any] | None
+    measures: Measures
 
 
 @dataclass
@@ -128,33 +234,96 @@ class _OneCube:
     variable: str | None
     options: dict[str, Any]
 
-    def predict(self, one: Input, folder: Path) -> dict[str, Any] | None:
-        """What was made of an input, as in ``Summary.done``; None where it was complete."""
+    def complete(self, one: Input, folder: Path) -> Measures | None:
+        """The measures of an input whose results are complete; None where they are not.
+
+        Those of version 0.2, whose records have no measures, are not.
+        """
         stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
-        if record.complete(record.read(folder), stamped, self.formats, folder):
+        known = record.read(folder)
+        if not record.complete(known, stamped, self.formats, folder):
             return None
+        return measures_from(known)
+
+    def check(self, one: Input) -> None:
+        """Open an input, and check that its bands are those of the pipeline.
+
+        Raises:
+            DataError: It cannot be predicted.
+        """
+        self.predictor.check_bands(self.predictor.open(one.address, self.variable))
+
+    def predict(self, one: Input, folder: Path) -> _Made:
+        """What was made of an input, now or before."""
+        known = self.complete(one, folder)
+        if known is not None:
+            return _Made(None, known)
+        started = time.monotonic()
+        stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
         cube = self.predictor.open(one.address, self.variable)
         before = record.claim(folder, one.key, stamped)
         try:
-            made = predict(self.predictor, cube, folder, self.formats, **self.options)
+            made = predict(
+                self.predictor, cube, folder, self.formats, draw_scores=False, **self.options
+            )
+            seconds = time.monotonic() - started
+            measures = measure(self.predictor, made, seconds)
         except Exception:
             record.release(folder)
             raise
         geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
-        more = {"notes": list(made.notes), "geometry": geometry}
-        entries = {**more, **self.predictor.origin()}
+        more: dict[str, Any] = {"notes": list(made.notes), "geometry": geometry}
+        more |= {"pixels": made.pixels, "unjudged": made.unjudged, "domain": None}
+        if made.domain is not None:
+            more["domain"] = made.domain.as_json()
+        entries = {**more, "measures": measures.as_json(), **self.predictor.origin()}
         with write_errors(folder):
             record.finish(
                 folder, one.key, stamped, self.formats, made.files.values(), before, entries
             )
-        return {"files": sorted(made.files), **more}
+        files = sorted(picture_name(name) for name in made.files)
+        return _Made({"files": files, **more}, measures)
+
+
+@dataclass(frozen=True)
+class _Verdicts:
+    """Takes in the verdict on one input after another.
+
+    Args:
+        summary: What becomes of the inputs.
+        file: ``summary.csv``.
+    """
+
+    summary: Summary
+    file: SummaryFile
+
+    def add(self, verdict: Verdict) -> None:
+        """Add a verdict to the summary and to its file."""
+        self.summary.verdicts.append(verdict)
+        self.file.add(verdict)
+
+
+def _plan_each(one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], summary: Summary) -> None:
+    """Find out for each input whether it would be predicted, and write nothing."""
+    for one, folder in inputs:
+        entry = {"input": one.address, "folder": str(folder)}
+        try:
+            if one_cube.complete(one, folder) is not None:
+                summary.skipped.append(entry)
+                continue
+            one_cube.check(one)
+        except Exception as error:
+            _add_failure(summary, one, error)
+            continue
+        summary.planned.append(entry)
 
 
 def _predict_each(
-    one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], summary: Summary
+    one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], verdicts: _Verdicts
 ) -> None:
     """Predict each input into its folder; an error of one ends no other."""
     run = one_cube.predictor.run
+    summary = verdicts.summary
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
         entry = {"input": one.address, "folder": str(folder)}
@@ -162,12 +331,27 @@ def _predict_each(
             made = one_cube.predict(one, folder)
         except Exception as error:
             _add_failure(summary, one, error)
+            _, reported = summary.failed[-1]
+            verdicts.add(failed_verdict(one.address, reported))
             continue
-        if made is None:
-            summary.skipped.append(entry)
+        if made.entry is None:
+            domain = record.read(folder).get("domain")
+            summary.skipped.append({**entry, "domain": domain})
         else:
-            summary.done.append({**entry, **made})
+            summary.done.append({**entry, **made.entry})
+        verdicts.add(give_verdict(one.address, str(folder), made.measures, summary.rules))
     run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+
+
+def _draw_scores(summary: Summary, out: Path) -> None:
+    """Draw the pictures of scores that are missing, with one scale for all cubes."""
+    folders = [
+        ScoreFolder(Path(one.folder), counts=one.word != UNJUDGED)
+        for one in summary.verdicts
+        if one.folder
+    ]
+    for folder, error in draw_pending(folders, out):
+        summary.failed.append((str(folder), error))
 
 
 def _add_failure(summary: Summary, one: Input, error: Exception) -> None:

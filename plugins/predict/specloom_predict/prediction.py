@@ -15,8 +15,9 @@ from specloom_predict.scratch import allocate_files, move_files, scratch_folder
 if TYPE_CHECKING:
     from specloom import Pipeline
     from specloom_cubes import Cube
-    from specloom_predict.predictor import Scale
+    from specloom_predict.predictor import Outputs, Scale
     from specloom_predict.writers.layout import Map
+    from specloom_statistics import DomainMeasure
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Prediction:
         arrays: The outputs by name: maps as (H, W) or (H, W, K), others with their batch axis.
         files: What was written, by file name.
         geometry: Where the cube lies.
+        unjudged: How many pixels could not be judged: no data, not valid, or a score of NaN.
+        pixels: How many pixels the cube has.
+        domain: How the cube compares with what the pipeline was fitted on; None where nothing can
+            be compared.
         notes: What the user should know: outputs that are no maps, geometry that a format lacks.
     """
 
@@ -34,6 +39,9 @@ class Prediction:
     files: Mapping[str, Path]
     geometry: Geometry
     notes: tuple[str, ...] = ()
+    unjudged: int = 0
+    pixels: int = 0
+    domain: DomainMeasure | None = None
 
 
 def predict(
@@ -49,6 +57,7 @@ def predict(
     memory: int | None = None,
     tile_bytes: int | None = None,
     scale: Scale | None = None,
+    draw_scores: bool = True,
 ) -> Prediction:
     """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
 
@@ -74,6 +83,8 @@ def predict(
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
             where it was saved before pipelines said so. A ``Predictor`` and an open cube have
             their own.
+        draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
+            ``predict_all`` draws them later, with one scale for all cubes.
 
     Raises:
         DataError: The cube cannot be read, or its bands are not those of the pipeline.
@@ -89,17 +100,40 @@ def predict(
         opened = predictor.open(opened, variable)
     geometry = geometry_of(opened)
     if folder is None:
-        maps, others, notes = predictor.maps(opened, wavelengths, memory, tile_bytes)
-        return Prediction(_arrays(maps, others), {}, geometry, (*geometry.notes, *notes))
+        made = predictor.outputs_of(opened, wavelengths, memory, tile_bytes)
+        return _prediction(made, {}, geometry, [])
     with scratch_folder(Path(folder)) as scratch:
         names = {end: name for name, end in predictor.ends.items()}
         allocate = allocate_files(scratch, names)
-        maps, others, notes = predictor.maps(opened, wavelengths, memory, tile_bytes, allocate)
+        made = predictor.outputs_of(opened, wavelengths, memory, tile_bytes, allocate)
         source = f"{opened.path.name} by the pipeline {predictor.run.metadata['name']}"
-        written, more = write_files(scratch, maps, others, opened, geometry, formats, source)
+        written, more = write_files(
+            scratch,
+            made.maps,
+            made.others,
+            opened,
+            geometry,
+            formats,
+            source,
+            draw_scores=draw_scores,
+        )
         files = move_files(scratch, Path(folder), written)
-    unique_notes = dict.fromkeys([*geometry.notes, *notes, *more])
-    return Prediction(_arrays(maps, others), files, geometry, tuple(unique_notes))
+    return _prediction(made, files, geometry, more)
+
+
+def _prediction(
+    made: Outputs, files: Mapping[str, Path], geometry: Geometry, notes: Sequence[str]
+) -> Prediction:
+    unique_notes = dict.fromkeys([*geometry.notes, *made.notes, *notes])
+    return Prediction(
+        _arrays(made.maps, made.others),
+        files,
+        geometry,
+        tuple(unique_notes),
+        unjudged=int(made.unjudged.sum()),
+        pixels=made.unjudged.size,
+        domain=made.domain,
+    )
 
 
 def _arrays(maps: Sequence[Map], others: Mapping[str, Any]) -> dict[str, Any]:

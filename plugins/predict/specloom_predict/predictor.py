@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
+
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
 from specloom_cubes import OneCube, Reading, is_address, is_cube, open_cube
+from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
 from specloom_predict.tile_plan import is_map
 from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
 from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom_cubes import Cube
     from specloom_predict.tiled_run import Allocate
+    from specloom_statistics import DomainMeasure
 
 
 Scale: TypeAlias = Literal["physical", "stored"]
 
 STORED: Scale = "stored"
 """The scale of pipelines that do not say which: those of before scales were applied."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a pipeline makes of one cube.
+
+    Args:
+        maps: The outputs that are maps.
+        others: The other outputs, by name.
+        notes: What the user should know.
+        unjudged: Which pixels could not be judged, bool (H, W).
+        domain: How the cube compares with what the pipeline was fitted on; None where nothing can
+            be compared.
+    """
+
+    maps: list[Map]
+    others: dict[str, Any]
+    notes: list[str]
+    unjudged: NDArray[Any]
+    domain: DomainMeasure | None
 
 
 class Predictor:
@@ -66,11 +93,13 @@ class Predictor:
             observed=observed,
             metadata={"name": loaded.name},
         )
-        self.notes: list[str] = []
+        self.notes: list[str] = graph.setup_notes()
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
         self.reading = Reading(scale=scale or fitted_scale or STORED)
         self.ends = dict(self._chosen(graph.outputs, outputs))
+        self._number_maps = self._maps_that_judge()
+        self._domain: FittedDomain | None = None
         self._fitted_states: dict[str, dict[str, Any]] = {}
         for name in graph.entries:
             node = graph.nodes[name]
@@ -104,6 +133,25 @@ class Predictor:
     ) -> tuple[list[Map], dict[str, Any], list[str]]:
         """The outputs for one cube: maps of its pixels, other values by name, and notes.
 
+        Raises:
+            SpecloomError: As ``outputs_of``.
+        """
+        found = self.outputs_of(cube, wavelengths, memory, tile_bytes, allocate)
+        return found.maps, found.others, found.notes
+
+    def outputs_of(
+        self,
+        cube: Cube,
+        wavelengths: str | Path | None = None,
+        memory: int | None = None,
+        tile_bytes: int | None = None,
+        allocate: Allocate | None = None,
+    ) -> Outputs:
+        """The outputs for one cube, and whether the cube is like those of the fit.
+
+        A pixel is unjudged where the cube says that it is not valid, and where its score is NaN.
+        The maps of numbers are NaN there, and decisions are False.
+
         What a data node stored of the cube before (its wavelengths) is forgotten, so that results
         do not depend on the order of cubes.
 
@@ -117,16 +165,20 @@ class Predictor:
             tile_bytes = TILE_BYTES
         source = OneCube(cube, wavelengths)
         self.run.source = source
-        self._check_bands(cube)
+        self.check_bands(cube)
+        size = cube.shape[:2]
+        scene = SampledScene(source, size, only_finite=not self._number_maps)
         values = run_tiled(
             self.run,
-            source,
-            cube.shape[:2],
-            self.ends.values(),
+            scene,
+            size,
+            {*self.ends.values(), *self._number_maps.values()},
             memory,
             allocate,
             tile_bytes,
         )
+        judging = self._judging(values)
+        everywhere = unjudged_pixels(judging.values(), scene, size)
         maps: list[Map] = []
         others: dict[str, Any] = {}
         notes = [*self.notes, *self._notes_on_scale(cube)]
@@ -135,10 +187,42 @@ class Predictor:
             if value is None:
                 notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):
-                maps.append(Map(name, _plain(value[0])))
+                numbers = [judging[end] for end in self._judging_of(name) if end in judging]
+                maps.append(_with_unjudged(name, _plain(value[0]), numbers, scene))
             else:
                 others[name] = to_array(value)
-        return maps, others, notes
+        share = float(everywhere.mean())
+        scores = next(iter(judging.values()), None)
+        domain = self.domain().measure(scene, share, scores)
+        if domain is not None and domain.reasons:
+            notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
+        return Outputs(maps, others, notes, everywhere, domain)
+
+    def domain(self) -> FittedDomain:
+        """What the pipeline was fitted on."""
+        if self._domain is None:
+            scores = next(iter(self._number_maps.values()), "")
+            self._domain = FittedDomain(self.run, scores)
+        return self._domain
+
+    def _maps_that_judge(self) -> dict[str, str]:
+        """For each output that is a map, the map of numbers that says which pixels are judged."""
+        graph = self.run.graph
+        found = {}
+        for name, end in self.ends.items():
+            numbers = judged_by(graph, end) if is_map(graph.port(end)) else ""
+            if numbers and "predict" in graph.stages[numbers.partition(".")[0]]:
+                found[name] = numbers
+        return found
+
+    def _judging(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The maps of numbers that say which pixels are judged, (H, W), by ``node.port``."""
+        ends = dict.fromkeys(self._number_maps.values())
+        return {end: _plain(values[end][0]) for end in ends if values[end] is not None}
+
+    def _judging_of(self, name: str) -> list[str]:
+        """The map of numbers of one output, if there is one."""
+        return [self._number_maps[name]] if name in self._number_maps else []
 
     def origin(self) -> dict[str, Any]:
         """The plugins with versions and pins, and the kernel, as the record of a run has them.
@@ -182,7 +266,12 @@ class Predictor:
                 "pipeline was saved without one; --scale physical applies it"
             )
 
-    def _check_bands(self, cube: Cube) -> None:
+    def check_bands(self, cube: Cube) -> None:
+        """Check that a cube has as many bands as those that the pipeline was fitted on.
+
+        Raises:
+            DataError: It has not.
+        """
         graph = self.run.graph
         bands = len(cube.good_bands)
         for link in graph.connections:
@@ -226,9 +315,16 @@ def pipeline_file(path: Path) -> Path:
     """The ``pipeline.yaml`` of a run's folder; a file is itself.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or the run in the folder did not come to its end.
     """
     file = path / "pipeline.yaml" if path.is_dir() else path
+    if path.is_file() and path.suffix == ".safetensors":
+        what = f"{path} holds the numbers of a pipeline, not the pipeline itself"
+        raise ConfigError(what, fix=f"give {path.with_suffix('.yaml')}, which names that file")
+    if path.is_dir() and file.is_file() and _did_not_end(path / "run.json"):
+        what = f"the run in {path} did not come to its end: its pipeline may lack a later phase"
+        fix = f"continue it with specloom run --resume {path}, or give {file} to use it as it is"
+        raise ConfigError(what, fix=fix)
     if file.is_file():
         return file
     if (path / "run.json").is_file():
@@ -238,6 +334,28 @@ def pipeline_file(path: Path) -> Path:
     if path.is_dir():
         what = f"{path} holds no pipeline.yaml"
     raise ConfigError(what, fix="give the folder that a run wrote, or the pipeline.yaml in it")
+
+
+def _did_not_end(record: Path) -> bool:
+    """Whether the record of a run says that it has begun and not ended."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(record.read_text("utf-8"))
+        return isinstance(found, dict) and found.get("ended") == ""
+    return False
+
+
+def _with_unjudged(
+    name: str, values: Any, numbers: Iterable[NDArray[Any]], scene: SampledScene
+) -> Map:
+    """A map with its unjudged pixels: NaN in numbers, False in decisions."""
+    unjudged = unjudged_pixels(numbers, scene, values.shape[:2])
+    if not unjudged.any():
+        return Map(name, values)
+    if values.dtype.kind == "f":
+        values[unjudged] = np.nan
+    elif values.dtype.kind == "b":
+        values[unjudged] = False
+    return Map(name, values, unjudged)
 
 
 def _plain(values: Any) -> Any:

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 from specloom import write_json
 
 RECORD = "predict.json"
+SCALES = "score_scales"
+"""The entry of a record with the scales of the pictures of scores, by output."""
+
 Record: TypeAlias = Mapping[str, Any]
 
 
@@ -68,14 +71,14 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
         What was known before of files that are still there.
     """
     record = read(folder)
-    unchanged = None
-    if record.get("of") == stamped:
-        unchanged = stamped
     before = {
         "files": record.get("files", {}),
         "formats": record.get("formats", []),
-        "of": unchanged,
+        "of": None,
     }
+    if record.get("of") == stamped:
+        before["of"] = stamped
+        before[SCALES] = record.get(SCALES, {})
     write_json(folder / RECORD, {"input": address, "complete": False, **before})
     return before
 
@@ -113,11 +116,32 @@ def finish(
     if before["of"]:
         sizes = {**before["files"], **sizes}
         all_formats |= set(before["formats"])
+        more = {SCALES: before[SCALES], **more}
     else:
         for name in before["files"].keys() - sizes.keys():
             (folder / Path(name).name).unlink(missing_ok=True)
     made = {"files": sizes, "formats": sorted(all_formats), **more}
     record = {"input": address, "complete": True, "of": stamped, **made}
+    write_json(folder / RECORD, record)
+
+
+def replace_files(
+    folder: Path, removed: Iterable[str], added: Iterable[Path], more: Record
+) -> None:
+    """Write a record again in which some files have taken the place of others.
+
+    Args:
+        folder: The folder of the results.
+        removed: The names of files that are no longer part of them.
+        added: The files that are.
+        more: Further entries; those that are mappings are added to what is there.
+    """
+    record = dict(read(folder))
+    gone = set(removed)
+    files = {name: size for name, size in record.get("files", {}).items() if name not in gone}
+    record["files"] = files | {file.name: _size(file) for file in added}
+    for key, value in more.items():
+        record[key] = {**record.get(key, {}), **value}
     write_json(folder / RECORD, record)
 
 

@@ -12,6 +12,7 @@ from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_predict import predict, predict_all
 from specloom_predict.command import predict as command
+from specloom_predict.domain import NOT_COMPARED
 
 RNG = np.random.default_rng(8)
 BANDS = 3
@@ -66,8 +67,10 @@ def test_the_summary_and_the_exit_code(tmp_path):
     bad.write_bytes(b"")
     done = invoked(tmp_path, bad, good, "--out", tmp_path / "out", "--format", "png", "--json")
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[0] == f"note: {good}: scores.png shows the first of 3 bands"
-    assert done.stderr.splitlines()[1].startswith(f"error: {bad}")
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("inputs: ")]
+    assert lines[0] == f"note: {good}: scores.png shows the first of 3 bands"
+    assert lines[1] == f"note: {NOT_COMPARED}"
+    assert lines[2].startswith(f"error: {bad}")
     last = f"1 cube predicted, 0 up to date, 1 failed: {tmp_path}/out"
     assert done.stderr.splitlines()[-1] == last
     found = json.loads(done.stdout)

@@ -14,7 +14,8 @@ from specloom import UnavailableError
 from specloom_cubes.formats import open_cube
 from specloom_objects import ObjectTable
 from specloom_predict.georeference import Geometry
-from specloom_predict.writers import envi, geotiff, layout, objects, pictures
+from specloom_predict.writers import colours, envi, geotiff, layout, objects, pictures
+from specloom_predict.writers.colours import ColourScale, Spread, common_scale, spread
 from specloom_predict.writers.layout import Map
 
 RNG = np.random.default_rng(3)
@@ -87,26 +88,147 @@ def test_geotiff_without_rasterio(tmp_path, monkeypatch):
     )
 
 
+def map_within(picture, shape):
+    """The colours of the map in a picture with a colour bar, a pixel for each."""
+    times = max(1, pictures.MIN_SIDE // max(shape))
+    top = 2 * colours.MARGIN + colours.FONT_SIZE
+    rows = slice(top, top + shape[0] * times, times)
+    return picture[rows, colours.MARGIN : colours.MARGIN + shape[1] * times : times]
+
+
 def test_scores_in_colours(tmp_path):
     values = np.linspace(0, 1, 2000).reshape(40, 50)
     values[0, 0], values[0, 1], values[39, 49] = np.nan, -np.inf, 1e6
-    low, high = pictures.write_scores(tmp_path / "x.png", Map("scores", values))
     finite = values[np.isfinite(values)]
-    assert (low, high) == tuple(np.percentile(finite, (1, 99.9)))
+    scale = common_scale([spread(values)])
+    assert (scale.low, scale.high) == tuple(np.percentile(finite, (1, 99.9)))
+    assert not scale.log
+    pictures.write_scores(tmp_path / "x.png", values, scale, "scores")
     with Image.open(tmp_path / "x.png") as picture:
-        assert picture.text == {"Limits": f"{low!r} (dark blue) to {high!r} (yellow)"}
-        colours = np.asarray(picture).astype(int)
-    assert colours.shape == (40, 50, 3)
-    assert colours[0, 0].tolist() == [255, 255, 255]
-    assert colours[0, 1].tolist() == [0x00, 0x22, 0x4E]
-    assert colours[39, 49].tolist() == [0xFE, 0xE8, 0x38]
-    light = colours.reshape(-1, 3)[2:] @ (0.2126, 0.7152, 0.0722)
+        limits = f"{scale.low!r} (dark blue) to {scale.high!r} (yellow), linear"
+        assert picture.text == {"Limits": limits}
+        whole = np.asarray(picture).astype(int)
+    found = map_within(whole, (40, 50))
+    assert found.shape == (40, 50, 3)
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[0, 1].tolist() == [0x00, 0x22, 0x4E]
+    assert found[39, 49].tolist() == [0xFE, 0xE8, 0x38]
+    light = found.reshape(-1, 3)[2:] @ (0.2126, 0.7152, 0.0722)
     assert (np.diff(light) > -1).all()  # it grows lighter, so it can be printed in grey
+    top = 2 * colours.MARGIN + colours.FONT_SIZE
+    bar = whole[top : -colours.MARGIN, colours.MARGIN + 450 + colours.GAP + 2]
+    assert bar[0].tolist() == [0xFE, 0xE8, 0x38]
+    assert bar[-1].tolist() == [0x00, 0x22, 0x4E]
+    right = whole[:, colours.MARGIN + 450 + colours.GAP + colours.BAR_WIDTH + colours.TICK + 1 :]
+    assert (right == 0).any()  # the values beside the bar
+
+
+def test_a_heavy_tail_is_shown_by_logarithms():
+    values = np.concatenate([np.full(10_000, 60.0) + RNG.normal(0, 5, 10_000), [5000.0] * 100])
+    scale = common_scale([spread(values)])
+    assert scale.log
+    assert scale.high == 5000
+    assert scale.shade(np.array([scale.low, np.sqrt(scale.low * 5000), 5000.0, 1e9])).tolist() == [
+        0,
+        pytest.approx(0.5),
+        1,
+        1,
+    ]
+    assert scale.shade(np.array([-1.0, 0.0])).tolist() == [0, 0]
+    assert np.isnan(scale.shade(np.array([np.nan]))).all()
+    assert scale.ticks() == [scale.low, 50, 100, 200, 500, 1000, 2000, 5000]
+    assert not common_scale([spread(values - 60)]).log  # it begins below 0
+
+
+@pytest.mark.parametrize("draw", [RNG.normal, RNG.exponential])
+def test_a_common_tail_is_no_heavy_one(draw):
+    assert not common_scale([spread(10 + draw(size=100_000))]).log
+
+
+def test_one_scale_for_several_cubes():
+    spreads = [Spread(1, 5, 9), Spread(2, 6, 12), Spread(4, 7, 10), None]
+    assert common_scale(spreads) == ColourScale(2, 12)
+    assert common_scale([*spreads, Spread(2, 6, 47)]) == ColourScale(2, 47, log=True)
+    assert common_scale([None]) == ColourScale(0, 0)
 
 
 @pytest.mark.parametrize("values", [np.zeros((3, 4)), np.full((3, 4), np.nan)])
 def test_scores_without_a_range(tmp_path, values):
-    assert pictures.write_scores(tmp_path / "x.png", Map("scores", values)) == (0, 0)
+    scale = common_scale([spread(values)])
+    assert scale == ColourScale(0, 0)
+    pictures.write_scores(tmp_path / "x.png", values, scale, "scores")
+    with Image.open(tmp_path / "x.png") as picture:
+        found = map_within(np.asarray(picture), (3, 4))
+    expected = [255, 255, 255] if np.isnan(values).all() else [0x00, 0x22, 0x4E]
+    assert (found == expected).all()
+
+
+def test_decisions_have_a_table_of_colours(tmp_path):
+    decisions = RNG.random((20, 30)) > 0.8
+    geotiff.write(tmp_path / "x.tif", Map("decisions", decisions), Geometry(), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(tmp_path / "x.tif") as file:
+            table = file.colormap(1)
+            np.testing.assert_array_equal(file.read(1), decisions)
+    assert table[1][:3] == pictures.DECIDED
+    assert table[0][:3] == (235, 235, 235)
+
+
+def maxima(values, factor):
+    height, width = values.shape
+    rows = range(0, height, factor)
+    columns = range(0, width, factor)
+    found = [[values[r : r + factor, c : c + factor] for c in columns] for r in rows]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.array([[np.nanmax(one) for one in row] for row in found])
+
+
+@pytest.mark.parametrize("kind", ["bool", "float32"])
+def test_overviews_hold_maxima(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(geotiff, "OVERVIEW_SIDE", 32)
+    values = RNG.random((70, 131)) > 0.99
+    if kind == "float32":
+        values = RNG.normal(size=(70, 131)).astype(np.float32)
+        values[:9, :9] = np.nan
+    geotiff.write(tmp_path / "x.tif", Map("out", values), Geometry(), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(tmp_path / "x.tif") as file:
+            assert file.overviews(1) == [2, 4, 8]
+            np.testing.assert_array_equal(file.read(1), values)
+        for level, factor in enumerate([2, 4, 8]):
+            with rasterio.open(tmp_path / "x.tif", overview_level=level) as file:
+                np.testing.assert_array_equal(file.read(1), maxima(values, factor))
+
+
+def test_in_overviews_a_decision_counts_for_more_than_an_unjudged_pixel(tmp_path, monkeypatch):
+    monkeypatch.setattr(geotiff, "OVERVIEW_SIDE", 32)
+    decisions = np.zeros((40, 40), bool)
+    decisions[1, 1] = True
+    unjudged = np.zeros((40, 40), bool)
+    unjudged[0, 0] = True
+    unjudged[2:4, 2:4] = True
+    unjudged[8, 8] = True
+    one = Map("decisions", decisions, unjudged)
+    geotiff.write(tmp_path / "x.tif", one, Geometry(), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(tmp_path / "x.tif", overview_level=0) as file:
+            found = file.read(1)
+    assert found[0, 0] == 1
+    assert found[1, 1] == 255  # none of its pixels could be assessed
+    assert found[4, 4] == 0
+    assert (found == 0).sum() == 398
+
+
+def test_small_files_have_no_overviews(tmp_path):
+    geotiff.write(tmp_path / "x.tif", Map("out", np.zeros((512, 20))), Geometry(), "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(tmp_path / "x.tif") as file:
+            assert file.overviews(1) == []
 
 
 def test_decisions_over_a_grey_picture(tmp_path):
@@ -123,7 +245,8 @@ def test_decisions_over_a_grey_picture(tmp_path):
     decisions = RNG.random((9, 8)) > 0.8
     pictures.write_decisions(tmp_path / "x.png", Map("decisions", decisions), grey)
     with Image.open(tmp_path / "x.png") as picture:
-        colours = np.asarray(picture).astype(int)
+        times = pictures.MIN_SIDE // 9
+        colours = np.asarray(picture).astype(int)[::times, ::times]
     assert (colours[decisions] == pictures.DECIDED).all()
     assert colours[~decisions].max() <= pictures.LIGHTEST_GREY
 

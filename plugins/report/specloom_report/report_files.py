@@ -136,6 +136,7 @@ def describe_run(record: Mapping[str, Any], run_file: Mapping[str, Any]) -> dict
         "data": {"type": data.get("type", ""), "params": describe_parameters(data.get("config"))},
         "splits": describe_splits(record),
         "phases": _describe_phases(record, run_file),
+        "calibrations": _describe_calibrations(record),
     }
 
 
@@ -167,6 +168,12 @@ def _describe_phases(
             }
         )
     return phases
+
+
+def _describe_calibrations(record: Mapping[str, Any]) -> list[str]:
+    """Return one line for each threshold that was calibrated."""
+    calibrations = record.get("calibrations") or ()
+    return [f"{one['decider']} on {one['split']}: {one['summary']}" for one in calibrations]
 
 
 def _describe_saved_graph(folder: Path, run_file: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,9 +22,12 @@ MODULES = {
 # Public names, imported on first use: written by `specloom plugins describe rx --write`.
 __all__ = [
     "Background",
+    "LocalRX",
     "RXGlobal",
     "RXPerBatch",
+    "RobustRX",
     "ScoreToLogit",
+    "SubspaceRX",
     "background_from",
     "background_mask",
     "check_regularisation",
@@ -41,8 +44,11 @@ if TYPE_CHECKING:
         warn_about_unsupported,
     )
     from specloom_rx.detector import RXGlobal
+    from specloom_rx.local import LocalRX
     from specloom_rx.logit import ScoreToLogit
     from specloom_rx.per_batch import RXPerBatch
+    from specloom_rx.robust import RobustRX
+    from specloom_rx.subspace import SubspaceRX
     from specloom_rx.whitening import check_regularisation, scale_to_correlation, whiten
 else:
     __getattr__ = lazy(__name__, **MODULES)
@@ -53,7 +59,10 @@ else:
 def register_nodes() -> Mapping[str, str]:
     """Offer the detectors and the step from scores to logits."""
     return {
+        "LocalRX": "specloom_rx.local:LocalRX",
         "RXGlobal": "specloom_rx.detector:RXGlobal",
         "RXPerBatch": "specloom_rx.per_batch:RXPerBatch",
+        "RobustRX": "specloom_rx.robust:RobustRX",
         "ScoreToLogit": "specloom_rx.logit:ScoreToLogit",
+        "SubspaceRX": "specloom_rx.subspace:SubspaceRX",
     }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specloom_rx.whitening import scale_to_correlation, spectrum
-from specloom_statistics import varying_bands
+from specloom_statistics import varying_bands, warn_of_few_pixels
 
 if TYPE_CHECKING:
     from specloom_statistics import Moments
@@ -47,8 +47,10 @@ def background_from(moments: Moments, eps: float, shrinkage: float) -> Backgroun
     return Background(mean, covariance, bands, torch.tensor(rank), eigenvalues)
 
 
-def warn_about_unsupported(node: str, background: Background, count: int) -> None:
-    """Warn about constant bands, and about fewer directions than bands."""
+def warn_about_unsupported(
+    node: str, background: Background, count: int, shrinkage: float = 0.0
+) -> None:
+    """Warn about constant bands, fewer directions than bands, and few pixels without shrinkage."""
     bands = background.bands_used
     rank = int(background.rank)
     varying = int(bands.sum())
@@ -69,6 +71,8 @@ def warn_about_unsupported(node: str, background: Background, count: int) -> Non
             "combinations of others, or set shrinkage"
         )
         warnings.warn(text, UserWarning, stacklevel=2)
+    elif shrinkage == 0:
+        warn_of_few_pixels(node, count, varying, "set shrinkage: 0.001, or fit more pixels")
 
 
 def background_mask(valid: Tensor | None, mask: Tensor | None) -> Tensor | None:

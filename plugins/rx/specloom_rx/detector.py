@@ -79,7 +79,7 @@ class RXGlobal(StreamingNode[Moments]):
     )
     scores = Output("B H W 1", unit="1", doc="Squared Mahalanobis distances.")
     locality = "pixel"
-    example: ClassVar[Mapping[str, object]] = {"num_channels": 5}
+    example: ClassVar[Mapping[str, object]] = {"num_channels": 4}
     trainable = ("background_mean", "factor")
     affine_input = "data"
 
@@ -137,7 +137,7 @@ class RXGlobal(StreamingNode[Moments]):
             background = background_from(moments, self.eps, self.shrinkage)
             with torch.no_grad():
                 self._set_background(background)
-            warn_about_unsupported(self.label, background, moments.count)
+            warn_about_unsupported(self.label, background, moments.count, self.shrinkage)
         self.left_out = moments.left_out
         self.finish_fit(moments.count)
 
@@ -238,6 +238,12 @@ class RXGlobal(StreamingNode[Moments]):
 
     def _whiten(self, covariance: Tensor, bands: Tensor) -> Tensor:
         return whiten(covariance, bands, self.eps, self.shrinkage, full_rank=self._full_rank)
+
+    def degrees_of_freedom(self) -> int | None:
+        """The directions that are scored; None once training has changed the factor."""
+        if self._factor_is_trained:
+            return None
+        return int(self.rank)
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

@@ -146,6 +146,16 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
         std = self.score_std
         return self.score_mean + 2 * std, torch.where(std > 0, std, 1)
 
+    def logit_map(self) -> tuple[float, float]:
+        """The factor of a score and what is added, for ``logit = factor * score + offset``."""
+        scale = float(self.scale)
+        bias = float(self.bias)
+        if not self.calibrate:
+            return scale, bias
+        center, unit = self._standard()
+        factor = scale / float(unit)
+        return factor, bias - factor * float(center)
+
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
         if not self.calibrate:

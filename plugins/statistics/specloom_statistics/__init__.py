@@ -8,8 +8,13 @@ from specloom.lazy import lazy
 
 MODULES = {
     "Accumulator": "specloom_statistics.node",
+    "DomainMeasure": "specloom_statistics.domain.measure",
+    "DomainPixels": "specloom_statistics.domain.measure",
+    "DomainReference": "specloom_statistics.domain.reference",
+    "DomainSample": "specloom_statistics.domain.sample",
     "Moments": "specloom_statistics.moments",
     "PixelSample": "specloom_statistics.sample",
+    "QuantileSketch": "specloom_statistics.sketch",
     "RunningExtremes": "specloom_statistics.extremes",
     "RunningVariance": "specloom_statistics.variance",
     "SampleMoments": "specloom_statistics.merging",
@@ -17,19 +22,27 @@ MODULES = {
     "StreamingNode": "specloom_statistics.node",
     "content_seed": "specloom_statistics.sample",
     "image_masks": "specloom_statistics.blocks",
+    "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
     "rows_per_block": "specloom_statistics.blocks",
+    "sample_positions": "specloom_statistics.domain.positions",
     "varying_bands": "specloom_statistics.moments",
+    "warn_of_few_pixels": "specloom_statistics.support",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe statistics --write`.
 __all__ = [
     "Accumulator",
+    "DomainMeasure",
+    "DomainPixels",
+    "DomainReference",
+    "DomainSample",
     "Moments",
     "PixelSample",
+    "QuantileSketch",
     "RunningExtremes",
     "RunningVariance",
     "SampleMoments",
@@ -37,21 +50,30 @@ __all__ = [
     "StreamingNode",
     "content_seed",
     "image_masks",
+    "measure_domain",
     "merge_moments",
     "quantiles",
     "row_blocks",
     "rows_per_block",
+    "sample_positions",
     "varying_bands",
+    "warn_of_few_pixels",
 ]
 
 if TYPE_CHECKING:
     from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
+    from specloom_statistics.domain.measure import DomainMeasure, DomainPixels, measure_domain
+    from specloom_statistics.domain.positions import sample_positions
+    from specloom_statistics.domain.reference import DomainReference
+    from specloom_statistics.domain.sample import DomainSample
     from specloom_statistics.extremes import RunningExtremes
     from specloom_statistics.merging import SampleMoments, merge_moments
     from specloom_statistics.moments import Moments, varying_bands
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
+    from specloom_statistics.sketch import QuantileSketch
+    from specloom_statistics.support import warn_of_few_pixels
     from specloom_statistics.variance import RunningVariance
 else:
     __getattr__ = lazy(__name__, **MODULES)

@@ -104,10 +104,12 @@ class PixelSample:
     Args:
         channels: C, the length of a pixel.
         size: The number of pixels in the sample.
+        salt: Other bytes draw other pixels.
     """
 
-    def __init__(self, channels: int, size: int = SIZE) -> None:
+    def __init__(self, channels: int, size: int = SIZE, *, salt: bytes = b"") -> None:
         self._sample = SmallestKeys(channels, size)
+        self._salt = salt
 
     def update(self, image: Tensor, keep: Tensor | None = None) -> None:
         """Draw from the finite pixels of one ``image`` (N, C).
@@ -117,7 +119,7 @@ class PixelSample:
             keep: The pixels to use, bool (N,); None for all.
         """
         image = image.detach().cpu().contiguous()
-        generator = torch.Generator().manual_seed(content_seed(image.numpy().data))
+        generator = torch.Generator().manual_seed(content_seed(self._salt, image.numpy().data))
         keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
         drawn = keys < self._sample.limit
         if keep is not None:

@@ -18,6 +18,7 @@ from specloom import (
     did_you_mean,
 )
 from specloom_training import processes
+from specloom_training.domain import DomainWatch
 from specloom_training.measure_job import measure_by_job
 
 SPLITS = ("train", "val", "test")
@@ -92,7 +93,11 @@ def check_split(split: str, graph: Graph, at: At) -> Iterable[SpecloomError]:
 
 
 def evaluate(
-    run: Run, split: str, step: int = 0, executor: Executor | None = None
+    run: Run,
+    split: str,
+    step: int = 0,
+    executor: Executor | None = None,
+    watch: DomainWatch | None = None,
 ) -> dict[str, float]:
     """Run a split once without gradients; metrics and losses by ``node/name``, pooled over it.
 
@@ -105,18 +110,26 @@ def evaluate(
         step: The step of training.
         executor: Who works on shares of the data, where source and nodes allow it; None for
             this process, batch by batch.
+        watch: Compares each cube with what the pipeline was fitted on; None for no comparison.
+            Executors do not compare.
     """
     processes.join()
     found: dict[str, float] = {}
     if processes.rank() == 0:
-        found = _measure(run, split, step, executor)
+        found = _measure(run, split, step, executor, watch)
     if processes.count() > 1:
         found = processes.broadcast(found)
         run.metrics[split] = {**run.metrics.get(split, {}), **found}
     return found
 
 
-def _measure(run: Run, split: str, step: int, executor: Executor | None) -> dict[str, float]:
+def _measure(
+    run: Run,
+    split: str,
+    step: int,
+    executor: Executor | None,
+    watch: DomainWatch | None,
+) -> dict[str, float]:
     warn_skipped(run, describe_skipped(run.graph, split))
     losses = PooledLosses(run.graph, measured_losses(run.graph, split))
     plan = run.plan(split)
@@ -131,10 +144,14 @@ def _measure(run: Run, split: str, step: int, executor: Executor | None) -> dict
             for batch in run.batches(split, f"evaluating {split}"):
                 plan(batch)
                 losses.add_batch()
+                if watch is not None:
+                    watch.add_batch(batch)
         metrics = run.measured(split, plan.finish(), step)
     means = losses.means()
     if means:
         run.log_metrics(split, means, step)
+    if watch is not None:
+        watch.report(split)
     return metrics | means
 
 
@@ -207,4 +224,4 @@ class Evaluate:
 
     def train(self, run: Run) -> None:
         """Measure the split; by a job where the run has an executor, and source and nodes can."""
-        evaluate(run, self.split, executor=run.executor)
+        evaluate(run, self.split, executor=run.executor, watch=DomainWatch(run))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specloom import Executor, Job, Run, SpecloomError, Stateful
 from specloom_jobs import make_shares
@@ -16,7 +16,10 @@ from specloom_training.job_format import (
 )
 from specloom_training.job_notes import note_work_in_process
 from specloom_training.node_states import dump_states, load_states
-from specloom_training.passes import fit_ends
+from specloom_training.passes import BATCH, fit_ends
+
+if TYPE_CHECKING:
+    from specloom_statistics import DomainSample
 
 TASK = "training.Fit"
 
@@ -47,19 +50,26 @@ class FitJobs:
             return []
         return [name for name in names if self._can_fit(name)]
 
-    def run_pass(self, passes: Mapping[str, int], wave: Sequence[str]) -> None:
+    def run_pass(
+        self,
+        passes: Mapping[str, int],
+        wave: Sequence[str],
+        sample: DomainSample | None = None,
+    ) -> None:
         """Let the executor do a pass of these nodes, and take the total into them.
 
         Args:
             passes: The pass of each node, from 0.
             wave: These, and the nodes that this process fits in the same pass.
+            sample: Takes the sample of the batches that the shares took; None for none.
 
         Raises:
             SpecloomError: A share failed.
         """
         ends = [end for name in passes for end in fit_ends(self._run.graph, name)]
         run_first_item(self._run, "train", ends, self._split)
-        job = fit_job(self._run, passes, wave, self._split, self._finished)
+        is_sampled = sample is not None
+        job = fit_job(self._run, passes, wave, self._split, self._finished, sampled=is_sampled)
         what = f"fitting {', '.join(passes)}"
         tickets = tickets_with_progress(self._run, self._split, what)
         total = self._executor.total(job, make_shares(tickets))
@@ -67,6 +77,9 @@ class FitJobs:
         for name, state in load_states(self._run.runtime, total, nodes).items():
             nodes[name].fit_start(passes[name])
             nodes[name].fit_merge(state)
+        if sample is not None:
+            states = load_states(self._run.runtime, total, {BATCH: sample})
+            sample.fit_merge(states[BATCH])
         # Loaded again, as a node may change what it was merged with.
         for name, state in load_states(self._run.runtime, total, nodes).items():
             if passes[name] + 1 == nodes[name].fit_passes:
@@ -88,6 +101,8 @@ def fit_job(
     wave: Sequence[str],
     split: str,
     finished: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    sampled: bool = False,
 ) -> Job:
     """The job of one pass of some nodes.
 
@@ -97,6 +112,7 @@ def fit_job(
         wave: All nodes that are fitted in the same pass.
         split: The split to learn from.
         finished: The merged states of the finished passes of nodes in a later pass.
+        sampled: Whether the shares take a sample of the batches too.
 
     Raises:
         ConfigError: A node or the source is offered by no plugin.
@@ -105,7 +121,9 @@ def fit_job(
     for number in range(max(passes.values())):
         states = {name: finished[name][number] for name in passes if passes[name] > number}
         by_pass.append(dump_states(run.runtime, states))
-    arguments = {"passes": dict(passes), "wave": list(wave), "split": split}
+    arguments: dict[str, Any] = {"passes": dict(passes), "wave": list(wave), "split": split}
+    if sampled:
+        arguments["sampled"] = True
     return make_job(run, TASK, arguments, by_pass)
 
 

@@ -148,10 +148,9 @@ def run_first_item(run: Run, stage: str, ends: Iterable[str], split: str) -> Non
 
 
 def merge_states(
-    run: Run, names: Sequence[str], parts: Sequence[bytes]
+    run: Run, nodes: Mapping[str, Any], parts: Sequence[bytes]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The states of each part in their order, with the node that each is for."""
-    nodes = {name: run.graph.nodes[name] for name in names}
     for part in parts:
         yield from load_states(run.runtime, part, nodes).items()
 

@@ -34,7 +34,8 @@ def load_states(
     found: dict[str, dict[str, Array]] = {name: {} for name in nodes}
     for label, value in arrays.items():
         name, _, key = label.partition("/")
-        found[name][key] = value
+        if name in found:
+            found[name][key] = value
     for name, node in nodes.items():
         if getattr(node, "array_library", "") == "numpy":
             found[name] = {key: value.numpy() for key, value in found[name].items()}

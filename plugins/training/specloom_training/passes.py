@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from specloom import Batch, ConfigError, Graph, Run
+
+if TYPE_CHECKING:
+    from specloom_statistics import DomainSample
+
+BATCH = "batch"
+"""What the sample of the batches is called among the nodes, none of which has this name."""
 
 
 class FitPass:
@@ -17,10 +25,19 @@ class FitPass:
         names: The nodes to fit; all that they read must be fitted.
         wave: All nodes that are fitted in the same pass, here or elsewhere. What is folded into
             its readers depends on them, and so do the last digits.
+        sample: Takes pixels of each batch, for what the pipeline stores of its data; None where
+            an earlier pass has taken them.
     """
 
-    def __init__(self, run: Run, names: Sequence[str], wave: Sequence[str]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        names: Sequence[str],
+        wave: Sequence[str],
+        sample: DomainSample | None = None,
+    ) -> None:
         self.names = list(names)
+        self._sample = sample
         self._run = run
         graph = run.graph
         self._inputs = {name: graph.incoming(name, fit=True) for name in names}
@@ -33,9 +50,16 @@ class FitPass:
         graph = self._run.graph
         with self._run.inference():
             for batch in batches:
+                self._take_sample(batch)
                 values = self._plan(batch)
                 for name, ports in self._inputs.items():
                     graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
+
+    def _take_sample(self, batch: Batch) -> None:
+        cube = batch.get("cube")
+        if self._sample is None or not isinstance(cube, Tensor) or cube.dim() != 4:
+            return
+        self._sample.fit_update(cube, batch.get("valid"))
 
 
 def fit_ends(graph: Graph, name: str) -> list[str]:

@@ -17,6 +17,7 @@ from specloom import (
     SpecloomError,
     did_you_mean,
 )
+from specloom_statistics import DomainSample
 from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate
 from specloom_training.fit_job import FitJobs
@@ -30,6 +31,7 @@ def fit(
     *,
     notify: bool = True,
     executor: Executor | None = None,
+    sample: DomainSample | None = None,
 ) -> None:
     """Fit the named nodes, each when everything it reads is fitted.
 
@@ -44,6 +46,7 @@ def fit(
         notify: Whether observers hear of each node that is fitted.
         executor: Who works on shares of the data, where source and nodes allow it; None for
             this process, batch by batch.
+        sample: Takes pixels of each batch in the first pass; None for none.
     """
     processes.join()
     run.place()
@@ -53,7 +56,8 @@ def fit(
     while passes_done:
         unfinished = set(passes_done)
         ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
-        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs)
+        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs, sample)
+        sample = None  # the later passes read the same batches
         for name in ready:
             nodes[name].fit_end()
             passes_done[name] += 1
@@ -63,15 +67,23 @@ def fit(
                     run.notify_fitted(name)
 
 
-def _fit_ready(run: Run, passes: Mapping[str, int], split: str, jobs: FitJobs | None) -> None:
+def _fit_ready(
+    run: Run,
+    passes: Mapping[str, int],
+    split: str,
+    jobs: FitJobs | None,
+    sample: DomainSample | None,
+) -> None:
     """Do a pass of nodes, by a job where there are jobs and the node is suitable."""
     by_job: dict[str, int] = {}
     if jobs is not None:
         by_job = {name: passes[name] for name in jobs.suitable(passes)}
     here = {name: number for name, number in passes.items() if name not in by_job}
-    _run_pass(run, here, list(passes), split)
     if jobs is not None and by_job:
-        jobs.run_pass(by_job, list(passes))
+        _run_pass(run, here, list(passes), split, None)
+        jobs.run_pass(by_job, list(passes), sample)
+    else:
+        _run_pass(run, here, list(passes), split, sample)
 
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
@@ -79,17 +91,25 @@ def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
     return graph.ancestors(fit_ends(graph, name)) & unfinished
 
 
-def _run_pass(run: Run, passes: Mapping[str, int], wave: Sequence[str], split: str) -> None:
+def _run_pass(
+    run: Run,
+    passes: Mapping[str, int],
+    wave: Sequence[str],
+    split: str,
+    sample: DomainSample | None,
+) -> None:
     """Update nodes of a wave with every batch of this process, and merge those of all."""
     if not passes:
         return
     for name, number in passes.items():
         run.graph.nodes[name].fit_start(number)
-    fit_pass = FitPass(run, list(passes), wave)
+    fit_pass = FitPass(run, list(passes), wave, sample)
     batches = run.batches(split, f"fitting {', '.join(passes)}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():
         _merge(run, run.graph.nodes[name], number)
+    if sample is not None:
+        _merge(run, sample, 0)
 
 
 def _merge(run: Run, node: Any, pass_: int) -> None:
@@ -196,7 +216,13 @@ class StatisticalTrainer:
 
     def train(self, run: Run) -> None:
         """Fit the nodes; by jobs where the run has an executor, and source and nodes can."""
-        fit(run, self._chosen(run.graph), self.split, executor=run.executor)
+        sample = DomainSample()
+        chosen = self._chosen(run.graph)
+        fit(run, chosen, self.split, executor=run.executor, sample=sample)
+        record = sample.record()
+        if record:
+            run.graph.fitted_on.clear()
+            run.graph.fitted_on.update(record)
 
     def fit(self) -> None:
         """Fit the nodes of ``pipeline`` on ``datamodule``."""

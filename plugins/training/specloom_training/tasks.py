@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from specloom_statistics import DomainSample
 from specloom_training.job_format import merge_states, open_job, read_batches
 from specloom_training.node_states import dump_states, load_states
-from specloom_training.passes import FitPass
+from specloom_training.passes import BATCH, FitPass
 
 if TYPE_CHECKING:
     from specloom import Job, Ticket
@@ -29,7 +30,14 @@ class Fit:
         self._run = opened.run
         self._passes: dict[str, int] = job.arguments["passes"]
         self._replay(opened.finished)
-        self._pass = FitPass(self._run, list(self._passes), job.arguments["wave"])
+        names = list(self._passes)
+        nodes = self._run.graph.nodes
+        self._nodes: dict[str, Any] = {name: nodes[name] for name in names}
+        sample = None
+        if job.arguments.get("sampled"):
+            sample = DomainSample()
+            self._nodes[BATCH] = sample
+        self._pass = FitPass(self._run, names, job.arguments["wave"], sample)
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
@@ -40,8 +48,8 @@ class Fit:
     def merge(self, parts: Sequence[bytes]) -> bytes:
         """What the nodes collected on several shares, merged in their order."""
         self._start()
-        for name, state in merge_states(self._run, self._pass.names, parts):
-            self._run.graph.nodes[name].fit_merge(state)
+        for name, state in merge_states(self._run, self._nodes, parts):
+            self._nodes[name].fit_merge(state)
         return self._states()
 
     def _replay(self, finished: Sequence[bytes]) -> None:
@@ -57,12 +65,11 @@ class Fit:
                 node.fit_end()
 
     def _start(self) -> None:
-        for name, number in self._passes.items():
-            self._run.graph.nodes[name].fit_start(number)
+        for name, node in self._nodes.items():
+            node.fit_start(self._passes.get(name, 0))
 
     def _states(self) -> bytes:
-        nodes = self._run.graph.nodes
-        states = {name: nodes[name].fit_state() for name in self._passes}
+        states = {name: node.fit_state() for name, node in self._nodes.items()}
         return dump_states(self._run.runtime, states)
 
 
@@ -92,8 +99,9 @@ class Measure:
     def merge(self, parts: Sequence[bytes]) -> bytes:
         """What the metrics collected on several shares, merged in their order."""
         self._plan.start()
-        for name, state in merge_states(self._run, self._names, parts):
-            self._run.graph.nodes[name].measure_merge(state)
+        nodes = {name: self._run.graph.nodes[name] for name in self._names}
+        for name, state in merge_states(self._run, nodes, parts):
+            nodes[name].measure_merge(state)
         return self._states()
 
     def _states(self) -> bytes:

@@ -199,6 +199,7 @@ def test_a_run_ends_with_the_error_of_a_share(tmp_path, monkeypatch):
     assert caught.value.exit_code == DataError.exit_code
 
 
+@pytest.mark.filterwarnings("ignore:.*of the pixels are decided")  # of raw scores
 def test_a_source_without_tickets_is_read_by_the_process():
     run = training_toys.run_of()
     run.executor = Here()

@@ -34,6 +34,9 @@ class Logits:
         self.logits[0, 0, 0] = np.nan
         self.batch = batch
 
+    def counted(self) -> int:
+        return int((self.valid & np.isfinite(self.logits)).sum())
+
     def sizes(self):
         return {}
 
@@ -46,7 +49,11 @@ class Logits:
     def batches(self, split):
         for i in range(0, 4, self.batch):
             cut = slice(i, i + self.batch)
-            yield {name: getattr(self, name)[cut] for name in self.outputs}
+            batch = {name: getattr(self, name)[cut] for name in self.outputs}
+            if split == "test":
+                # Other pixels of the same order, so that the same metrics are reached.
+                batch["logits"] = np.nextafter(batch["logits"], np.float32(np.inf))
+            yield batch
 
 
 def run_of(source, *, measured: bool = True) -> tuple[Run, BinaryDecider]:
@@ -110,8 +117,14 @@ def plugins():
 
 def test_one_class_only_cannot_be_calibrated():
     run, _ = run_of(Logits(anomalies=0))
-    with pytest.raises(DataError, match="a threshold for f1"):
+    with pytest.raises(DataError) as caught:
         Calibrate("decider").train(run)
+    assert str(caught.value) == (
+        "decider cannot be calibrated on 'val': a threshold for f1 needs pixels of both classes, "
+        f"got 0 anomalous and {run.source.counted()} normal\n"
+        "  fix: use a split whose masks hold anomalies as well as background, or set "
+        "false_alarm_rate, which needs normal pixels alone"
+    )
 
 
 class Scored(Logits):
@@ -308,7 +321,8 @@ def test_a_decider_that_is_not_measured_cannot_be_calibrated():
     found = [str(e) for e in Calibrate("decider").check(run.graph, lambda p: f"f:{p}")]
     assert found == [
         "f:decider: no metrics node compares the decisions of 'decider' with a mask\n"
-        "  fix: connect decider.decisions and a mask to a metrics node"
+        "  fix: connect decider.decisions and a mask to a metrics node, or set false_alarm_rate, "
+        "which needs no mask"
     ]
     found = [str(e) for e in Evaluate().check(run.graph, lambda p: f"f:{p}")]
     assert found == [

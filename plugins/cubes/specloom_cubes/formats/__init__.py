@@ -84,6 +84,12 @@ def open_cube(path: str | Path, variable: str | None = None, reading: Reading = 
     reader = _module(kind, path)
     arguments = [path, variable] if named else [path]
     cube: Cube = reader.open_cube(*arguments, reading=reading)
+    if 0 in cube.shape:
+        height, width, bands = cube.shape
+        raise DataError(
+            f"{path} has no pixels: its cube is {height} x {width} x {bands}",
+            fix="save the cube again, with all of its values",
+        )
     if cube.dtype.itemsize > 8:
         raise DataError(f"{path} holds {cube.dtype}", fix="save it as float64 or float32")
     if not len(cube.good_bands):

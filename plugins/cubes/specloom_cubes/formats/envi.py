@@ -428,19 +428,25 @@ def _layout(
 
 def _float(header: Header, key: str) -> float | None:
     text = header.get(key, "").strip()
+    if not text:
+        return None
     try:
-        return float(text) if text else None
+        number = float(text)
     except ValueError:
         raise DataError(
             f"{key!r} is {text!r}", where=str(header.path), fix=f"write {key} = <number>"
         ) from None
+    if np.isnan(number):  # such pixels are NaN in any case
+        return None
+    return number
 
 
 def _metadata(header: Header) -> dict[str, Any]:
     metadata: dict[str, Any] = {key: text for key, text in header.items() if key not in OWN_FIELDS}
     if "map info" in metadata:
         metadata["map info"] = [part.strip() for part in metadata["map info"].split(",")]
-    scale = _float(header, "reflectance scale factor")
-    if scale is not None:
-        metadata["reflectance scale factor"] = scale
+    factors = header.numbers(scale.REFLECTANCE)
+    metadata.pop(scale.REFLECTANCE, None)
+    if factors is not None and len(factors) == 1:
+        metadata[scale.REFLECTANCE] = float(factors[0])
     return metadata

@@ -12,7 +12,7 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes.cube import AS_STATED, Cube, Reading
-from specloom_cubes.formats import hdf5_place
+from specloom_cubes.formats import hdf5_dimensions, hdf5_place
 from specloom_cubes.formats.hdf5_vectors import (
     attribute_vector,
     levels_of,
@@ -197,7 +197,7 @@ def _variable(name: str, item: Any) -> Variable:
         return Variable(name, shape, None, _kind(item))
     labels: tuple[str, ...] = ()
     if len(shape) >= 3:
-        labels = _labels(item)
+        labels = hdf5_dimensions.labels(item)
     return Variable(name, shape, dtype, labels=labels)
 
 
@@ -215,19 +215,6 @@ def _kind(item: Any) -> str:
     if h5py.check_string_dtype(dtype) is not None:
         return "text"
     return "not numeric"
-
-
-def _labels(item: Any) -> tuple[str, ...]:
-    """The names of a dataset's axes: its dimension scales, else its labels; empty for none."""
-    labels = []
-    for dimension in item.dims:
-        name = dimension.label
-        if len(dimension):
-            name = dimension[0].name
-        labels.append(name)
-    if not any(labels):
-        return ()
-    return tuple(labels)
 
 
 def _stated_order(data: Any) -> str:

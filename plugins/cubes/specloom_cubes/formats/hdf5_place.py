@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom_cubes.formats import hdf5_dimensions
 from specloom_cubes.formats.hdf5_vectors import lies_elsewhere
 from specloom_cubes.formats.variable import size_text
 from specloom_cubes.rules import georeference
@@ -113,10 +114,9 @@ def _of_coordinates(data: Any, arrangement: Arrangement) -> Transform | None:
         return None
     vectors = []
     for axis in (arrangement.columns, arrangement.rows):
-        scales = data.dims[axis]
-        if len(scales) == 0:
+        scale = hdf5_dimensions.coordinates(data, axis)
+        if scale is None:
             return None
-        scale = scales[0]
         is_usable = scale.shape == (data.shape[axis],) and scale.dtype.kind in "iuf"
         if not is_usable or "units" not in scale.attrs:
             return None

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from specloom_cubes.rules.spectrum import LONGEST, by_nearness, is_spectral
-from specloom_cubes.rules.wavelengths import Vector
+from specloom_cubes.rules.wavelengths import Vector, vector_of_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,10 +60,25 @@ def attribute_vectors(owner: Any) -> list[Vector]:
 
 def attribute_vector(owner: Any, key: str) -> Vector | None:
     """An attribute as a vector, or None where it holds no numbers."""
-    values = numbers_of(owner.attrs[key])
-    if values is None:
+    return _vector(key, owner.attrs[key], _unit(owner.attrs, key))
+
+
+def _vector(name: str, value: Any, unit: str) -> Vector | None:
+    """Numbers, or texts such as ``400 nm``, as a vector; None for anything else."""
+    values = numbers_of(value)
+    if values is not None:
+        return Vector(name, values, unit)
+    array = np.asarray(value)
+    if (
+        array.dtype.kind not in "SUO"
+        or array.size > LONGEST
+        or array.size != max(array.shape, default=0)
+    ):
         return None
-    return Vector(key, values, _unit(owner.attrs, key))
+    vector = vector_of_texts(name, [_text(one) for one in array.ravel()])
+    if vector is None or vector.unit:
+        return vector
+    return Vector(name, vector.values, unit)
 
 
 def numbers_of(value: Any) -> NDArray[np.float64] | None:
@@ -97,14 +112,14 @@ def _vectors_of(name: str, item: Any) -> list[Vector]:
     if item.dtype.names is None:
         if not is_spectral(name):
             return []
-        values = numbers_of(item[()])
-        return [] if values is None else [Vector(name, values, _unit(item.attrs, ""))]
+        vector = _vector(name, item[()], _unit(item.attrs, ""))
+        return [] if vector is None else [vector]
     vectors = []
     for field in item.dtype.names:
         if is_spectral(field):
-            values = numbers_of(item[field])
-            if values is not None:
-                vectors.append(Vector(f"{name}/{field}", values, ""))
+            vector = _vector(f"{name}/{field}", item[field], "")
+            if vector is not None:
+                vectors.append(vector)
     return vectors
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.io
 
 from specloom import DataError
+from specloom_cubes.formats.mat5_check import check_element, check_version_4
 from specloom_cubes.formats.stored import Stamp, stamp_of
 from specloom_cubes.formats.variable import Variable
 
@@ -238,6 +239,8 @@ def _headers(path: Path, size: int) -> list[Header] | None:
         head = file.read(HEAD)
         order = {b"IM": "<", b"MI": ">"}.get(head[126:128])
         if order is None:
+            file.seek(0)
+            check_version_4(file, size)
             return None
         while True:
             tag = file.read(8)
@@ -249,6 +252,9 @@ def _headers(path: Path, size: int) -> list[Header] | None:
                 raise ValueError(f"it has {size} bytes, a variable ends at byte {end}")
             if kind in (COMPRESSED, MATRIX):
                 header = _header(_prelude(file, kind, length), order)
+                if header.is_struct:
+                    file.seek(end - length - len(tag))
+                    check_element(_whole(file, kind, length), order)
                 if header.name:  # MATLAB's own workspace of functions has none
                     headers.append(header)
             file.seek(end)
@@ -261,6 +267,14 @@ def _prelude(file: BinaryIO, kind: int, size: int) -> bytes:
     if kind == COMPRESSED:
         return zlib.decompressobj().decompress(begin, PRELUDE)[8:]
     return begin
+
+
+def _whole(file: BinaryIO, kind: int, size: int) -> memoryview:
+    """All bytes of a variable with its tag, from where the file is read."""
+    data = file.read(8 + size)
+    if kind == COMPRESSED:
+        data = zlib.decompress(data[8:])
+    return memoryview(data)
 
 
 def _header(prelude: bytes, order: str) -> Header:
@@ -276,19 +290,35 @@ def _header(prelude: bytes, order: str) -> Header:
         raise ValueError(f"the shape of a variable is {shape}")
     stored = 0
     if flags & CLASS in NUMBERS:
-        _, (stored, _) = _part(prelude, at, order)
+        stored, size = _tag(prelude, at, order)
         if stored not in STORED:
             raise ValueError(f"the values of a variable are of the type {stored}")
+        needed = prod(shape) * np.dtype(STORED[stored]).itemsize
+        if size != needed:
+            raise ValueError(f"a variable of shape {shape} has {size} bytes, it needs {needed}")
     return Header(name.decode("latin-1"), shape, flags, stored)
 
 
 def _part(prelude: bytes, at: int, order: str) -> tuple[int, Part]:
     """Where the next part of a variable begins, and the part that begins at byte ``at``."""
+    kind, size = _tag(prelude, at, order)
+    if _is_short(prelude, at, order):
+        return at + 8, (kind, prelude[at + 4 : at + 4 + size])
+    begin = at + 8
+    return begin + -(-size // 8) * 8, (kind, prelude[begin : begin + size])
+
+
+def _tag(prelude: bytes, at: int, order: str) -> tuple[int, int]:
+    """The number of the type of the part that begins at byte ``at``, and its size in bytes."""
     if at + 8 > len(prelude):
         raise ValueError("a variable ends within its header")
     kind, size = struct.unpack_from(order + "2I", prelude, at)
-    if kind >> 16:  # a short part has its bytes within its tag
-        size = kind >> 16
-        return at + 8, (kind & 0xFFFF, prelude[at + 4 : at + 4 + size])
-    begin = at + 8
-    return begin + -(-size // 8) * 8, (kind, prelude[begin : begin + size])
+    if _is_short(prelude, at, order):
+        return kind & 0xFFFF, kind >> 16
+    return kind, size
+
+
+def _is_short(prelude: bytes, at: int, order: str) -> bool:
+    """Whether a part has its bytes within its tag."""
+    (kind,) = struct.unpack_from(order + "I", prelude, at)
+    return bool(kind >> 16)

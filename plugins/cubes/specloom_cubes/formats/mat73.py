@@ -126,7 +126,7 @@ def _variables(group: Any, prefix: str, seen: set[int]) -> list[Variable]:
 def _variable(name: str, item: Any) -> Variable:
     kind = _class(item)
     shape = (item.shape or ())[::-1]
-    if kind == "logical":
+    if kind == "logical" and item.dtype.kind in "iub":
         return Variable(name, shape, np.dtype(bool))
     if item.dtype.names is not None or item.dtype.kind == "c":
         return Variable(name, shape, None, "complex")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 DAMAGE = (
     ValueError,
     TypeError,
+    IndexError,
     OSError,
     EOFError,
     SyntaxError,
@@ -133,7 +136,8 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if version == (1, 0):
         read = npy_format.read_array_header_1_0
     shape, reversed_axes, dtype = read(file)
-    if any(size < 0 for size in shape):
+    longest = prod(size for size in shape if size) * dtype.itemsize
+    if any(size < 0 for size in shape) or longest > sys.maxsize:
         raise ValueError(f"its shape is {shape}")
     return tuple(shape), reversed_axes, dtype
 

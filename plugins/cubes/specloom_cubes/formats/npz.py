@@ -45,6 +45,10 @@ def variables(path: Path) -> list[Variable]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [one for one in archive.infolist() if one.filename.endswith(".npy")]
+            names = [one.filename for one in members]
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"it holds {name} more than once")
             return [_variable(archive, one) for one in members]
     except DAMAGE as error:
         raise _damaged(path, error) from error

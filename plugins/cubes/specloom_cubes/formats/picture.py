@@ -25,7 +25,14 @@ LOSSY_FORMATS = ("JPEG", "MPO", "WEBP", "JPEG2000")
 FEW_BITS = {"L;2": 85, "L;4": 17}
 """Grey of 2 and 4 bits, and what Pillow multiplies its levels with."""
 
-DAMAGE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+DAMAGE = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    MemoryError,
+    Image.DecompressionBombError,
+)
 
 
 def read_labels(

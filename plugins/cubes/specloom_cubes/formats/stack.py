@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
-from specloom_cubes.cube import AS_STATED, Cube, Reading, refuse_axes
+from specloom_cubes.cube import AS_STATED, Cube, Reading, Valid, refuse_axes
 from specloom_cubes.paths import RELATIVE, files_of_pattern
+from specloom_cubes.rules.scale import Scaling, scaling_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,10 @@ class Band:
         dtype: The element type.
         read: What reads its values.
         centre: The band centre in nm that the file states, or None.
+        gain: Physical values are stored * gain + offset.
+        offset: The offset.
         ignore_value: The value that stands for "no data", or None.
+        valid: The file's own mask of valid pixels, or None.
         metadata: What else the file says.
     """
 
@@ -50,9 +54,12 @@ class Band:
     size: tuple[int, int]
     dtype: np.dtype[Any]
     read: ReadPart
-    centre: float | None
-    ignore_value: float | None
-    metadata: Mapping[str, Any]
+    centre: float | None = None
+    gain: float = 1.0
+    offset: float = 0.0
+    ignore_value: float | None = None
+    valid: Valid | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
@@ -82,6 +89,18 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     else:
         source = ""
     first = bands[0]
+    scaling = scaling_of(
+        [band.gain for band in bands],
+        [band.offset for band in bands],
+        len(bands),
+        "the files of the bands",
+        str(path),
+    )
+    scale = scaling or Scaling(None, None, "")
+    valid = _valid_of(bands)
+    valid_from = ""
+    if valid is not None:
+        valid_from = "the masks of the files of the bands"
 
     def load(rows: slice, cols: slice) -> NDArray[Any]:
         return np.stack([band.read(rows, cols) for band in bands], axis=-1)
@@ -98,8 +117,26 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
         metadata=first.metadata,
         wavelengths_from=source,
         assumptions=_assumptions(bands, source),
+        gains=scale.gains,
+        offsets=scale.offsets,
+        scale_from=scale.source,
+        valid=valid,
+        valid_from=valid_from,
         reading=reading,
     )
+
+
+def _valid_of(bands: Sequence[Band]) -> Valid | None:
+    """Which pixels all files say are valid, or None where none says it."""
+    parts = [band.valid for band in bands if band.valid is not None]
+    if not parts:
+        return None
+
+    def valid(rows: slice, cols: slice) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.logical_and.reduce([part(rows, cols) for part in parts])
+        return found
+
+    return valid
 
 
 def _by_numbers(path: Path) -> list[tuple[int, int | str]]:
@@ -137,13 +174,22 @@ def _band(path: Path) -> Band:
     centre = None
     if cube.wavelengths is not None:
         centre = float(cube.wavelengths[0])
+    gain = 1.0
+    if cube.gains is not None:
+        gain = float(cube.gains[0])
+    offset = 0.0
+    if cube.offsets is not None:
+        offset = float(cube.offsets[0])
     return Band(
         path,
         cube.shape[:2],
         cube.dtype,
         lambda rows, cols: cube.read(rows, cols)[..., 0],
         centre,
+        gain,
+        offset,
         cube.ignore_value,
+        cube.valid,
         cube.metadata,
     )
 
@@ -155,7 +201,7 @@ def _band_of_picture(path: Path) -> Band:
         return _grey_values(path)[rows, cols]
 
     height, width = values.shape
-    return Band(path, (height, width), values.dtype, read, None, None, {})
+    return Band(path, (height, width), values.dtype, read)
 
 
 def _grey_values(path: Path) -> NDArray[Any]:
@@ -182,7 +228,7 @@ def _band_of_npy(path: Path) -> Band:
         )
     height, width = array.shape
     dtype = array.stored.dtype
-    return Band(path, (height, width), dtype, lambda *parts: array.read(parts), None, None, {})
+    return Band(path, (height, width), dtype, lambda *parts: array.read(parts))
 
 
 def _several_bands(path: Path, count: int) -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from specloom_cubes.formats.tiff_axes import PageAxes, page_axes, refuse_missing
 from specloom_cubes.rules.scale import from_geotiff, scaling_of
 from specloom_cubes.rules.units import zero_flags
 from specloom_cubes.rules.wavelengths import (
+    BAND_NAMES,
     DESCRIPTIONS,
     Vector,
     find_centres,
@@ -279,8 +281,7 @@ def _band_metadata(
     where = str(path)
     bands = shape[2]
     vectors = [*_band_vectors(file, indexes), *_file_vectors(file)]
-    names = [file.descriptions[index - 1] or "" for index in indexes]
-    described = vector_of_texts(DESCRIPTIONS, names)
+    described = vector_of_texts(DESCRIPTIONS, _descriptions(file, indexes))
     if described is not None:
         vectors.append(described)
     centres = find_centres(vectors, bands, where)
@@ -306,6 +307,15 @@ def _band_metadata(
         if scaling.offsets is not None:
             stated = stated._replace(offsets=scaling.offsets[:bands])
     return _with_files_beside(path, stated, shape)
+
+
+def _descriptions(file: Any, indexes: Sequence[int]) -> list[str]:
+    """The descriptions of some bands; none where one is not in UTF-8."""
+    try:
+        descriptions = file.descriptions
+    except UnicodeDecodeError:
+        return []
+    return [descriptions[index - 1] or "" for index in indexes]
 
 
 def _with_files_beside(
@@ -434,7 +444,18 @@ def _file_vectors(file: Any) -> list[Vector]:
             with suppress(ValueError):
                 values = np.array([float(part) for part in parts])
                 vectors.append(Vector(name, values, unit))
+        named = vector_of_texts(BAND_NAMES, _band_names(tags))
+        if named is not None:
+            vectors.append(Vector(BAND_NAMES, named.values, named.unit or unit))
     return vectors
+
+
+def _band_names(tags: Mapping[str, str]) -> list[str]:
+    """The tags ``Band_1``, ``Band_2`` …, in which GDAL keeps the band names of ENVI headers."""
+    names: list[str] = []
+    while f"Band_{len(names) + 1}" in tags:
+        names.append(tags[f"Band_{len(names) + 1}"])
+    return names
 
 
 def _first(tags: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
@@ -462,13 +483,49 @@ def _metadata(file: Any) -> dict[str, Any]:
 def _opened(path: Path, page: int | None = None) -> Iterator[Any]:
     name = str(path) if page is None else f"GTIFF_DIR:{page}:{path}"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_messages_that_are_no_text():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             # No other driver: a text file that names other files is no cube.
             with rasterio.open(name, driver="GTiff") as file:
                 yield file
-    except rasterio.errors.RasterioError as error:
+    except (rasterio.errors.RasterioError, UnicodeDecodeError) as error:
         raise _damaged(path, error.__cause__ or error) from error
+
+
+@contextmanager
+def _without_messages_that_are_no_text() -> Iterator[None]:
+    """Do not print that a message of GDAL, with bytes of a damaged file, is not in UTF-8.
+
+    rasterio (1.4.4) cannot decode it for its log; the error itself is raised in any case.
+    """
+    report_unraisable = sys.unraisablehook
+    report_error = sys.excepthook
+
+    def unraisable(found: sys.UnraisableHookArgs) -> None:
+        if not _is_of_rasterio(found.exc_value):
+            report_unraisable(found)
+
+    def error(kind: Any, value: Any, trace: Any) -> None:
+        if not _is_of_rasterio(value):
+            report_error(kind, value, trace)
+
+    sys.unraisablehook = unraisable
+    sys.excepthook = error
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report_unraisable
+        sys.excepthook = report_error
+
+
+def _is_of_rasterio(error: BaseException | None) -> bool:
+    """Whether rasterio could not decode a text."""
+    if not isinstance(error, UnicodeDecodeError):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is None or "rasterio" in trace.tb_frame.f_code.co_filename
 
 
 def _damaged(path: Path, error: BaseException) -> DataError:

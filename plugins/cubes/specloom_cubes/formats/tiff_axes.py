@@ -56,9 +56,13 @@ def page_axes(
         reading: What the user states.
         lengths: How long the vectors of band centres are that the file states.
         where: The file, for messages.
+
+    Raises:
+        DataError: The description says that the pages are those of several cubes.
     """
     if reading.axes is not None:
         return PageAxes(reading.axes)
+    _refuse_several_cubes(description, where)
     stated = _stated_order(shape, description)
     if stated is not None:
         return PageAxes(stated)
@@ -94,6 +98,36 @@ def _stated_order(shape: tuple[int, int, int], description: str) -> str | None:
     if planes is not None and planes[1] == pages:
         return "CHW"
     return None
+
+
+def _refuse_several_cubes(description: str, where: str) -> None:
+    """Refuse pages that have more axes than one, such as channels at several times.
+
+    Raises:
+        DataError: They have.
+    """
+    sizes = [size for size in _sizes(description) if size > 1]
+    if len(sizes) > 1:
+        listed = " x ".join(map(str, sizes))
+        raise DataError(
+            f"{where} holds {listed} images: these are several cubes",
+            fix=f"save one cube in a file, or {STATE_AXES}",
+        )
+
+
+def _sizes(description: str) -> list[int]:
+    """How long the axes are that the pages have, as tifffile, ImageJ or OME state it."""
+    shape = _entries(description).get("shape")
+    if isinstance(shape, list):
+        sizes = [size for size in shape if isinstance(size, int) and size != 1]
+        if len(sizes) > 3:
+            return sizes[:-2]
+        return []
+    if description.startswith("ImageJ="):
+        found = re.findall(r"^(?:channels|slices|frames)=(\d{1,9})\s*$", description, re.MULTILINE)
+    else:
+        found = re.findall(r'\bSize[CZT]="(\d{1,9})"', description)[:3]
+    return [int(size) for size in found]
 
 
 def _letters(entries: Mapping[str, object]) -> str:

@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 WIDTH = 256
 HEIGHT = 257
 KIND = 254
+BITS = 258
+COMPRESSION = 259
+SAMPLES = 277
 OFFSETS = (273, 324)
 SIZES = (279, 325)
 """Numbers of tags; of offsets and sizes, those of strips and those of tiles."""
 
+PLAIN = 1
+"""The value of COMPRESSION where there is none."""
+
 REDUCED = 1
 MASK = 4
 """Bits of KIND: a smaller copy of a page, and which of its pixels show."""
+
+READ = frozenset((WIDTH, HEIGHT, KIND, BITS, COMPRESSION, SAMPLES, *OFFSETS, *SIZES))
+ONE = np.ones(1)
+"""The value of BITS, COMPRESSION and SAMPLES where a page has none."""
 
 TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 
@@ -74,13 +84,17 @@ def pages(path: Path) -> list[Page]:
     with path.open("rb") as file:
         images = []
         for number, tags in enumerate(_directories(file, size), start=1):
-            end = _end(tags)
             if not {WIDTH, HEIGHT} <= tags.keys():
                 raise ValueError(f"page {number} has no size")
+            height = int(tags[HEIGHT][0])
+            width = int(tags[WIDTH][0])
+            if height == 0 or width == 0:
+                raise ValueError(f"page {number} has {height} x {width} pixels")
+            end = max(_end(tags), _plain_bytes(tags))
             if end > size:
                 raise ValueError(f"page {number} promises {end} bytes, the file holds {size}")
             if not int(tags.get(KIND, np.zeros(1))[0]) & (REDUCED | MASK):
-                images.append(Page(number, int(tags[HEIGHT][0]), int(tags[WIDTH][0])))
+                images.append(Page(number, height, width))
     return images
 
 
@@ -115,7 +129,7 @@ def _value(
     """The tag's number and its values, if it is one of those above."""
     field = "Q" if len(entry) == 20 else "I"
     tag, kind, count = struct.unpack_from(f"{order}HH{field}", entry)
-    if tag not in (WIDTH, HEIGHT, KIND, *OFFSETS, *SIZES) or kind not in TYPES:
+    if tag not in READ or kind not in TYPES or count == 0:
         return
     dtype = np.dtype(order + TYPES[kind])
     inline = entry[-struct.calcsize(field) :]
@@ -133,6 +147,17 @@ def _end(tags: dict[int, NDArray[Any]]) -> int:
     if len(offsets) != len(sizes):
         return 0
     return int((offsets.astype(np.uint64) + sizes.astype(np.uint64)).max(initial=0))
+
+
+def _plain_bytes(tags: dict[int, NDArray[Any]]) -> int:
+    """The bytes that a page needs where it is stored in full and not compressed, else 0."""
+    compression, samples, bits = (
+        int(tags.get(tag, ONE)[0]) for tag in (COMPRESSION, SAMPLES, BITS)
+    )
+    is_sparse = bool((_first_of(tags, OFFSETS) == 0).any())
+    if compression != PLAIN or is_sparse:
+        return 0
+    return int(tags[HEIGHT][0]) * int(tags[WIDTH][0]) * samples * bits // 8
 
 
 def _first_of(tags: dict[int, NDArray[Any]], numbers: tuple[int, ...]) -> NDArray[Any]:

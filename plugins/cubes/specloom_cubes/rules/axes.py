@@ -315,13 +315,14 @@ def _left_out(variable: Variable, three: tuple[int, ...]) -> tuple[str, ...]:
         return ()
     left_out = [axis for axis in range(len(variable.shape)) if axis not in three]
     numbers = " and ".join(str(axis + 1) for axis in left_out)
+    what = f"{_name(variable)} {size_text(variable.shape)} {variable.dtype}"
     noun = "axes"
     verb = "are"
     if len(left_out) == 1:
         noun = "axis"
         verb = "is"
     return (
-        f"{variable} has {len(variable.shape)} axes, of which {noun} {numbers} of length 1 "
+        f"{what} has {len(variable.shape)} axes, of which {noun} {numbers} of length 1 "
         f"{verb} dropped; save the cube with three axes",
     )
 

@@ -238,7 +238,11 @@ def own_arrays(
     masks = []
     rejected = []
     for one in arrays:
-        if one.name in validity.names or not _fits(one, size):
+        if one.name in validity.names:
+            continue
+        if _is_transposed(one, size):
+            rejected.append(Rejected(one.name, f"it is {_by(one.shape)}: transposed, it would fit"))
+        if not _fits(one, size):
             continue
         problem = _problem_of(one, load)
         if problem:
@@ -304,6 +308,12 @@ def notes_on_labels(labels: NDArray[np.int32], path: Path | str) -> tuple[str, .
 
 def _fits(one: Variable, size: tuple[int, int]) -> bool:
     return one.is_plane and one.shape == size
+
+
+def _is_transposed(one: Variable, size: tuple[int, int]) -> bool:
+    """Whether an array that is named like a mask has the columns and rows of the cube."""
+    is_turned = one.is_plane and one.shape == (size[1], size[0]) and size[0] != size[1]
+    return is_turned and role_of(one.name) == "class"
 
 
 def _problem_of(one: Variable, load: Callable[[str], NDArray[Any]]) -> str:

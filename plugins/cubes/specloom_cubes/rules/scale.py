@@ -96,7 +96,7 @@ def from_attributes(attributes: Mapping[str, Any], bands: int, where: str) -> Sc
     if DIVISOR in attributes and factor is attributes[DIVISOR]:
         divisor = _per_band(factor, bands, 1.0, source, where)
         _refuse_divisor(divisor, DIVISOR, where)
-        factor = 1 / divisor
+        factor = _inverse(divisor)
     return scaling_of(factor, offset, bands, source, where)
 
 
@@ -116,6 +116,8 @@ def from_envi(fields: Mapping[str, NDArray[np.float64]], bands: int, where: str)
         DataError: They are not finite, or not as many as there are bands.
     """
     factor = fields.get(REFLECTANCE)
+    if factor is not None:
+        _refuse_divisor(factor, REFLECTANCE, where)
     stated = [name for name in (GAINS, OFFSETS) if name in fields]
     if stated:
         source = " and ".join(f"the field {name!r}" for name in stated)
@@ -128,8 +130,7 @@ def from_envi(fields: Mapping[str, NDArray[np.float64]], bands: int, where: str)
         return scaling_of(fields.get(GAINS), fields.get(OFFSETS), bands, source, where, notes)
     if factor is None:
         return None
-    _refuse_divisor(factor, REFLECTANCE, where)
-    return scaling_of(1 / factor, None, bands, f"the field {REFLECTANCE!r}", where)
+    return scaling_of(_inverse(factor), None, bands, f"the field {REFLECTANCE!r}", where)
 
 
 def from_geotiff(scales: Sequence[float], offsets: Sequence[float], where: str) -> Scaling | None:
@@ -144,7 +145,7 @@ def _per_band(
     if values is None:
         return np.full(bands, default)
     try:
-        numbers = np.asarray(values, np.float64).ravel()
+        numbers = _real(values)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{source}: {values!r} is no number", where=where, fix="write numbers, or remove it"
@@ -164,13 +165,31 @@ def _per_band(
     return np.full(bands, numbers[0])
 
 
+def _real(values: Any) -> NDArray[np.float64]:
+    """Values as real numbers along one axis.
+
+    Raises:
+        TypeError: They are complex or no numbers.
+        ValueError: They are texts of no numbers.
+    """
+    if np.asarray(values).dtype.kind == "c":
+        raise TypeError("complex")
+    return np.asarray(values, np.float64).ravel()
+
+
+def _inverse(divisor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One through a divisor; infinite, without a warning, where that is too large."""
+    with np.errstate(over="ignore"):
+        return 1 / divisor
+
+
 def _refuse_divisor(divisor: NDArray[np.float64], name: str, where: str) -> None:
-    """Refuse a divisor that is not positive.
+    """Refuse a divisor that is not positive and finite.
 
     Raises:
         DataError: It is not.
     """
-    if not (divisor > 0).all():
+    if not (np.isfinite(divisor) & (divisor > 0)).all():
         raise DataError(
             f"{name!r} is {divisor.min():g}",
             where=where,

@@ -26,9 +26,15 @@ LENGTHS = {
 """Nanometres in a unit, by its name in lower case."""
 
 IN_NAMES = {
-    name: factor for name, factor in LENGTHS.items() if len(name) > 1 and name not in ("mm", "cm")
+    name: factor
+    for name, factor in LENGTHS.items()
+    if name == "å" or (len(name) > 1 and name not in ("mm", "cm"))
 }
 """Units that are recognised as a part of a name, such as ``wavelength_nm``."""
+
+IN_BRACKETS = re.compile(r"[\[(]([^\])]*)[\])]")
+ANGSTROMS = re.compile(r"[\s_]A$")
+"""A unit at the end of a name: ``wavelength_A``, but no camera a."""
 
 TRIED = {"nanometres": 1.0, "micrometres": 1e3, "ångströms": 0.1, "metres": 1e9}
 """The units that are tried, in this order, where none is stated or the stated one does not fit."""
@@ -88,6 +94,11 @@ def unit_in_name(name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold()
     if WAVE_NUMBER.search(plain):
         return "cm-1"
+    bracketed = IN_BRACKETS.search(plain)
+    if bracketed is not None and unit_of(bracketed[1]).factor is not None:
+        return bracketed[1]
+    if ANGSTROMS.search(name):
+        return "å"
     for word in reversed(_words(plain)):
         if word in IN_NAMES:
             return word

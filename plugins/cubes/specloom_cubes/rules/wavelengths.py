@@ -38,6 +38,13 @@ OTHERS = {
 }
 """Words of names that band centres never have."""
 
+OTHER_COLUMNS = {
+    *("band", "channel", "frequency", "frequencies", "freq", "hz", "ghz", "thz", "energy", "ev"),
+    *("reflectance", "radiance", "irradiance", "intensity", "absorbance", "transmittance"),
+    *("temperature", "time", "counts"),
+}
+"""Further words of columns that are not band centres where no word for these is in the name."""
+
 BAND_NAMES = "band names"
 DESCRIPTIONS = "band descriptions"
 TEXTS = (BAND_NAMES, DESCRIPTIONS)
@@ -53,6 +60,9 @@ IN_TEXT = (
     re.compile(rf"^\s*{NUMBER}()\s*$"),
 )
 """Band centres in texts: with a unit, in parentheses, or alone."""
+
+FEW_NM = 3000.0
+"""From here on few centres lie, in nm: without a unit it is said that they are taken as nm."""
 
 TOLERANCE_NM = 0.5
 """Centres that differ by less are the same."""
@@ -124,7 +134,7 @@ def rank(name: str) -> int | None:
 def is_other_name(name: str) -> bool:
     """Whether a column of that name holds something else than band centres."""
     words = set(_words(name))
-    return bool(words & (OTHERS | {"band", "channel"})) or "fwhm" in name.lower()
+    return bool(words & (OTHERS | OTHER_COLUMNS)) or "fwhm" in name.lower()
 
 
 def differ(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -175,7 +185,7 @@ def find_widths(
         factor = _factor_of_widths(vector, centres)
         if factor is None:
             continue
-        widths = vector.values * factor
+        widths = times(vector.values, factor)
         if centres is None or centres.nm is None or (widths <= centres.nm).all():
             return widths
         if (vector.values <= centres.nm).all():
@@ -240,23 +250,32 @@ def convert(vector: Vector) -> Centres:
         if unit.kind == "wave numbers":
             note = f"{note}; write the centres in nm (1e7 divided by the wave number in cm-1)"
         return Centres(None, source, (note,))
-    if unit.factor is not None and fits(values * unit.factor):
-        return Centres(values * unit.factor, source, (), unit.factor, stated)
+    if unit.factor is not None:
+        nm = times(values, unit.factor)
+        if fits(nm):
+            return Centres(nm, source, (), unit.factor, stated)
     span = f"{values.min():g} to {values.max():g}"
     for name, factor in TRIED.items():
-        if not fits(values * factor):
+        nm = times(values, factor)
+        if not fits(nm):
             continue
         notes = []
         if stated and unit.known and unit.factor is None:
             stated = ""
         if stated:
             notes.append(f"{source!r} states {span} in {stated!r}: taken as {name}")
-        elif factor != 1:
+        elif factor != 1 or values.min() >= FEW_NM:
             notes.append(f"{source!r} states no unit: {span} is taken as {name}")
-        return Centres(values * factor, source, tuple(notes), factor, stated)
+        return Centres(nm, source, tuple(notes), factor, stated)
     in_unit = f" {stated}" if stated else ""
     note = f"{source!r} is {span}{in_unit}, not between 100 nm and 20 µm in any unit: not read"
     return Centres(None, source, (note,))
+
+
+def times(values: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Numbers times a factor; infinite, without a warning, where that is too large."""
+    with np.errstate(over="ignore"):
+        return values * factor
 
 
 def _understood(vector: Vector, where: str) -> Centres:

@@ -126,6 +126,7 @@ class MaskDescription:
         classes: The number of pixels by class, over the counted masks.
         unmasked_pixels: The pixels of images without a mask, where others have one.
         names: The names of classes, where masks have them.
+        without: The images without a mask, where others have one.
     """
 
     source: str = ""
@@ -134,6 +135,7 @@ class MaskDescription:
     classes: Mapping[int, int] = field(default_factory=dict)
     unmasked_pixels: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
+    without: Sequence[str] = ()
 
     def line(self, images: int) -> str:
         """The masks in a few words, for a split of so many images."""
@@ -158,6 +160,7 @@ class MaskDescription:
             "counted": self.counted,
             "classes": {str(number): count for number, count in self.classes.items()},
             "names": {str(number): name for number, name in self.names.items()},
+            "without": list(self.without),
         }
 
 
@@ -217,6 +220,8 @@ class SplitDescription:
         bad_bands: The number of bands that are excluded because a header marks them bad.
         excluded: The pixels that do not count.
         assumptions: What the readers assumed, one sentence each.
+        contents: What stands for the pixels of each image, equal for equal ones; empty where it is
+            not known.
     """
 
     noun: str
@@ -230,6 +235,7 @@ class SplitDescription:
     bad_bands: int = 0
     excluded: Sequence[Excluded] = ()
     assumptions: Sequence[str] = ()
+    contents: Sequence[str] = ()
 
     def line(self) -> str:
         """The description in one line without the name of the split.
@@ -281,6 +287,7 @@ class SplitDescription:
             "bands": {"used": self.bands, "bad": self.bad_bands},
             "excluded": excluded,
             "assumptions": list(self.assumptions),
+            "contents": list(self.contents),
         }
 
     def _wavelengths(self) -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
+from specloom_cubes.contents import content_ids
 from specloom_cubes.cube import ALL, Axes, Reading, Scale
-from specloom_cubes.cube_files import cube_name, find_cubes, find_masks
+from specloom_cubes.cube_files import cube_name, files_of_cube, find_cubes, find_masks
 from specloom_cubes.formats import named_arrays, open_cube
 from specloom_cubes.masks import (
     UNLABELLED,
@@ -172,6 +173,7 @@ class Folder(TicketedSource):
         self._grid: NDArray[np.float64] | None = None
         self._summaries: dict[Path, CubeSummary] = {}
         self._class_counts = ClassCounts()
+        self._contents: dict[Path, str] | None = None
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
@@ -282,7 +284,7 @@ class Folder(TicketedSource):
         table_range = None
         if self.wavelengths is not None:
             table_range = wavelength_range(self._wavelengths())
-        return describe_cubes(
+        description = describe_cubes(
             "cube",
             [names[number] for number in numbers],
             [self._summaries[path] for path in paths],
@@ -290,6 +292,15 @@ class Folder(TicketedSource):
             table=self.wavelengths,
             table_range=table_range,
         )
+        return replace(description, contents=self._contents_of(paths))
+
+    def _contents_of(self, cubes: Sequence[Path]) -> list[str]:
+        """What stands for the pixels of cubes, equal for files with the same contents."""
+        if self._contents is None:
+            data = {cube: files_of_cube(cube)[-1] for cube in self._files}
+            ids = content_ids(list(data.values()))
+            self._contents = {cube: ids[file] for cube, file in data.items()}
+        return [self._contents[cube] for cube in cubes]
 
     def _describe_masks(self, cubes: Sequence[Path]) -> MaskDescription:
         """The masks of some cubes; those that were not read yet are, up to a number of pixels."""
@@ -297,11 +308,13 @@ class Folder(TicketedSource):
         used: list[Place] = []
         sources: list[str] = []
         unmasked_pixels = 0
+        without: list[str] = []
         for path in cubes:
             mask = masks.get(path)
             size = self._shapes[path]
             if mask is None:
                 unmasked_pixels += size[0] * size[1]
+                without.append(cube_name(path))
                 continue
             read = partial(self._load_mask, mask, size)
             place = _place(mask)
@@ -313,7 +326,7 @@ class Folder(TicketedSource):
         description = self._class_counts.describe(source, used, names)
         if not used:
             return description
-        return replace(description, unmasked_pixels=unmasked_pixels)
+        return replace(description, unmasked_pixels=unmasked_pixels, without=without)
 
     def _mask_source(self, cube: Path, mask: MaskFinding) -> str:
         assert mask.path is not None, "only cubes with masks come here"

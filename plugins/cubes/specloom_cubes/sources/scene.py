@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
 from specloom_cubes.cube import ALL, Axes, Reading, Scale
@@ -34,7 +35,7 @@ from specloom_cubes.sources.common import (
     require_split,
     warn_once,
 )
-from specloom_cubes.sources.described_scene import describe_scene
+from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
-
-Labels: TypeAlias = "tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]"
-"""Class numbers and which pixels count, (H, W) each, or None where nothing is known."""
 
 LABEL = "Scene"
 
@@ -191,7 +189,11 @@ class Scene(TicketedSource):
     def describe(self, split: str) -> SplitDescription | None:
         """The scene; None where a file is absent."""
         require_split(split)
-        return describe_scene(self, split, "scene", [Path(self.cube).name], [(ALL, ALL)])
+        names = [Path(self.cube).name]
+        description = describe_scene(self, split, "scene", names, [(ALL, ALL)])
+        if description is None:
+            return None
+        return replace(description, contents=names)
 
     def mask_array(self) -> str | None:
         """The array of the scene's own file that is its mask, or None."""

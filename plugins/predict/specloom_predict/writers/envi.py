@@ -14,8 +14,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from specloom_cubes import ENVI_DATA_TYPES
 from specloom_predict.georeference import envi_fields
 from specloom_predict.writers.layout import row_blocks
@@ -35,7 +33,7 @@ def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
 
     Args:
         path: The raw file.
-        one: The map; decisions are written as 0 and 1.
+        one: The map; decisions are written as 0 and 1, and 255 where unjudged.
         geometry: Where it lies; what an ENVI header said of it stays as it was.
         source: Where the map comes from, for the header's description.
 
@@ -48,9 +46,9 @@ def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
     with path.open("wb") as file:
         for band in range(bands.shape[2]):
             for rows in row_blocks(height, width * dtype.itemsize):
-                file.write(np.ascontiguousarray(bands[rows, :, band], dtype).data)
+                file.write(one.file_part(rows, band).astype(dtype, copy=False).data)
     fields, notes = envi_fields(geometry)
-    header = {
+    header: dict[str, object] = {
         "samples": width,
         "lines": height,
         "bands": bands.shape[2],
@@ -60,6 +58,8 @@ def write(path: Path, one: Map, geometry: Geometry, source: str) -> list[str]:
         "interleave": "bsq",
         "byte order": 0,
     }
+    if one.decides:
+        header["data ignore value"] = one.nodata
     numbers = {key: text for key, text in fields.items() if key in NUMBERS}
     blocks = {key: text for key, text in fields.items() if key not in NUMBERS}
     lines = ["ENVI", f"description = {{{_plain(source)}}}"]

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 24
 
+UNJUDGED = 255
+"""What stands in files of decisions, beside 0 and 1, for pixels that could not be assessed."""
+
 
 @dataclass(frozen=True)
 class Map:
@@ -21,10 +24,12 @@ class Map:
     Args:
         name: Its name among the pipeline's outputs.
         values: (H, W) or (H, W, …); maybe mapped from a file.
+        unjudged: Which pixels could not be judged, bool (H, W); None where all were.
     """
 
     name: str
     values: NDArray[Any]
+    unjudged: NDArray[np.bool_] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,6 +60,23 @@ class Map:
         """The element type in files: their formats have neither bool nor float16 nor int8."""
         replaced = {"bool": "uint8", "float16": "float32", "int8": "int16"}
         return np.dtype(replaced.get(self.values.dtype.name, self.values.dtype))
+
+    def file_part(self, rows: slice, band: int) -> NDArray[Any]:
+        """Some rows of a band as files have them, (h, W): in decisions, 255 is unjudged."""
+        part = np.ascontiguousarray(self.bands[rows, :, band], self.file_dtype)
+        if self.decides and self.unjudged is not None:
+            part = part.copy()
+            part[self.unjudged[rows]] = UNJUDGED
+        return part
+
+    @property
+    def nodata(self) -> float | None:
+        """The value in files of pixels that could not be judged; None where there is none."""
+        if self.decides:
+            return UNJUDGED
+        if self.file_dtype.kind == "f":
+            return float("nan")
+        return None
 
 
 def row_blocks(height: int, row_bytes: int, multiple: int = 1) -> Iterator[slice]:

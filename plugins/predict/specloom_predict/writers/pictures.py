@@ -1,8 +1,4 @@
-"""PNG pictures of maps: scores in the colours of cividis, decisions over a grey picture.
-
-Both can be read with any colour vision, and printed in black and white: cividis grows lighter
-from blue to yellow, and decided pixels are lighter than all of the grey.
-"""
+"""PNG pictures of maps: scores in colours with a colour bar, decisions over a grey picture."""
 
 from __future__ import annotations
 
@@ -13,6 +9,13 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from specloom_predict.writers.colours import (
+    MISSING,
+    ColourScale,
+    colours,
+    percentiles,
+    with_colour_bar,
+)
 from specloom_predict.writers.layout import Map, row_blocks
 
 if TYPE_CHECKING:
@@ -23,41 +26,39 @@ if TYPE_CHECKING:
 MAX_SIDE = 4096
 """Pixels on the longer side of a picture: of larger maps each pixel shows a square's maximum."""
 
-LIMITS = (1.0, 99.9)
-"""The percentiles of the scores that the ends of the colours stand for."""
+MIN_SIDE = 480
+"""Smaller maps are enlarged as often as they fit into so many pixels, so that they can be seen."""
 
-SAMPLE = 1 << 20
-CIVIDIS = "00224e 123570 3b496c 575d6d 707173 8a8678 a59c74 c3b369 e1cc55 fee838"
+GREY_LIMITS = (2.0, 98.0)
+"""The percentiles of the cube that black and white of a grey picture stand for."""
+
 DECIDED = (255, 194, 10)
-MISSING = (255, 255, 255)
 LIGHTEST_GREY = 150
 """Of the picture behind decisions, so that every decided pixel is lighter."""
 
 
-def write_scores(path: Path, one: Map) -> tuple[float, float]:
-    """Write the first band of a map in colours; NaN is white.
-
-    Returns:
-        The scores that the darkest and the lightest colour stand for.
-    """
-    values = shrink(one.bands[..., 0])
-    low, high = limits(values)
-    shade = _scale(values, low, high)
-    missing = np.isnan(shade)
-    picture = _table()[np.rint(np.where(missing, 0, shade) * 255).astype(np.uint8)]
-    picture[missing] = MISSING
+def write_scores(path: Path, values: NDArray[Any], scale: ColourScale, title: str) -> None:
+    """Write scores (H, W) from ``shrink`` in colours with a colour bar; NaN is white."""
+    picture = enlarge(colours(scale.shade(values)))
     info = PngInfo()
-    info.add_text("Limits", f"{low!r} (dark blue) to {high!r} (yellow)")
-    Image.fromarray(picture).save(path, "PNG", pnginfo=info)
-    return low, high
+    kind = "logarithmic" if scale.log else "linear"
+    info.add_text("Limits", f"{scale.low!r} (dark blue) to {scale.high!r} (yellow), {kind}")
+    with_colour_bar(picture, scale, title).save(path, "PNG", pnginfo=info)
 
 
 def write_decisions(path: Path, one: Map, grey: NDArray[np.uint8]) -> None:
-    """Write decided pixels, in light orange, over a picture from ``grey_of``."""
+    """Write decided pixels, in light orange, over a picture from ``grey_of``.
+
+    Pixels that could not be assessed are white.
+    """
     dark = (grey.astype(np.uint16) * LIGHTEST_GREY // 255).astype(np.uint8)
     picture = np.repeat(dark[..., None], 3, axis=2)
-    picture[shrink(one.bands[..., 0]) > 0] = DECIDED
-    Image.fromarray(picture).save(path, "PNG")
+    decided = shrink(one.bands[..., 0]) > 0
+    if one.unjudged is not None:
+        judged = shrink(~one.unjudged) > 0
+        picture[~judged] = MISSING
+    picture[decided] = DECIDED
+    Image.fromarray(enlarge(picture)).save(path, "PNG")
 
 
 def grey_of(cube: Cube, bands: int = 16) -> NDArray[np.uint8]:
@@ -72,26 +73,10 @@ def grey_of(cube: Cube, bands: int = 16) -> NDArray[np.uint8]:
         total = np.where(good, pixels, 0).sum(-1, dtype=np.float64)
         parts.append(np.where(good.any(-1), total / np.maximum(good.sum(-1), 1), np.nan))
     mean = np.concatenate(parts)
-    low, high = limits(mean, (2.0, 98.0))
-    shade = _scale(mean, low, high)
+    low, high = percentiles(mean, GREY_LIMITS) or (0.0, 0.0)
+    shade = ColourScale(low, high).shade(mean)
     grey: NDArray[np.uint8] = np.rint(np.nan_to_num(shade) * 255).astype(np.uint8)
     return grey
-
-
-def limits(values: NDArray[Any], percentiles: tuple[float, float] = LIMITS) -> tuple[float, float]:
-    """Two percentiles of the finite values, from evenly spaced ones where there are many."""
-    sample = values.ravel()[:: max(1, values.size // SAMPLE)]
-    finite = sample[np.isfinite(sample)]
-    if not finite.size:
-        return 0.0, 0.0
-    low, high = np.percentile(finite, percentiles)
-    return float(low), float(high)
-
-
-def _scale(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    """Values between two limits as 0 to 1, those outside as the nearer of the two."""
-    span = (high - low) or 1.0
-    return np.clip((values - low) / span, 0, 1)
 
 
 def shrink(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -109,14 +94,11 @@ def shrink(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
+def enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A small picture with each pixel as a square of several."""
+    times = max(1, MIN_SIDE // max(picture.shape[:2]))
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
 def _step(size: tuple[int, ...]) -> int:
     return -(-max(size[:2]) // MAX_SIDE)
-
-
-def _table() -> NDArray[np.uint8]:
-    """256 colours between the anchors of cividis."""
-    anchors = np.array([list(bytes.fromhex(one)) for one in CIVIDIS.split()], float)
-    at = np.linspace(0, len(anchors) - 1, 256)
-    channels = [np.interp(at, np.arange(len(anchors)), channel) for channel in anchors.T]
-    table: NDArray[np.uint8] = np.rint(np.stack(channels, 1)).astype(np.uint8)
-    return table

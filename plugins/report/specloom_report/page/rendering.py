@@ -31,6 +31,7 @@ DEFAULTS: Mapping[str, Any] = {
     "data": {"type": "", "params": ()},
     "splits": (),
     "phases": (),
+    "calibrations": (),
     "graph": {"nodes": (), "links": ()},
     "error": None,
     "warnings": (),

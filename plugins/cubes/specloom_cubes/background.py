@@ -1,0 +1,204 @@
+"""Pixels of the background: those with one value, below a level in a band, or outside a mask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from specloom import Batch, ConfigError, DataError, Input, Output, node
+from specloom.torch import TorchNode
+
+LEAST_SHARE = 0.05
+"""Fewer equal pixels, as a share of those that count, are not warned of."""
+
+LEAST_PIXELS = 100
+"""Fewer equal pixels are not warned of."""
+
+
+class EqualPixels(NamedTuple):
+    """Many pixels of an image with the spectrum of one of its corners.
+
+    Args:
+        pixels: How many there are.
+        counted: The pixels of the image that count.
+        spectrum: The spectrum in words.
+        fix: What to do.
+    """
+
+    pixels: int
+    counted: int
+    spectrum: str
+    fix: str
+
+
+def has_value(cube: Tensor, value: float) -> Tensor:
+    """Where all bands of (B, H, W, C) have a value, bool (B, H, W, 1)."""
+    return (cube == value).all(-1, keepdim=True)
+
+
+def equal_to_corner(cube: Tensor, valid: Tensor) -> EqualPixels | None:
+    """The first image of (B, H, W, C) in which many pixels that count equal one of its corners.
+
+    Pixels that equal the corner in one band are few in other images, so that all bands are
+    compared for few pixels.
+
+    Args:
+        cube: The images.
+        valid: The pixels that count, bool (B, H, W, 1).
+    """
+    for image, counted in zip(cube, valid[..., 0], strict=True):
+        height, width = counted.shape
+        if height * width < LEAST_PIXELS:
+            continue
+        corners = image[[0, 0, -1, -1], [0, -1, 0, -1]]
+        for corner in torch.unique(corners, dim=0):
+            found = _equal_to(image, counted, corner)
+            if found is not None:
+                return found
+    return None
+
+
+def _equal_to(image: Tensor, counted: Tensor, corner: Tensor) -> EqualPixels | None:
+    """The pixels that count of an image (H, W, C) with a spectrum (C,), where they are many."""
+    alike = counted & (image[..., 0] == corner[0])
+    pixels = int(alike.sum())
+    total = int(counted.sum())
+    least = max(LEAST_PIXELS, math.ceil(LEAST_SHARE * total))
+    if pixels < least:
+        return None
+    equal = (image[alike] == corner).all(-1)
+    pixels = int(equal.sum())
+    if pixels < least:
+        return None
+    first = float(corner[0])
+    if bool((corner == corner[0]).all()):
+        fix = f"set background: {first:g} at the data node, so that they are excluded"
+        return EqualPixels(pixels, total, f"{first:g} in all bands", fix)
+    fix = "exclude them with a node cubes.Background, or by a mask of valid pixels"
+    return EqualPixels(pixels, total, f"{first:g} in the first band", fix)
+
+
+@node
+class Background(TorchNode):
+    """Which pixels of cubes (B, H, W, C) belong to objects, and not to the background.
+
+    A pixel is no object where a band is NaN; it is background where all bands have ``value``, where
+    its band is below ``below`` or above ``above``, or where ``inside`` is False. ``valid`` and
+    ``labelled`` are those that come in, without the background. Fits, deciders, metrics and
+    ``specloom predict`` read them as those of a data node.
+
+    Args:
+        value: The value that all bands of the background have; None for no such value.
+        below: The level in a band below which a pixel is background; None for no such level.
+        above: The level in a band above which a pixel is background; None for no such level.
+        band: The band that is compared with the levels, from 0; None for the mean of all bands.
+        wavelength: The same by its centre, in nm: the nearest band.
+
+    Raises:
+        ConfigError: There is no band of that number, it is named twice, or has no level.
+        DataError: ``wavelength`` is set, and the data have no wavelengths.
+    """
+
+    cube = Input("B H W C", doc="Cubes.")
+    valid_in = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=False,
+        doc="Pixels that may be used.",
+        name="valid",
+    )
+    labelled_in = Input(
+        "B H W 1",
+        dtype="bool",
+        optional=True,
+        labelled=True,
+        doc="Pixels with a label.",
+        name="labelled",
+    )
+    inside = Input(
+        "B H W 1", dtype="bool", optional=True, doc="False in the background, such as a mask."
+    )
+    wavelengths = Input("C", unit="nm", optional=True, host=True, doc="Band centres.")
+    valid = Output(
+        "B H W 1",
+        dtype="bool",
+        doc="True where the pixel may be used and is not background.",
+        unused_note="the background is not excluded",
+    )
+    labelled = Output(
+        "B H W 1",
+        dtype="bool",
+        instead_of="valid",
+        doc="True where it has a label too; as ``valid`` where no labels come in.",
+    )
+    locality = "pixel"
+    example: ClassVar[Mapping[str, object]] = {"below": 0.1, "band": 1}
+
+    value: float | None = None
+    below: float | None = None
+    above: float | None = None
+    band: int | None = None
+    wavelength: float | None = None
+
+    def build(self, sizes: Mapping[str, int]) -> None:
+        """Check the parameters."""
+        if self.band is not None and self.wavelength is not None:
+            what = f"{self.label}: band {self.band} and wavelength {self.wavelength:g} are set"
+            raise ConfigError(what, fix="remove one of them")
+        if self.band is not None and not 0 <= self.band < sizes["C"]:
+            what = f"{self.label}: band is {self.band}, and the data have {sizes['C']} bands"
+            raise ConfigError(what, fix=f"set band to a number from 0 to {sizes['C'] - 1}")
+        has_level = self.below is not None or self.above is not None
+        if not has_level and (self.band is not None or self.wavelength is not None):
+            what = f"{self.label}: a band is named, and no level"
+            raise ConfigError(what, fix="set below or above, in the unit of the cubes")
+
+    def forward(
+        self,
+        cube: Tensor,
+        valid: Tensor | None = None,
+        labelled: Tensor | None = None,
+        inside: Tensor | None = None,
+        wavelengths: Tensor | None = None,
+    ) -> Batch:
+        """Give the pixels that count without those of the background."""
+        found = ~cube.isnan().any(-1, keepdim=True)
+        if self.value is not None:
+            found = found & ~has_value(cube, self.value)
+        if self.below is not None or self.above is not None:
+            found = found & self._within_levels(self._compared(cube, wavelengths))
+        if inside is not None:
+            found = found & inside
+        if valid is not None:
+            found = found & valid
+        with_label = found
+        if labelled is not None:
+            with_label = found & labelled
+        return {"valid": found, "labelled": with_label}
+
+    def _compared(self, cube: Tensor, wavelengths: Tensor | None) -> Tensor:
+        """What is compared with the levels, (B, H, W, 1)."""
+        if self.band is not None:
+            return cube[..., self.band : self.band + 1]
+        if self.wavelength is None:
+            return cube.mean(-1, keepdim=True)
+        if wavelengths is None:
+            what = f"{self.label}: wavelength is {self.wavelength:g} nm, and none are known"
+            fix = "connect wavelengths of the data node, or set band instead"
+            raise DataError(what, fix=fix)
+        band = int((wavelengths - self.wavelength).abs().argmin())
+        return cube[..., band : band + 1]
+
+    def _within_levels(self, level: Tensor) -> Tensor:
+        """Where values (B, H, W, 1) are not background, bool."""
+        found = torch.ones_like(level, dtype=torch.bool)
+        if self.below is not None:
+            found = found & ~(level < self.below)
+        if self.above is not None:
+            found = found & ~(level > self.above)
+        return found

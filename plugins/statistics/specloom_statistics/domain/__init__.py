@@ -1,0 +1,1 @@
+"""What a pipeline was fitted on, and whether a cube is like it."""

@@ -1,0 +1,109 @@
+"""The bounded sample of pixels that a fit takes of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from specloom.torch import usable_pixels
+from specloom_statistics.domain.positions import PIXELS, sample_positions
+from specloom_statistics.sample import SmallestKeys, content_seed
+
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+"""The quantiles of each band that a pipeline stores."""
+
+
+class DomainSample:
+    """A sample of the pixels of images that arrive in batches: bounded, and it merges.
+
+    Of each image at most 1024 pixels are looked at, spread evenly; of all that are usable the
+    1024 with the smallest keys stay. Keys are drawn by a generator that is seeded with these
+    pixels, so order, batches and processes do not matter. As of a node that is fitted, there are
+    ``fit_start``, ``fit_update``, ``fit_state`` and ``fit_merge``.
+    """
+
+    def __init__(self) -> None:
+        self.fit_start(0)
+
+    def fit_start(self, pass_: int) -> None:
+        """Start again without pixels."""
+        self._sample: SmallestKeys | None = None
+        self._pixels = 0
+        self._looked_at = 0
+        self._unusable = 0
+
+    def fit_update(self, cube: Tensor, valid: Tensor | None = None) -> None:
+        """Look at each image of a batch.
+
+        Args:
+            cube: (B, H, W, C).
+            valid: Which pixels may be used, bool (B, H, W); None for all.
+        """
+        height, width = cube.shape[1:3]
+        self._pixels += len(cube) * height * width
+        rows, columns = sample_positions(height, width)
+        at = torch.from_numpy(rows), torch.from_numpy(columns)
+        for number, image in enumerate(cube):
+            pixels = image[at].detach().cpu().float()
+            usable = usable_pixels(pixels)
+            if valid is not None:
+                usable &= valid[number][at].cpu()
+            self._add(pixels, usable)
+
+    def _add(self, pixels: Tensor, usable: Tensor) -> None:
+        contents = pixels.contiguous().numpy().data
+        generator = torch.Generator().manual_seed(content_seed(contents))
+        keys = torch.rand(len(pixels), generator=generator, dtype=torch.float64)
+        self._add_rows(keys[usable], pixels[usable])
+        self._looked_at += len(pixels)
+        self._unusable += len(pixels) - int(usable.sum())
+
+    def _counts(self) -> Tensor:
+        return torch.tensor([self._pixels, self._looked_at, self._unusable], dtype=torch.int64)
+
+    def _add_rows(self, keys: Tensor, rows: Tensor) -> None:
+        if not len(rows):
+            return
+        if self._sample is None:
+            self._sample = SmallestKeys(rows.shape[1], PIXELS)
+        self._sample.add(keys, rows)
+
+    def fit_state(self) -> dict[str, Tensor]:
+        """The sample so far, with its keys."""
+        counts = self._counts()
+        if self._sample is None:
+            nothing = torch.empty(0, dtype=torch.float64)
+            return {"keys": nothing, "rows": torch.empty(0, 0), "counts": counts}
+        return {
+            "keys": self._sample.keys().clone(),
+            "rows": self._sample.rows().clone(),
+            "counts": counts,
+        }
+
+    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add the ``fit_state()`` of another one."""
+        self._add_rows(state["keys"].cpu(), state["rows"].cpu())
+        pixels, looked_at, unusable = state["counts"].tolist()
+        self._pixels += pixels
+        self._looked_at += looked_at
+        self._unusable += unusable
+
+    def record(self) -> dict[str, Tensor]:
+        """What a pipeline stores; empty where there was no usable pixel.
+
+        ``pixels`` float32 (n, C), in the order of their keys; ``quantiles`` float64 (9, C), see
+        ``QUANTILES``; ``counts`` int64: how many pixels the images have, how many of these were
+        looked at, and how many of the latter were excluded.
+        """
+        if self._sample is None:
+            return {}
+        order = self._sample.keys().argsort(stable=True)
+        pixels = self._sample.rows()[order].clone()
+        levels = torch.tensor(QUANTILES, dtype=torch.float64)
+        return {
+            "pixels": pixels,
+            "quantiles": pixels.double().quantile(levels, dim=0),
+            "counts": self._counts(),
+        }

@@ -1,0 +1,207 @@
+"""What a fit stores of its data, and how cubes compare with it."""
+
+import numpy as np
+import pytest
+import torch
+
+from specloom_statistics import (
+    DomainPixels,
+    DomainReference,
+    DomainSample,
+    measure_domain,
+    sample_positions,
+)
+
+BANDS = 12
+GRID = np.linspace(0, 1, BANDS)
+MATERIALS = np.stack([1 + GRID, 2 - GRID**2, 1 + np.sin(3 * GRID)])
+
+
+def scene(seed, height=40, width=30):
+    """Mixtures of three materials with a little noise, (H, W, C) in float32."""
+    generator = np.random.default_rng(seed)
+    shares = generator.dirichlet([1, 1, 1], (height, width))
+    cube = 100 * shares @ MATERIALS
+    return (cube + generator.normal(scale=0.3, size=cube.shape)).astype(np.float32)
+
+
+def sample_of(*cubes):
+    sample = DomainSample()
+    for cube in cubes:
+        sample.fit_update(torch.from_numpy(cube)[None])
+    return sample
+
+
+def looked_at(cube, usable=None):
+    height, width = cube.shape[:2]
+    rows, columns = sample_positions(height, width)
+    if usable is None:
+        usable = np.ones(cube.shape[:2], bool)
+    pixels = cube[rows, columns].astype(float)
+    return DomainPixels(pixels, rows / height, columns / width, usable[rows, columns])
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return DomainReference(sample_of(scene(1), scene(2)).record())
+
+
+def test_positions_are_even_and_in_the_image():
+    rows, columns = sample_positions(300, 200)
+    assert len(rows) == 1024
+    assert (np.bincount(rows // 100) > 330).all()
+    assert (np.bincount(columns // 50) > 245).all()
+    assert rows.max() < 300
+    assert columns.max() < 200
+
+
+def test_positions_of_a_small_image_are_all_of_it():
+    rows, columns = sample_positions(3, 5)
+    assert sorted(zip(rows, columns, strict=True)) == [(r, c) for r in range(3) for c in range(5)]
+
+
+def test_sample_is_bounded_and_does_not_depend_on_order_or_shares():
+    cubes = [scene(seed) for seed in range(3)]
+    forward = sample_of(*cubes).record()
+    backward = sample_of(*cubes[::-1]).record()
+    merged = DomainSample()
+    for part in (cubes[2:], cubes[:2]):
+        merged.fit_merge(sample_of(*part).fit_state())
+    merged.fit_merge(DomainSample().fit_state())
+    for record in (backward, merged.record()):
+        assert record.keys() == forward.keys()
+        for name, value in forward.items():
+            assert torch.equal(record[name], value), name
+    assert forward["pixels"].shape == (1024, BANDS)
+    assert forward["counts"].tolist() == [3600, 3072, 0]
+    expected = np.quantile(forward["pixels"].double().numpy(), 0.5, axis=0)
+    np.testing.assert_allclose(forward["quantiles"][4], expected)
+
+
+def test_excluded_pixels_are_counted_and_not_sampled():
+    cube = scene(1)
+    cube[:10] = np.nan
+    valid = torch.ones(1, 40, 30, dtype=torch.bool)
+    valid[:, 10:20] = False
+    sample = DomainSample()
+    sample.fit_update(torch.from_numpy(cube)[None], valid)
+    record = sample.record()
+    pixels, looked, excluded = record["counts"].tolist()
+    assert (pixels, looked) == (1200, 1024)
+    assert excluded == pytest.approx(512, abs=6)
+    assert len(record["pixels"]) == looked - excluded
+    assert record["pixels"].isfinite().all()
+
+
+def test_nothing_is_stored_without_usable_pixels():
+    assert sample_of(np.full((4, 4, 3), np.nan, np.float32)).record() == {}
+
+
+def test_another_scene_of_the_kind_is_alike(reference):
+    found = measure_domain(reference, looked_at(scene(7)))
+    assert found.is_like
+    assert found.level < 0.3
+    assert found.shape < 0.5
+    assert (found.unjudged, found.dead_bands, found.scores) == (0, (), None)
+
+
+def faulty():
+    """Each fault with the beginning of its reason."""
+    cube = scene(7)
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=cube.shape)
+    constant, dead = cube.copy(), cube.copy()
+    constant[..., 5] = 130
+    dead[..., 5] = np.nan
+    holes = cube.copy()
+    holes[generator.random(cube.shape[:2]) < 0.7] = np.nan
+    yield cube * 0, "too dark: 100% of the pixels have no signal"
+    yield cube.mean((0, 1)) + cube.std((0, 1)) * noise, "bands do not fit their neighbours"
+    yield cube / 10000, "too dark: 0.0001 times the level of the fit"
+    yield cube * 0.5, "too dark: 0.5"
+    yield cube * 2, "too bright: 2 times"
+    yield np.minimum(cube, np.median(cube)), "saturated"
+    yield constant, "dead bands (1): 5"
+    yield dead, "dead bands (1): 5"
+    yield holes, "69% of the pixels could not be judged"
+    yield np.full_like(cube, np.nan), "no pixel can be compared"
+    yield np.roll(cube, 1, axis=2), "bands do not fit"
+    other = cube.sum(2, keepdims=True) * (1 + np.cos(4 * GRID) / 2) / BANDS
+    yield other, "other spectra"
+    yield cube * np.linspace(0.4, 1.6, 30)[:, None], "the light rises or falls"
+    yield cube * (1 + 0.2 * generator.normal(size=(1, 30, BANDS))), "bands do not fit"
+
+
+@pytest.mark.parametrize("case", range(14))
+def test_faults_are_reported(reference, case):
+    cube, reason = list(faulty())[case]
+    found = measure_domain(reference, looked_at(cube))
+    assert any(one.startswith(reason) for one in found.reasons), found
+    assert max(found.level, found.shape) > 1
+
+
+def test_a_shifted_band_axis_is_named():
+    def smooth(seed, shift):
+        generator = np.random.default_rng(seed)
+        at = np.arange(80) + shift
+        peaks = np.exp(-(((at - 40) / 6) ** 2)) + 0.5 * np.exp(-(((at - 15) / 4) ** 2))
+        height = generator.uniform(0.8, 1.2, (40, 30, 1))
+        cube = 100 * (1 + height * peaks)
+        return (cube + generator.normal(scale=0.5, size=cube.shape)).astype(np.float32)
+
+    reference = DomainReference(sample_of(smooth(1, 0)).record())
+    assert measure_domain(reference, looked_at(smooth(2, 0))).is_like
+    found = measure_domain(reference, looked_at(smooth(2, 1)))
+    assert "the band axis is shifted against that of the fit" in found.reasons
+
+
+def test_scores_in_the_tails_are_reported(reference):
+    good = looked_at(scene(7))
+    assert measure_domain(reference, good, scores=0.5).is_like
+    assert measure_domain(reference, good, scores=0.0).reasons == (
+        "scores far below those of the fit",
+    )
+    assert measure_domain(reference, good, scores=1.0).reasons == (
+        "scores far above those of the fit",
+    )
+
+
+def test_what_the_fit_had_is_no_fault():
+    """Zero pixels, a constant band and excluded pixels that were there in the fit."""
+
+    def with_ground(seed):
+        cube = scene(seed)
+        cube[:16] = 0
+        cube[16:28] = np.nan
+        cube[28:, :, 3] = 7
+        cube[:16, :, 3] = 7
+        return cube
+
+    reference = DomainReference(sample_of(with_ground(1)).record())
+    assert measure_domain(reference, looked_at(with_ground(2))).is_like
+
+
+def test_invalid_pixels_are_not_compared(reference):
+    cube = scene(7)
+    cube[:8] = 1e6
+    usable = np.ones(cube.shape[:2], bool)
+    usable[:8] = False
+    found = measure_domain(reference, looked_at(cube, usable))
+    assert found.is_like
+    assert found.unjudged == pytest.approx(0.2, abs=0.01)
+
+
+def test_a_measure_as_plain_values(reference):
+    plain = measure_domain(reference, looked_at(scene(7) * 0)).as_json()
+    assert plain["reasons"] == ["too dark: 100% of the pixels have no signal"]
+    assert plain["dead_bands"] == list(range(BANDS))
+    assert set(plain) == {
+        "level",
+        "shape",
+        "dead_bands",
+        "saturated",
+        "dark",
+        "unjudged",
+        "scores",
+        "reasons",
+    }

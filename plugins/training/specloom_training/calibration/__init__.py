@@ -1,0 +1,1 @@
+"""Thresholds: from masks by a metric, or from normal images by a false-alarm rate."""

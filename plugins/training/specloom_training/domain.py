@@ -1,0 +1,86 @@
+"""Whether the cubes of an evaluation are like those that the pipeline was fitted on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from specloom_statistics import (
+    DomainMeasure,
+    DomainPixels,
+    DomainReference,
+    measure_domain,
+    sample_positions,
+)
+
+if TYPE_CHECKING:
+    from specloom import Batch, Run
+
+MOST_NAMED = 3
+
+
+class DomainWatch:
+    """Compares each cube of a split with what the pipeline was fitted on.
+
+    Args:
+        run: The run; where its graph has no record of a fit, nothing is compared.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._reference: DomainReference | None = None
+        record = run.graph.fitted_on
+        if record:
+            plain = {name: value.cpu().numpy() for name, value in record.items()}
+            self._reference = DomainReference(plain)
+        self._measures: list[DomainMeasure] = []
+
+    def add_batch(self, batch: Batch) -> None:
+        """Compare the cubes (B, H, W, C) of a batch."""
+        cube = batch.get("cube")
+        if self._reference is None or not isinstance(cube, Tensor) or cube.dim() != 4:
+            return
+        if cube.shape[3] != self._reference.bands:
+            return
+        for number, image in enumerate(cube):
+            valid = batch.get("valid")
+            looked_at = _looked_at(image, None if valid is None else valid[number])
+            self._measures.append(measure_domain(self._reference, looked_at))
+
+    def report(self, split: str) -> None:
+        """Record the comparison for ``run.json``, and warn where a cube is unlike the fit's."""
+        if not self._measures:
+            return
+        plain = [one.as_json() for one in self._measures]
+        self._run.record.setdefault("domain", {})[split] = plain
+        message = _message(split, self._measures)
+        if message:
+            self._run.hook.warned(run=self._run, message=message)
+
+
+def _looked_at(image: Tensor, valid: Tensor | None) -> DomainPixels:
+    """Some pixels of an image (H, W, C)."""
+    height, width = image.shape[:2]
+    rows, columns = sample_positions(height, width)
+    pixels = image[rows, columns].detach().cpu().double().numpy()
+    usable: Any = np.ones(len(rows), bool)
+    if valid is not None:
+        usable = valid[rows, columns].cpu().numpy()
+    return DomainPixels(pixels, rows / height, columns / width, usable)
+
+
+def _message(split: str, measures: list[DomainMeasure]) -> str:
+    """What is unlike, by the numbers of the cubes in the split from 1; empty where nothing is."""
+    unlike = []
+    for number, one in enumerate(measures, start=1):
+        if one.reasons:
+            unlike.append(f"cube {number}: {one.reasons[0]}")
+    if not unlike:
+        return ""
+    listed = "; ".join(unlike[:MOST_NAMED])
+    if len(unlike) > MOST_NAMED:
+        listed += "; …"
+    counts = f"{len(unlike)} of {len(measures)} cubes of {split!r}"
+    return f"{counts} are unlike what the pipeline was fitted on: {listed}"
