@@ -58,7 +58,7 @@ class BackgroundDetector(TargetDetector):
         moments = statistics.background
         assert isinstance(moments, Moments), "_empty_background makes these"
         background = background_from(moments, self.eps, self.shrinkage)
-        warn_about_unsupported(self.label, background, moments.count)
+        warn_about_unsupported(self.label, background, moments.count, self.shrinkage)
         return background
 
     def _whitening(self, background: RXBackground) -> Tensor:
