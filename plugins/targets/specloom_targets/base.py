@@ -84,7 +84,7 @@ class TargetDetector(StreamingNode[TargetStatistics]):
     )
     target_info = Output(TARGET_INFO)
     locality = "pixel"
-    example: ClassVar[Mapping[str, object]] = {}
+    example: ClassVar[Mapping[str, object]] = {"num_channels": 3}
     affine_input = "data"
     per_target: ClassVar[tuple[str, ...]] = ("spectra",)
     """Buffers with a row for each target."""

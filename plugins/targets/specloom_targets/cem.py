@@ -10,7 +10,12 @@ from torch import Tensor
 
 from specloom import LazyAffine, NodeError, node
 from specloom.torch import buffer
-from specloom_rx import background_from, scale_to_correlation, whiten
+from specloom_rx import (
+    background_from,
+    scale_to_correlation,
+    warn_about_unsupported,
+    whiten,
+)
 from specloom_statistics import Moments
 from specloom_targets.background_base import BackgroundDetector
 from specloom_targets.blocks import filter_scores, score_pixels
@@ -65,6 +70,8 @@ class CEM(BackgroundDetector):
         share = (moments.count - 1) / moments.count
         varying = int(background.bands_used.sum())
         if int(background.rank) == varying == len(background.mean):
+            # All bands vary and are supported here, so that it warns of few pixels alone.
+            warn_about_unsupported(self.label, background, moments.count, self.shrinkage)
             found = self._by_scatter(background, share)
         else:
             found = self._by_correlation(background, share, moments.count)

@@ -84,7 +84,7 @@ def has_same_bands(spectra: Spectra, wavelengths: NDArray[np.float64] | None, ba
 
 
 def band_spacing(centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean distance of each centre to its neighbours in wavelength, in the given order."""
+    """The mean distance of each centre to its neighbours in wavelength, in their order."""
     if len(centres) < 2:
         return np.zeros(len(centres))
     order = np.argsort(centres, kind="stable")
