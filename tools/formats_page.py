@@ -721,7 +721,8 @@ def counts_of(mask: Array) -> list[int]:
     """The run lengths of a mask by columns, zeros first."""
     values = mask.ravel(order="F")
     ends = np.flatnonzero(np.diff(values)) + 1
-    return np.diff([0, *ends.tolist(), values.size]).tolist()  # type: ignore[no-any-return]
+    edges = [0, *ends.tolist(), values.size]
+    return [last - first for first, last in zip(edges, edges[1:], strict=False)]
 
 
 # --- the table -------------------------------------------------------------------------------
