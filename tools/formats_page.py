@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
@@ -722,7 +723,7 @@ def counts_of(mask: Array) -> list[int]:
     values = mask.ravel(order="F")
     ends = np.flatnonzero(np.diff(values)) + 1
     edges = [0, *ends.tolist(), values.size]
-    return [last - first for first, last in zip(edges, edges[1:], strict=False)]
+    return [last - first for first, last in pairwise(edges)]
 
 
 # --- the table -------------------------------------------------------------------------------
