@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
@@ -721,7 +722,8 @@ def counts_of(mask: Array) -> list[int]:
     """The run lengths of a mask by columns, zeros first."""
     values = mask.ravel(order="F")
     ends = np.flatnonzero(np.diff(values)) + 1
-    return np.diff([0, *ends.tolist(), values.size]).tolist()  # type: ignore[no-any-return]
+    edges = [0, *ends.tolist(), values.size]
+    return [last - first for first, last in pairwise(edges)]
 
 
 # --- the table -------------------------------------------------------------------------------
