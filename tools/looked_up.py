@@ -12,6 +12,7 @@ from source_tree import plugin_packages, sources
 KERNEL = Path("kernel/specloom")
 #: Members of others than nodes, sources and phases, each with the reason why it may be missing.
 OTHERS = {
+    "CSafeLoader": "PyYAML: only where it has libyaml",
     "__origin__": "typing: only of generic types",
     "anchor": "PyYAML: not of every event",
     "callspec": "pytest: only of parametrised tests",
