@@ -105,5 +105,5 @@ def _as_json(error: SpecloomError) -> Mapping[str, Any]:
 def _as_error(found: Mapping[str, Any]) -> SpecloomError:
     """The error that an outcome describes, with its exit code."""
     error = SpecloomError(found["what"], where=found["where"], fix=found["fix"])
-    error.exit_code = found["exit_code"]  # type: ignore[misc]  # of this error alone
+    error.exit_code = found["exit_code"]  # of this error alone
     return error
