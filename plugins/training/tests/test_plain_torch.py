@@ -50,7 +50,7 @@ def graph_of(cube, links):
     nodes = {"selector": selector, "rx": rx, "logits": head}
     nodes["bce"] = AnomalyBCEWithLogits(weight=WEIGHT)
     ports = {"cube": Port("B H W C"), "mask": Port("B H W 1", "bool")}
-    return Graph(nodes, links, batch=ports, batch_sizes={"C": 61})
+    return Graph(nodes, links, batch=ports, batch_sizes={"C": 61}, companions=False)
 
 
 def plain_loss(graph, cube, mask, logits, follow):
