@@ -91,7 +91,7 @@ def test_a_picture_given_as_a_cube(shell, picture, looks):
     said = f"{picture} has {looks}, not a cube\n  fix: {fix}"
     warning = f"warning: {said}"
     skipped = (
-        f"warning: {SCENE}:30: the evaluation of 'test' is skipped: "
+        f"warning: {SCENE}:31: the evaluation of 'test' is skipped: "
         "the data has no mask in the split 'test'"
     )
     unmasked = f"warning: {SCENE}:11: {said}\n{skipped}"
@@ -152,8 +152,10 @@ def test_one_class(shell):
     mistake(
         shell,
         f"specloom run {few}",
-        "error: a threshold for f1 needs pixels of both classes, got 0 anomalous and 8192 "
-        "normal\n  fix: use a split whose masks hold anomalies as well as background",
+        f"error: {LENTILS}:17: decider cannot be calibrated on 'val': a threshold for f1 needs "
+        "pixels of both classes, got 0 anomalous and 8192 normal\n"
+        "  fix: use a split whose masks hold anomalies as well as background, or set "
+        "false_alarm_rate, which needs normal pixels alone",
     )
 
 
