@@ -224,6 +224,7 @@ class AnomalyDataNode(TorchNode):
                 f"here are {len(self._reference)}"
             )
         super().restore(rest)
+        self._images_to_compare = 0  # what is only predicted is neither fitted nor measured
         self._reference = None
         if saved.numel() > 0:
             self._reference = saved.detach().to("cpu", torch.float64, copy=True)

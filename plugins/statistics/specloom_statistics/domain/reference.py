@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LEAST_BANDS = 3
+"""With fewer bands spectra have no shape, and brightness is compared with all pixels."""
+
 LEVEL_NEIGHBOURS = 5
 """The sampled pixels of the nearest shape whose median level is the expected one."""
 
@@ -86,6 +89,8 @@ class DomainReference:
         """What is nearest to each spectrum, by the angle between directions."""
         cosines = spectra.shape @ self.spectra.shape.T
         few = min(LEVEL_NEIGHBOURS, cosines.shape[1])
+        if self.bands < LEAST_BANDS:
+            few = cosines.shape[1]  # all have nearly one direction, so that none is nearer
         nearest_few = np.argpartition(-cosines, few - 1, axis=1)[:, :few]
         level = np.median(self.spectra.level[nearest_few], axis=1)
         nearest = cosines.argmax(1)
