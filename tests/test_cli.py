@@ -81,10 +81,10 @@ def without_lines(text, *parts):
 @pytest.mark.parametrize(
     ("removed", "fix"),
     [
-        (["[data.valid"], "connect it to normalizer.valid, rx.valid, logits.valid"),
+        (["[data.valid"], "connect it to normalizer.valid, rx.valid, logits.valid, decider.valid"),
         (
             ["[data.valid", "[data.labelled"],
-            "connect it to normalizer.valid, rx.valid, logits.valid, "
+            "connect it to normalizer.valid, rx.valid, logits.valid, decider.valid, "
             "and connect data.labelled to metrics.valid",
         ),
     ],

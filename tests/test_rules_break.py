@@ -47,7 +47,7 @@ PLUGIN_IMPORTS = [
     "from specloom_metrics.curves import roc_auc",
     "def late():\n    import specloom_metrics.curves",
     "if TYPE_CHECKING:\n    from specloom_metrics.curves import Curve",
-    "from specloom_statistics import Moments",
+    "from specloom_cubes import Cube",
     "import matplotlib",
     "import sklearn",
 ]

@@ -28,7 +28,7 @@ SMALL = [
     for one in ("scenes=8", "height=16", "width=16")
     for part in ("--set", f"data.config.{one}")
 ]
-COMPUTE = ("bands", "doctor", "info", "predict", "profile", "run")
+COMPUTE = ("bands", "doctor", "info", "predict", "profile", "run", "spectra")
 PROBE = """
 import json
 from specloom.execution import run_folder

@@ -112,7 +112,8 @@ def test_several_mistakes_are_told_at_once_in_the_order_of_the_file(reported):
     )
     assert text == (
         "run.yaml:2: unknown key 'title' in the file\n"
-        "  fix: use one of: connections, data, metadata, nodes, outputs, phases, seed, specloom\n"
+        "  fix: use one of: companions, connections, data, metadata, nodes, outputs, phases, seed, "
+        "specloom\n"
         "run.yaml:3: toy.Scenes has no parameter 'batch'\n  fix: did you mean 'batch_size'?\n"
         'run.yaml:7: toy.AnomalyData: normal_class_ids[0] should be a valid integer, got "a"\n'
         "  fix: change normal_class_ids\n"

@@ -63,7 +63,8 @@ MESSAGES = {
     "key of saved pipelines": (
         [("phases:", "plugins: {rx: '1.0'}\nphases:")],
         "run.yaml:18: unknown key 'plugins' in the file\n"
-        "  fix: use one of: connections, data, metadata, nodes, outputs, phases, seed, specloom",
+        "  fix: use one of: companions, connections, data, metadata, nodes, outputs, phases, seed, "
+        "specloom",
     ),
     "no data": (
         [("data: {type: toy.Scenes}\n", "")],
