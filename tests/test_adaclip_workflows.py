@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from safetensors import safe_open
 
 import specloom
-from specloom import IntegrityError, UnavailableError
+from specloom import IntegrityError, Problems, UnavailableError
 from specloom.cli import cli
 from specloom.execution import run_folder
 from specloom_adaclip.training.tiny import tiny_weights
@@ -26,7 +26,7 @@ SMALL = [
 ]
 SHORT = [*SMALL, "phases.1.config.epochs=2"]
 LEARNS = {"drcnn": "mixer", "concrete": "selector"}
-PUBLIC = ["weight_name=pretrained_all", "backbone=ViT-L-14-336"]
+PUBLIC = ["weight_name=pretrained_all", "backbone=ViT-L-14-336", "image_size=518"]
 ENDS = ["adaclip.scores", "decider.decisions"]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # advice on trainings this short
 
@@ -107,7 +107,10 @@ def test_a_saved_run_holds_what_was_learned_and_hashes_of_the_rest(trained, tmp_
         "adaclip.backbone_sha256": store.entry("tiny").sha256,
         "adaclip.adapter_sha256": store.entry("tiny-adapter").sha256,
     }
-    assert saved.stat().st_size < 100_000
+    # A sample of the training data is saved too, to tell data that the pipeline does not know.
+    sample = sum(one.nbytes for one in run.graph.fitted_on.values())
+    assert sample < 1024 * 61 * 4 + 10_000
+    assert saved.stat().st_size < 100_000 + sample
 
     loaded = specloom.Run(specloom.Pipeline.load(tmp_path / "pipeline.yaml").graph(), run.source)
     batch = next(run.batches("test"))
@@ -140,8 +143,9 @@ def test_missing_weights_are_told_before_a_pixel_is_read(path, tmp_path, monkeyp
         raise AssertionError("a pixel was read")
 
     monkeypatch.setattr(Synthetic, "scene", scene)
-    with pytest.raises(UnavailableError, match="specloom weights fetch ViT-L-14-336"):
+    with pytest.raises(Problems, match="specloom weights fetch ViT-L-14-336") as raised:
         specloom.load(path, sets).run()
+    assert [type(one) for one in raised.value.errors] == [UnavailableError] * 2
 
 
 def test_the_example_prints_the_documents_table(capsys):
