@@ -37,7 +37,16 @@ phases:
   - {type: training.Evaluate, config: {split: test}}
 outputs: {scores: sam.scores}
 """
-BUILT_IN = ("cubes", "normalize", "statistics", "deciders", "metrics", "training", "jobs")
+BUILT_IN = (
+    "cubes",
+    "normalize",
+    "statistics",
+    "deciders",
+    "metrics",
+    "objects",
+    "training",
+    "jobs",
+)
 
 
 @pytest.fixture(scope="module")

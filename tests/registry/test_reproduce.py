@@ -36,7 +36,7 @@ phases:
   - {type: training.Evaluate, config: {split: test}}
 outputs: {scores: rx.scores}
 """
-BUILT_IN = ("cubes", "statistics", "rx", "deciders", "metrics", "jobs", "training")
+BUILT_IN = ("cubes", "statistics", "rx", "deciders", "metrics", "objects", "jobs", "training")
 
 
 def lay(folder, files):

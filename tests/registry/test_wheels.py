@@ -1,5 +1,6 @@
 """Wheels in new environments: all of them, and the kernel alone with plugins from tags."""
 
+import csv
 import json
 import shutil
 import sys
@@ -19,7 +20,7 @@ FILES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore")
 IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "tests", "benchmarks")
 RUN_FILE = "configs/rx_statistical.yaml"
 NAMED = ("cubes", "normalize", "rx", "deciders", "training", "predict", "report")
-NEEDED = ("jobs", "metrics", "statistics")
+NEEDED = ("jobs", "metrics", "objects", "statistics")
 SETTINGS = [
     "data.config.scenes=12",
     "data.config.height=32",
@@ -97,9 +98,13 @@ def commands(text):
 
 
 def result_files(folder):
-    """The files of results by name, but for records, which hold times."""
+    """The files of results by name, without times: those of records, and seconds in summaries."""
     files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".json"]
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+    found = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as summary:
+        rows = list(csv.DictReader(summary))
+    assert all(float(row.pop("seconds")) >= 0 for row in rows)
+    return {**found, "summary.csv": rows}
 
 
 def test_the_extra_all_gives_every_command_from_wheels(dist, tmp_path):
