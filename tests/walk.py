@@ -49,7 +49,7 @@ def steps(block):
 
 
 def missing(shown, reported):
-    """The first line shown that was not told; None where all were."""
+    """The first line shown that was not printed; None where all were."""
     lines = iter(reported.splitlines())
     return next((one for one in shown if not any(_fits(one, line) for line in lines)), None)
 
@@ -148,7 +148,8 @@ class Shell:
             if follows[0] != "echo $?" and command != "echo $?":
                 assert bool(self.code) == wrong, f"{about}exit code {self.code}"
             assert "Traceback" not in reported, about
-            assert (gone := missing(shown, reported)) is None, f"{about}not told: {gone}"
+            gone = missing(shown, reported)
+            assert gone is None, f"{about}not printed: {gone}"
 
 
 def _serve():

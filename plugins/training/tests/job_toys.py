@@ -20,6 +20,7 @@ class CannotMerge(RXGlobal):
     """RX whose statistics are for one process alone."""
 
     def fit_merge(self, state: Mapping[str, Any]) -> None:
+        # What a plugin's node raises that cannot merge; a fit in shares reports it with a fix.
         raise NotImplementedError("these statistics do not merge")
 
 
