@@ -75,6 +75,8 @@ class Run:
         self.folder: Path | None = None
         #: Whether what is in the folder is to be continued.
         self.resumed = False
+        #: Whether observers show only warnings.
+        self.quiet = False
         #: Whether observers show everything that they know.
         self.verbose = False
         #: Whether plans for other stages than training fold affine nodes.
@@ -131,6 +133,22 @@ class Run:
         predictor = self._warm_predictor()
         found: PredictionView = predictor.predict(cube, **options)
         return found
+
+    def run_into(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Run every phase, and write into a folder what comes of it, as ``specloom run`` does.
+
+        Args:
+            folder: The folder, with the report where the run is observed.
+            overwrite: Whether results of another run there may be replaced.
+
+        Raises:
+            ConfigError: Something is there already, and not ``overwrite``.
+            UnavailableError: The folder cannot be written.
+        """
+        place = Path(folder)
+        self.folder = place
+        result_files.run_in_folder(self, place, anyway=overwrite)
+        return place
 
     def save(self, folder: str | Path) -> Path:
         """Write pipeline, metrics and record, as ``specloom run --out`` does.

@@ -22,6 +22,7 @@ MODULES = {
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
+    "find_masks": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
     "open_cube": "specloom_cubes.formats",
@@ -44,6 +45,7 @@ __all__ = [
     "OneCube",
     "Reading",
     "Scene",
+    "Scenes",
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
@@ -53,6 +55,7 @@ __all__ = [
     "expand",
     "files_of_cube",
     "find_cubes",
+    "find_masks",
     "is_address",
     "is_cube",
     "open_cube",
@@ -65,7 +68,13 @@ if TYPE_CHECKING:
     from specloom_cubes.array_cubes import array_cube
     from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
-    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
+    from specloom_cubes.cube_files import (
+        cube_file,
+        cube_name,
+        files_of_cube,
+        find_cubes,
+        find_masks,
+    )
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
@@ -77,6 +86,7 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.one_cube import OneCube
     from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.sources.scenes import Scenes
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
@@ -104,6 +114,7 @@ def register_sources() -> Mapping[str, str]:
         "Blocks": "specloom_cubes.sources.blocks:Blocks",
         "Folder": "specloom_cubes.sources.folder:Folder",
         "Scene": "specloom_cubes.sources.scene:Scene",
+        "Scenes": "specloom_cubes.sources.scenes:Scenes",
         "SingleCu3sDataModule": "specloom_cubes.sources.cu3s:SingleCu3sDataModule",
         "Synthetic": "specloom_cubes.sources.synthetic:Synthetic",
     }
