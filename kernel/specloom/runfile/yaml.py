@@ -37,6 +37,7 @@ INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 DIFFERING = re.compile(r"[^\n -~]|[?!|%]|(?<![\w\])])>|---|\.\.\.")
 FIXES = {  # by what the parser says
     r"\\t": "indent with spaces, not tabs",
+    "unknown escape": "put the text in single quotes, as in 'C:\\data': in double ones \\ is special",
     "any token": "put the text in quotes",
     "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
     "but got|end of stream": "close the bracket or the quote above it",
@@ -93,7 +94,8 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as e:
         line = e.object.count(b"\n", 0, e.start) + 1
         where = f"{path}:{line}"
-        raise ConfigError("is not UTF-8 text", where=where, fix="save it as UTF-8") from e
+        fix = "save it as UTF-8, or name a run file if this is none"
+        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
     return parse(text, str(path))
 
 
