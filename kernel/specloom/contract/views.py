@@ -262,6 +262,10 @@ class RunView(Protocol):
         """What observers add to ``run.json``."""
 
     @property
+    def failed_checks(self) -> list[str]:
+        """What phases found, and warned of, that ``specloom run --strict`` fails on."""
+
+    @property
     def hook(self) -> Any:
         """The hooks that watch: ``run.hook.recorded(run=run, …)``."""
 

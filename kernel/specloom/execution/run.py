@@ -77,6 +77,8 @@ class Run:
         self.executor: Executor | None = None
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
+        #: What phases found, and warned of, that ``specloom run --strict`` fails on.
+        self.failed_checks: list[str] = []
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
