@@ -38,6 +38,7 @@ DIFFERING = re.compile(r"[^\n -~]|[?!|%]|(?<![\w\])])>|---|\.\.\.")
 FIXES = {  # by what the parser says
     r"\\t": "indent with spaces, not tabs",
     "any token": "put the text in quotes",
+    "expected alphabetic": "put text that begins with * or & in quotes, such as '*.tif'",
     "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
     "but got|end of stream": "close the bracket or the quote above it",
     "": "write 'name: value', aligned with the lines around it",

@@ -16,6 +16,7 @@ MODULES = {
     "OneCube": "specloom_cubes.sources.one_cube",
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
+    "check_valid_files": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -23,10 +24,13 @@ MODULES = {
     "find_cubes": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
+    "is_valid_pattern": "specloom_cubes.valid_files",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
+    "valid_file": "specloom_cubes.valid_files",
+    "without_valid_files": "specloom_cubes.valid_files",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -46,6 +50,7 @@ __all__ = [
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
+    "check_valid_files",
     "cube_file",
     "cube_name",
     "expand",
@@ -53,10 +58,13 @@ __all__ = [
     "find_cubes",
     "is_address",
     "is_cube",
+    "is_valid_pattern",
     "open_cube",
     "read_mask",
     "read_spectra",
     "read_wavelengths",
+    "valid_file",
+    "without_valid_files",
 ]
 
 if TYPE_CHECKING:
@@ -77,6 +85,12 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
+    from specloom_cubes.valid_files import (
+        check_valid_files,
+        is_valid_pattern,
+        valid_file,
+        without_valid_files,
+    )
     from specloom_cubes.wavelengths import read_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)
