@@ -16,6 +16,7 @@ MODULES = {
     "OneCube": "specloom_cubes.sources.one_cube",
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
+    "array_cube": "specloom_cubes.array_cubes",
     "check_valid_files": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
@@ -50,6 +51,7 @@ __all__ = [
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
+    "array_cube",
     "check_valid_files",
     "cube_file",
     "cube_name",
@@ -68,6 +70,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from specloom_cubes.array_cubes import array_cube
     from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes

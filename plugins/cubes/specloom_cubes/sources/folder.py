@@ -66,7 +66,7 @@ from specloom_cubes.valid_files import (
     valid_file,
     without_valid_files,
 )
-from specloom_cubes.wavelengths import read_wavelengths
+from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -215,6 +215,8 @@ class Folder(TicketedSource):
         notes = absent(wavelengths=self.wavelengths)
         notes += notes_on(self._open(cubes[0]))
         notes += capture_notes(cubes)
+        if self.wavelengths is not None:
+            notes += table_notes(self.wavelengths, self._open(cubes[0]))
         notes += scale_notes(self._summaries)
         try:
             notes += self._notes_on_masks()
