@@ -290,6 +290,9 @@ class RunView(Protocol):
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers see the progress."""
 
+    def adopt(self, batch: Batch) -> Batch:
+        """A batch of the source on the device, after the entry nodes have looked at it."""
+
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
         """The graph compiled for a stage.
 
