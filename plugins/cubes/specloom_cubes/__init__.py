@@ -17,6 +17,7 @@ MODULES = {
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
     "array_cube": "specloom_cubes.array_cubes",
+    "check_valid_files": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -25,10 +26,13 @@ MODULES = {
     "find_masks": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
+    "is_valid_pattern": "specloom_cubes.valid_files",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
+    "valid_file": "specloom_cubes.valid_files",
+    "without_valid_files": "specloom_cubes.valid_files",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -50,6 +54,7 @@ __all__ = [
     "Spectra",
     "Synthetic",
     "array_cube",
+    "check_valid_files",
     "cube_file",
     "cube_name",
     "expand",
@@ -58,10 +63,13 @@ __all__ = [
     "find_masks",
     "is_address",
     "is_cube",
+    "is_valid_pattern",
     "open_cube",
     "read_mask",
     "read_spectra",
     "read_wavelengths",
+    "valid_file",
+    "without_valid_files",
 ]
 
 if TYPE_CHECKING:
@@ -90,6 +98,12 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
+    from specloom_cubes.valid_files import (
+        check_valid_files,
+        is_valid_pattern,
+        valid_file,
+        without_valid_files,
+    )
     from specloom_cubes.wavelengths import read_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)
