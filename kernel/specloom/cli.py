@@ -315,7 +315,7 @@ def run(
     else:
         page = folder / "report.html"
         if page.is_file():
-            click.echo(f"look at: {page}")
+            click.echo(f"look at: {page}", err=True)
         click.echo(f"results: {folder}")
     if strict and loaded.failed_checks:
         sys.exit(FAILED_CHECK)

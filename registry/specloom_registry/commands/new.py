@@ -106,7 +106,7 @@ def _refuse_begun(folder: Path) -> None:
     from specloom.contract.errors import ConfigError
 
     if (folder / RUN_FILE).exists():
-        what = f"E-NAME {RUN_FILE} exists: a project has begun in this folder"
+        what = f"E-NAME {RUN_FILE} exists: there is a project in this folder"
         raise ConfigError(what, fix="add run files to it: specloom new run NAME --out FILE")
 
 
