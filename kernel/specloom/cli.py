@@ -38,6 +38,8 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: The exit code of a strict run in which a check failed.
+FAILED_CHECK = 1
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
 
@@ -249,6 +251,11 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where an evaluated cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @frozen_option
 @click.option(
@@ -262,6 +269,7 @@ def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
+    strict: bool,
     fold: bool,
     as_json: bool,
     quiet: bool,
@@ -295,6 +303,8 @@ def run(
         click.echo(metrics)
     else:
         click.echo(f"results: {folder}")
+    if strict and loaded.failed_checks:
+        sys.exit(FAILED_CHECK)
 
 
 def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:

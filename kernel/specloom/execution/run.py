@@ -90,6 +90,8 @@ class Run:
         self.executor: Executor | None = None
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
+        #: What phases found, and warned of, that ``specloom run --strict`` fails on.
+        self.failed_checks: list[str] = []
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
@@ -319,8 +321,16 @@ class Run:
         progress(done=0, total=total)
         batches = self.source.batches(split)
         for done, batch in enumerate(batches, start=1):
-            yield self.runtime.adopt(batch, self.graph.batch)
+            yield self.adopt(batch)
             progress(done=done, total=total)
+
+    def adopt(self, batch: Batch) -> Batch:
+        """A batch of the source on the device, after the entry nodes have looked at it."""
+        for name in self.graph.entries:
+            node = self.graph.nodes[name]
+            if hasattr(node, "look_at_batch"):
+                node.look_at_batch(batch)
+        return self.runtime.adopt(batch, self.graph.batch)
 
     def _require_split(self, split: str) -> None:
         """Raise ConfigError unless the source has a split."""

@@ -17,6 +17,7 @@ MODULES = {
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
     "array_cube": "specloom_cubes.array_cubes",
+    "check_valid_files": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -25,11 +26,14 @@ MODULES = {
     "find_masks": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
+    "is_valid_pattern": "specloom_cubes.valid_files",
     "open": "specloom_cubes.opening",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
+    "valid_file": "specloom_cubes.valid_files",
+    "without_valid_files": "specloom_cubes.valid_files",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -51,6 +55,7 @@ __all__ = [
     "Spectra",
     "Synthetic",
     "array_cube",
+    "check_valid_files",
     "cube_file",
     "cube_name",
     "expand",
@@ -59,11 +64,14 @@ __all__ = [
     "find_masks",
     "is_address",
     "is_cube",
+    "is_valid_pattern",
     "open",
     "open_cube",
     "read_mask",
     "read_spectra",
     "read_wavelengths",
+    "valid_file",
+    "without_valid_files",
 ]
 
 if TYPE_CHECKING:
@@ -93,6 +101,12 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
+    from specloom_cubes.valid_files import (
+        check_valid_files,
+        is_valid_pattern,
+        valid_file,
+        without_valid_files,
+    )
     from specloom_cubes.wavelengths import read_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)
