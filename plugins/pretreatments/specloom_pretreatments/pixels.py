@@ -16,8 +16,8 @@ from specloom_statistics import BandProduct
 # register tiles in use, and the last block of an image is filled up to the full size.
 CPU_ROWS = 960
 GPU_ROWS = 15360
-# Values of a block that stays in a core's cache with its results, where nothing is multiplied.
-CPU_VALUES = 1 << 17
+# Values of a block without products: few enough for the cache, many enough for the calls.
+CPU_VALUES = 1 << 19
 GPU_VALUES = 1 << 24
 LARGE = 1 << 22
 """Bytes from which NumPy requests large pages."""
@@ -45,6 +45,9 @@ class Result(NamedTuple):
 
 Treat: TypeAlias = Callable[[Tensor], Treated]
 """A function of spectra (N, width)."""
+
+TreatInto: TypeAlias = Callable[[Tensor, Tensor | None], Treated]
+"""A function of spectra (N, C), and of the memory for its result; None for new memory."""
 
 
 def treat_in_double(
@@ -90,18 +93,18 @@ def treat_in_double(
     return Result(cubes, undefined)
 
 
-def treat_in_place(data: Tensor, treat: Treat) -> Result:
+def treat_in_own_type(data: Tensor, treat: TreatInto) -> Result:
     """Apply a function to every pixel, in the type of the data and in blocks; differentiable.
 
     Args:
         data: (B, H, W, C).
-        treat: The function; it must not depend on which spectra are together in a block.
+        treat: The function; no spectrum may depend on others in its block.
     """
     channels = data.shape[-1]
     undefined = torch.zeros((), dtype=torch.int64, device=data.device)
     rows = data.reshape(-1, channels)
     if torch.is_grad_enabled() and data.requires_grad:
-        treated = treat(rows)
+        treated = treat(rows, None)
         if treated.undefined is not None:
             undefined = treated.undefined.sum()
         return Result(treated.spectra.view(data.shape), undefined)
@@ -110,8 +113,7 @@ def treat_in_place(data: Tensor, treat: Treat) -> Result:
     values = CPU_VALUES if data.device.type == "cpu" else GPU_VALUES
     step = max(values // channels, 1)
     for start in range(0, len(rows), step):
-        treated = treat(rows[start : start + step])
-        results[start : start + step] = treated.spectra
+        treated = treat(rows[start : start + step], results[start : start + step])
         if treated.undefined is not None:
             undefined += treated.undefined.sum()
     return Result(cubes, undefined)
