@@ -61,7 +61,8 @@ def treat_in_double(
         data: (B, H, W, C), of any real type; the map of lazy data is applied in float64.
         treat: The function.
         width: Columns of the blocks, filled up with zeros; None for C.
-        rows: Rows of the blocks; None for a size that suits products with a matrix.
+        rows: Rows of the blocks of a function that makes no products, so that the last block need
+            not be filled up; None for full blocks that suit products with a matrix.
     """
     channels = data.shape[-1]
     raw = data if isinstance(data, Tensor) else data.data
@@ -81,12 +82,16 @@ def treat_in_double(
             part = pixels[start : start + size]
             count = len(part)
             load(part, block[:count, :channels])
-            block[count:] = 0
+            spectra = block
+            if rows is None:
+                block[count:] = 0
+            else:
+                spectra = block[:count]
             # 0 where every band is finite, else NaN.
-            spoilt = block.sum(1, keepdim=True).mul_(0)
-            treated = treat(block)
-            spectra = treated.spectra[:count, :channels]
-            torch.add(spectra, spoilt[:count], out=results[start : start + count])
+            spoilt = spectra.sum(1, keepdim=True).mul_(0)
+            treated = treat(spectra)
+            results_of_part = treated.spectra[:count, :channels]
+            torch.add(results_of_part, spoilt[:count], out=results[start : start + count])
             if treated.undefined is not None:
                 lost = treated.undefined[:count] & (spoilt[:count, 0] == 0)
                 undefined += lost.sum()
