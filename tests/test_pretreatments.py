@@ -154,13 +154,17 @@ def test_a_chain_of_pretreatments_is_one_map():
 
 def settings(*nodes):
     """Settings that put pretreatments before RX in the synthetic run, one after the other."""
-    found = ["data.config.scenes=8", "phases.1=null"]
+    found = [
+        "data.config.scenes=8",
+        "nodes.normalizer=null",
+        "nodes.rx.config={shrinkage: 0.001}",
+    ]
     before = "data.cube"
     for number, node in enumerate(nodes):
         found.append(f"nodes.pre{number}={node}")
         found.append(f"connections+=[{before}, pre{number}.data]")
         before = f"pre{number}.treated"
-    found.append(f"connections.1=[{before}, rx.data]")
+    found.append(f"connections+=[{before}, rx.data]")
     return found
 
 
