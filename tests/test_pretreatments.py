@@ -155,7 +155,7 @@ def test_a_chain_of_pretreatments_is_one_map():
 def settings(*nodes):
     """Settings that put pretreatments before RX in the synthetic run, one after the other."""
     found = [
-        "data.config.scenes=8",
+        "data.config.scenes=16",
         "nodes.normalizer=null",
         "nodes.rx.config={shrinkage: 0.001}",
     ]
