@@ -3,8 +3,8 @@
 python benchmarks/pretreatments.py [--scene FILE.mat] [--repeats 5]
 
 Every figure is CPU seconds on one core, to which the process pins itself, the median of the
-repeats, which are taken in turns; a copy is one into memory that is there. Spectral Python treats a tenth of the rows, and its time is
-multiplied by ten. Without a scene the spectra are SYNTHETIC.
+repeats, which are taken in turns; a copy is one into memory that is there. Spectral Python treats
+a tenth of the rows, and its time is multiplied by ten. Without a scene the spectra are SYNTHETIC.
 """
 
 from __future__ import annotations
