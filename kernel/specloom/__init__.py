@@ -49,7 +49,8 @@ from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
 from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
-from specloom.execution.run import Run, load
+from specloom.execution.loading import load
+from specloom.execution.run import Run
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import pack, unpack
 from specloom.execution.sources import pack_source, unpack_source
@@ -57,6 +58,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
 from specloom.graph.ported import Ported
+from specloom.logs import log_file_option
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -124,6 +126,7 @@ __all__ = [
     "interrupted_run",
     "is_temporary",
     "load",
+    "log_file_option",
     "machine_error",
     "node",
     "pack",

@@ -12,6 +12,7 @@ import click
 
 import specloom
 from specloom.contract.errors import (
+    ConfigError,
     PluginError,
     SpecloomError,
     did_you_mean,
@@ -22,6 +23,7 @@ from specloom.contract.errors import (
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
 from specloom.execution.data_description import assumptions, data_notes
+from specloom.logs import log_file_option
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -36,8 +38,30 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: The exit code of a strict run in which a check failed.
+FAILED_CHECK = 1
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
+
+
+TO_RUN = "'specloom run FILE', which runs all phases of a run file: fits, training, evaluation"
+TO_PREDICT = "'specloom predict PIPELINE CUBES --out DIR'"
+TO_CHECK = "'specloom check FILE'"
+TO_LIST = "'specloom nodes' for nodes, 'specloom plugins list' for plugins"
+TO_DESCRIBE = "'specloom info CUBE', or 'specloom nodes NAME'"
+TO_MAKE = "'specloom new run TEMPLATE --out FILE', or 'specloom new plugin NAME'"
+OTHER_WORDS = {
+    **dict.fromkeys(("train", "fit", "evaluate", "eval", "test", "start", "execute"), TO_RUN),
+    **dict.fromkeys(("apply", "infer", "inference", "score", "classify"), TO_PREDICT),
+    **dict.fromkeys(("validate", "lint", "verify"), TO_CHECK),
+    **dict.fromkeys(("list", "ls"), TO_LIST),
+    **dict.fromkeys(("create", "make", "template"), TO_MAKE),
+    **dict.fromkeys(("show", "describe", "inspect"), TO_DESCRIBE),
+    **dict.fromkeys(("install", "add"), "'specloom plugins add NAME'"),
+    **dict.fromkeys(("version", "versions"), "'specloom doctor'"),
+    **dict.fromkeys(("view", "html"), "'specloom report RUN_DIR'"),
+}
+"""The commands for what is called by other words elsewhere."""
 
 
 class Commands(click.Group):
@@ -103,6 +127,8 @@ class Commands(click.Group):
                 )
                 raise PluginError(what, fix=not_named_fix(other))
         _raise_if_known(name)
+        if name in OTHER_WORDS:
+            raise click.UsageError(f"No such command {name!r}. Use {OTHER_WORDS[name]}", ctx)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -225,6 +251,11 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where an evaluated cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @frozen_option
 @click.option(
@@ -233,13 +264,17 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Fold affine and linear nodes into the maps that read them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
+@log_file_option
 def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
+    strict: bool,
     fold: bool,
     as_json: bool,
+    quiet: bool,
     verbose: bool,
     **arguments: Any,
 ) -> None:
@@ -254,6 +289,7 @@ def run(
     else:
         loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
+    loaded.quiet = quiet
     loaded.verbose = verbose
     folder = resume or out
     if folder is None:
@@ -269,6 +305,8 @@ def run(
         click.echo(metrics)
     else:
         click.echo(f"results: {folder}")
+    if strict and loaded.failed_checks:
+        sys.exit(FAILED_CHECK)
 
 
 def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:
@@ -279,7 +317,16 @@ def _started(path: Path | None, device: str | None, **arguments: Any) -> specloo
     """
     if path is None:
         raise click.UsageError("give a run file, or --resume DIR")
+    _refuse_run_folder(path)
     return specloom.load(path, device=device or "auto", **arguments)
+
+
+def _refuse_run_folder(path: Path) -> None:
+    """Raise ConfigError where a path is the folder of a run, which only ``predict`` applies."""
+    if (path / RECORD).is_file() or (path / "pipeline.yaml").is_file():
+        what = f"{path} is the folder that a run wrote, not a run file"
+        fix = f"give the run file; to apply the pipeline: specloom predict {path} CUBE --out DIR"
+        raise ConfigError(what, fix=fix)
 
 
 @cli.command()
@@ -292,6 +339,7 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
     failed = False
     for file in files:
         try:
+            _refuse_run_folder(file)
             loaded = specloom.load(file, overrides, device="cpu")
             if weights:
                 raise_all(loaded.graph.missing_files())

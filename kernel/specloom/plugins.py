@@ -19,6 +19,7 @@ import pluggy
 
 from specloom.contract import hooks
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, printable, warn
+from specloom.logs import LABEL, WarningLogObserver
 
 MANIFEST = "plugins.yaml"
 RECORD = "run.json"
@@ -175,6 +176,15 @@ class Plugins:
                 yield name, self.need(name)
             except PluginError:
                 self._broken.add(name)
+
+    def first_answer(self, hook: str, **arguments: Any) -> Any:
+        """The first answer of a plugin to a hook marked ``firstresult``; None without one.
+
+        Every plugin is imported for it.
+        """
+        for _name, _plugin in self.working():
+            pass
+        return getattr(self.manager.hook, hook)(**arguments)
 
     def offers(
         self,
@@ -373,8 +383,11 @@ class Plugins:
         return found
 
     def observers(self) -> dict[str, Any]:
-        """A fresh observer of each class that plugins offer; broken ones are passed over."""
-        found: dict[str, Any] = {}
+        """A fresh observer of each class that plugins offer, and the one that logs.
+
+        Broken ones are passed over.
+        """
+        found: dict[str, Any] = {LABEL: WarningLogObserver()}
         offers = self.offers(("observers",))
         for label, target in offers.items():
             with suppress(Exception):

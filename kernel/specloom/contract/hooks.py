@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
     from specloom.contract.sources import DescribedSplit
-    from specloom.contract.views import RunView
+    from specloom.contract.views import GraphView, RunView
 
 GROUP = "specloom"
 #: Marks a hook below; ``firstresult`` where the first answer counts.
@@ -169,6 +169,32 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 @spec(firstresult=True)
 def find_command(name: str) -> str | None:
     """The plugin that has a command though it is not installed; None if you know none."""
+
+
+@spec(firstresult=True)
+def make_predictor(run: RunView) -> Any:
+    """Make what applies the pipeline of a run to cubes: ``predict(cube, **options)`` gives arrays.
+
+    ``Run.predict`` and ``Pipeline.predict`` use it.
+    """
+
+
+@spec(firstresult=True)
+def fit_pipeline(run: RunView) -> bool | None:
+    """Fit every node of a run that learns from its training data, and return True.
+
+    ``Pipeline.fit`` uses it.
+    """
+
+
+@spec(firstresult=True)
+def draw_graph(graph: GraphView) -> str | None:
+    """Draw a graph as SVG, with its texts escaped, for notebooks."""
+
+
+@spec(firstresult=True)
+def draw_cube(values: Any, wavelengths: Any) -> Any:
+    """Draw a cube (H, W, C) as a picture, uint8 (h, w, 3); ``wavelengths`` in nm, (C,), or None."""
 
 
 @spec(firstresult=True)

@@ -116,6 +116,10 @@ class GraphView(Protocol):
         """By split, the ports of the source that none of its images has."""
 
     @property
+    def read_options(self) -> Mapping[str, Any]:
+        """How the files of the source are read, as plain values."""
+
+    @property
     def fitted_on(self) -> dict[str, Array]:
         """What is known of the batches that nodes were fitted on; a fit replaces it."""
 
@@ -198,6 +202,20 @@ class PluginsView(Protocol):
         """Every plugin that can be imported, with its name."""
 
 
+class PredictionView(Protocol):
+    """What a pipeline makes of a cube: ``found.scores`` is ``found["scores"]``."""
+
+    @property
+    def arrays(self) -> Mapping[str, Any]:
+        """The outputs by name, in the kind of the cube."""
+
+    def __getitem__(self, name: str) -> Any:
+        """An output."""
+
+    def __getattr__(self, name: str) -> Any:
+        """An output, or what else is known of the cube."""
+
+
 class RunView(Protocol):
     """A run, as phases and observers see it."""
 
@@ -246,6 +264,10 @@ class RunView(Protocol):
         """Whether a run that was interrupted in ``folder`` is continued."""
 
     @property
+    def quiet(self) -> bool:
+        """Whether observers show only warnings."""
+
+    @property
     def verbose(self) -> bool:
         """Whether observers show everything that they know."""
 
@@ -262,11 +284,18 @@ class RunView(Protocol):
         """What observers add to ``run.json``."""
 
     @property
+    def failed_checks(self) -> list[str]:
+        """What phases found, and warned of, that ``specloom run --strict`` fails on."""
+
+    @property
     def hook(self) -> Any:
         """The hooks that watch: ``run.hook.recorded(run=run, …)``."""
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers see the progress."""
+
+    def adopt(self, batch: Batch) -> Batch:
+        """A batch of the source on the device, after the entry nodes have looked at it."""
 
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
         """The graph compiled for a stage.

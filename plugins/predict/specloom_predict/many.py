@@ -7,7 +7,6 @@ verdict on each.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ from specloom import ConfigError, DataError, Problems, SpecloomError, machine_er
 from specloom_predict import record
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
+from specloom_predict.fitted_pipeline import pipeline_file
 from specloom_predict.inputs import Input, check_out, find_inputs, folders
-from specloom_predict.measures import has_decisions, measure, measures_from
-from specloom_predict.prediction import predict
-from specloom_predict.predictor import Predictor, pipeline_file
+from specloom_predict.measures import measures_from
+from specloom_predict.predictor import Predictor, predict
 from specloom_predict.score_pictures import ScoreFolder, draw_pending, picture_name
 from specloom_predict.scratch import write_errors
 from specloom_predict.verdicts import (
@@ -32,12 +31,11 @@ from specloom_predict.verdicts import (
     check_fail_on,
     failed_verdict,
     give_verdict,
-    read_rules,
 )
 
 if TYPE_CHECKING:
+    from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.measures import Measures
-    from specloom_predict.predictor import Scale
     from specloom_predict.rules import Rule
 
 
@@ -124,6 +122,7 @@ def predict_all(
     dry_run: bool = False,
     resume: bool = False,
     strict: bool = False,
+    quiet: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -144,19 +143,20 @@ def predict_all(
         dry_run: Whether only to find out what would be done; then nothing is written.
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
         strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
+        quiet: Whether observers show only warnings.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
     """
     check_formats(formats)
     check_fail_on(fail_on)
-    predictor = Predictor(pipeline, outputs, device, observed, scale)
-    rules = read_rules(reject_when, has_decisions(predictor), bool(predictor.run.graph.fitted_on))
+    predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
+    predictor.run.quiet = quiet
     out = Path(out)
     check_out(inputs, out)
     if resume:
         _check_resumable(out)
-    cubes, errors = find_inputs(inputs, out)
+    cubes, errors = find_inputs(inputs, out, predictor.valid_files)
     table = None if wavelengths is None else file_digest(Path(wavelengths))
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
@@ -169,7 +169,7 @@ def predict_all(
         variable=variable,
         options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
     )
-    summary = Summary(failed=errors, rules=rules, fail_on=fail_on, strict=strict)
+    summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
     placed = list(folders(cubes, out))
@@ -239,11 +239,16 @@ class _OneCube:
 
         Those of version 0.2, whose records have no measures, are not.
         """
-        stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
+        stamped = self._stamp(one)
         known = record.read(folder)
         if not record.complete(known, stamped, self.formats, folder):
             return None
         return measures_from(known)
+
+    def _stamp(self, one: Input) -> dict[str, Any]:
+        """What the results of an input depend on."""
+        files = one.files(self.predictor.valid_files)
+        return record.stamp(files, self.pipeline_digest, self.result_options)
 
     def check(self, one: Input) -> None:
         """Open an input, and check that its bands are those of the pipeline.
@@ -251,23 +256,21 @@ class _OneCube:
         Raises:
             DataError: It cannot be predicted.
         """
-        self.predictor.check_bands(self.predictor.open(one.address, self.variable))
+        self.predictor.check_cube(self.predictor.open(one.address, self.variable))
 
     def predict(self, one: Input, folder: Path) -> _Made:
         """What was made of an input, now or before."""
         known = self.complete(one, folder)
         if known is not None:
             return _Made(None, known)
-        started = time.monotonic()
-        stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
+        stamped = self._stamp(one)
         cube = self.predictor.open(one.address, self.variable)
         before = record.claim(folder, one.key, stamped)
         try:
             made = predict(
                 self.predictor, cube, folder, self.formats, draw_scores=False, **self.options
             )
-            seconds = time.monotonic() - started
-            measures = measure(self.predictor, made, seconds)
+            measures = made.measures
         except Exception:
             record.release(folder)
             raise
