@@ -49,6 +49,23 @@ def test_deciders_read_which_pixels_count(config):
             assert "valid" in graph.incoming(name), name
 
 
+def test_a_selector_s_graph_without_its_companion_is_the_same(tmp_path):
+    """Scores of RX that does not follow the weights have an IoU of 0.29 in place of 0.89."""
+    text = (ROOT / "configs/channel_selector.yaml").read_text()
+    line = "  - [selector.applied, rx.weights]\n"
+    assert line in text
+    shorter = tmp_path / "shorter.yaml"
+    shorter.write_text(text.replace(line, ""))
+    plugins = Plugins.for_file(ROOT / "configs/channel_selector.yaml")
+    found = specloom.load(shorter, plugins=plugins).graph
+    expected = specloom.load(ROOT / "configs/channel_selector.yaml").graph
+    assert {(one.source, one.target) for one in found.connections} == {
+        (one.source, one.target) for one in expected.connections
+    }
+    assert any("added selector.applied → rx.weights" in note for note in found.notes())
+    assert not any("added" in note for note in expected.notes())
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_the_schema_agrees(config):
     import jsonschema
