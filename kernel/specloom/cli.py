@@ -23,6 +23,7 @@ from specloom.contract.errors import (
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
 from specloom.execution.data_description import assumptions, data_notes
+from specloom.logs import log_file_option
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -41,6 +42,26 @@ RUN_FILES = (".yaml", ".yml")
 FAILED_CHECK = 1
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
+
+
+TO_RUN = "'specloom run FILE', which runs all phases of a run file: fits, training, evaluation"
+TO_PREDICT = "'specloom predict PIPELINE CUBES --out DIR'"
+TO_CHECK = "'specloom check FILE'"
+TO_LIST = "'specloom nodes' for nodes, 'specloom plugins list' for plugins"
+TO_DESCRIBE = "'specloom info CUBE', or 'specloom nodes NAME'"
+TO_MAKE = "'specloom new run TEMPLATE --out FILE', or 'specloom new plugin NAME'"
+OTHER_WORDS = {
+    **dict.fromkeys(("train", "fit", "evaluate", "eval", "test", "start", "execute"), TO_RUN),
+    **dict.fromkeys(("apply", "infer", "inference", "score", "classify"), TO_PREDICT),
+    **dict.fromkeys(("validate", "lint", "verify"), TO_CHECK),
+    **dict.fromkeys(("list", "ls"), TO_LIST),
+    **dict.fromkeys(("create", "make", "template"), TO_MAKE),
+    **dict.fromkeys(("show", "describe", "inspect"), TO_DESCRIBE),
+    **dict.fromkeys(("install", "add"), "'specloom plugins add NAME'"),
+    **dict.fromkeys(("version", "versions"), "'specloom doctor'"),
+    **dict.fromkeys(("view", "html"), "'specloom report RUN_DIR'"),
+}
+"""The commands for what is called by other words elsewhere."""
 
 
 class Commands(click.Group):
@@ -106,6 +127,8 @@ class Commands(click.Group):
                 )
                 raise PluginError(what, fix=not_named_fix(other))
         _raise_if_known(name)
+        if name in OTHER_WORDS:
+            raise click.UsageError(f"No such command {name!r}. Use {OTHER_WORDS[name]}", ctx)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -239,7 +262,9 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
+@log_file_option
 def run(
     out: Path | None,
     resume: Path | None,
@@ -247,6 +272,7 @@ def run(
     strict: bool,
     fold: bool,
     as_json: bool,
+    quiet: bool,
     verbose: bool,
     **arguments: Any,
 ) -> None:
@@ -261,6 +287,7 @@ def run(
     else:
         loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
+    loaded.quiet = quiet
     loaded.verbose = verbose
     folder = resume or out
     if folder is None:

@@ -264,6 +264,10 @@ class RunView(Protocol):
         """Whether a run that was interrupted in ``folder`` is continued."""
 
     @property
+    def quiet(self) -> bool:
+        """Whether observers show only warnings."""
+
+    @property
     def verbose(self) -> bool:
         """Whether observers show everything that they know."""
 

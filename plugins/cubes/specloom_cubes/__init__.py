@@ -23,9 +23,11 @@ MODULES = {
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
+    "find_masks": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
     "is_valid_pattern": "specloom_cubes.valid_files",
+    "open": "specloom_cubes.opening",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
@@ -48,6 +50,7 @@ __all__ = [
     "OneCube",
     "Reading",
     "Scene",
+    "Scenes",
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
@@ -58,9 +61,11 @@ __all__ = [
     "expand",
     "files_of_cube",
     "find_cubes",
+    "find_masks",
     "is_address",
     "is_cube",
     "is_valid_pattern",
+    "open",
     "open_cube",
     "read_mask",
     "read_spectra",
@@ -73,11 +78,18 @@ if TYPE_CHECKING:
     from specloom_cubes.array_cubes import array_cube
     from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
-    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
+    from specloom_cubes.cube_files import (
+        cube_file,
+        cube_name,
+        files_of_cube,
+        find_cubes,
+        find_masks,
+    )
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
+    from specloom_cubes.opening import open
     from specloom_cubes.paths import expand, is_address
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
@@ -85,6 +97,7 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.one_cube import OneCube
     from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.sources.scenes import Scenes
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
@@ -118,6 +131,7 @@ def register_sources() -> Mapping[str, str]:
         "Blocks": "specloom_cubes.sources.blocks:Blocks",
         "Folder": "specloom_cubes.sources.folder:Folder",
         "Scene": "specloom_cubes.sources.scene:Scene",
+        "Scenes": "specloom_cubes.sources.scenes:Scenes",
         "SingleCu3sDataModule": "specloom_cubes.sources.cu3s:SingleCu3sDataModule",
         "Synthetic": "specloom_cubes.sources.synthetic:Synthetic",
     }
