@@ -23,22 +23,15 @@ CONFIGS = sorted(p for p in ROOT.glob("configs/**/*.yaml") if p.name != "plugins
 SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
-def test_check_passes(config):
-    result = CliRunner().invoke(cli, ["check", str(config)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert f"{config}: good" in result.output
-
-
 @pytest.mark.parametrize("config", [*CONFIGS, *EXAMPLES], ids=lambda p: p.parent.name + p.stem)
-def test_check_advises_nothing(config):
+def test_check_passes_and_advises_nothing(config):
     """But that data of a user's own are not there, and what tiny weights are."""
     result = CliRunner().invoke(cli, ["check", str(config)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
+    assert f"{config}: good" in result.output
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
     allowed = TINY if config.parent.name == "adaclip" else ABSENT
     assert [line for line in warnings if not allowed.match(line)] == []
-    assert "added " not in result.stderr
 
 
 @pytest.mark.parametrize("config", [*CONFIGS, *EXAMPLES], ids=lambda p: p.parent.name + p.stem)
