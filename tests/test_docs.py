@@ -26,6 +26,7 @@ WALKS = {
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
     "inspection": ["inspection"],
+    "python": ["python"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "known-targets": ["known-targets"],
