@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
+from specloom import Batch, ConfigError, LazyAffine, Output, node
 from specloom.torch import buffer
-from specloom_neighbours.background import BackgroundSample, background_pixels, farthest_points
 from specloom_neighbours.distances import Coreset, neighbour_distances, whiten
+from specloom_neighbours.farthest import farthest_points
 from specloom_pca import principal_components, standardising_factors
-from specloom_statistics import StreamingNode
+from specloom_statistics import BackgroundNode, BackgroundSample
 
 # k-centre chooses from a sample that is this many times larger than the coreset.
 K_CENTRE_SAMPLE = 10
@@ -26,7 +26,7 @@ SAME_SPECTRUM = 1e-9
 
 
 @node
-class CoresetNeighbours(StreamingNode[BackgroundSample]):
+class CoresetNeighbours(BackgroundNode[BackgroundSample]):
     """Scores each pixel by its mean distance to the nearest of a sample of background spectra.
 
     z are the first whitened principal components of x - m, with the mean m and the covariance of
@@ -58,17 +58,8 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
         NodeError: The fit saw no usable pixel.
     """
 
-    data = Input("B H W num_channels", doc="Pixels.")
-    valid = Input(
-        "B H W 1", "bool", optional=True, for_fit=True, labelled=False, doc="Pixels to fit."
-    )
-    mask = Input(
-        "B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, which are not fitted."
-    )
     scores = Output("B H W 1", unit="1", doc="Mean distances to the nearest members.")
-    locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"components": 3, "num_channels": 5}
-    affine_input = "data"
 
     components: int = 20
     size: int = 1000
@@ -123,18 +114,10 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
         sample = BackgroundSample(channels, size, self.random_state, self.center.device)
         self.start_statistics(sample)
 
-    def fit_update(
-        self, data: Tensor | LazyAffine, valid: Tensor | None = None, mask: Tensor | None = None
-    ) -> None:
-        """Add the usable background pixels of (B, H, W, C) ``data``."""
-        self.statistics().update(data, background_pixels(valid, mask))
-
     def fit_end(self) -> None:
         """Compute the components and choose the members."""
-        background = self.take_statistics()
+        background = self.take_background()
         moments = background.moments
-        self.left_out = moments.left_out
-        self.finish_fit(moments.count)
         covariance = moments.covariance()
         found = principal_components(covariance, len(self.variances), RELATIVE_DEVIATION)
         self.center.copy_(moments.mean())

@@ -10,8 +10,8 @@ from sklearn.neighbors import NearestNeighbors
 from specloom import ConfigError, LazyAffine, NodeError
 from specloom.testing import fit, fit_shares, run
 from specloom_neighbours import CoresetNeighbours
-from specloom_neighbours.background import farthest_points
 from specloom_neighbours.distances import CPU_BLOCK
+from specloom_neighbours.farthest import farthest_points
 
 
 def cubes(count=4, rows=20, columns=15, bands=8, seed=0):
