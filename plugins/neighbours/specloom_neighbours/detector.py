@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,14 @@ RELATIVE_DEVIATION = 1e-6
 
 SAME_SPECTRUM = 1e-9
 """A pixel that is nearer to a member, in standard deviations, differs from it by rounding."""
+
+
+class Seen(NamedTuple):
+    """What was seen of a batch that was scored."""
+
+    members: Tensor
+    """How many pixels are members of the coreset, on the device of the batch."""
+    pixels: int
 
 
 @node
@@ -86,11 +94,13 @@ class CoresetNeighbours(BackgroundNode[BackgroundSample]):
         self.register_buffer("members", torch.tensor(0))
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
         self._warned = False
+        self._seen: Seen | None = None
         self.update_derived()
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""
         self._member_count = int(self.members)
+        self._used_components = int((self.variances > 0).sum())
 
     def _check_parameters(self) -> None:
         for name in ("components", "size", "neighbours"):
@@ -170,20 +180,34 @@ class CoresetNeighbours(BackgroundNode[BackgroundSample]):
         distances = neighbour_distances(data, coreset, self.neighbours)
         is_sensitive = self.neighbours == 1 or self.selection == "k_centre"
         if is_sensitive and not self._warned:
-            self._warn_about_members(distances.nearest)
+            self._look_for_members(distances.nearest)
         return {"scores": distances.mean.to(data.dtype)}
 
-    def _warn_about_members(self, nearest: Tensor) -> None:
-        """Warn where members of the coreset are scored."""
-        equal = int((nearest < SAME_SPECTRUM).sum())
-        if not equal or not bool(self.variances.any()):
+    def _look_for_members(self, nearest: Tensor) -> None:
+        """Warn where members of the coreset are scored; on a GPU one batch later, without a wait.
+
+        Args:
+            nearest: The distance of each pixel to the nearest member.
+        """
+        seen = Seen((nearest < SAME_SPECTRUM).sum(), nearest.numel())
+        if nearest.device.type == "cpu":
+            self._warn_about_members(seen)
+            return
+        before = self._seen
+        self._seen = seen
+        if before is not None:
+            self._warn_about_members(before)
+
+    def _warn_about_members(self, seen: Seen) -> None:
+        equal = int(seen.members)
+        if not equal or not self._used_components:
             return
         self._warned = True
         why = "is its own nearest neighbour and scores 0"
         if self.selection == "k_centre":
             why = "scores low, and k_centre chooses outliers"
         text = (
-            f"{self.label}: {equal} of {nearest.numel()} pixels are members of the coreset; a "
+            f"{self.label}: {equal} of {seen.pixels} pixels are members of the coreset; a "
             f"member {why}. Score scenes that were not fitted, or set neighbours to 5 and "
             "selection to hash"
         )
@@ -191,7 +215,7 @@ class CoresetNeighbours(BackgroundNode[BackgroundSample]):
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
-        used = int((self.variances > 0).sum())
+        used = self._used_components
         return f"{self._member_count} spectra in {used} components, {self.pixel_summary()}"
 
 
