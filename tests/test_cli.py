@@ -174,6 +174,17 @@ def test_data_that_are_not_there_are_named_before_the_fit(tmp_path):
     done = specloom("run", str(ROOT / "configs/rx_scene.yaml"), "--out", "o", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
-        "error: there is no file scene.mat",
+        f"error: {ROOT}/configs/rx_scene.yaml:11: there is no scene.mat, the cube of the data",
         "  fix: check the path; it is relative to where you run",
     ]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_the_folder_of_a_run_is_no_run_file(tmp_path, command):
+    (tmp_path / "run.json").write_text("{}")
+    done = specloom(command, ".", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: . is the folder that a run wrote, not a run file\n"
+        "  fix: give the run file; to apply the pipeline: specloom predict . CUBE --out DIR\n"
+    )

@@ -12,6 +12,7 @@ import click
 
 import specloom
 from specloom.contract.errors import (
+    ConfigError,
     PluginError,
     SpecloomError,
     did_you_mean,
@@ -38,6 +39,26 @@ HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
+
+
+TO_RUN = "'specloom run FILE', which runs all phases of a run file: fits, training, evaluation"
+TO_PREDICT = "'specloom predict PIPELINE CUBES --out DIR'"
+TO_CHECK = "'specloom check FILE'"
+TO_LIST = "'specloom nodes' for nodes, 'specloom plugins list' for plugins"
+TO_DESCRIBE = "'specloom info CUBE', or 'specloom nodes NAME'"
+TO_MAKE = "'specloom new run TEMPLATE --out FILE', or 'specloom new plugin NAME'"
+OTHER_WORDS = {
+    **dict.fromkeys(("train", "fit", "evaluate", "eval", "test", "start", "execute"), TO_RUN),
+    **dict.fromkeys(("apply", "infer", "inference", "score", "classify"), TO_PREDICT),
+    **dict.fromkeys(("validate", "lint", "verify"), TO_CHECK),
+    **dict.fromkeys(("list", "ls"), TO_LIST),
+    **dict.fromkeys(("create", "make", "template"), TO_MAKE),
+    **dict.fromkeys(("show", "describe", "inspect"), TO_DESCRIBE),
+    **dict.fromkeys(("install", "add"), "'specloom plugins add NAME'"),
+    **dict.fromkeys(("version", "versions"), "'specloom doctor'"),
+    **dict.fromkeys(("view", "html"), "'specloom report RUN_DIR'"),
+}
+"""The commands for what is called by other words elsewhere."""
 
 
 class Commands(click.Group):
@@ -103,6 +124,8 @@ class Commands(click.Group):
                 )
                 raise PluginError(what, fix=not_named_fix(other))
         _raise_if_known(name)
+        if name in OTHER_WORDS:
+            raise click.UsageError(f"No such command {name!r}. Use {OTHER_WORDS[name]}", ctx)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -277,7 +300,16 @@ def _started(path: Path | None, device: str | None, **arguments: Any) -> specloo
     """
     if path is None:
         raise click.UsageError("give a run file, or --resume DIR")
+    _refuse_run_folder(path)
     return specloom.load(path, device=device or "auto", **arguments)
+
+
+def _refuse_run_folder(path: Path) -> None:
+    """Raise ConfigError where a path is the folder of a run, which only ``predict`` applies."""
+    if (path / RECORD).is_file() or (path / "pipeline.yaml").is_file():
+        what = f"{path} is the folder that a run wrote, not a run file"
+        fix = f"give the run file; to apply the pipeline: specloom predict {path} CUBE --out DIR"
+        raise ConfigError(what, fix=fix)
 
 
 @cli.command()
@@ -290,6 +322,7 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
     failed = False
     for file in files:
         try:
+            _refuse_run_folder(file)
             loaded = specloom.load(file, overrides, device="cpu")
             if weights:
                 raise_all(loaded.graph.missing_files())
