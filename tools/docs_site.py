@@ -30,6 +30,7 @@ NAVIGATION = ROOT / "docs/navigation.yaml"
 """The order of the pages: sections of titles and files, a file named from the root."""
 
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 PYTHON_PAGES = {
     "specloom": "The kernel: graphs, runs, nodes, ports",
@@ -64,6 +65,7 @@ def main(folder: Path) -> None:
     for page in written.values():
         text = (ROOT / page.source).read_text("utf-8")
         _write(pages / page.target, with_links_of_the_site(text, page, written))
+        _copy_pictures(text, page, pages)
     navigation = [_entry(section) for section in sections]
     navigation += [_reference(pages)]
     settings = {
@@ -111,6 +113,15 @@ def with_links_of_the_site(text: str, page: Page, pages: Mapping[str, Page]) -> 
     for at in range(0, len(parts), 2):
         parts[at] = LINK.sub(lambda found: _link(found, page, pages), parts[at])
     return "".join(parts)
+
+
+def _copy_pictures(text: str, page: Page, pages: Path) -> None:
+    """Copy the pictures that a page shows, to the same place beside it."""
+    for found in PICTURE.finditer(text):
+        target = found["target"]
+        if not re.match(r"[a-z]+:", target):
+            picture = (ROOT / page.source).parent / target
+            shutil.copy(picture, (pages / page.target).parent / target)
 
 
 def _link(found: re.Match[str], page: Page, pages: Mapping[str, Page]) -> str:
