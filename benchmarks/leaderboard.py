@@ -31,7 +31,7 @@ from sklearn.metrics import average_precision_score
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/explanation/choosing-a-detector.md"
-CHART = ROOT / "docs/explanation/choosing-a-detector.svg"
+CHART = ROOT / "docs/images/choosing-a-detector.svg"
 RESULTS = ROOT / "benchmarks/leaderboard.json"
 START = "<!-- leaderboard -->"
 END = "<!-- /leaderboard -->"

@@ -30,7 +30,7 @@ NAVIGATION = ROOT / "docs/navigation.yaml"
 """The order of the pages: sections of titles and files, a file named from the root."""
 
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)")
-PICTURE = re.compile(r"!\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+IMAGE = re.compile(r"(?<=\]\()docs/(images/[^)\s]+)(?=\))")
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 PYTHON_PAGES = {
     "specloom": "The kernel: graphs, runs, nodes, ports",
@@ -60,12 +60,12 @@ def main(folder: Path) -> None:
     pages = folder / "pages"
     if pages.exists():
         shutil.rmtree(pages)
+    shutil.copytree(ROOT / "docs/images", pages / "images")
     sections = yaml.safe_load(NAVIGATION.read_text("utf-8"))
     written = {page.source: page for page in _listed(sections)}
     for page in written.values():
         text = (ROOT / page.source).read_text("utf-8")
         _write(pages / page.target, with_links_of_the_site(text, page, written))
-        _copy_pictures(text, page, pages)
     navigation = [_entry(section) for section in sections]
     navigation += [_reference(pages)]
     settings = {
@@ -111,17 +111,9 @@ def with_links_of_the_site(text: str, page: Page, pages: Mapping[str, Page]) -> 
     """A page whose links lead to pages of the site; links to other files are their paths alone."""
     parts = CODE.split(text)
     for at in range(0, len(parts), 2):
+        parts[at] = IMAGE.sub(r"\1", parts[at])
         parts[at] = LINK.sub(lambda found: _link(found, page, pages), parts[at])
     return "".join(parts)
-
-
-def _copy_pictures(text: str, page: Page, pages: Path) -> None:
-    """Copy the pictures that a page shows, to the same place beside it."""
-    for found in PICTURE.finditer(text):
-        target = found["target"]
-        if not re.match(r"[a-z]+:", target):
-            picture = (ROOT / page.source).parent / target
-            shutil.copy(picture, (pages / page.target).parent / target)
 
 
 def _link(found: re.Match[str], page: Page, pages: Mapping[str, Page]) -> str:
