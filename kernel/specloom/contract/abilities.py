@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -292,6 +292,13 @@ class SelectsBands(Protocol):
 
     n_select: int
     """How many bands it chooses, which the report marks."""
+
+
+class NamesBands(Protocol):
+    """A node that knows names for the last axis of an output, such as targets."""
+
+    def band_names(self, port: str) -> Sequence[str]:
+        """The names of an output's bands, which files of ``predict`` have; empty without names."""
 
 
 class Monitor(Protocol):
