@@ -14,16 +14,18 @@ MODULES = {
     "InMemory": "specloom_cubes.sources.memory",
     "LentilsAnomalyDataNode": "specloom_cubes.data_node",
     "OneCube": "specloom_cubes.sources.one_cube",
+    "Calibration": "specloom_cubes.processing.options",
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
+    "opened_by_plugin": "specloom_cubes.opening",
     "find_cubes": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
-    "open_cube": "specloom_cubes.formats",
+    "open_cube": "specloom_cubes.opening",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
@@ -36,6 +38,7 @@ __all__ = [
     "AnomalyDataNode",
     "Background",
     "Blocks",
+    "Calibration",
     "Cube",
     "Folder",
     "InMemory",
@@ -54,6 +57,7 @@ __all__ = [
     "is_address",
     "is_cube",
     "open_cube",
+    "opened_by_plugin",
     "read_mask",
     "read_spectra",
     "read_wavelengths",
@@ -64,10 +68,12 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
-    from specloom_cubes.formats import is_cube, open_cube
+    from specloom_cubes.formats import is_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
+    from specloom_cubes.opening import open_cube, opened_by_plugin
     from specloom_cubes.paths import expand, is_address
+    from specloom_cubes.processing.options import Calibration
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import OneCube, Reading, is_address, is_cube, open_cube
+from specloom_cubes import (
+    OneCube,
+    Reading,
+    is_address,
+    is_cube,
+    open_cube,
+    opened_by_plugin,
+)
 from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
 from specloom_predict.tile_plan import is_map
 from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
@@ -96,7 +103,7 @@ class Predictor:
         self.notes: list[str] = graph.setup_notes()
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
-        self.reading = Reading(scale=scale or fitted_scale or STORED)
+        self.reading = Reading.of_options(graph.read_options, scale or fitted_scale or STORED)
         self.ends = dict(self._chosen(graph.outputs, outputs))
         self._number_maps = self._maps_that_judge()
         self._domain: FittedDomain | None = None
@@ -119,8 +126,7 @@ class Predictor:
                 pass  # a plugin answers hooks once it was imported
             opened: Cube | None = self.run.hook.open_cube(address=str(address))
             if opened is not None:
-                reading = replace(opened.reading, scale=self.reading.scale)
-                return replace(opened, reading=reading)
+                return opened_by_plugin(opened, self.reading)
         return open_cube(address, variable, self.reading)
 
     def maps(
@@ -182,6 +188,8 @@ class Predictor:
         maps: list[Map] = []
         others: dict[str, Any] = {}
         notes = [*self.notes, *self._notes_on_scale(cube)]
+        if cube.check is not None:
+            notes += cube.check()
         for name, end in self.ends.items():
             value = values[end]
             if value is None:

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
 from specloom_cubes.contents import content_ids
-from specloom_cubes.cube import ALL, Axes, Reading, Scale
+from specloom_cubes.cube import ALL, Axes, RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.cube_files import cube_name, files_of_cube, find_cubes, find_masks
-from specloom_cubes.formats import named_arrays, open_cube
+from specloom_cubes.formats import named_arrays
 from specloom_cubes.masks import (
     UNLABELLED,
     load_mask,
@@ -26,7 +26,9 @@ from specloom_cubes.masks import (
     valid_source,
     validity_arrays_of,
 )
+from specloom_cubes.opening import absolute_files, files_of_references, open_cube
 from specloom_cubes.paths import advice, expand, there
+from specloom_cubes.processing.selecting import bin_labels, bin_valid
 from specloom_cubes.rules import coco, coco_cubes
 from specloom_cubes.rules.masks import (
     MaskFinding,
@@ -116,6 +118,13 @@ class Folder(TicketedSource):
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        calibration: Raw counts to reflectance: ``capture`` for the references that the folder of
+            the capture has, or ``{white: FILE, dark: FILE, panel: 0.99}``; see the page "From
+            camera to cube" for all fields.
+        bands: Which bands, and on which grid: ``{ranges: [[450, 900]], water_vapour: true}``,
+            ``{resample: bands.csv}``, ``{binning: 2}``.
+        binning: Rows and columns that become one pixel, such as ``[2, 2]``; in masks the class of
+            most of its pixels counts.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -138,6 +147,9 @@ class Folder(TicketedSource):
         axes: Axes | None = None,
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.path = path
         self.masks = masks
@@ -155,6 +167,9 @@ class Folder(TicketedSource):
         self.axes = axes
         self.shape = shape
         self.scale = scale
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
@@ -169,6 +184,7 @@ class Folder(TicketedSource):
         self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._shapes: dict[Path, tuple[int, int, int]] = {}
+        self._mask_shapes: dict[Path, tuple[int, int, int]] = {}
         self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
         self._summaries: dict[Path, CubeSummary] = {}
@@ -195,7 +211,8 @@ class Folder(TicketedSource):
         cubes = self._files
         notes = absent(wavelengths=self.wavelengths)
         notes += notes_on(self._open(cubes[0]))
-        notes += capture_notes(cubes)
+        if self.calibration is None:
+            notes += capture_notes(cubes)
         if self.wavelengths is not None:
             notes += table_notes(self.wavelengths, self._open(cubes[0]))
         notes += scale_notes(self._summaries)
@@ -216,7 +233,7 @@ class Folder(TicketedSource):
             notes += mask_notes(self._files, masks.keys(), folder)
         for path in list(masks)[:MASKS_READ]:
             if _place(masks[path]) not in self._mask_flaws:
-                self._load_mask(masks[path], self._shapes[path])
+                self._load_mask(masks[path], self._mask_shapes[path])
         flaws = [flaw for found in self._mask_flaws.values() for flaw in found]
         return notes + flaws[:NAMES_LISTED]
 
@@ -240,9 +257,9 @@ class Folder(TicketedSource):
             for note in self._notes_on_rejected():
                 warnings.warn(note, stacklevel=4)
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale}
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale, and how raw cubes are processed, which predictions need too."""
+        return {"scale": self.scale, **self._reading.processing()}
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -313,7 +330,7 @@ class Folder(TicketedSource):
         without: list[str] = []
         for path in cubes:
             mask = masks.get(path)
-            size = self._shapes[path]
+            size = self._mask_shapes[path]
             if mask is None:
                 unmasked_pixels += size[0] * size[1]
                 without.append(cube_name(path))
@@ -394,7 +411,7 @@ class Folder(TicketedSource):
             "find_mask": self.find_mask,
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
-            "reading": asdict(self._reading),
+            "reading": asdict(absolute_files(self._reading)),
             "bytes": self._bytes[path],
         }
 
@@ -435,6 +452,9 @@ class Folder(TicketedSource):
                 raise DataError(f"there is no folder {root}", fix=advice(root))
             masks = self._mask_folder()
             by_name = find_cubes(root, self.pattern)
+            if self.calibration is not None:
+                references = files_of_references(by_name.values(), self._reading)
+                by_name = {name: path for name, path in by_name.items() if path not in references}
             if masks is not None and not masks.samefile(root):
                 for name, path in list(by_name.items()):
                     if path.is_relative_to(masks):
@@ -474,8 +494,9 @@ class Folder(TicketedSource):
         )
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
+            self._mask_shapes[path] = _good_shape(cube.with_masks)
             self._bytes[path] = cube.good_bytes()
-            valid_from = valid_source(cube, self._validity_arrays(cube))
+            valid_from = valid_source(cube.with_masks, self._validity_arrays(cube.with_masks))
             self._summaries[path] = replace(summarise(cube), valid_from=valid_from)
             if valid_from:
                 self._has_valid.add(path)
@@ -552,7 +573,7 @@ class Folder(TicketedSource):
         """The mask among the arrays of a cube's own file."""
         if named_arrays(path) is None:
             return MaskFinding(None, None, "")
-        cube = self._open(path)
+        cube = self._open(path).with_masks
         if self.mask_variable is not None:
             name = own_mask_name(cube, self.mask_variable)
             return MaskFinding(path, name, f"the array {name} of the cube's file")
@@ -578,13 +599,15 @@ class Folder(TicketedSource):
         """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
         if ticket["mask"] is None:
             return np.full(cube.shape[:2], UNLABELLED, np.int32)
-        labels = load_mask(ticket["mask"], cube.shape, ticket["mask_variable"], ticket["colors"])
+        size = cube.with_masks.shape
+        labels = load_mask(ticket["mask"], size, ticket["mask_variable"], ticket["colors"])
         if labels.notes and not self._warned:
             self._warned = True
             for note in labels.notes:
                 warnings.warn(note, stacklevel=3)
         self._class_counts.add((ticket["mask"], ticket["mask_variable"]), labels.numbers)
-        return labels.numbers
+        block = cube.reading.binning
+        return labels.numbers if block is None else bin_labels(labels.numbers, *block)
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
@@ -601,7 +624,15 @@ class Folder(TicketedSource):
     @property
     def _reading(self) -> Reading:
         """How the cubes are to be read."""
-        return Reading(self.axes, self.shape, self.scale)
+        return Reading(
+            self.axes,
+            self.shape,
+            self.scale,
+            self.calibration,
+            self.bands,
+            self.binning,
+            self.wavelengths if self.calibration or self.bands else None,
+        )
 
     def _variable(self, path: Path) -> str | None:
         """The array to take from a file, where its format has several."""
@@ -626,11 +657,12 @@ def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
     """Which pixels (H, W) of the cube of a ticket are valid, True where its file says nothing."""
     arrays = ValidityArrays()
     if ticket["find_mask"]:
-        arrays = validity_arrays_of(cube, ticket["mask_variable"])
-    valid = valid_pixels(cube, arrays)
+        arrays = validity_arrays_of(cube.with_masks, ticket["mask_variable"])
+    valid = valid_pixels(cube.with_masks, arrays)
     if valid is None:
         return np.ones(cube.shape[:2], bool)
-    return valid(ALL, ALL)
+    block = cube.reading.binning
+    return valid(ALL, ALL) if block is None else bin_valid(valid(ALL, ALL), *block)
 
 
 def _place(mask: MaskFinding) -> Place:
