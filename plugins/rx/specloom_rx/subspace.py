@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
+from specloom import Batch, ConfigError, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_rx.background import background_mask
 from specloom_rx.cache import TensorCache
@@ -72,6 +72,7 @@ class SubspaceRX(StreamingNode[Moments]):
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"drop": 2, "num_channels": 5}
     affine_input = "data"
+    linear_input = "data"
 
     drop: int = 10
     num_channels: int | None = None
@@ -96,7 +97,10 @@ class SubspaceRX(StreamingNode[Moments]):
         self.start_statistics(Moments(len(self.background_mean), self.background_mean.device))
 
     def fit_update(
-        self, data: Tensor | LazyAffine, valid: Tensor | None = None, mask: Tensor | None = None
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        valid: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> None:
         """Add the usable background pixels of (B, H, W, C) ``data``."""
         self.statistics().update(data, background_mask(valid, mask))
@@ -122,14 +126,14 @@ class SubspaceRX(StreamingNode[Moments]):
 
     def forward(
         self,
-        data: Tensor | LazyAffine,
+        data: Tensor | LazyAffine | LazyLinear,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Batch:
         """Score (B, H, W, C) ``data``; the scores are (B, H, W, 1)."""
         return {"scores": self._distance(data)(data)}
 
-    def _distance(self, data: Tensor | LazyAffine) -> Distance:
+    def _distance(self, data: Tensor | LazyAffine | LazyLinear) -> Distance:
         def make() -> Distance:
             mean = self.background_mean
             return Distance(data, mean, self.whitening, torch.float64, triangular=False)
@@ -137,8 +141,8 @@ class SubspaceRX(StreamingNode[Moments]):
         if torch.is_grad_enabled():
             return make()
         sources: list[object] = [self.background_mean, self.whitening]
-        if isinstance(data, LazyAffine):
-            sources += [data.scale, data.offset]
+        if isinstance(data, LazyAffine | LazyLinear):
+            sources += data[1:3]
         return self._cached_distance(make, *sources)
 
     def fit_summary(self) -> str:

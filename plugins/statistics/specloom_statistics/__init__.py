@@ -8,6 +8,7 @@ from specloom.lazy import lazy
 
 MODULES = {
     "Accumulator": "specloom_statistics.node",
+    "BandProduct": "specloom_statistics.band_products",
     "DomainMeasure": "specloom_statistics.domain.measure",
     "DomainPixels": "specloom_statistics.domain.measure",
     "DomainReference": "specloom_statistics.domain.reference",
@@ -36,6 +37,7 @@ MODULES = {
 # Public names, imported on first use: written by `specloom plugins describe statistics --write`.
 __all__ = [
     "Accumulator",
+    "BandProduct",
     "DomainMeasure",
     "DomainPixels",
     "DomainReference",
@@ -61,6 +63,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from specloom_statistics.band_products import BandProduct
     from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
     from specloom_statistics.domain.measure import DomainMeasure, DomainPixels, measure_domain
     from specloom_statistics.domain.positions import sample_positions
