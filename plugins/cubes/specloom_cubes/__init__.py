@@ -14,21 +14,32 @@ MODULES = {
     "InMemory": "specloom_cubes.sources.memory",
     "LentilsAnomalyDataNode": "specloom_cubes.data_node",
     "OneCube": "specloom_cubes.sources.one_cube",
+    "BandMap": "specloom_cubes.processing.resampling",
     "Calibration": "specloom_cubes.processing.options",
+    "Coefficients": "specloom_cubes.processing.coefficients",
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
+    "bands_within": "specloom_cubes.processing.resampling",
+    "bin_map": "specloom_cubes.processing.resampling",
+    "calibration_of": "specloom_cubes.processing.options",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "opened_by_plugin": "specloom_cubes.opening",
     "find_cubes": "specloom_cubes.cube_files",
+    "gaussian_map": "specloom_cubes.processing.resampling",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
     "open_cube": "specloom_cubes.opening",
+    "read_coefficients": "specloom_cubes.opening",
+    "read_grid": "specloom_cubes.opening",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
+    "response_map": "specloom_cubes.processing.resampling",
+    "unusable_note": "specloom_cubes.processing.coefficients",
+    "water_vapour": "specloom_cubes.processing.resampling",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -37,8 +48,10 @@ __all__ = [
     "ENVI_DATA_TYPES",
     "AnomalyDataNode",
     "Background",
+    "BandMap",
     "Blocks",
     "Calibration",
+    "Coefficients",
     "Cube",
     "Folder",
     "InMemory",
@@ -49,18 +62,27 @@ __all__ = [
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
+    "bands_within",
+    "bin_map",
+    "calibration_of",
     "cube_file",
     "cube_name",
     "expand",
     "files_of_cube",
     "find_cubes",
+    "gaussian_map",
     "is_address",
     "is_cube",
     "open_cube",
     "opened_by_plugin",
+    "read_coefficients",
+    "read_grid",
     "read_mask",
     "read_spectra",
     "read_wavelengths",
+    "response_map",
+    "unusable_note",
+    "water_vapour",
 ]
 
 if TYPE_CHECKING:
@@ -71,9 +93,18 @@ if TYPE_CHECKING:
     from specloom_cubes.formats import is_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
-    from specloom_cubes.opening import open_cube, opened_by_plugin
+    from specloom_cubes.opening import open_cube, opened_by_plugin, read_coefficients, read_grid
     from specloom_cubes.paths import expand, is_address
-    from specloom_cubes.processing.options import Calibration
+    from specloom_cubes.processing.coefficients import Coefficients, unusable_note
+    from specloom_cubes.processing.options import Calibration, calibration_of
+    from specloom_cubes.processing.resampling import (
+        BandMap,
+        bands_within,
+        bin_map,
+        gaussian_map,
+        response_map,
+        water_vapour,
+    )
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder

@@ -14,7 +14,7 @@ from specloom_cubes.cube import AS_STATED, Reading
 from specloom_cubes.paths import expand
 from specloom_cubes.processing.calibrating import CalibratedCube, Readers
 from specloom_cubes.processing.captures import is_named_as_reference
-from specloom_cubes.processing.options import calibration_of, selection_of
+from specloom_cubes.processing.options import Calibration, calibration_of, selection_of
 from specloom_cubes.processing.selecting import binned, resampled, select_bands
 from specloom_cubes.rules.tables import Table, read_text, readings
 from specloom_cubes.rules.wavelengths import Vector, find_centres, find_widths
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_cubes.cube import Cube
+    from specloom_cubes.processing.coefficients import Coefficients
 
 STORED = Reading(scale="stored")
 """References are read in stored counts."""
@@ -121,6 +122,22 @@ def _open_stored(path: Path) -> Cube:
 
 
 READERS = Readers(_open_stored, read_spectra, read_grid)
+
+
+def read_coefficients(calibration: Calibration) -> Coefficients:
+    """The coefficients of a calibration whose white and dark reference are named.
+
+    Exposure times that neither the calibration nor the headers state are taken as equal, and that
+    of the cube as that of the dark.
+
+    Raises:
+        DataError: A file cannot be used, or they differ in columns or bands.
+    """
+    assert calibration.white is not None, "the caller has checked it"
+    assert calibration.dark is not None, "the caller has checked it"
+    # A cube that was taken as the dark was: only its header and its size are used.
+    like_raw = _open_stored(expand(calibration.dark))
+    return CalibratedCube(like_raw, calibration, READERS).coefficients
 
 
 def opened_by_plugin(cube: Cube, reading: Reading) -> Cube:

@@ -181,6 +181,15 @@ def bin_map(
     return BandMap(matrix, centres, widths)
 
 
+def water_vapour(wavelengths: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which bands lie in the strong absorptions of water vapour, bool (C,).
+
+    Args:
+        wavelengths: Band centres in nm, (C,).
+    """
+    return bands_within(wavelengths, WATER_VAPOUR)
+
+
 def bands_within(
     wavelengths: NDArray[np.float64],
     ranges: Sequence[tuple[float, float]],
