@@ -19,6 +19,7 @@ MODULES = {
     "Coefficients": "specloom_cubes.processing.coefficients",
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
+    "array_cube": "specloom_cubes.array_cubes",
     "bands_within": "specloom_cubes.processing.resampling",
     "bin_map": "specloom_cubes.processing.resampling",
     "calibration_of": "specloom_cubes.processing.options",
@@ -62,6 +63,7 @@ __all__ = [
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
+    "array_cube",
     "bands_within",
     "bin_map",
     "calibration_of",
@@ -86,6 +88,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from specloom_cubes.array_cubes import array_cube
     from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
