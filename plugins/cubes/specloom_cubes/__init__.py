@@ -41,6 +41,7 @@ MODULES = {
     "response_map": "specloom_cubes.processing.resampling",
     "unusable_note": "specloom_cubes.processing.coefficients",
     "water_vapour": "specloom_cubes.processing.resampling",
+    "write_captures": "specloom_cubes.synthetic.camera",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -85,6 +86,7 @@ __all__ = [
     "response_map",
     "unusable_note",
     "water_vapour",
+    "write_captures",
 ]
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
+    from specloom_cubes.synthetic.camera import write_captures
     from specloom_cubes.wavelengths import read_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)

@@ -146,7 +146,7 @@ class CalibratedCube:
             self._panel,
             white_dark=white_dark,
             exposures=self.exposures,
-            dark_kind=self.options.dark_kind,
+            dark_kind=self.options.dark_kind or "offset",
             least=self.options.least,
         )
 
@@ -185,12 +185,13 @@ class CalibratedCube:
         others = {found.raw}
         if self.options.white_dark is None and self.dark is not None:
             others.add(found.white)
-        if self.options.dark_kind == "offset" and others != {dark}:
+        if self.options.dark_kind is None and others != {dark}:
             yield DataError(
                 f"{self.raw.path}: the dark was taken at exposure {dark:g}, the cube at "
                 f"{found.raw:g} and the white reference at {found.white:g}: it is used as it is",
                 fix="name a dark of the white reference's exposure as white_dark, or write "
-                "dark_kind: current where the dark is proportional to the exposure",
+                "dark_kind: current where the dark is proportional to the exposure, offset where it "
+                "does not depend on it",
             )
 
     def _open_references(self) -> None:

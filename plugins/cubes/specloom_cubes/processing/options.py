@@ -55,7 +55,8 @@ class Calibration:
         average: ``mean`` or ``median`` of the lines of a reference.
         per_column: A reference spectrum for each column; False for one of all columns.
         dark_kind: ``offset``: one dark is used as it is for both exposures; ``current``: it is
-            proportional to the exposure.
+            proportional to the exposure; None for ``offset``, with a warning where exposures
+            differ.
         exposures: Exposure times of ``raw``, ``white``, ``dark`` and ``white_dark``, in one unit,
             used instead of those in the headers.
         least: Differences of white and dark that are not above it make a band of a column NaN.
@@ -70,7 +71,7 @@ class Calibration:
     panel: str | float = 1.0
     average: Average = "mean"
     per_column: bool = True
-    dark_kind: DarkKind = "offset"
+    dark_kind: DarkKind | None = None
     exposures: Mapping[str, float] = field(default_factory=dict)
     least: float = 0.0
     clip: float | None = None
@@ -134,7 +135,8 @@ def calibration_of(options: Mapping[Any, Any] | str | None) -> Calibration | Non
     for name in ("white", "dark", "white_dark"):
         _check_text("calibration", name, stated.get(name))
     _check_choice("calibration", "average", stated, get_args(Average))
-    _check_choice("calibration", "dark_kind", stated, get_args(DarkKind))
+    if stated.get("dark_kind") is not None:
+        _check_choice("calibration", "dark_kind", stated, get_args(DarkKind))
     _check_panel(stated)
     _check_exposures(stated)
     _check_numbers(stated)
