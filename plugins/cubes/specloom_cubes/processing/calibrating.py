@@ -190,8 +190,8 @@ class CalibratedCube:
                 f"{self.raw.path}: the dark was taken at exposure {dark:g}, the cube at "
                 f"{found.raw:g} and the white reference at {found.white:g}: it is used as it is",
                 fix="name a dark of the white reference's exposure as white_dark, or write "
-                "dark_kind: current where the dark is proportional to the exposure, offset where it "
-                "does not depend on it",
+                "dark_kind: current where the dark is proportional to the exposure, offset where "
+                "it does not depend on it",
             )
 
     def _open_references(self) -> None:
@@ -199,11 +199,18 @@ class CalibratedCube:
         options = self.options
         white = options.white
         dark = options.dark
-        if white is None or (dark is None and not is_hyspex(self.raw.path)):
-            found = find_references(self.raw.path)
-            white = white or str(found.white)
-            if dark is None and found.dark is not None:
+        wanted = []
+        if white is None:
+            wanted.append("white")
+        if dark is None and not is_hyspex(self.raw.path):
+            wanted.append("dark")
+        if wanted:
+            found = find_references(self.raw.path, wanted)
+            if "white" in wanted:
+                white = str(found.white)
+            if "dark" in wanted:
                 dark = str(found.dark)
+        assert white is not None, "it was found where it was not named"
         self.white = self._open("white", white)
         self.dark = None if dark is None else self._open("dark", dark)
         self.white_dark = None

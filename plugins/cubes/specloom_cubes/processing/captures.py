@@ -46,11 +46,12 @@ class References(NamedTuple):
     dark: Path | None
 
 
-def find_references(data: Path) -> References:
+def find_references(data: Path, wanted: Sequence[str] = ("white", "dark")) -> References:
     """The references of a cube in the folder of a capture.
 
     Args:
         data: The data file of the cube.
+        wanted: Which are looked for: ``white``, ``dark``.
 
     Raises:
         DataError: There are none, or several that may be meant.
@@ -63,9 +64,9 @@ def find_references(data: Path) -> References:
         ("Headwall", "whiteReference", "darkReference"),
     ):
         found = References(layout, _named(headers, white), _named(headers, dark))
-        if found.white is not None and found.dark is not None:
+        if all(getattr(found, word) is not None for word in wanted):
             return found
-    return _shared(data, headers)
+    return _shared(data, headers, wanted)
 
 
 def is_named_as_reference(path: Path) -> bool:
@@ -73,12 +74,13 @@ def is_named_as_reference(path: Path) -> bool:
     return _word(path) != ""
 
 
-def _shared(data: Path, headers: Sequence[Path]) -> References:
+def _shared(data: Path, headers: Sequence[Path], wanted: Sequence[str]) -> References:
     """The references that all cubes of a folder share, in it or in the one above it."""
     kind = _kind_of(data)
+    words = [word for word in wanted if word == "white" or kind != "HySpex"]
     folders = [headers, list(_headers(data.parent.parent))]
     found: dict[str, Path] = {}
-    for word in ("white", "dark"):
+    for word in words:
         for listed in folders:
             named = [path for path in listed if _word(path) == word]
             if len(named) > 1:
@@ -90,12 +92,9 @@ def _shared(data: Path, headers: Sequence[Path]) -> References:
             if named:
                 found[word] = named[0]
                 break
-    has_own_dark = kind == "HySpex"
-    if "white" in found and ("dark" in found or has_own_dark):
-        return References(kind, found["white"], None if has_own_dark else found["dark"])
-    missing = [word for word in ("white", "dark") if word not in found]
-    if has_own_dark:
-        missing = ["white"]
+    missing = [word for word in words if word not in found]
+    if not missing:
+        return References(kind, found.get("white"), found.get("dark"))
     raise DataError(
         f"the folder of {data} has no {' and no '.join(missing)} reference of a capture: neither "
         f"WHITEREF_{_plain_name(data)} (Specim), whiteReference (Headwall), nor a cube named after "

@@ -59,7 +59,8 @@ class LineCamera:
         middle = (nm.min() + nm.max()) / 2
         curve = 0.25 + 0.75 * np.exp(-(((nm - middle) / (0.3 * np.ptp(nm) + 1)) ** 2))
         pixels = rng.normal(1, 0.02, (self.columns, len(nm)))
-        return self.signal * curve * pixels
+        counts: NDArray[np.float64] = self.signal * curve * pixels
+        return counts
 
     def dark(self) -> NDArray[np.float64]:
         """The mean dark counts, (W, C)."""
