@@ -23,6 +23,7 @@ def captures():
     dark = rng.integers(90, 110, (7, *SHAPE[1:]))
     white = rng.integers(2000, 4000, (9, *SHAPE[1:]))
     raw = rng.integers(50, 4095, SHAPE)
+    raw[0, 0, 0] = 10  # below the dark
     return raw, white, dark
 
 
