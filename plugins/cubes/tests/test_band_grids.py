@@ -216,15 +216,16 @@ def test_the_grid_may_be_that_of_another_cube_or_measured_responses(scene, tmp_p
 
 
 def test_sources_give_the_resampled_cube(scene, tmp_path):
-    path = grid_file(tmp_path, COARSE, np.full(len(COARSE), 60.0))
+    grid = COARSE[:17]
+    path = grid_file(tmp_path, grid, np.full(len(grid), 60.0))
     stated = {"resample": str(path)}
     source = Scene(str(SANDIEGO), bands=stated)
-    assert source.sizes()["C"] == len(COARSE)
+    assert source.sizes()["C"] == len(grid)
     batch = source.read("test", [0])
-    np.testing.assert_array_equal(batch["wavelengths"], COARSE.astype(np.float32))
+    np.testing.assert_array_equal(batch["wavelengths"], grid.astype(np.float32))
     assert source.read_options()["bands"] == stated
     blocks = Blocks(str(SANDIEGO), block=30, bands=stated)
-    assert blocks.sizes()["C"] == len(COARSE)
+    assert blocks.sizes()["C"] == len(grid)
     ticket = next(iter(blocks.tickets("test")))
     rows, columns = slice(*ticket["rows"]), slice(*ticket["columns"])
     found = blocks.read_ticket(ticket)["cube"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from specloom_cubes.processing.calibrating import Readers
     from specloom_cubes.processing.options import BandSelection
 
+FINER = "resample to bands that are as wide as the distance of the source's bands, or wider"
 PLACES = ("map info", "crs", "transform")
 """Metadata that are not true of a coarser grid of pixels."""
 
@@ -117,8 +119,21 @@ def mapped(cube: Cube, bands: BandMap) -> Cube:
         gains=None,
         offsets=None,
         scale_from="",
-        assumptions=(*cube.assumptions, *(f"{cube.path}: {note}" for note in bands.notes)),
+        check=_check_of(cube, bands),
     )
+
+
+def _check_of(cube: Cube, bands: BandMap) -> Callable[[], list[str]] | None:
+    """What a user should know of a cube and of a map of its bands."""
+    if not bands.notes:
+        return cube.check
+    errors = [DataError(f"{cube.path}: {note}", fix=FINER) for note in bands.notes]
+
+    def check() -> list[str]:
+        earlier = [] if cube.check is None else cube.check()
+        return [*earlier, *map(str, errors)]
+
+    return check
 
 
 def map_bands(pixels: NDArray[Any], matrix: NDArray[np.float64]) -> NDArray[np.float64]:

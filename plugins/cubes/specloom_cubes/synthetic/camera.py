@@ -93,6 +93,8 @@ def write_captures(
     bands: int = 61,
     seed: int = 7,
     noise: bool = True,
+    light: float = 1.0,
+    edge: float = 0.5,
 ) -> list[Path]:
     """Write SYNTHETIC captures as a Specim camera stores them, with masks.
 
@@ -107,19 +109,21 @@ def write_captures(
         bands: Bands.
         seed: Other seeds give other scenes.
         noise: Whether scenes and counts have noise.
+        light: The brightness of the lamps, 1 for what the sensor can take.
+        edge: Their light at the edges of the belt, as a share of that in its middle.
 
     Returns:
         The headers of the captures.
     """
     source = Synthetic(scenes, size, size, bands, batch_size=1, seed=seed, split=(1.0, 0.0, 0.0))
-    camera = LineCamera(size, source.wavelengths, noise=noise, seed=seed)
+    camera = LineCamera(size, source.wavelengths, edge, noise=noise, seed=seed)
     headers = []
     for number, batch in enumerate(source.batches("train")):
         rng = np.random.default_rng([seed, number, 3])
         name = f"scene_{number:03d}"
         place = expand(folder) / name / "capture"
         place.mkdir(parents=True, exist_ok=True)
-        lamps = rng.uniform(0.7, 1.0)
+        lamps = light * rng.uniform(0.7, 1.0)
         panel = np.full((64, size, bands), PANEL * lamps)
         parts = {
             name: (batch["cube"][0] * lamps, 2.0),
