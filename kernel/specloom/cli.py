@@ -41,6 +41,26 @@ RUN_FILES = (".yaml", ".yml")
 DIAGNOSTIC = ("doctor",)
 
 
+TO_RUN = "'specloom run FILE', which runs all phases of a run file: fits, training, evaluation"
+TO_PREDICT = "'specloom predict PIPELINE CUBES --out DIR'"
+TO_CHECK = "'specloom check FILE'"
+TO_LIST = "'specloom nodes' for nodes, 'specloom plugins list' for plugins"
+TO_DESCRIBE = "'specloom info CUBE', or 'specloom nodes NAME'"
+TO_MAKE = "'specloom new run TEMPLATE --out FILE', or 'specloom new plugin NAME'"
+OTHER_WORDS = {
+    **dict.fromkeys(("train", "fit", "evaluate", "eval", "test", "start", "execute"), TO_RUN),
+    **dict.fromkeys(("apply", "infer", "inference", "score", "classify"), TO_PREDICT),
+    **dict.fromkeys(("validate", "lint", "verify"), TO_CHECK),
+    **dict.fromkeys(("list", "ls"), TO_LIST),
+    **dict.fromkeys(("create", "make", "template"), TO_MAKE),
+    **dict.fromkeys(("show", "describe", "inspect"), TO_DESCRIBE),
+    **dict.fromkeys(("install", "add"), "'specloom plugins add NAME'"),
+    **dict.fromkeys(("version", "versions"), "'specloom doctor'"),
+    **dict.fromkeys(("view", "html"), "'specloom report RUN_DIR'"),
+}
+"""The commands for what is called by other words elsewhere."""
+
+
 class Commands(click.Group):
     """The kernel's commands and those that plugins offer, imported only when they are called.
 
@@ -104,6 +124,8 @@ class Commands(click.Group):
                 )
                 raise PluginError(what, fix=not_named_fix(other))
         _raise_if_known(name)
+        if name in OTHER_WORDS:
+            raise click.UsageError(f"No such command {name!r}. Use {OTHER_WORDS[name]}", ctx)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands

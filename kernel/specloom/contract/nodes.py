@@ -79,7 +79,7 @@ class Seedable(Protocol):
 
 
 class ReadsFiles(Protocol):
-    """A node that reads files, such as weights."""
+    """A node that reads files, such as weights; or a source of which files may be absent."""
 
     def missing(self) -> Iterable[SpecloomError]:
         """An error for each file that is not there; called before a run, also by ``check``."""

@@ -418,8 +418,10 @@ class Run:
         self.hook.run_started(run=self)
         for message in self.graph.notes():
             self._warn(message)
+        for warning in self.unfitted():
+            self._warn(str(warning))
         self._report_data()
-        raise_all(self.graph.missing_files())
+        raise_all([*self.graph.missing_files(), *self._missing_data()])
         context: AbstractContextManager[None] = nullcontext()
         if self.hook.warned.get_hookimpls():
             context = warnings_to(self._warn)
@@ -432,6 +434,15 @@ class Run:
                 if not is_last and getattr(phase, "changes", True):
                     changed()
         self._record_data()
+
+    def _missing_data(self) -> Iterator[SpecloomError]:
+        """The files of the source that are not there."""
+        missing = getattr(self.source, "missing", None)
+        if missing is None:
+            return
+        place = self.graph.where("data")
+        for error in missing():
+            yield type(error)(error.what, where=error.where or place, fix=error.fix)
 
     def _report_data(self) -> None:
         """Report to observers what the source says of its splits, and warn of what does not fit.

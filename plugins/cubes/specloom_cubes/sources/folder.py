@@ -41,6 +41,7 @@ from specloom_cubes.sources.common import (
     NO_WAVELENGTHS,
     WITH_VALID,
     absent,
+    absent_errors,
     batch_of,
     check_batch_size,
     notes_on,
@@ -221,6 +222,10 @@ class Folder(TicketedSource):
         except DataError as error:
             notes.append(str(error))
         return notes
+
+    def missing(self) -> list[DataError]:
+        """An error for the folder and the table of wavelengths, where they are not there."""
+        return absent_errors(folder=self.path, wavelengths=self.wavelengths)
 
     def _notes_on_masks(self) -> list[str]:
         """Which cubes have no mask and which masks no cube, and what the first masks hold."""

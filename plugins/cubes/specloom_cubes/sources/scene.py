@@ -29,7 +29,7 @@ from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     NO_WAVELENGTHS,
     WITH_VALID,
-    absent,
+    absent_errors,
     batch_of,
     check_fits,
     notes_on,
@@ -160,8 +160,7 @@ class Scene(TicketedSource):
 
     def notes(self) -> list[str]:
         """Files that are not there, whether the cube looks like a picture, and the mask's flaws."""
-        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
-        notes = absent(**files, wavelengths=self.wavelengths)
+        notes = [str(error) for error in self.missing()]
         if there(self.cube):
             notes += notes_on(self.opened())
             if self.calibration is None:
@@ -170,6 +169,11 @@ class Scene(TicketedSource):
                 notes += table_notes(self.wavelengths, self.opened())
             notes += self._notes_on_mask()
         return notes
+
+    def missing(self) -> list[DataError]:
+        """An error for each of its files that is not there."""
+        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
+        return absent_errors(**files, wavelengths=self.wavelengths)
 
     def _notes_on_mask(self) -> list[str]:
         """What a user should know of the mask, or why nothing in the file is one."""
