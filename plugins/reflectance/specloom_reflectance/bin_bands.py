@@ -26,7 +26,7 @@ class BinBands(TorchNode):
         num_channels: C; the graph infers it.
 
     Raises:
-        ConfigError: ``size`` is below 1.
+        ConfigError: ``size`` is below 1, or ``num_bins`` is another number than that of the bins.
     """
 
     data = Input("B H W num_channels", doc="Pixels.")
@@ -66,6 +66,11 @@ class BinBands(TorchNode):
         if self.size < 1:
             raise ConfigError(f"{self.label}: size is {self.size}", fix="set size to 1 or more")
         matrix = bin_map(sizes["num_channels"], self.size).matrix
+        if self.num_bins not in (None, len(matrix)):
+            raise ConfigError(
+                f"{self.label}: num_bins is {self.num_bins}, the data make {len(matrix)} bins",
+                fix="remove num_bins",
+            )
         self.register_buffer("matrix", torch.from_numpy(matrix))
 
     def forward(

@@ -110,7 +110,7 @@ class Resample(TorchNode):
             raise ConfigError(
                 f"{self.label}: fwhm is set without centres", fix="write the widths into the table"
             )
-        count = sizes["num_bands"]
+        count = self._count_bands()
         nothing = torch.full((count,), torch.nan, dtype=torch.float64)
         self.register_buffer("target", nothing.clone())
         self.register_buffer("widths", nothing.clone())
@@ -118,6 +118,19 @@ class Resample(TorchNode):
         self.register_buffer("response_values", torch.zeros(count, 0, dtype=torch.float64))
         self._read(count)
         self.num_bands = count  # so that a saved pipeline does not need the file
+
+    def _count_bands(self) -> int:
+        """The number of target bands.
+
+        Raises:
+            DataError: It follows from a file that is not there.
+        """
+        stated = {name: getattr(self, name) for name in ("num_bands", *SOURCES)}
+        found = type(self).sizes(stated, {}).get("num_bands")
+        if found is None:
+            errors = list(self._missing_files())
+            raise errors[0]
+        return found
 
     def _read(self, count: int) -> None:
         """Take over the target's bands, where their file is there."""
@@ -171,9 +184,12 @@ class Resample(TorchNode):
 
     def missing(self) -> Iterable[SpecloomError]:
         """The error that the file of the grid is not there; a saved node does not need it."""
-        path = self.grid or self.responses
         is_known = len(self.response_grid) > 0 or not bool(self.target.isnan().any())
-        if path is None or is_known or expand(path).is_file():
+        return [] if is_known else self._missing_files()
+
+    def _missing_files(self) -> list[DataError]:
+        path = self.grid or self.responses
+        if path is None or expand(path).is_file():
             return []
         name = "grid" if self.grid is not None else "responses"
         return [DataError(f"{self.label}: there is no file {path}", fix=f"correct {name}")]

@@ -380,6 +380,9 @@ def test_a_grid_comes_from_a_table_and_is_saved(tmp_path):
         assert list(other.missing()) == []
         found = run(other, {"data": data, "wavelengths": CENTRES})["resampled"]
         assert torch.equal(found, expected)
+    with pytest.raises(DataError, match="there is no file"):
+        Resample(grid=tmp_path / "gone.csv", num_channels=8)
+    assert Resample(centres=[450.0, 600], fwhm=200, num_channels=8).num_bands == 2
     missing = made(Resample(grid=tmp_path / "gone.csv", num_bands=2), num_channels=8, num_bands=2)
     with pytest.raises(NodeError, match="has no grid"):
         missing.forward(data=data, wavelengths=CENTRES)
@@ -411,5 +414,7 @@ def test_bins_of_bands_are_means():
     expected = torch.stack([part.double().mean(-1) for part in parts], -1)
     np.testing.assert_allclose(values["binned"], expected, rtol=1e-6)
     assert values["wavelengths"].tolist() == [500, 800, 1000]
+    with pytest.raises(ConfigError, match="num_bins is 4, the data make 3 bins"):
+        made(BinBands(size=3, num_bins=4), num_channels=7)
     with pytest.raises(ConfigError, match="size is 0"):
         build(BinBands(size=0), {"num_channels": 7, "num_bins": 7})

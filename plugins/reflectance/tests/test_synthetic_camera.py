@@ -166,3 +166,60 @@ def test_a_pipeline_of_one_camera_runs_on_another_through_resampling(captures, t
     native = predictor(tmp_path, captures, CALIBRATION)
     with pytest.raises(DataError, match="has 91 bands, the pipeline was made for 61"):
         native.predict(fine[0])
+
+
+NODES = """
+specloom: 1
+data:
+  type: cubes.Scene
+  config: {{cube: {cube}, find_mask: false}}
+nodes:
+  data: {{type: cubes.AnomalyDataNode, config: {{normal_class_ids: [0, 1]}}}}
+  saturation: {{type: reflectance.Saturation, config: {{bits: 16}}}}
+  dead: {{type: reflectance.DeadPixels}}
+  reflectance: {{type: reflectance.Reflectance, config: {config}}}
+  resample: {{type: reflectance.Resample, config: {{centres: {centres}, fwhm: 12}}}}
+  rx: {{type: rx.RXGlobal}}
+connections:
+  - [data.cube, saturation.data]
+  - [data.valid, saturation.valid]
+  - [data.cube, dead.data]
+  - [saturation.valid, dead.valid]
+  - [dead.repaired, reflectance.data]
+  - [saturation.valid, reflectance.valid]
+  - [reflectance.reflectance, resample.data]
+  - [data.wavelengths, resample.wavelengths]
+  - [resample.resampled, rx.data]
+  - [reflectance.valid, rx.valid]
+phases:
+  - {{type: training.StatisticalTrainer}}
+outputs: {{scores: rx.scores}}
+"""
+
+
+def test_nodes_calibrate_a_capture_and_a_saved_pipeline_needs_no_reference(captures, tmp_path):
+    header = captures[3]
+    references = {}
+    for name in ("white", "dark"):
+        found = header.with_name(f"{name.upper()}REF_{header.name}")
+        for file in (found, found.with_suffix(".raw")):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+        references[name] = str(tmp_path / found.name)
+    config = references | {"panel": PANEL, "exposures": {"raw": 2, "white": 1, "dark": 2}}
+    file = tmp_path / "nodes.yaml"
+    centres = [float(centre) for centre in range(440, 905, 10)]
+    text = NODES.format(cube=header, config=json.dumps(config), centres=centres)
+    file.write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # counts in a folder of a capture
+        run = specloom.load(file, device="cpu")
+        run.run()
+        run.save(tmp_path / "saved")
+        whole = Predictor(run).predict(header)["scores"]
+        for path in references.values():
+            (tmp_path / path).unlink()
+        tiled = Predictor(tmp_path / "saved").predict(header, tile_bytes=1 << 14)["scores"]
+    np.testing.assert_array_equal(whole, tiled)
+    mask = np.load(header.with_name(f"{header.stem}_gt.npy")) >= 2
+    assert mask.any()
+    assert roc_auc_score(mask.ravel(), np.ravel(whole)) > 0.9
