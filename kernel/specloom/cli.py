@@ -23,6 +23,7 @@ from specloom.contract.errors import (
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
 from specloom.execution.data_description import assumptions, data_notes
+from specloom.logs import log_file_option
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -37,6 +38,8 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: The exit code of a strict run in which a check failed.
+FAILED_CHECK = 1
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
 
@@ -248,6 +251,11 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where an evaluated cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @frozen_option
 @click.option(
@@ -256,13 +264,17 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Fold affine and linear nodes into the maps that read them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
+@log_file_option
 def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
+    strict: bool,
     fold: bool,
     as_json: bool,
+    quiet: bool,
     verbose: bool,
     **arguments: Any,
 ) -> None:
@@ -277,6 +289,7 @@ def run(
     else:
         loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
+    loaded.quiet = quiet
     loaded.verbose = verbose
     folder = resume or out
     if folder is None:
@@ -292,6 +305,8 @@ def run(
         click.echo(metrics)
     else:
         click.echo(f"results: {folder}")
+    if strict and loaded.failed_checks:
+        sys.exit(FAILED_CHECK)
 
 
 def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:

@@ -99,6 +99,16 @@ class ChecksData(Protocol):
         """What does not fit, as warnings; ``splits`` has the values of each split's description."""
 
 
+class LooksAtBatches(Protocol):
+    """An entry node that looks at batches as the source returns them."""
+
+    def look_at_batch(self, batch: Batch) -> None:
+        """Warn of what is in a batch; called before it goes to the device, in no prediction.
+
+        So no pass waits for a device on account of a warning.
+        """
+
+
 class EntryNode(Protocol):
     """A node that takes its inputs from the batch by name, without connections."""
 

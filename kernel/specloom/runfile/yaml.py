@@ -39,6 +39,7 @@ FIXES = {  # by what the parser says
     r"\\t": "indent with spaces, not tabs",
     "unknown escape": r"write single quotes, as in 'C:\data': between double ones \ is special",
     "any token": "put the text in quotes",
+    "expected alphabetic": "put text that begins with * or & in quotes, such as '*.tif'",
     "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
     "but got|end of stream": "close the bracket or the quote above it",
     "": "write 'name: value', aligned with the lines around it",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from specloom_cubes.opening import absolute_options
 from specloom_cubes.paths import expand, is_address
+from specloom_cubes.reading import absolute_options
 from specloom_cubes.sources.common import check_same_size
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from specloom_cubes.masks import (
     valid_pixels,
     validity_arrays_of,
 )
-from specloom_cubes.opening import open_cube
 from specloom_cubes.paths import expand, there
 from specloom_cubes.processing.selecting import bin_labels, bin_valid
+from specloom_cubes.reading import open_cube
 from specloom_cubes.rules.coco_cubes import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
@@ -40,6 +40,7 @@ from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
+from specloom_cubes.valid_files import is_valid_pattern, read_options, valid_file
 from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Scene(TicketedSource):
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
         valid: A file like a mask, not 0 for the pixels that may be used; others are excluded
-            from fits and metrics.
+            from fits and metrics. With ``*``, as in ``*_roi.png``, that is the name of the cube, in
+            whose folder the path begins; ``specloom predict`` finds the files of other cubes so.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
             ``CHW`` or ``HCW`` (H rows, W columns, C bands).
@@ -137,6 +139,9 @@ class Scene(TicketedSource):
         self.wavelengths = wavelengths
         self.find_mask = find_mask
         self.valid = valid
+        self._valid_rule = valid
+        if valid is not None and is_valid_pattern(valid):
+            self.valid = str(valid_file(expand(cube), valid))
         self.valid_variable = valid_variable
         self.axes = axes
         self.shape = shape
@@ -186,8 +191,9 @@ class Scene(TicketedSource):
         return list(self._mask_flaws)
 
     def read_options(self) -> Mapping[str, Any]:
-        """The scale, and how raw cubes are processed, which predictions need too."""
-        return {"scale": self.scale, **self.reading.processing()}
+        """The scale, the valid pixels and the processing, which predictions need too."""
+        stated = read_options(self.scale, self._valid_rule, self.valid_variable)
+        return {**stated, **self.reading.processing()}
 
     def splits(self) -> Sequence[str]:
         """All of them."""
