@@ -30,6 +30,7 @@ WALKS = {
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "known-targets": ["known-targets"],
+    "pretreatments": ["pretreatments"],
     "two-phase-training": ["two-phase-training"],
     "thresholds": ["thresholds"],
     "plugins": [

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode
-from specloom_pretreatments.pixels import Treated, treat_in_place
+from specloom_pretreatments.pixels import Treated, treat_in_own_type
 from specloom_pretreatments.undefined import CountsUndefined
 
 
@@ -29,15 +29,18 @@ class Absorbance(CountsUndefined, TorchNode):
 
     def forward(self, data: Tensor) -> Batch:
         """Treat (B, H, W, C) ``data``."""
-        result = treat_in_place(data, absorbance)
+        result = treat_in_own_type(data, absorbance)
         self.count_undefined(result.undefined)
         return {"treated": result.cubes}
 
 
-def absorbance(spectra: Tensor) -> Treated:
+def absorbance(spectra: Tensor, out: Tensor | None = None) -> Treated:
     """log10(1 / R) of spectra (N, C); NaN where R is not above 0."""
     is_defined = (spectra > 0) & (spectra < torch.inf)
     logarithm = torch.where(is_defined, spectra, 1).log10()
     is_finite = (spectra.detach() * 0).sum(1) == 0
     undefined = is_finite & ~is_defined.all(1)
-    return Treated(torch.where(is_defined, -logarithm, torch.nan), undefined)
+    result = torch.where(is_defined, -logarithm, torch.nan)
+    if out is not None:
+        out.copy_(result)
+    return Treated(result, undefined)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from specloom import Batch, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import TorchNode
-from specloom_pretreatments.hull import continuum_by_scan, continuum_by_slopes
+from specloom_pretreatments.hull import PooledContinuum, continuum_by_slopes
 from specloom_pretreatments.pixels import Treated, treat_in_double
 from specloom_pretreatments.positions import band_positions
 from specloom_pretreatments.spectra import divide
 from specloom_pretreatments.undefined import CountsUndefined
 
-# Pixels of a block on the CPU: many enough for the calls, few enough for the cache.
-CPU_ROWS = 4096
+# Pixels of a block: many enough for the calls, few enough for the cache.
+CPU_ROWS = 256
 GPU_ROWS = 65536
 
 
@@ -46,32 +47,47 @@ class ContinuumRemoval(CountsUndefined, TorchNode):
     def forward(self, data: Tensor | LazyAffine | LazyLinear, wavelengths: Tensor) -> Batch:
         """Treat (B, H, W, C) ``data``."""
         positions = band_positions(self.label, wavelengths, data.shape[-1])
+        raw = data if isinstance(data, Tensor) else data.data
+        on_cpu = raw.device.type == "cpu"
+        rows = CPU_ROWS if on_cpu else GPU_ROWS
         order = positions.argsort()
         is_sorted = bool((order.diff() > 0).all())
         rising = positions[order]
-        raw = data if isinstance(data, Tensor) else data.data
-        on_device = rising.to(raw.device)
-        order_on_device = order.to(raw.device)
+        pooled = PooledContinuum(rising.numpy(), rows)
+        rising = rising.to(raw.device)
+        order = order.to(raw.device)
 
         def remove(spectra: Tensor) -> Treated:
-            values = spectra
-            if not is_sorted:
-                values = spectra[:, order_on_device]
-            if spectra.requires_grad or spectra.device.type != "cpu":
-                continuum = continuum_by_slopes(values, on_device)
+            values = spectra if is_sorted else spectra[:, order]
+            if on_cpu and not spectra.requires_grad:
+                treated = _remove_pooled(values, pooled)
             else:
-                continuum = _scanned(values, rising)
-            if not is_sorted:
-                continuum = continuum[:, order_on_device.argsort()]
-            is_zero = continuum == 0
-            return Treated(divide(spectra, continuum, ~is_zero), is_zero.any(1))
+                treated = _remove_by_slopes(values, rising)
+            if is_sorted:
+                return treated
+            return treated._replace(spectra=treated.spectra[:, order.argsort()])
 
-        rows = CPU_ROWS if raw.device.type == "cpu" else GPU_ROWS
         result = treat_in_double(data, remove, rows=rows)
         self.count_undefined(result.undefined)
         return {"treated": result.cubes}
 
 
-def _scanned(values: Tensor, positions: Tensor) -> Tensor:
-    columns = values.T.contiguous().numpy()
-    return torch.from_numpy(continuum_by_scan(columns, positions.numpy())).T
+def _remove_by_slopes(values: Tensor, positions: Tensor) -> Treated:
+    continuum = continuum_by_slopes(values, positions)
+    is_zero = continuum == 0
+    return Treated(divide(values, continuum, ~is_zero), is_zero.any(1))
+
+
+def _remove_pooled(values: Tensor, pooled: PooledContinuum) -> Treated:
+    array = values.numpy()
+    finite = np.isfinite(array.sum(1))
+    if not finite.all():
+        # What is not finite becomes NaN afterwards.
+        array = np.where(finite[:, None], array, 0)
+    continuum = pooled(array)
+    is_zero = continuum == 0
+    undefined = None
+    if is_zero.any():
+        continuum[is_zero] = np.nan
+        undefined = torch.from_numpy(is_zero.any(1))
+    return Treated(torch.from_numpy(np.divide(array, continuum, out=continuum)), undefined)

@@ -12,9 +12,12 @@ from specloom import Batch, Input, Internal, LazyAffine, LazyLinear, NodeError, 
 from specloom.torch import buffer
 from specloom_pretreatments.pixels import Treated, treat_in_double
 from specloom_pretreatments.positions import band_positions, check_degree, polynomial_basis
-from specloom_pretreatments.spectra import divide
+from specloom_pretreatments.spectra import divide, norm_of
 from specloom_pretreatments.undefined import CountsUndefined
 from specloom_statistics import RunningVariance, StreamingNode
+
+ROUNDING = 1e-13
+"""What is left of a spectrum behind the polynomial counts above this share of its norm."""
 
 
 @node
@@ -85,7 +88,7 @@ class EMSC(CountsUndefined, StreamingNode[RunningVariance]):
         """Raise NodeError where the mean spectrum is a polynomial, which leaves no slope."""
         basis = basis.to(self.reference)
         rest = self.reference - basis @ (basis.T @ self.reference)
-        if float(rest.norm()) <= 1e-12 * float(self.reference.norm()):
+        if float(rest.norm()) <= ROUNDING * float(self.reference.norm()):
             self.fitted = False
             what = (
                 f"{self.label}: the mean spectrum of {self.pixels} pixels is a polynomial of "
@@ -111,8 +114,10 @@ class EMSC(CountsUndefined, StreamingNode[RunningVariance]):
             # The polynomial fits x - b m; what is left of x over what is left of m is b.
             left = spectra - (spectra @ basis) @ basis.T
             factor = (left * projection).sum(1, keepdim=True)
-            undefined = factor[:, 0] <= 0
-            return Treated(divide(left, factor, factor > 0) + smooth, undefined)
+            # A polynomial leaves rounding, whose sign says nothing.
+            least = ROUNDING * norm_of(spectra.detach()) / rest.norm()
+            undefined = factor[:, 0] <= least[:, 0]
+            return Treated(divide(left, factor, factor > least) + smooth, undefined)
 
         result = treat_in_double(data, correct)
         self.count_undefined(result.undefined)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, LazyAffine, LazyLinear, NodeError, Output, node
 from specloom.torch import buffer
-from specloom_pretreatments.pixels import Treated, treat_in_place
+from specloom_pretreatments.pixels import Treated, treat_in_own_type
 from specloom_pretreatments.spectra import centre, divide
 from specloom_pretreatments.undefined import CountsUndefined
 from specloom_statistics import RunningVariance, StreamingNode
@@ -74,14 +74,15 @@ class MSC(CountsUndefined, StreamingNode[RunningVariance]):
         projection = (centred_reference / centred_reference.square().sum()).to(data.dtype)
         level = mean.to(data.dtype)
 
-        def correct(spectra: Tensor) -> Treated:
-            centred = centre(spectra)
+        def correct(spectra: Tensor, out: Tensor | None = None) -> Treated:
+            centred = centre(spectra, out)
             slope = (centred * projection).sum(1, keepdim=True)
             # A slope that is NaN is that of a pixel that is not finite.
             undefined = slope[:, 0] <= 0
-            return Treated(divide(centred, slope, slope > 0) + level, undefined)
+            scaled = divide(centred, slope, slope > 0, out)
+            return Treated(torch.add(scaled, level, out=out), undefined)
 
-        result = treat_in_place(data, correct)
+        result = treat_in_own_type(data, correct)
         self.count_undefined(result.undefined)
         return {"treated": result.cubes}
 

@@ -16,8 +16,8 @@ from specloom_statistics import BandProduct
 # register tiles in use, and the last block of an image is filled up to the full size.
 CPU_ROWS = 960
 GPU_ROWS = 15360
-# Values of a block that stays in a core's cache with its results, where nothing is multiplied.
-CPU_VALUES = 1 << 17
+# Values of a block without products: few enough for the cache, many enough for the calls.
+CPU_VALUES = 1 << 19
 GPU_VALUES = 1 << 24
 LARGE = 1 << 22
 """Bytes from which NumPy requests large pages."""
@@ -46,6 +46,9 @@ class Result(NamedTuple):
 Treat: TypeAlias = Callable[[Tensor], Treated]
 """A function of spectra (N, width)."""
 
+TreatInto: TypeAlias = Callable[[Tensor, Tensor | None], Treated]
+"""A function of spectra (N, C), and of the memory for its result; None for new memory."""
+
 
 def treat_in_double(
     data: Cubes, treat: Treat, *, width: int | None = None, rows: int | None = None
@@ -58,7 +61,8 @@ def treat_in_double(
         data: (B, H, W, C), of any real type; the map of lazy data is applied in float64.
         treat: The function.
         width: Columns of the blocks, filled up with zeros; None for C.
-        rows: Rows of the blocks; None for a size that suits products with a matrix.
+        rows: Rows of the blocks of a function that makes no products, so that the last block need
+            not be filled up; None for full blocks that suit products with a matrix.
     """
     channels = data.shape[-1]
     raw = data if isinstance(data, Tensor) else data.data
@@ -78,30 +82,34 @@ def treat_in_double(
             part = pixels[start : start + size]
             count = len(part)
             load(part, block[:count, :channels])
-            block[count:] = 0
+            spectra = block
+            if rows is None:
+                block[count:] = 0
+            else:
+                spectra = block[:count]
             # 0 where every band is finite, else NaN.
-            spoilt = block.sum(1, keepdim=True).mul_(0)
-            treated = treat(block)
-            spectra = treated.spectra[:count, :channels]
-            torch.add(spectra, spoilt[:count], out=results[start : start + count])
+            spoilt = spectra.sum(1, keepdim=True).mul_(0)
+            treated = treat(spectra)
+            results_of_part = treated.spectra[:count, :channels]
+            torch.add(results_of_part, spoilt[:count], out=results[start : start + count])
             if treated.undefined is not None:
                 lost = treated.undefined[:count] & (spoilt[:count, 0] == 0)
                 undefined += lost.sum()
     return Result(cubes, undefined)
 
 
-def treat_in_place(data: Tensor, treat: Treat) -> Result:
+def treat_in_own_type(data: Tensor, treat: TreatInto) -> Result:
     """Apply a function to every pixel, in the type of the data and in blocks; differentiable.
 
     Args:
         data: (B, H, W, C).
-        treat: The function; it must not depend on which spectra are together in a block.
+        treat: The function; no spectrum may depend on others in its block.
     """
     channels = data.shape[-1]
     undefined = torch.zeros((), dtype=torch.int64, device=data.device)
     rows = data.reshape(-1, channels)
     if torch.is_grad_enabled() and data.requires_grad:
-        treated = treat(rows)
+        treated = treat(rows, None)
         if treated.undefined is not None:
             undefined = treated.undefined.sum()
         return Result(treated.spectra.view(data.shape), undefined)
@@ -110,8 +118,7 @@ def treat_in_place(data: Tensor, treat: Treat) -> Result:
     values = CPU_VALUES if data.device.type == "cpu" else GPU_VALUES
     step = max(values // channels, 1)
     for start in range(0, len(rows), step):
-        treated = treat(rows[start : start + step])
-        results[start : start + step] = treated.spectra
+        treated = treat(rows[start : start + step], results[start : start + step])
         if treated.undefined is not None:
             undefined += treated.undefined.sum()
     return Result(cubes, undefined)

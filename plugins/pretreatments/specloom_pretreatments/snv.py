@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import TorchNode
-from specloom_pretreatments.pixels import Treated, treat_in_place
-from specloom_pretreatments.spectra import centre, divide
+from specloom_pretreatments.pixels import Treated, treat_in_own_type
+from specloom_pretreatments.spectra import centre, divide, is_normal, norm_of
 from specloom_pretreatments.undefined import CountsUndefined
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @node
@@ -21,8 +21,8 @@ class SNV(CountsUndefined, TorchNode):
     """Standard normal variate: each spectrum without its mean, over its standard deviation.
 
     (x - mean(x)) / std(x), over the bands of a pixel, the standard deviation divided by n - 1. A
-    constant spectrum gives NaN and is counted (``undefined_pixels``), as a pixel that is not finite
-    in every band gives NaN.
+    constant spectrum gives NaN and is counted (``undefined_pixels``), and so does one whose squares
+    are out of range of its type. A pixel that is not finite in every band gives NaN.
 
     Source: R. J. Barnes, M. S. Dhanoa, S. J. Lister, Applied Spectroscopy 43(5), 1989.
 
@@ -43,18 +43,17 @@ class SNV(CountsUndefined, TorchNode):
 
     def forward(self, data: Tensor) -> Batch:
         """Treat (B, H, W, C) ``data``."""
-        result = treat_in_place(data, standardise)
+        result = treat_in_own_type(data, standardise)
         self.count_undefined(result.undefined)
         return {"treated": result.cubes}
 
 
-def standardise(spectra: Tensor) -> Treated:
+def standardise(spectra: Tensor, out: Tensor | None = None) -> Treated:
     """Spectra (N, C) of mean 0 and standard deviation 1; NaN where they are constant."""
-    centred = centre(spectra)
-    # The largest deviation is taken out first, so that no square is out of range.
-    largest = centred.detach().abs().amax(1, keepdim=True)
-    varies = largest > 0
-    scaled = divide(centred, largest, varies)
-    norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    centred = centre(spectra, out)
+    norm = norm_of(centred)
+    defined = is_normal(norm)
     deviation = norm / math.sqrt(spectra.shape[1] - 1)
-    return Treated(divide(scaled, deviation, varies), largest[:, 0] == 0)
+    # A norm that is NaN is that of a pixel that is not finite.
+    undefined = ~defined[:, 0] & ~norm[:, 0].isnan()
+    return Treated(divide(centred, deviation, defined, out), undefined)

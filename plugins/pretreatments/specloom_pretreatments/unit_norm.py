@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from specloom import Batch, Input, Output, node
 from specloom.torch import TorchNode
-from specloom_pretreatments.pixels import Treated, treat_in_place
-from specloom_pretreatments.spectra import divide
+from specloom_pretreatments.pixels import Treated, treat_in_own_type
+from specloom_pretreatments.spectra import divide, is_normal, norm_of
 from specloom_pretreatments.undefined import CountsUndefined
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @node
@@ -20,7 +20,8 @@ class UnitNorm(CountsUndefined, TorchNode):
     """Scales each spectrum to a Euclidean norm of 1: what is left does not depend on brightness.
 
     x / |x|, over the bands of a pixel. A spectrum of zeros gives NaN and is counted
-    (``undefined_pixels``), as a pixel that is not finite in every band gives NaN.
+    (``undefined_pixels``), and so does one whose squares are out of range of its type. A pixel that
+    is not finite in every band gives NaN.
     """
 
     data = Input("B H W C", doc="Spectra.")
@@ -30,16 +31,14 @@ class UnitNorm(CountsUndefined, TorchNode):
 
     def forward(self, data: Tensor) -> Batch:
         """Treat (B, H, W, C) ``data``."""
-        result = treat_in_place(data, normalise)
+        result = treat_in_own_type(data, normalise)
         self.count_undefined(result.undefined)
         return {"treated": result.cubes}
 
 
-def normalise(spectra: Tensor) -> Treated:
+def normalise(spectra: Tensor, out: Tensor | None = None) -> Treated:
     """Spectra (N, C) of Euclidean norm 1; NaN where they are zeros."""
-    # The largest value is taken out first, so that no square is out of range.
-    largest = spectra.detach().abs().amax(1, keepdim=True)
-    defined = largest > 0
-    scaled = divide(spectra, largest, defined)
-    norm = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
-    return Treated(divide(scaled, norm, defined), largest[:, 0] == 0)
+    norm = norm_of(spectra)
+    defined = is_normal(norm)
+    is_finite = (spectra.detach().sum(1) * 0) == 0
+    return Treated(divide(spectra, norm, defined, out), ~defined[:, 0] & is_finite)
