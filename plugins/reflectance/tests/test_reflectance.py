@@ -22,6 +22,7 @@ from specloom_reflectance import (
     Resample,
     Saturation,
 )
+from specloom_rx import RXGlobal
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE / "golden"))
@@ -418,3 +419,21 @@ def test_bins_of_bands_are_means():
         made(BinBands(size=3, num_bins=4), num_channels=7)
     with pytest.raises(ConfigError, match="size is 0"):
         build(BinBands(size=0), {"num_channels": 7, "num_bins": 7})
+
+
+def test_rx_takes_the_maps_of_bands_in():
+    rng = np.random.default_rng(5)
+    mixed = rng.normal(size=(2, 30, 20, 8)) @ rng.normal(size=(8, 8))
+    data = torch.as_tensor(mixed + 10)
+    resample = made(Resample(centres=[450.0, 550, 800, 1450], fwhm=400.0), num_channels=8)
+    bins = made(BinBands(size=2), num_channels=4)
+    values = run(resample, {"data": data, "wavelengths": CENTRES})["resampled"]
+    values = run(bins, {"data": values})["binned"]
+    lazy = resample.forward_lazy(data=data, wavelengths=CENTRES)["resampled"]
+    lazy = bins.forward_lazy(data=lazy)["binned"]
+    assert isinstance(lazy, LazyLinear)
+    assert lazy.data is data
+    plain = fit(RXGlobal(num_channels=2), [{"data": values}])
+    folded = fit(RXGlobal(num_channels=2), [{"data": lazy}])
+    expected = run(plain, {"data": values})["scores"]
+    np.testing.assert_allclose(run(folded, {"data": lazy})["scores"], expected, rtol=1e-10)
