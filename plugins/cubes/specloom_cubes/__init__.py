@@ -43,7 +43,6 @@ MODULES = {
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
     "response_map": "specloom_cubes.processing.resampling",
-    "unusable_note": "specloom_cubes.processing.coefficients",
     "valid_file": "specloom_cubes.valid_files",
     "water_vapour": "specloom_cubes.processing.resampling",
     "without_valid_files": "specloom_cubes.valid_files",
@@ -95,7 +94,6 @@ __all__ = [
     "read_spectra",
     "read_wavelengths",
     "response_map",
-    "unusable_note",
     "valid_file",
     "water_vapour",
     "without_valid_files",
@@ -119,7 +117,7 @@ if TYPE_CHECKING:
     from specloom_cubes.masks import read_mask
     from specloom_cubes.opening import open
     from specloom_cubes.paths import expand, is_address
-    from specloom_cubes.processing.coefficients import Coefficients, unusable_note
+    from specloom_cubes.processing.coefficients import Coefficients
     from specloom_cubes.processing.options import Calibration, calibration_of
     from specloom_cubes.processing.resampling import (
         BandMap,

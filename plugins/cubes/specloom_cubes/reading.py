@@ -124,8 +124,8 @@ def _open_stored(path: Path) -> Cube:
 READERS = Readers(_open_stored, read_spectra, read_grid)
 
 
-def read_coefficients(calibration: Calibration) -> Coefficients:
-    """The coefficients of a calibration whose white and dark reference are named.
+def read_coefficients(calibration: Calibration) -> tuple[Coefficients, list[str]]:
+    """The coefficients of a calibration with named references, and what to know of them.
 
     Exposure times that neither the calibration nor the headers state are taken as equal, and that
     of the cube as that of the dark.
@@ -137,7 +137,8 @@ def read_coefficients(calibration: Calibration) -> Coefficients:
     assert calibration.dark is not None, "the caller has checked it"
     # A cube that was taken as the dark was: only its header and its size are used.
     like_raw = _open_stored(expand(calibration.dark))
-    return CalibratedCube(like_raw, calibration, READERS).coefficients
+    calibrated = CalibratedCube(like_raw, calibration, READERS)
+    return calibrated.coefficients, calibrated.notes()
 
 
 def opened_by_plugin(cube: Cube, reading: Reading) -> Cube:

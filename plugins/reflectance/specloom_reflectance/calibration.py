@@ -22,7 +22,7 @@ from specloom import (
     node,
 )
 from specloom.torch import TorchNode, buffer
-from specloom_cubes import Calibration, calibration_of, expand, read_coefficients, unusable_note
+from specloom_cubes import Calibration, calibration_of, expand, read_coefficients
 from specloom_reflectance.levels import level_tensor, unsaturated
 from specloom_reflectance.whole_rows import WholeRows
 
@@ -36,10 +36,10 @@ class Reflectance(TorchNode):
 
     White and dark references are averaged over their lines, by column and band: the columns of the
     data are those of the references. d_raw and d_white are the darks at the exposures t_raw and
-    t_white; exposures that are not known are taken as equal. Where the difference of white and
-    dark is not above ``least`` a column's band is NaN, with a warning that counts them. Saturated
-    values of the white reference do not count. The references are read once and saved with the
-    pipeline.
+    t_white; exposures that are not known are taken as equal, with a warning. Where the difference
+    of white and dark is not above ``least`` a column's band is NaN, with a warning that counts
+    them. Saturated values of the white reference do not count. The references are read once and
+    saved with the pipeline.
 
     ``calibration`` of the sources does the same while cubes are read, for captures of which each
     has references of its own, and for scenes that are larger than memory.
@@ -52,9 +52,10 @@ class Reflectance(TorchNode):
         average: ``mean`` or ``median`` of the lines of a reference.
         per_column: A reference spectrum for each column; false for one of all columns.
         dark_kind: ``offset``: one dark is used as it is for both exposures; ``current``: it is
-            proportional to the exposure.
+            proportional to the exposure; None for ``offset``, with a warning where exposures
+            differ.
         exposures: Exposure times of ``raw``, ``white``, ``dark`` in one unit, used instead of those
-            in the headers.
+            in the headers, where that of the data is taken as that of the dark.
         least: Differences of white and dark that are not above it give NaN.
         clip: Limit the reflectance to [0, clip].
         saturation: The count from which a value is saturated, one for all bands or one for each;
@@ -79,7 +80,7 @@ class Reflectance(TorchNode):
     panel: float | Path = 1.0
     average: Literal["mean", "median"] = "mean"
     per_column: bool = True
-    dark_kind: Literal["offset", "current"] = "offset"
+    dark_kind: Literal["offset", "current"] | None = None
     exposures: dict[str, float] | None = None
     least: float = 0.0
     clip: float | None = None
@@ -146,7 +147,7 @@ class Reflectance(TorchNode):
         """
         if len(self.gain):
             return
-        found = read_coefficients(self._options())
+        found, notes = read_coefficients(self._options())
         channels = self.gain.shape[1]
         bands = found.gain.shape[1]
         if bands != channels:
@@ -155,8 +156,7 @@ class Reflectance(TorchNode):
                 fix="use the references of this camera, with the same bands",
             )
         self._store(torch.from_numpy(found.dark), torch.from_numpy(found.gain))
-        note = unusable_note(found.unusable, channels)
-        if note:
+        for note in notes:
             warnings.warn(f"{self.label}: {note}", stacklevel=2)
 
     def _store(self, dark: Tensor, gain: Tensor) -> None:

@@ -26,6 +26,7 @@ def reflectance():
     return {
         "white": root / "white.npy",
         "dark": root / "dark.npy",
+        "exposures": {"raw": 1.0, "white": 1.0, "dark": 1.0},
         "saturation": 0.7,
         "num_channels": 3,
     }

@@ -36,6 +36,7 @@ def references(folder, white, dark):
 
 
 def calibrated(folder, raw, white, dark, **params):
+    params = {"exposures": {"raw": 1.0, "white": 1.0, "dark": 1.0}} | params
     node = Reflectance(**references(folder, white, dark), **params)
     build(node, {"num_channels": raw.shape[-1]})
     node.prepare("cpu")
@@ -144,7 +145,7 @@ def test_references_that_do_not_fit(tmp_path):
     with pytest.raises(NodeError, match="the data have 4 columns, the references 5") as caught:
         run(node, {"data": batch(raw[:, :4])})
     assert "per_column: false" in caught.value.fix
-    other = Reflectance(**references(tmp_path, white, dark))
+    other = Reflectance(**references(tmp_path, white, dark), dark_kind="offset")
     build(other, {"num_channels": 3})
     with pytest.raises(DataError, match="the references have 4 bands, the data 3"):
         other.prepare("cpu")
@@ -152,6 +153,18 @@ def test_references_that_do_not_fit(tmp_path):
         calibrated(tmp_path, raw, white, dark, saturation=[1.0, 2.0])
     with pytest.raises(ConfigError, match="has panel 99"):
         calibrated(tmp_path, raw, white, dark, panel=99.0)
+
+
+def test_exposures_that_differ_or_are_not_known_are_warned_of(tmp_path):
+    raw, white, dark = golden.captures()
+    with pytest.warns(UserWarning, match="exposure times of the cube and its references are not"):
+        calibrated(tmp_path, raw, white, dark, exposures=None)
+    times = {"raw": 4.0, "white": 2.0, "dark": 4.0}
+    with pytest.warns(UserWarning, match="the dark was taken at exposure 4, the cube at 4"):
+        calibrated(tmp_path, raw, white, dark, exposures=times)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calibrated(tmp_path, raw, white, dark, exposures=times, dark_kind="current")
 
 
 def made(node, **sizes):

@@ -205,7 +205,7 @@ def test_nodes_calibrate_a_capture_and_a_saved_pipeline_needs_no_reference(captu
         for file in (found, found.with_suffix(".raw")):
             (tmp_path / file.name).write_bytes(file.read_bytes())
         references[name] = str(tmp_path / found.name)
-    config = references | {"panel": PANEL, "exposures": {"raw": 2, "white": 1, "dark": 2}}
+    config = references | CALIBRATION | {"exposures": {"raw": 2, "white": 1, "dark": 2}}
     file = tmp_path / "nodes.yaml"
     centres = [float(centre) for centre in range(440, 905, 10)]
     text = NODES.format(cube=header, config=json.dumps(config), centres=centres)
