@@ -20,6 +20,7 @@ STUDIES = {
     "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
     "channel_selector_real": ("--help",),
     "domain_measure": ("--help",),
+    "first_day": ("--help",),
     "leaderboard": ("--help",),
 }
 

@@ -27,6 +27,7 @@ WALKS = {
     "annotations of cubes": ["annotations-and-data-sets"],
     "inspection": ["inspection"],
     "from-camera-to-cube": ["from-camera-to-cube"],
+    "python": ["python"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "known-targets": ["known-targets"],

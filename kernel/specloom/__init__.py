@@ -7,6 +7,7 @@ import warnings
 
 __version__ = "0.2.0"
 
+from specloom.completion import complete_run_folders
 from specloom.contract.abilities import (
     AffineNode,
     AffineReader,
@@ -121,6 +122,7 @@ __all__ = [
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "complete_run_folders",
     "did_you_mean",
     "impl",
     "interrupted_run",
