@@ -26,6 +26,7 @@ WALKS = {
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
     "inspection": ["inspection"],
+    "from-camera-to-cube": ["from-camera-to-cube"],
     "python": ["python"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
