@@ -10,13 +10,14 @@ from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.masks import valid_pixels, validity_arrays_of
 from specloom_cubes.sources.common import PORTS, WITH_VALID, batch_of
+from specloom_cubes.sources.data_module import DataModule
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
     from specloom_cubes.cube import Cube, Valid
 
 
-class OneCube:
+class OneCube(DataModule):
     """A cube without labels, as a batch of one or in parts, with its file's own valid pixels.
 
     Args:
