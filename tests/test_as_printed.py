@@ -1,6 +1,7 @@
 """The tutorial's graph as printed: the companion edge makes it work, and is reported."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,14 @@ def test_the_companion_makes_the_printed_graph_work(example, tmp_path):
     iou = {}
     for companions in (False, True):
         out = tmp_path / str(companions)
-        with pytest.warns(UserWarning, match="the loss 'entropy' is in the pipeline, but it is not"):
+        with warnings.catch_warnings(record=True) as caught:
             found = example.main(out, companions, TRAINING, **SMALL)
+        messages = [str(one.message) for one in caught]
+        for name in ("entropy", "diversity"):
+            assert (
+                f"the loss {name!r} is in the pipeline, but it is not minimised: add it to "
+                "loss_nodes, or remove it"
+            ) in messages
         iou[companions] = found["metrics_anomaly/iou"]
         assert (out / "trained_models" / "Channel_Selector.safetensors").is_file()
         assert (out / "checkpoints" / "last.safetensors").is_file()
