@@ -25,6 +25,7 @@ def test_the_companion_makes_the_printed_graph_work(example, tmp_path):
     for companions in (False, True):
         out = tmp_path / str(companions)
         with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             found = example.main(out, companions, TRAINING, **SMALL)
         messages = [str(one.message) for one in caught]
         for name in ("entropy", "diversity"):
