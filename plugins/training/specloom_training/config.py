@@ -78,11 +78,11 @@ class TrainerConfig:
     ``precision`` is ``32-true``, ``bf16-mixed`` or ``16-mixed`` (GPU). With ``cache`` the frozen
     front of the graph is computed once for each image, and its output stored, up to
     ``cache_memory_mb`` in memory and ``cache_disk_mb`` on disk. ``shuffle`` gives the images a new
-    order in each epoch, where the source can.
+    order in each epoch, where the source can. ``callbacks`` is never None.
     """
 
     max_epochs: int = 30
-    precision: str = "32-true"
+    precision: str | int = "32-true"
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str = "norm"
     accumulate_grad_batches: int = 1
@@ -92,17 +92,33 @@ class TrainerConfig:
     cache: bool = True
     cache_memory_mb: int = 1024
     cache_disk_mb: int = 8192
-    callbacks: CallbacksConfig | None = None
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+
+    def __post_init__(self) -> None:
+        self._training: TrainingConfig | None = None
+
+    def training(self) -> TrainingConfig | None:
+        """The configuration that this is the ``trainer`` of; None where it is none's."""
+        return self._training
 
 
 @dataclass
 class TrainingConfig:
-    """Everything that ``GradientTrainer`` takes but for the graph and the data."""
+    """Everything that ``GradientTrainer`` takes but for the graph and the data.
+
+    ``trainer_config=config`` and ``trainer_config=config.trainer`` are the same: what is not passed
+    to the trainer by itself, such as ``scheduler``, is taken from here.
+    """
 
     seed: int = 0
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "trainer" and isinstance(value, TrainerConfig):
+            value._training = self
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:

@@ -21,6 +21,7 @@ from specloom_statistics import DomainSample
 from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate
 from specloom_training.fit_job import FitJobs
+from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
 
 
@@ -225,7 +226,8 @@ class StatisticalTrainer:
             run.graph.fitted_on.update(record)
 
     def fit(self) -> None:
-        """Fit the nodes of ``pipeline`` on ``datamodule``."""
+        """Fit the nodes of ``pipeline`` on ``datamodule``; what was fitted is logged."""
+        LOGGER.info("statistical phase")
         self.train(self._run())
 
     def validate(self) -> dict[str, float]:
@@ -242,4 +244,6 @@ class StatisticalTrainer:
                 "StatisticalTrainer has no pipeline or no datamodule",
                 fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
             )
-        return Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)
+        run = Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)
+        run.plugins.add("log lines", LogLines())
+        return run

@@ -163,3 +163,55 @@ def test_a_pipelines_metadata_are_what_save_to_file_takes():
 
 def test_phases_and_objects_share_their_defaults():
     assert TrainerConfig(**GradientTrainer().options()) == TrainerConfig()
+
+
+def test_callbacks_are_always_there():
+    for training in (
+        TrainingConfig(),
+        TrainingConfig.from_dict({}),
+        TrainingConfig.from_dict({"trainer": {"max_epochs": 2}}),
+        TrainingConfig.from_dict({"trainer": {"callbacks": None}}),
+    ):
+        training.trainer.callbacks.early_stopping.append(EarlyStoppingConfig("train/bce"))
+        assert training.trainer.callbacks.checkpoint is None
+    assert TrainerConfig().callbacks == CallbacksConfig()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_whole_configuration_is_accepted(whole):
+    training = TrainingConfig.from_dict({**GIVEN, "scheduler": None})
+    training.scheduler = SchedulerConfig("step", step_size=2)
+    config = training if whole else training.trainer
+    phase = GradientTrainer(trainer_config=config)
+    settings, problems = settings_of(phase)
+    assert problems == []
+    assert settings.trainer is training.trainer
+    assert settings.optimizer is training.optimizer
+    assert settings.scheduler is training.scheduler
+    assert phase.seed == 42
+
+
+def test_what_is_passed_by_itself_comes_first():
+    training = TrainingConfig.from_dict(GIVEN)
+    optimizer = OptimizerConfig("sgd", lr=0.1)
+    scheduler = SchedulerConfig("step", step_size=2)
+    phase = GradientTrainer(
+        trainer_config=training,
+        optimizer_config=optimizer,
+        scheduler_config=scheduler,
+        seed=7,
+    )
+    settings, problems = settings_of(phase)
+    assert problems == []
+    assert settings.optimizer is optimizer
+    assert settings.scheduler is scheduler
+    assert phase.seed == 7
+
+
+def test_a_trainer_of_its_own_brings_nothing_else():
+    phase = GradientTrainer(trainer_config=TrainerConfig(max_epochs=3))
+    settings, problems = settings_of(phase)
+    assert problems == []
+    assert settings.optimizer == OptimizerConfig(lr=1e-3)
+    assert settings.scheduler is None
+    assert phase.seed == 0

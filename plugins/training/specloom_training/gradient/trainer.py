@@ -9,10 +9,16 @@ from typing import Any, ClassVar
 
 from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError, raise_all
 from specloom_training import processes
-from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
+from specloom_training.config import (
+    OptimizerConfig,
+    SchedulerConfig,
+    TrainerConfig,
+    TrainingConfig,
+)
 from specloom_training.evaluate import evaluate, losses_of, nodes_on
 from specloom_training.gradient import checks, extension, record
-from specloom_training.gradient.settings import settings_of
+from specloom_training.gradient.settings import settings_of, training_of
+from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.parsing import in_python
 
 
@@ -29,7 +35,9 @@ class GradientTrainer:
         datamodule: The data source, in Python.
         loss_nodes: In Python, the nodes that ``losses`` names.
         metric_nodes: In Python, metric nodes; they must be part of the pipeline.
-        trainer_config: In Python, in place of the parameters after ``refit``.
+        trainer_config: In Python, in place of the parameters after ``refit``. Of a whole
+            ``TrainingConfig``, or of the trainer of one, what is not passed by itself is used too:
+            optimiser, scheduler and seed.
         optimizer_config: In Python, in place of ``optimizer``.
         scheduler_config: In Python, in place of ``scheduler``.
         monitors: In Python, observers: objects with hooks, or nodes that make one.
@@ -75,11 +83,11 @@ class GradientTrainer:
         datamodule: Source | None = None,
         loss_nodes: Sequence[Any] | None = None,
         metric_nodes: Sequence[Any] | None = None,
-        trainer_config: TrainerConfig | None = None,
+        trainer_config: TrainerConfig | TrainingConfig | None = None,
         optimizer_config: OptimizerConfig | None = None,
         scheduler_config: SchedulerConfig | None = None,
         monitors: Sequence[Any] | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         *,
         unfreeze: list[str] | None = None,
         losses: list[str] | None = None,
@@ -89,7 +97,7 @@ class GradientTrainer:
         scheduler: dict[str, Any] | None = None,
         early_stopping: list[dict[str, Any]] | None = None,
         checkpoint: dict[str, Any] | None = None,
-        precision: str = "32-true",
+        precision: str | int = "32-true",
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
@@ -108,7 +116,7 @@ class GradientTrainer:
         self.optimizer_config = optimizer_config
         self.scheduler_config = scheduler_config
         self.monitors = monitors
-        self.seed = seed
+        self.seed: int = seed or 0
         self.unfreeze = unfreeze
         self.losses = losses
         self.refit = refit
@@ -127,6 +135,9 @@ class GradientTrainer:
         self.cache = cache
         self.cache_memory_mb = cache_memory_mb
         self.cache_disk_mb = cache_disk_mb
+        training = training_of(self)
+        if seed is None and training is not None:
+            self.seed = training.seed
         self.best_epoch: int | None = None
         """The epoch, counted from 0, whose weights the pipeline holds after training."""
 
@@ -180,7 +191,7 @@ class GradientTrainer:
             self.best_epoch = train(run, settings, self)
 
     def fit(self) -> None:
-        """Train ``pipeline`` on ``datamodule``.
+        """Train ``pipeline`` on ``datamodule``; each epoch is logged.
 
         Raises:
             ConfigError: Something is set up wrongly; ``Problems`` where it is several things.
@@ -195,7 +206,9 @@ class GradientTrainer:
                     "loss_nodes, or remove it",
                     stacklevel=2,
                 )
+        LOGGER.info("gradient phase")
         self.train(run)
+        LOGGER.info("best epoch: %s", self.best_epoch)
 
     def validate(self) -> dict[str, float]:
         """The metrics of the validation split, by ``node/name``, of the best checkpoint."""
@@ -244,6 +257,9 @@ class GradientTrainer:
                 )
 
     def _add_monitors(self, run: Run) -> None:
+        settings, _problems = settings_of(self)
+        monitored = [] if settings is None else [name for name, _place in settings.monitors()]
+        run.plugins.add("log lines", LogLines(monitored))
         for number, monitor in enumerate(self.monitors or ()):
             observer = monitor
             if hasattr(monitor, "observer"):
