@@ -188,7 +188,7 @@ def test_the_whole_configuration_is_accepted(whole):
     assert settings.trainer is training.trainer
     assert settings.optimizer is training.optimizer
     assert settings.scheduler is training.scheduler
-    assert phase.seed == 42
+    assert phase.seed_of_run() == 42
 
 
 def test_what_is_passed_by_itself_comes_first():
@@ -205,7 +205,7 @@ def test_what_is_passed_by_itself_comes_first():
     assert problems == []
     assert settings.optimizer is optimizer
     assert settings.scheduler is scheduler
-    assert phase.seed == 7
+    assert phase.seed_of_run() == 7
 
 
 def test_a_trainer_of_its_own_brings_nothing_else():
@@ -214,4 +214,4 @@ def test_a_trainer_of_its_own_brings_nothing_else():
     assert problems == []
     assert settings.optimizer == OptimizerConfig(lr=1e-3)
     assert settings.scheduler is None
-    assert phase.seed == 0
+    assert phase.seed_of_run() == 0

@@ -146,7 +146,11 @@ def test_both_phases_log_what_they_do_in_python(caplog):
 def test_observers_are_told_everything(tmp_path):
     class Watch:
         def __init__(self):
-            self.numbers, self.epochs, self.files = {}, [], []
+            self.numbers, self.epochs, self.files, self.shown = {}, [], [], []
+
+        @specloom.impl
+        def artifacts(self, step, values):
+            self.shown.append((step, values))
 
         @specloom.impl
         def recorded(self, step, values):
@@ -170,6 +174,7 @@ def test_observers_are_told_everything(tmp_path):
     assert all(told <= set(watch.numbers[epoch]) for epoch in range(3))
     assert watch.numbers[2]["train/weigh/temperature"] == pytest.approx(0.81)
     assert watch.files[0] == "epoch=00.safetensors"
+    assert watch.shown == [(epoch, {"train/weigh/largest": "0"}) for epoch in range(3)]
 
 
 def test_training_says_nothing_and_leaves_torch_as_it_was(capfd):

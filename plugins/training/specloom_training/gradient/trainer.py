@@ -41,7 +41,7 @@ class GradientTrainer:
         optimizer_config: In Python, in place of ``optimizer``.
         scheduler_config: In Python, in place of ``scheduler``.
         monitors: In Python, observers: objects with hooks, or nodes that make one.
-        seed: In Python, the seed of every generator.
+        seed: In Python, the seed of every generator; by default that of the ``TrainingConfig``.
         unfreeze: The nodes to train; those that are unfrozen already are trained as well.
         losses: The loss nodes to minimise; by default all.
         refit: Nodes whose statistics are fitted again with the current weights before each
@@ -116,7 +116,7 @@ class GradientTrainer:
         self.optimizer_config = optimizer_config
         self.scheduler_config = scheduler_config
         self.monitors = monitors
-        self.seed: int = seed or 0
+        self.seed = seed
         self.unfreeze = unfreeze
         self.losses = losses
         self.refit = refit
@@ -135,9 +135,6 @@ class GradientTrainer:
         self.cache = cache
         self.cache_memory_mb = cache_memory_mb
         self.cache_disk_mb = cache_disk_mb
-        training = training_of(self)
-        if seed is None and training is not None:
-            self.seed = training.seed
         self.best_epoch: int | None = None
         """The epoch, counted from 0, whose weights the pipeline holds after training."""
 
@@ -224,6 +221,15 @@ class GradientTrainer:
         options = {name: value for name, value in vars(self).items() if name in names}
         return {"max_epochs": self.epochs, **options}
 
+    def seed_of_run(self) -> int:
+        """The seed of a run from Python: as passed, or that of the configuration, or 0."""
+        if self.seed is not None:
+            return self.seed
+        training = training_of(self)
+        if training is not None:
+            return training.seed
+        return 0
+
     def _run(self) -> Run:
         if self.pipeline is None or self.datamodule is None:
             raise ConfigError(
@@ -234,7 +240,7 @@ class GradientTrainer:
         run = Run(
             self.pipeline.graph(self.datamodule),
             self.datamodule,
-            seed=self.seed,
+            seed=self.seed_of_run(),
             metadata={"name": self.pipeline.name},
         )
         processes.join()
