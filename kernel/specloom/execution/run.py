@@ -13,6 +13,7 @@ from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
 from specloom.contract.ports import node_of
 from specloom.contract.sources import DescribedSplit, Source
+from specloom.execution import described, result_files
 from specloom.execution.data_description import data_notes, describe_splits
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
@@ -63,6 +64,8 @@ class Run:
         self.runtime: Runtime = self.plugins.runtime(device)
         #: The last value of each metric: ``{"test": {"node/name": value}}``.
         self.metrics: dict[str, dict[str, float]] = {}
+        #: The run file.
+        self.document = graph.document
         #: Where results go, if anywhere.
         self.folder: Path | None = None
         #: Whether what is in the folder is to be continued.
@@ -94,6 +97,27 @@ class Run:
         finally:
             for observer in reversed(registered):
                 self.plugins.manager.unregister(observer)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write pipeline, metrics and record, as ``specloom run --out`` does.
+
+        Raises:
+            ConfigError: The run was made in Python, of something that no plugin offers.
+            UnavailableError: The folder cannot be written.
+        """
+        place = Path(folder)
+        if self.document.value is None:
+            self.document = described.run_file_of(
+                self.graph,
+                self.source,
+                self.phases,
+                self.plugins,
+                seed=self.seed,
+                metadata=self.metadata,
+            )
+            self.record = {**described.circumstances(self), **self.record}
+        result_files.write(self, place)
+        return place
 
     def skipped(self) -> Iterator[str]:
         """What the phases leave out for want of data, each with its place in the run file."""
