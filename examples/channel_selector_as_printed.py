@@ -34,6 +34,7 @@ from specloom_training import (
     SchedulerConfig,
     StatisticalTrainer,
     TrainingConfig,
+    TrainRunConfig,
 )
 
 TRAINING = {"trainer": {"max_epochs": 30}, "optimizer": {"name": "adamw", "lr": 0.001}}
@@ -149,6 +150,20 @@ def main(
             author="cuvis.ai",
         ),
     )
+    trainrun_config = TrainRunConfig(
+        name="channel_selector",
+        pipeline=pipeline.serialize(),
+        data=datamodule,
+        training=training_cfg,
+        output_dir="outputs",
+        loss_nodes=["bce"],
+        metric_nodes=["metrics_anomaly"],
+        freeze_nodes=[],
+        unfreeze_nodes=unfreeze_node_names,
+    )
+    trainrun_config.save_to_file(output_dir / "trained_models" / "channel_selector_trainrun.yaml")
+    # Beyond the tutorial: the folder that `specloom run` writes, for `specloom reproduce`.
+    grad_trainer.save_run(output_dir / "run")
     return found
 
 

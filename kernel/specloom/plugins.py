@@ -176,6 +176,15 @@ class Plugins:
             except PluginError:
                 self._broken.add(name)
 
+    def first_answer(self, hook: str, **arguments: Any) -> Any:
+        """The first answer of a plugin to a hook marked ``firstresult``; None without one.
+
+        Every plugin is imported for it.
+        """
+        for _name, _plugin in self.working():
+            pass
+        return getattr(self.manager.hook, hook)(**arguments)
+
     def offers(
         self,
         kinds: Iterable[str],
@@ -309,6 +318,18 @@ class Plugins:
             return label
         what = f"{cls.__qualname__} is offered by no plugin, so other processes could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_sources")
+
+    def trainer_reference(self, cls: type) -> str:
+        """The reference under which a plugin offers ``cls`` as a phase.
+
+        Raises:
+            ConfigError: No plugin does.
+        """
+        label = self._label_of(cls, ("trainers",))
+        if label:
+            return label
+        what = f"{cls.__qualname__} is offered by no plugin, so a run file could not name it"
+        raise ConfigError(what, fix="offer it in a plugin's register_trainers")
 
     def _label_of(self, cls: type, kinds: Iterable[str]) -> str:
         """The reference under which a plugin offers a class; empty where none does."""

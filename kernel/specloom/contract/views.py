@@ -116,6 +116,10 @@ class GraphView(Protocol):
         """By split, the ports of the source that none of its images has."""
 
     @property
+    def read_options(self) -> Mapping[str, Any]:
+        """How the files of the source are read, as plain values."""
+
+    @property
     def fitted_on(self) -> dict[str, Array]:
         """What is known of the batches that nodes were fitted on; a fit replaces it."""
 
@@ -198,6 +202,20 @@ class PluginsView(Protocol):
         """Every plugin that can be imported, with its name."""
 
 
+class PredictionView(Protocol):
+    """What a pipeline makes of a cube: ``found.scores`` is ``found["scores"]``."""
+
+    @property
+    def arrays(self) -> Mapping[str, Any]:
+        """The outputs by name, in the kind of the cube."""
+
+    def __getitem__(self, name: str) -> Any:
+        """An output."""
+
+    def __getattr__(self, name: str) -> Any:
+        """An output, or what else is known of the cube."""
+
+
 class RunView(Protocol):
     """A run, as phases and observers see it."""
 
@@ -236,6 +254,10 @@ class RunView(Protocol):
     @property
     def metrics(self) -> Mapping[str, Mapping[str, float]]:
         """The last value of each metric: ``{"test": {"node/name": value}}``."""
+
+    @property
+    def document(self) -> Any:
+        """The run file: its ``name``, and its ``value`` as mappings and lists."""
 
     @property
     def folder(self) -> Path | None:
@@ -292,6 +314,9 @@ class RunView(Protocol):
 
     def run(self, changed: Callable[[], None] = ...) -> None:
         """Run every phase in turn; ``changed`` is called between two of them."""
+
+    def save(self, folder: str | Path) -> Path:
+        """Write pipeline, metrics and record, as ``specloom run --out`` does."""
 
 
 class PipelineView(Protocol):

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specloom.contract.phases import Trainer
+from specloom.contract.abilities import Loss
+from specloom.contract.phases import LossMinimiser, Trainer
 from specloom.contract.sources import Source
 from specloom.execution import saved_pipeline
 from specloom.execution.sources import pack_source
@@ -36,6 +37,9 @@ def run_file_of(
     if not plugins.modules:
         plugins = Plugins()
     described = saved_pipeline.to_dict(graph, plugins)
+    for name in _measured_losses(graph, [phase for _label, phase in phases]):
+        stages = [stage for stage in graph.stages[name] if stage != "train"]
+        described["nodes"][name]["stages"] = stages
     value: dict[str, Any] = {
         "specloom": VERSION,
         "metadata": dict(metadata),
@@ -43,14 +47,24 @@ def run_file_of(
         "companions": "off",
         "data": pack_source(source, plugins),
         **described,
-        "phases": [_phase_to_dict(label, phase) for label, phase in phases],
+        "phases": [_phase_to_dict(phase, plugins) for _label, phase in phases],
     }
     return Document(FROM_PYTHON, value)
 
 
-def _phase_to_dict(label: str, phase: Trainer[Any, Any]) -> dict[str, Any]:
+def _measured_losses(graph: Graph, phases: Sequence[Trainer[Any, Any]]) -> list[str]:
+    """The losses that no phase minimises: they are measured, and a run file has to say so."""
+    minimised: set[str] = set()
+    for phase in phases:
+        if isinstance(phase, LossMinimiser):
+            minimised.update(phase.losses_of(graph))
+    names = [name for name, node in graph.nodes.items() if isinstance(node, Loss)]
+    return [name for name in names if name not in minimised]
+
+
+def _phase_to_dict(phase: Trainer[Any, Any], plugins: Plugins) -> dict[str, Any]:
     """A phase as a run file would hold it."""
-    entry: dict[str, Any] = {"type": label}
+    entry: dict[str, Any] = {"type": plugins.trainer_reference(type(phase))}
     config = parameters.values(phase)
     if config:
         entry["config"] = config

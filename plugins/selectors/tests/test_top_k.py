@@ -5,6 +5,7 @@ import torch
 
 from specloom import ConfigError
 from specloom_selectors.top_k import TopKIndices
+from specloom_selectors.top_k_channels import TopKChannels
 
 
 def top(weights, k):

@@ -1,9 +1,9 @@
 """Phases: statistical fits, gradient training, threshold calibration, evaluation."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from specloom import impl
+from specloom import Run, RunView, impl
 from specloom.lazy import lazy
 
 MODULES = {
@@ -13,7 +13,7 @@ MODULES = {
     "OptimizerConfig": "specloom_training.config",
     "PipelineMetadata": "specloom_training.config",
     "SchedulerConfig": "specloom_training.config",
-    "TrainRunConfig": "specloom_training.config",
+    "TrainRunConfig": "specloom_training.train_run",
     "TrainerConfig": "specloom_training.config",
     "TrainingConfig": "specloom_training.config",
 }
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
         SchedulerConfig,
         TrainerConfig,
         TrainingConfig,
-        TrainRunConfig,
     )
     from specloom_training.evaluate import Evaluate
     from specloom_training.gradient.trainer import GradientTrainer
     from specloom_training.statistical import StatisticalTrainer
+    from specloom_training.train_run import TrainRunConfig
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
@@ -66,6 +66,15 @@ def register_trainers() -> Mapping[str, str]:
         "Calibrate": "specloom_training.calibrate:Calibrate",
         "Evaluate": "specloom_training.evaluate:Evaluate",
     }
+
+
+@impl
+def fit_pipeline(run: RunView) -> bool:
+    """Fit every node that learns from the training data, for ``Pipeline.fit``."""
+    from specloom_training.statistical import StatisticalTrainer
+
+    StatisticalTrainer().train(cast("Run", run))
+    return True
 
 
 @impl

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from specloom import raise_all
-from specloom_training.parsing import parse, to_plain
+from specloom_training.parsing import parse
 
 
 class OptimizerConfig(SimpleNamespace):
@@ -140,28 +139,3 @@ class PipelineMetadata:
     description: str = ""
     tags: list[str] = field(default_factory=list)
     author: str = ""
-
-
-@dataclass
-class TrainRunConfig:
-    """What was trained, on what and how; a record to be read by people."""
-
-    name: str
-    pipeline: dict[str, Any] = field(default_factory=dict)
-    data: Any = None
-    training: TrainingConfig | None = None
-    output_dir: str = ""
-    loss_nodes: list[str] = field(default_factory=list)
-    metric_nodes: list[str] = field(default_factory=list)
-    freeze_nodes: list[str] = field(default_factory=list)
-    unfreeze_nodes: list[str] = field(default_factory=list)
-
-    def save_to_file(self, path: str | Path) -> None:
-        """Write it as YAML; folders are made."""
-        import yaml
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            yaml.safe_dump(to_plain(self), sort_keys=False, allow_unicode=True), "utf-8"
-        )

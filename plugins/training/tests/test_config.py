@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from specloom import ConfigError, Problems
 from specloom_training.config import (
@@ -15,7 +14,6 @@ from specloom_training.config import (
     SchedulerConfig,
     TrainerConfig,
     TrainingConfig,
-    TrainRunConfig,
 )
 from specloom_training.gradient import GradientTrainer
 from specloom_training.gradient.settings import settings_of
@@ -133,27 +131,6 @@ def test_optimiser_and_scheduler_hold_what_they_were_given():
     config.momentum = 0.9
     assert to_plain(config) == {"name": "sgd", "lr": 0.1, "momentum": 0.9}
     assert config == OptimizerConfig(name="sgd", momentum=0.9, lr=0.1)
-
-
-def test_a_train_run_is_written_as_yaml(tmp_path):
-    path = tmp_path / "trained" / "run.yaml"
-    TrainRunConfig(
-        name="channel_selector",
-        pipeline={"nodes": {"rx": {"type": "rx.RXGlobal"}}},
-        data={"data_dir": tmp_path},
-        training=TrainingConfig.from_dict(GIVEN),
-        output_dir="outputs",
-        loss_nodes=["bce"],
-        metric_nodes=["metrics_anomaly"],
-        freeze_nodes=[],
-        unfreeze_nodes=["selector"],
-    ).save_to_file(path)
-    again = yaml.safe_load(path.read_text("utf-8"))
-    assert again["data"] == {"data_dir": str(tmp_path)}
-    assert again["training"]["optimizer"] == {"name": "adamw", "lr": 0.001, "betas": [0.9, 0.99]}
-    assert again["unfreeze_nodes"] == ["selector"]
-    made = TrainingConfig.from_dict(again["training"])
-    assert made.trainer == TrainingConfig.from_dict(GIVEN).trainer
 
 
 def test_a_pipelines_metadata_are_what_save_to_file_takes():

@@ -145,12 +145,7 @@ def _distribution(name: str, package: Package) -> str:
 def circumstances(run: Run) -> dict[str, Any]:
     """Return what is known of a run before anything runs."""
     run_file = run.document.value
-    references = [*run.graph.types.values(), *(label for label, _ in run.phases)]
-    if isinstance(run_file, dict) and "data" in run_file:
-        source = run_file["data"]["type"]
-        if "." in source:
-            references.append(source)
-    versions = run.plugins.versions(references)
+    versions = run.plugins.versions(_references(run, run_file))
     return {
         "metadata": run.metadata,
         "manifest": run.plugins.manifest and str(run.plugins.manifest),
@@ -172,6 +167,19 @@ def circumstances(run: Run) -> dict[str, Any]:
         "thread_counts": threads.counts(),
         "phases": [],
     }
+
+
+def _references(run: Run, run_file: Any) -> list[str]:
+    """Return what a run names of plugins: nodes, phases and the source."""
+    references = [*run.graph.types.values(), *(label for label, _ in run.phases)]
+    if not isinstance(run_file, dict):
+        return references
+    if not run.graph.types:  # made in Python
+        components = [*run_file["nodes"].values(), *run_file.get("phases", ())]
+        references += [component["type"] for component in components]
+    if "data" in run_file:
+        references.append(run_file["data"]["type"])
+    return [reference for reference in references if "." in reference]
 
 
 class Provenance:

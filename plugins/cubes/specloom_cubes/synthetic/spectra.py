@@ -41,9 +41,7 @@ FOREIGN: dict[str, Callable[[Spectrum], Spectrum]] = {
     ),
     "wood": lambda nm: 0.12 + 0.42 * rise(nm, 600, 90) - 0.04 * bump(nm, 840, 30),
     # A brown lentil in all bands but those of two lines: few bands tell it apart.
-    "lacquer": lambda nm: (
-        LENTILS["brown"](nm) - 0.03 * bump(nm, 550, 6) - 0.03 * bump(nm, 782, 6)
-    ),
+    "lacquer": lambda nm: LENTILS["brown"](nm) - 0.03 * bump(nm, 550, 6) - 0.03 * bump(nm, 782, 6),
 }
 
 COLOURLESS = ("lacquer",)

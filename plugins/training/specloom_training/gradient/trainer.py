@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from pathlib import Path
+from time import perf_counter
 from typing import Any, ClassVar
 
 from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError, raise_all
@@ -15,11 +17,13 @@ from specloom_training.config import (
     TrainerConfig,
     TrainingConfig,
 )
-from specloom_training.evaluate import evaluate, losses_of, nodes_on
+from specloom_training.evaluate import evaluate_noted, losses_of, nodes_on
 from specloom_training.gradient import checks, extension, record
+from specloom_training.gradient.run_file import phase_of
 from specloom_training.gradient.settings import settings_of, training_of
+from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
-from specloom_training.parsing import in_python
+from specloom_training.parsing import in_python, to_plain
 
 
 class GradientTrainer:
@@ -204,22 +208,64 @@ class GradientTrainer:
                     stacklevel=2,
                 )
         LOGGER.info("gradient phase")
+        phase = self._as_in_run_file(run.graph)
+        started = perf_counter()
         self.train(run)
+        note_phase(self._pipeline(), run, ("training.GradientTrainer", phase), started)
         LOGGER.info("best epoch: %s", self.best_epoch)
 
     def validate(self) -> dict[str, float]:
         """The metrics of the validation split, by ``node/name``, of the best checkpoint."""
-        return evaluate(self._run(), "val")
+        return evaluate_noted(self._pipeline(), self._run(), "val")
 
     def test(self) -> dict[str, float]:
         """The metrics of the test split, by ``node/name``, of the best checkpoint."""
-        return evaluate(self._run(), "test")
+        return evaluate_noted(self._pipeline(), self._run(), "test")
+
+    def save_run(self, folder: str | Path) -> Path:
+        """Write the folder of a run: what all trainers did with the pipeline, and its results.
+
+        It is the folder that ``specloom run --out`` writes, and ``specloom reproduce`` repeats it.
+
+        Raises:
+            ConfigError: Nothing was trained yet, or phases had different data.
+            UnavailableError: The folder cannot be written.
+        """
+        return save_run(self._pipeline(), folder)
 
     def options(self) -> dict[str, Any]:
         """The parameters that a TrainerConfig holds as well, under its names."""
         names = {one.name for one in fields(TrainerConfig)}
         options = {name: value for name, value in vars(self).items() if name in names}
         return {"max_epochs": self.epochs, **options}
+
+    def _as_in_run_file(self, graph: Graph) -> GradientTrainer:
+        """A phase with the parameters of a run file, in place of Python's objects."""
+        settings, problems = settings_of(self)
+        raise_all(problems)
+        assert settings is not None
+        training = TrainingConfig(
+            trainer=settings.trainer, optimizer=settings.optimizer, scheduler=settings.scheduler
+        )
+        config = phase_of(training)
+        config["early_stopping"] = [to_plain(one) for one in settings.early_stopping] or None
+        config["checkpoint"] = to_plain(settings.checkpoint)
+        return GradientTrainer(
+            unfreeze=checks.unfrozen(settings, graph),
+            losses=settings.losses,
+            refit=settings.refit or None,
+            **config,
+        )
+
+    def _pipeline(self) -> Pipeline:
+        """The pipeline.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if self.pipeline is None:
+            raise _nothing_to_train()
+        return self.pipeline
 
     def seed_of_run(self) -> int:
         """The seed of a run from Python: as passed, or that of the configuration, or 0."""
@@ -232,10 +278,7 @@ class GradientTrainer:
 
     def _run(self) -> Run:
         if self.pipeline is None or self.datamodule is None:
-            raise ConfigError(
-                "GradientTrainer has no pipeline or no datamodule",
-                fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
-            )
+            raise _nothing_to_train()
         self._require_in_pipeline(self.pipeline)
         run = Run(
             self.pipeline.graph(self.datamodule),
@@ -271,3 +314,10 @@ class GradientTrainer:
             if hasattr(monitor, "observer"):
                 observer = monitor.observer()
             run.plugins.add(f"monitor {number}", observer)
+
+
+def _nothing_to_train() -> ConfigError:
+    return ConfigError(
+        "GradientTrainer has no pipeline or no datamodule",
+        fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
+    )
