@@ -140,7 +140,8 @@ class TrainRunConfig:
     def _serialised_nodes(self) -> Mapping[str, Any]:
         """The nodes as the serialised pipeline has them."""
         serialised: Mapping[str, Any] = self.pipeline
-        return serialised.get("nodes", {})
+        nodes: Mapping[str, Any] = serialised.get("nodes", {})
+        return nodes
 
     def _check_names(self) -> None:
         nodes = self._serialised_nodes()
