@@ -109,13 +109,15 @@ def metrics_of(run: Run) -> list[float]:
     return [run.metrics["test"][f"metrics/{name}"] for name in SHOWN]
 
 
-def trained(document: Document) -> tuple[list[float], float, list[int]]:
-    """The metrics of the trained selector, its effective channels, and the channels."""
+def trained(document: Document) -> tuple[float, list[int]]:
+    """The effective channels of the trained selector, and the channels of its largest weights."""
+    document = deepcopy(document)
+    document.value["phases"] = document.value["phases"][:2]
     run = specloom.load(document, device="cpu")
     run.run()
     selector = run.graph.nodes["selector"]
     chosen = sorted(selector.logits.topk(CHANNELS).indices.tolist())
-    return metrics_of(run), selector.effective_channels(), chosen
+    return selector.effective_channels(), chosen
 
 
 def fixed(document: Document, channels: Sequence[int]) -> list[float]:
@@ -221,8 +223,9 @@ def choices(
     document: Document, seed: int, searches: bool
 ) -> Iterator[tuple[str, list[float], Any]]:
     """Each choice of channels: its name, its metrics, and what is to be said of it."""
-    metrics, effective, chosen = trained(document)
-    yield "trained selector", metrics, {"effective": effective, "channels": chosen}
+    effective, chosen = trained(document)
+    about = {"effective": effective, "channels": chosen}
+    yield "trained selector", fixed(document, chosen), about
     count = len(specloom.load(document, device="cpu").graph.nodes["selector"].logits)
     yield "all channels", fixed(document, range(count)), {}
     channels = mrmr(document)
