@@ -69,6 +69,12 @@ def register_trainers() -> Mapping[str, str]:
 
 
 @impl
+def register_commands() -> Mapping[str, str]:
+    """Offer ``specloom import``."""
+    return {"import": "specloom_training.importing.command:import_"}
+
+
+@impl
 def fit_pipeline(run: RunView) -> bool:
     """Fit every node that learns from the training data, for ``Pipeline.fit``."""
     from specloom_training.statistical import StatisticalTrainer
