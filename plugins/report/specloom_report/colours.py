@@ -146,7 +146,8 @@ def cividis() -> NDArray[np.uint8]:
     places = np.linspace(0, len(anchors) - 1, 256)
     numbers = np.arange(len(anchors))
     channels = [np.interp(places, numbers, channel) for channel in anchors.T]
-    return np.rint(np.stack(channels, 1)).astype(np.uint8)
+    table: NDArray[np.uint8] = np.rint(np.stack(channels, 1)).astype(np.uint8)
+    return table
 
 
 def as_hex(colour: Sequence[int]) -> str:

@@ -21,6 +21,7 @@ QUIET = [
     "--remote-debugging-pipe",
 ]
 
+
 class Browser:
     """A page of a headless browser, and everything that its console said."""
 

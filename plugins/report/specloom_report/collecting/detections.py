@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specloom_report.collecting.arrays import detach, to_numpy
 from specloom_report.collecting.curves import summarise
 from specloom_report.collecting.evaluation import Compared, Evaluation, Shown
-from specloom_report.collecting.held_cube import HeldCube
+from specloom_report.collecting.held_cube import HeldCube, hold
 from specloom_report.collecting.image_spectra import pooled_spectra
 from specloom_report.collecting.stored_image import StoredImage, describe_images
 from specloom_report.collecting.thumbnails import MAX_IMAGES, colour_bands
@@ -53,7 +53,7 @@ class Detections:
         self.finished: dict[tuple[str, str], tuple[int, Evaluation]] = {}
 
     def ends(self) -> dict[str, str]:
-        """Return decisions, scores and valid pixels by port, as the first comparing node reads them.
+        """Return what the first comparing node reads, by port: decisions, scores, valid pixels.
 
         Without such a node they are the outputs of the graph.
         """
@@ -89,9 +89,14 @@ class Detections:
                 held = self._values.get(self._cube)
                 self._running[node].add(compared, held, self._shown_options(held))
 
-    def add_outputs(self, stage: str, values: Mapping[str, Any]) -> None:
-        """Add one batch of a stage that no node evaluated, by ``node.port``."""
-        ends = self.ends()
+    def add_outputs(self, stage: str, ends: Mapping[str, str], values: Mapping[str, Any]) -> None:
+        """Add one batch of a stage that no node evaluated.
+
+        Args:
+            stage: The stage.
+            ends: Where the values of each port are from.
+            values: The values by ``node.port``.
+        """
         found = _numpy_by_port(ends, values)
         name = next(iter(self._inputs), OUTPUTS)
         if (name, stage) not in self.finished:
@@ -116,7 +121,7 @@ class Detections:
     def _hold_cube(self, cube: Any) -> None:
         self._values.pop(self._cube, None)
         if cube is not None:
-            self._values[self._cube] = HeldCube(cube)
+            self._values[self._cube] = hold(cube)
 
     def _shown_options(self, held: HeldCube | None) -> Shown:
         """Return how images are shown; it is decided with the first one."""

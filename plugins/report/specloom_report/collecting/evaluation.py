@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from specloom_report.collecting.pixel_sample import PixelSample
-from specloom_report.collecting.stored_image import StoredImage, store_image
+from specloom_report.collecting.stored_image import (
+    Place,
+    StoredImage,
+    store_image,
+    used_planes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Compared(NamedTuple):
-    """One batch as an evaluating node reads it, each (B, H, W, 1); targets are None without masks."""
+    """One batch as an evaluating node reads it, each (B, H, W, 1); no targets without masks."""
 
     decisions: Pixels
     targets: Pixels | None
@@ -96,21 +101,16 @@ class Evaluation:
         cube: HeldCube | None,
         shown: Shown,
     ) -> StoredImage:
-        targets = _plane(compared.targets, image)
-        if not self.has_masks:
-            targets = None
-        return store_image(
-            number,
-            rank,
+        planes = used_planes(
             compared.decisions[image, ..., 0],
-            targets,
+            _plane(compared.targets, image),
             _plane(compared.logits, image),
             _plane(compared.valid, image),
-            cube,
-            image,
-            shown.expected,
-            shown.bands,
         )
+        place = None
+        if cube is not None:
+            place = Place(cube, image)
+        return store_image(number, rank, planes, place, shown.expected, shown.bands)
 
 
 def _rank_of(image: StoredImage) -> tuple[float, ...]:

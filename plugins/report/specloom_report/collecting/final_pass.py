@@ -35,8 +35,9 @@ def add_unevaluated_images(run: Run, detections: Detections) -> None:
     if not split or not {"decisions", "logits"} & ends.keys() or run.graph.unfitted():
         return
     missing = run.graph.missing_data(split).values
-    wanted = {port: end for port, end in ends.items() if end not in missing}
-    plan = run.plan(split, [*wanted.values(), *detections.cube_ends()])
+    if ends.get("targets", "") in missing:
+        ends = _without_masks(run, ends)
+    plan = run.plan(split, [*ends.values(), *detections.cube_ends()])
     started = monotonic()
     count = 0
     with run.inference():
@@ -44,9 +45,21 @@ def add_unevaluated_images(run: Run, detections: Detections) -> None:
             if _count_bytes(batch) > MAX_BYTES:
                 return
             count += len(batch["cube"])
-            detections.add_outputs(split, plan(run.runtime.adopt(batch, run.graph.batch)))
+            values = plan(run.runtime.adopt(batch, run.graph.batch))
+            detections.add_outputs(split, ends, values)
             if count >= MAX_IMAGES or monotonic() - started > MAX_SECONDS:
                 return
+
+
+def _without_masks(run: Run, ends: Mapping[str, str]) -> dict[str, str]:
+    """Return what can be read without masks: not which pixels have a label, but which count."""
+    found = {port: end for port, end in ends.items() if port != "targets"}
+    if "valid" in found:
+        node = found["valid"].partition(".")[0]
+        without_labels = run.graph.port(found["valid"]).instead_of
+        if without_labels:
+            found["valid"] = f"{node}.{without_labels}"
+    return found
 
 
 def _first_split(run: Run) -> str:

@@ -19,23 +19,18 @@ MAX_BYTES = 256 << 20
 
 
 class HeldCube:
-    """The cubes of one batch (B, H, W, C), without a copy where they are small.
+    """The cubes of one batch, or every few rows and columns of them.
 
     Args:
-        cube: The cubes, of any array library.
-        max_bytes: The bytes that may be held.
+        values: The rows and columns that are held, (B, h, w, C), of any array library.
+        shape: The shape of the whole, (B, H, W, C).
+        step: One row and column in so many is held.
     """
 
-    def __init__(self, cube: Any, max_bytes: int = MAX_BYTES) -> None:
-        whole = detach(cube)
-        size = int(getattr(whole, "nbytes", 0))
-        #: One row and column in so many is held.
-        self.step = max(1, math.ceil(math.sqrt(size / max_bytes)))
-        self.shape = tuple(whole.shape)
-        self._values = whole
-        if self.step > 1:
-            # The sum is a copy, so that the memory of the whole is free.
-            self._values = whole[:, :: self.step, :: self.step] + 0
+    def __init__(self, values: Any, shape: Sequence[int], step: int) -> None:
+        self._values = values
+        self.shape = tuple(shape)
+        self.step = step
 
     def gather(self, image: int, rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
         """Return the spectra (n, C) of those pixels of one image that are held."""
@@ -48,3 +43,22 @@ class HeldCube:
         own = step // self.step
         small = self._values[image, ::own, ::own]
         return np.stack([to_numpy(small[..., band]) for band in bands], -1)
+
+
+def hold(cube: Any, max_bytes: int = MAX_BYTES) -> HeldCube:
+    """Hold the cubes of a batch (B, H, W, C), without a copy where they are small enough."""
+    whole = detach(cube)
+    step = held_step(int(getattr(whole, "nbytes", 0)), max_bytes)
+    if step == 1:
+        return HeldCube(whole, whole.shape, 1)
+    # The sum is a copy, so that the memory of the whole is free.
+    return HeldCube(whole[:, ::step, ::step] + 0, whole.shape, step)
+
+
+def held_step(size: int, max_bytes: int = MAX_BYTES) -> int:
+    """Return which rows and columns of so many bytes are held: all, every second, ...
+
+    >>> held_step(100, 100), held_step(101, 100), held_step(401, 100)
+    (1, 2, 3)
+    """
+    return max(1, math.ceil(math.sqrt(size / max_bytes)))

@@ -134,7 +134,8 @@ def _object_spectra(
 
 
 def _finite_rows(spectra: NDArray[Any]) -> NDArray[Any]:
-    return spectra[np.isfinite(spectra).all(1)]
+    finite: NDArray[Any] = spectra[np.isfinite(spectra).all(1)]
+    return finite
 
 
 def pooled_spectra(images: Sequence[ImageSpectra]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def find_objects(
         anomalous: True where an anomaly is; None without a mask.
         scores: Scores (H, W), or None.
     """
-    found = []
+    found: list[FoundObject] = []
     if anomalous is None:
         found += _objects_among(predicted, np.zeros_like(predicted), scores, (DECIDED, DECIDED))
     else:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from specloom_report.collecting.held_cube import HeldCube
+    from specloom_report.colours import ColourScale
 
     Pixels = NDArray[Any]
 
@@ -57,15 +58,55 @@ class StoredImage(NamedTuple):
     spectra: ImageSpectra | None
 
 
+class Planes(NamedTuple):
+    """What is known of the pixels of one image, each (H, W).
+
+    Args:
+        predicted: True where an anomaly was decided, among used pixels.
+        anomalous: True where an anomaly is, among used pixels; None without a mask.
+        scores: Scores, or None.
+        used: True where pixels count.
+    """
+
+    predicted: NDArray[np.bool_]
+    anomalous: NDArray[np.bool_] | None
+    scores: Pixels | None
+    used: NDArray[np.bool_]
+
+    def foreground(self) -> NDArray[np.bool_]:
+        """Return the anomalous pixels, or, without a mask, the decided ones."""
+        if self.anomalous is None:
+            return self.predicted
+        return self.anomalous
+
+
+class Place(NamedTuple):
+    """Where the cube of an image is: the cubes of its batch, and its number among them."""
+
+    cubes: HeldCube
+    number: int
+
+
+def used_planes(
+    decisions: Pixels, targets: Pixels | None, scores: Pixels | None, valid: Pixels | None
+) -> Planes:
+    """Return the planes of one image; pixels that are not valid, or of score NaN, are not used."""
+    used = np.ones(decisions.shape, bool)
+    if valid is not None:
+        used = valid.astype(bool)
+    if scores is not None:
+        used = used & ~np.isnan(scores)
+    anomalous = None
+    if targets is not None:
+        anomalous = targets & used
+    return Planes(decisions & used, anomalous, scores, used)
+
+
 def store_image(
     number: int,
     rank: tuple[float, ...],
-    decisions: Pixels,
-    targets: Pixels | None,
-    scores: Pixels | None,
-    valid: Pixels | None,
-    cube: HeldCube | None,
-    place: int,
+    planes: Planes,
+    place: Place | None,
     expected: int,
     bands: Sequence[int],
 ) -> StoredImage:
@@ -74,63 +115,63 @@ def store_image(
     Args:
         number: Its place in the split.
         rank: How much is wrong in it.
-        decisions: True where an anomaly was decided, (H, W).
-        targets: True where an anomaly is, or None without a mask.
-        scores: Scores, or None.
-        valid: True where pixels count, or None for all.
-        cube: The cubes of its batch, or None.
-        place: Its place in the batch.
+        planes: Its pixels.
+        place: Where its cube is; None where it is not known.
         expected: How many images are shown.
         bands: The bands shown as red, green and blue.
     """
-    used = np.ones(decisions.shape, bool)
-    if valid is not None:
-        used = valid.astype(bool)
-    if scores is not None:
-        used = used & ~np.isnan(scores)
-    predicted = decisions & used
-    anomalous = None
-    foreground = predicted
-    if targets is not None:
-        anomalous = targets & used
-        foreground = anomalous
-    objects, count = find_objects(predicted, anomalous, scores)
-    colours = None
-    spectra = None
-    multiple = 1
-    if cube is not None and cube.shape[1:3] == decisions.shape:
-        multiple = cube.step
-    step = thumbnail_step(*decisions.shape, expected, multiple)
-    if cube is not None and cube.shape[1:3] == decisions.shape:
-        colours = stretch(cube.colours(place, step, bands), COLOUR_LIMITS)
-        most = grid_size(expected, cube.shape[-1])
-        spectra = read_spectra(cube, place, most, used, foreground, scores, objects)
-    none = np.zeros(decisions.shape, bool)
-    truth = none
-    if anomalous is not None:
-        truth = anomalous
-    small_scores = None
-    if scores is not None:
-        small_scores = pool_scores(scores, used, step)
-    thumbnail = Thumbnail(step, pool_kinds(predicted, truth, used, step), small_scores, colours)
-    shape = (int(decisions.shape[0]), int(decisions.shape[1]))
+    shape = (int(planes.used.shape[0]), int(planes.used.shape[1]))
+    objects, count = find_objects(planes.predicted, planes.anomalous, planes.scores)
+    if place is None or place.cubes.shape[1:3] != shape:
+        step = thumbnail_step(*shape, expected)
+        thumbnail = _thumbnail(planes, step, None)
+        return StoredImage(number, rank, shape, thumbnail, objects, count, None)
+    step = thumbnail_step(*shape, expected, place.cubes.step)
+    values = place.cubes.colours(place.number, step, bands)
+    thumbnail = _thumbnail(planes, step, stretch(values, COLOUR_LIMITS))
+    spectra = read_spectra(
+        place.cubes,
+        place.number,
+        grid_size(expected, place.cubes.shape[-1]),
+        planes.used,
+        planes.foreground(),
+        planes.scores,
+        objects,
+    )
     return StoredImage(number, rank, shape, thumbnail, objects, count, spectra)
+
+
+def _thumbnail(planes: Planes, step: int, colours: Pixels | None) -> Thumbnail:
+    anomalous = planes.anomalous
+    if anomalous is None:
+        anomalous = np.zeros_like(planes.predicted)
+    scores = None
+    if planes.scores is not None:
+        scores = pool_scores(planes.scores, planes.used, step)
+    kinds = pool_kinds(planes.predicted, anomalous, planes.used, step)
+    return Thumbnail(step, kinds, scores, colours)
 
 
 def describe_images(
     by_name: Mapping[str, Sequence[StoredImage]],
+    scales: Mapping[str, ColourScale | None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the images by comparing node as plain values, and their arrays.
 
-    That in which most is wrong comes first. All scores have one scale.
+    That in which most is wrong comes first.
+
+    Args:
+        by_name: The images, that in which most is wrong last.
+        scales: The scale of all scores of a node; by default the common one.
     """
-    scales = {name: _common_scale(images) for name, images in by_name.items()}
+    if scales is None:
+        scales = {name: _common_scale(images) for name, images in by_name.items()}
     described = []
     arrays: dict[str, NDArray[Any]] = {}
     for name, images in by_name.items():
         for image in reversed(images):
             key = f"{name}/{image.number}"
-            own = image.thumbnail.as_arrays(scales[name])
+            own: dict[str, NDArray[Any]] = dict(image.thumbnail.as_arrays(scales[name]))
             own |= _spectra_arrays(image.spectra)
             arrays |= {f"{key}/{part}": values for part, values in own.items()}
             described.append({"judge": name, **_describe_image(image), "has": sorted(own)})
@@ -138,7 +179,7 @@ def describe_images(
     return {"images": described, "scales": known}, arrays
 
 
-def _common_scale(images: Sequence[StoredImage]) -> Any:
+def _common_scale(images: Sequence[StoredImage]) -> ColourScale | None:
     spreads = []
     for image in images:
         if image.thumbnail.scores is not None:
@@ -171,7 +212,11 @@ def _spectra_arrays(spectra: ImageSpectra | None) -> dict[str, NDArray[Any]]:
     if spectra is None or not len(spectra.grid):
         return {}
     levels, ends = as_bytes(spectra.grid)
-    arrays = {"grid": levels, "grid_ends": ends, "grid_places": spectra.places}
+    arrays: dict[str, NDArray[Any]] = {
+        "grid": levels,
+        "grid_ends": ends,
+        "grid_places": spectra.places,
+    }
     if spectra.scores is not None:
         arrays["grid_scores"] = spectra.scores
     if len(spectra.objects):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Range = tuple[float, float]
+    Numbers = NDArray[np.float64]
     Axis = Sequence[float] | NDArray[Any]
 
 LINE = "line"
@@ -21,7 +22,7 @@ STEPS = "steps"
 DOTS = "dots"
 BARS = "bars"
 NUDGE = 1e-9
-"""Of the length of the axis: where a curve is vertical, its upper end stands so far to the right."""
+"""Of the length of the axis: the end of a vertical part of a curve stands so far to the right."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ class Series:
     kind: str = LINE
     right: bool = False
     width: float = 1.8
+
+    def points(self, continuous: bool) -> tuple[Numbers, Numbers]:
+        """Return places and values; of a continuous line at places that rise strictly."""
+        places = np.asarray(self.x, np.float64)
+        values = np.array([_number(value) for value in self.y], np.float64)
+        if continuous and self.kind == LINE:
+            return _rising(places, values)
+        return places, values
 
 
 @dataclass(frozen=True)
@@ -127,36 +136,31 @@ class Chart:
         return ": ".join([self.title, axes, ", ".join([*names, *rules])])
 
     def _common_axis(self) -> NDArray[np.float64]:
-        places = [np.asarray(one.x, np.float64) for one in self.series]
-        if self.continuous:
-            places = [_rising(one) for one in places]
+        places = [one.points(self.continuous)[0] for one in self.series]
         if not places:
             return np.zeros(0)
         return np.unique(np.concatenate(places))
 
 
-def _rising(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return places that rise strictly: the last of equal ones is moved by a little."""
+def _rising(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Numbers, Numbers]:
+    """Return a curve at places that rise strictly.
+
+    Of equal places the first and the last one stay, and the last one is moved by a little.
+    """
     if not len(x):
-        return x
-    moved = x.copy()
-    last_of_equal = np.append(x[1:] != x[:-1], True)
-    last_of_equal[1:] &= x[1:] == x[:-1]
-    last_of_equal[0] = False
-    moved[last_of_equal] += NUDGE * max(float(x[-1] - x[0]), 1e-3)
-    return moved
+        return x, y
+    is_first = np.append(True, x[1:] != x[:-1])
+    is_last = np.append(x[1:] != x[:-1], True)
+    moved = x + np.where(is_last & ~is_first, NUDGE * max(float(x[-1] - x[0]), 1e-3), 0.0)
+    stays = is_first | is_last
+    return moved[stays], y[stays]
 
 
-def _values_at(
-    axis: NDArray[np.float64], series: Series, continuous: bool
-) -> list[float | None]:
+def _values_at(axis: NDArray[np.float64], series: Series, continuous: bool) -> list[float | None]:
     """Return the values of a curve at each place of the common axis; None where it has none."""
-    places = np.asarray(series.x, np.float64)
-    values = np.array([_number(value) for value in series.y], np.float64)
+    places, values = series.points(continuous)
     if continuous and series.kind == LINE and len(places):
-        places = _rising(places)
-        found = np.interp(axis, places, values, left=np.nan, right=np.nan)
-        return _plain(found)
+        return _plain(np.interp(axis, places, values, left=np.nan, right=np.nan))
     column = np.full(len(axis), np.nan)
     column[np.searchsorted(axis, places)] = values
     return _plain(column)

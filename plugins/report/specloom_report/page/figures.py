@@ -27,17 +27,9 @@ WEIGHT_STYLE = 2
 MATTERING = 3
 """The charts of training that are in full view."""
 
-#: What matters in training, by the last part of a quantity's name, the most important one first.
-IMPORTANT = (
-    "average_precision",
-    "roc_auc",
-    "f1",
-    "iou",
-    "temperature",
-    "tau",
-    "learning_rate",
-    "lr",
-)
+#: What matters in training beside the loss, by the last part of a quantity's name.
+METRICS = ("average_precision", "roc_auc", "f1", "iou")
+SETTINGS = ("temperature", "tau", "learning_rate", "lr")
 
 
 class Charts:
@@ -217,16 +209,13 @@ def _histogram(stage: Mapping[str, Any], x_range: tuple[float, float], highest: 
         series.append(Series("pixels", edges, [*normal, normal[-1]], 0, STEPS))
     threshold = stage["threshold"].get("value")
     rules = []
-    note = ""
     if threshold is not None:
         rules.append(Rule(threshold, f"threshold {threshold:.4g}"))
-        note = f"Threshold {threshold:.4g}."
     return Chart(
         f"Scores of {stage['stage']}",
         "score",
         "share of the class per unit",
         series,
-        note=note,
         x_range=x_range,
         y_range=(0.0, highest),
         rules=rules,
@@ -280,20 +269,24 @@ def spectra_chart(viewer: Viewer) -> Chart | None:
 def _spectra_note(viewer: Viewer) -> str:
     pooled = viewer.pooled()
     background = counted(pooled["background"]["pixels"], "pixel")
-    text = f"The background is a grid of {background}"
+    texts = [f"{_class_names(viewer)[0]}: a grid of {background}"]
     if "foreground" in pooled:
         foreground = counted(pooled["foreground"]["pixels"], "pixel")
-        text = f"{text}, the other class {foreground}"
-    return f"{text}, of the images above."
+        texts.append(f"{_class_names(viewer)[1]}: {foreground}")
+    return f"Of the images above; {', '.join(texts)}."
+
+
+def _class_names(viewer: Viewer) -> tuple[str, str]:
+    if viewer.masked:
+        return "normal pixels", "anomalous pixels"
+    return "background", "decided pixels"
 
 
 def _class_series(viewer: Viewer) -> tuple[list[Series], list[tuple[int, int]]]:
     """Return the mean spectra of both classes, and which curves enclose the percentiles."""
     _label, places = viewer.axis()
     pooled = viewer.pooled()
-    names = ("background", "decided pixels")
-    if viewer.masked:
-        names = ("normal pixels", "anomalous pixels")
+    names = _class_names(viewer)
 
     def ordered(values: Sequence[float]) -> list[float]:
         own: list[float] = np.asarray(values)[viewer.order].tolist()
@@ -323,7 +316,7 @@ def training_charts(history: Sequence[Mapping[str, Any]], charts: Charts) -> lis
             else:
                 constant[name] = values[-1]
         groups = _group_by_quantity(varying)
-        order = sorted(groups, key=lambda quantity: _importance(quantity, groups[quantity]))
+        order = _by_importance(groups, varying)
         places = []
         for quantity in order:
             places.append(charts.add(_training_chart(quantity, groups[quantity], varying)))
@@ -339,9 +332,7 @@ def training_charts(history: Sequence[Mapping[str, Any]], charts: Charts) -> lis
     return found
 
 
-def _training_chart(
-    quantity: str, names: Mapping[str, str], varying: Mapping[str, Any]
-) -> Chart:
+def _training_chart(quantity: str, names: Mapping[str, str], varying: Mapping[str, Any]) -> Chart:
     series = []
     for style, stage in enumerate(order_splits(names)):
         steps, values = varying[names[stage]]
@@ -349,23 +340,35 @@ def _training_chart(
     return Chart(quantity, "epoch", "", series, height=220)
 
 
-def _importance(quantity: str, stages: Mapping[str, Any]) -> tuple[float, float, str]:
-    """Return the place of a quantity: the loss, a metric, the temperature, and then the rest."""
-    last = quantity.rpartition("/")[2]
-    if quantity == "loss":
-        return (0.0, 0.0, quantity)
-    if last in IMPORTANT[:4]:
-        return (1.0 + 3.0 * _has_better(last), float(IMPORTANT.index(last)), quantity)
-    if last in IMPORTANT:
-        return (2.0, float(IMPORTANT.index(last)), quantity)
-    if last == "loss":
-        return (3.0, -float(len(stages)), quantity)
-    return (5.0, 0.0, quantity)
+def _by_importance(
+    groups: Mapping[str, Mapping[str, str]], varying: Mapping[str, Any]
+) -> list[str]:
+    """Return the quantities in the order of their charts.
+
+    The greatest loss comes first, then the first metric and the first setting of ``IMPORTANT``,
+    and then all others.
+    """
+    losses = [quantity for quantity in groups if quantity.rpartition("/")[2] == "loss"]
+
+    def greatest(quantity: str) -> float:
+        values = [abs(value) for name in groups[quantity].values() for value in varying[name][1]]
+        return float(max(values))
+
+    losses.sort(key=greatest, reverse=True)
+    first = losses[:1]
+    for wanted in (METRICS, SETTINGS):
+        first += _first_of(groups, wanted)
+    rest = [quantity for quantity in (*losses, *groups) if quantity not in first]
+    return [*first, *dict.fromkeys(rest)]
 
 
-def _has_better(metric: str) -> float:
-    """Return 1 for every metric but the first one, which stands for all."""
-    return float(metric != IMPORTANT[0])
+def _first_of(groups: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return the quantity with the first of these names that there is; none where there is none."""
+    for name in names:
+        for quantity in groups:
+            if quantity.rpartition("/")[2] == name:
+                return [quantity]
+    return []
 
 
 def _group_by_quantity(names: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -412,15 +415,17 @@ def _bands_chart(selection: Mapping[str, Any], viewer: Viewer) -> Chart | None:
         label = "wavelength, nm"
         places = wavelengths
     order = np.argsort(places, kind="stable")
+    over_spectra = len(viewer.order) == count and "background" in viewer.pooled()
     series: list[Series] = []
     bands: list[tuple[int, int]] = []
-    over_spectra = len(viewer.order) == count and "background" in viewer.pooled()
-    if over_spectra:
-        series, bands = _class_series(viewer)
     for style, (name, values) in enumerate(strengths.items(), start=WEIGHT_STYLE):
         ordered = np.asarray(values, float)[order]
         rising = np.asarray(places, float)[order]
         series.append(Series(name, rising, ordered, style, BARS, right=over_spectra))
+    if over_spectra:
+        spectra, pairs = _class_series(viewer)
+        bands = [(high + len(series), low + len(series)) for high, low in pairs]
+        series += spectra
     y_label = "relevance"
     right_label = ""
     if over_spectra:

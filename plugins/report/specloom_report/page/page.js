@@ -93,9 +93,10 @@ function seriesOptions(one, count) {
     options.fill = () => colourOf(one.style) + "26";
   } else {
     options.paths = uPlot.paths.bars({ size: [0.8, 30, 1] });
-    options.fill = () => colourOf(one.style) + "66";
-    options.width = 1;
+    options.fill = () => colourOf(one.style) + "55";
+    options.width = 0;
   }
+  if (one.faint) options.alpha = 0.45;
   return options;
 }
 
@@ -186,7 +187,12 @@ class Chart {
     if (spec.xRange) x.range = rangeOf(spec.xRange, spec.data[0]);
     const y = spec.yRange ? { range: () => spec.yRange } : {};
     const axes = [axisOptions(spec.x, { size: 32 }), axisOptions(spec.y, { size: 52 })];
-    if (spec.xLog) axes[0].filter = (plot, splits) => splits.map(v => isPowerOfTen(v) ? v : null);
+    if (spec.xLog) {
+      const filter = (plot, splits) => splits.map(v => isPowerOfTen(v) ? v : null);
+      Object.assign(axes[0], { filter });
+      axes[0].grid.filter = filter;
+      axes[0].ticks.filter = filter;
+    }
     if (spec.x === "epoch" || spec.x === "band") axes[0].incrs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
     if (spec.right) {
       axes.push(axisOptions(spec.right, { side: 1, scale: "right", size: 52, grid: { show: false } }));
@@ -721,8 +727,8 @@ class Viewer {
     if (!this.chart) return;
     const { spectra, picture } = this;
     const series = [], data = [spectra.x], bands = [];
-    const add = (name, style, values, width) => {
-      series.push({ name, style, kind: "line", right: false, width });
+    const add = (name, style, values, width, faint = false) => {
+      series.push({ name, style, kind: "line", right: false, width, faint });
       data.push(values);
     };
     if (spectra.background) {
@@ -736,7 +742,7 @@ class Viewer {
       if (!values) return;
       const named = k === this.object || picture.values.objects.length <= 5;
       add(named ? `object ${k + 1}, ${KINDS[one.kind]}` : "", styles[one.kind], values,
-        k === this.object ? 3.5 : 1);
+        k === this.object ? 3.5 : 1, !named);
     });
     if (spectra.background) add("background, mean", 0, spectra.background.mean, 2);
     this.chosen.forEach((one, k) => {

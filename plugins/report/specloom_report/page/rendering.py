@@ -86,7 +86,7 @@ def render(report: Mapping[str, Any], arrays: Arrays) -> str:
     spectra_place = ""
     if spectra is not None:
         spectra_place = charts.add(spectra)
-    metric_columns, metric_groups = tables.metrics_table(report.get("metrics") or {})
+    metric_columns, metric_groups = tables.metrics_table(report.get("metrics") or {}, evaluations)
     contents = {
         "verdict": find_verdict(report, viewer),
         "viewer": viewer,

@@ -66,6 +66,13 @@ METRIC_TITLES = {
     "images": "images",
     "images_left_out": "images without both classes",
 }
+#: The titles of the counts of objects that the report makes.
+OBJECT_TITLES = {
+    "anomalous_objects": "true objects",
+    "found_objects": "found objects",
+    "decided_objects": "decided objects",
+    "false_objects": "false objects",
+}
 PIXELS = "Pixels"
 OBJECTS = "Objects"
 IMAGES = "Images"
@@ -169,10 +176,12 @@ class Group(NamedTuple):
     rows: Sequence[Sequence[Cell]]
 
 
-def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[Group]]:
+def metrics_table(
+    metrics: Mapping[str, Mapping[str, float]], evaluations: Sequence[Mapping[str, Any]] = ()
+) -> tuple[list[str], list[Group]]:
     """Return the column titles and all metrics of pixels, objects, images, and others.
 
-    There is a column for each split.
+    There is a column for each split. Without metrics of objects, those of the report are shown.
     """
     splits = order_splits(metrics)
     names: dict[str, None] = {}
@@ -184,8 +193,26 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> tuple[list[str]
         last = name.rpartition("/")[2]
         title = METRIC_TITLES.get(last, last.replace("_", " "))
         groups[metric_group(name)].append([Cell(title), Cell(name), *values])
+    if not groups[OBJECTS]:
+        groups[OBJECTS] = _object_rows(splits, evaluations)
     shown = [Group(title, rows) for title, rows in groups.items() if rows]
     return ["metric", "name", *splits], shown
+
+
+def _object_rows(
+    splits: Sequence[str], evaluations: Sequence[Mapping[str, Any]]
+) -> list[list[Cell]]:
+    """Return the counts of objects that the report itself made, if it has masks."""
+    rows = []
+    for key, title in OBJECT_TITLES.items():
+        counts: dict[str, int] = {}
+        for one in evaluations:
+            if "objects" in one and one.get("masked", True):
+                counts.setdefault(one["stage"], one["objects"][key])
+        values = [_number_cell(counts.get(split)) for split in splits]
+        if counts.keys() & set(splits):
+            rows.append([Cell(title), Cell("of the report"), *values])
+    return rows
 
 
 def metric_group(name: str) -> str:

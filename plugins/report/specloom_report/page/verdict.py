@@ -22,11 +22,12 @@ class Tile(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The answer in one line, a sentence, and numbers."""
+    """The answer in one line, a sentence, numbers, and where thresholds come from."""
 
     headline: str
     sentence: str
     tiles: Sequence[Tile]
+    thresholds: Sequence[str] = ()
 
 
 def find_verdict(report: Mapping[str, Any], viewer: Viewer) -> Verdict:
@@ -44,12 +45,13 @@ def find_verdict(report: Mapping[str, Any], viewer: Viewer) -> Verdict:
             prefix = f"{evaluation['judge']}: "
         for tile in _tiles(report, evaluation):
             tiles.append(tile._replace(name=prefix + tile.name))
+    thresholds = tuple(report.get("calibrations") or ())
     if not first.get("masked", True):
-        return Verdict(_unmasked_headline(first), _strongest(viewer), tiles)
+        return Verdict(_unmasked_headline(first), _strongest(viewer), tiles, thresholds)
     headline = f"No AUC on {first['stage']}: there are not pixels of both classes"
     if "roc_auc" in first:
         headline = f"AUC {format_number(first['roc_auc'])} on {first['stage']}"
-    return Verdict(headline, _masked_sentence(first), tiles)
+    return Verdict(headline, _masked_sentence(first), tiles, thresholds)
 
 
 def _verdict_without_images(report: Mapping[str, Any]) -> Verdict:
@@ -156,7 +158,8 @@ def _threshold_tile(report: Mapping[str, Any], evaluation: Mapping[str, Any]) ->
     decider = evaluation.get("decider", "")
     for line in report.get("calibrations") or ():
         if line.startswith(f"{decider} on ") and threshold.get("value") is not None:
-            return Tile("threshold", format_number(threshold["value"]), line)
+            split = line.removeprefix(f"{decider} on ").partition(":")[0]
+            return Tile("threshold", format_number(threshold["value"]), f"calibrated on {split}")
     if threshold.get("value") is not None:
         return Tile("threshold", format_number(threshold["value"]), f"of {decider}")
     if not evaluation["counts"]["decided"]:

@@ -1,4 +1,4 @@
-"""The images of a report: what the script of the page shows of each, and the pictures to choose by."""
+"""The images of a report: the list of them, and what the script of the page shows of each."""
 
 from __future__ import annotations
 
@@ -124,7 +124,9 @@ class Viewer:
             scale = colour_scale(values)
             ticks = scale.ticks()
             places = scale.shade(np.array(ticks)).tolist()
-            marks = [Tick(place, f"{value:.4g}") for place, value in zip(places, ticks, strict=True)]
+            marks = [
+                Tick(place, f"{value:.4g}") for place, value in zip(places, ticks, strict=True)
+            ]
             threshold = None
             value = self._threshold(node)
             if value is not None:
@@ -166,9 +168,10 @@ class Viewer:
     def _metrics(self, image: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the metrics of one image; nothing if the table of images ends before it."""
         for evaluation in self._evaluations(image):
-            rows: Sequence[Mapping[str, Any]] = evaluation["rows"]
+            rows = evaluation["rows"]
             if image["number"] < len(rows):
-                return rows[image["number"]]
+                metrics: Mapping[str, Any] = rows[image["number"]]
+                return metrics
         return {}
 
     def _array(self, image: Mapping[str, Any], part: str) -> NDArray[Any] | None:
@@ -298,7 +301,7 @@ class Viewer:
 
 
 def _legible(marks: Sequence[Tick]) -> list[Tick]:
-    """Return the labels of a bar that have room: both ends, and those between that touch no other."""
+    """Return the labels of a bar that have room: both ends, and those that touch no other."""
     chosen = [marks[0], *marks[1:][-1:]]
     for mark in marks[1:-1]:
         if all(abs(mark.place - other.place) >= LEAST_GAP for other in chosen):
