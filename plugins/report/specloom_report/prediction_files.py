@@ -72,7 +72,6 @@ def load_prediction(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     records = [_read_record(_folder_of(folder, row)) for row in rows]
     written = [record for record in records if record]
     prediction = {"counts": {word: counts[word] for word in WORDS}, "rows": rows}
-    prediction["sentence"] = _sentence(rows, len(shown))
     report = {
         "title": folder.resolve().name,
         "description": "Results of specloom predict.",
@@ -286,13 +285,6 @@ def _caption(row: Mapping[str, Any]) -> str:
     if row["decided"] is not None:
         texts.append(f"{100 * row['decided']:.2g} % decided")
     return ", ".join(text for text in texts if text)
-
-
-def _sentence(rows: Sequence[Mapping[str, Any]], shown: int) -> str:
-    text = "There are no masks: nothing says which decisions are right."
-    if shown < len(rows):
-        return f"{text} The page has images of {shown} of {len(rows)} cubes."
-    return text
 
 
 def _warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:

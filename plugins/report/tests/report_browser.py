@@ -1,4 +1,4 @@
-"""A headless chromium, driven over a pipe (Chrome DevTools Protocol), so nothing listens on a port."""
+"""A headless chromium, driven over a pipe (Chrome DevTools Protocol): no port is open."""
 
 import base64
 import json
@@ -112,6 +112,29 @@ class Browser:
     def pdf(self, path):
         reply = self.call("Page.printToPDF", printBackground=False, preferCSSPageSize=True)
         path.write_bytes(base64.b64decode(reply["data"]))
+
+    def press(self, key):
+        """Press and release a key on what has the focus."""
+        text = {"Enter": "\r", "Tab": ""}.get(key, key if len(key) == 1 else "")
+        codes = {"Enter": 13, "Tab": 9, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39}
+        codes |= {"ArrowDown": 40}
+        number = codes.get(key, ord(key[0]))
+        for kind in ("keyDown", "keyUp"):
+            named = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": number}
+            if text and kind == "keyDown":
+                named["text"] = text
+            self.call("Input.dispatchKeyEvent", **named)
+
+    def click(self, selector, across, down):
+        """Click an element at a place within it, as shares of its width and height."""
+        box = self.value(
+            f"(() => {{ const e = document.querySelector('{selector}');"
+            " e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
+            " return [b.left, b.top, b.width, b.height]; })()"
+        )
+        place = {"x": box[0] + across * box[2], "y": box[1] + down * box[3]}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def close(self):
         os.close(self._out)

@@ -430,7 +430,7 @@ def _bands_chart(selection: Mapping[str, Any], viewer: Viewer) -> Chart | None:
     right_label = ""
     if over_spectra:
         y_label = "value"
-        right_label = "relevance"
+        right_label = " and ".join(dict.fromkeys(name.partition(" ")[0] for name in strengths))
     return Chart(
         f"Bands that {selection['node']} chose",
         label,

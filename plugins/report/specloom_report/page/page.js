@@ -736,12 +736,14 @@ class Viewer {
       add("percentile 5", 4, spectra.background.low, 1);
       bands.push([0, 1]);
     }
+    const few = picture.values.objects.length <= 4;
     const styles = { missed: 3, false: 1, correct: 2, decided: 1 };
     picture.values.objects.forEach((one, k) => {
       const values = picture.objectSpectrum(k);
       if (!values) return;
-      const named = k === this.object || picture.values.objects.length <= 5;
-      add(named ? `object ${k + 1}, ${KINDS[one.kind]}` : "", styles[one.kind], values,
+      const named = k === this.object || few;
+      const style = few ? 1 + k % 4 : styles[one.kind];
+      add(named ? `object ${k + 1}, ${KINDS[one.kind]}` : "", style, values,
         k === this.object ? 3.5 : 1, !named);
     });
     if (spectra.background) add("background, mean", 0, spectra.background.mean, 2);

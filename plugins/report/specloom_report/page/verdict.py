@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 def find_verdict(report: Mapping[str, Any], viewer: Viewer) -> Verdict:
     """Return the verdict of a report."""
     if report.get("prediction"):
-        return _verdict_of_prediction(report["prediction"])
+        return _verdict_of_prediction(report["prediction"], viewer)
     evaluations = [one for one in report.get("judged") or () if one["stage"] == viewer.stage]
     if not evaluations:
         return _verdict_without_images(report)
@@ -65,7 +65,7 @@ def _verdict_without_images(report: Mapping[str, Any]) -> Verdict:
     return Verdict("Nothing was evaluated", "No image was compared with a mask.", ())
 
 
-def _verdict_of_prediction(prediction: Mapping[str, Any]) -> Verdict:
+def _verdict_of_prediction(prediction: Mapping[str, Any], viewer: Viewer) -> Verdict:
     words = prediction["counts"]
     rows = prediction["rows"]
     headline = f"{words['reject']} of {counted(len(rows), 'cube')} rejected"
@@ -83,7 +83,7 @@ def _verdict_of_prediction(prediction: Mapping[str, Any]) -> Verdict:
     if decided:
         mean = 100 * sum(decided) / len(decided)
         tiles.append(Tile("pixels decided", f"{mean:.2g} %", "mean over cubes"))
-    return Verdict(headline, prediction.get("sentence", ""), tiles)
+    return Verdict(headline, _strongest(viewer), tiles)
 
 
 def _unmasked_headline(evaluation: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ GRID_BYTES = 1_000_000
 OBJECT_VALUES = 75_000
 """Values of the spectra of objects of all images together, 4 bytes each."""
 
-LEAST_GAP = 0.13
+LEAST_GAP = 0.15
 """Labels of a colour bar that are closer, as a share of its length, are not shown."""
 
 
@@ -100,6 +100,18 @@ class Viewer:
     def as_listed(self) -> Sequence[Mapping[str, Any]]:
         """Return the images as they are stored, in the order of ``shown``."""
         return self._images
+
+    @property
+    def order_note(self) -> str:
+        """Return in which order the images are."""
+        if self._report.get("prediction"):
+            return "Rejected cubes come first, then unjudged ones, those with most decided first."
+        if not self.masked:
+            return "Those with most decided pixels come first."
+        return (
+            "Those with most missed and false objects come first, "
+            "then those with most wrong pixels."
+        )
 
     @property
     def several_nodes(self) -> bool:
@@ -286,17 +298,18 @@ class Viewer:
     def limits(self) -> list[str]:
         """Return what of the images is not on the page, in sentences."""
         texts = []
+        rows = (self._report.get("prediction") or {}).get("rows", ())
+        if len(rows) > len(self._images):
+            texts.append(f"The page has {len(self._images)} of {counted(len(rows), 'cube')}.")
         for evaluation in self._report.get("judged") or ():
             own = [one for one in self._images if one["judge"] == evaluation["judge"]]
             if evaluation["stage"] == self.stage and evaluation["images"] > len(own) > 0:
                 total = counted(evaluation["images"], "image")
                 texts.append(f"The page has {len(own)} of {total}.")
-        many = [one for one in self._images if one.get("object_count", 0) > len(one["objects"])]
-        if many:
-            texts.append(
-                f"Of {counted(len(many), 'image')} with very many objects only the first "
-                f"{len(many[0]['objects'])} are listed."
-            )
+        for image in self._images:
+            listed = len(image.get("objects", ()))
+            if image.get("object_count", 0) > listed:
+                texts.append(f"Of an image with many objects the first {listed} are listed.")
         return list(dict.fromkeys(texts))
 
 
