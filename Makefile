@@ -26,7 +26,7 @@ export OMP_NUM_THREADS ?= 1
 # A checkout of another user, as in a container that runs as root, is trusted here.
 export SPECLOOM_SAFE_DIRECTORY ?= $(CURDIR)
 
-.PHONY: setup demo test lint types tests configs lock soak bench density dist release clean
+.PHONY: setup demo test lint types tests configs lock soak bench density docs dist release clean
 
 setup: $(READY)
 
@@ -87,6 +87,14 @@ bench: $(READY)
 
 density: $(READY)
 	@$(BIN)/python tools/density.py kernel/specloom registry/specloom_registry $(wildcard plugins/*/specloom_*)
+
+# The site, in build/site/html; warnings are errors. Its theme announces its end at every start.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(READY)
+	@$(PIP) --no-build-isolation -e '.[docs]'
+	$(BIN)/python tools/docs_site.py build/site
+	$(BIN)/python -m mkdocs build --strict --quiet --config-file build/site/mkdocs.yml
+	@echo 'docs: build/site/html/index.html'
 
 # Wheels of the main distribution and of every plugin, made without the network.
 dist: $(READY)

@@ -177,3 +177,14 @@ def test_data_that_are_not_there_are_named_before_the_fit(tmp_path):
         "error: there is no file scene.mat",
         "  fix: check the path; it is relative to where you run",
     ]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_the_folder_of_a_run_is_no_run_file(tmp_path, command):
+    (tmp_path / "run.json").write_text("{}")
+    done = specloom(command, ".", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: . is the folder that a run wrote, not a run file\n"
+        "  fix: give the run file; to apply the pipeline: specloom predict . CUBE --out DIR\n"
+    )

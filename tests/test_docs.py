@@ -39,6 +39,8 @@ WALKS = {
         "plugin-settings",
     ],
     "adaclip": ["adaclip"],
+    "large-scenes": ["large-scenes"],
+    "background": ["background"],
     "own_cubes": [EXAMPLE],
 }
 GENERATED = {"error-codes"}  # a reference without commands, as long as it need be
@@ -47,11 +49,12 @@ NAMED = re.compile(r"# ([\w./-]+\.(?:yaml|toml|py|csv))\n")
 LANGUAGES = {"console", "yaml", "toml", "python", "text"}
 
 
+WALKED = [*DOCS.glob("*.md"), *DOCS.glob("explanation/*.md")]
+PAGES = {path.stem: path for path in sorted(WALKED)} | {"own_cubes": EXAMPLE}
+
+
 def page(name):
-    return (name if isinstance(name, Path) else DOCS / f"{name}.md").read_text("utf-8")
-
-
-PAGES = {path.stem: path for path in sorted(DOCS.glob("*.md"))} | {"own_cubes": EXAMPLE}
+    return (name if isinstance(name, Path) else PAGES[name]).read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

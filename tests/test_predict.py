@@ -215,13 +215,13 @@ def test_folders_and_patterns_and_a_bad_file_among_good_ones(runs, tmp_path):
 
 KILLED = """
     import os, signal, sys
-    from specloom_predict import predict_all, prediction, scratch
+    from specloom_predict import cube_prediction, predict_all, scratch
     def moved(folder_of_parts, folder, names):
         if "b" == folder.name:  # everything is made, one file has its place
             scratch.move_files(folder_of_parts, folder, names[:1])
             os.kill(os.getpid(), signal.SIGKILL)
         return scratch.move_files(folder_of_parts, folder, names)
-    prediction.move_files = moved
+    cube_prediction.move_files = moved
     predict_all(sys.argv[1], sys.argv[2:5], sys.argv[5], ["npy", "png"], device="cpu")
 """
 

@@ -17,6 +17,7 @@ from specloom import SpecloomError
 from specloom.runfile import yaml
 from specloom.testing.describing import describe_class
 from specloom_registry.catalogue.json_schema import schema
+from specloom_rx import RXGlobal
 
 ROOT = Path(__file__).parents[1]
 OFFERED = {
@@ -110,3 +111,11 @@ def test_run_files_of_the_examples_pass(file):
 
     found = schema(read_descriptors(Plugins.for_file(ROOT / "configs/run.yaml")))
     jsonschema.validate(yaml.read(file).value, found)
+
+
+def test_parameters_are_described_as_in_their_docstrings():
+    described = {"rx.RXGlobal": describe_class(RXGlobal, "nodes")}
+    uses = schema(described)["properties"]["nodes"]["additionalProperties"]["oneOf"]
+    eps = uses[0]["properties"]["config"]["properties"]["eps"]
+    expected = "The regularisation relative to a band's standard deviation; 0 for none."
+    assert eps["description"] == expected

@@ -25,7 +25,7 @@ from source_tree import TYPED, Import, imports, plugin_packages, sources
 
 KERNEL, REGISTRY = Path("kernel/specloom"), Path("registry/specloom_registry")
 PUBLIC = ("specloom.torch", "specloom.testing", "specloom.lazy")
-ARRAYS = ("torch.py", "testing.py", "testing")  # the kernel's parts that may use arrays
+ARRAYS = ("arrays", "torch.py", "testing.py", "testing")  # the kernel's parts that may use arrays
 HEAVY = {"torch", "numpy", "scipy", "safetensors.torch", "safetensors.numpy"}
 EVERYWHERE = ("kernel", "registry", "plugins", "tests", "tools", "examples", "benchmarks")
 COMMANDS = {"run", "check", "nodes", "schema"}
@@ -59,6 +59,7 @@ KERNEL_ROOMS = (
     "graph",
     "assembly",
     "execution",
+    "arrays",
     "pipeline",
     "torch",
     "__init__",

@@ -46,7 +46,8 @@ from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
 from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
-from specloom.execution.run import Run, load
+from specloom.execution.loading import load
+from specloom.execution.run import Run
 from specloom.execution.run_folder import interrupted_run
 from specloom.execution.saved_pipeline import pack, unpack
 from specloom.execution.sources import pack_source, unpack_source

@@ -12,6 +12,7 @@ import click
 
 import specloom
 from specloom.contract.errors import (
+    ConfigError,
     PluginError,
     SpecloomError,
     did_you_mean,
@@ -277,7 +278,16 @@ def _started(path: Path | None, device: str | None, **arguments: Any) -> specloo
     """
     if path is None:
         raise click.UsageError("give a run file, or --resume DIR")
+    _refuse_run_folder(path)
     return specloom.load(path, device=device or "auto", **arguments)
+
+
+def _refuse_run_folder(path: Path) -> None:
+    """Raise ConfigError where a path is the folder of a run, which only ``predict`` applies."""
+    if (path / RECORD).is_file() or (path / "pipeline.yaml").is_file():
+        what = f"{path} is the folder that a run wrote, not a run file"
+        fix = f"give the run file; to apply the pipeline: specloom predict {path} CUBE --out DIR"
+        raise ConfigError(what, fix=fix)
 
 
 @cli.command()
@@ -290,6 +300,7 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
     failed = False
     for file in files:
         try:
+            _refuse_run_folder(file)
             loaded = specloom.load(file, overrides, device="cpu")
             if weights:
                 raise_all(loaded.graph.missing_files())

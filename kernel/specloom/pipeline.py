@@ -3,6 +3,7 @@
 from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar, overload
 
@@ -10,13 +11,17 @@ from specloom.contract.abilities import Trainable
 from specloom.contract.errors import (
     GraphError,
     SpecloomError,
+    UnavailableError,
     did_you_mean,
     raise_all,
     warn_of,
 )
 from specloom.contract.ports import Connection, Port
 from specloom.contract.sources import Source, missing_by_split, read_options_of
+from specloom.contract.views import PredictionView
 from specloom.execution import saved_pipeline
+from specloom.execution.one_batch import NoData, OneBatch
+from specloom.execution.run import Run
 from specloom.graph.ends import wrong_end
 from specloom.graph.graph import Graph
 from specloom.graph.labelled import LabelledConnections
@@ -88,6 +93,10 @@ class Pipeline:
         self._outputs = Outputs(self, {})
         self._graph: Graph | None = None
         self._fitted_on: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}
+        self._read_options: dict[str, Any] = {}
+        self._run: Run | None = None
+        self._run_device = ""
 
     @property
     def outputs(self) -> Outputs:
@@ -275,6 +284,8 @@ class Pipeline:
             "companions": self.companions,
             "fitted_on": self._fitted_on,
         }
+        options["batch_sizes"] = self._sizes
+        options["read_options"] = self._read_options
         if source:
             options["missing_outputs"] = missing_by_split(source)
             options["read_options"] = read_options_of(source)
@@ -282,7 +293,86 @@ class Pipeline:
             options["batch_sizes"] = source.sizes()
             options["splits"] = source.splits()
         self._graph = Graph(self.nodes, self.connections, **options)
+        self._remember(self._graph)
         return self._graph
+
+    def _remember(self, graph: Graph) -> None:
+        """Remember what follows from the data of a graph, for graphs without data."""
+        self._sizes = {**self._sizes, **graph.sizes(BATCH)}
+        self._read_options = graph.read_options
+
+    def fit(self, cube: Any, /, *, device: str = "auto", **inputs: Any) -> Self:
+        """Fit every node that learns from a stream on one array, and return the pipeline itself.
+
+        Args:
+            cube: (H, W, C) or (B, H, W, C) of NumPy, torch or xarray.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            inputs: What else the nodes read of the data, by name: ``valid=``, ``mask=``,
+                ``wavelengths=``.
+
+        Raises:
+            GraphError: The graph cannot work, or reads no cube.
+            PortError: An array does not fit.
+            UnavailableError: The plugin ``training`` is not installed.
+        """
+        plugins = self.plugins or Plugins()
+        source = self._batch_source(cube, inputs, plugins)
+        graph = self.graph(source)
+        run = Run(graph, source, plugins=plugins, device=device, metadata={"name": self.name})
+        if graph.fittable() and plugins.first_answer("fit_pipeline", run=run) is None:
+            fix = "run: specloom plugins add training, or: pip install specloom-training"
+            raise UnavailableError("no plugin fits pipelines", fix=fix)
+        self._run = None
+        return self
+
+    def predict(self, cube: Any, /, *, device: str = "auto", **options: Any) -> PredictionView:
+        """Apply the fitted pipeline to a cube, tile by tile where it is large.
+
+        The values equal those of ``specloom predict`` bit for bit. Without declared outputs they
+        are the maps that no node reads, and those that are called ``scores``.
+
+        Args:
+            cube: A file, or an array (H, W, C) or (B, H, W, C) of NumPy, torch or xarray.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            options: As for ``Run.predict``, such as ``valid=`` and ``wavelengths=``.
+
+        Raises:
+            NodeError: A node is not fitted.
+            DataError: The cube does not fit the pipeline.
+            UnavailableError: The plugin ``predict`` is not installed.
+        """
+        graph = self.graph()
+        if graph.unbuilt and not isinstance(cube, str | PathLike):
+            plugins = self.plugins or Plugins()
+            self._sizes = dict(self._batch_source(cube, {}, plugins).sizes())
+            self._graph = None
+            graph = self.graph()
+        return self._run_of(graph, device).predict(cube, **options)
+
+    def _run_of(self, graph: Graph, device: str) -> Run:
+        """A run that applies a graph, made once for each graph and device."""
+        run = self._run
+        if run is None or run.graph is not graph or self._run_device != device:
+            plugins = self.plugins or Plugins()
+            metadata = {"name": self.name}
+            run = Run(graph, NoData(), plugins=plugins, device=device, metadata=metadata)
+            self._run = run
+            self._run_device = device
+        return run
+
+    def _batch_source(self, cube: Any, inputs: Mapping[str, Any], plugins: Plugins) -> OneBatch:
+        """Arrays as the only batch of a source.
+
+        Raises:
+            GraphError: No node reads the data.
+        """
+        needed = self.graph().batch
+        if not needed:
+            fix = f"connect it: pipeline.connect('{BATCH}.cube', node.data)"
+            raise GraphError("no node of the pipeline reads the data", fix=fix)
+        ports = _cube_first(needed)
+        taken = plugins.runtime().take_batch(ports, cube, inputs, f"the pipeline {self.name!r}")
+        return OneBatch(taken.values, ports, taken.sizes())
 
     def unfreeze_nodes_by_name(self, names: Iterable[str]) -> None:
         """Unfreeze the named nodes for gradient training.
@@ -323,11 +413,21 @@ class Pipeline:
     def load(cls, path: str | Path, plugins: Plugins | None = None) -> Self:
         """A saved pipeline, with its fitted state.
 
+        Args:
+            path: The folder of a run, its ``pipeline.yaml``, or the weights beside that.
+            plugins: Where names are looked up; by default the nearest manifest, else what is
+                installed.
+
         Raises:
             IntegrityError: The files are not what they say they are.
         """
-        graph, metadata = saved_pipeline.load(Path(path), plugins)
-        name = metadata.get("name", Path(path).stem)
+        file = saved_pipeline.file_of(Path(path))
+        graph, metadata = saved_pipeline.load(file, plugins)
+        return cls.of(graph, metadata.get("name", file.stem), plugins)
+
+    @classmethod
+    def of(cls, graph: Graph, name: str = "pipeline", plugins: Plugins | None = None) -> Self:
+        """A pipeline of the nodes of a graph, which it shares: ``Pipeline.of(run.graph)``."""
         pipeline = cls(name, plugins, companions=False)
         for connection in graph.connections:
             if not graph.connections.is_implied(connection):
@@ -337,6 +437,7 @@ class Pipeline:
         pipeline.stages = dict(graph.stages)
         pipeline._graph = graph
         pipeline._fitted_on = graph.fitted_on
+        pipeline._remember(graph)
         return pipeline
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:
@@ -374,6 +475,13 @@ def _pairs(ends: tuple[Any, ...]) -> list[tuple[Any, Any]]:
         raise GraphError("connect takes an output and its inputs, or pairs of both", fix=fix)
     source, *targets = ends
     return [(source, target) for target in targets]
+
+
+def _cube_first(ports: Mapping[str, Port]) -> dict[str, Port]:
+    """Ports with the one of the cube first: that called ``cube`` or ``data``, or else the first."""
+    names = [name for name in ("cube", "data") if name in ports]
+    first = next(iter([*names, *ports]))
+    return {first: ports[first], **ports}
 
 
 def _ports(node: Any, side: str) -> Mapping[str, Port]:

@@ -176,6 +176,15 @@ class Plugins:
             except PluginError:
                 self._broken.add(name)
 
+    def first_answer(self, hook: str, **arguments: Any) -> Any:
+        """The first answer of a plugin to a hook marked ``firstresult``; None without one.
+
+        Every plugin is imported for it.
+        """
+        for _name, _plugin in self.working():
+            pass
+        return getattr(self.manager.hook, hook)(**arguments)
+
     def offers(
         self,
         kinds: Iterable[str],

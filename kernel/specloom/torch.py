@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from specloom import threads
+from specloom.arrays.kinds import CubeLike, native
+from specloom.arrays.taken import TakenBatch, take_batch
 from specloom.contract.errors import ConfigError, IntegrityError, NodeError, UnavailableError
 from specloom.graph.node_class import EMPTY, Internal
 from specloom.graph.ported import Ported
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
 
-__all__ = ["StatisticalNode", "TorchNode", "TorchRuntime", "all_cores", "buffer", "usable_pixels"]
+__all__ = [
+    "CubeLike",
+    "StatisticalNode",
+    "TorchNode",
+    "TorchRuntime",
+    "all_cores",
+    "buffer",
+    "usable_pixels",
+]
 
 
 def buffer() -> Internal[Tensor]:
@@ -207,7 +217,7 @@ class TorchRuntime:
         adopted: dict[str, Any] = {}
         for name, value in batch.items():
             if isinstance(value, np.ndarray):
-                value = torch.from_numpy(_native(value))
+                value = torch.from_numpy(native(value))
             port = ports.get(name)
             stays = port is not None and port.host
             if isinstance(value, Tensor) and not stays:
@@ -252,6 +262,26 @@ class TorchRuntime:
             return converted
         forward: Callable[..., Batch] = node.forward
         return forward
+
+    def take_batch(
+        self, ports: Mapping[str, Port], cube: Any, others: Mapping[str, Any], owner: str
+    ) -> TakenBatch:
+        """Arrays of a user as tensors: a cube for the first port, others by name.
+
+        Args:
+            ports: The ports, the one of the cube first.
+            cube: NumPy, torch or xarray.
+            others: Other arrays by the names of their ports.
+            owner: What messages call the owner of the ports.
+
+        Raises:
+            PortError: There is no such port, or an array does not fit its port or the cube.
+        """
+        return take_batch(ports, cube, others, owner)
+
+    def to_numpy(self, value: Any) -> Any:
+        """A tensor as a NumPy array."""
+        return _to_numpy(value)
 
     def dump(self, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
         """Tensors and NumPy arrays as safetensors, in the order of their names."""
@@ -307,13 +337,3 @@ def _to_numpy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().cpu().numpy()
     return value
-
-
-def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """What torch can take over: native byte order, writable, no negative strides."""
-    native = array.dtype.newbyteorder("=")
-    array = array.astype(native, copy=False)
-    runs_backwards = any(stride < 0 for stride in array.strides)
-    if runs_backwards or not array.flags.writeable:
-        array = array.copy()
-    return array

@@ -28,6 +28,8 @@ CALLS = {
     "doctor": ["doctor"],
     "info": ["info scene.npy"],
     "bands": ["bands banded"],
+    "data": ["data list"],
+    "spectra": ["spectra scene.npy --pixel 2,3 --out spectra.csv"],
     "compare": ["compare demo banded"],
     "nodes": ["nodes", "nodes rx.RXGlobal"],
     "plugins": ["plugins list"],

@@ -172,6 +172,22 @@ def find_command(name: str) -> str | None:
 
 
 @spec(firstresult=True)
+def make_predictor(run: RunView) -> Any:
+    """Make what applies the pipeline of a run to cubes: ``predict(cube, **options)`` gives arrays.
+
+    ``Run.predict`` and ``Pipeline.predict`` use it.
+    """
+
+
+@spec(firstresult=True)
+def fit_pipeline(run: RunView) -> bool | None:
+    """Fit every node of a run that learns from its training data, and return True.
+
+    ``Pipeline.fit`` uses it.
+    """
+
+
+@spec(firstresult=True)
 def open_cube(address: str) -> Any:
     """Open a cube without reading its pixels; None if it is not yours.
 

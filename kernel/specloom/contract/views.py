@@ -116,6 +116,10 @@ class GraphView(Protocol):
         """By split, the ports of the source that none of its images has."""
 
     @property
+    def read_options(self) -> Mapping[str, Any]:
+        """How the files of the source are read, as plain values."""
+
+    @property
     def fitted_on(self) -> dict[str, Array]:
         """What is known of the batches that nodes were fitted on; a fit replaces it."""
 
@@ -196,6 +200,20 @@ class PluginsView(Protocol):
 
     def working(self) -> Iterator[tuple[str, Any]]:
         """Every plugin that can be imported, with its name."""
+
+
+class PredictionView(Protocol):
+    """What a pipeline makes of a cube: ``found.scores`` is ``found["scores"]``."""
+
+    @property
+    def arrays(self) -> Mapping[str, Any]:
+        """The outputs by name, in the kind of the cube."""
+
+    def __getitem__(self, name: str) -> Any:
+        """An output."""
+
+    def __getattr__(self, name: str) -> Any:
+        """An output, or what else is known of the cube."""
 
 
 class RunView(Protocol):

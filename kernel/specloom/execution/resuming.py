@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from specloom.contract.errors import ConfigError, SpecloomError, raise_all, shown
 from specloom.contract.phases import Extendable
-from specloom.execution.run import Run, load
+from specloom.execution.loading import load
+from specloom.execution.run import Run
 from specloom.execution.run_folder import interrupted_run
 from specloom.runfile.overrides import override
 from specloom.runfile.yaml import Document, Keys, read

@@ -6,21 +6,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom.assembly.assemble import assemble
 from specloom.assembly.phase_order import never_fitted
-from specloom.contract.errors import ConfigError, SpecloomError, raise_all
+from specloom.contract.errors import (
+    ConfigError,
+    DataError,
+    GraphError,
+    SpecloomError,
+    UnavailableError,
+    raise_all,
+)
 from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
-from specloom.contract.ports import node_of
-from specloom.contract.sources import DescribedSplit, Source
+from specloom.contract.ports import Port, node_of
+from specloom.contract.sources import DescribedSplit, DescribesSplits, Source
+from specloom.contract.views import PredictionView
+from specloom.execution import result_files
 from specloom.execution.data_description import data_notes, describe_splits
+from specloom.execution.one_batch import NoData
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
 from specloom.graph.graph import Graph
 from specloom.plugins import Plugins
-from specloom.runfile.form import interpret
-from specloom.runfile.overrides import override
-from specloom.runfile.yaml import Document, read
 
 if TYPE_CHECKING:
     from specloom.contract.fleet import Executor
@@ -63,6 +69,8 @@ class Run:
         self.runtime: Runtime = self.plugins.runtime(device)
         #: The last value of each metric: ``{"test": {"node/name": value}}``.
         self.metrics: dict[str, dict[str, float]] = {}
+        #: The run file.
+        self.document = graph.document
         #: Where results go, if anywhere.
         self.folder: Path | None = None
         #: Whether what is in the folder is to be continued.
@@ -80,13 +88,20 @@ class Run:
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
+        self._predictor: Any = None
+        self._predictor_key: Any = None
 
     def run(self, changed: Callable[[], None] = lambda: None) -> None:
         """Run every phase in turn; observers hear of its end, also by an error.
 
         Args:
             changed: Called between two phases, where the first may have changed a node.
+
+        Raises:
+            ConfigError: The run was loaded from its folder, without data.
         """
+        if isinstance(self.source, NoData):
+            raise self.source.error()
         registered: list[Any] = []
         try:
             self._register_observers(registered)
@@ -94,6 +109,128 @@ class Run:
         finally:
             for observer in reversed(registered):
                 self.plugins.manager.unregister(observer)
+
+    def predict(self, cube: Any, /, **options: Any) -> PredictionView:
+        """Apply the fitted pipeline to a cube, tile by tile where it is large.
+
+        The values equal those of ``specloom predict`` bit for bit.
+
+        Args:
+            cube: A file, or an array (H, W, C) or (B, H, W, C) of NumPy, torch or xarray.
+            options: As ``specloom_predict.Predictor.predict`` has them, such as ``valid=`` and
+                ``wavelengths=``.
+
+        Returns:
+            The outputs by name and as attributes, in the kind of the cube.
+
+        Raises:
+            NodeError: A node is not fitted.
+            DataError: The cube does not fit the pipeline.
+            UnavailableError: The plugin ``predict`` is not installed.
+        """
+        predictor = self._warm_predictor()
+        found: PredictionView = predictor.predict(cube, **options)
+        return found
+
+    def save(self, folder: str | Path) -> Path:
+        """Write pipeline, metrics and record, as ``specloom run --out`` does.
+
+        Raises:
+            UnavailableError: The folder cannot be written.
+        """
+        place = Path(folder)
+        result_files.write(self, place)
+        return place
+
+    def values(self, end: str, split: str = "test") -> Iterator[tuple[str, Any]]:
+        """A value of each image of a split, computed when it is read.
+
+        Args:
+            end: The value, as ``node.port``, or the name of an output.
+            split: The split.
+
+        Yields:
+            The name of the image, and its value as a NumPy array: of a map (H, W) or (H, W, K).
+
+        Raises:
+            ConfigError: There is no such split, or no data.
+            GraphError: There is no such value, or not in that split.
+            DataError: The data does not lead to it.
+        """
+        end = self.graph.outputs.get(end, end)
+        raise_all(list(self.graph.wrong_end(end, "outputs")))
+        names = self._image_names(split)
+        plan = self.plan(split, [end])
+        port = self.graph.port(end)
+        number = 0
+        with self.inference():
+            for batch in self.batches(split):
+                made = plan(batch).get(end)
+                if made is None:
+                    what = f"the images of the split {split!r} do not lead to {end}"
+                    raise DataError(what, fix="use another split, or another value")
+                for value in made:
+                    name = names[number] if number < len(names) else str(number)
+                    yield name, self._plain(value, port)
+                    number += 1
+
+    @property
+    def scores(self) -> Any:
+        """The scores of the first image of the test split, (H, W), or of the last split there is.
+
+        They are the output called ``scores``; ``values`` gives those of all images.
+
+        Raises:
+            GraphError: The run has no output of that name.
+            ConfigError: There are no data.
+        """
+        if "scores" not in self.graph.outputs:
+            fix = "add 'scores: rx.scores' to its outputs, or use run.values('rx.scores')"
+            raise GraphError("the run has no output 'scores'", fix=fix)
+        splits = list(self.source.splits())
+        split = "test" if "test" in splits else splits[-1]
+        for _name, scores in self.values("scores", split):
+            return scores
+        raise DataError(f"the split {split!r} has no image", fix="check the data of the run")
+
+    def _image_names(self, split: str) -> list[str]:
+        """The names of the images of a split, as far as the source says them."""
+        if isinstance(self.source, NoData):
+            raise self.source.error()
+        description = None
+        if isinstance(self.source, DescribesSplits):
+            description = self.source.describe(split)
+        if description is None:
+            return []
+        return [str(name) for name in description.values().get("names", ())]
+
+    def _plain(self, value: Any, port: Port) -> Any:
+        """The value of one image as a NumPy array, without a last axis of 1."""
+        array = self.runtime.to_numpy(value)
+        if port.names[-1:] == ("1",):
+            return array[..., 0]
+        return array
+
+    def _warm_predictor(self) -> Any:
+        """What applies the pipeline, made once for each fit.
+
+        Raises:
+            UnavailableError: No plugin makes it.
+        """
+        key = [id(value) for value in self.graph.fitted_on.values()]
+        if self._predictor is not None and key == self._predictor_key:
+            return self._predictor
+        plugins = self.plugins
+        if not plugins.modules:
+            plugins = Plugins()
+        made = plugins.first_answer("make_predictor", run=self)
+        if made is None:
+            what = "no plugin applies pipelines to cubes"
+            fix = "run: specloom plugins add predict, or: pip install specloom-predict"
+            raise UnavailableError(what, fix=fix)
+        self._predictor = made
+        self._predictor_key = key
+        return made
 
     def skipped(self) -> Iterator[str]:
         """What the phases leave out for want of data, each with its place in the run file."""
@@ -334,59 +471,3 @@ def _number(value: Any) -> int | float:
     if type(value) is int:
         return value
     return float(value)
-
-
-def load(
-    path: str | Path | Document,
-    overrides: Sequence[str] = (),
-    *,
-    plugins: Plugins | None = None,
-    device: str = "auto",
-    seed: int | None = None,
-    observed: bool = False,
-) -> Run:
-    """Read a run file and construct and check what it names, without reading a pixel.
-
-    Args:
-        path: The run file, or what it holds.
-        overrides: Changes such as ``nodes.rx.config.eps=0``.
-        plugins: Where names are looked up; by default the nearest manifest, else what is installed.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        seed: In place of the file's own.
-        observed: Whether observers of plugins watch the run.
-
-    Raises:
-        SpecloomError: Something is wrong; ``Problems`` has several errors together.
-    """
-    if isinstance(path, Document):
-        document = path
-    else:
-        document = read(Path(path))
-    _refuse_saved_pipeline(document)
-    for text in overrides:
-        override(document, text)
-    file, problems = interpret(document)
-    origin = Path(document.name)
-    if plugins is None:
-        plugins = Plugins.for_file(origin)
-    if seed is None:
-        seed = file.seed
-    assembly = assemble(file, problems, plugins)
-    return Run(
-        assembly.graph,
-        assembly.source,
-        assembly.phases,
-        plugins=plugins,
-        device=device,
-        seed=seed,
-        metadata={"name": origin.stem, **file.metadata},
-        observed=observed,
-    )
-
-
-def _refuse_saved_pipeline(document: Document) -> None:
-    """Raise ConfigError where the file is a pipeline that a run saved."""
-    if isinstance(document.value, dict) and "state" in document.value:
-        what = "a saved pipeline is not a run file"
-        fix = "apply it with 'specloom predict DIR INPUT', or give the run file that it came from"
-        raise ConfigError(what, where=document.where(), fix=fix)

@@ -3,16 +3,14 @@
 import json
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import ConfigError
-from specloom.execution import saved_pipeline
-from specloom.execution.files import write_json
+from specloom.execution.result_files import record, save_pipeline, write
 from specloom.execution.run import Run
 from specloom.plugins import RECORD, Plugins
 from specloom.runfile.yaml import Document
@@ -83,35 +81,6 @@ def run_in_folder(run: Run, folder: Path, *, anyway: bool = False) -> None:
     write(run, folder)
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write ``pipeline.yaml``, ``pipeline.safetensors``, ``metrics.json`` and, last, ``run.json``.
-
-    Raises:
-        UnavailableError: The folder cannot be written.
-    """
-    _save_pipeline(run, folder)
-    metrics = folder / "metrics.json"
-    write_json(metrics, run.metrics)
-    run.record["metrics_sha256"] = sha256(metrics.read_bytes()).hexdigest()
-    now = datetime.now(UTC)
-    record(run, folder, now.isoformat(timespec="seconds"))
-
-
-def record(run: Run, folder: Path, ended: str = "") -> None:
-    """Write ``run.json``, at the beginning too: a run that was stopped can then be resumed."""
-    document = run.graph.document
-    content = {
-        "specloom": version("specloom"),
-        "file": document.name,
-        "run": document.value,
-        "seed": run.seed,
-        "device": run.runtime.device,
-        **run.record,
-        "ended": ended,
-    }
-    write_json(folder / RECORD, content)
-
-
 def write_log(error: BaseException) -> Path:
     """The traceback of an internal error, with versions, in a file that can be attached."""
     import platform
@@ -154,9 +123,4 @@ def _save_changed_pipeline(run: Run, folder: Path) -> None:
     """Save the pipeline as it is now; metrics of another one do not stay with it."""
     metrics = folder / "metrics.json"
     metrics.unlink(missing_ok=True)
-    _save_pipeline(run, folder)
-
-
-def _save_pipeline(run: Run, folder: Path) -> None:
-    path = folder / "pipeline.yaml"
-    saved_pipeline.save(path, run.graph, run.metadata, run.plugins)
+    save_pipeline(run, folder)

@@ -144,6 +144,15 @@ def save(
     pending.replace(weights)
 
 
+def file_of(path: Path) -> Path:
+    """The YAML file of a saved pipeline: of the folder of a run, or beside its weights."""
+    if path.is_dir():
+        return path / "pipeline.yaml"
+    if path.suffix == ".safetensors":
+        return path.with_suffix(".yaml")
+    return path
+
+
 def load(path: Path, plugins: Plugins | None = None) -> Restored:
     """A saved pipeline's graph with its state, and its metadata.
 

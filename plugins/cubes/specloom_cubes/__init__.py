@@ -16,6 +16,7 @@ MODULES = {
     "OneCube": "specloom_cubes.sources.one_cube",
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
+    "array_cube": "specloom_cubes.array_cubes",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
@@ -46,6 +47,7 @@ __all__ = [
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
+    "array_cube",
     "cube_file",
     "cube_name",
     "expand",
@@ -60,6 +62,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from specloom_cubes.array_cubes import array_cube
     from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
     from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ BEST = "wavelength_nm"
 MONOTONIC = 0.9
 """The share of steps that go one way in a column of band centres."""
 
+_WARNED: set[str] = set()
+"""Assumptions that were reported already."""
+
 
 def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
     """Band centres in nm, float64 (C,), for the good bands of ``cube``.
@@ -40,7 +44,30 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
     counts, else the one whose name is surest for band centres, else the only one that can hold
     them: positive, going up or down, no count of bands. A table of all bands and one of the good
     bands alone both fit. Where no unit is in its name, numbers that are all below 100 are
-    micrometres.
+    micrometres. What is assumed of the unit is warned of, once.
+
+    Raises:
+        DataError: The table is absent, has no such column or several, or not one value for each
+            band.
+    """
+    nm, notes = _read_table(path, cube)
+    for note in notes:
+        if note not in _WARNED:
+            _WARNED.add(note)
+            warnings.warn(note, stacklevel=2)
+    return nm
+
+
+def table_notes(path: str | Path, cube: Cube) -> list[str]:
+    """What is assumed of a table of wavelengths, one sentence each; none if it cannot be read."""
+    try:
+        return _read_table(path, cube)[1]
+    except DataError:
+        return []
+
+
+def _read_table(path: str | Path, cube: Cube) -> tuple[NDArray[np.float64], list[str]]:
+    """Band centres in nm of the good bands, and what was assumed of their unit.
 
     Raises:
         DataError: The table is absent, has no such column or several, or not one value for each
@@ -49,25 +76,29 @@ def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:
     path = expand(path)
     tables = _read(path)
     found: list[tuple[str, NDArray[np.float64]]] = []
+    notes: list[str] = []
     errors: list[DataError] = []
     for table in tables:
         try:
-            label, nm = _centres_of(table, path, cube)
+            chosen = _column_of(table, path, cube)
+            nm = _in_nm(chosen, path)
         except DataError as error:
             errors.append(error)
             continue
+        label = _label(chosen)
         if table.decimal == ",":
             label = f"{label} with decimal commas"
         if not any(np.array_equal(nm, other) for _, other in found):
             found.append((label, nm))
+            notes = [f"{path}: {note}" for note in convert(chosen).notes]
     if not found:
         raise errors[0]
     if len(found) > 1:
         raise _ambiguous(path, found)
     nm = found[0][1]
     if len(nm) == cube.shape[2]:
-        return nm[cube.good_bands]
-    return nm
+        nm = nm[cube.good_bands]
+    return nm, notes
 
 
 def _read(path: Path) -> list[Table]:
@@ -85,8 +116,8 @@ def _read(path: Path) -> list[Table]:
         ) from error
 
 
-def _centres_of(table: Table, path: Path, cube: Cube) -> tuple[str, NDArray[np.float64]]:
-    """What a table calls the band centres, and the centres in nm.
+def _column_of(table: Table, path: Path, cube: Cube) -> Vector:
+    """The column, or the line, of a table that holds the band centres.
 
     Raises:
         DataError: There are none, or several, or not one for each band.
@@ -110,7 +141,7 @@ def _centres_of(table: Table, path: Path, cube: Cube) -> tuple[str, NDArray[np.f
             f"{path} has {count} wavelengths, {cube.path} has {cube.shape[2]} bands", fix=fix
         )
     _refuse_no_centres(chosen, path)
-    return _label(chosen), _in_nm(chosen, path)
+    return chosen
 
 
 def _chosen(columns: Sequence[Vector], path: Path, wanted: set[int]) -> Vector:

@@ -89,7 +89,8 @@ def test_wavelengths_in_micrometres(tmp_path):
     numbers = "".join(f"{one:.1f}\n" for one in centres)
     for heading in ("", "wavelength\n", "Band centre\n"):
         (tmp_path / "um.csv").write_text(heading + numbers)
-        found = read_wavelengths("um.csv", open_cube("scene.npy"))
+        with pytest.warns(UserWarning, match="states no unit: 0.4 to 1.1 is taken as micrometres"):
+            found = read_wavelengths("um.csv", open_cube("scene.npy"))
         np.testing.assert_allclose(found, centres * 1000)
     (tmp_path / "um.csv").write_text("wavelength_nm\n" + numbers)
     assert told(DataError, read, cube="scene.npy", wavelengths="um.csv") == (

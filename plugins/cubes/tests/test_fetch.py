@@ -388,7 +388,10 @@ def test_names(folder):
 
 
 def test_list(server, folder):
-    assert NAME in run("list").splitlines()[0]
+    lines = run("list").splitlines()
+    assert NAME in lines[0]
+    assert "foreign objects, 252 frames of 6 bands" in lines[3]
+    assert [line.split("/")[0] for line in lines[:5]] == ["cubert-gmbh"] * 5
     fetch()
     assert f"data/XMR_Lentils: {NAME} at 111111111111, 3 files, 102.4 kB" in run("list")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from specloom import DataError
+from specloom_cubes import Folder, Scene
 from specloom_cubes.formats import open_cube
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -58,6 +59,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
+@pytest.mark.filterwarnings("ignore:w.csv. 'wavelength' states no unit")
 def test_tables_of_spreadsheets(name):
     np.testing.assert_allclose(read(GOOD[name]), NM)
 
@@ -162,3 +164,21 @@ def test_two_columns_of_different_centres():
         read(text)
     np.testing.assert_allclose(read(text.replace("wavelength", "wavelength_nm")), NM)
     np.testing.assert_allclose(read(column("bands,nm", "{n},{nm}", ".")), NM)
+
+
+def test_what_is_assumed_of_the_unit_is_reported():
+    angstroms = "".join(f"{value * 10:g}\n" for value in NM)
+    expected = "w.csv: 'wavelength' states no unit: 4005 to 7505 is taken as nanometres"
+    with pytest.warns(UserWarning, match=expected):
+        found = read("wavelength\n" + angstroms)
+    np.testing.assert_allclose(found, np.multiply(NM, 10))
+    assert expected in Scene(cube="c.npy", wavelengths="w.csv").notes()
+    Path("folder").mkdir()
+    Path("c.npy").rename("folder/c.npy")
+    folder = Folder("folder", wavelengths="w.csv", split={"test": ["c"]})
+    assert expected in folder.notes()
+
+
+def test_a_table_without_a_heading_states_no_unit_either():
+    with pytest.warns(UserWarning, match="w.csv: the column without a name states no unit: 4005"):
+        read("".join(f"{value * 10:g}\n" for value in NM))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from specloom import impl
+from specloom import Run, RunView, impl
 from specloom.lazy import lazy
 
 MODULES = {
     "Prediction": "specloom_predict.prediction",
     "Predictor": "specloom_predict.predictor",
     "Summary": "specloom_predict.many",
-    "predict": "specloom_predict.prediction",
+    "predict": "specloom_predict.predictor",
     "predict_all": "specloom_predict.many",
     "run_tiled": "specloom_predict.tiled_run",
 }
@@ -23,12 +23,20 @@ __all__ = ["Prediction", "Predictor", "Summary", "predict", "predict_all", "run_
 
 if TYPE_CHECKING:
     from specloom_predict.many import Summary, predict_all
-    from specloom_predict.prediction import Prediction, predict
-    from specloom_predict.predictor import Predictor
+    from specloom_predict.prediction import Prediction
+    from specloom_predict.predictor import Predictor, predict
     from specloom_predict.tiled_run import run_tiled
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
+
+
+@impl
+def make_predictor(run: RunView) -> Any:
+    """Make the predictor behind ``Run.predict`` and ``Pipeline.predict``."""
+    from specloom_predict.predictor import Predictor
+
+    return Predictor(cast("Run", run))
 
 
 @impl

@@ -41,14 +41,21 @@ class SampledScene:
         scene: The scene.
         size: Its rows and columns.
         only_finite: Whether pixels that are not finite in every band count as invalid.
+        as_float32: Whether its pixels are converted to float32.
     """
 
     def __init__(
-        self, scene: Windowed, size: tuple[int, int], *, only_finite: bool = False
+        self,
+        scene: Windowed,
+        size: tuple[int, int],
+        *,
+        only_finite: bool = False,
+        as_float32: bool = False,
     ) -> None:
         self._scene = scene
         self._size = size
         self._only_finite = only_finite
+        self._as_float32 = as_float32
         self._rows, self._columns = sample_positions(*size)
         self._pixels: NDArray[np.float64] | None = None
         #: Which pixels may be used, bool (H, W); None where the cube does not say.
@@ -56,7 +63,9 @@ class SampledScene:
 
     def window(self, rows: slice, cols: slice) -> Batch:
         """The part of the scene in some rows and columns, as a batch of one."""
-        batch = self._scene.window(rows, cols)
+        batch = dict(self._scene.window(rows, cols))
+        if self._as_float32:
+            batch["cube"] = to_array(batch["cube"]).astype(np.float32)
         self._take(to_array(batch["cube"])[0], rows, cols)
         valid = batch.get("valid")
         if valid is not None:

@@ -7,7 +7,6 @@ verdict on each.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ from specloom import ConfigError, DataError, Problems, SpecloomError, machine_er
 from specloom_predict import record
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
+from specloom_predict.fitted_pipeline import pipeline_file
 from specloom_predict.inputs import Input, check_out, find_inputs, folders
-from specloom_predict.measures import has_decisions, measure, measures_from
-from specloom_predict.prediction import predict
-from specloom_predict.predictor import Predictor, pipeline_file
+from specloom_predict.measures import measures_from
+from specloom_predict.predictor import Predictor, predict
 from specloom_predict.score_pictures import ScoreFolder, draw_pending, picture_name
 from specloom_predict.scratch import write_errors
 from specloom_predict.verdicts import (
@@ -32,12 +31,11 @@ from specloom_predict.verdicts import (
     check_fail_on,
     failed_verdict,
     give_verdict,
-    read_rules,
 )
 
 if TYPE_CHECKING:
+    from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.measures import Measures
-    from specloom_predict.predictor import Scale
     from specloom_predict.rules import Rule
 
 
@@ -150,8 +148,7 @@ def predict_all(
     """
     check_formats(formats)
     check_fail_on(fail_on)
-    predictor = Predictor(pipeline, outputs, device, observed, scale)
-    rules = read_rules(reject_when, has_decisions(predictor), bool(predictor.run.graph.fitted_on))
+    predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
     out = Path(out)
     check_out(inputs, out)
     if resume:
@@ -169,7 +166,7 @@ def predict_all(
         variable=variable,
         options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
     )
-    summary = Summary(failed=errors, rules=rules, fail_on=fail_on, strict=strict)
+    summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
     placed = list(folders(cubes, out))
@@ -258,7 +255,6 @@ class _OneCube:
         known = self.complete(one, folder)
         if known is not None:
             return _Made(None, known)
-        started = time.monotonic()
         stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
         cube = self.predictor.open(one.address, self.variable)
         before = record.claim(folder, one.key, stamped)
@@ -266,8 +262,7 @@ class _OneCube:
             made = predict(
                 self.predictor, cube, folder, self.formats, draw_scores=False, **self.options
             )
-            seconds = time.monotonic() - started
-            measures = measure(self.predictor, made, seconds)
+            measures = made.measures
         except Exception:
             record.release(folder)
             raise

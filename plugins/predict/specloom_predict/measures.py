@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,8 @@ from specloom_predict.writers.layout import row_blocks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from specloom import Port
-    from specloom_predict.prediction import Prediction
-    from specloom_predict.predictor import Predictor
+    from specloom import Graph, Port
+    from specloom_statistics import DomainMeasure
 
 KINDS = {
     "objects": "",
@@ -82,44 +81,52 @@ def measures_from(record: Mapping[str, Any]) -> Measures | None:
     return Measures(**{name: value for name, value in found.items() if name in known})
 
 
-def has_decisions(predictor: Predictor) -> bool:
+def has_decisions(graph: Graph, ends: Mapping[str, str]) -> bool:
     """Whether one of the outputs that are made is a map of decisions."""
-    graph = predictor.run.graph
-    return any(_is_of_decisions(graph.port(end)) for end in predictor.ends.values())
+    return any(_is_of_decisions(graph.port(end)) for end in ends.values())
 
 
-def measure(predictor: Predictor, made: Prediction, seconds: float) -> Measures:
-    """Measure the outputs for one cube, decisions a few rows at a time.
+def decisions_among(graph: Graph, ends: Mapping[str, str], made: Collection[str]) -> str:
+    """The output ``decisions``, or the first one that is a map of decisions; empty without one.
 
     Args:
-        predictor: What made them.
-        made: The outputs.
-        seconds: How long they took.
+        graph: The graph.
+        ends: The outputs, each as ``node.port``.
+        made: The names of those that have a value.
+    """
+    names = [name for name in ends if name in made and _is_of_decisions(graph.port(ends[name]))]
+    if "decisions" in names:
+        return "decisions"
+    return next(iter(names), "")
+
+
+def measure(
+    decisions: NDArray[np.bool_] | None,
+    pixels: int,
+    unjudged: int,
+    domain: DomainMeasure | None,
+    seconds: float,
+) -> Measures:
+    """Measure what was made of one cube, decisions a few rows at a time.
+
+    Args:
+        decisions: The map of decisions, (H, W), if there is one.
+        pixels: How many pixels the cube has.
+        unjudged: How many of them could not be assessed.
+        domain: How the cube compares with those of the fit; None where that is not known.
+        seconds: How long the cube took.
     """
     found: dict[str, Any] = {}
-    decisions = _decisions(predictor, made)
     if decisions is not None:
-        found = _objects(decisions, made.pixels - made.unjudged)
+        found = _objects(decisions, pixels - unjudged)
     doubts = []
-    if made.unjudged == made.pixels:
+    if unjudged == pixels:
         doubts.append("no pixel could be assessed")
-    if made.domain is not None:
-        found |= {"level": made.domain.level, "shape": made.domain.shape}
-        doubts += made.domain.reasons
-    share = made.unjudged / made.pixels
+    if domain is not None:
+        found |= {"level": domain.level, "shape": domain.shape}
+        doubts += domain.reasons
+    share = unjudged / pixels
     return Measures(**found, unjudged=share, seconds=seconds, doubts=doubts)
-
-
-def _decisions(predictor: Predictor, made: Prediction) -> NDArray[np.bool_] | None:
-    """The map of decisions called ``decisions``, or the first one, (H, W); None without one."""
-    graph = predictor.run.graph
-    maps: dict[str, NDArray[np.bool_]] = {}
-    for name, end in predictor.ends.items():
-        if name in made.arrays and _is_of_decisions(graph.port(end)):
-            maps[name] = made.arrays[name]
-    if "decisions" in maps:
-        return maps["decisions"]
-    return next(iter(maps.values()), None)
 
 
 def _is_of_decisions(port: Port) -> bool:

@@ -1,31 +1,38 @@
-"""One cube through a saved pipeline: arrays, and files with the cube's geometry."""
+"""What a pipeline makes of one cube: arrays, files, objects, measures and the verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from specloom_predict.files import check_formats, write_files
-from specloom_predict.georeference import Geometry, geometry_of
-from specloom_predict.predictor import Predictor
-from specloom_predict.scratch import allocate_files, move_files, scratch_folder
+import numpy as np
+
+from specloom import DataError, did_you_mean
+from specloom_predict.measures import Measures, measure
+from specloom_predict.tiled_run import to_array
+from specloom_predict.verdicts import Verdict, give_verdict
 
 if TYPE_CHECKING:
-    from specloom import Pipeline
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
     from specloom_cubes import Cube
-    from specloom_predict.predictor import Outputs, Scale
-    from specloom_predict.writers.layout import Map
+    from specloom_objects import ObjectTable
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.rules import Rule
     from specloom_statistics import DomainMeasure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
-    """What a pipeline makes of one cube.
+    """What a pipeline makes of one cube; ``found.scores`` is ``found["scores"]``.
 
     Args:
-        arrays: The outputs by name: maps as (H, W) or (H, W, K), others with their batch axis.
+        arrays: The outputs by name: maps as (H, W) or (H, W, K), others with their batch axis. Of
+            an array they are of its kind, and have the axis of the images where it has one.
         files: What was written, by file name.
         geometry: Where the cube lies.
         unjudged: How many pixels are unjudged: no data, not valid, or a score of NaN.
@@ -33,108 +40,115 @@ class Prediction:
         domain: How the cube compares with what the pipeline was fitted on; None where nothing can
             be compared.
         notes: What the user should know: outputs that are no maps, geometry that a format lacks.
+        cube: The cube.
+        decisions_name: The output that holds decisions; empty where none does.
+        scores_name: The output that holds scores of pixels; empty where none does.
+        rules: The rules that reject a cube.
+        seconds: How long the prediction took.
+        images: Of an array of several images: the prediction of each.
     """
 
-    arrays: Mapping[str, Any] = field(repr=False)
+    arrays: Mapping[str, Any]
     files: Mapping[str, Path]
     geometry: Geometry
     notes: tuple[str, ...] = ()
     unjudged: int = 0
     pixels: int = 0
     domain: DomainMeasure | None = None
+    cube: Cube | None = None
+    decisions_name: str = ""
+    scores_name: str = ""
+    rules: Sequence[Rule] = ()
+    seconds: float = 0.0
+    images: tuple[Prediction, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """An output.
+
+        Raises:
+            KeyError: There is none of that name.
+        """
+        return self.arrays[name]
+
+    def __getattr__(self, name: str) -> Any:
+        """An output.
+
+        Raises:
+            AttributeError: There is none of that name.
+        """
+        arrays: Mapping[str, Any] = self.__dict__.get("arrays", {})
+        if name.startswith("_") or name not in arrays:
+            what = f"there is no output {name!r}"
+            raise AttributeError(f"{what}: {did_you_mean(name, arrays, otherwise='none is made')}")
+        return arrays[name]
+
+    def __repr__(self) -> str:
+        shown = [f"{name} {_described(value)}" for name, value in self.arrays.items()]
+        counts = f"{self.unjudged} of {self.pixels} pixels unjudged"
+        return f"Prediction({', '.join(shown)}; {counts})"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.arrays]
+
+    def keys(self) -> list[str]:
+        """The names of the outputs."""
+        return list(self.arrays)
+
+    @cached_property
+    def measures(self) -> Measures:
+        """The numbers that verdicts are about.
+
+        Raises:
+            DataError: These are the predictions of several images.
+        """
+        self._require_one("measures")
+        decisions = self._map(self.decisions_name)
+        return measure(decisions, self.pixels, self.unjudged, self.domain, self.seconds)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Accept, reject or unjudged, by the rules of the predictor.
+
+        Raises:
+            DataError: These are the predictions of several images.
+        """
+        name = "" if self.cube is None else str(self.cube.path)
+        return give_verdict(name, "", self.measures, self.rules)
+
+    @cached_property
+    def objects(self) -> ObjectTable:
+        """The connected regions of decided pixels, with places, scores and mean spectra.
+
+        Raises:
+            DataError: No output is a map of decisions, or there are several images.
+        """
+        from specloom_predict.writers import objects
+
+        self._require_one("objects")
+        decisions = self._map(self.decisions_name)
+        if decisions is None or self.cube is None:
+            fix = "add 'decisions' to the outputs of the run file"
+            raise DataError("there are no objects: no output is a map of decisions", fix=fix)
+        return objects.measure(decisions, self._map(self.scores_name), self.cube, self.geometry)
+
+    def _map(self, name: str) -> NDArray[Any] | None:
+        """A map (H, W), in the memory of this machine; None where there is no such output."""
+        if name not in self.arrays:
+            return None
+        values = to_array(self.arrays[name])
+        height, width = values.shape[-2:]
+        return np.asarray(values).reshape(height, width)
+
+    def _require_one(self, what: str) -> None:
+        """Raise DataError where there are several images."""
+        if len(self.images) > 1:
+            fix = f"use the one of each image, such as .images[0].{what}"
+            raise DataError(f"there are {len(self.images)} images, each with its {what}", fix=fix)
 
 
-def predict(
-    pipeline: str | Path | Pipeline | Predictor,
-    cube: str | Path | Cube,
-    folder: str | Path | None = None,
-    formats: Sequence[str] = ("npy",),
-    *,
-    outputs: Sequence[str] = (),
-    device: str = "auto",
-    variable: str | None = None,
-    wavelengths: str | Path | None = None,
-    memory: int | None = None,
-    tile_bytes: int | None = None,
-    scale: Scale | None = None,
-    draw_scores: bool = True,
-) -> Prediction:
-    """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
-
-    The outputs are those that the pipeline declares (``outputs:`` of its run file), equal bit for
-    bit to what the run made. With a ``folder`` each is written there as ``<output>.<ending>``:
-    ``.npy``, ``.img`` with ``.hdr`` (ENVI), ``.tif`` (GeoTIFF) and ``.png``, and
-    ``<output>_objects.csv`` for decisions. Files appear there when they are complete. Without
-    a folder nothing is written.
-
-    Args:
-        pipeline: ``pipeline.yaml`` or its run's folder, a fitted ``Pipeline``, or a ``Predictor``,
-            which saves loading the pipeline again for each of many cubes.
-        cube: A file that ``open_cube`` reads, an address that a plugin opens, or an open cube.
-        folder: Where files go.
-        formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
-        outputs: The names of the outputs that are wanted; all where empty.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        variable: The array that is the cube, where its file holds several.
-        wavelengths: CSV with the band centres, used instead of those in the file.
-        memory: Bytes that nodes may take which need the whole image; by default half of what is
-            free.
-        tile_bytes: Bytes of the cube in one tile; 16 MiB by default.
-        scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
-            where it was saved before pipelines said so. A ``Predictor`` and an open cube have
-            their own.
-        draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
-            ``predict_all`` draws them later, with one scale for all cubes.
-
-    Raises:
-        DataError: The cube cannot be read, or its bands are not those of the pipeline.
-        NodeError: A node needs the whole image, and that would take more than ``memory``.
-        UnavailableError: A file cannot be written, or GeoTIFF is wanted without rasterio.
-    """
-    check_formats(formats)
-    predictor = pipeline
-    if not isinstance(predictor, Predictor):
-        predictor = Predictor(predictor, outputs, device, scale=scale)
-    opened = cube
-    if isinstance(opened, str | Path):
-        opened = predictor.open(opened, variable)
-    geometry = geometry_of(opened)
-    if folder is None:
-        made = predictor.outputs_of(opened, wavelengths, memory, tile_bytes)
-        return _prediction(made, {}, geometry, [])
-    with scratch_folder(Path(folder)) as scratch:
-        names = {end: name for name, end in predictor.ends.items()}
-        allocate = allocate_files(scratch, names)
-        made = predictor.outputs_of(opened, wavelengths, memory, tile_bytes, allocate)
-        source = f"{opened.path.name} by the pipeline {predictor.run.metadata['name']}"
-        written, more = write_files(
-            scratch,
-            made.maps,
-            made.others,
-            opened,
-            geometry,
-            formats,
-            source,
-            draw_scores=draw_scores,
-        )
-        files = move_files(scratch, Path(folder), written)
-    return _prediction(made, files, geometry, more)
-
-
-def _prediction(
-    made: Outputs, files: Mapping[str, Path], geometry: Geometry, notes: Sequence[str]
-) -> Prediction:
-    unique_notes = dict.fromkeys([*geometry.notes, *made.notes, *notes])
-    return Prediction(
-        _arrays(made.maps, made.others),
-        files,
-        geometry,
-        tuple(unique_notes),
-        unjudged=int(made.unjudged.sum()),
-        pixels=made.unjudged.size,
-        domain=made.domain,
-    )
-
-
-def _arrays(maps: Sequence[Map], others: Mapping[str, Any]) -> dict[str, Any]:
-    return {one.name: one.values for one in maps} | dict(others)
+def _described(value: Any) -> str:
+    """The shape and the type of an array; of other values the type."""
+    if not hasattr(value, "shape"):
+        return type(value).__name__
+    dtype = str(value.dtype).removeprefix("torch.")
+    return f"{tuple(value.shape)} {dtype}"

@@ -1,365 +1,177 @@
-"""A saved pipeline that gives its declared outputs for one cube after another, tile by tile."""
+"""``Predictor``, the one way to apply a fitted pipeline to cubes, and ``predict`` for one cube."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from specloom import ConfigError, DataError, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import OneCube, Reading, is_address, is_cube, open_cube
-from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
-from specloom_predict.tile_plan import is_map
-from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
-from specloom_predict.writers.layout import Map
+from specloom import ConfigError
+from specloom_cubes import Cube
+from specloom_predict.array_prediction import predict_array
+from specloom_predict.cube_prediction import FileOptions, RunOptions, predict_cube
+from specloom_predict.files import check_formats
+from specloom_predict.fitted_pipeline import FittedPipeline
+from specloom_predict.measures import has_decisions
+from specloom_predict.verdicts import read_rules
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from specloom_cubes import Cube
-    from specloom_predict.tiled_run import Allocate
-    from specloom_statistics import DomainMeasure
-
-
-Scale: TypeAlias = Literal["physical", "stored"]
-
-STORED: Scale = "stored"
-"""The scale of pipelines that do not say which: those of before scales were applied."""
+    from specloom import Pipeline, Run
+    from specloom.torch import CubeLike
+    from specloom_predict.fitted_pipeline import Scale
+    from specloom_predict.prediction import Prediction
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What a pipeline makes of one cube.
+class Predictor(FittedPipeline):
+    """The one way to apply a fitted pipeline to cubes: command, Python, servers and workers use it.
+
+    It loads the pipeline once, and stays ready for one cube after another. Calls of ``predict``
+    from several threads wait for each other.
 
     Args:
-        maps: The outputs that are maps.
-        others: The other outputs, by name.
-        notes: What the user should know.
-        unjudged: Which pixels are unjudged, bool (H, W).
-        domain: How the cube compares with what the pipeline was fitted on; None where nothing can
-            be compared.
-    """
-
-    maps: list[Map]
-    others: dict[str, Any]
-    notes: list[str]
-    unjudged: NDArray[Any]
-    domain: DomainMeasure | None
-
-
-class Predictor:
-    """What makes the outputs of a pipeline for cubes.
-
-    Args:
-        pipeline: The ``pipeline.yaml`` that a run wrote, that run's folder, or a fitted pipeline.
+        pipeline: The ``pipeline.yaml`` that a run wrote, that run's folder, a fitted pipeline, or
+            a run. Of the latter two, without declared outputs, all maps count that no node reads,
+            and those that are called scores.
         outputs: The names of those wanted; all that are declared where empty.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: ``auto``, ``cpu`` or ``cuda``; by default that of the run, or ``auto``.
         observed: Whether observers of plugins watch, such as the console's progress.
         scale: ``physical`` or ``stored``; by default as the pipeline was fitted.
+        reject_when: Rules such as ``objects > 0``: a cube for which one holds is rejected. Without
+            any, ``objects > 0`` where the pipeline makes decisions.
 
     Raises:
-        ConfigError: There is no such pipeline, it declares no output of that name, or there is no
-            such scale.
+        ConfigError: There is no such pipeline, it declares no output of that name, there is no
+            such scale, or a rule is none.
         IntegrityError: The pipeline's files are not what they say they are.
     """
 
     def __init__(
         self,
-        pipeline: str | Path | Pipeline,
+        pipeline: str | Path | Pipeline | Run,
         outputs: Sequence[str] = (),
-        device: str = "auto",
+        device: str | None = None,
         observed: bool = False,
         scale: Scale | None = None,
+        reject_when: Sequence[str] = (),
     ) -> None:
-        if isinstance(pipeline, Pipeline):
-            plugins = pipeline.plugins or Plugins()
-            loaded = pipeline
-        else:
-            file = pipeline_file(Path(pipeline))
-            plugins = Plugins.for_file(file)
-            loaded = Pipeline.load(file, plugins)
-        graph = loaded.graph()
-        self.run = Run(
-            graph,
-            OneCube(),
-            plugins=plugins,
-            device=device,
-            observed=observed,
-            metadata={"name": loaded.name},
-        )
-        self.notes: list[str] = graph.setup_notes()
-        fitted_scale = graph.read_options.get("scale")
-        self._scale_is_known = scale is not None or fitted_scale is not None
-        self.reading = Reading(scale=scale or fitted_scale or STORED)
-        self.ends = dict(self._chosen(graph.outputs, outputs))
-        self._number_maps = self._maps_that_judge()
-        self._domain: FittedDomain | None = None
-        self._fitted_states: dict[str, dict[str, Any]] = {}
-        for name in graph.entries:
-            node = graph.nodes[name]
-            if hasattr(node, "state"):
-                self._fitted_states[name] = dict(node.state())
+        super().__init__(pipeline, outputs, device, observed, scale)
+        graph = self.run.graph
+        #: The rules that reject a cube.
+        self.rules = read_rules(reject_when, has_decisions(graph, self.ends), bool(graph.fitted_on))
+        self._lock = threading.RLock()
 
-    def open(self, address: str | Path, variable: str | None = None) -> Cube:
-        """Open a cube: a file, or what a plugin opens by its hook ``open_cube``.
-
-        Raises:
-            DataError: It is absent, damaged, or nothing opens it.
-        """
-        path = Path(address)
-        for_plugins = path.is_file() and not is_cube(path)
-        if for_plugins or (is_address(address) and not path.exists()):
-            for _ in self.run.plugins.working():
-                pass  # a plugin answers hooks once it was imported
-            opened: Cube | None = self.run.hook.open_cube(address=str(address))
-            if opened is not None:
-                reading = replace(opened.reading, scale=self.reading.scale)
-                return replace(opened, reading=reading)
-        return open_cube(address, variable, self.reading)
-
-    def maps(
+    def predict(
         self,
-        cube: Cube,
-        wavelengths: str | Path | None = None,
+        cube: str | Path | Cube | CubeLike,
+        folder: str | Path | None = None,
+        formats: Sequence[str] = ("npy",),
+        *,
+        variable: str | None = None,
+        wavelengths: Any = None,
+        valid: Any = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
-        allocate: Allocate | None = None,
-    ) -> tuple[list[Map], dict[str, Any], list[str]]:
-        """The outputs for one cube: maps of its pixels, other values by name, and notes.
+        draw_scores: bool = True,
+    ) -> Prediction:
+        """The outputs for one cube, tile by tile, and files of them where a folder is given.
+
+        The values equal those of ``specloom predict`` bit for bit, whatever the tiles.
+
+        Args:
+            cube: A file that ``open_cube`` reads, an address that a plugin opens, an open cube, or
+                an array (H, W, C) or (B, H, W, C) of NumPy, torch or xarray, whose kind the outputs
+                then have. Of several images each is predicted on its own.
+            folder: Where files go, as ``predict`` writes them; only of one cube.
+            formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
+            variable: The array that is the cube, where its file holds several.
+            wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or an
+                array (C,).
+            valid: Of an array: which pixels count, bool (H, W) or (B, H, W).
+            memory: Bytes that nodes may take which need the whole image; by default half of what
+                is free.
+            tile_bytes: Bytes of the cube in one tile; 16 MiB by default.
+            draw_scores: As for ``predict``.
 
         Raises:
-            SpecloomError: As ``outputs_of``.
+            DataError: The cube cannot be read, or its bands are not those of the pipeline.
+            PortError: The array does not fit the pipeline.
+            NodeError: A node needs the whole image, and that would take more than ``memory``.
+            UnavailableError: A file cannot be written.
         """
-        found = self.outputs_of(cube, wavelengths, memory, tile_bytes, allocate)
-        return found.maps, found.others, found.notes
-
-    def outputs_of(
-        self,
-        cube: Cube,
-        wavelengths: str | Path | None = None,
-        memory: int | None = None,
-        tile_bytes: int | None = None,
-        allocate: Allocate | None = None,
-    ) -> Outputs:
-        """The outputs for one cube, and whether the cube is like those of the fit.
-
-        A pixel is unjudged where the cube says that it is not valid, and where its score is NaN.
-        The maps of numbers are NaN there, and decisions are False.
-
-        What a data node stored of the cube before (its wavelengths) is forgotten, so that results
-        do not depend on the order of cubes.
-
-        Raises:
-            SpecloomError: The cube does not fit the pipeline; ``NodeError`` where a node needs
-                the whole image and that takes more than ``memory`` bytes.
-        """
-        for name, state in self._fitted_states.items():
-            self.run.graph.nodes[name].restore(state)
-        if tile_bytes is None:
-            tile_bytes = TILE_BYTES
-        source = OneCube(cube, wavelengths)
-        self.run.source = source
-        self.check_bands(cube)
-        size = cube.shape[:2]
-        scene = SampledScene(source, size, only_finite=not self._number_maps)
-        values = run_tiled(
-            self.run,
-            scene,
-            size,
-            {*self.ends.values(), *self._number_maps.values()},
-            memory,
-            allocate,
-            tile_bytes,
-        )
-        judging = self._judging(values)
-        everywhere = unjudged_pixels(judging.values(), scene, size)
-        maps: list[Map] = []
-        others: dict[str, Any] = {}
-        notes = [*self.notes, *self._notes_on_scale(cube)]
-        for name, end in self.ends.items():
-            value = values[end]
-            if value is None:
-                notes.append(f"output {name!r} has no value: the cube does not have it")
-            elif is_map(self.run.graph.port(end)):
-                numbers = [judging[end] for end in self._judging_of(name) if end in judging]
-                maps.append(_with_unjudged(name, _plain(value[0]), numbers, scene))
-            else:
-                others[name] = to_array(value)
-        share = float(everywhere.mean())
-        scores = next(iter(judging.values()), None)
-        domain = self.domain().measure(scene, share, scores)
-        if domain is not None and domain.reasons:
-            notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
-        return Outputs(maps, others, notes, everywhere, domain)
-
-    def domain(self) -> FittedDomain:
-        """What the pipeline was fitted on."""
-        if self._domain is None:
-            scores = next(iter(self._number_maps.values()), "")
-            self._domain = FittedDomain(self.run, scores)
-        return self._domain
-
-    def _maps_that_judge(self) -> dict[str, str]:
-        """For each output that is a map, the map of numbers that says which pixels are unjudged."""
-        graph = self.run.graph
-        found = {}
-        for name, end in self.ends.items():
-            numbers = judged_by(graph, end) if is_map(graph.port(end)) else ""
-            if numbers and "predict" in graph.stages[numbers.partition(".")[0]]:
-                found[name] = numbers
-        return found
-
-    def _judging(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The maps of numbers that say which pixels are unjudged, (H, W), by ``node.port``."""
-        ends = dict.fromkeys(self._number_maps.values())
-        return {end: _plain(values[end][0]) for end in ends if values[end] is not None}
-
-    def _judging_of(self, name: str) -> list[str]:
-        """The map of numbers of one output, if there is one."""
-        return [self._number_maps[name]] if name in self._number_maps else []
-
-    def origin(self) -> dict[str, Any]:
-        """The plugins with versions and pins, and the kernel, as the record of a run has them.
-
-        Pins and the kernel's commit are known only while observers watch.
-        """
-        known = self.run.record
-        plugins = known.get("plugins")
-        if plugins is None:
-            versions = self.run.plugins.versions(self.run.graph.types.values())
-            plugins = {name: {"version": number} for name, number in versions.items()}
-        kernel = {"version": version("specloom")}
-        if "kernel_commit" in known:
-            kernel |= {"commit": known["kernel_commit"], "tree": known["kernel"]}
-        return {"plugins": plugins, "kernel": kernel}
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """A context in which observers of plugins watch, as they watch a run."""
-        run = self.run
-        error = None
-        watching = run.plugins.observers() if run.observed else {}
-        for label, observer in watching.items():
-            run.plugins.add(label, observer)
-        try:
-            run.hook.run_started(run=run)
-            yield
-        except BaseException as e:
-            error = e
-            raise
-        finally:
-            run.hook.run_ended(run=run, error=error)
-            for observer in watching.values():
-                run.plugins.manager.unregister(observer)
-
-    def _notes_on_scale(self, cube: Cube) -> Iterator[str]:
-        """That a scale is not applied, where the pipeline does not say whether it should be."""
-        if cube.scale_from and not self._scale_is_known:
-            yield (
-                f"{cube.path.name} states a scale ({cube.scale_from}), which is not applied: the "
-                "pipeline was saved without one; --scale physical applies it"
-            )
-
-    def check_bands(self, cube: Cube) -> None:
-        """Check that a cube has as many bands as those that the pipeline was fitted on.
-
-        Raises:
-            DataError: It has not.
-        """
-        graph = self.run.graph
-        bands = len(cube.good_bands)
-        for link in graph.connections:
-            if link.source != "batch.cube":
-                continue
-            axis = graph.connections.ports(link)[1].names[-1]
-            fitted = graph.sizes(link.target_node).get(axis, bands)
-            if fitted != bands:
-                raise DataError(
-                    f"{cube.path} has {bands} bands, the pipeline was made for {fitted}",
-                    fix="use cubes of the camera, and with the bands, that it was fitted on",
-                )
-
-    def _chosen(
-        self, declared: Mapping[str, str], wanted: Sequence[str]
-    ) -> Iterator[tuple[str, str]]:
-        graph = self.run.graph
-        if not declared:
-            fix = "add for example 'outputs: {scores: rx.scores}' to the run file, and run it again"
-            raise ConfigError("the pipeline declares no outputs", fix=fix)
-        for name in wanted:
-            if name not in declared:
-                what = f"the pipeline declares no output {name!r}"
-                raise ConfigError(what, fix=did_you_mean(name, declared))
-        for name, end in declared.items():
-            if wanted and name not in wanted:
-                continue
-            node = end.partition(".")[0]
-            port = graph.port(end)
-            if port.axes is None or port.per_stage:
-                self.notes.append(
-                    f"output {name!r} ({end}) is skipped: it is not one array per image"
-                )
-            elif "predict" not in graph.stages.get(node, ("predict",)):
-                self.notes.append(f"output {name!r} ({end}) is not made in the stage predict")
-            else:
-                yield name, end
+        check_formats(formats)
+        place = None if folder is None else Path(folder)
+        files = FileOptions(place, formats, draw_scores)
+        options = RunOptions(wavelengths, memory, tile_bytes)
+        with self._lock:
+            if not isinstance(cube, str | Path | Cube):
+                return predict_array(self, cube, files, options, valid, self.rules)
+            if valid is not None:
+                what = "'valid' is only for arrays: a file says itself which pixels count"
+                raise ConfigError(what, fix="leave it out, or pass the cube as an array")
+            opened = cube
+            if isinstance(opened, str | Path):
+                opened = self.open(opened, variable)
+            return predict_cube(self, opened, files, options, self.rules)
 
 
-def pipeline_file(path: Path) -> Path:
-    """The ``pipeline.yaml`` of a run's folder; a file is itself.
+def predict(
+    pipeline: str | Path | Pipeline | Predictor,
+    cube: str | Path | Cube,
+    folder: str | Path | None = None,
+    formats: Sequence[str] = ("npy",),
+    *,
+    outputs: Sequence[str] = (),
+    device: str = "auto",
+    variable: str | None = None,
+    wavelengths: str | Path | None = None,
+    memory: int | None = None,
+    tile_bytes: int | None = None,
+    scale: Scale | None = None,
+    draw_scores: bool = True,
+) -> Prediction:
+    """Apply a fitted pipeline to one cube, tile by tile, and write its outputs if wanted.
+
+    The outputs are those that the pipeline declares (``outputs:`` of its run file), equal bit for
+    bit to what the run made. With a ``folder`` each is written there as ``<output>.<ending>``:
+    ``.npy``, ``.img`` with ``.hdr`` (ENVI), ``.tif`` (GeoTIFF) and ``.png``, and
+    ``<output>_objects.csv`` for decisions. Files appear there when they are complete. Without
+    a folder nothing is written.
+
+    Args:
+        pipeline: ``pipeline.yaml`` or its run's folder, a fitted ``Pipeline``, or a ``Predictor``,
+            which saves loading the pipeline again for each of many cubes.
+        cube: A file that ``open_cube`` reads, an address that a plugin opens, or an open cube.
+        folder: Where files go.
+        formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
+        outputs: The names of the outputs that are wanted; all where empty.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        variable: The array that is the cube, where its file holds several.
+        wavelengths: CSV with the band centres, used instead of those in the file.
+        memory: Bytes that nodes may take which need the whole image; by default half of what is
+            free.
+        tile_bytes: Bytes of the cube in one tile; 16 MiB by default.
+        scale: ``physical`` or ``stored``; by default as the pipeline was fitted, and ``stored``
+            where it was saved before pipelines said so. A ``Predictor`` and an open cube have
+            their own.
+        draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
+            ``predict_all`` draws them later, with one scale for all cubes.
 
     Raises:
-        ConfigError: There is none, or the run in the folder did not come to its end.
+        DataError: The cube cannot be read, or its bands are not those of the pipeline.
+        NodeError: A node needs the whole image, and that would take more than ``memory``.
+        UnavailableError: A file cannot be written, or GeoTIFF is wanted without rasterio.
     """
-    file = path / "pipeline.yaml" if path.is_dir() else path
-    if path.is_file() and path.suffix == ".safetensors":
-        what = f"{path} holds the numbers of a pipeline, not the pipeline itself"
-        raise ConfigError(what, fix=f"give {path.with_suffix('.yaml')}, which names that file")
-    if path.is_dir() and file.is_file() and _did_not_end(path / "run.json"):
-        what = f"the run in {path} did not come to its end: its pipeline may lack a later phase"
-        fix = f"continue it with specloom run --resume {path}, or give {file} to use it as it is"
-        raise ConfigError(what, fix=fix)
-    if file.is_file():
-        return file
-    if (path / "run.json").is_file():
-        what = f"{path} holds no pipeline.yaml: the run in it was not completed"
-        raise ConfigError(what, fix=f"specloom run --resume {path}")
-    what = f"there is no pipeline {path}"
-    if path.is_dir():
-        what = f"{path} holds no pipeline.yaml"
-    raise ConfigError(what, fix="give the folder that a run wrote, or the pipeline.yaml in it")
-
-
-def _did_not_end(record: Path) -> bool:
-    """Whether the record of a run says that it has begun and not ended."""
-    with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(record.read_text("utf-8"))
-        return isinstance(found, dict) and found.get("ended") == ""
-    return False
-
-
-def _with_unjudged(
-    name: str, values: Any, numbers: Iterable[NDArray[Any]], scene: SampledScene
-) -> Map:
-    """A map with its unjudged pixels: NaN in numbers, False in decisions."""
-    unjudged = unjudged_pixels(numbers, scene, values.shape[:2])
-    if not unjudged.any():
-        return Map(name, values)
-    if values.dtype.kind == "f":
-        values[unjudged] = np.nan
-    elif values.dtype.kind == "b":
-        values[unjudged] = False
-    return Map(name, values, unjudged)
-
-
-def _plain(values: Any) -> Any:
-    """(H, W, 1) as (H, W), without a copy."""
-    if values.ndim == 3 and values.shape[2] == 1:
-        return values[..., 0]
-    return values
+    predictor = pipeline
+    if not isinstance(predictor, Predictor):
+        predictor = Predictor(predictor, outputs, device, scale=scale)
+    return predictor.predict(
+        cube,
+        folder,
+        formats,
+        variable=variable,
+        wavelengths=wavelengths,
+        memory=memory,
+        tile_bytes=tile_bytes,
+        draw_scores=draw_scores,
+    )

@@ -1,9 +1,9 @@
 """Phases: statistical fits, gradient training, threshold calibration, evaluation."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from specloom import impl
+from specloom import Run, RunView, impl
 from specloom.lazy import lazy
 
 MODULES = {
@@ -66,6 +66,15 @@ def register_trainers() -> Mapping[str, str]:
         "Calibrate": "specloom_training.calibrate:Calibrate",
         "Evaluate": "specloom_training.evaluate:Evaluate",
     }
+
+
+@impl
+def fit_pipeline(run: RunView) -> bool:
+    """Fit every node that learns from the training data, for ``Pipeline.fit``."""
+    from specloom_training.statistical import StatisticalTrainer
+
+    StatisticalTrainer().train(cast("Run", run))
+    return True
 
 
 @impl

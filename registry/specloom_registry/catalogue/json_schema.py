@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from specloom_registry.catalogue.docstrings import arguments
+
 NAME: Mapping[str, Any] = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
 """A name of a node or of an output, as the kernel's reader of run files takes it."""
 
@@ -84,7 +86,12 @@ def _type(reference: str, descriptor: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(descriptor: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of the parameters; former names are deprecated and replace new ones."""
-    properties = dict(descriptor["params"])
+    texts = arguments(descriptor["doc"])
+    properties = {}
+    for name, parameter in descriptor["params"].items():
+        properties[name] = dict(parameter)
+        if name in texts:
+            properties[name]["description"] = texts[name]
     renamed = set()
     for old, new in descriptor.get("renamed", {}).items():
         if new in descriptor["params"]:

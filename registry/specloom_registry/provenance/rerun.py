@@ -21,7 +21,7 @@ def rerun(folder: Path, out: Path, *, fold: bool) -> None:
     Raises:
         SpecloomError: Something is wrong.
     """
-    from specloom.execution import run_folder
+    from specloom.execution import result_files, run_folder
 
     plugins = Plugins()
     if (out / "plugins.yaml").is_file():
@@ -30,9 +30,9 @@ def rerun(folder: Path, out: Path, *, fold: bool) -> None:
     run.folder = out
     run.fold = fold
     run.record["reproduces"] = str(folder)
-    run_folder.record(run, out)
+    result_files.record(run, out)
     run.run()
-    run_folder.write(run, out)
+    result_files.write(run, out)
 
 
 def main() -> None:

@@ -24,6 +24,20 @@ from specloom_cubes.paths import expand
 
 DATA_SETS: Mapping[str, str] = {
     "cubert-gmbh/XMR_Lentils": "lentils with foreign objects: .cu3s sessions, COCO annotations",
+    "cubert-gmbh/XMR_Industrial_Foreign_Object_Detection_Lentils": (
+        "lentils with seven kinds of foreign objects, 1136 frames of 61 bands: "
+        ".cu3s sessions, COCO annotations"
+    ),
+    "cubert-gmbh/XMR_Demo_Industrial_Foreign_Object_Detection_Lentils": (
+        "a small part of these, for a first try: .cu3s session, COCO annotations"
+    ),
+    "cubert-gmbh/X4_SWIR_Industrial_Foreign_Object_Detection_Bedding": (
+        "wood shavings with foreign objects, 252 frames of 6 bands (450 to 1450 nm): "
+        ".cu3s sessions, COCO annotations"
+    ),
+    "cubert-gmbh/XMR_Demo_Blood_Perfusion": (
+        "hands, 61 bands, no annotations: .cu3s sessions in reflectance"
+    ),
 }
 """Data sets that are known to be of use here; any other public one is fetched by its name."""
 

@@ -245,8 +245,9 @@ def convert(vector: Vector) -> Centres:
     stated = vector.stated_unit
     unit = unit_of(stated)
     source = vector.name
+    called = _called(source)
     if unit.kind:
-        note = f"{source!r} is in {stated!r}, which are {unit.kind} and no lengths: not read"
+        note = f"{called} is in {stated!r}, which are {unit.kind} and no lengths: not read"
         if unit.kind == "wave numbers":
             note = f"{note}; write the centres in nm (1e7 divided by the wave number in cm-1)"
         return Centres(None, source, (note,))
@@ -263,13 +264,20 @@ def convert(vector: Vector) -> Centres:
         if stated and unit.known and unit.factor is None:
             stated = ""
         if stated:
-            notes.append(f"{source!r} states {span} in {stated!r}: taken as {name}")
+            notes.append(f"{called} states {span} in {stated!r}: taken as {name}")
         elif factor != 1 or values.min() >= FEW_NM:
-            notes.append(f"{source!r} states no unit: {span} is taken as {name}")
+            notes.append(f"{called} states no unit: {span} is taken as {name}")
         return Centres(nm, source, tuple(notes), factor, stated)
     in_unit = f" {stated}" if stated else ""
-    note = f"{source!r} is {span}{in_unit}, not between 100 nm and 20 µm in any unit: not read"
+    note = f"{called} is {span}{in_unit}, not between 100 nm and 20 µm in any unit: not read"
     return Centres(None, source, (note,))
+
+
+def _called(name: str) -> str:
+    """What messages call a vector."""
+    if not name:
+        return "the column without a name"
+    return repr(name)
 
 
 def times(values: NDArray[np.float64], factor: float) -> NDArray[np.float64]:

@@ -58,7 +58,7 @@ from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
 from specloom_cubes.splits import Ids, Shares, divide, items_of
-from specloom_cubes.wavelengths import read_wavelengths
+from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -196,6 +196,8 @@ class Folder(TicketedSource):
         notes = absent(wavelengths=self.wavelengths)
         notes += notes_on(self._open(cubes[0]))
         notes += capture_notes(cubes)
+        if self.wavelengths is not None:
+            notes += table_notes(self.wavelengths, self._open(cubes[0]))
         notes += scale_notes(self._summaries)
         try:
             notes += self._notes_on_masks()

@@ -39,7 +39,7 @@ from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
-from specloom_cubes.wavelengths import read_wavelengths
+from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,6 +148,8 @@ class Scene(TicketedSource):
         if there(self.cube):
             notes += notes_on(self.opened())
             notes += capture_notes([expand(self.cube)])
+            if self.wavelengths is not None:
+                notes += table_notes(self.wavelengths, self.opened())
             notes += self._notes_on_mask()
         return notes
 

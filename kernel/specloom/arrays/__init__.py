@@ -1,0 +1,1 @@
+"""Arrays in, arrays of the same kind out: NumPy, torch and xarray, which is never imported."""

@@ -1,0 +1,148 @@
+"""One open cube through a fitted pipeline: its outputs, and files with its geometry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specloom_predict.files import write_files
+from specloom_predict.georeference import geometry_of
+from specloom_predict.measures import decisions_among
+from specloom_predict.prediction import Prediction
+from specloom_predict.scratch import allocate_files, move_files, scratch_folder
+
+if TYPE_CHECKING:
+    from specloom_cubes import Cube
+    from specloom_predict.fitted_pipeline import FittedPipeline, Outputs
+    from specloom_predict.georeference import Geometry
+    from specloom_predict.rules import Rule
+    from specloom_predict.writers.layout import Map
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """Which files are written of a cube.
+
+    Args:
+        folder: Where they go; None for no files.
+        formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
+        draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
+    """
+
+    folder: Path | None = None
+    formats: Sequence[str] = ("npy",)
+    draw_scores: bool = True
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a pipeline runs on a cube.
+
+    Args:
+        wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or (C,).
+        memory: Bytes that nodes may take which need the whole image.
+        tile_bytes: Bytes of the cube in one tile.
+    """
+
+    wavelengths: Any = None
+    memory: int | None = None
+    tile_bytes: int | None = None
+
+
+def predict_cube(
+    fitted: FittedPipeline,
+    cube: Cube,
+    files: FileOptions,
+    options: RunOptions,
+    rules: Sequence[Rule],
+) -> Prediction:
+    """What a pipeline makes of a cube.
+
+    Raises:
+        DataError: The cube's bands are not those of the pipeline.
+        NodeError: A node needs the whole image, and that would take more than allowed.
+        UnavailableError: A file cannot be written.
+    """
+    started = time.monotonic()
+    geometry = geometry_of(cube)
+    written: dict[str, Path] = {}
+    notes: Sequence[str] = ()
+    if files.folder is None:
+        made = fitted.outputs_of(cube, options.wavelengths, options.memory, options.tile_bytes)
+    else:
+        made, written, notes = _with_files(fitted, cube, files, options, geometry)
+    seconds = time.monotonic() - started
+    return _prediction(fitted, cube, made, geometry, written, notes, rules, seconds)
+
+
+def _with_files(
+    fitted: FittedPipeline,
+    cube: Cube,
+    files: FileOptions,
+    options: RunOptions,
+    geometry: Geometry,
+) -> tuple[Outputs, dict[str, Path], Sequence[str]]:
+    """The outputs, the files that hold them, and notes about these."""
+    assert files.folder is not None, "without a folder no files are written"
+    with scratch_folder(files.folder) as scratch:
+        names = {end: name for name, end in fitted.ends.items()}
+        allocate = allocate_files(scratch, names)
+        made = fitted.outputs_of(
+            cube, options.wavelengths, options.memory, options.tile_bytes, allocate
+        )
+        source = f"{cube.path.name} by the pipeline {fitted.run.metadata['name']}"
+        names_written, notes = write_files(
+            scratch,
+            made.maps,
+            made.others,
+            cube,
+            geometry,
+            files.formats,
+            source,
+            draw_scores=files.draw_scores,
+        )
+        moved = move_files(scratch, files.folder, names_written)
+    return made, moved, notes
+
+
+def _prediction(
+    fitted: FittedPipeline,
+    cube: Cube,
+    made: Outputs,
+    geometry: Geometry,
+    files: Mapping[str, Path],
+    notes: Sequence[str],
+    rules: Sequence[Rule],
+    seconds: float,
+) -> Prediction:
+    arrays = _arrays(made.maps, made.others)
+    unique_notes = dict.fromkeys([*geometry.notes, *made.notes, *notes])
+    return Prediction(
+        arrays,
+        files,
+        geometry,
+        tuple(unique_notes),
+        unjudged=int(made.unjudged.sum()),
+        pixels=made.unjudged.size,
+        domain=made.domain,
+        cube=cube,
+        decisions_name=decisions_among(fitted.run.graph, fitted.ends, arrays),
+        scores_name=_scores_among(made.maps),
+        rules=rules,
+        seconds=seconds,
+    )
+
+
+def _scores_among(maps: Sequence[Map]) -> str:
+    """The map ``scores``, or the first map of one real number a pixel; empty without one."""
+    names = [one.name for one in maps if one.values.dtype.kind == "f" and one.values.ndim == 2]
+    if "scores" in names:
+        return "scores"
+    return next(iter(names), "")
+
+
+def _arrays(maps: Sequence[Map], others: Mapping[str, Any]) -> dict[str, Any]:
+    return {one.name: one.values for one in maps} | dict(others)
