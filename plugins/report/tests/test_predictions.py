@@ -117,6 +117,7 @@ def test_a_summary_that_is_damaged_is_reported(predicted):
     assert result.exception.fix == "repeat the call of specloom predict"
 
 
+@pytest.mark.filterwarnings("default:.*the data has no mask")  # shown, as outside of tests
 def test_a_run_without_masks_shows_what_it_decides(tmp_path, monkeypatch):
     from specloom_cubes import Synthetic
 
