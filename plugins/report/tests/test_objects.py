@@ -50,7 +50,7 @@ def test_missed_objects_come_first_then_false_ones_each_by_score():
         (3, 5, 2),
     ]
     assert objects[2].score == 29
-    assert objects[2].places.tolist() == [[3, 3], [4, 5]]
+    assert objects[2].places.tolist() == [[3, 3], [5, 4]]  # the highest first
 
 
 def test_without_a_mask_objects_are_decided_and_without_scores_in_order_of_size():

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
@@ -100,55 +98,86 @@ def find_objects(
         anomalous: True where an anomaly is; None without a mask.
         scores: Scores (H, W), or None.
     """
-    found: list[FoundObject] = []
     if anomalous is None:
-        found += _objects_among(predicted, np.zeros_like(predicted), scores, (DECIDED, DECIDED))
+        none = np.zeros_like(predicted)
+        tables = [_Regions(predicted, none, scores, (DECIDED, DECIDED))]
     else:
-        found += _objects_among(predicted, anomalous, scores, (FALSE, CORRECT))
-        for one in _objects_among(anomalous, predicted, scores, (MISSED, "")):
-            if one.kind:
-                found.append(one)
+        tables = [
+            _Regions(predicted, anomalous, scores, (FALSE, CORRECT)),
+            _Regions(anomalous, predicted, scores, (MISSED, "")),
+        ]
+    found: list[FoundObject] = []
+    for table in tables:
+        found += table.foremost()
     found.sort(key=_order)
-    return [_with_few_places(one) for one in found[:MAX_OBJECTS]], len(found)
+    return found[:MAX_OBJECTS], sum(table.count for table in tables)
 
 
 def _order(one: FoundObject) -> tuple[int, float, int]:
     score = 0.0
-    if one.score is not None and np.isfinite(one.score):
+    if one.score is not None:
         score = one.score
     return KINDS.index(one.kind), -score, -one.pixels
 
 
-def _objects_among(
-    mask: Mask, other: Mask, scores: NDArray[Any] | None, kinds: tuple[str, str]
-) -> Iterator[FoundObject]:
-    """Yield each region of a mask; its kind depends on whether ``other`` touches it."""
-    labels, count = label_regions(mask)
-    if not count:
-        return
-    rows, columns = np.nonzero(labels)
-    numbers = labels[rows, columns]
-    order = np.argsort(numbers, kind="stable")
-    places = np.stack([rows[order], columns[order]])
-    ends = np.cumsum(np.bincount(numbers, minlength=count + 1)[1:])
-    touched = np.zeros(count + 1, bool)
-    touched[np.unique(labels[other])] = True
-    for number, end in enumerate(ends.tolist(), start=1):
-        start = 0
-        if number > 1:
-            start = int(ends[number - 2])
-        own = places[:, start:end]
-        peak = 0
-        score = None
+class _Regions:
+    """The regions of a mask, as columns with an entry for each.
+
+    Args:
+        mask: The mask, (H, W).
+        other: What makes a region of the second kind where it touches it.
+        scores: Scores (H, W), or None.
+        kinds: The kinds; an empty one is omitted.
+    """
+
+    def __init__(
+        self, mask: Mask, other: Mask, scores: NDArray[Any] | None, kinds: tuple[str, str]
+    ) -> None:
+        labels, count = label_regions(mask)
+        self._scores = scores
+        self._kinds = kinds
+        rows, columns = np.nonzero(labels)
+        numbers = labels[rows, columns]
+        values = np.zeros(len(numbers))
         if scores is not None:
-            values = np.nan_to_num(scores[own[0], own[1]], nan=-np.inf)
-            peak = int(values.argmax())
-            score = float(values[peak])
-        kind = kinds[int(touched[number])]
-        yield FoundObject(kind, int(own[0, peak]), int(own[1, peak]), end - start, score, own)
+            values = np.nan_to_num(scores[rows, columns].astype(float), nan=-np.inf)
+        # By region, and within a region the highest score first.
+        order = np.lexsort((-values, numbers))
+        self._places = np.stack([rows[order], columns[order]])
+        self._highest = values[order]
+        self._sizes = np.bincount(numbers, minlength=count + 1)[1:]
+        self._starts = np.concatenate([[0], np.cumsum(self._sizes)])
+        self._touched = np.zeros(count + 1, bool)
+        self._touched[np.unique(labels[other])] = True
+        self._touched = self._touched[1:]
+        self._chosen = np.ones(count, bool)
+        if not kinds[1]:
+            self._chosen = ~self._touched
 
+    @property
+    def count(self) -> int:
+        """How many there are of kinds that are not omitted."""
+        return int(np.count_nonzero(self._chosen))
 
-def _with_few_places(one: FoundObject) -> FoundObject:
-    """Return an object with evenly chosen pixels, where it has very many."""
-    every = -(-one.places.shape[1] // MAX_PIXELS)
-    return one._replace(places=one.places[:, ::every].copy())
+    def foremost(self) -> list[FoundObject]:
+        """Return those of the first kind, and then of the second, with the highest scores."""
+        firsts = self._highest[self._starts[:-1]]
+        order = np.lexsort((-self._sizes, -firsts, self._touched))
+        chosen = order[self._chosen[order]][:MAX_OBJECTS]
+        return [self._object(number) for number in chosen.tolist()]
+
+    def _object(self, number: int) -> FoundObject:
+        start = int(self._starts[number])
+        size = int(self._sizes[number])
+        every = -(-size // MAX_PIXELS)
+        score = None
+        if self._scores is not None:
+            score = float(self._highest[start])
+        return FoundObject(
+            kind=self._kinds[int(self._touched[number])],
+            row=int(self._places[0, start]),
+            column=int(self._places[1, start]),
+            pixels=size,
+            score=score,
+            places=self._places[:, start : start + size : every].copy(),
+        )
