@@ -70,3 +70,16 @@ def test_very_many_or_large_objects_are_stored_in_part():
     (large,), _ = find_objects(np.ones((100, 100), bool), None, None)
     assert large.pixels == 10_000
     assert large.places.shape[1] <= MAX_PIXELS
+
+
+def test_of_very_many_objects_some_of_every_kind_are_stored():
+    predicted = np.zeros((40, 40), bool)
+    predicted[::2, :20:2] = True
+    anomalous = np.zeros((40, 40), bool)
+    anomalous[::2, 18] = True  # 20 decided objects are right
+    anomalous[::2, 22::4] = True
+    objects, count = find_objects(predicted, anomalous, np.random.default_rng(0).random((40, 40)))
+    kinds = [one.kind for one in objects]
+    assert count == 300
+    assert kinds == sorted(kinds, key=["missed", "false", "correct"].index)
+    assert {kind: kinds.count(kind) for kind in kinds} == {"missed": 18, "false": 16, "correct": 16}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
@@ -110,7 +113,24 @@ def find_objects(
     for table in tables:
         found += table.foremost()
     found.sort(key=_order)
-    return found[:MAX_OBJECTS], sum(table.count for table in tables)
+    return _of_every_kind(found), sum(table.count for table in tables)
+
+
+def _of_every_kind(found: Sequence[FoundObject]) -> list[FoundObject]:
+    """Return at most ``MAX_OBJECTS`` in their order: of each kind its share, and then the first."""
+    kinds = Counter(one.kind for one in found)
+    share = MAX_OBJECTS // max(len(kinds), 1)
+    spare = MAX_OBJECTS - sum(min(count, share) for count in kinds.values())
+    taken: Counter[str] = Counter()
+    chosen = []
+    for one in found:
+        taken[one.kind] += 1
+        is_beyond = taken[one.kind] > share
+        if is_beyond and spare == 0:
+            continue
+        spare -= int(is_beyond)
+        chosen.append(one)
+    return chosen
 
 
 def _order(one: FoundObject) -> tuple[int, float, int]:
@@ -160,11 +180,15 @@ class _Regions:
         return int(np.count_nonzero(self._chosen))
 
     def foremost(self) -> list[FoundObject]:
-        """Return those of the first kind, and then of the second, with the highest scores."""
+        """Return those of each kind with the highest scores."""
         firsts = self._highest[self._starts[:-1]]
-        order = np.lexsort((-self._sizes, -firsts, self._touched))
-        chosen = order[self._chosen[order]][:MAX_OBJECTS]
-        return [self._object(number) for number in chosen.tolist()]
+        order = np.lexsort((-self._sizes, -firsts))
+        order = order[self._chosen[order]]
+        objects = []
+        for is_touched in (False, True):
+            of_kind = order[self._touched[order] == is_touched][:MAX_OBJECTS]
+            objects += [self._object(number) for number in of_kind.tolist()]
+        return objects
 
     def _object(self, number: int) -> FoundObject:
         start = int(self._starts[number])

@@ -5,6 +5,7 @@ const DASHES = [[], [8, 4], [2, 3], [10, 4, 2, 4], [5, 5], [1, 3]];
 const FONT = "12px system-ui, sans-serif";
 const MAX_CHOSEN = 4;
 const MAX_ZOOM = 64;
+const LABELS = 12;
 const KINDS = { missed: "missed", false: "false alarm", correct: "found", decided: "decided" };
 // By the class of a pixel: predicted + 2 * anomalous, 4 where it is excluded.
 const CLASSES = ["", "false positive", "false negative", "true positive", "excluded"];
@@ -522,7 +523,8 @@ class Viewer {
       view.left + (column + 0.5) * view.scale, view.top + (row + 0.5) * view.scale];
     if (this.outline) {
       context.font = "bold 12px system-ui, sans-serif";
-      this.picture.values.objects.slice(0, 30).forEach((one, k) => {
+      // The more of the image is seen, the fewer numbers have room.
+      this.picture.values.objects.slice(0, LABELS * this.zoom ** 2).forEach((one, k) => {
         const [x, y] = at(one.row, one.column);
         this.label(context, String(k + 1), x + 6 + view.scale / 2, y - 4);
       });
@@ -683,7 +685,8 @@ class Viewer {
     const place = document.getElementById("objects");
     const { objects, objectCount } = this.picture.values;
     if (!objects.length) {
-      place.replaceChildren(make("p", { class: "muted" }, "No objects in this image."));
+      const text = objectCount === null ? "Objects were not recorded." : "No objects in this image.";
+      place.replaceChildren(make("p", { class: "muted" }, text));
       return;
     }
     const head = make("tr");

@@ -84,7 +84,7 @@ class Viewer:
         )
         if "prediction" in report:
             self.masked = False
-        self._images = self._pictures.get("images") or []
+        self._images = sorted(self._pictures.get("images") or [], key=self._old_rank)
         self._order = self._band_order()
         self.shown = [self._show(one) for one in self._images]
 
@@ -159,6 +159,14 @@ class Viewer:
                 return value
         return None
 
+    def _old_rank(self, image: Mapping[str, Any]) -> int:
+        """Return the place of an image of an earlier version, which was not stored by errors."""
+        metrics = self._metrics(image)
+        if "object_count" in image or not metrics:
+            return 0
+        wrong: int = metrics["decided"] + metrics["anomalous"] - 2 * metrics["hits"]
+        return -wrong
+
     def _show(self, image: Mapping[str, Any]) -> ShownImage:
         name = self._name(image)
         caption = image.get("caption") or describe_image(self._metrics(image), self.masked)
@@ -210,7 +218,7 @@ class Viewer:
             "size": image.get("size"),
             "hasColours": self._array(image, "colours") is not None,
             "objects": image.get("objects", []),
-            "objectCount": image.get("object_count", 0),
+            "objectCount": image.get("object_count"),
         }
         count = len(self._images)
         kinds = self._array(image, "kinds")
@@ -309,7 +317,7 @@ class Viewer:
         for image in self._images:
             listed = len(image.get("objects", ()))
             if image.get("object_count", 0) > listed:
-                texts.append(f"Of an image with many objects the first {listed} are listed.")
+                texts.append(f"Of an image with more objects only {listed} are listed.")
         return list(dict.fromkeys(texts))
 
 
