@@ -76,12 +76,24 @@ def load_prediction(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         "title": folder.resolve().name,
         "description": "Results of specloom predict.",
         "prediction": prediction,
+        "cubes": rows,
         "pictures": pictures,
         "facts": _describe_origin(written),
         "warnings": _warnings(rows),
         "ended": _last_change(folder),
     }
     return report, arrays
+
+
+def read_cubes(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of the summary that a folder holds besides a run; none without.
+
+    Raises:
+        ConfigError: Its summary cannot be read.
+    """
+    if not (folder / SUMMARY).is_file():
+        return []
+    return _read_summary(folder)
 
 
 def _read_summary(folder: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from specloom_report.graphs.description import (
     describe_parameters,
     describe_run_file,
 )
-from specloom_report.prediction_files import is_prediction, load_prediction
+from specloom_report.prediction_files import is_prediction, load_prediction, read_cubes
 
 #: The version of the data. A report of another version counts as missing, and the page is made
 #: from run.json and metrics.json: so a key is renamed only together with this number.
@@ -61,7 +61,8 @@ def save(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> None:
 def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the data of a run's report; without report files, what its record holds.
 
-    A folder that ``specloom predict`` wrote has a report, too.
+    A folder that ``specloom predict`` wrote has a report, too. Where it wrote into the folder of a
+    run, the report has both.
 
     Raises:
         ConfigError: There is neither a run nor a prediction in ``folder``.
@@ -79,6 +80,7 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         what = f"{folder}/run.json is no record of a run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="restore it, or run its run file again") from e
     report["ended"] = record.get("ended") or report.get("ended", "")
+    report["cubes"] = read_cubes(folder)
     metrics = _read_metrics(folder)
     if metrics is not None:
         report["metrics"] = metrics

@@ -178,7 +178,7 @@ def test_metrics_are_grouped_and_objects_come_from_the_report_where_no_node_coun
         ("Pixels", ["ROC AUC"]),
         ("Objects", ["true objects", "found objects", "decided objects", "false objects"]),
         ("Images", ["IoU, mean over images"]),
-        ("Losses and calibration", ["loss"]),
+        ("Losses and calibration", ["loss of bce"]),
     ]
     metrics["test"]["objects/object_recall"] = 0.5
     _, groups = metrics_table(metrics, [evaluation()])

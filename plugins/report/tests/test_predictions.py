@@ -109,6 +109,15 @@ def test_the_folder_of_one_cube_has_a_report(predicted):
     assert image["name"] == "cube_1.hdr"
 
 
+def test_a_run_whose_folder_holds_predictions_shows_both(predicted):
+    record = {"file": "x.yaml", "run": {"nodes": {}}, "seed": 0, "device": "cpu"}
+    (predicted / "run.json").write_text(json.dumps(record))
+    (predicted / "metrics.json").write_text('{"test": {"m/roc_auc": 0.75}}')
+    words = " ".join(toys.Checked(render(*report_files.load(predicted))).words)
+    assert "AUC 0.7500 on test" in words
+    assert "objects > 0 (objects: 1)" in words
+
+
 def test_a_summary_that_is_damaged_is_reported(predicted):
     (predicted / "summary.csv").write_text("a,b\n1,2\n")
     result = CliRunner().invoke(report, [str(predicted)])

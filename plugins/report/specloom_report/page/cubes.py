@@ -24,9 +24,9 @@ COLUMNS = (
 
 
 def prediction_table(report: Mapping[str, Any]) -> Table:
-    """Return a row for each cube of a prediction; no rows of a run."""
+    """Return a row for each cube that was predicted; no rows where none was."""
     rows = []
-    for row in (report.get("prediction") or {}).get("rows", ()):
+    for row in report.get("cubes") or ():
         rows.append(
             [
                 Cell(row["cube"], row["cube"]),

@@ -192,6 +192,8 @@ def metrics_table(
         values = [_number_cell(metrics[split].get(name)) for split in splits]
         last = name.rpartition("/")[2]
         title = METRIC_TITLES.get(last, last.replace("_", " "))
+        if last == "loss" and "/" in name:
+            title = f"loss of {name.rpartition('/')[0]}"
         groups[metric_group(name)].append([Cell(title), Cell(name), *values])
     if not groups[OBJECTS]:
         groups[OBJECTS] = _object_rows(splits, evaluations)

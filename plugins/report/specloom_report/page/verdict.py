@@ -106,7 +106,7 @@ def _strongest(viewer: Viewer) -> str:
     without = "There are no masks: nothing says which decisions are right."
     if best is None:
         return without
-    return f"Strongest at {best[1]}, score {format_number(best[0])}. {without}"
+    return f"Strongest at {best[1]}, score {best[0]:.4g}. {without}"
 
 
 def _masked_sentence(evaluation: Mapping[str, Any]) -> str:
