@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from specloom import Plugins
 from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted(ROOT.glob("examples/**/run.yaml"))
+ABSENT = re.compile(r"warning: \S+: there is no (scene\.mat|wheat_grains|cubes|inspection/known),")
+TINY = re.compile(r"warning: .*weights tiny and tiny-adapter are made on this machine for tests")
 CONFIGS = sorted(p for p in ROOT.glob("configs/**/*.yaml") if p.name != "plugins.yaml")
 SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]
 
@@ -24,6 +28,25 @@ def test_check_passes(config):
     result = CliRunner().invoke(cli, ["check", str(config)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert f"{config}: good" in result.output
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, *EXAMPLES], ids=lambda p: p.parent.name + p.stem)
+def test_check_advises_nothing(config):
+    """But that data of a user's own are not there, and what tiny weights are."""
+    result = CliRunner().invoke(cli, ["check", str(config)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
+    allowed = TINY if config.parent.name == "adaclip" else ABSENT
+    assert [line for line in warnings if not allowed.match(line)] == []
+    assert "added " not in result.stderr
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, *EXAMPLES], ids=lambda p: p.parent.name + p.stem)
+def test_deciders_read_which_pixels_count(config):
+    graph = specloom.load(config, device="cpu").graph
+    for name in graph.nodes:
+        if "decisions" in graph.nodes[name].outputs and "valid" in graph.nodes[name].inputs:
+            assert "valid" in graph.incoming(name), name
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)

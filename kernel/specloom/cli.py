@@ -37,8 +37,30 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: The exit code of a strict run in which a check failed.
+FAILED_CHECK = 1
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
+
+
+TO_RUN = "'specloom run FILE', which runs all phases of a run file: fits, training, evaluation"
+TO_PREDICT = "'specloom predict PIPELINE CUBES --out DIR'"
+TO_CHECK = "'specloom check FILE'"
+TO_LIST = "'specloom nodes' for nodes, 'specloom plugins list' for plugins"
+TO_DESCRIBE = "'specloom info CUBE', or 'specloom nodes NAME'"
+TO_MAKE = "'specloom new run TEMPLATE --out FILE', or 'specloom new plugin NAME'"
+OTHER_WORDS = {
+    **dict.fromkeys(("train", "fit", "evaluate", "eval", "test", "start", "execute"), TO_RUN),
+    **dict.fromkeys(("apply", "infer", "inference", "score", "classify"), TO_PREDICT),
+    **dict.fromkeys(("validate", "lint", "verify"), TO_CHECK),
+    **dict.fromkeys(("list", "ls"), TO_LIST),
+    **dict.fromkeys(("create", "make", "template"), TO_MAKE),
+    **dict.fromkeys(("show", "describe", "inspect"), TO_DESCRIBE),
+    **dict.fromkeys(("install", "add"), "'specloom plugins add NAME'"),
+    **dict.fromkeys(("version", "versions"), "'specloom doctor'"),
+    **dict.fromkeys(("view", "html"), "'specloom report RUN_DIR'"),
+}
+"""The commands for what is called by other words elsewhere."""
 
 
 class Commands(click.Group):
@@ -104,6 +126,8 @@ class Commands(click.Group):
                 )
                 raise PluginError(what, fix=not_named_fix(other))
         _raise_if_known(name)
+        if name in OTHER_WORDS:
+            raise click.UsageError(f"No such command {name!r}. Use {OTHER_WORDS[name]}", ctx)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -226,6 +250,11 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where an evaluated cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @frozen_option
 @click.option(
@@ -237,6 +266,7 @@ def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
+    strict: bool,
     fold: bool,
     as_json: bool,
     verbose: bool,
@@ -268,6 +298,8 @@ def run(
         click.echo(metrics)
     else:
         click.echo(f"results: {folder}")
+    if strict and loaded.failed_checks:
+        sys.exit(FAILED_CHECK)
 
 
 def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:

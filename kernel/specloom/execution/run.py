@@ -75,6 +75,8 @@ class Run:
         self.folder: Path | None = None
         #: Whether what is in the folder is to be continued.
         self.resumed = False
+        #: Whether observers show only warnings.
+        self.quiet = False
         #: Whether observers show everything that they know.
         self.verbose = False
         #: Whether plans for other stages than training fold affine nodes.
@@ -85,6 +87,8 @@ class Run:
         self.executor: Executor | None = None
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
+        #: What phases found, and warned of, that ``specloom run --strict`` fails on.
+        self.failed_checks: list[str] = []
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
@@ -131,6 +135,22 @@ class Run:
         predictor = self._warm_predictor()
         found: PredictionView = predictor.predict(cube, **options)
         return found
+
+    def run_into(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Run every phase, and write into a folder what comes of it, as ``specloom run`` does.
+
+        Args:
+            folder: The folder, with the report where the run is observed.
+            overwrite: Whether results of another run there may be replaced.
+
+        Raises:
+            ConfigError: Something is there already, and not ``overwrite``.
+            UnavailableError: The folder cannot be written.
+        """
+        place = Path(folder)
+        self.folder = place
+        result_files.run_in_folder(self, place, anyway=overwrite)
+        return place
 
     def save(self, folder: str | Path) -> Path:
         """Write pipeline, metrics and record, as ``specloom run --out`` does.
@@ -276,8 +296,16 @@ class Run:
         progress(done=0, total=total)
         batches = self.source.batches(split)
         for done, batch in enumerate(batches, start=1):
-            yield self.runtime.adopt(batch, self.graph.batch)
+            yield self.adopt(batch)
             progress(done=done, total=total)
+
+    def adopt(self, batch: Batch) -> Batch:
+        """A batch of the source on the device, after the entry nodes have looked at it."""
+        for name in self.graph.entries:
+            node = self.graph.nodes[name]
+            if hasattr(node, "look_at_batch"):
+                node.look_at_batch(batch)
+        return self.runtime.adopt(batch, self.graph.batch)
 
     def _require_split(self, split: str) -> None:
         """Raise ConfigError unless the source has a split."""
@@ -416,8 +444,10 @@ class Run:
         self.hook.run_started(run=self)
         for message in self.graph.notes():
             self._warn(message)
+        for warning in self.unfitted():
+            self._warn(str(warning))
         self._report_data()
-        raise_all(self.graph.missing_files())
+        raise_all([*self.graph.missing_files(), *self._missing_data()])
         context: AbstractContextManager[None] = nullcontext()
         if self.hook.warned.get_hookimpls():
             context = warnings_to(self._warn)
@@ -430,6 +460,15 @@ class Run:
                 if not is_last and getattr(phase, "changes", True):
                     changed()
         self._record_data()
+
+    def _missing_data(self) -> Iterator[SpecloomError]:
+        """The files of the source that are not there."""
+        missing = getattr(self.source, "missing", None)
+        if missing is None:
+            return
+        place = self.graph.where("data")
+        for error in missing():
+            yield type(error)(error.what, where=error.where or place, fix=error.fix)
 
     def _report_data(self) -> None:
         """Report to observers what the source says of its splits, and warn of what does not fit.

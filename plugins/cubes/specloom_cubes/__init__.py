@@ -17,17 +17,22 @@ MODULES = {
     "Reading": "specloom_cubes.cube",
     "Spectra": "specloom_cubes.spectra",
     "array_cube": "specloom_cubes.array_cubes",
+    "check_valid_files": "specloom_cubes.valid_files",
     "cube_file": "specloom_cubes.cube_files",
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
     "find_cubes": "specloom_cubes.cube_files",
+    "find_masks": "specloom_cubes.cube_files",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
+    "is_valid_pattern": "specloom_cubes.valid_files",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
+    "valid_file": "specloom_cubes.valid_files",
+    "without_valid_files": "specloom_cubes.valid_files",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -44,28 +49,40 @@ __all__ = [
     "OneCube",
     "Reading",
     "Scene",
+    "Scenes",
     "SingleCu3sDataModule",
     "Spectra",
     "Synthetic",
     "array_cube",
+    "check_valid_files",
     "cube_file",
     "cube_name",
     "expand",
     "files_of_cube",
     "find_cubes",
+    "find_masks",
     "is_address",
     "is_cube",
+    "is_valid_pattern",
     "open_cube",
     "read_mask",
     "read_spectra",
     "read_wavelengths",
+    "valid_file",
+    "without_valid_files",
 ]
 
 if TYPE_CHECKING:
     from specloom_cubes.array_cubes import array_cube
     from specloom_cubes.background import Background
     from specloom_cubes.cube import Cube, Reading
-    from specloom_cubes.cube_files import cube_file, cube_name, files_of_cube, find_cubes
+    from specloom_cubes.cube_files import (
+        cube_file,
+        cube_name,
+        files_of_cube,
+        find_cubes,
+        find_masks,
+    )
     from specloom_cubes.data_node import AnomalyDataNode, LentilsAnomalyDataNode
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
@@ -77,9 +94,16 @@ if TYPE_CHECKING:
     from specloom_cubes.sources.memory import InMemory
     from specloom_cubes.sources.one_cube import OneCube
     from specloom_cubes.sources.scene import Scene
+    from specloom_cubes.sources.scenes import Scenes
     from specloom_cubes.sources.synthetic import Synthetic
     from specloom_cubes.spectra import Spectra
     from specloom_cubes.spectral_files import read_spectra
+    from specloom_cubes.valid_files import (
+        check_valid_files,
+        is_valid_pattern,
+        valid_file,
+        without_valid_files,
+    )
     from specloom_cubes.wavelengths import read_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)
@@ -104,6 +128,7 @@ def register_sources() -> Mapping[str, str]:
         "Blocks": "specloom_cubes.sources.blocks:Blocks",
         "Folder": "specloom_cubes.sources.folder:Folder",
         "Scene": "specloom_cubes.sources.scene:Scene",
+        "Scenes": "specloom_cubes.sources.scenes:Scenes",
         "SingleCu3sDataModule": "specloom_cubes.sources.cu3s:SingleCu3sDataModule",
         "Synthetic": "specloom_cubes.sources.synthetic:Synthetic",
     }

@@ -14,16 +14,19 @@ ARTIFACTS = Port(
     doc="Pictures by name, uint8 (H, W, 3) in red, green and blue.",
 )
 
+MODULES = {"false_colour": "specloom_pictures.false_colour"}
+"""Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe pictures --write`.
-__all__ = ["ARTIFACTS", "AnomalyMask", "CubeRGBVisualizer", "DRCNNTensorBoardViz"]
+__all__ = ["ARTIFACTS", "AnomalyMask", "CubeRGBVisualizer", "DRCNNTensorBoardViz", "false_colour"]
 
 if TYPE_CHECKING:
     from specloom_pictures.anomaly_mask import AnomalyMask
     from specloom_pictures.cube_rgb import CubeRGBVisualizer
     from specloom_pictures.drcnn import DRCNNTensorBoardViz
+    from specloom_pictures.false_colour import false_colour
 else:
-    __getattr__ = lazy(__name__)
+    __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
 
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from specloom import ConfigError, DataError, Graph, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import OneCube, Reading, is_address, is_cube, open_cube
+from specloom_cubes import (
+    OneCube,
+    Reading,
+    check_valid_files,
+    is_address,
+    is_cube,
+    is_valid_pattern,
+    open_cube,
+)
 from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
 from specloom_predict.tile_plan import is_map
 from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
@@ -94,6 +102,15 @@ class FittedPipeline:
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
         self.reading = Reading(scale=scale or fitted_scale or STORED)
+        #: The pattern of the files that say which pixels of cubes count; None for none.
+        self.valid_files: str | None = None
+        self._valid_variable: str | None = graph.read_options.get("valid_variable")
+        valid = graph.read_options.get("valid")
+        if valid is not None and is_valid_pattern(valid):
+            self.valid_files = valid
+        elif valid is not None:
+            self._valid_variable = None
+            self.notes.append(note_on_valid(valid))
         declared = graph.outputs
         if not declared and not isinstance(pipeline, str | Path):
             declared = default_outputs(graph)
@@ -163,7 +180,7 @@ class FittedPipeline:
             self.run.graph.nodes[name].restore(state)
         if tile_bytes is None:
             tile_bytes = TILE_BYTES
-        source = OneCube(cube, wavelengths)
+        source = self._source_of(cube, wavelengths)
         self.run.source = source
         self.check_bands(cube)
         size = cube.shape[:2]
@@ -202,6 +219,12 @@ class FittedPipeline:
         if domain is not None and domain.reasons:
             notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
         return Outputs(maps, others, notes, everywhere, domain)
+
+    def _source_of(self, cube: Cube, wavelengths: Any) -> OneCube:
+        """A cube with the valid pixels of the fit's rule; one in memory has those of its array."""
+        if cube.format == "array":
+            return OneCube(cube, wavelengths)
+        return OneCube(cube, wavelengths, self.valid_files, self._valid_variable)
 
     def _takes(self, source: OneCube) -> bool:
         """Whether the nodes that read the cube take its type of numbers, or do not read it.
@@ -281,6 +304,17 @@ class FittedPipeline:
                 f"{cube.path.name} states a scale ({cube.scale_from}), which is not applied: the "
                 "pipeline was saved without one; --scale physical applies it"
             )
+
+    def check_cube(self, cube: Cube) -> None:
+        """Check what of a cube is known before its pixels are read.
+
+        Raises:
+            DataError: It has other bands than those of the fit, or no file that says which of its
+                pixels count.
+        """
+        self.check_bands(cube)
+        if self.valid_files is not None:
+            check_valid_files([cube.path], self.valid_files)
 
     def check_bands(self, cube: Cube) -> None:
         """Check that a cube has as many bands as those that the pipeline was fitted on.
@@ -378,6 +412,15 @@ def default_outputs(graph: Graph) -> dict[str, str]:
         name = port if ports[port] == 1 else end.replace(".", "_")
         found[name] = end
     return found
+
+
+def note_on_valid(file: str) -> str:
+    """That pixels which a fit excluded by a file count in other cubes."""
+    what = f"{file} excluded pixels from the fit, and says nothing of other cubes: theirs all count"
+    fix = (
+        "fit with valid: '*_roi.png', where * is the name of a cube, and give each cube such a file"
+    )
+    return str(DataError(what, fix=fix))
 
 
 def pipeline_file(path: Path) -> Path:

@@ -10,7 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from specloom import ConfigError, DataError, SpecloomError
-from specloom_cubes import cube_file, cube_name, expand, files_of_cube, find_cubes, is_address
+from specloom_cubes import (
+    cube_file,
+    cube_name,
+    expand,
+    files_of_cube,
+    find_cubes,
+    is_address,
+    valid_file,
+    without_valid_files,
+)
 from specloom_predict.record import owners
 from specloom_predict.verdicts import SUMMARY
 
@@ -37,15 +46,23 @@ class Input:
             return self.address
         return str(Path(self.address).resolve())
 
-    def files(self) -> list[Path]:
-        """Every file on this machine that belongs to it."""
+    def files(self, valid: str | None = None) -> list[Path]:
+        """Every file on this machine that belongs to it.
+
+        Args:
+            valid: The pattern of the file that says which of its pixels count.
+        """
         if is_address(self.address):
             return []
-        return files_of_cube(Path(self.address))
+        cube = Path(self.address)
+        found = files_of_cube(cube)
+        if valid is not None:
+            found.append(valid_file(cube, valid))
+        return found
 
 
 def find_inputs(
-    addresses: Iterable[str | Path], out: Path
+    addresses: Iterable[str | Path], out: Path, valid: str | None = None
 ) -> tuple[list[Input], list[tuple[str, SpecloomError]]]:
     """The cubes behind addresses, each once, and the errors, each with its address.
 
@@ -54,12 +71,13 @@ def find_inputs(
             of a shell (``flights/*/*.hdr``), for shells that do not resolve them; addresses such
             as ``s3://…``, for plugins that open them.
         out: The folder of results: nothing within it is an input.
+        valid: The pattern of the files that say which pixels of cubes count, which are no inputs.
     """
     by_key: dict[str, Input] = {}
     errors: list[tuple[str, SpecloomError]] = []
     for address in map(_plain, addresses):
         try:
-            for one in _behind(address):
+            for one in _behind(address, valid):
                 if Path(address).is_file() or not _is_within(one, out):
                     by_key.setdefault(one.key, one)
         except SpecloomError as error:
@@ -126,14 +144,14 @@ def _is_within(one: Input, folder: Path) -> bool:
     return Path(one.key).is_relative_to(folder.resolve())
 
 
-def _behind(address: str) -> Iterator[Input]:
+def _behind(address: str, valid: str | None) -> Iterator[Input]:
     path = Path(address)
     if is_address(address) and not path.exists():
         yield Input(address, cube_name(Path(address.rstrip("/").rpartition("/")[2])))
     elif path.is_dir():
-        yield from _within(path, "*")
+        yield from _within(path, "*", valid)
     elif not path.exists() and _is_wild(address):
-        yield from _matching(path)
+        yield from _matching(path, valid)
     else:
         file = path
         if path.is_file():
@@ -145,7 +163,7 @@ def _is_wild(text: str) -> bool:
     return any(sign in text for sign in WILD)
 
 
-def _matching(path: Path) -> Iterator[Input]:
+def _matching(path: Path, valid: str | None) -> Iterator[Input]:
     """The cubes that a pattern names, and those in the folders that it names."""
     parts = path.parts
     first = next(at for at, part in enumerate(parts) if _is_wild(part))
@@ -157,15 +175,17 @@ def _matching(path: Path) -> Iterator[Input]:
     paths = sorted(root.glob(pattern))
     inner = [folder for folder in paths if folder.is_dir()]
     for folder in inner:
-        for one in _within(folder, "*"):
+        for one in _within(folder, "*", valid):
             name = (folder.relative_to(root) / one.name).as_posix()
             yield Input(one.address, name)
     if not inner or any(file.is_file() for file in paths):
-        yield from _within(root, pattern)
+        yield from _within(root, pattern, valid)
 
 
-def _within(root: Path, pattern: str) -> Iterator[Input]:
+def _within(root: Path, pattern: str, valid: str | None) -> Iterator[Input]:
     cubes = find_cubes(root, pattern) if root.is_dir() else {}
+    if valid is not None:
+        cubes = without_valid_files(cubes, valid)
     if not cubes:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":

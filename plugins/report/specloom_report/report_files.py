@@ -93,7 +93,9 @@ def _read_record(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         record = json.loads((folder / "run.json").read_bytes())
         return record, dict(record["run"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as e:
-        what = f"{folder} holds no run ({type(e).__name__}: {e})"
+        what = f"{folder} holds no run: its run.json is damaged"
+        if not (folder / "run.json").is_file():
+            what = f"{folder} holds no run: there is no run.json in it"
         raise ConfigError(what, fix="give the folder that specloom run or predict wrote") from e
 
 

@@ -1,16 +1,20 @@
 """What a fit stores of its data, and how cubes compare with it."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from specloom_statistics import (
+    DomainMeasure,
     DomainPixels,
     DomainReference,
     DomainSample,
     measure_domain,
     sample_positions,
 )
+from specloom_statistics.domain.tilt import grouped_directions, spectral_tilt
 
 BANDS = 12
 GRID = np.linspace(0, 1, BANDS)
@@ -128,16 +132,37 @@ def faulty():
     yield np.roll(cube, 1, axis=2), "bands do not fit"
     other = cube.sum(2, keepdims=True) * (1 + np.cos(4 * GRID) / 2) / BANDS
     yield other, "other spectra"
-    yield cube * np.linspace(0.4, 1.6, 30)[:, None], "the light rises or falls"
+    yield cube * np.linspace(0.4, 1.6, 30)[:, None], "the light rises or falls across the image"
     yield cube * (1 + 0.2 * generator.normal(size=(1, 30, BANDS))), "bands do not fit"
+    yield cube * np.linspace(0.7, 1.3, BANDS), "the light rises or falls over the bands"
+    yield cube * np.linspace(1.3, 0.7, BANDS), "the light rises or falls over the bands"
 
 
-@pytest.mark.parametrize("case", range(14))
+@pytest.mark.parametrize("case", range(16))
 def test_faults_are_reported(reference, case):
     cube, reason = list(faulty())[case]
     found = measure_domain(reference, looked_at(cube))
     assert any(one.startswith(reason) for one in found.reasons), found
     assert max(found.level, found.shape) > 1
+
+
+@pytest.mark.parametrize("bands", [12, 100])
+@pytest.mark.parametrize("tilt", [-0.6, 0.0, 0.3])
+def test_tilt_is_the_rise_of_the_logarithm_of_the_light(bands, tilt):
+    """Also where half of the pixels are of a material that the fit did not have."""
+    generator = np.random.default_rng(0)
+    grid = np.linspace(0, 1, bands)
+    materials = np.stack([1 + grid, 2 - grid**2, 1 + np.sin(3 * grid)])
+    other = 1 + np.cos(9 * grid) / 2
+
+    def spectra():
+        return generator.dirichlet([1, 1, 1], 1000) @ materials
+
+    mixed = spectra()
+    mixed[::2] = other
+    light = np.exp(tilt * (grid - 0.5))
+    known = grouped_directions(spectra())
+    assert spectral_tilt(known, mixed * light) == pytest.approx(tilt, abs=0.051)
 
 
 def test_a_shifted_band_axis_is_named():
@@ -192,7 +217,9 @@ def test_invalid_pixels_are_not_compared(reference):
 
 
 def test_a_measure_as_plain_values(reference):
-    plain = measure_domain(reference, looked_at(scene(7) * 0)).as_json()
+    measure = measure_domain(reference, looked_at(scene(7) * 0))
+    plain = measure.as_json()
+    assert DomainMeasure.from_json(json.loads(json.dumps(plain))) == measure
     assert plain["reasons"] == ["too dark: 100% of the pixels have no signal"]
     assert plain["dead_bands"] == list(range(BANDS))
     assert set(plain) == {

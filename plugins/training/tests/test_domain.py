@@ -65,6 +65,17 @@ def test_jobs_store_the_same(executor, tmp_path, monkeypatch):
     assert same(by_jobs.graph.fitted_on, alone.graph.fitted_on)
 
 
+@pytest.mark.parametrize("executor", [Here(), toys.Wire(3)], ids=["here", "wire"])
+def test_jobs_compare_each_cube_as_this_process_does(executor, tmp_path, monkeypatch):
+    alone = toys.run_all(toys.STATISTICS, tmp_path)
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 3)
+    by_jobs = toys.run_all(toys.STATISTICS, tmp_path, executor)
+    measures = by_jobs.record["domain"]["test"]
+    assert measures == alone.record["domain"]["test"]
+    assert len(measures) == alone.source.items("test")
+    assert by_jobs.failed_checks == alone.failed_checks
+
+
 def fitted():
     pipeline = Pipeline("rx")
     data, rx = AnomalyDataNode([0], name="data"), RXGlobal(name="rx")
@@ -117,6 +128,7 @@ def evaluated(pipeline, *cubes):
     run = Run(pipeline.graph(source), source)
     run.hook = Hooks()
     Evaluate("test").train(run)
+    assert run.failed_checks == run.hook.messages
     return run.record, run.hook.messages
 
 

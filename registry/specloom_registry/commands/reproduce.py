@@ -138,8 +138,12 @@ def _confirm_other_user(run_dir: Path, record: Mapping[str, Any]) -> None:
 @options.JSON
 def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:
     """Compare RUNS: their metrics, and differences in parameters, plugins and data."""
+    from specloom.contract.errors import ConfigError
     from specloom_registry.provenance import run_record
 
+    if len({run.resolve() for run in runs}) < 2:
+        fix = f"give another run too: specloom compare {runs[0]} RUN"
+        raise ConfigError("there is one run, and nothing to compare it with", fix=fix)
     records = {str(run): run_record.read(run) for run in runs}
     metrics = {name: run_record.metrics(Path(name)) for name in records}
     parameters = {name: run_record.parameters(record) for name, record in records.items()}

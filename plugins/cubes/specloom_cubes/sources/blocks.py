@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from specloom import STAGES, Batch, ConfigError, Port, Ticket
+from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
 from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
@@ -119,7 +119,25 @@ class Blocks(TicketedSource):
 
     def notes(self) -> list[str]:
         """Files that are not there, and whether the cube looks like a picture."""
-        return self._opened().notes()
+        return [*self._opened().notes(), *self._notes_on_blocks()]
+
+    def _notes_on_blocks(self) -> list[str]:
+        """That there is one block, where that leaves splits empty."""
+        if self._scene is None and not there(self.cube):
+            return []
+        if len(self.blocks()) > 1:
+            return []
+        rows, cols = self._opened().opened().shape[:2]
+        what = (
+            f"a block of {self.block} x {self.block} pixels holds the whole scene "
+            f"({rows} x {cols}): it is all in one split"
+        )
+        fix = f"write a smaller block, such as block: {_smaller(rows, cols)}"
+        return [str(ConfigError(what, fix=fix))]
+
+    def missing(self) -> list[DataError]:
+        """An error for each of its files that is not there."""
+        return self._opened().missing()
 
     def read_options(self) -> Mapping[str, str]:
         """The scale, which predictions with a fitted pipeline need too."""
@@ -239,6 +257,11 @@ class Blocks(TicketedSource):
                 self.masks,
             )
         return self._scene
+
+
+def _smaller(rows: int, cols: int) -> int:
+    """A block of which some dozen lie in a scene."""
+    return max(1, min(rows, cols) // 4)
 
 
 def _name(block: Block) -> str:

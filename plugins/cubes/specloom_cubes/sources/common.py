@@ -114,12 +114,17 @@ def warn_once(source: object, cube: Cube) -> None:
 
 def absent(**paths: str | None) -> list[str]:
     """An error text for each file or folder that is not there, by what it is for."""
-    texts = []
+    return [str(error) for error in absent_errors(**paths)]
+
+
+def absent_errors(**paths: str | None) -> list[DataError]:
+    """An error for each file or folder that is not there, by what it is for."""
+    errors = []
     for what, path in paths.items():
         if path is not None and not there(path):
-            error = DataError(f"there is no {path}, the {what} of the data", fix=advice(path))
-            texts.append(str(error))
-    return texts
+            what_is_wrong = f"there is no {path}, the {what} of the data"
+            errors.append(DataError(what_is_wrong, fix=advice(path)))
+    return errors
 
 
 def check_fits(cube: Cube) -> None:

@@ -39,6 +39,7 @@ from specloom_cubes.sources.common import (
     NO_WAVELENGTHS,
     WITH_VALID,
     absent,
+    absent_errors,
     batch_of,
     check_batch_size,
     notes_on,
@@ -58,6 +59,14 @@ from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
 from specloom_cubes.splits import Ids, Shares, divide, items_of
+from specloom_cubes.valid_files import (
+    check_pattern,
+    check_valid_files,
+    read_options,
+    stated_valid,
+    valid_file,
+    without_valid_files,
+)
 from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
@@ -116,9 +125,15 @@ class Folder(TicketedSource):
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        valid: A file for each cube, like a mask and not 0 for the pixels that may be used, such as
+            ``*_roi.png``: ``*`` is the name of the cube, in whose folder the path begins. Other
+            pixels, such as the background, are excluded from fits and metrics, and by
+            ``specloom predict``, which finds the files of new cubes in the same way.
+        valid_variable: The array that says so, in that file or the cube's own.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    addresses = ("cube", "mask", "valid_file")
 
     def __init__(
         self,
@@ -138,6 +153,8 @@ class Folder(TicketedSource):
         axes: Axes | None = None,
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
+        valid: str | None = None,
+        valid_variable: str | None = None,
     ) -> None:
         self.path = path
         self.masks = masks
@@ -155,6 +172,8 @@ class Folder(TicketedSource):
         self.axes = axes
         self.shape = shape
         self.scale = scale
+        self.valid = valid
+        self.valid_variable = valid_variable
         # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
@@ -178,6 +197,7 @@ class Folder(TicketedSource):
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
         check_batch_size(self.batch_size, LABEL)
+        check_pattern(self.valid, LABEL)
         self._mask_options()  # so that a wrong colour is an error before anything runs
         if self._sizes is None:
             if not there(self.path):
@@ -204,6 +224,10 @@ class Folder(TicketedSource):
         except DataError as error:
             notes.append(str(error))
         return notes
+
+    def missing(self) -> list[DataError]:
+        """An error for the folder and the table of wavelengths, where they are not there."""
+        return absent_errors(folder=self.path, wavelengths=self.wavelengths)
 
     def _notes_on_masks(self) -> list[str]:
         """Which cubes have no mask and which masks no cube, and what the first masks hold."""
@@ -241,8 +265,8 @@ class Folder(TicketedSource):
                 warnings.warn(note, stacklevel=4)
 
     def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale}
+        """The scale and the valid pixels, which predictions with a fitted pipeline need too."""
+        return read_options(self.scale, self.valid, self.valid_variable)
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -391,6 +415,8 @@ class Folder(TicketedSource):
             "labelled": not self.missing_outputs(split),
             "colors": self._mask_options().colors,
             "valid": self._split_has_valid(split),
+            "valid_file": self._valid_file(path),
+            "valid_variable": self.valid_variable,
             "find_mask": self.find_mask,
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
@@ -435,6 +461,8 @@ class Folder(TicketedSource):
                 raise DataError(f"there is no folder {root}", fix=advice(root))
             masks = self._mask_folder()
             by_name = find_cubes(root, self.pattern)
+            if self.valid is not None:
+                by_name = without_valid_files(by_name, self.valid)
             if masks is not None and not masks.samefile(root):
                 for name, path in list(by_name.items()):
                     if path.is_relative_to(masks):
@@ -468,6 +496,8 @@ class Folder(TicketedSource):
     def _read_headers(self) -> dict[str, int]:
         """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
         paths = list(self.cubes().values())
+        if self.valid is not None:
+            check_valid_files(paths, self.valid)
         cubes = [self._open(path) for path in paths]
         self._grid = check_same_grid(
             cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
@@ -475,7 +505,7 @@ class Folder(TicketedSource):
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
             self._bytes[path] = cube.good_bytes()
-            valid_from = valid_source(cube, self._validity_arrays(cube))
+            valid_from = self._valid_source(cube)
             self._summaries[path] = replace(summarise(cube), valid_from=valid_from)
             if valid_from:
                 self._has_valid.add(path)
@@ -524,7 +554,7 @@ class Folder(TicketedSource):
         """The masks in files of their own."""
         if folder is not None and folder.is_file():
             return self._masks_in_coco_file(cubes, folder)
-        findings = find_masks(cubes, folder)
+        findings = find_masks(cubes, folder, self._valid_files(cubes))
         for path, finding in findings.items():
             has_arrays = finding.path is not None and named_arrays(finding.path) is not None
             if has_arrays and self.mask_variable is not None:
@@ -567,6 +597,30 @@ class Folder(TicketedSource):
         if not self.find_mask:
             return ValidityArrays()
         return validity_arrays_of(cube, self.mask_variable)
+
+    def _valid_source(self, cube: Cube) -> str:
+        """Where it is stated which pixels of a cube are valid; empty where it is not."""
+        sources = []
+        if self.valid is not None:
+            sources.append(self.valid)
+        elif self.valid_variable is not None:
+            sources.append(f"the array {self.valid_variable!r} of the file")
+        own = valid_source(cube, self._validity_arrays(cube))
+        if own and own not in sources:
+            sources.append(own)
+        return " and ".join(sources)
+
+    def _valid_files(self, cubes: Sequence[Path]) -> list[Path]:
+        """The files of valid pixels, which are no masks of classes."""
+        if self.valid is None:
+            return []
+        return [valid_file(cube, self.valid) for cube in cubes]
+
+    def _valid_file(self, cube: Path) -> str | None:
+        """The file of the valid pixels of a cube."""
+        if self.valid is None:
+            return None
+        return str(valid_file(cube, self.valid))
 
     def _split_has_valid(self, split: str) -> bool:
         """Whether any cube of the split states which of its pixels are valid."""
@@ -623,14 +677,19 @@ def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
 
 
 def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
-    """Which pixels (H, W) of the cube of a ticket are valid, True where its file says nothing."""
+    """Which pixels (H, W) of the cube of a ticket are valid, True where no file says anything."""
     arrays = ValidityArrays()
     if ticket["find_mask"]:
         arrays = validity_arrays_of(cube, ticket["mask_variable"])
     valid = valid_pixels(cube, arrays)
     if valid is None:
-        return np.ones(cube.shape[:2], bool)
-    return valid(ALL, ALL)
+        counts = np.ones(cube.shape[:2], bool)
+    else:
+        counts = valid(ALL, ALL)
+    stated = stated_valid(cube, ticket["valid_file"], ticket["valid_variable"])
+    if stated is None:
+        return counts
+    return counts & stated
 
 
 def _place(mask: MaskFinding) -> Place:

@@ -28,7 +28,7 @@ from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     NO_WAVELENGTHS,
     WITH_VALID,
-    absent,
+    absent_errors,
     batch_of,
     check_fits,
     notes_on,
@@ -39,6 +39,7 @@ from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
+from specloom_cubes.valid_files import is_valid_pattern, read_options, valid_file
 from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Scene(TicketedSource):
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
         valid: A file like a mask, not 0 for the pixels that may be used; others are excluded
-            from fits and metrics.
+            from fits and metrics. With ``*``, as in ``*_roi.png``, that is the name of the cube, in
+            whose folder the path begins; ``specloom predict`` finds the files of other cubes so.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
             ``CHW`` or ``HCW`` (H rows, W columns, C bands).
@@ -123,6 +125,9 @@ class Scene(TicketedSource):
         self.wavelengths = wavelengths
         self.find_mask = find_mask
         self.valid = valid
+        self._valid_rule = valid
+        if valid is not None and is_valid_pattern(valid):
+            self.valid = str(valid_file(expand(cube), valid))
         self.valid_variable = valid_variable
         self.axes = axes
         self.shape = shape
@@ -143,8 +148,7 @@ class Scene(TicketedSource):
 
     def notes(self) -> list[str]:
         """Files that are not there, whether the cube looks like a picture, and the mask's flaws."""
-        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
-        notes = absent(**files, wavelengths=self.wavelengths)
+        notes = [str(error) for error in self.missing()]
         if there(self.cube):
             notes += notes_on(self.opened())
             notes += capture_notes([expand(self.cube)])
@@ -152,6 +156,11 @@ class Scene(TicketedSource):
                 notes += table_notes(self.wavelengths, self.opened())
             notes += self._notes_on_mask()
         return notes
+
+    def missing(self) -> list[DataError]:
+        """An error for each of its files that is not there."""
+        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
+        return absent_errors(**files, wavelengths=self.wavelengths)
 
     def _notes_on_mask(self) -> list[str]:
         """What a user should know of the mask, or why nothing in the file is one."""
@@ -164,8 +173,8 @@ class Scene(TicketedSource):
         return list(self._mask_flaws)
 
     def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale}
+        """The scale and the valid pixels, which predictions with a fitted pipeline need too."""
+        return read_options(self.scale, self._valid_rule, self.valid_variable)
 
     def splits(self) -> Sequence[str]:
         """All of them."""
