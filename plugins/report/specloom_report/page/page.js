@@ -526,7 +526,8 @@ class Viewer {
       // The more of the image is seen, the fewer numbers have room.
       this.picture.values.objects.slice(0, LABELS * this.zoom ** 2).forEach((one, k) => {
         const [x, y] = at(one.row, one.column);
-        this.label(context, String(k + 1), x + 6 + view.scale / 2, y - 4);
+        const left = Math.min(x + 6 + view.scale / 2, context.canvas.clientWidth - 18);
+        this.label(context, String(k + 1), left, Math.max(y - 4, 13));
       });
     }
     for (const one of this.chosen) this.ring(context, ...at(one.row, one.column), 6);

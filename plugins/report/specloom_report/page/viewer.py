@@ -142,7 +142,10 @@ class Viewer:
             threshold = None
             value = self._threshold(node)
             if value is not None:
-                threshold = Tick(float(scale.shade(np.array([value]))[0]), f"{value:.4g}")
+                text = f"{value:.4g}"
+                if not scale.low <= value <= scale.high:
+                    text = f"{text}, beyond the colours"
+                threshold = Tick(float(scale.shade(np.array([value]))[0]), text)
             bars[node] = {
                 "ticks": _legible(marks),
                 "threshold": threshold,
