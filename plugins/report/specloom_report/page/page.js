@@ -830,4 +830,8 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
-start();
+// A browser without DecompressionStream (before 2023) shows what needs no script.
+start().catch(error => {
+  const text = `Charts, maps of scores and spectra cannot be shown by this browser: ${error.message}`;
+  document.querySelector("header").append(make("p", { class: "warnings", role: "alert" }, text));
+});
