@@ -235,3 +235,17 @@ def test_values_end_no_script():
     page = render(report, arrays())
     assert page.count("</script>") == 3
     assert values_of(page)["viewer"]["images"][1]["name"] == "</script><script>"
+
+
+def test_nodes_with_the_same_result_share_their_numbers():
+    other = evaluation(judge="objects", counts={**evaluation()["counts"], "hits": 5})
+    judged = [evaluation(), evaluation(judge="images"), other]
+    page = render({"judged": judged, "pictures": pictures()}, arrays())
+    nodes = re.findall(r'<h2 class="node">(\w+)</h2>', page)
+    assert nodes == ["metrics", "objects"]
+    single = render({"judged": [evaluation()], "pictures": pictures()}, arrays())
+    assert 'class="node"' not in single.split("</style>")[1]
+    assert "<dt>threshold</dt><dd>0.5000</dd>" in single
+    several = {"single": False, "above": 0.1, "at_most": 0.6}
+    page = render({"judged": [evaluation(threshold=several)], "pictures": pictures()}, arrays())
+    assert "decider has no single one" in page

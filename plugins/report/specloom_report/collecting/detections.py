@@ -71,6 +71,10 @@ class Detections:
                 if port in inputs:
                     yield inputs[port]
 
+    def phase_started(self, name: str) -> None:
+        """Release what is held of the phase before, such as the last cubes of a fit."""
+        self._values.clear()
+
     def node_ran(self, node: str, outputs: Mapping[str, Any], seconds: float) -> None:
         """Remember what an evaluating node will read, and evaluate when it ran."""
         for port, value in outputs.items():
@@ -126,7 +130,7 @@ class Detections:
     def _shown_options(self, held: HeldCube | None) -> Shown:
         """Return how images are shown; it is decided with the first one."""
         if self._shown is None:
-            most = MAX_IMAGES // max(len(self._inputs), 1)
+            most = MAX_IMAGES // max(len(self._shown_nodes()), 1)
             bands: list[int] = []
             if held is not None:
                 bands = colour_bands(held.shape[-1], self._band_centres)
@@ -191,8 +195,9 @@ class Detections:
         """Return the images of the shown split, and their arrays by ``<node>/<number>/<part>``."""
         stage = self._shown_stage()
         by_name: dict[str, list[StoredImage]] = {}
+        shown = [*self._shown_nodes(), OUTPUTS]
         for (name, its_stage), (_step, evaluation) in self.finished.items():
-            if its_stage == stage:
+            if its_stage == stage and name in shown:
                 by_name[name] = evaluation.images
         described, arrays = describe_images(by_name)
         bands: list[dict[str, Any]] = []
@@ -205,6 +210,18 @@ class Detections:
         if known:
             pictures["spectra"] = pooled_spectra(known)
         return pictures, arrays
+
+    def _shown_nodes(self) -> list[str]:
+        """Return the comparing nodes whose images are shown.
+
+        Of those that read the same decisions it is one, with scores if possible.
+        """
+        by_decisions: dict[str, str] = {}
+        for name, inputs in self._inputs.items():
+            other = by_decisions.setdefault(inputs["decisions"], name)
+            if "logits" in inputs and "logits" not in self._inputs[other]:
+                by_decisions[inputs["decisions"]] = name
+        return list(by_decisions.values())
 
     def _shown_stage(self) -> str:
         stages = {stage for _name, stage in self.finished}

@@ -72,7 +72,20 @@ function colourOf(style) {
   return css("--c" + (style % 6));
 }
 
-function seriesOptions(one, count) {
+// The pixels of a plot between neighbouring places that are far apart: bands that are left out.
+function missingBands(plot, axis) {
+  const steps = axis.slice(1).map((x, i) => x - axis[i]).sort((a, b) => a - b);
+  const most = 5 * steps[Math.floor(steps.length / 2)];
+  const gaps = [];
+  for (let i = 1; i < axis.length; i += 1) {
+    if (axis[i] - axis[i - 1] > most) {
+      gaps.push([plot.valToPos(axis[i - 1], "x", true), plot.valToPos(axis[i], "x", true)]);
+    }
+  }
+  return gaps;
+}
+
+function seriesOptions(one, count, isSpectrum) {
   const options = {
     label: one.name,
     scale: one.right ? "right" : "y",
@@ -84,6 +97,11 @@ function seriesOptions(one, count) {
   if (one.kind === "line") {
     options.dash = DASHES[one.style % DASHES.length];
     options.points.show = count < 3;
+    if (isSpectrum) {
+      options.spanGaps = false;
+      options.gaps = (plot, k, first, last, gaps) => [...gaps, ...missingBands(plot, plot.data[0])]
+        .sort((a, b) => a[0] - b[0]);
+    }
   } else if (one.kind === "dots") {
     options.paths = () => null;
     options.points = { show: true, size: 10, width: 2, stroke: () => css("--bg"),
@@ -184,6 +202,7 @@ class Chart {
 
   create(width) {
     const { spec } = this;
+    const isSpectrum = spec.x.startsWith("wavelength");
     const x = { time: false, distr: spec.xLog ? 3 : 1 };
     if (spec.xRange) x.range = rangeOf(spec.xRange, spec.data[0]);
     const y = spec.yRange ? { range: () => spec.yRange } : {};
@@ -210,7 +229,7 @@ class Chart {
       axes,
       bands,
       series: [{}, ...spec.series.map((one, k) => (
-        seriesOptions(one, spec.data[k + 1].filter(v => v !== null).length)))],
+        seriesOptions(one, spec.data[k + 1].filter(v => v !== null).length, isSpectrum)))],
       hooks: {
         draw: [plot => drawRules(plot, spec.rules)],
         setCursor: [plot => this.showValues(plot)],

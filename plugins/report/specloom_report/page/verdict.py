@@ -22,11 +22,11 @@ class Tile(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The answer in one line, a sentence, numbers, and where thresholds come from."""
+    """The answer in one line, a sentence, numbers by node, and where thresholds come from."""
 
     headline: str
     sentence: str
-    tiles: Sequence[Tile]
+    tiles: Mapping[str, Sequence[Tile]]
     thresholds: Sequence[str] = ()
 
 
@@ -38,13 +38,11 @@ def find_verdict(report: Mapping[str, Any], viewer: Viewer) -> Verdict:
     if not evaluations:
         return _verdict_without_images(report)
     first = evaluations[0]
-    tiles = []
+    tiles: dict[str, Sequence[Tile]] = {}
     for evaluation in evaluations:
-        prefix = ""
-        if len(evaluations) > 1:
-            prefix = f"{evaluation['judge']}: "
-        for tile in _tiles(report, evaluation):
-            tiles.append(tile._replace(name=prefix + tile.name))
+        own = list(_tiles(report, evaluation))
+        if own not in tiles.values():
+            tiles[evaluation["judge"]] = own
     thresholds = tuple(report.get("calibrations") or ())
     if not first.get("masked", True):
         return Verdict(_unmasked_headline(first), _strongest(viewer), tiles, thresholds)
@@ -59,10 +57,10 @@ def _verdict_without_images(report: Mapping[str, Any]) -> Verdict:
         for name, value in metrics.items():
             if name.endswith("/roc_auc"):
                 headline = f"AUC {format_number(value)} on {split}"
-                return Verdict(headline, "The pixels of this run were not recorded.", ())
+                return Verdict(headline, "The pixels of this run were not recorded.", {})
     if report.get("metrics"):
-        return Verdict("Metrics only", "The pixels of this run were not recorded.", ())
-    return Verdict("Nothing was evaluated", "No image was compared with a mask.", ())
+        return Verdict("Metrics only", "The pixels of this run were not recorded.", {})
+    return Verdict("Nothing was evaluated", "No image was compared with a mask.", {})
 
 
 def _verdict_of_prediction(prediction: Mapping[str, Any], viewer: Viewer) -> Verdict:
@@ -83,7 +81,7 @@ def _verdict_of_prediction(prediction: Mapping[str, Any], viewer: Viewer) -> Ver
     if decided:
         mean = 100 * sum(decided) / len(decided)
         tiles.append(Tile("pixels decided", f"{mean:.2g} %", "mean over cubes"))
-    return Verdict(headline, _strongest(viewer), tiles)
+    return Verdict(headline, _strongest(viewer), {"": tiles})
 
 
 def _unmasked_headline(evaluation: Mapping[str, Any]) -> str:
@@ -134,7 +132,7 @@ def _tiles(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator
         yield Tile("ROC AUC", format_number(evaluation["roc_auc"]), evaluation["stage"])
         precision = format_number(evaluation["average_precision"])
         yield Tile("average precision", precision, evaluation["stage"])
-    yield _threshold_tile(report, evaluation)
+    yield from _threshold_tiles(report, evaluation)
     decided = share(counts["decided"], counts["pixels"])
     of = f"{counts['decided']:,} of {counts['pixels']:,}"
     yield Tile("pixels decided", decided, of)
@@ -153,17 +151,18 @@ def _tiles(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator
         yield Tile("excluded", f"{counts['left_out']:,}", "pixels")
 
 
-def _threshold_tile(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Tile:
+def _threshold_tiles(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator[Tile]:
+    """Yield the threshold, if the decisions show one, or why they show none."""
     threshold = evaluation.get("threshold") or {}
     decider = evaluation.get("decider", "")
-    for line in report.get("calibrations") or ():
-        if line.startswith(f"{decider} on ") and threshold.get("value") is not None:
-            split = line.removeprefix(f"{decider} on ").partition(":")[0]
-            return Tile("threshold", format_number(threshold["value"]), f"calibrated on {split}")
+    note = f"of {decider}"
     if threshold.get("value") is not None:
-        return Tile("threshold", format_number(threshold["value"]), f"of {decider}")
-    if not evaluation["counts"]["decided"]:
-        return Tile("threshold", "not reached", f"of {decider}")
-    if threshold and not threshold["single"]:
-        return Tile("threshold", "several", f"{decider} has no single one")
-    return Tile("threshold", "unknown", f"of {decider}")
+        for line in report.get("calibrations") or ():
+            if line.startswith(f"{decider} on "):
+                split = line.removeprefix(f"{decider} on ").partition(":")[0]
+                note = f"calibrated on {split}"
+        yield Tile("threshold", format_number(threshold["value"]), note)
+    elif threshold and not evaluation["counts"]["decided"]:
+        yield Tile("threshold", "not reached", note)
+    elif threshold and not threshold["single"]:
+        yield Tile("threshold", "several", f"{decider} has no single one")
