@@ -54,6 +54,7 @@ KERNEL_ROOMS = (
     "contract",
     "threads",
     "lazy",
+    "logs",
     "plugins",
     "runfile",
     "graph",

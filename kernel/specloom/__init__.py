@@ -55,6 +55,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
 from specloom.graph.ported import Ported
+from specloom.logs import log_file_option
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -119,6 +120,7 @@ __all__ = [
     "interrupted_run",
     "is_temporary",
     "load",
+    "log_file_option",
     "machine_error",
     "node",
     "pack",

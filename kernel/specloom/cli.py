@@ -23,6 +23,7 @@ from specloom.contract.errors import (
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
 from specloom.execution.data_description import assumptions, data_notes
+from specloom.logs import log_file_option
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -261,7 +262,9 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
+@log_file_option
 def run(
     out: Path | None,
     resume: Path | None,
@@ -269,6 +272,7 @@ def run(
     strict: bool,
     fold: bool,
     as_json: bool,
+    quiet: bool,
     verbose: bool,
     **arguments: Any,
 ) -> None:
@@ -283,6 +287,7 @@ def run(
     else:
         loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
+    loaded.quiet = quiet
     loaded.verbose = verbose
     folder = resume or out
     if folder is None:

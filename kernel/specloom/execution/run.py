@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from specloom.execution.one_batch import NoData
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
 from specloom.graph.graph import Graph
+from specloom.graph.showing import graph_html, table
+from specloom.logs import LABEL, LogObserver
 from specloom.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -94,6 +97,28 @@ class Run:
         self._placed = False
         self._predictor: Any = None
         self._predictor_key: Any = None
+
+    def __repr__(self) -> str:
+        name = self.metadata.get("name", "run")
+        nodes = f"{len(self.graph.nodes)} nodes"
+        state = f"{len(self.phases)} phases, not run"
+        if self.metrics:
+            state = f"metrics of {', '.join(self.metrics)}"
+        elif isinstance(self.source, NoData):
+            state = "fitted"
+        return f"Run({str(name)!r}: {nodes}, {state})"
+
+    def _repr_html_(self) -> str:
+        """Name, graph and metrics, for notebooks."""
+        rows = []
+        for split, values in self.metrics.items():
+            for metric, value in values.items():
+                rows.append([split, metric, f"{value:.6g}"])
+        heading = f"<p><code>{escape(repr(self))}</code></p>"
+        html = heading + graph_html(self.graph)
+        if rows:
+            html += table(["split", "metric", "value"], rows)
+        return html
 
     def run(self, changed: Callable[[], None] = lambda: None) -> None:
         """Run every phase in turn; observers hear of its end, also by an error.
@@ -423,9 +448,9 @@ class Run:
 
     def _register_observers(self, registered: list[Any]) -> None:
         """Register an observer of each class that plugins offer, and add it to the list."""
-        if not self.observed:
-            return
-        observers = self.plugins.observers()
+        observers: dict[str, Any] = {LABEL: LogObserver()}
+        if self.observed:
+            observers = self.plugins.observers()
         for label, observer in observers.items():
             self.plugins.add(label, observer)
             registered.append(observer)

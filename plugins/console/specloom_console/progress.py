@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from specloom import impl, printable
+from specloom_console.notebook import NotebookDisplay, in_notebook
 from specloom_console.splits import split_lines
 from specloom_console.table import metrics_table
 from specloom_console.task import Task, duration
@@ -31,9 +32,10 @@ MOST_TASKS = 4
 class Progress:
     """Shows which phase runs, how fast its tasks go, how long they will take, and what was fitted.
 
-    On a terminal moving lines, drawn by rich; elsewhere, and where TERM is ``dumb``, plain lines:
-    for each task at most one every five seconds and one at its end. Nothing is shown of a task
-    of less than a second. Of a run that is ``quiet`` there are only moving lines and warnings.
+    On a terminal moving lines, drawn by rich; in a notebook bars; elsewhere, and where TERM is
+    ``dumb``, plain lines: for each task at most one every five seconds and one at its end. Nothing
+    is shown of a task of less than a second. Of a run that is ``quiet`` there are only moving lines
+    and warnings.
 
     Args:
         clock: Seconds, counted from any moment.
@@ -45,14 +47,17 @@ class Progress:
     ) -> None:
         self._clock = clock
         self._chosen_stream = stream
-        self._live: LiveDisplay | None = None
+        self._live: LiveDisplay | NotebookDisplay | None = None
         self._tasks: dict[str, Task] = {}
         self._reset()
 
     def _reset(self) -> None:
         self._quiet = False
+        self._in_notebook = self._chosen_stream is None and in_notebook()
         self._stream: TextIO | None = self._chosen_stream or sys.stderr
-        self._moving = _can_move(self._stream)
+        if self._in_notebook:  # which shows the standard error stream as an error
+            self._stream = sys.stdout
+        self._moving = self._in_notebook or _can_move(self._stream)
         self._phase_start = self._clock()
         self._last_event = self._phase_start
         self._last_line: dict[str, float] = {}
@@ -149,7 +154,9 @@ class Progress:
             self._write_unless_quiet(f"{task.what}: {task.pace()}")
 
     def _show_live(self, task: Task, stream: TextIO) -> None:
-        if self._live is None:
+        if self._live is None and self._in_notebook:
+            self._live = NotebookDisplay()
+        elif self._live is None:
             from specloom_console.live import LiveDisplay
 
             self._live = LiveDisplay(stream, self._clock)

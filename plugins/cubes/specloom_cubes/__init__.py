@@ -27,6 +27,7 @@ MODULES = {
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
     "is_valid_pattern": "specloom_cubes.valid_files",
+    "open": "specloom_cubes.opening",
     "open_cube": "specloom_cubes.formats",
     "read_mask": "specloom_cubes.masks",
     "read_spectra": "specloom_cubes.spectral_files",
@@ -64,6 +65,7 @@ __all__ = [
     "is_address",
     "is_cube",
     "is_valid_pattern",
+    "open",
     "open_cube",
     "read_mask",
     "read_spectra",
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from specloom_cubes.formats import is_cube, open_cube
     from specloom_cubes.formats.envi import ENVI_DATA_TYPES
     from specloom_cubes.masks import read_mask
+    from specloom_cubes.opening import open
     from specloom_cubes.paths import expand, is_address
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule

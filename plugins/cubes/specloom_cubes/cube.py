@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specloom import ConfigError, DataError
 from specloom_cubes.rules.single_precision import needs_check, refuse_lost_differences
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from xarray import DataArray
 
 Pixels: TypeAlias = NDArray[Any]
 Load: TypeAlias = Callable[[slice, slice], Pixels]
@@ -82,7 +86,7 @@ AS_STATED = Reading()
 """A file as it states itself, in physical values."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cube:
     """A cube of shape (H, W, C) whose pixels are read part by part.
 
@@ -131,6 +135,44 @@ class Cube:
     valid: Valid | None = field(default=None, repr=False)
     valid_from: str = ""
     reading: Reading = AS_STATED
+
+    def __repr__(self) -> str:
+        height, width, _ = self.shape
+        parts = [f"{height} x {width} pixels", f"{len(self.good_bands)} bands"]
+        centres = self.good_wavelengths
+        if centres is not None and len(centres):
+            parts.append(f"{centres[0]:.6g} to {centres[-1]:.6g} nm")
+        parts += [one for one in (str(self.dtype), self.format) if one]
+        return f"Cube({self.path.name!r}: {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """The cube in false colours with its mean spectrum, for notebooks."""
+        from specloom_cubes.showing import cube_html
+
+        return cube_html(self)
+
+    def to_xarray(self) -> DataArray:
+        """The clean pixels as an ``xarray.DataArray`` with dimensions y, x and band.
+
+        It has the band centres as the coordinate ``wavelength`` in nm, and rows and columns, or
+        places on the map where the file states them, as ``y`` and ``x``. NaN is no data.
+
+        Raises:
+            UnavailableError: xarray is not installed.
+        """
+        from specloom_cubes.showing import as_data_array
+
+        return as_data_array(self)
+
+    def show(self) -> Figure:
+        """The cube in false colours beside its mean spectrum, as a figure of matplotlib.
+
+        Raises:
+            UnavailableError: matplotlib, or the plugin ``pictures``, is not installed.
+        """
+        from specloom_cubes.showing import cube_figure
+
+        return cube_figure(self)
 
     def read(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
         """Stored pixels (h, w, C) of all bands in ``dtype``, a view of the file if possible."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from specloom import threads_option
+from specloom import log_file_option, threads_option
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, Method
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ path = click.Path(path_type=Path)
 @click.option("--save-run", type=path, metavar="FILE", help="Write the run file that this is.")
 @threads_option
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
+@log_file_option
 def detect(show: bool, formats: str, **options: Any) -> None:
     """Find the anomalies of each CUBE, without a mask.
 

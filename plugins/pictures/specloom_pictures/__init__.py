@@ -1,7 +1,7 @@
 """Pictures of the input, decisions and band selection of an anomaly detector."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import Port, impl
 from specloom.lazy import lazy
@@ -38,6 +38,14 @@ def register_nodes() -> Mapping[str, str]:
         "CubeRGBVisualizer": "specloom_pictures.cube_rgb:CubeRGBVisualizer",
         "DRCNNTensorBoardViz": "specloom_pictures.drcnn:DRCNNTensorBoardViz",
     }
+
+
+@impl
+def draw_cube(values: Any, wavelengths: Any) -> Any:
+    """Draw a cube in false colours."""
+    from specloom_pictures.false_colour import false_colour
+
+    return false_colour(values, wavelengths)
 
 
 @impl

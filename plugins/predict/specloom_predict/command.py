@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import ConfigError, threads_option
+from specloom import ConfigError, log_file_option, threads_option
 
 if TYPE_CHECKING:
     from specloom_predict.many import Summary
@@ -131,8 +131,10 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
 )
 @threads_option
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def predict(as_json: bool, **options: Any) -> None:
+@log_file_option
+def predict(as_json: bool, quiet: bool, **options: Any) -> None:
     """Apply PIPELINE to cubes and write its outputs with their geometry.
 
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. INPUTS are files, folders
@@ -143,11 +145,11 @@ def predict(as_json: bool, **options: Any) -> None:
     from specloom_predict.many import predict_all
 
     _refuse_swapped(options["pipeline"], options["inputs"])
-    summary = predict_all(**options, observed=True)
+    summary = predict_all(**options, observed=True, quiet=quiet)
     _print_notes(summary)
     if options["dry_run"]:
         _print_plan(summary)
-    else:
+    elif not quiet:
         _print_counts(summary, options["out"])
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False))

@@ -122,6 +122,7 @@ def predict_all(
     dry_run: bool = False,
     resume: bool = False,
     strict: bool = False,
+    quiet: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -142,6 +143,7 @@ def predict_all(
         dry_run: Whether only to find out what would be done; then nothing is written.
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
         strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
+        quiet: Whether observers show only warnings.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -149,6 +151,7 @@ def predict_all(
     check_formats(formats)
     check_fail_on(fail_on)
     predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
+    predictor.run.quiet = quiet
     out = Path(out)
     check_out(inputs, out)
     if resume:
