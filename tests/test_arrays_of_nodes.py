@@ -39,7 +39,7 @@ def first_outputs():
         plugin = file.parts[-3]
         for name, entry in json.loads(file.read_text("utf-8")).items():
             is_node = entry["kind"] in ("nodes", "losses")
-            if is_node and len(entry["outputs"]) > 1:
+            if is_node and len(entry.get("outputs", ())) > 1:
                 found[f"{plugin}.{name}"] = next(iter(entry["outputs"]))
     return found
 

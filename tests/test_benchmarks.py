@@ -21,6 +21,7 @@ STUDIES = {
     "channel_selector_real": ("--help",),
     "domain_measure": ("--help",),
     "detector_times": ("--size", "tiny", "--repeats", "1"),
+    "first_day": ("--help",),
     "leaderboard": ("--help",),
 }
 

@@ -26,10 +26,12 @@ WALKS = {
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
     "inspection": ["inspection"],
+    "python": ["python"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "known-targets": ["known-targets"],
     "choosing-a-detector": ["choosing-a-detector"],
+    "pretreatments": ["pretreatments"],
     "two-phase-training": ["two-phase-training"],
     "thresholds": ["thresholds"],
     "plugins": [

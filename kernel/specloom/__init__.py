@@ -7,12 +7,16 @@ import warnings
 
 __version__ = "0.2.0"
 
+from specloom.completion import complete_run_folders
 from specloom.contract.abilities import (
     AffineNode,
     AffineReader,
     Annealed,
     Fittable,
     LazyAffine,
+    LazyLinear,
+    LinearNode,
+    LinearReader,
     Loss,
     MergeableMetric,
     Metric,
@@ -82,6 +86,9 @@ __all__ = [
     "Internal",
     "Job",
     "LazyAffine",
+    "LazyLinear",
+    "LinearNode",
+    "LinearReader",
     "Loss",
     "MapStyleSource",
     "MergeableMetric",
@@ -115,6 +122,7 @@ __all__ = [
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "complete_run_folders",
     "did_you_mean",
     "impl",
     "interrupted_run",

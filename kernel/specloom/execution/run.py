@@ -350,6 +350,7 @@ class Run:
         fold: bool | None = None,
         provided: Iterable[str] = (),
         lazy: Iterable[str] = (),
+        lazy_linear: Iterable[str] = (),
     ) -> Plan:
         """The graph compiled for a stage; see ``Plan``.
 
@@ -370,6 +371,7 @@ class Run:
             fold=fold,
             provided=provided,
             lazy=lazy,
+            lazy_linear=lazy_linear,
             without=without,
         )
 

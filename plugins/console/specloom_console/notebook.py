@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from html import escape
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,11 +48,10 @@ class NotebookDisplay:
             self._draw()
 
     def _draw(self) -> None:
-        from IPython.display import HTML, display
-
-        drawn = HTML("".join(self._bars.values()))
+        shown: Any = import_module("IPython.display")  # which has no types
+        drawn = shown.HTML("".join(self._bars.values()))
         if self._handle is None:
-            self._handle = display(drawn, display_id=True)
+            self._handle = shown.display(drawn, display_id=True)
         else:
             self._handle.update(drawn)
 

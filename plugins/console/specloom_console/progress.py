@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from specloom import impl, printable
 from specloom_console.notebook import NotebookDisplay, in_notebook
 from specloom_console.splits import split_lines
-from specloom_console.table import metrics_table
+from specloom_console.table import main_metrics, metrics_table
 from specloom_console.task import Task, duration
 
 if TYPE_CHECKING:
@@ -144,7 +144,10 @@ class Progress:
         if isinstance(error, KeyboardInterrupt) and run.folder is not None:
             self._write(f"to resume: specloom run --resume {run.folder}")
         if error is None and run.metrics:
-            self._write_unless_quiet(metrics_table(run.metrics))
+            metrics = run.metrics
+            if not run.verbose:
+                metrics = main_metrics(metrics)
+            self._write_unless_quiet(metrics_table(metrics))
 
     def _show(self, task: Task, now: float) -> None:
         if self._moving and self._stream is not None:

@@ -102,10 +102,10 @@ def stated_valid(
 
 def without_valid_files(cubes: Mapping[str, Path], pattern: str) -> dict[str, Path]:
     """Cubes by name, but for those that are the file of another one."""
-    files = {valid_file(cube, pattern) for cube in cubes.values()}
+    files = {valid_file(cube, pattern).absolute() for cube in cubes.values()}
     return {name: cube for name, cube in cubes.items() if not _is_among(cube, files)}
 
 
 def _is_among(cube: Path, files: set[Path]) -> bool:
     own: Sequence[Path] = files_of_cube(cube)
-    return any(file in files for file in own)
+    return any(file.absolute() in files for file in own)

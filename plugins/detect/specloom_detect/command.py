@@ -55,7 +55,11 @@ path = click.Path(path_type=Path)
     help="Share of the normal pixels that may be decided to be anomalies.",
 )
 @click.option(
-    "--out", type=path, metavar="DIR", help="Folder for the results [default: a new one in runs/]."
+    "-o",
+    "--out",
+    type=path,
+    metavar="DIR",
+    help="Folder for the results [default: a new one in runs/].",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the results that the folder holds.")
 @click.option("--variable", metavar="NAME", help="The array to read where a file holds several.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import ConfigError, log_file_option, threads_option
+from specloom import ConfigError, complete_run_folders, log_file_option, threads_option
 
 if TYPE_CHECKING:
     from specloom_predict.many import Summary
@@ -63,9 +63,9 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 @click.command()
-@click.argument("pipeline", type=path)
+@click.argument("pipeline", type=path, shell_complete=complete_run_folders)
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--out", type=path, required=True, metavar="DIR", help="Where results go.")
+@click.option("-o", "--out", type=path, required=True, metavar="DIR", help="Where results go.")
 @click.option(
     "--format",
     "formats",

@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, LazyAffine, Output, node
+from specloom import Batch, ConfigError, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import RANK_TOLERANCE
-from specloom_statistics import BackgroundNode, Moments
+from specloom_statistics import BackgroundNode, Moments, background_pixels
 
 
 def subspace_whitening(covariance: Tensor, drop: int) -> tuple[Tensor, int]:
@@ -62,6 +62,7 @@ class SubspaceRX(BackgroundNode[Moments]):
 
     scores = Output("B H W 1", unit="1", doc="Squared distances without the strongest components.")
     example: ClassVar[Mapping[str, object]] = {"drop": 2, "num_channels": 5}
+    linear_input = "data"
 
     drop: int = 10
     num_channels: int | None = None
@@ -85,6 +86,15 @@ class SubspaceRX(BackgroundNode[Moments]):
         """Start with empty statistics."""
         self.start_statistics(Moments(len(self.background_mean), self.background_mean.device))
 
+    def fit_update(
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        valid: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> None:
+        """Add the usable background pixels of (B, H, W, C) ``data``."""
+        self.statistics().update(data, background_pixels(valid, mask))
+
     def fit_end(self) -> None:
         """Compute the components."""
         moments = self.take_background()
@@ -104,14 +114,14 @@ class SubspaceRX(BackgroundNode[Moments]):
 
     def forward(
         self,
-        data: Tensor | LazyAffine,
+        data: Tensor | LazyAffine | LazyLinear,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Batch:
         """Score (B, H, W, C) ``data``; the scores are (B, H, W, 1)."""
         return {"scores": self._distance(data)(data)}
 
-    def _distance(self, data: Tensor | LazyAffine) -> Distance:
+    def _distance(self, data: Tensor | LazyAffine | LazyLinear) -> Distance:
         def make() -> Distance:
             mean = self.background_mean
             return Distance(data, mean, self.whitening, torch.float64, triangular=False)
@@ -119,8 +129,8 @@ class SubspaceRX(BackgroundNode[Moments]):
         if torch.is_grad_enabled():
             return make()
         sources: list[object] = [self.background_mean, self.whitening]
-        if isinstance(data, LazyAffine):
-            sources += [data.scale, data.offset]
+        if isinstance(data, LazyAffine | LazyLinear):
+            sources += data[1:3]
         return self._cached_distance(make, *sources)
 
     def fit_summary(self) -> str:

@@ -10,6 +10,7 @@ MODULES = {
     "Accumulator": "specloom_statistics.node",
     "BackgroundNode": "specloom_statistics.background",
     "BackgroundSample": "specloom_statistics.background",
+    "BandProduct": "specloom_statistics.band_products",
     "DomainMeasure": "specloom_statistics.domain.measure",
     "DomainPixels": "specloom_statistics.domain.measure",
     "DomainReference": "specloom_statistics.domain.reference",
@@ -42,6 +43,7 @@ __all__ = [
     "Accumulator",
     "BackgroundNode",
     "BackgroundSample",
+    "BandProduct",
     "DomainMeasure",
     "DomainPixels",
     "DomainReference",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         PixelAccumulator,
         background_pixels,
     )
+    from specloom_statistics.band_products import BandProduct
     from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
     from specloom_statistics.domain.measure import DomainMeasure, DomainPixels, measure_domain
     from specloom_statistics.domain.positions import sample_positions

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from specloom.completion import complete_run_folders
 from specloom.contract.errors import printable
 from specloom_registry.base.table import table
 from specloom_registry.commands import options
@@ -20,11 +21,12 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("run_dir", type=FOLDER)
+@click.argument("run_dir", type=FOLDER, shell_complete=complete_run_folders)
 @click.option(
     "--check", is_flag=True, help="Compare metrics and weights; exit with 1 if they differ."
 )
 @click.option(
+    "-o",
     "--out",
     type=FOLDER,
     metavar="DIR",
@@ -133,7 +135,7 @@ def _confirm_other_user(run_dir: Path, record: Mapping[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@click.argument("runs", nargs=-1, required=True, type=FOLDER, shell_complete=complete_run_folders)
 @click.option("--packages", is_flag=True, help="Also list packages whose versions differ.")
 @options.JSON
 def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:

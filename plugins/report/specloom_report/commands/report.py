@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from specloom import complete_run_folders
+
 
 @click.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("run_dir", type=click.Path(path_type=Path), shell_complete=complete_run_folders)
 def report(run_dir: Path) -> None:
     """Write the report of the run in RUN_DIR again, as RUN_DIR/report.html."""
     from specloom_report import report_files
