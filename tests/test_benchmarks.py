@@ -20,8 +20,8 @@ STUDIES = {
     "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
     "channel_selector_real": ("--help",),
     "domain_measure": ("--help",),
-    "detector_times": ("--size", "tiny", "--repeats", "1"),
     "first_day": ("--help",),
+    "detector_times": ("--size", "tiny", "--repeats", "1"),
     "leaderboard": ("--help",),
 }
 

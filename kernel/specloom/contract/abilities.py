@@ -89,6 +89,13 @@ class Scheduled(Protocol):
         """The present values by name, such as ``temperature``, for logs and learning curves."""
 
 
+class ShowsEpochs(Protocol):
+    """An annealed node of which more than numbers is of interest after each epoch."""
+
+    def epoch_artifacts(self) -> Mapping[str, Any]:
+        """Texts, and NumPy arrays of which the distribution counts, by name, for observers."""
+
+
 class Diagnosable(Protocol):
     """A trained node that can recognise that training went wrong."""
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, IntegrityError, LazyAffine, NodeError, Output, node
+from specloom import (
+    Batch,
+    ConfigError,
+    Input,
+    IntegrityError,
+    LazyAffine,
+    LazyLinear,
+    NodeError,
+    Output,
+    node,
+)
 from specloom.torch import buffer, usable_pixels
 from specloom_outliers.catalogue import find_kind, new_estimator
 from specloom_outliers.saving import from_bytes, to_bytes
 from specloom_pca import principal_components, standardising_factors
 from specloom_statistics import BackgroundNode, BackgroundSample, background_pixels
+
+P = TypeVar("P", bound=Tensor | LazyAffine | LazyLinear)
 
 BLOCK = 1920
 """Pixels that are scored at a time: always as many, so that no score depends on the others."""
@@ -112,7 +124,10 @@ class Estimator(BackgroundNode[BackgroundSample]):
         self.start_statistics(BackgroundSample(len(self.center), self.size, self.random_state))
 
     def fit_update(
-        self, data: Tensor | LazyAffine, valid: Tensor | None = None, mask: Tensor | None = None
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        valid: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> None:
         """Add the usable background pixels of (B, H, W, C) ``data``."""
         background = background_pixels(valid, mask)
@@ -256,12 +271,9 @@ class Estimator(BackgroundNode[BackgroundSample]):
         return f"{self.estimator} on {count} spectra in {values}, {self.pixel_summary()}"
 
 
-def _on_cpu(data: Tensor | LazyAffine) -> Tensor | LazyAffine:
+def _on_cpu(data: P) -> P:
     """Data in the memory of the host, without gradients."""
-    if isinstance(data, LazyAffine):
-        return data._replace(
-            data=data.data.detach().cpu(),
-            scale=data.scale.detach().cpu(),
-            offset=data.offset.detach().cpu(),
-        )
-    return data.detach().cpu()
+    if isinstance(data, Tensor):
+        return cast("P", data.detach().cpu())
+    parts = (part.detach().cpu() if isinstance(part, Tensor) else part for part in data)
+    return cast("P", type(data)(*parts))

@@ -14,7 +14,7 @@ from specloom.torch import buffer
 from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import RANK_TOLERANCE
-from specloom_statistics import BackgroundNode, Moments, background_pixels
+from specloom_statistics import BackgroundNode, Moments
 
 
 def subspace_whitening(covariance: Tensor, drop: int) -> tuple[Tensor, int]:
@@ -85,15 +85,6 @@ class SubspaceRX(BackgroundNode[Moments]):
     def fit_start(self, pass_: int) -> None:
         """Start with empty statistics."""
         self.start_statistics(Moments(len(self.background_mean), self.background_mean.device))
-
-    def fit_update(
-        self,
-        data: Tensor | LazyAffine | LazyLinear,
-        valid: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> None:
-        """Add the usable background pixels of (B, H, W, C) ``data``."""
-        self.statistics().update(data, background_pixels(valid, mask))
 
     def fit_end(self) -> None:
         """Compute the components."""

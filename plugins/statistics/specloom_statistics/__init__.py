@@ -8,9 +8,9 @@ from specloom.lazy import lazy
 
 MODULES = {
     "Accumulator": "specloom_statistics.node",
+    "BandProduct": "specloom_statistics.band_products",
     "BackgroundNode": "specloom_statistics.background",
     "BackgroundSample": "specloom_statistics.background",
-    "BandProduct": "specloom_statistics.band_products",
     "DomainMeasure": "specloom_statistics.domain.measure",
     "DomainPixels": "specloom_statistics.domain.measure",
     "DomainReference": "specloom_statistics.domain.reference",

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from specloom import Input, LazyAffine, node
+from specloom import Input, LazyAffine, LazyLinear, node
 from specloom_statistics.moments import Moments
 from specloom_statistics.node import Accumulator, StreamingNode
 from specloom_statistics.sample import PixelSample
+
+Pixels: TypeAlias = Tensor | LazyAffine | LazyLinear
+"""Cubes, or cubes with a map of their bands that is left to the readers."""
 
 
 class PixelAccumulator(Accumulator, Protocol):
@@ -26,7 +29,7 @@ class PixelAccumulator(Accumulator, Protocol):
     def left_out(self) -> int:
         """How many pixels were excluded."""
 
-    def update(self, data: Tensor | LazyAffine, background: Tensor | None, /) -> None:
+    def update(self, data: Pixels, background: Tensor | None, /) -> None:
         """Add (B, H, W, C) ``data`` where ``background``, bool (B, H, W, 1), is true or None."""
 
 
@@ -52,7 +55,7 @@ class BackgroundNode(StreamingNode[A]):
     affine_input = "data"
 
     def fit_update(
-        self, data: Tensor | LazyAffine, valid: Tensor | None = None, mask: Tensor | None = None
+        self, data: Pixels, valid: Tensor | None = None, mask: Tensor | None = None
     ) -> None:
         """Add the usable background pixels of (B, H, W, C) ``data``."""
         self.statistics().update(data, background_pixels(valid, mask))
@@ -95,7 +98,7 @@ class BackgroundSample:
         """How many pixels were excluded."""
         return self.moments.left_out
 
-    def update(self, data: Tensor | LazyAffine, background: Tensor | None, /) -> None:
+    def update(self, data: Pixels, background: Tensor | None, /) -> None:
         """Add the finite pixels of (B, H, W, C) ``data``.
 
         Args:
@@ -103,13 +106,13 @@ class BackgroundSample:
             background: The pixels to use, bool (B, H, W, 1); None for all.
         """
         self.moments.update(data, background)
-        raw = data.data if isinstance(data, LazyAffine) else data
+        raw = data
+        if not isinstance(data, Tensor):
+            raw = data.data
         for number, image in enumerate(raw):
             keep = None if background is None else background[number].reshape(-1)
             pixels = image.detach().reshape(-1, image.shape[-1])
-            if isinstance(data, LazyAffine):
-                pixels = pixels.double() * data.scale.detach() + data.offset.detach()
-            self.sample.update(pixels, keep)
+            self.sample.update(_mapped(pixels, data), keep)
 
     def spectra(self) -> Tensor:
         """The sample in float64, (n, C), in an order that follows from the spectra alone."""
@@ -126,6 +129,16 @@ class BackgroundSample:
         """Add the ``state()`` of another one."""
         self.moments.merge(state)
         self.sample.merge(state)
+
+
+def _mapped(pixels: Tensor, data: Pixels) -> Tensor:
+    """Pixels (n, C) with the map of their bands applied in float64, if there is one."""
+    mapped = pixels
+    if isinstance(data, LazyAffine):
+        mapped = pixels.double() * data.scale.detach() + data.offset.detach()
+    elif isinstance(data, LazyLinear):
+        mapped = pixels.double() @ data.matrix.detach().double().T + data.offset.detach()
+    return mapped
 
 
 def background_pixels(valid: Tensor | None, mask: Tensor | None) -> Tensor | None:
