@@ -104,7 +104,7 @@ def test_damaged_metrics(folder, text):
 
 def test_run_into_refuses_what_is_there(folder, written):
     run = specloom.load(run_file([str(written / "scene.npy")]), device="cpu")
-    with pytest.raises(ConfigError, match="is not empty: it holds metrics.json"):
+    with pytest.raises(ConfigError, match="is not empty: it holds metrics"):
         run.run_into(folder)
     assert run.run_into(folder, overwrite=True) == folder
 
