@@ -119,6 +119,8 @@ def faults(
     holes[generator.random(cube.shape[:2]) < 0.7] = np.nan
     yield "70 % NaN", holes
     yield "stripes, 20 %", cube * (1 + 0.2 * generator.normal(size=(1, *cube.shape[1:])))
+    columns = 1 + 0.2 * generator.normal(size=(cube.shape[1], 1))
+    yield "stripes, 20 %, alike in all bands", cube * columns
     yield "bands shifted by 1", np.roll(cube, 1, axis=2)
     yield "bands shifted by 3", np.roll(cube, 3, axis=2)
     yield "light tilted over bands", cube * np.linspace(0.7, 1.3, cube.shape[2])

@@ -116,6 +116,25 @@ def test_a_new_cube_whose_file_is_missing_or_changed(tmp_path, on_noise):
         ) in result.stderr
 
 
+def test_files_of_valid_pixels_among_the_inputs_are_no_cubes(tmp_path, on_noise):
+    """Arrays too, as a pattern of the shell names them with the cubes."""
+    cubes = tmp_path / "cubes"
+    cubes.mkdir()
+    for cube in sorted(on_noise.glob("*.npy")):
+        shutil.copy(cube, cubes / cube.name)
+        roi = np.asarray(Image.open(cube.with_name(f"{cube.stem}_roi.png")))
+        np.save(cubes / f"{cube.stem}_roi.npy", roi)
+    no_value = "nodes.data.config.background=null"
+    run(cubes, tmp_path / "run", no_value, "data.config.valid='*_roi.npy'")
+    files = sorted(str(path) for path in cubes.glob("*.npy"))
+    assert len(files) == 8
+    for inputs in ([str(cubes)], files):
+        out = tmp_path / f"out{len(inputs)}"
+        arguments = ["predict", str(tmp_path / "run"), *inputs, "--out", str(out), "--dry-run"]
+        result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        assert "4 cubes to predict, 0 up to date, 0 failed" in result.stderr
+
+
 def test_a_file_for_one_scene_says_nothing_of_other_cubes(tmp_path, on_noise):
     cube = sorted(on_noise.glob("*.npy"))[0]
     roi = on_noise / f"{cube.stem}_roi.png"

@@ -270,7 +270,9 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @threads_option
 @frozen_option
 @click.option(
-    "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
+    "--fold/--no-fold",
+    default=True,
+    help="Fold affine and linear nodes into the maps that read them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")

@@ -256,6 +256,10 @@ class RunView(Protocol):
         """The last value of each metric: ``{"test": {"node/name": value}}``."""
 
     @property
+    def document(self) -> Any:
+        """The run file: its ``name``, and its ``value`` as mappings and lists."""
+
+    @property
     def folder(self) -> Path | None:
         """Where results are written; None for a run that writes none."""
 
@@ -321,6 +325,9 @@ class RunView(Protocol):
 
     def run(self, changed: Callable[[], None] = ...) -> None:
         """Run every phase in turn; ``changed`` is called between two of them."""
+
+    def save(self, folder: str | Path) -> Path:
+        """Write pipeline, metrics and record, as ``specloom run --out`` does."""
 
 
 class PipelineView(Protocol):

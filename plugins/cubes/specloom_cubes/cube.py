@@ -12,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom import ConfigError, DataError
+from specloom_cubes.processing.options import (
+    BandOptions,
+    CalibrationOptions,
+    calibration_of,
+    selection_of,
+)
 from specloom_cubes.rules.single_precision import needs_check, refuse_lost_differences
 
 if TYPE_CHECKING:
@@ -32,6 +38,11 @@ SAMPLE_BYTES = 1 << 24
 
 Axes: TypeAlias = Literal["HWC", "CHW", "HCW", "WHC", "CWH", "WCH"]
 Scale: TypeAlias = Literal["physical", "stored"]
+RawCalibration: TypeAlias = CalibrationOptions | str
+"""``capture``, or the fields of ``Calibration``."""
+
+WantedBands: TypeAlias = BandOptions
+"""The fields of ``BandSelection``."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +55,26 @@ class Reading:
         shape: Rows and columns of a matrix of pixels.
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: they
             are not.
+        calibration: How raw counts become reflectance: ``capture``, or the fields of
+            ``Calibration``; None for values as they are.
+        bands: Which bands, and on which grid: the fields of ``BandSelection``.
+        binning: Rows and columns that become one pixel.
+        wavelengths: A table of band centres, used instead of those in the file where a
+            calibration or bands are stated.
     """
 
     axes: Axes | None = None
     shape: tuple[int, int] | None = None
     scale: Scale = "physical"
+    calibration: RawCalibration | None = None
+    bands: WantedBands | None = None
+    binning: tuple[int, int] | None = None
+    wavelengths: str | None = None
 
     def __post_init__(self) -> None:
+        calibration_of(self.calibration)
+        selection_of(self.bands)
+        self._check_binning()
         if self.axes not in (None, *AXES):
             raise ConfigError(f"axes is {self.axes!r}", fix=f"use one of: {', '.join(AXES)}")
         if self.scale not in SCALES:
@@ -63,6 +87,39 @@ class Reading:
             )
         # A ticket that went through JSON has a list.
         object.__setattr__(self, "shape", tuple(self.shape))
+
+    def _check_binning(self) -> None:
+        if self.binning is None:
+            return
+        if len(self.binning) != 2 or min(self.binning) < 1:
+            raise ConfigError(
+                f"binning is {list(self.binning)}",
+                fix="write binning: [rows, columns], 1 or more each",
+            )
+        object.__setattr__(self, "binning", tuple(self.binning))
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, Any], scale: Scale) -> Reading:
+        """How cubes are read that a pipeline gets, which was fitted on cubes read like this.
+
+        Args:
+            options: What the source of the fit gave as its ``read_options``.
+            scale: The scale, whatever they say of it.
+        """
+        stated = {name: options[name] for name in PROCESSING if name in options}
+        return cls(scale=scale, **stated)
+
+    def processing(self) -> dict[str, Any]:
+        """What is stated of calibration, bands and bins, as plain values."""
+        stated = {name: getattr(self, name) for name in PROCESSING}
+        found = {name: value for name, value in stated.items() if value is not None}
+        if "binning" in found:
+            found["binning"] = list(found["binning"])
+        return found
+
+
+PROCESSING = ("calibration", "bands", "binning")
+"""What a reading states of how the values of a cube are changed."""
 
 
 def refuse_axes(reading: Reading, where: str, reason: str) -> None:
@@ -113,6 +170,9 @@ class Cube:
         valid: The file's own mask of valid pixels, or None.
         valid_from: Where in the file that mask is.
         reading: How the user wants it read.
+        check: What a user should know of a cube that is computed, such as a calibrated one; it
+            may read other files, such as references.
+        unbinned: The cube of which this one has blocks of pixels averaged; masks have its size.
     """
 
     path: Path
@@ -135,6 +195,8 @@ class Cube:
     valid: Valid | None = field(default=None, repr=False)
     valid_from: str = ""
     reading: Reading = AS_STATED
+    check: Callable[[], list[str]] | None = field(default=None, repr=False)
+    unbinned: Cube | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         height, width, _ = self.shape
@@ -182,6 +244,11 @@ class Cube:
     def array(self) -> Pixels:
         """All stored pixels, (H, W, C)."""
         return self.read()
+
+    @property
+    def with_masks(self) -> Cube:
+        """The cube that has the size of masks: this one, or that of which it has bins."""
+        return self if self.unbinned is None else self.unbinned
 
     @property
     def good_bands(self) -> NDArray[np.intp]:

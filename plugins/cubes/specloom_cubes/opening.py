@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specloom_cubes.cube import Reading
-from specloom_cubes.formats import open_cube
+from specloom_cubes.reading import open_cube
 
 if TYPE_CHECKING:
-    from specloom_cubes.cube import Axes, Cube, Scale
+    from specloom_cubes.cube import Axes, Cube, RawCalibration, Scale, WantedBands
 
 
 def open(  # as in gzip.open: it is called specloom_cubes.open
@@ -19,6 +19,9 @@ def open(  # as in gzip.open: it is called specloom_cubes.open
     axes: Axes | None = None,
     shape: tuple[int, int] | None = None,
     scale: Scale = "physical",
+    calibration: RawCalibration | None = None,
+    bands: WantedBands | None = None,
+    binning: tuple[int, int] | None = None,
 ) -> Cube:
     """A cube, of which only the header is read: ``specloom_cubes.open("scene.hdr").show()``.
 
@@ -30,9 +33,12 @@ def open(  # as in gzip.open: it is called specloom_cubes.open
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        calibration: Raw counts to reflectance, as of ``Scene``.
+        bands: Which bands, and on which grid, as of ``Scene``.
+        binning: Rows and columns that become one pixel.
 
     Raises:
-        ConfigError: ``axes``, ``shape`` or ``scale`` is wrong.
+        ConfigError: One of these is wrong.
         DataError: It is absent, damaged, or no cube.
     """
-    return open_cube(path, variable, Reading(axes, shape, scale))
+    return open_cube(path, variable, Reading(axes, shape, scale, calibration, bands, binning))

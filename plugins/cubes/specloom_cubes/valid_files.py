@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from specloom import ConfigError, DataError
 from specloom_cubes.cube_files import cube_name, files_of_cube
 from specloom_cubes.masks import load_mask, own_mask_name
+from specloom_cubes.processing.selecting import bin_valid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,20 +93,25 @@ def stated_valid(
     Raises:
         DataError: There is no such file or array, or it is no mask of the cube's size.
     """
+    full = cube.with_masks
     if file is not None:
-        return load_mask(file, cube.shape, variable).numbers > 0
-    if variable is not None:
-        name = own_mask_name(cube, variable, parameter="valid_variable")
-        return load_mask(cube.path, cube.shape, name).numbers > 0
-    return None
+        valid = load_mask(file, full.shape, variable).numbers > 0
+    elif variable is not None:
+        name = own_mask_name(full, variable, parameter="valid_variable")
+        valid = load_mask(cube.path, full.shape, name).numbers > 0
+    else:
+        return None
+    if cube.unbinned is None or cube.reading.binning is None:
+        return valid
+    return bin_valid(valid, *cube.reading.binning)
 
 
 def without_valid_files(cubes: Mapping[str, Path], pattern: str) -> dict[str, Path]:
     """Cubes by name, but for those that are the file of another one."""
-    files = {valid_file(cube, pattern) for cube in cubes.values()}
+    files = {valid_file(cube, pattern).absolute() for cube in cubes.values()}
     return {name: cube for name, cube in cubes.items() if not _is_among(cube, files)}
 
 
 def _is_among(cube: Path, files: set[Path]) -> bool:
     own: Sequence[Path] = files_of_cube(cube)
-    return any(file in files for file in own)
+    return any(file.absolute() in files for file in own)

@@ -22,6 +22,7 @@ from specloom_cubes import (
     is_cube,
     is_valid_pattern,
     open_cube,
+    opened_by_plugin,
 )
 from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
 from specloom_predict.tile_plan import is_map
@@ -101,7 +102,7 @@ class FittedPipeline:
         self.notes: list[str] = graph.setup_notes()
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
-        self.reading = Reading(scale=scale or fitted_scale or STORED)
+        self.reading = Reading.of_options(graph.read_options, scale or fitted_scale or STORED)
         #: The pattern of the files that say which pixels of cubes count; None for none.
         self.valid_files: str | None = None
         self._valid_variable: str | None = graph.read_options.get("valid_variable")
@@ -136,8 +137,7 @@ class FittedPipeline:
                 pass  # a plugin answers hooks once it was imported
             opened: Cube | None = self.run.hook.open_cube(address=str(address))
             if opened is not None:
-                reading = replace(opened.reading, scale=self.reading.scale)
-                return replace(opened, reading=reading)
+                return opened_by_plugin(opened, self.reading)
         return open_cube(address, variable, self.reading)
 
     def maps(
@@ -204,13 +204,16 @@ class FittedPipeline:
         maps: list[Map] = []
         others: dict[str, Any] = {}
         notes = [*self.notes, *self._notes_on_scale(cube)]
+        if cube.check is not None:
+            notes += cube.check()
         for name, end in self.ends.items():
             value = values[end]
             if value is None:
                 notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):
                 numbers = [judging[end] for end in self._judging_of(name) if end in judging]
-                maps.append(_with_unjudged(name, _plain(value[0]), numbers, scene))
+                found = _with_unjudged(name, _plain(value[0]), numbers, scene)
+                maps.append(replace(found, names=self._band_names(end)))
             else:
                 others[name] = to_array(value)
         share = float(everywhere.mean())
@@ -258,6 +261,14 @@ class FittedPipeline:
         """The maps of numbers that say which pixels are unjudged, (H, W), by ``node.port``."""
         ends = dict.fromkeys(self._number_maps.values())
         return {end: _plain(values[end][0]) for end in ends if values[end] is not None}
+
+    def _band_names(self, end: str) -> tuple[str, ...]:
+        """What the node of an output calls its bands."""
+        name, _, port = end.partition(".")
+        node = self.run.graph.nodes[name]
+        if not hasattr(node, "band_names"):
+            return ()
+        return tuple(node.band_names(port))
 
     def _judging_of(self, name: str) -> list[str]:
         """The map of numbers of one output, if there is one."""

@@ -77,7 +77,7 @@ def find_inputs(
     errors: list[tuple[str, SpecloomError]] = []
     for address in map(_plain, addresses):
         try:
-            for one in _behind(address, valid):
+            for one in _behind(address):
                 if Path(address).is_file() or not _is_within(one, out):
                     by_key.setdefault(one.key, one)
         except SpecloomError as error:
@@ -86,7 +86,17 @@ def find_inputs(
             what = f"{address} cannot be read: {getattr(error, 'strerror', None) or error}"
             fix = "check the path and its permissions"
             errors.append((address, DataError(what, fix=fix)))
-    return list(by_key.values()), errors
+    inputs = list(by_key.values())
+    if valid is not None:
+        inputs = _without_valid_files(inputs, valid)
+    return inputs, errors
+
+
+def _without_valid_files(inputs: Sequence[Input], valid: str) -> list[Input]:
+    """Inputs, but for those that say which pixels of another one count."""
+    local = {one.key: Path(one.address) for one in inputs if not is_address(one.address)}
+    cubes = without_valid_files(local, valid)
+    return [one for one in inputs if one.key in cubes or one.key not in local]
 
 
 def check_out(addresses: Iterable[str | Path], out: Path) -> None:
@@ -144,14 +154,14 @@ def _is_within(one: Input, folder: Path) -> bool:
     return Path(one.key).is_relative_to(folder.resolve())
 
 
-def _behind(address: str, valid: str | None) -> Iterator[Input]:
+def _behind(address: str) -> Iterator[Input]:
     path = Path(address)
     if is_address(address) and not path.exists():
         yield Input(address, cube_name(Path(address.rstrip("/").rpartition("/")[2])))
     elif path.is_dir():
-        yield from _within(path, "*", valid)
+        yield from _within(path, "*")
     elif not path.exists() and _is_wild(address):
-        yield from _matching(path, valid)
+        yield from _matching(path)
     else:
         file = path
         if path.is_file():
@@ -163,7 +173,7 @@ def _is_wild(text: str) -> bool:
     return any(sign in text for sign in WILD)
 
 
-def _matching(path: Path, valid: str | None) -> Iterator[Input]:
+def _matching(path: Path) -> Iterator[Input]:
     """The cubes that a pattern names, and those in the folders that it names."""
     parts = path.parts
     first = next(at for at, part in enumerate(parts) if _is_wild(part))
@@ -175,17 +185,15 @@ def _matching(path: Path, valid: str | None) -> Iterator[Input]:
     paths = sorted(root.glob(pattern))
     inner = [folder for folder in paths if folder.is_dir()]
     for folder in inner:
-        for one in _within(folder, "*", valid):
+        for one in _within(folder, "*"):
             name = (folder.relative_to(root) / one.name).as_posix()
             yield Input(one.address, name)
     if not inner or any(file.is_file() for file in paths):
-        yield from _within(root, pattern, valid)
+        yield from _within(root, pattern)
 
 
-def _within(root: Path, pattern: str, valid: str | None) -> Iterator[Input]:
+def _within(root: Path, pattern: str) -> Iterator[Input]:
     cubes = find_cubes(root, pattern) if root.is_dir() else {}
-    if valid is not None:
-        cubes = without_valid_files(cubes, valid)
     if not cubes:
         what = f"no cube is named like {root / pattern}"
         if pattern == "*":

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from specloom_cubes.paths import expand, is_address
+from specloom_cubes.reading import absolute_options
 from specloom_cubes.sources.common import check_same_size
+from specloom_cubes.sources.data_module import DataModule
 
 if TYPE_CHECKING:
     from specloom import Batch, Ticket
 
 
-class TicketedSource(ABC):
+class TicketedSource(DataModule, ABC):
     """A source that reads each item from a ticket, and joins items to batches.
 
     ``read``, ``batches`` and other processes all read an item in this one way, so that its bits
@@ -49,6 +51,7 @@ class TicketedSource(ABC):
                 ticket = dict(self.ticket(split, number))
                 for name in self.addresses:
                     ticket[name] = absolute(ticket[name])
+                ticket.update(absolute_options(ticket))
                 yield ticket
 
     def batch_numbers(self, split: str) -> Iterator[Sequence[int]]:

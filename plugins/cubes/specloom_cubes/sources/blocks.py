@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
-from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
+from specloom_cubes.cube import (  # noqa: TC001  (resolved from the signature)
+    Axes,
+    RawCalibration,
+    Scale,
+    WantedBands,
+)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
@@ -54,6 +59,13 @@ class Blocks(TicketedSource):
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
         masks: What the colours of the mask mean: ``{colors: {"#ff0000": 1, "#0000ff": 0}}``.
+        calibration: Raw counts to reflectance: ``capture`` for the references that the folder of
+            the capture has, or ``{white: FILE, dark: FILE, panel: 0.99}``; see the page "From
+            camera to cube" for all fields.
+        bands: Which bands, and on which grid: ``{ranges: [[450, 900]], water_vapour: true}``,
+            ``{resample: bands.csv}``, ``{binning: 2}``.
+        binning: Rows and columns that become one pixel, such as ``[2, 2]``; in masks the class of
+            most of its pixels counts.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -81,6 +93,9 @@ class Blocks(TicketedSource):
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
         masks: Masks | None = None,
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -101,6 +116,9 @@ class Blocks(TicketedSource):
         self.shape = shape
         self.scale = scale
         self.masks = masks
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         self._scene: Scene | None = None
         self._ticket_scene: Scene | None = None
         self._cut: list[Block] | None = None
@@ -139,8 +157,8 @@ class Blocks(TicketedSource):
         """An error for each of its files that is not there."""
         return self._opened().missing()
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale, and how raw cubes are processed, which predictions need too."""
         return self._opened().read_options()
 
     def splits(self) -> Sequence[str]:
@@ -255,6 +273,9 @@ class Blocks(TicketedSource):
                 self.shape,
                 self.scale,
                 self.masks,
+                self.calibration,
+                self.bands,
+                self.binning,
             )
         return self._scene
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
 from specloom_cubes.contents import content_ids
-from specloom_cubes.cube import ALL, Axes, Reading, Scale
+from specloom_cubes.cube import ALL, Axes, RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.cube_files import cube_name, files_of_cube, find_cubes, find_masks
-from specloom_cubes.formats import named_arrays, open_cube
+from specloom_cubes.formats import named_arrays
 from specloom_cubes.masks import (
     UNLABELLED,
     load_mask,
@@ -27,6 +27,8 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import advice, expand, there
+from specloom_cubes.processing.selecting import bin_labels, bin_valid
+from specloom_cubes.reading import absolute_files, files_of_references, open_cube
 from specloom_cubes.rules import coco, coco_cubes
 from specloom_cubes.rules.masks import (
     MaskFinding,
@@ -130,6 +132,13 @@ class Folder(TicketedSource):
             pixels, such as the background, are excluded from fits and metrics, and by
             ``specloom predict``, which finds the files of new cubes in the same way.
         valid_variable: The array that says so, in that file or the cube's own.
+        calibration: Raw counts to reflectance: ``capture`` for the references that the folder of
+            the capture has, or ``{white: FILE, dark: FILE, panel: 0.99}``; see the page "From
+            camera to cube" for all fields.
+        bands: Which bands, and on which grid: ``{ranges: [[450, 900]], water_vapour: true}``,
+            ``{resample: bands.csv}``, ``{binning: 2}``.
+        binning: Rows and columns that become one pixel, such as ``[2, 2]``; in masks the class of
+            most of its pixels counts.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -155,6 +164,9 @@ class Folder(TicketedSource):
         scale: Scale = "physical",
         valid: str | None = None,
         valid_variable: str | None = None,
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.path = path
         self.masks = masks
@@ -174,6 +186,9 @@ class Folder(TicketedSource):
         self.scale = scale
         self.valid = valid
         self.valid_variable = valid_variable
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
@@ -188,6 +203,7 @@ class Folder(TicketedSource):
         self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._shapes: dict[Path, tuple[int, int, int]] = {}
+        self._mask_shapes: dict[Path, tuple[int, int, int]] = {}
         self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
         self._summaries: dict[Path, CubeSummary] = {}
@@ -215,7 +231,8 @@ class Folder(TicketedSource):
         cubes = self._files
         notes = absent(wavelengths=self.wavelengths)
         notes += notes_on(self._open(cubes[0]))
-        notes += capture_notes(cubes)
+        if self.calibration is None:
+            notes += capture_notes(cubes)
         if self.wavelengths is not None:
             notes += table_notes(self.wavelengths, self._open(cubes[0]))
         notes += scale_notes(self._summaries)
@@ -240,7 +257,7 @@ class Folder(TicketedSource):
             notes += mask_notes(self._files, masks.keys(), folder)
         for path in list(masks)[:MASKS_READ]:
             if _place(masks[path]) not in self._mask_flaws:
-                self._load_mask(masks[path], self._shapes[path])
+                self._load_mask(masks[path], self._mask_shapes[path])
         flaws = [flaw for found in self._mask_flaws.values() for flaw in found]
         return notes + flaws[:NAMES_LISTED]
 
@@ -264,9 +281,10 @@ class Folder(TicketedSource):
             for note in self._notes_on_rejected():
                 warnings.warn(note, stacklevel=4)
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale and the valid pixels, which predictions with a fitted pipeline need too."""
-        return read_options(self.scale, self.valid, self.valid_variable)
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale, the valid pixels and the processing, which predictions need too."""
+        stated = read_options(self.scale, self.valid, self.valid_variable)
+        return {**stated, **self._reading.processing()}
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -337,7 +355,7 @@ class Folder(TicketedSource):
         without: list[str] = []
         for path in cubes:
             mask = masks.get(path)
-            size = self._shapes[path]
+            size = self._mask_shapes[path]
             if mask is None:
                 unmasked_pixels += size[0] * size[1]
                 without.append(cube_name(path))
@@ -420,7 +438,7 @@ class Folder(TicketedSource):
             "find_mask": self.find_mask,
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
-            "reading": asdict(self._reading),
+            "reading": asdict(absolute_files(self._reading)),
             "bytes": self._bytes[path],
         }
 
@@ -463,6 +481,9 @@ class Folder(TicketedSource):
             by_name = find_cubes(root, self.pattern)
             if self.valid is not None:
                 by_name = without_valid_files(by_name, self.valid)
+            if self.calibration is not None:
+                references = files_of_references(by_name.values(), self._reading)
+                by_name = {name: path for name, path in by_name.items() if path not in references}
             if masks is not None and not masks.samefile(root):
                 for name, path in list(by_name.items()):
                     if path.is_relative_to(masks):
@@ -504,6 +525,7 @@ class Folder(TicketedSource):
         )
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
+            self._mask_shapes[path] = _good_shape(cube.with_masks)
             self._bytes[path] = cube.good_bytes()
             valid_from = self._valid_source(cube)
             self._summaries[path] = replace(summarise(cube), valid_from=valid_from)
@@ -582,7 +604,7 @@ class Folder(TicketedSource):
         """The mask among the arrays of a cube's own file."""
         if named_arrays(path) is None:
             return MaskFinding(None, None, "")
-        cube = self._open(path)
+        cube = self._open(path).with_masks
         if self.mask_variable is not None:
             name = own_mask_name(cube, self.mask_variable)
             return MaskFinding(path, name, f"the array {name} of the cube's file")
@@ -605,7 +627,7 @@ class Folder(TicketedSource):
             sources.append(self.valid)
         elif self.valid_variable is not None:
             sources.append(f"the array {self.valid_variable!r} of the file")
-        own = valid_source(cube, self._validity_arrays(cube))
+        own = valid_source(cube.with_masks, self._validity_arrays(cube.with_masks))
         if own and own not in sources:
             sources.append(own)
         return " and ".join(sources)
@@ -632,13 +654,15 @@ class Folder(TicketedSource):
         """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
         if ticket["mask"] is None:
             return np.full(cube.shape[:2], UNLABELLED, np.int32)
-        labels = load_mask(ticket["mask"], cube.shape, ticket["mask_variable"], ticket["colors"])
+        size = cube.with_masks.shape
+        labels = load_mask(ticket["mask"], size, ticket["mask_variable"], ticket["colors"])
         if labels.notes and not self._warned:
             self._warned = True
             for note in labels.notes:
                 warnings.warn(note, stacklevel=3)
         self._class_counts.add((ticket["mask"], ticket["mask_variable"]), labels.numbers)
-        return labels.numbers
+        block = cube.reading.binning
+        return labels.numbers if block is None else bin_labels(labels.numbers, *block)
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
@@ -655,7 +679,15 @@ class Folder(TicketedSource):
     @property
     def _reading(self) -> Reading:
         """How the cubes are to be read."""
-        return Reading(self.axes, self.shape, self.scale)
+        return Reading(
+            self.axes,
+            self.shape,
+            self.scale,
+            self.calibration,
+            self.bands,
+            self.binning,
+            self.wavelengths if self.calibration or self.bands else None,
+        )
 
     def _variable(self, path: Path) -> str | None:
         """The array to take from a file, where its format has several."""
@@ -680,12 +712,14 @@ def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
     """Which pixels (H, W) of the cube of a ticket are valid, True where no file says anything."""
     arrays = ValidityArrays()
     if ticket["find_mask"]:
-        arrays = validity_arrays_of(cube, ticket["mask_variable"])
-    valid = valid_pixels(cube, arrays)
+        arrays = validity_arrays_of(cube.with_masks, ticket["mask_variable"])
+    valid = valid_pixels(cube.with_masks, arrays)
     if valid is None:
         counts = np.ones(cube.shape[:2], bool)
-    else:
+    elif cube.reading.binning is None:
         counts = valid(ALL, ALL)
+    else:
+        counts = bin_valid(valid(ALL, ALL), *cube.reading.binning)
     stated = stated_valid(cube, ticket["valid_file"], ticket["valid_variable"])
     if stated is None:
         return counts

@@ -18,6 +18,7 @@ from specloom_statistics.domain.reference import (
     share_at_top,
     split,
 )
+from specloom_statistics.domain.stripes import stripe_spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,7 @@ LIMIT = 1.0
 # come; docs/domain.md has the table of measurements.
 LOG_LEVEL = 0.3
 LOG_TILT = 0.5
+LOG_STRIPES = 0.12
 EXTRA_SHARE = 0.25
 DISTANCE = 4.5
 BAND_ERROR = 6.0
@@ -213,6 +215,7 @@ class _Parts:
         if self._can_compare:
             found["light"] = abs(self.median_level) / LOG_LEVEL
             found["tilt"] = self._tilt() / LOG_TILT
+            found["stripes"] = self._stripes() / LOG_STRIPES
         elif len(self._reference.spectra.level):
             found["light"] = FAR
         return found
@@ -229,6 +232,11 @@ class _Parts:
         if self._nearest is None:
             return {"distance": 0.0}
         return _shape_parts(self._reference, self._spectra, self._nearest)
+
+    def _stripes(self) -> float:
+        """The larger spread of ln(level) from column to column, and from row to row."""
+        spreads = [stripe_spread(self.log_level, where) for where in (self._rows, self._columns)]
+        return max(spreads)
 
     def _tilt(self) -> float:
         """The larger difference of ln(level) between opposite sides of the image."""
@@ -290,6 +298,8 @@ def _level_reasons(level: dict[str, float], parts: _Parts, unjudged: float) -> I
         yield f"saturated: {parts.saturated:.0%} of the pixels have the cube's largest value"
     if level.get("tilt", 0.0) > LIMIT:
         yield "the light rises or falls across the image, unlike that of the fit"
+    if level.get("stripes", 0.0) > LIMIT:
+        yield "rows or columns have a brightness of their own: stripes"
     if level["unjudged"] > LIMIT:
         yield f"{unjudged:.0%} of the pixels could not be assessed"
 
