@@ -30,6 +30,8 @@ WALKS = {
     "domain": ["domain"],
     "known-targets": ["known-targets"],
     "two-phase-training": ["two-phase-training"],
+    "selecting-channels": ["selecting-channels"],
+    "from-cuvis-ai": ["from-cuvis-ai"],
     "thresholds": ["thresholds"],
     "plugins": [
         "writing-a-plugin",
