@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -30,8 +30,9 @@ from specloom_statistics import (
 )
 
 Floats = NDArray[np.float32]
+Scene: TypeAlias = tuple[str, str | None]
 
-SCENES = (
+SCENES: tuple[Scene, ...] = (
     ("abu/abu-airport-1.mat", "data"),
     ("abu/abu-airport-4.mat", "data"),
     ("abu/abu-urban-1.mat", "data"),
@@ -49,9 +50,6 @@ SCENES = (
 )
 """Real scenes that are divided into halves: the file, and its array."""
 
-WHERE_NOTHING_IS_LOST = {"dead band": ("a_hsi_img_for_VI_demo.mat",)}
-"""Scenes whose band in the middle is one value already."""
-
 
 class Pair(NamedTuple):
     """Cubes (H, W, C) that a pipeline is fitted on, and unseen ones of the same kind."""
@@ -61,13 +59,22 @@ class Pair(NamedTuple):
     unseen: list[Floats]
 
 
-def pairs(data: Path, seeds: int) -> Iterator[Pair]:
-    """All pairs of good cubes."""
-    for file, variable in SCENES:
+def pairs(
+    data: Path, seeds: int, scenes: Sequence[Scene] = SCENES, divisions: int = 5
+) -> Iterator[Pair]:
+    """All pairs of good cubes.
+
+    Args:
+        data: The folder of the scenes.
+        seeds: How many seeds of synthetic lentils.
+        scenes: The scenes to divide into halves.
+        divisions: How often the EnMAP tiles are divided.
+    """
+    for file, variable in scenes:
         yield from _halves(Path(file).name, _load(data / file, variable))
     tiles = [_load(path) for path in sorted((data / "enmap_potsdam/images").glob("*.tif"))]
     generator = np.random.default_rng(1)
-    for number in range(5):
+    for number in range(divisions):
         order = generator.permutation(len(tiles))
         fitted = [tiles[at] for at in order[:6]]
         yield Pair(f"enmap {number}", fitted, [tiles[at] for at in order[6:]])
@@ -112,9 +119,13 @@ def faults(
     holes[generator.random(cube.shape[:2]) < 0.7] = np.nan
     yield "70 % NaN", holes
     yield "stripes, 20 %", cube * (1 + 0.2 * generator.normal(size=(1, *cube.shape[1:])))
+    columns = 1 + 0.2 * generator.normal(size=(cube.shape[1], 1))
+    yield "stripes, 20 %, alike in all bands", cube * columns
     yield "bands shifted by 1", np.roll(cube, 1, axis=2)
     yield "bands shifted by 3", np.roll(cube, 3, axis=2)
     yield "light tilted over bands", cube * np.linspace(0.7, 1.3, cube.shape[2])
+    yield "light tilted the other way", cube * np.linspace(1.3, 0.7, cube.shape[2])
+    yield "light tilted by 20 %", cube * np.linspace(0.8, 1.2, cube.shape[2])
     tilt = np.linspace(0.4, 1.6, cube.shape[1])
     yield "light tilted over columns", cube * tilt[:, None]
     yield "noise of a fifth of the spread", np.nan_to_num(cube) + 0.2 * spread * noise

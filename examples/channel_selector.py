@@ -70,6 +70,7 @@ def main(out: Path, epochs: int = 30, scenes: int = 32, size: int = 64) -> dict[
         (rx.scores, logits.scores),
         (data.outputs.valid, logits.valid),
         (logits.logits, decider.logits),
+        (data.outputs.valid, decider.valid),
         (logits.logits, bce.predictions),
         (data.outputs.mask, bce.targets),
         (data.outputs.labelled, bce.valid),

@@ -26,6 +26,7 @@ def build() -> Pipeline:
         (rx.scores, logits.scores),
         (data.outputs.valid, logits.valid),
         (logits.logits, decider.logits),
+        (data.outputs.valid, decider.valid),
         (decider.decisions, metrics.decisions),
         (logits.logits, metrics.logits),
         (data.outputs.mask, metrics.targets),

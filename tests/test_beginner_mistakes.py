@@ -20,14 +20,13 @@ def scene(cube, mask="scene.png", rest=""):
 
 
 def test_a_wrong_path(shell):
-    mistake(shell, scene("scen.npy"), f"error: there is no file scen.npy\n{RELATIVE}")
+    cube = f"{SCENE}:11: there is no scen.npy, the cube of the data\n{RELATIVE}"
+    mask = f"{SCENE}:11: there is no scen.png, the mask of the data\n{RELATIVE}"
+    mistake(shell, scene("scen.npy"), f"error: {cube}")
     assert not (shell.folder / "out/run.json").exists()  # so that the next one may go there
-    mistake(
-        shell, scene("scene.npy", "scen.png"), f"error: there is no mask file scen.png\n{RELATIVE}"
-    )
+    mistake(shell, scene("scene.npy", "scen.png"), f"error: {mask}")
     asked = "--set data.config.cube=scen.npy --set data.config.mask=scen.png"
-    warned = f"warning: {SCENE}:11: there is no scen.npy, the cube of the data\n{RELATIVE}\n"
-    warned += f"warning: {SCENE}:11: there is no scen.png, the mask of the data\n{RELATIVE}"
+    warned = f"warning: {cube}\nwarning: {mask}"
     mistake(shell, f"specloom check {SCENE} {asked}", warned, 0)
     mistake(
         shell,

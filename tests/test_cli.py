@@ -174,7 +174,7 @@ def test_data_that_are_not_there_are_named_before_the_fit(tmp_path):
     done = specloom("run", str(ROOT / "configs/rx_scene.yaml"), "--out", "o", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
-        "error: there is no file scene.mat",
+        f"error: {ROOT}/configs/rx_scene.yaml:11: there is no scene.mat, the cube of the data",
         "  fix: check the path; it is relative to where you run",
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,47 @@ from specloom import Plugins
 from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted(ROOT.glob("examples/**/run.yaml"))
+ABSENT = re.compile(r"warning: \S+: there is no (scene\.mat|wheat_grains|cubes|inspection/known),")
+TINY = re.compile(r"warning: .*weights tiny and tiny-adapter are made on this machine for tests")
 CONFIGS = sorted(p for p in ROOT.glob("configs/**/*.yaml") if p.name != "plugins.yaml")
 SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
-def test_check_passes(config):
+@pytest.mark.parametrize("config", [*CONFIGS, *EXAMPLES], ids=lambda p: p.parent.name + p.stem)
+def test_check_passes_and_advises_nothing(config):
+    """But that data of a user's own are not there, and what tiny weights are."""
     result = CliRunner().invoke(cli, ["check", str(config)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert f"{config}: good" in result.output
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
+    allowed = TINY if config.parent.name == "adaclip" else ABSENT
+    assert [line for line in warnings if not allowed.match(line)] == []
+
+
+@pytest.mark.parametrize("config", [*CONFIGS, *EXAMPLES], ids=lambda p: p.parent.name + p.stem)
+def test_deciders_read_which_pixels_count(config):
+    graph = specloom.load(config, device="cpu").graph
+    for name in graph.nodes:
+        if "decisions" in graph.nodes[name].outputs and "valid" in graph.nodes[name].inputs:
+            assert "valid" in graph.incoming(name), name
+
+
+def test_a_selector_s_graph_without_its_companion_is_the_same(tmp_path):
+    """Scores of RX that does not follow the weights have an IoU of 0.29 in place of 0.89."""
+    text = (ROOT / "configs/channel_selector.yaml").read_text()
+    line = "  - [selector.applied, rx.weights]\n"
+    assert line in text
+    shorter = tmp_path / "shorter.yaml"
+    shorter.write_text(text.replace(line, ""))
+    plugins = Plugins.for_file(ROOT / "configs/channel_selector.yaml")
+    found = specloom.load(shorter, plugins=plugins).graph
+    expected = specloom.load(ROOT / "configs/channel_selector.yaml").graph
+    assert {(one.source, one.target) for one in found.connections} == {
+        (one.source, one.target) for one in expected.connections
+    }
+    assert any("added selector.applied → rx.weights" in note for note in found.notes())
+    assert not any("added" in note for note in expected.notes())
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)

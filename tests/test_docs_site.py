@@ -47,6 +47,8 @@ def test_links_lead_to_pages_of_the_site(pages):
                 assert (page.parent / target).is_file(), f"{page}: {target}"
                 found += 1
     assert found > 50
+    (image,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", (pages / "index.md").read_text("utf-8"))
+    assert (pages / image).is_file()
 
 
 def test_links_to_files_that_are_no_pages_are_their_paths(site):

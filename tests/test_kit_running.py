@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specloom import LazyAffine, Port
+from specloom import LazyAffine, LazyLinear, Port
 from specloom.testing import failures_of
 from specloom.torch import StatisticalNode, TorchNode
 
@@ -189,6 +189,30 @@ class MapsNoOutput(Gain):
     affine_output = "dark"
 
 
+class NamesNoOutput(Gain):
+    affine_output = property()
+
+
+class MapsNoLinearOutput(Gain):
+    linear_output = "dark"
+
+
+class AbsorbsLinearNoInput(Gain):
+    affine_input = "data"
+    linear_input = "bands"
+
+
+class AbsorbsLinearWrongly(Gain):
+    affine_input = linear_input = "data"
+
+    def forward(self, data):
+        if isinstance(data, LazyLinear):
+            return super().forward((data.data.double() @ data.matrix.T).float())
+        if isinstance(data, LazyAffine):
+            data = (data.data.double() * data.scale + data.offset).float()
+        return super().forward(data)
+
+
 class AbsorbsNoInput(Gain):
     affine_input = "scores"
 
@@ -289,6 +313,10 @@ WRONG = {
     UsesTorchsGenerator: {"generator_seeded"},
     TellsWrongScale: {"forward_lazy_equals_forward"},
     MapsNoOutput: {"forward_lazy_equals_forward"},
+    NamesNoOutput: {"protocols_are_whole"},
+    MapsNoLinearOutput: {"forward_lazy_equals_forward"},
+    AbsorbsLinearNoInput: {"lazy_input_equals_values", "linear_input_equals_values"},
+    AbsorbsLinearWrongly: {"linear_input_equals_values"},
     AbsorbsNoInput: {"lazy_input_equals_values"},
     AbsorbsWrongly: {"lazy_input_equals_values"},
     FitsMappedWrongly: {"lazy_input_equals_values", "valid_is_offered"},

@@ -55,14 +55,16 @@ def checkout(tmp_path_factory):
     mask = np.zeros((30, 40), "uint8")
     mask[4:7, 5:9] = 1
     savemat(folder / "scene.mat", {"data": cube + 3 * mask[..., None], "map": mask})
+    savemat(folder / "other.mat", {"data": cube[::-1], "map": mask})
+    np.save(folder / "scene.npy", cube + 3 * mask[..., None])
     return folder
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_every_command_of_the_readme_works(checkout, arguments):
-    if arguments[0] == "predict" and not (checkout / "runs/scene").is_dir():  # in another process
-        run = next(one for one in commands() if one[0] == "run")
-        call("-m", "specloom", *run, cwd=checkout)
+    if arguments[0] == "predict" and not (checkout / arguments[1]).is_dir():  # in another process
+        wrote = next(one for one in commands() if arguments[1] in one and one != arguments)
+        call("-m", "specloom", *wrote, cwd=checkout)
     out = call("-m", "specloom", *arguments, cwd=checkout)
     if arguments[0] == "run":
         assert re.search(r"metrics/roc_auc +\d\.\d{4}", out)
@@ -74,6 +76,15 @@ def test_every_command_of_the_readme_works(checkout, arguments):
         assert "good, 4 nodes" in out
     elif arguments[0] == "nodes":
         assert "rx.RXGlobal" in out
+    elif arguments[0] == "detect":
+        printed = out.splitlines()
+        shown = blocks("text")[0].splitlines()
+        same = re.sub(r"[\d.,]+", "0", shown[1]).split(";")[1]
+        assert re.sub(r"[\d.,]+", "0", printed[1]).endswith(same)
+        assert printed[-1] == shown[-1] == "look at: found/report.html"
+        assert "decided, about" in printed[2]
+    elif arguments[:2] == ["predict", "found"]:
+        assert (checkout / "decided/other/decisions.npy").is_file()
     elif arguments[0] == "predict":
         made = {file.name for file in (checkout / "predicted/scene").iterdir()}
         assert {"scores.png", "decisions.png", "decisions_objects.csv"} <= made
@@ -82,7 +93,7 @@ def test_every_command_of_the_readme_works(checkout, arguments):
 
 
 def test_the_readme_is_short():
-    assert len(README.splitlines()) < 160
+    assert len(README.splitlines()) < 230
 
 
 def test_the_run_file_of_the_readme_runs(tmp_path):
@@ -93,17 +104,36 @@ def test_the_run_file_of_the_readme_runs(tmp_path):
 
 def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for line in blocks("console")[0].splitlines():
-        assert re.search(rf"^{line.removeprefix('make ')}:", makefile, re.MULTILINE)
+    targets = set(re.findall(r"`make (\w+)`", README))
+    assert {"demo", "dist", "docs", "bench"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_python_of_the_readme_runs(checkout):
+    text = blocks("python")[0]
+    (checkout / "first.py").write_text(text)
+    out = call("first.py", cwd=checkout)
+    assert re.match(r"Detection\(\d+ objects?, .* strongest at row \d+, column \d+\)", out)
+
+
+def test_the_picture_of_the_readme_is_there_and_small():
+    (name,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    data = (ROOT / name).read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) < 120_000
+    assert (
+        f"tools/readme_picture.py`` writes {name}" in (ROOT / "tools/readme_picture.py").read_text()
+    )
 
 
 def test_the_plugin_of_the_readme_is_small():
-    module, _ = blocks("python")
+    module = blocks("python")[1]
     assert len([line for line in module.splitlines() if line.strip()]) <= 25
 
 
 def test_a_third_party_installs_checks_and_uses_the_plugin_of_the_readme(tmp_path):
-    module, kit = blocks("python")
+    _, module, kit = blocks("python")
     package, site = tmp_path / "package", tmp_path / "site"
     package.mkdir()
     (package / "specloom_ratio.py").write_text(module)

@@ -28,13 +28,13 @@ SMALL = [
     for one in ("scenes=8", "height=16", "width=16")
     for part in ("--set", f"data.config.{one}")
 ]
-COMPUTE = ("bands", "doctor", "info", "predict", "profile", "run", "spectra")
+COMPUTE = ("bands", "detect", "doctor", "info", "predict", "profile", "run", "spectra")
 PROBE = """
 import json
-from specloom.execution import run_folder
+from specloom.execution import result_files
 from specloom.cli import main
 
-write = run_folder.write
+write = result_files.write
 
 def looked(run, folder):
     import torch
@@ -45,7 +45,7 @@ def looked(run, folder):
     print(json.dumps(found))
     write(run, folder)
 
-run_folder.write = looked
+result_files.write = looked
 main()
 """
 

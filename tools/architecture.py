@@ -53,7 +53,9 @@ MOST_SUPPRESSIONS = 3
 KERNEL_ROOMS = (
     "contract",
     "threads",
+    "completion",
     "lazy",
+    "logs",
     "plugins",
     "runfile",
     "graph",

@@ -30,6 +30,7 @@ NAVIGATION = ROOT / "docs/navigation.yaml"
 """The order of the pages: sections of titles and files, a file named from the root."""
 
 LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)")
+IMAGE = re.compile(r"(?<=\]\()docs/(images/[^)\s]+)(?=\))")
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 PYTHON_PAGES = {
     "specloom": "The kernel: graphs, runs, nodes, ports",
@@ -59,6 +60,7 @@ def main(folder: Path) -> None:
     pages = folder / "pages"
     if pages.exists():
         shutil.rmtree(pages)
+    shutil.copytree(ROOT / "docs/images", pages / "images")
     sections = yaml.safe_load(NAVIGATION.read_text("utf-8"))
     written = {page.source: page for page in _listed(sections)}
     for page in written.values():
@@ -109,6 +111,7 @@ def with_links_of_the_site(text: str, page: Page, pages: Mapping[str, Page]) -> 
     """A page whose links lead to pages of the site; links to other files are their paths alone."""
     parts = CODE.split(text)
     for at in range(0, len(parts), 2):
+        parts[at] = IMAGE.sub(r"\1", parts[at])
         parts[at] = LINK.sub(lambda found: _link(found, page, pages), parts[at])
     return "".join(parts)
 

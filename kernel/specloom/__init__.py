@@ -7,12 +7,16 @@ import warnings
 
 __version__ = "0.2.0"
 
+from specloom.completion import complete_run_folders
 from specloom.contract.abilities import (
     AffineNode,
     AffineReader,
     Annealed,
     Fittable,
     LazyAffine,
+    LazyLinear,
+    LinearNode,
+    LinearReader,
     Loss,
     MergeableMetric,
     Metric,
@@ -55,6 +59,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
 from specloom.graph.ported import Ported
+from specloom.logs import log_file_option
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins
 from specloom.threads import threads_option
@@ -81,6 +86,9 @@ __all__ = [
     "Internal",
     "Job",
     "LazyAffine",
+    "LazyLinear",
+    "LinearNode",
+    "LinearReader",
     "Loss",
     "MapStyleSource",
     "MergeableMetric",
@@ -114,11 +122,13 @@ __all__ = [
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "complete_run_folders",
     "did_you_mean",
     "impl",
     "interrupted_run",
     "is_temporary",
     "load",
+    "log_file_option",
     "machine_error",
     "node",
     "pack",

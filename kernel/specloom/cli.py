@@ -6,11 +6,12 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 import specloom
+from specloom.completion import complete_run_folders
 from specloom.contract.errors import (
     ConfigError,
     PluginError,
@@ -23,6 +24,7 @@ from specloom.contract.errors import (
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder
 from specloom.execution.data_description import assumptions, data_notes
+from specloom.logs import log_file_option
 from specloom.plugins import (
     RECORD,
     RESOLVER,
@@ -37,8 +39,30 @@ from specloom.threads import threads_option
 FROZEN = "SPECLOOM_FROZEN"
 HERE = "run.yaml"  # need not exist: it stands for the current folder
 RUN_FILES = (".yaml", ".yml")
+#: The exit code of a strict run in which a check failed.
+FAILED_CHECK = 1
 #: Commands that report what is wrong with a manifest, among other things.
 DIAGNOSTIC = ("doctor",)
+
+
+TO_RUN = "'specloom run FILE', which runs all phases of a run file: fits, training, evaluation"
+TO_PREDICT = "'specloom predict PIPELINE CUBES --out DIR'"
+TO_CHECK = "'specloom check FILE'"
+TO_LIST = "'specloom nodes' for nodes, 'specloom plugins list' for plugins"
+TO_DESCRIBE = "'specloom info CUBE', or 'specloom nodes NAME'"
+TO_MAKE = "'specloom new run TEMPLATE --out FILE', or 'specloom new plugin NAME'"
+OTHER_WORDS = {
+    **dict.fromkeys(("train", "fit", "evaluate", "eval", "test", "start", "execute"), TO_RUN),
+    **dict.fromkeys(("apply", "infer", "inference", "score", "classify"), TO_PREDICT),
+    **dict.fromkeys(("validate", "lint", "verify"), TO_CHECK),
+    **dict.fromkeys(("list", "ls"), TO_LIST),
+    **dict.fromkeys(("create", "make", "template"), TO_MAKE),
+    **dict.fromkeys(("show", "describe", "inspect"), TO_DESCRIBE),
+    **dict.fromkeys(("install", "add"), "'specloom plugins add NAME'"),
+    **dict.fromkeys(("version", "versions"), "'specloom doctor'"),
+    **dict.fromkeys(("view", "html"), "'specloom report RUN_DIR'"),
+}
+"""The commands for what is called by other words elsewhere."""
 
 
 class Commands(click.Group):
@@ -104,6 +128,8 @@ class Commands(click.Group):
                 )
                 raise PluginError(what, fix=not_named_fix(other))
         _raise_if_known(name)
+        if name in OTHER_WORDS:
+            raise click.UsageError(f"No such command {name!r}. Use {OTHER_WORDS[name]}", ctx)
         names = [*self.commands, *own]
         for commands in plugins.described_commands().values():
             names += commands
@@ -216,9 +242,19 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
 @click.argument("path", metavar="FILE", type=path, required=False)
 @change
 @click.option(
-    "--out", type=path, metavar="DIR", help="Folder for the results [default: a new one in runs/]."
+    "-o",
+    "--out",
+    type=path,
+    metavar="DIR",
+    help="Folder for the results [default: a new one in runs/].",
 )
-@click.option("--resume", type=path, metavar="DIR", help="Resume the interrupted run in DIR.")
+@click.option(
+    "--resume",
+    type=path,
+    metavar="DIR",
+    help="Resume the interrupted run in DIR.",
+    shell_complete=complete_run_folders,
+)
 @click.option("--overwrite", is_flag=True, help="Replace the results that the folder holds.")
 @click.option(
     "--device",
@@ -226,19 +262,30 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     help="Compute device: auto (a GPU if there is one), cpu, cuda, cuda:N.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Override the seed of the run file.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where an evaluated cube is unlike what the pipeline was fitted on.",
+)
 @threads_option
 @frozen_option
 @click.option(
-    "--fold/--no-fold", default=True, help="Fold affine nodes into the linear maps that read them."
+    "--fold/--no-fold",
+    default=True,
+    help="Fold affine and linear nodes into the maps that read them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything that is known of the data.")
+@log_file_option
 def run(
     out: Path | None,
     resume: Path | None,
     overwrite: bool,
+    strict: bool,
     fold: bool,
     as_json: bool,
+    quiet: bool,
     verbose: bool,
     **arguments: Any,
 ) -> None:
@@ -253,6 +300,7 @@ def run(
     else:
         loaded = _started(observed=is_first, **arguments)
     loaded.fold = fold
+    loaded.quiet = quiet
     loaded.verbose = verbose
     folder = resume or out
     if folder is None:
@@ -267,7 +315,12 @@ def run(
         metrics = json.dumps(loaded.metrics, indent=2)
         click.echo(metrics)
     else:
+        page = folder / "report.html"
+        if page.is_file():
+            click.echo(f"look at: {page}", err=True)
         click.echo(f"results: {folder}")
+    if strict and loaded.failed_checks:
+        sys.exit(FAILED_CHECK)
 
 
 def _started(path: Path | None, device: str | None, **arguments: Any) -> specloom.Run:
@@ -306,7 +359,7 @@ def check(files: tuple[Path, ...], overrides: tuple[str, ...], weights: bool) ->
                 raise_all(loaded.graph.missing_files())
             splits = loaded.describe_data()
         except SpecloomError as e:
-            click.echo(format_error(e), err=True)
+            _print_message(format_error(e))
             failed = True
         else:
             _report_good(file, loaded, splits)
@@ -329,9 +382,9 @@ def _report_good(
     messages += [str(note) for note in loaded.unfitted()]
     messages += loaded.skipped()
     for message in messages:
-        click.echo(f"warning: {message}", err=True)
+        _print_message(f"warning: {message}")
     for text in assumptions(splits):
-        click.echo(f"note: {graph.where('data')}: {text}", err=True)
+        _print_message(f"note: {graph.where('data')}: {text}")
     summary = f"{file}: good, {len(graph.nodes)} nodes, {len(graph.connections)} connections"
     if graph.unbuilt:
         unsized = ", ".join(graph.unbuilt)
@@ -356,7 +409,7 @@ def main() -> None:
         exit_code = cli.main(standalone_mode=False)
         sys.exit(exit_code or 0)
     except SpecloomError as e:
-        click.echo(format_error(e), err=True)
+        _print_message(format_error(e))
         sys.exit(e.exit_code)
     except click.ClickException as e:
         e.show()
@@ -368,11 +421,36 @@ def main() -> None:
         sys.exit(report_unexpected(e))
 
 
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "  fix": "green"}
+"""The colours of the words at the beginning of messages."""
+
+
+def _print_message(text: str) -> None:
+    """Print a message to standard error."""
+    click.echo(coloured(text, sys.stderr), err=True)
+
+
+def coloured(text: str, stream: TextIO) -> str:
+    """A message with the words at the beginning of its lines in colour, on a terminal that has it.
+
+    ``NO_COLOR`` in the environment, whatever its value, turns colours off (no-color.org).
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    lines = []
+    for line in text.splitlines():
+        word, colon, rest = line.partition(":")
+        if colon and word in COLOURS:
+            line = click.style(f"{word}:", fg=COLOURS[word], bold=True) + rest
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def report_unexpected(error: Exception) -> int:
     """Print an error that no part of specloom expected; its exit code."""
     cause = machine_error(error)
     if cause is not None:
-        click.echo(format_error(cause), err=True)
+        _print_message(format_error(cause))
         return cause.exit_code
     log = run_folder.write_log(error)
     what = printable(f"Internal error ({type(error).__name__}: {error})")

@@ -2,6 +2,7 @@
 
 from collections import UserDict
 from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -27,6 +28,7 @@ from specloom.graph.graph import Graph
 from specloom.graph.labelled import LabelledConnections
 from specloom.graph.port_attributes import InputRef, OutputRef, PortRef
 from specloom.graph.ported import Ported
+from specloom.graph.showing import nodes_html
 from specloom.plugins import Plugins
 from specloom.runfile.form import METADATA
 from specloom.runfile.names import BATCH, wrong_name
@@ -439,6 +441,15 @@ class Pipeline:
         pipeline._fitted_on = graph.fitted_on
         pipeline._remember(graph)
         return pipeline
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.nodes)} nodes, {len(self.connections)} connections"
+        return f"Pipeline({self.name!r}: {counts})"
+
+    def _repr_html_(self) -> str:
+        """The nodes and what each is connected to, for notebooks."""
+        heading = f"<p><code>{escape(repr(self))}</code></p>"
+        return heading + nodes_html(self.nodes, self.connections)
 
     def _trainable(self, names: Iterable[str]) -> Iterator[Any]:
         for name in names:

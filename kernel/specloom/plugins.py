@@ -19,6 +19,7 @@ import pluggy
 
 from specloom.contract import hooks
 from specloom.contract.errors import ConfigError, PluginError, did_you_mean, printable, warn
+from specloom.logs import LABEL, WarningLogObserver
 
 MANIFEST = "plugins.yaml"
 RECORD = "run.json"
@@ -394,8 +395,11 @@ class Plugins:
         return found
 
     def observers(self) -> dict[str, Any]:
-        """A fresh observer of each class that plugins offer; broken ones are passed over."""
-        found: dict[str, Any] = {}
+        """A fresh observer of each class that plugins offer, and the one that logs.
+
+        Broken ones are passed over.
+        """
+        found: dict[str, Any] = {LABEL: WarningLogObserver()}
         offers = self.offers(("observers",))
         for label, target in offers.items():
             with suppress(Exception):

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
 import safetensors.torch
@@ -14,13 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from specloom import threads
-from specloom.arrays.kinds import CubeLike, native
+from specloom.arrays import node_calls
+from specloom.arrays.kinds import CubeLike, X, native
 from specloom.arrays.taken import TakenBatch, take_batch
 from specloom.contract.errors import ConfigError, IntegrityError, NodeError, UnavailableError
 from specloom.graph.node_class import EMPTY, Internal
 from specloom.graph.ported import Ported
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
 
@@ -59,6 +62,72 @@ class TorchNode(Ported, nn.Module):
         if self.name:
             return f"node {self.name!r} ({cls})"
         return cls
+
+    def fit(self, cube: CubeLike, /, **inputs: Any) -> Self:
+        """Learn from one array, and return the node itself: ``RXGlobal().fit(cube)(cube)``.
+
+        Args:
+            cube: For the first input, (H, W, C) or (B, H, W, C) of NumPy, torch or xarray.
+            inputs: Other inputs by name, such as ``valid=`` and ``mask=``.
+
+        Raises:
+            PortError: An array does not fit its port.
+            NodeError: There is no pixel to learn from.
+        """
+        node_calls.fit_node(self, cube, inputs, TorchRuntime)
+        return self
+
+    def compute(self, cube: CubeLike, /, **inputs: Any) -> dict[str, Any]:
+        """Every output by name, in the kind of the array; ``node(cube)`` is the first one.
+
+        Args:
+            cube: For the first input, (H, W, C) or (B, H, W, C) of NumPy, torch or xarray.
+            inputs: Other inputs by name.
+
+        Raises:
+            PortError: An array does not fit its port.
+            NodeError: The node is not fitted.
+        """
+        self.require_fitted()
+        return node_calls.compute(self, cube, inputs, TorchRuntime)
+
+    @overload
+    def __call__(self, cube: NDArray[Any], /, *more: Any, **inputs: Any) -> NDArray[Any]: ...
+    @overload
+    def __call__(self, cube: Tensor, /, *more: Any, **inputs: Any) -> Tensor: ...
+    @overload
+    def __call__(self, cube: X, /, *more: Any, **inputs: Any) -> X: ...
+    @overload
+    def __call__(self, /, **inputs: Any) -> dict[str, Any]: ...
+    def __call__(self, cube: Any = None, /, *more: Any, **inputs: Any) -> Any:
+        """The first output for an array, in its kind; all outputs for tensors by name.
+
+        Tensors go through ``nn.Module.__call__``, with gradients, hooks and modes as they are.
+        Other arrays run without gradients and in evaluation mode.
+
+        Args:
+            cube: For the first input; None for tensors by name alone.
+            more: For the inputs after the first, in their order.
+            inputs: Other inputs by name.
+
+        Raises:
+            PortError: An array does not fit its port.
+            NodeError: The node is not fitted.
+        """
+        if cube is None:
+            self.require_fitted()
+            return super().__call__(**inputs)
+        others = node_calls.with_positional(self, more, inputs)
+        if not isinstance(cube, Tensor):
+            return self.compute(cube, **others)[node_calls.first_output(self)]
+        taken = node_calls.take_tensors(self, cube, others)
+        self.require_fitted()
+        outputs = super().__call__(**taken.values)
+        first = node_calls.first_output(self)
+        return taken.first.give(outputs[first], self.outputs[first])
+
+    def require_fitted(self) -> None:
+        """Raise NodeError if the node has to be fitted first; a node without a fit never has."""
 
     def seed(self, seed: int) -> None:
         """Start the node's own generator."""
@@ -129,11 +198,6 @@ class StatisticalNode(TorchNode):
             raise NodeError(f"{self.label} was given no usable pixel to learn from", fix=fix)
         self.fitted = True
         self.pixels = int(pixels)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run ``forward``, if the node is fitted."""
-        self.require_fitted()
-        return super().__call__(*args, **kwargs)
 
     def require_fitted(self) -> None:
         """Raise NodeError unless the node was fitted or restored from a fitted one."""

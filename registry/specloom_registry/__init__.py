@@ -70,9 +70,10 @@ def register_observers() -> Mapping[str, str]:
 
 @impl
 def register_commands() -> Mapping[str, str]:
-    """Offer ``specloom plugins``, ``nodes``, ``schema``, ``reproduce``, ``compare``, ``new``."""
+    """Offer the commands on plugins, on what they offer, and on recorded runs."""
     return {
         "compare": "specloom_registry.commands.reproduce:compare",
+        "init": "specloom_registry.commands.new:init",
         "new": "specloom_registry.commands.new:new",
         "nodes": "specloom_registry.commands.nodes:nodes",
         "plugins": "specloom_registry.commands.plugins:plugins",

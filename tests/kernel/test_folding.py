@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from specloom import Graph, LazyAffine, Port, Ported
+from specloom import Graph, LazyAffine, LazyLinear, Port, Ported
 from specloom.contract.ports import Connection
 from specloom.execution.plan import Plan
 from specloom.torch import TorchRuntime
@@ -53,6 +53,51 @@ class Linear(Ported):
 
 class NumpyLinear(Linear):
     array_library = "numpy"
+
+
+class Bands(Ported):
+    """Differences of neighbouring bands, which takes maps in."""
+
+    inputs = {"data": CUBE}
+    outputs = {"bands": CUBE}
+    linear_output = "bands"
+    affine_input = linear_input = "data"
+
+    def forward(self, data):
+        return {"bands": values_of(data) @ DIFFERENCES.T + 1}
+
+    def forward_lazy(self, data):
+        return {"bands": LazyLinear.of(data, DIFFERENCES, torch.ones(3), torch.float32)}
+
+
+class LinearScale(Chained):
+    """Passes a linear map on."""
+
+    linear_input = "data"
+
+    def forward(self, data, valid=None):
+        return super().forward(values_of(data), valid)
+
+
+class Dense(Ported):
+    inputs = {"data": CUBE}
+    outputs = {"out": CUBE}
+    affine_input = linear_input = "data"
+
+    def forward(self, data):
+        self.got = type(data)
+        return {"out": values_of(data) * 3}
+
+
+DIFFERENCES = torch.tensor([[-1.0, 1, 0], [0, -1, 1], [0, 0, 2]])
+
+
+def values_of(data):
+    if isinstance(data, LazyAffine):
+        return data.data * data.scale + data.offset
+    if isinstance(data, LazyLinear):
+        return data.data @ data.matrix.T + data.offset
+    return data
 
 
 def built(links, batch=CUBE, **nodes):
@@ -148,3 +193,75 @@ def test_a_wanted_value_comes_mapped_to_who_says_so():
     assert made.shape == (1, 2, 2, 3)
     twice = LazyAffine.of(made, 3.0, 1.0, torch.float32)
     assert (twice.data is BATCH["cube"], *twice.scale, *twice.offset) == (True, 6.0, 4.0)
+
+
+BANDS = ["batch.cube > bands.data", "bands.bands > linear.data"]
+LINEAR = {
+    "its reader takes linear maps": (BANDS, {}, LazyLinear),
+    "an affine node before it": (
+        [*PAIR[:1], "scale.scaled > bands.data", BANDS[1]],
+        {"scale": LinearScale()},
+        LazyLinear,
+    ),
+    "an affine node behind it passes it on": (
+        [BANDS[0], "bands.bands > scale.data", PAIR[1]],
+        {"scale": LinearScale()},
+        LazyLinear,
+    ),
+    "two of them": (
+        [BANDS[0], "bands.bands > second.data", "second.bands > linear.data"],
+        {"second": Bands()},
+        LazyLinear,
+    ),
+    "an affine node behind it takes no linear maps": (
+        [BANDS[0], "bands.bands > scale.data", PAIR[1]],
+        {"scale": Chained()},
+        LazyAffine,
+    ),
+}
+
+
+@pytest.mark.parametrize(("links", "nodes", "form"), LINEAR.values(), ids=LINEAR)
+def test_a_linear_node_folds_where(links, nodes, form):
+    graph = built(links, **{"bands": Bands(), "linear": Dense(), **nodes})
+    assert agrees(graph, "linear.out") is form
+
+
+def test_a_linear_node_is_worked_out_for_a_reader_of_affine_maps():
+    graph = built(BANDS, bands=Bands(), linear=Linear())
+    assert agrees(graph, "linear.out") is torch.Tensor
+
+
+def test_an_affine_node_is_worked_out_where_its_reader_cannot_pass_on_what_comes_to_it():
+    """``scale`` is folded, as ``linear`` takes affine maps; so ``bands`` may not be."""
+    links = [BANDS[0], "bands.bands > scale.data", PAIR[1]]
+    graph = built(links, bands=Bands(), scale=LinearScale(), linear=Linear())
+    assert agrees(graph, "linear.out") is LazyAffine
+
+
+def test_a_wanted_value_comes_as_a_linear_map_only_to_who_takes_one():
+    graph = built(BANDS, bands=Bands(), linear=Dense())
+    want = ["bands.bands"]
+    made = plan(graph, *want, lazy=want, lazy_linear=want)(BATCH)["bands.bands"]
+    assert isinstance(made, LazyLinear)
+    assert made.shape == (1, 2, 2, 3)
+    torch.testing.assert_close(values_of(made), graph.nodes["bands"].forward(CUBE)["bands"])
+    assert isinstance(plan(graph, *want, lazy=want)(BATCH)["bands.bands"], torch.Tensor)
+
+
+def test_maps_are_composed_in_any_order():
+    generator = torch.Generator().manual_seed(1)
+    cube = torch.randn(1, 2, 2, 3, generator=generator, dtype=torch.float64)
+    matrix = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    second = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    offset = torch.randn(4, generator=generator, dtype=torch.float64)
+    scale = torch.tensor([1.0, 2, 3]).double()
+    affine = LazyAffine.of(cube, scale, torch.tensor(1.0).double(), cube.dtype)
+    linear = LazyLinear.of(affine, matrix, offset, cube.dtype)
+    again = LazyAffine.of(linear, offset, torch.tensor(2.0).double(), cube.dtype)
+    twice = LazyLinear.of(again, second, torch.tensor(5.0).double(), torch.float32)
+    assert twice.data is cube
+    assert twice.dtype == torch.float32
+    assert twice.shape == (1, 2, 2, 2)
+    want = ((cube * scale + 1) @ matrix.T + offset) * offset + 2
+    torch.testing.assert_close(values_of(twice), want @ second.T + 5)

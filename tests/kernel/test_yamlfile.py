@@ -190,6 +190,11 @@ def test_a_second_document():
             "  fix: close the bracket or the quote above it",
         ),
         (
+            "a: *_roi.png\n",
+            "run.yaml:1: not YAML: expected alphabetic or numeric character, but found '.'\n"
+            "  fix: put text that begins with * or & in quotes, such as '*.tif'",
+        ),
+        (
             "a: @x\n",
             "run.yaml:1: not YAML: found character '@' that cannot start any token\n"
             "  fix: put the text in quotes",

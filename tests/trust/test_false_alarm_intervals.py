@@ -91,3 +91,20 @@ def test_the_interval_covers_the_rate_of_new_scenes(fresh, draws, per, method):
     share = np.mean(covered)
     print(f"{per}, {method.__name__}: {share:.1%} of {DRAWS} draws")
     assert 0.90 <= share <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("per", "rate", "scenes"),
+    [("pixel", 0.003, 1), ("pixel", 0.003, 2), ("pixel", 0.003, 10), ("object", 0.5, 10)],
+)
+def test_the_interval_from_blocks_of_few_scenes_covers_it_too(fresh, draws, per, rate, scenes):
+    new = sample_of(fresh, per).sample()
+    covered = []
+    for scores in draws:
+        found = empirical_threshold(sample_of(scores[:scenes], per), rate, per)
+        assert found.resampled == "blocks"
+        low, high = found.interval
+        covered.append(low <= new.exceedances(found.threshold) / new.total <= high)
+    share = np.mean(covered)
+    print(f"{per}, {scenes} scenes: {share:.1%} of {DRAWS} draws")
+    assert 0.90 <= share <= 0.99

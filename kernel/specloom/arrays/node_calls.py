@@ -69,6 +69,22 @@ def compute(node: Any, cube: Any, others: Mapping[str, Any], make: MakeRuntime) 
     return found
 
 
+def take_tensors(node: Any, cube: Tensor, others: Mapping[str, Any]) -> TakenBatch:
+    """Tensors as the inputs of a node take them; a node that was not built is built for them.
+
+    Raises:
+        PortError: A tensor does not fit its port.
+    """
+    taken = take_batch(node.inputs, cube, others, _label(node))
+    if getattr(node, "built_for", None) is None:
+        name = node.name
+        try:
+            graph_of(node, taken.values)
+        finally:
+            node.name = name
+    return taken
+
+
 def _run(node: Any, taken: TakenBatch, make: MakeRuntime) -> dict[str, Any]:
     """Every output of a node for a batch, by name."""
     graph = graph_of(node, taken.values)
@@ -95,7 +111,7 @@ def graph_of(node: Any, values: Mapping[str, Tensor]) -> Graph:
     ports: dict[str, Port] = {name: node.inputs[name] for name in values}
     sizes = sizes_of(ports, values)
     _require_known_sizes(node, sizes, next(iter(values)))
-    label = node.name or "node"
+    label = _label(node)
     connections = [Connection(f"batch.{name}", f"{label}.{name}") for name in values]
     return Graph({label: node}, connections, batch=ports, batch_sizes=sizes)
 

@@ -102,6 +102,9 @@ def take(value: Any, port: Port, name: str) -> TakenArray:
         PortError: It has other axes, or numbers that the port cannot hold.
         DataError: It is lazy and too large, or its wavelengths are in an unknown unit.
     """
+    if port.axes is None or port.many:
+        what = f"{name} is no array of its own: {port.doc or port.dtype}"
+        raise PortError(what, fix="connect the node in a pipeline, or call its forward")
     require_array(value, name)
     if not isinstance(value, DataArrayLike):
         return _shaped(value, port, name, like=value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -151,6 +151,25 @@ class AffineReader(Protocol):
     """That input."""
 
 
+@runtime_checkable
+class LinearNode(Protocol):
+    """A node one output of which is ``matrix @ x + offset`` of the bands of an input."""
+
+    linear_output: ClassVar[str]
+    """That output."""
+
+    def forward_lazy(self, **inputs: Any) -> Batch:
+        """As ``forward``, with a ``LazyLinear`` in that output where it is linear."""
+
+
+@runtime_checkable
+class LinearReader(AffineReader, Protocol):
+    """A node that takes a ``LazyLinear`` as well as a ``LazyAffine`` at one input."""
+
+    linear_input: ClassVar[str]
+    """That input, the same as ``affine_input``."""
+
+
 class LazyAffine(NamedTuple):
     """``data * scale + offset`` by band, left to the readers to work out.
 
@@ -166,8 +185,11 @@ class LazyAffine(NamedTuple):
     dtype: Any
 
     @classmethod
-    def of(cls, data: Any, scale: Array, offset: Array, dtype: Any) -> LazyAffine:
-        """The same for ``data`` that may be a ``LazyAffine`` already."""
+    def of(cls, data: Any, scale: Array, offset: Array, dtype: Any) -> LazyAffine | LazyLinear:
+        """The same for ``data`` that may be a ``LazyAffine`` or a ``LazyLinear`` already."""
+        if isinstance(data, LazyLinear):
+            combined = data.offset * scale + offset
+            return LazyLinear(data.data, (data.matrix.T * scale).T, combined, dtype)
         if isinstance(data, cls):
             combined = data.offset * scale + offset
             return cls(data.data, data.scale * scale, combined, dtype)
@@ -177,6 +199,38 @@ class LazyAffine(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """The shape of ``data``."""
         return tuple(self.data.shape)
+
+
+class LazyLinear(NamedTuple):
+    """``matrix @ x + offset`` of the bands x of each pixel, left to the readers to work out.
+
+    Args:
+        data: (..., C), of any real dtype.
+        matrix: (K, C), dense or with zeros away from a band around its diagonal.
+        offset: (K,) or a scalar; gradients go through both.
+        dtype: The type that the result would have.
+    """
+
+    data: Array
+    matrix: Array
+    offset: Array
+    dtype: Any
+
+    @classmethod
+    def of(cls, data: Any, matrix: Array, offset: Array, dtype: Any) -> LazyLinear:
+        """The same for ``data`` that may be a ``LazyAffine`` or a ``LazyLinear`` already."""
+        if isinstance(data, LazyAffine):
+            combined = (matrix * data.offset).sum(-1) + offset
+            return cls(data.data, matrix * data.scale, combined, dtype)
+        if isinstance(data, cls):
+            combined = (matrix * data.offset).sum(-1) + offset
+            return cls(data.data, matrix @ data.matrix, combined, dtype)
+        return cls(data, matrix, offset, dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the result."""
+        return (*self.data.shape[:-1], self.matrix.shape[0])
 
 
 @runtime_checkable
@@ -245,6 +299,13 @@ class SelectsBands(Protocol):
 
     n_select: int
     """How many bands it chooses, which the report marks."""
+
+
+class NamesBands(Protocol):
+    """A node that knows names for the last axis of an output, such as targets."""
+
+    def band_names(self, port: str) -> Sequence[str]:
+        """The names of an output's bands, which files of ``predict`` have; empty without names."""
 
 
 class Monitor(Protocol):

@@ -46,6 +46,10 @@ class SpecloomError(Exception):
             text = f"{text}\n  fix: {fix}"
         super().__init__(printable(text))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback: the message alone."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(SpecloomError):
     """A run file, an override or a parameter cannot be used as it is written."""

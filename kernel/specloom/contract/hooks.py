@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
     from specloom.contract.sources import DescribedSplit
-    from specloom.contract.views import RunView
+    from specloom.contract.views import GraphView, RunView
 
 GROUP = "specloom"
 #: Marks a hook below; ``firstresult`` where the first answer counts.
@@ -190,6 +190,16 @@ def fit_pipeline(run: RunView) -> bool | None:
 
     ``Pipeline.fit`` uses it.
     """
+
+
+@spec(firstresult=True)
+def draw_graph(graph: GraphView) -> str | None:
+    """Draw a graph as SVG, with its texts escaped, for notebooks."""
+
+
+@spec(firstresult=True)
+def draw_cube(values: Any, wavelengths: Any) -> Any:
+    """Draw a cube (H, W, C) as a picture, uint8 (h, w, 3); ``wavelengths`` in nm, (C,), or None."""
 
 
 @spec(firstresult=True)

@@ -79,7 +79,7 @@ class Seedable(Protocol):
 
 
 class ReadsFiles(Protocol):
-    """A node that reads files, such as weights."""
+    """A node that reads files, such as weights; or a source of which files may be absent."""
 
     def missing(self) -> Iterable[SpecloomError]:
         """An error for each file that is not there; called before a run, also by ``check``."""
@@ -97,6 +97,16 @@ class ChecksData(Protocol):
 
     def data_notes(self, splits: Mapping[str, Mapping[str, Any]]) -> Iterable[SpecloomError]:
         """What does not fit, as warnings; ``splits`` has the values of each split's description."""
+
+
+class LooksAtBatches(Protocol):
+    """An entry node that looks at batches as the source returns them."""
+
+    def look_at_batch(self, batch: Batch) -> None:
+        """Warn of what is in a batch; called before it goes to the device, in no prediction.
+
+        So no pass waits for a device on account of a warning.
+        """
 
 
 class EntryNode(Protocol):

@@ -268,6 +268,10 @@ class RunView(Protocol):
         """Whether a run that was interrupted in ``folder`` is continued."""
 
     @property
+    def quiet(self) -> bool:
+        """Whether observers show only warnings."""
+
+    @property
     def verbose(self) -> bool:
         """Whether observers show everything that they know."""
 
@@ -284,11 +288,18 @@ class RunView(Protocol):
         """What observers add to ``run.json``."""
 
     @property
+    def failed_checks(self) -> list[str]:
+        """What phases found, and warned of, that ``specloom run --strict`` fails on."""
+
+    @property
     def hook(self) -> Any:
         """The hooks that watch: ``run.hook.recorded(run=run, …)``."""
 
     def batches(self, split: str, what: str = "") -> Iterator[Batch]:
         """The batches of a split on the device; observers see the progress."""
+
+    def adopt(self, batch: Batch) -> Batch:
+        """A batch of the source on the device, after the entry nodes have looked at it."""
 
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
         """The graph compiled for a stage.

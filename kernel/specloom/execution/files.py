@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ def write_file(path: Path, data: bytes) -> None:
     if not path.name:
         what = f"{str(path)!r} cannot be written: it is a folder"
         raise UnavailableError(what, fix="give the name of a file")
+    folder = _file_among(path.parents)
+    if folder is not None:
+        what = f"{path} cannot be written: {folder} is a file, not a folder"
+        raise UnavailableError(what, fix="choose another folder with --out")
     try:
         if _is_device(path):
             path.write_bytes(data)
@@ -34,6 +39,15 @@ def write_file(path: Path, data: bytes) -> None:
         what = f"{path} cannot be written: {e.strerror}"
         fix = "choose another folder with --out, or make room on the disk"
         raise UnavailableError(what, fix=fix) from e
+
+
+def _file_among(parents: Iterable[Path]) -> Path | None:
+    """The first of some folders that is a file; None where none is."""
+    for parent in parents:
+        with suppress(OSError):
+            if parent.is_file():
+                return parent
+    return None
 
 
 def write_json(path: Path, value: Any) -> None:

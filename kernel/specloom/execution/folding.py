@@ -1,12 +1,13 @@
-"""The steps of a plan, and how affine nodes are folded into the linear maps that read them."""
+"""The steps of a plan, and how affine and linear nodes are folded into the maps that read them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from specloom.contract.abilities import AffineNode
+from specloom.contract.abilities import AffineNode, LinearNode
 
 if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
@@ -43,6 +44,16 @@ class Step:
         for ends in self.incoming.values():
             found.update(ends)
         return found
+
+
+class Form(IntEnum):
+    """In which forms a value may come to its readers; a later one includes those before it."""
+
+    VALUES = 0
+    AFFINE = 1
+    """As a ``LazyAffine``."""
+    LINEAR = 2
+    """As a ``LazyLinear``."""
 
 
 class Reader(NamedTuple):
@@ -96,25 +107,46 @@ def _read_outputs(step: Step, read: set[str]) -> list[tuple[str, str]]:
     return found
 
 
-def fold_into_readers(steps: Sequence[Step], wanted: set[str], lazy: set[str]) -> None:
-    """Let affine nodes make a ``LazyAffine`` where every reader takes one.
+def fold_into_readers(steps: Sequence[Step], wanted: set[str], lazy: Mapping[str, Form]) -> None:
+    """Let affine and linear nodes leave their map to their readers, where every reader takes it.
 
     Args:
         steps: The steps, in running order.
-        wanted: Values that must come out as they are.
-        lazy: Wanted values that may come out as a ``LazyAffine``.
+        wanted: Values that are returned.
+        lazy: The form of those of them that may be returned as a map.
     """
+    folded: dict[str, Form] = {}
     for step in reversed(steps):
-        node = step.node
-        if not isinstance(node, AffineNode) or not _is_plain(step):
+        form = _form_of_output(step)
+        if form == Form.VALUES or not _is_plain(step):
             continue
-        end = f"{step.name}.{node.affine_output}"
-        readers = _readers(steps, end)
-        is_useful = end in lazy
-        if readers and end not in wanted:
-            is_useful = True
-        if is_useful and _all_absorb(readers):
-            step.forward = node.forward_lazy
+        end = f"{step.name}.{_mapped_output(step)}"
+        taken = [_taken_form(reader, folded) for reader in _readers(steps, end)]
+        if end in wanted:
+            taken.append(lazy.get(end, Form.VALUES))
+        accepted = min(taken, default=Form.VALUES)
+        if accepted >= form:
+            step.forward = step.node.forward_lazy
+            folded[step.name] = accepted
+
+
+def _form_of_output(step: Step) -> Form:
+    """In which form the node can leave an output to its readers."""
+    if isinstance(step.node, LinearNode):
+        return Form.LINEAR
+    if isinstance(step.node, AffineNode):
+        return Form.AFFINE
+    return Form.VALUES
+
+
+def _mapped_output(step: Step) -> str:
+    """The output that the node can leave to its readers."""
+    name: str
+    if isinstance(step.node, LinearNode):
+        name = step.node.linear_output
+    else:
+        name = step.node.affine_output
+    return name
 
 
 def _readers(steps: Sequence[Step], end: str) -> list[Reader]:
@@ -128,15 +160,19 @@ def _readers(steps: Sequence[Step], end: str) -> list[Reader]:
     return found
 
 
-def _all_absorb(readers: Sequence[Reader]) -> bool:
-    """Whether every reader takes an affine map in by the port that it reads."""
-    return all(_absorbs(reader) for reader in readers)
+def _taken_form(reader: Reader, folded: Mapping[str, Form]) -> Form:
+    """In which form the node takes a value at this input.
 
-
-def _absorbs(reader: Reader) -> bool:
-    """Whether the node takes an affine map in by this port."""
-    affine_input = getattr(reader.step.node, "affine_input", "")
-    return reader.port == affine_input and _is_plain(reader.step)
+    What a folded node takes, it passes on: its own readers must take that, too.
+    """
+    step = reader.step
+    if not _is_plain(step):
+        return Form.VALUES
+    if reader.port == getattr(step.node, "linear_input", ""):
+        return folded.get(step.name, Form.LINEAR)
+    if reader.port == getattr(step.node, "affine_input", ""):
+        return Form.AFFINE
+    return Form.VALUES
 
 
 def _is_plain(step: Step) -> bool:

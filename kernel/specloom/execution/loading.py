@@ -1,7 +1,7 @@
 """``specloom.load``: a run from its run file, or from the folder that it wrote."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from specloom.runfile.form import interpret
 from specloom.runfile.overrides import override
 from specloom.runfile.yaml import Document, read
 
+#: What messages call a run file that is no file.
+IN_MEMORY = "the run"
 #: What the record of a run has that is no addition of an observer.
 OWN_ENTRIES = ("specloom", "file", "run", "seed", "device", "ended")
 
 
 def load(
-    path: str | Path | Document,
+    path: str | Path | Document | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
     plugins: Plugins | None = None,
@@ -46,6 +48,8 @@ def load(
     """
     if isinstance(path, Document):
         document = path
+    elif isinstance(path, Mapping):
+        document = Document(IN_MEMORY, dict(path))
     elif _is_run_folder(Path(path)):
         _refuse_overrides(Path(path), overrides)
         return _ended_run(Path(path), plugins, device, observed)

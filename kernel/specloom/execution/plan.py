@@ -4,7 +4,7 @@ A plan runs only the nodes that the wanted values need, frees each value after i
 and checks ports when the shapes of the batch change rather than for every batch.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +13,7 @@ from specloom.contract.errors import GraphError, NodeError, raise_all
 from specloom.contract.nodes import Batch
 from specloom.contract.ports import node_of
 from specloom.contract.runtime import Runtime
-from specloom.execution.folding import Step, assign_lifetimes, fold_into_readers
+from specloom.execution.folding import Form, Step, assign_lifetimes, fold_into_readers
 from specloom.execution.port_checks import PortChecks, shape_of
 from specloom.graph.connections import Incoming
 from specloom.graph.graph import Graph
@@ -29,9 +29,11 @@ class Plan:
         runtime: The array library behind the nodes.
         want: Values to return, as ``node.port``; None runs every node of the stage.
         listener: Called after each node with its name as ``node``, ``outputs`` and ``seconds``.
-        fold: Fold affine nodes into the linear maps that read them, where nothing else does.
+        fold: Fold affine and linear nodes into the linear maps that read them, where nothing else
+            does.
         provided: Values, as ``node.port``, that the batch holds; what only they need does not run.
         lazy: Wanted values that may then come as a ``LazyAffine``.
+        lazy_linear: Wanted values that may then come as a ``LazyAffine`` or a ``LazyLinear``.
         without: Nodes that do not run, because the data lacks what they need.
 
     Raises:
@@ -49,6 +51,7 @@ class Plan:
         fold: bool = False,
         provided: Iterable[str] = (),
         lazy: Iterable[str] = (),
+        lazy_linear: Iterable[str] = (),
         without: Iterable[str] = (),
     ) -> None:
         self.graph = graph
@@ -74,7 +77,9 @@ class Plan:
             self._add_step(name, runtime)
         #: The wanted values that each batch has.
         self.want = self._wanted_per_batch(wanted)
-        self._compile(fold, provided, set(lazy))
+        forms = dict.fromkeys(lazy, Form.AFFINE)
+        forms |= dict.fromkeys(lazy_linear, Form.LINEAR)
+        self._compile(fold, provided, forms)
         self._checks = PortChecks(graph)
         self._checked: set[tuple[Any, ...]] = set()
 
@@ -193,8 +198,8 @@ class Plan:
                 per_batch.append(end)
         return per_batch
 
-    def _compile(self, fold: bool, provided: Collection[str], lazy: set[str]) -> None:
-        """Fold affine nodes, and find out which values are loaded, read and freed."""
+    def _compile(self, fold: bool, provided: Collection[str], lazy: Mapping[str, Form]) -> None:
+        """Fold nodes, and find out which values are loaded, read and freed."""
         wanted = set(self.want)
         if fold:
             fold_into_readers(self.steps, wanted, lazy)

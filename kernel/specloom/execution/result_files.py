@@ -1,12 +1,14 @@
 """The files that a run leaves behind: its record, metrics and pipeline, each in one step."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from specloom.contract.errors import ConfigError
 from specloom.contract.runtime import Runtime
 from specloom.execution import saved_pipeline
 from specloom.execution.files import write_json
@@ -51,6 +53,37 @@ class Results(Protocol):
         """What observers add to ``run.json``."""
 
 
+class RunnableResults(Results, Protocol):
+    """A run that can be run."""
+
+    def run(self, changed: Callable[[], None]) -> None:
+        """Run every phase in turn; ``changed`` is called between two of them."""
+
+
+def run_in_folder(run: RunnableResults, folder: Path, *, anyway: bool = False) -> None:
+    """Run, and write into ``folder`` what comes of it: the record first, the rest at the end.
+
+    The pipeline is also written before each phase that follows a change of it, so that a failure
+    loses nothing that was fitted. A run that fails before anything else is there removes its
+    record, so that the folder is free for the next one.
+
+    Raises:
+        ConfigError: Something is there already, which might be lost, and not ``anyway``.
+    """
+    before = _results(folder)
+    if before and not anyway:
+        raise _not_empty(folder, before)
+    record(run, folder)
+    changed = partial(_save_changed_pipeline, run, folder)
+    try:
+        run.run(changed)
+    except Exception:
+        if not before and _holds_only_record(folder):
+            (folder / RECORD).unlink()
+        raise
+    write(run, folder)
+
+
 def write(run: Results, folder: Path) -> None:
     """Write ``pipeline.yaml``, ``pipeline.safetensors``, ``metrics.json`` and, last, ``run.json``.
 
@@ -90,3 +123,33 @@ def save_pipeline(run: Results, folder: Path) -> None:
     if not plugins.modules:  # a run in Python that names none
         plugins = Plugins()
     saved_pipeline.save(path, run.graph, run.metadata, plugins)
+
+
+def _results(folder: Path) -> list[str]:
+    """The names of what a folder holds, but for hidden files and reports."""
+    names = []
+    for path in folder.glob("[!.]*"):
+        if path.stem != "report":
+            names.append(path.name)
+    return sorted(names)
+
+
+def _not_empty(folder: Path, names: list[str]) -> ConfigError:
+    listed = ", ".join(names[:3])
+    if len(names) > 3:
+        listed = f"{listed}, …"
+    what = f"{folder} is not empty: it holds {listed}"
+    fix = f"use another --out, resume it with --resume {folder}, or replace it with --overwrite"
+    return ConfigError(what, fix=fix)
+
+
+def _holds_only_record(folder: Path) -> bool:
+    stems = {path.stem for path in folder.glob("[!.]*")}
+    return stems <= {"run", "report"}
+
+
+def _save_changed_pipeline(run: Results, folder: Path) -> None:
+    """Save the pipeline as it is now; metrics of another one do not stay with it."""
+    metrics = folder / "metrics.json"
+    metrics.unlink(missing_ok=True)
+    save_pipeline(run, folder)

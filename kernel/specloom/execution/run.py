@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from specloom.execution.one_batch import NoData
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
 from specloom.graph.graph import Graph
+from specloom.graph.showing import graph_html, table
+from specloom.logs import LABEL, LogObserver
 from specloom.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -76,6 +79,8 @@ class Run:
         self.folder: Path | None = None
         #: Whether what is in the folder is to be continued.
         self.resumed = False
+        #: Whether observers show only warnings.
+        self.quiet = False
         #: Whether observers show everything that they know.
         self.verbose = False
         #: Whether plans for other stages than training fold affine nodes.
@@ -86,11 +91,35 @@ class Run:
         self.executor: Executor | None = None
         #: What observers add to ``run.json``.
         self.record: dict[str, Any] = {}
+        #: What phases found, and warned of, that ``specloom run --strict`` fails on.
+        self.failed_checks: list[str] = []
         #: The hooks that watch: ``run.hook.recorded(run=run, …)``.
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
         self._predictor: Any = None
         self._predictor_key: Any = None
+
+    def __repr__(self) -> str:
+        name = self.metadata.get("name", "run")
+        nodes = f"{len(self.graph.nodes)} nodes"
+        state = f"{len(self.phases)} phases, not run"
+        if self.metrics:
+            state = f"metrics of {', '.join(self.metrics)}"
+        elif isinstance(self.source, NoData):
+            state = "fitted"
+        return f"Run({str(name)!r}: {nodes}, {state})"
+
+    def _repr_html_(self) -> str:
+        """Name, graph and metrics, for notebooks."""
+        rows = []
+        for split, values in self.metrics.items():
+            for metric, value in values.items():
+                rows.append([split, metric, f"{value:.6g}"])
+        heading = f"<p><code>{escape(repr(self))}</code></p>"
+        html = heading + graph_html(self.graph)
+        if rows:
+            html += table(["split", "metric", "value"], rows)
+        return html
 
     def run(self, changed: Callable[[], None] = lambda: None) -> None:
         """Run every phase in turn; observers hear of its end, also by an error.
@@ -132,6 +161,22 @@ class Run:
         predictor = self._warm_predictor()
         found: PredictionView = predictor.predict(cube, **options)
         return found
+
+    def run_into(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Run every phase, and write into a folder what comes of it, as ``specloom run`` does.
+
+        Args:
+            folder: The folder, with the report where the run is observed.
+            overwrite: Whether results of another run there may be replaced.
+
+        Raises:
+            ConfigError: Something is there already, and not ``overwrite``.
+            UnavailableError: The folder cannot be written.
+        """
+        place = Path(folder)
+        self.folder = place
+        result_files.run_in_folder(self, place, anyway=overwrite)
+        return place
 
     def save(self, folder: str | Path) -> Path:
         """Write pipeline, metrics and record, as ``specloom run --out`` does.
@@ -305,8 +350,16 @@ class Run:
         progress(done=0, total=total)
         batches = self.source.batches(split)
         for done, batch in enumerate(batches, start=1):
-            yield self.runtime.adopt(batch, self.graph.batch)
+            yield self.adopt(batch)
             progress(done=done, total=total)
+
+    def adopt(self, batch: Batch) -> Batch:
+        """A batch of the source on the device, after the entry nodes have looked at it."""
+        for name in self.graph.entries:
+            node = self.graph.nodes[name]
+            if hasattr(node, "look_at_batch"):
+                node.look_at_batch(batch)
+        return self.runtime.adopt(batch, self.graph.batch)
 
     def _require_split(self, split: str) -> None:
         """Raise ConfigError unless the source has a split."""
@@ -326,6 +379,7 @@ class Run:
         fold: bool | None = None,
         provided: Iterable[str] = (),
         lazy: Iterable[str] = (),
+        lazy_linear: Iterable[str] = (),
     ) -> Plan:
         """The graph compiled for a stage; see ``Plan``.
 
@@ -346,6 +400,7 @@ class Run:
             fold=fold,
             provided=provided,
             lazy=lazy,
+            lazy_linear=lazy_linear,
             without=without,
         )
 
@@ -424,9 +479,9 @@ class Run:
 
     def _register_observers(self, registered: list[Any]) -> None:
         """Register an observer of each class that plugins offer, and add it to the list."""
-        if not self.observed:
-            return
-        observers = self.plugins.observers()
+        observers: dict[str, Any] = {LABEL: LogObserver()}
+        if self.observed:
+            observers = self.plugins.observers()
         for label, observer in observers.items():
             self.plugins.add(label, observer)
             registered.append(observer)
@@ -445,8 +500,10 @@ class Run:
         self.hook.run_started(run=self)
         for message in self.graph.notes():
             self._warn(message)
+        for warning in self.unfitted():
+            self._warn(str(warning))
         self._report_data()
-        raise_all(self.graph.missing_files())
+        raise_all([*self.graph.missing_files(), *self._missing_data()])
         context: AbstractContextManager[None] = nullcontext()
         if self.hook.warned.get_hookimpls():
             context = warnings_to(self._warn)
@@ -459,6 +516,15 @@ class Run:
                 if not is_last and getattr(phase, "changes", True):
                     changed()
         self._record_data()
+
+    def _missing_data(self) -> Iterator[SpecloomError]:
+        """The files of the source that are not there."""
+        missing = getattr(self.source, "missing", None)
+        if missing is None:
+            return
+        place = self.graph.where("data")
+        for error in missing():
+            yield type(error)(error.what, where=error.where or place, fix=error.fix)
 
     def _report_data(self) -> None:
         """Report to observers what the source says of its splits, and warn of what does not fit.

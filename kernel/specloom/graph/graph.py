@@ -20,6 +20,7 @@ from specloom.graph.order import running_order
 from specloom.graph.pixel_inputs import offered_pixels, open_pixel_inputs
 from specloom.graph.ported import IMAGE_AXES, build
 from specloom.graph.shape_inference import SizeInference, Sizes, Unknown
+from specloom.graph.showing import graph_html
 from specloom.runfile.names import BATCH, wrong_name
 from specloom.runfile.yaml import Document
 
@@ -124,6 +125,13 @@ class Graph:
         raise_all(in_file_order(found))
         unbuildable = self._build_nodes()
         raise_all(in_file_order(unbuildable))
+
+    def __repr__(self) -> str:
+        return f"Graph({len(self.nodes)} nodes, {len(self.connections)} connections)"
+
+    def _repr_html_(self) -> str:
+        """The graph as a picture, for notebooks."""
+        return graph_html(self)
 
     def where(self, *keys: str | int) -> str:
         """The place of a key in the run file."""

@@ -17,6 +17,7 @@ from specloom.graph.port_attributes import (
     declared_ports,
     refuse_hidden_members,
 )
+from specloom.graph.showing import node_html, node_text
 from specloom.runfile.parameters import current, parameters
 
 T = TypeVar("T")
@@ -123,6 +124,13 @@ class Ported(metaclass=NodeType):
         cls.outputs = Side("outputs", outputs)
         _add_port_attributes(cls, in_dictionaries)
         cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]  # for inspect
+
+    def __repr__(self) -> str:
+        return node_text(self)
+
+    def _repr_html_(self) -> str:
+        """The node with its ports, for notebooks."""
+        return node_html(self)
 
     def build(self, sizes: Mapping[str, int]) -> None:
         """Allocate what depends on sizes; called once, when they are known."""

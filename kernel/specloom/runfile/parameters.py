@@ -113,6 +113,10 @@ def adapter(cls: type, name: str) -> Any:
     return TypeAdapter(Any)
 
 
+NO_LIST = "should be a valid array"
+"""What pydantic says of a value that is no list."""
+
+
 def checked(
     cls: type,
     label: str,
@@ -146,7 +150,7 @@ def checked(
         converted, wrong = _convert(cls, name, value, written(key))
         if not wrong:
             valid[name] = converted
-        fix = f"change {name}"
+        fix = _fix_of_value(name, value, wrong)
         if name not in needed:
             fix = f"{fix}, or remove it to use the default"
         for sentence in wrong:
@@ -169,9 +173,20 @@ def _unknown_parameter(
 ) -> ConfigError:
     """The error for a parameter that a class does not take."""
     what = f"{label} has no parameter {name!r}"
+    if name.isdecimal():
+        fix = "write numbers with a decimal point: a comma begins the next parameter"
+        return ConfigError(what, where=where, fix=fix)
     remove = f"remove it: {label} takes no parameters"
     fix = did_you_mean(name, known, otherwise=remove)
     return ConfigError(what, where=where, fix=fix)
+
+
+def _fix_of_value(name: str, value: Any, wrong: Sequence[str]) -> str:
+    """The fix for a value of the wrong type."""
+    is_one = not isinstance(value, (list, dict)) and value is not None
+    if is_one and any(NO_LIST in sentence for sentence in wrong):
+        return f"write a list: {name}: [{shown(value)}]"
+    return f"change {name}"
 
 
 def _convert(cls: type, name: str, value: Any, written: str) -> tuple[Any, Sequence[str]]:

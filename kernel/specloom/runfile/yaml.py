@@ -37,11 +37,16 @@ INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 DIFFERING = re.compile(r"[^\n -~]|[?!|%]|(?<![\w\])])>|---|\.\.\.")
 FIXES = {  # by what the parser says
     r"\\t": "indent with spaces, not tabs",
+    "unknown escape": r"write single quotes, as in 'C:\data': between double ones \ is special",
     "any token": "put the text in quotes",
+    "expected alphabetic": "put text that begins with * or & in quotes, such as '*.tif'",
     "mapping values": "align it with the lines around it, or put text that holds ': ' in quotes",
     "but got|end of stream": "close the bracket or the quote above it",
     "": "write 'name: value', aligned with the lines around it",
 }
+
+BEGINNING = 4096
+"""How many bytes of a file are looked at for whether it is text."""
 
 Keys: TypeAlias = tuple[str | int, ...]
 
@@ -88,12 +93,16 @@ def read(path: Path) -> Document:
         raise ConfigError(what, fix="check the path") from e
     if len(data) > LARGEST:
         raise _size_error(str(path))
+    if b"\0" in data[:BEGINNING]:
+        fix = "name a run file; cubes are named in it, or behind the pipeline of specloom predict"
+        raise ConfigError(f"{path} holds no text, and is no YAML file", fix=fix)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         line = e.object.count(b"\n", 0, e.start) + 1
         where = f"{path}:{line}"
-        raise ConfigError("is not UTF-8 text", where=where, fix="save it as UTF-8") from e
+        fix = "save it as UTF-8, or name a run file if this is none"
+        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
     return parse(text, str(path))
 
 

@@ -11,6 +11,8 @@ import torch
 from specloom.contract.abilities import (
     AffineNode,
     AffineReader,
+    LinearNode,
+    LinearReader,
     MergeableMetric,
     Metric,
     Stateful,
@@ -89,6 +91,14 @@ def _is_affine(node: Any) -> bool:
     return isinstance(node, AffineNode)
 
 
+def _is_linear(node: Any) -> bool:
+    return isinstance(node, LinearNode)
+
+
+def _reads_linear(node: Any) -> bool:
+    return isinstance(node, LinearReader)
+
+
 def _reads_affine(node: Any) -> bool:
     return isinstance(node, AffineReader)
 
@@ -147,7 +157,9 @@ NODES: tuple[tuple[Applies, tuple[Check, ...]], ...] = (
     (_is_metric, (measuring.measures_a_stage,)),
     (_is_mergeable, (merging.measure_merges, merging.merge_of_one_part_is_exact)),
     (_is_affine, (running.forward_lazy_equals_forward,)),
+    (_is_linear, (running.forward_lazy_equals_forward,)),
     (_reads_affine, (running.lazy_input_equals_values,)),
+    (_reads_linear, (running.linear_input_equals_values,)),
     (
         needs_fit,
         (

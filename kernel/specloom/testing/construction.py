@@ -17,6 +17,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from specloom.contract.abilities import (
     AffineNode,
     Fittable,
+    LinearNode,
     Loss,
     MergeableMetric,
     Metric,
@@ -38,7 +39,8 @@ MEMBERS = {
     Trainable: ("unfreeze", "freeze"),
     Metric: ("measure_start", "measure_end"),
     MergeableMetric: ("measure_state", "measure_merge"),
-    AffineNode: ("affine_output", "forward_lazy"),
+    AffineNode: ("affine_output",),
+    LinearNode: ("linear_output",),
     Loss: ("pooled",),
 }
 
@@ -160,6 +162,9 @@ def protocols_are_whole(cls: Any) -> None:
         if present:
             is_whole = isinstance(node, protocol)
             hold(is_whole, cls, f"it has {present} but is not all of {protocol.__name__}")
+    if hasattr(node, "forward_lazy"):
+        names_output = isinstance(node, AffineNode | LinearNode)
+        hold(names_output, cls, "it has forward_lazy, but no affine_output and no linear_output")
     if any(port.per_stage for port in cls.outputs.values()):
         hold(isinstance(node, Metric), cls, "it has per_stage outputs, no measure_end")
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from specloom.contract.abilities import Annealed, LazyAffine, Stateful
+from specloom.contract.abilities import Annealed, LazyAffine, LazyLinear, LinearNode, Stateful
 from specloom.contract.errors import PortError
 from specloom.testing.comparing import CLOSE, Values, agree, hold
 from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from specloom.contract.nodes import Batch
 
 
@@ -103,18 +105,16 @@ def foreign_state_is_refused(cls: Any) -> None:
 
 
 def forward_lazy_equals_forward(cls: Any) -> None:
-    """``forward_lazy`` gives what ``forward`` gives, as a ``LazyAffine`` or as the values."""
+    """``forward_lazy`` gives what ``forward`` gives, as a map or as the values."""
     node = fitted(cls)
-    name = node.affine_output
+    kind = "linear_output" if isinstance(node, LinearNode) else "affine_output"
+    name = getattr(node, kind)
     exists = name in node.outputs
-    hold(exists, node, f"affine_output is {name!r}, which is not one of its outputs")
+    hold(exists, node, f"{kind} is {name!r}, which is not one of its outputs")
     batch = batch_for(node)
     with torch.no_grad():
         made = dict(node.forward_lazy(**batch))
-    output = made[name]
-    if isinstance(output, LazyAffine):
-        values = output.data.double() * output.scale + output.offset
-        made[name] = values.to(output.dtype)
+    made[name] = _computed(made[name])
     agree(made, run(node, batch), node, "from forward_lazy", CLOSE)
 
 
@@ -123,21 +123,39 @@ def lazy_input_equals_values(cls: Any) -> None:
     node = fitted(cls)
     exists = node.affine_input in node.inputs
     hold(exists, node, f"affine_input is {node.affine_input!r}, which is not one of its inputs")
+    _check_lazy_input(cls, node, _with_affine)
+
+
+def linear_input_equals_values(cls: Any) -> None:
+    """A fit on a ``LazyLinear``, and ``forward`` of one, equal those of its values."""
+    node = fitted(cls)
+    is_same = node.linear_input == node.affine_input
+    what = f"linear_input is {node.linear_input!r}, affine_input is {node.affine_input!r}"
+    hold(is_same, node, what)
+    exists = node.linear_input in node.inputs
+    hold(exists, node, f"linear_input is {node.linear_input!r}, which is not one of its inputs")
+    _check_lazy_input(cls, node, _with_linear)
+
+
+def _check_lazy_input(cls: Any, node: Any, with_lazy: Callable[[Any, Batch], Batch]) -> None:
+    """What ``with_lazy`` puts into a batch is fitted and run as its values are."""
     batch = batch_for(node)
-    computed = _with_values(node, batch)
+    lazy_batch = with_lazy(node, batch)
+    lazy_name = type(lazy_batch[node.affine_input]).__name__
+    computed = _with_values(node, lazy_batch)
     want = run(node, computed)
-    got = run(node, _with_lazy(node, batch))
-    agree(got, want, node, "when it takes a LazyAffine", 1e-4)
+    got = run(node, lazy_batch)
+    agree(got, want, node, f"when it takes a {lazy_name}", 1e-4)
     if not needs_fit(node):
         return
-    batches = fit_batches(node)
+    lazy_batches = [with_lazy(node, one) for one in fit_batches(node)]
     plain = built(cls)
-    fit(plain, [_with_values(node, batch) for batch in batches])
+    fit(plain, [_with_values(node, one) for one in lazy_batches])
     lazy = built(cls)
-    fit(lazy, [_with_lazy(node, batch) for batch in batches])
+    fit(lazy, lazy_batches)
     want = run(plain, computed)
     got = run(lazy, computed)
-    agree(got, want, node, "when it is fitted on a LazyAffine", 1e-4)
+    agree(got, want, node, f"when it is fitted on a {lazy_name}", 1e-4)
 
 
 def _check_refused(cls: Any, state: Values, wrong: str) -> None:
@@ -150,7 +168,7 @@ def _check_refused(cls: Any, state: Values, wrong: str) -> None:
     hold(False, node, f"restore takes a state that is wrong in {wrong}")
 
 
-def _with_lazy(node: Any, batch: Batch) -> Batch:
+def _with_affine(node: Any, batch: Batch) -> Batch:
     """The batch with a ``LazyAffine`` of the affine input."""
     raw = batch[node.affine_input]
     count = raw.shape[-1]
@@ -160,11 +178,33 @@ def _with_lazy(node: Any, batch: Batch) -> Batch:
     return {**batch, node.affine_input: lazy}
 
 
+def _with_linear(node: Any, batch: Batch) -> Batch:
+    """The batch with a ``LazyLinear`` of the linear input, made from two bands more."""
+    values = batch[node.linear_input]
+    count = values.shape[-1]
+    raw = torch.cat([values, values[..., :1] ** 2, values[..., -1:] ** 3], dim=-1)
+    matrix = torch.eye(count, count + 2, dtype=torch.float64)
+    matrix += 0.5 * torch.eye(count, count + 2, dtype=torch.float64).roll(1, dims=1)
+    matrix[:, -1] = torch.linspace(-1.0, 1.0, count, dtype=torch.float64)
+    offset = torch.linspace(-1.0, 1.0, count, dtype=torch.float64)
+    lazy = LazyLinear(raw, matrix, offset, raw.dtype)
+    return {**batch, node.linear_input: lazy}
+
+
 def _with_values(node: Any, batch: Batch) -> Batch:
-    """The batch with the values of that ``LazyAffine``."""
-    lazy = _with_lazy(node, batch)[node.affine_input]
-    values = lazy.data.double() * lazy.scale + lazy.offset
-    return {**batch, node.affine_input: values.to(lazy.dtype)}
+    """The batch with the values of the map at the affine input."""
+    return {**batch, node.affine_input: _computed(batch[node.affine_input])}
+
+
+def _computed(value: Any) -> Any:
+    """The values of a ``LazyAffine`` or a ``LazyLinear``; others as they are."""
+    if isinstance(value, LazyAffine):
+        values = value.data.double() * value.scale + value.offset
+        return values.to(value.dtype)
+    if isinstance(value, LazyLinear):
+        values = value.data.double() @ value.matrix.double().T + value.offset
+        return values.to(value.dtype)
+    return value
 
 
 def _check_outputs(node: Any, batch: Batch, made: Batch) -> None:

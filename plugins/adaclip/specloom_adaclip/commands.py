@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specloom import ConfigError
+
 if TYPE_CHECKING:
     from specloom_adaclip.weights.download import Progress
     from specloom_adaclip.weights.store import Entry, Store
@@ -116,8 +118,21 @@ def add(name: str, file: Path, trust: bool) -> None:
     from specloom_adaclip.weights.store import Store
 
     read_weights(file)  # what cannot be loaded later is refused now
-    entry = Store().put(name, file, f"added from {file.name}", trust=trust)
+    store = Store()
+    _refuse_other_file(store, name, file)
+    entry = store.put(name, file, f"added from {file.name}", trust=trust)
     click.echo(_stored(name, entry))
+
+
+def _refuse_other_file(store: Store, name: str, file: Path) -> None:
+    """Raise ConfigError where another file is stored under a name: runs may depend on it."""
+    from specloom_adaclip.weights.store import sha256_of
+
+    entry = store.entry(name)
+    if entry is None or store.find(name) is None or sha256_of(file) == entry.sha256:
+        return
+    what = f"another file is stored as {name}: {entry.source}, SHA-256 {entry.sha256[:SHORT_HASH]}"
+    raise ConfigError(what, fix=f"choose another name, or delete {store.file(entry.sha256)}")
 
 
 @weights.command()
@@ -128,7 +143,7 @@ def export(run_dir: Path, file: Path) -> None:
 
     A FILE that ends in .pth can be read by AdaCLIP's own code; another one is safetensors.
     """
-    from specloom import ConfigError, Pipeline
+    from specloom import Pipeline
     from specloom_adaclip.detector import AdaCLIPDetector
 
     pipeline = Pipeline.load(run_dir)

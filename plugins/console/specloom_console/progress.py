@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from specloom import impl, printable
+from specloom_console.notebook import NotebookDisplay, in_notebook
 from specloom_console.splits import split_lines
-from specloom_console.table import metrics_table
+from specloom_console.table import main_metrics, metrics_table
 from specloom_console.task import Task, duration
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ MOST_TASKS = 4
 class Progress:
     """Shows which phase runs, how fast its tasks go, how long they will take, and what was fitted.
 
-    On a terminal moving lines, drawn by rich; elsewhere, and where TERM is ``dumb``, plain lines:
-    for each task at most one every five seconds and one at its end. Nothing is shown of a task
-    of less than a second.
+    On a terminal moving lines, drawn by rich; in a notebook bars; elsewhere, and where TERM is
+    ``dumb``, plain lines: for each task at most one every five seconds and one at its end. Nothing
+    is shown of a task of less than a second. Of a run that is ``quiet`` there are only moving lines
+    and warnings.
 
     Args:
         clock: Seconds, counted from any moment.
@@ -45,13 +47,17 @@ class Progress:
     ) -> None:
         self._clock = clock
         self._chosen_stream = stream
-        self._live: LiveDisplay | None = None
+        self._live: LiveDisplay | NotebookDisplay | None = None
         self._tasks: dict[str, Task] = {}
         self._reset()
 
     def _reset(self) -> None:
+        self._quiet = False
+        self._in_notebook = self._chosen_stream is None and in_notebook()
         self._stream: TextIO | None = self._chosen_stream or sys.stderr
-        self._moving = _can_move(self._stream)
+        if self._in_notebook:  # which shows the standard error stream as an error
+            self._stream = sys.stdout
+        self._moving = self._in_notebook or _can_move(self._stream)
         self._phase_start = self._clock()
         self._last_event = self._phase_start
         self._last_line: dict[str, float] = {}
@@ -61,21 +67,22 @@ class Progress:
         """Reset the display, and show the description of the run."""
         self._close()
         self._reset()
+        self._quiet = run is not None and run.quiet
         if run is not None and run.metadata.get("description"):
-            self._write(str(run.metadata["description"]))
+            self._write_unless_quiet(str(run.metadata["description"]))
 
     @impl
     def data_described(self, run: Run, splits: Mapping[str, DescribedSplit]) -> None:
         """Show what each split holds, in one line; splits that hold the same share one."""
         for line in split_lines(splits, verbose=run.verbose):
-            self._write(line)
+            self._write_unless_quiet(line)
 
     @impl
     def phase_started(self, name: str) -> None:
         """Show which phase begins."""
         self._phase_start = self._clock()
         self._last_event = self._phase_start
-        self._write(name)
+        self._write_unless_quiet(name)
 
     @impl
     def node_fitted(self, node: str, summary: str) -> None:
@@ -84,7 +91,7 @@ class Progress:
         text = f"fitted {node}"
         if summary:
             text += f": {summary}"
-        self._write(text)
+        self._write_unless_quiet(text)
 
     @impl
     def warned(self, message: str) -> None:
@@ -126,7 +133,7 @@ class Progress:
         self._last_line.clear()
         seconds = self._clock() - self._phase_start
         if seconds >= LEAST_SECONDS:
-            self._write(f"{name} took {duration(seconds)}")
+            self._write_unless_quiet(f"{name} took {duration(seconds)}")
 
     @impl
     def run_ended(self, run: Run | None, error: BaseException | None) -> None:
@@ -137,17 +144,22 @@ class Progress:
         if isinstance(error, KeyboardInterrupt) and run.folder is not None:
             self._write(f"to resume: specloom run --resume {run.folder}")
         if error is None and run.metrics:
-            self._write(metrics_table(run.metrics))
+            metrics = run.metrics
+            if not run.verbose:
+                metrics = main_metrics(metrics)
+            self._write_unless_quiet(metrics_table(metrics))
 
     def _show(self, task: Task, now: float) -> None:
         if self._moving and self._stream is not None:
             self._show_live(task, self._stream)
         elif now - self._last_line.get(task.what, -math.inf) >= LINE_INTERVAL:
             self._last_line[task.what] = now
-            self._write(f"{task.what}: {task.pace()}")
+            self._write_unless_quiet(f"{task.what}: {task.pace()}")
 
     def _show_live(self, task: Task, stream: TextIO) -> None:
-        if self._live is None:
+        if self._live is None and self._in_notebook:
+            self._live = NotebookDisplay()
+        elif self._live is None:
             from specloom_console.live import LiveDisplay
 
             self._live = LiveDisplay(stream, self._clock)
@@ -158,7 +170,7 @@ class Progress:
         if self._live is not None:
             self._live.remove(task.what)
         elif not self._moving and task.seconds >= LEAST_SECONDS:
-            self._write(task.summary())
+            self._write_unless_quiet(task.summary())
 
     def _end_all(self) -> None:
         for task in list(self._tasks.values()):
@@ -171,6 +183,10 @@ class Progress:
             if self._live is not None:
                 self._live.close()
                 self._live = None
+
+    def _write_unless_quiet(self, text: str) -> None:
+        if not self._quiet:
+            self._write(text)
 
     def _write(self, text: str) -> None:
         text = printable(text)

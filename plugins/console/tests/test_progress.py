@@ -170,6 +170,6 @@ def test_the_offer_names_the_class():
 
 
 def test_it_says_what_is_run(run):
-    about = types.SimpleNamespace(metadata={"description": "RX on SYNTHETIC lentils."})
+    about = types.SimpleNamespace(metadata={"description": "RX on SYNTHETIC lentils."}, quiet=False)
     run.hook.run_started(run=about)
     assert run.lines == ["RX on SYNTHETIC lentils."]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from specloom import Batch, ConfigError, DataError, Input, Output, node
 from specloom.torch import TorchNode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LEAST_SHARE = 0.05
 """Fewer equal pixels, as a share of those that count, are not warned of."""
@@ -40,7 +44,7 @@ def has_value(cube: Tensor, value: float) -> Tensor:
     return (cube == value).all(-1, keepdim=True)
 
 
-def equal_to_corner(cube: Tensor, valid: Tensor) -> EqualPixels | None:
+def equal_to_corner(cube: NDArray[Any], valid: NDArray[np.bool_]) -> EqualPixels | None:
     """The first image of (B, H, W, C) in which many pixels that count equal one of its corners.
 
     Pixels that equal the corner in one band are few in other images, so that all bands are
@@ -48,21 +52,23 @@ def equal_to_corner(cube: Tensor, valid: Tensor) -> EqualPixels | None:
 
     Args:
         cube: The images.
-        valid: The pixels that count, bool (B, H, W, 1).
+        valid: The pixels that count, bool (B, H, W).
     """
-    for image, counted in zip(cube, valid[..., 0], strict=True):
+    for image, counted in zip(cube, valid, strict=True):
         height, width = counted.shape
         if height * width < LEAST_PIXELS:
             continue
         corners = image[[0, 0, -1, -1], [0, -1, 0, -1]]
-        for corner in torch.unique(corners, dim=0):
+        for corner in np.unique(corners, axis=0):
             found = _equal_to(image, counted, corner)
             if found is not None:
                 return found
     return None
 
 
-def _equal_to(image: Tensor, counted: Tensor, corner: Tensor) -> EqualPixels | None:
+def _equal_to(
+    image: NDArray[Any], counted: NDArray[np.bool_], corner: NDArray[Any]
+) -> EqualPixels | None:
     """The pixels that count of an image (H, W, C) with a spectrum (C,), where they are many."""
     alike = counted & (image[..., 0] == corner[0])
     pixels = int(alike.sum())
@@ -75,7 +81,7 @@ def _equal_to(image: Tensor, counted: Tensor, corner: Tensor) -> EqualPixels | N
     if pixels < least:
         return None
     first = float(corner[0])
-    if bool((corner == corner[0]).all()):
+    if (corner == corner[0]).all():
         fix = f"set background: {first:g} at the data node, so that they are excluded"
         return EqualPixels(pixels, total, f"{first:g} in all bands", fix)
     fix = "exclude them with a node cubes.Background, or by a mask of valid pixels"

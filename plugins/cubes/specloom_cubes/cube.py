@@ -6,13 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specloom import ConfigError, DataError
+from specloom_cubes.processing.options import (
+    BandOptions,
+    CalibrationOptions,
+    calibration_of,
+    selection_of,
+)
 from specloom_cubes.rules.single_precision import needs_check, refuse_lost_differences
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from xarray import DataArray
 
 Pixels: TypeAlias = NDArray[Any]
 Load: TypeAlias = Callable[[slice, slice], Pixels]
@@ -28,6 +38,11 @@ SAMPLE_BYTES = 1 << 24
 
 Axes: TypeAlias = Literal["HWC", "CHW", "HCW", "WHC", "CWH", "WCH"]
 Scale: TypeAlias = Literal["physical", "stored"]
+RawCalibration: TypeAlias = CalibrationOptions | str
+"""``capture``, or the fields of ``Calibration``."""
+
+WantedBands: TypeAlias = BandOptions
+"""The fields of ``BandSelection``."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +55,26 @@ class Reading:
         shape: Rows and columns of a matrix of pixels.
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: they
             are not.
+        calibration: How raw counts become reflectance: ``capture``, or the fields of
+            ``Calibration``; None for values as they are.
+        bands: Which bands, and on which grid: the fields of ``BandSelection``.
+        binning: Rows and columns that become one pixel.
+        wavelengths: A table of band centres, used instead of those in the file where a
+            calibration or bands are stated.
     """
 
     axes: Axes | None = None
     shape: tuple[int, int] | None = None
     scale: Scale = "physical"
+    calibration: RawCalibration | None = None
+    bands: WantedBands | None = None
+    binning: tuple[int, int] | None = None
+    wavelengths: str | None = None
 
     def __post_init__(self) -> None:
+        calibration_of(self.calibration)
+        selection_of(self.bands)
+        self._check_binning()
         if self.axes not in (None, *AXES):
             raise ConfigError(f"axes is {self.axes!r}", fix=f"use one of: {', '.join(AXES)}")
         if self.scale not in SCALES:
@@ -59,6 +87,39 @@ class Reading:
             )
         # A ticket that went through JSON has a list.
         object.__setattr__(self, "shape", tuple(self.shape))
+
+    def _check_binning(self) -> None:
+        if self.binning is None:
+            return
+        if len(self.binning) != 2 or min(self.binning) < 1:
+            raise ConfigError(
+                f"binning is {list(self.binning)}",
+                fix="write binning: [rows, columns], 1 or more each",
+            )
+        object.__setattr__(self, "binning", tuple(self.binning))
+
+    @classmethod
+    def of_options(cls, options: Mapping[str, Any], scale: Scale) -> Reading:
+        """How cubes are read that a pipeline gets, which was fitted on cubes read like this.
+
+        Args:
+            options: What the source of the fit gave as its ``read_options``.
+            scale: The scale, whatever they say of it.
+        """
+        stated = {name: options[name] for name in PROCESSING if name in options}
+        return cls(scale=scale, **stated)
+
+    def processing(self) -> dict[str, Any]:
+        """What is stated of calibration, bands and bins, as plain values."""
+        stated = {name: getattr(self, name) for name in PROCESSING}
+        found = {name: value for name, value in stated.items() if value is not None}
+        if "binning" in found:
+            found["binning"] = list(found["binning"])
+        return found
+
+
+PROCESSING = ("calibration", "bands", "binning")
+"""What a reading states of how the values of a cube are changed."""
 
 
 def refuse_axes(reading: Reading, where: str, reason: str) -> None:
@@ -82,7 +143,7 @@ AS_STATED = Reading()
 """A file as it states itself, in physical values."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cube:
     """A cube of shape (H, W, C) whose pixels are read part by part.
 
@@ -109,6 +170,9 @@ class Cube:
         valid: The file's own mask of valid pixels, or None.
         valid_from: Where in the file that mask is.
         reading: How the user wants it read.
+        check: What a user should know of a cube that is computed, such as a calibrated one; it
+            may read other files, such as references.
+        unbinned: The cube of which this one has blocks of pixels averaged; masks have its size.
     """
 
     path: Path
@@ -131,6 +195,46 @@ class Cube:
     valid: Valid | None = field(default=None, repr=False)
     valid_from: str = ""
     reading: Reading = AS_STATED
+    check: Callable[[], list[str]] | None = field(default=None, repr=False)
+    unbinned: Cube | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        height, width, _ = self.shape
+        parts = [f"{height} x {width} pixels", f"{len(self.good_bands)} bands"]
+        centres = self.good_wavelengths
+        if centres is not None and len(centres):
+            parts.append(f"{centres[0]:.6g} to {centres[-1]:.6g} nm")
+        parts += [one for one in (str(self.dtype), self.format) if one]
+        return f"Cube({self.path.name!r}: {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """The cube in false colours with its mean spectrum, for notebooks."""
+        from specloom_cubes.showing import cube_html
+
+        return cube_html(self)
+
+    def to_xarray(self) -> DataArray:
+        """The clean pixels as an ``xarray.DataArray`` with dimensions y, x and band.
+
+        It has the band centres as the coordinate ``wavelength`` in nm, and rows and columns, or
+        places on the map where the file states them, as ``y`` and ``x``. NaN is no data.
+
+        Raises:
+            UnavailableError: xarray is not installed.
+        """
+        from specloom_cubes.showing import as_data_array
+
+        return as_data_array(self)
+
+    def show(self) -> Figure:
+        """The cube in false colours beside its mean spectrum, as a figure of matplotlib.
+
+        Raises:
+            UnavailableError: matplotlib, or the plugin ``pictures``, is not installed.
+        """
+        from specloom_cubes.showing import cube_figure
+
+        return cube_figure(self)
 
     def read(self, rows: slice = ALL, cols: slice = ALL) -> Pixels:
         """Stored pixels (h, w, C) of all bands in ``dtype``, a view of the file if possible."""
@@ -140,6 +244,11 @@ class Cube:
     def array(self) -> Pixels:
         """All stored pixels, (H, W, C)."""
         return self.read()
+
+    @property
+    def with_masks(self) -> Cube:
+        """The cube that has the size of masks: this one, or that of which it has bins."""
+        return self if self.unbinned is None else self.unbinned
 
     @property
     def good_bands(self) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
@@ -78,7 +78,9 @@ def find_cubes(root: Path, pattern: str) -> dict[str, Path]:
     return by_name
 
 
-def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, MaskFinding]:
+def find_masks(
+    cubes: Iterable[Path], folder: Path | None = None, exclude: Collection[Path] = ()
+) -> dict[Path, MaskFinding]:
     """The file that is the mask of each cube, or why none is, by cube.
 
     A file with ``gt``, ``mask`` or ``label`` after the cube's name is the mask, and so is every
@@ -88,6 +90,7 @@ def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, 
     Args:
         cubes: The cubes, of an ENVI pair the header.
         folder: Where the masks are; by default beside each cube.
+        exclude: Files that are no masks.
 
     Raises:
         DataError: Two files may be the mask of a cube, or its compression changes numbers.
@@ -98,9 +101,9 @@ def find_masks(cubes: Iterable[Path], folder: Path | None = None) -> dict[Path, 
         where = cube.parent if folder is None else folder
         if where not in lists:
             lists[where] = _by_owner(where)
-        own = files_of_cube(cube)
+        excluded = {*files_of_cube(cube), *exclude}
         candidates = lists[where].get(cube_name(cube).lower(), [])
-        fitting = [path for path in candidates if path not in own]
+        fitting = [path for path in candidates if path not in excluded]
         finding = _mask_among(cube, fitting, is_named=folder is not None)
         if finding is not None:
             findings[cube] = finding

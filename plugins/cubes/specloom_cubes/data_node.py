@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,9 @@ from specloom.torch import TorchNode
 from specloom_cubes.background import equal_to_corner, has_value
 from specloom_cubes.class_lists import class_list_notes
 from specloom_cubes.split_notes import split_notes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TOLERANCE_NM = 0.5
 
@@ -181,17 +185,23 @@ class AnomalyDataNode(TorchNode):
             outputs = _restricted(outputs, valid[..., None])
         if self.background is not None:
             outputs = _restricted(outputs, ~has_value(cube, self.background))
-        self._warn_of_equal_pixels(cube, outputs["valid"])
         if wavelengths is not None:
             outputs["wavelengths"] = self._agreed(wavelengths).to(torch.float32)
         return outputs
 
-    def _warn_of_equal_pixels(self, cube: Tensor, valid: Tensor) -> None:
-        """Warn once of many pixels that are equal to a corner of their image, and that count."""
-        if self._images_to_compare <= 0:
+    def look_at_batch(self, batch: Batch) -> None:
+        """Warn once of many pixels that are equal to a corner of their image, and that count.
+
+        Batches that the source has put on a device are not compared.
+        """
+        cube = batch.get("cube")
+        if self._images_to_compare <= 0 or not _is_on_host(cube):
             return
-        self._images_to_compare -= len(cube)
-        found = equal_to_corner(cube, valid)
+        pixels = np.asarray(cube)
+        if pixels.ndim != 4:
+            return
+        self._images_to_compare -= len(pixels)
+        found = equal_to_corner(pixels, self._counted(pixels, batch))
         if found is None:
             return
         self._images_to_compare = 0
@@ -200,6 +210,19 @@ class AnomalyDataNode(TorchNode):
             f"the same spectrum ({found.spectrum}), that of a corner: fits and metrics count them"
         )
         warnings.warn(str(DataError(what, fix=found.fix)), stacklevel=3)
+
+    def _counted(self, cube: NDArray[Any], batch: Batch) -> NDArray[np.bool_]:
+        """Which pixels (B, H, W) count by the output ``valid``."""
+        counted: NDArray[np.bool_] = np.ones(cube.shape[:3], bool)
+        if batch.get("mask") is not None:
+            mask = torch.from_numpy(np.asarray(batch["mask"]).astype(np.int64))
+            found = targets(mask, self.normal_class_ids, self.anomaly_class_ids)
+            counted &= found.valid[..., 0].numpy()
+        if batch.get("valid") is not None:
+            counted &= np.asarray(batch["valid"])
+        if self.background is not None:
+            counted &= ~(cube == self.background).all(-1)
+        return counted
 
     def state(self) -> Mapping[str, Tensor]:
         """The wavelengths that the node knows, NaN where it has seen none."""
@@ -251,6 +274,13 @@ class AnomalyDataNode(TorchNode):
             self._reference = first.clone()
         _compare(first, self._reference)
         return first
+
+
+def _is_on_host(value: Any) -> bool:
+    """Whether an array is in this process's own memory."""
+    if isinstance(value, Tensor):
+        return value.device.type == "cpu"
+    return isinstance(value, np.ndarray)
 
 
 def _restricted(outputs: Mapping[str, Tensor], counted: Tensor) -> dict[str, Tensor]:

@@ -48,41 +48,61 @@ def test_the_data_node_excludes_a_value_of_all_bands():
 def test_many_pixels_equal_to_a_corner_are_warned_of_once():
     node = AnomalyDataNode([0], name="data")
     with pytest.warns(UserWarning, match="one and the same spectrum") as caught:
-        node.forward(grain())
+        node.look_at_batch({"cube": grain()})
     assert str(caught[0].message) == (
         "node 'data' (AnomalyDataNode): 300 of 400 pixels of an image have one and the same "
         "spectrum (0 in all bands), that of a corner: fits and metrics count them\n"
         "  fix: set background: 0 at the data node, so that they are excluded"
     )
-    node.forward(grain())
+    node.look_at_batch({"cube": grain()})
 
 
 def test_what_is_excluded_already_is_not_warned_of():
-    AnomalyDataNode([0], background=0).forward(grain())
+    AnomalyDataNode([0], background=0).look_at_batch({"cube": grain()})
     valid = square()[..., 0]
-    AnomalyDataNode([0]).forward(grain(), valid=valid)
+    AnomalyDataNode([0]).look_at_batch({"cube": grain(), "valid": valid})
+    ignored = torch.where(valid, 0, 7)
+    node = AnomalyDataNode([0], anomaly_class_ids=[1])
+    node.look_at_batch({"cube": grain(), "mask": ignored})
+
+
+def test_passes_read_no_value_of_a_tensor():
+    """Of tensors without values: on a GPU, reading one would wait for it."""
+    cube = grain().to("meta")
+    mask = torch.zeros(1, SIZE, SIZE, dtype=torch.int32, device="meta")
+    node = AnomalyDataNode([0], background=0, name="data")
+    node.look_at_batch({"cube": cube})
+    made = node.forward(cube, mask, valid=mask.bool())
+    assert made["valid"].shape == (1, SIZE, SIZE, 1)
+    made = Background(below=0.1, above=2.0, value=0.0).forward(cube, made["valid"])
+    assert made["valid"].device.type == "meta"
+
+
+def everywhere(cube):
+    return np.ones(cube.shape[:3], bool)
 
 
 def test_equal_pixels_that_are_not_flat():
-    cube = grain()
-    cube[0, :4] = torch.arange(1.0, 6.0)
-    found = equal_to_corner(cube, torch.ones(1, SIZE, SIZE, 1, dtype=torch.bool))
+    cube = grain().numpy()
+    cube[0, :4] = np.arange(1, 6)
+    found = equal_to_corner(cube, everywhere(cube))
     assert found is not None
     assert (found.pixels, found.spectrum) == (220, "0 in all bands")
-    cube[0, 4:] = torch.rand(1, 16, SIZE, 5)
-    assert equal_to_corner(cube, torch.ones(1, SIZE, SIZE, 1, dtype=torch.bool)) is None  # only 80
-    larger = torch.cat([cube, cube], 2)
-    found = equal_to_corner(larger, torch.ones(1, SIZE, 2 * SIZE, 1, dtype=torch.bool))
+    cube[0, 4:] = np.random.default_rng(0).random((16, SIZE, 5))
+    assert equal_to_corner(cube, everywhere(cube)) is None  # only 80
+    larger = np.concatenate([cube, cube], 2)
+    found = equal_to_corner(larger, everywhere(larger))
     assert found is not None
     assert found.spectrum == "1 in the first band"
     assert found.fix.startswith("exclude them with a node cubes.Background")
 
 
 def test_noise_is_not_warned_of():
-    cube = torch.rand(2, 64, 64, 4)
-    assert equal_to_corner(cube, torch.ones(2, 64, 64, 1, dtype=torch.bool)) is None
-    counts = torch.randint(0, 4, (1, 64, 64, 8), dtype=torch.uint8)
-    assert equal_to_corner(counts, torch.ones(1, 64, 64, 1, dtype=torch.bool)) is None
+    rng = np.random.default_rng(0)
+    cube = rng.random((2, 64, 64, 4), np.float32)
+    assert equal_to_corner(cube, everywhere(cube)) is None
+    counts = rng.integers(0, 4, (1, 64, 64, 8), np.uint8)
+    assert equal_to_corner(counts, everywhere(counts)) is None
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def camera(monkeypatch):
         "Blocks": lambda: {**scene(), "block": 2, "valid": scene()["mask"], "batch_size": 2},
         "Folder": lambda: {"path": str(folder()[1]), "pattern": "part*", "batch_size": 3},
         "Scene": scene,
+        "Scenes": lambda: {"cubes": [scene()["cube"]] * 2, "masks": [scene()["mask"]] * 2},
         "SingleCu3sDataModule": lambda: {"data_dir": str(folder()[1])},
     },
 )

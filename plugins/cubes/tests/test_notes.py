@@ -52,7 +52,7 @@ def test_the_folder_of_a_capture(tmp_path):
     (note,) = Scene(str(tmp_path / "scene.npy")).notes()
     assert f"{tmp_path} is a folder of a capture, with the reference frames DARKREF_scene" in note
     assert "fix: calibrate them with these frames first" in note
-    assert Blocks(str(tmp_path / "scene.npy")).notes() == [note]
+    assert Blocks(str(tmp_path / "scene.npy"), block=2).notes() == [note]
     assert note in notes(tmp_path)
 
 

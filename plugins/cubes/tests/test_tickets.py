@@ -69,6 +69,8 @@ def test_a_ticket_of_a_folder_needs_neither_the_listing_nor_the_other_cubes(here
         "labelled": True,
         "colors": None,
         "valid": False,
+        "valid_file": None,
+        "valid_variable": None,
         "find_mask": True,
         "wavelengths": [410.0, 510.0, 610.25],
         "shape": [4, 5, 3],

@@ -30,8 +30,8 @@ def images(seed: int = 0):
 @pytest.mark.parametrize("decider", DECIDERS.values(), ids=DECIDERS)
 def test_pixels_that_are_not_valid_are_decided_like_nan(decider):
     scores, valid = images()
-    made = decider(scores, valid)
-    blanked = decider(scores.masked_fill(~valid, math.nan))
+    made = decider.forward(scores, valid)
+    blanked = decider.forward(scores.masked_fill(~valid, math.nan))
     assert torch.equal(made["decisions"], blanked["decisions"])
     assert made["decisions"].any()
     assert not (made["decisions"] & ~valid).any()
@@ -43,28 +43,32 @@ def test_pixels_that_are_not_valid_are_decided_like_nan(decider):
 def test_their_scores_change_nothing(decider):
     scores, valid = images()
     loud = torch.where(valid, scores, 1e6)
-    assert torch.equal(decider(loud, valid)["decisions"], decider(scores, valid)["decisions"])
+    assert torch.equal(
+        decider.forward(loud, valid)["decisions"], decider.forward(scores, valid)["decisions"]
+    )
 
 
 @pytest.mark.parametrize("decider", DECIDERS.values(), ids=DECIDERS)
 def test_where_all_are_valid_nothing_changes(decider):
     scores, _ = images()
     everywhere = torch.ones(scores.shape, dtype=torch.bool)
-    assert torch.equal(decider(scores, everywhere)["decisions"], decider(scores)["decisions"])
+    assert torch.equal(
+        decider.forward(scores, everywhere)["decisions"], decider.forward(scores)["decisions"]
+    )
 
 
 @pytest.mark.parametrize("decider", DECIDERS.values(), ids=DECIDERS)
 def test_an_image_without_a_valid_pixel_is_unjudged(decider):
     scores, valid = images()
     valid[1] = False
-    made = decider(scores, valid)
+    made = decider.forward(scores, valid)
     assert not made["decisions"][1].any()
     assert made["unjudged"][1].all()
 
 
 def test_the_quantile_is_that_of_the_valid_pixels():
     scores, valid = images()
-    made = QuantileBinaryDecider(0.9)(scores, valid)["decisions"]
+    made = QuantileBinaryDecider(0.9).forward(scores, valid)["decisions"]
     for image, mask, decided in zip(scores, valid, made, strict=True):
         counted = image[mask & ~image.isnan()].double().numpy()
         expected = counted >= np.quantile(counted, 0.9)
@@ -77,7 +81,7 @@ def test_a_level_is_the_largest_quantile_that_decides_a_pixel(quantile):
     scores = scores.mul(2).round()  # ties
     levels = QuantileBinaryDecider().decision_levels("quantile", scores, valid)
     assert torch.equal(levels.isnan(), ~valid | scores.isnan())
-    made = QuantileBinaryDecider(quantile)(scores, valid)["decisions"]
+    made = QuantileBinaryDecider(quantile).forward(scores, valid)["decisions"]
     # At a level itself the quantile is a rounded product.
     apart = (levels - quantile).abs() > 1e-9
     assert torch.equal((levels >= quantile)[apart], made[apart])
@@ -86,7 +90,7 @@ def test_a_level_is_the_largest_quantile_that_decides_a_pixel(quantile):
 @pytest.mark.parametrize("value", [0.3, 1e-45, -2.0])
 def test_a_value_is_compared_in_all_images_alike(value):
     scores, _ = images()
-    made = QuantileBinaryDecider(value=value)(scores)["decisions"]
+    made = QuantileBinaryDecider(value=value).forward(scores)["decisions"]
     assert np.array_equal(made.numpy(), scores.numpy().astype(np.float64) >= value)
 
 

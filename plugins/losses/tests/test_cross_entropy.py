@@ -44,7 +44,7 @@ def test_gradcheck():
     logits, targets, valid = batch(2, dtype=torch.float64)
     node = AnomalyBCEWithLogits(weight=2.0, pos_weight=3.0)
     logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: node(x, targets, valid)["loss"], (logits,))
+    assert torch.autograd.gradcheck(lambda x: node(x, targets, valid), (logits,))
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
@@ -53,7 +53,7 @@ def test_what_is_not_finite_counts_like_what_is_not_valid(wrong):
     spoilt = torch.where(valid, logits, wrong).requires_grad_()
     clean = logits.requires_grad_()
     one, other = AnomalyBCEWithLogits(), AnomalyBCEWithLogits()
-    got, want = one(spoilt, targets)["loss"], other(clean, targets, valid)["loss"]
+    got, want = one(spoilt, targets), other(clean, targets, valid)
     assert torch.equal(got, want)
     got.backward()
     want.backward()
@@ -66,7 +66,7 @@ def test_what_is_not_finite_counts_like_what_is_not_valid(wrong):
 def test_extreme_logits_are_finite():
     logits = torch.tensor([1e30, -1e30, 1e4, -1e4]).view(1, 2, 2, 1).requires_grad_()
     targets = torch.tensor([True, False, False, True]).view(1, 2, 2, 1)
-    loss = AnomalyBCEWithLogits()(logits, targets)["loss"]
+    loss = AnomalyBCEWithLogits()(logits, targets)
     loss.backward()
     assert loss.item() == pytest.approx(5e3)
     assert logits.grad.isfinite().all()
@@ -76,7 +76,7 @@ def test_no_pixel_gives_zero_with_a_zero_gradient():
     logits, targets, _ = batch()
     logits.requires_grad_()
     node = AnomalyBCEWithLogits()
-    loss = node(logits, targets, torch.zeros_like(targets))["loss"]
+    loss = node(logits, targets, torch.zeros_like(targets))
     loss.backward()
     assert loss.item() == 0
     assert (logits.grad == 0).all()
@@ -103,11 +103,11 @@ def test_ranks_are_pooled_exactly_whatever_their_share_of_valid_pixels():
 def test_the_weight_may_change_at_any_time():
     logits, targets, _ = batch()
     node = AnomalyBCEWithLogits()
-    one = node(logits, targets)["loss"]
+    one = node(logits, targets)
     node.weight = 2.5
-    torch.testing.assert_close(node(logits, targets)["loss"], 2.5 * one)
+    torch.testing.assert_close(node(logits, targets), 2.5 * one)
     node.weight = 0.0
-    assert node(logits, targets)["loss"].item() == 0
+    assert node(logits, targets).item() == 0
 
 
 def test_a_loss_can_be_copied_after_a_batch_with_gradients():

@@ -43,7 +43,7 @@ def reference(scores, targets, valid, method, smooth=1e-6):
 def test_the_formula_in_float64(method, stretch):
     scores, targets, valid = batch(dtype=torch.float32)
     scores = (scores - 0.3) * stretch
-    got = IoULoss(weight=2.0, normalize_method=method)(scores, targets, valid)["loss"]
+    got = IoULoss(weight=2.0, normalize_method=method)(scores, targets, valid)
     np.testing.assert_allclose(got, 2 * reference(scores, targets, valid, method), rtol=1e-6)
 
 
@@ -52,7 +52,7 @@ def test_gradcheck(method):
     scores, targets, valid = batch(2)
     node = IoULoss(weight=2.0, normalize_method=method)
     scores.requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: node(x, targets, valid)["loss"], (scores,))
+    assert torch.autograd.gradcheck(lambda x: node(x, targets, valid), (scores,))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -62,7 +62,7 @@ def test_an_image_adds_the_same_whatever_else_is_in_its_batch(method):
     scores[3] *= 100
     scores.requires_grad_()
     node = IoULoss(normalize_method=method)
-    whole = node(scores, targets, valid)["loss"]
+    whole = node(scores, targets, valid)
     together, count = node.pooled()
     (gradient,) = torch.autograd.grad(together, scores)
     assert float(count) == 3
@@ -82,7 +82,7 @@ def test_images_without_anomalies_give_zero_with_a_zero_gradient(method):
     scores, targets, _ = batch()
     scores.requires_grad_()
     node = IoULoss(normalize_method=method, smooth=0.0)
-    loss = node(scores, torch.zeros_like(targets))["loss"]
+    loss = node(scores, torch.zeros_like(targets))
     loss.backward()
     assert loss.item() == 0
     assert (scores.grad == 0).all()
@@ -94,9 +94,9 @@ def test_an_image_whose_anomalies_are_not_valid_is_left_out():
     valid = torch.ones_like(targets)
     valid[0] = ~targets[0]
     node = IoULoss()
-    got = node(scores, targets, valid)["loss"]
+    got = node(scores, targets, valid)
     assert float(node.pooled()[1]) == 1
-    torch.testing.assert_close(got, IoULoss()(scores[1:], targets[1:])["loss"])
+    torch.testing.assert_close(got, IoULoss()(scores[1:], targets[1:]))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -106,8 +106,8 @@ def test_what_is_not_finite_counts_like_what_is_not_valid(method, wrong):
     spoilt = torch.where(valid, scores, wrong).requires_grad_()
     clean = scores.requires_grad_()
     node = IoULoss(normalize_method=method)
-    got = node(spoilt, targets)["loss"]
-    assert torch.equal(got, node(clean, targets, valid)["loss"])
+    got = node(spoilt, targets)
+    assert torch.equal(got, node(clean, targets, valid))
     got.backward()
     assert spoilt.grad.isfinite().all()
     assert (spoilt.grad[~valid] == 0).all()
@@ -120,7 +120,7 @@ def test_constant_images_are_finite(method, value):
     scores = torch.full((2, 4, 4, 1), value, requires_grad=True)
     targets = torch.zeros(2, 4, 4, 1, dtype=torch.bool)
     targets[:, 1, 1] = True
-    loss = IoULoss(normalize_method=method)(scores, targets)["loss"]
+    loss = IoULoss(normalize_method=method)(scores, targets)
     loss.backward()
     assert 0 <= loss.item() <= 1
     assert scores.grad.isfinite().all()
@@ -129,9 +129,9 @@ def test_constant_images_are_finite(method, value):
 def test_the_range_of_an_image_does_not_depend_on_its_units():
     scores, targets, _ = batch()
     node = IoULoss(normalize_method="minmax")
-    want = node(scores, targets)["loss"]
+    want = node(scores, targets)
     for scale, offset in ((1e-6, 0.0), (1e6, 1e4), (3.0, -50.0)):
-        torch.testing.assert_close(node(scale * scores + offset, targets)["loss"], want)
+        torch.testing.assert_close(node(scale * scores + offset, targets), want)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_optimum(method, best):
     _, targets, _ = batch()
     scores = (best * (2 * targets - 1) if method == "sigmoid" else targets).float()
     scores.requires_grad_()
-    loss = IoULoss(normalize_method=method)(scores, targets)["loss"]
+    loss = IoULoss(normalize_method=method)(scores, targets)
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-7)
     assert scores.grad.isfinite().all()
@@ -151,9 +151,9 @@ def test_a_step_along_the_gradient_helps():
     scores, targets, _ = batch()
     for method in METHODS:
         node, scores = IoULoss(normalize_method=method), scores.detach().requires_grad_()
-        loss = node(scores, targets)["loss"]
+        loss = node(scores, targets)
         (gradient,) = torch.autograd.grad(loss, scores)
-        assert node(scores - 1e-3 * gradient, targets)["loss"].item() < loss.item()
+        assert node(scores - 1e-3 * gradient, targets).item() < loss.item()
 
 
 def test_parameters_that_make_no_sense():

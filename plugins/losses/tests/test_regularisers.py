@@ -25,7 +25,7 @@ def one_hot(size, at=2):
 
 def value_and_gradient(node, weights):
     leaf = weights.clone().requires_grad_()
-    loss = node(leaf)["loss"]
+    loss = node(leaf)
     loss.backward()
     return loss.item(), leaf.grad
 
@@ -36,7 +36,7 @@ def test_the_entropy_formula_in_float64(target):
     exact = weights.double().numpy()
     p = (exact / exact.sum() + 1e-6) / (1 + 61e-6)
     want = 0.2 * (-(p * np.log(p)).sum() - (math.log(61) if target is None else target)) ** 2
-    got = SelectorEntropyRegularizer(weight=0.2, target_entropy=target)(weights)["loss"]
+    got = SelectorEntropyRegularizer(weight=0.2, target_entropy=target)(weights)
     np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
@@ -44,16 +44,16 @@ def test_the_diversity_formula_in_float64():
     weights = torch.rand(61, generator=torch.Generator().manual_seed(0))
     p = weights.double().numpy() / weights.double().numpy().sum()
     want = 0.2 * (61 * (p**2).sum() - 1) / 60
-    got = SelectorDiversityRegularizer(weight=0.2)(weights)["loss"]
+    got = SelectorDiversityRegularizer(weight=0.2)(weights)
     np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_diversity_is_zero_for_equal_weights_and_one_for_a_single_channel():
     node = SelectorDiversityRegularizer(weight=1.0)
     for size in (2, 3, 61, 224):
-        assert node(torch.full((size,), 0.7))["loss"].item() == 0
-        assert node(one_hot(size, 1))["loss"].item() == pytest.approx(1, abs=1e-6)
-    assert node(torch.tensor([2.0, 1.0]))["loss"].item() > node(torch.ones(2))["loss"].item()
+        assert node(torch.full((size,), 0.7)).item() == 0
+        assert node(one_hot(size, 1)).item() == pytest.approx(1, abs=1e-6)
+    assert node(torch.tensor([2.0, 1.0])).item() > node(torch.ones(2)).item()
 
 
 @pytest.mark.parametrize("node", REGULARISERS, ids=NAMES)
@@ -81,13 +81,13 @@ def test_value_and_gradient_are_finite(node, weights):
 @pytest.mark.parametrize("node", REGULARISERS, ids=NAMES)
 def test_gradcheck_of_a_selectors_weights(node):
     weights = torch.rand(9, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 0.1
-    assert torch.autograd.gradcheck(lambda w: node(w)["loss"], (weights.requires_grad_(),))
+    assert torch.autograd.gradcheck(lambda w: node(w), (weights.requires_grad_(),))
 
 
 @pytest.mark.parametrize("node", REGULARISERS, ids=NAMES)
 def test_only_shares_count(node):
     weights = torch.rand(9, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(node(7 * weights)["loss"], node(weights)["loss"])
+    torch.testing.assert_close(node(7 * weights), node(weights))
 
 
 @pytest.mark.parametrize("node", [REGULARISERS[0], REGULARISERS[2]], ids=["entropy", "diversity"])
@@ -99,7 +99,7 @@ def test_equal_weights_are_the_optimum_and_descent_leads_there(node):
     optimiser = torch.optim.Adam([logits], 0.1)
     for _ in range(200):
         optimiser.zero_grad()
-        node(3 * logits.softmax(0))["loss"].backward()
+        node(3 * logits.softmax(0)).backward()
         optimiser.step()
     torch.testing.assert_close(logits.softmax(0), torch.full((5,), 0.2), atol=0.05, rtol=0)
 
@@ -109,7 +109,7 @@ def test_the_distinctness_formula_in_float64():
     exact = rows.double().numpy()
     unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
     want = 0.1 * np.mean([unit[i] @ unit[j] for i in range(4) for j in range(i)])
-    np.testing.assert_allclose(DistinctnessLoss()(rows)["loss"], want, rtol=1e-6)
+    np.testing.assert_allclose(DistinctnessLoss()(rows), want, rtol=1e-6)
 
 
 def test_distinct_bands_give_exactly_zero_and_equal_ones_the_weight():
@@ -127,7 +127,7 @@ def test_distinct_bands_give_exactly_zero_and_equal_ones_the_weight():
 def test_rows_of_any_length_are_finite(scale):
     rows = torch.rand(3, 7, generator=torch.Generator().manual_seed(0))
     loss, gradient = value_and_gradient(DistinctnessLoss(), scale * rows)
-    want = 0.0 if scale == 0 else DistinctnessLoss()(rows)["loss"].item()
+    want = 0.0 if scale == 0 else DistinctnessLoss()(rows).item()
     assert loss == pytest.approx(want, rel=1e-4)
     assert gradient.isfinite().all()
     assert value_and_gradient(DistinctnessLoss(), rows[:1])[0] == 0
@@ -136,7 +136,7 @@ def test_rows_of_any_length_are_finite(scale):
 def test_gradcheck_of_rows():
     rows = torch.rand(3, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     node = DistinctnessLoss()
-    assert torch.autograd.gradcheck(lambda w: node(w)["loss"], (rows.requires_grad_(),))
+    assert torch.autograd.gradcheck(lambda w: node(w), (rows.requires_grad_(),))
 
 
 def test_processes_with_the_same_weights_pool_to_the_same_loss():
@@ -144,7 +144,7 @@ def test_processes_with_the_same_weights_pool_to_the_same_loss():
     for node, value in [(one, weights) for one in REGULARISERS] + [
         (DistinctnessLoss(), weights.view(3, 3))
     ]:
-        loss = node(value)["loss"]
+        loss = node(value)
         total, count = node.pooled()
         assert float(count) == 1
         torch.testing.assert_close((total + total) / (count + count), loss.double())

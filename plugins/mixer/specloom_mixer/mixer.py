@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
+from specloom import Batch, ConfigError, Input, Internal, LazyAffine, LazyLinear, Output, node
 from specloom_mixer.initial_weights import draw_weight, samuelson_shift, write_components
 from specloom_mixer.layer_widths import check_numbers, check_room_for_pairs, layer_widths
 from specloom_mixer.stretching import stretch_to_unit
@@ -73,6 +73,7 @@ class LearnableChannelMixer(StreamingNode[Moments]):
     valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
     rgb = Output("B H W output_channels", unit="1", doc="The mixed channels.")
     affine_input = "data"
+    linear_input = "data"
     example: ClassVar[Mapping[str, object]] = {
         "init_method": "pca",
         "input_channels": 13,
@@ -195,7 +196,9 @@ class LearnableChannelMixer(StreamingNode[Moments]):
         weight, _ = self._layers()[0]
         self.start_statistics(Moments(weight.shape[1], weight.device))
 
-    def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
+    def fit_update(
+        self, data: Tensor | LazyAffine | LazyLinear, valid: Tensor | None = None
+    ) -> None:
         """Add the usable pixels of (B, H, W, C) ``data``."""
         self.statistics().update(data, valid)
 
@@ -232,7 +235,7 @@ class LearnableChannelMixer(StreamingNode[Moments]):
         represented = float(components.variances[: self.output_channels].sum())
         self._variance_percent = 100 * represented / total if total else 0.0
 
-    def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
+    def forward(self, data: Tensor | LazyAffine | LazyLinear, valid: Tensor | None = None) -> Batch:
         """Mix (B, H, W, C) ``data``."""
         mixed = map_pixels(data, self._layers(), self._slope)
         if self.normalize_output:

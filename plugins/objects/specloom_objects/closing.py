@@ -1,12 +1,12 @@
 """Morphological closing: gaps that are too small to hold the neighbourhood are closed."""
 
 from specloom import node
-from specloom_objects.footprints import Mask, dilate, erode
-from specloom_objects.neighbourhood import NeighbourhoodNode
+from specloom_objects.footprints import dilate, erode
+from specloom_objects.neighbourhood import TwoNeighbourhoods
 
 
 @node
-class Closing(NeighbourhoodNode):
+class Closing(TwoNeighbourhoods):
     """Closes gaps that are narrower than a neighbourhood in decisions (B, H, W, 1).
 
     A closing: False where a neighbourhood without a decision covers the pixel
@@ -22,11 +22,4 @@ class Closing(NeighbourhoodNode):
         ConfigError: The radius is less than 1.
     """
 
-    @property
-    def halo(self) -> int:
-        """The pixels around an output pixel that it depends on: two neighbourhoods."""
-        return 2 * self.radius
-
-    def clean(self, mask: Mask, counts: Mask, around: Mask) -> Mask:
-        """The closing of the decisions of one image."""
-        return erode(dilate(mask, counts, around), counts, around)
+    steps = (dilate, erode)

@@ -5,19 +5,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from specloom import Batch, ConfigError, Input, Output, Ported, node
-from specloom_metrics import METRICS
-from specloom_objects.collected import Collected, counted_pixels
+from specloom import Batch, ConfigError, Input, node
+from specloom_objects.collected import counted_pixels
 from specloom_objects.intervals import clopper_pearson
-
-COLUMNS: Mapping[str, tuple[Any, int]] = {
-    "counts": (np.int64, 3),  # of each image: decided, anomalous and counted pixels
-}
+from specloom_objects.stage_metrics import StageMetrics
 
 
 @node
-class ImageMetrics(Ported):
+class ImageMetrics(StageMetrics):
     """Escapes and false rejects: how well whole images are accepted and rejected, over a stage.
 
     An image is rejected if at least ``min_pixels`` of its pixels are decided, else accepted. It
@@ -42,19 +39,10 @@ class ImageMetrics(Ported):
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
-    targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     scores = Input("B H W 1", optional=True, doc="Scores or logits; NaN was not evaluated.")
-    valid = Input(
-        "B H W 1",
-        dtype="bool",
-        optional=True,
-        labelled=True,
-        doc="Pixels with a label, that count.",
-    )
-    metrics = Output(METRICS)
-    locality = "image"
-    array_library = "numpy"
-    stages = ("train", "val", "test")
+    columns: ClassVar[Mapping[str, tuple[DTypeLike, int]]] = {
+        "counts": (np.int64, 3),  # of each image: decided, anomalous and counted pixels
+    }
     metric_names: ClassVar[tuple[str, ...]] = (
         "escape_rate",
         "escape_rate_low",
@@ -68,13 +56,9 @@ class ImageMetrics(Ported):
         "clean_images",
         "unjudged_images",
     )
-    example: ClassVar[Mapping[str, object]] = {}
 
     min_pixels: int = 1
     confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        self.measure_start("")
 
     def build(self, sizes: Any) -> None:
         """Check the parameters."""
@@ -86,30 +70,17 @@ class ImageMetrics(Ported):
                 fix="set a confidence over 0 and below 1, such as 0.95",
             )
 
-    def measure_start(self, stage: str) -> None:
-        """Forget what was collected."""
-        self._collected = Collected(COLUMNS)
-
     def forward(self, decisions: Any, targets: Any, scores: Any = None, valid: Any = None) -> Batch:
         """Count the pixels of one batch; the metrics come when the stage ends."""
         counts = counted_pixels(decisions, valid, scores)
         masks = (decisions & counts, targets & counts, counts)
         rows = np.stack([mask.reshape(len(mask), -1).sum(1) for mask in masks], 1)
-        self._collected.add({"counts": rows})
+        self.collect(counts=rows)
         return {}
 
-    def measure_state(self) -> Mapping[str, Any]:
-        """The counts of each image since ``measure_start``."""
-        return self._collected.arrays()
-
-    def measure_merge(self, state: Mapping[str, Any]) -> None:
-        """Append what another node counted."""
-        self._collected.add(state)
-
-    def measure_end(self) -> Batch:
-        """The metrics of everything since ``measure_start``, which is then forgotten."""
-        decided, anomalous, counted = self._collected.arrays()["counts"].T
-        self.measure_start("")
+    def metrics_of(self, collected: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Escapes and false rejects of the images of a stage."""
+        decided, anomalous, counted = collected["counts"].T
         judged = counted > 0
         rejected = decided >= self.min_pixels
         is_anomalous = judged & (anomalous > 0)
@@ -126,7 +97,7 @@ class ImageMetrics(Ported):
             "clean_images": int(is_clean.sum()),
             "unjudged_images": int((~judged).sum()),
         }
-        return {"metrics": metrics}
+        return metrics
 
     def _rate(self, name: str, count: int, total: int) -> dict[str, float]:
         """A share and the ends of its interval, by name; nothing of no image."""

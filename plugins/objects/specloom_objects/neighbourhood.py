@@ -1,12 +1,16 @@
 """The base class of nodes that clean decisions by a neighbourhood of each pixel."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import Batch, Input, Output, Ported, node
 from specloom_objects.footprints import Mask, Shape, check_radius, footprint
+
+Step: TypeAlias = Callable[[Mask, Mask, Mask], Mask]
+"""Decisions, the pixels that count and the neighbourhood, to new decisions."""
 
 
 @node
@@ -61,3 +65,30 @@ class NeighbourhoodNode(Ported):
         for image, mask in enumerate(decisions[..., 0]):
             cleaned[image, ..., 0] = self.clean(mask, valid[image, ..., 0], around)
         return {"cleaned": cleaned}
+
+
+@node
+class TwoNeighbourhoods(NeighbourhoodNode):
+    """Cleans decisions (B, H, W, 1) by the neighbourhoods of what neighbourhoods gave.
+
+    Args:
+        radius: The radius of the neighbourhood, in pixels.
+        shape: The neighbourhood: ``disk``, ``diamond`` or ``square``.
+
+    Raises:
+        ConfigError: The radius is less than 1.
+    """
+
+    steps: ClassVar[tuple[Step, Step]]
+    """What is done first, and what is done to the result."""
+
+    @property
+    def halo(self) -> int:
+        """The pixels around an output pixel that it depends on: two neighbourhoods."""
+        return 2 * self.radius
+
+    def clean(self, mask: Mask, counts: Mask, around: Mask) -> Mask:
+        """The first step and then the second one, on the decisions of one image."""
+        first = self.steps[0]
+        second = self.steps[1]
+        return second(first(mask, counts, around), counts, around)

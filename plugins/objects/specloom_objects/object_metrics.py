@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from specloom import Batch, ConfigError, Input, Output, Ported, SpecloomWarning, node
-from specloom_metrics import METRICS
-from specloom_objects.collected import Collected, counted_pixels
+from specloom import Batch, ConfigError, Input, SpecloomWarning, node
+from specloom_objects.collected import counted_pixels
 from specloom_objects.matching import Criterion, ObjectCounts, count_objects
 from specloom_objects.regions import Connectivity, check_connectivity
-
-COLUMNS: Mapping[str, tuple[Any, int]] = {"counts": (np.int64, len(ObjectCounts._fields))}
+from specloom_objects.stage_metrics import StageMetrics
 
 
 def object_ratios(total: ObjectCounts) -> dict[str, float]:
@@ -36,7 +35,7 @@ def object_ratios(total: ObjectCounts) -> dict[str, float]:
 
 
 @node
-class ObjectMetrics(Ported):
+class ObjectMetrics(StageMetrics):
     """Metrics of decided objects against true ones, over a whole stage.
 
     An object is a connected region of decisions or targets (B, H, W, 1). By ``coverage``, an
@@ -67,19 +66,10 @@ class ObjectMetrics(Ported):
     """
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
-    targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
     scores = Input("B H W 1", optional=True, doc="Scores or logits; NaN was not evaluated.")
-    valid = Input(
-        "B H W 1",
-        dtype="bool",
-        optional=True,
-        labelled=True,
-        doc="Pixels with a label, that count.",
-    )
-    metrics = Output(METRICS)
-    locality = "image"
-    array_library = "numpy"
-    stages = ("train", "val", "test")
+    columns: ClassVar[Mapping[str, tuple[DTypeLike, int]]] = {
+        "counts": (np.int64, len(ObjectCounts._fields))
+    }
     metric_names: ClassVar[tuple[str, ...]] = (
         "object_precision",
         "object_recall",
@@ -92,14 +82,10 @@ class ObjectMetrics(Ported):
         "unjudged_objects",
         "object_images",
     )
-    example: ClassVar[Mapping[str, object]] = {}
 
     overlap: float = 0.5
     criterion: Criterion = "coverage"
     connectivity: Connectivity = 8
-
-    def __post_init__(self) -> None:
-        self.measure_start("")
 
     def build(self, sizes: Any) -> None:
         """Check the parameters."""
@@ -110,11 +96,6 @@ class ObjectMetrics(Ported):
                 fix="set an overlap over 0 and at most 1, such as 0.5",
             )
 
-    def measure_start(self, stage: str) -> None:
-        """Forget what was collected."""
-        self._stage = stage
-        self._collected = Collected(COLUMNS)
-
     def forward(self, decisions: Any, targets: Any, scores: Any = None, valid: Any = None) -> Batch:
         """Count the objects of one batch; the metrics come when the stage ends."""
         counts = counted_pixels(decisions, valid, scores)
@@ -123,23 +104,14 @@ class ObjectMetrics(Ported):
             count_objects(*image, self.overlap, self.criterion, self.connectivity)
             for image in images
         ]
-        self._collected.add({"counts": rows})
+        self.collect(counts=rows)
         return {}
 
-    def measure_state(self) -> Mapping[str, Any]:
-        """The counts of each image since ``measure_start``."""
-        return self._collected.arrays()
-
-    def measure_merge(self, state: Mapping[str, Any]) -> None:
-        """Append what another node counted."""
-        self._collected.add(state)
-
-    def measure_end(self) -> Batch:
-        """The metrics of everything since ``measure_start``, which is then forgotten."""
-        rows = self._collected.arrays()["counts"]
+    def metrics_of(self, collected: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Ratios and counts of the objects of a stage."""
+        rows = collected["counts"]
         total = ObjectCounts(*rows.sum(0).tolist())
         self._warn_without_objects(len(rows), total)
-        self.measure_start(self._stage)
         metrics = object_ratios(total)
         false_objects = total.decided - total.correct
         if len(rows):
@@ -152,7 +124,7 @@ class ObjectMetrics(Ported):
             "unjudged_objects": total.unjudged,
             "object_images": len(rows),
         }
-        return {"metrics": metrics}
+        return metrics
 
     def _warn_without_objects(self, images: int, total: ObjectCounts) -> None:
         if images == 0 or total.objects or total.unjudged:

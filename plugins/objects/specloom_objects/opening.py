@@ -1,12 +1,12 @@
 """Morphological opening: what is too small to hold the neighbourhood is removed."""
 
 from specloom import node
-from specloom_objects.footprints import Mask, dilate, erode
-from specloom_objects.neighbourhood import NeighbourhoodNode
+from specloom_objects.footprints import dilate, erode
+from specloom_objects.neighbourhood import TwoNeighbourhoods
 
 
 @node
-class Opening(NeighbourhoodNode):
+class Opening(TwoNeighbourhoods):
     """Removes what is narrower than a neighbourhood from decisions (B, H, W, 1).
 
     An opening: True where a neighbourhood that is decided throughout covers the pixel
@@ -22,11 +22,4 @@ class Opening(NeighbourhoodNode):
         ConfigError: The radius is less than 1.
     """
 
-    @property
-    def halo(self) -> int:
-        """The pixels around an output pixel that it depends on: two neighbourhoods."""
-        return 2 * self.radius
-
-    def clean(self, mask: Mask, counts: Mask, around: Mask) -> Mask:
-        """The opening of the decisions of one image."""
-        return dilate(erode(mask, counts, around), counts, around)
+    steps = (erode, dilate)

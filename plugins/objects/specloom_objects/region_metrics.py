@@ -6,22 +6,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from specloom import Batch, ConfigError, Input, Output, Ported, SpecloomWarning, node
-from specloom_metrics import METRICS
-from specloom_objects.collected import Collected, counted_pixels
+from specloom import Batch, ConfigError, Input, SpecloomWarning, node
+from specloom_objects.collected import counted_pixels
 from specloom_objects.curves import aupro, false_alarm_rate
 from specloom_objects.regions import Connectivity, check_connectivity, label
-
-COLUMNS: Mapping[str, tuple[Any, int]] = {
-    "scores": (np.float32, 0),
-    "areas": (np.int32, 0),
-    "counts": (np.int64, 3),  # of each image: regions, unjudged regions, excluded pixels
-}
+from specloom_objects.stage_metrics import StageMetrics
 
 
 @node
-class RegionMetrics(Ported):
+class RegionMetrics(StageMetrics):
     """Metrics of scores against targets (B, H, W, 1) over all thresholds, over a whole stage.
 
     ``aupro`` is the area under the per-region overlap up to the false-positive rate
@@ -49,18 +44,11 @@ class RegionMetrics(Ported):
     """
 
     scores = Input("B H W 1", doc="Scores or logits of an anomaly.")
-    targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
-    valid = Input(
-        "B H W 1",
-        dtype="bool",
-        optional=True,
-        labelled=True,
-        doc="Pixels with a label, that count.",
-    )
-    metrics = Output(METRICS)
-    locality = "image"
-    array_library = "numpy"
-    stages = ("train", "val", "test")
+    columns: ClassVar[Mapping[str, tuple[DTypeLike, int]]] = {
+        "scores": (np.float32, 0),
+        "areas": (np.int32, 0),
+        "counts": (np.int64, 3),  # of each image: regions, unjudged regions, excluded pixels
+    }
     metric_names: ClassVar[tuple[str, ...]] = (
         "aupro",
         "false_alarm_rate_at_tpr",
@@ -71,14 +59,10 @@ class RegionMetrics(Ported):
         "normal_pixels",
         "unscored_pixels",
     )
-    example: ClassVar[Mapping[str, object]] = {}
 
     fpr_limit: float = 0.3
     tpr: float = 0.95
     connectivity: Connectivity = 8
-
-    def __post_init__(self) -> None:
-        self.measure_start("")
 
     def build(self, sizes: Any) -> None:
         """Check the parameters."""
@@ -90,11 +74,6 @@ class RegionMetrics(Ported):
                     f"{name} is a rate, got {value}", fix=f"set a {name} over 0 and at most 1"
                 )
 
-    def measure_start(self, stage: str) -> None:
-        """Forget what was collected."""
-        self._stage = stage
-        self._collected = Collected(COLUMNS)
-
     def forward(self, scores: Any, targets: Any, valid: Any = None) -> Batch:
         """Take in one batch; the metrics come when the stage ends."""
         counts = counted_pixels(targets, valid, scores)
@@ -105,26 +84,14 @@ class RegionMetrics(Ported):
             unjudged = int((areas[1:] == 0).sum())
             areas[0] = 0
             row = (regions - unjudged, unjudged, counted.size - int(counted.sum()))
-            self._collected.add(
-                {"scores": image[counted], "areas": areas[labels[counted]], "counts": [row]}
-            )
+            self.collect(scores=image[counted], areas=areas[labels[counted]], counts=[row])
         return {}
 
-    def measure_state(self) -> Mapping[str, Any]:
-        """What was collected since ``measure_start``: scores, areas, and counts of each image."""
-        return self._collected.arrays()
-
-    def measure_merge(self, state: Mapping[str, Any]) -> None:
-        """Append what another node collected."""
-        self._collected.add(state)
-
-    def measure_end(self) -> Batch:
-        """The metrics of everything since ``measure_start``, which is then forgotten."""
-        found = self._collected.arrays()
-        self.measure_start(self._stage)
-        scores = found["scores"]
-        areas = found["areas"]
-        regions, unjudged, unscored = found["counts"].sum(0).tolist()
+    def metrics_of(self, collected: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Areas under curves, rates and counts of the pixels of a stage."""
+        scores = collected["scores"]
+        areas = collected["areas"]
+        regions, unjudged, unscored = collected["counts"].sum(0).tolist()
         normal = int((areas == 0).sum())
         metrics: dict[str, float] = {}
         if 0 < normal < areas.size:
@@ -141,7 +108,7 @@ class RegionMetrics(Ported):
             "normal_pixels": normal,
             "unscored_pixels": unscored,
         }
-        return {"metrics": metrics}
+        return metrics
 
     def _warn_of_one_class(self, normal: int) -> None:
         what = "no pixel is anomalous" if normal else "every pixel is anomalous"

@@ -1,13 +1,19 @@
 """Escapes and false rejects, with the intervals of scipy."""
 
 import doctest
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from specloom import ConfigError, DataError, MergeableMetric
+from specloom import ConfigError, DataError
 from specloom_objects import ImageMetrics, clopper_pearson, intervals
+
+sys.path.append(str(Path(__file__).parent))
+toys = import_module("metric_toys")
 
 RNG = np.random.default_rng(19)
 COUNTS = {"escapes", "false_rejects", "anomalous_images", "clean_images", "unjudged_images"}
@@ -25,14 +31,7 @@ def batch(decided, anomalous):
 
 
 def measured(*batches, **params):
-    node = ImageMetrics(name="images", **params)
-    node.build({})
-    node.measure_start("test")
-    for one in batches:
-        assert node.forward(**one) == {}
-    metrics = node.measure_end()["metrics"]
-    assert all(type(value) in (int, float) for value in metrics.values())
-    return metrics
+    return toys.measured(ImageMetrics(name="images", **params), *batches)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
@@ -99,19 +98,10 @@ def test_without_images_of_a_kind_there_is_no_rate():
 
 def test_batches_order_and_parts_change_nothing():
     data = batch(RNG.integers(0, 3, 30), RNG.integers(0, 3, 30))
-    images = [{name: array[at : at + 1] for name, array in data.items()} for at in range(30)]
+    images = toys.by_image(data)
     whole = measured(data)
     assert measured(*images) == measured(*images[::-1]) == whole
-    merged = ImageMetrics()
-    merged.measure_start("test")
-    for part in (images[:7], [], images[7:]):
-        node = ImageMetrics()
-        node.measure_start("test")
-        for one in part:
-            node.forward(**one)
-        merged.measure_merge(node.measure_state())
-    assert isinstance(merged, MergeableMetric)
-    assert merged.measure_end()["metrics"] == whole
+    assert toys.merged(ImageMetrics, images[:7], [], images[7:]) == whole
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,19 @@
 
 import doctest
 import itertools
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from specloom import ConfigError, MergeableMetric, SpecloomWarning
+from specloom import ConfigError, SpecloomWarning
 from specloom_objects import ObjectMetrics, object_metrics
+
+sys.path.append(str(Path(__file__).parent))
+toys = import_module("metric_toys")
 
 RNG = np.random.default_rng(13)
 SIZE = (5, 24, 21, 1)
@@ -28,14 +34,7 @@ def batch(size=SIZE):
 
 
 def measured(*batches, **params):
-    node = ObjectMetrics(name="objects", **params)
-    node.build({})
-    node.measure_start("test")
-    for one in batches:
-        assert node.forward(**one) == {}
-    metrics = node.measure_end()["metrics"]
-    assert all(type(value) in (int, float) for value in metrics.values())
-    return metrics
+    return toys.measured(ObjectMetrics(name="objects", **params), *batches)
 
 
 def objects_of(mask, connectivity):
@@ -170,21 +169,11 @@ def test_a_stage_without_objects_is_warned_of():
 
 def test_batches_order_and_parts_change_nothing():
     data = batch()
-    images = [{name: array[at : at + 1] for name, array in data.items()} for at in range(5)]
+    images = toys.by_image(data)
     whole = measured(data)
     for order in itertools.islice(itertools.permutations(images), 0, 120, 17):
         assert measured(*order) == whole
-    merged = ObjectMetrics(name="objects")
-    merged.measure_start("test")
-    for part in (images[:2], [], images[2:]):
-        node = ObjectMetrics()
-        node.measure_start("test")
-        for one in part:
-            node.forward(**one)
-        merged.measure_merge(node.measure_state())
-    assert isinstance(merged, MergeableMetric)
-    assert merged.measure_end()["metrics"] == whole
-    assert merged.measure_end()["metrics"]["object_images"] == 0
+    assert toys.merged(ObjectMetrics, images[:2], [], images[2:]) == whole
 
 
 @pytest.mark.parametrize("overlap", [0.0, 1.1, np.nan])
@@ -197,3 +186,9 @@ def test_an_overlap_out_of_range(overlap):
 
 def test_the_examples_in_the_docstrings():
     assert doctest.testmod(object_metrics).failed == 0
+
+
+def test_what_was_measured_is_forgotten():
+    node = ObjectMetrics(name="objects")
+    assert toys.measured(node, batch())["object_images"] == 5
+    assert node.measure_end()["metrics"]["object_images"] == 0

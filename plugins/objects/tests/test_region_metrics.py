@@ -1,13 +1,20 @@
 """AUPRO and false alarms, against loops over all thresholds and scikit-learn."""
 
+import sys
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from sklearn import metrics as reference
 
-from specloom import ConfigError, DataError, MergeableMetric, SpecloomWarning
+from specloom import ConfigError, DataError, SpecloomWarning
 from specloom_objects import RegionMetrics, aupro
 from specloom_objects.curves import false_alarm_rate, pro_curve
+
+sys.path.append(str(Path(__file__).parent))
+toys = import_module("metric_toys")
 
 RNG = np.random.default_rng(17)
 SIZE = (4, 15, 17, 1)
@@ -22,14 +29,7 @@ def batch(digits=1, size=SIZE):
 
 
 def measured(*batches, **params):
-    node = RegionMetrics(name="regions", **params)
-    node.build({})
-    node.measure_start("test")
-    for one in batches:
-        assert node.forward(**one) == {}
-    metrics = node.measure_end()["metrics"]
-    assert all(type(value) in (int, float) for value in metrics.values())
-    return metrics
+    return toys.measured(RegionMetrics(name="regions", **params), *batches)
 
 
 def by_brute_force(data, limit, connectivity=8):
@@ -149,19 +149,10 @@ def test_one_class_is_warned_of_and_has_counts_only():
 
 def test_batches_order_and_parts_change_no_bit():
     data = batch()
-    images = [{name: array[at : at + 1] for name, array in data.items()} for at in range(4)]
+    images = toys.by_image(data)
     whole = measured(data)
     assert measured(*images) == measured(*images[::-1]) == whole
-    merged = RegionMetrics(name="regions")
-    merged.measure_start("test")
-    for part in (images[:1], [], images[1:]):
-        node = RegionMetrics()
-        node.measure_start("test")
-        for one in part:
-            node.forward(**one)
-        merged.measure_merge(node.measure_state())
-    assert isinstance(merged, MergeableMetric)
-    assert merged.measure_end()["metrics"] == whole
+    assert toys.merged(RegionMetrics, images[:1], [], images[1:]) == whole
 
 
 def test_scores_are_copied():

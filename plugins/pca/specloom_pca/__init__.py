@@ -1,4 +1,4 @@
-"""Principal component analysis of cubes."""
+"""Principal components and minimum noise fractions of cubes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from specloom.lazy import lazy
 
 MODULES = {
     "Components": "specloom_pca.components",
+    "NoiseFractions": "specloom_pca.noise_fractions",
     "map_pixels": "specloom_pca.pixel_maps",
+    "noise_fractions": "specloom_pca.noise_fractions",
     "principal_components": "specloom_pca.components",
     "standardising_factors": "specloom_pca.components",
     "to_channels_last": "specloom_pca.pixel_maps",
@@ -19,9 +21,12 @@ MODULES = {
 
 # Public names, imported on first use: written by `specloom plugins describe pca --write`.
 __all__ = [
+    "MNF",
     "Components",
+    "NoiseFractions",
     "TrainablePCA",
     "map_pixels",
+    "noise_fractions",
     "principal_components",
     "standardising_factors",
     "to_channels_last",
@@ -29,6 +34,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from specloom_pca.components import Components, principal_components, standardising_factors
+    from specloom_pca.mnf import MNF
+    from specloom_pca.noise_fractions import NoiseFractions, noise_fractions
     from specloom_pca.pca import TrainablePCA
     from specloom_pca.pixel_maps import map_pixels, to_channels_last
 else:
@@ -38,5 +45,8 @@ else:
 
 @impl
 def register_nodes() -> Mapping[str, str]:
-    """Offer the analysis."""
-    return {"TrainablePCA": "specloom_pca.pca:TrainablePCA"}
+    """Offer the analyses."""
+    return {
+        "MNF": "specloom_pca.mnf:MNF",
+        "TrainablePCA": "specloom_pca.pca:TrainablePCA",
+    }

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
+from specloom import Batch, ConfigError, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising_factors
 from specloom_pca.pixel_maps import map_pixels, to_channels_last
@@ -67,6 +67,7 @@ class TrainablePCA(StreamingNode[Moments]):
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
     affine_input = "data"
+    linear_input = "data"
 
     n_components: int
     whiten: bool = False
@@ -100,7 +101,9 @@ class TrainablePCA(StreamingNode[Moments]):
         """Start with empty statistics."""
         self.start_statistics(Moments(len(self.center), self.center.device))
 
-    def fit_update(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> None:
+    def fit_update(
+        self, data: Tensor | LazyAffine | LazyLinear, valid: Tensor | None = None
+    ) -> None:
         """Add the usable pixels of (B, H, W, C) ``data``."""
         self.statistics().update(data, valid)
 
@@ -126,7 +129,7 @@ class TrainablePCA(StreamingNode[Moments]):
             fix = "fit more pixels, or set whiten: false"
             warn_of_few_pixels(self.label, moments.count, len(self.center), fix)
 
-    def forward(self, data: Tensor | LazyAffine, valid: Tensor | None = None) -> Batch:
+    def forward(self, data: Tensor | LazyAffine | LazyLinear, valid: Tensor | None = None) -> Batch:
         """Project (B, H, W, C) ``data``."""
         matrix = self.directions
         if self.whiten:

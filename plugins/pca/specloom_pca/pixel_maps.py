@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu, leaky_relu_, linear
 
-from specloom import LazyAffine
+from specloom import LazyAffine, LazyLinear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,9 @@ Layer: TypeAlias = tuple[Tensor, Tensor | None]
 """A matrix (out, in) and a bias (out,), or None for zeros."""
 
 
-def map_pixels(data: Tensor | LazyAffine, layers: Sequence[Layer], slope: float = 1.0) -> Tensor:
+def map_pixels(
+    data: Tensor | LazyAffine | LazyLinear, layers: Sequence[Layer], slope: float = 1.0
+) -> Tensor:
     """x -> A x + b of every pixel, layer by layer, as (B, K, H * W) in the type of ``data``.
 
     Products are in the wider type of ``data`` and the matrices. Between two layers values below
@@ -44,18 +46,25 @@ def map_pixels(data: Tensor | LazyAffine, layers: Sequence[Layer], slope: float 
     round otherwise; pixels that are not finite then do not spoil the gradients of the others.
 
     Args:
-        data: (B, H, W, C); the first layer absorbs the map of a ``LazyAffine``.
+        data: (B, H, W, C); the first layer absorbs the map of a ``LazyAffine`` or, in float64, of a
+            ``LazyLinear``.
         layers: One or more; K is the length of the last one.
         slope: Of the LeakyReLU between layers; 1 for none.
     """
     dtype = torch.promote_types(data.dtype, layers[0][0].dtype)
     result_dtype = data.dtype
     center = None
+    if isinstance(data, LazyLinear):
+        # The bands of a derivative are small differences of large numbers.
+        dtype = torch.float64
     wide = [_convert(layer, dtype) for layer in layers]
     if isinstance(data, LazyAffine):
         data, center, first = _absorb_map(data, *layers[0])
         center = center.to(dtype)
         wide[0] = _convert(first, dtype)
+    elif isinstance(data, LazyLinear):
+        data, first = _absorb_linear(data, *layers[0])
+        wide[0] = first
     tensors = [data]
     for matrix, bias in wide:
         tensors.append(matrix)
@@ -88,6 +97,16 @@ def _absorb_map(
     if bias is not None:
         shift = shift + bias
     return data.data, center, (matrix * scale, shift)
+
+
+def _absorb_linear(data: LazyLinear, matrix: Tensor, bias: Tensor | None) -> tuple[Tensor, Layer]:
+    """Raw data, and the layer that then equals the linear map, ``matrix`` and ``bias``."""
+    matrix = matrix.double()
+    offset = torch.as_tensor(data.offset).to(matrix).expand(matrix.shape[1])
+    shift = matrix @ offset
+    if bias is not None:
+        shift = shift + bias
+    return data.data, (matrix @ data.matrix.to(matrix), shift)
 
 
 def _map_with_gradients(
@@ -218,6 +237,6 @@ def _same_for_every_row(shape: tuple[int, int], columns: int, dtype: np.dtype[An
     return bool((product == product[0]).all())
 
 
-def to_channels_last(results: Tensor, data: Tensor | LazyAffine) -> Tensor:
+def to_channels_last(results: Tensor, data: Tensor | LazyAffine | LazyLinear) -> Tensor:
     """The (B, K, H * W) of ``map_pixels`` as (B, H, W, K), for ``data`` (B, H, W, C)."""
     return results.mT.reshape(*data.shape[:-1], results.shape[1]).contiguous()

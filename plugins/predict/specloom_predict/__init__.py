@@ -9,9 +9,11 @@ from specloom import Run, RunView, impl
 from specloom.lazy import lazy
 
 MODULES = {
+    "Input": "specloom_predict.inputs",
     "Prediction": "specloom_predict.prediction",
     "Predictor": "specloom_predict.predictor",
     "Summary": "specloom_predict.many",
+    "find_inputs": "specloom_predict.inputs",
     "predict": "specloom_predict.predictor",
     "predict_all": "specloom_predict.many",
     "run_tiled": "specloom_predict.tiled_run",
@@ -19,9 +21,19 @@ MODULES = {
 """Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe predict --write`.
-__all__ = ["Prediction", "Predictor", "Summary", "predict", "predict_all", "run_tiled"]
+__all__ = [
+    "Input",
+    "Prediction",
+    "Predictor",
+    "Summary",
+    "find_inputs",
+    "predict",
+    "predict_all",
+    "run_tiled",
+]
 
 if TYPE_CHECKING:
+    from specloom_predict.inputs import Input, find_inputs
     from specloom_predict.many import Summary, predict_all
     from specloom_predict.prediction import Prediction
     from specloom_predict.predictor import Predictor, predict

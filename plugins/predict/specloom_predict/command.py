@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import threads_option
+from specloom import ConfigError, complete_run_folders, log_file_option, threads_option
 
 if TYPE_CHECKING:
     from specloom_predict.many import Summary
 
 path = click.Path(path_type=Path)
+
+
+YAML = (".yaml", ".yml")
+LEAST_BYTES = 4096
+"""A size without a unit that is smaller is one of which the unit was forgotten."""
 
 
 class Size(click.ParamType["int"]):
@@ -31,7 +37,10 @@ class Size(click.ParamType["int"]):
         unit = None if match is None else _unit_bytes(match[2])
         if match is None or unit is None or not float(match[1]):
             self.fail(f"{value!r} is not a size; write for example 500MB or 2GB", param, ctx)
-        return int(float(match[1]) * unit)
+        size = int(float(match[1]) * unit)
+        if not match[2] and size < LEAST_BYTES:
+            self.fail(f"{value!r} would be bytes; write the unit, as in {value}GB", param, ctx)
+        return size
 
 
 def _unit_bytes(unit: str) -> int | None:
@@ -54,9 +63,9 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 @click.command()
-@click.argument("pipeline", type=path)
+@click.argument("pipeline", type=path, shell_complete=complete_run_folders)
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--out", type=path, required=True, metavar="DIR", help="Where results go.")
+@click.option("-o", "--out", type=path, required=True, metavar="DIR", help="Where results go.")
 @click.option(
     "--format",
     "formats",
@@ -122,8 +131,10 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
 )
 @threads_option
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def predict(as_json: bool, **options: Any) -> None:
+@log_file_option
+def predict(as_json: bool, quiet: bool, **options: Any) -> None:
     """Apply PIPELINE to cubes and write its outputs with their geometry.
 
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. INPUTS are files, folders
@@ -133,17 +144,28 @@ def predict(as_json: bool, **options: Any) -> None:
     """
     from specloom_predict.many import predict_all
 
-    summary = predict_all(**options, observed=True)
+    _refuse_swapped(options["pipeline"], options["inputs"])
+    summary = predict_all(**options, observed=True, quiet=quiet)
     _print_notes(summary)
     if options["dry_run"]:
         _print_plan(summary)
-    else:
+    elif not quiet:
         _print_counts(summary, options["out"])
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=2, ensure_ascii=False))
     if summary.unexpected is not None:
         raise summary.unexpected
     sys.exit(summary.exit_code)
+
+
+def _refuse_swapped(pipeline: Path, inputs: Sequence[str]) -> None:
+    """Raise ConfigError where a cube stands first, and the pipeline behind it."""
+    first = Path(inputs[0])
+    is_pipeline = first.suffix in YAML or (first / "pipeline.yaml").is_file()
+    is_cube = pipeline.is_file() and pipeline.suffix not in (*YAML, ".safetensors")
+    if is_pipeline and is_cube:
+        fix = f"specloom predict {first} {pipeline} --out DIR"
+        raise ConfigError(f"{pipeline} is no pipeline: the pipeline comes first", fix=fix)
 
 
 def _print_notes(summary: Summary) -> None:

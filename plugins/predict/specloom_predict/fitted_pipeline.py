@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from specloom import ConfigError, DataError, Graph, Pipeline, Plugins, Run, did_you_mean
-from specloom_cubes import OneCube, Reading, is_address, is_cube, open_cube
+from specloom_cubes import (
+    OneCube,
+    Reading,
+    check_valid_files,
+    is_address,
+    is_cube,
+    is_valid_pattern,
+    open_cube,
+    opened_by_plugin,
+)
 from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
 from specloom_predict.tile_plan import is_map
 from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
@@ -93,7 +102,16 @@ class FittedPipeline:
         self.notes: list[str] = graph.setup_notes()
         fitted_scale = graph.read_options.get("scale")
         self._scale_is_known = scale is not None or fitted_scale is not None
-        self.reading = Reading(scale=scale or fitted_scale or STORED)
+        self.reading = Reading.of_options(graph.read_options, scale or fitted_scale or STORED)
+        #: The pattern of the files that say which pixels of cubes count; None for none.
+        self.valid_files: str | None = None
+        self._valid_variable: str | None = graph.read_options.get("valid_variable")
+        valid = graph.read_options.get("valid")
+        if valid is not None and is_valid_pattern(valid):
+            self.valid_files = valid
+        elif valid is not None:
+            self._valid_variable = None
+            self.notes.append(note_on_valid(valid))
         declared = graph.outputs
         if not declared and not isinstance(pipeline, str | Path):
             declared = default_outputs(graph)
@@ -119,8 +137,7 @@ class FittedPipeline:
                 pass  # a plugin answers hooks once it was imported
             opened: Cube | None = self.run.hook.open_cube(address=str(address))
             if opened is not None:
-                reading = replace(opened.reading, scale=self.reading.scale)
-                return replace(opened, reading=reading)
+                return opened_by_plugin(opened, self.reading)
         return open_cube(address, variable, self.reading)
 
     def maps(
@@ -163,7 +180,7 @@ class FittedPipeline:
             self.run.graph.nodes[name].restore(state)
         if tile_bytes is None:
             tile_bytes = TILE_BYTES
-        source = OneCube(cube, wavelengths)
+        source = self._source_of(cube, wavelengths)
         self.run.source = source
         self.check_bands(cube)
         size = cube.shape[:2]
@@ -187,13 +204,16 @@ class FittedPipeline:
         maps: list[Map] = []
         others: dict[str, Any] = {}
         notes = [*self.notes, *self._notes_on_scale(cube)]
+        if cube.check is not None:
+            notes += cube.check()
         for name, end in self.ends.items():
             value = values[end]
             if value is None:
                 notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):
                 numbers = [judging[end] for end in self._judging_of(name) if end in judging]
-                maps.append(_with_unjudged(name, _plain(value[0]), numbers, scene))
+                found = _with_unjudged(name, _plain(value[0]), numbers, scene)
+                maps.append(replace(found, names=self._band_names(end)))
             else:
                 others[name] = to_array(value)
         share = float(everywhere.mean())
@@ -202,6 +222,12 @@ class FittedPipeline:
         if domain is not None and domain.reasons:
             notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
         return Outputs(maps, others, notes, everywhere, domain)
+
+    def _source_of(self, cube: Cube, wavelengths: Any) -> OneCube:
+        """A cube with the valid pixels of the fit's rule; one in memory has those of its array."""
+        if cube.format == "array":
+            return OneCube(cube, wavelengths)
+        return OneCube(cube, wavelengths, self.valid_files, self._valid_variable)
 
     def _takes(self, source: OneCube) -> bool:
         """Whether the nodes that read the cube take its type of numbers, or do not read it.
@@ -235,6 +261,14 @@ class FittedPipeline:
         """The maps of numbers that say which pixels are unjudged, (H, W), by ``node.port``."""
         ends = dict.fromkeys(self._number_maps.values())
         return {end: _plain(values[end][0]) for end in ends if values[end] is not None}
+
+    def _band_names(self, end: str) -> tuple[str, ...]:
+        """What the node of an output calls its bands."""
+        name, _, port = end.partition(".")
+        node = self.run.graph.nodes[name]
+        if not hasattr(node, "band_names"):
+            return ()
+        return tuple(node.band_names(port))
 
     def _judging_of(self, name: str) -> list[str]:
         """The map of numbers of one output, if there is one."""
@@ -281,6 +315,17 @@ class FittedPipeline:
                 f"{cube.path.name} states a scale ({cube.scale_from}), which is not applied: the "
                 "pipeline was saved without one; --scale physical applies it"
             )
+
+    def check_cube(self, cube: Cube) -> None:
+        """Check what of a cube is known before its pixels are read.
+
+        Raises:
+            DataError: It has other bands than those of the fit, or no file that says which of its
+                pixels count.
+        """
+        self.check_bands(cube)
+        if self.valid_files is not None:
+            check_valid_files([cube.path], self.valid_files)
 
     def check_bands(self, cube: Cube) -> None:
         """Check that a cube has as many bands as those that the pipeline was fitted on.
@@ -378,6 +423,15 @@ def default_outputs(graph: Graph) -> dict[str, str]:
         name = port if ports[port] == 1 else end.replace(".", "_")
         found[name] = end
     return found
+
+
+def note_on_valid(file: str) -> str:
+    """That pixels which a fit excluded by a file count in other cubes."""
+    what = f"{file} excluded pixels from the fit, and says nothing of other cubes: theirs all count"
+    fix = (
+        "fit with valid: '*_roi.png', where * is the name of a cube, and give each cube such a file"
+    )
+    return str(DataError(what, fix=fix))
 
 
 def pipeline_file(path: Path) -> Path:

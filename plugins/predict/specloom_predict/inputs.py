@@ -10,7 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from specloom import ConfigError, DataError, SpecloomError
-from specloom_cubes import cube_file, cube_name, expand, files_of_cube, find_cubes, is_address
+from specloom_cubes import (
+    cube_file,
+    cube_name,
+    expand,
+    files_of_cube,
+    find_cubes,
+    is_address,
+    valid_file,
+    without_valid_files,
+)
 from specloom_predict.record import owners
 from specloom_predict.verdicts import SUMMARY
 
@@ -37,15 +46,23 @@ class Input:
             return self.address
         return str(Path(self.address).resolve())
 
-    def files(self) -> list[Path]:
-        """Every file on this machine that belongs to it."""
+    def files(self, valid: str | None = None) -> list[Path]:
+        """Every file on this machine that belongs to it.
+
+        Args:
+            valid: The pattern of the file that says which of its pixels count.
+        """
         if is_address(self.address):
             return []
-        return files_of_cube(Path(self.address))
+        cube = Path(self.address)
+        found = files_of_cube(cube)
+        if valid is not None:
+            found.append(valid_file(cube, valid))
+        return found
 
 
 def find_inputs(
-    addresses: Iterable[str | Path], out: Path
+    addresses: Iterable[str | Path], out: Path, valid: str | None = None
 ) -> tuple[list[Input], list[tuple[str, SpecloomError]]]:
     """The cubes behind addresses, each once, and the errors, each with its address.
 
@@ -54,6 +71,7 @@ def find_inputs(
             of a shell (``flights/*/*.hdr``), for shells that do not resolve them; addresses such
             as ``s3://…``, for plugins that open them.
         out: The folder of results: nothing within it is an input.
+        valid: The pattern of the files that say which pixels of cubes count, which are no inputs.
     """
     by_key: dict[str, Input] = {}
     errors: list[tuple[str, SpecloomError]] = []
@@ -68,7 +86,17 @@ def find_inputs(
             what = f"{address} cannot be read: {getattr(error, 'strerror', None) or error}"
             fix = "check the path and its permissions"
             errors.append((address, DataError(what, fix=fix)))
-    return list(by_key.values()), errors
+    inputs = list(by_key.values())
+    if valid is not None:
+        inputs = _without_valid_files(inputs, valid)
+    return inputs, errors
+
+
+def _without_valid_files(inputs: Sequence[Input], valid: str) -> list[Input]:
+    """Inputs, but for those that say which pixels of another one count."""
+    local = {one.key: Path(one.address) for one in inputs if not is_address(one.address)}
+    cubes = without_valid_files(local, valid)
+    return [one for one in inputs if one.key in cubes or one.key not in local]
 
 
 def check_out(addresses: Iterable[str | Path], out: Path) -> None:

@@ -122,6 +122,7 @@ def predict_all(
     dry_run: bool = False,
     resume: bool = False,
     strict: bool = False,
+    quiet: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -142,6 +143,7 @@ def predict_all(
         dry_run: Whether only to find out what would be done; then nothing is written.
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
         strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
+        quiet: Whether observers show only warnings.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -149,11 +151,12 @@ def predict_all(
     check_formats(formats)
     check_fail_on(fail_on)
     predictor = Predictor(pipeline, outputs, device, observed, scale, reject_when)
+    predictor.run.quiet = quiet
     out = Path(out)
     check_out(inputs, out)
     if resume:
         _check_resumable(out)
-    cubes, errors = find_inputs(inputs, out)
+    cubes, errors = find_inputs(inputs, out, predictor.valid_files)
     table = None if wavelengths is None else file_digest(Path(wavelengths))
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
@@ -236,11 +239,16 @@ class _OneCube:
 
         Those of version 0.2, whose records have no measures, are not.
         """
-        stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
+        stamped = self._stamp(one)
         known = record.read(folder)
         if not record.complete(known, stamped, self.formats, folder):
             return None
         return measures_from(known)
+
+    def _stamp(self, one: Input) -> dict[str, Any]:
+        """What the results of an input depend on."""
+        files = one.files(self.predictor.valid_files)
+        return record.stamp(files, self.pipeline_digest, self.result_options)
 
     def check(self, one: Input) -> None:
         """Open an input, and check that its bands are those of the pipeline.
@@ -248,14 +256,14 @@ class _OneCube:
         Raises:
             DataError: It cannot be predicted.
         """
-        self.predictor.check_bands(self.predictor.open(one.address, self.variable))
+        self.predictor.check_cube(self.predictor.open(one.address, self.variable))
 
     def predict(self, one: Input, folder: Path) -> _Made:
         """What was made of an input, now or before."""
         known = self.complete(one, folder)
         if known is not None:
             return _Made(None, known)
-        stamped = record.stamp(one.files(), self.pipeline_digest, self.result_options)
+        stamped = self._stamp(one)
         cube = self.predictor.open(one.address, self.variable)
         before = record.claim(folder, one.key, stamped)
         try:

@@ -131,6 +131,14 @@ class Prediction:
             raise DataError("there are no objects: no output is a map of decisions", fix=fix)
         return objects.measure(decisions, self._map(self.scores_name), self.cube, self.geometry)
 
+    def scores_map(self) -> NDArray[Any] | None:
+        """The scores (H, W) in the memory of this machine; None where no output holds any."""
+        return self._map(self.scores_name)
+
+    def decisions_map(self) -> NDArray[Any] | None:
+        """The decisions, bool (H, W), in the memory of this machine; None without any."""
+        return self._map(self.decisions_name)
+
     def _map(self, name: str) -> NDArray[Any] | None:
         """A map (H, W), in the memory of this machine; None where there is no such output."""
         if name not in self.arrays:

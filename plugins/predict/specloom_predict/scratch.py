@@ -33,10 +33,12 @@ def write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UnavailableError(
-            f"{folder} cannot be written: {error.strerror or error}",
-            fix="choose another folder with --out, or make room on the disk",
-        ) from error
+        what = f"{folder} cannot be written: {error.strerror or error}"
+        fix = "choose another folder with --out, or make room on the disk"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            what = f"{folder} cannot be written: a file of that name is there, not a folder"
+            fix = "choose another folder with --out"
+        raise UnavailableError(what, fix=fix) from error
 
 
 @contextmanager

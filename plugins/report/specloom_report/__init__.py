@@ -1,10 +1,20 @@
 """Reports of runs as one HTML file, graphs as pictures, profiles, and a check of the set-up."""
 
 from collections.abc import Mapping
+from typing import cast
 
-from specloom import impl
+from specloom import Graph, GraphView, impl
 
 __version__ = "0.2.0"
+
+
+@impl
+def draw_graph(graph: GraphView) -> str:
+    """Draw a graph as SVG."""
+    from specloom_report.graphs.description import describe_graph
+    from specloom_report.graphs.svg import graph_svg
+
+    return str(graph_svg(describe_graph(cast("Graph", graph)), standalone=True))
 
 
 @impl

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, Input, LazyAffine, Output, node
+from specloom import Batch, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_rx.background import (
     Background,
@@ -82,6 +82,7 @@ class RXGlobal(StreamingNode[Moments]):
     example: ClassVar[Mapping[str, object]] = {"num_channels": 4}
     trainable = ("background_mean", "factor")
     affine_input = "data"
+    linear_input = "data"
 
     num_channels: int | None = None
     eps: float = 1e-6
@@ -120,7 +121,7 @@ class RXGlobal(StreamingNode[Moments]):
 
     def fit_update(
         self,
-        data: Tensor | LazyAffine,
+        data: Tensor | LazyAffine | LazyLinear,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
         weights: Tensor | None = None,
@@ -188,7 +189,7 @@ class RXGlobal(StreamingNode[Moments]):
 
     def forward(
         self,
-        data: Tensor | LazyAffine,
+        data: Tensor | LazyAffine | LazyLinear,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
         weights: Tensor | None = None,
@@ -196,9 +197,12 @@ class RXGlobal(StreamingNode[Moments]):
         """Score (B, H, W, C) ``data``; the scores are (B, H, W, 1)."""
         return {"scores": self._distance(data, weights)(data)}
 
-    def _distance(self, data: Tensor | LazyAffine, weights: Tensor | None) -> Distance:
+    def _distance(self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None) -> Distance:
         """The distance under the map and the weights; on small images making it takes longest."""
         dtype = torch.promote_types(data.dtype, self._precision(weights))
+        if isinstance(data, LazyLinear):
+            # The bands of a derivative are small differences of large numbers.
+            dtype = torch.float64
 
         def make() -> Distance:
             mean, whitening = self._metric(weights)
@@ -207,8 +211,8 @@ class RXGlobal(StreamingNode[Moments]):
         if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
             return make()
         sources: list[object] = [dtype, self.background_mean, self.factor, self.whitening]
-        if isinstance(data, LazyAffine):
-            sources += [data.scale, data.offset]
+        if isinstance(data, LazyAffine | LazyLinear):
+            sources += data[1:3]
         return self._cached_distance(make, *sources)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:

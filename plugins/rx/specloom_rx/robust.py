@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import ConfigError, LazyAffine, NodeError, node
+from specloom import ConfigError, LazyAffine, LazyLinear, NodeError, node
 from specloom.torch import buffer
 from specloom_rx.background import (
     Background,
@@ -110,7 +110,7 @@ class RobustRX(RXGlobal):
 
     def fit_update(
         self,
-        data: Tensor | LazyAffine,
+        data: Tensor | LazyAffine | LazyLinear,
         valid: Tensor | None = None,
         mask: Tensor | None = None,
         weights: Tensor | None = None,
@@ -131,7 +131,7 @@ class RobustRX(RXGlobal):
             low &= background
         self.statistics().update(data, low)
 
-    def _background_scores(self, data: Tensor | LazyAffine) -> Tensor:
+    def _background_scores(self, data: Tensor | LazyAffine | LazyLinear) -> Tensor:
         """Squared distances from the background of the round before, in float64, (B*H*W,)."""
         wide = LazyAffine.of(data, torch.ones(()), torch.zeros(()), torch.float64)
         whitening = self._whiten(self.covariance, self.bands_used)

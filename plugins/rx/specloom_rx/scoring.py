@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from specloom import LazyAffine
+from specloom import LazyAffine, LazyLinear
 from specloom_rx.blocks import distances, divide_into_tiles
 from specloom_rx.gradient import Distances
 
 
 def mahalanobis(
-    data: Tensor | LazyAffine,
+    data: Tensor | LazyAffine | LazyLinear,
     mean: Tensor,
     whitening: Tensor,
     dtype: torch.dtype,
@@ -37,7 +37,8 @@ class Distance:
 
     Args:
         data: Cubes, or a ``LazyAffine``: x = data * scale + offset is then never computed, as W
-            takes over the scale, and the mean takes over both.
+            takes over the scale, and the mean takes over both. So it is with the matrix and the
+            offset of a ``LazyLinear``, whose products should be made in float64.
         mean: See ``mahalanobis``, as for the others.
         whitening: W.
         dtype: The type of the products.
@@ -46,7 +47,7 @@ class Distance:
 
     def __init__(
         self,
-        data: Tensor | LazyAffine,
+        data: Tensor | LazyAffine | LazyLinear,
         mean: Tensor,
         whitening: Tensor,
         dtype: torch.dtype,
@@ -62,6 +63,13 @@ class Distance:
             center = torch.where(center.isfinite(), center, 0)
             remainder = (gap - scale * center) @ whitening
             whitening = scale[:, None] * whitening
+        elif isinstance(data, LazyLinear):
+            gap = mean - torch.as_tensor(data.offset).to(mean)
+            matrix = data.matrix.to(mean)
+            center = (torch.linalg.pinv(matrix.detach()) @ gap.detach()).to(dtype)
+            remainder = (gap - matrix @ center.double()) @ whitening
+            whitening = matrix.T @ whitening
+            triangular = False
         else:
             center = mean.detach().to(dtype)
             remainder = (mean - center.double()) @ whitening
@@ -69,13 +77,13 @@ class Distance:
         self.whitening = whitening.to(dtype)
         self.rest = remainder.to(dtype)
         rest: Tensor | None = self.rest.detach()
-        if not isinstance(data, LazyAffine) and dtype == torch.float64:
+        if isinstance(data, Tensor) and dtype == torch.float64:
             rest = None  # it is zero
         self.tiles = divide_into_tiles(self.whitening.detach(), rest, triangular=triangular)
 
-    def __call__(self, data: Tensor | LazyAffine) -> Tensor:
+    def __call__(self, data: Tensor | LazyAffine | LazyLinear) -> Tensor:
         """The squared distances of (B, H, W, C) ``data``, (B, H, W, 1)."""
-        raw = data.data if isinstance(data, LazyAffine) else data
+        raw = data if isinstance(data, Tensor) else data.data
         inputs = (raw, self.center, self.whitening, self.rest)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
             scores: Tensor = Distances.apply(*inputs, self.tiles, data.dtype)  # type: ignore[no-untyped-call]  # torch has no types here

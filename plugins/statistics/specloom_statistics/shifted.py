@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from specloom import LazyAffine
+from specloom import LazyAffine, LazyLinear
 from specloom.torch import usable_pixels
+from specloom_statistics.band_products import BandProduct
 from specloom_statistics.blocks import row_blocks, rows_per_block
 from specloom_statistics.merging import SampleMoments, merge_moments
 
@@ -43,18 +44,38 @@ class ShiftedSums(ABC):
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(self, data: Tensor | LazyAffine, keep: Tensor | None = None) -> None:
+    def update(self, data: Tensor | LazyAffine | LazyLinear, keep: Tensor | None = None) -> None:
         """Add pixels of any real type.
 
         Args:
-            data: (..., C); the map of a ``LazyAffine`` is applied in float64.
+            data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied in float64.
             keep: The pixels to use, bool of as many elements; None for all.
         """
+        mask = None if keep is None else keep.reshape(-1)
+        if isinstance(data, LazyLinear):
+            self._update_linear(data, mask)
+            return
         raw = data.data if isinstance(data, LazyAffine) else data
         rows = raw.detach().reshape(-1, self.channels)
-        mask = None if keep is None else keep.reshape(-1)
         for selected, size in row_blocks(rows, len(self._buffer), mask):
             added = self._add_rows(self._load(selected, data))
+            self.left_out += size - added
+
+    def _update_linear(self, data: LazyLinear, mask: Tensor | None) -> None:
+        """Add pixels under a linear map of their bands."""
+        product = BandProduct(data.matrix)
+        offset = torch.as_tensor(data.offset).detach().to(self._buffer)
+        rows = data.data.detach().reshape(-1, product.bands)
+        raw = self._zeros(len(self._buffer), product.row_width)
+        mapped = self._zeros(len(self._buffer), product.product_width)
+        for selected, size in row_blocks(rows, len(self._buffer), mask):
+            count = len(selected)
+            values = raw[:count, : product.bands].copy_(selected)
+            product(raw[:count], mapped[:count])
+            results = mapped[:count, : self.channels].add_(offset)
+            # A band that is not finite counts, even where the matrix is zero.
+            results.masked_fill_(~usable_pixels(values)[:, None], torch.nan)
+            added = self._add_rows(self._load(results, results))
             self.left_out += size - added
 
     def _load(self, selected: Tensor, data: Tensor | LazyAffine) -> Tensor:

@@ -22,6 +22,7 @@ CLASS = "NUMBER[=NAME]"
 @click.command()
 @click.argument("cube")
 @click.option(
+    "-o",
     "--out",
     required=True,
     type=click.Path(path_type=Path),

@@ -43,6 +43,7 @@ from specloom_training.calibration.normal_images import NormalImages
 from specloom_training.calibration.normals import NormalScores, Per
 from specloom_training.calibration.region_events import Connectivity
 from specloom_training.calibration.same_images import check_test_images
+from specloom_training.domain import DomainWatch
 from specloom_training.evaluate import check_split, describe_missing, warn_skipped
 
 MOST_DECIDED = 0.95
@@ -259,7 +260,9 @@ class Calibrate:
         node: Any = run.graph.nodes[self.decider]
         parameter = self._chosen_parameter(run.graph)
         pixels = CountedPixels(run, self.decider, self.split)
-        pixels.read()
+        watch = DomainWatch(run)
+        pixels.read(watch)
+        watch.report(self.split)
         try:
             found = best_thresholds(pixels, parameter, self.metric, gated=is_gated(node))
         except DataError as error:
@@ -294,7 +297,9 @@ class Calibrate:
     def _calibrate_by_rate(self, run: Run, rate: float) -> None:
         parameter = self._chosen_parameter(run.graph)
         images = NormalImages(run, self.decider, self.split, parameter, self.per, self.connectivity)
-        normals = images.scores()
+        watch = DomainWatch(run)
+        normals = images.scores(watch)
+        watch.report(self.split)
         try:
             found = self._threshold(run.graph, normals, rate)
         except DataError as error:

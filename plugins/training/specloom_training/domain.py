@@ -1,10 +1,13 @@
-"""Whether the cubes of an evaluation are like those that the pipeline was fitted on."""
+"""Whether the cubes of a split are like those that the pipeline was fitted on."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from specloom_statistics import (
@@ -24,6 +27,8 @@ MOST_NAMED = 3
 class DomainWatch:
     """Compares each cube of a split with what the pipeline was fitted on.
 
+    As of a metric node, there are ``measure_start``, ``measure_state`` and ``measure_merge``.
+
     Args:
         run: The run; where its graph has no record of a fit, nothing is compared.
     """
@@ -35,6 +40,10 @@ class DomainWatch:
         if record:
             plain = {name: value.cpu().numpy() for name, value in record.items()}
             self._reference = DomainReference(plain)
+        self.measure_start()
+
+    def measure_start(self) -> None:
+        """Forget the cubes that were compared."""
         self._measures: list[DomainMeasure] = []
 
     def add_batch(self, batch: Batch) -> None:
@@ -49,14 +58,32 @@ class DomainWatch:
             looked_at = _looked_at(image, None if valid is None else valid[number])
             self._measures.append(measure_domain(self._reference, looked_at))
 
+    def measure_state(self) -> Mapping[str, Tensor]:
+        """The comparisons since ``measure_start``, as the bytes of JSON."""
+        plain = [one.as_json() for one in self._measures]
+        data = bytearray(json.dumps(plain).encode())
+        return {"measures": torch.frombuffer(data, dtype=torch.uint8)}
+
+    def measure_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Append the ``measure_state()`` of another one."""
+        plain = json.loads(state["measures"].numpy().tobytes())
+        self._measures += [DomainMeasure.from_json(one) for one in plain]
+
     def report(self, split: str) -> None:
-        """Record the comparison for ``run.json``, and warn where a cube is unlike the fit's."""
+        """Record the comparison for ``run.json``, and warn where a cube is unlike the fit's.
+
+        ``specloom run --strict`` then ends with exit code 1.
+        """
         if not self._measures:
             return
         plain = [one.as_json() for one in self._measures]
-        self._run.record.setdefault("domain", {})[split] = plain
+        compared = self._run.record.setdefault("domain", {})
+        if compared.get(split) == plain:
+            return  # an earlier phase has read the same cubes
+        compared[split] = plain
         message = _message(split, self._measures)
         if message:
+            self._run.failed_checks.append(message)
             self._run.hook.warned(run=self._run, message=message)
 
 

@@ -142,7 +142,7 @@ def _measure(
         return {}
     plan.start()
     by_job = executor is not None and measure_by_job(
-        run, executor, plan.metrics, losses.names, split
+        run, executor, plan.metrics, losses.names, split, watch
     )
     with run.inference():
         if not by_job:

@@ -115,7 +115,7 @@ def read_batches(run: Run, tickets: Sequence[Ticket]) -> Iterator[Batch]:
     size = getattr(source, "batch_size", 1)
     items: list[Batch] = []
     for ticket in tickets:
-        item = run.runtime.adopt(source.read_ticket(ticket), run.graph.batch)
+        item = run.adopt(source.read_ticket(ticket))
         if items and not _can_join(items[0], item):
             yield _join_items(source, items)
             items = []

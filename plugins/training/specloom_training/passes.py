@@ -42,8 +42,9 @@ class FitPass:
         graph = run.graph
         self._inputs = {name: graph.incoming(name, fit=True) for name in names}
         ends = [end for name in wave for end in fit_ends(graph, name)]
-        read_whole = _read_whole(graph, wave)
-        self._plan = run.plan("train", ends, lazy=set(ends) - read_whole)
+        affine = set(ends) - _read_otherwise(graph, wave, "affine_input")
+        linear = set(ends) - _read_otherwise(graph, wave, "linear_input")
+        self._plan = run.plan("train", ends, lazy=affine, lazy_linear=linear)
 
     def update(self, batches: Iterable[Batch]) -> None:
         """Update the nodes with batches on the device."""
@@ -67,13 +68,13 @@ def fit_ends(graph: Graph, name: str) -> list[str]:
     return list(chain.from_iterable(graph.incoming(name, fit=True).values()))
 
 
-def _read_whole(graph: Graph, names: Sequence[str]) -> set[str]:
-    """What is read by ports other than those that take a ``LazyAffine``."""
+def _read_otherwise(graph: Graph, names: Sequence[str], kind: str) -> set[str]:
+    """What is read by other ports than those that ``affine_input`` or ``linear_input`` names."""
     found: set[str] = set()
     for name in names:
-        affine_input = getattr(graph.nodes[name], "affine_input", None)
+        lazy_input = getattr(graph.nodes[name], kind, None)
         for port, ends in graph.incoming(name, fit=True).items():
-            if port != affine_input:
+            if port != lazy_input:
                 found.update(ends)
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from specloom_statistics import DomainSample
+from specloom_training.domain import DomainWatch
 from specloom_training.job_format import merge_states, open_job, read_batches
 from specloom_training.node_states import dump_states, load_states
 from specloom_training.passes import BATCH, FitPass
@@ -87,24 +88,41 @@ class Measure:
         nodes = self._run.graph.nodes
         wanted = [f"{name}.{port}" for name in self._names for port in nodes[name].outputs]
         self._plan = self._run.plan(job.arguments["stage"], wanted)
+        self._watch: DomainWatch | None = None
+        if job.arguments.get("compared"):
+            self._watch = DomainWatch(self._run)
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the metrics collect on a share, as safetensors."""
-        self._plan.start()
+        self._start()
         with self._run.inference():
             for batch in read_batches(self._run, tickets):
                 self._plan(batch)
+                if self._watch is not None:
+                    self._watch.add_batch(batch)
         return self._states()
 
     def merge(self, parts: Sequence[bytes]) -> bytes:
         """What the metrics collected on several shares, merged in their order."""
-        self._plan.start()
-        nodes = {name: self._run.graph.nodes[name] for name in self._names}
+        self._start()
+        nodes = self._measuring()
         for name, state in merge_states(self._run, nodes, parts):
             nodes[name].measure_merge(state)
         return self._states()
 
-    def _states(self) -> bytes:
+    def _start(self) -> None:
+        self._plan.start()
+        if self._watch is not None:
+            self._watch.measure_start()
+
+    def _measuring(self) -> dict[str, Any]:
+        """The metrics, and what compares the batches."""
         nodes = self._run.graph.nodes
-        states = {name: nodes[name].measure_state() for name in self._names}
+        measuring: dict[str, Any] = {name: nodes[name] for name in self._names}
+        if self._watch is not None:
+            measuring[BATCH] = self._watch
+        return measuring
+
+    def _states(self) -> bytes:
+        states = {name: node.measure_state() for name, node in self._measuring().items()}
         return dump_states(self._run.runtime, states)

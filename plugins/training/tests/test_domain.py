@@ -18,7 +18,7 @@ from specloom_deciders import BinaryDecider
 from specloom_jobs import Here
 from specloom_metrics import AnomalyDetectionMetrics
 from specloom_rx import RXGlobal, ScoreToLogit
-from specloom_training import Evaluate, StatisticalTrainer
+from specloom_training import Calibrate, Evaluate, StatisticalTrainer
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("job_toys")
@@ -63,6 +63,17 @@ def test_jobs_store_the_same(executor, tmp_path, monkeypatch):
     monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 3)
     by_jobs = toys.run_all(toys.STATISTICS, tmp_path, executor)
     assert same(by_jobs.graph.fitted_on, alone.graph.fitted_on)
+
+
+@pytest.mark.parametrize("executor", [Here(), toys.Wire(3)], ids=["here", "wire"])
+def test_jobs_compare_each_cube_as_this_process_does(executor, tmp_path, monkeypatch):
+    alone = toys.run_all(toys.STATISTICS, tmp_path)
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 3)
+    by_jobs = toys.run_all(toys.STATISTICS, tmp_path, executor)
+    measures = by_jobs.record["domain"]["test"]
+    assert measures == alone.record["domain"]["test"]
+    assert len(measures) == alone.source.items("test")
+    assert by_jobs.failed_checks == alone.failed_checks
 
 
 def fitted():
@@ -117,6 +128,7 @@ def evaluated(pipeline, *cubes):
     run = Run(pipeline.graph(source), source)
     run.hook = Hooks()
     Evaluate("test").train(run)
+    assert run.failed_checks == run.hook.messages
     return run.record, run.hook.messages
 
 
@@ -157,3 +169,19 @@ def test_evaluation_without_a_record_compares_nothing():
     record, messages = evaluated(pipeline, without_light(7))
     assert "domain" not in record
     assert messages == []
+
+
+@all_are_anomalies
+@pytest.mark.parametrize("options", [{"metric": "f1"}, {"false_alarm_rate": 0.05}])
+def test_calibration_compares_each_cube_and_is_reported_once(options):
+    mask = np.zeros((1, 20, 20), np.int32)
+    mask[0, 0, 0] = 1
+    cubes = [scene(7), scene(8) / 2]
+    source = InMemory(val=[{"cube": cube[None], "mask": mask} for cube in cubes])
+    run = Run(fitted().graph(source), source)
+    run.hook = Hooks()
+    Calibrate("decider", split="val", **options).train(run)
+    Evaluate("val").train(run)
+    assert [bool(one["reasons"]) for one in run.record["domain"]["val"]] == [False, True]
+    (message,) = run.hook.messages
+    assert message.startswith("1 of 2 cubes of 'val' are unlike what the pipeline was fitted on: ")

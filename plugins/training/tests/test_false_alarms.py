@@ -163,6 +163,21 @@ def test_blocks_are_resampled_where_images_are_few(per):
     assert counts.sum() == sample.exceedances(threshold)
 
 
+@pytest.mark.parametrize(("images", "more"), [(1, 8.0), (2, 4.0), (10, 2.0), (20, 1.0)])
+def test_what_blocks_have_not_seen_counts_as_a_row_of_them(images, more):
+    """So that the interval is wider than that of as many independent groups."""
+    sample = collected(smooth_scores(images, 64)).sample()
+    assert sample.more == more
+    threshold = float(sample.scores[int(0.01 * sample.total)])
+    low, high = rate_interval(sample, threshold)
+    independent_low, independent_high = rate_interval(sample._replace(more=1.0), threshold)
+    assert low <= independent_low
+    assert high >= independent_high
+    assert (high - low > independent_high - independent_low) == (images < 20)
+    tail = tail_interval(sample, float(sample.scores[int(0.05 * sample.total)]), threshold)
+    assert tail[0] < 0.01 < tail[1]
+
+
 @pytest.mark.parametrize("per", ["pixel", "object", "image"])
 @pytest.mark.parametrize("method", ["empirical", "peaks_over_threshold"])
 def test_neither_order_nor_batches_change_anything(per, method):

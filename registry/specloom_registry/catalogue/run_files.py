@@ -10,7 +10,13 @@ from specloom.plugins import MANIFEST
 
 INSTALLED_FOLDER = Path(__file__).parents[1] / "run_files"
 SOURCE_TREE_FOLDER = Path(__file__).parents[3] / "configs"
-SHORT_NAMES = {"rx": "rx_statistical"}
+SHORT_NAMES = {
+    "rx": "rx_statistical",
+    "selector": "channel_selector",
+    "mrmr": "bands/mrmr_full",
+    "adaclip": "adaclip/false_rgb",
+}
+"""Other names of run files, for what they are most often wanted for."""
 
 
 def find_all() -> dict[str, Path]:

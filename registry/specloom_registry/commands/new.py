@@ -11,6 +11,10 @@ from pathlib import Path
 
 import click
 
+from specloom.plugins import MANIFEST
+
+RUN_FILE = Path("run.yaml")
+IGNORED = Path(".gitignore")
 TEMPLATE = Path(__file__).parent / "plugin_template"
 PATHS = {
     "pyproject.toml": "pyproject.toml",
@@ -50,6 +54,7 @@ def plugin(name: str, folder: Path | None) -> None:
 @new.command()
 @click.argument("name", required=False)
 @click.option(
+    "-o",
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -68,6 +73,49 @@ def run(name: str | None, out: Path | None, listed: bool) -> None:
         raise click.UsageError("name a run file, or list them: specloom new run --list")
     else:
         click.echo(f"created: {run_files.copy(name, out)}")
+
+
+@click.command()
+@click.option(
+    "--template",
+    default="inspection",
+    show_default=True,
+    metavar="NAME",
+    help="The run file to begin with: one that specloom new run --list lists.",
+)
+def init(template: str) -> None:
+    """Begin a project here: a run file, and a manifest of plugins."""
+    from specloom_registry.catalogue import run_files
+
+    _refuse_begun(Path())
+    created = [run_files.copy(template, RUN_FILE)]
+    created += _write_missing(IGNORED, "runs/\n")
+    created += _write_missing(Path(MANIFEST), "schema: 1\ninstalled: true\nplugins: {}\n")
+    for file in created:
+        click.echo(f"created: {file}")
+    click.echo(f"next: name your data in {RUN_FILE}, then")
+    click.echo(f"  specloom check {RUN_FILE} && specloom run {RUN_FILE}")
+
+
+def _refuse_begun(folder: Path) -> None:
+    """Refuse a folder in which a project has begun.
+
+    Raises:
+        ConfigError: It has a run file of that name.
+    """
+    from specloom.contract.errors import ConfigError
+
+    if (folder / RUN_FILE).exists():
+        what = f"E-NAME {RUN_FILE} exists: there is a project in this folder"
+        raise ConfigError(what, fix="add run files to it: specloom new run NAME --out FILE")
+
+
+def _write_missing(file: Path, text: str) -> list[Path]:
+    """Write a file where there is none; the files that were written."""
+    if file.exists():
+        return []
+    file.write_text(text, "utf-8")
+    return [file]
 
 
 def create(name: str, folder: Path) -> None:

@@ -12,8 +12,20 @@ import click
 from specloom.contract.errors import printable
 
 
+def _complete_names(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The plugins, and what they offer, whose names begin as ``incomplete`` does."""
+    from specloom import Plugins
+    from specloom_registry.catalogue import descriptors
+
+    plugins = Plugins.for_file(Path("run.yaml"))
+    names = [*plugins.modules, *descriptors.read_descriptors(plugins)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_complete_names)
 @click.option("--json", "as_json", is_flag=True, help="Print the descriptors as JSON.")
 def nodes(name: str | None, as_json: bool) -> None:
     """List what plugins offer, or describe NAME, a plugin or a node."""
@@ -73,7 +85,7 @@ def _print_list(found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write instead.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The file to write instead.")
 def schema(out: Path | None) -> None:
     """Print the JSON Schema of run files, for editors that complete and check them."""
     from specloom import Plugins

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from specloom.completion import complete_run_folders
 from specloom.contract.errors import printable
 from specloom_registry.base.table import table
 from specloom_registry.commands import options
@@ -20,11 +21,12 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("run_dir", type=FOLDER)
+@click.argument("run_dir", type=FOLDER, shell_complete=complete_run_folders)
 @click.option(
     "--check", is_flag=True, help="Compare metrics and weights; exit with 1 if they differ."
 )
 @click.option(
+    "-o",
     "--out",
     type=FOLDER,
     metavar="DIR",
@@ -133,13 +135,17 @@ def _confirm_other_user(run_dir: Path, record: Mapping[str, Any]) -> None:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=FOLDER)
+@click.argument("runs", nargs=-1, required=True, type=FOLDER, shell_complete=complete_run_folders)
 @click.option("--packages", is_flag=True, help="Also list packages whose versions differ.")
 @options.JSON
 def compare(runs: tuple[Path, ...], packages: bool, as_json: bool) -> None:
     """Compare RUNS: their metrics, and differences in parameters, plugins and data."""
+    from specloom.contract.errors import ConfigError
     from specloom_registry.provenance import run_record
 
+    if len({run.resolve() for run in runs}) < 2:
+        fix = f"give another run too: specloom compare {runs[0]} RUN"
+        raise ConfigError("there is one run, and nothing to compare it with", fix=fix)
     records = {str(run): run_record.read(run) for run in runs}
     metrics = {name: run_record.metrics(Path(name)) for name in records}
     parameters = {name: run_record.parameters(record) for name, record in records.items()}

@@ -68,7 +68,7 @@ def list_data() -> None:
 
 @data.command()
 @click.argument("name", metavar="OWNER/NAME")
-@click.option("--out", metavar="FOLDER", help="Where its files go  [default: data/NAME].")
+@click.option("-o", "--out", metavar="FOLDER", help="Where its files go  [default: data/NAME].")
 @click.option("--revision", metavar="COMMIT", help="The revision to take, where none is locked.")
 @click.option("--update", is_flag=True, help="Take the newest revision, and lock it.")
 @click.option("--offline", is_flag=True, help="Compare what is there with the lock, no more.")

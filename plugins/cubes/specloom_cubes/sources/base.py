@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from specloom_cubes.paths import expand, is_address
+from specloom_cubes.reading import absolute_options
 from specloom_cubes.sources.common import check_same_size
 from specloom_cubes.sources.data_module import DataModule
 
@@ -50,6 +51,7 @@ class TicketedSource(DataModule, ABC):
                 ticket = dict(self.ticket(split, number))
                 for name in self.addresses:
                     ticket[name] = absolute(ticket[name])
+                ticket.update(absolute_options(ticket))
                 yield ticket
 
     def batch_numbers(self, split: str) -> Iterator[Sequence[int]]:

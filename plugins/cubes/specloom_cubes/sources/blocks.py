@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from specloom import STAGES, Batch, ConfigError, Port, Ticket
-from specloom_cubes.cube import Axes, Scale  # noqa: TC001  (resolved from the signature)
+from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
+from specloom_cubes.cube import (  # noqa: TC001  (resolved from the signature)
+    Axes,
+    RawCalibration,
+    Scale,
+    WantedBands,
+)
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
@@ -54,6 +59,13 @@ class Blocks(TicketedSource):
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
         masks: What the colours of the mask mean: ``{colors: {"#ff0000": 1, "#0000ff": 0}}``.
+        calibration: Raw counts to reflectance: ``capture`` for the references that the folder of
+            the capture has, or ``{white: FILE, dark: FILE, panel: 0.99}``; see the page "From
+            camera to cube" for all fields.
+        bands: Which bands, and on which grid: ``{ranges: [[450, 900]], water_vapour: true}``,
+            ``{resample: bands.csv}``, ``{binning: 2}``.
+        binning: Rows and columns that become one pixel, such as ``[2, 2]``; in masks the class of
+            most of its pixels counts.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -81,6 +93,9 @@ class Blocks(TicketedSource):
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
         masks: Masks | None = None,
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -101,6 +116,9 @@ class Blocks(TicketedSource):
         self.shape = shape
         self.scale = scale
         self.masks = masks
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         self._scene: Scene | None = None
         self._ticket_scene: Scene | None = None
         self._cut: list[Block] | None = None
@@ -119,10 +137,28 @@ class Blocks(TicketedSource):
 
     def notes(self) -> list[str]:
         """Files that are not there, and whether the cube looks like a picture."""
-        return self._opened().notes()
+        return [*self._opened().notes(), *self._notes_on_blocks()]
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
+    def _notes_on_blocks(self) -> list[str]:
+        """That there is one block, where that leaves splits empty."""
+        if self._scene is None and not there(self.cube):
+            return []
+        if len(self.blocks()) > 1:
+            return []
+        rows, cols = self._opened().opened().shape[:2]
+        what = (
+            f"a block of {self.block} x {self.block} pixels holds the whole scene "
+            f"({rows} x {cols}): it is all in one split"
+        )
+        fix = f"write a smaller block, such as block: {_smaller(rows, cols)}"
+        return [str(ConfigError(what, fix=fix))]
+
+    def missing(self) -> list[DataError]:
+        """An error for each of its files that is not there."""
+        return self._opened().missing()
+
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale, and how raw cubes are processed, which predictions need too."""
         return self._opened().read_options()
 
     def splits(self) -> Sequence[str]:
@@ -237,8 +273,16 @@ class Blocks(TicketedSource):
                 self.shape,
                 self.scale,
                 self.masks,
+                self.calibration,
+                self.bands,
+                self.binning,
             )
         return self._scene
+
+
+def _smaller(rows: int, cols: int) -> int:
+    """A block of which some dozen lie in a scene."""
+    return max(1, min(rows, cols) // 4)
 
 
 def _name(block: Block) -> str:

@@ -88,7 +88,7 @@ def check_same_size(cubes: Sequence[NDArray[Any]], fix: str) -> None:
 
 
 def notes_on(cube: Cube) -> list[str]:
-    """What a user should know of a cube before it is used, from its header alone."""
+    """What a user should know of a cube before it is used, from headers and references."""
     bands = cube.shape[2]
     centres = cube.wavelengths
     if centres is not None and centres.max() < LEAST_NM:
@@ -96,6 +96,8 @@ def notes_on(cube: Cube) -> list[str]:
         most = centres.max()
         what = f"{cube.path} states wavelengths of {least:g} to {most:g} nm: these are micrometres"
         return [str(DataError(what, fix="correct their unit in the file, or multiply by 1000"))]
+    if cube.check is not None:
+        return cube.check()
     if bands > 4 or centres is not None or (bands > 1 and cube.dtype != np.uint8):
         return []
     kind = "a grey picture or a mask" if bands < 3 else "a picture in colour"
@@ -114,12 +116,17 @@ def warn_once(source: object, cube: Cube) -> None:
 
 def absent(**paths: str | None) -> list[str]:
     """An error text for each file or folder that is not there, by what it is for."""
-    texts = []
+    return [str(error) for error in absent_errors(**paths)]
+
+
+def absent_errors(**paths: str | None) -> list[DataError]:
+    """An error for each file or folder that is not there, by what it is for."""
+    errors = []
     for what, path in paths.items():
         if path is not None and not there(path):
-            error = DataError(f"there is no {path}, the {what} of the data", fix=advice(path))
-            texts.append(str(error))
-    return texts
+            what_is_wrong = f"there is no {path}, the {what} of the data"
+            errors.append(DataError(what_is_wrong, fix=advice(path)))
+    return errors
 
 
 def check_fits(cube: Cube) -> None:

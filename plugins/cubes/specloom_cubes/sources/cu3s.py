@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from specloom import Batch, ConfigError, Port, SpecloomWarning, Ticket
+from specloom import Batch, ConfigError, DataError, Port, SpecloomWarning, Ticket
 from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.paths import expand
 from specloom_cubes.rules import coco
 from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import PORTS, absent, check_batch_size
+from specloom_cubes.sources.common import PORTS, absent_errors, check_batch_size
 from specloom_cubes.sources.cu3s_sessions import (
     LABEL,
     Item,
@@ -123,7 +123,11 @@ class SingleCu3sDataModule(TicketedSource):
     def notes(self) -> list[str]:
         """Files that are not there, and parameters that have no effect."""
         self._check_parameters()
-        return absent(session=self.cu3s_file_path, folder=self.data_dir) + self._advice()
+        return [*map(str, self.missing()), *self._advice()]
+
+    def missing(self) -> list[DataError]:
+        """An error for the session or the folder, where it is not there."""
+        return absent_errors(session=self.cu3s_file_path, folder=self.data_dir)
 
     def sizes(self) -> Mapping[str, int]:
         """The sizes of the first measurement; nothing where there is no file."""

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from specloom import STAGES, Batch, DataError, Port, Ticket
 from specloom_cubes.contents import content_ids
-from specloom_cubes.cube import ALL, Axes, Reading, Scale
+from specloom_cubes.cube import ALL, Axes, RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.cube_files import cube_name, files_of_cube, find_cubes, find_masks
-from specloom_cubes.formats import named_arrays, open_cube
+from specloom_cubes.formats import named_arrays
 from specloom_cubes.masks import (
     UNLABELLED,
     load_mask,
@@ -27,6 +27,8 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import advice, expand, there
+from specloom_cubes.processing.selecting import bin_labels, bin_valid
+from specloom_cubes.reading import absolute_files, files_of_references, open_cube
 from specloom_cubes.rules import coco, coco_cubes
 from specloom_cubes.rules.masks import (
     MaskFinding,
@@ -39,6 +41,7 @@ from specloom_cubes.sources.common import (
     NO_WAVELENGTHS,
     WITH_VALID,
     absent,
+    absent_errors,
     batch_of,
     check_batch_size,
     notes_on,
@@ -58,6 +61,14 @@ from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
 from specloom_cubes.splits import Ids, Shares, divide, items_of
+from specloom_cubes.valid_files import (
+    check_pattern,
+    check_valid_files,
+    read_options,
+    stated_valid,
+    valid_file,
+    without_valid_files,
+)
 from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
@@ -116,9 +127,22 @@ class Folder(TicketedSource):
         shape: Rows and columns, where the file holds a matrix of pixels (pixels x bands).
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
+        valid: A file for each cube, like a mask and not 0 for the pixels that may be used, such as
+            ``*_roi.png``: ``*`` is the name of the cube, in whose folder the path begins. Other
+            pixels, such as the background, are excluded from fits and metrics, and by
+            ``specloom predict``, which finds the files of new cubes in the same way.
+        valid_variable: The array that says so, in that file or the cube's own.
+        calibration: Raw counts to reflectance: ``capture`` for the references that the folder of
+            the capture has, or ``{white: FILE, dark: FILE, panel: 0.99}``; see the page "From
+            camera to cube" for all fields.
+        bands: Which bands, and on which grid: ``{ranges: [[450, 900]], water_vapour: true}``,
+            ``{resample: bands.csv}``, ``{binning: 2}``.
+        binning: Rows and columns that become one pixel, such as ``[2, 2]``; in masks the class of
+            most of its pixels counts.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    addresses = ("cube", "mask", "valid_file")
 
     def __init__(
         self,
@@ -138,6 +162,11 @@ class Folder(TicketedSource):
         axes: Axes | None = None,
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
+        valid: str | None = None,
+        valid_variable: str | None = None,
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.path = path
         self.masks = masks
@@ -155,6 +184,11 @@ class Folder(TicketedSource):
         self.axes = axes
         self.shape = shape
         self.scale = scale
+        self.valid = valid
+        self.valid_variable = valid_variable
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         # Listed and divided once, so that a read takes as long in a large folder as in a small one.
         self._found: dict[str, Path] | None = None
         self._files: list[Path] = []
@@ -169,6 +203,7 @@ class Folder(TicketedSource):
         self._missing_outputs: dict[str, list[str]] = {}
         self._sizes: dict[str, int] | None = None
         self._shapes: dict[Path, tuple[int, int, int]] = {}
+        self._mask_shapes: dict[Path, tuple[int, int, int]] = {}
         self._bytes: dict[Path, int] = {}
         self._grid: NDArray[np.float64] | None = None
         self._summaries: dict[Path, CubeSummary] = {}
@@ -178,6 +213,7 @@ class Folder(TicketedSource):
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all cubes are of one size, from the headers."""
         check_batch_size(self.batch_size, LABEL)
+        check_pattern(self.valid, LABEL)
         self._mask_options()  # so that a wrong colour is an error before anything runs
         if self._sizes is None:
             if not there(self.path):
@@ -195,7 +231,8 @@ class Folder(TicketedSource):
         cubes = self._files
         notes = absent(wavelengths=self.wavelengths)
         notes += notes_on(self._open(cubes[0]))
-        notes += capture_notes(cubes)
+        if self.calibration is None:
+            notes += capture_notes(cubes)
         if self.wavelengths is not None:
             notes += table_notes(self.wavelengths, self._open(cubes[0]))
         notes += scale_notes(self._summaries)
@@ -204,6 +241,10 @@ class Folder(TicketedSource):
         except DataError as error:
             notes.append(str(error))
         return notes
+
+    def missing(self) -> list[DataError]:
+        """An error for the folder and the table of wavelengths, where they are not there."""
+        return absent_errors(folder=self.path, wavelengths=self.wavelengths)
 
     def _notes_on_masks(self) -> list[str]:
         """Which cubes have no mask and which masks no cube, and what the first masks hold."""
@@ -216,7 +257,7 @@ class Folder(TicketedSource):
             notes += mask_notes(self._files, masks.keys(), folder)
         for path in list(masks)[:MASKS_READ]:
             if _place(masks[path]) not in self._mask_flaws:
-                self._load_mask(masks[path], self._shapes[path])
+                self._load_mask(masks[path], self._mask_shapes[path])
         flaws = [flaw for found in self._mask_flaws.values() for flaw in found]
         return notes + flaws[:NAMES_LISTED]
 
@@ -240,9 +281,10 @@ class Folder(TicketedSource):
             for note in self._notes_on_rejected():
                 warnings.warn(note, stacklevel=4)
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale}
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale, the valid pixels and the processing, which predictions need too."""
+        stated = read_options(self.scale, self.valid, self.valid_variable)
+        return {**stated, **self._reading.processing()}
 
     def splits(self) -> Sequence[str]:
         """The splits that have cubes; all of them where the folder is absent."""
@@ -313,7 +355,7 @@ class Folder(TicketedSource):
         without: list[str] = []
         for path in cubes:
             mask = masks.get(path)
-            size = self._shapes[path]
+            size = self._mask_shapes[path]
             if mask is None:
                 unmasked_pixels += size[0] * size[1]
                 without.append(cube_name(path))
@@ -391,10 +433,12 @@ class Folder(TicketedSource):
             "labelled": not self.missing_outputs(split),
             "colors": self._mask_options().colors,
             "valid": self._split_has_valid(split),
+            "valid_file": self._valid_file(path),
+            "valid_variable": self.valid_variable,
             "find_mask": self.find_mask,
             "wavelengths": wavelengths,
             "shape": list(self._shapes[path]),
-            "reading": asdict(self._reading),
+            "reading": asdict(absolute_files(self._reading)),
             "bytes": self._bytes[path],
         }
 
@@ -435,6 +479,11 @@ class Folder(TicketedSource):
                 raise DataError(f"there is no folder {root}", fix=advice(root))
             masks = self._mask_folder()
             by_name = find_cubes(root, self.pattern)
+            if self.valid is not None:
+                by_name = without_valid_files(by_name, self.valid)
+            if self.calibration is not None:
+                references = files_of_references(by_name.values(), self._reading)
+                by_name = {name: path for name, path in by_name.items() if path not in references}
             if masks is not None and not masks.samefile(root):
                 for name, path in list(by_name.items()):
                     if path.is_relative_to(masks):
@@ -468,14 +517,17 @@ class Folder(TicketedSource):
     def _read_headers(self) -> dict[str, int]:
         """Compare the headers of all cubes, note their shapes, and give the sizes they share."""
         paths = list(self.cubes().values())
+        if self.valid is not None:
+            check_valid_files(paths, self.valid)
         cubes = [self._open(path) for path in paths]
         self._grid = check_same_grid(
             cubes, same_size=self.batch_size > 1, wavelengths=self.wavelengths is None
         )
         for path, cube in zip(paths, cubes, strict=True):
             self._shapes[path] = _good_shape(cube)
+            self._mask_shapes[path] = _good_shape(cube.with_masks)
             self._bytes[path] = cube.good_bytes()
-            valid_from = valid_source(cube, self._validity_arrays(cube))
+            valid_from = self._valid_source(cube)
             self._summaries[path] = replace(summarise(cube), valid_from=valid_from)
             if valid_from:
                 self._has_valid.add(path)
@@ -524,7 +576,7 @@ class Folder(TicketedSource):
         """The masks in files of their own."""
         if folder is not None and folder.is_file():
             return self._masks_in_coco_file(cubes, folder)
-        findings = find_masks(cubes, folder)
+        findings = find_masks(cubes, folder, self._valid_files(cubes))
         for path, finding in findings.items():
             has_arrays = finding.path is not None and named_arrays(finding.path) is not None
             if has_arrays and self.mask_variable is not None:
@@ -552,7 +604,7 @@ class Folder(TicketedSource):
         """The mask among the arrays of a cube's own file."""
         if named_arrays(path) is None:
             return MaskFinding(None, None, "")
-        cube = self._open(path)
+        cube = self._open(path).with_masks
         if self.mask_variable is not None:
             name = own_mask_name(cube, self.mask_variable)
             return MaskFinding(path, name, f"the array {name} of the cube's file")
@@ -568,6 +620,30 @@ class Folder(TicketedSource):
             return ValidityArrays()
         return validity_arrays_of(cube, self.mask_variable)
 
+    def _valid_source(self, cube: Cube) -> str:
+        """Where it is stated which pixels of a cube are valid; empty where it is not."""
+        sources = []
+        if self.valid is not None:
+            sources.append(self.valid)
+        elif self.valid_variable is not None:
+            sources.append(f"the array {self.valid_variable!r} of the file")
+        own = valid_source(cube.with_masks, self._validity_arrays(cube.with_masks))
+        if own and own not in sources:
+            sources.append(own)
+        return " and ".join(sources)
+
+    def _valid_files(self, cubes: Sequence[Path]) -> list[Path]:
+        """The files of valid pixels, which are no masks of classes."""
+        if self.valid is None:
+            return []
+        return [valid_file(cube, self.valid) for cube in cubes]
+
+    def _valid_file(self, cube: Path) -> str | None:
+        """The file of the valid pixels of a cube."""
+        if self.valid is None:
+            return None
+        return str(valid_file(cube, self.valid))
+
     def _split_has_valid(self, split: str) -> bool:
         """Whether any cube of the split states which of its pixels are valid."""
         self.sizes()
@@ -578,13 +654,15 @@ class Folder(TicketedSource):
         """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
         if ticket["mask"] is None:
             return np.full(cube.shape[:2], UNLABELLED, np.int32)
-        labels = load_mask(ticket["mask"], cube.shape, ticket["mask_variable"], ticket["colors"])
+        size = cube.with_masks.shape
+        labels = load_mask(ticket["mask"], size, ticket["mask_variable"], ticket["colors"])
         if labels.notes and not self._warned:
             self._warned = True
             for note in labels.notes:
                 warnings.warn(note, stacklevel=3)
         self._class_counts.add((ticket["mask"], ticket["mask_variable"]), labels.numbers)
-        return labels.numbers
+        block = cube.reading.binning
+        return labels.numbers if block is None else bin_labels(labels.numbers, *block)
 
     def _divided(self) -> dict[str, list[int]]:
         if self._splits is None:
@@ -601,7 +679,15 @@ class Folder(TicketedSource):
     @property
     def _reading(self) -> Reading:
         """How the cubes are to be read."""
-        return Reading(self.axes, self.shape, self.scale)
+        return Reading(
+            self.axes,
+            self.shape,
+            self.scale,
+            self.calibration,
+            self.bands,
+            self.binning,
+            self.wavelengths if self.calibration or self.bands else None,
+        )
 
     def _variable(self, path: Path) -> str | None:
         """The array to take from a file, where its format has several."""
@@ -623,14 +709,21 @@ def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:
 
 
 def _read_valid(cube: Cube, ticket: Ticket) -> NDArray[np.bool_]:
-    """Which pixels (H, W) of the cube of a ticket are valid, True where its file says nothing."""
+    """Which pixels (H, W) of the cube of a ticket are valid, True where no file says anything."""
     arrays = ValidityArrays()
     if ticket["find_mask"]:
-        arrays = validity_arrays_of(cube, ticket["mask_variable"])
-    valid = valid_pixels(cube, arrays)
+        arrays = validity_arrays_of(cube.with_masks, ticket["mask_variable"])
+    valid = valid_pixels(cube.with_masks, arrays)
     if valid is None:
-        return np.ones(cube.shape[:2], bool)
-    return valid(ALL, ALL)
+        counts = np.ones(cube.shape[:2], bool)
+    elif cube.reading.binning is None:
+        counts = valid(ALL, ALL)
+    else:
+        counts = bin_valid(valid(ALL, ALL), *cube.reading.binning)
+    stated = stated_valid(cube, ticket["valid_file"], ticket["valid_variable"])
+    if stated is None:
+        return counts
+    return counts & stated
 
 
 def _place(mask: MaskFinding) -> Place:

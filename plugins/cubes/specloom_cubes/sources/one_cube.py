@@ -11,18 +11,28 @@ from specloom_cubes.cube import ALL
 from specloom_cubes.masks import valid_pixels, validity_arrays_of
 from specloom_cubes.sources.common import PORTS, WITH_VALID, batch_of
 from specloom_cubes.sources.data_module import DataModule
+from specloom_cubes.valid_files import check_valid_files, stated_valid, valid_file
 from specloom_cubes.wavelengths import read_wavelengths
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from specloom_cubes.cube import Cube, Valid
 
 
 class OneCube(DataModule):
-    """A cube without labels, as a batch of one or in parts, with its file's own valid pixels.
+    """A cube without labels, as a batch of one or in parts, with its valid pixels.
 
     Args:
         cube: The cube; without one there is no batch.
         wavelengths: CSV with the band centres, used instead of those in the file.
+        valid: The pattern of the file that says which pixels count, as of ``Folder``; besides what
+            the cube's own file says.
+        valid_variable: The array that says so, in that file or the cube's own.
+
+    Raises:
+        DataError: There is no such file or array, or it is no mask of the cube's size.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = {
@@ -31,11 +41,19 @@ class OneCube(DataModule):
         "valid": WITH_VALID["valid"],
     }
 
-    def __init__(self, cube: Cube | None = None, wavelengths: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        cube: Cube | None = None,
+        wavelengths: str | Path | None = None,
+        valid: str | None = None,
+        valid_variable: str | None = None,
+    ) -> None:
         self.cube = cube
         self._valid: Valid | None = None
+        self._stated: NDArray[np.bool_] | None = None
         if cube is not None:
             self._valid = valid_pixels(cube, validity_arrays_of(cube))
+            self._stated = stated_valid(cube, _file_of(cube, valid), valid_variable)
             self._centres = cube.good_wavelengths
             if wavelengths is not None:
                 self._centres = read_wavelengths(wavelengths, cube)
@@ -63,7 +81,26 @@ class OneCube(DataModule):
     def window(self, rows: slice, cols: slice) -> Batch:
         """The part of the cube in some rows and columns, as a batch of one."""
         assert self.cube is not None, "parts are read only where there is a cube"
-        valid = None
-        if self._valid is not None:
-            valid = [self._valid(rows, cols)]
-        return batch_of([self.cube.clean(rows, cols)], None, valid, self._centres)
+        valid = self._valid_in(rows, cols)
+        parts = None if valid is None else [valid]
+        return batch_of([self.cube.clean(rows, cols)], None, parts, self._centres)
+
+    def _valid_in(self, rows: slice, cols: slice) -> NDArray[np.bool_] | None:
+        """Which pixels of some rows and columns count; None where nothing says it."""
+        stated = None
+        if self._stated is not None:
+            stated = self._stated[rows, cols]
+        if self._valid is None:
+            return stated
+        valid = self._valid(rows, cols)
+        if stated is not None:
+            valid = valid & stated
+        return valid
+
+
+def _file_of(cube: Cube, valid: str | None) -> Path | None:
+    """The file that says which pixels of a cube count."""
+    if valid is None:
+        return None
+    check_valid_files([cube.path], valid)
+    return valid_file(cube.path, valid)

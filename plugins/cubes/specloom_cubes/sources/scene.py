@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
-from specloom_cubes.cube import ALL, Axes, Reading, Scale
-from specloom_cubes.formats import open_cube
+from specloom_cubes.cube import ALL, Axes, RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.masks import (
     Mask,
     load_mask,
@@ -22,13 +21,15 @@ from specloom_cubes.masks import (
     validity_arrays_of,
 )
 from specloom_cubes.paths import expand, there
+from specloom_cubes.processing.selecting import bin_labels, bin_valid
+from specloom_cubes.reading import open_cube
 from specloom_cubes.rules.coco_cubes import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
     NO_WAVELENGTHS,
     WITH_VALID,
-    absent,
+    absent_errors,
     batch_of,
     check_fits,
     notes_on,
@@ -39,6 +40,7 @@ from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
+from specloom_cubes.valid_files import is_valid_pattern, read_options, valid_file
 from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ PARAMETERS = (
     "shape",
     "scale",
     "masks",
+    "calibration",
+    "bands",
+    "binning",
 )
 """What a scene is made from."""
 
@@ -87,7 +92,8 @@ class Scene(TicketedSource):
         find_mask: Whether to look for a mask in the scene's own file where none is named; false
             says that the 2-D array there is something else.
         valid: A file like a mask, not 0 for the pixels that may be used; others are excluded
-            from fits and metrics.
+            from fits and metrics. With ``*``, as in ``*_roi.png``, that is the name of the cube, in
+            whose folder the path begins; ``specloom predict`` finds the files of other cubes so.
         valid_variable: The array that says so, in that file or the scene's own.
         axes: The order of the axes in the file, where it is not as stated or assumed: ``HWC``,
             ``CHW`` or ``HCW`` (H rows, W columns, C bands).
@@ -95,6 +101,13 @@ class Scene(TicketedSource):
         scale: ``physical``: scale and offset that the file states are applied; ``stored``: the
             stored numbers are used as they are.
         masks: What the colours of the mask mean: ``{colors: {"#ff0000": 1, "#0000ff": 0}}``.
+        calibration: Raw counts to reflectance: ``capture`` for the references that the folder of
+            the capture has, or ``{white: FILE, dark: FILE, panel: 0.99}``; see the page "From
+            camera to cube" for all fields.
+        bands: Which bands, and on which grid: ``{ranges: [[450, 900]], water_vapour: true}``,
+            ``{resample: bands.csv}``, ``{binning: 2}``.
+        binning: Rows and columns that become one pixel, such as ``[2, 2]``; in masks the class of
+            most of its pixels counts.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
@@ -115,6 +128,9 @@ class Scene(TicketedSource):
         shape: tuple[int, int] | None = None,
         scale: Scale = "physical",
         masks: Masks | None = None,
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.cube = cube
         self.mask = mask
@@ -123,11 +139,17 @@ class Scene(TicketedSource):
         self.wavelengths = wavelengths
         self.find_mask = find_mask
         self.valid = valid
+        self._valid_rule = valid
+        if valid is not None and is_valid_pattern(valid):
+            self.valid = str(valid_file(expand(cube), valid))
         self.valid_variable = valid_variable
         self.axes = axes
         self.shape = shape
         self.scale = scale
         self.masks = masks
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         self._opened: Cube | None = None
         self._labels: Labels | None = None
         self._mask_flaws: Sequence[str] = ()
@@ -143,15 +165,20 @@ class Scene(TicketedSource):
 
     def notes(self) -> list[str]:
         """Files that are not there, whether the cube looks like a picture, and the mask's flaws."""
-        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
-        notes = absent(**files, wavelengths=self.wavelengths)
+        notes = [str(error) for error in self.missing()]
         if there(self.cube):
             notes += notes_on(self.opened())
-            notes += capture_notes([expand(self.cube)])
+            if self.calibration is None:
+                notes += capture_notes([expand(self.cube)])
             if self.wavelengths is not None:
                 notes += table_notes(self.wavelengths, self.opened())
             notes += self._notes_on_mask()
         return notes
+
+    def missing(self) -> list[DataError]:
+        """An error for each of its files that is not there."""
+        files = {"cube": self.cube, "mask": self.mask, "valid": self.valid}
+        return absent_errors(**files, wavelengths=self.wavelengths)
 
     def _notes_on_mask(self) -> list[str]:
         """What a user should know of the mask, or why nothing in the file is one."""
@@ -163,9 +190,10 @@ class Scene(TicketedSource):
             return [str(error)]
         return list(self._mask_flaws)
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale}
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale, the valid pixels and the processing, which predictions need too."""
+        stated = read_options(self.scale, self._valid_rule, self.valid_variable)
+        return {**stated, **self.reading.processing()}
 
     def splits(self) -> Sequence[str]:
         """All of them."""
@@ -199,7 +227,8 @@ class Scene(TicketedSource):
 
     def mask_array(self) -> str | None:
         """The array of the scene's own file that is its mask, or None."""
-        return own_mask_name(self.opened(), self.mask_variable, other_than=self._other())
+        cube = self.opened().with_masks
+        return own_mask_name(cube, self.mask_variable, other_than=self._other())
 
     def _other(self) -> str | None:
         """The array of the scene's own file that says which pixels count."""
@@ -229,8 +258,9 @@ class Scene(TicketedSource):
     def parameters(self) -> dict[str, Any]:
         """The parameters that the scene was made from."""
         parameters = {name: getattr(self, name) for name in PARAMETERS}
-        if self.shape is not None:
-            parameters["shape"] = list(self.shape)  # as it comes back from JSON
+        for name in ("shape", "binning"):
+            if parameters[name] is not None:
+                parameters[name] = list(parameters[name])  # as it comes back from JSON
         return parameters
 
     def window(self, rows: slice, cols: slice) -> Batch:
@@ -252,7 +282,15 @@ class Scene(TicketedSource):
     @property
     def reading(self) -> Reading:
         """How the scene is to be read."""
-        return Reading(self.axes, self.shape, self.scale)
+        return Reading(
+            self.axes,
+            self.shape,
+            self.scale,
+            self.calibration,
+            self.bands,
+            self.binning,
+            self.wavelengths if self.calibration or self.bands else None,
+        )
 
     def opened(self) -> Cube:
         """The scene, its pixels not yet read."""
@@ -269,11 +307,23 @@ class Scene(TicketedSource):
                 numbers = mask.numbers
                 self._mask_flaws = mask.notes
             elif self.mask_variable is None and self.find_mask:
-                rejected = own_arrays_of(self.opened(), self._other()).rejected
+                rejected = own_arrays_of(self.opened().with_masks, self._other()).rejected
                 if rejected:
                     self._mask_flaws = [note_on_rejected(self.cube, rejected)]
-            self._labels = numbers, self._read_valid()
+            self._labels = self._on_bins(numbers, self._read_valid())
         return self._labels
+
+    def _on_bins(
+        self, numbers: NDArray[np.int32] | None, valid: NDArray[np.bool_] | None
+    ) -> Labels:
+        """Labels of all pixels as those of the bins."""
+        if self.binning is None:
+            return numbers, valid
+        if numbers is not None:
+            numbers = bin_labels(numbers, *self.binning)
+        if valid is not None:
+            valid = bin_valid(valid, *self.binning)
+        return numbers, valid
 
     def counted_labels(self) -> Labels | None:
         """The same, or None where they were not read yet and have very many pixels."""
@@ -284,7 +334,7 @@ class Scene(TicketedSource):
 
     def _read_mask(self) -> Mask | None:
         """The mask with its notes, or None."""
-        cube = self.opened()
+        cube = self.opened().with_masks
         colors = self._colors()
         if self.mask is not None:
             variable = image_of_cube(self.mask, cube.path, self.mask_variable)
@@ -308,7 +358,7 @@ class Scene(TicketedSource):
 
     def _read_valid(self) -> NDArray[np.bool_] | None:
         """Which pixels are valid by the user's file and by the scene's own, (H, W), or None."""
-        cube = self.opened()
+        cube = self.opened().with_masks
         stated = None
         if self.valid is not None:
             stated = read_mask(self.valid, cube.shape, self.valid_variable)
@@ -326,11 +376,11 @@ class Scene(TicketedSource):
         is_named = self.valid is not None or self.valid_variable is not None
         if is_named or not self.find_mask:
             return ValidityArrays()
-        return validity_arrays_of(self.opened(), self.mask_variable)
+        return validity_arrays_of(self.opened().with_masks, self.mask_variable)
 
     def centres(self) -> NDArray[np.float64] | None:
         """Band centres in nm, or None where they are not known."""
-        if self.wavelengths is not None:
+        if self.wavelengths is not None and self.reading.wavelengths is None:
             return read_wavelengths(self.wavelengths, self.opened())
         return self.opened().good_wavelengths
 

@@ -28,7 +28,7 @@ FORMATS = ("text", "svg", "mermaid", "dot")
     metavar="PATH=VALUE",
     help="Override one value of the run file (repeatable).",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write to a file.")
 def graph(
     file: Path, format_: str, plan: str | None, overrides: tuple[str, ...], out: Path | None
 ) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from specloom_statistics.domain.reference import (
+    LEAST_BANDS,
     DomainReference,
     Floats,
     Nearest,
@@ -17,6 +18,7 @@ from specloom_statistics.domain.reference import (
     share_at_top,
     split,
 )
+from specloom_statistics.domain.stripes import stripe_spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,15 +29,17 @@ LIMIT = 1.0
 # Each part of a number is divided by the value up to which cubes of the same camera and kind
 # come; docs/domain.md has the table of measurements.
 LOG_LEVEL = 0.3
-LOG_TILT = 0.6
+LOG_TILT = 0.5
+LOG_STRIPES = 0.12
 EXTRA_SHARE = 0.25
 DISTANCE = 4.5
 BAND_ERROR = 6.0
 BIAS = 1.2
 SHIFT = 0.5
+SPECTRAL_TILT = 0.3
 
 TILT_PARTS = 3
-TILT_PIXELS = 30
+TILT_PIXELS = 20
 """An image is divided into so many parts by rows and by columns, and a part needs so many pixels
 whose shape is known from the fit."""
 
@@ -84,6 +88,12 @@ class DomainMeasure:
         plain["dead_bands"] = list(self.dead_bands)
         plain["reasons"] = list(self.reasons)
         return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> DomainMeasure:
+        """The measure that ``as_json`` returned as plain values."""
+        lists = {"dead_bands": tuple(plain["dead_bands"]), "reasons": tuple(plain["reasons"])}
+        return cls(**{**plain, **lists})
 
 
 @dataclass(frozen=True)
@@ -205,6 +215,7 @@ class _Parts:
         if self._can_compare:
             found["light"] = abs(self.median_level) / LOG_LEVEL
             found["tilt"] = self._tilt() / LOG_TILT
+            found["stripes"] = self._stripes() / LOG_STRIPES
         elif len(self._reference.spectra.level):
             found["light"] = FAR
         return found
@@ -222,6 +233,11 @@ class _Parts:
             return {"distance": 0.0}
         return _shape_parts(self._reference, self._spectra, self._nearest)
 
+    def _stripes(self) -> float:
+        """The larger spread of ln(level) from column to column, and from row to row."""
+        spreads = [stripe_spread(self.log_level, where) for where in (self._rows, self._columns)]
+        return max(spreads)
+
     def _tilt(self) -> float:
         """The larger difference of ln(level) between opposite sides of the image."""
         assert self._nearest is not None, "only where pixels can be compared"
@@ -235,7 +251,7 @@ class _Parts:
 def _shape_parts(
     reference: DomainReference, spectra: Spectra, nearest: Nearest
 ) -> dict[str, float]:
-    """How unusual distances, bands, the median difference and the band axis are."""
+    """How unusual distances, bands, the median difference, the light and the band axis are."""
     difference = spectra.shape - nearest.shape
     bias = float(np.linalg.norm(np.median(difference, axis=0)))
     parts = {
@@ -243,6 +259,8 @@ def _shape_parts(
         "band": float(np.max(reference.band_errors(spectra.shape) / reference.errors)) / BAND_ERROR,
         "bias": bias / reference.distance / BIAS,
     }
+    if reference.bands >= LEAST_BANDS:
+        parts["tilt"] = abs(reference.tilt(spectra.shape)) / SPECTRAL_TILT
     if reference.bands > 2:
         slope = np.gradient(nearest.shape, axis=1)
         shifts = (difference * slope).sum(1) / np.maximum((slope * slope).sum(1), 1e-30)
@@ -280,6 +298,8 @@ def _level_reasons(level: dict[str, float], parts: _Parts, unjudged: float) -> I
         yield f"saturated: {parts.saturated:.0%} of the pixels have the cube's largest value"
     if level.get("tilt", 0.0) > LIMIT:
         yield "the light rises or falls across the image, unlike that of the fit"
+    if level.get("stripes", 0.0) > LIMIT:
+        yield "rows or columns have a brightness of their own: stripes"
     if level["unjudged"] > LIMIT:
         yield f"{unjudged:.0%} of the pixels could not be assessed"
 
@@ -296,6 +316,8 @@ def _shape_reasons(shape: dict[str, float], parts: _Parts, dead: NDArray[np.intp
         return
     if shape.get("shift", 0.0) > LIMIT:
         yield "the band axis is shifted against that of the fit"
+    if shape.get("tilt", 0.0) > LIMIT:
+        yield "the light rises or falls over the bands, unlike that of the fit"
     if shape.get("band", 0.0) > LIMIT:
         yield "bands do not fit their neighbours as in the fit: noise, stripes or a bad band"
     if max(shape["distance"], shape.get("bias", 0.0)) > LIMIT:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from specloom_statistics.domain.tilt import Floats32, grouped_directions, spectral_tilt
 
 Floats = NDArray[np.float64]
 
@@ -102,6 +105,14 @@ class DomainReference:
         errors = np.abs(shape - shape @ self._weights - self._offsets)
         median: Floats = np.median(errors, axis=0)
         return median
+
+    def tilt(self, shape: Floats) -> float:
+        """The tilt of the light over the bands that makes spectra (n, C) most like these."""
+        return spectral_tilt(self._groups, shape)
+
+    @cached_property
+    def _groups(self) -> Floats32:
+        return grouped_directions(self.spectra.shape)
 
     def _usual_distance(self) -> float:
         """The median distance of a sampled spectrum to the nearest other one."""

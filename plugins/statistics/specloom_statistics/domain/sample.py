@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -16,6 +17,13 @@ SEED_STEP = 16
 
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 """The quantiles of each band that a pipeline stores."""
+
+
+@lru_cache(maxsize=16)
+def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The rows and columns that are looked at in images of one size."""
+    rows, columns = sample_positions(height, width)
+    return torch.from_numpy(rows), torch.from_numpy(columns)
 
 
 class DomainSample:
@@ -46,14 +54,13 @@ class DomainSample:
         """
         height, width = cube.shape[1:3]
         self._pixels += len(cube) * height * width
-        rows, columns = sample_positions(height, width)
-        at = torch.from_numpy(rows), torch.from_numpy(columns)
-        for number, image in enumerate(cube):
-            pixels = image[at].detach().cpu().float()
-            usable = usable_pixels(pixels)
-            if valid is not None:
-                usable &= valid[number][at].cpu()
-            self._add(pixels, usable)
+        rows, columns = _positions(height, width)
+        pixels = cube.detach()[:, rows, columns].cpu().float()
+        usable = usable_pixels(pixels)
+        if valid is not None:
+            usable &= valid[:, rows, columns].cpu()
+        for image, is_usable in zip(pixels, usable, strict=True):
+            self._add(image, is_usable)
 
     def _add(self, pixels: Tensor, usable: Tensor) -> None:
         contents = pixels[::SEED_STEP].contiguous().numpy().data

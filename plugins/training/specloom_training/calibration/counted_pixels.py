@@ -16,6 +16,7 @@ from specloom_training.calibration.deciders import (
 
 if TYPE_CHECKING:
     from specloom import Run
+    from specloom_training.domain import DomainWatch
 
 
 class CountedPixels:
@@ -36,8 +37,11 @@ class CountedPixels:
         self._counted: list[Tensor] = []
         self._targets: list[Tensor] = []
 
-    def read(self) -> None:
+    def read(self, watch: DomainWatch) -> None:
         """Read the split once: the decider's inputs, the metrics node's targets, valid pixels.
+
+        Args:
+            watch: Compares the cubes with those of the fit.
 
         Raises:
             DataError: A batch has no mask.
@@ -49,6 +53,7 @@ class CountedPixels:
         plan = run.plan(self._stage, {*self._reads.ends, targets, *valid_ends})
         with run.inference():
             for batch in run.batches(self._stage, f"calibrating {self._decider}"):
+                watch.add_batch(batch)
                 values = plan(batch)
                 if values[targets] is None:
                     raise DataError(

@@ -107,7 +107,7 @@ def tail_interval(sample: Sample, level: float, threshold: float) -> tuple[float
     worst = int((excess_sums[order] / units).argmax())
     lows = []
     highs = []
-    for weights in draw_weights(len(order) + 1):
+    for weights in draw_weights(len(order), sample.more):
         own = weights[:, :-1]
         extra = weights[:, -1:]
         total = own @ units + extra[:, 0] * units.mean()

@@ -19,7 +19,8 @@ def rate_interval(sample: Sample, threshold: float) -> tuple[float, float]:
     Groups are resampled by the Bayesian bootstrap (Rubin, 1981, Ann. Stat. 9(1):130-134), with one
     group more, as new images may be unlike these: without a false alarm for the lower end, with
     those of the worst group for the upper end (Gaffke, 2005, Math. Methods Stat. 14(4):451-467).
-    Where each group has one pixel or image at most, it is the interval of Clopper and Pearson.
+    Blocks of an image depend on each other, so that this group counts as several of them. Where
+    each group has one pixel or image at most, it is the interval of Clopper and Pearson.
 
     Args:
         sample: The scores of normal images.
@@ -31,7 +32,7 @@ def rate_interval(sample: Sample, threshold: float) -> tuple[float, float]:
     worst = max(1.0, float((counts / units).max()) * mean_units)
     lows = []
     highs = []
-    for weights in draw_weights(len(units) + 1):
+    for weights in draw_weights(len(units), sample.more):
         own = weights[:, :-1]
         extra = weights[:, -1]
         total = own @ units + extra * mean_units
@@ -47,13 +48,21 @@ def interval_of(lows: NDArray[np.float64], highs: NDArray[np.float64]) -> tuple[
     return float(np.quantile(lows, tail)), float(np.quantile(highs, 1 - tail))
 
 
-def draw_weights(groups: int) -> Iterator[NDArray[np.float64]]:
-    """Weights of groups in resamples, a part of the resamples at a time, (N, groups)."""
+def draw_weights(groups: int, more: float) -> Iterator[NDArray[np.float64]]:
+    """Weights of groups, and of one more, in resamples, (N, groups + 1) for a part of these.
+
+    Args:
+        groups: The number of groups.
+        more: As how many groups the one more counts.
+    """
     rng = np.random.default_rng(0)
     remaining = RESAMPLES
     while remaining:
-        count = min(remaining, max(1, WEIGHTS // groups))
-        yield rng.standard_exponential((count, groups))
+        count = min(remaining, max(1, WEIGHTS // (groups + 1)))
+        weights = rng.standard_exponential((count, groups + 1))
+        if more != 1:
+            weights[:, -1] = rng.standard_gamma(more, count)
+        yield weights
         remaining -= count
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from specloom import Batch, Run
     from specloom_training.calibration.normals import Per
     from specloom_training.calibration.region_events import Connectivity
+    from specloom_training.domain import DomainWatch
 
 
 class FoundAlarms(NamedTuple):
@@ -82,15 +83,18 @@ class NormalImages:
             self._targets = metric_inputs["targets"][0]
             self._labelled = metric_inputs.get("valid", [])
 
-    def scores(self) -> NormalScores:
+    def scores(self, watch: DomainWatch | None = None) -> NormalScores:
         """Read the split once.
+
+        Args:
+            watch: Compares the cubes with those of the fit.
 
         Raises:
             DataError: No image counts.
         """
         node = self._run.graph.nodes[self._decider]
         normals = NormalScores(self._per, self._connectivity)
-        for values in self._read([], f"calibrating {self._decider}"):
+        for values in self._read([], f"calibrating {self._decider}", watch):
             levels = self._reads.levels(values, self._parameter)
             gates = None
             if is_gated(node):
@@ -137,7 +141,9 @@ class NormalImages:
         regions.join()
         return regions.count
 
-    def _read(self, more: list[str], what: str) -> Iterator[Batch]:
+    def _read(
+        self, more: list[str], what: str, watch: DomainWatch | None = None
+    ) -> Iterator[Batch]:
         """The values of each batch that the decider reads, and some more."""
         run = self._run
         ends = {*self._reads.ends, *more, *self._labelled}
@@ -146,6 +152,8 @@ class NormalImages:
         plan = run.plan(self._stage, ends)
         with run.inference():
             for batch in run.batches(self._stage, what):
+                if watch is not None:
+                    watch.add_batch(batch)
                 yield plan(batch)
 
     def _normal(self, values: Batch, levels: Tensor) -> Iterator[_Image]:

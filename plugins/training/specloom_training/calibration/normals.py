@@ -172,7 +172,9 @@ class NormalScores:
         row = _block(events.places[:, 1], shapes[:, 0], side)
         column = _block(events.places[:, 2], shapes[:, 1], side)
         groups = (image * side + row) * side + column
-        return Sample(events.scores, events.signs, groups, block_units.ravel(), floor, "blocks")
+        units = block_units.ravel()
+        more = float(side)
+        return Sample(events.scores, events.signs, groups, units, floor, "blocks", more)
 
 
 def _block(place: Any, size: Any, side: int = GRID) -> Any:

@@ -29,6 +29,8 @@ class Sample(NamedTuple):
     """Events below are not known; minus infinity where all are."""
     resampled: str
     """What the groups are: ``images`` or ``blocks``."""
+    more: float = 1.0
+    """As how many groups one counts that is unlike these: the root of the blocks of an image."""
 
     @property
     def total(self) -> float:

@@ -159,12 +159,12 @@ class TrainingBatches:
             return {}
         if self.front is None:
             _, batch = items[0]
-            return dict(self.run.runtime.adopt(batch, self.run.graph.batch))
+            return dict(self.run.adopt(batch))
         return self.front.collate([self._front_values(self.front, *item) for item in items])
 
     def _front_values(self, front: FrozenFront, number: int, value: Any) -> dict[str, Any]:
         if isinstance(value, _Raw):
-            return front(number, self.run.runtime.adopt(value.batch, self.run.graph.batch))
+            return front(number, self.run.adopt(value.batch))
         cached: dict[str, Any] = value
         return cached
 

@@ -1,0 +1,138 @@
+"""The references of a capture, found by the layouts of the makers' folders.
+
+Layouts, as published code that reads such folders has them:
+
+- Specim: ``capture/DARKREF_<name>.hdr`` and ``capture/WHITEREF_<name>.hdr`` beside
+  ``capture/<name>.hdr``; exposure ``tint`` in the headers (hyperpy; specim_calibration of NTNU).
+- Headwall: ``darkReference`` and ``whiteReference`` beside ``raw`` (the HELICoiD data set), or
+  ``<name>_darkReference`` and ``<name>_whiteReference`` (PlantCV).
+- Resonon: ``.bil`` with ``.bil.hdr``; exposure ``shutter``, ``bit depth`` in the headers
+  (files that Spectronon saves). Its references have no fixed names: cubes named after dark or
+  white in the folder or in the one above it.
+- HySpex: the dark is in the binary header of each ``.hyspex`` file (HySpex's own reader); the
+  white reference is another such file named after white in the folder or in the one above it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from specloom import DataError
+from specloom_cubes.processing.hyspex import is_hyspex
+
+DATA_SUFFIXES = (".raw", ".img", ".dat", ".bil", ".bip", ".bsq", ".hyspex")
+"""Endings that a header's name may have before ``.hdr``, or that stand for the data file."""
+
+SHARED = re.compile(
+    r"^(?:.*[ ._-])?(white|dark)[ ._-]?(?:ref(?:erence)?s?)?(?:[ ._-].*|\d*)$", re.IGNORECASE
+)
+"""The name of a reference for all cubes of a folder, such as ``dark.bil`` or ``whiteReference``."""
+
+
+class References(NamedTuple):
+    """The references of one cube.
+
+    Args:
+        layout: Whose layout the folder has: ``Specim``, ``Headwall``, ``Resonon`` or ``HySpex``.
+        white: The header of the white reference.
+        dark: The header of the dark; None where it is in the cube's own file.
+    """
+
+    layout: str
+    white: Path | None
+    dark: Path | None
+
+
+def find_references(data: Path, wanted: Sequence[str] = ("white", "dark")) -> References:
+    """The references of a cube in the folder of a capture.
+
+    Args:
+        data: The data file of the cube.
+        wanted: Which are looked for: ``white``, ``dark``.
+
+    Raises:
+        DataError: There are none, or several that may be meant.
+    """
+    name = _plain_name(data)
+    headers = list(_headers(data.parent))
+    for layout, white, dark in (
+        ("Specim", f"WHITEREF_{name}", f"DARKREF_{name}"),
+        ("Headwall", f"{name}_whiteReference", f"{name}_darkReference"),
+        ("Headwall", "whiteReference", "darkReference"),
+    ):
+        found = References(layout, _named(headers, white), _named(headers, dark))
+        if all(getattr(found, word) is not None for word in wanted):
+            return found
+    return _shared(data, headers, wanted)
+
+
+def is_named_as_reference(path: Path) -> bool:
+    """Whether the name of a cube that is to be calibrated is that of a reference of others."""
+    return _word(path) != ""
+
+
+def _shared(data: Path, headers: Sequence[Path], wanted: Sequence[str]) -> References:
+    """The references that all cubes of a folder share, in it or in the one above it."""
+    kind = _kind_of(data)
+    words = [word for word in wanted if word == "white" or kind != "HySpex"]
+    folders = [headers, list(_headers(data.parent.parent))]
+    found: dict[str, Path] = {}
+    for word in words:
+        for listed in folders:
+            named = [path for path in listed if _word(path) == word]
+            if len(named) > 1:
+                raise DataError(
+                    f"{data.name} has several {word} references: "
+                    f"{', '.join(path.name for path in named)}",
+                    fix=f"name one of them: calibration: {{{word}: {named[0].name}}}",
+                )
+            if named:
+                found[word] = named[0]
+                break
+    missing = [word for word in words if word not in found]
+    if not missing:
+        return References(kind, found.get("white"), found.get("dark"))
+    raise DataError(
+        f"the folder of {data} has no {' and no '.join(missing)} reference of a capture: neither "
+        f"WHITEREF_{_plain_name(data)} (Specim), whiteReference (Headwall), nor a cube named after "
+        "white or dark",
+        fix="name the files: calibration: {white: FILE, dark: FILE}",
+    )
+
+
+def _kind_of(data: Path) -> str:
+    if data.suffix.lower() == ".hyspex" or is_hyspex(data):
+        return "HySpex"
+    if data.suffix.lower() == ".bil":
+        return "Resonon"
+    return "Headwall" if data.suffix == "" else "Specim"
+
+
+def _word(header: Path) -> str:
+    found = SHARED.match(_plain_name(header))
+    return "" if found is None else found[1].lower()
+
+
+def _named(headers: Sequence[Path], name: str) -> Path | None:
+    for path in headers:
+        if _plain_name(path).lower() == name.lower():
+            return path
+    return None
+
+
+def _headers(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() == ".hdr" and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def _plain_name(path: Path) -> str:
+    """The name of a data file or a header, without the endings of both."""
+    name = path.name
+    if name.lower().endswith(".hdr"):
+        name = name[:-4]
+    suffix = Path(name).suffix.lower()
+    return name[: -len(suffix)] if suffix in DATA_SUFFIXES else name

@@ -1,0 +1,176 @@
+"""The anomalies of one cube in Python: ``detect(cube)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specloom import Plugins, Port, Run, UnavailableError
+from specloom.torch import TorchRuntime
+from specloom_cubes import Cube, InMemory, open_cube
+from specloom_detect.answer import answer, result_of, threshold_lines
+from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, build_pipeline
+from specloom_detect.threshold import CensoredTail
+from specloom_training import StatisticalTrainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from specloom import Pipeline
+    from specloom.torch import CubeLike
+    from specloom_detect.run_files import Method
+    from specloom_objects import ObjectTable
+    from specloom_predict import Prediction
+
+PORTS = {
+    "cube": Port("B H W C", dtype="real", doc="rows, columns and bands."),
+    "valid": Port("B H W", dtype="bool", doc="rows and columns."),
+    "wavelengths": Port("C", dtype="real", unit="nm", doc="one for each band."),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Detection:
+    """The anomalies of one cube.
+
+    Args:
+        prediction: The outputs of the pipeline.
+        pipeline: The fitted pipeline, for other cubes: ``found.pipeline.predict(other)``.
+        calibration: The threshold, and what it was found from.
+        values: The cube (H, W, C), for pictures.
+        wavelengths: Its band centres in nm, if they are known.
+    """
+
+    prediction: Prediction
+    pipeline: Pipeline
+    calibration: dict[str, Any]
+    values: Any
+    wavelengths: Any
+
+    @property
+    def scores(self) -> Any:
+        """The scores, (H, W), of the kind of the cube."""
+        return self.prediction.scores
+
+    @property
+    def decisions(self) -> Any:
+        """Where an anomaly is, bool (H, W), of the kind of the cube."""
+        return self.prediction.decisions
+
+    @property
+    def threshold(self) -> float:
+        """The score from which a pixel is decided."""
+        return float(self.calibration["threshold"])
+
+    @property
+    def expected_false_alarms(self) -> float:
+        """How many normal pixels are expected to be decided."""
+        return float(self.calibration["expected_false_alarms"])
+
+    @property
+    def table(self) -> ObjectTable:
+        """The objects, with places, scores and mean spectra."""
+        return self.prediction.objects
+
+    @cached_property
+    def objects(self) -> DataFrame:
+        """The objects as a table of pandas, the one with the highest score first.
+
+        Raises:
+            UnavailableError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            what = "a table of objects needs pandas, which is not installed"
+            fix = "run: pip install 'specloom-detect[pandas]', or use .table"
+            raise UnavailableError(what, fix=fix) from error
+        table = pd.DataFrame(self.table.columns).set_index("label")
+        return table.sort_values("max_score", ascending=False, kind="stable")
+
+    def plot(self) -> Figure:
+        """The cube, its scores with outlines of the objects, and the histogram of the scores.
+
+        Raises:
+            UnavailableError: matplotlib is not installed.
+        """
+        from specloom_detect.plots import Shown, plot_detection
+
+        shown = Shown(
+            self.lines()[0],
+            self.values,
+            self.wavelengths,
+            np.asarray(self.prediction.scores_map()),
+            np.asarray(self.prediction.decisions_map()),
+            self.threshold,
+        )
+        return plot_detection(shown)
+
+    def lines(self) -> list[str]:
+        """The answer, and the thresholds, a line each."""
+        scores = np.asarray(self.prediction.scores_map())
+        decisions = np.asarray(self.prediction.decisions_map())
+        objects = self.prediction.measures.objects or 0
+        result = result_of("the cube", objects, scores, decisions)
+        return [answer([result]), *threshold_lines(self.calibration, [result])]
+
+    def __repr__(self) -> str:
+        return f"Detection({self.lines()[0]})"
+
+
+def detect(
+    cube: CubeLike | Cube | str | Path,
+    *,
+    wavelengths: Any = None,
+    valid: Any = None,
+    method: Method = DEFAULT_METHOD,
+    false_alarm_rate: float = DEFAULT_RATE,
+    device: str = "auto",
+) -> Detection:
+    """Find the anomalies of one cube, without a mask.
+
+    The detector is fitted on the cube itself. The threshold is for a false-alarm rate, and follows
+    from the scores without the largest 2 %.
+
+    Args:
+        cube: (H, W, C) of NumPy, torch or xarray, an open cube, or a file.
+        wavelengths: Band centres in nm, (C,).
+        valid: Which pixels count, bool (H, W).
+        method: ``rx``, ``robust`` or ``coreset``.
+        false_alarm_rate: The share of normal pixels that may be decided.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        ConfigError: There is no such method.
+        PortError: An array does not fit.
+        DataError: There are too few pixels, or the file cannot be read.
+    """
+    values: Any = cube
+    if isinstance(cube, str | Path):
+        cube = open_cube(cube)
+    if isinstance(cube, Cube):
+        values = cube.clean()
+        if wavelengths is None:
+            wavelengths = cube.good_wavelengths
+    plugins = Plugins()
+    pipeline = build_pipeline(method, plugins)
+    others = {"valid": valid, "wavelengths": wavelengths}
+    taken = TorchRuntime("cpu").take_batch(PORTS, values, others, "detect")
+    source = InMemory(train=[taken.values])
+    run = Run(pipeline.graph(source), source, plugins=plugins, device=device)
+    StatisticalTrainer().train(run)
+    CensoredTail("decider", false_alarm_rate).train(run)
+    prediction = pipeline.predict(values, device=device, valid=valid, wavelengths=wavelengths)
+    found_wavelengths = taken.values.get("wavelengths")
+    return Detection(
+        prediction,  # type: ignore[arg-type]  # of the plugin predict it is a Prediction
+        pipeline,
+        run.record["calibrations"][-1],
+        taken.values["cube"][0].numpy(),
+        None if found_wavelengths is None else found_wavelengths.numpy(),
+    )

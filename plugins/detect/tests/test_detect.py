@@ -1,0 +1,292 @@
+"""``specloom detect`` and ``detect(cube)``: what is decided without masks, and what is written."""
+
+import builtins
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import specloom
+from specloom import ConfigError, DataError, PortError, UnavailableError
+from specloom_cubes import Synthetic, open_cube
+from specloom_detect import build_pipeline, detect, run_file
+from specloom_detect.answer import CubeResult, answer
+from specloom_detect.command import detect as command
+from specloom_detect.detected_files import run_file_text
+from specloom_predict import Predictor
+
+RATE = 1e-3
+METHODS = ("rx", "robust", "coreset")
+
+
+def scene(seed, fraction):
+    """A synthetic scene with its mask: 0 belt, 1 lentil, 2 foreign body, 3 stone."""
+    source = Synthetic(
+        scenes=1,
+        height=100,
+        width=100,
+        bands=31,
+        seed=seed,
+        anomaly_fraction=fraction,
+        clean_scenes=0.0,
+        split=(1.0, 0.0, 0.0),
+        batch_size=1,
+    )
+    (batch,) = source.batches("train")
+    return batch["cube"][0], batch["mask"][0], source.wavelengths
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return {
+        "clean": [scene(seed, 0.0) for seed in (100, 101, 103)],
+        "dirty": [scene(seed, 0.01) for seed in (100, 101, 103)],
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_rate_is_reached_on_clean_scenes_and_exceeded_on_others(scenes, method):
+    clean = [detect(cube, method=method).decisions.mean() / RATE for cube, _, _ in scenes["clean"]]
+    assert all(0.3 <= ratio <= 3 for ratio in clean), clean
+    dirty = [detect(cube, method=method).decisions.mean() / RATE for cube, _, _ in scenes["dirty"]]
+    assert np.mean(dirty) > 2 * np.mean(clean), (clean, dirty)
+
+
+@pytest.fixture
+def files(scenes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPECLOOM_NO_REPORT", "1")
+    for number, (cube, mask, wavelengths) in enumerate(scenes["dirty"]):
+        np.savez(f"scene{number}.npz", cube=cube[:, :70], wavelengths=wavelengths)
+        np.save(f"mask{number}.npy", (mask[:, :70] > 1).astype(np.uint8))
+    return tmp_path
+
+
+def called(*arguments):
+    done = CliRunner().invoke(command, [str(one) for one in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def test_the_command_answers_and_writes(files):
+    done = called("scene0.npz", "--out", "out", "--save-run", "saved.yaml", "--device", "cpu")
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 0
+    assert lines[0] == "rx on scene0.npz: 31 bands, fitted on 7,000 pixels"
+    found = detect("scene0.npz", device="cpu")
+    assert lines[1] == found.lines()[0]
+    assert lines[1].startswith(f"{len(found.table)} objects, ")
+    assert lines[2:4] == found.lines()[1:]
+    assert lines[-1] == "look at: out/summary.csv"
+    assert {"pipeline.yaml", "pipeline.safetensors", "run.json", "metrics.json", "summary.csv"} <= {
+        one.name for one in (files / "out").iterdir()
+    }
+    np.testing.assert_array_equal(np.load("out/scene0/scores.npy"), found.scores)
+    np.testing.assert_array_equal(np.load("out/scene0/decisions.npy"), found.decisions)
+    with Path("out/scene0/decisions_objects.csv").open(newline="") as table:
+        assert len(list(csv.DictReader(table))) == len(found.table)
+    calibration = json.loads((files / "out/run.json").read_text())["calibrations"][0]
+    assert calibration["threshold"] == found.threshold
+    assert calibration["expected_false_alarms"] == pytest.approx(7)
+    assert calibration["chi_square"] == pytest.approx(found.calibration["chi_square"])
+    again = Predictor(files / "out", device="cpu").predict(files / "scene0.npz")
+    np.testing.assert_array_equal(again.scores, found.scores)
+
+
+def test_the_saved_run_file_is_the_run(files):
+    called("scene0.npz", "--out", "out", "--save-run", "saved.yaml", "--device", "cpu")
+    run = specloom.load("saved.yaml", device="cpu")
+    run.run()
+    written = json.loads((files / "out/run.json").read_text())["calibrations"]
+    assert run.record["calibrations"] == written
+
+
+def test_a_mask_adds_the_evaluation_and_changes_no_decision(files):
+    called("scene0.npz", "--out", "without", "--device", "cpu")
+    done = called("scene0.npz", "--mask", "mask0.npy", "--out", "with", "--device", "cpu")
+    assert "train, val and test are the same pixels" in done.stderr
+    line = done.stdout.splitlines()[-2]
+    assert line.startswith("by the mask: AUC 0.")
+    without = np.load("without/scene0/decisions.npy")
+    np.testing.assert_array_equal(np.load("with/scene0/decisions.npy"), without)
+
+
+def test_several_cubes_are_fitted_together(files):
+    with pytest.raises(DataError, match="not a cube"):  # the masks are among them
+        called(".", "--out", "out")
+    for number in range(3):
+        (files / f"mask{number}.npy").rename(files / f"keep{number}.txt")
+    done = called(".", "--out", "out", "--method", "coreset", "--device", "cpu")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "coreset on 3 cubes: 31 bands, fitted on 21,000 pixels"
+    assert " in 3 of 3 cubes, " in lines[1]
+    with Path("out/summary.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["cube"] for row in rows] == ["scene0.npz", "scene1.npz", "scene2.npz"]
+    thresholds = {json.loads((files / "out/run.json").read_text())["calibrations"][0]["threshold"]}
+    assert len(thresholds) == 1
+
+
+def test_masks_of_a_folder(files):
+    (files / "masks").mkdir()
+    for number in range(2):
+        (files / f"mask{number}.npy").rename(files / f"masks/scene{number}_gt.npy")
+    cubes = ["scene0.npz", "scene1.npz"]
+    done = called(*cubes, "--mask", "masks", "--out", "out", "--device", "cpu")
+    assert "by the mask: AUC" in done.stdout
+    with pytest.raises(DataError) as caught:
+        called(*cubes, "scene2.npz", "--mask", "masks", "--out", "more")
+    assert str(caught.value) == (
+        "--mask: masks holds no mask of scene2.npz\n"
+        "  fix: call the mask as the cube, with _gt, _mask or _label after it or without"
+    )
+
+
+def test_mistakes_of_a_user(files):
+    with pytest.raises(ConfigError) as caught:
+        called("scene0.npz", "scene1.npz", "--mask", "mask0.npy")
+    assert str(caught.value) == (
+        "--mask: there are 2 cubes and 1 masks\n"
+        "  fix: name one mask for each cube, in the order of the cubes, or the folder of all masks"
+    )
+    with pytest.raises(DataError, match=r"there is no file nope\.npz"):
+        called("nope.npz")
+    (files / "out").mkdir()
+    (files / "out/notes.txt").write_text("mine")
+    with pytest.raises(ConfigError) as caught:
+        called("scene0.npz", "--out", "out")
+    assert str(caught.value) == (
+        "out is not empty: it holds notes.txt\n"
+        "  fix: use another --out, or replace it with --overwrite"
+    )
+    assert called("scene0.npz", "--out", "out", "--overwrite").exit_code == 0
+    assert (files / "out/notes.txt").read_text() == "mine"
+    done = CliRunner().invoke(command, ["scene0.npz", "--false-alarm-rate", "0.5"])
+    assert (done.exit_code, "0.08" in done.output) == (2, True)
+
+
+def test_arrays_give_arrays_of_their_kind(scenes):
+    cube, _, wavelengths = scenes["dirty"][0]
+    found = detect(cube, wavelengths=wavelengths)
+    assert repr(found) == f"Detection({found.lines()[0]})"
+    assert found.expected_false_alarms == pytest.approx(10)
+    tensors = detect(torch.from_numpy(cube))
+    assert isinstance(tensors.scores, torch.Tensor)
+    np.testing.assert_array_equal(tensors.scores.numpy(), found.scores)
+    np.testing.assert_array_equal(found.decisions, found.scores >= np.float32(found.threshold))
+    assert found.table.bands[0] == "430 nm"
+    valid = np.ones(cube.shape[:2], bool)
+    valid[:20] = False
+    part = detect(cube, valid=valid)
+    assert np.isnan(part.scores[:20]).all()
+    assert part.calibration["pixels"] == 8000
+
+
+def test_an_open_cube_and_an_xarray(files, scenes):
+    found = detect(open_cube("scene0.npz"))
+    np.testing.assert_array_equal(found.scores, detect("scene0.npz").scores)
+    assert found.wavelengths[0] == 430
+    xarray = pytest.importorskip("xarray")
+    cube, _, wavelengths = scenes["dirty"][0]
+    coords = {"wavelength": ("band", wavelengths, {"units": "nm"}), "x": np.arange(100.0)}
+    array = xarray.DataArray(cube, dims=("y", "x", "band"), coords=coords)
+    found = detect(array)
+    assert found.decisions.dims == ("y", "x")
+    assert found.wavelengths[-1] == 910
+
+
+def test_objects_are_a_table_of_pandas(scenes, monkeypatch):
+    found = detect(scenes["dirty"][0][0])
+    import_module = builtins.__import__
+
+    def without_pandas(name, *more):
+        if name == "pandas":
+            raise ImportError(name)
+        return import_module(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without_pandas)
+    with pytest.raises(UnavailableError) as caught:
+        found.objects  # noqa: B018  # it is what raises
+    assert str(caught.value) == (
+        "a table of objects needs pandas, which is not installed\n"
+        "  fix: run: pip install 'specloom-detect[pandas]', or use .table"
+    )
+    monkeypatch.undo()
+    pytest.importorskip("pandas")
+    table = found.objects
+    assert len(table) == len(found.table)
+    assert table["max_score"].is_monotonic_decreasing
+    assert table.index.name == "label"
+
+
+def test_a_plot_shows_cube_scores_and_histogram(scenes, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    from matplotlib import pyplot as plt
+
+    cube, _, wavelengths = scenes["dirty"][0]
+    figure = detect(cube, wavelengths=wavelengths).plot()
+    titles = [one.get_title() for one in figure.axes if one.get_title()]
+    assert titles == ["false colour, with objects", "scores", "histogram of the scores"]
+    plt.close(figure)
+
+
+def test_mistakes_in_python(scenes):
+    cube = scenes["clean"][0][0]
+    with pytest.raises(ConfigError) as caught:
+        detect(cube, method="rxx")
+    assert str(caught.value) == "there is no method 'rxx'\n  fix: did you mean 'rx'?"
+    with pytest.raises(DataError) as caught:
+        detect(cube[:20, :20])
+    assert str(caught.value) == (
+        "400 pixels are too few for a threshold: the tail has 24, 50 are needed\n"
+        "  fix: use larger cubes, or several at a time"
+    )
+    with pytest.raises(PortError, match="cube has the shape"):
+        detect(cube[0])
+
+
+def test_the_run_file_and_the_pipeline_are_one_graph(tmp_path):
+    values = run_file(["a.npy"])
+    pipeline = build_pipeline()
+    assert sorted(pipeline.nodes) == sorted(values["nodes"])
+    pairs = [[one.source, one.target] for one in pipeline.connections]
+    assert pairs == values["connections"]
+    assert dict(pipeline.outputs) == values["outputs"]
+    (tmp_path / "run.yaml").write_text(run_file_text(values))
+    run = specloom.load(tmp_path / "run.yaml", device="cpu")
+    assert run.document.value == values
+
+
+def test_wrong_parameters_of_the_phase(tmp_path):
+    values = run_file(["a.npy"])
+    values["phases"][1]["config"] = {"decider": "decide", "split": "trian", "censored": 0.5}
+    with pytest.raises(specloom.SpecloomError) as caught:
+        specloom.load(values)
+    assert str(caught.value).splitlines() == [
+        "the run: the data has no split 'trian'",
+        "  fix: did you mean 'train'?",
+        "the run: there is no node 'decide' whose threshold can be set",
+        "  fix: did you mean 'decider'?",
+        "the run: censored is 0.5 and tail 0.08",
+        "  fix: set shares with 0 < censored < tail < 1",
+    ]
+    values["phases"][1]["config"] = {"decider": "decider", "false_alarm_rate": 0.2}
+    with pytest.raises(ConfigError) as caught:
+        specloom.load(values)
+    assert str(caught.value) == (
+        "the run: false_alarm_rate is 0.2, the tail begins at 0.08\n"
+        "  fix: set a rate over 0 and below the tail, such as 1e-3"
+    )
+
+
+def test_answers():
+    assert answer([CubeResult("a", 0, 0, 0, 0.0, 0, 0)]) == "no pixel could be assessed"
+    none = [CubeResult("a", 0, 0, 100, 3.0, 4, 5), CubeResult("b", 0, 0, 100, 9.0, 6, 7)]
+    assert answer(none) == (
+        "no object among 200 pixels of 2 cubes; highest score in b at row 6, column 7"
+    )

@@ -1,0 +1,43 @@
+"""The counts from which values are saturated, as parameters state them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from specloom import ConfigError
+
+
+def level_tensor(label: str, name: str, level: float | Sequence[float], channels: int) -> Tensor:
+    """The level of each band, float64 (C,).
+
+    Args:
+        label: The node, for messages.
+        name: The parameter.
+        level: One level for all bands, or one for each.
+        channels: C.
+
+    Raises:
+        ConfigError: There are more or fewer levels than bands.
+    """
+    levels = torch.as_tensor(level, dtype=torch.float64)
+    if levels.ndim == 0:
+        return levels.expand(channels).clone()
+    if len(levels) != channels:
+        raise ConfigError(
+            f"{label}: {name} has {len(levels)} levels for {channels} bands",
+            fix="write one number, or one for each band",
+        )
+    return levels
+
+
+def unsaturated(data: Tensor, levels: Tensor) -> Tensor:
+    """Where a pixel is below its level in every band, bool (B, H, W, 1); False where NaN.
+
+    Args:
+        data: Counts, (B, H, W, C).
+        levels: (C,).
+    """
+    return (data < levels.to(data.dtype)).all(-1, keepdim=True)
