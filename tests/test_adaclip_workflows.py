@@ -125,6 +125,63 @@ def test_a_saved_run_holds_what_was_learned_and_hashes_of_the_rest(trained, tmp_
         specloom.Pipeline.load(tmp_path / "pipeline.yaml")
 
 
+@pytest.fixture(scope="module")
+def tuned():
+    """A run that trains AdaCLIP's adapters, and what was in it before."""
+    run = specloom.load(file("tuned"), [*SMALL, "phases.0.config.epochs=2"], seed=0)
+    run.place()
+    before = run.graph.nodes["adaclip"]._engine.model
+    towers, adapters = digest(before.clip.state_dict()), digest(before.adapters.state_dict())
+    run.run()
+    return run, towers, adapters
+
+
+def test_prompts_and_projections_are_trained_and_towers_stay_bit_identical(tuned):
+    run, towers, adapters = tuned
+    model = run.graph.nodes["adaclip"]._engine.model
+    assert digest(model.clip.state_dict()) == towers
+    assert digest(model.adapters.state_dict()) != adapters
+    assert not any(one.requires_grad for one in model.parameters())
+
+
+def test_trained_adapters_are_saved_with_the_pipeline(tuned, tmp_path):
+    run, _towers, _adapters = tuned
+    run.save(tmp_path)
+    loaded = specloom.Run(specloom.Pipeline.load(tmp_path / "pipeline.yaml").graph(), run.source)
+    batch = next(run.batches("test"))
+    with run.inference():
+        ours = run.plan("predict", ENDS)(batch)
+    with loaded.inference():
+        theirs = loaded.plan("predict", ENDS)(batch)
+    assert all(torch.equal(ours[end], theirs[end]) for end in ENDS)
+
+
+def test_two_losses_and_more_train_selector_and_mixer_through_the_detector():
+    run = specloom.load(file("multi_loss"), SHORT, seed=0)
+    statistics = run.phases.pop(0)
+    statistics[1].train(run)
+    before = digests(run)
+    run.run()
+    after = digests(run)
+    assert {name for name in after if after[name] != before[name]} == {"selector", "mixer"}
+    losses = {
+        name: run.metrics["train"][f"{name}/loss"] for name in ("iou", "entropy", "diversity")
+    }
+    assert run.metrics["train"]["total/loss"] == pytest.approx(sum(losses.values()))
+    assert all(value > 0 for value in losses.values())
+
+
+@pytest.mark.parametrize("name", ["supervised_cir", "supervised_windowed"])
+def test_supervised_selectors_choose_one_band_of_each_window(name):
+    run = specloom.load(file(name), SMALL, seed=0)
+    run.run()
+    node = run.graph.nodes["bands"]
+    centres = sorted(run.source.wavelengths[node.selected_indices.tolist()])
+    for centre, (least, most) in zip(centres, sorted(node.windows), strict=True):
+        assert least <= centre <= most
+    assert "metrics/iou" in run.metrics["test"]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_missing_weights_are_told_before_a_pixel_is_read(path, tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path))

@@ -21,6 +21,7 @@ STUDIES = {
     "channel_selector_real": ("--help",),
     "domain_measure": ("--help",),
     "first_day": ("--help",),
+    "detector_times": ("--size", "tiny", "--repeats", "1"),
     "leaderboard": ("--help",),
 }
 
@@ -121,8 +122,13 @@ def test_the_table_has_a_row_for_each_phase(monkeypatch):
     assert "2026-01-02; a processor, 2 cores, linux; 1 thread. torch 2." in made
 
 
-def test_the_leaderboard_has_areas_with_intervals_and_false_alarms():
-    board = module("leaderboard")
+@pytest.fixture
+def board(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    return module("leaderboard")
+
+
+def test_the_leaderboard_has_areas_with_intervals_and_false_alarms(board):
     random = np.random.default_rng(0)
     mask = random.random(4000) < 0.03
     scores = random.normal(size=4000).round(2) + mask
@@ -135,19 +141,34 @@ def test_the_leaderboard_has_areas_with_intervals_and_false_alarms():
     assert board.false_alarm_rate(scores, mask) == rates[found >= 0.95].min()
 
 
-def test_the_leaderboard_claims_only_what_both_means_show():
-    board = module("leaderboard")
+def test_the_leaderboard_claims_only_what_both_means_show(board):
     results = {
         "global RX": {"HYDICE": board.Result(0.9, 0.01, 0.3, 0.1, 1.0, 10.0)},
         "coreset": {"HYDICE": board.Result(0.95, 0.01, 0.4, 0.1, 1.0, 10.0)},
         "robust RX": {"HYDICE": board.Result(0.95, 0.01, 0.2, 0.1, 1.0, 10.0)},
+        "subspace RX": {"HYDICE": board.Result(0.85, 0.01, 0.2, 0.1, 1.0, 10.0)},
         "local RX": {"HYDICE": board.Result(0.85, 0.01, 0.35, 0.1, 1.0, 10.0)},
+        "ACE, known target": {"HYDICE": board.Result(0.99, 0.01, 0.9, 0.1, 1.0, 10.0)},
     }
-    assert board.comparison(results).splitlines() == [
-        "- coreset: above global RX in mean area and mean average precision",
-        "- robust RX: mean average precision below that of global RX",
-        "- local RX: one of both means is not above that of global RX",
+    assert board.comparison(results).splitlines()[2:] == [
+        "| coreset | +0.0500 | +0.1000 | 1 of 1 | beats it |",
+        "| robust RX | +0.0500 | -0.1000 | 0 of 1 | "
+        "does not beat it: lower mean average precision |",
+        "| subspace RX | -0.0500 | -0.1000 | 0 of 1 | does not beat it: both means are lower |",
+        "| local RX | -0.0500 | +0.0500 | 0 of 1 | does not beat it: lower mean area |",
     ]
     text = board.report(results)
     assert "| coreset | 0.9500 ± 0.0100 | 0.9500 |" in text
-    assert text.count("| robust RX |") == 5
+    assert text.count("| robust RX |") == 6
+
+
+def test_the_page_of_detectors_has_the_tables_and_the_chart_of_the_results(board):
+    results = board.from_json(board.RESULTS.read_text("utf-8"))
+    assert board.as_json(results) == board.RESULTS.read_text("utf-8")
+    assert list(results) == list(board.DETECTORS)
+    for found in results.values():
+        assert list(found) == list(board.SCENES)
+    page = board.PAGE.read_text("utf-8")
+    assert board.page_with_tables(page, results) == page
+    chart = board.leaderboard_chart.draw(results, board.DETECTORS)
+    assert board.CHART.read_text("utf-8") == chart

@@ -20,7 +20,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 def test_run_json(tmp_path):
     (tmp_path / "run.json").write_text(DEEP)
     for reads in (run_folder.interrupted_run, report_files.load):
-        with pytest.raises(ConfigError, match=r"holds no run \(RecursionError"):
+        with pytest.raises(ConfigError, match="holds no run"):
             reads(tmp_path)
 
 

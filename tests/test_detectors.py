@@ -17,6 +17,7 @@ SYNTHETIC = ROOT / "configs/rx_statistical.yaml"
 DETECTORS = {
     "RobustRX": "nodes.rx.type=rx.RobustRX",
     "CoresetNeighbours": "nodes.rx.type=neighbours.CoresetNeighbours",
+    "Estimator": "nodes.rx.type=outliers.Estimator",
 }
 
 
@@ -36,8 +37,9 @@ def test_jobs_give_the_same_metrics(name):
     assert not by_jobs.record.get("notes")
 
 
-def test_a_scene_in_tiles_has_the_scores_of_the_whole(tmp_path):
-    run = load("CoresetNeighbours")
+@pytest.mark.parametrize("name", ["CoresetNeighbours", "Estimator"])
+def test_a_scene_in_tiles_has_the_scores_of_the_whole(name, tmp_path):
+    run = load(name)
     run.run()
     run_folder.write(run, tmp_path / "run")
     cubes = [batch["cube"] for batch in run.source.batches("test")]

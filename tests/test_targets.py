@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 import specloom
 from specloom.execution import run_folder
@@ -66,3 +68,11 @@ def test_a_scene_in_tiles_scores_as_the_whole_without_the_file_of_targets(run, t
     made = predict(predictor, tmp_path / "scene.npy", out, ["npy"], memory=0, tile_bytes=60_000)
     for name, array in whole.arrays.items():
         np.testing.assert_array_equal(made.arrays[name], array)
+    files = predict(predictor, tmp_path / "scene.npy", tmp_path / "files", ["envi", "geotiff"])
+    assert "band names = {all plastic, all sand}" in files.files["all.hdr"].read_text("utf-8")
+    assert "band names = {best}" in files.files["best.hdr"].read_text("utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        file = rasterio.open(files.files["all.tif"])
+    with file:
+        assert file.descriptions == ("all plastic", "all sand")

@@ -94,7 +94,7 @@ COMMANDS = {
     ),
     "specloom report rx.yaml": (
         "error: rx.yaml holds no run: there is no run.json in it\n"
-        "  fix: give the folder that a run wrote"
+        "  fix: give the folder that specloom run or predict wrote"
     ),
     "specloom compare done": (
         "error: there is one run, and nothing to compare it with\n"

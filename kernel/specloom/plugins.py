@@ -320,6 +320,18 @@ class Plugins:
         what = f"{cls.__qualname__} is offered by no plugin, so other processes could not name it"
         raise ConfigError(what, fix="offer it in a plugin's register_sources")
 
+    def trainer_reference(self, cls: type) -> str:
+        """The reference under which a plugin offers ``cls`` as a phase.
+
+        Raises:
+            ConfigError: No plugin does.
+        """
+        label = self._label_of(cls, ("trainers",))
+        if label:
+            return label
+        what = f"{cls.__qualname__} is offered by no plugin, so a run file could not name it"
+        raise ConfigError(what, fix="offer it in a plugin's register_trainers")
+
     def _label_of(self, cls: type, kinds: Iterable[str]) -> str:
         """The reference under which a plugin offers a class; empty where none does."""
         target = f"{cls.__module__}:{cls.__qualname__}"

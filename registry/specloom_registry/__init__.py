@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specloom import impl
 from specloom.plugins import RECORD
 
 if TYPE_CHECKING:
+    from specloom import Run
     from specloom_registry.catalogue.node_registry import NodeRegistry
 
 __all__ = [
     "NodeRegistry",
+    "describe_run",
     "find_command",
     "register_commands",
     "register_observers",
@@ -50,6 +52,14 @@ def find_command(name: str) -> str | None:
         if name in entry.get("commands", ()):
             return plugin
     return None
+
+
+@impl
+def describe_run(run: Run) -> Mapping[str, Any]:
+    """Plugins with versions, data files with hashes, packages and the machine."""
+    from specloom_registry.provenance.observer import circumstances
+
+    return circumstances(run)
 
 
 @impl

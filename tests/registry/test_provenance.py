@@ -74,9 +74,15 @@ def test_the_observer_completes_the_record(world):
     world.run("lock")
     plugins = Plugins(resolve_plugins(world.manifest), world.manifest)
     document = SimpleNamespace(value={"data": {"type": "Synthetic"}})
-    graph = SimpleNamespace(types={"a": "rx.Twice"}, document=document)
+    graph = SimpleNamespace(types={"a": "rx.Twice"})
     run = SimpleNamespace(
-        graph=graph, phases=[], record={}, metadata={}, plugins=plugins, fold=True
+        document=document,
+        graph=graph,
+        phases=[],
+        record={},
+        metadata={},
+        plugins=plugins,
+        fold=True,
     )
     Provenance().run_started(run)
     assert run.record["plugins"]["rx"]["tag"] == "v1.0.0"

@@ -210,13 +210,17 @@ def _config_place(file: RunFile, component: Component) -> Callable[..., str]:
 
 
 def _unused_losses(graph: Graph, trainers: Trainers) -> list[SpecloomError]:
-    """The losses that none of the phases (if there is any) minimises."""
+    """The losses that none of the phases (if there is any) minimises.
+
+    One that does not run in training is there to be measured only.
+    """
     problems: list[SpecloomError] = []
     if not trainers:
         return problems
     minimised = _minimised_losses(graph, trainers)
     for name, node in graph.nodes.items():
-        if isinstance(node, Loss) and name not in minimised:
+        runs_in_training = "train" in graph.stages[name]
+        if isinstance(node, Loss) and name not in minimised and runs_in_training:
             what = f"no phase trains the loss {name!r}"
             where = graph.where("nodes", name)
             fix = "add a phase that does, name it under that phase's losses, or remove the node"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -87,6 +87,13 @@ class Scheduled(Protocol):
 
     def schedule_values(self) -> Mapping[str, float]:
         """The present values by name, such as ``temperature``, for logs and learning curves."""
+
+
+class ShowsEpochs(Protocol):
+    """An annealed node of which more than numbers is of interest after each epoch."""
+
+    def epoch_artifacts(self) -> Mapping[str, Any]:
+        """Texts, and NumPy arrays of which the distribution counts, by name, for observers."""
 
 
 class Diagnosable(Protocol):
@@ -292,6 +299,13 @@ class SelectsBands(Protocol):
 
     n_select: int
     """How many bands it chooses, which the report marks."""
+
+
+class NamesBands(Protocol):
+    """A node that knows names for the last axis of an output, such as targets."""
+
+    def band_names(self, port: str) -> Sequence[str]:
+        """The names of an output's bands, which files of ``predict`` have; empty without names."""
 
 
 class Monitor(Protocol):

@@ -158,6 +158,11 @@ def run_ended(run: RunView, error: BaseException | None) -> None:
 # What answers a question.
 
 
+@spec
+def describe_run(run: RunView) -> Mapping[str, Any]:  # type: ignore[empty-body]  # a spec has no body
+    """What ``run.json`` shall say of where a run comes from, for one that nothing watched."""
+
+
 @spec(firstresult=True)
 def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
     """Make the plugins of ``manifest`` importable; give the module of each, by plugin name.

@@ -256,6 +256,10 @@ class RunView(Protocol):
         """The last value of each metric: ``{"test": {"node/name": value}}``."""
 
     @property
+    def document(self) -> Any:
+        """The run file: its ``name``, and its ``value`` as mappings and lists."""
+
+    @property
     def folder(self) -> Path | None:
         """Where results are written; None for a run that writes none."""
 
@@ -322,6 +326,9 @@ class RunView(Protocol):
     def run(self, changed: Callable[[], None] = ...) -> None:
         """Run every phase in turn; ``changed`` is called between two of them."""
 
+    def save(self, folder: str | Path) -> Path:
+        """Write pipeline, metrics and record, as ``specloom run --out`` does."""
+
 
 class PipelineView(Protocol):
     """A graph in the making, as Python code adds to it."""
@@ -329,9 +336,19 @@ class PipelineView(Protocol):
     name: str
     """The name of the pipeline."""
 
+    companions: bool
+    """Whether inputs that belong to others are connected where they are not."""
+
+    stages: dict[str, tuple[str, ...]]
+    """The stages of nodes that do not run in all."""
+
     @property
     def nodes(self) -> Mapping[str, Any]:
         """The nodes by name."""
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        """The connections."""
 
     @property
     def outputs(self) -> Mapping[str, str]:

@@ -15,13 +15,14 @@ from specloom.contract.errors import (
     SpecloomError,
     UnavailableError,
     raise_all,
+    warn_of,
 )
 from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
 from specloom.contract.ports import Port, node_of
 from specloom.contract.sources import DescribedSplit, DescribesSplits, Source
 from specloom.contract.views import PredictionView
-from specloom.execution import result_files
+from specloom.execution import described, result_files
 from specloom.execution.data_description import data_notes, describe_splits
 from specloom.execution.one_batch import NoData
 from specloom.execution.plan import Plan
@@ -180,10 +181,19 @@ class Run:
     def save(self, folder: str | Path) -> Path:
         """Write pipeline, metrics and record, as ``specloom run --out`` does.
 
+        The record of a run from Python has the run file that makes the same, so that
+        ``specloom reproduce`` repeats it. Where no run file could, because its data or a phase are
+        of no plugin, a warning says so.
+
         Raises:
+            ConfigError: The class of a node is offered by no plugin.
             UnavailableError: The folder cannot be written.
         """
         place = Path(folder)
+        if not self.plugins.modules:
+            self.plugins = Plugins()
+        if self.document.value is None:
+            self._describe()
         result_files.write(self, place)
         return place
 
@@ -237,6 +247,25 @@ class Run:
         for _name, scores in self.values("scores", split):
             return scores
         raise DataError(f"the split {split!r} has no image", fix="check the data of the run")
+
+    def _describe(self) -> None:
+        """Add to the record what a run file would have said, and where the run comes from."""
+        try:
+            self.document = described.run_file_of(
+                self.graph,
+                self.source,
+                self.phases,
+                self.plugins,
+                seed=self.seed,
+                metadata=self.metadata,
+            )
+        except ConfigError as e:
+            what = f"the run cannot be reproduced from its folder: {e.what}"
+            warn_of(ConfigError(what, fix=e.fix))
+            return
+        with suppress(SpecloomError):
+            self.record.setdefault("splits", _values(self.describe_data()))
+        self.record = {**described.circumstances(self), **self.record}
 
     def _image_names(self, split: str) -> list[str]:
         """The names of the images of a split, as far as the source says them."""

@@ -185,21 +185,52 @@ def _next_written_init(cls: type, after: type) -> type:
     return object
 
 
+def _inits_before(cls: type, base: type) -> list[Callable[..., None]]:
+    """Each ``__init__`` that subclasses of ``base`` wrote, the one of ``cls`` first."""
+    subclasses = cls.__mro__[: cls.__mro__.index(base)]
+    return [vars(one)["__init__"] for one in subclasses if "__init__" in vars(one)]
+
+
+def _written_before(cls: type, base: type) -> set[str]:
+    """The parameters of the ``__init__`` that subclasses of ``base`` wrote."""
+    names: set[str] = set()
+    for initialise in _inits_before(cls, base):
+        names.update(inspect.signature(initialise).parameters)
+    return names
+
+
+def _binding_problem(cls: type, base: type, error: TypeError) -> str:
+    """Why ``__init__`` of ``base`` refused its arguments."""
+    if not _inits_before(cls, base):
+        return f"{cls.__name__}: {error}"
+    taken = ", ".join(inspect.signature(base).parameters)
+    what = f"{cls.__name__}: super().__init__() of {base.__name__} {error}"
+    return f"{what}: pass it parameters of {cls.__name__}.__init__, or of these: {taken}"
+
+
 def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., None]:
-    """``__init__`` that calls the next one that was not made by ``@node``, and stores arguments."""
+    """``__init__`` that calls the next one that was not made by ``@node``, and stores arguments.
+
+    A parameter of the ``__init__`` that a subclass wrote may be passed up to it as well:
+    ``super().__init__(step=step, **kwargs)``. It is stored like the others.
+    """
     own = inspect.Parameter("self", POSITIONAL)
+    fields = {parameter.name: parameter for parameter in parameters}
     signature = inspect.Signature([own, *parameters], return_annotation=None)
 
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
+        written = _written_before(type(self), cls)
+        passed_up = {name: kwargs.pop(name) for name in written & kwargs.keys() - fields.keys()}
         try:
             bound = signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{type(self).__name__}: {error}") from None
+            raise TypeError(_binding_problem(type(self), cls, error)) from None
         bound.apply_defaults()
         base = _next_written_init(type(self), cls)
         base.__init__(self)  # type: ignore[misc]  # its own
         values = dict(bound.arguments)
         del values["self"]
+        values |= passed_up
         for name, value in values.items():
             setattr(self, name, value)
         if hasattr(self, "__post_init__"):

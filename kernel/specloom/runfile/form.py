@@ -13,6 +13,8 @@ from specloom.runfile.names import NAME, wrong_name
 from specloom.runfile.yaml import Document, Keys
 
 VERSION = 1
+FOREIGN = "x-"
+"""What keys begin with that are another program's, such as ``x-trainrun``."""
 METADATA = ("name", "description", "tags", "author")
 PORT_NAME = re.compile(rf"{NAME.pattern}\.{NAME.pattern}")
 
@@ -174,6 +176,8 @@ class _FormReader:
 
     def _entry(self, key: str, inner: Any, form: Fields, keys: Keys) -> Any:
         """The value of one key; None where the form does not know the key."""
+        if not keys and str(key).startswith(FOREIGN):
+            return None
         place = (*keys, key)
         if len(keys) == 1:
             self._check_name(str(keys[0]), key, place)

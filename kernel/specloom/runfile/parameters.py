@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -15,18 +15,32 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def parameters(cls: type) -> dict[str, inspect.Parameter]:
     """What ``cls`` takes from a run file: its ``__init__`` less ``self`` and ``python_only``.
 
-    Nor is ``name`` of a node a parameter: a run file has it as the node's key.
+    Where it passes ``**kwargs`` on to a class made by ``@node``, the parameters of that class are
+    among them. ``name`` of a node is no parameter: a run file has it as the node's key.
     """
     hidden = set(getattr(cls, "python_only", ()))
     if hasattr(cls, "inputs"):
         hidden.add("name")
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]  # its own
-    _self, *rest = signature.parameters.values()
-    found = {}
-    for parameter in rest:
-        if parameter.name not in hidden and parameter.kind not in VARIADIC:
-            found[parameter.name] = parameter
+    found: dict[str, inspect.Parameter] = {}
+    for initialise in _initialisers(cls):
+        _self, *rest = inspect.signature(initialise).parameters.values()
+        for parameter in rest:
+            if parameter.name not in hidden and parameter.kind not in VARIADIC:
+                found.setdefault(parameter.name, parameter)
     return found
+
+
+def _initialisers(cls: type) -> Iterator[Callable[..., None]]:
+    """``__init__`` of ``cls``, and those made by ``@node`` that get its ``**kwargs``."""
+    initialise: Callable[..., None] = cls.__init__  # type: ignore[misc]  # its own
+    yield initialise
+    for base in cls.__mro__[1:]:
+        kinds = [one.kind for one in inspect.signature(initialise).parameters.values()]
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            return
+        if "__init__" in vars(base) and "__node_fields__" in vars(base):
+            initialise = vars(base)["__init__"]
+            yield initialise
 
 
 def required(cls: type) -> set[str]:
@@ -92,9 +106,11 @@ def adapter(cls: type, name: str) -> Any:
     """Pydantic's validator of one parameter of ``cls``."""
     from pydantic import TypeAdapter
 
-    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]  # its own
-    annotation = hints.get(name, Any)
-    return TypeAdapter(annotation)
+    for initialise in _initialisers(cls):
+        if name in inspect.signature(initialise).parameters:
+            hints = get_type_hints(initialise, include_extras=True)
+            return TypeAdapter(hints.get(name, Any))
+    return TypeAdapter(Any)
 
 
 NO_LIST = "should be a valid array"

@@ -1,4 +1,4 @@
-"""``specloom weights``: fetch, list, verify and add the weights of CLIP models and adapters."""
+"""``specloom weights``: fetch, list, verify, add and export weights of CLIP models and adapters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRUST = click.option(
 
 @click.group()
 def weights() -> None:
-    """Fetch, list, verify and add weights of CLIP models and adapters."""
+    """Fetch, list, verify, add and export weights of CLIP models and adapters."""
 
 
 @weights.command()
@@ -133,6 +133,27 @@ def _refuse_other_file(store: Store, name: str, file: Path) -> None:
         return
     what = f"another file is stored as {name}: {entry.source}, SHA-256 {entry.sha256[:SHORT_HASH]}"
     raise ConfigError(what, fix=f"choose another name, or delete {store.file(entry.sha256)}")
+
+
+@weights.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+def export(run_dir: Path, file: Path) -> None:
+    """Write the adapters of the pipeline that RUN saved to FILE, as public checkpoints have them.
+
+    A FILE that ends in .pth can be read by AdaCLIP's own code; another one is safetensors.
+    """
+    from specloom import Pipeline
+    from specloom_adaclip.detector import AdaCLIPDetector
+
+    pipeline = Pipeline.load(run_dir)
+    for name, node in pipeline.nodes.items():
+        if isinstance(node, AdaCLIPDetector):
+            node.save_adapters(file)
+            click.echo(f"adapters of {name!r}: {file}")
+            return
+    what = f"{run_dir} has no node adaclip.AdaCLIPDetector"
+    raise ConfigError(what, fix="give the folder of a run that has one")
 
 
 def _stored(name: str, entry: Entry) -> str:

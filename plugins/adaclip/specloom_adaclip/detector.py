@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,10 +22,12 @@ from specloom import (
     SpecloomError,
     UnavailableError,
     node,
+    raise_all,
 )
 from specloom.torch import TorchNode
 from specloom_adaclip.engine import Engine
 from specloom_adaclip.model.anomaly_maps import smooth
+from specloom_adaclip.model.known_sizes import problems
 from specloom_adaclip.model.patches import named_patch, patch_grid
 from specloom_adaclip.model.preprocessing import (
     fill_with_mean,
@@ -35,13 +39,11 @@ from specloom_adaclip.model.preprocessing import (
     to_bytes,
 )
 from specloom_adaclip.model.prompts import parse_nouns
-from specloom_adaclip.weights.catalogue import TINY, TINY_ADAPTER
+from specloom_adaclip.weights.catalogue import NEW, TINY, TINY_ADAPTER
 from specloom_adaclip.weights.detector_files import DetectorFile
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
+TRAINED = "adapters."
+"""What the names of trained adapters begin with in the state."""
 UNKNOWN_HASH = "0" * 64
 LEAST_VALUES = {
     "image_size": 1,
@@ -53,6 +55,12 @@ LEAST_VALUES = {
 }
 
 
+def _copies(engine: Engine) -> dict[str, Tensor]:
+    """Return copies of the adapters under their public names, on the CPU."""
+    tensors = engine.model.adapters.public_state_dict()
+    return {name: tensor.cpu().clone() for name, tensor in tensors.items()}
+
+
 @node
 class AdaCLIPDetector(TorchNode):
     """Scores pixels by how much an image looks like "a damaged thing" there, by a frozen CLIP.
@@ -61,6 +69,10 @@ class AdaCLIPDetector(TorchNode):
     pixel that is not finite scores NaN; the model sees the image's mean colour there. Outputs are
     probabilities, in training and in evaluation: the map is smoothed in both.
 
+    Unfrozen, the adapters are trained: static prompts, the generators of prompts, and the
+    projections. The towers stay as they are. ``save_adapters`` writes them as the public
+    checkpoints are laid out. Trained adapters are part of the saved state.
+
     The weights load in ``prepare``, from the store (``specloom weights fetch``) or from local
     files; the saved state has their hashes. Weights named ``tiny`` are made on first use.
 
@@ -68,7 +80,8 @@ class AdaCLIPDetector(TorchNode):
     CLIP with Hybrid Learnable Prompts for Zero-Shot Anomaly Detection", ECCV 2024.
 
     Args:
-        weight_name: The adapters, by their name in the store.
+        weight_name: The adapters, by their name in the store; ``new`` draws them at random, to be
+            trained, for a backbone without public ones.
         checkpoint_path: A local file with the adapters instead.
         backbone: The CLIP model, by its open_clip name, or ``tiny``.
         backbone_path: A local file with the backbone's weights instead of the store's.
@@ -85,8 +98,8 @@ class AdaCLIPDetector(TorchNode):
         gaussian_sigma: The smoothing of maps, in pixels of ``image_size``; 0 for none.
         use_half_precision: Run the towers in float16, on a GPU and without gradients only.
         enable_warmup: Run once while preparing, on a GPU only.
-        enable_gradients: Let gradients through the frozen detector; images are then resized
-            without rounding to 8 bits.
+        enable_gradients: Let gradients through the detector to the image; images are then resized
+            without rounding to 8 bits. Training the adapters alone does not need it.
         through_prompts: Let them through the prompts made from the image too.
         use_torch_preprocess: Resize with torch; else with Pillow, without gradients.
         training_aggregation: In training mode too, do not output ``per_layer_scores``.
@@ -135,7 +148,10 @@ class AdaCLIPDetector(TorchNode):
     clusters: int = 20
     images_at_once: int | None = None
 
+    trainable = ("adapters",)
     _engine = Internal[Engine | None](None)
+    _tuned = Internal[Mapping[str, Tensor] | None](None)
+    _untrained = Internal[Mapping[str, Tensor]](MappingProxyType({}))
     _saved_hashes = Internal[Mapping[str, str]](MappingProxyType({}))
     example: ClassVar[Mapping[str, object]] = {
         "weight_name": TINY,
@@ -154,6 +170,10 @@ class AdaCLIPDetector(TorchNode):
             if value is not None and value < least:
                 raise ConfigError(f"{self.label}: {name} is {value}", fix=f"use {least} or more")
         self._check_patches()
+        public = ""
+        if self.checkpoint_path is None:
+            public = self.weight_name
+        raise_all(list(problems(self.backbone, public, self.prompting_depth, self.label)))
         if self.enable_gradients and not self.use_torch_preprocess:
             what = f"{self.label}: Pillow has no gradients, but enable_gradients is set"
             raise ConfigError(what, fix="leave use_torch_preprocess at true")
@@ -165,15 +185,24 @@ class AdaCLIPDetector(TorchNode):
             patch_grid(self.image_size, patch)
 
     def weight_files(self) -> list[DetectorFile]:
-        """Return the two files of the detector, towers and adapters."""
-        adapter = self.weight_name
-        if adapter == TINY:
-            adapter = TINY_ADAPTER
+        """Return the files of the detector: towers, and adapters that are not new."""
         saved = self._saved_hashes
-        return [
-            DetectorFile("backbone", self.backbone, self.backbone_path, saved.get("backbone", "")),
-            DetectorFile("adapter", adapter, self.checkpoint_path, saved.get("adapter", "")),
+        files = [
+            DetectorFile("backbone", self.backbone, self.backbone_path, saved.get("backbone", ""))
         ]
+        adapter = self._adapter_name()
+        if adapter != NEW:
+            sha256 = saved.get("adapter", "")
+            files.append(DetectorFile("adapter", adapter, self.checkpoint_path, sha256))
+        return files
+
+    def _adapter_name(self) -> str:
+        """Return the name of the adapters in the store; a local file makes it a mere name."""
+        if self.weight_name == TINY:
+            return TINY_ADAPTER
+        if self.weight_name == NEW and self.checkpoint_path is not None:
+            return "local"
+        return self.weight_name
 
     def missing(self) -> Iterator[SpecloomError]:
         """Yield an error for each file of weights that is missing; no weights are read."""
@@ -215,14 +244,77 @@ class AdaCLIPDetector(TorchNode):
             from specloom_adaclip.weights.store import Store
 
             tiny_weights(Store())
-        backbone, adapter = (file.check() for file in self.weight_files())
-        self._engine = self._load_engine(backbone.path, adapter.path, torch.device(device))
-        self._saved_hashes = {"backbone": backbone.sha256, "adapter": adapter.sha256}
+        checked = {file.kind: file.check() for file in self.weight_files()}
+        paths = {kind: file.path for kind, file in checked.items()}
+        tuned = self._trained_adapters()
+        self._engine = self._load_engine(
+            paths["backbone"], paths.get("adapter"), torch.device(device)
+        )
+        self._untrained = _copies(self._engine)
+        self._saved_hashes = {kind: file.sha256 for kind, file in checked.items()}
+        self._adopt_adapters(self._engine, tuned)
         if self._engine.device.type == "cuda" and self.enable_warmup:
             with torch.no_grad():
                 self._engine(torch.zeros(1, 3, self.image_size, self.image_size, device=device))
 
-    def _load_engine(self, backbone: Path, adapter: Path, device: torch.device) -> Engine:
+    def _adopt_adapters(self, engine: Engine, tuned: Mapping[str, Tensor] | None) -> None:
+        """Give a new engine the trained adapters, and train on if they are being trained."""
+        if tuned is not None:
+            engine.load_adapters(tuned)
+        if self._is_unfrozen():
+            self._start_training(engine)
+
+    def unfreeze(self) -> None:
+        """Make the adapters trainable; the weights are loaded, if they are not yet.
+
+        Raises:
+            UnavailableError: Weights are missing.
+        """
+        self._start_training(self._loaded_engine("cpu"))
+
+    def _start_training(self, engine: Engine) -> None:
+        self._modules["adapters"] = engine.start_training()
+
+    def freeze(self) -> None:
+        """Make the adapters a fixed part again; what was trained is part of the state."""
+        if not self._is_unfrozen() or self._engine is None:
+            return
+        self._tuned = self._trained_adapters()
+        del self._modules["adapters"]
+        self._engine.end_training()
+
+    def _is_unfrozen(self) -> bool:
+        return "adapters" in self._modules
+
+    def _trained_adapters(self) -> Mapping[str, Tensor] | None:
+        """Return the adapters under their public names where they are not those of a file."""
+        if not self._is_unfrozen() or self._engine is None:
+            return self._tuned
+        present = _copies(self._engine)
+        differs = any(not torch.equal(present[name], self._untrained[name]) for name in present)
+        return present if differs else None
+
+    def save_adapters(self, path: str | PathLike[str]) -> None:
+        """Write the adapters, trained or not, as the public checkpoints are laid out.
+
+        ``checkpoint_path`` and ``specloom weights add`` take the file, and so does AdaCLIP's own
+        code where it ends in ``.pth``; another ending writes safetensors.
+
+        Raises:
+            UnavailableError: The file cannot be written, or weights are missing.
+        """
+        from specloom_adaclip.weights.writing import write_adapters
+
+        adapters = self._loaded_engine("cpu").model.adapters
+        write_adapters(Path(path), adapters.public_state_dict())
+
+    def _loaded_engine(self, device: str) -> Engine:
+        if self._engine is None:
+            self.prepare(device)
+        assert self._engine is not None
+        return self._engine
+
+    def _load_engine(self, backbone: Path, adapter: Path | None, device: torch.device) -> Engine:
         from specloom_adaclip.engine import load_model, make_engine
 
         model = load_model(
@@ -248,26 +340,36 @@ class AdaCLIPDetector(TorchNode):
         )
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return the hashes of both files; zeros where a file is not known yet."""
-        state = {}
+        """Return the hashes of both files, zeros for unknown ones, and trained adapters."""
+        hashes = dict.fromkeys(("backbone", "adapter"), UNKNOWN_HASH)
         for file in self.weight_files():
-            sha256 = file.current_sha256() or UNKNOWN_HASH
+            hashes[file.kind] = file.current_sha256() or UNKNOWN_HASH
+        state = {}
+        for kind, sha256 in hashes.items():
             digits = [*bytes.fromhex(sha256)]
-            state[f"{file.kind}_sha256"] = torch.tensor(digits, dtype=torch.uint8)
+            state[f"{kind}_sha256"] = torch.tensor(digits, dtype=torch.uint8)
+        for name, tensor in (self._trained_adapters() or {}).items():
+            state[f"{TRAINED}{name}"] = tensor
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore the hashes; the weights themselves must be available.
+        """Restore the hashes, and trained adapters; the files themselves must be available.
 
         Raises:
             IntegrityError: The state is another node's, or the files are missing or others.
         """
-        unexpected = state.keys() ^ {"backbone_sha256", "adapter_sha256"}
+        tuned = {
+            name.removeprefix(TRAINED): value
+            for name, value in state.items()
+            if name.startswith(TRAINED)
+        }
+        hashes = {name: value for name, value in state.items() if not name.startswith(TRAINED)}
+        unexpected = hashes.keys() ^ {"backbone_sha256", "adapter_sha256"}
         if unexpected:
             what = f"the state of {type(self).__name__} is wrong in {sorted(unexpected)}"
             raise IntegrityError(what)
         saved = {}
-        for name, digits in state.items():
+        for name, digits in hashes.items():
             sha256 = bytes(digits.tolist()).hex()
             if sha256 != UNKNOWN_HASH:
                 saved[name.removesuffix("_sha256")] = sha256
@@ -277,20 +379,22 @@ class AdaCLIPDetector(TorchNode):
             raise IntegrityError(f"{error.what}; {error.fix}", fix=error.fix)
         if before != saved:
             self._engine = None
+        self._tuned = tuned or None
+        if self._engine is not None:
+            self._engine.load_adapters(tuned or self._untrained)
 
     def forward(self, rgb_image: Tensor) -> Batch:
         """Score each image."""
-        if self._engine is None:
-            self.prepare(str(rgb_image.device))
-        assert self._engine is not None
-        wants_gradients = torch.is_grad_enabled() and self.enable_gradients
+        engine = self._loaded_engine(str(rgb_image.device))
+        is_differentiable = self.enable_gradients or self._is_unfrozen()
+        wants_gradients = torch.is_grad_enabled() and is_differentiable
         # The mixed precision of a trainer would round similarities of up to 100.
         full_precision = torch.autocast(rgb_image.device.type, enabled=False)
         with torch.set_grad_enabled(wants_gradients), full_precision:
             usable = finite_pixels(rgb_image)
             pictures = fill_with_mean(rgb_image.float(), usable)
             parts = torch.split(pictures, self._images_together(pictures))
-            scored = [self._score(self._engine, part) for part in parts]
+            scored = [self._score(engine, part) for part in parts]
             outputs = {}
             for name in scored[0]:
                 outputs[name] = torch.cat([part[name] for part in scored])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from specloom import ConfigError, IntegrityError
 from specloom.torch import all_cores
@@ -23,6 +23,8 @@ from specloom_adaclip.weights.reading import read_weights
 
 KMeans: TypeAlias = Literal["sklearn", "device"]
 TAPPED_LAYERS = 4
+NEW_SEED = 0
+"""The seed of adapters that are drawn at random."""
 ARCHITECTURE_KEYS = {"embed_dim", "vision_cfg", "text_cfg"}
 
 
@@ -39,6 +41,41 @@ class Engine:
     model: AdaCLIP
     sentences: EncodedSentences
     device: torch.device
+
+    def start_training(self) -> nn.ParameterDict:
+        """Let the adapters learn, in float32 and with sentences that follow them; return them."""
+        self.model.clip.float()
+        self.sentences = replace(self.sentences, class_features=None)
+        trained = nn.ParameterDict()
+        for name, parameter in self.model.trained_parameters().items():
+            # A name of torch has no dots.
+            trained[name.replace(".", "-")] = parameter.requires_grad_(True)
+        return trained
+
+    def end_training(self) -> None:
+        """Freeze the adapters, and encode what does not depend on the image again."""
+        self.model.adapters.requires_grad_(False)
+        self._encode_classes()
+
+    def load_adapters(self, tensors: Mapping[str, Tensor], where: str = "") -> None:
+        """Replace the adapters, trained or not.
+
+        Raises:
+            IntegrityError: The tensors are those of others.
+        """
+        adapters = self.model.adapters
+        adapters.load(tensors, where)
+        is_frozen = not any(one.requires_grad for one in adapters.parameters())
+        if is_frozen:
+            self._encode_classes()
+
+    def _encode_classes(self) -> None:
+        adapters = self.model.adapters
+        if adapters.has_dynamic and adapters.prompts("L"):
+            return
+        with torch.no_grad(), _tower_threads(self.device):
+            features = self.model.class_features(self.sentences, None)
+        self.sentences = replace(self.sentences, class_features=features)
 
     def __call__(self, images: Tensor) -> Prediction:
         """Score normalised images, (B, 3, S, S)."""
@@ -59,7 +96,7 @@ def _tower_threads(device: torch.device) -> AbstractContextManager[None]:
 def load_model(
     backbone: str,
     backbone_file: Path,
-    adapter_file: Path,
+    adapter_file: Path | None,
     image_size: int,
     depth: int = 4,
     length: int = 5,
@@ -72,7 +109,7 @@ def load_model(
         backbone: The name of the architecture; a safetensors file may bring its own as JSON, in
             its metadata under ``architecture``.
         backbone_file: The weights of both towers.
-        adapter_file: The adapters.
+        adapter_file: The adapters; None draws them at random, the same each time.
         image_size: The side of the images.
         depth: The number of prompted layers.
         length: The number of prompts in a layer.
@@ -93,18 +130,21 @@ def load_model(
         what = f"backbone {backbone!r} has {layers} layers, and AdaCLIP taps four"
         raise ConfigError(what, fix="use a deeper backbone")
     visual_width, embed_dim = clip.visual.proj.shape
-    adapters = Adapters(
-        visual_width,
-        clip.positional_embedding.shape[1],
-        embed_dim,
-        depth=depth,
-        length=length,
-        branch=branch,
-        kind=kind,
-    )
-    uses_all_prompts = (branch, kind) == ("VL", "SD")
-    tensors = read_weights(adapter_file).tensors
-    adapters.load(tensors, str(adapter_file), subset=not uses_all_prompts)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(NEW_SEED)
+        adapters = Adapters(
+            visual_width,
+            clip.positional_embedding.shape[1],
+            embed_dim,
+            depth=depth,
+            length=length,
+            branch=branch,
+            kind=kind,
+        )
+    if adapter_file is not None:
+        uses_all_prompts = (branch, kind) == ("VL", "SD")
+        tensors = read_weights(adapter_file).tensors
+        adapters.load(tensors, str(adapter_file), subset=not uses_all_prompts)
     adapters.requires_grad_(False)
     return AdaCLIP(clip, adapters).eval()
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
+from specloom import Batch, ConfigError, LazyAffine, Output, node
 from specloom.torch import buffer
-from specloom_neighbours.background import BackgroundSample, background_pixels, farthest_points
 from specloom_neighbours.distances import Coreset, neighbour_distances, whiten
+from specloom_neighbours.farthest import farthest_points
 from specloom_pca import principal_components, standardising_factors
-from specloom_statistics import StreamingNode
+from specloom_statistics import BackgroundNode, BackgroundSample
 
 # k-centre chooses from a sample that is this many times larger than the coreset.
 K_CENTRE_SAMPLE = 10
@@ -25,8 +25,16 @@ SAME_SPECTRUM = 1e-9
 """A pixel that is nearer to a member, in standard deviations, differs from it by rounding."""
 
 
+class Seen(NamedTuple):
+    """What was seen of a batch that was scored."""
+
+    members: Tensor
+    """How many pixels are members of the coreset, on the device of the batch."""
+    pixels: int
+
+
 @node
-class CoresetNeighbours(StreamingNode[BackgroundSample]):
+class CoresetNeighbours(BackgroundNode[BackgroundSample]):
     """Scores each pixel by its mean distance to the nearest of a sample of background spectra.
 
     z are the first whitened principal components of x - m, with the mean m and the covariance of
@@ -58,17 +66,8 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
         NodeError: The fit saw no usable pixel.
     """
 
-    data = Input("B H W num_channels", doc="Pixels.")
-    valid = Input(
-        "B H W 1", "bool", optional=True, for_fit=True, labelled=False, doc="Pixels to fit."
-    )
-    mask = Input(
-        "B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, which are not fitted."
-    )
     scores = Output("B H W 1", unit="1", doc="Mean distances to the nearest members.")
-    locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"components": 3, "num_channels": 5}
-    affine_input = "data"
 
     components: int = 20
     size: int = 1000
@@ -95,11 +94,13 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
         self.register_buffer("members", torch.tensor(0))
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
         self._warned = False
+        self._seen: Seen | None = None
         self.update_derived()
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""
         self._member_count = int(self.members)
+        self._used_components = int((self.variances > 0).sum())
 
     def _check_parameters(self) -> None:
         for name in ("components", "size", "neighbours"):
@@ -123,18 +124,10 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
         sample = BackgroundSample(channels, size, self.random_state, self.center.device)
         self.start_statistics(sample)
 
-    def fit_update(
-        self, data: Tensor | LazyAffine, valid: Tensor | None = None, mask: Tensor | None = None
-    ) -> None:
-        """Add the usable background pixels of (B, H, W, C) ``data``."""
-        self.statistics().update(data, background_pixels(valid, mask))
-
     def fit_end(self) -> None:
         """Compute the components and choose the members."""
-        background = self.take_statistics()
+        background = self.take_background()
         moments = background.moments
-        self.left_out = moments.left_out
-        self.finish_fit(moments.count)
         covariance = moments.covariance()
         found = principal_components(covariance, len(self.variances), RELATIVE_DEVIATION)
         self.center.copy_(moments.mean())
@@ -187,20 +180,34 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
         distances = neighbour_distances(data, coreset, self.neighbours)
         is_sensitive = self.neighbours == 1 or self.selection == "k_centre"
         if is_sensitive and not self._warned:
-            self._warn_about_members(distances.nearest)
+            self._look_for_members(distances.nearest)
         return {"scores": distances.mean.to(data.dtype)}
 
-    def _warn_about_members(self, nearest: Tensor) -> None:
-        """Warn where members of the coreset are scored."""
-        equal = int((nearest < SAME_SPECTRUM).sum())
-        if not equal or not bool(self.variances.any()):
+    def _look_for_members(self, nearest: Tensor) -> None:
+        """Warn where members of the coreset are scored; on a GPU one batch later, without a wait.
+
+        Args:
+            nearest: The distance of each pixel to the nearest member.
+        """
+        seen = Seen((nearest < SAME_SPECTRUM).sum(), nearest.numel())
+        if nearest.device.type == "cpu":
+            self._warn_about_members(seen)
+            return
+        before = self._seen
+        self._seen = seen
+        if before is not None:
+            self._warn_about_members(before)
+
+    def _warn_about_members(self, seen: Seen) -> None:
+        equal = int(seen.members)
+        if not equal or not self._used_components:
             return
         self._warned = True
         why = "is its own nearest neighbour and scores 0"
         if self.selection == "k_centre":
             why = "scores low, and k_centre chooses outliers"
         text = (
-            f"{self.label}: {equal} of {nearest.numel()} pixels are members of the coreset; a "
+            f"{self.label}: {equal} of {seen.pixels} pixels are members of the coreset; a "
             f"member {why}. Score scenes that were not fitted, or set neighbours to 5 and "
             "selection to hash"
         )
@@ -208,7 +215,7 @@ class CoresetNeighbours(StreamingNode[BackgroundSample]):
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
-        used = int((self.variances > 0).sum())
+        used = self._used_components
         return f"{self._member_count} spectra in {used} components, {self.pixel_summary()}"
 
 

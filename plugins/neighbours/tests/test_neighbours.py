@@ -10,8 +10,9 @@ from sklearn.neighbors import NearestNeighbors
 from specloom import ConfigError, LazyAffine, NodeError
 from specloom.testing import fit, fit_shares, run
 from specloom_neighbours import CoresetNeighbours
-from specloom_neighbours.background import farthest_points
 from specloom_neighbours.distances import CPU_BLOCK
+from specloom_neighbours.farthest import farthest_points
+from specloom_neighbours.search import nearest_distances, prepare_search
 
 
 def cubes(count=4, rows=20, columns=15, bands=8, seed=0):
@@ -55,6 +56,21 @@ def test_a_search_in_groups_finds_the_neighbours_of_a_loop():
         point = (data.reshape(-1, 8)[pixel].double() - node.center) @ scaled
         distances = (members - point).square().sum(1).sqrt().sort().values
         assert float(scores[pixel]) == pytest.approx(float(distances[:3].mean()), rel=1e-9)
+
+
+@pytest.mark.parametrize("far", [0.0, 30.0, 1e3])
+@pytest.mark.parametrize("count", [12, 731])
+def test_neighbours_that_float32_cannot_tell_apart_are_found(count, far):
+    generator = torch.Generator().manual_seed(3)
+    members = far + torch.randn(count, 4, generator=generator).double()
+    members[count // 2 :] = members[: count - count // 2] + 1e-9
+    points = far + torch.randn(500, 4, generator=generator).double()
+    points[: min(count, 100)] = members[:100]
+    points[100] = 1e60
+    gaps = points[:, None] - members
+    want = gaps.square().sum(2).sqrt().sort(1).values[:, :5]
+    got = nearest_distances(points, prepare_search(members, 5))
+    torch.testing.assert_close(got, want, rtol=1e-8, atol=0)
 
 
 def test_members_are_the_same_for_any_order_batch_size_and_number_of_processes():

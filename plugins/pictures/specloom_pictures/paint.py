@@ -91,8 +91,8 @@ def paint_classes(levels: Picture, kinds: NDArray[Any]) -> Picture:
 
 
 def paint_heat(levels: Picture, kinds: NDArray[Any]) -> Picture:
-    """Return the picture of levels, (H, W, 1), in viridis, with its classes painted over."""
+    """Return the picture of levels, (H, W, 1), in cividis, with its classes painted over."""
     from matplotlib import colormaps
 
-    viridis = colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
-    return paint_classes(viridis[levels[..., 0]], kinds)
+    cividis = colormaps["cividis"](np.arange(256), bytes=True)[:, :3]
+    return paint_classes(cividis[levels[..., 0]], kinds)

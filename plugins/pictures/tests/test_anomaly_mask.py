@@ -79,7 +79,7 @@ def test_scores_are_a_heat_map_from_lowest_to_highest():
     data["scores"] = scores
     made = pictures(AnomalyMask(channel=0), data)
     levels = np.round(np.arange(143) / 142 * 255).astype(int)
-    want = (np.array(colormaps["viridis"].colors) * 255)[levels]
+    want = (np.array(colormaps["cividis"].colors) * 255)[levels]
     heat = made["scores_0"].reshape(-1, 3)
     assert np.abs(heat[:-1] - want).max() <= 1
     for name in ("scores_0", "image_0"):  # metrics leave out pixels of score NaN, so does this

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -212,7 +212,8 @@ class FittedPipeline:
                 notes.append(f"output {name!r} has no value: the cube does not have it")
             elif is_map(self.run.graph.port(end)):
                 numbers = [judging[end] for end in self._judging_of(name) if end in judging]
-                maps.append(_with_unjudged(name, _plain(value[0]), numbers, scene))
+                found = _with_unjudged(name, _plain(value[0]), numbers, scene)
+                maps.append(replace(found, names=self._band_names(end)))
             else:
                 others[name] = to_array(value)
         share = float(everywhere.mean())
@@ -260,6 +261,14 @@ class FittedPipeline:
         """The maps of numbers that say which pixels are unjudged, (H, W), by ``node.port``."""
         ends = dict.fromkeys(self._number_maps.values())
         return {end: _plain(values[end][0]) for end in ends if values[end] is not None}
+
+    def _band_names(self, end: str) -> tuple[str, ...]:
+        """What the node of an output calls its bands."""
+        name, _, port = end.partition(".")
+        node = self.run.graph.nodes[name]
+        if not hasattr(node, "band_names"):
+            return ()
+        return tuple(node.band_names(port))
 
     def _judging_of(self, name: str) -> list[str]:
         """The map of numbers of one output, if there is one."""

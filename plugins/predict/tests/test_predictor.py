@@ -342,7 +342,7 @@ def test_a_run_predicts_saves_and_gives_values(tmp_path):
         loaded.run()
     assert str(caught.value) == (
         f"the run in {tmp_path}/run was loaded with its results, not with its data\n"
-        "  fix: load its run file: specloom.load('the run file')"
+        "  fix: load its run file"
     )
     with pytest.raises(ConfigError, match="not with its data"):
         loaded.scores  # noqa: B018  # it is what raises

@@ -18,6 +18,7 @@ from specloom_report.graphs.description import (
     describe_parameters,
     describe_run_file,
 )
+from specloom_report.prediction_files import is_prediction, load_prediction, read_cubes
 
 #: The version of the data. A report of another version counts as missing, and the page is made
 #: from run.json and metrics.json: so a key is renamed only together with this number.
@@ -60,9 +61,14 @@ def save(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> None:
 def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the data of a run's report; without report files, what its record holds.
 
+    A folder that ``specloom predict`` wrote has a report, too. Where it wrote into the folder of a
+    run, the report has both.
+
     Raises:
-        ConfigError: There is no run in ``folder``.
+        ConfigError: There is neither a run nor a prediction in ``folder``.
     """
+    if not (folder / "run.json").exists() and is_prediction(folder):
+        return load_prediction(folder)
     record, run_file = _read_record(folder)
     report = read_report(folder)
     try:
@@ -74,6 +80,7 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         what = f"{folder}/run.json is no record of a run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="restore it, or run its run file again") from e
     report["ended"] = record.get("ended") or report.get("ended", "")
+    report["cubes"] = read_cubes(folder)
     metrics = _read_metrics(folder)
     if metrics is not None:
         report["metrics"] = metrics
@@ -89,7 +96,7 @@ def _read_record(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         what = f"{folder} holds no run: its run.json is damaged"
         if not (folder / "run.json").is_file():
             what = f"{folder} holds no run: there is no run.json in it"
-        raise ConfigError(what, fix="give the folder that a run wrote") from e
+        raise ConfigError(what, fix="give the folder that specloom run or predict wrote") from e
 
 
 def read_report(folder: Path) -> dict[str, Any]:

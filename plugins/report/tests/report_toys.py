@@ -34,7 +34,8 @@ class Checked(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words.append(data)
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
 
 
 class Heard:

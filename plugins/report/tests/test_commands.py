@@ -60,7 +60,7 @@ def test_report_writes_it_again_with_what_the_run_wrote_last(folder):
 def test_report_of_a_folder_without_a_run(tmp_path):
     result = CliRunner().invoke(report, [str(tmp_path)])
     assert isinstance(result.exception, specloom.ConfigError)
-    assert result.exception.fix == "give the folder that a run wrote"
+    assert result.exception.fix == "give the folder that specloom run or predict wrote"
 
 
 def test_the_plan_of_a_fitted_pipeline_says_what_is_folded(folder):

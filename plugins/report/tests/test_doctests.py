@@ -6,12 +6,15 @@ from importlib import import_module
 import pytest
 
 MODULES = [
+    "collecting.held_cube",
+    "collecting.image_spectra",
     "collecting.thumbnails",
+    "colours",
     "graphs.description",
     "graphs.text_formats",
-    "page.charts",
     "page.rendering",
     "page.tables",
+    "page.wording",
 ]
 
 

@@ -89,11 +89,15 @@ def test_twenty_images_of_nothing_but_noise_stay_under_5_mb():
     for i in range(20):
         images.append({"judge": "m", "number": i, "has": []})
         for part, shape, top in (
-            ("colours", (192, 192, 3), 256),
-            ("scores", (192, 192), 256),
-            ("kinds", (192, 192), 5),
+            ("colours", (350, 350, 3), 256),
+            ("scores", (350, 350), 256),
+            ("kinds", (350, 350), 5),
+            ("grid", (1000, 200), 255),
         ):
             arrays[f"m/{i}/{part}"] = generator.integers(0, top, shape).astype(np.uint8)
+        arrays[f"m/{i}/grid_places"] = np.zeros((1000, 2), np.int32)
+        arrays[f"m/{i}/grid_ends"] = np.zeros((2, 200), np.float32)
+        arrays[f"m/{i}/objects"] = generator.random((50, 200)).astype(np.float32)
     text = render({"title": "x", "pictures": {"stage": "test", "images": images}}, arrays)
     toys.Checked(text)
     assert 2 * MB < len(text.encode()) < 5 * MB
@@ -118,4 +122,4 @@ def test_no_text_of_a_run_becomes_markup():
         "ended": bad,
     }
     page = toys.Checked(render(report, {}))
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 3  # values, uPlot and the page's own

@@ -1,20 +1,30 @@
-"""Small pictures: what of a large image stays, and what is painted."""
+"""Pictures of images: what of a large image stays, what is painted, and how large it is."""
+
+import base64
+import io
+import re
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from specloom_report.collecting.held_cube import hold
+from specloom_report.collecting.stored_image import Place, store_image, used_planes
 from specloom_report.collecting.thumbnails import (
     EXCLUDED,
-    as_levels,
+    MAX_CELLS,
     colour_bands,
-    make_thumbnail,
     pool,
-    sample_colours,
+    pool_kinds,
+    pool_scores,
     stretch,
     thumbnail_step,
 )
-from specloom_report.page.images import ERRORS, image_tag, viridis
+from specloom_report.page.images import colour_tag, fit_kinds, fit_scores, image_tag
+from specloom_report.page.packing import packed_size
+
+PALETTE = ((0, 0, 0), (213, 94, 0), (240, 228, 66), (86, 180, 233), (70, 80, 105))
 
 
 def test_colours_are_of_visible_light_where_the_cube_has_it():
@@ -28,32 +38,50 @@ def test_colours_are_of_visible_light_where_the_cube_has_it():
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.as_tensor])
-def test_colours_and_kinds_of_a_large_image_have_one_size(make):
-    cube = make(np.random.default_rng(0).random((2, 401, 250, 7), np.float32))
-    colours = sample_colours(cube, 1, [6, 3, 0])
-    assert thumbnail_step(401, 250) == 3
-    assert colours.shape == (1, 134, 84, 3)
-    np.testing.assert_array_equal(colours[0], np.asarray(cube)[0, ::3, ::3][..., [6, 3, 0]])
+def test_a_large_cube_is_held_in_part_and_its_pictures_have_one_size(make):
+    cube = np.random.default_rng(0).random((2, 401, 250, 7), np.float32)
+    held = hold(make(cube), max_bytes=cube.nbytes // 8)
+    assert held.step == 3
+    rows = np.array([0, 3, 4, 300])
+    columns = np.array([0, 6, 6, 249])
+    on_grid = cube[1, [0, 3, 300], [0, 6, 249]]
+    np.testing.assert_array_equal(held.gather(1, rows, columns), on_grid)
     none = np.zeros((401, 250), bool)
-    assert make_thumbnail(none, none, None, None, colours[0])["kinds"].shape == (134, 84)
+    planes = used_planes(none, none, None, None)
+    stored = store_image(0, (), planes, Place(held, 1), 20, [6, 3, 0])
+    assert stored.thumbnail.step == 3
+    assert stored.thumbnail.kinds.shape == (134, 84)
+    expected = stretch(cube[1, ::3, ::3][..., [6, 3, 0]], (1, 99))
+    np.testing.assert_array_equal(stored.thumbnail.colours, expected)
+
+
+def test_a_cube_that_fits_is_held_without_a_copy():
+    cube = np.ones((1, 4, 5, 3), np.float32)
+    assert np.shares_memory(hold(cube)._values, cube)
+
+
+@pytest.mark.parametrize("images", [1, 4, 20, 500])
+def test_the_pictures_of_all_images_have_a_bounded_size(images):
+    step = thumbnail_step(3000, 3000, images)
+    assert images * (-(-3000 // step)) ** 2 <= MAX_CELLS
 
 
 def test_no_anomaly_is_lost_when_an_image_is_made_small():
     targets = np.zeros((500, 500), bool)
     targets[499, 498] = targets[0, 0] = True
-    assert pool(targets, np.logical_or).sum() == 2
-    assert thumbnail_step(500, 500) == 3
+    assert pool(targets, np.logical_or, 3).sum() == 2
 
 
 def test_kinds_are_true_and_false_positives_and_negatives_and_excluded():
     decisions, targets = np.array([[0, 1, 0, 1, 1]], bool), np.array([[0, 0, 1, 1, 1]], bool)
     scores = np.array([[0, 1, 2, 3, np.nan]], np.float32)
-    thumbnail = make_thumbnail(decisions, targets, scores, None, None)
-    assert thumbnail["kinds"].tolist() == [[0, 1, 2, 3, EXCLUDED]]
-    made = as_levels(thumbnail)
-    assert made["scores"][0].tolist() == [*sorted(made["scores"][0, :4].tolist()), 0]
+    planes = used_planes(decisions, targets, scores, None)
+    kinds = pool_kinds(planes.predicted, planes.anomalous, planes.used, 1)
+    assert kinds.tolist() == [[0, 1, 2, 3, EXCLUDED]]
+    pooled = pool_scores(scores, planes.used, 1)
+    np.testing.assert_array_equal(pooled, scores)
     valid = np.array([[0, 1, 1, 1, 1]], bool)
-    assert make_thumbnail(decisions, targets, None, valid, None)["kinds"][0, 0] == EXCLUDED
+    assert used_planes(decisions, targets, None, valid).used.tolist() == valid.tolist()
 
 
 def test_levels_stand_for_what_is_finite():
@@ -63,25 +91,42 @@ def test_levels_stand_for_what_is_finite():
     assert stretch(np.full((2, 2, 1), np.nan), (1, 99)).ravel().tolist() == [0] * 4
 
 
-def test_pictures_are_read_back_as_painted():
-    import base64
-    import io
-    import re
-
-    from PIL import Image
-
-    kinds = np.arange(5, dtype=np.uint8)[None].repeat(2, 0)
-    tag = image_tag(kinds, ERRORS, 'a "name" <b>')
-    assert "&#34;name&#34; &lt;b&gt;" in tag
+def read(tag):
     data = re.search(r"base64,([^\"]+)", tag).group(1)
-    image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
-    assert [image.getpixel((i, 1)) for i in range(5)] == list(ERRORS)
+    return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def test_colours_stay_apart_in_black_and_white():
-    def grey(rgb):
-        return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]
+def test_pictures_are_read_back_as_painted():
+    kinds = np.arange(5, dtype=np.uint8)[None].repeat(2, 0)
+    tag = image_tag(kinds, PALETTE, 'a "name" <b>')
+    assert "&#34;name&#34; &lt;b&gt;" in tag
+    image = read(tag).convert("RGB")
+    assert [image.getpixel((i, 1)) for i in range(5)] == list(PALETTE)
 
-    levels_ = sorted(grey(one) for one in ERRORS)
-    assert min(np.diff(levels_)) > 35
-    assert (np.diff([grey(one) for one in viridis().tolist()]) > -0.6).all()
+
+def test_false_colours_are_exact_where_that_is_small_enough():
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (100, 120, 3)).astype(np.uint8)
+    exact = read(colour_tag(noise, 50_000, "x"))
+    assert exact.format == "PNG"
+    np.testing.assert_array_equal(np.asarray(exact), noise)
+    assert read(colour_tag(noise, 20_000, "x")).format == "JPEG"
+    small = read(colour_tag(noise, 5_000, "x"))
+    assert small.size[0] < 120
+
+
+def test_maps_that_are_too_large_lose_pixels_and_no_highest_score_or_error():
+    generator = np.random.default_rng(0)
+    scores = generator.integers(1, 200, (90, 90)).astype(np.uint8)
+    scores[50, 61] = 255
+    small = fit_scores(scores, 3000)
+    assert packed_size(small) <= 3000 < packed_size(scores)
+    assert small.max() == 255
+    kinds = generator.choice(np.array([0, 1, 4], np.uint8), (90, 90), p=[0.5, 0.2, 0.3])
+    kinds[:30, :30] = 4
+    kinds[70, 70] = 2
+    few = fit_kinds(kinds, 400)
+    assert few.shape < kinds.shape
+    assert set(few[few < 4].tolist()) <= {0, 1, 2, 3}
+    assert ((few & 2).astype(bool) & (few < 4)).sum() == 1  # the missed pixel is still there
+    assert few[0, 0] == 4

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specloom_rx.whitening import scale_to_correlation, spectrum
-from specloom_statistics import varying_bands, warn_of_few_pixels
+from specloom_statistics import background_pixels, varying_bands, warn_of_few_pixels
 
 if TYPE_CHECKING:
     from specloom_statistics import Moments
@@ -77,11 +77,10 @@ def warn_about_unsupported(
 
 def background_mask(valid: Tensor | None, mask: Tensor | None) -> Tensor | None:
     """The pixels of (B, H, W, 1) that are valid and no anomaly, bool (B*H*W,); None for all."""
-    keep = None if valid is None else valid.reshape(-1)
-    if mask is None:
-        return keep
-    normal = ~mask.reshape(-1)
-    return normal if keep is None else keep & normal
+    background = background_pixels(valid, mask)
+    if background is None:
+        return None
+    return background.reshape(-1)
 
 
 def present_bands(weights: Tensor) -> Tensor:

@@ -9,13 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, LazyAffine, LazyLinear, Output, node
+from specloom import Batch, ConfigError, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
-from specloom_rx.background import background_mask
 from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import RANK_TOLERANCE
-from specloom_statistics import Moments, StreamingNode
+from specloom_statistics import BackgroundNode, Moments
 
 
 def subspace_whitening(covariance: Tensor, drop: int) -> tuple[Tensor, int]:
@@ -38,7 +37,7 @@ def subspace_whitening(covariance: Tensor, drop: int) -> tuple[Tensor, int]:
 
 
 @node
-class SubspaceRX(StreamingNode[Moments]):
+class SubspaceRX(BackgroundNode[Moments]):
     """RX without the strongest principal components of the background, which clutter dominates.
 
     The sum over i > drop of (v_i^T (x - m))^2 / l_i, with the eigenvectors v_i and eigenvalues
@@ -61,17 +60,8 @@ class SubspaceRX(StreamingNode[Moments]):
         NodeError: The fit saw no usable pixel.
     """
 
-    data = Input("B H W num_channels", doc="Pixels.")
-    valid = Input(
-        "B H W 1", "bool", optional=True, for_fit=True, labelled=False, doc="Pixels to fit."
-    )
-    mask = Input(
-        "B H W 1", "bool", optional=True, for_fit=True, doc="Anomalies, which are not fitted."
-    )
     scores = Output("B H W 1", unit="1", doc="Squared distances without the strongest components.")
-    locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {"drop": 2, "num_channels": 5}
-    affine_input = "data"
     linear_input = "data"
 
     drop: int = 10
@@ -96,20 +86,9 @@ class SubspaceRX(StreamingNode[Moments]):
         """Start with empty statistics."""
         self.start_statistics(Moments(len(self.background_mean), self.background_mean.device))
 
-    def fit_update(
-        self,
-        data: Tensor | LazyAffine | LazyLinear,
-        valid: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> None:
-        """Add the usable background pixels of (B, H, W, C) ``data``."""
-        self.statistics().update(data, background_mask(valid, mask))
-
     def fit_end(self) -> None:
         """Compute the components."""
-        moments = self.take_statistics()
-        self.left_out = moments.left_out
-        self.finish_fit(moments.count)
+        moments = self.take_background()
         whitening, rank = subspace_whitening(moments.covariance(), self.drop)
         self.background_mean.copy_(moments.mean())
         self.whitening.copy_(whitening)

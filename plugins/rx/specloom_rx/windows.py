@@ -20,8 +20,9 @@ from specloom.torch import usable_pixels
 from specloom_rx.whitening import eigen_whitening, scale_to_correlation
 from specloom_statistics import varying_bands
 
-# Bytes of the sums over the ends of a block of rows.
-CPU_BYTES = 1 << 27
+# Bytes of the sums over the ends of a block of rows; on a CPU they stay in its cache, with the few
+# covariances that are factorised together.
+CPU_BYTES = 1 << 24
 GPU_BYTES = 1 << 31
 # Pixels whose covariance is computed directly at a time.
 DIRECT_PIXELS = 32
@@ -75,6 +76,15 @@ class Part(NamedTuple):
     """(C,)."""
     bands: Tensor
     """The bands that vary in the image, bool (C,)."""
+
+
+class RowScores(NamedTuple):
+    """The scores of a row of a part."""
+
+    scores: Tensor
+    """(n,)."""
+    doubtful: Tensor
+    """Whose covariance has to be computed directly, bool (n,)."""
 
 
 def span(length: int, window: int) -> Span:
@@ -200,10 +210,14 @@ class PartScorer:
             if len(outer) < len(self.places):
                 of_columns = outer[self.outer_starts]
             found += [self._score_row(row, of_columns) for row in rows_of_window[start]]
-        return torch.stack(found)
+        scores = torch.stack([row.scores for row in found])
+        doubtful = torch.stack([row.doubtful for row in found])
+        for row, places in places_by_row(doubtful):
+            scores[row, places] = self._score_directly(row, places)
+        return scores
 
-    def _score_row(self, row: int, outer: Tensor) -> Tensor:
-        """The scores of one row, (n,), with the sums over the outer windows, (n, D, D)."""
+    def _score_row(self, row: int, outer: Tensor) -> RowScores:
+        """The scores of one row with the sums over the outer windows, (n, D, D)."""
         bands = self.part.bands
         inner = self._inner_pixels(row)
         ring = torch.baddbmm(outer, inner.mT, inner, alpha=-1)
@@ -227,10 +241,7 @@ class PartScorer:
         rounding = torch.finfo(torch.float64).eps * squares > PIVOT_ROUNDING * pivots
         doubtful = ((rounding | may_be_constant) & bands).any(1) | (failed != 0)
         enough = count >= self.rings.least
-        places = true_places(doubtful & enough)
-        if len(places):
-            scores[places] = self._score_directly(row, places)
-        return torch.where(enough, scores, torch.nan)
+        return RowScores(torch.where(enough, scores, torch.nan), doubtful & enough)
 
     def _inner_pixels(self, row: int) -> Tensor:
         """The pixels of the inner windows of a row, (n, P, D)."""
@@ -277,8 +288,15 @@ def _inside(axis: Axis, start: Tensor, device: torch.device) -> Tensor:
     return (steps >= 0) & (steps < axis.inner.size)
 
 
-def true_places(mask: Tensor) -> Tensor:
-    """The places of True, (m,); on a GPU the host waits, which covariances make negligible."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(np.from_dlpack(mask)))
-    return mask.nonzero()[:, 0]
+def places_by_row(mask: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield each row of ``mask``, bool (H, n), that has a True, and the places of those, (m,).
+
+    On a GPU the host waits for it once.
+    """
+    device = mask.device
+    if device.type != "cpu":
+        mask = mask.cpu()
+    on_host = np.from_dlpack(mask)
+    for row in np.flatnonzero(on_host.any(1)).tolist():
+        places = torch.from_numpy(np.flatnonzero(on_host[row]))
+        yield row, places.to(device)

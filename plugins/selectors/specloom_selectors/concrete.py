@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, Internal, NodeError, Output, node
 from specloom.torch import TorchNode, buffer
+from specloom_selectors.effective import effective_channels
 from specloom_selectors.gumbel import gumbel
 from specloom_selectors.mixing import mix_channels
 
@@ -198,9 +199,22 @@ class ConcreteBandSelector(TorchNode):
         self.update_bands()
         return self.bands.clone()
 
+    def effective_channels(self) -> float:
+        """exp of the entropy of an output's weights, mean of all: 1 for one band, C for all."""
+        return float(effective_channels(self.get_selection_weights()).mean())
+
     def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
-        return {"temperature": float(self.tau)}
+        return {
+            "temperature": float(self.tau),
+            "effective_channels": self.effective_channels(),
+        }
+
+    def epoch_artifacts(self) -> Mapping[str, Any]:
+        """The distinct bands by output, as text, and the weights (K, C) without noise."""
+        bands = distinct_bands(self.logits)
+        weights = self.get_selection_weights()
+        return {"bands": ", ".join(map(str, bands.tolist())), "weights": weights.cpu().numpy()}
 
     def diagnose(self) -> str | None:
         """A warning with its fix where several outputs have chosen the same band."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
 from specloom.torch import buffer
+from specloom_selectors.effective import effective_channels
 from specloom_selectors.gumbel import gumbel
 from specloom_selectors.mixing import weight_channels
 from specloom_selectors.top_k import largest
@@ -220,9 +221,19 @@ class SoftChannelSelector(StreamingNode[RunningVariance]):
         with torch.no_grad():
             return self._hard() if use_hard else self._soft(self.logits)
 
+    def effective_channels(self) -> float:
+        """exp of the entropy of the soft weights: 1 for one channel, C where all are alike."""
+        return float(effective_channels(self._soft(self.logits)))
+
     def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
-        return {"temperature": self.temperature}
+        return {"temperature": self.temperature, "effective_channels": self.effective_channels()}
+
+    def epoch_artifacts(self) -> Mapping[str, Any]:
+        """The channels of the largest weights, as text, and the soft weights (C,)."""
+        chosen = largest(self.logits, self.n_select)
+        weights = self._soft(self.logits.detach())
+        return {"channels": ", ".join(map(str, chosen.tolist())), "weights": weights.cpu().numpy()}
 
     def diagnose(self) -> str | None:
         """A warning with its fix where one or two channels have most of the weight of n_select."""

@@ -44,7 +44,7 @@ def test_the_last_epoch_of_a_training_is_at_tau_end(own):
     for epoch in range(50):
         node.on_epoch(epoch, trainer)
         want = 10.0 + (0.1 - 10.0) * (epoch / 49)
-        assert node.schedule_values() == {"temperature": pytest.approx(want, rel=1e-12)}
+        assert node.schedule_values()["temperature"] == pytest.approx(want, rel=1e-12)
     assert float(node.tau) == 0.1
     node.on_epoch(50, trainer)
     assert float(node.tau) == 0.1

@@ -36,7 +36,7 @@ def test_the_temperature_by_the_epoch():
     for epoch, temperature in want.items():
         node.update_temperature(epoch=epoch)
         assert node.temperature == pytest.approx(temperature, abs=5e-4)
-        assert node.schedule_values() == {"temperature": node.temperature}
+        assert node.schedule_values()["temperature"] == node.temperature
     node.update_temperature(epoch=38)
     assert node.temperature == 0.1
     node.on_epoch(10, 50)

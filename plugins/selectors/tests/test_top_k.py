@@ -5,6 +5,7 @@ import torch
 
 from specloom import ConfigError
 from specloom_selectors.top_k import TopKIndices
+from specloom_selectors.top_k_channels import TopKChannels
 
 
 def top(weights, k):
@@ -39,3 +40,19 @@ def test_nan_comes_last():
 def test_a_k_that_makes_no_sense():
     with pytest.raises(ConfigError, match=r"node 'top' .*: k is 0\n  fix: set k to 1 or more"):
         TopKIndices(k=0, name="top").build({"C": 3})
+
+
+def test_the_channels_of_the_largest_weights_alone():
+    data = torch.rand(2, 3, 4, 5)
+    weights = torch.tensor([0.1, 0.9, 0.2, 0.8, 0.9])
+    node = TopKChannels(k=3)
+    made = node.forward(data, weights)
+    assert made["indices"].tolist() == [1, 3, 4]
+    assert torch.equal(made["selected"], data[..., [1, 3, 4]])
+    assert torch.equal(TopKChannels(k=9).forward(data, weights)["selected"], data)
+
+
+def test_no_channel_is_no_selection():
+    with pytest.raises(ConfigError) as caught:
+        TopKChannels(k=0).build({"C": 3})
+    assert str(caught.value) == "TopKChannels: k is 0\n  fix: set k to 1 or more"

@@ -9,11 +9,14 @@ from specloom.lazy import lazy
 MODULES = {
     "Accumulator": "specloom_statistics.node",
     "BandProduct": "specloom_statistics.band_products",
+    "BackgroundNode": "specloom_statistics.background",
+    "BackgroundSample": "specloom_statistics.background",
     "DomainMeasure": "specloom_statistics.domain.measure",
     "DomainPixels": "specloom_statistics.domain.measure",
     "DomainReference": "specloom_statistics.domain.reference",
     "DomainSample": "specloom_statistics.domain.sample",
     "Moments": "specloom_statistics.moments",
+    "PixelAccumulator": "specloom_statistics.background",
     "PixelSample": "specloom_statistics.sample",
     "QuantileSketch": "specloom_statistics.sketch",
     "RunningExtremes": "specloom_statistics.extremes",
@@ -21,6 +24,7 @@ MODULES = {
     "SampleMoments": "specloom_statistics.merging",
     "SmallestKeys": "specloom_statistics.sample",
     "StreamingNode": "specloom_statistics.node",
+    "background_pixels": "specloom_statistics.background",
     "content_seed": "specloom_statistics.sample",
     "image_masks": "specloom_statistics.blocks",
     "measure_domain": "specloom_statistics.domain.measure",
@@ -37,12 +41,15 @@ MODULES = {
 # Public names, imported on first use: written by `specloom plugins describe statistics --write`.
 __all__ = [
     "Accumulator",
+    "BackgroundNode",
+    "BackgroundSample",
     "BandProduct",
     "DomainMeasure",
     "DomainPixels",
     "DomainReference",
     "DomainSample",
     "Moments",
+    "PixelAccumulator",
     "PixelSample",
     "QuantileSketch",
     "RunningExtremes",
@@ -50,6 +57,7 @@ __all__ = [
     "SampleMoments",
     "SmallestKeys",
     "StreamingNode",
+    "background_pixels",
     "content_seed",
     "image_masks",
     "measure_domain",
@@ -63,6 +71,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from specloom_statistics.background import (
+        BackgroundNode,
+        BackgroundSample,
+        PixelAccumulator,
+        background_pixels,
+    )
     from specloom_statistics.band_products import BandProduct
     from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
     from specloom_statistics.domain.measure import DomainMeasure, DomainPixels, measure_domain

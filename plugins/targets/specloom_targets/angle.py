@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from specloom import Batch, LazyAffine, NodeError, Output, node
-from specloom_targets.base import TargetDetector
+from specloom import LazyAffine, NodeError, Output, node
 from specloom_targets.blocks import Score, fill_up, score_pixels
+from specloom_targets.distance_base import DistanceDetector
 
 if TYPE_CHECKING:
     from specloom_targets.accumulator import TargetStatistics
 
 
 @node
-class SpectralAngle(TargetDetector):
+class SpectralAngle(DistanceDetector):
     """Measures the angle of each pixel with the targets, in radians: 0 for the same direction.
 
     arccos(x^T t / |x| |t|), in float64. ``scores`` is the angle with its sign turned, so that
@@ -29,6 +29,7 @@ class SpectralAngle(TargetDetector):
     angles = Output("B H W T", unit="rad", doc="Angles with each target; lower is more alike.")
     scores = Output("B H W T", unit="rad", doc="Angles with their sign turned, for deciders.")
     best_score = Output("B H W 1", unit="rad", doc="The highest score of all targets.")
+    measure = "angles"
 
     def _set_targets(self, statistics: TargetStatistics) -> None:
         for name, length in zip(self.target_names, self.spectra.norm(dim=1), strict=True):
@@ -37,17 +38,6 @@ class SpectralAngle(TargetDetector):
                     f"{self.label}: the target {name!r} is zero in all bands",
                     fix="choose another target",
                 )
-
-    def forward(
-        self,
-        data: Tensor | LazyAffine,
-        valid: Tensor | None = None,
-        mask: Tensor | None = None,
-        wavelengths: Tensor | None = None,
-    ) -> Batch:
-        """Compare (B, H, W, C) ``data`` with the targets."""
-        angles = self._score(data)
-        return {"angles": angles, **self._outputs(-angles)}
 
     def _score(self, data: Tensor | LazyAffine) -> Tensor:
         """The angles (B, H, W, T)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -287,6 +287,12 @@ class TargetDetector(StreamingNode[TargetStatistics]):
             "best": torch.where(best_score.isnan(), -1, best),
             "target_info": {"names": self.target_names},
         }
+
+    def band_names(self, port: str) -> Sequence[str]:
+        """The targets, for an output with a band for each of them."""
+        if self.outputs[port].names[-1:] == ("T",):
+            return self.target_names
+        return []
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from specloom import Batch, LazyAffine, NodeError, Output, node
+from specloom import LazyAffine, NodeError, Output, node
 from specloom.torch import buffer
-from specloom_targets.base import TargetDetector
 from specloom_targets.blocks import Score, fill_up, score_pixels
+from specloom_targets.distance_base import DistanceDetector
 
 if TYPE_CHECKING:
     from specloom_targets.accumulator import TargetStatistics
@@ -21,7 +21,7 @@ FLOOR = torch.finfo(torch.float64).eps
 
 
 @node
-class SpectralInformationDivergence(TargetDetector):
+class SpectralInformationDivergence(DistanceDetector):
     """Measures the information divergence of each pixel from the targets: 0 for equal shapes.
 
     The sum of both Kullback-Leibler divergences (natural logarithm) of spectra that are normalised
@@ -35,6 +35,7 @@ class SpectralInformationDivergence(TargetDetector):
 
     divergences = Output("B H W T", unit="1", doc="Divergences; lower is more alike.")
     scores = Output("B H W T", unit="1", doc="Divergences with their sign turned, for deciders.")
+    measure = "divergences"
 
     floored = buffer()
 
@@ -65,17 +66,6 @@ class SpectralInformationDivergence(TargetDetector):
                     fix="choose a target of positive values",
                 )
         self._store("floored", torch.tensor(statistics.floored))
-
-    def forward(
-        self,
-        data: Tensor | LazyAffine,
-        valid: Tensor | None = None,
-        mask: Tensor | None = None,
-        wavelengths: Tensor | None = None,
-    ) -> Batch:
-        """Compare (B, H, W, C) ``data`` with the targets."""
-        divergences = self._score(data)
-        return {"divergences": divergences, **self._outputs(-divergences)}
 
     def _score(self, data: Tensor | LazyAffine) -> Tensor:
         """The divergences (B, H, W, T)."""

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
 
 from specloom import UnavailableError
 from specloom_tensorboard.records import record, records
 
 PREFIX = "events.out.tfevents."
+BINS = 30
+"""Bins of a histogram."""
 
 
 class Log:
-    """Numbers and pictures by tag, and the steps that they were written for.
+    """Numbers, pictures, texts and distributions by tag, and the steps that they were written for.
 
     Every write opens the file and closes it again, so that there is nothing to lose in a crash
     and nothing to close after an error. A tag's steps always rise: what comes for a step that its
@@ -44,7 +48,9 @@ class Log:
         self._last_steps: dict[str, int] = {}
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Write numbers and pictures, uint8 (H, W, 3), by tag; omit what is neither.
+        """Write numbers, pictures, texts and distributions by tag; omit what is none of them.
+
+        Pictures are uint8 (H, W, 3); other arrays of numbers become histograms.
 
         Raises:
             UnavailableError: The folder cannot be written.
@@ -112,6 +118,10 @@ def _summaries(values: Mapping[str, Any]) -> Sequence[Summary.Value]:
             found.append(Summary.Value(tag=tag, simple_value=float(value)))
         elif _is_picture(value):
             found.append(Summary.Value(tag=tag, image=_image(value)))
+        elif isinstance(value, str):
+            found.append(_text(tag, value))
+        elif _is_distribution(value):
+            found.append(Summary.Value(tag=tag, histo=_histogram(value)))
     return found
 
 
@@ -127,6 +137,36 @@ def _image(picture: np.ndarray[Any, Any]) -> Summary.Image:
     Image.fromarray(picture).save(png, "PNG")
     return Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue()
+    )
+
+
+def _text(tag: str, text: str) -> Summary.Value:
+    """A text as TensorBoard's plugin for texts reads it."""
+    plugin = SummaryMetadata.PluginData(plugin_name="text")
+    tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()])
+    tensor.tensor_shape.dim.add(size=1)
+    metadata = SummaryMetadata(plugin_data=plugin)
+    return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+
+
+def _is_distribution(value: Any) -> bool:
+    if not isinstance(value, np.ndarray) or not np.issubdtype(value.dtype, np.floating):
+        return False
+    return value.size > 0 and bool(np.isfinite(value).all())
+
+
+def _histogram(values: np.ndarray[Any, Any]) -> HistogramProto:
+    """The distribution of some numbers."""
+    numbers = values.astype(np.float64).ravel()
+    counts, edges = np.histogram(numbers, bins=BINS)
+    return HistogramProto(
+        min=float(numbers.min()),
+        max=float(numbers.max()),
+        num=float(numbers.size),
+        sum=float(numbers.sum()),
+        sum_squares=float((numbers**2).sum()),
+        bucket_limit=edges[1:].tolist(),
+        bucket=counts.tolist(),
     )
 
 

@@ -18,8 +18,9 @@ class TensorBoardMonitorNode(Ported):
     """Writes what a run records, and the connected metrics and pictures, for TensorBoard.
 
     Tags are ``<stage>/<node>/<name>``, with one step for each epoch and stage. What trainers
-    record (losses, learning rates, temperatures) is written without a connection; metrics and
-    pictures of a stage are written if their node is connected.
+    record (losses, learning rates, temperatures, chosen bands and the distribution of weights) is
+    written without a connection; metrics and pictures of a stage are written if their node is
+    connected.
 
     Every write is on disk when it ends. In a run from a file the node is found by this plugin's
     observer; in Python it is passed to a trainer: ``GradientTrainer(..., monitors=[node])``.
@@ -105,7 +106,7 @@ class Writer:
 
     @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
-        """Write the pictures of nodes that are connected."""
+        """Write pictures, texts and distributions, of nodes with pictures where connected."""
         self._write(run, step, values, "artifacts")
 
     def _write(self, run: Run, step: int, values: Mapping[str, Any], port: str) -> None:

@@ -32,6 +32,6 @@ class Monitors:
 
     @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
-        """Write pictures."""
+        """Write pictures, texts and distributions."""
         for writer in self._writers:
             writer.artifacts(run, step, values)

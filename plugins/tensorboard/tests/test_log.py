@@ -29,7 +29,7 @@ def test_numbers_and_pictures_are_read_back_by_tensorboard(tmp_path):
     assert not (tmp_path / "runs").exists()
     for step in range(3):
         log.write(step, {"val/metrics/iou": 0.1 * step, "val/metrics/images": 7})
-        log.write(step, {"val/rgb/image_0": picture, "val/rgb/notes": "neither", "x": picture[0]})
+        log.write(step, {"val/rgb/image_0": picture, "val/rgb/notes": None, "x": picture[0]})
     scalars, images = read(tmp_path / "runs/one")
     assert set(scalars) == {"val/metrics/iou", "val/metrics/images"}
     assert scalars["val/metrics/images"] == [(0, 7), (1, 7), (2, 7)]
@@ -47,6 +47,30 @@ def test_nan_and_infinity_are_written(tmp_path):
     scalars, _ = read(tmp_path)
     assert math.isnan(scalars["a"][0][1])
     assert [scalars[tag][0][1] for tag in "bcd"] == [math.inf, math.inf, 2.0]
+
+
+def test_texts_and_distributions_are_read_back_by_tensorboard(tmp_path):
+    weights = np.float32([0.2, 0.2, 2.6, np.nan])
+    log = Log(tmp_path)
+    for step in range(2):
+        chosen = {"train/selector/bands": "8, 31, 54", "train/selector/weights": weights[:3]}
+        log.write(step, {**chosen, "nan": weights, "none": weights[:0]})
+    found = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0, "histograms": 0})
+    found.Reload()
+    assert found.Tags()["tensors"] == ["train/selector/bands"]
+    texts = found.Tensors("train/selector/bands")
+    assert [(one.step, one.tensor_proto.string_val[0]) for one in texts] == [
+        (0, b"8, 31, 54"),
+        (1, b"8, 31, 54"),
+    ]
+    metadata = found.SummaryMetadata("train/selector/bands")
+    assert metadata.plugin_data.plugin_name == "text"
+    assert found.Tags()["histograms"] == ["train/selector/weights"]
+    first = found.Histograms("train/selector/weights")[0].histogram_value
+    assert (first.num, sum(first.bucket), first.bucket[0]) == (3, 3, 2)
+    assert first.min == pytest.approx(0.2)
+    assert first.max == pytest.approx(2.6)
+    assert first.sum == pytest.approx(3)
 
 
 def test_nothing_to_write_makes_no_file(tmp_path):

@@ -13,7 +13,7 @@ MODULES = {
     "OptimizerConfig": "specloom_training.config",
     "PipelineMetadata": "specloom_training.config",
     "SchedulerConfig": "specloom_training.config",
-    "TrainRunConfig": "specloom_training.config",
+    "TrainRunConfig": "specloom_training.train_run",
     "TrainerConfig": "specloom_training.config",
     "TrainingConfig": "specloom_training.config",
 }
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
         SchedulerConfig,
         TrainerConfig,
         TrainingConfig,
-        TrainRunConfig,
     )
     from specloom_training.evaluate import Evaluate
     from specloom_training.gradient.trainer import GradientTrainer
     from specloom_training.statistical import StatisticalTrainer
+    from specloom_training.train_run import TrainRunConfig
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
@@ -66,6 +66,12 @@ def register_trainers() -> Mapping[str, str]:
         "Calibrate": "specloom_training.calibrate:Calibrate",
         "Evaluate": "specloom_training.evaluate:Evaluate",
     }
+
+
+@impl
+def register_commands() -> Mapping[str, str]:
+    """Offer ``specloom import``."""
+    return {"import": "specloom_training.importing.command:import_"}
 
 
 @impl

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from specloom import raise_all
-from specloom_training.parsing import parse, to_plain
+from specloom_training.parsing import parse
 
 
 class OptimizerConfig(SimpleNamespace):
@@ -78,11 +77,11 @@ class TrainerConfig:
     ``precision`` is ``32-true``, ``bf16-mixed`` or ``16-mixed`` (GPU). With ``cache`` the frozen
     front of the graph is computed once for each image, and its output stored, up to
     ``cache_memory_mb`` in memory and ``cache_disk_mb`` on disk. ``shuffle`` gives the images a new
-    order in each epoch, where the source can.
+    order in each epoch, where the source can. ``callbacks`` is never None.
     """
 
     max_epochs: int = 30
-    precision: str = "32-true"
+    precision: str | int = "32-true"
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str = "norm"
     accumulate_grad_batches: int = 1
@@ -92,17 +91,33 @@ class TrainerConfig:
     cache: bool = True
     cache_memory_mb: int = 1024
     cache_disk_mb: int = 8192
-    callbacks: CallbacksConfig | None = None
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+
+    def __post_init__(self) -> None:
+        self._training: TrainingConfig | None = None
+
+    def training(self) -> TrainingConfig | None:
+        """The configuration that this is the ``trainer`` of; None where it is none's."""
+        return self._training
 
 
 @dataclass
 class TrainingConfig:
-    """Everything that ``GradientTrainer`` takes but for the graph and the data."""
+    """Everything that ``GradientTrainer`` takes but for the graph and the data.
+
+    ``trainer_config=config`` and ``trainer_config=config.trainer`` are the same: what is not passed
+    to the trainer by itself, such as ``scheduler``, is taken from here.
+    """
 
     seed: int = 0
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "trainer" and isinstance(value, TrainerConfig):
+            value._training = self
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
@@ -124,28 +139,3 @@ class PipelineMetadata:
     description: str = ""
     tags: list[str] = field(default_factory=list)
     author: str = ""
-
-
-@dataclass
-class TrainRunConfig:
-    """What was trained, on what and how; a record to be read by people."""
-
-    name: str
-    pipeline: dict[str, Any] = field(default_factory=dict)
-    data: Any = None
-    training: TrainingConfig | None = None
-    output_dir: str = ""
-    loss_nodes: list[str] = field(default_factory=list)
-    metric_nodes: list[str] = field(default_factory=list)
-    freeze_nodes: list[str] = field(default_factory=list)
-    unfreeze_nodes: list[str] = field(default_factory=list)
-
-    def save_to_file(self, path: str | Path) -> None:
-        """Write it as YAML; folders are made."""
-        import yaml
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            yaml.safe_dump(to_plain(self), sort_keys=False, allow_unicode=True), "utf-8"
-        )

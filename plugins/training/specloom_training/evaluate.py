@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from specloom import (
     At,
@@ -19,7 +20,11 @@ from specloom import (
 )
 from specloom_training import processes
 from specloom_training.domain import DomainWatch
+from specloom_training.history import note_phase
 from specloom_training.measure_job import measure_by_job
+
+if TYPE_CHECKING:
+    from specloom import Pipeline
 
 SPLITS = ("train", "val", "test")
 
@@ -183,6 +188,15 @@ class PooledLosses:
             for name, count in self._counts.items()
             if count
         }
+
+
+def evaluate_noted(pipeline: Pipeline, run: Run, split: str) -> dict[str, float]:
+    """The phase ``Evaluate``, for trainers in Python: it is in the pipeline's history."""
+    started = perf_counter()
+    phase = Evaluate(split)
+    phase.train(run)
+    note_phase(pipeline, run, ("training.Evaluate", phase), started)
+    return dict(run.metrics.get(split, {}))
 
 
 class Evaluate:

@@ -67,6 +67,8 @@ def _parse_dataclass(
     values: dict[str, Any] = {}
     problems: list[SpecloomError] = []
     for key, value in mapping.items():
+        if value is None and _is_config(_without_none(types.get(key))):
+            continue  # a section without values is as by default
         if key in types:
             place = partial(at, key)
             values[key], wrong = _parse_value(types[key], value, f"{label}.{key}", place)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
+from time import perf_counter
 from typing import Any, ClassVar
 
 from specloom import (
@@ -19,8 +21,10 @@ from specloom import (
 )
 from specloom_statistics import DomainSample
 from specloom_training import processes
-from specloom_training.evaluate import check_split, describe_missing, evaluate
+from specloom_training.evaluate import check_split, describe_missing, evaluate_noted
 from specloom_training.fit_job import FitJobs
+from specloom_training.history import note_phase, save_run
+from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
 
 
@@ -225,16 +229,41 @@ class StatisticalTrainer:
             run.graph.fitted_on.update(record)
 
     def fit(self) -> None:
-        """Fit the nodes of ``pipeline`` on ``datamodule``."""
-        self.train(self._run())
+        """Fit the nodes of ``pipeline`` on ``datamodule``; what was fitted is logged."""
+        LOGGER.info("statistical phase")
+        run = self._run()
+        started = perf_counter()
+        self.train(run)
+        phase = StatisticalTrainer(nodes=self.nodes, split=self.split)
+        note_phase(self._pipeline(), run, ("training.StatisticalTrainer", phase), started)
 
     def validate(self) -> dict[str, float]:
         """The metrics of the validation split, by ``node/name``."""
-        return evaluate(self._run(), "val")
+        return self._evaluate("val")
 
     def test(self) -> dict[str, float]:
         """The metrics of the test split, by ``node/name``."""
-        return evaluate(self._run(), "test")
+        return self._evaluate("test")
+
+    def save_run(self, folder: str | Path) -> Path:
+        """Write the folder of a run: what all trainers did with the pipeline, and its results.
+
+        It is the folder that ``specloom run --out`` writes, and ``specloom reproduce`` repeats it.
+
+        Raises:
+            ConfigError: Nothing was fitted yet, or phases had different data.
+            UnavailableError: The folder cannot be written.
+        """
+        return save_run(self._pipeline(), folder)
+
+    def _evaluate(self, split: str) -> dict[str, float]:
+        run = self._run()
+        return evaluate_noted(self._pipeline(), run, split)
+
+    def _pipeline(self) -> Pipeline:
+        """The pipeline, which ``_run`` has found to be there."""
+        assert self.pipeline is not None
+        return self.pipeline
 
     def _run(self) -> Run:
         if self.pipeline is None or self.datamodule is None:
@@ -242,4 +271,6 @@ class StatisticalTrainer:
                 "StatisticalTrainer has no pipeline or no datamodule",
                 fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
             )
-        return Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)
+        run = Run(self.pipeline.graph(self.datamodule), self.datamodule, seed=self.seed)
+        run.plugins.add("log lines", LogLines())
+        return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import yaml
 
 from specloom import ConfigError, Problems
 from specloom_training.config import (
@@ -15,7 +14,6 @@ from specloom_training.config import (
     SchedulerConfig,
     TrainerConfig,
     TrainingConfig,
-    TrainRunConfig,
 )
 from specloom_training.gradient import GradientTrainer
 from specloom_training.gradient.settings import settings_of
@@ -135,27 +133,6 @@ def test_optimiser_and_scheduler_hold_what_they_were_given():
     assert config == OptimizerConfig(name="sgd", momentum=0.9, lr=0.1)
 
 
-def test_a_train_run_is_written_as_yaml(tmp_path):
-    path = tmp_path / "trained" / "run.yaml"
-    TrainRunConfig(
-        name="channel_selector",
-        pipeline={"nodes": {"rx": {"type": "rx.RXGlobal"}}},
-        data={"data_dir": tmp_path},
-        training=TrainingConfig.from_dict(GIVEN),
-        output_dir="outputs",
-        loss_nodes=["bce"],
-        metric_nodes=["metrics_anomaly"],
-        freeze_nodes=[],
-        unfreeze_nodes=["selector"],
-    ).save_to_file(path)
-    again = yaml.safe_load(path.read_text("utf-8"))
-    assert again["data"] == {"data_dir": str(tmp_path)}
-    assert again["training"]["optimizer"] == {"name": "adamw", "lr": 0.001, "betas": [0.9, 0.99]}
-    assert again["unfreeze_nodes"] == ["selector"]
-    made = TrainingConfig.from_dict(again["training"])
-    assert made.trainer == TrainingConfig.from_dict(GIVEN).trainer
-
-
 def test_a_pipelines_metadata_are_what_save_to_file_takes():
     made = PipelineMetadata(name="x", tags=["gradient"])
     assert vars(made) == {"name": "x", "description": "", "tags": ["gradient"], "author": ""}
@@ -163,3 +140,55 @@ def test_a_pipelines_metadata_are_what_save_to_file_takes():
 
 def test_phases_and_objects_share_their_defaults():
     assert TrainerConfig(**GradientTrainer().options()) == TrainerConfig()
+
+
+def test_callbacks_are_always_there():
+    for training in (
+        TrainingConfig(),
+        TrainingConfig.from_dict({}),
+        TrainingConfig.from_dict({"trainer": {"max_epochs": 2}}),
+        TrainingConfig.from_dict({"trainer": {"callbacks": None}}),
+    ):
+        training.trainer.callbacks.early_stopping.append(EarlyStoppingConfig("train/bce"))
+        assert training.trainer.callbacks.checkpoint is None
+    assert TrainerConfig().callbacks == CallbacksConfig()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_whole_configuration_is_accepted(whole):
+    training = TrainingConfig.from_dict({**GIVEN, "scheduler": None})
+    training.scheduler = SchedulerConfig("step", step_size=2)
+    config = training if whole else training.trainer
+    phase = GradientTrainer(trainer_config=config)
+    settings, problems = settings_of(phase)
+    assert problems == []
+    assert settings.trainer is training.trainer
+    assert settings.optimizer is training.optimizer
+    assert settings.scheduler is training.scheduler
+    assert phase.seed_of_run() == 42
+
+
+def test_what_is_passed_by_itself_comes_first():
+    training = TrainingConfig.from_dict(GIVEN)
+    optimizer = OptimizerConfig("sgd", lr=0.1)
+    scheduler = SchedulerConfig("step", step_size=2)
+    phase = GradientTrainer(
+        trainer_config=training,
+        optimizer_config=optimizer,
+        scheduler_config=scheduler,
+        seed=7,
+    )
+    settings, problems = settings_of(phase)
+    assert problems == []
+    assert settings.optimizer is optimizer
+    assert settings.scheduler is scheduler
+    assert phase.seed_of_run() == 7
+
+
+def test_a_trainer_of_its_own_brings_nothing_else():
+    phase = GradientTrainer(trainer_config=TrainerConfig(max_epochs=3))
+    settings, problems = settings_of(phase)
+    assert problems == []
+    assert settings.optimizer == OptimizerConfig(lr=1e-3)
+    assert settings.scheduler is None
+    assert phase.seed_of_run() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,12 @@ import torch
 
 import specloom
 from specloom import ConfigError, Pipeline, Plugins
-from specloom_training.config import OptimizerConfig, TrainerConfig
+from specloom_training.config import (
+    OptimizerConfig,
+    SchedulerConfig,
+    TrainerConfig,
+    TrainingConfig,
+)
 from specloom_training.gradient import GradientTrainer
 from specloom_training.gradient.batches import order
 
@@ -118,10 +124,33 @@ def test_yaml_and_python_give_the_same_weights(tmp_path):
     assert trainer.test() == trainer.test()
 
 
+def test_both_phases_log_what_they_do_in_python(caplog):
+    training = TrainingConfig.from_dict({"trainer": {"max_epochs": 3}})
+    training.scheduler = SchedulerConfig(
+        "reduce_on_plateau", monitor="metrics/iou", mode="min", factor=0.5, patience=0
+    )
+    trainer, _nodes = in_python(trainer_config=training)
+    with caplog.at_level("INFO", logger="specloom.training"):
+        trainer.fit()
+    first, *_others, last = [record.getMessage() for record in caplog.records]
+    assert first == "gradient phase"
+    assert last == f"best epoch: {trainer.best_epoch}"
+    epoch = re.compile(
+        r"epoch [0-2] of 3: train/bce=[\d.]+, train/total=[\d.]+, metrics/iou=[\d.]+, lr=0\.\d+"
+    )
+    lines = [record.getMessage() for record in caplog.records[1:-1]]
+    assert len([line for line in lines if epoch.fullmatch(line)]) == 3
+    assert "reducing the learning rate to 0.025" in lines
+
+
 def test_observers_are_told_everything(tmp_path):
     class Watch:
         def __init__(self):
-            self.numbers, self.epochs, self.files = {}, [], []
+            self.numbers, self.epochs, self.files, self.shown = {}, [], [], []
+
+        @specloom.impl
+        def artifacts(self, step, values):
+            self.shown.append((step, values))
 
         @specloom.impl
         def recorded(self, step, values):
@@ -145,6 +174,7 @@ def test_observers_are_told_everything(tmp_path):
     assert all(told <= set(watch.numbers[epoch]) for epoch in range(3))
     assert watch.numbers[2]["train/weigh/temperature"] == pytest.approx(0.81)
     assert watch.files[0] == "epoch=00.safetensors"
+    assert watch.shown == [(epoch, {"train/weigh/largest": "0"}) for epoch in range(3)]
 
 
 def test_training_says_nothing_and_leaves_torch_as_it_was(capfd):

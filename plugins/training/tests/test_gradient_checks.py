@@ -180,6 +180,14 @@ MISTAKES = {
         {"early_stopping": [{"monitor": "train/bce", "mode": "maximum"}]},
         ["f:early_stopping: early_stopping: mode is 'maximum'\n  fix: did you mean 'max'?"],
     ),
+    "precision as Lightning had it": (
+        {"precision": 16},
+        ["f:precision: precision is 16\n  fix: use one of: 16-mixed, 32-true, bf16-mixed"],
+    ),
+    "precision as text": (
+        {"precision": "16"},
+        ["f:precision: precision is '16'\n  fix: use one of: 16-mixed, 32-true, bf16-mixed"],
+    ),
     "precision": (
         {"precision": "bf16"},
         ["f:precision: precision is 'bf16'\n  fix: use one of: 16-mixed, 32-true, bf16-mixed"],

@@ -111,6 +111,9 @@ class Weigh(TorchNode):
     def schedule_values(self):
         return {"temperature": float(self.temperature)}
 
+    def epoch_artifacts(self):
+        return {"largest": str(int(self.weights.argmax()))}
+
     def diagnose(self):
         return self.warns or None
 

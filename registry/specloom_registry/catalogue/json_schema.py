@@ -28,6 +28,7 @@ def schema(descriptors: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "type": "object",
         "required": ["specloom", "data", "nodes"],
         "additionalProperties": False,
+        "patternProperties": {"^x-": {}},
         "properties": {
             "specloom": {"const": 1},
             "metadata": {"type": "object", "properties": metadata, "additionalProperties": False},

@@ -142,6 +142,46 @@ def _distribution(name: str, package: Package) -> str:
     return requirements.normalize_name(str(package.project.get("name", metadata.PREFIX + name)))
 
 
+def circumstances(run: Run) -> dict[str, Any]:
+    """Return what is known of a run before anything runs."""
+    run_file = run.document.value
+    versions = run.plugins.versions(_references(run, run_file))
+    return {
+        "metadata": run.metadata,
+        "manifest": run.plugins.manifest and str(run.plugins.manifest),
+        **origin(run.plugins.manifest, versions),
+        "data": data_files.describe_files(run_file, Path()),
+        "folder": str(Path.cwd()),
+        "fold": run.fold,
+        "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),
+        "kernel_version": specloom.__version__,
+        "kernel_commit": _kernel_commit(),
+        "packages": dict(sorted(environment.installed().items())),
+        "package_hashes": dict(sorted(environment.hashes().items())),
+        "local_packages": environment.from_folders(),
+        "arguments": sys.argv[1:],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": f"{os.cpu_count()} processors, "
+        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')}",
+        "thread_counts": threads.counts(),
+        "phases": [],
+    }
+
+
+def _references(run: Run, run_file: Any) -> list[str]:
+    """Return what a run names of plugins: nodes, phases and the source."""
+    references = [*run.graph.types.values(), *(label for label, _ in run.phases)]
+    if not isinstance(run_file, dict):
+        return references
+    if not run.graph.types:  # made in Python
+        components = [*run_file["nodes"].values(), *run_file.get("phases", ())]
+        references += [component["type"] for component in components]
+    if "data" in run_file:
+        references.append(run_file["data"]["type"])
+    return [reference for reference in references if "." in reference]
+
+
 class Provenance:
     """Adds plugins with versions, data files with hashes, arguments and the machine."""
 
@@ -151,34 +191,7 @@ class Provenance:
     @impl
     def run_started(self, run: Run) -> None:
         """Note what is known before anything runs."""
-        run_file = run.graph.document.value
-        references = [*run.graph.types.values(), *(label for label, _ in run.phases)]
-        if isinstance(run_file, dict) and "data" in run_file:
-            source = run_file["data"]["type"]
-            if "." in source:
-                references.append(source)
-        versions = run.plugins.versions(references)
-        run.record |= {
-            "metadata": run.metadata,
-            "manifest": run.plugins.manifest and str(run.plugins.manifest),
-            **origin(run.plugins.manifest, versions),
-            "data": data_files.describe_files(run_file, Path()),
-            "folder": str(Path.cwd()),
-            "fold": run.fold,
-            "kernel": tree.tree_hash(tree.file_hashes(Path(specloom.__file__).parent)),
-            "kernel_version": specloom.__version__,
-            "kernel_commit": _kernel_commit(),
-            "packages": dict(sorted(environment.installed().items())),
-            "package_hashes": dict(sorted(environment.hashes().items())),
-            "local_packages": environment.from_folders(),
-            "arguments": sys.argv[1:],
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "threads": f"{os.cpu_count()} processors, "
-            f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')}",
-            "thread_counts": threads.counts(),
-            "phases": [],
-        }
+        run.record |= circumstances(run)
 
     @impl
     def phase_started(self) -> None:

@@ -107,6 +107,29 @@ class AdaCLIP(nn.Module):
         self.clustering = clustering
         self.through_prompts = through_prompts
 
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the parameters of the adapters that the output depends on, by name.
+
+        Public checkpoints also hold static prompts of the text's first block, which is not
+        prompted, and those of blocks and towers that are not.
+        """
+        unused = self._unused_prefixes()
+        parameters = self.adapters.named_parameters()
+        return {name: one for name, one in parameters if not f"{name}.".startswith(unused)}
+
+    def _unused_prefixes(self) -> tuple[str, ...]:
+        depth = self.adapters.depth
+        visual_layers = len(self.clip.visual.transformer.resblocks)
+        text_layers = len(self.clip.transformer.resblocks)
+        unused = ["text_prompter.static_prompts.0."]
+        unused += [f"text_prompter.static_prompts.{one}." for one in range(text_layers, depth)]
+        unused += [f"visual_prompter.static_prompts.{one}." for one in range(visual_layers, depth)]
+        if not self.adapters.prompts("V"):
+            unused.append("dynamic_visual_prompt_generator.")
+        if not self.adapters.prompts("L") or min(depth, text_layers) < 2:
+            unused.append("dynamic_text_prompt_generator.")
+        return tuple(unused)
+
     def encode_sentences(self, normal: Tensor, abnormal: Tensor) -> EncodedSentences:
         """Encode sentences, (sentences, context_length) token ids each, once for many images.
 

@@ -12,6 +12,8 @@ TINY = "tiny"
 """The towers that are made on first use and not downloaded."""
 TINY_ADAPTER = "tiny-adapter"
 """Their adapters."""
+NEW = "new"
+"""Adapters that are drawn at random, to be trained; no file has this name."""
 
 
 class Checkpoint(NamedTuple):

@@ -11,12 +11,13 @@ import numpy as np
 from specloom_cubes.paths import expand, is_address
 from specloom_cubes.reading import absolute_options
 from specloom_cubes.sources.common import check_same_size
+from specloom_cubes.sources.data_module import DataModule
 
 if TYPE_CHECKING:
     from specloom import Batch, Ticket
 
 
-class TicketedSource(ABC):
+class TicketedSource(DataModule, ABC):
     """A source that reads each item from a ticket, and joins items to batches.
 
     ``read``, ``batches`` and other processes all read an item in this one way, so that its bits

@@ -120,10 +120,6 @@ class SingleCu3sDataModule(TicketedSource):
         self._first: FirstMeasurement | None = None
         self._class_counts = ClassCounts()
 
-    def setup(self, stage: str = "fit") -> None:
-        """Fail now rather than later where ``cuvis`` or the data is missing."""
-        self.sizes()
-
     def notes(self) -> list[str]:
         """Files that are not there, and parameters that have no effect."""
         self._check_parameters()

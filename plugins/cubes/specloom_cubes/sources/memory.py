@@ -11,6 +11,7 @@ import numpy as np
 
 from specloom_cubes.masks import UNLABELLED
 from specloom_cubes.sources.common import WITH_VALID, check_same_size, require_split
+from specloom_cubes.sources.data_module import DataModule
 from specloom_cubes.sources.description import ClassCounts, SplitDescription, wavelength_range
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ BY_IMAGE = ("cube", "mask", "valid")
 """The values of a batch that have one entry for each image."""
 
 
-class InMemory:
+class InMemory(DataModule):
     """The batches that it was made with.
 
     Args:

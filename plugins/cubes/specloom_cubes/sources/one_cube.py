@@ -10,6 +10,7 @@ from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.masks import valid_pixels, validity_arrays_of
 from specloom_cubes.sources.common import PORTS, WITH_VALID, batch_of
+from specloom_cubes.sources.data_module import DataModule
 from specloom_cubes.valid_files import check_valid_files, stated_valid, valid_file
 from specloom_cubes.wavelengths import read_wavelengths
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from specloom_cubes.cube import Cube, Valid
 
 
-class OneCube:
+class OneCube(DataModule):
     """A cube without labels, as a batch of one or in parts, with its valid pixels.
 
     Args:

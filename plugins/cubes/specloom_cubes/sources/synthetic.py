@@ -54,7 +54,8 @@ class Synthetic(TicketedSource):
         bands: Bands.
         wavelength_range: First and last band centre in nm; the others lie evenly between.
         varieties: Lentils: of ``brown``, ``green``, ``red``, ``black``.
-        anomalies: Foreign materials: of ``stone``, ``plastic``, ``wood``.
+        anomalies: Foreign materials: of ``stone``, ``plastic``, ``wood`` and ``lacquer``, which is
+            a brown lentil but for two narrow lines, at 550 and 782 nm.
         anomaly_fraction: Expected share of anomalous pixels over all scenes.
         clean_scenes: Share of scenes without any anomaly.
         noise: Standard deviation of the sensor noise at reflectance 0.3.

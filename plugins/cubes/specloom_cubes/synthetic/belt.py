@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom_cubes.synthetic.spectra import COLOUR, VARIATION, endmembers
+from specloom_cubes.synthetic.spectra import COLOUR, COLOURLESS, VARIATION, endmembers
 
 BELT, LENTIL, FOREIGN_BODY, STONE = range(4)
 CLASSES = ("belt", "lentil", "foreign body", "stone")
@@ -138,6 +138,8 @@ def _objects(recipe: Recipe, rng: np.random.Generator, number: int) -> _Objects:
     direction = rng.normal(0, 1, (len(chosen), COLOUR))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     colours[chosen] = COLOURFUL * purity[:, None] * direction
+    colourless = np.array([name in COLOURLESS for name in recipe.anomalies], bool)
+    colours[chosen[colourless[material]]] = 0
     amounts[chosen, -2] = 0
     gloss[chosen] = gloss[chosen] * 0.5
     axes[chosen] *= rng.uniform(*FOREIGN_SIZE, (len(chosen), 1))

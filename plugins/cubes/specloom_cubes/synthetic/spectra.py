@@ -40,7 +40,12 @@ FOREIGN: dict[str, Callable[[Spectrum], Spectrum]] = {
         0.13 + 0.15 * bump(nm, 500, 55) + 0.27 * rise(nm, 735, 35) - 0.05 * bump(nm, 890, 18)
     ),
     "wood": lambda nm: 0.12 + 0.42 * rise(nm, 600, 90) - 0.04 * bump(nm, 840, 30),
+    # A brown lentil in all bands but those of two lines: few bands tell it apart.
+    "lacquer": lambda nm: LENTILS["brown"](nm) - 0.03 * bump(nm, 550, 6) - 0.03 * bump(nm, 782, 6),
 }
+
+COLOURLESS = ("lacquer",)
+"""Foreign materials of which all bodies have the same spectrum."""
 
 VARIATION: tuple[Callable[[Spectrum], Spectrum], ...] = (
     lambda nm: 0.25 * (nm - nm.mean()) / 500,  # tilt: colour of the single lentil

@@ -25,11 +25,13 @@ class Map:
         name: Its name among the pipeline's outputs.
         values: (H, W) or (H, W, …); maybe mapped from a file.
         unjudged: Which pixels could not be assessed, bool (H, W); None where all were.
+        names: What its bands are; empty where they have numbers alone.
     """
 
     name: str
     values: NDArray[Any]
     unjudged: NDArray[np.bool_] | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,10 +51,12 @@ class Map:
 
     @property
     def band_names(self) -> list[str]:
-        """The name of each band: the map's own, with a number where there are several."""
+        """The name of each band: the map's own, with a name or number where there are several."""
         count = self.bands.shape[2]
         if count == 1:
             return [self.name]
+        if len(self.names) == count:
+            return [f"{self.name} {band}" for band in self.names]
         return [f"{self.name} {band}" for band in range(count)]
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom import Stateful
 from specloom_report.collecting.arrays import detach, to_numpy
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 WEIGHT_PORTS = ("weights", "selection_weights")
 RECORD_PORT = "band_info"
 WAVELENGTH_PORT = "wavelengths"
+RELEVANCE = "band_scores"
+"""The entry of a selector's state with the score of each band."""
+
 MAX_EPOCHS = 256
 DEFAULT_SELECTED = 3
 
@@ -77,6 +81,10 @@ class BandSelection:
             selection: dict[str, Any] = {"node": node, "wavelengths": None, "weights": None}
             if node in self._weights:
                 selection |= self._describe_weights(node, wavelengths)
+            relevance = self._relevance(node)
+            if relevance is not None:
+                selection["relevance"] = relevance
+                selection["wavelengths"] = wavelengths
             if node in self._records:
                 selection["record"] = _describe_record(self._records[node])
                 selection["wavelengths"] = wavelengths
@@ -85,6 +93,17 @@ class BandSelection:
             if len(rows) > 1:
                 arrays[f"epochs/{node}"] = _epochs_as_levels(rows)
         return {"selections": selections, "arrays": arrays}
+
+    def _relevance(self, node: str) -> list[float] | None:
+        """Return the score of each band by which a fitted selector chose; None without."""
+        selector = self._graph.nodes[node]
+        if not isinstance(selector, Stateful):
+            return None
+        scores = selector.state().get(RELEVANCE)
+        if scores is None:
+            return None
+        values = np.nan_to_num(to_numpy(scores).reshape(-1), posinf=0.0, neginf=0.0)
+        return [float(f"{value:.6g}") for value in values.tolist()]
 
     def _describe_weights(self, node: str, wavelengths: Sequence[float] | None) -> dict[str, Any]:
         weights = to_numpy(self._weights[node])

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from specloom_report.collecting.pixel_sample import ImageCounts, PixelSample
 
 CURVE_POINTS = 160
+LOWEST_RATE = 1e-6
+"""The false-positive rate at which the logarithmic axis begins, at the lowest."""
 BINS = 48
 MAX_IMAGES = 500
 #: The keys of a report's counts, in the order of ``ImageCounts``. They stand in stored reports:
 #: true positives, predicted as anomalous, anomalous, used and excluded pixels.
 COUNT_KEYS = ("hits", "decided", "anomalous", "pixels", "left_out")
+#: Those of an image's objects, in the order of ``ObjectCounts``.
+OBJECT_KEYS = ("decided_objects", "false_objects", "anomalous_objects", "found_objects")
 
 Floats = NDArray[np.float64]
 
@@ -85,6 +89,25 @@ def thin_curve(x: Floats, y: Floats, points: int = CURVE_POINTS) -> list[list[fl
     return [np.round(x[chosen], 5).tolist(), np.round(y[chosen], 5).tolist()]
 
 
+def thin_logarithmic_curve(x: Floats, y: Floats, points: int = CURVE_POINTS) -> list[list[float]]:
+    """Return about so many points of a curve, evenly along its length over a logarithmic axis.
+
+    Where ``x`` is 0 the point stands at the left end of the axis, below the smallest rate.
+    """
+    positive = x[x > 0]
+    if not len(positive):
+        return [[], []]
+    start = max(float(positive.min()) / 2, LOWEST_RATE)
+    places = np.log10(np.maximum(x, start)) / -np.log10(start / 2)
+    steps = np.abs(np.diff(places)) + np.abs(np.diff(y))
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    last = len(length) - 1
+    chosen = np.searchsorted(length, np.linspace(0, length[-1], points)).clip(0, last)
+    chosen = np.unique(np.concatenate([[0], chosen, [last]]))
+    rates = [float(f"{value:.4g}") for value in np.maximum(x[chosen], start)]
+    return [rates, np.round(y[chosen], 5).tolist()]
+
+
 def histogram(
     normal: NDArray[Any], anomalous: NDArray[Any], threshold: float | None
 ) -> dict[str, Any]:
@@ -137,7 +160,10 @@ def summarise(sample: PixelSample) -> dict[str, Any]:
         "counts": dict(zip(COUNT_KEYS, pooled, strict=True)),
         "images": len(sample.counts),
         "rows": [_image_metrics(one) for one in sample.counts[:MAX_IMAGES]],
+        "objects": _object_counts(sample),
     }
+    for row, objects in zip(summary["rows"], sample.objects, strict=False):
+        row |= dict(zip(OBJECT_KEYS, objects, strict=True))
     normal, anomalous = sample.scores
     if not normal:
         return summary
@@ -151,6 +177,16 @@ def summarise(sample: PixelSample) -> dict[str, Any]:
             )
             row |= _areas(curve)
     return summary
+
+
+def _object_counts(sample: PixelSample) -> dict[str, int]:
+    """Return the counts of objects over all images, and how many images are clean."""
+    counts = np.array(sample.objects, np.int64).reshape(-1, len(OBJECT_KEYS)).sum(0).tolist()
+    pooled = dict(zip(OBJECT_KEYS, counts, strict=True))
+    clean = [one for one in sample.counts if not one.anomalous]
+    pooled["clean_images"] = len(clean)
+    pooled["false_alarm_images"] = sum(one.predicted > 0 for one in clean)
+    return pooled
 
 
 def _pooled_scores(sample: PixelSample, counts: Sequence[int]) -> dict[str, Any]:
@@ -170,6 +206,9 @@ def _pooled_scores(sample: PixelSample, counts: Sequence[int]) -> dict[str, Any]
         _, _, anomalous_count, used_count, _ = counts
         curve = ThresholdCurve(normal, anomalous, used_count - anomalous_count, anomalous_count)
         summary["roc"] = thin_curve(curve.false_positive_rate, curve.true_positive_rate)
+        summary["roc_log"] = thin_logarithmic_curve(
+            curve.false_positive_rate, curve.true_positive_rate
+        )
         summary["pr"] = thin_curve(curve.true_positive_rate, curve.precision)
         summary |= _areas(curve)
     return summary

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from specloom_report.collecting.objects import ObjectCounts, count_objects
+
 MAX_SCORES = 2_000_000  # of each class, 4 bytes each
 
 Pixels = NDArray[Any]
@@ -36,6 +38,7 @@ class PixelSample:
     def __init__(self, max_scores: int = MAX_SCORES) -> None:
         self._max_scores = max_scores
         self.counts: list[ImageCounts] = []
+        self.objects: list[ObjectCounts] = []
         #: By class (normal, anomalous) the stored scores of each image.
         self.scores: tuple[list[Pixels], list[Pixels]] = ([], [])
         #: By class: one score in so many is stored.
@@ -60,6 +63,7 @@ class PixelSample:
             predicted = decisions[image] & used
             anomalous = targets[image] & used
             self._add_counts(predicted, anomalous, used)
+            self.objects.append(count_objects(predicted[..., 0], anomalous[..., 0]))
             if scores is not None:
                 self._add_limits(scores[image], predicted, used)
                 self._add_scores(0, scores[image][used & ~anomalous])

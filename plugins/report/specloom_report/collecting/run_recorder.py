@@ -14,7 +14,9 @@ from specloom_report import report_files
 from specloom_report.collecting.band_selection import BandSelection
 from specloom_report.collecting.costs import Costs
 from specloom_report.collecting.detections import Detections
+from specloom_report.collecting.final_pass import add_unevaluated_images
 from specloom_report.collecting.history import History
+from specloom_report.collecting.thumbnails import MAX_IMAGES
 from specloom_report.graphs.description import describe_graph
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from specloom import Batch, Run
 
+PICTURES = "scores and pictures"
 SAVE_EVERY = 10.0
 """Seconds between two saves of the history, for a run that is killed and resumed."""
 
@@ -41,7 +44,7 @@ class RunRecorder:
         #: Each has methods named after the hooks that it needs, and ``to_dict``.
         self._collectors: dict[str, Any] = {
             "curves": History(earlier.get("history") or ()),
-            "scores and pictures": Detections(run.graph),
+            PICTURES: Detections(run.graph, lambda: _largest_split(run.record)),
             "bands": BandSelection(run.graph),
             "costs": Costs(),
         }
@@ -103,6 +106,12 @@ class RunRecorder:
     def run_ended(self, run: Run, error: BaseException | None) -> None:
         """Write the report."""
         run.plugins.manager.unregister(self)
+        detections = self._collectors.get(PICTURES)
+        if error is None and detections is not None and not detections.finished:
+            try:
+                add_unevaluated_images(run, detections)
+            except Exception as e:
+                self._warn_of_missing(run, "pictures", e)
         try:
             self._write(run, error)
         except Exception as e:
@@ -147,3 +156,9 @@ class RunRecorder:
             "metadata": run.metadata,
         }
         return report_files.describe_run(record, document.value or {})
+
+
+def _largest_split(record: Mapping[str, Any]) -> int:
+    """Return how many images the largest split has, as far as the source describes them."""
+    counts = [split.get("images", 0) for split in (record.get("splits") or {}).values()]
+    return max(counts, default=MAX_IMAGES)

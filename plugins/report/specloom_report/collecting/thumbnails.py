@@ -1,19 +1,22 @@
-"""Small pictures of the first images of a stage: colours, scores, decisions and ground truth."""
+"""Pictures of some images of a stage: colours, scores, decisions and ground truth."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from specloom_report.collecting.arrays import detach, to_numpy
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-MAX_SIDE = 192
+    from specloom_report.colours import ColourScale
+
 MAX_IMAGES = 20
+MAX_CELLS = 2_500_000
+"""Pixels of the pictures of all images together."""
+
 EXCLUDED = 4  # other classes are predicted + 2 * anomalous
 RED = 650.0  # nm
 GREEN = 550.0  # nm
@@ -40,16 +43,21 @@ def colour_bands(count: int, wavelengths: Sequence[float] | None) -> list[int]:
     return [int(order[place]) for place in spread]
 
 
-def thumbnail_step(height: int, width: int) -> int:
-    """Return how many pixels of an image one pixel of its thumbnail stands for, along a side."""
-    return max(1, -(-max(height, width) // MAX_SIDE))
+def thumbnail_step(height: int, width: int, images: int, multiple: int = 1) -> int:
+    """Return how many pixels of an image one pixel of its picture stands for, along a side.
 
+    Args:
+        height: Rows of the image.
+        width: Columns of the image.
+        images: How many images are shown.
+        multiple: The step is a multiple of it.
 
-def sample_colours(cube: Any, count: int, bands: Sequence[int]) -> NDArray[Any]:
-    """Return three bands of every few pixels of the first ``count`` images of (B, H, W, C)."""
-    step = thumbnail_step(cube.shape[1], cube.shape[2])
-    small = detach(cube)[:count, ::step, ::step]
-    return np.stack([to_numpy(small[..., band]) for band in bands], -1)
+    >>> thumbnail_step(400, 250, 20), thumbnail_step(400, 250, 1), thumbnail_step(2000, 2000, 1)
+    (2, 1, 2)
+    """
+    side = math.sqrt(MAX_CELLS / max(images, 1))
+    step = max(1, math.ceil(max(height, width) / side))
+    return -(-step // multiple) * multiple
 
 
 def stretch(values: NDArray[Any], percentiles: tuple[float, float]) -> Levels:
@@ -72,9 +80,8 @@ def stretch(values: NDArray[Any], percentiles: tuple[float, float]) -> Levels:
     return levels
 
 
-def pool(values: NDArray[Any], reduce: Any) -> NDArray[Any]:
-    """Return (H, W) in the size of its thumbnail, each cell ``reduce`` (a ufunc) of its pixels."""
-    step = thumbnail_step(*values.shape)
+def pool(values: NDArray[Any], reduce: Any, step: int) -> NDArray[Any]:
+    """Return (H, W) in the size of its picture, each cell ``reduce`` (a ufunc) of its pixels."""
     if step == 1:
         return values
     padding = [(0, -length % step) for length in values.shape]
@@ -86,38 +93,46 @@ def pool(values: NDArray[Any], reduce: Any) -> NDArray[Any]:
     return pooled
 
 
-def make_thumbnail(
-    decisions: NDArray[Any],
-    targets: NDArray[Any],
-    scores: NDArray[Any] | None,
-    valid: NDArray[Any] | None,
-    colours: NDArray[Any] | None,
-) -> dict[str, NDArray[Any]]:
-    """Return the ``kinds`` (H, W) of one image, and where known its ``scores`` and ``colours``.
+def pool_kinds(
+    predicted: NDArray[Any], anomalous: NDArray[Any], used: NDArray[Any], step: int
+) -> Levels:
+    """Return the class of each cell: predicted + 2 * anomalous, or ``EXCLUDED``.
 
     A cell of several pixels is anomalous, or predicted as such, where one of them is.
     """
-    used = np.ones(decisions.shape, bool)
-    if valid is not None:
-        used = valid
-    if scores is not None:
-        used = used & ~np.isnan(scores)
-    predicted = pool(decisions & used, np.logical_or).astype(np.uint8)
-    anomalous = pool(targets & used, np.logical_or)
-    kinds = np.where(pool(used, np.logical_or), predicted + 2 * anomalous, EXCLUDED)
-    thumbnail: dict[str, NDArray[Any]] = {"kinds": kinds.astype(np.uint8)}
-    if scores is not None:
-        thumbnail["scores"] = pool(np.where(used, scores, -np.inf), np.maximum)
-    if colours is not None and colours.shape[:2] == kinds.shape:
-        thumbnail["colours"] = colours
-    return thumbnail
+    some_predicted = pool(predicted & used, np.logical_or, step).astype(np.uint8)
+    some_anomalous = pool(anomalous & used, np.logical_or, step)
+    some_used = pool(used, np.logical_or, step)
+    return np.where(some_used, some_predicted + 2 * some_anomalous, EXCLUDED).astype(np.uint8)
 
 
-def as_levels(thumbnail: Mapping[str, NDArray[Any]]) -> dict[str, Levels]:
-    """Return the pictures of one image as uint8."""
-    levels: dict[str, Levels] = {"kinds": thumbnail["kinds"]}
-    if "scores" in thumbnail:
-        levels["scores"] = stretch(thumbnail["scores"][..., None], (1, 99.5))[..., 0]
-    if "colours" in thumbnail:
-        levels["colours"] = stretch(thumbnail["colours"], (1, 99))
-    return levels
+def pool_scores(scores: NDArray[Any], used: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return the highest score of each cell; NaN where none of its pixels is used."""
+    pooled = pool(np.where(used, scores, -np.inf), np.maximum, step)
+    is_used = pool(used, np.logical_or, step)
+    return np.where(is_used, pooled, np.nan).astype(np.float32)
+
+
+class Thumbnail(NamedTuple):
+    """The pictures of one image, (H, W) or (H, W, 3).
+
+    Args:
+        step: How many pixels of the image one pixel stands for, along a side.
+        kinds: The class of each pixel, see ``pool_kinds``.
+        scores: The scores; None without.
+        colours: False colour, each channel stretched; None without a cube.
+    """
+
+    step: int
+    kinds: Levels
+    scores: NDArray[Any] | None
+    colours: Levels | None
+
+    def as_arrays(self, scale: ColourScale | None) -> dict[str, Levels]:
+        """Return the pictures as bytes, scores by the scale of all images."""
+        arrays = {"kinds": self.kinds}
+        if self.scores is not None and scale is not None:
+            arrays["scores"] = scale.levels(self.scores)
+        if self.colours is not None:
+            arrays["colours"] = self.colours
+        return arrays

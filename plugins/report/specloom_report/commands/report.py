@@ -1,4 +1,4 @@
-"""``specloom report``: the report of a run, written again from the files of its folder."""
+"""``specloom report``: the report of a run or a prediction, from the files of its folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from specloom import complete_run_folders
 
 
 @click.command()
-@click.argument("run_dir", type=click.Path(path_type=Path), shell_complete=complete_run_folders)
-def report(run_dir: Path) -> None:
-    """Write the report of the run in RUN_DIR again, as RUN_DIR/report.html."""
+@click.argument("folder", type=click.Path(path_type=Path), shell_complete=complete_run_folders)
+def report(folder: Path) -> None:
+    """Write the report of a folder as FOLDER/report.html.
+
+    FOLDER is what `specloom run` or `specloom predict` wrote. The report of a run is there already:
+    this writes it again.
+    """
     from specloom_report import report_files
     from specloom_report.page import write_page
 
-    data, arrays = report_files.load(run_dir)
-    click.echo(f"report: {write_page(run_dir, data, arrays)}")
+    data, arrays = report_files.load(folder)
+    click.echo(f"report: {write_page(folder, data, arrays)}")

@@ -1,4 +1,4 @@
-"""The charts and images of a report."""
+"""The charts of a report: curves, histograms, spectra, bands and training."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from specloom_report.page.charts import Curve, Rule, chart
-from specloom_report.page.images import DECISIONS, ERRORS, GROUND_TRUTH, image_tag, viridis
-from specloom_report.page.tables import IMAGE_COLUMNS, format_number, order_splits
+from specloom_report.colours import cividis
+from specloom_report.page.charts import BARS, DOTS, STEPS, Chart, Rule, Series
+from specloom_report.page.images import image_tag
+from specloom_report.page.tables import format_number, order_splits
+from specloom_report.page.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from markupsafe import Markup
-
+    from specloom_report.page.viewer import Viewer
     from specloom_report.report_files import Arrays
 
 UNIT_RANGE = (0.0, 1.0)
+BACKGROUND_STYLE = 0
+FOREGROUND_STYLE = 1
+PERCENTILE_STYLE = 4
 CHANCE_STYLE = 4
-PANELS = {
-    "colours": "false colour",
-    "scores": "scores",
-    "decisions": "decisions",
-    "truth": "ground truth",
-    "errors": "errors",
-}
-#: The panels that are made of an image's ``kinds``.
-PALETTES = {"decisions": DECISIONS, "truth": GROUND_TRUTH, "errors": ERRORS}
-CAPTION_METRICS = ("iou", "f1", "roc_auc")
+WEIGHT_STYLE = 2
+MATTERING = 3
+"""The charts of training that are in full view."""
+
+#: What matters in training beside the loss, by the last part of a quantity's name.
+METRICS = ("average_precision", "roc_auc", "f1", "iou")
+SETTINGS = ("temperature", "tau", "learning_rate", "lr")
 
 
-def evaluation_charts(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+class Charts:
+    """The charts of a page, each with a place of its own."""
+
+    def __init__(self) -> None:
+        self.by_place: dict[str, Chart] = {}
+
+    def add(self, chart: Chart) -> str:
+        """Add a chart, and return its place."""
+        place = f"chart{len(self.by_place)}"
+        self.by_place[place] = chart
+        return place
+
+
+def evaluation_charts(
+    evaluations: Sequence[Mapping[str, Any]], charts: Charts
+) -> list[dict[str, Any]]:
     """Return for each evaluating node the curves of all its stages and their histograms."""
     by_node: dict[str, dict[str, Mapping[str, Any]]] = {}
     for evaluation in evaluations:
@@ -39,14 +55,12 @@ def evaluation_charts(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str
     evaluations_shown = []
     for name, by_stage in by_node.items():
         stages = [by_stage[stage] for stage in order_splits(by_stage)]
-        charts = list(_curves(stages))
+        places = [charts.add(one) for one in (*_curves(stages), *_histograms(stages))]
         notes: list[str] = []
         for stage in stages:
-            if "histogram" in stage:
-                charts.append(_histogram(stage))
             notes.extend(_notes(stage))
-        if charts:
-            evaluations_shown.append({"name": name, "charts": charts, "notes": notes})
+        if places:
+            evaluations_shown.append({"name": name, "charts": places, "notes": notes})
     return evaluations_shown
 
 
@@ -73,79 +87,138 @@ def _operating_point(stage: Mapping[str, Any]) -> OperatingPoint:
     )
 
 
-def _curves(stages: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
-    """Yield a ROC and a precision-recall chart, if any stage has pixels of both classes."""
+def _curves(stages: Sequence[Mapping[str, Any]]) -> Iterator[Chart]:
+    """Yield ROC and precision-recall charts, if any stage has pixels of both classes."""
     with_curves = [stage for stage in stages if "roc" in stage]
     if not with_curves:
         return
     yield _roc_chart(with_curves)
+    logarithmic = [stage for stage in with_curves if stage.get("roc_log", [[]])[0]]
+    if logarithmic:
+        yield _logarithmic_roc_chart(logarithmic)
     yield _precision_recall_chart(with_curves)
 
 
-def _roc_chart(stages: Sequence[Mapping[str, Any]]) -> Markup:
-    curves = []
-    dots = []
+def _roc_chart(stages: Sequence[Mapping[str, Any]]) -> Chart:
+    series = [Series("", [0, 1], [0, 1], CHANCE_STYLE, width=1)]
     for style, stage in enumerate(stages):
         x, y = stage["roc"]
-        curves.append(Curve(stage["stage"], x, y, style))
+        series.append(Series(_named(stage, "roc_auc", "AUC"), x, y, style))
         point = _operating_point(stage)
-        dots.append(_dot(point.false_positive_rate, point.true_positive_rate, style))
-    chance = Curve("", [0, 1], [0, 1], CHANCE_STYLE)
-    return chart(
-        [*curves, chance, *dots],
-        "ROC curves",
-        ("false-positive rate", "true-positive rate"),
+        series.append(_dot(point.false_positive_rate, point.true_positive_rate, style))
+    return Chart(
+        "ROC curve",
+        "false-positive rate",
+        "true-positive rate",
+        series,
+        note="The straight line is chance.",
         x_range=UNIT_RANGE,
         y_range=UNIT_RANGE,
+        continuous=True,
         height=320,
     )
 
 
-def _precision_recall_chart(stages: Sequence[Mapping[str, Any]]) -> Markup:
-    curves = []
-    dots = []
+def _logarithmic_roc_chart(stages: Sequence[Mapping[str, Any]]) -> Chart:
+    series = []
+    lowest = min(stage["roc_log"][0][0] for stage in stages)
     for style, stage in enumerate(stages):
-        x, y = stage["pr"]
-        curves.append(Curve(stage["stage"], x, y, style))
+        x, y = stage["roc_log"]
+        series.append(Series(_named(stage, "roc_auc", "AUC"), x, y, style))
         point = _operating_point(stage)
-        if point.precision is not None:
-            dots.append(_dot(point.true_positive_rate, point.precision, style))
+        rate = max(point.false_positive_rate, lowest)
+        series.append(_dot(rate, point.true_positive_rate, style))
+    return Chart(
+        "ROC curve, logarithmic axis",
+        "false-positive rate",
+        "true-positive rate",
+        series,
+        note="For rare anomalies: what is found at few false alarms.",
+        x_range=(lowest, 1.0),
+        y_range=UNIT_RANGE,
+        x_log=True,
+        continuous=True,
+        height=320,
+    )
+
+
+def _precision_recall_chart(stages: Sequence[Mapping[str, Any]]) -> Chart:
     counts = stages[0]["counts"]
     prevalence = float(counts["anomalous"] / counts["pixels"])
-    chance = Curve("", [0, 1], [prevalence, prevalence], CHANCE_STYLE)
-    return chart(
-        [*curves, chance, *dots],
-        "Precision-recall curves",
-        ("recall", "precision"),
+    series = [Series("", [0, 1], [prevalence, prevalence], CHANCE_STYLE, width=1)]
+    for style, stage in enumerate(stages):
+        x, y = stage["pr"]
+        series.append(Series(_named(stage, "average_precision", "AP"), x, y, style))
+        point = _operating_point(stage)
+        if point.precision is not None:
+            series.append(_dot(point.true_positive_rate, point.precision, style))
+    return Chart(
+        "Precision and recall",
+        "recall",
+        "precision",
+        series,
+        note="The straight line is chance.",
         x_range=UNIT_RANGE,
         y_range=UNIT_RANGE,
+        continuous=True,
         height=320,
     )
 
 
-def _dot(x: float, y: float, style: int) -> Curve:
-    return Curve("", [x], [y], style, kind="dot")
+def _named(stage: Mapping[str, Any], key: str, short: str) -> str:
+    if key in stage:
+        return f"{stage['stage']}, {short} {format_number(stage[key])}"
+    return str(stage["stage"])
 
 
-def _histogram(stage: Mapping[str, Any]) -> Markup:
+def _dot(x: float, y: float, style: int) -> Series:
+    return Series("", [x], [y], style, kind=DOTS)
+
+
+def _histograms(stages: Sequence[Mapping[str, Any]]) -> Iterator[Chart]:
+    """Yield the histogram of each stage, all on one scale."""
+    with_scores = [stage for stage in stages if "histogram" in stage]
+    if not with_scores:
+        return
+    low = min(stage["histogram"]["low"] for stage in with_scores)
+    high = max(stage["histogram"]["high"] for stage in with_scores)
+    highest = max(max(_densities(stage, "normal"), default=0.0) for stage in with_scores)
+    for stage in with_scores:
+        highest = max(highest, max(_densities(stage, "anomalous"), default=0.0))
+    for stage in with_scores:
+        yield _histogram(stage, (low, high), 1.08 * max(highest, 1e-9))
+
+
+def _densities(stage: Mapping[str, Any], name: str) -> list[float]:
+    """Return the share of a class per unit of the score, in each bin."""
     bins = stage["histogram"]
-    edges = np.linspace(bins["low"], bins["high"], len(bins["normal"]) + 1)[:-1].tolist()
-    highest = max([*bins["normal"], *bins["anomalous"], 1e-9])
+    width = (bins["high"] - bins["low"]) / len(bins[name])
+    return [fraction / width for fraction in bins[name]]
+
+
+def _histogram(stage: Mapping[str, Any], x_range: tuple[float, float], highest: float) -> Chart:
+    bins = stage["histogram"]
+    edges = np.linspace(bins["low"], bins["high"], len(bins["normal"]) + 1)
+    normal = _densities(stage, "normal")
+    series = []
+    if stage.get("masked", True):
+        anomalous = _densities(stage, "anomalous")
+        series.append(Series("normal pixels", edges, [*normal, normal[-1]], 0, STEPS))
+        series.append(Series("anomalous pixels", edges, [*anomalous, anomalous[-1]], 1, STEPS))
+    else:
+        series.append(Series("pixels", edges, [*normal, normal[-1]], 0, STEPS))
     threshold = stage["threshold"].get("value")
     rules = []
     if threshold is not None:
         rules.append(Rule(threshold, f"threshold {threshold:.4g}"))
-    return chart(
-        [
-            Curve("normal pixels", edges, bins["normal"], style=0, kind="bars"),
-            Curve("anomalous pixels", edges, bins["anomalous"], style=1, kind="bars"),
-        ],
+    return Chart(
         f"Scores of {stage['stage']}",
-        (f"score, {stage['stage']}", "fraction of the class"),
-        x_range=(bins["low"], bins["high"]),
-        y_range=(0.0, 1.08 * highest),
+        "score",
+        "share of the class per unit",
+        series,
+        x_range=x_range,
+        y_range=(0.0, highest),
         rules=rules,
-        height=240,
     )
 
 
@@ -156,7 +229,7 @@ def _notes(stage: Mapping[str, Any]) -> Iterator[str]:
         auc = format_number(stage["roc_auc"])
         precision = format_number(stage["average_precision"])
         yield f"{name}: area under the ROC curve {auc}, average precision {precision}."
-    elif "histogram" in stage:
+    elif "histogram" in stage and stage.get("masked", True):
         yield f"{name}: no curves, because there are no pixels of both classes."
     threshold = stage.get("threshold")
     if not stage["counts"]["decided"]:
@@ -175,63 +248,64 @@ def _notes(stage: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: the table has the first {len(stage['rows'])} of {stage['images']} images."
 
 
-def images(report: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """Return the first images of one stage, each in up to five panels."""
-    pictures = report.get("pictures") or {}
-    stage = pictures.get("stage", "")
-    shown = []
-    for image in pictures.get("images", ()):
-        name = f"{image['judge']}/{image['number']}"
-        metrics = _metrics_of_image(report, image["judge"], stage, image["number"])
-        panels = dict(_panels(name, image["number"], arrays))
-        shown.append({**image, "panels": panels, "caption": _caption(metrics)})
-    return {
-        "stage": stage,
-        "images": shown,
-        "bands": [_band_name(band) for band in pictures.get("bands") or ()],
-        "titles": PANELS,
-        "several_nodes": len({image["judge"] for image in shown}) > 1,
-    }
+def spectra_chart(viewer: Viewer) -> Chart | None:
+    """Return the mean spectra of both classes with percentiles of the background."""
+    pooled = viewer.pooled()
+    if "background" not in pooled:
+        return None
+    label, _places = viewer.axis()
+    series, bands = _class_series(viewer)
+    return Chart(
+        "Mean spectra of the classes",
+        label,
+        "value",
+        series,
+        note=_spectra_note(viewer),
+        bands=bands,
+        height=340,
+    )
 
 
-def _panels(name: str, number: int, arrays: Arrays) -> Iterator[tuple[str, Markup]]:
-    for part, title in PANELS.items():
-        palette: Any = None
-        key = f"{name}/{part}"
-        if part == "scores":
-            palette = viridis()
-        elif part in PALETTES:
-            palette = PALETTES[part]
-            key = f"{name}/kinds"
-        if key in arrays:
-            yield part, image_tag(arrays[key], palette, f"image {number}: {title}")
+def _spectra_note(viewer: Viewer) -> str:
+    pooled = viewer.pooled()
+    background = counted(pooled["background"]["pixels"], "pixel")
+    texts = [f"{_class_names(viewer)[0]}: a grid of {background}"]
+    if "foreground" in pooled:
+        foreground = counted(pooled["foreground"]["pixels"], "pixel")
+        texts.append(f"{_class_names(viewer)[1]}: {foreground}")
+    return f"Of the images above; {', '.join(texts)}."
 
 
-def _metrics_of_image(
-    report: Mapping[str, Any], node: str, stage: str, number: int
-) -> Mapping[str, Any]:
-    """Return the metrics of one image; nothing if the table of images ends before it."""
-    for evaluation in report.get("judged") or ():
-        if evaluation["judge"] == node and evaluation["stage"] == stage:
-            rows: Sequence[Mapping[str, Any]] = evaluation["rows"]
-            if number < len(rows):
-                return rows[number]
-    return {}
+def _class_names(viewer: Viewer) -> tuple[str, str]:
+    if viewer.masked:
+        return "normal pixels", "anomalous pixels"
+    return "background", "decided pixels"
 
 
-def _caption(metrics: Mapping[str, Any]) -> str:
-    recorded = [key for key in CAPTION_METRICS if key in metrics]
-    return ", ".join(f"{IMAGE_COLUMNS[key]} {format_number(metrics[key])}" for key in recorded)
+def _class_series(viewer: Viewer) -> tuple[list[Series], list[tuple[int, int]]]:
+    """Return the mean spectra of both classes, and which curves enclose the percentiles."""
+    _label, places = viewer.axis()
+    pooled = viewer.pooled()
+    names = _class_names(viewer)
+
+    def ordered(values: Sequence[float]) -> list[float]:
+        own: list[float] = np.asarray(values)[viewer.order].tolist()
+        return own
+
+    background = pooled["background"]
+    series = [
+        Series("percentile 95", places, ordered(background["high"]), PERCENTILE_STYLE, width=1),
+        Series("percentile 5", places, ordered(background["low"]), PERCENTILE_STYLE, width=1),
+        Series(f"mean of {names[0]}", places, ordered(background["mean"]), BACKGROUND_STYLE),
+    ]
+    if "foreground" in pooled:
+        foreground = ordered(pooled["foreground"]["mean"])
+        series.append(Series(f"mean of {names[1]}", places, foreground, FOREGROUND_STYLE))
+    return series, [(0, 1)]
 
 
-def _band_name(band: Mapping[str, Any]) -> str:
-    if band.get("nm") is None:
-        return f"band {band['band']}"
-    return f"{band['nm']:.0f} nm"
-
-
-def training_charts(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return for each phase a small chart of each quantity that varies, with all its stages."""
+def training_charts(history: Sequence[Mapping[str, Any]], charts: Charts) -> list[dict[str, Any]]:
+    """Return for each phase the charts that matter, all others, and what did not vary."""
     found = []
     for phase in history:
         varying = {}
@@ -241,17 +315,60 @@ def training_charts(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
                 varying[name] = (steps, values)
             else:
                 constant[name] = values[-1]
-        charts = []
-        for quantity, names in _group_by_quantity(varying).items():
-            curves = []
-            for style, stage in enumerate(order_splits(names)):
-                steps, values = varying[names[stage]]
-                curves.append(Curve(stage, steps, values, style))
-            svg = chart(curves, quantity, ("epoch", ""), height=200)
-            charts.append({"title": quantity, "svg": svg})
-        if charts or constant:
-            found.append({"name": phase["name"], "charts": charts, "constant": constant})
+        groups = _group_by_quantity(varying)
+        order = _by_importance(groups, varying)
+        places = []
+        for quantity in order:
+            places.append(charts.add(_training_chart(quantity, groups[quantity], varying)))
+        if places or constant:
+            found.append(
+                {
+                    "name": phase["name"],
+                    "charts": places[:MATTERING],
+                    "more": places[MATTERING:],
+                    "constant": constant,
+                }
+            )
     return found
+
+
+def _training_chart(quantity: str, names: Mapping[str, str], varying: Mapping[str, Any]) -> Chart:
+    series = []
+    for style, stage in enumerate(order_splits(names)):
+        steps, values = varying[names[stage]]
+        series.append(Series(stage, steps, values, style))
+    return Chart(quantity, "epoch", "", series, height=220)
+
+
+def _by_importance(
+    groups: Mapping[str, Mapping[str, str]], varying: Mapping[str, Any]
+) -> list[str]:
+    """Return the quantities in the order of their charts.
+
+    The greatest loss comes first, then the first metric and the first setting of ``IMPORTANT``,
+    and then all others.
+    """
+    losses = [quantity for quantity in groups if quantity.rpartition("/")[2] == "loss"]
+
+    def greatest(quantity: str) -> float:
+        values = [abs(value) for name in groups[quantity].values() for value in varying[name][1]]
+        return float(max(values))
+
+    losses.sort(key=greatest, reverse=True)
+    first = losses[:1]
+    for wanted in (METRICS, SETTINGS):
+        first += _first_of(groups, wanted)
+    rest = [quantity for quantity in (*losses, *groups) if quantity not in first]
+    return [*first, *dict.fromkeys(rest)]
+
+
+def _first_of(groups: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return the quantity with the first of these names that there is; none where there is none."""
+    for name in names:
+        for quantity in groups:
+            if quantity.rpartition("/")[2] == name:
+                return [quantity]
+    return []
 
 
 def _group_by_quantity(names: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -263,45 +380,98 @@ def _group_by_quantity(names: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return groups
 
 
-def selection_charts(report: Mapping[str, Any], arrays: Arrays) -> list[dict[str, Any]]:
-    """Return for each selector its weights over wavelengths and epochs, and the chosen bands."""
+def selection_charts(
+    report: Mapping[str, Any], arrays: Arrays, viewer: Viewer, charts: Charts
+) -> list[dict[str, Any]]:
+    """Return for each selector its bands over the mean spectra and over epochs."""
     found = []
     for selection in report.get("selections") or ():
         node = selection["node"]
-        charts = {
-            "chosen": [],
-            "record": None,
-            **selection,
-            "chart": _weights_chart(selection),
-            "epochs": "",
-            "temperature": _temperature_chart(node, report.get("history") or ()),
-        }
+        shown = {"chosen": [], "record": None, **selection, "charts": [], "epochs": ""}
+        for chart in (
+            _bands_chart(selection, viewer),
+            _temperature_chart(node, report.get("history") or ()),
+        ):
+            if chart is not None:
+                shown["charts"].append(charts.add(chart))
         levels = arrays.get(f"epochs/{node}")
         if levels is not None:
-            charts["epochs"] = image_tag(levels, viridis(), f"weights of {node} over epochs")
-            charts["rows"] = len(levels)
-        found.append(charts)
+            shown["epochs"] = image_tag(levels, cividis(), f"weights of {node} over epochs")
+            shown["rows"] = len(levels)
+        found.append(shown)
     return found
 
 
-def _weights_chart(selection: Mapping[str, Any]) -> Markup | str:
-    """Return the weights of each output over the bands, or nothing where they are not known."""
+def _bands_chart(selection: Mapping[str, Any], viewer: Viewer) -> Chart | None:
+    """Return the chosen bands and the relevance of all, over the mean spectra where known."""
+    strengths = _strengths(selection)
+    if not strengths:
+        return None
+    count = len(next(iter(strengths.values())))
     wavelengths = selection["wavelengths"]
-    weights = selection.get("weights") or _weights_of_record(selection)
-    if not weights:
-        return ""
-    places = wavelengths or list(range(len(weights[0])))
-    if len(weights) > 1:
-        curves = [Curve(f"output {k}", places, row, k) for k, row in enumerate(weights)]
-    else:
-        chosen = selection.get("chosen", [])
-        x = [places[band["band"]] for band in chosen]
-        y = [band["weight"] for band in chosen]
-        curves = [Curve("", places, weights[0]), Curve("chosen", x, y, 1, kind="dot")]
-    x_label = "band"
+    label = "band"
+    places = [float(band) for band in range(count)]
     if wavelengths:
-        x_label = "wavelength, nm"
-    return chart(curves, f"Weights of {selection['node']}", (x_label, "weight"))
+        label = "wavelength, nm"
+        places = wavelengths
+    order = np.argsort(places, kind="stable")
+    over_spectra = len(viewer.order) == count and "background" in viewer.pooled()
+    series: list[Series] = []
+    bands: list[tuple[int, int]] = []
+    for style, (name, values) in enumerate(strengths.items(), start=WEIGHT_STYLE):
+        ordered = np.asarray(values, float)[order]
+        rising = np.asarray(places, float)[order]
+        series.append(Series(name, rising, ordered, style, BARS, right=over_spectra))
+    if over_spectra:
+        spectra, pairs = _class_series(viewer)
+        bands = [(high + len(series), low + len(series)) for high, low in pairs]
+        series += spectra
+    y_label = "relevance"
+    right_label = ""
+    if over_spectra:
+        y_label = "value"
+        right_label = " and ".join(dict.fromkeys(name.partition(" ")[0] for name in strengths))
+    return Chart(
+        f"Bands that {selection['node']} chose",
+        label,
+        y_label,
+        series,
+        note=_chosen_note(selection, places, label),
+        rules=[Rule(places[band], "") for band in _chosen(selection)],
+        bands=bands,
+        right_label=right_label,
+        height=360,
+    )
+
+
+def _strengths(selection: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    """Return the relevance or the weight of each band, by name."""
+    if selection.get("relevance"):
+        return {"relevance": selection["relevance"]}
+    weights = selection.get("weights") or _weights_of_record(selection)
+    if len(weights) == 1:
+        return {"weight": weights[0]}
+    return {f"weight in output {number}": row for number, row in enumerate(weights)}
+
+
+def _chosen(selection: Mapping[str, Any]) -> list[int]:
+    chosen = [band["band"] for band in selection.get("chosen") or ()]
+    recorded = (selection.get("record") or {}).get("band_indices")
+    if not chosen and isinstance(recorded, list):
+        chosen = recorded
+    return list(dict.fromkeys(chosen))
+
+
+def _chosen_note(selection: Mapping[str, Any], places: Sequence[float], label: str) -> str:
+    names = []
+    for band in _chosen(selection):
+        if label == "band":
+            names.append(f"band {band}")
+        else:
+            names.append(f"{places[band]:.1f} nm")
+    if not names:
+        return ""
+    return f"Dashed lines are the chosen bands: {', '.join(names)}."
 
 
 def _weights_of_record(selection: Mapping[str, Any]) -> list[list[float]]:
@@ -318,12 +488,11 @@ def _indicator(chosen: int, bands: int) -> list[float]:
     return [float(band == chosen) for band in range(bands)]
 
 
-def _temperature_chart(node: str, history: Sequence[Mapping[str, Any]]) -> Markup | str:
+def _temperature_chart(node: str, history: Sequence[Mapping[str, Any]]) -> Chart | None:
     """Return the temperature of a selector over epochs, of the last phase that recorded it."""
     for phase in reversed(history):
         for name, (steps, values) in phase["series"].items():
             if name.split("/")[1:] in ([node, "temperature"], [node, "tau"]):
-                curve = Curve("", steps, values)
-                labels = ("epoch", "temperature")
-                return chart([curve], f"Temperature of {node}", labels, height=200)
-    return ""
+                series = [Series("temperature", steps, values)]
+                return Chart(f"Temperature of {node}", "epoch", "temperature", series, height=220)
+    return None

@@ -1,4 +1,4 @@
-"""Images as PNG within a page, and what their colours mean."""
+"""Images within a page, in bounded size."""
 
 from __future__ import annotations
 
@@ -9,52 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
+from specloom_report.page.packing import packed_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    Colour = tuple[int, int, int]
+    from specloom_report.colours import Colour
 
-# Of the palette of Okabe and Ito (2008, "Color Universal Design"): apart with each kind of colour
-# vision, and, as lightness rises from false to true positive to false negative, in black and white.
-FALSE_POSITIVE = (213, 94, 0)
-FALSE_NEGATIVE = (240, 228, 66)
-TRUE_POSITIVE = (86, 180, 233)
-EXCLUDED = (70, 80, 105)
-BLACK = (0, 0, 0)
-WHITE = (255, 255, 255)
-# Palettes by predicted + 2 * anomalous; the last colour is that of excluded pixels.
-ERRORS = (BLACK, FALSE_POSITIVE, FALSE_NEGATIVE, TRUE_POSITIVE, EXCLUDED)
-DECISIONS = (BLACK, WHITE, BLACK, WHITE, EXCLUDED)
-GROUND_TRUTH = (BLACK, BLACK, WHITE, WHITE, EXCLUDED)
+COLOUR_BYTES = 900_000
+SCORE_BYTES = 800_000
+KIND_BYTES = 300_000
+"""Bytes of false colours, scores and classes of all images together, before base64."""
 
-# Nine colours of viridis (S. van der Walt and N. Smith, 2015), from the lowest to the highest;
-# their lightness rises evenly, so that a grey print shows the order.
-VIRIDIS = (
-    (68, 1, 84),
-    (71, 44, 122),
-    (59, 81, 139),
-    (44, 113, 142),
-    (33, 144, 141),
-    (39, 173, 129),
-    (92, 200, 99),
-    (170, 220, 50),
-    (253, 231, 37),
-)
+LOSSLESS_PIXELS = 1 << 16
+"""Larger false colours are JPEG."""
+
+QUALITY = 88
 
 IMAGE = Markup(
-    '<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="{alt}">'
+    '<img src="data:image/{kind};base64,{data}" width="{width}" height="{height}" alt="{alt}">'
 )
-
-
-def viridis() -> NDArray[np.uint8]:
-    """Return 256 colours (256, 3) from dark blue to yellow."""
-    anchors = np.linspace(0, 255, len(VIRIDIS))
-    colours = np.array(VIRIDIS)
-    levels = np.arange(256)
-    channels = [np.interp(levels, anchors, colours[:, channel]) for channel in range(3)]
-    return np.stack(channels, -1).round().astype(np.uint8)
 
 
 def image_tag(
@@ -68,8 +44,70 @@ def image_tag(
     image = Image.fromarray(levels)
     if palette is not None:
         image.putpalette(np.asarray(palette, np.uint8).tobytes())
-    png = io.BytesIO()
-    image.save(png, "PNG", optimize=True)
-    data = base64.b64encode(png.getvalue()).decode()
-    height, width = levels.shape[:2]
-    return IMAGE.format(data=data, width=width, height=height, alt=alt)
+    return _tag(_encode(image, "png"), "png", levels.shape, alt)
+
+
+def colour_tag(levels: NDArray[Any], most: int, alt: str) -> Markup:
+    """Return an <img> of false colours (H, W, 3) in at most so many bytes.
+
+    Small ones are PNG where that is small enough, others JPEG, with every second, third, ...
+    pixel where they must be.
+    """
+    from PIL import Image
+
+    if levels.shape[0] * levels.shape[1] <= LOSSLESS_PIXELS:
+        png = _encode(Image.fromarray(levels), "png")
+        if len(png) <= most:
+            return _tag(png, "png", levels.shape, alt)
+    step = 1
+    while True:
+        small = np.ascontiguousarray(levels[::step, ::step])
+        jpeg = _encode(Image.fromarray(small), "jpeg")
+        if len(jpeg) <= most or min(small.shape[:2]) <= 8:
+            return _tag(jpeg, "jpeg", small.shape, alt)
+        step += 1
+
+
+def fit_scores(levels: NDArray[Any], most: int) -> NDArray[Any]:
+    """Return levels of scores (H, W) small enough, each cell the highest of its pixels."""
+    small = levels
+    step = 1
+    while packed_size(small) > most and min(small.shape) > 8:
+        step += 1
+        small = _reduce(levels, step, np.maximum)
+    return small
+
+
+def fit_kinds(kinds: NDArray[Any], most: int) -> NDArray[Any]:
+    """Return classes (H, W) small enough, each cell with all errors of its pixels.
+
+    A cell is excluded where all of its pixels are.
+    """
+    small = kinds
+    step = 1
+    used = kinds < 4
+    while packed_size(small) > most and min(small.shape) > 8:
+        step += 1
+        bits = _reduce(np.where(used, kinds, 0).astype(np.uint8), step, np.bitwise_or)
+        small = np.where(_reduce(used, step, np.logical_or), bits, 4).astype(np.uint8)
+    return small
+
+
+def _reduce(values: NDArray[Any], step: int, reduce: Any) -> NDArray[Any]:
+    rows = reduce.reduceat(values, np.arange(0, values.shape[0], step), axis=0)
+    reduced: NDArray[Any] = reduce.reduceat(rows, np.arange(0, values.shape[1], step), axis=1)
+    return reduced
+
+
+def _encode(image: Any, kind: str) -> bytes:
+    data = io.BytesIO()
+    if kind == "png":
+        image.save(data, "PNG", optimize=True)
+    else:
+        image.save(data, "JPEG", quality=QUALITY)
+    return data.getvalue()
+
+
+def _tag(encoded: bytes, kind: str, shape: Sequence[int], alt: str) -> Markup:
+    data = base64.b64encode(encoded).decode()
+    return IMAGE.format(kind=kind, data=data, width=shape[1], height=shape[0], alt=alt)

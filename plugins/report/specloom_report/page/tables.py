@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from specloom_report.page.names import name_image
+
+if TYPE_CHECKING:
+    from specloom_report.page.names import Names
 
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 SPLITS = ("train", "val", "test", "predict")
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 #: The titles of an image's metrics and counts, by their keys in a report.
 IMAGE_COLUMNS = {
+    "anomalous_objects": "true objects",
+    "found_objects": "found objects",
+    "false_objects": "false objects",
     "iou": "IoU",
     "f1": "F1",
     "precision": "precision",
@@ -22,8 +30,53 @@ IMAGE_COLUMNS = {
     "anomalous": "anomalous",
     "decided": "predicted anomalous",
     "hits": "true positives",
+    "false_alarms": "false positives",
     "left_out": "excluded",
 }
+#: What means nothing for an image without an anomaly: it is 0 however good the image is.
+UNDEFINED_WHERE_CLEAN = ("iou", "f1", "precision", "recall")
+#: What means nothing without masks.
+UNDEFINED_WITHOUT_MASKS = (
+    "anomalous_objects",
+    "found_objects",
+    "false_objects",
+    "anomalous",
+    "hits",
+    "false_alarms",
+    *UNDEFINED_WHERE_CLEAN,
+)
+#: The titles of metrics, by the last part of their names.
+METRIC_TITLES = {
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "pixels": "pixels that count",
+    "anomalous_pixels": "anomalous pixels",
+    "decided_pixels": "pixels predicted anomalous",
+    "left_out_pixels": "excluded pixels",
+    "image_iou": "IoU, mean over images",
+    "image_precision": "precision, mean over images",
+    "image_recall": "recall, mean over images",
+    "image_f1": "F1, mean over images",
+    "image_roc_auc": "ROC AUC, mean over images",
+    "image_average_precision": "average precision, mean over images",
+    "images": "images",
+    "images_left_out": "images without both classes",
+}
+#: The titles of the counts of objects that the report makes.
+OBJECT_TITLES = {
+    "anomalous_objects": "true objects",
+    "found_objects": "found objects",
+    "decided_objects": "decided objects",
+    "false_objects": "false objects",
+}
+PIXELS = "Pixels"
+OBJECTS = "Objects"
+IMAGES = "Images"
+OTHERS = "Losses and calibration"
 
 
 class Cell(NamedTuple):
@@ -116,21 +169,76 @@ def order_splits(names: Iterable[str]) -> list[str]:
     return usual + [name for name in names if name not in SPLITS]
 
 
-def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
-    """Return all metrics, with a column for each split."""
+class Group(NamedTuple):
+    """Rows of a table with a title of their own."""
+
+    title: str
+    rows: Sequence[Sequence[Cell]]
+
+
+def metrics_table(
+    metrics: Mapping[str, Mapping[str, float]], evaluations: Sequence[Mapping[str, Any]] = ()
+) -> tuple[list[str], list[Group]]:
+    """Return the column titles and all metrics of pixels, objects, images, and others.
+
+    There is a column for each split. Without metrics of objects, those of the report are shown.
+    """
     splits = order_splits(metrics)
     names: dict[str, None] = {}
     for split in splits:
         names |= dict.fromkeys(metrics[split])
-    rows = []
+    groups: dict[str, list[list[Cell]]] = {PIXELS: [], OBJECTS: [], IMAGES: [], OTHERS: []}
     for name in names:
         values = [_number_cell(metrics[split].get(name)) for split in splits]
-        rows.append([Cell(name, name), *values])
-    return Table(["metric", *splits], rows)
+        last = name.rpartition("/")[2]
+        title = METRIC_TITLES.get(last, last.replace("_", " "))
+        if last == "loss" and "/" in name:
+            title = f"loss of {name.rpartition('/')[0]}"
+        groups[metric_group(name)].append([Cell(title), Cell(name), *values])
+    if not groups[OBJECTS]:
+        groups[OBJECTS] = _object_rows(splits, evaluations)
+    shown = [Group(title, rows) for title, rows in groups.items() if rows]
+    return ["metric", "name", *splits], shown
 
 
-def images_table(evaluations: Sequence[Mapping[str, Any]]) -> Table:
-    """Return the metrics of each image, with those columns that any image has."""
+def _object_rows(
+    splits: Sequence[str], evaluations: Sequence[Mapping[str, Any]]
+) -> list[list[Cell]]:
+    """Return the counts of objects that the report itself made, if it has masks."""
+    rows = []
+    for key, title in OBJECT_TITLES.items():
+        counts: dict[str, int] = {}
+        for one in evaluations:
+            if "objects" in one and one.get("masked", True):
+                counts.setdefault(one["stage"], one["objects"][key])
+        values = [_number_cell(counts.get(split)) for split in splits]
+        if counts.keys() & set(splits):
+            rows.append([Cell(title), Cell("of the report"), *values])
+    return rows
+
+
+def metric_group(name: str) -> str:
+    """Return what a metric is about.
+
+    >>> metric_group("metrics/image_iou"), metric_group("objects/object_recall")
+    ('Images', 'Objects')
+    >>> metric_group("metrics/roc_auc"), metric_group("decider/calibrated_f1")
+    ('Pixels', 'Losses and calibration')
+    """
+    last = name.rpartition("/")[2]
+    if last.startswith("calibrated_") or last.endswith("loss"):
+        return OTHERS
+    if "object" in last or "region" in last or "pro" in last.split("_"):
+        return OBJECTS
+    if "image" in last or "images" in last:
+        return IMAGES
+    if last in METRIC_TITLES or last.endswith("pixels"):
+        return PIXELS
+    return OTHERS
+
+
+def images_table(evaluations: Sequence[Mapping[str, Any]], names: Names) -> Table:
+    """Return the metrics of each image by name, with those columns that any image has."""
     keys = _present_keys(evaluations)
     titles = ["split", "image", *(IMAGE_COLUMNS[key] for key in keys)]
     several_nodes = len({one["judge"] for one in evaluations}) > 1
@@ -138,21 +246,38 @@ def images_table(evaluations: Sequence[Mapping[str, Any]]) -> Table:
         titles = ["node", *titles]
     rows = []
     for one in evaluations:
+        masked = one.get("masked", True)
         for number, image in enumerate(one["rows"]):
-            row = [Cell(one["stage"], one["stage"]), Cell(str(number), number)]
+            name = name_image(names, one["stage"], number, one["images"], masked)
+            row = [Cell(one["stage"], one["stage"]), Cell(name, name)]
             if several_nodes:
                 row = [Cell(one["judge"], one["judge"]), *row]
             for key in keys:
-                row.append(_number_cell(image.get(key)))
+                row.append(_number_cell(_image_value(image, key, masked)))
             rows.append(row)
     return Table(titles, rows)
+
+
+def _image_value(image: Mapping[str, Any], key: str, masked: bool) -> float | None:
+    """Return a metric of an image; None where it means nothing."""
+    if not masked and key in UNDEFINED_WITHOUT_MASKS:
+        return None
+    if not image["anomalous"] and key in UNDEFINED_WHERE_CLEAN:
+        return None
+    if key == "false_alarms":
+        return int(image["decided"] - image["hits"])
+    value: float | None = image.get(key)
+    return value
 
 
 def _present_keys(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
     present: set[str] = set()
     for one in evaluations:
+        masked = one.get("masked", True)
         for image in one["rows"]:
-            present.update(image)
+            for key in IMAGE_COLUMNS:
+                if _image_value(image, key, masked) is not None:
+                    present.add(key)
     return [key for key in IMAGE_COLUMNS if key in present]
 
 

@@ -206,6 +206,7 @@ class Session:
         self._require_finite_weights()
         values = self._training_values()
         run.log_metrics("train", values, step=self.epoch)
+        self._report_artifacts()
         recorded = {f"train/{name}": value for name, value in values.items()}
         if self._validates_now():
             recorded |= self._validate()
@@ -245,6 +246,17 @@ class Session:
                     f"{name}/{key}": float(value) for key, value in node.schedule_values().items()
                 }
         return values
+
+    def _report_artifacts(self) -> None:
+        """Pass what annealed nodes show of this epoch to observers."""
+        artifacts: dict[str, Any] = {}
+        for name in self.annealed:
+            node = self.run.graph.nodes[name]
+            if hasattr(node, "epoch_artifacts"):
+                for key, value in node.epoch_artifacts().items():
+                    artifacts[f"train/{name}/{key}"] = value
+        if artifacts:
+            self.run.hook.artifacts(run=self.run, step=self.epoch, values=artifacts)
 
     def _validates_now(self) -> bool:
         every = self.settings.trainer.check_val_every_n_epoch

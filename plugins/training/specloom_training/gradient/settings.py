@@ -15,6 +15,7 @@ from specloom_training.config import (
     OptimizerConfig,
     SchedulerConfig,
     TrainerConfig,
+    TrainingConfig,
 )
 from specloom_training.parsing import in_python, parse, to_plain
 
@@ -34,7 +35,7 @@ class PhaseParameters(Protocol):
     early_stopping: list[dict[str, Any]] | None
     checkpoint: dict[str, Any] | None
     loss_nodes: Sequence[Any] | None
-    trainer_config: TrainerConfig | None
+    trainer_config: TrainerConfig | TrainingConfig | None
     optimizer_config: OptimizerConfig | None
     scheduler_config: SchedulerConfig | None
 
@@ -96,7 +97,11 @@ def settings_of(
 ) -> tuple[Settings | None, list[SpecloomError]]:
     """The settings of a phase; None, and the reasons, where they do not make sense."""
     parser = _Parser(at)
-    trainer = parser.parse(TrainerConfig, phase.trainer_config or phase.options(), "trainer")
+    training = training_of(phase)
+    trainer_config: Any = phase.trainer_config
+    if training is not None:
+        trainer_config = training.trainer
+    trainer = parser.parse(TrainerConfig, trainer_config or phase.options(), "trainer")
     callbacks = _callbacks(trainer)
     stopping = [
         parser.parse(EarlyStoppingConfig, one, "early_stopping", number)
@@ -107,12 +112,13 @@ def settings_of(
     )
     optimizer = parser.parse(
         OptimizerConfig,
-        phase.optimizer_config or phase.optimizer or OptimizerConfig(lr=1e-3),
+        phase.optimizer_config or phase.optimizer or _optimizer_of(training),
         "optimizer",
     )
-    scheduler = parser.parse_optional(
-        SchedulerConfig, phase.scheduler_config or phase.scheduler, "scheduler"
-    )
+    scheduler_config: Any = phase.scheduler_config or phase.scheduler
+    if scheduler_config is None and training is not None:
+        scheduler_config = training.scheduler
+    scheduler = parser.parse_optional(SchedulerConfig, scheduler_config, "scheduler")
     if parser.problems:
         return None, parser.problems
     settings = Settings(
@@ -129,6 +135,23 @@ def settings_of(
     if problems:
         return None, problems
     return settings, []
+
+
+def training_of(phase: PhaseParameters) -> TrainingConfig | None:
+    """The whole configuration behind ``trainer_config``; None where there is none."""
+    config = phase.trainer_config
+    if isinstance(config, TrainingConfig):
+        return config
+    if isinstance(config, TrainerConfig):
+        return config.training()
+    return None
+
+
+def _optimizer_of(training: TrainingConfig | None) -> OptimizerConfig:
+    """The optimiser where the phase has none of its own."""
+    if training is None or training.optimizer == OptimizerConfig():
+        return OptimizerConfig(lr=1e-3)
+    return training.optimizer
 
 
 def _callbacks(trainer: TrainerConfig | None) -> CallbacksConfig:
@@ -165,7 +188,9 @@ class _RangeCheck:
 
     def _trainer(self, trainer: TrainerConfig) -> None:
         values = vars(trainer)
-        self._one_of(PRECISIONS, values, "precision")
+        if trainer.precision not in PRECISIONS:
+            fix = f"use one of: {', '.join(sorted(PRECISIONS))}"
+            self._add(f"precision is {trainer.precision!r}", "precision", fix)
         self._one_of(CLIPPING, values, "gradient_clip_algorithm")
         self._at_least(1, {"epochs": trainer.max_epochs}, "epochs")
         self._at_least(1, values, "accumulate_grad_batches")

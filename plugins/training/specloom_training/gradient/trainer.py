@@ -5,15 +5,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from pathlib import Path
+from time import perf_counter
 from typing import Any, ClassVar
 
 from specloom import At, ConfigError, Graph, Pipeline, Run, Source, SpecloomError, raise_all
 from specloom_training import processes
-from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
-from specloom_training.evaluate import evaluate, losses_of, nodes_on
+from specloom_training.config import (
+    OptimizerConfig,
+    SchedulerConfig,
+    TrainerConfig,
+    TrainingConfig,
+)
+from specloom_training.evaluate import evaluate_noted, losses_of, nodes_on
 from specloom_training.gradient import checks, extension, record
-from specloom_training.gradient.settings import settings_of
-from specloom_training.parsing import in_python
+from specloom_training.gradient.run_file import phase_of
+from specloom_training.gradient.settings import settings_of, training_of
+from specloom_training.history import note_phase, save_run
+from specloom_training.log_lines import LOGGER, LogLines
+from specloom_training.parsing import in_python, to_plain
 
 
 class GradientTrainer:
@@ -29,11 +39,13 @@ class GradientTrainer:
         datamodule: The data source, in Python.
         loss_nodes: In Python, the nodes that ``losses`` names.
         metric_nodes: In Python, metric nodes; they must be part of the pipeline.
-        trainer_config: In Python, in place of the parameters after ``refit``.
+        trainer_config: In Python, in place of the parameters after ``refit``. Of a whole
+            ``TrainingConfig``, or of the trainer of one, what is not passed by itself is used too:
+            optimiser, scheduler and seed.
         optimizer_config: In Python, in place of ``optimizer``.
         scheduler_config: In Python, in place of ``scheduler``.
         monitors: In Python, observers: objects with hooks, or nodes that make one.
-        seed: In Python, the seed of every generator.
+        seed: In Python, the seed of every generator; by default that of the ``TrainingConfig``.
         unfreeze: The nodes to train; those that are unfrozen already are trained as well.
         losses: The loss nodes to minimise; by default all.
         refit: Nodes whose statistics are fitted again with the current weights before each
@@ -75,11 +87,11 @@ class GradientTrainer:
         datamodule: Source | None = None,
         loss_nodes: Sequence[Any] | None = None,
         metric_nodes: Sequence[Any] | None = None,
-        trainer_config: TrainerConfig | None = None,
+        trainer_config: TrainerConfig | TrainingConfig | None = None,
         optimizer_config: OptimizerConfig | None = None,
         scheduler_config: SchedulerConfig | None = None,
         monitors: Sequence[Any] | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         *,
         unfreeze: list[str] | None = None,
         losses: list[str] | None = None,
@@ -89,7 +101,7 @@ class GradientTrainer:
         scheduler: dict[str, Any] | None = None,
         early_stopping: list[dict[str, Any]] | None = None,
         checkpoint: dict[str, Any] | None = None,
-        precision: str = "32-true",
+        precision: str | int = "32-true",
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         accumulate_grad_batches: int = 1,
@@ -180,7 +192,7 @@ class GradientTrainer:
             self.best_epoch = train(run, settings, self)
 
     def fit(self) -> None:
-        """Train ``pipeline`` on ``datamodule``.
+        """Train ``pipeline`` on ``datamodule``; each epoch is logged.
 
         Raises:
             ConfigError: Something is set up wrongly; ``Problems`` where it is several things.
@@ -195,15 +207,31 @@ class GradientTrainer:
                     "loss_nodes, or remove it",
                     stacklevel=2,
                 )
+        LOGGER.info("gradient phase")
+        phase = self._as_in_run_file(run.graph)
+        started = perf_counter()
         self.train(run)
+        note_phase(self._pipeline(), run, ("training.GradientTrainer", phase), started)
+        LOGGER.info("best epoch: %s", self.best_epoch)
 
     def validate(self) -> dict[str, float]:
         """The metrics of the validation split, by ``node/name``, of the best checkpoint."""
-        return evaluate(self._run(), "val")
+        return evaluate_noted(self._pipeline(), self._run(), "val")
 
     def test(self) -> dict[str, float]:
         """The metrics of the test split, by ``node/name``, of the best checkpoint."""
-        return evaluate(self._run(), "test")
+        return evaluate_noted(self._pipeline(), self._run(), "test")
+
+    def save_run(self, folder: str | Path) -> Path:
+        """Write the folder of a run: what all trainers did with the pipeline, and its results.
+
+        It is the folder that ``specloom run --out`` writes, and ``specloom reproduce`` repeats it.
+
+        Raises:
+            ConfigError: Nothing was trained yet, or phases had different data.
+            UnavailableError: The folder cannot be written.
+        """
+        return save_run(self._pipeline(), folder)
 
     def options(self) -> dict[str, Any]:
         """The parameters that a TrainerConfig holds as well, under its names."""
@@ -211,17 +239,51 @@ class GradientTrainer:
         options = {name: value for name, value in vars(self).items() if name in names}
         return {"max_epochs": self.epochs, **options}
 
+    def _as_in_run_file(self, graph: Graph) -> GradientTrainer:
+        """A phase with the parameters of a run file, in place of Python's objects."""
+        settings, problems = settings_of(self)
+        raise_all(problems)
+        assert settings is not None
+        training = TrainingConfig(
+            trainer=settings.trainer, optimizer=settings.optimizer, scheduler=settings.scheduler
+        )
+        config = phase_of(training)
+        config["early_stopping"] = [to_plain(one) for one in settings.early_stopping] or None
+        config["checkpoint"] = to_plain(settings.checkpoint)
+        return GradientTrainer(
+            unfreeze=checks.unfrozen(settings, graph),
+            losses=settings.losses,
+            refit=settings.refit or None,
+            **config,
+        )
+
+    def _pipeline(self) -> Pipeline:
+        """The pipeline.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if self.pipeline is None:
+            raise _nothing_to_train()
+        return self.pipeline
+
+    def seed_of_run(self) -> int:
+        """The seed of a run from Python: as passed, or that of the configuration, or 0."""
+        if self.seed is not None:
+            return self.seed
+        training = training_of(self)
+        if training is not None:
+            return training.seed
+        return 0
+
     def _run(self) -> Run:
         if self.pipeline is None or self.datamodule is None:
-            raise ConfigError(
-                "GradientTrainer has no pipeline or no datamodule",
-                fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
-            )
+            raise _nothing_to_train()
         self._require_in_pipeline(self.pipeline)
         run = Run(
             self.pipeline.graph(self.datamodule),
             self.datamodule,
-            seed=self.seed,
+            seed=self.seed_of_run(),
             metadata={"name": self.pipeline.name},
         )
         processes.join()
@@ -244,8 +306,18 @@ class GradientTrainer:
                 )
 
     def _add_monitors(self, run: Run) -> None:
+        settings, _problems = settings_of(self)
+        monitored = [] if settings is None else [name for name, _place in settings.monitors()]
+        run.plugins.add("log lines", LogLines(monitored))
         for number, monitor in enumerate(self.monitors or ()):
             observer = monitor
             if hasattr(monitor, "observer"):
                 observer = monitor.observer()
             run.plugins.add(f"monitor {number}", observer)
+
+
+def _nothing_to_train() -> ConfigError:
+    return ConfigError(
+        "GradientTrainer has no pipeline or no datamodule",
+        fix="pass pipeline= and datamodule=, or use it as a phase of a run file",
+    )

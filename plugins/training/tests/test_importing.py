@@ -1,0 +1,273 @@
+"""Pipelines and train runs of cuvis-ai become run files, with a report."""
+
+import warnings
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import specloom
+from specloom import ConfigError, UnavailableError
+from specloom.cli import cli
+from specloom_training.importing.placed_yaml import read
+
+OLD = """
+metadata: {name: Channel_Selector, description: Two phases, created: 2024, tags: [rx], author: me}
+nodes:
+  - name: LentilsAnomalyDataNode
+    class: cuvis_ai.node.data.LentilsAnomalyDataNode
+    params: {normal_class_ids: [0, 1]}
+  - {name: norm, class: cuvis_ai.node.normalization.MinMaxNormalizer, params: {eps: 1.0e-6, old: 1}}
+  - name: soft-selector
+    class: cuvis_ai.node.selector.SoftChannelSelector
+    params: {n_select: 3, input_channels: 61, init_method: variance}
+  - {name: rx, class: cuvis_ai.anomaly.rx_detector.RXGlobal, params: {num_channels: 15, eps: 0.1}}
+  - {name: head, class: cuvis_ai.node.conversion.ScoreToLogit, params: {}}
+  - {name: decider, class: cuvis_ai.deciders.binary_decider.BinaryDecider, params: {threshold: 0.5}}
+  - {name: bce, class: cuvis_ai.node.losses.AnomalyBCEWithLogits, params: {weight: 10.0}}
+  - {name: entropy, class: cuvis_ai.node.losses.SelectorEntropyRegularizer, params: {weight: 0.1}}
+  - {name: metrics_anomaly, class: cuvis_ai.node.metrics.AnomalyDetectionMetrics, params: {}}
+  - {name: rgb, class: cuvis_ai.node.band_selection.BaselineFalseRGBSelector, params: {}}
+  - {name: grpc, class: cuvis_ai.node.remote.GrpcSink, params: {port: 1}}
+connections:
+  - {from: LentilsAnomalyDataNode.outputs.cube, to: norm.inputs.data}
+  - {from: norm.outputs.normalized, to: soft-selector.inputs.data}
+  - {from: norm.outputs.normalized, to: rx.inputs.data}
+  - {from: soft-selector.outputs.selected, to: rx.inputs.data}
+  - {from: rx.outputs.scores, to: head.inputs.scores}
+  - {from: head.outputs.logits, to: decider.inputs.logits}
+  - {from: head.outputs.logits, to: bce.inputs.predictions}
+  - {from: LentilsAnomalyDataNode.outputs.mask, to: bce.inputs.targets}
+  - {from: soft-selector.outputs.weights, to: entropy.inputs.weights}
+  - {from: decider.outputs.decisions, to: metrics_anomaly.inputs.decisions}
+  - {from: LentilsAnomalyDataNode.outputs.mask, to: metrics_anomaly.inputs.targets}
+  - {from: decider.outputs.decisions, to: grpc.inputs.data}
+"""
+
+RUN = """
+name: channel_selector
+output_dir: outputs/run
+pipeline: pipeline.yaml
+data: {data_dir: data/lentils, batch_size: 4, train_split: 0.6, val_split: 0.2, magic: 1}
+training:
+  seed: 42
+  optimizer: {name: adamw, lr: 0.001, weight_decay: 0.01, betas: [0.9, 0.999]}
+  scheduler:
+    {name: plateau, monitor: metrics_anomaly/iou, mode: max, factor: 0.5, patience: 5, t_max: 3}
+  trainer:
+    max_epochs: 20
+    accelerator: auto
+    precision: 32
+    gradient_clip_val: 1.0
+    callbacks:
+      early_stopping: [{monitor: train/bce, mode: min, patience: 20}]
+      model_checkpoint:
+        {dirpath: checkpoints, monitor: metrics_anomaly/iou, mode: max, save_top_k: 3}
+      learning_rate_monitor: {logging_interval: epoch}
+loss_nodes: [bce]
+metric_nodes: [metrics_anomaly]
+unfreeze_nodes: [soft-selector, rx, head]
+freeze_nodes: [norm]
+"""
+
+NEW = """
+metadata: {name: mine, cuvis_ai_version: 0.19.3}
+plugins: [cuvis_ai_builtin, adaclip]
+nodes:
+  - {name: data, class_name: cuvis_ai.a.AnomalyDataNode, hparams: {normal_class_ids: [0]}}
+  - {name: bands, class_name: cuvis_ai.b.FixedWavelengthSelector, hparams: {}}
+  - {name: hard, class_name: cuvis_ai.c.ConcreteChannelMixer, hparams: {output_channels: 3}}
+  - {name: cir, class_name: cuvis_ai.d.SupervisedCIRSelector, hparams: {lambda_penalty: 0.5}}
+connections:
+  - {source: data.outputs.cube, target: hard.inputs.data}
+  - {source: data.outputs.cubes, target: hard.inputs.data}
+"""
+
+
+def imported(folder, text, name="pipeline.yaml"):
+    """The run file, its report, and the command's result."""
+    (folder / name).write_text(text)
+    out = folder / "out.yaml"
+    command = ["import", "cuvis", str(folder / name), "--out", str(out)]
+    done = CliRunner().invoke(cli, command)
+    if done.exception:
+        raise done.exception
+    return yaml.safe_load(out.read_text()), done.stdout
+
+
+@pytest.fixture
+def train_run(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(OLD)
+    return imported(tmp_path, RUN, "run.yaml")
+
+
+def test_a_train_run_of_the_documents_time_becomes_a_run_file(train_run):
+    value, _said = train_run
+    assert value["metadata"]["name"] == "channel_selector"
+    assert value["seed"] == 42
+    assert value["data"] == {
+        "type": "cubes.SingleCu3sDataModule",
+        "config": {"data_dir": "data/lentils", "batch_size": 4, "split": [0.6, 0.2, 0.2]},
+    }
+    assert value["nodes"]["soft_selector"] == {
+        "type": "selectors.SoftChannelSelector",
+        "config": {"n_select": 3, "init_method": "variance"},
+    }
+    assert value["nodes"]["entropy"]["stages"] == ["val", "test"]
+    assert ["soft_selector.selected", "rx.data"] in value["connections"]
+    assert ["norm.normalized", "rx.data"] not in value["connections"]
+    statistical, gradient, *evaluations = value["phases"]
+    assert statistical == {"type": "training.StatisticalTrainer"}
+    assert gradient["config"] == {
+        "unfreeze": ["soft_selector", "rx", "head"],
+        "losses": ["bce"],
+        "epochs": 20,
+        "precision": "32-true",
+        "gradient_clip_val": 1.0,
+        "optimizer": {"name": "adamw", "lr": 0.001, "weight_decay": 0.01, "betas": [0.9, 0.999]},
+        "scheduler": {
+            "name": "reduce_on_plateau",
+            "monitor": "metrics_anomaly/iou",
+            "mode": "max",
+            "factor": 0.5,
+            "patience": 5,
+        },
+        "early_stopping": [{"monitor": "train/bce", "mode": "min", "patience": 20}],
+        "checkpoint": {
+            "dirpath": "checkpoints",
+            "monitor": "metrics_anomaly/iou",
+            "mode": "max",
+            "save_top_k": 3,
+        },
+    }
+    assert [one["config"]["split"] for one in evaluations] == ["val", "test"]
+
+
+def test_the_report_names_what_was_mapped_renamed_and_excluded(train_run):
+    _value, said = train_run
+    for line in (
+        "  node 'rx', line 11: cuvis_ai.anomaly.rx_detector.RXGlobal is rx.RXGlobal",
+        "  node 'soft-selector', line 8: 'soft_selector'",
+        "  norm, line 7: the parameter old, which is unknown here",
+        "  rx, line 11: num_channels: 15, which the graph infers",
+        "  node 'grpc', line 18: no plugin offers cuvis_ai.node.remote.GrpcSink",
+        "  connection of norm.normalized to rx.data: the one of line 23 replaces it",
+        "  connection, line 31: the node of 'grpc.inputs.data' is not imported",
+        "  connection of LentilsAnomalyDataNode.cube to rgb.cube, which was implied",
+        "  connection of LentilsAnomalyDataNode.wavelengths to rgb.wavelengths, which was implied",
+        "  data, line 5: the parameter magic, which is unknown here",
+        "  training: accelerator: auto, which has no counterpart",
+        "  scheduler: t_max: 3, which has no counterpart",
+        "  callbacks: learning_rate_monitor: the learning rate is always recorded",
+        "  freeze_nodes: what is not unfrozen stays as it was fitted",
+        "  output_dir: use specloom run --out outputs/run",
+        "  loss 'entropy': measured only, not minimised there",
+    ):
+        assert f"\n{line}" in said, line
+
+
+def test_the_imported_run_runs_on_data_that_are_there(train_run, tmp_path):
+    value, _said = train_run
+    data = {"scenes": 8, "height": 16, "width": 16, "clean_scenes": 0.0, "anomaly_fraction": 0.1}
+    value["data"] = {"type": "cubes.Synthetic", "config": data}
+    value["phases"][1]["config"]["epochs"] = 1
+    value["phases"][1]["config"]["checkpoint"]["dirpath"] = str(tmp_path / "checkpoints")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a training this short
+        run = specloom.load(tmp_path / "mine.yaml", device="cpu")
+        run.run()
+    assert "metrics_anomaly/iou" in run.metrics["test"]
+
+
+def test_later_names_are_known(tmp_path):
+    value, said = imported(tmp_path, NEW)
+    types = {name: node["type"] for name, node in value["nodes"].items()}
+    assert types == {
+        "data": "cubes.AnomalyDataNode",
+        "bands": "bands.BaselineFalseRGBSelector",
+        "hard": "selectors.ConcreteBandSelector",
+        "cir": "mrmr.SupervisedCIRBandSelector",
+    }
+    assert ["data.mask", "cir.mask"] in value["connections"]
+    assert "connection, line 11: data has no output 'cubes'; did you mean 'cube'?" in said
+    assert "plugins: cuvis_ai_builtin, adaclip; name plugins in plugins.yaml" in said
+    assert value["data"]["type"] == "cubes.Folder"
+    assert value["phases"] == [{"type": "training.StatisticalTrainer"}]
+
+
+def test_hydra_groups_are_read_below_the_folder_of_settings(tmp_path):
+    for folder in ("pipeline", "trainrun"):
+        (tmp_path / "configs" / folder).mkdir(parents=True)
+    (tmp_path / "configs/pipeline/selector.yaml").write_text(OLD)
+    text = "defaults: [{/pipeline@pipeline: selector}, _self_]\n" + RUN.replace(
+        "pipeline: pipeline.yaml\n", ""
+    )
+    value, _said = imported(tmp_path / "configs/trainrun", text, "run.yaml")
+    assert "soft_selector" in value["nodes"]
+
+
+def test_weights_beside_it_are_not_read(tmp_path):
+    (tmp_path / "pipeline.pt").write_bytes(b"not even a pickle")
+    _value, said = imported(tmp_path, NEW)
+    assert f"{tmp_path / 'pipeline.pt'}: weights are not read; train again" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "nodes: [{name: a, class: b.C, params: {path: '${oc.env:HOME}/x'}}]",
+            "{file}:1: nodes.0.params.path has the computed value ${{oc.env:HOME}}\n"
+            "  fix: write the value itself; it is not computed here, as it may read the "
+            "environment",
+        ),
+        (
+            "plugins: {adaclip: {path: x, provides: []}}",
+            "{file} is a manifest of plugins, which has no pipeline\n"
+            "  fix: give a file with a list of nodes (name, class or class_name) or with pipeline:",
+        ),
+        (
+            "nodes: [{name: a, class: b.C}]",
+            "{file} has no node that a plugin offers\n"
+            "  fix: install the plugins of its nodes: specloom plugins list",
+        ),
+        (
+            "a: &x [1]\nb: *x\n",
+            "{file} has aliases, which could stand for much\n  fix: write the values out",
+        ),
+        (
+            "defaults: [{/pipeline@pipeline: gone}]",
+            "defaults of {file} names pipeline/gone.yaml, which is in no folder above it\n"
+            "  fix: give the file in its configs folder",
+        ),
+        ("[1]", "{file} holds no mapping\n  fix: give a pipeline or a train run of cuvis-ai"),
+    ],
+)
+def test_what_cannot_be_imported_is_an_error(tmp_path, text, message):
+    with pytest.raises(ConfigError) as caught:
+        imported(tmp_path, text)
+    assert str(caught.value) == message.format(file=tmp_path / "pipeline.yaml")
+    assert not (tmp_path / "out.yaml").exists()
+
+
+def test_code_in_a_file_is_not_executed(tmp_path):
+    path = tmp_path / "evil.yaml"
+    path.write_text(f"a: !!python/object/apply:os.mkdir ['{tmp_path}/made']")
+    with pytest.raises(ConfigError, match="is no plain YAML"):
+        read(path)
+    assert not (tmp_path / "made").exists()
+
+
+def test_an_absent_file_is_reported(tmp_path):
+    with pytest.raises(UnavailableError, match="cannot be read: No such file"):
+        read(tmp_path / "gone.yaml")
+
+
+def test_a_file_that_is_there_is_not_replaced(tmp_path):
+    (tmp_path / "out.yaml").write_text("mine")
+    with pytest.raises(ConfigError) as caught:
+        imported(tmp_path, NEW)
+    out = tmp_path / "out.yaml"
+    assert str(caught.value) == f"{out} exists\n  fix: choose another file with --out"
+    assert out.read_text() == "mine"
