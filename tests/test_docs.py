@@ -34,6 +34,8 @@ WALKS = {
     "pretreatments": ["pretreatments"],
     "choosing-a-detector": ["choosing-a-detector"],
     "two-phase-training": ["two-phase-training"],
+    "selecting-channels": ["selecting-channels"],
+    "from-cuvis-ai": ["from-cuvis-ai"],
     "thresholds": ["thresholds"],
     "plugins": [
         "writing-a-plugin",

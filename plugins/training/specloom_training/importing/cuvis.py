@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from specloom import ConfigError, Plugins
+from specloom import ConfigError, Metric, Plugins
 from specloom_training.importing.cuvis_graph import GraphImporter, ImportedGraph
 from specloom_training.importing.placed_yaml import Keys, PlacedYaml, read
 from specloom_training.importing.report import Report
@@ -342,6 +342,8 @@ class _RunFile:
                 self.report.renamed.append(f"loss {name!r}: measured only, not minimised there")
 
     def _evaluations(self, data: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if not any(issubclass(cls, Metric) for cls in self.graph.classes.values()):
+            return []
         config = data.get("config") or {}
         has_lists = "train_ids" in config
         found = []

@@ -91,8 +91,10 @@ class GraphImporter:
         reference = self._offered.get(wanted)
         name = str(node.get("name") or written)
         if reference is None:
+            what = f"node {name!r}, line {line}: no plugin offers {path or 'its class'}"
             fix = did_you_mean(wanted, self._offered)
-            what = f"node {name!r}, line {line}: no plugin offers {path or 'its class'}; {fix}"
+            if "did you mean" in fix:
+                what = f"{what}; {fix}"
             self.report.excluded.append(what)
             return
         valid = self._valid_name(name, line)
@@ -169,8 +171,6 @@ class GraphImporter:
             what = f"connection, line {line}: {node} has no {side[:-1]} {port!r}; {fix}"
             self.report.excluded.append(what)
             return ""
-        if f"{node}.{port}" != str(written):
-            self.report.renamed.append(f"end {written!r}, line {line}: '{node}.{port}'")
         return f"{node}.{port}"
 
     def _connect_batch(self, connected: set[str]) -> None:
@@ -179,9 +179,10 @@ class GraphImporter:
         for name, cls in self.graph.classes.items():
             if name in data_nodes:
                 continue  # it reads the batch by the names of its ports
-            for port in cls.inputs:
+            for port, spec in cls.inputs.items():
                 target = f"{name}.{port}"
-                if port not in BATCH_KEYS or target in connected:
+                is_needed = port in BATCH_KEYS and not spec.optional
+                if not is_needed or target in connected:
                     continue
                 source = f"batch.{port}"
                 if data_nodes:
