@@ -77,7 +77,7 @@ def test_the_command_answers_and_writes(files):
     done = called("scene0.npz", "--out", "out", "--save-run", "saved.yaml", "--device", "cpu")
     lines = done.stdout.splitlines()
     assert done.exit_code == 0
-    assert lines[0] == "rx on scene0.npz: 31 bands, fitted on 7,000 pixels"
+    assert lines[0] == "robust on scene0.npz: 31 bands, fitted on 6,860 pixels"
     found = detect("scene0.npz", device="cpu")
     assert lines[1] == found.lines()[0]
     assert lines[1].startswith(f"{len(found.table)} objects, ")
