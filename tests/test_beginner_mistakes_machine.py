@@ -77,7 +77,8 @@ def test_no_permission_to_write(shell):
     mistake(
         shell,
         f"{TRIAL} --out scene.npy/run",
-        f"error: scene.npy/run/run.json cannot be written: Not a directory\n{ROOM}",
+        "error: scene.npy/run/run.json cannot be written: scene.npy is a file, not a folder\n"
+        "  fix: choose another folder with --out",
         4,
     )
 

@@ -188,3 +188,14 @@ def test_the_folder_of_a_run_is_no_run_file(tmp_path, command):
         "error: . is the folder that a run wrote, not a run file\n"
         "  fix: give the run file; to apply the pipeline: specloom predict . CUBE --out DIR\n"
     )
+
+
+def test_a_quiet_run_logs_to_a_file(tmp_path):
+    done = specloom("run", RX, *SMALL, "--out", "o", "-q", "--log-file", "log.txt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "fitted rx" not in done.stderr
+    assert "metrics/iou" not in done.stderr
+    lines = [line.split(" ", 2)[2] for line in (tmp_path / "log.txt").read_text().splitlines()]
+    assert lines[0] == "INFO the run 'rx_statistical' started"
+    assert lines[-1] == "INFO the run 'rx_statistical' ended"
+    assert any(line.startswith("INFO fitted rx: 61 bands") for line in lines)

@@ -61,8 +61,8 @@ READERS = {
 }
 
 FIT_TOLERANCES = {"MNF": 1e-8, "RobustRX": 1e-8, "mixer": 1e-6}
-"""Folded fits add in another order: MNF of smoothed bands inverts a noise covariance of a condition
-of 1e10, RobustRX fits less of them, and the weights of a mixer are float32."""
+"""Folded fits add in another order: MNF inverts a noise covariance that may be nearly singular,
+RobustRX whitens it for a threshold, and the weights of a mixer are float32."""
 
 few_directions = pytest.mark.filterwarnings("ignore:.*(support|pixels for a covariance)")
 
@@ -107,7 +107,7 @@ def largest_gap(got, want):
 
 @few_directions
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("pretreatment", LINEAR)
+@pytest.mark.parametrize("pretreatment", ["derivative", "detrended", "z-scores"])
 def test_folded_equals_unfolded(pretreatment, reader):
     cube = scene()
     values, lazy = both_forms(built(LINEAR[pretreatment], 24), cube)
@@ -122,7 +122,7 @@ def test_folded_equals_unfolded(pretreatment, reader):
 @pytest.mark.skipif(not DATA.is_dir(), reason="SPECLOOM_TEST_DATA is not there")
 @few_directions
 @pytest.mark.parametrize("reader", ["whitened PCA", "MNF", "RXGlobal"])
-@pytest.mark.parametrize("pretreatment", ["smoothed", "derivative", "detrended"])
+@pytest.mark.parametrize("pretreatment", ["smoothed", "derivative"])
 def test_folded_equals_unfolded_on_a_scene(pretreatment, reader):
     """Condition numbers are those of real data; ``abu-airport-1`` is the hardest here."""
     values = loadmat(DATA / "abu/abu-airport-1.mat")["data"][:20, :, ::2].astype(np.float64)
@@ -155,7 +155,8 @@ def test_a_chain_of_pretreatments_is_one_map():
 def settings(*nodes):
     """Settings that put pretreatments before RX in the synthetic run, one after the other."""
     found = [
-        "data.config.scenes=16",
+        "data.config.scenes=4",
+        "phases=[{type: training.StatisticalTrainer}]",
         "nodes.normalizer=null",
         "nodes.rx.config={shrinkage: 0.001}",
     ]

@@ -33,7 +33,7 @@ from specloom import SpecloomError
 from specloom_cubes import open_cube
 from specloom_cubes.command import info
 from specloom_cubes.masks import own_mask, read_mask
-from specloom_cubes.wavelengths import read_wavelengths
+from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
 ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/reference/formats.md")
@@ -603,12 +603,15 @@ def table_lines() -> list[Line]:
             text += row.replace(".", decimal)
         Path("w.csv").write_text(text, "utf-8")
         try:
-            read = read_wavelengths("w.csv", cube)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they are the notes that follow
+                read = read_wavelengths("w.csv", cube)
         except SpecloomError as error:
             lines.append(Line("CSV table", "wavelengths", what, "error", first_line(error)))
         else:
             np.testing.assert_allclose(read, CENTRES)
-            lines.append(Line("CSV table", "wavelengths", what, span(read), ""))
+            notes = "; ".join(table_notes("w.csv", cube)).replace("w.csv: ", "")
+            lines.append(Line("CSV table", "wavelengths", what, span(read), notes))
     return lines
 
 

@@ -336,9 +336,19 @@ class PipelineView(Protocol):
     name: str
     """The name of the pipeline."""
 
+    companions: bool
+    """Whether inputs that belong to others are connected where they are not."""
+
+    stages: dict[str, tuple[str, ...]]
+    """The stages of nodes that do not run in all."""
+
     @property
     def nodes(self) -> Mapping[str, Any]:
         """The nodes by name."""
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        """The connections."""
 
     @property
     def outputs(self) -> Mapping[str, str]:

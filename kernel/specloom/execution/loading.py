@@ -103,7 +103,10 @@ def _ended_run(folder: Path, plugins: Plugins | None, device: str, observed: boo
     if plugins is None:
         plugins = Plugins.for_file(folder / "pipeline.yaml")
     graph, metadata = saved_pipeline.load(folder / "pipeline.yaml", plugins)
-    file = str(record.get("file", ""))
+    name = str(record.get("file", ""))
+    file = name
+    if name == IN_MEMORY:
+        file = ""
     seed = record.get("seed")
     run = Run(
         graph,
@@ -115,7 +118,7 @@ def _ended_run(folder: Path, plugins: Plugins | None, device: str, observed: boo
         observed=observed,
     )
     run.metrics = _read_json(folder / "metrics.json")
-    run.document = Document(file, record.get("run"))
+    run.document = Document(name, record.get("run"))
     run.record = {name: value for name, value in record.items() if name not in OWN_ENTRIES}
     run.folder = folder
     return run

@@ -53,7 +53,7 @@ class NoData:
 
     Args:
         folder: The folder; None for a pipeline.
-        file: The run file that the run was started with.
+        file: The run file that the run was started with, if it was a file.
     """
 
     outputs: ClassVar[Mapping[str, Port]] = {}
@@ -91,6 +91,8 @@ class NoData:
         if self._folder is None:
             fix = "use Run(pipeline.graph(source), source)"
             return ConfigError("a pipeline has no data of its own", fix=fix)
-        file = self._file or "the run file"
         what = f"the run in {self._folder} was loaded with its results, not with its data"
-        return ConfigError(what, fix=f"load its run file: specloom.load({file!r})")
+        fix = "load its run file"
+        if self._file:
+            fix = f"{fix}: specloom.load({self._file!r})"
+        return ConfigError(what, fix=fix)

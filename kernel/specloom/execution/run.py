@@ -175,6 +175,7 @@ class Run:
         """
         place = Path(folder)
         self.folder = place
+        self._prepare_record()
         result_files.run_in_folder(self, place, anyway=overwrite)
         return place
 
@@ -190,10 +191,7 @@ class Run:
             UnavailableError: The folder cannot be written.
         """
         place = Path(folder)
-        if not self.plugins.modules:
-            self.plugins = Plugins()
-        if self.document.value is None:
-            self._describe()
+        self._prepare_record()
         result_files.write(self, place)
         return place
 
@@ -247,6 +245,14 @@ class Run:
         for _name, scores in self.values("scores", split):
             return scores
         raise DataError(f"the split {split!r} has no image", fix="check the data of the run")
+
+    def _prepare_record(self) -> None:
+        """Find out what the record of a run from Python says, in place of a run file."""
+        if not self.plugins.modules:
+            self.plugins = Plugins()
+        has_data = not isinstance(self.source, NoData)
+        if self.document.value is None and has_data:
+            self._describe()
 
     def _describe(self) -> None:
         """Add to the record what a run file would have said, and where the run comes from."""

@@ -101,8 +101,7 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as e:
         line = e.object.count(b"\n", 0, e.start) + 1
         where = f"{path}:{line}"
-        fix = "save it as UTF-8, or name a run file if this is none"
-        raise ConfigError("is not UTF-8 text", where=where, fix=fix) from e
+        raise ConfigError("is not UTF-8 text", where=where, fix="save it as UTF-8") from e
     return parse(text, str(path))
 
 

@@ -144,10 +144,8 @@ class Progress:
         if isinstance(error, KeyboardInterrupt) and run.folder is not None:
             self._write(f"to resume: specloom run --resume {run.folder}")
         if error is None and run.metrics:
-            metrics = run.metrics
-            if not run.verbose:
-                metrics = main_metrics(metrics)
-            self._write_unless_quiet(metrics_table(metrics))
+            shown = run.metrics if run.verbose else main_metrics(run.metrics)
+            self._write_unless_quiet(metrics_table(shown))
 
     def _show(self, task: Task, now: float) -> None:
         if self._moving and self._stream is not None:

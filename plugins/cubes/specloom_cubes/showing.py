@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from specloom import Plugins, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from xarray import DataArray
-
-    from specloom_cubes.cube import Cube
 
 MAX_SIDE = 512
 """The longest side in pixels of a picture; larger cubes show every so many-th row and column."""
@@ -29,7 +30,38 @@ PLOT_HEIGHT = 160
 """The size of the plot of the mean spectrum in HTML."""
 
 
-def thinned(cube: Cube, max_side: int = MAX_SIDE) -> NDArray[Any]:
+class ShowableCube(Protocol):
+    """What is used of a cube."""
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and bands, as stored."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The element type of the stored pixels."""
+
+    @property
+    def good_bands(self) -> NDArray[np.intp]:
+        """The indices of the bands that are not marked bad."""
+
+    @property
+    def good_wavelengths(self) -> NDArray[np.float64] | None:
+        """Their band centres in nm."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What else the header says."""
+
+    def clean(self, rows: slice = ..., cols: slice = ...) -> NDArray[Any]:
+        """Pixels of the good bands."""
+
+
+def thinned(cube: ShowableCube, max_side: int = MAX_SIDE) -> NDArray[Any]:
     """Every so many-th row and column of a cube, with NaN for no data, (h, w, C)."""
     height, width, bands = cube.shape
     step = max(1, -(-max(height, width) // max_side))
@@ -53,7 +85,7 @@ def mean_spectrum(pixels: NDArray[Any]) -> NDArray[np.float64]:
     return means
 
 
-def _picture(cube: Cube, pixels: NDArray[Any]) -> NDArray[np.uint8] | None:
+def _picture(cube: ShowableCube, pixels: NDArray[Any]) -> NDArray[np.uint8] | None:
     """The picture that a plugin draws, uint8 (h, w, 3); None where none draws any."""
     found: NDArray[np.uint8] | None = Plugins().first_answer(
         "draw_cube", values=pixels, wavelengths=cube.good_wavelengths
@@ -61,7 +93,7 @@ def _picture(cube: Cube, pixels: NDArray[Any]) -> NDArray[np.uint8] | None:
     return found
 
 
-def cube_html(cube: Cube) -> str:
+def cube_html(cube: ShowableCube) -> str:
     """The cube in false colours with its mean spectrum, as HTML."""
     heading = f"<p><code>{escape(repr(cube))}</code></p>"
     pixels = thinned(cube)
@@ -124,7 +156,7 @@ def _scaled(
     return scaled
 
 
-def cube_figure(cube: Cube) -> Figure:
+def cube_figure(cube: ShowableCube) -> Figure:
     """The cube in false colours beside its mean spectrum.
 
     Raises:
@@ -134,7 +166,7 @@ def cube_figure(cube: Cube) -> Figure:
         from matplotlib import pyplot as plt
     except ImportError as error:
         what = "a figure needs matplotlib, which is not installed"
-        raise UnavailableError(what, fix="run: pip install matplotlib") from error
+        raise UnavailableError(what, fix="run: pip install 'specloom-cubes[plot]'") from error
     pixels = thinned(cube)
     picture = _picture(cube, pixels)
     if picture is None:
@@ -158,7 +190,7 @@ def cube_figure(cube: Cube) -> Figure:
     return figure
 
 
-def as_data_array(cube: Cube) -> DataArray:
+def as_data_array(cube: ShowableCube) -> DataArray:
     """The clean pixels with their coordinates, with dimensions y, x and band.
 
     Raises:
@@ -168,7 +200,7 @@ def as_data_array(cube: Cube) -> DataArray:
         import xarray as xr
     except ImportError as error:
         what = "to_xarray needs xarray, which is not installed"
-        raise UnavailableError(what, fix="run: pip install xarray") from error
+        raise UnavailableError(what, fix="run: pip install 'specloom-cubes[xarray]'") from error
     height, width, _ = cube.shape
     coords: dict[str, Any] = {"band": cube.good_bands}
     if cube.good_wavelengths is not None:

@@ -74,7 +74,15 @@ def test_a_ticket_of_a_folder_needs_neither_the_listing_nor_the_other_cubes(here
         "find_mask": True,
         "wavelengths": [410.0, 510.0, 610.25],
         "shape": [4, 5, 3],
-        "reading": {"axes": None, "shape": None, "scale": "physical"},
+        "reading": {
+            "axes": None,
+            "shape": None,
+            "scale": "physical",
+            "calibration": None,
+            "bands": None,
+            "binning": None,
+            "wavelengths": None,
+        },
         "bytes": 480,
     }
     for file in ("0.npy", "2.npy", "3.npy"):

@@ -120,6 +120,7 @@ def detect_files(
         device=device,
         variable=variable,
         observed=True,
+        quiet=not verbose,
     )
     if summary.unexpected is not None:
         raise summary.unexpected

@@ -154,7 +154,7 @@ def test_mistakes_of_a_user(files):
         "--mask: there are 2 cubes and 1 masks\n"
         "  fix: name one mask for each cube, in the order of the cubes, or the folder of all masks"
     )
-    with pytest.raises(DataError, match=r"there is no file nope\.npz"):
+    with pytest.raises(DataError, match=r"there is no nope\.npz"):
         called("nope.npz")
     (files / "out").mkdir()
     (files / "out/notes.txt").write_text("mine")

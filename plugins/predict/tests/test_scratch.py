@@ -51,6 +51,6 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     with pytest.raises(UnavailableError) as error, scratch_folder(tmp_path / "file/out"):
         pass
     assert str(error.value) == (
-        f"{tmp_path}/file/out cannot be written: Not a directory\n"
-        "  fix: choose another folder with --out, or make room on the disk"
+        f"{tmp_path}/file/out cannot be written: a file of that name is there, not a folder\n"
+        "  fix: choose another folder with --out"
     )

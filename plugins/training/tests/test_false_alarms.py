@@ -323,7 +323,7 @@ def test_a_quantile_decider_gets_an_absolute_value(per):
     twin, _ = calibrated(Scores(scores), BinaryDecider(), per=per, false_alarm_rate=rate)
     assert found == {**twin, "parameter": "value"}
     assert decider.value == twin["threshold"]
-    decisions = decider(torch.from_numpy(scores)[..., None])["decisions"][..., 0]
+    decisions = decider.forward(torch.from_numpy(scores)[..., None])["decisions"][..., 0]
     assert (decisions.numpy() == (scores >= decider.value)).all()
 
 

@@ -45,7 +45,7 @@ def scored(seed, images=5, size=7):
 def decided(decider, source):
     logits = torch.from_numpy(source.scores)[..., None]
     valid = torch.from_numpy(source.valid)[..., None]
-    return decider(logits, valid)["decisions"][..., 0].numpy()
+    return decider.forward(logits, valid)["decisions"][..., 0].numpy()
 
 
 def reach(decider, source, metric):

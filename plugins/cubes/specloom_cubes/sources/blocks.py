@@ -141,9 +141,7 @@ class Blocks(TicketedSource):
 
     def _notes_on_blocks(self) -> list[str]:
         """That there is one block, where that leaves splits empty."""
-        if self._scene is None and not there(self.cube):
-            return []
-        if len(self.blocks()) > 1:
+        if not there(self.cube) or len(self.blocks()) > 1:
             return []
         rows, cols = self._opened().opened().shape[:2]
         what = (
