@@ -3,8 +3,8 @@
 The run file is configs/selected_channels.yaml. Every choice is evaluated in its graph: RX is fitted
 on the chosen channels of the training split, the threshold is calibrated on the validation split,
 and the test split is measured. Data: its synthetic lentils, and, where SPECLOOM_TEST_DATA is there,
-EnMAP tiles and Salinas-A with one class as the anomaly, of which every split holds enough pixels.
-Prints tables as Markdown.
+EnMAP tiles and Salinas-A with one class as the anomaly. A seed of which a split lacks the class is
+passed over, and reported. Prints tables as Markdown.
 """
 
 import argparse

@@ -356,7 +356,7 @@ def test_performance():
 
 @differs(
     ADACLIP,
-    "Hydra files in `configs/trainrun/`",
+    "Hydra files of train runs",
     "They are no run files; `specloom import cuvis FILE` converts cuvis-ai's own YAML. Ours are in "
     "configs/adaclip.",
 )
@@ -383,7 +383,7 @@ def test_next_steps():
     ADACLIP,
     "Custom CLIP models: ViT-B-16, ViT-L-14",
     "Both by name. The public adapters fit ViT-L-14 and ViT-L-14-336; for ViT-B-16 they are drawn "
-    "anew, `weight_name: new`, and trained. `check` finds sizes that do not fit.",
+    "at random, `weight_name: new`, and trained. `check` finds sizes that do not fit.",
 )
 def test_other_backbones():
     AdaCLIPDetector(backbone="ViT-L-14").build({})

@@ -95,7 +95,7 @@ def test_ports():
 @differs(
     NODES,
     "Parameters and defaults of `SoftChannelSelector`",
-    "As printed; `input_channels` may be left out, and `gumbel: false` trains without noise.",
+    "As printed; `input_channels` may be omitted, and `gumbel: false` trains without noise.",
 )
 def test_parameters():
     found = parameters(SoftChannelSelector)

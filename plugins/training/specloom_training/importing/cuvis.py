@@ -92,11 +92,11 @@ def import_file(path: Path, plugins: Plugins) -> tuple[dict[str, Any], Report]:
     source = _with_defaults(read(path))
     report = Report(str(path))
     pipeline, keys = _pipeline_of(source, report)
-    graph = GraphImporter(source, keys, report, plugins).run(pipeline)
-    if not graph.nodes:
+    imported = GraphImporter(source, keys, report, plugins).run(pipeline)
+    if not imported.nodes:
         what = f"{path} has no node that a plugin offers"
         raise ConfigError(what, fix="install the plugins of its nodes: specloom plugins list")
-    run_file = _RunFile(source, report, graph)
+    run_file = _RunFile(source, report, imported)
     return run_file.build(pipeline), report
 
 
@@ -171,10 +171,10 @@ def _pipeline_of(source: PlacedYaml, report: Report) -> tuple[Mapping[str, Any],
 class _RunFile:
     """Builds the run file around an imported graph."""
 
-    def __init__(self, source: PlacedYaml, report: Report, graph: ImportedGraph) -> None:
+    def __init__(self, source: PlacedYaml, report: Report, imported: ImportedGraph) -> None:
         self.source = source
         self.report = report
-        self.graph = graph
+        self.imported = imported
         self.value: Mapping[str, Any] = source.value
 
     def build(self, pipeline: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,8 +194,8 @@ class _RunFile:
         if isinstance(seed, int):
             found["seed"] = seed
         found["data"] = data
-        found["nodes"] = self.graph.nodes
-        found["connections"] = self.graph.connections
+        found["nodes"] = self.imported.nodes
+        found["connections"] = self.imported.connections
         found["phases"] = phases
         return found
 
@@ -243,15 +243,15 @@ class _RunFile:
         config["split"] = [train, val, round(1 - train - val, 6)]
 
     def _minimised(self) -> list[str]:
-        names = [self.graph.names.get(str(name)) for name in self.value.get("loss_nodes") or []]
-        return [name for name in names if name in self.graph.nodes]
+        names = [self.imported.names.get(str(name)) for name in self.value.get("loss_nodes") or []]
+        return [name for name in names if name in self.imported.nodes]
 
     def _gradient(self, training: Mapping[str, Any]) -> dict[str, Any] | None:
         """The gradient phase; None where nothing is unfrozen."""
         unfrozen = [str(name) for name in self.value.get("unfreeze_nodes") or []]
-        names = [self.graph.names[name] for name in unfrozen if name in self.graph.names]
+        names = [self.imported.names[name] for name in unfrozen if name in self.imported.names]
         for name in unfrozen:
-            if name not in self.graph.names:
+            if name not in self.imported.names:
                 self.report.excluded.append(f"unfreeze_nodes: {name!r}, which is not imported")
         if not names:
             return None
@@ -336,13 +336,13 @@ class _RunFile:
 
     def _measure_other_losses(self, minimised: list[str]) -> None:
         """Let losses that are not minimised be measured only."""
-        for name, node in self.graph.nodes.items():
+        for name, node in self.imported.nodes.items():
             if node["type"].startswith(LOSSES) and name not in minimised:
                 node["stages"] = ["val", "test"]
                 self.report.renamed.append(f"loss {name!r}: measured only, not minimised there")
 
     def _evaluations(self, data: Mapping[str, Any]) -> list[dict[str, Any]]:
-        if not any(issubclass(cls, Metric) for cls in self.graph.classes.values()):
+        if not any(issubclass(cls, Metric) for cls in self.imported.classes.values()):
             return []
         config = data.get("config") or {}
         has_lists = "train_ids" in config

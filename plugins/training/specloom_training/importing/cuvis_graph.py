@@ -67,7 +67,7 @@ class GraphImporter:
         self.keys = keys
         self.report = report
         self.plugins = plugins
-        self.graph = ImportedGraph()
+        self.imported = ImportedGraph()
         self._offered = {
             label.rpartition(".")[2]: label for label in plugins.offers(("nodes", "losses"))
         }
@@ -79,9 +79,9 @@ class GraphImporter:
         by_target: dict[str, list[str]] = {}
         for number, connection in enumerate(pipeline.get("connections") or []):
             self._connect(connection, (*self.keys, "connections", number), by_target)
-        self.graph.connections += [pair for pair in by_target.values() if pair]
+        self.imported.connections += [pair for pair in by_target.values() if pair]
         self._connect_batch(set(by_target))
-        return self.graph
+        return self.imported
 
     def _node(self, node: Mapping[str, Any], keys: Keys) -> None:
         line = self.source.line(*keys)
@@ -98,15 +98,15 @@ class GraphImporter:
             self.report.excluded.append(what)
             return
         valid = self._valid_name(name, line)
-        self.graph.names[name] = valid
+        self.imported.names[name] = valid
         _label, cls = self.plugins.find(reference, ("nodes", "losses"), self.source.where(*keys))
         params = node.get("hparams") or node.get("params") or {}
         config = self._config(cls, params, f"{name}, line {line}")
         entry: dict[str, Any] = {"type": reference}
         if config:
             entry["config"] = config
-        self.graph.nodes[valid] = entry
-        self.graph.classes[valid] = cls
+        self.imported.nodes[valid] = entry
+        self.imported.classes[valid] = cls
         self.report.mapped.append(f"node {valid!r}, line {line}: {path} is {reference}")
 
     def _valid_name(self, name: str, line: int) -> str:
@@ -115,7 +115,7 @@ class GraphImporter:
             valid = f"node_{valid}"
         base = valid
         number = 1
-        while valid in self.graph.nodes:
+        while valid in self.imported.nodes:
             number += 1
             valid = f"{base}_{number}"
         if valid != name:
@@ -146,7 +146,7 @@ class GraphImporter:
         if not source or not target:
             return
         node, _, port = target.partition(".")
-        takes_many = self.graph.classes[node].inputs[port].many
+        takes_many = self.imported.classes[node].inputs[port].many
         key = target
         if takes_many:
             key = f"{target} from {source}"
@@ -159,13 +159,13 @@ class GraphImporter:
     def _end(self, written: Any, side: str, line: int) -> str:
         """An end such as ``A.outputs.p`` as ``A.p``; empty where it cannot be."""
         parts = str(written or "").split(".")
-        node = self.graph.names.get(parts[0], "")
+        node = self.imported.names.get(parts[0], "")
         port = parts[-1]
         if len(parts) < 2 or not node:
             what = f"connection, line {line}: the node of {written!r} is not imported"
             self.report.excluded.append(what)
             return ""
-        ports = getattr(self.graph.classes[node], side)
+        ports = getattr(self.imported.classes[node], side)
         if port not in ports:
             fix = did_you_mean(port, ports)
             what = f"connection, line {line}: {node} has no {side[:-1]} {port!r}; {fix}"
@@ -175,8 +175,10 @@ class GraphImporter:
 
     def _connect_batch(self, connected: set[str]) -> None:
         """Write the connections of inputs that get a value of the batch by their name there."""
-        data_nodes = [name for name, node in self.graph.nodes.items() if node["type"] == DATA_NODE]
-        for name, cls in self.graph.classes.items():
+        data_nodes = [
+            name for name, node in self.imported.nodes.items() if node["type"] == DATA_NODE
+        ]
+        for name, cls in self.imported.classes.items():
             if name in data_nodes:
                 continue  # it reads the batch by the names of its ports
             for port, spec in cls.inputs.items():
@@ -187,5 +189,5 @@ class GraphImporter:
                 source = f"batch.{port}"
                 if data_nodes:
                     source = f"{data_nodes[0]}.{port}"
-                self.graph.connections.append([source, target])
+                self.imported.connections.append([source, target])
                 self.report.mapped.append(f"connection of {source} to {target}, which was implied")
