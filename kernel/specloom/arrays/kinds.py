@@ -88,9 +88,11 @@ def spectral_dimension(cube: Any, name: str) -> Any:
         return found[0]
     listed = ", ".join(str(dim) for dim in cube.dims)
     what = f"of the dimensions of {name} ({listed}) none is named as the bands"
+    fix = "rename the one of the bands to 'band': cube.rename({'…': 'band'})"
     if found:
         what = f"of the dimensions of {name} ({listed}) several are named as the bands"
-    fix = "rename the one of the bands to 'band': cube.rename({'…': 'band'})"
+        renaming = {str(found[0]): "column"}
+        fix = f"rename those that are not the bands, such as: cube.rename({renaming})"
     raise PortError(what, fix=fix)
 
 
