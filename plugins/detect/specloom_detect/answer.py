@@ -80,7 +80,9 @@ def answer(results: Sequence[CubeResult]) -> str:
     judged = sum(one.judged for one in results)
     if not judged:
         return "no pixel could be assessed"
-    among = [one for one in results if one.decided] or results
+    among = [one for one in results if one.decided]
+    if not among:
+        among = list(results)
     strongest = max(among, key=lambda one: one.score)
     place = f"at row {strongest.row}, column {strongest.column}"
     where = ""

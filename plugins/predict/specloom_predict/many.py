@@ -39,6 +39,24 @@ if TYPE_CHECKING:
     from specloom_predict.rules import Rule
 
 
+def failure_text(name: str, error: SpecloomError) -> str:
+    """The error of one cube as commands print it, with the cube where the error does not name it.
+
+    Args:
+        name: The cube.
+        error: The error, of which each line that is no fix is one of its own.
+    """
+    text = str(error)
+    if Path(name).name not in text:
+        text = f"{name}: {text}"
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("  "):
+            line = f"error: {line}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
 @dataclass
 class Summary:
     """What became of the inputs.
