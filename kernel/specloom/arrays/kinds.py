@@ -128,7 +128,9 @@ def wavelengths_of(cube: Any, dim: Any) -> NDArray[np.float64] | None:
         is_named = str(name).lower().startswith(("wavelength", "lambda"))
         if not is_named and unit not in NANOMETRES:
             continue
-        factor = NANOMETRES.get(unit or "nm")
+        factor = NANOMETRES.get(unit)
+        if not unit:
+            factor = 1.0
         if factor is None:
             what = f"the unit {unit!r} of the coordinate {name!r} is no known unit of wavelengths"
             raise DataError(what, fix="set its attribute 'units' to 'nm' or 'um'")

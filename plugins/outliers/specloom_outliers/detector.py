@@ -277,5 +277,10 @@ def _on_cpu(data: P) -> P:
     """Data in the memory of the host, without gradients."""
     if isinstance(data, Tensor):
         return cast("P", data.detach().cpu())
-    parts = (part.detach().cpu() if isinstance(part, Tensor) else part for part in data)
+    parts: list[Any] = []
+    for part in data:
+        if isinstance(part, Tensor):
+            parts.append(part.detach().cpu())
+        else:
+            parts.append(part)
     return cast("P", type(data)(*parts))
