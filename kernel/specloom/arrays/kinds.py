@@ -119,7 +119,7 @@ def wavelengths_of(cube: Any, dim: Any) -> NDArray[np.float64] | None:
     of length, or another one along it that is named so.
 
     Raises:
-        DataError: Its unit is no known one.
+        DataError: Its unit is no known one, or it holds no numbers.
     """
     for name, coordinate in cube.coords.items():
         if tuple(coordinate.dims) != (dim,):
@@ -134,8 +134,22 @@ def wavelengths_of(cube: Any, dim: Any) -> NDArray[np.float64] | None:
         if factor is None:
             what = f"the unit {unit!r} of the coordinate {name!r} is no known unit of wavelengths"
             raise DataError(what, fix="set its attribute 'units' to 'nm' or 'um'")
-        return np.asarray(coordinate.values, np.float64) * factor
+        return _numbers(coordinate.values, name) * factor
     return None
+
+
+def _numbers(values: Any, name: Any) -> NDArray[np.float64]:
+    """Band centres as numbers.
+
+    Raises:
+        DataError: They are texts.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        what = f"the coordinate {name!r} holds no numbers: {error}"
+        fix = "give it the band centres in nm, or another name"
+        raise DataError(what, fix=fix) from error
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

@@ -230,6 +230,7 @@ def test_a_plot_shows_cube_scores_and_histogram(scenes, monkeypatch):
     from matplotlib import pyplot as plt
 
     cube, _, wavelengths = scenes["dirty"][0]
+    array_cube(cube)._repr_html_()  # which imports what draws the picture
     figure = detect(cube, wavelengths=wavelengths).plot()
     titles = [one.get_title() for one in figure.axes if one.get_title()]
     assert titles == ["false colour, with objects", "scores", "histogram of the scores"]

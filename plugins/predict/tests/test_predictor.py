@@ -244,6 +244,11 @@ WRONG = {
         ConfigError,
         "predict has no option 'valed'\n  fix: did you mean 'valid'?",
     ),
+    "size of tiles": (
+        lambda cube: {"cube": cube, "tile_bytes": -5},
+        ConfigError,
+        "tile_bytes is -5\n  fix: set a number of bytes, or leave it out",
+    ),
     "variable": (
         lambda cube: {"cube": cube, "variable": "scene"},
         ConfigError,
@@ -294,6 +299,17 @@ def test_a_cube_of_xarray_with_several_dimensions_named_as_bands(fitted):
     assert str(caught.value) == (
         "of the dimensions of cube (y, c, band) several are named as the bands\n"
         "  fix: rename those that are not the bands, such as: cube.rename({'c': 'column'})"
+    )
+
+
+def test_wavelengths_of_xarray_that_are_no_numbers(fitted):
+    cube = pytest.importorskip("xarray").DataArray(scene(), dims=("y", "x", "band"))
+    with pytest.raises(DataError) as caught:
+        fitted.predict(cube.assign_coords(wavelength=("band", list("abcdef"))))
+    assert str(caught.value) == (
+        "the coordinate 'wavelength' holds no numbers: could not convert string to float: "
+        "np.str_('a')\n"
+        "  fix: give it the band centres in nm, or another name"
     )
 
 
