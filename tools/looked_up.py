@@ -23,6 +23,7 @@ OTHERS = {
     "dtype": "NumPy and torch: only of arrays",
     "errors": "specloom.Problems: only of several errors",
     "fit": "entry points of estimators: not of every class",
+    "get_params": "entry points of estimators: not of every class",
     "fix": "specloom.SpecloomError: not of other exceptions",
     "interval": "Lightning's scheduler settings: not of every scheduler",
     "item": "NumPy and torch: only of arrays",
