@@ -40,4 +40,7 @@ def unsaturated(data: Tensor, levels: Tensor) -> Tensor:
         data: Counts, (B, H, W, C).
         levels: (C,).
     """
-    return (data < levels.to(data.dtype)).all(-1, keepdim=True)
+    if data.is_floating_point():
+        levels = levels.to(data.dtype)
+    # As an integer a level would lose its fraction, and one beyond the type would wrap.
+    return (data < levels).all(-1, keepdim=True)
