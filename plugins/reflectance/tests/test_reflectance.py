@@ -315,6 +315,20 @@ def test_noisy_bands_are_found_by_differences_and_interpolated():
     assert "bands are bad (band 2, bands 5-6)" in node.fit_summary()
 
 
+def test_a_band_of_zeros_is_bad_and_pixels_without_neighbours_are_an_error():
+    data = noisy()
+    data[..., 3] = 0
+    data[..., 4] = -1
+    node = fit(made(NoisyBands(), num_channels=8), [{"data": data}])
+    assert node.ratios[3:5].tolist() == [0, 0]
+    assert "bands are bad (bands 2-6)" in node.fit_summary()
+    node = made(NoisyBands(), num_channels=8)
+    with pytest.raises(NodeError, match="no usable pixel has a usable right neighbour") as caught:
+        fit(node, [{"data": data[:, :, :1]}])
+    assert caught.value.fix == "fit images of two columns or more"
+    assert not node.fitted
+
+
 def test_bands_of_water_vapour_are_bad_on_request():
     node = made(NoisyBands(least_ratio=0, water_vapour=True), num_channels=8)
     fit(node, [{"data": noisy(), "wavelengths": CENTRES}])
