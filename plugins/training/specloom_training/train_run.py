@@ -204,7 +204,9 @@ def _measures(node: Mapping[str, Any], split: str, plugins: Plugins) -> bool:
         # A node of another manifest may measure: the run checks it.
         return True
     _label, cls = plugins.find(node["type"], kinds, OWN)
-    stages: Sequence[str] = node.get("stages") or getattr(cls, "stages", STAGES)
+    stages: Sequence[str] = getattr(cls, "stages", STAGES)
+    if "stages" in node:
+        stages = node["stages"]
     return issubclass(cls, Metric) and split in stages
 
 
