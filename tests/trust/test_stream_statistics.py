@@ -127,7 +127,7 @@ def check(nodes, images, exact):
     n, bands = rx.pixels, images.shape[-1]
     assert logits.score_mean.item() == pytest.approx(bands * (n - 1) / n, rel=LIMIT)
     pixels = torch.from_numpy(images.astype(np.float32))
-    scores = rx(pixels)["scores"].double().numpy()
+    scores = rx.forward(pixels)["scores"].double().numpy()
     assert logits.score_mean.item() == pytest.approx(scores.mean(), rel=1e-9)
     assert logits.score_std.item() == pytest.approx(scores.std(ddof=1), rel=1e-9)
 
@@ -160,7 +160,7 @@ def test_parts_of_the_data_can_be_merged(images, exact, parts):
     merge(nodes["scaled"], [{"data": group} for group in groups])
     nodes["logits"] = ScoreToLogit()
     nodes["logits"].build({})
-    merge(nodes["logits"], [nodes["rx"](group) for group in groups])
+    merge(nodes["logits"], [nodes["rx"].forward(group) for group in groups])
     check(nodes, images, exact)
 
 

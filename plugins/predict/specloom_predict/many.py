@@ -205,7 +205,7 @@ def predict_all(
     references = references_among(cubes, predictor.reading)
     if references and predictor.reading.calibration is not None:
         cubes = [one for one in cubes if one not in references]
-        summary.notes.append(f"{_listed(references)}: left out; name such a file to predict it")
+        summary.notes.append(f"{_listed(references)}: excluded; name such a file to predict it")
     elif references:
         what = "predicted like the others, as the pipeline calibrates no cube"
         summary.notes.append(f"{_listed(references)}: {what}")

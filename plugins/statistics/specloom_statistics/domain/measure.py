@@ -215,7 +215,8 @@ class _Parts:
         if self._can_compare:
             found["light"] = abs(self.median_level) / LOG_LEVEL
             found["tilt"] = self._tilt() / LOG_TILT
-            found["stripes"] = self._stripes() / LOG_STRIPES
+            if self._reference.bands >= LEAST_BANDS:  # in a picture brightness is the content
+                found["stripes"] = self._stripes() / LOG_STRIPES
         elif len(self._reference.spectra.level):
             found["light"] = FAR
         return found
