@@ -1,0 +1,159 @@
+"""What an answer holds: the result as JSON, an output as NPY or PNG, or all of it as ZIP."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specloom import DataError, did_you_mean
+from specloom_serve.errors import RefusedError
+
+if TYPE_CHECKING:
+    from specloom_cubes import Cube
+    from specloom_predict import Prediction, Predictor
+
+MEDIA_TYPES = {
+    "json": "application/json",
+    "npy": "application/x-npy",
+    "png": "image/png",
+    "zip": "application/zip",
+}
+"""The formats of answers, and what HTTP calls them."""
+
+RESULT = "result.json"
+"""The file in a ZIP that holds what the answer in JSON is."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request wants.
+
+    Args:
+        format: One of ``MEDIA_TYPES``.
+        output: The output that NPY and PNG show; by default ``scores``, or the first.
+        wavelengths: Band centres in nm.
+    """
+
+    format: str = "json"
+    output: str = ""
+    wavelengths: list[float] | None = None
+
+
+def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) -> bytes:
+    """Predict a cube, and make the body of the answer.
+
+    Raises:
+        RefusedError: The pipeline has no such output.
+        SpecloomError: As ``Predictor.predict``.
+    """
+    name = _output(predictor, wanted.output)
+    if wanted.format == "json":
+        found = predictor.predict(cube, wavelengths=wanted.wavelengths)
+        return json_bytes(describe(predictor, found, most_objects))
+    with tempfile.TemporaryDirectory(prefix="specloom-serve-") as folder:
+        file_format = "png" if wanted.format == "png" else "npy"
+        found = predictor.predict(
+            cube, Path(folder) / "out", (file_format,), wavelengths=wanted.wavelengths
+        )
+        if wanted.format == "zip":
+            return _zipped(found, describe(predictor, found, most_objects))
+        file = found.files.get(f"{name}.{file_format}")
+        if file is None:
+            what = f"the output {name!r} has no {file_format} for this cube"
+            raise RefusedError(422, what, "use another output or format")
+        return file.read_bytes()
+
+
+def describe(predictor: Predictor, found: Prediction, most_objects: int) -> dict[str, Any]:
+    """A prediction as plain values: the verdict, measures, objects, outputs and notes.
+
+    Args:
+        predictor: What made it.
+        found: The prediction.
+        most_objects: How many objects are listed.
+    """
+    verdict = found.verdict
+    measures = found.measures.as_json()
+    domain = None
+    if found.domain is not None:
+        domain = found.domain.as_json()
+    return {
+        "pipeline": predictor.run.metadata["name"],
+        "verdict": verdict.word,
+        "reason": verdict.reason,
+        "measures": measures,
+        "objects": _objects(found, most_objects),
+        "domain": domain,
+        "outputs": {name: _shape(value) for name, value in found.arrays.items()},
+        "unjudged": found.unjudged,
+        "pixels": found.pixels,
+        "notes": list(found.notes),
+        "seconds": found.seconds,
+    }
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON in UTF-8, with null for what is not finite."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _output(predictor: Predictor, wanted: str) -> str:
+    """The output that is wanted, or ``scores``, or the first.
+
+    Raises:
+        RefusedError: There is no such output.
+    """
+    names = list(predictor.ends)
+    if wanted and wanted not in names:
+        what = f"the pipeline has no output {wanted!r}"
+        raise RefusedError(400, what, did_you_mean(wanted, names))
+    if wanted:
+        return wanted
+    if "scores" in names:
+        return "scores"
+    return next(iter(names), "")
+
+
+def _objects(found: Prediction, most: int) -> list[dict[str, Any]] | None:
+    """The first objects; None where the pipeline makes no decisions."""
+    try:
+        table = found.objects
+    except DataError:
+        return None
+    return table.rows()[:most]
+
+
+def _shape(value: Any) -> dict[str, Any]:
+    values = np.asarray(value)
+    return {"shape": list(values.shape), "dtype": values.dtype.name}
+
+
+def _zipped(found: Prediction, described: dict[str, Any]) -> bytes:
+    """The files and the description, not compressed."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(RESULT, json_bytes(described))
+        for name, file in found.files.items():
+            archive.write(file, name)
+    return buffer.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    """A value of which JSON can hold every number."""
+    if isinstance(value, dict):
+        return {str(name): _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    if isinstance(value, np.generic):
+        return _finite(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
