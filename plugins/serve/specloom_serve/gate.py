@@ -98,7 +98,7 @@ class Gate:
 def error_response(error: SpecloomError) -> Response:
     """The answer to a request that is refused, or failed."""
     status = status_of(error)
-    parts = {"what": printable(error.what), "where": printable(error.where), "fix": error.fix}
+    parts = {name: printable(getattr(error, name)) for name in ("what", "where", "fix")}
     headers = {"connection": "close"}
     if status == 401:
         headers["www-authenticate"] = "Bearer"

@@ -43,6 +43,8 @@ def file_below(root: Path | None, name: str, valid: str | None = None) -> Path:
 def _files_with(file: Path, valid: str | None) -> list[Path]:
     """All files that are read for a cube."""
     cube = cube_file(file)
+    if cube is None:
+        return [file]
     found = [file, *files_of_cube(cube)]
     if valid is not None:
         found.append(valid_file(cube, valid))
