@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import numpy as np
 from fastapi import FastAPI, Request
+from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -35,7 +38,7 @@ NPY_TYPES = ("application/x-npy", "application/octet-stream")
 JSON_BYTES = 8192
 """The longest body in JSON."""
 
-QUERY = ("format", "output", "wavelengths")
+QUERY = ("format", "output", "wavelengths", "deadline")
 """The parameters of an address."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -62,13 +65,16 @@ class Service:
         """Predict one cube: NPY in the body, or a path below the root in JSON."""
         with self._place():
             wanted = _wanted(request)
+            seconds = min(wanted.deadline or self.engine.deadline, self.engine.deadline)
             body = await self._read(request)
-            future = self.engine.submit(lambda predictor: self._answer(predictor, body, wanted))
+            future = self.engine.submit(
+                lambda predictor: self._answer(predictor, body, wanted), seconds
+            )
             waiting = asyncio.wrap_future(future)
             gone = asyncio.ensure_future(_gone(request))
             await asyncio.wait(
                 (waiting, gone),
-                timeout=self.engine.deadline,
+                timeout=seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if waiting.done():
@@ -78,7 +84,7 @@ class Service:
             if gone.done():
                 raise ClientDisconnect
             gone.cancel()
-            raise late(self.engine.deadline)
+            raise late(seconds)
 
     async def health(self, request: Request) -> Response:
         """Whether the process answers."""
@@ -108,6 +114,9 @@ class Service:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         stated = _stated_length(request)
         if media_type == "application/json":
+            if "wavelengths" in request.query_params:
+                what = "wavelengths are only for cubes in a body"
+                raise RefusedError(400, what, "leave them out: the file has its own")
             return await _read_path(request, stated, self.limits)
         if media_type not in NPY_TYPES:
             what = "the body is neither NPY nor JSON by its content type"
@@ -117,11 +126,8 @@ class Service:
 
     def _answer(self, predictor: Predictor, body: Any, wanted: Wanted) -> bytes:
         """Open and predict a cube, in the engine's thread."""
-        try:
-            cube = self._cube(predictor, body, wanted)
-            return render(predictor, cube, wanted, self.limits.objects)
-        except SpecloomError as error:
-            raise self._without_root(error) from error
+        cube = self._cube(predictor, body, wanted)
+        return render(predictor, cube, wanted, self.limits.objects)
 
     def _cube(self, predictor: Predictor, body: Any, wanted: Wanted) -> Cube:
         """The cube of a request.
@@ -137,15 +143,6 @@ class Service:
         check_shape(cube.shape, self.limits)
         predictor.check_cube(cube)
         return cube
-
-    def _without_root(self, error: SpecloomError) -> SpecloomError:
-        """An error that does not say where the root lies."""
-        if self.root is None or isinstance(error, RefusedError):
-            return error
-        place = f"{self.root.resolve()}/"
-        what = error.what.replace(place, "")
-        where = error.where.replace(place, "")
-        return type(error)(what, where=where, fix=error.fix.replace(place, ""))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -210,7 +207,7 @@ def build_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.add_api_route("/predict", _safe(service.predict), methods=["POST"], **PREDICT)
+    app.add_api_route("/predict", _safe(service.predict, place), methods=["POST"], **PREDICT)
     gets = {
         "/health": service.health,
         "/ready": service.ready,
@@ -219,7 +216,7 @@ def build_app(
     }
     for address, answer in gets.items():
         app.add_api_route(
-            address, _safe(answer), methods=["GET"], summary=(answer.__doc__ or "").strip()
+            address, _safe(answer, place), methods=["GET"], summary=(answer.__doc__ or "").strip()
         )
     return Gate(app, metrics, limits.header_bytes, token, hosts)
 
@@ -242,14 +239,17 @@ def describe_pipeline(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _safe(answer: Endpoint) -> Endpoint:
-    """An endpoint whose errors are answers."""
+def _safe(answer: Endpoint, root: Path | None) -> Endpoint:
+    """An endpoint whose errors are answers, which do not say where the root lies."""
+    hidden = ""
+    if root is not None:
+        hidden = f"{root.resolve()}/"
 
     async def answered(request: Request) -> Response:
         try:
             return await answer(request)
         except SpecloomError as error:
-            return error_response(error)
+            return error_response(error, hidden)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:
@@ -336,19 +336,53 @@ def _wanted(request: Request) -> Wanted:
     if chosen not in MEDIA_TYPES:
         fix = did_you_mean(chosen, MEDIA_TYPES)
         raise RefusedError(400, f"there is no format {chosen!r}", fix)
-    return Wanted(chosen, query.get("output", ""), _wavelengths(query.get("wavelengths")))
+    return Wanted(
+        chosen,
+        query.get("output", ""),
+        _wavelengths(query.get("wavelengths")),
+        _deadline(query.get("deadline")),
+    )
 
 
-def _wavelengths(text: str | None) -> list[float] | None:
-    """Band centres in nm, separated by commas.
+def _wavelengths(text: str | None) -> NDArray[np.float64] | None:
+    """Band centres in nm, (C,).
 
     Raises:
         RefusedError: One is no number.
     """
+    numbers = _numbers("wavelengths", text)
+    if numbers is None:
+        return None
+    return np.array(numbers)
+
+
+def _deadline(text: str | None) -> float | None:
+    """The seconds within which an answer is wanted.
+
+    Raises:
+        RefusedError: They are no number above 0.
+    """
+    numbers = _numbers("deadline", text)
+    if numbers is None:
+        return None
+    if len(numbers) != 1 or numbers[0] <= 0:
+        raise RefusedError(400, "the deadline is no number above 0", "send a number of seconds")
+    return numbers[0]
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    """The numbers of a parameter, separated by commas.
+
+    Raises:
+        RefusedError: One is no finite number.
+    """
     if text is None:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        fix = "send numbers in nm, separated by commas"
-        raise RefusedError(400, "the wavelengths are no numbers", fix) from None
+        numbers = [math.nan]
+    if not all(math.isfinite(number) for number in numbers):
+        what = f"of the parameter {name!r} a part is no number"
+        raise RefusedError(400, what, "send numbers, separated by commas")
+    return numbers

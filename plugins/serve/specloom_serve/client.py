@@ -88,7 +88,7 @@ class Client:
         Args:
             cube: An array (H, W, C), or a path relative to the root of the server.
             variable: The array that is the cube, where its file holds several.
-            wavelengths: Band centres in nm, used instead of the cube's own.
+            wavelengths: Of an array: band centres in nm.
 
         Raises:
             DataError: The array holds objects.

@@ -157,7 +157,8 @@ def serve(**options: Any) -> None:
     )
     listening = binding.listen()
     click.echo(f"serving on {binding.address(listening)}; Ctrl-C stops it", err=True)
-    uvicorn.Server(config).run([listening])
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run([listening])
 
 
 @dataclass(frozen=True)

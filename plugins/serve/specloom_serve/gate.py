@@ -95,10 +95,18 @@ class Gate:
         return hmac.compare_digest(_header(headers, b"authorization"), expected)
 
 
-def error_response(error: SpecloomError) -> Response:
-    """The answer to a request that is refused, or failed."""
+def error_response(error: SpecloomError, hidden: str = "") -> Response:
+    """The answer to a request that is refused, or failed.
+
+    Args:
+        error: Why.
+        hidden: A part of paths that the answer does not show; empty for none.
+    """
     status = status_of(error)
-    parts = {name: printable(getattr(error, name)) for name in ("what", "where", "fix")}
+    parts = {"what": error.what, "where": error.where, "fix": error.fix}
+    for name, text in parts.items():
+        shown = text.replace(hidden, "") if hidden else text
+        parts[name] = printable(shown)
     headers = {"connection": "close"}
     if status == 401:
         headers["www-authenticate"] = "Bearer"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,17 @@ HEADER_BYTES = 4096
 """The longest header of an NPY file that is read."""
 
 SAVE = "send what numpy.save writes of an array (rows, columns, bands)"
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    TokenError,
+)
+"""What NumPy raises of a damaged header, which it parses as Python."""
+
 KINDS = "send one of float32, float64, float16, int8 to int64, uint8 to uint64, little-endian"
 
 
@@ -167,7 +179,7 @@ def _layout(start: bytes, rest: bytes) -> Layout:
             found = np.lib.format.read_array_header_1_0(file, HEADER_BYTES)
         else:
             found = np.lib.format.read_array_header_2_0(file, HEADER_BYTES)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    except UNREADABLE:
         raise RefusedError(400, "the NPY header is damaged", SAVE) from None
     shape, is_fortran, dtype = found
     if dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:

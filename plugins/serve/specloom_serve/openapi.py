@@ -57,7 +57,14 @@ PREDICT: dict[str, Any] = {
             ),
             _parameter("output", "The output that npy and png show.", {"type": "string"}),
             _parameter(
-                "wavelengths", "Band centres in nm, separated by commas.", {"type": "string"}
+                "wavelengths",
+                "Band centres in nm of a cube in a body, separated by commas.",
+                {"type": "string"},
+            ),
+            _parameter(
+                "deadline",
+                "Seconds within which there is an answer, at most those of the server.",
+                {"type": "number", "exclusiveMinimum": 0},
             ),
         ],
         "requestBody": {

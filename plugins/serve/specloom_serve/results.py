@@ -17,6 +17,8 @@ from specloom import DataError, did_you_mean
 from specloom_serve.errors import RefusedError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom_cubes import Cube
     from specloom_predict import Prediction, Predictor
 
@@ -39,12 +41,14 @@ class Wanted:
     Args:
         format: One of ``MEDIA_TYPES``.
         output: The output that NPY and PNG show; by default ``scores``, or the first.
-        wavelengths: Band centres in nm.
+        wavelengths: Band centres in nm of a cube in a body, (C,).
+        deadline: Seconds within which there is an answer; those of the server where None.
     """
 
     format: str = "json"
     output: str = ""
-    wavelengths: list[float] | None = None
+    wavelengths: NDArray[np.float64] | None = None
+    deadline: float | None = None
 
 
 def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) -> bytes:
@@ -56,13 +60,11 @@ def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) 
     """
     name = _output(predictor, wanted.output)
     if wanted.format == "json":
-        found = predictor.predict(cube, wavelengths=wanted.wavelengths)
+        found = predictor.predict(cube)
         return json_bytes(describe(predictor, found, most_objects))
     with tempfile.TemporaryDirectory(prefix="specloom-serve-") as folder:
         file_format = "png" if wanted.format == "png" else "npy"
-        found = predictor.predict(
-            cube, Path(folder) / "out", (file_format,), wavelengths=wanted.wavelengths
-        )
+        found = predictor.predict(cube, Path(folder) / "out", (file_format,))
         if wanted.format == "zip":
             return _zipped(found, describe(predictor, found, most_objects))
         file = found.files.get(f"{name}.{file_format}")
