@@ -17,7 +17,9 @@ from specloom.cli import cli
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted(ROOT.glob("examples/**/run.yaml"))
-ABSENT = re.compile(r"warning: \S+: there is no (scene\.mat|captures|wheat_grains|cubes|inspection/known),")
+ABSENT = re.compile(
+    r"warning: \S+: there is no (scene\.mat|captures|wheat_grains|cubes|inspection/known),"
+)
 TINY = re.compile(r"warning: .*weights tiny and tiny-adapter are made on this machine for tests")
 CONFIGS = sorted(p for p in ROOT.glob("configs/**/*.yaml") if p.name != "plugins.yaml")
 SMALL = ["data.config.scenes=12", "data.config.height=32", "data.config.width=32"]

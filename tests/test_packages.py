@@ -1,5 +1,6 @@
 """Each distribution has one name and version everywhere; the manifest names every plugin."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -130,3 +131,21 @@ def test_what_is_not_released_stands_above_the_version(copy):
     assert packages.heading(file) == "Unreleased"
     assert packages.section(file, "Unreleased") == "- More."
     assert packages.section(file, "9.0.0") == ""
+
+
+def test_no_public_name_is_that_of_a_module_beside_it():
+    """Once such a module is imported, the package's attribute is the module, not what it offers."""
+    packages = [*ROOT.glob("plugins/*/specloom_*"), ROOT / "kernel/specloom"]
+    checked = 0
+    for package in packages:
+        tree = ast.parse((package / "__init__.py").read_text("utf-8"))
+        for statement in tree.body:
+            if not isinstance(statement, ast.Assign):
+                continue
+            if ast.unparse(statement.targets[0]) != "__all__":
+                continue
+            for name in ast.literal_eval(statement.value):
+                assert not (package / f"{name}.py").exists(), f"{package.name}.{name}"
+                assert not (package / name).is_dir(), f"{package.name}.{name}"
+                checked += 1
+    assert checked > 100

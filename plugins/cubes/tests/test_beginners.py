@@ -174,7 +174,8 @@ def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     told_of = told(UnavailableError, Synthetic(scenes=4, height=8, width=8, cache="file").scene, 0)
     assert re.fullmatch(
-        r"the cache cannot be used: file/\w+/00000\.npz cannot be written: file is a file, not a folder\n"
+        r"the cache cannot be used: file/\w+/00000\.npz cannot be written: file is a file, not a "
+        r"folder\n"
         r"  fix: name another folder as cache, or make room on the disk",
         told_of,
     )

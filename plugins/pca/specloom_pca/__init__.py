@@ -10,9 +10,9 @@ from specloom.lazy import lazy
 
 MODULES = {
     "Components": "specloom_pca.components",
-    "NoiseFractions": "specloom_pca.noise_fractions",
+    "NoiseFractions": "specloom_pca.fractions",
     "map_pixels": "specloom_pca.pixel_maps",
-    "noise_fractions": "specloom_pca.noise_fractions",
+    "noise_fractions": "specloom_pca.fractions",
     "principal_components": "specloom_pca.components",
     "standardising_factors": "specloom_pca.components",
     "to_channels_last": "specloom_pca.pixel_maps",
@@ -34,8 +34,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from specloom_pca.components import Components, principal_components, standardising_factors
+    from specloom_pca.fractions import NoiseFractions, noise_fractions
     from specloom_pca.mnf import MNF
-    from specloom_pca.noise_fractions import NoiseFractions, noise_fractions
     from specloom_pca.pca import TrainablePCA
     from specloom_pca.pixel_maps import map_pixels, to_channels_last
 else:

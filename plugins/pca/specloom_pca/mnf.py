@@ -22,8 +22,8 @@ from specloom import (
     node,
 )
 from specloom.torch import buffer
+from specloom_pca.fractions import NoiseFractions, noise_fractions
 from specloom_pca.noise import STEPS, SignalAndNoise
-from specloom_pca.noise_fractions import NoiseFractions, noise_fractions
 from specloom_pca.pixel_maps import map_pixels, to_channels_last
 from specloom_statistics import StreamingNode, warn_of_few_pixels
 

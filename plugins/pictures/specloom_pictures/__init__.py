@@ -14,7 +14,7 @@ ARTIFACTS = Port(
     doc="Pictures by name, uint8 (H, W, 3) in red, green and blue.",
 )
 
-MODULES = {"false_colour": "specloom_pictures.false_colour"}
+MODULES = {"false_colour": "specloom_pictures.colour_images"}
 """Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe pictures --write`.
@@ -22,9 +22,9 @@ __all__ = ["ARTIFACTS", "AnomalyMask", "CubeRGBVisualizer", "DRCNNTensorBoardViz
 
 if TYPE_CHECKING:
     from specloom_pictures.anomaly_mask import AnomalyMask
+    from specloom_pictures.colour_images import false_colour
     from specloom_pictures.cube_rgb import CubeRGBVisualizer
     from specloom_pictures.drcnn import DRCNNTensorBoardViz
-    from specloom_pictures.false_colour import false_colour
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
@@ -43,7 +43,7 @@ def register_nodes() -> Mapping[str, str]:
 @impl
 def draw_cube(values: Any, wavelengths: Any) -> Any:
     """Draw a cube in false colours."""
-    from specloom_pictures.false_colour import false_colour
+    from specloom_pictures.colour_images import false_colour
 
     return false_colour(values, wavelengths)
 
