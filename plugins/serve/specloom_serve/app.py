@@ -168,7 +168,7 @@ def build_app(
     token: str = "",
     hosts: tuple[str, ...] = (),
     limits: Limits | None = None,
-    waiting: int = 8,
+    waiting: int = 4,
     deadline: float = 60.0,
     engine: Engine | None = None,
 ) -> Gate:

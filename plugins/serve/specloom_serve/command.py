@@ -69,7 +69,7 @@ TOKEN_LENGTH = 16
 @click.option(
     "--queue",
     type=click.IntRange(1),
-    default=8,
+    default=4,
     show_default=True,
     help="Requests that may wait; more are refused.",
 )
@@ -83,14 +83,14 @@ TOKEN_LENGTH = 16
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
-    default=1_000_000_000,
+    default=500_000_000,
     show_default=True,
     help="Bytes of a cube in a body.",
 )
 @click.option(
     "--max-requests",
     type=click.IntRange(1),
-    default=16,
+    default=8,
     show_default=True,
     help="Requests for predictions at the same time.",
 )

@@ -64,7 +64,7 @@ class Engine:
         ConfigError: A number is not above 0.
     """
 
-    def __init__(self, predictor: Predictor, *, waiting: int = 8, deadline: float = 60.0) -> None:
+    def __init__(self, predictor: Predictor, *, waiting: int = 4, deadline: float = 60.0) -> None:
         if waiting < 1:
             raise ConfigError(f"{waiting} requests may wait", fix="let at least 1 request wait")
         check_deadline(deadline)

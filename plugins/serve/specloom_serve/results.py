@@ -59,19 +59,16 @@ def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) 
         SpecloomError: As ``Predictor.predict``.
     """
     name = _output(predictor, wanted.output)
+    if wanted.format == "png":
+        return _picture(predictor, cube, name)
+    found = predictor.predict(cube)
     if wanted.format == "json":
-        found = predictor.predict(cube)
         return json_bytes(describe(predictor, found, most_objects))
-    with tempfile.TemporaryDirectory(prefix="specloom-serve-") as folder:
-        file_format = "png" if wanted.format == "png" else "npy"
-        found = predictor.predict(cube, Path(folder) / "out", (file_format,))
-        if wanted.format == "zip":
-            return _zipped(found, describe(predictor, found, most_objects))
-        file = found.files.get(f"{name}.{file_format}")
-        if file is None:
-            what = f"the output {name!r} has no {file_format} for this cube"
-            raise RefusedError(422, what, "use another output or format")
-        return file.read_bytes()
+    if wanted.format == "zip":
+        return _zipped(found, describe(predictor, found, most_objects))
+    if name not in found.arrays:
+        raise _absent(name)
+    return _npy(found[name])
 
 
 def describe(predictor: Predictor, found: Prediction, most_objects: int) -> dict[str, Any]:
@@ -104,7 +101,11 @@ def describe(predictor: Predictor, found: Prediction, most_objects: int) -> dict
 
 def json_bytes(value: Any) -> bytes:
     """JSON in UTF-8, with null for what is not finite."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False).encode()
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError):
+        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return text.encode()
 
 
 def _output(predictor: Predictor, wanted: str) -> str:
@@ -138,13 +139,39 @@ def _shape(value: Any) -> dict[str, Any]:
     return {"shape": list(values.shape), "dtype": values.dtype.name}
 
 
+def _picture(predictor: Predictor, cube: Cube, name: str) -> bytes:
+    """An output as PNG.
+
+    Raises:
+        RefusedError: It has no value, or is no map.
+        SpecloomError: As ``Predictor.predict``.
+    """
+    with tempfile.TemporaryDirectory(prefix="specloom-serve-") as folder:
+        found = predictor.predict(cube, Path(folder) / "out", ("png",))
+        file = found.files.get(f"{name}.png")
+        if file is None:
+            raise _absent(name)
+        return file.read_bytes()
+
+
+def _absent(name: str) -> RefusedError:
+    what = f"the output {name!r} has no value for this cube, or not in this format"
+    return RefusedError(422, what, "use another output or format")
+
+
+def _npy(value: Any) -> bytes:
+    file = BytesIO()
+    np.save(file, np.asarray(value), allow_pickle=False)
+    return file.getvalue()
+
+
 def _zipped(found: Prediction, described: dict[str, Any]) -> bytes:
-    """The files and the description, not compressed."""
+    """Every output as NPY and the description, not compressed."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(RESULT, json_bytes(described))
-        for name, file in found.files.items():
-            archive.write(file, name)
+        for name, value in found.arrays.items():
+            archive.writestr(f"{name}.npy", _npy(value))
     return buffer.getvalue()
 
 

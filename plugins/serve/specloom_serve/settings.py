@@ -24,13 +24,13 @@ class Limits:
         ConfigError: A limit is not above 0.
     """
 
-    body_bytes: int = 1_000_000_000
+    body_bytes: int = 500_000_000
     pixels: int = 100_000_000
     bands: int = 10_000
     header_bytes: int = 16_384
-    requests: int = 16
+    requests: int = 8
     body_seconds: float = 60.0
-    objects: int = 10_000
+    objects: int = 1000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
