@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import logging
 from contextlib import suppress
@@ -31,6 +32,9 @@ LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]"))
 
 CONNECTIONS = 48
 """Connections beyond the requests for predictions: probes, metrics, callers that are refused."""
+
+M_ARENA_MAX = -8
+"""The parameter of mallopt in glibc that limits the arenas of memory."""
 
 TOKEN_LENGTH = 16
 """The characters that a token has at least."""
@@ -125,6 +129,7 @@ def serve(**options: Any) -> None:
         options["tls_key"],
     )
     binding.check()
+    use_one_arena()
     _log_requests(quiet=options["quiet"])
     predictor = load_predictor(options["pipeline"], options["device"], options["reject_when"])
     limits = Limits(body_bytes=options["max_bytes"], requests=options["max_requests"])
@@ -222,7 +227,8 @@ class Binding:
         import socket
 
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listening = socket.socket(family)
+        # asyncio sends small answers without delay only on sockets that name their protocol
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((self.host, self.port))
@@ -237,6 +243,19 @@ class Binding:
         scheme = "http" if self.certificate is None else "https"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{port}"
+
+
+def use_one_arena() -> bool:
+    """Let all threads of this process share one arena of memory, where the C library is glibc.
+
+    Large arrays are slower in the arena of a further thread, such as that of the engine: glibc
+    gives their pages back to the system, and takes them again for the next array.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(M_ARENA_MAX, 1))
 
 
 def load_predictor(

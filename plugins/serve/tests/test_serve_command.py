@@ -112,6 +112,7 @@ def test_half_of_tls_is_refused(folder, tmp_path):
 
 def test_a_port_that_another_program_has():
     with Binding("127.0.0.1", 0).listen() as taken:
+        assert taken.proto == socket.IPPROTO_TCP
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UnavailableError) as caught:
