@@ -247,16 +247,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--search", action="store_true", help="add a search of all pairs")
     parser.add_argument("--json", type=Path, help="a file for all figures")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     found: list[dict[str, Any]] = []
-    for name in asked.only:
+    for name in options.only:
         source, cases = SETS[name]
         for case in cases:
-            for seed in asked.seeds:
+            for seed in options.seeds:
                 document = document_of(source(seed), case)
                 try:
-                    rows = list(choices(document, seed, asked.search))
+                    rows = list(choices(document, seed, options.search))
                 except (SpecloomError, KeyError) as e:
                     print(f"{name} {case[1]} {seed}: {type(e).__name__} {e}", file=sys.stderr)
                     continue  # a split without the class
@@ -264,8 +264,8 @@ def main() -> None:
                     values = dict(zip(SHOWN, metrics, strict=True))
                     place = {"data": name, "anomaly": case[1], "seed": seed, "choice": choice}
                     found.append({**place, **values, **about})
-                if asked.json:
-                    asked.json.write_text(json.dumps(found, indent=1), "utf-8")
+                if options.json:
+                    options.json.write_text(json.dumps(found, indent=1), "utf-8")
         print_table(name, [one for one in found if one["data"] == name])
 
 

@@ -13,6 +13,8 @@ import specloom
 from specloom import ConfigError, Pipeline, Plugins, Run, SpecloomWarning
 from specloom.cli import cli
 from specloom_cubes import AnomalyDataNode, InMemory, Synthetic
+from specloom_deciders import BinaryDecider
+from specloom_metrics import AnomalyDetectionMetrics
 from specloom_rx import RXGlobal
 from specloom_training import (
     StatisticalTrainer,
@@ -107,8 +109,33 @@ def test_statistics_alone_have_no_gradient_phase(tmp_path):
         "config": {"scenes": 12, "height": 32, "width": 32},
     }
     types = [phase["type"] for phase in config.run_file()["phases"]]
-    assert types == ["training.StatisticalTrainer", *["training.Evaluate"] * 2]
+    assert types == ["training.StatisticalTrainer"]  # nothing measures
     assert config.training is None
+    path = tmp_path / "small.yaml"
+    config.save_to_file(path)
+    assert TrainRunConfig.load_from_file(path) == TrainRunConfig(
+        "small", config.pipeline, config.run_file()["data"]
+    )
+    assert command("check", path).startswith(f"{path}: good, 2 nodes")
+
+
+def test_a_split_is_evaluated_where_a_node_measures_it():
+    made = pipeline()
+    decider = BinaryDecider(name="decider")
+    metrics = AnomalyDetectionMetrics(name="metrics")
+    made.connect(made.nodes["rx"].scores, decider.logits)
+    made.connect(decider.decisions, metrics.decisions)
+    made.connect(made.nodes["data"].outputs.mask, metrics.targets)
+    source = Synthetic(**SMALL)
+    made.graph(source)
+    serialised = made.serialize()
+    splits = ["val", "test"]
+    for stages in (None, ["test"], ["train"]):
+        if stages is not None:
+            serialised["nodes"]["metrics"]["stages"] = stages
+            splits = [split for split in splits if split in stages]
+        phases = TrainRunConfig("x", serialised, source).run_file()["phases"]
+        assert [phase["config"]["split"] for phase in phases[1:]] == splits
 
 
 @pytest.mark.parametrize(
@@ -150,6 +177,33 @@ def test_run_files_with_more_are_refused(tmp_path, left_out, what):
         f"{path} has {what}, which a TrainRunConfig cannot hold\n"
         f"  fix: run it with 'specloom run {path}', or load it with specloom.load"
     )
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ("5", "x-trainrun is 5\n  fix: make it a mapping, or remove it"),
+        (
+            "{metric_nodes: 3}",
+            "x-trainrun: metric_nodes is 3\n  fix: make it a list of names of nodes",
+        ),
+        (
+            "{freeze_nodes: [1]}",
+            "x-trainrun: freeze_nodes is [1]\n  fix: make it a list of names of nodes",
+        ),
+    ],
+)
+def test_what_a_run_does_not_check_is_checked(tmp_path, own, message):
+    source = Synthetic(**SMALL)
+    path = tmp_path / "run.yaml"
+    made = pipeline()
+    made.graph(source)
+    TrainRunConfig("small", made.serialize(), source).save_to_file(path)
+    text, _own = path.read_text().split("x-trainrun:")
+    path.write_text(f"{text}x-trainrun: {own}\n")
+    with pytest.raises(ConfigError) as caught:
+        TrainRunConfig.load_from_file(path, Plugins())
+    assert str(caught.value) == f"{path}: {message}"
 
 
 def test_a_folder_needs_phases(tmp_path):

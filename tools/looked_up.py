@@ -24,6 +24,7 @@ OTHERS = {
     "errors": "specloom.Problems: only of several errors",
     "fit": "entry points of estimators: not of every class",
     "fix": "specloom.SpecloomError: not of other exceptions",
+    "get_params": "entry points of estimators: not of every class",
     "interval": "Lightning's scheduler settings: not of every scheduler",
     "item": "NumPy and torch: only of arrays",
     "line": "PyYAML: not every error has a mark",

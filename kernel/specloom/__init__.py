@@ -52,7 +52,7 @@ from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
 from specloom.execution.loading import load
 from specloom.execution.run import Run
-from specloom.execution.run_folder import interrupted_run
+from specloom.execution.run_folder import fresh_folder, interrupted_run
 from specloom.execution.saved_pipeline import pack, unpack
 from specloom.execution.sources import pack_source, unpack_source
 from specloom.graph.graph import Graph
@@ -124,6 +124,7 @@ __all__ = [
     "UnavailableError",
     "complete_run_folders",
     "did_you_mean",
+    "fresh_folder",
     "impl",
     "interrupted_run",
     "is_temporary",

@@ -25,7 +25,9 @@ def complete_run_folders(
     from click.shell_completion import CompletionItem
 
     parent, _slash, beginning = incomplete.rpartition("/")
-    folder = Path(parent or ("/" if incomplete.startswith("/") else "."))
+    folder = Path(parent)
+    if not parent and incomplete.startswith("/"):
+        folder = Path("/")
     items = []
     for child in _folders(folder):
         if not child.name.startswith(beginning):

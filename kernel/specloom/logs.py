@@ -105,6 +105,8 @@ def logged_to(file: Path | None) -> Iterator[None]:
     LOGGER.setLevel(logging.DEBUG)
     try:
         yield
+    except SystemExit:  # a command that ends with its exit code has reported why
+        raise
     except BaseException as error:
         LOGGER.error("%s", printable(str(error)) or type(error).__name__)
         raise

@@ -135,3 +135,35 @@ def test_no_plugin_fits_or_predicts(monkeypatch, folder):
         "no plugin fits pipelines\n"
         "  fix: run: specloom plugins add training, or: pip install specloom-training"
     )
+
+
+@pytest.mark.parametrize("metrics", ['{"test": 5}', '{"test": {"auc": "x"}}', '{"test": [1]}'])
+def test_metrics_that_are_no_numbers_are_damaged(folder, metrics):
+    (folder / "metrics.json").write_text(metrics)
+    with pytest.raises(IntegrityError) as caught:
+        specloom.load(folder)
+    assert str(caught.value) == (
+        f"{folder / 'metrics.json'} is damaged\n  fix: restore it, or run its run file again"
+    )
+
+
+def test_a_seed_changes_nothing_of_a_run_that_ended(folder):
+    with pytest.raises(ConfigError) as caught:
+        specloom.load(folder, seed=5)
+    assert str(caught.value) == (
+        f"{folder} holds a run that ended, of which the seed 5 changes nothing\n"
+        "  fix: load its run file with this seed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("a" * 300, f"{'a' * 300} cannot be read: File name too long"),
+        ("a\0b", "'a\\x00b' cannot be read: embedded null byte"),
+    ],
+)
+def test_what_is_no_name_of_a_file(path, what):
+    with pytest.raises(ConfigError) as caught:
+        specloom.load(path)
+    assert str(caught.value) == f"{what}\n  fix: check the path"

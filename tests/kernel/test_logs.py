@@ -88,3 +88,15 @@ def test_a_log_file_that_cannot_be_written(tmp_path):
         f"{tmp_path}/no/log.txt cannot be written: No such file or directory\n"
         "  fix: choose another file with --log-file"
     )
+
+
+@click.command()
+@log_file_option
+def ending():
+    raise SystemExit(1)
+
+
+def test_an_exit_code_is_no_error_in_the_log(tmp_path):
+    file = tmp_path / "log.txt"
+    assert CliRunner().invoke(ending, ["--log-file", str(file)]).exit_code == 1
+    assert file.read_text() == ""

@@ -88,9 +88,11 @@ def spectral_dimension(cube: Any, name: str) -> Any:
         return found[0]
     listed = ", ".join(str(dim) for dim in cube.dims)
     what = f"of the dimensions of {name} ({listed}) none is named as the bands"
+    fix = "rename the one of the bands to 'band': cube.rename({'…': 'band'})"
     if found:
         what = f"of the dimensions of {name} ({listed}) several are named as the bands"
-    fix = "rename the one of the bands to 'band': cube.rename({'…': 'band'})"
+        renaming = {str(found[0]): "column"}
+        fix = f"rename those that are not the bands, such as: cube.rename({renaming})"
     raise PortError(what, fix=fix)
 
 
@@ -117,7 +119,7 @@ def wavelengths_of(cube: Any, dim: Any) -> NDArray[np.float64] | None:
     of length, or another one along it that is named so.
 
     Raises:
-        DataError: Its unit is no known one.
+        DataError: Its unit is no known one, or it holds no numbers.
     """
     for name, coordinate in cube.coords.items():
         if tuple(coordinate.dims) != (dim,):
@@ -126,12 +128,28 @@ def wavelengths_of(cube: Any, dim: Any) -> NDArray[np.float64] | None:
         is_named = str(name).lower().startswith(("wavelength", "lambda"))
         if not is_named and unit not in NANOMETRES:
             continue
-        factor = NANOMETRES.get(unit or "nm")
+        factor = NANOMETRES.get(unit)
+        if not unit:
+            factor = 1.0
         if factor is None:
             what = f"the unit {unit!r} of the coordinate {name!r} is no known unit of wavelengths"
             raise DataError(what, fix="set its attribute 'units' to 'nm' or 'um'")
-        return np.asarray(coordinate.values, np.float64) * factor
+        return _numbers(coordinate.values, name) * factor
     return None
+
+
+def _numbers(values: Any, name: Any) -> NDArray[np.float64]:
+    """Band centres as numbers.
+
+    Raises:
+        DataError: They are texts.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        what = f"the coordinate {name!r} holds no numbers: {error}"
+        fix = "give it the band centres in nm, or another name"
+        raise DataError(what, fix=fix) from error
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:

@@ -124,7 +124,7 @@ def _shaped(value: Any, port: Port, name: str, like: Any) -> TakenArray:
     if isinstance(value, np.ndarray):
         values = _tensor(value, name)
     wanted = len(port.names)
-    if port.names[-1:] == ("1",) and values.shape[-1:] != (1,):
+    if _lacks_last_axis(values, port):
         values = values[..., None]
     batched = values.ndim == wanted
     if port.open_front:
@@ -140,9 +140,21 @@ def _shaped(value: Any, port: Port, name: str, like: Any) -> TakenArray:
         )
     if without_batch:
         values = values[None]
-    return TakenArray(
-        _cast(values, port, name, is_tensor=isinstance(like, Tensor)), port, batched, like
-    )
+    if port.names[:1] == ("B",) and 0 in values.shape:
+        what = f"{name} has the shape {tuple(value.shape)}, which holds no number"
+        raise PortError(what, fix="pass at least one image with one pixel and one band")
+    cast = _cast(values, port, name, is_tensor=isinstance(like, Tensor))
+    return TakenArray(cast, port, batched, like)
+
+
+def _lacks_last_axis(values: Any, port: Port) -> bool:
+    """Whether an array came without the last axis, which the port fixes at 1.
+
+    An image of one column ends in 1 as well; it has at most one axis besides.
+    """
+    if port.names[-1:] != ("1",):
+        return False
+    return bool(values.shape[-1:] != (1,) or values.ndim < len(port.names) - 1)
 
 
 def _tensor(array: NDArray[Any], name: str) -> Tensor:

@@ -40,7 +40,7 @@ def load(
         overrides: Changes such as ``nodes.rx.config.eps=0``; only of a run file.
         plugins: Where names are looked up; by default the nearest manifest, else what is installed.
         device: ``auto``, ``cpu`` or ``cuda``.
-        seed: In place of the file's own.
+        seed: In place of the file's own; only of a run file.
         observed: Whether observers of plugins watch the run.
 
     Raises:
@@ -51,7 +51,7 @@ def load(
     elif isinstance(path, Mapping):
         document = Document(IN_MEMORY, dict(path))
     elif _is_run_folder(Path(path)):
-        _refuse_overrides(Path(path), overrides)
+        _refuse_changes(Path(path), overrides, seed)
         return _ended_run(Path(path), plugins, device, observed)
     else:
         document = read(Path(path))
@@ -79,14 +79,19 @@ def load(
 
 def _is_run_folder(path: Path) -> bool:
     """Whether a path is the folder that a run wrote, or began to write."""
-    return (path / "pipeline.yaml").is_file() or (path / RECORD).is_file()
+    with suppress(OSError, ValueError):  # no name of a file: an error where it is read
+        return (path / "pipeline.yaml").is_file() or (path / RECORD).is_file()
+    return False
 
 
-def _refuse_overrides(folder: Path, overrides: Sequence[str]) -> None:
-    """Raise ConfigError where values of a run that ended are to be overridden."""
+def _refuse_changes(folder: Path, overrides: Sequence[str], seed: int | None) -> None:
+    """Raise ConfigError where values or the seed of a run that ended are to be overridden."""
     if overrides:
         what = f"{folder} holds a run that ended, of which {overrides[0]!r} changes nothing"
         raise ConfigError(what, fix="load its run file with these overrides")
+    if seed is not None:
+        what = f"{folder} holds a run that ended, of which the seed {seed} changes nothing"
+        raise ConfigError(what, fix="load its run file with this seed")
 
 
 def _ended_run(folder: Path, plugins: Plugins | None, device: str, observed: bool) -> Run:
@@ -117,11 +122,32 @@ def _ended_run(folder: Path, plugins: Plugins | None, device: str, observed: boo
         metadata=metadata,
         observed=observed,
     )
-    run.metrics = _read_json(folder / "metrics.json")
+    run.metrics = _read_metrics(folder / "metrics.json")
     run.document = Document(name, record.get("run"))
     run.record = {name: value for name, value in record.items() if name not in OWN_ENTRIES}
     run.folder = folder
     return run
+
+
+def _read_metrics(path: Path) -> dict[str, dict[str, float]]:
+    """The metrics of a run by split; none where their file is not there.
+
+    Raises:
+        IntegrityError: It holds something else than numbers by name for each split.
+    """
+    metrics = _read_json(path)
+    for values in metrics.values():
+        if not isinstance(values, dict) or not all(map(_is_number, values.values())):
+            raise _damaged(path)
+    return metrics
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _damaged(path: Path) -> IntegrityError:
+    return IntegrityError(f"{path} is damaged", fix="restore it, or run its run file again")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -136,7 +162,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_bytes())
     if not isinstance(found, dict):
-        raise IntegrityError(f"{path} is damaged", fix="restore it, or run its run file again")
+        raise _damaged(path)
     return found
 
 

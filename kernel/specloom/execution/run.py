@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from html import escape
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from specloom.contract.errors import (
     GraphError,
     SpecloomError,
     UnavailableError,
+    did_you_mean,
     raise_all,
     warn_of,
 )
@@ -97,7 +99,7 @@ class Run:
         self.hook: Any = self.plugins.manager.hook
         self._placed = False
         self._predictor: Any = None
-        self._predictor_key: Any = None
+        self._predictor_fit: list[Any] = []
 
     def __repr__(self) -> str:
         name = self.metadata.get("name", "run")
@@ -156,9 +158,11 @@ class Run:
         Raises:
             NodeError: A node is not fitted.
             DataError: The cube does not fit the pipeline.
+            ConfigError: There is no such option.
             UnavailableError: The plugin ``predict`` is not installed.
         """
         predictor = self._warm_predictor()
+        _require_options(options, predictor.predict)
         found: PredictionView = predictor.predict(cube, **options)
         return found
 
@@ -240,8 +244,10 @@ class Run:
         if "scores" not in self.graph.outputs:
             fix = "add 'scores: rx.scores' to its outputs, or use run.values('rx.scores')"
             raise GraphError("the run has no output 'scores'", fix=fix)
+        split = "test"
         splits = list(self.source.splits())
-        split = "test" if "test" in splits else splits[-1]
+        if splits and split not in splits:
+            split = splits[-1]
         for _name, scores in self.values("scores", split):
             return scores
         raise DataError(f"the split {split!r} has no image", fix="check the data of the run")
@@ -297,8 +303,8 @@ class Run:
         Raises:
             UnavailableError: No plugin makes it.
         """
-        key = [id(value) for value in self.graph.fitted_on.values()]
-        if self._predictor is not None and key == self._predictor_key:
+        fitted_on = list(self.graph.fitted_on.values())
+        if self._predictor is not None and _are_same(fitted_on, self._predictor_fit):
             return self._predictor
         plugins = self.plugins
         if not plugins.modules:
@@ -309,7 +315,7 @@ class Run:
             fix = "run: specloom plugins add predict, or: pip install specloom-predict"
             raise UnavailableError(what, fix=fix)
         self._predictor = made
-        self._predictor_key = key
+        self._predictor_fit = fitted_on
         return made
 
     def skipped(self) -> Iterator[str]:
@@ -565,6 +571,25 @@ class Run:
 def _values(splits: Mapping[str, DescribedSplit]) -> dict[str, dict[str, Any]]:
     """The descriptions of splits as plain values."""
     return {split: dict(description.values()) for split, description in splits.items()}
+
+
+def _require_options(options: Iterable[str], function: Callable[..., Any]) -> None:
+    """Raise ConfigError where a function has no option of a name."""
+    keywords = []
+    for parameter in list(signature(function).parameters.values())[1:]:
+        if parameter.kind != parameter.VAR_KEYWORD:
+            keywords.append(parameter.name)
+    for name in options:
+        if name not in keywords:
+            what = f"predict has no option {name!r}"
+            raise ConfigError(what, fix=did_you_mean(name, keywords))
+
+
+def _are_same(values: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Whether two lists hold the same objects."""
+    if len(values) != len(others):
+        return False
+    return all(value is other for value, other in zip(values, others, strict=True))
 
 
 def _number(value: Any) -> int | float:

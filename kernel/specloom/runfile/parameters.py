@@ -184,7 +184,8 @@ def _unknown_parameter(
 def _fix_of_value(name: str, value: Any, wrong: Sequence[str]) -> str:
     """The fix for a value of the wrong type."""
     is_one = not isinstance(value, (list, dict)) and value is not None
-    if is_one and any(NO_LIST in sentence for sentence in wrong):
+    needs_list = any(f"{NO_LIST}, got" in sentence for sentence in wrong)
+    if is_one and needs_list:
         return f"write a list: {name}: [{shown(value)}]"
     return f"change {name}"
 

@@ -88,8 +88,10 @@ def read(path: Path) -> Document:
         _require_file(path)
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
-    except OSError as e:
-        what = f"{path} cannot be read: {e.strerror}"
+    except (OSError, ValueError) as e:  # a name with a null byte is no name of a file
+        what = f"{str(path)!r} cannot be read: {e}"
+        if isinstance(e, OSError):
+            what = f"{path} cannot be read: {e.strerror}"
         raise ConfigError(what, fix="check the path") from e
     if len(data) > LARGEST:
         raise _size_error(str(path))

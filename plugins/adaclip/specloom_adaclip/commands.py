@@ -141,19 +141,24 @@ def _refuse_other_file(store: Store, name: str, file: Path) -> None:
 def export(run_dir: Path, file: Path) -> None:
     """Write the adapters of the pipeline that RUN saved to FILE, as public checkpoints have them.
 
-    A FILE that ends in .pth can be read by AdaCLIP's own code; another one is safetensors.
+    The pipeline has one detector AdaCLIP. A FILE that ends in .pth can be read by AdaCLIP's own
+    code; another one is safetensors.
     """
     from specloom import Pipeline
     from specloom_adaclip.detector import AdaCLIPDetector
 
-    pipeline = Pipeline.load(run_dir)
-    for name, node in pipeline.nodes.items():
-        if isinstance(node, AdaCLIPDetector):
-            node.save_adapters(file)
-            click.echo(f"adapters of {name!r}: {file}")
-            return
-    what = f"{run_dir} has no node adaclip.AdaCLIPDetector"
-    raise ConfigError(what, fix="give the folder of a run that has one")
+    nodes = Pipeline.load(run_dir).nodes
+    detectors = {name: node for name, node in nodes.items() if isinstance(node, AdaCLIPDetector)}
+    if not detectors:
+        what = f"{run_dir} has no node adaclip.AdaCLIPDetector"
+        raise ConfigError(what, fix="give the folder of a run that has one")
+    if len(detectors) > 1:
+        what = f"{run_dir} has the detectors {', '.join(detectors)}"
+        fix = "load it with specloom.Pipeline.load, and call save_adapters of the node"
+        raise ConfigError(what, fix=fix)
+    for name, node in detectors.items():
+        node.save_adapters(file)
+        click.echo(f"adapters of {name!r}: {file}")
 
 
 def _stored(name: str, entry: Entry) -> str:

@@ -44,7 +44,8 @@ from specloom_adaclip.weights.detector_files import DetectorFile
 
 TRAINED = "adapters."
 """What the names of trained adapters begin with in the state."""
-UNKNOWN_HASH = "0" * 64
+HASH_BYTES = 32
+UNKNOWN_HASH = "0" * (2 * HASH_BYTES)
 LEAST_VALUES = {
     "image_size": 1,
     "prompting_depth": 1,
@@ -370,6 +371,12 @@ class AdaCLIPDetector(TorchNode):
             raise IntegrityError(what)
         saved = {}
         for name, digits in hashes.items():
+            if digits.dtype != torch.uint8 or digits.shape != (HASH_BYTES,):
+                what = (
+                    f"{self.label}: {name} of the state has the shape {tuple(digits.shape)} and "
+                    f"the type {digits.dtype}, which is no hash"
+                )
+                raise IntegrityError(what, fix="restore the file of the state, or train again")
             sha256 = bytes(digits.tolist()).hex()
             if sha256 != UNKNOWN_HASH:
                 saved[name.removesuffix("_sha256")] = sha256

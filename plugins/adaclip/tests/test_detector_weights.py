@@ -183,6 +183,27 @@ def test_a_state_of_another_node_is_refused():
         AdaCLIPDetector().restore({"backbone_sha256": torch.ones(32), "weights": torch.ones(1)})
 
 
+@pytest.mark.parametrize(
+    "digits",
+    [
+        torch.full((32,), 0.5),
+        torch.ones(3, dtype=torch.uint8),
+        torch.ones(4, 8, dtype=torch.uint8),
+        torch.full((32,), -1),
+    ],
+)
+def test_a_hash_of_another_form_is_refused(digits):
+    node = AdaCLIPDetector(**TINY)
+    state = {**node.state(), "backbone_sha256": digits}
+    with pytest.raises(IntegrityError) as caught:
+        node.restore(state)
+    shape = tuple(digits.shape)
+    assert str(caught.value) == (
+        f"{node.label}: backbone_sha256 of the state has the shape {shape} and the type "
+        f"{digits.dtype}, which is no hash\n  fix: restore the file of the state, or train again"
+    )
+
+
 def test_tiny_weights_are_seeded_and_made_once(tmp_path, monkeypatch):
     files = [tiny_weights(Store(tmp_path / name), steps=2) for name in "ab"]
     assert [one.read_bytes() for one in files[0]] == [one.read_bytes() for one in files[1]]

@@ -236,6 +236,23 @@ def test_a_command_writes_the_adapters_of_a_run(tmp_path):
     assert all(np.array_equal(tensors[name], one.numpy()) for name, one in expected.items())
 
 
+def test_of_several_detectors_none_is_chosen(tmp_path):
+    pipeline = Pipeline("two")
+    for _ in range(2):
+        pipeline.connect("batch.cube", detector().rgb_image)
+    pipeline.graph()
+    pipeline.save_to_file(tmp_path / "pipeline.yaml")
+    path = tmp_path / "mine.pth"
+    done = CliRunner().invoke(cli, ["weights", "export", str(tmp_path), str(path)])
+    assert isinstance(done.exception, ConfigError)
+    names = ", ".join(pipeline.nodes)
+    assert str(done.exception) == (
+        f"{tmp_path} has the detectors {names}\n  fix: load it with specloom.Pipeline.load, and "
+        "call save_adapters of the node"
+    )
+    assert not path.exists()
+
+
 def test_a_pipeline_without_the_detector_has_no_adapters(tmp_path):
     from specloom_deciders import BinaryDecider
 

@@ -28,11 +28,13 @@ MODULES = {
     "cube_name": "specloom_cubes.cube_files",
     "expand": "specloom_cubes.paths",
     "files_of_cube": "specloom_cubes.cube_files",
+    "files_of_references": "specloom_cubes.reading",
     "find_cubes": "specloom_cubes.cube_files",
     "find_masks": "specloom_cubes.cube_files",
     "gaussian_map": "specloom_cubes.processing.resampling",
     "is_address": "specloom_cubes.paths",
     "is_cube": "specloom_cubes.formats",
+    "is_named_as_reference": "specloom_cubes.processing.captures",
     "is_valid_pattern": "specloom_cubes.valid_files",
     "open": "specloom_cubes.opening",
     "open_cube": "specloom_cubes.reading",
@@ -79,11 +81,13 @@ __all__ = [
     "cube_name",
     "expand",
     "files_of_cube",
+    "files_of_references",
     "find_cubes",
     "find_masks",
     "gaussian_map",
     "is_address",
     "is_cube",
+    "is_named_as_reference",
     "is_valid_pattern",
     "open",
     "open_cube",
@@ -117,6 +121,7 @@ if TYPE_CHECKING:
     from specloom_cubes.masks import read_mask
     from specloom_cubes.opening import open
     from specloom_cubes.paths import expand, is_address
+    from specloom_cubes.processing.captures import is_named_as_reference
     from specloom_cubes.processing.coefficients import Coefficients
     from specloom_cubes.processing.options import Calibration, calibration_of
     from specloom_cubes.processing.resampling import (
@@ -127,7 +132,13 @@ if TYPE_CHECKING:
         response_map,
         water_vapour,
     )
-    from specloom_cubes.reading import open_cube, opened_by_plugin, read_coefficients, read_grid
+    from specloom_cubes.reading import (
+        files_of_references,
+        open_cube,
+        opened_by_plugin,
+        read_coefficients,
+        read_grid,
+    )
     from specloom_cubes.sources.blocks import Blocks
     from specloom_cubes.sources.cu3s import SingleCu3sDataModule
     from specloom_cubes.sources.folder import Folder

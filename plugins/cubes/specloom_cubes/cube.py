@@ -91,10 +91,12 @@ class Reading:
     def _check_binning(self) -> None:
         if self.binning is None:
             return
-        if len(self.binning) != 2 or min(self.binning) < 1:
+        if not _are_counts(self.binning):
+            shown: Any = self.binning
+            if isinstance(shown, tuple):
+                shown = list(shown)
             raise ConfigError(
-                f"binning is {list(self.binning)}",
-                fix="write binning: [rows, columns], 1 or more each",
+                f"binning is {shown}", fix="write binning: [rows, columns], 1 or more each"
             )
         object.__setattr__(self, "binning", tuple(self.binning))
 
@@ -141,6 +143,13 @@ AXES = get_args(Axes)
 SCALES = get_args(Scale)
 AS_STATED = Reading()
 """A file as it states itself, in physical values."""
+
+
+def _are_counts(pair: Any) -> bool:
+    """Whether a value is a pair of whole numbers, 1 or more each."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return False
+    return all(isinstance(one, int) and one >= 1 for one in pair)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from specloom import DataError
 from specloom_cubes import formats
 from specloom_cubes.cube import AS_STATED, Reading
+from specloom_cubes.cube_files import files_of_cube
 from specloom_cubes.paths import expand
 from specloom_cubes.processing.calibrating import CalibratedCube, Readers
 from specloom_cubes.processing.captures import is_named_as_reference
@@ -189,9 +190,14 @@ def files_of_references(cubes: Iterable[Path], reading: Reading) -> set[Path]:
     calibration = calibration_of(reading.calibration)
     if calibration is None:
         return set()
-    named = {expand(path) for path in calibration.files.values()}
+    named = {expand(path).resolve() for path in calibration.files.values()}
     listed = list(cubes)
-    references = {path for path in listed if path in named or path.resolve() in named}
+    references = {path for path in listed if _is_among(path, named)}
     if calibration.white is not None and calibration.dark is not None:
         return references
     return references | {path for path in listed if is_named_as_reference(path)}
+
+
+def _is_among(cube: Path, files: set[Path]) -> bool:
+    """Whether one of some files is the cube's; of an ENVI pair it may be either one."""
+    return any(file.resolve() in files for file in files_of_cube(cube))

@@ -70,7 +70,8 @@ def thinned(cube: ShowableCube, max_side: int = MAX_SIDE) -> NDArray[Any]:
     parts = []
     for top in range(0, height, rows):
         part = cube.clean(slice(top, min(top + rows, height)))
-        parts.append(part[::step, ::step].astype(np.float32))
+        with np.errstate(over="ignore"):  # too large values become infinite
+            parts.append(part[::step, ::step].astype(np.float32))
     return np.concatenate(parts)
 
 

@@ -192,6 +192,44 @@ def test_exposures_that_differ_or_are_not_known_are_reported(tmp_path):
     assert "not all known" in cube.check()[0]
 
 
+def test_a_dark_of_another_exposure_than_the_white_reference_is_reported(tmp_path):
+    headers = write(tmp_path, same=(dark(), {"tint": 2.0}), other=(dark(), {"tint": 5.0}))
+    options = {"dark_kind": "offset", "white_dark": headers["same"]}
+    assert opened(tmp_path, options).check() == []
+    (note,) = opened(tmp_path, {**options, "white_dark": headers["other"]}).check()
+    assert note == (
+        f"{tmp_path / 'cube.raw'}: white_dark was taken at exposure 5, the white reference at 2: "
+        "it is used as it is\n"
+        "  fix: name a dark of the white reference's exposure, or leave white_dark out"
+    )
+    times = {"raw": 4.0, "white": 2.0, "dark": 4.0, "white_dark": 3.0}
+    (note,) = opened(tmp_path, {**options, "exposures": times}).check()
+    assert "white_dark was taken at exposure 3, the white reference at 2" in note
+
+
+def test_saturation_has_one_count_for_each_band(tmp_path):
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, {"saturation": [4095.0, 4095.0]})
+    assert str(caught.value) == (
+        f"saturation has 2 counts, {tmp_path / 'cube.raw'} has 4 bands\n"
+        "  fix: write one count for all bands, or one for each"
+    )
+
+
+def test_bins_that_are_no_pair_of_counts():
+    for binning in (3, "22", (2,), (2, 0), (2, 1.5)):
+        with pytest.raises(ConfigError) as caught:
+            Reading(binning=binning)
+        assert caught.value.fix == "write binning: [rows, columns], 1 or more each"
+
+
+def test_bands_that_are_no_ranges():
+    with pytest.raises(ConfigError, match="bands is 3"):
+        Reading(bands=3)
+    with pytest.raises(ConfigError, match="bands has ranges 3"):
+        Reading(bands={"ranges": 3})
+
+
 def test_no_data_and_bad_bands_of_the_cube(tmp_path):
     cube = opened(
         tmp_path, TIMES, data_ignore_value=int(raw()[2, 2, 2]), bbl="{1, 0, 1, 1}", bit_depth=12
@@ -224,6 +262,8 @@ def test_references_of_another_size_are_refused(tmp_path):
         ({"clip": 0}, "clip 0", "write a number above 0"),
         ({"per_column": 1}, "per_column 1", "write true or false"),
         ({"saturation": []}, "saturation []", "write the count from which"),
+        ({"saturation": float("nan")}, "saturation nan", "write the count from which"),
+        (3, "calibration is 3", "write names with values, such as white"),
     ],
 )
 def test_what_is_wrong_in_a_calibration_is_an_error(calibration, what, fix):

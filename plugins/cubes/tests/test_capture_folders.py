@@ -167,3 +167,29 @@ def test_references_are_no_cubes_of_a_folder(tmp_path):
     folder = Folder(str(tmp_path), pattern="*.hdr", split=names, calibration="capture")
     assert list(folder.cubes()) == ["belt"]
     assert len(Folder(str(tmp_path), pattern="*.hdr").cubes()) == 3
+
+
+def test_the_folder_above_is_that_of_a_relative_path(tmp_path, monkeypatch):
+    headers = write(tmp_path / "flight", belt=raw())
+    write(tmp_path, white=white(), dark=dark())
+    monkeypatch.chdir(tmp_path / "flight")
+    check(Path(headers["belt"]).name, loop(raw(), white(), dark()))
+
+
+def test_what_is_looked_for_is_the_reference_that_is_missing(tmp_path):
+    headers = write(tmp_path, belt=raw(), white=white())
+    with pytest.raises(DataError) as caught:
+        open_cube(headers["belt"], reading=CAPTURE)
+    assert str(caught.value) == (
+        f"the folder of {tmp_path / 'belt.raw'} has no dark reference of a capture: neither "
+        "DARKREF_belt (Specim), darkReference (Headwall), nor a cube named after dark\n"
+        "  fix: name the files: calibration: {white: FILE, dark: FILE}"
+    )
+
+
+def test_a_hyspex_file_that_states_no_exposure(tmp_path):
+    header = hyspex(tmp_path, "meadow", raw(), dark().mean(0), 0)
+    hyspex(tmp_path, "white", white(), dark().mean(0), 0)
+    cube = open_cube(header, reading=CAPTURE)
+    np.testing.assert_allclose(cube.clean(), loop(raw(), white(), dark()), rtol=1e-6)
+    assert "not all known" in cube.check()[0]

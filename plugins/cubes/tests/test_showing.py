@@ -126,3 +126,8 @@ def test_packages_that_are_not_installed(tmp_path, monkeypatch):
         cube.to_xarray()
     with pytest.raises(UnavailableError, match="a figure needs matplotlib, which is not installed"):
         cube.show()
+
+
+def test_values_above_those_of_float32_are_shown_as_infinite():
+    html = array_cube(np.full((5, 6, 3), 1e300))._repr_html_()
+    assert "no pixel is finite" in html

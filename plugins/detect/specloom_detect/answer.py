@@ -21,7 +21,7 @@ class CubeResult:
         name: The name of the cube.
         objects: The number of objects.
         decided: The number of decided pixels.
-        judged: The number of pixels that could be assessed.
+        assessed: The number of pixels that could be assessed.
         score: The highest score, of a decided pixel where there is one.
         row: Where it is.
         column: Where it is.
@@ -30,7 +30,7 @@ class CubeResult:
     name: str
     objects: int
     decided: int
-    judged: int
+    assessed: int
     score: float
     row: int
     column: int
@@ -48,16 +48,16 @@ def result_of(
         decisions: bool (H, W).
     """
     finite = np.isfinite(scores)
-    judged = int(finite.sum())
+    assessed = int(finite.sum())
     decided = int(decisions.sum())
     candidates = finite
     if decided:
         candidates = finite & decisions
     if not candidates.any():
-        return CubeResult(name, objects, decided, judged, -np.inf, 0, 0)
+        return CubeResult(name, objects, decided, assessed, -np.inf, 0, 0)
     place = int(np.where(candidates, scores, -np.inf).argmax())
     row, column = divmod(place, scores.shape[1])
-    return CubeResult(name, objects, decided, judged, float(scores[row, column]), row, column)
+    return CubeResult(name, objects, decided, assessed, float(scores[row, column]), row, column)
 
 
 def read_result(name: str, objects: int, folder: Path) -> CubeResult:
@@ -77,10 +77,12 @@ def answer(results: Sequence[CubeResult]) -> str:
     """
     objects = sum(one.objects for one in results)
     decided = sum(one.decided for one in results)
-    judged = sum(one.judged for one in results)
-    if not judged:
+    assessed = sum(one.assessed for one in results)
+    if not assessed:
         return "no pixel could be assessed"
-    among = [one for one in results if one.decided] or results
+    among = [one for one in results if one.decided]
+    if not among:
+        among = list(results)
     strongest = max(among, key=lambda one: one.score)
     place = f"at row {strongest.row}, column {strongest.column}"
     where = ""
@@ -90,20 +92,20 @@ def answer(results: Sequence[CubeResult]) -> str:
         place = f"in {strongest.name} {place}"
     if not objects:
         cubes = f" of {len(results)} cubes" if len(results) > 1 else ""
-        return f"no object among {judged:,} pixels{cubes}; highest score {place}"
+        return f"no object among {assessed:,} pixels{cubes}; highest score {place}"
     noun = "object" if objects == 1 else "objects"
-    share = f"{100 * decided / judged:.2g} %"
-    return f"{objects:,} {noun}{where}, {share} of {judged:,} pixels; strongest {place}"
+    share = f"{100 * decided / assessed:.2g} %"
+    return f"{objects:,} {noun}{where}, {share} of {assessed:,} pixels; strongest {place}"
 
 
 def threshold_lines(calibration: dict[str, Any], results: Sequence[CubeResult]) -> list[str]:
     """The threshold with the false alarms to expect, and the one of chi-square, a line each."""
-    judged = sum(one.judged for one in results)
+    assessed = sum(one.assessed for one in results)
     decided = sum(one.decided for one in results)
     rate = calibration["false_alarm_rate"]
     lines = [
         f"threshold {calibration['threshold']:.4g}: {decided:,} pixels decided, about "
-        f"{rate * judged:,.0f} false alarms are expected ({rate:g} of all pixels)"
+        f"{rate * assessed:,.0f} false alarms are expected ({rate:g} of all pixels)"
     ]
     chi_square = calibration["chi_square"]
     if chi_square is not None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 import webbrowser
-from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from specloom import log_file_option, threads_option
+from specloom import fresh_folder, log_file_option, threads_option
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, Method
 
 if TYPE_CHECKING:
@@ -91,14 +89,17 @@ def detect(show: bool, formats: str, **options: Any) -> None:
     cube, a summary, and the fitted pipeline, which specloom predict applies to other cubes.
     """
     from specloom_detect.detected_files import detect_files
+    from specloom_predict import failure_text
 
-    out = options.pop("out") or _fresh_folder(options["cubes"])
+    out = options.pop("out")
+    if out is None:
+        out = fresh_folder(f"detect-{Path(options['cubes'][0]).stem}")
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
     found = detect_files(out=out, formats=wanted, **options)
     for line in found.lines():
         click.echo(line)
     for name, error in found.failed:
-        click.echo(f"error: {name}: {error}", err=True)
+        click.echo(failure_text(name, error), err=True)
     _print_place(found)
     if show:
         webbrowser.open(found.page.resolve().as_uri())
@@ -108,9 +109,3 @@ def detect(show: bool, formats: str, **options: Any) -> None:
 def _print_place(found: DetectedFiles) -> None:
     """Print where to look, as the last line."""
     click.echo(f"look at: {found.page}")
-
-
-def _fresh_folder(cubes: Sequence[str]) -> Path:
-    """A folder of its own under ``runs/``."""
-    now = datetime.now().astimezone()
-    return Path("runs") / f"detect-{Path(cubes[0]).stem or 'cubes'}-{now:%Y%m%d-%H%M%S-%f}"

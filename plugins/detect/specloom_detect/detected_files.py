@@ -13,7 +13,7 @@ from specloom import ConfigError, DataError, SpecloomError, raise_all, write_fil
 from specloom_cubes import find_masks
 from specloom_detect.answer import CubeResult, answer, read_result, threshold_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, run_file
-from specloom_predict import find_inputs, predict_all
+from specloom_predict import check_out, find_inputs, predict_all
 
 if TYPE_CHECKING:
     from specloom import Run
@@ -99,8 +99,12 @@ def detect_files(
     Raises:
         SpecloomError: Nothing can be detected at all.
     """
+    check_out(cubes, out)
     inputs, errors = find_inputs(cubes, out)
     raise_all([error for _, error in errors])
+    if not inputs:
+        what = f"{', '.join(cubes)} holds no cube but the results in {out}"
+        raise DataError(what, fix="name other cubes, or another --out")
     addresses = [_as_written(one.address) for one in inputs]
     found_masks = _masks_of(addresses, masks)
     name = "detect" if len(inputs) > 1 else f"detect-{inputs[0].name}"

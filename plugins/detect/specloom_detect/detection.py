@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import Plugins, Port, Run, UnavailableError
+from specloom import ConfigError, Plugins, Port, Run, UnavailableError, raise_all
 from specloom.torch import TorchRuntime
-from specloom_cubes import Cube, InMemory, open_cube
+from specloom_cubes import Cube, InMemory, OneCube, open_cube
 from specloom_detect.answer import answer, result_of, threshold_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, build_pipeline
 from specloom_detect.threshold import CensoredTail
@@ -139,14 +139,15 @@ def detect(
 
     Args:
         cube: (H, W, C) of NumPy, torch or xarray, an open cube, or a file.
-        wavelengths: Band centres in nm, (C,).
-        valid: Which pixels count, bool (H, W).
+        wavelengths: Band centres in nm, (C,); by default those of the cube.
+        valid: Which pixels count, bool (H, W); by default those of which the cube says so.
         method: ``rx``, ``robust`` or ``coreset``.
         false_alarm_rate: The share of normal pixels that may be decided.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigError: There is no such method.
+        ConfigError: There is no such method, the rate is none below the tail, or there are several
+            cubes.
         PortError: An array does not fit.
         DataError: There are too few pixels, or the file cannot be read.
     """
@@ -157,14 +158,22 @@ def detect(
         values = cube.clean()
         if wavelengths is None:
             wavelengths = cube.good_wavelengths
+        if valid is None:
+            valid = _valid_pixels(cube)
     plugins = Plugins()
     pipeline = build_pipeline(method, plugins)
     others = {"valid": valid, "wavelengths": wavelengths}
     taken = TorchRuntime("cpu").take_batch(PORTS, values, others, "detect")
+    count = len(taken.values["cube"])
+    if count > 1:
+        what = f"there are {count} cubes, detect takes one"
+        raise ConfigError(what, fix="pass each on its own, or their files to specloom detect")
     source = InMemory(train=[taken.values])
     run = Run(pipeline.graph(source), source, plugins=plugins, device=device)
+    tail = CensoredTail("decider", false_alarm_rate)
+    raise_all(list(tail.check(run.graph, run.graph.where)))
     StatisticalTrainer().train(run)
-    CensoredTail("decider", false_alarm_rate).train(run)
+    tail.train(run)
     prediction = pipeline.predict(values, device=device, valid=valid, wavelengths=wavelengths)
     found_wavelengths = taken.values.get("wavelengths")
     return Detection(
@@ -174,3 +183,13 @@ def detect(
         taken.values["cube"][0].numpy(),
         None if found_wavelengths is None else found_wavelengths.numpy(),
     )
+
+
+def _valid_pixels(cube: Cube) -> Any:
+    """Which pixels of a cube count, bool (H, W); None where nothing says it."""
+    height, width, _ = cube.shape
+    batch = OneCube(cube).window(slice(0, height), slice(0, width))
+    valid = batch.get("valid")
+    if valid is None:
+        return None
+    return valid[0]

@@ -66,7 +66,7 @@ def run_file(
         normal: The classes in the masks that are normal.
 
     Raises:
-        ConfigError: There is no such method, or the rate is none.
+        ConfigError: There is no such method.
     """
     data = {"type": DATA["type"], "config": {"normal_class_ids": list(normal)}}
     nodes = {"data": data, "detector": detector_of(method), "decider": DECIDER}

@@ -3,6 +3,7 @@
 import builtins
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 
 import specloom
 from specloom import ConfigError, DataError, PortError, UnavailableError
-from specloom_cubes import Synthetic, open_cube
+from specloom_cubes import Synthetic, array_cube, open_cube
 from specloom_detect import build_pipeline, detect, run_file
 from specloom_detect.answer import CubeResult, answer
 from specloom_detect.command import detect as command
@@ -229,6 +230,7 @@ def test_a_plot_shows_cube_scores_and_histogram(scenes, monkeypatch):
     from matplotlib import pyplot as plt
 
     cube, _, wavelengths = scenes["dirty"][0]
+    array_cube(cube)._repr_html_()  # which imports what draws the picture
     figure = detect(cube, wavelengths=wavelengths).plot()
     titles = [one.get_title() for one in figure.axes if one.get_title()]
     assert titles == ["false colour, with objects", "scores", "histogram of the scores"]
@@ -248,6 +250,52 @@ def test_mistakes_in_python(scenes):
     )
     with pytest.raises(PortError, match="cube has the shape"):
         detect(cube[0])
+    with pytest.raises(ConfigError) as caught:
+        detect(np.stack([cube, cube]))
+    assert str(caught.value) == (
+        "there are 2 cubes, detect takes one\n"
+        "  fix: pass each on its own, or their files to specloom detect"
+    )
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, float("nan")])
+def test_a_rate_that_is_none_below_the_tail(scenes, rate):
+    with pytest.raises(ConfigError) as caught:
+        detect(scenes["clean"][0][0], false_alarm_rate=rate)
+    assert str(caught.value) == (
+        f"false_alarm_rate is {rate}, the tail begins at 0.08\n"
+        "  fix: set a rate over 0 and below the tail, such as 1e-3"
+    )
+
+
+def test_pixels_that_a_cube_excludes_are_excluded(scenes):
+    values, _, wavelengths = scenes["dirty"][0]
+    valid = np.ones(values.shape[:2], bool)
+    valid[:30] = False
+    cube = array_cube(values, wavelengths, valid)
+    found = detect(cube)
+    assert found.prediction.unjudged == 30 * values.shape[1]
+    np.testing.assert_array_equal(found.scores, detect(values, valid=valid).scores)
+    everywhere = detect(cube, valid=np.ones_like(valid))
+    assert everywhere.prediction.unjudged == 0
+
+
+def test_results_do_not_go_among_the_cubes(files):
+    (files / "cubes").mkdir()
+    (files / "scene0.npz").rename(files / "cubes/scene0.npz")
+    with pytest.raises(ConfigError, match="results would lie among the inputs"):
+        called("cubes", "--out", "cubes", "--overwrite")
+    with pytest.raises(DataError) as caught:
+        called("*/*.npz", "--out", "cubes", "--overwrite")
+    assert str(caught.value) == (
+        "*/*.npz holds no cube but the results in cubes\n  fix: name other cubes, or another --out"
+    )
+
+
+def test_the_folder_of_results_has_a_plain_name(files):
+    assert called("scene[01].npz", "--format", "npy").exit_code == 0
+    (folder,) = (files / "runs").iterdir()
+    assert re.fullmatch(r"detect-scene_01-\d{8}-\d{6}-\d{6}", folder.name)
 
 
 def test_the_run_file_and_the_pipeline_are_one_graph(tmp_path):

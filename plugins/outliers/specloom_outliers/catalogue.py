@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -122,12 +122,14 @@ def find_kind(label: str, name: str) -> Kind:
             f"{label}: there is no estimator {name!r}",
             fix=did_you_mean(name, [*BUILT_IN, *offered.names]),
         )
-    cls = offered[name].load()
+    cls = _offered(label, offered[name])
     has_scores = hasattr(cls, "score_samples") or hasattr(cls, "decision_function")
-    if not has_scores or not hasattr(cls, "fit"):
+    is_whole = isinstance(cls, type) and hasattr(cls, "fit") and hasattr(cls, "get_params")
+    if not has_scores or not is_whole:
         raise ConfigError(
             f"{label}: the entry point {name!r} of the group {ENTRY_POINTS} is no estimator",
-            fix="let it name a class with fit, and with score_samples or decision_function",
+            fix="let it name a class with fit and get_params, and with score_samples or "
+            "decision_function",
         )
     return Kind(name, cls, {})
 
@@ -170,6 +172,21 @@ def new_estimator(label: str, kind: Kind, options: Mapping[str, object], random_
             fix="correct options",
         ) from error
     return estimator
+
+
+def _offered(label: str, entry: EntryPoint) -> Any:
+    """What an entry point names.
+
+    Raises:
+        UnavailableError: Its package cannot be imported.
+    """
+    try:
+        return entry.load()
+    except Exception as error:  # a package of others fails in any way
+        what = f"{label}: {entry.name} cannot be imported from {entry.value}"
+        raise UnavailableError(
+            f"{what}: {type(error).__name__}: {error}", fix="install its package again"
+        ) from error
 
 
 def _built_in(label: str, name: str) -> type[Any]:

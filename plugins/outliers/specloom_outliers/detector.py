@@ -23,7 +23,7 @@ from specloom import (
 )
 from specloom.torch import buffer, usable_pixels
 from specloom_outliers.catalogue import find_kind, new_estimator
-from specloom_outliers.saving import from_bytes, to_bytes
+from specloom_outliers.saving import SAVED_FIX, from_bytes, to_bytes
 from specloom_pca import principal_components, standardising_factors
 from specloom_statistics import BackgroundNode, BackgroundSample, background_pixels
 
@@ -213,14 +213,16 @@ class Estimator(BackgroundNode[BackgroundSample]):
             if found.get(name) != value:
                 raise IntegrityError(
                     f"{self.label}: {name} of the saved {self.estimator} is {found.get(name)!r}, "
-                    f"but that of options is {value!r}"
+                    f"but that of options is {value!r}",
+                    fix=SAVED_FIX,
                 )
         width = self._features(self.center.cpu()[None]).shape[1]
         own_width = getattr(estimator, "n_features_in_", width)
         if own_width != width:
             raise IntegrityError(
                 f"{self.label}: the saved {self.estimator} was fitted on spectra of {own_width} "
-                f"values, these have {width}"
+                f"values, these have {width}",
+                fix=SAVED_FIX,
             )
         return estimator
 
@@ -275,5 +277,10 @@ def _on_cpu(data: P) -> P:
     """Data in the memory of the host, without gradients."""
     if isinstance(data, Tensor):
         return cast("P", data.detach().cpu())
-    parts = (part.detach().cpu() if isinstance(part, Tensor) else part for part in data)
+    parts: list[Any] = []
+    for part in data:
+        if isinstance(part, Tensor):
+            parts.append(part.detach().cpu())
+        else:
+            parts.append(part)
     return cast("P", type(data)(*parts))

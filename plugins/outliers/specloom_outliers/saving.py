@@ -15,6 +15,7 @@ from specloom import IntegrityError, NodeError
 if TYPE_CHECKING:
     from specloom_outliers.catalogue import Kind
 
+SAVED_FIX = "restore the pipeline from where it was saved, or fit it again"
 SCHEMA = "schema.json"
 METRICS = (
     "BrayCurtis",
@@ -67,10 +68,11 @@ def from_bytes(label: str, kind: Kind, content: bytes) -> Any:
         estimator = skops.io.loads(content, trusted=_trusted(kind))
     except Exception as error:  # what strangers write fails in any way
         what = f"{label}: the saved estimator cannot be read: {type(error).__name__}: {error}"
-        raise IntegrityError(what, fix="restore it from where it was saved") from error
+        raise IntegrityError(what, fix=SAVED_FIX) from error
     if type(estimator) is not kind.cls:
         found = type(estimator).__name__
-        raise IntegrityError(f"{label}: the saved estimator is of {found}, not of {kind.name}")
+        what = f"{label}: the saved estimator is of {found}, not of {kind.name}"
+        raise IntegrityError(what, fix=SAVED_FIX)
     return estimator
 
 

@@ -1,5 +1,6 @@
 """Estimators as a node: checked options, the same fit however data arrive, saving, hostile data."""
 
+import re
 import sys
 import warnings
 from importlib.metadata import EntryPoint, EntryPoints
@@ -278,6 +279,16 @@ class WithFunction(Length):
         return self
 
 
+class WithoutParameters:
+    """One whose parameters cannot be read."""
+
+    def fit(self, rows):
+        return self
+
+    def decision_function(self, rows):
+        return rows[:, 0]
+
+
 @pytest.fixture
 def offered(monkeypatch):
     """Entry points of an installed package."""
@@ -289,6 +300,8 @@ def offered(monkeypatch):
             ("mine.Length", "Length"),
             ("mine.WithFunction", "WithFunction"),
             ("mine.nothing", "cubes"),
+            ("mine.bare", "WithoutParameters"),
+            ("mine.absent", "Absent"),
         ]
     )
     monkeypatch.setattr(catalogue, "entry_points", lambda group: found.select(group=group))
@@ -307,6 +320,20 @@ def test_an_entry_point_offers_an_estimator(offered):
         detector("mine.Lenght")
     with pytest.raises(ConfigError, match=r"the entry point 'mine\.nothing' of the group"):
         detector("mine.nothing")
+    with pytest.raises(ConfigError) as found:
+        detector("mine.bare")
+    assert str(found.value) == (
+        "Estimator: the entry point 'mine.bare' of the group specloom.outliers is no estimator\n"
+        "  fix: let it name a class with fit and get_params, and with score_samples or "
+        "decision_function"
+    )
+    with pytest.raises(UnavailableError) as found:
+        detector("mine.absent")
+    assert re.fullmatch(
+        r"Estimator: mine\.absent cannot be imported from [.\w]+:Absent: AttributeError: .*\n"
+        r"  fix: install its package again",
+        str(found.value),
+    )
 
 
 def test_what_cannot_be_saved_without_pickle_is_refused_when_it_is_fitted(offered):
@@ -326,7 +353,8 @@ def test_a_saved_estimator_of_another_kind_or_with_other_options_is_refused(offe
     with pytest.raises(IntegrityError) as found:
         other.restore(saved)
     assert str(found.value) == (
-        "Estimator: power of the saved mine.Length is 1.0, but that of options is 2.0"
+        "Estimator: power of the saved mine.Length is 1.0, but that of options is 2.0\n"
+        "  fix: restore the pipeline from where it was saved, or fit it again"
     )
     forest = fit(detector(), [{"data": data}]).state()
     with pytest.raises(IntegrityError, match=r"cannot be read: Untrusted.*\.Length"):

@@ -41,7 +41,7 @@ class SignalAndNoise:
         self.signal = Moments(channels, device)
         self.noise = Moments(channels, device)
         self._direction = direction
-        #: By how much degrees of freedom the columns of dark frames reduce their pixels.
+        #: Columns of dark frames whose mean was estimated: each takes a degree of freedom.
         self.columns = 0
 
     def update(self, data: Tensor | LazyAffine | LazyLinear, valid: Tensor | None) -> None:
@@ -64,8 +64,11 @@ class SignalAndNoise:
     def add_dark(self, dark: Tensor) -> None:
         """Add dark frames (lines, columns, C): what varies over the lines of each column."""
         frames = dark.detach().double()
+        usable = frames.isfinite().all(-1, keepdim=True)
+        frames = frames.where(usable, torch.nan)
         self.noise.update(frames - frames.nanmean(0))
-        self.columns += frames.shape[1]
+        # A column without a usable pixel has no mean, which takes no degree of freedom.
+        self.columns += int(usable.any(0).sum())
 
     def noise_covariance(self) -> Tensor:
         """The covariance of the noise, (C, C)."""

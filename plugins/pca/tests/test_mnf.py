@@ -122,6 +122,26 @@ def test_dark_frames_are_noise_about_the_mean_of_each_column():
         fit(MNF(8, noise="dark", num_channels=8), [{"data": cube}])
 
 
+def test_dark_pixels_that_are_not_finite_count_nowhere():
+    """Neither in the noise, nor in the mean of their column, nor as a degree of freedom."""
+    cube = scene()
+    generator = torch.Generator().manual_seed(3)
+    dark = torch.randn(50, 4, 8, generator=generator, dtype=torch.float64)
+    alone = fit(MNF(8, noise="dark", num_channels=8), [{"data": cube, "dark": dark[:, :2]}])
+    wild = dark.clone()
+    wild[:, 2] = torch.nan
+    wild[:, 3, 5] = torch.inf
+    node = fit(MNF(8, noise="dark", num_channels=8), [{"data": cube, "dark": wild}])
+    torch.testing.assert_close(node.ratios, alone.ratios, rtol=1e-12, atol=0)
+    wild = dark[:, :2].clone()
+    wild[0, 0, 3] = torch.inf
+    node = fit(MNF(8, noise="dark", num_channels=8), [{"data": cube, "dark": wild}])
+    scatter = np.cov(dark[1:, 0].T.numpy()) * 48 + np.cov(dark[:, 1].T.numpy()) * 49
+    covariance = np.cov(cube.reshape(-1, 8).T.numpy())
+    values = eigh(covariance, scatter / (48 + 49), eigvals_only=True)[::-1]
+    np.testing.assert_allclose(node.ratios, values, rtol=1e-9)
+
+
 def test_order_batches_and_processes_change_nothing():
     cubes = [scene(seed=seed) for seed in range(4)]
     batches = [{"data": cube} for cube in cubes]

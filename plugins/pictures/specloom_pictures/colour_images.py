@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom import DataError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -32,7 +34,11 @@ def false_colour(values: Any, wavelengths: Any = None, max_side: int = 0) -> NDA
         wavelengths: Band centres in nm, (C,).
         max_side: The longest side in pixels, of which larger cubes show every so many-th; 0 for
             all of them.
+
+    Raises:
+        DataError: The values are no cube with a band, or the centres are not those of its bands.
     """
+    _check_cube(values.shape, wavelengths)
     step = 1
     if max_side:
         step = max(1, -(-max(values.shape[:2]) // max_side))
@@ -51,8 +57,17 @@ def colour_bands(bands: int, wavelengths: Any = None) -> list[int]:
         centres = np.asarray(wavelengths, np.float64)
         visible = (centres >= VISIBLE[0]) & (centres <= VISIBLE[1])
         if visible.sum() >= 3:
-            return [int(np.abs(centres - primary).argmin()) for primary in PRIMARIES]
+            return [int(np.nanargmin(np.abs(centres - primary))) for primary in PRIMARIES]
     return [bands * 5 // 6, bands // 2, bands // 6]
+
+
+def _check_cube(shape: tuple[int, ...], wavelengths: Any) -> None:
+    if len(shape) != 3 or not shape[2]:
+        what = f"the values have the shape {tuple(shape)}, which is no cube"
+        raise DataError(what, fix="pass rows, columns and bands")
+    if wavelengths is not None and len(wavelengths) != shape[2]:
+        what = f"there are {len(wavelengths)} wavelengths for {shape[2]} bands"
+        raise DataError(what, fix="pass one wavelength for each band, or none")
 
 
 def _stretched(plane: NDArray[np.float32]) -> NDArray[np.uint8]:

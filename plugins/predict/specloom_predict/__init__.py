@@ -13,6 +13,8 @@ MODULES = {
     "Prediction": "specloom_predict.prediction",
     "Predictor": "specloom_predict.predictor",
     "Summary": "specloom_predict.many",
+    "check_out": "specloom_predict.inputs",
+    "failure_text": "specloom_predict.many",
     "find_inputs": "specloom_predict.inputs",
     "predict": "specloom_predict.predictor",
     "predict_all": "specloom_predict.many",
@@ -26,6 +28,8 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Summary",
+    "check_out",
+    "failure_text",
     "find_inputs",
     "predict",
     "predict_all",
@@ -33,8 +37,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from specloom_predict.inputs import Input, find_inputs
-    from specloom_predict.many import Summary, predict_all
+    from specloom_predict.inputs import Input, check_out, find_inputs
+    from specloom_predict.many import Summary, failure_text, predict_all
     from specloom_predict.prediction import Prediction
     from specloom_predict.predictor import Predictor, predict
     from specloom_predict.tiled_run import run_tiled

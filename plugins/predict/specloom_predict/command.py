@@ -170,20 +170,15 @@ def _refuse_swapped(pipeline: Path, inputs: Sequence[str]) -> None:
 
 def _print_notes(summary: Summary) -> None:
     """Print notes and errors to standard error."""
+    from specloom_predict.many import failure_text
+
     for one in summary.done:
         for note in one["notes"]:
             click.echo(f"note: {one['input']}: {note}", err=True)
     for note in summary.notes:
         click.echo(f"note: {note}", err=True)
     for name, error in summary.failed:
-        text = str(error)
-        if Path(name).name not in text:
-            text = f"{name}: {text}"
-        for line in text.splitlines():
-            prefix = "error: "
-            if line.startswith("  "):
-                prefix = ""
-            click.echo(f"{prefix}{line}", err=True)
+        click.echo(failure_text(name, error), err=True)
 
 
 def _print_plan(summary: Summary) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specloom import ConfigError
 from specloom_predict.files import write_files
 from specloom_predict.georeference import geometry_of
 from specloom_predict.measures import decisions_among
@@ -45,11 +46,20 @@ class RunOptions:
         wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or (C,).
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
+
+    Raises:
+        ConfigError: One of the sizes is below 1.
     """
 
     wavelengths: Any = None
     memory: int | None = None
     tile_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("memory", "tile_bytes"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise ConfigError(f"{name} is {size}", fix="set a number of bytes, or leave it out")
 
 
 def predict_cube(

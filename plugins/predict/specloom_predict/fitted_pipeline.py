@@ -460,7 +460,7 @@ def pipeline_file(path: Path) -> Path:
 
 
 def _did_not_end(record: Path) -> bool:
-    """Whether the record of a run says that it has begun and not ended."""
+    """Whether the record of a run says that it started and did not end."""
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(record.read_text("utf-8"))
         return isinstance(found, dict) and found.get("ended") == ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from specloom import ConfigError, DataError, SpecloomError
 from specloom_cubes import (
@@ -15,13 +16,18 @@ from specloom_cubes import (
     cube_name,
     expand,
     files_of_cube,
+    files_of_references,
     find_cubes,
     is_address,
+    is_named_as_reference,
     valid_file,
     without_valid_files,
 )
 from specloom_predict.record import owners
 from specloom_predict.verdicts import SUMMARY
+
+if TYPE_CHECKING:
+    from specloom_cubes import Reading
 
 WILD = ("*", "?", "[")
 
@@ -34,10 +40,12 @@ class Input:
         address: Its file, of an ENVI pair the header; or an address such as ``s3://…``.
         name: The name of its results: the path within the folder it was found in, without the
             ending.
+        in_folder: Whether it was found in a folder or by a pattern, and not named itself.
     """
 
     address: str
     name: str
+    in_folder: bool = field(default=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -79,7 +87,7 @@ def find_inputs(
         try:
             for one in _behind(address):
                 if Path(address).is_file() or not _is_within(one, out):
-                    by_key.setdefault(one.key, one)
+                    by_key[one.key] = _merged(one, by_key.get(one.key))
         except SpecloomError as error:
             errors.append((address, error))
         except (OSError, RuntimeError, ValueError) as error:  # closed, a ring of links, no name
@@ -90,6 +98,30 @@ def find_inputs(
     if valid is not None:
         inputs = _without_valid_files(inputs, valid)
     return inputs, errors
+
+
+def _merged(one: Input, known: Input | None) -> Input:
+    """An input, or the one of the same cube that is known already."""
+    if known is None:
+        return one
+    return replace(known, in_folder=known.in_folder and one.in_folder)
+
+
+def references_among(inputs: Sequence[Input], reading: Reading) -> list[Input]:
+    """The inputs that are white or dark references of others, and were not named themselves.
+
+    Args:
+        inputs: The inputs.
+        reading: How they are read; without a calibration their names say it alone.
+    """
+    found = {}
+    for one in inputs:
+        if one.in_folder:
+            found[Path(one.address)] = one
+    references = files_of_references(found, reading)
+    if reading.calibration is None:
+        references = {path for path in found if is_named_as_reference(path)}
+    return [one for path, one in found.items() if path in references]
 
 
 def _without_valid_files(inputs: Sequence[Input], valid: str) -> list[Input]:
@@ -187,7 +219,7 @@ def _matching(path: Path) -> Iterator[Input]:
     for folder in inner:
         for one in _within(folder, "*"):
             name = (folder.relative_to(root) / one.name).as_posix()
-            yield Input(one.address, name)
+            yield Input(one.address, name, in_folder=True)
     if not inner or any(file.is_file() for file in paths):
         yield from _within(root, pattern)
 
@@ -201,4 +233,4 @@ def _within(root: Path, pattern: str) -> Iterator[Input]:
         fix = "check the path; for folders within, write a pattern such as 'flights/**/*.hdr'"
         raise DataError(what, fix=fix)
     for name, path in cubes.items():
-        yield Input(str(path), name)
+        yield Input(str(path), name, in_folder=True)

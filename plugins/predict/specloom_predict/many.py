@@ -17,7 +17,7 @@ from specloom_predict import record
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
-from specloom_predict.inputs import Input, check_out, find_inputs, folders
+from specloom_predict.inputs import Input, check_out, find_inputs, folders, references_among
 from specloom_predict.measures import measures_from
 from specloom_predict.predictor import Predictor, predict
 from specloom_predict.score_pictures import ScoreFolder, draw_pending, picture_name
@@ -37,6 +37,36 @@ if TYPE_CHECKING:
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.measures import Measures
     from specloom_predict.rules import Rule
+
+MOST_LISTED = 3
+"""The references that a note lists."""
+
+
+def _listed(references: Sequence[Input]) -> str:
+    """Cubes that are references, with the names of the first."""
+    names = [Path(one.address).name for one in references[:MOST_LISTED]]
+    if len(references) > MOST_LISTED:
+        names.append("…")
+    noun = "reference" if len(references) == 1 else "references"
+    return f"{len(references)} white or dark {noun} of captures ({', '.join(names)})"
+
+
+def failure_text(name: str, error: SpecloomError) -> str:
+    """The error of one cube as commands print it, with the cube where the error does not name it.
+
+    Args:
+        name: The cube.
+        error: The error, of which each line that is no fix is one of its own.
+    """
+    text = str(error)
+    if Path(name).name not in text:
+        text = f"{name}: {text}"
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("  "):
+            line = f"error: {line}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 @dataclass
@@ -172,6 +202,13 @@ def predict_all(
     summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
+    references = references_among(cubes, predictor.reading)
+    if references and predictor.reading.calibration is not None:
+        cubes = [one for one in cubes if one not in references]
+        summary.notes.append(f"{_listed(references)}: left out; name such a file to predict it")
+    elif references:
+        what = "predicted like the others, as the pipeline calibrates no cube"
+        summary.notes.append(f"{_listed(references)}: {what}")
     placed = list(folders(cubes, out))
     if dry_run:
         _plan_each(one_cube, placed, summary)

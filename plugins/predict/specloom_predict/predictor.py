@@ -95,6 +95,7 @@ class Predictor(FittedPipeline):
 
         Raises:
             DataError: The cube cannot be read, or its bands are not those of the pipeline.
+            ConfigError: ``valid`` or ``variable`` does not apply to the cube.
             PortError: The array does not fit the pipeline.
             NodeError: A node needs the whole image, and that would take more than ``memory``.
             UnavailableError: A file cannot be written.
@@ -103,6 +104,9 @@ class Predictor(FittedPipeline):
         place = None if folder is None else Path(folder)
         files = FileOptions(place, formats, draw_scores)
         options = RunOptions(wavelengths, memory, tile_bytes)
+        if variable is not None and not isinstance(cube, str | Path):
+            what = "'variable' is only for files: an array is the cube itself"
+            raise ConfigError(what, fix="leave it out, or pass the file of the cube")
         with self._lock:
             if not isinstance(cube, str | Path | Cube):
                 return predict_array(self, cube, files, options, valid, self.rules)

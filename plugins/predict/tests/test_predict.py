@@ -1,12 +1,16 @@
 """``specloom predict`` on made cubes: whose results lie where, what is skipped, what goes wrong."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from specloom import Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
+from specloom_cubes.sources.scene import Scene
+from specloom_cubes.synthetic.camera import write_raw
 from specloom_predict import Prediction, predict, predict_all
 
 RNG = np.random.default_rng(8)
@@ -130,3 +134,57 @@ def test_outputs_that_are_no_maps(tmp_path):
     made = predict(tmp_path, cube(tmp_path / "x.npz", wavelengths=grid), tmp_path / "out")
     assert np.load(made.files["nm.npy"]).tolist() == grid
     assert made.notes == ("output 'truth' has no value: the cube does not have it",)
+
+
+def captured(folder):
+    """Raw counts of a cube, with references that all cubes of the folder share."""
+    folder.mkdir()
+    for name, level in (("belt", 500), ("white", 3000), ("dark", 100)):
+        counts = np.full((6, 5, BANDS), level, np.uint16)
+        write_raw(folder / f"{name}.raw", counts, np.array([450.0, 550.0, 650.0]), tint=3.0)
+    return folder
+
+
+def fitted_on(source, folder):
+    """A pipeline of a data node alone, that was fitted on a source."""
+    pipeline = Pipeline("pass", Plugins())
+    pipeline.add_node(AnomalyDataNode([0]), "data")
+    pipeline.outputs = dict(OUTPUTS)
+    pipeline.graph(source)
+    folder.mkdir()
+    pipeline.save_to_file(folder / "pipeline.yaml")
+    return folder
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_references_in_a_folder_are_left_out_where_cubes_are_calibrated(tmp_path, named):
+    folder = captured(tmp_path / "capture")
+    calibration = "capture"
+    if named:  # by the data file, where the folder's cubes go by their headers
+        files = {"white": "white.raw", "dark": "dark.raw"}
+        calibration = {name: str(folder / file) for name, file in files.items()}
+    source = Scene(str(folder / "belt.hdr"), calibration=calibration)
+    run = fitted_on(source, tmp_path / "run")
+    done = predict_all(run, [folder], tmp_path / "out")
+    assert (names(done), errors(done)) == (["belt"], [])
+    np.testing.assert_allclose(np.load(tmp_path / "out/belt/scores.npy"), 400 / 2900, rtol=1e-6)
+    assert done.notes[-1] == (
+        "2 white or dark references of captures (dark.hdr, white.hdr): left out; name "
+        "such a file to predict it"
+    )
+    inputs = [folder, folder / "white.hdr"]
+    both = predict_all(run, inputs, tmp_path / "both", dry_run=True)
+    assert [Path(one["input"]).name for one in both.planned] == ["belt.hdr", "white.hdr"]
+
+
+def test_a_pipeline_that_does_not_calibrate_says_that_it_predicts_references(tmp_path):
+    folder = captured(tmp_path / "capture")
+    run = fitted_on(Scene(str(folder / "belt.hdr")), tmp_path / "run")
+    done = predict_all(run, [folder], tmp_path / "out")
+    assert sorted(names(done)) == ["belt", "dark", "white"]
+    assert done.notes[-1] == (
+        "2 white or dark references of captures (dark.hdr, white.hdr): predicted "
+        "like the others, as the pipeline calibrates no cube"
+    )
+    alone = predict_all(run, [folder / "dark.hdr"], tmp_path / "alone")
+    assert (len(alone.done), alone.notes) == (1, done.notes[:-1])

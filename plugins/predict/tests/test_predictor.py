@@ -233,6 +233,28 @@ WRONG = {
         PortError,
         "cube is of type complex128, where real is needed\n  fix: convert it to real first",
     ),
+    "no image": (
+        lambda cube: {"cube": cube[None][:0]},
+        PortError,
+        "cube has the shape (0, 30, 40, 6), which holds no number\n"
+        "  fix: pass at least one image with one pixel and one band",
+    ),
+    "option": (
+        lambda cube: {"cube": cube, "valed": np.ones((30, 40), bool)},
+        ConfigError,
+        "predict has no option 'valed'\n  fix: did you mean 'valid'?",
+    ),
+    "size of tiles": (
+        lambda cube: {"cube": cube, "tile_bytes": -5},
+        ConfigError,
+        "tile_bytes is -5\n  fix: set a number of bytes, or leave it out",
+    ),
+    "variable": (
+        lambda cube: {"cube": cube, "variable": "scene"},
+        ConfigError,
+        "'variable' is only for files: an array is the cube itself\n"
+        "  fix: leave it out, or pass the file of the cube",
+    ),
     "size of valid": (
         lambda cube: {"cube": cube, "valid": np.ones((3, 40), bool)},
         PortError,
@@ -259,6 +281,36 @@ def test_arrays_that_do_not_fit(fitted, name):
     with pytest.raises(kind) as caught:
         fitted.predict(arguments.pop("cube"), **arguments)
     assert str(caught.value) == message
+
+
+def test_an_image_of_one_column():
+    column = scene().reshape(-1, 1, BANDS)
+    valid = np.ones((len(column), 1), bool)
+    valid[:7] = False
+    pipeline = built().fit(column, valid=valid)
+    assert pipeline.nodes["rx"].pixels == len(column) - 7
+    assert pipeline.predict(column, valid=valid).unjudged == 7
+
+
+def test_a_cube_of_xarray_with_several_dimensions_named_as_bands(fitted):
+    cube = pytest.importorskip("xarray").DataArray(scene(), dims=("y", "c", "band"))
+    with pytest.raises(PortError) as caught:
+        fitted.predict(cube)
+    assert str(caught.value) == (
+        "of the dimensions of cube (y, c, band) several are named as the bands\n"
+        "  fix: rename those that are not the bands, such as: cube.rename({'c': 'column'})"
+    )
+
+
+def test_wavelengths_of_xarray_that_are_no_numbers(fitted):
+    cube = pytest.importorskip("xarray").DataArray(scene(), dims=("y", "x", "band"))
+    with pytest.raises(DataError) as caught:
+        fitted.predict(cube.assign_coords(wavelength=("band", list("abcdef"))))
+    assert str(caught.value) == (
+        "the coordinate 'wavelength' holds no numbers: could not convert string to float: "
+        "np.str_('a')\n"
+        "  fix: give it the band centres in nm, or another name"
+    )
 
 
 def test_what_else_goes_wrong(fitted, tmp_path):

@@ -20,9 +20,11 @@ def level_tensor(label: str, name: str, level: float | Sequence[float], channels
         channels: C.
 
     Raises:
-        ConfigError: There are more or fewer levels than bands.
+        ConfigError: There are more or fewer levels than bands, or one is not above 0.
     """
     levels = torch.as_tensor(level, dtype=torch.float64)
+    if not bool((levels > 0).all()):
+        raise ConfigError(f"{label}: {name} is {level}", fix=f"set {name} above 0")
     if levels.ndim == 0:
         return levels.expand(channels).clone()
     if len(levels) != channels:
@@ -40,4 +42,7 @@ def unsaturated(data: Tensor, levels: Tensor) -> Tensor:
         data: Counts, (B, H, W, C).
         levels: (C,).
     """
-    return (data < levels.to(data.dtype)).all(-1, keepdim=True)
+    if data.is_floating_point():
+        levels = levels.to(data.dtype)
+    # As an integer a level would lose its fraction, and one beyond the type would wrap.
+    return (data < levels).all(-1, keepdim=True)

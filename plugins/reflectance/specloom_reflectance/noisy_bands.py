@@ -47,7 +47,8 @@ class SignalToNoise:
         """
         noise = (self.differences.variance() / 2).sqrt()
         mean = self.signal.mean().clamp(min=0)
-        return torch.where(noise > 0, mean / noise.where(noise > 0, 1), torch.inf)
+        ratio = torch.where(noise > 0, mean / noise.where(noise > 0, 1), torch.inf)
+        return ratio.where(mean > 0, 0.0)
 
     def state(self) -> dict[str, Tensor]:
         """All sums so far."""
@@ -92,8 +93,8 @@ class NoisyBands(StreamingNode[SignalToNoise]):
 
     Raises:
         ConfigError: ``least_ratio`` is negative.
-        NodeError: The fit saw no usable pixel, every band is bad, or ``water_vapour`` is set and
-            no centre is known.
+        NodeError: The fit saw no usable pixel or no pair of neighbours, every band is bad, or
+            ``water_vapour`` is set and no centre is known.
     """
 
     data = Input("B H W num_channels", doc="Pixels.")
@@ -153,6 +154,10 @@ class NoisyBands(StreamingNode[SignalToNoise]):
         statistics = self.take_statistics()
         self.left_out = statistics.signal.left_out
         self.finish_fit(statistics.signal.count)
+        if not statistics.differences.count:
+            self.fitted = False
+            what = f"{self.label}: no usable pixel has a usable right neighbour"
+            raise NodeError(what, fix="fit images of two columns or more")
         centres = statistics.wavelengths
         ratios = statistics.ratio()
         bad = (ratios < self.least_ratio).cpu()

@@ -101,11 +101,13 @@ class Resample(TorchNode):
     def build(self, sizes: Mapping[str, int]) -> None:
         """Check the parameters and read the target's bands."""
         stated = [name for name in SOURCES if getattr(self, name) is not None]
-        if len(stated) != 1:
-            raise ConfigError(
-                f"{self.label}: {' and '.join(stated) or 'no grid'} is set",
-                fix=f"set one of {', '.join(SOURCES)}",
-            )
+        fix = f"set one of {', '.join(SOURCES)}"
+        if not stated:
+            raise ConfigError(f"{self.label}: no grid is set", fix=fix)
+        if len(stated) > 1:
+            raise ConfigError(f"{self.label}: {' and '.join(stated)} are set", fix=fix)
+        if self.centres == []:
+            raise ConfigError(f"{self.label}: centres is empty", fix="write the centres in nm")
         if self.fwhm is not None and self.centres is None:
             raise ConfigError(
                 f"{self.label}: fwhm is set without centres", fix="write the widths into the table"
@@ -175,10 +177,11 @@ class Resample(TorchNode):
         widths = np.array(self.fwhm, float)
         if widths.ndim == 0:
             widths = np.full(len(self.centres), float(widths))
-        if len(widths) != len(self.centres) or not (widths > 0).all():
+        is_usable = np.isfinite(widths) & (widths > 0)
+        if len(widths) != len(self.centres) or not is_usable.all():
             raise ConfigError(
                 f"{self.label}: fwhm is {self.fwhm} for {len(self.centres)} centres",
-                fix="write one width above 0, or one for each centre",
+                fix="write one finite width above 0, or one for each centre",
             )
         return widths
 
@@ -232,6 +235,13 @@ class Resample(TorchNode):
         return self._cached[1], self._cached[2]
 
     def _map_from(self, source: np.ndarray[Any, Any]) -> BandMap:
+        try:
+            return self._map_of_grid(source)
+        except DataError as e:
+            # What computes maps does not know for which node.
+            raise DataError(f"{self.label}: {e.what}", where=e.where, fix=e.fix) from e
+
+    def _map_of_grid(self, source: np.ndarray[Any, Any]) -> BandMap:
         if len(self.response_grid):
             values = self.response_values.cpu().numpy()
             names = [str(number) for number in range(len(values))]
@@ -242,4 +252,6 @@ class Resample(TorchNode):
                 f"{self.label} has no grid", fix="correct the path of its file, or load its state"
             )
         widths = self.widths.cpu().numpy()
-        return gaussian_map(source, target, None if np.isnan(widths).any() else widths)
+        if np.isnan(widths).any():
+            return gaussian_map(source, target, None)
+        return gaussian_map(source, target, widths)

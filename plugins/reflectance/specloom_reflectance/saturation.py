@@ -24,7 +24,8 @@ class Saturation(TorchNode):
         num_channels: C; the graph infers it.
 
     Raises:
-        ConfigError: ``level`` and ``bits`` are set, or there is not one level for each band.
+        ConfigError: ``level`` and ``bits`` are set, or there is not one level above 0 for each
+            band.
         NodeError: The level is not known.
     """
 
@@ -49,12 +50,13 @@ class Saturation(TorchNode):
                 f"{self.label}: bits is {self.bits}", fix="set bits to a number from 1 to 32"
             )
         channels = sizes["num_channels"]
-        level = self.level
+        # Without a level it follows from the type of the data.
+        levels = torch.full((channels,), torch.nan, dtype=torch.float64)
         if self.bits is not None:
-            level = 2.0**self.bits - 1
-        if level is None:
-            level = torch.nan
-        self.register_buffer("levels", level_tensor(self.label, "level", level, channels))
+            levels = torch.full_like(levels, 2.0**self.bits - 1)
+        if self.level is not None:
+            levels = level_tensor(self.label, "level", self.level, channels)
+        self.register_buffer("levels", levels)
 
     def forward(self, data: Tensor, valid: Tensor | None = None) -> Batch:
         """Find the pixels of (B, H, W, C) ``data`` that are not saturated."""

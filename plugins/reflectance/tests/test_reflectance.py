@@ -193,6 +193,10 @@ def test_saturation_by_level_bits_and_type():
         made(Saturation(bits=0), num_channels=2)
     with pytest.raises(ConfigError, match="level has 3 levels for 2 bands"):
         made(Saturation(level=[1, 2, 3]), num_channels=2)
+    for level in (0, -1, float("nan"), [1, float("nan")]):
+        with pytest.raises(ConfigError, match="level is ") as refused:
+            made(Saturation(level=level), num_channels=2)
+        assert refused.value.fix == "set level above 0"
 
 
 def test_highlights_are_whiter_than_the_panel_in_every_band():
@@ -315,6 +319,20 @@ def test_noisy_bands_are_found_by_differences_and_interpolated():
     assert "bands are bad (band 2, bands 5-6)" in node.fit_summary()
 
 
+def test_a_band_of_zeros_is_bad_and_pixels_without_neighbours_are_an_error():
+    data = noisy()
+    data[..., 3] = 0
+    data[..., 4] = -1
+    node = fit(made(NoisyBands(), num_channels=8), [{"data": data}])
+    assert node.ratios[3:5].tolist() == [0, 0]
+    assert "bands are bad (bands 2-6)" in node.fit_summary()
+    node = made(NoisyBands(), num_channels=8)
+    with pytest.raises(NodeError, match="no usable pixel has a usable right neighbour") as caught:
+        fit(node, [{"data": data[:, :, :1]}])
+    assert caught.value.fix == "fit images of two columns or more"
+    assert not node.fitted
+
+
 def test_bands_of_water_vapour_are_bad_on_request():
     node = made(NoisyBands(least_ratio=0, water_vapour=True), num_channels=8)
     fit(node, [{"data": noisy(), "wavelengths": CENTRES}])
@@ -373,6 +391,17 @@ def test_narrow_bands_warn_and_bands_outside_are_refused():
         node.forward(data=data, wavelengths=CENTRES)
 
 
+def test_a_grid_that_does_not_fit_the_data_is_an_error_of_the_node(tmp_path):
+    responses = tmp_path / "responses.csv"
+    responses.write_text("wavelength_nm,dead\n400,0\n1700,0\n")
+    data = {"data": torch.rand(1, 3, 2, 8), "wavelengths": CENTRES}
+    for params in ({"responses": responses}, {"centres": [5000.0]}):
+        node = made(Resample(**params, name="camera"), num_channels=8, num_bands=1)
+        with pytest.raises(DataError, match=r"^node 'camera' \(Resample\): ") as caught:
+            run(node, data)
+        assert caught.value.fix
+
+
 def test_a_grid_comes_from_a_table_and_is_saved(tmp_path):
     table = tmp_path / "grid.csv"
     table.write_text("wavelength_nm,fwhm_nm\n500,150\n650,450\n")
@@ -406,9 +435,11 @@ def test_a_grid_comes_from_a_table_and_is_saved(tmp_path):
     ("params", "what"),
     [
         ({}, "no grid is set"),
-        ({"grid": "a", "centres": [500.0]}, "grid and centres is set"),
+        ({"grid": "a", "centres": [500.0]}, "grid and centres are set"),
         ({"grid": "a", "fwhm": 3.0}, "fwhm is set without centres"),
         ({"centres": [500.0], "fwhm": [1.0, 2.0]}, "for 1 centres"),
+        ({"centres": [500.0], "fwhm": float("inf")}, "fwhm is inf for 1 centres"),
+        ({"centres": []}, "centres is empty"),
         ({"centres": [-500.0]}, "not a positive number"),
         ({"centres": [500.0], "num_bands": 2}, "num_bands is 2, the grid has 1 bands"),
     ],

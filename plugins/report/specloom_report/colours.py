@@ -106,7 +106,7 @@ class ColourScale:
 
 def colour_scale(values: Mapping[str, Any]) -> ColourScale:
     """Return the scale that ``ColourScale.as_json`` described."""
-    return ColourScale(float(values["low"]), float(values["high"]), bool(values["log"]))
+    return ColourScale(float(values["low"]), float(values["high"]), bool(values.get("log")))
 
 
 def spread(values: NDArray[Any]) -> Spread | None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -44,6 +46,8 @@ RANKS = {"accept": 0, "unjudged": 1, "reject": 2}
 UNSET: tuple[Any, ...] = (None, "", [])
 NUMBERS = ("objects", "largest", "decided", "unjudged", "level", "shape", "seconds")
 WHOLE = ("objects", "largest")
+UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, TokenError)
+"""What NumPy raises for a file that is no array."""
 
 
 class Maps(NamedTuple):
@@ -63,7 +67,7 @@ def load_prediction(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the data of a report of a folder that ``specloom predict`` wrote.
 
     Raises:
-        ConfigError: Its summary cannot be read.
+        ConfigError: Its summary cannot be read, or the maps of a cube have different sizes.
     """
     rows = _read_summary(folder)
     shown = sorted(rows, key=_rank, reverse=True)[:MAX_IMAGES]
@@ -104,7 +108,7 @@ def _read_summary(folder: Path) -> list[dict[str, Any]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [_typed(row) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, csv.Error) as e:
+    except (OSError, ValueError, OverflowError, KeyError, csv.Error) as e:
         what = f"{path} is no summary of a prediction ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="repeat the call of specloom predict") from e
 
@@ -128,8 +132,8 @@ def _typed(row: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _row_of_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    measures = record.get("measures") or {}
-    row = {name: measures.get(name) for name in NUMBERS}
+    measures = _mapping(record, "measures")
+    row = {name: _number(measures.get(name)) for name in NUMBERS}
     cube = str(record.get("input", folder.name))
     return {"cube": cube, "verdict": "", "reason": "", "folder": str(folder), **row}
 
@@ -142,6 +146,22 @@ def _read_record(folder: Path | None) -> dict[str, Any]:
         if isinstance(record, dict):
             return record
     return {}
+
+
+def _mapping(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a record; an empty one where it is missing or no mapping."""
+    part = record.get(name)
+    if isinstance(part, dict):
+        return part
+    return {}
+
+
+def _number(value: Any) -> Any:
+    """Return a finite number of a record; None for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and math.isfinite(value):
+        return value
+    return None
 
 
 def _folder_of(folder: Path, row: Mapping[str, Any]) -> Path | None:
@@ -214,13 +234,17 @@ def _store(
 
 
 def _read_maps(folder: Path | None) -> Maps:
-    """Return the map ``decisions`` and ``scores``, or the first map of each kind."""
+    """Return the map ``decisions`` and ``scores``, or the first map of each kind.
+
+    Raises:
+        ConfigError: They have different sizes.
+    """
     decisions: dict[str, Any] = {}
     scores: dict[str, Any] = {}
     if folder is None:
         return Maps(None, None, None)
     for path in sorted(folder.glob("[!.]*.npy")):
-        with suppress(OSError, ValueError):
+        with suppress(*UNREADABLE):
             values = np.load(path, mmap_mode="r", allow_pickle=False)
             if values.ndim == 2 and values.dtype == bool:
                 decisions[path.stem] = values
@@ -233,7 +257,12 @@ def _read_maps(folder: Path | None) -> Maps:
     excluded = None
     if decided in decisions:
         excluded = unjudged.get(f"{decided}_unjudged")
-    return Maps(decisions.get(decided), scores.get(_preferred(scores, "scores")), excluded)
+    maps = Maps(decisions.get(decided), scores.get(_preferred(scores, "scores")), excluded)
+    shapes = {values.shape for values in maps if values is not None}
+    if len(shapes) > 1:
+        what = f"the maps in {folder} have the sizes {sorted(shapes)}"
+        raise ConfigError(what, fix="repeat the call of specloom predict")
+    return maps
 
 
 def _preferred(maps: Mapping[str, Any], name: str) -> str:
@@ -244,11 +273,15 @@ def _preferred(maps: Mapping[str, Any], name: str) -> str:
 
 def _scale_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scale of the pictures of scores that ``predict`` drew; empty without."""
-    scales = record.get("score_scales") or {}
-    if not scales:
+    scales = _mapping(record, "score_scales")
+    scale = _mapping(scales, _preferred(scales, "scores"))
+    low = _number(scale.get("low"))
+    high = _number(scale.get("high"))
+    if low is None or high is None or low > high:
         return {}
-    name = _preferred(scales, "scores")
-    return {NODE: colour_scale(scales[name])}
+    if scale.get("log") and low <= 0:
+        return {}
+    return {NODE: colour_scale(scale)}
 
 
 def _open_cube(record: Mapping[str, Any]) -> tuple[HeldCube | None, list[float] | None]:
@@ -258,8 +291,8 @@ def _open_cube(record: Mapping[str, Any]) -> tuple[HeldCube | None, list[float] 
     except ImportError:
         return None, None
     try:
-        variable = ((record.get("of") or {}).get("asked") or {}).get("variable")
-        cube = open_cube(record["input"], variable)
+        variable = _mapping(_mapping(record, "of"), "asked").get("variable")
+        cube = open_cube(str(record["input"]), variable)
         height, width, _bands = cube.shape
         bands = len(cube.good_bands)
         step = held_step(height * width * bands * 4)
@@ -312,11 +345,11 @@ def _describe_origin(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the pipeline and the options of a prediction, as the first record has them."""
     if not records:
         return {}
-    of = records[0].get("of") or {}
+    of = _mapping(records[0], "of")
     described = {}
     if of.get("pipeline"):
         described["pipeline"] = of["pipeline"]
-    options = of.get("asked") or {}
+    options = _mapping(of, "asked")
     return described | {name: value for name, value in options.items() if value not in UNSET}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +40,9 @@ ENVIRONMENT = (
     "manifest",
     "arguments",
 )
+
+#: What NumPy raises for a file that holds no arrays, or damaged ones.
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -79,7 +84,7 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         what = f"{folder}/run.json is no record of a run ({type(e).__name__}: {e})"
         raise ConfigError(what, fix="restore it, or run its run file again") from e
-    report["ended"] = record.get("ended") or report.get("ended", "")
+    report["ended"] = str(record.get("ended") or report.get("ended", ""))
     report["cubes"] = read_cubes(folder)
     metrics = _read_metrics(folder)
     if metrics is not None:
@@ -117,8 +122,11 @@ def _read_metrics(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    with suppress(OSError, ValueError), np.load(folder / ARRAYS, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    with suppress(*UNREADABLE):
+        # NumPy leaves a damaged file open that it opened itself.
+        content = io.BytesIO((folder / ARRAYS).read_bytes())
+        with np.load(content, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
     return {}
 
 

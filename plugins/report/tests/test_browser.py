@@ -147,6 +147,29 @@ def test_a_click_on_a_pixel_shows_its_spectrum(browser, page):
     assert name.startswith("row 17, column 33, score 0.")
 
 
+def test_of_many_objects_the_legend_has_one_entry_for_each_kind(browser, tmp_path):
+    """It shows and hides all of them; the chosen object has an entry of its own."""
+    report, arrays = noisy()
+    first = report["pictures"]["images"][0]
+    first["objects"] = first["objects"] * 3
+    first["object_count"] = 6
+    spectra = arrays["metrics/0/objects"]
+    arrays["metrics/0/objects"] = np.concatenate([spectra] * 3)
+    path = tmp_path / "report.html"
+    path.write_text(render(report, arrays), "utf-8")
+    browser.show(path)
+    names = [name for name in browser.value(LEGEND) if name.startswith("object")]
+    assert names == ["objects, missed", "objects, false alarm"]
+    hidden = "[...CHARTS].map(c => c.plot.series.filter(s => !s.show).length).filter(n => n)"
+    assert browser.value(hidden) == []
+    entry = "[...document.querySelectorAll('[data-chart=image] .legend button')][2].click()"
+    browser.value(entry)
+    assert browser.value(hidden) == [3]
+    browser.value("document.querySelectorAll('#objects button')[3].click()")
+    names = [name for name in browser.value(LEGEND) if name.startswith("object")]
+    assert names == ["objects, missed", "objects, false alarm", "object 4, false alarm"]
+
+
 def test_pixels_are_chosen_and_images_zoomed_from_the_keyboard(browser, page):
     browser.show(page)
     browser.value("document.getElementById('scores').focus()")

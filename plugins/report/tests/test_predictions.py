@@ -126,6 +126,58 @@ def test_a_summary_that_is_damaged_is_reported(predicted):
     assert result.exception.fix == "repeat the call of specloom predict"
 
 
+def test_a_summary_of_infinite_counts_is_reported(predicted):
+    text = (predicted / "summary.csv").read_text().replace("reject,1,2", "reject,inf,2")
+    (predicted / "summary.csv").write_text(text)
+    with pytest.raises(specloom.ConfigError, match=r"is no summary of a prediction \(OverflowErr"):
+        report_files.load(predicted)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'x", b"junk"])
+def test_a_map_that_is_damaged_is_left_out(predicted, content):
+    (predicted / "cube_1/scores.npy").write_bytes(content)
+    data, arrays = report_files.load(predicted)
+    assert [image["name"] for image in data["pictures"]["images"]] == ["cube_1.hdr", "cube_0.hdr"]
+    assert "predict/0/scores" not in arrays
+    assert "predict/1/scores" in arrays
+
+
+@pytest.mark.parametrize("name", ["scores", "decisions_unjudged"])
+def test_maps_of_different_sizes_are_an_error(predicted, name):
+    values = np.load(predicted / "cube_1" / f"{name}.npy")
+    np.save(predicted / "cube_1" / f"{name}.npy", values[:3])
+    with pytest.raises(specloom.ConfigError) as caught:
+        report_files.load(predicted)
+    assert str(caught.value) == (
+        f"the maps in {predicted}/cube_1 have the sizes [(3, 6), (5, 6)]\n"
+        "  fix: repeat the call of specloom predict"
+    )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"measures": [1]},
+        {"measures": {"objects": "many", "decided": [1], "level": True}},
+        {"of": "a pipeline"},
+        {"of": {"asked": [1]}},
+        {"score_scales": [1]},
+        {"score_scales": {"scores": "all"}},
+        {"score_scales": {"scores": {"low": -1.0, "high": 10.0, "log": True}}},
+        {"score_scales": {"scores": {"low": 3.0, "high": 1.0}}},
+        {"input": 5},
+    ],
+)
+def test_a_record_of_another_structure_leaves_its_parts_out(predicted, part):
+    for folder in (predicted, predicted / "cube_1"):
+        path = predicted / "cube_1/predict.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, **part}))
+        page = render(*report_files.load(folder))
+        assert "highest score" in page or "objects" in page
+        assert "Traceback" not in page
+
+
 @pytest.mark.filterwarnings("default:.*the data has no mask")  # shown, as outside of tests
 def test_a_run_without_masks_shows_what_it_decides(tmp_path, monkeypatch):
     from specloom_cubes import Synthetic

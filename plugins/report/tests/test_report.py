@@ -2,16 +2,19 @@
 
 import json
 import re
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import specloom
 from specloom_report import report_files
 from specloom_report.collecting.run_recorder import RunRecorder
+from specloom_report.commands.report import report as command
 from specloom_report.page import render
 
 sys.path.append(str(Path(__file__).parent))
@@ -95,6 +98,44 @@ def test_without_what_the_observer_left_there_is_still_a_page(done, tmp_path):
     assert "metrics/roc_auc" in words
     assert "rx.RXGlobal" in words
     assert "Images of" not in words
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    """A copy of the folder of the run."""
+    return Path(shutil.copytree(done[2], tmp_path / "copied"))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"graph": 5},
+        {"tags": 5},
+        {"splits": "train"},
+        {"judged": [1]},
+        {"pictures": [1]},
+        {"data": {}},
+        {"facts": [1]},
+        {"seconds": "long"},
+    ],
+)
+def test_a_report_of_another_structure_is_an_error(copied, part):
+    path = copied / "report.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **part}))
+    result = CliRunner().invoke(command, [str(copied)])
+    assert isinstance(result.exception, specloom.ConfigError)
+    assert result.exception.what.startswith(f"{path} is no report (")
+    assert result.exception.fix == "delete it, and repeat the command"
+    path.unlink()
+    assert CliRunner().invoke(command, [str(copied)]).exit_code == 0
+
+
+@pytest.mark.parametrize("length", [0, 100, 3000])
+def test_arrays_that_are_damaged_are_left_out(copied, length):
+    path = copied / "report.npz"
+    path.write_bytes(path.read_bytes()[:length])
+    _data, arrays = report_files.load(copied)
+    assert arrays == {}
 
 
 def test_a_folder_without_a_run_is_reported(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -36,8 +37,8 @@ class PixelDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sklea
             ValueError: ``contamination`` is no share, or X is no table of finite numbers.
         """
         require_pixels(self.node)
-        if not 0 < self.contamination <= 0.5:
-            raise ValueError(f"contamination is {self.contamination}: set it over 0, to 0.5")
+        if not _is_share(self.contamination):
+            raise ValueError(f"contamination is {self.contamination!r}: set it over 0, to 0.5")
         spectra = validate_data(self, X, ensure_min_samples=2)
         if isinstance(self.node, Pipeline):
             self.node_: Any = fresh_pipeline(self.node)
@@ -82,6 +83,13 @@ def as_estimator(node: Any, contamination: float = 0.1) -> PixelDetector:
     """
     require_pixels(node)
     return PixelDetector(node, contamination)
+
+
+def _is_share(contamination: Any) -> bool:
+    """Whether a value is a share of outliers: over 0, to 0.5."""
+    if not isinstance(contamination, Real):
+        return False
+    return 0 < float(contamination) <= 0.5
 
 
 def _image(spectra: NDArray[Any]) -> NDArray[Any]:

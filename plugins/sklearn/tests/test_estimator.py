@@ -81,3 +81,5 @@ def test_what_sees_more_than_a_pixel_is_refused():
         )
     with pytest.raises(ValueError, match="contamination is 0"):
         PixelDetector(RXGlobal(), contamination=0).fit(spectra())
+    with pytest.raises(ValueError, match="contamination is 'auto': set it over 0"):
+        PixelDetector(RXGlobal(), contamination="auto").fit(spectra())

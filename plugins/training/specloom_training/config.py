@@ -22,6 +22,13 @@ class OptimizerConfig(SimpleNamespace):
         super().__init__(name=name, **options)
 
 
+def with_rate(optimizer: OptimizerConfig) -> OptimizerConfig:
+    """The optimiser itself, or AdamW with a learning rate of 1e-3 where nothing was chosen."""
+    if optimizer == OptimizerConfig():
+        return OptimizerConfig(lr=1e-3)
+    return optimizer
+
+
 class SchedulerConfig(SimpleNamespace):
     """Any learning-rate scheduler of torch, by name, with its own parameters.
 

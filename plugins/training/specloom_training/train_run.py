@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import specloom
-from specloom import ConfigError, Plugins, Source, pack_source, write_file
+from specloom import STAGES, ConfigError, Metric, Plugins, Source, pack_source, write_file
 from specloom_training.gradient.run_file import phase_of, training_from
 from specloom_training.parsing import to_plain
 
@@ -31,7 +31,8 @@ class TrainRunConfig:
     """What was trained, on what and how.
 
     ``save_to_file`` writes a run file, which ``specloom run`` runs: the statistical phase, the
-    gradient phase where there is a ``training``, and the evaluation of both splits.
+    gradient phase where there is a ``training``, and the evaluation of both splits, where a node
+    of the pipeline measures them.
 
     Args:
         name: The name of the run.
@@ -66,7 +67,7 @@ class TrainRunConfig:
         phases: list[dict[str, Any]] = [{"type": STATISTICAL}]
         if self.training is not None:
             phases.append(self._gradient_phase(self.training))
-        for split in ("val", "test"):
+        for split in self._measured_splits():
             phases.append({"type": EVALUATE, "config": {"split": split}})
         seed = 0
         if self.training is not None:
@@ -122,7 +123,7 @@ class TrainRunConfig:
         if gradient is not None:
             training = training_from(gradient)
             training.seed = run.seed
-        own: Mapping[str, Any] = value.get(OWN) or {}
+        own = _own_part(str(path), value)
         names = gradient or {}
         keys = ("nodes", "connections", "outputs", "stages")
         return cls(
@@ -130,10 +131,10 @@ class TrainRunConfig:
             pipeline={key: value[key] for key in keys if key in value},
             data=value["data"],
             training=training,
-            output_dir=own.get("output_dir", ""),
+            output_dir=str(own.get("output_dir") or ""),
             loss_nodes=list(names.get("losses") or []),
-            metric_nodes=list(own.get("metric_nodes", [])),
-            freeze_nodes=list(own.get("freeze_nodes", [])),
+            metric_nodes=list(own.get("metric_nodes") or []),
+            freeze_nodes=list(own.get("freeze_nodes") or []),
             unfreeze_nodes=list(names.get("unfreeze") or []),
         )
 
@@ -152,6 +153,15 @@ class TrainRunConfig:
                     what = f"{group} has {name!r}, which is no node of the pipeline"
                     fix = specloom.did_you_mean(name, nodes, otherwise="pass pipeline.serialize()")
                     raise ConfigError(what, fix=fix)
+
+    def _measured_splits(self) -> list[str]:
+        """The splits that a node measures; ``training.Evaluate`` refuses others."""
+        plugins = Plugins()
+        found = []
+        for split in ("val", "test"):
+            if any(_measures(node, split, plugins) for node in self._serialised_nodes().values()):
+                found.append(split)
+        return found
 
     def _nodes(self) -> dict[str, Any]:
         """The nodes of the pipeline; losses that are not minimised do not run in training."""
@@ -185,6 +195,37 @@ def data_of(data: Any) -> dict[str, Any]:
         return {"type": CU3S, "config": dict(data)}
     what = f"the data of the run are {data!r}"
     raise ConfigError(what, fix="pass data=datamodule, or its type and config")
+
+
+def _measures(node: Mapping[str, Any], split: str, plugins: Plugins) -> bool:
+    """Whether a serialised node measures a split."""
+    kinds = ("nodes", "losses")
+    if node["type"] not in plugins.offers(kinds):
+        # A node of another manifest may measure: the run checks it.
+        return True
+    _label, cls = plugins.find(node["type"], kinds, OWN)
+    stages: Sequence[str] = getattr(cls, "stages", STAGES)
+    if "stages" in node:
+        stages = node["stages"]
+    return issubclass(cls, Metric) and split in stages
+
+
+def _own_part(path: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the run file has under ``x-trainrun``, of which a run checks nothing.
+
+    Raises:
+        ConfigError: It is no mapping, or has names that are no list of text.
+    """
+    own = value.get(OWN) or {}
+    if not isinstance(own, Mapping):
+        raise ConfigError(f"{path}: {OWN} is {own!r}", fix="make it a mapping, or remove it")
+    for key in ("metric_nodes", "freeze_nodes"):
+        names = own.get(key) or []
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not is_list:
+            what = f"{path}: {OWN}: {key} is {names!r}"
+            raise ConfigError(what, fix="make it a list of names of nodes")
+    return own
 
 
 def _gradient_config(path: str, phases: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -251,6 +251,65 @@ def test_what_cannot_be_imported_is_an_error(tmp_path, text, message):
     assert not (tmp_path / "out.yaml").exists()
 
 
+RX = "nodes: [{class: RXGlobal}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what", "wanted"),
+    [
+        ("nodes: [1]", 1, "nodes.0 is 1", "a mapping"),
+        ("nodes: [{class: RXGlobal, params: [1]}]", 1, "nodes.0.params is [1]", "a mapping"),
+        (RX + "connections: 5", 2, "connections is 5", "a list"),
+        (RX + "connections: [x]", 2, "connections.0 is 'x'", "a mapping"),
+        (RX + "metadata: x", 2, "metadata is 'x'", "a mapping"),
+        (RX + "metadata:\n  tags: 5", 3, "metadata.tags is 5", "a list"),
+        (RX + "plugins: 5", 2, "plugins is 5", "a list"),
+        (RX + "loss_nodes: bce", 2, "loss_nodes is 'bce'", "a list"),
+        (RX + "data: [1]", 2, "data is [1]", "a mapping"),
+        (RX + "data: {splits: x}", 2, "data.splits is 'x'", "a mapping"),
+        (RX + "data: {train_split: most}", 2, "data.train_split is 'most'", "a number"),
+        (RX + "training: x", 2, "training is 'x'", "a mapping"),
+        (RX + "training: {optimizer: adam}", 2, "training.optimizer is 'adam'", "a mapping"),
+        (
+            RX + "training:\n  trainer:\n    callbacks: {early_stopping: [iou]}",
+            4,
+            "training.trainer.callbacks.early_stopping.0 is 'iou'",
+            "a mapping",
+        ),
+        ("defaults: pipeline", 1, "defaults is 'pipeline'", "a list"),
+    ],
+)
+def test_a_part_of_another_structure_is_an_error(tmp_path, text, line, what, wanted):
+    with pytest.raises(ConfigError) as caught:
+        imported(tmp_path, text)
+    file = tmp_path / "pipeline.yaml"
+    expected = f"{file}:{line}: {what}, where cuvis-ai has {wanted}\n  fix: write {wanted}"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("text", ["a: 2024-99-99", "a: !!int x", "a: " + "9" * 5000])
+def test_a_value_that_yaml_cannot_hold_is_an_error(tmp_path, text):
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} is no plain YAML: ")
+    assert message.endswith("\n  fix: give a file of cuvis-ai")
+
+
+def test_an_error_in_the_pipeline_of_a_train_run_has_its_file_and_line(tmp_path):
+    (tmp_path / "graph.yaml").write_text("metadata: {}\nnodes: [1]")
+    with pytest.raises(ConfigError) as caught:
+        imported(tmp_path, "name: x\n\n\npipeline: graph.yaml")
+    assert str(caught.value).startswith(f"{tmp_path / 'graph.yaml'}:2: pipeline.nodes.0 is 1")
+
+
+def test_a_pipeline_of_no_possible_path_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
+        imported(tmp_path, 'pipeline: "a\\0b"')
+
+
 def test_code_in_a_file_is_not_executed(tmp_path):
     path = tmp_path / "evil.yaml"
     path.write_text(f"a: !!python/object/apply:os.mkdir ['{tmp_path}/made']")

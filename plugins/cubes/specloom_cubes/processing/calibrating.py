@@ -112,7 +112,7 @@ class CalibratedCube:
 
     def notes(self) -> list[str]:
         """What a user should know of the calibration, from the references."""
-        errors = list(self._exposure_notes())
+        errors = [*self._exposure_notes(), *self._white_dark_notes()]
         bands = self.raw.shape[2]
         unusable = unusable_note(self.coefficients.unusable, bands)
         if unusable:
@@ -168,7 +168,9 @@ class CalibratedCube:
     def _exposure_of(self, cube: Cube) -> tuple[str, float] | None:
         if is_hyspex(cube.path):
             background = read_background(cube.path)
-            return None if background is None else (HYSPEX_FIELD, background.exposure)
+            if background is None or not background.exposure:
+                return None
+            return HYSPEX_FIELD, background.exposure
         return exposure_of(cube.metadata)
 
     def _exposure_notes(self) -> Iterator[DataError]:
@@ -193,6 +195,31 @@ class CalibratedCube:
                 "dark_kind: current where the dark is proportional to the exposure, offset where "
                 "it does not depend on it",
             )
+
+    def _white_dark_notes(self) -> Iterator[DataError]:
+        """That the dark of the white reference was taken at another exposure than that."""
+        white = self.exposures.white
+        dark = self._white_dark_exposure()
+        if white is None or dark is None or dark == white:
+            return
+        yield DataError(
+            f"{self.raw.path}: white_dark was taken at exposure {dark:g}, the white reference at "
+            f"{white:g}: it is used as it is",
+            fix="name a dark of the white reference's exposure, or leave white_dark out",
+        )
+
+    def _white_dark_exposure(self) -> float | None:
+        """The exposure of ``white_dark``, stated or in the field of the white reference."""
+        stated = self.options.exposures
+        if "white_dark" in stated:
+            return float(stated["white_dark"])
+        if stated or self.white_dark is None:
+            return None
+        of_white = self._exposure_of(self.white)
+        of_dark = self._exposure_of(self.white_dark)
+        if of_white is None or of_dark is None or of_white[0] != of_dark[0]:
+            return None
+        return of_dark[1]
 
     def _open_references(self) -> None:
         """Open the references, of which only the headers are read here."""
@@ -313,7 +340,8 @@ def panel_reflectance(
     order = np.argsort(spectra.wavelengths, kind="stable")
     grid = spectra.wavelengths[order]
     outside = (raw.wavelengths < grid[0]) | (raw.wavelengths > grid[-1])
-    outside[raw.bad_bands if raw.bad_bands is not None else []] = False
+    if raw.bad_bands is not None:
+        outside &= ~raw.bad_bands
     if outside.any():
         raise DataError(
             f"the panel {panel} has {grid[0]:g} to {grid[-1]:g} nm, {raw.path} has "

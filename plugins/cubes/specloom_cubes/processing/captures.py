@@ -78,7 +78,8 @@ def _shared(data: Path, headers: Sequence[Path], wanted: Sequence[str]) -> Refer
     """The references that all cubes of a folder share, in it or in the one above it."""
     kind = _kind_of(data)
     words = [word for word in wanted if word == "white" or kind != "HySpex"]
-    folders = [headers, list(_headers(data.parent.parent))]
+    above = data.absolute().parent.parent
+    folders = [headers, list(_headers(above))]
     found: dict[str, Path] = {}
     for word in words:
         for listed in folders:
@@ -95,10 +96,12 @@ def _shared(data: Path, headers: Sequence[Path], wanted: Sequence[str]) -> Refer
     missing = [word for word in words if word not in found]
     if not missing:
         return References(kind, found.get("white"), found.get("dark"))
+    name = _plain_name(data)
+    first = missing[0]
     raise DataError(
         f"the folder of {data} has no {' and no '.join(missing)} reference of a capture: neither "
-        f"WHITEREF_{_plain_name(data)} (Specim), whiteReference (Headwall), nor a cube named after "
-        "white or dark",
+        f"{first.upper()}REF_{name} (Specim), {first}Reference (Headwall), nor a cube named after "
+        f"{' or '.join(missing)}",
         fix="name the files: calibration: {white: FILE, dark: FILE}",
     )
 

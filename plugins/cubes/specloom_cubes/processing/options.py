@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import Any, Literal, TypeAlias, get_args
 
 from specloom import ConfigError, did_you_mean
@@ -165,8 +166,12 @@ def selection_of(options: Mapping[Any, Any] | None) -> BandSelection | None:
     return BandSelection(**stated)
 
 
-def _check_names(parameter: str, options: Mapping[Any, Any], kind: type) -> None:
+def _check_names(parameter: str, options: Any, kind: type) -> None:
     known = [one.name for one in fields(kind)]
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"{parameter} is {options!r}", fix=f"write names with values, such as {known[0]}"
+        )
     for name in options:
         if name not in known:
             raise ConfigError(f"{parameter} has no {name!r}", fix=did_you_mean(name, known))
@@ -235,11 +240,13 @@ def _check_numbers(stated: Mapping[str, Any]) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _pairs(name: str, pairs: Any) -> tuple[tuple[float, float], ...]:
     found = []
+    if not isinstance(pairs, Sequence):
+        pairs = [pairs]
     for pair in pairs:
         is_pair = isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2
         if not is_pair or not all(_is_number(one) for one in pair) or pair[0] > pair[1]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom import DataError
 from specloom_cubes.cube import equals
 
 if TYPE_CHECKING:
@@ -120,10 +121,18 @@ def saturation_level(cube: Cube, stated: Any) -> tuple[NDArray[np.float64] | Non
     Args:
         cube: The cube, whose header or element type states them where the user does not.
         stated: A number, one for each band, or None.
+
+    Raises:
+        DataError: There are several numbers, but not one for each band.
     """
     bands = cube.shape[2]
     if stated is not None:
         levels = np.asarray(stated, np.float64)
+        if levels.size not in (1, bands):
+            raise DataError(
+                f"saturation has {levels.size} counts, {cube.path} has {bands} bands",
+                fix="write one count for all bands, or one for each",
+            )
         return np.broadcast_to(levels, (bands,)), "stated"
     depth = _whole_number(cube.metadata.get(BIT_DEPTH))
     if depth is not None and 1 < depth <= 32:

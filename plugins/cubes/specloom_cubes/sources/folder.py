@@ -679,6 +679,9 @@ class Folder(TicketedSource):
     @property
     def _reading(self) -> Reading:
         """How the cubes are to be read."""
+        table = None
+        if self.calibration or self.bands:  # which need the centres of the stored bands
+            table = self.wavelengths
         return Reading(
             self.axes,
             self.shape,
@@ -686,7 +689,7 @@ class Folder(TicketedSource):
             self.calibration,
             self.bands,
             self.binning,
-            self.wavelengths if self.calibration or self.bands else None,
+            table,
         )
 
     def _variable(self, path: Path) -> str | None:

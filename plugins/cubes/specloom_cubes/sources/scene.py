@@ -282,6 +282,9 @@ class Scene(TicketedSource):
     @property
     def reading(self) -> Reading:
         """How the scene is to be read."""
+        table = None
+        if self.calibration or self.bands:  # which need the centres of the stored bands
+            table = self.wavelengths
         return Reading(
             self.axes,
             self.shape,
@@ -289,7 +292,7 @@ class Scene(TicketedSource):
             self.calibration,
             self.bands,
             self.binning,
-            self.wavelengths if self.calibration or self.bands else None,
+            table,
         )
 
     def opened(self) -> Cube:

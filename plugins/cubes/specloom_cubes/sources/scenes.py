@@ -80,6 +80,7 @@ class Scenes(TicketedSource):
         if len(masks) != len(self.cubes):
             what = f"{LABEL}: there are {len(self.cubes)} cubes and {len(masks)} masks"
             raise ConfigError(what, fix="name one mask for each cube, in the order of the cubes")
+        made = []
         for cube, mask in zip(self.cubes, masks, strict=True):
             scene = Scene(
                 cube,
@@ -89,8 +90,9 @@ class Scenes(TicketedSource):
                 find_mask=False,
                 scale=self.scale,
             )
-            self._made.append(scene)
-        return self._made
+            made.append(scene)
+        self._made = made
+        return made
 
     def sizes(self) -> Mapping[str, int]:
         """Good bands, and rows and columns where all scenes have the same; none without files.
@@ -143,7 +145,9 @@ class Scenes(TicketedSource):
         """The scenes; None where a file is absent."""
         require_split(split)
         scenes = self.scenes()
-        files = [self.wavelengths, *self.cubes, *(self.masks or [])]
+        files = [self.wavelengths, *self.cubes]
+        if self.masks is not None:
+            files += self.masks
         if not all(there(file) for file in files if file is not None):
             return None
         counts = ClassCounts()

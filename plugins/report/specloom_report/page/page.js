@@ -251,12 +251,19 @@ class Chart {
       button.addEventListener("click", () => {
         const shown = button.getAttribute("aria-pressed") === "true";
         button.setAttribute("aria-pressed", String(!shown));
-        this.plot.setSeries(k + 1, { show: !shown });
+        for (const number of this.seriesOf(k)) this.plot.setSeries(number, { show: !shown });
       });
-      this.outputs.push([k + 1, value]);
+      if (!one.group) this.outputs.push([k + 1, value]);
       items.push(make("li", {}, button));
     });
     this.legend.replaceChildren(...items, make("li", {}, this.place));
+  }
+
+  // The numbers of the series that one entry of the legend stands for, itself or its group.
+  seriesOf(k) {
+    const { group } = this.spec.series[k];
+    if (!group) return [k + 1];
+    return this.spec.series.flatMap((one, at) => one.group === group ? [at + 1] : []);
   }
 
   showValues(plot) {
@@ -750,8 +757,8 @@ class Viewer {
     if (!this.chart) return;
     const { spectra, picture } = this;
     const series = [], data = [spectra.x], bands = [];
-    const add = (name, style, values, width, faint = false) => {
-      series.push({ name, style, kind: "line", right: false, width, faint });
+    const add = (name, style, values, width, group = "") => {
+      series.push({ name, style, kind: "line", right: false, width, faint: group !== "", group });
       data.push(values);
     };
     if (spectra.background) {
@@ -761,13 +768,18 @@ class Viewer {
     }
     const few = picture.values.objects.length <= 4;
     const styles = { missed: 3, false: 1, correct: 2, decided: 1 };
+    const groups = new Set();
     picture.values.objects.forEach((one, k) => {
       const values = picture.objectSpectrum(k);
       if (!values) return;
-      const named = k === this.object || few;
       const style = few ? 1 + k % 4 : styles[one.kind];
-      add(named ? `object ${k + 1}, ${KINDS[one.kind]}` : "", style, values,
-        k === this.object ? 3.5 : 1, !named);
+      if (few || k === this.object) {
+        add(`object ${k + 1}, ${KINDS[one.kind]}`, style, values, k === this.object ? 3.5 : 1);
+        return;
+      }
+      const name = groups.has(one.kind) ? "" : `objects, ${KINDS[one.kind]}`;
+      groups.add(one.kind);
+      add(name, style, values, 1, one.kind);
     });
     if (spectra.background) add("background, mean", 0, spectra.background.mean, 2);
     this.chosen.forEach((one, k) => {

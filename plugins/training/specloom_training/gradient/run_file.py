@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from specloom_training.config import CallbacksConfig, TrainerConfig, TrainingConfig
+from specloom_training.config import (
+    CallbacksConfig,
+    TrainerConfig,
+    TrainingConfig,
+    with_rate,
+)
 from specloom_training.parsing import to_plain
 
 #: Names of a TrainerConfig that a phase has otherwise.
@@ -48,7 +53,5 @@ def training_from(config: Mapping[str, Any]) -> TrainingConfig:
 
 
 def _optimizer(training: TrainingConfig) -> dict[str, Any]:
-    plain: dict[str, Any] = to_plain(training.optimizer)
-    if plain == {"name": "adamw"}:
-        return {**plain, "lr": 1e-3}
+    plain: dict[str, Any] = to_plain(with_rate(training.optimizer))
     return plain

@@ -16,6 +16,7 @@ from specloom_training.config import (
     SchedulerConfig,
     TrainerConfig,
     TrainingConfig,
+    with_rate,
 )
 from specloom_training.parsing import in_python, parse, to_plain
 
@@ -149,9 +150,9 @@ def training_of(phase: PhaseParameters) -> TrainingConfig | None:
 
 def _optimizer_of(training: TrainingConfig | None) -> OptimizerConfig:
     """The optimiser where the phase has none of its own."""
-    if training is None or training.optimizer == OptimizerConfig():
-        return OptimizerConfig(lr=1e-3)
-    return training.optimizer
+    if training is None:
+        return with_rate(OptimizerConfig())
+    return with_rate(training.optimizer)
 
 
 def _callbacks(trainer: TrainerConfig | None) -> CallbacksConfig:

@@ -10,6 +10,12 @@ from specloom import ConfigError, Metric, Plugins
 from specloom_training.importing.cuvis_graph import GraphImporter, ImportedGraph
 from specloom_training.importing.placed_yaml import Keys, PlacedYaml, read
 from specloom_training.importing.report import Report
+from specloom_training.importing.structure import (
+    check_list,
+    check_mapping,
+    check_pipeline,
+    check_train_run,
+)
 
 CU3S = "cubes.SingleCu3sDataModule"
 #: Parameters of the data there that the data module here has.
@@ -86,12 +92,15 @@ def import_file(path: Path, plugins: Plugins) -> tuple[dict[str, Any], Report]:
     Nothing of it is executed, and no weights are read.
 
     Raises:
-        ConfigError: It is neither, or has values that are computed.
+        ConfigError: It is neither, has values that are computed, or its parts are no mappings or
+            lists where they have to be.
         UnavailableError: It cannot be read.
     """
     source = _with_defaults(read(path))
     report = Report(str(path))
     pipeline, keys = _pipeline_of(source, report)
+    check_pipeline(source, pipeline, keys)
+    check_train_run(source)
     imported = GraphImporter(source, keys, report, plugins).run(pipeline)
     if not imported.nodes:
         what = f"{path} has no node that a plugin offers"
@@ -108,6 +117,7 @@ def _with_defaults(source: PlacedYaml) -> PlacedYaml:
     Raises:
         ConfigError: A file is not there.
     """
+    check_list(source, source.value, "defaults")
     defaults = source.value.pop("defaults", None) or []
     for entry in defaults:
         if not isinstance(entry, dict):
@@ -119,10 +129,10 @@ def _with_defaults(source: PlacedYaml) -> PlacedYaml:
                 continue
             path = _group_file(source.path, group.strip("/"), str(name))
             part = read(path)
+            check_mapping(source, source.value, place)
             present = source.value.get(place) or {}
             source.value[place] = {**part.value, **present}
-            for keys, line in part.lines.items():
-                source.lines.setdefault((place, *keys), line)
+            source.include(part, place)
     return source
 
 
@@ -155,8 +165,7 @@ def _pipeline_of(source: PlacedYaml, report: Report) -> tuple[Mapping[str, Any],
     if isinstance(pipeline, str):
         path = source.path.parent / pipeline
         other = read(path)
-        for keys, line in other.lines.items():
-            source.lines[("pipeline", *keys)] = line
+        source.include(other, "pipeline")
         report.mapped.append(f"pipeline, line {source.line('pipeline')}: {path}")
         pipeline = other.value
     if isinstance(pipeline, dict) and isinstance(pipeline.get("nodes"), list):

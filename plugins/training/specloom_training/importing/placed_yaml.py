@@ -26,22 +26,36 @@ class PlacedYaml:
         path: The file.
         value: Mappings, lists and values.
         lines: The line of each key or item, from 1.
+        included: The file of each key or item that is not of ``path``.
     """
 
     path: Path
     value: Any
     lines: dict[Keys, int] = field(default_factory=dict)
+    included: dict[Keys, Path] = field(default_factory=dict)
 
     def line(self, *keys: Any) -> int:
         """The line of a key, or of the nearest key around it."""
-        for length in range(len(keys), -1, -1):
-            if keys[:length] in self.lines:
-                return self.lines[keys[:length]]
-        return 1
+        return self.lines.get(self._nearest(keys), 1)
 
     def where(self, *keys: Any) -> str:
         """``file:line`` of a key."""
-        return f"{self.path}:{self.line(*keys)}"
+        path = self.included.get(self._nearest(keys), self.path)
+        return f"{path}:{self.line(*keys)}"
+
+    def include(self, other: PlacedYaml, key: str) -> None:
+        """Add the places of another file whose value stands under a key; those here stay."""
+        for keys, line in other.lines.items():
+            place = (key, *keys)
+            if place not in self.lines:
+                self.lines[place] = line
+                self.included[place] = other.path
+
+    def _nearest(self, keys: Keys) -> Keys:
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self.lines:
+                return keys[:length]
+        return ()
 
 
 def read(path: Path) -> PlacedYaml:
@@ -57,6 +71,9 @@ def read(path: Path) -> PlacedYaml:
     except OSError as e:
         what = f"{path} cannot be read: {e.strerror}"
         raise UnavailableError(what, fix="check the path") from e
+    except ValueError as e:
+        # A path with a null character, which another file may name.
+        raise ConfigError(f"{path} cannot be read: {e}", fix="check the path") from e
     if len(data) > LARGEST:
         raise ConfigError(f"{path} is longer than {LARGEST} bytes", fix="give a file of settings")
     try:
@@ -67,7 +84,8 @@ def read(path: Path) -> PlacedYaml:
             raise ConfigError(what, fix="write the values out")
         root = yaml.compose(text, yaml.SafeLoader)
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
+        # PyYAML passes on the ValueError of a wrong date, or of a number of too many digits.
         raise ConfigError(f"{path} is no plain YAML: {e}", fix="give a file of cuvis-ai") from e
     if not isinstance(value, dict):
         what = f"{path} holds no mapping"
