@@ -463,6 +463,36 @@ def test_a_request_beyond_the_limit_is_refused(predictor):
         assert answers[0].status_code == 200
 
 
+def test_a_request_whose_client_went_away_is_not_computed(predictor, monkeypatch):
+    rendered = []
+    monkeypatch.setattr("specloom_serve.app.render", lambda *arguments: rendered.append(1))
+    body = npy(scene())
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/x-npy")],
+    }
+    messages = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    with Engine(predictor) as engine:
+        held = Blocked(engine)
+        asyncio.run(build_app(predictor, engine=engine)(scope, receive, send))
+        assert sent[0]["status"] == 499
+        held.release.set()
+        assert engine.predict(scene())["scores"].shape == (30, 40)
+    assert messages == []
+    assert rendered == []
+
+
 def test_a_late_body_is_refused():
     async def slow():
         yield npy(scene())[:200]
