@@ -28,7 +28,7 @@ SMALL = [
     for one in ("scenes=8", "height=16", "width=16")
     for part in ("--set", f"data.config.{one}")
 ]
-COMPUTE = ("bands", "detect", "doctor", "info", "predict", "profile", "run", "spectra")
+COMPUTE = ("bands", "detect", "doctor", "info", "predict", "profile", "run", "serve", "spectra")
 PROBE = """
 import json
 from specloom.execution import result_files

@@ -32,6 +32,7 @@ CALLS = {
     "detect": ["detect scene.npy --out found"],
     "import": ["import --help"],
     "init": ["init --template bands/cir"],
+    "serve": ["serve --help"],
     "spectra": ["spectra scene.npy --pixel 2,3 --out spectra.csv"],
     "compare": ["compare demo banded"],
     "nodes": ["nodes", "nodes rx.RXGlobal"],

@@ -1,0 +1,227 @@
+"""Cubes in the bodies of requests: NPY, checked before memory is taken for the pixels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import BytesIO
+from math import prod
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from specloom_serve.errors import RefusedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from specloom_serve.settings import Limits
+
+Chunks = AsyncIterator[bytes]
+
+MAGIC_BYTES = 8
+"""The magic string of NPY and its version."""
+
+LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
+"""The bytes that hold the length of the header, by version of NPY."""
+
+HEADER_BYTES = 4096
+"""The longest header of an NPY file that is read."""
+
+SAVE = "send what numpy.save writes of an array (rows, columns, bands)"
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    TokenError,
+)
+"""What NumPy raises of a damaged header, which it parses as Python."""
+
+KINDS = "send one of float32, float64, float16, int8 to int64, uint8 to uint64, little-endian"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the header of an NPY file says.
+
+    Args:
+        shape: Rows, columns and bands.
+        dtype: The type of the numbers.
+        is_fortran: Whether the first axis varies fastest.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the pixels."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+class _Reader:
+    """Bytes of a body, as many at a time as are wanted.
+
+    Args:
+        chunks: The body as it arrives.
+    """
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    async def read(self, count: int, part: str) -> bytes:
+        """The next ``count`` bytes.
+
+        Raises:
+            RefusedError: The body ends before.
+        """
+        buffer = bytearray(count)
+        await self.fill(buffer, part)
+        return bytes(buffer)
+
+    async def fill(self, buffer: bytearray, part: str) -> None:
+        """Fill a buffer with the next bytes.
+
+        Raises:
+            RefusedError: The body ends before.
+        """
+        done = 0
+        while done < len(buffer):
+            if not self._rest:
+                self._rest = await self._next(len(buffer), done, part)
+            step = min(len(self._rest), len(buffer) - done)
+            buffer[done : done + step] = self._rest[:step]
+            self._rest = self._rest[step:]
+            done += step
+
+    async def finish(self) -> None:
+        """Check that nothing follows.
+
+        Raises:
+            RefusedError: Bytes follow.
+        """
+        more = bool(self._rest)
+        while not more:
+            chunk = await anext(self._chunks, None)
+            if chunk is None:
+                return
+            more = bool(chunk)
+        raise RefusedError(400, "the body is longer than its NPY header says", SAVE)
+
+    async def _next(self, wanted: int, done: int, part: str) -> memoryview:
+        chunk = await anext(self._chunks, None)
+        if chunk is None:
+            what = f"the body ends after {done} of {wanted} bytes of {part}"
+            raise RefusedError(400, what, SAVE)
+        return memoryview(chunk)
+
+
+async def receive_cube(chunks: Chunks, stated: int | None, limits: Limits) -> NDArray[Any]:
+    """The cube (H, W, C) of a body.
+
+    Args:
+        chunks: The body as it arrives.
+        stated: The length that the request states; None for none.
+        limits: The limits.
+
+    Raises:
+        RefusedError: It is no NPY file with such an array, too large, or late.
+    """
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _receive(_Reader(chunks), stated, limits)
+    except TimeoutError:
+        what = f"the body did not arrive within {limits.body_seconds:g} s"
+        raise RefusedError(408, what, "send a smaller cube, or over a faster line") from None
+
+
+async def _receive(reader: _Reader, stated: int | None, limits: Limits) -> NDArray[Any]:
+    start = await reader.read(MAGIC_BYTES, "the start of an NPY file")
+    if start[:6] != b"\x93NUMPY" or start[6] not in LENGTH_BYTES:
+        raise RefusedError(400, "the body is no NPY file", SAVE)
+    length_bytes = await reader.read(LENGTH_BYTES[start[6]], "the NPY header")
+    length = int.from_bytes(length_bytes, "little")
+    if length > HEADER_BYTES:
+        what = f"the NPY header has {length} bytes, where {HEADER_BYTES} may be"
+        raise RefusedError(400, what, SAVE)
+    header = await reader.read(length, "the NPY header")
+    layout = _layout(start, length_bytes + header)
+    _check_size(layout, limits)
+    total = MAGIC_BYTES + len(length_bytes) + length + layout.nbytes
+    if stated is not None and stated != total:
+        what = f"the body has {stated} bytes, its NPY header says {total}"
+        raise RefusedError(400, what, SAVE)
+    buffer = bytearray(layout.nbytes)
+    await reader.fill(buffer, "pixels")
+    await reader.finish()
+    values = np.frombuffer(buffer, layout.dtype)
+    if layout.is_fortran:
+        return values.reshape(layout.shape[::-1]).T
+    return values.reshape(layout.shape)
+
+
+def _layout(start: bytes, rest: bytes) -> Layout:
+    """What a header says.
+
+    Raises:
+        RefusedError: It is damaged, or of something else than a cube of numbers.
+    """
+    file = BytesIO(rest)
+    try:
+        if start[6] == 1:
+            found = np.lib.format.read_array_header_1_0(file, HEADER_BYTES)
+        else:
+            found = np.lib.format.read_array_header_2_0(file, HEADER_BYTES)
+    except UNREADABLE:
+        raise RefusedError(400, "the NPY header is damaged", SAVE) from None
+    shape, is_fortran, dtype = found
+    if dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
+        what = f"the array is of type {_name(dtype)}, which is not read"
+        raise RefusedError(415, what, KINDS)
+    if len(shape) != 3 or not all(size > 0 for size in shape):
+        what = f"the array has the shape {shape}, where (H, W, C) with pixels is needed"
+        raise RefusedError(400, what, SAVE)
+    return Layout(shape, dtype, is_fortran)
+
+
+def _name(dtype: np.dtype[Any]) -> str:
+    """What a message calls a type; one with fields may be long."""
+    if dtype.fields is not None:
+        return "record"
+    if dtype.isnative:
+        return dtype.name
+    return f"big-endian {dtype.name}"
+
+
+def _check_size(layout: Layout, limits: Limits) -> None:
+    """Accept a cube within the limits.
+
+    Raises:
+        RefusedError: It is larger.
+    """
+    check_shape(layout.shape, limits)
+    if layout.nbytes > limits.body_bytes:
+        what = f"the cube has {layout.nbytes} bytes, where {limits.body_bytes} may be"
+        raise RefusedError(413, what, "send a smaller cube, or a path below the root")
+
+
+def check_shape(shape: tuple[int, int, int], limits: Limits) -> None:
+    """Accept as many pixels and bands as may be.
+
+    Raises:
+        RefusedError: There are more.
+    """
+    pixels = shape[0] * shape[1]
+    if pixels > limits.pixels:
+        what = f"the cube has {pixels} pixels, where {limits.pixels} may be"
+        raise RefusedError(413, what, "send it in parts")
+    if shape[2] > limits.bands:
+        what = f"the cube has {shape[2]} bands, where {limits.bands} may be"
+        raise RefusedError(413, what, "send rows, columns and bands, in this order")
