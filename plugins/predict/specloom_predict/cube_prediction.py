@@ -48,7 +48,7 @@ class RunOptions:
         tile_bytes: Bytes of the cube in one tile.
 
     Raises:
-        ConfigError: One of the sizes is below 1.
+        ConfigError: The memory is below 0, or a tile below 1 byte.
     """
 
     wavelengths: Any = None
@@ -56,9 +56,9 @@ class RunOptions:
     tile_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("memory", "tile_bytes"):
+        for name, least in (("memory", 0), ("tile_bytes", 1)):
             size = getattr(self, name)
-            if size is not None and size < 1:
+            if size is not None and size < least:
                 raise ConfigError(f"{name} is {size}", fix="set a number of bytes, or leave it out")
 
 

@@ -169,7 +169,7 @@ def test_references_in_a_folder_are_left_out_where_cubes_are_calibrated(tmp_path
     assert (names(done), errors(done)) == (["belt"], [])
     np.testing.assert_allclose(np.load(tmp_path / "out/belt/scores.npy"), 400 / 2900, rtol=1e-6)
     assert done.notes[-1] == (
-        "2 white or dark references of captures (dark.hdr, white.hdr): left out; name "
+        "2 white or dark references of captures (dark.hdr, white.hdr): excluded; name "
         "such a file to predict it"
     )
     inputs = [folder, folder / "white.hdr"]

@@ -232,6 +232,7 @@ class Binding:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((self.host, self.port))
+            listening.listen()  # so that clients wait until the first request can be answered
         except OSError as error:
             listening.close()
             raise _not_free(self, error) from error
