@@ -29,7 +29,7 @@ CALLS = {
     "info": ["info scene.npy"],
     "bands": ["bands banded"],
     "data": ["data list"],
-    "detect": ["detect scene.npy --out found"],
+    "detect": ["detect large.npy --out found"],
     "import": ["import --help"],
     "init": ["init --template bands/cir"],
     "serve": ["serve --help"],
@@ -88,6 +88,7 @@ def test_every_command_works_from_wheels_that_pip_installs(tmp_path):
     run([fresh.folder / "bin/python", ROOT / "tools/install_torchvision_cpu_hook.py"])
 
     np.save(work / "scene.npy", np.random.default_rng(7).random((9, 8, 61), np.float32))
+    np.save(work / "large.npy", np.random.default_rng(8).random((40, 40, 61), np.float32))
     listed = fresh.specloom("--help", cwd=work).partition("Commands:")[2]
     assert set(re.findall(r"^  (\w+) ", listed, re.MULTILINE)) == CALLS.keys()
     for name, calls in CALLS.items():
