@@ -49,7 +49,7 @@ def rx():
 
 def scored(rx, scenes, seed):
     with torch.inference_mode():
-        parts = [rx(batch)["scores"][..., 0].float() for batch in cubes(scenes, seed)]
+        parts = [rx.forward(batch)["scores"][..., 0].float() for batch in cubes(scenes, seed)]
     return torch.cat(parts)
 
 
