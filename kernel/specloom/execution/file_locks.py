@@ -12,7 +12,9 @@ from typing import Literal, TypeAlias
 Holder: TypeAlias = Literal["this process", "another process", "unknown"]
 
 #: How a file is opened that is to be locked; never through a link.
-FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+FLAGS = os.O_RDWR | os.O_CREAT
+if os.name == "posix":
+    FLAGS |= os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def lock_file(handle: int) -> Holder:
