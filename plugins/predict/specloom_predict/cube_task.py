@@ -221,6 +221,7 @@ class CubeTask:
             entry.update(_entry_of(made))
             more = {**entry, "measures": made.measures.as_json(), **predictor.origin()}
             files = made.files.values()
+            self._require_out()
             with write_errors(folder):
                 record.finish(folder, key, stamped, order.formats, files, before, more)
             entry["files"] = sorted(picture_name(name) for name in made.files)

@@ -125,8 +125,11 @@ def finish(
         files: The files that were written.
         before: What ``claim`` returned.
         more: Further entries of the record.
+
+    Raises:
+        FileNotFoundError: A file has gone.
     """
-    sizes = {file.name: _size(file) for file in files}
+    sizes = {file.name: file.stat().st_size for file in files}
     all_formats = set(formats)
     if before["of"]:
         sizes = {**before["files"], **sizes}
