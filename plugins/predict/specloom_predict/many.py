@@ -237,15 +237,15 @@ def predict_all(
         out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(out)
         is_new = not has_ledger(out)
-    with LedgerFile(out) as file, predictor.watched():
-        calls = _Call(summary, SummaryFile(out), ledger, file)
+    with LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
+        call = _Call(summary, rows, ledger, file)
         if is_new:
-            calls.write_lines(ledger.lines())
+            call.write_lines(ledger.lines())
         for address, error in errors:
-            calls.add_verdict(failed_verdict(address, error))
-        _predict_each(_Known(task, ledger, verify=verify), placed, calls)
+            call.add_verdict(failed_verdict(address, error))
+        _predict_each(_Known(task, ledger, verify=verify), placed, call)
         if not summary.not_begun:
-            _draw_scores(calls, out)
+            _draw_scores(call, out)
     return summary
 
 

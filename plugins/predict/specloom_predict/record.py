@@ -94,7 +94,8 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
     if record.get("of") == stamped:
         before["of"] = stamped
         before[SCALES] = record.get(SCALES, {})
-    write_json(folder / RECORD, {"input": address, "complete": False, **before})
+    claimed = {"input": address, "complete": False, **before}
+    write_json(folder / RECORD, claimed, sync=False)  # a power cut may undo it: nothing is lost
     return before
 
 
