@@ -15,6 +15,10 @@ class QueueFullError(UnavailableError):
     """As many requests wait as may; try again later."""
 
 
+class TooManyRequestsError(UnavailableError):
+    """As many requests are in progress as may; try again later."""
+
+
 class DeadlineError(UnavailableError):
     """A request was not answered within its time."""
 

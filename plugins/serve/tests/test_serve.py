@@ -258,7 +258,7 @@ REQUESTS = {
     "type": (
         {"content": b"x", "headers": {"Content-Type": "text/plain"}},
         415,
-        "the body is neither NPY nor JSON by its content type",
+        "the body is none of NPY, JSON and a form by its content type",
         "send 'Content-Type: application/x-npy', or application/json with a path",
     ),
     "no JSON": (
@@ -303,7 +303,7 @@ REQUESTS = {
     "wavelengths": (
         {"json": {"path": "day/scene.npy"}, "params": {"wavelengths": "1,2,3,4,5,6"}},
         400,
-        "wavelengths are only for cubes in a body",
+        "wavelengths are only for arrays in a body",
         "leave them out: the file has its own",
     ),
     "zero": ({"json": {"path": "a\0b"}}, 400, "the path is an address or a pattern", BELOW),
