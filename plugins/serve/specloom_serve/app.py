@@ -13,12 +13,13 @@ import numpy as np
 from fastapi import FastAPI, Request
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from specloom import did_you_mean
 from specloom_predict import Predictor
 from specloom_serve.body import read_body
 from specloom_serve.described import describe_pipeline
+from specloom_serve.docs_page import POLICY, docs_page
 from specloom_serve.engine import Engine, late
 from specloom_serve.errors import RefusedError
 from specloom_serve.gate import Gate, error_response
@@ -181,8 +182,14 @@ def app_of(
         "/pipeline": endpoints.pipeline,
     }
     for address, answer in gets.items():
-        summary = (answer.__doc__ or "").strip()
-        app.add_api_route(address, _safe(answer, service), methods=["GET"], summary=summary)
+        app.add_api_route(
+            address,
+            _safe(answer, service),
+            methods=["GET"],
+            summary=(answer.__doc__ or "").strip(),
+            response_description="The answer.",
+        )
+    app.add_api_route("/docs", _docs(app, service), methods=["GET"], include_in_schema=False)
     return Gate(app, service.metrics, service.limits.header_bytes, token, hosts)
 
 
@@ -201,6 +208,17 @@ def _safe(answer: Endpoint, service: Service) -> Endpoint:
     answered.__name__ = answer.__name__
     answered.__doc__ = answer.__doc__
     return answered
+
+
+def _docs(app: FastAPI, service: Service) -> Endpoint:
+    """The endpoint of the page that describes the addresses."""
+    name = str(service.engine.predictor.run.metadata["name"])
+
+    async def docs(request: Request) -> Response:
+        page = docs_page(app.openapi(), name)
+        return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
+
+    return docs
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
+    import uvicorn
+
     from specloom_predict import Predictor
     from specloom_serve.grpc_server import GrpcServer
     from specloom_serve.service import Service
@@ -142,7 +144,13 @@ def serve(**options: Any) -> None:
 
         address = binding.at(options["grpc_port"])
         companion = GrpcServer(service, address, binding.token, binding.certificate, binding.key)
-    _run(service, binding, companion)
+    listening = binding.listen()
+    addresses = binding.address(listening)
+    if companion is not None:
+        addresses = f"{addresses} and {binding.grpc_address(companion.port)}"
+    click.echo(f"serving on {addresses}; Ctrl-C stops it", err=True)
+    with suppress(KeyboardInterrupt):
+        http_server(service, binding, companion).run([listening])
 
 
 def _service(options: Mapping[str, Any]) -> Service:
@@ -162,22 +170,27 @@ def _service(options: Mapping[str, Any]) -> Service:
     return Service(engine, limits, options["root"], Metrics())
 
 
-def _run(service: Service, binding: Binding, companion: GrpcServer | None) -> None:
-    """Answer requests until the process is stopped.
+def http_server(
+    service: Service, binding: Binding, companion: GrpcServer | None = None
+) -> uvicorn.Server:
+    """The server of HTTP, which starts and stops the engine and the server of gRPC.
 
-    Raises:
-        UnavailableError: The port cannot be used.
+    Args:
+        service: What both protocols share.
+        binding: Where it listens, and who may call it.
+        companion: The server of gRPC; None for none.
     """
     import uvicorn
 
     from specloom_serve.app import app_of
+    from specloom_serve.guarded import GuardedProtocol
 
     limits = service.limits
     config = uvicorn.Config(
         app_of(service, binding.token, binding.names(), companion),
         host=binding.host,
         port=binding.port,
-        http="h11",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -191,13 +204,7 @@ def _run(service: Service, binding: Binding, companion: GrpcServer | None) -> No
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(service.engine.deadline) + 1,
     )
-    listening = binding.listen()
-    addresses = binding.address(listening)
-    if companion is not None:
-        addresses = f"{addresses} and {binding.grpc_address(companion.port)}"
-    click.echo(f"serving on {addresses}; Ctrl-C stops it", err=True)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listening])
+    return uvicorn.Server(config)
 
 
 @dataclass(frozen=True)
