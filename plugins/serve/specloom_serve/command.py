@@ -333,7 +333,8 @@ def _not_free(binding: Binding, error: OSError) -> UnavailableError:
 
 
 def _log_requests(*, quiet: bool) -> None:
-    """Show the log of requests on standard error."""
+    """Show the log of requests on standard error, and no parts of their bodies."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     log = logging.getLogger("specloom.serve")
     log.setLevel(logging.WARNING if quiet else logging.INFO)
     handler = logging.StreamHandler()
