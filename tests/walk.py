@@ -144,7 +144,7 @@ class Shell:
         return file.read_text()
 
     def __call__(self, command, shown=()):
-        """What a command told, on both streams."""
+        """What a command reported, on both streams."""
         command = self.with_ports(command)
         if command.endswith(" &"):
             return self._start(command.removesuffix(" &"), shown)
@@ -152,6 +152,10 @@ class Shell:
             self.close()
             self.code = 0
             return ""
+        return self._run(command)
+
+    def _run(self, command):
+        """What a command told that runs to its end."""
         if command == "echo $?":
             return f"{self.code}\n"
         only_look = bool(NEEDS.search(command))
