@@ -18,7 +18,7 @@ SAMPLE_STEP = 8
 # In how many rounds points below the chords of their neighbours are excluded, before pooling.
 ROUNDS = 12
 # Over how many samples the chords reach that raise the bound, in turn.
-CHORDS = (10, 6, 4, 2, 1)
+CHORDS = (8, 4, 2, 1)
 # How far below the bound a vertex may lie by the rounding of single precision, as a share of the
 # largest sample, and where samples are too small for their digits.
 MARGIN = 1e-5
@@ -187,10 +187,13 @@ class HullBound:
                 self._shares[reach] = share[:, None].astype(np.float32)
         self._single = np.empty((rows, bands), np.float32)
         self._bounds = np.empty((rows, bands), np.float32)
+        self._may_be = np.empty((rows, bands), bool)
         self._samples = np.empty((len(sampled), rows), np.float32)
 
     def candidates(self, values: NDArray[Any]) -> NDArray[np.bool]:
         """Which values may be vertices: those that are not below the bound, and both ends.
+
+        The next call overwrites the answer.
 
         Args:
             values: (N, C).
@@ -212,7 +215,9 @@ class HullBound:
         samples -= margin
         bounds = np.matmul(samples.T, self._interpolation, out=self._bounds[:rows])
         # A bound that is not a number excludes nothing.
-        may_be: NDArray[np.bool] = ~(single < bounds)
+        may_be = self._may_be[:rows]
+        np.less(single, bounds, out=may_be)
+        np.logical_not(may_be, out=may_be)
         may_be[:, 0] = True
         may_be[:, -1] = True
         return may_be
