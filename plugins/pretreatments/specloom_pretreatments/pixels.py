@@ -90,23 +90,12 @@ def treat_in_double(
             # 0 where every band is finite, else NaN.
             spoilt = spectra.sum(1, keepdim=True).mul_(0)
             treated = treat(spectra)
-            _write(treated.spectra[:count, :channels], spoilt[:count], results[start:])
+            results_of_part = treated.spectra[:count, :channels]
+            torch.add(results_of_part, spoilt[:count], out=results[start : start + count])
             if treated.undefined is not None:
                 lost = treated.undefined[:count] & (spoilt[:count, 0] == 0)
                 undefined += lost.sum()
     return Result(cubes, undefined)
-
-
-def _write(spectra: Tensor, spoilt: Tensor, out: Tensor) -> None:
-    """Write spectra (N, C) to the first rows of a result, and NaN where (N, 1) is NaN, not 0."""
-    rows = out[: len(spectra)]
-    if rows.device.type != "cpu":
-        # It does not wait for the device.
-        torch.add(spectra, spoilt, out=rows)
-        return
-    rows.copy_(spectra)
-    if bool(spoilt.any()):
-        rows[spoilt[:, 0].isnan()] = torch.nan
 
 
 def treat_in_own_type(data: Tensor, treat: TreatInto) -> Result:
