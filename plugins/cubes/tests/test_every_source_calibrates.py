@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from specloom import ConfigError, DataError
-from specloom_cubes import Blocks, Folder, InMemory, Scene, Scenes, SingleCu3sDataModule
+from specloom_cubes import Blocks, Folder, InMemory, Reading, Scene, Scenes, SingleCu3sDataModule
 from specloom_cubes.processing.selecting import bin_labels
 
 sys.path.append(str(Path(__file__).parent))
@@ -195,3 +195,41 @@ def test_references_of_another_camera_are_an_error(tmp_path, references):
     for name in NAMES:
         with pytest.raises(DataError, match="has 3 columns x 4 bands"):
             sources(tmp_path / "data", calibration=calibration)[name].sizes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_lines_of_the_dark_are_an_output_in_the_unit_of_the_cube(tmp_path, references, name):
+    options = {
+        "calibration": {**references, "dark_frames": True, "clip": 1.0},
+        "bands": {"ranges": [[400, 700]]},
+        "binning": (3, 2),
+    }
+    found = next(iter(sources(tmp_path / "data", **options)[name].batches("train")))
+    frames = captures.loop(captures.dark(), captures.white(), captures.dark())
+    assert (frames < 0).any()
+    blocks = frames[:, :4, :3].reshape(3, 3, 2, 2, 3)
+    np.testing.assert_allclose(found["dark"][0], blocks.mean((1, 3)), rtol=1e-5, atol=1e-8)
+
+
+def test_dark_frames_of_a_batch_have_one_size(tmp_path, references):
+    folder = tmp_path / "data"
+    for number in range(2):
+        parts = {f"DARKREF_c{number}": captures.dark()[number:]}
+        parts |= {f"WHITEREF_c{number}": captures.white(), f"c{number}": captures.raw()}
+        captures.write(folder, **parts)
+    calibration = {"dark_kind": "offset", "exposures": references["exposures"]}
+    calibration["dark_frames"] = True
+    split = {"train": ["c0", "c1"], "val": [], "test": []}
+    source = Folder(str(folder), split=split, calibration=calibration, batch_size=2)
+    with pytest.raises(DataError, match="dark frames of 8, 9 lines cannot share a batch") as caught:
+        next(iter(source.batches("train")))
+    assert caught.value.fix == "use batch_size: 1"
+    source = Folder(str(folder), split=split, calibration=calibration)
+    assert [len(found["dark"][0]) for found in source.batches("train")] == [9, 8]
+
+
+@pytest.mark.parametrize("value", [1, "yes"])
+def test_dark_frames_is_true_or_false(value):
+    with pytest.raises(ConfigError, match="calibration has dark_frames") as caught:
+        Reading(calibration={"dark_frames": value})
+    assert caught.value.fix == "write true or false"

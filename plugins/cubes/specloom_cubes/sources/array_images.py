@@ -51,6 +51,8 @@ def read_image(image: Mapping[str, Any], cube: Cube) -> dict[str, NDArray[Any]]:
         found["mask"] = mask if block is None else bin_labels(mask, *block)
     if cube.valid is not None:
         found["valid"] = cube.valid(ALL, ALL)
+    if cube.dark is not None:
+        found["dark"] = cube.dark.clean()
     centres = cube.good_wavelengths
     if centres is not None:
         found["wavelengths"] = centres.astype(np.float32)

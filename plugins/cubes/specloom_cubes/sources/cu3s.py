@@ -18,7 +18,7 @@ from specloom_cubes.paths import expand
 from specloom_cubes.rules import coco
 from specloom_cubes.sources.array_images import image_cube, read_image
 from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import WITH_VALID, absent_errors, check_batch_size
+from specloom_cubes.sources.common import CALIBRATED, absent_errors, check_batch_size
 from specloom_cubes.sources.cu3s_sessions import (
     LABEL,
     Item,
@@ -97,7 +97,7 @@ class SingleCu3sDataModule(TicketedSource):
         DataError: When data is read and masks do not fit the measurements.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from specloom_cubes.masks import UNLABELLED
 from specloom_cubes.processing.options import calibration_of
 from specloom_cubes.sources.array_images import image_cube, read_image
 from specloom_cubes.sources.common import (
-    WITH_VALID,
+    CALIBRATED,
     check_same_size,
     notes_on,
     require_split,
@@ -32,7 +32,7 @@ LABEL = "InMemory"
 NAME = "the array"
 """What messages call an image."""
 
-BY_IMAGE = ("cube", "mask", "valid")
+BY_IMAGE = ("cube", "mask", "valid", "dark")
 """The values of a batch that have one entry for each image."""
 
 
@@ -57,7 +57,7 @@ class InMemory(DataModule):
         DataError: When data is read and references or the grid of bands cannot be used.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
 
     def __init__(
         self,

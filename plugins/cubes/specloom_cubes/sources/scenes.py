@@ -10,7 +10,7 @@ from specloom import STAGES, Batch, ConfigError, Port, Ticket
 from specloom_cubes.cube import RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.paths import there
 from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import WITH_VALID, require_split
+from specloom_cubes.sources.common import CALIBRATED, require_split
 from specloom_cubes.sources.description import (
     ClassCounts,
     SplitDescription,
@@ -47,7 +47,7 @@ class Scenes(TicketedSource):
         ConfigError: There is no scene, or another number of masks.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "wavelengths", "valid")
     batch_size = 1
 
