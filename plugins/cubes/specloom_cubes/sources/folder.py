@@ -38,8 +38,8 @@ from specloom_cubes.rules.masks import (
 )
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    CALIBRATED,
     NO_WAVELENGTHS,
-    WITH_VALID,
     absent,
     absent_errors,
     batch_of,
@@ -141,7 +141,7 @@ class Folder(TicketedSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "valid_file")
 
     def __init__(
@@ -462,7 +462,8 @@ class Folder(TicketedSource):
         wavelengths = None
         if ticket["wavelengths"] is not None:
             wavelengths = np.array(ticket["wavelengths"], np.float64)
-        return batch_of([pixels], labels, valid, wavelengths)
+        dark = None if cube.dark is None else cube.dark.clean()
+        return batch_of([pixels], labels, valid, wavelengths, dark)
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
