@@ -11,7 +11,7 @@ import numpy as np
 
 from specloom import ConfigError, Plugins, Port, Run, UnavailableError, raise_all
 from specloom.torch import TorchRuntime
-from specloom_cubes import Cube, InMemory, OneCube, open_cube
+from specloom_cubes import Cube, InMemory, OneCube, open_cube, stated_wavelengths
 from specloom_detect.answer import answer, result_of, threshold_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, build_pipeline
 from specloom_detect.threshold import CensoredTail
@@ -139,7 +139,8 @@ def detect(
 
     Args:
         cube: (H, W, C) of NumPy, torch or xarray, an open cube, or a file.
-        wavelengths: Band centres in nm, (C,); by default those of the cube.
+        wavelengths: Band centres in nm, one number for each band in a list, a tuple, an array or a
+            tensor; by default those of the cube.
         valid: Which pixels count, bool (H, W); by default those of which the cube says so.
         method: ``rx``, ``robust`` or ``coreset``.
         false_alarm_rate: The share of normal pixels that may be decided.
@@ -156,8 +157,7 @@ def detect(
         cube = open_cube(cube)
     if isinstance(cube, Cube):
         values = cube.clean()
-        if wavelengths is None:
-            wavelengths = cube.good_wavelengths
+        wavelengths = _wavelengths(cube, wavelengths)
         if valid is None:
             valid = _valid_pixels(cube)
     plugins = Plugins()
@@ -183,6 +183,13 @@ def detect(
         taken.values["cube"][0].numpy(),
         None if found_wavelengths is None else found_wavelengths.numpy(),
     )
+
+
+def _wavelengths(cube: Cube, stated: Any) -> Any:
+    """The band centres of the good bands of a cube: those that are stated, or else its own."""
+    if stated is None:
+        return cube.good_wavelengths
+    return stated_wavelengths(stated, cube)
 
 
 def _valid_pixels(cube: Cube) -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from specloom import ConfigError, DataError, Problems, SpecloomError, machine_error
 from specloom_predict import record
 from specloom_predict.domain import NOT_COMPARED
@@ -34,6 +36,8 @@ from specloom_predict.verdicts import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.measures import Measures
     from specloom_predict.rules import Rule
@@ -142,7 +146,7 @@ def predict_all(
     outputs: Sequence[str] = (),
     device: str = "auto",
     variable: str | None = None,
-    wavelengths: str | Path | None = None,
+    wavelengths: str | Path | ArrayLike | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
     observed: bool = False,
@@ -187,7 +191,7 @@ def predict_all(
     if resume:
         _check_resumable(out)
     cubes, errors = find_inputs(inputs, out, predictor.valid_files)
-    table = None if wavelengths is None else file_digest(Path(wavelengths))
+    table = _table_digest(wavelengths)
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
         result_options["scale"] = scale
@@ -413,6 +417,15 @@ def with_address(error: SpecloomError, address: str) -> SpecloomError:
         return error
     where = f"{address}, {error.where}" if error.where else address
     return type(error)(error.what, where=where, fix=error.fix)
+
+
+def _table_digest(wavelengths: str | Path | ArrayLike | None) -> str | None:
+    """The hash of a table of wavelengths, or of stated numbers; None without any."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return file_digest(Path(wavelengths))
+    return hashlib.sha256(np.asarray(wavelengths, np.float64).tobytes()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
