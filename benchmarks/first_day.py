@@ -106,23 +106,21 @@ found = detect(np.load("scene.npy"))
 found.plot().savefig("found.png")
 decided = found.decisions
 """
-OURS_NODE = """\
-import numpy as np
-from specloom import Input, Output, node
-from specloom.torch import TorchNode
-@node
-class Brightness(TorchNode):
-    data = Input("B H W C")
-    scores = Output("B H W 1")
-    def forward(self, data):
-        return {"scores": data.mean(-1, keepdim=True)}
-scores = Brightness()(np.load("scene.npy"))
+OURS_OWN = """\
+from specloom_detect import detect
+def brightness(cube):
+    return cube.mean(-1)
+detect("scene.npy", method=brightness, out="own")
 """
-SPY_NODE = """\
+SPY_OWN = """\
 import numpy as np
+import spectral
 def brightness(cube):
     return cube.mean(-1)
 scores = brightness(np.load("scene.npy"))
+decided = scores > np.quantile(scores, 0.999)
+spectral.save_rgb("scores.png", scores)
+spectral.save_rgb("decided.png", decided.astype(np.uint8))
 """
 
 
@@ -194,7 +192,7 @@ TASKS = (
         Way(program=OURS_ARRAY),
         {"SPy": spy(SPY_ARRAY), "cuvis-ai": cuvis(CUVIS_ARRAY)},
     ),
-    Task("a detector of one's own", Way(program=OURS_NODE), {"SPy": Way(program=SPY_NODE)}),
+    Task("a detector of one's own", Way(program=OURS_OWN), {"SPy": spy(SPY_OWN)}),
 )
 
 
