@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import Batch, ConfigError, Input, Ported, Run, impl, node
+from specloom_tensorboard.wording import configuration_text, describe, metrics_text
 
 if TYPE_CHECKING:
     from specloom import Graph
@@ -20,7 +22,9 @@ class TensorBoardMonitorNode(Ported):
     Tags are ``<stage>/<node>/<name>``, with one step for each epoch and stage. What trainers
     record (losses, learning rates, temperatures, chosen bands and the distribution of weights) is
     written without a connection; metrics and pictures of a stage are written if their node is
-    connected.
+    connected. Each tag is described by the class of its node. Counts, such as those of pixels, are
+    no charts: they are in the table of all metrics, the text ``run/metrics`` that the end of a run
+    adds with its run file, ``run/configuration``.
 
     Every write is on disk when it ends. In a run from a file the node is found by this plugin's
     observer; in Python it is passed to a trainer: ``GradientTrainer(..., monitors=[node])``.
@@ -101,18 +105,29 @@ class Writer:
 
     @impl
     def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Write numbers, without metrics of nodes that are not connected."""
-        self._write(run, step, values, "metrics")
+        """Write numbers, without counts, and without metrics of nodes that are not connected."""
+        charts = {tag: value for tag, value in values.items() if not isinstance(value, int)}
+        self._write(run, step, charts, "metrics")
 
     @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
         """Write pictures, texts and distributions, of nodes with pictures where connected."""
         self._write(run, step, values, "artifacts")
 
+    @impl
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Write all metrics and the run file as texts, where the run has written something."""
+        if error is not None or self._log is None or not self._log.started:
+            return
+        texts = {"run/metrics": metrics_text(run.metrics)}
+        if run.document.value is not None:
+            texts["run/configuration"] = configuration_text(run.document.value)
+        self._log.write(0, {tag: text for tag, text in texts.items() if text})
+
     def _write(self, run: Run, step: int, values: Mapping[str, Any], port: str) -> None:
         hidden = _unconnected(run.graph, self._monitor, port)
         shown = {tag: value for tag, value in values.items() if _node_of(tag) not in hidden}
-        self._log_of(run).write(step, shown)
+        self._log_of(run).write(step, shown, partial(describe, run.graph))
 
     def _log_of(self, run: Run) -> Log:
         if self._log is None or run is not self._run:
