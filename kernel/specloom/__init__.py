@@ -47,7 +47,7 @@ from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
-from specloom.contract.tickets import TicketSource
+from specloom.contract.tickets import ImageWindows, TicketSource, WindowedSource
 from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
 from specloom.execution.loading import load
@@ -80,6 +80,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "GraphView",
+    "ImageWindows",
     "Input",
     "InputRef",
     "IntegrityError",
@@ -122,6 +123,7 @@ __all__ = [
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "WindowedSource",
     "complete_run_folders",
     "did_you_mean",
     "fresh_folder",

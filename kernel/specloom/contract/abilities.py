@@ -35,6 +35,17 @@ class Fittable(Protocol):
         """End the pass; after the last one, set ``fitted``."""
 
 
+class FitsPixels(Protocol):
+    """A fittable node whose fit sees a stream of pixels, wherever images begin and end in it."""
+
+    fits_pixels: bool
+    """Whether ``fit_update`` may get an image in parts (1, 1, N, C), with the same bits.
+
+    All parts but the last have a number of pixels that is a multiple of 65,536 on a GPU, and of
+    1024 elsewhere.
+    """
+
+
 class FitSummary(Protocol):
     """A fittable node that says what it was fitted to."""
 
