@@ -20,6 +20,7 @@ from specloom.contract.abilities import (
     Loss,
     MergeableMetric,
     Metric,
+    OnDemand,
     Stateful,
     Trainable,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Metric",
     "Node",
     "NodeError",
+    "OnDemand",
     "Outcome",
     "Output",
     "OutputRef",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.assembly.phase_order import never_fitted
+from specloom.contract.abilities import OnDemand
 from specloom.contract.errors import (
     ConfigError,
     DataError,
@@ -471,7 +472,11 @@ class Run:
         for end, value in values.items():
             node = node_of(end)
             port = self.graph.port(end)
-            if port.dtype == "record":
+            if port.dtype == "record" and isinstance(value, OnDemand):
+                named = {f"{stage}/{node}/{key}": key for key in value}
+                if named:
+                    self.hook.artifacts(run=self, step=step, values=value.renamed(named))
+            elif port.dtype == "record":
                 for key, artifact in value.items():
                     artifacts[f"{stage}/{node}/{key}"] = artifact
             elif port.dtype == "scalars":

@@ -35,3 +35,15 @@ class Monitors:
         """Write pictures, texts and distributions."""
         for writer in self._writers:
             writer.artifacts(run, step, values)
+
+    @impl
+    def phase_ended(self) -> None:
+        """Draw the last pictures."""
+        for writer in self._writers:
+            writer.phase_ended()
+
+    @impl
+    def run_ended(self) -> None:
+        """Draw the last pictures."""
+        for writer in self._writers:
+            writer.run_ended()

@@ -20,7 +20,7 @@ from specloom import (
 )
 from specloom_training import processes
 from specloom_training.domain import DomainWatch
-from specloom_training.history import note_phase
+from specloom_training.history import note_phase, observed_end
 from specloom_training.measure_job import measure_by_job
 from specloom_training.windowed import WindowedStage
 
@@ -194,7 +194,8 @@ def evaluate_noted(pipeline: Pipeline, run: Run, split: str) -> dict[str, float]
     """The phase ``Evaluate``, for trainers in Python: it is in the pipeline's history."""
     started = perf_counter()
     phase = Evaluate(split)
-    phase.train(run)
+    with observed_end(run):
+        phase.train(run)
     note_phase(pipeline, run, ("training.Evaluate", phase), started)
     return dict(run.metrics.get(split, {}))
 
