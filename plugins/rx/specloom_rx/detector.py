@@ -83,6 +83,7 @@ class RXGlobal(StreamingNode[Moments]):
     trainable = ("background_mean", "factor")
     affine_input = "data"
     linear_input = "data"
+    fits_pixels = True
 
     num_channels: int | None = None
     eps: float = 1e-6
