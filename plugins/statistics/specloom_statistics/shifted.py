@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -151,6 +153,36 @@ class ShiftedSums(ABC):
                 self._shift = self._find_shift(rows, mask, new_loader())
             self._add_all(rows, mask, new_loader)
         self._memories.extend(used)
+
+    @property
+    def has_shift(self) -> bool:
+        """Whether any usable row was seen."""
+        return self._shift is not None
+
+    def find_shift(self, data: Tensor) -> bool:
+        """Take the shift from the first usable rows of (..., C) ``data``, unless it is known.
+
+        It is needed before ``new_part``.
+
+        Returns:
+            Whether it is known now.
+        """
+        if self._shift is None:
+            rows = data.detach().reshape(-1, self.channels)
+            memory = self._borrow_memory()
+            self._shift = self._find_shift(rows, None, _Loader(data, memory, self.channels))
+            self._memories.append(memory)
+        return self._shift is not None
+
+    def new_part(self) -> Self:
+        """An empty one for other rows of this stream, which another thread may update."""
+        part = copy.copy(self)
+        part._sums = self._empty_sums()
+        return part
+
+    def add_part(self, part: Self) -> None:
+        """Add the sums of a part; those of all parts are to be added in one order."""
+        self._sums.add(part._sums)
 
     def _add_all(
         self, rows: Tensor, mask: Tensor | None, new_loader: Callable[[], _Loader]
