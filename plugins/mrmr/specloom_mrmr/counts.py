@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from specloom.torch import map_blocks, no_memory
 from specloom_mrmr.bins import EvenBins, SearchedBins, cut_count, even_bins, quantile_cuts
 
 # Values that are transposed at a time, and bands whose values and counts then stay in the cache.
@@ -46,12 +47,15 @@ def cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
         second: That of the other.
         count: How many cuts at most.
     """
-    parts = []
-    for start in range(0, first.shape[1], SORTED_BANDS):
-        bands = slice(start, start + SORTED_BANDS)
+    starts = range(0, first.shape[1], SORTED_BANDS)
+
+    def some_cuts(number: int, _: None) -> Cuts:
+        bands = slice(starts[number], starts[number] + SORTED_BANDS)
         first_columns = first[:, bands].T.contiguous()
         second_columns = second[:, bands].T.contiguous()
-        parts.append(_column_cuts(first_columns, second_columns, count))
+        return _column_cuts(first_columns, second_columns, count)
+
+    parts = map_blocks(some_cuts, len(starts), no_memory)
     return Cuts(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
@@ -103,13 +107,16 @@ class Counts:
             self._add_group(bands, even, first)
         for bands in _band_groups(~cuts.even, group):
             self._add_group(bands, SearchedBins(cuts.values[bands]), first)
-        # Working memory that is used again: new memory costs as much time as the work in it.
+        self._allocate(group)
+        self._reset()
+
+    def _allocate(self, group: int) -> None:
+        """Make working memory that is used again: new memory costs as much time as the work."""
         self._columns = torch.empty(max(BLOCK, self.bands), device=self._device)
         rows = len(self._columns) // self.bands
         self._places = torch.empty(group * rows, dtype=torch.int64, device=self._device)
         self._ones = torch.ones(group * rows, dtype=torch.int32, device=self._device)
         self._table = torch.zeros(group * (self.size + 1), dtype=torch.int32, device=self._device)
-        self._reset()
 
     def _add_group(self, bands: Tensor, bins: EvenBins | SearchedBins, first: Tensor) -> None:
         self._groups.append(_Group(_as_slice(bands), bins.first_place(first[: len(bands)]), bins))
@@ -121,9 +128,15 @@ class Counts:
         self._sums: Tensor | None = None
 
     def new_empty(self) -> Counts:
-        """An empty one with the same cuts, which takes no time to make."""
+        """An empty one with the same cuts and memory, which takes no time to make."""
         other = copy.copy(self)
         other._reset()
+        return other
+
+    def new_for_thread(self) -> Counts:
+        """An empty one with the same cuts, which another thread may update."""
+        other = self.new_empty()
+        other._allocate(len(self._table) // (self.size + 1))
         return other
 
     def update(self, rows: Tensor) -> None:

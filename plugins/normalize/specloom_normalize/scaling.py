@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from specloom.torch import usable_pixels
+from specloom.torch import map_blocks, no_memory, usable_pixels
 from specloom_normalize.memory import BLOCK, new_memory
 from specloom_statistics import quantiles
 
@@ -59,14 +59,19 @@ class Scaling(NamedTuple):
         size = data.shape[-1] if low.dim() else 1
         rows = data.reshape(-1, size)
         step = max(BLOCK // size, 1)
+        starts = range(0, len(rows), step)
         result = new_memory(rows)
-        for start in range(0, len(rows), step):
-            part = result[start : start + step]
-            torch.sub(rows[start : start + step], low, out=part)
+
+        def scale(number: int, _: None) -> None:
+            place = slice(starts[number], starts[number] + step)
+            part = result[place]
+            torch.sub(rows[place], low, out=part)
             part.div_(span)
             if clip:
                 not_finite = part * 0  # NaN for NaN and infinities
                 part.clamp_(0, 1).add_(not_finite)
+
+        map_blocks(scale, len(starts), no_memory)
         return result.view(data.shape)
 
 

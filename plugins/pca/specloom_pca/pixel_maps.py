@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, leaky_relu_, linear
 
 from specloom import LazyAffine, LazyLinear
+from specloom.torch import map_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +30,8 @@ BAND_STEP = 16
 CHANNEL_STEP = 4
 # Columns of a product where wider ones depend on the row, see `_same_for_every_row`.
 NARROW_COLUMNS = 8
+# Values that a thread takes at a time.
+PART_VALUES = 1 << 19
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 Layer: TypeAlias = tuple[Tensor, Tensor | None]
@@ -73,6 +76,11 @@ def map_pixels(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _map_with_gradients(data, center, wide, slope, result_dtype)
     return _map_in_blocks(data, center, wide, slope, result_dtype)
+
+
+def map_centred(data: Tensor, center: Tensor, layer: Layer) -> Tensor:
+    """(x - center) A^T + b of every pixel, (B, K, H * W), in the type of all; without gradients."""
+    return _map_in_blocks(data.detach(), center, [layer], 1.0, data.dtype)
 
 
 def _convert(layer: Layer, dtype: torch.dtype) -> Layer:
@@ -159,30 +167,72 @@ def _block_rows(width: int, device: torch.device) -> int:
     return CPU_BLOCK * min(max(CPU_VALUES // (CPU_BLOCK * width), 1), 4)
 
 
+class _Memory(NamedTuple):
+    """What a thread works in."""
+
+    rows: _Matrix
+    steps: list[_Step]
+
+
 def _map_in_blocks(
     data: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, dtype: torch.dtype
 ) -> Tensor:
     images, height, width, bands = data.shape
     channels = len(layers[-1][0])
-    columns = bands + -bands % BAND_STEP
-    block = _block_rows(columns, data.device)
-    rows = _Matrix(block, columns, layers[0][0].dtype, data.device)
-    steps = _prepare_steps(rows, layers)
     results = torch.empty(images, height * width, channels, dtype=dtype, device=data.device)
-    for image, result in zip(data, results, strict=True):
-        pixels = image.reshape(-1, bands)
-        for start in range(0, len(pixels), block):
-            part = pixels[start : start + block]
-            used = rows.tensor[: len(part), :bands].copy_(part)
-            if center is not None:
-                used.sub_(center)
-            if len(part) < block:
-                rows.tensor[len(part) :].zero_()
-            _run_steps(steps, slope)
-            last = steps[-1].results.tensor[: len(part), :channels]
-            # Adding 0 * value turns an infinity into NaN and changes nothing else.
-            torch.add(last, last, alpha=0, out=result[start : start + block])
+    if data.is_contiguous():
+        all_pixels = data.view(-1, bands)
+        _map_rows(all_pixels, center, layers, slope, results.view(-1, channels))
+    else:
+        # Data that do not lie in one piece are copied image by image.
+        for image, result in zip(data, results, strict=True):
+            _map_rows(image.reshape(-1, bands), center, layers, slope, result)
     return results.mT
+
+
+def _map_rows(
+    pixels: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, results: Tensor
+) -> None:
+    """Write the mapped ``pixels`` (N, C) into ``results`` (N, K)."""
+    count, bands = pixels.shape
+    columns = bands + -bands % BAND_STEP
+    block = _block_rows(columns, pixels.device)
+    step = count
+    if pixels.device.type == "cpu":
+        step = max(PART_VALUES // (columns * block), 1) * block
+    starts = range(0, count, max(step, 1))
+
+    def new_memory() -> _Memory:
+        rows = _Matrix(block, columns, layers[0][0].dtype, pixels.device)
+        return _Memory(rows, _prepare_steps(rows, layers))
+
+    def map_part(number: int, memory: _Memory) -> None:
+        end = min(starts[number] + step, count)
+        with np.errstate(all="ignore"):  # NaN and infinities may come
+            for start in range(starts[number], end, block):
+                place = slice(start, min(start + block, end))
+                _map_block(pixels[place], center, memory, slope, results[place])
+
+    map_blocks(map_part, len(starts), new_memory)
+
+
+def _map_block(
+    pixels: Tensor, center: Tensor | None, memory: _Memory, slope: float, results: Tensor
+) -> None:
+    rows = memory.rows.tensor
+    size, bands = pixels.shape
+    used = rows[:size, :bands]
+    if center is None:
+        used.copy_(pixels)
+    elif pixels.dtype == rows.dtype:
+        torch.sub(pixels, center, out=used)
+    else:
+        used.copy_(pixels).sub_(center)
+    rows[size:].zero_()
+    _run_steps(memory.steps, slope)
+    last = memory.steps[-1].results.tensor[:size, : results.shape[1]]
+    # Adding 0 * value turns an infinity into NaN and changes nothing else.
+    torch.add(last, last, alpha=0, out=results)
 
 
 def _run_steps(steps: Sequence[_Step], slope: float) -> None:
@@ -216,10 +266,9 @@ class _Matrix:
         step = columns
         if not _same_for_every_row(left.array.shape, columns, left.array.dtype):
             step = NARROW_COLUMNS
-        with np.errstate(all="ignore"):  # NaN and infinities may come
-            for start in range(0, columns, step):
-                part = slice(start, start + step)
-                np.matmul(left.array, right.array[:, part], out=self.array[:, part])
+        for start in range(0, columns, step):
+            part = slice(start, start + step)
+            np.matmul(left.array, right.array[:, part], out=self.array[:, part])
 
 
 @cache

@@ -18,10 +18,9 @@ from specloom_rx.background import (
     present_bands,
     warn_about_unsupported,
 )
-from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import Moments, StreamingNode
+from specloom_statistics import Moments, StreamingNode, TensorCache
 
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32
 # scores are within 8.2e-7 of float64 ones at a condition of 100, 8.2e-6 at 1e4, 2.4e-5 at 1e5.
