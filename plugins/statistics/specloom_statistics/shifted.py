@@ -6,6 +6,8 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from specloom.torch import one_thread, reduce_blocks, usable_pixels
 from specloom_statistics.band_products import BandProduct
 from specloom_statistics.blocks import row_blocks, row_parts, rows_per_block
 from specloom_statistics.merging import SampleMoments, merge_moments
+from specloom_statistics.native import native_kernels
 
 SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
@@ -60,6 +63,8 @@ class _Loader:
         self, data: Tensor | LazyAffine | LazyLinear, memory: Tensor, channels: int
     ) -> None:
         self.memory = memory
+        self.channels = channels
+        self.is_linear = isinstance(data, LazyLinear)
         self._data = data
         self._values = memory if memory.shape[1] == channels else memory[:, :channels]
         if isinstance(data, LazyLinear):
@@ -68,6 +73,17 @@ class _Loader:
             size = len(memory)
             self._raw = memory.new_zeros(size, self._product.row_width)
             self._mapped = memory.new_zeros(size, self._product.product_width)
+
+    def row_map(self, kernels: ModuleType) -> Any:
+        """The map of a ``LazyAffine`` as kernels take it; None for other data."""
+        if not isinstance(self._data, LazyAffine):
+            return None
+        scale = torch.as_tensor(self._data.scale)
+        return kernels.RowMap(scale, torch.as_tensor(self._data.offset))
+
+    def mapped(self, selected: Tensor) -> Tensor:
+        """Pixels under the map of their data, float64 (N, C)."""
+        return self(selected, None)[:, : self.channels]
 
     def __call__(self, selected: Tensor, shift: Tensor | None) -> Tensor:
         """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
@@ -113,6 +129,7 @@ class ShiftedSums(ABC):
         self._columns = columns
         self._sums = self._empty_sums()
         self._shift: Tensor | None = None
+        self._kernels: ModuleType | None = None
         # Working memory that is used again: new memory costs as much time as the work in it.
         self._memories: deque[Tensor] = deque()
 
@@ -146,6 +163,7 @@ class ShiftedSums(ABC):
             used.append(memory)
             return _Loader(data, memory, self.channels)
 
+        self._kernels = native_kernels(self.device)
         with one_thread():
             if self._shift is None:
                 self._shift = self._find_shift(rows, mask, new_loader())
@@ -193,6 +211,18 @@ class ShiftedSums(ABC):
 
     def _add_part(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows to ``sums``."""
+        if self._kernels is None:
+            self._add_blocks(rows, mask, load, sums)
+        elif load.is_linear:
+            for selected, size in row_blocks(rows, len(load.memory), mask):
+                self._add_natively(self._kernels, load.mapped(selected), None, None, sums)
+                sums.left_out += size - len(selected)
+        else:
+            row_map = load.row_map(self._kernels)
+            self._add_natively(self._kernels, rows, mask, row_map, sums)
+
+    def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
+        """Add the usable ones of some rows, block by block, without kernels."""
         for selected, size in row_blocks(rows, len(load.memory), mask):
             loaded = load(selected, self._shift)
             reduced, column_sums = self._reduce(loaded)
@@ -203,6 +233,22 @@ class ShiftedSums(ABC):
             self._accumulate(sums.tensors, loaded, reduced)
             sums.count += len(loaded)
             sums.left_out += size - len(loaded)
+
+    def _add_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, row_map: Any, sums: Sums
+    ) -> None:
+        """Add the usable ones of some rows by a kernel."""
+        *tensors, used = self._sum_natively(kernels, rows, mask, row_map)
+        for mine, others in zip(sums.tensors, tensors, strict=True):
+            mine.add_(others)
+        sums.count += used
+        sums.left_out += len(rows) - used
+
+    @abstractmethod
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, row_map: Any
+    ) -> tuple[Any, ...]:
+        """The sums over the usable ones of some rows, less the shift, and how many these are."""
 
     @abstractmethod
     def _empty_sums(self) -> Sums:
