@@ -35,6 +35,7 @@ __all__ = [
     "all_cores",
     "buffer",
     "map_blocks",
+    "no_memory",
     "one_thread",
     "reduce_blocks",
     "usable_pixels",
@@ -283,6 +284,10 @@ def map_blocks(work: Callable[[int, M], R], count: int, memory: Callable[[], M])
     results: list[Any] = [None] * count
     _run_blocks(work, results.__setitem__, count, memory)
     return results
+
+
+def no_memory() -> None:
+    """For blocks that need no memory of their thread."""
 
 
 def reduce_blocks(

@@ -11,6 +11,7 @@ MODULES = {
     "Engine": "specloom_native.loading",
     "Histograms": "specloom_native.histograms",
     "Limits": "specloom_native.sums",
+    "MOST_COMPONENTS": "specloom_native.projection",
     "Projection": "specloom_native.projection",
     "RowMap": "specloom_native.sums",
     "engine": "specloom_native.loading",
@@ -25,6 +26,7 @@ MODULES = {
 
 # Public names, imported on first use: written by `specloom plugins describe native --write`.
 __all__ = [
+    "MOST_COMPONENTS",
     "Distances",
     "Engine",
     "Histograms",
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from specloom_native.distances import Distances
     from specloom_native.histograms import Histograms
     from specloom_native.loading import Engine, engine, native_library
-    from specloom_native.projection import Projection
+    from specloom_native.projection import MOST_COMPONENTS, Projection
     from specloom_native.sums import (
         Limits,
         RowMap,

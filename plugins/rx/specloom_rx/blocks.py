@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from specloom.torch import map_blocks
+from specloom.torch import map_blocks, no_memory
 
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # no row falls into the remainder of a register tile: 96 is a multiple of all tile widths in use
@@ -96,13 +96,13 @@ def _native_pixel_distances(pixels: Tensor, kernel: Any) -> Tensor:
     scores = torch.empty(count, dtype=dtype)
     parts = _parts(count, 1, bands, pixels.device)
 
-    def score_part(number: int, memory: None) -> None:
+    def score_part(number: int, _: None) -> None:
         kernel(pixels[parts[number]], scores[parts[number]])
 
     if len(parts) == 1:
         kernel(pixels, scores)
     else:
-        map_blocks(score_part, len(parts), lambda: None)
+        map_blocks(score_part, len(parts), no_memory)
     return scores
 
 

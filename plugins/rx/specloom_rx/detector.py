@@ -18,10 +18,9 @@ from specloom_rx.background import (
     present_bands,
     warn_about_unsupported,
 )
-from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import Moments, StreamingNode, native_kernels
+from specloom_statistics import Moments, StreamingNode, TensorCache, native_kernels
 
 # Of the engine without kernels; with those of specloom-native scores are computed in float64.
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
-from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import RANK_TOLERANCE
-from specloom_statistics import BackgroundNode, Moments, native_kernels
+from specloom_statistics import BackgroundNode, Moments, TensorCache, native_kernels
 
 
 def subspace_whitening(covariance: Tensor, drop: int) -> tuple[Tensor, int]:
