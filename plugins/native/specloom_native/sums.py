@@ -10,9 +10,6 @@ from torch import Tensor
 
 from specloom_native.arguments import address, as_flags, as_rows, as_vector, library
 
-# So many rows are compared side by side, so that short rows fill whole registers.
-ABREAST = 16
-
 
 class RowMap(NamedTuple):
     """x -> x * scale + offset of each band, in float64."""
@@ -190,33 +187,14 @@ def extremes(rows: Tensor, keep: Tensor | None = None) -> Extremes:
     Raises:
         ValueError: Shapes do not fit.
     """
-    values = as_rows(rows).values
-    count = len(values)
-    flags = as_flags(keep, count, "keep")
-    if flags is None and values.is_contiguous() and count >= ABREAST:
-        found = _extremes_of_all(values)
-        if found.used == count:
-            return found
-    return _extremes(values, flags)
-
-
-def _extremes_of_all(values: Tensor) -> Extremes:
-    """The extremes of rows, several side by side; rows that are not finite are not counted."""
-    count, bands = values.shape
-    whole = count - count % ABREAST
-    wide = _extremes(values[:whole].view(-1, ABREAST * bands), None)
-    rest = _extremes(values[whole:], None)
-    low = torch.cat([wide.low.view(ABREAST, bands), rest.low[None]]).amin(0)
-    high = torch.cat([wide.high.view(ABREAST, bands), rest.high[None]]).amax(0)
-    return Extremes(low, high, wide.used * ABREAST + rest.used)
-
-
-def _extremes(values: Tensor, flags: Tensor | None) -> Extremes:
-    taken = as_rows(values)
-    low = values.new_full((values.shape[1],), torch.inf)
-    high = -low
+    taken = as_rows(rows)
     pointer, count, stride, bands = taken.arguments
-    used = library().sums(f"extremes_{taken.type_name}")(
+    flags = as_flags(keep, count, "keep")
+    kernels = library()
+    low = taken.values.new_full((bands,), torch.inf)
+    high = -low
+    work = low.new_empty(kernels.sums(f"extremes_work_{taken.type_name}")(c_int64(bands)))
+    used = kernels.sums(f"extremes_{taken.type_name}")(
         c_void_p(pointer),
         c_int64(count),
         c_int64(stride),
@@ -224,6 +202,7 @@ def _extremes(values: Tensor, flags: Tensor | None) -> Extremes:
         c_void_p(address(flags)),
         c_void_p(low.data_ptr()),
         c_void_p(high.data_ptr()),
+        c_void_p(work.data_ptr()),
     )
     return Extremes(low, high, used)
 

@@ -203,11 +203,17 @@ class ShiftedSums(ABC):
     def _find_shift(self, rows: Tensor, mask: Tensor | None, load: _Loader) -> Tensor | None:
         """The median of the first usable rows; None where no row is usable."""
         for selected, _ in row_blocks(rows, len(load.memory), mask):
-            loaded = load(selected, None)
-            usable = loaded[usable_pixels(loaded)]
+            # Nearly always these are usable, and the others need not be looked at.
+            usable = self._usable_of(selected[:SHIFT_ROWS], load)
+            if len(usable) < min(SHIFT_ROWS, len(selected)):
+                usable = self._usable_of(selected, load)
             if len(usable):
                 return usable[:SHIFT_ROWS, : self.channels].median(0).values
         return None
+
+    def _usable_of(self, selected: Tensor, load: _Loader) -> Tensor:
+        loaded = load(selected, None)
+        return loaded[usable_pixels(loaded)]
 
     def _add_part(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows to ``sums``."""

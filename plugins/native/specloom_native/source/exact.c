@@ -1,6 +1,11 @@
 /* The kernels that round after each operation, as torch does: compiled without contraction. */
 #include "vectors.h"
 
+#include <math.h>
+
+/* So many rows are compared side by side. */
+enum { ABREAST = 16 };
+
 #define TYPE float
 #include "exact_of.h"
 #undef TYPE

@@ -35,9 +35,9 @@ EXPORT int64_t EXPORTED_FOR(usable, TYPE)(const TYPE *rows, int64_t count, int64
 }
 
 /* Lower low and raise high to the extremes of the finite rows that are selected; how many. */
-EXPORT int64_t EXPORTED_FOR(extremes, TYPE)(const TYPE *restrict rows, int64_t count, int64_t stride,
-                                            int64_t bands, const uint8_t *keep,
-                                            TYPE *restrict low, TYPE *restrict high)
+INLINE int64_t NAME2(compare_rows, TYPE)(const TYPE *restrict rows, int64_t count, int64_t stride,
+                                         int64_t bands, const uint8_t *keep, TYPE *restrict low,
+                                         TYPE *restrict high)
 {
     int64_t used = 0;
     for (int64_t row = 0; row < count; row++) {
@@ -53,6 +53,51 @@ EXPORT int64_t EXPORTED_FOR(extremes, TYPE)(const TYPE *restrict rows, int64_t c
         used++;
     }
     return used;
+}
+
+/* The same, with all rows and ABREAST of them side by side, so that short rows fill registers.
+ *
+ * Whether that was possible: if a row is not finite, low and high stay as they are.
+ */
+static int NAME2(compare_abreast, TYPE)(const TYPE *rows, int64_t count, int64_t bands, TYPE *low,
+                                        TYPE *high, TYPE *work)
+{
+    int64_t wide = ABREAST * bands;
+    TYPE *lows = work;
+    TYPE *highs = work + wide;
+    int64_t whole = count / ABREAST;
+    for (int64_t i = 0; i < wide; i++) {
+        lows[i] = (TYPE)INFINITY;
+        highs[i] = -(TYPE)INFINITY;
+    }
+    if (NAME2(compare_rows, TYPE)(rows, whole, wide, wide, NULL, lows, highs) < whole)
+        return 0;
+    for (int64_t i = 0; i < wide; i++) {
+        int64_t band = i % bands;
+        low[band] = lows[i] < low[band] ? lows[i] : low[band];
+        high[band] = highs[i] > high[band] ? highs[i] : high[band];
+    }
+    return 1;
+}
+
+/* Numbers of working memory, for a number of bands. */
+EXPORT int64_t EXPORTED_FOR(extremes_work, TYPE)(int64_t bands)
+{
+    return 2 * ABREAST * bands;
+}
+
+/* Lower low and raise high to the extremes of the finite rows that are selected; how many. */
+EXPORT int64_t EXPORTED_FOR(extremes, TYPE)(const TYPE *rows, int64_t count, int64_t stride,
+                                            int64_t bands, const uint8_t *keep, TYPE *low,
+                                            TYPE *high, TYPE *work)
+{
+    int64_t done = 0;
+    if (!keep && stride == bands && count >= ABREAST
+        && NAME2(compare_abreast, TYPE)(rows, count, bands, low, high, work))
+        done = count / ABREAST * ABREAST;
+    return done
+           + NAME2(compare_rows, TYPE)(rows + done * stride, count - done, stride, bands,
+                                       keep ? keep + done : NULL, low, high);
 }
 
 /* (value - low) / span of each value, limited to [0, 1] where clip is set.
