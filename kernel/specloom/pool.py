@@ -138,6 +138,7 @@ def run_blocks(
     done: Callable[[int, Any], None],
     count: int,
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    most: int = threads.MOST,
 ) -> None:
     """Compute ``count`` blocks by the threads of this process, and this one.
 
@@ -147,6 +148,7 @@ def run_blocks(
         done: Called with the number and the result of each block, in any order, one at a time.
         count: How many blocks there are.
         context: What the other threads enter; this one is in it.
+        most: No more threads than this.
     """
     if count < 2 or _here.works_on_blocks:
         _work_alone(function, done, count)
@@ -157,7 +159,7 @@ def run_blocks(
         with context():
             work.take_blocks()
 
-    most = threads.count()
+    most = min(threads.count(), most)
     helpers = _pool.start(help_out, min(most, count) - 1, most - 1)
     try:
         work.take_blocks()

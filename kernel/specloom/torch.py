@@ -295,6 +295,7 @@ def reduce_blocks(
     count: int,
     memory: Callable[[], M],
     merge: Callable[[Sequence[R]], R],
+    most: int = threads.MOST,
 ) -> R:
     """The results of all blocks, one or more, merged in a fixed tree; see ``map_blocks``.
 
@@ -303,9 +304,10 @@ def reduce_blocks(
         count: How many blocks there are. It must follow from the data alone.
         memory: Makes what a thread works in.
         merge: Joins several results, in their order; it may change them.
+        most: No more threads than this, where the memory of each is large.
     """
     tree = pool.OrderedTree(merge)
-    _run_blocks(work, tree.add, count, memory)
+    _run_blocks(work, tree.add, count, memory, most)
     return tree.total()
 
 
@@ -314,6 +316,7 @@ def _run_blocks(
     done: Callable[[int, R], None],
     count: int,
     memory: Callable[[], M],
+    most: int = threads.MOST,
 ) -> None:
     """Compute blocks in the modes of the calling thread."""
     inference = torch.is_inference_mode_enabled()
@@ -329,7 +332,7 @@ def _run_blocks(
             yield
 
     with one_thread():
-        pool.run_blocks(begin, done, count, same_modes)
+        pool.run_blocks(begin, done, count, same_modes, most)
 
 
 class TorchRuntime:

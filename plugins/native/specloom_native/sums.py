@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_native.arguments import address, as_flags, as_rows, as_vector, library
+from specloom_native.arguments import Rows, address, as_flags, as_rows, as_vector, library
 
 
 class RowMap(NamedTuple):
@@ -58,17 +58,11 @@ def moments(
     Raises:
         ValueError: Shapes do not fit, or there are both a map and limits.
     """
-    if row_map is not None and limits is not None:
-        raise ValueError("a map and limits exclude each other")
     taken = as_rows(rows)
     count, bands = taken.values.shape
     flags = as_flags(keep, count, "keep")
     scale, offset = _doubles(row_map, bands)
-    low = None
-    high = None
-    if limits is not None:
-        low = as_vector(limits.low, bands, taken.values.dtype, "low")
-        high = as_vector(limits.high, bands, taken.values.dtype, "high")
+    low, high = _limits(limits, row_map, taken)
     origin = as_vector(shift, bands, torch.float64, "shift")
     kernels = library()
     width = kernels.products("moments_width")(c_int64(bands))
@@ -109,6 +103,7 @@ def variances(
     *,
     keep: Tensor | None = None,
     row_map: RowMap | None = None,
+    limits: Limits | None = None,
 ) -> Squares:
     """The sums and squares of rows that are finite in every band; arguments as of ``moments``.
 
@@ -119,6 +114,7 @@ def variances(
     count, bands = taken.values.shape
     flags = as_flags(keep, count, "keep")
     scale, offset = _doubles(row_map, bands)
+    low, high = _limits(limits, row_map, taken)
     origin = as_vector(shift, bands, torch.float64, "shift")
     sums, squares, work = torch.empty(3, bands, dtype=torch.float64)
     pointer, _, stride, _ = taken.arguments
@@ -130,12 +126,26 @@ def variances(
         c_void_p(address(flags)),
         c_void_p(address(scale)),
         c_void_p(address(offset)),
+        c_void_p(address(low)),
+        c_void_p(address(high)),
         c_void_p(origin.data_ptr()),
         c_void_p(sums.data_ptr()),
         c_void_p(squares.data_ptr()),
         c_void_p(work.data_ptr()),
     )
     return Squares(sums, squares, used)
+
+
+def _limits(
+    limits: Limits | None, row_map: RowMap | None, rows: Rows
+) -> tuple[Tensor | None, Tensor | None]:
+    if limits is None:
+        return None, None
+    if row_map is not None:
+        raise ValueError("a map and limits exclude each other")
+    bands = rows.values.shape[1]
+    low = as_vector(limits.low, bands, rows.values.dtype, "low")
+    return low, as_vector(limits.high, bands, rows.values.dtype, "high")
 
 
 def _doubles(row_map: RowMap | None, bands: int) -> tuple[Tensor | None, Tensor | None]:

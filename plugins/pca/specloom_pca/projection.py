@@ -9,7 +9,7 @@ from specloom import LazyAffine
 from specloom_pca.pixel_maps import map_centred
 
 # The variance of the first component over that of the last. Measured with offsets of up to 1e6
-# standard deviations: float32 projections are then within 5e-6 standard deviations of a component.
+# standard deviations: float32 projections are then within 1e-5 standard deviations of a component.
 FLOAT32_LIMIT = 100
 # Variances whose inverse fits into float32 too.
 SMALLEST = 1e-30

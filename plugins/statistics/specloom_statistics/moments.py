@@ -47,9 +47,9 @@ class Moments(ShiftedSums):
         return memory
 
     def _sum_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, row_map: Any
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
     ) -> tuple[Any, ...]:
-        products: tuple[Any, ...] = kernels.moments(rows, self._shift, keep=mask, row_map=row_map)
+        products: tuple[Any, ...] = kernels.moments(rows, self._shift, keep=mask, **options)
         return products
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:

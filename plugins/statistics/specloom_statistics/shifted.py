@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -57,12 +58,18 @@ class _Loader:
         data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied.
         memory: The working memory, float64 (rows, C or more).
         channels: C.
+        limits: What the values of a tensor are limited to; None for none.
     """
 
     def __init__(
-        self, data: Tensor | LazyAffine | LazyLinear, memory: Tensor, channels: int
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        memory: Tensor,
+        channels: int,
+        limits: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.memory = memory
+        self.limits = limits
         self.channels = channels
         self.is_linear = isinstance(data, LazyLinear)
         self._data = data
@@ -74,12 +81,14 @@ class _Loader:
             self._raw = memory.new_zeros(size, self._product.row_width)
             self._mapped = memory.new_zeros(size, self._product.product_width)
 
-    def row_map(self, kernels: ModuleType) -> Any:
-        """The map of a ``LazyAffine`` as kernels take it; None for other data."""
-        if not isinstance(self._data, LazyAffine):
-            return None
-        scale = torch.as_tensor(self._data.scale)
-        return kernels.RowMap(scale, torch.as_tensor(self._data.offset))
+    def native_options(self, kernels: ModuleType) -> dict[str, Any]:
+        """The map of a ``LazyAffine`` and the limits, as kernels take them."""
+        if isinstance(self._data, LazyAffine):
+            scale = torch.as_tensor(self._data.scale)
+            return {"row_map": kernels.RowMap(scale, torch.as_tensor(self._data.offset))}
+        if self.limits is not None:
+            return {"limits": kernels.Limits(*self.limits)}
+        return {}
 
     def mapped(self, selected: Tensor) -> Tensor:
         """Pixels under the map of their data, float64 (N, C)."""
@@ -89,6 +98,8 @@ class _Loader:
         """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
         count = len(selected)
         values = self._values[:count]
+        if self.limits is not None:
+            selected = selected.clamp(*self.limits) + 0 * selected  # NaN where it was infinite
         values.copy_(self._map_linear(selected))
         if isinstance(self._data, LazyAffine):
             values.mul_(self._data.scale).add_(self._data.offset)
@@ -146,12 +157,20 @@ class ShiftedSums(ABC):
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(self, data: Tensor | LazyAffine | LazyLinear, keep: Tensor | None = None) -> None:
+    def update(
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        keep: Tensor | None = None,
+        *,
+        limits: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         """Add pixels of any real type.
 
         Args:
             data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied in float64.
             keep: The pixels to use, bool of as many elements; None for all.
+            limits: Lowest and highest value of each band of a tensor, (C,): what lies beyond
+                counts as the limit, and what is infinite is excluded; None for none.
         """
         mask = None if keep is None else keep.reshape(-1)
         raw = data if isinstance(data, Tensor) else data.data
@@ -161,7 +180,7 @@ class ShiftedSums(ABC):
         def new_loader() -> _Loader:
             memory = self._borrow_memory()
             used.append(memory)
-            return _Loader(data, memory, self.channels)
+            return _Loader(data, memory, self.channels, limits)
 
         self._kernels = native_kernels(self.device)
         with one_thread():
@@ -169,6 +188,36 @@ class ShiftedSums(ABC):
                 self._shift = self._find_shift(rows, mask, new_loader())
             self._add_all(rows, mask, new_loader)
         self._memories.extend(used)
+
+    @property
+    def has_shift(self) -> bool:
+        """Whether any usable row was seen."""
+        return self._shift is not None
+
+    def find_shift(self, data: Tensor) -> bool:
+        """Take the shift from the first usable rows of (..., C) ``data``, unless it is known.
+
+        It is needed before ``new_part``.
+
+        Returns:
+            Whether it is known now.
+        """
+        if self._shift is None:
+            rows = data.detach().reshape(-1, self.channels)
+            memory = self._borrow_memory()
+            self._shift = self._find_shift(rows, None, _Loader(data, memory, self.channels))
+            self._memories.append(memory)
+        return self._shift is not None
+
+    def new_part(self) -> Self:
+        """An empty one for other rows of this stream, which another thread may update."""
+        part = copy.copy(self)
+        part._sums = self._empty_sums()
+        return part
+
+    def add_part(self, part: Self) -> None:
+        """Add the sums of a part; those of all parts are to be added in one order."""
+        self._sums.add(part._sums)
 
     def _add_all(
         self, rows: Tensor, mask: Tensor | None, new_loader: Callable[[], _Loader]
@@ -221,11 +270,11 @@ class ShiftedSums(ABC):
             self._add_blocks(rows, mask, load, sums)
         elif load.is_linear:
             for selected, size in row_blocks(rows, len(load.memory), mask):
-                self._add_natively(self._kernels, load.mapped(selected), None, None, sums)
+                self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
                 sums.left_out += size - len(selected)
         else:
-            row_map = load.row_map(self._kernels)
-            self._add_natively(self._kernels, rows, mask, row_map, sums)
+            options = load.native_options(self._kernels)
+            self._add_natively(self._kernels, rows, mask, options, sums)
 
     def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows, block by block, without kernels."""
@@ -241,10 +290,15 @@ class ShiftedSums(ABC):
             sums.left_out += size - len(loaded)
 
     def _add_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, row_map: Any, sums: Sums
+        self,
+        kernels: ModuleType,
+        rows: Tensor,
+        mask: Tensor | None,
+        options: dict[str, Any],
+        sums: Sums,
     ) -> None:
         """Add the usable ones of some rows by a kernel."""
-        *tensors, used = self._sum_natively(kernels, rows, mask, row_map)
+        *tensors, used = self._sum_natively(kernels, rows, mask, options)
         for mine, others in zip(sums.tensors, tensors, strict=True):
             mine.add_(others)
         sums.count += used
@@ -252,7 +306,7 @@ class ShiftedSums(ABC):
 
     @abstractmethod
     def _sum_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, row_map: Any
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
     ) -> tuple[Any, ...]:
         """The sums over the usable ones of some rows, less the shift, and how many these are."""
 

@@ -32,9 +32,9 @@ class RunningVariance(ShiftedSums):
         return Sums([self._zeros(self.channels), self._zeros(self.channels)])
 
     def _sum_natively(
-        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, row_map: Any
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
     ) -> tuple[Any, ...]:
-        sums: tuple[Any, ...] = kernels.variances(rows, self._shift, keep=mask, row_map=row_map)
+        sums: tuple[Any, ...] = kernels.variances(rows, self._shift, keep=mask, **options)
         return sums
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@
 EXPORT int64_t EXPORTED_FOR(variances, TYPE)(const TYPE *rows, int64_t count, int64_t stride,
                                              int64_t bands, const uint8_t *keep,
                                              const double *scale, const double *offset,
+                                             const TYPE *low, const TYPE *high,
                                              const double *shift, double *sums, double *squares,
                                              double *work)
 {
@@ -16,7 +17,7 @@ EXPORT int64_t EXPORTED_FOR(variances, TYPE)(const TYPE *rows, int64_t count, in
     for (int64_t row = 0; row < count; row++) {
         if (keep && !keep[row])
             continue;
-        if (!NAME2(load_row, TYPE)(rows + row * stride, bands, scale, offset, NULL, NULL, shift,
+        if (!NAME2(load_row, TYPE)(rows + row * stride, bands, scale, offset, low, high, shift,
                                    work))
             continue;
         for (int64_t band = 0; band < bands; band++) {
