@@ -30,6 +30,7 @@ MODULES = {
     "image_masks": "specloom_statistics.blocks",
     "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
+    "native_kernels": "specloom_statistics.native",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
     "rows_per_block": "specloom_statistics.blocks",
@@ -64,6 +65,7 @@ __all__ = [
     "image_masks",
     "measure_domain",
     "merge_moments",
+    "native_kernels",
     "quantiles",
     "row_blocks",
     "rows_per_block",
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from specloom_statistics.extremes import RunningExtremes
     from specloom_statistics.merging import SampleMoments, merge_moments
     from specloom_statistics.moments import Moments, varying_bands
+    from specloom_statistics.native import native_kernels
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
