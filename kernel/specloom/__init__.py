@@ -20,6 +20,7 @@ from specloom.contract.abilities import (
     Loss,
     MergeableMetric,
     Metric,
+    OnDemand,
     Stateful,
     Trainable,
 )
@@ -47,7 +48,7 @@ from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
-from specloom.contract.tickets import TicketSource
+from specloom.contract.tickets import ImageWindows, TicketSource, WindowedSource
 from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.file_locks import lock_abandoned, open_locked
 from specloom.execution.files import (
@@ -88,6 +89,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "GraphView",
+    "ImageWindows",
     "Input",
     "InputRef",
     "IntegrityError",
@@ -103,6 +105,7 @@ __all__ = [
     "Metric",
     "Node",
     "NodeError",
+    "OnDemand",
     "Outcome",
     "Output",
     "OutputRef",
@@ -131,6 +134,7 @@ __all__ = [
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "WindowedSource",
     "complete_run_folders",
     "did_you_mean",
     "fresh_folder",

@@ -75,7 +75,8 @@ class Order:
         pipeline: The hash of the pipeline.
         result_options: The options that change results.
         variable: The array that is the cube, where a file holds several.
-        wavelengths: The CSV file of band centres, used instead of those in the files.
+        wavelengths: Band centres in nm, used instead of those in the files: a CSV file, or one
+            number for each band.
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
     """
@@ -85,7 +86,7 @@ class Order:
     pipeline: str
     result_options: Mapping[str, Any] = field(default_factory=dict)
     variable: str | None = None
-    wavelengths: str | None = None
+    wavelengths: str | Sequence[float] | None = None
     memory: int | None = None
     tile_bytes: int | None = None
 

@@ -31,7 +31,7 @@ from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
 from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from specloom_cubes import Cube
     from specloom_predict.tiled_run import Allocate
@@ -144,7 +144,7 @@ class FittedPipeline:
     def maps(
         self,
         cube: Cube,
-        wavelengths: str | Path | None = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
         allocate: Allocate | None = None,
@@ -160,7 +160,7 @@ class FittedPipeline:
     def outputs_of(
         self,
         cube: Cube,
-        wavelengths: str | Path | None = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
         allocate: Allocate | None = None,
@@ -224,7 +224,7 @@ class FittedPipeline:
             notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
         return Outputs(maps, others, notes, everywhere, domain)
 
-    def _source_of(self, cube: Cube, wavelengths: Any) -> OneCube:
+    def _source_of(self, cube: Cube, wavelengths: str | Path | ArrayLike | None) -> OneCube:
         """A cube with the valid pixels of the fit's rule; one in memory has those of its array."""
         if cube.format == "array":
             return OneCube(cube, wavelengths)

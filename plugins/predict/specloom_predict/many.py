@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from specloom import ConfigError, DataError, SpecloomError, uninterrupted
 from specloom_predict import record
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
@@ -43,6 +45,8 @@ from specloom_predict.verdicts import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.rules import Rule
 
@@ -154,7 +158,7 @@ def predict_all(
     outputs: Sequence[str] = (),
     device: str = "auto",
     variable: str | None = None,
-    wavelengths: str | Path | None = None,
+    wavelengths: str | Path | ArrayLike | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
     observed: bool = False,
@@ -203,7 +207,7 @@ def predict_all(
     if resume:
         _check_resumable(out)
     cubes, errors = find_inputs(inputs, out, predictor.valid_files)
-    table = None if wavelengths is None else file_digest(Path(wavelengths))
+    table = _table_digest(wavelengths)
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
         result_options["scale"] = scale
@@ -213,7 +217,7 @@ def predict_all(
         file_digest(pipeline_file(Path(pipeline))),
         result_options,
         variable,
-        None if wavelengths is None else str(wavelengths),
+        _plain_wavelengths(wavelengths),
         memory,
         tile_bytes,
     )
@@ -447,6 +451,25 @@ def _draw_scores(call: _Call, out: Path) -> None:
         if line is not None:
             call.ledger.add(line)
             call.ledger_file.add(line)
+
+
+def _table_digest(wavelengths: str | Path | ArrayLike | None) -> str | None:
+    """The hash of a table of wavelengths, or of stated numbers; None without any."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return file_digest(Path(wavelengths))
+    return hashlib.sha256(np.asarray(wavelengths, np.float64).tobytes()).hexdigest()
+
+
+def _plain_wavelengths(wavelengths: str | Path | ArrayLike | None) -> str | list[float] | None:
+    """A path as text, and numbers as a list, as JSON can hold them."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return str(wavelengths)
+    numbers: list[float] = np.asarray(wavelengths, np.float64).tolist()
+    return numbers
 
 
 def file_digest(path: Path) -> str:
