@@ -398,6 +398,7 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     task = known.task
     run = task.predictor.run
     summary = call.summary
+    failed = len(summary.failed)
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
         try:
@@ -405,6 +406,9 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
         except WriteError as error:  # of the ledger or the summary
             call.stop(str(call.ledger.out), error, len(inputs) - at - 1)
             break
+        if len(summary.failed) > failed:
+            failed = len(summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
         if stops:
             summary.not_begun = len(inputs) - at - 1
             break
