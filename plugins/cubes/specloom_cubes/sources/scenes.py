@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import STAGES, Batch, ConfigError, Port, Ticket
 from specloom_cubes.cube import RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.paths import there
-from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import CALIBRATED, require_split
 from specloom_cubes.sources.description import (
     ClassCounts,
@@ -20,11 +19,15 @@ from specloom_cubes.sources.description import (
 )
 from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.scene import Scene
+from specloom_cubes.sources.windows import LargeImageSource
+
+if TYPE_CHECKING:
+    from specloom import ImageWindows
 
 LABEL = "Scenes"
 
 
-class Scenes(TicketedSource):
+class Scenes(LargeImageSource):
     """Scenes from files, one in each batch, with the SAME pixels in train, val, test and predict.
 
     It is ``Scene`` for several files: a detector is fitted on all of them together, and scores
@@ -201,7 +204,15 @@ class Scenes(TicketedSource):
 
     def read_ticket(self, ticket: Ticket) -> Batch:
         """The whole scene."""
+        return self._scene_of(ticket).read_ticket(ticket)
+
+    def read_windows(self, ticket: Ticket) -> Batch | ImageWindows:
+        """The whole scene, or its windows where it is large."""
+        return self._scene_of(ticket).read_windows(ticket)
+
+    def _scene_of(self, ticket: Ticket) -> Scene:
+        """The scene of a ticket, or else the first one, which reads any ticket."""
         for scene in self.scenes():
             if scene.cube == ticket["cube"]:
-                return scene.read_ticket(ticket)
-        return self.scenes()[0].read_ticket(ticket)
+                return scene
+        return self.scenes()[0]
