@@ -28,6 +28,7 @@ WALKS = {
     "inspection": ["inspection", "serving"],
     "from-camera-to-cube": ["from-camera-to-cube"],
     "python": ["python"],
+    "own-detector": ["own-detector"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "known-targets": ["known-targets"],

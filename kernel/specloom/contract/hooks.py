@@ -119,7 +119,11 @@ def recorded(run: RunView, step: int, values: Mapping[str, float]) -> None:
 
 @spec
 def artifacts(run: RunView, step: int, values: Mapping[str, Any]) -> None:
-    """Pictures and other things to keep were made, by ``<stage>/<node>/<name>``."""
+    """Pictures and other things to keep were made, by ``<stage>/<node>/<name>``.
+
+    In an ``OnDemand`` each is made when it is read: an observer that shows pictures of some epochs
+    alone leaves the others.
+    """
 
 
 @spec

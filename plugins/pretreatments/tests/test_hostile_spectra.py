@@ -27,7 +27,7 @@ from specloom_pretreatments import (
     UnitVariance,
     ZScore,
 )
-from specloom_pretreatments.hull import PooledContinuum, continuum_by_slopes
+from specloom_pretreatments.hull import ROUNDS, HullScan, Points, continuum_by_slopes
 
 sys.path.insert(0, str(Path(__file__).parent))
 scenes = import_module("pretreatment_scenes")
@@ -186,11 +186,11 @@ def test_hulls_are_those_of_a_loop_whatever_rows_are_together():
     places = wavelengths(30).numpy()
     rows = np.array(list(HULLS.values()))
     want = np.array([hull_of_a_loop(row, places) for row in rows])
-    together = PooledContinuum(places, 40)
+    together = HullScan(places, 40)
     np.testing.assert_allclose(together(rows), want, rtol=1e-13)
     np.testing.assert_allclose(together(rows[::-1].copy())[::-1], want, rtol=1e-13)
     for row, hull in zip(rows, want, strict=True):
-        np.testing.assert_allclose(PooledContinuum(places, 1)(row[None])[0], hull, rtol=1e-13)
+        np.testing.assert_allclose(HullScan(places, 1)(row[None])[0], hull, rtol=1e-13)
     by_slopes = continuum_by_slopes(torch.from_numpy(rows), torch.from_numpy(places))
     agree(by_slopes, want, 1e-12)
 
@@ -198,11 +198,57 @@ def test_hulls_are_those_of_a_loop_whatever_rows_are_together():
 def test_no_point_lies_above_its_hull_and_vertices_are_exactly_on_it():
     places = wavelengths(188).numpy()
     rows = np.random.default_rng(1).uniform(0.1, 1, (512, 188)).cumsum(1) % 3 + 0.1
-    hull = PooledContinuum(places, 512)(rows)
+    hull = HullScan(places, 512)(rows)
     assert float((rows / hull).max()) <= 1 + 4e-16
     assert bool((hull[:, [0, -1]] == rows[:, [0, -1]]).all())
     want = np.array([hull_of_a_loop(row, places) for row in rows])
     np.testing.assert_allclose(hull, want, rtol=1e-12)
+
+
+def hot_bands():
+    """A smooth concave spectrum, and the same with one band that is far too large."""
+    places = np.arange(188)
+    smooth = 10 - ((places - 94) / 94) ** 2
+    for band in (None, 9, 93, 186):
+        yield smooth + 5 * (places == band)
+
+
+def test_hulls_that_take_many_rounds_are_pooled(monkeypatch):
+    rounds = []
+    above_neighbours = Points.above_neighbours
+
+    def counted(points):
+        rounds.append(len(points.indices))
+        return above_neighbours(points)
+
+    monkeypatch.setattr(Points, "above_neighbours", counted)
+    places = wavelengths(188).numpy()
+    rows = np.array([*hot_bands(), *np.random.default_rng(1).uniform(0.1, 1, (5, 188))])
+    hull = HullScan(places, len(rows))(rows)
+    assert len(rounds) == ROUNDS
+    want = np.array([hull_of_a_loop(row, places) for row in rows])
+    np.testing.assert_allclose(hull, want, rtol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e38, 1e300])
+def test_hulls_do_not_depend_on_the_unit(scale):
+    places = wavelengths(188).numpy()
+    rows = np.array([*hot_bands(), *np.random.default_rng(1).uniform(0.1, 1, (5, 188))])
+    scan = HullScan(places, len(rows))
+    np.testing.assert_allclose(scan(rows * scale) / scale, scan(rows), rtol=1e-13)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])
+@pytest.mark.parametrize("band", [0, 1, 50, 187])
+def test_a_pixel_that_is_not_finite_does_not_touch_its_neighbours(value, band):
+    cube = spectra(1, 4, 5, 188).double()
+    clean = treated(ContinuumRemoval(), cube, wavelengths=wavelengths(188))
+    cube[0, 2, 2, band] = value
+    got = treated(ContinuumRemoval(), cube, wavelengths=wavelengths(188))
+    if not np.isfinite(value):
+        assert got[0, 2, 2].isnan().all()
+    got[0, 2, 2] = clean[0, 2, 2]
+    assert torch.equal(got, clean)
 
 
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])

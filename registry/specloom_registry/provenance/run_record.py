@@ -121,6 +121,8 @@ def circumstances(record: Mapping[str, Any]) -> dict[str, str]:
         torch = counts.get("torch")
         long_work = counts.get("long_work")
         found["thread counts"] = f"torch {torch}, long work {long_work}"
+        if "blocks" in counts:
+            found["thread counts"] += f", blocks {counts['blocks']}"
     hashes = record.get("package_hashes", {})
     for name, version in record.get("packages", {}).items():
         digest = hashes.get(name, "")[:SHOWN_LENGTH]

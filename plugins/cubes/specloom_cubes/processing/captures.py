@@ -26,10 +26,29 @@ from specloom_cubes.processing.hyspex import is_hyspex
 DATA_SUFFIXES = (".raw", ".img", ".dat", ".bil", ".bip", ".bsq", ".hyspex")
 """Endings that a header's name may have before ``.hdr``, or that stand for the data file."""
 
-SHARED = re.compile(
-    r"^(?:.*[ ._-])?(white|dark)[ ._-]?(?:ref(?:erence)?s?)?(?:[ ._-].*|\d*)$", re.IGNORECASE
+OF_A_REFERENCE = (
+    "avg|average|board|cal|calibration|current|frame|image|img|mean|median|noise|panel|plate|raw|"
+    "scan|spectralon|standard|target|tile"
 )
-"""The name of a reference for all cubes of a folder, such as ``dark.bil`` or ``whiteReference``."""
+"""What may follow ``white`` or ``dark`` in the name of a reference, besides ``ref`` and numbers."""
+
+SHARED = re.compile(
+    rf"""^(?:.*[ ._-])?
+    (?P<word>white|dark)
+    (?:
+        [ ._-]? ref(?:erence)?s? (?:[ ._-].*)?
+        | [ ._-]? (?:current|frame|panel)s?
+    )?
+    \d*
+    (?:[ ._-]+ (?:(?:{OF_A_REFERENCE})s?\d* | \d\w*))*
+    $""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""The name of a reference for all cubes of a folder, such as ``dark.bil`` or ``whiteReference``.
+
+``white`` and ``dark`` are words of it, followed by nothing but words of a reference and numbers
+such as a date or an exposure: ``dark_chocolate`` is what was measured.
+"""
 
 
 class References(NamedTuple):
@@ -116,7 +135,7 @@ def _kind_of(data: Path) -> str:
 
 def _word(header: Path) -> str:
     found = SHARED.match(_plain_name(header))
-    return "" if found is None else found[1].lower()
+    return "" if found is None else found["word"].lower()
 
 
 def _named(headers: Sequence[Path], name: str) -> Path | None:
