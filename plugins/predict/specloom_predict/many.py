@@ -32,6 +32,7 @@ from specloom_predict.verdicts import (
     failed_verdict,
     give_verdict,
 )
+from specloom_statistics import engine_identity
 
 if TYPE_CHECKING:
     from specloom_predict.fitted_pipeline import Scale
@@ -317,6 +318,7 @@ class _OneCube:
         if made.domain is not None:
             more["domain"] = made.domain.as_json()
         entries = {**more, "measures": measures.as_json(), **self.predictor.origin()}
+        entries["kernels"] = engine_identity()
         with write_errors(folder):
             record.finish(
                 folder, one.key, stamped, self.formats, made.files.values(), before, entries
