@@ -120,7 +120,8 @@ def circumstances(record: Mapping[str, Any]) -> dict[str, str]:
     found["device"] = record["device"]
     found["threads"] = record.get("threads", "")
     if KERNELS in record:
-        found[KERNELS] = record[KERNELS]
+        name, _, key = record[KERNELS].partition(" ")
+        found[KERNELS] = f"{name} {key[:SHOWN_LENGTH]}".rstrip()
     counts = thread_counts(record)
     if counts:
         torch = counts.get("torch")
