@@ -415,10 +415,15 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(interrupted())
     except Exception as e:
         sys.exit(report_unexpected(e))
+
+
+def interrupted() -> int:
+    """Print that the user has interrupted the command; its exit code."""
+    click.echo("interrupted", err=True)
+    return 130
 
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "  fix": "green"}
