@@ -169,7 +169,7 @@ def predict(as_json: bool, quiet: bool, **options: Any) -> None:
 
 
 def _print_how_to_resume(out: Path) -> None:
-    """Print how to go on after Ctrl-C or SIGTERM, where anything was begun."""
+    """Print how to go on after Ctrl-C or SIGTERM, where anything was started."""
     from specloom_predict.verdicts import SUMMARY
 
     if (out / SUMMARY).is_file():
@@ -225,8 +225,8 @@ def _print_counts(summary: Summary, out: Path) -> None:
     verdicts = count_verdicts(summary.verdicts)
     click.echo(f"{verdicts}: {out / SUMMARY}", err=True)
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
-    if summary.not_begun:
-        counts += f", {summary.not_begun} not begun"
+    if summary.not_started:
+        counts += f", {summary.not_started} not started"
     click.echo(f"{_cubes(len(summary.done))} predicted, {counts}: {out}", err=True)
 
 

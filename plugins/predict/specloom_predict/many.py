@@ -96,7 +96,7 @@ class Summary:
         strict: Whether a cube that is unlike those of the fit makes the exit code 1.
         notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
-        not_begun: How many were not begun, after an error that every other would have had.
+        not_started: How many were not started, after an error that every other would have had.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Summary:
     unexpected: Exception | None = None
     strict: bool = False
     notes: list[str] = field(default_factory=list)
-    not_begun: int = 0
+    not_started: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -142,8 +142,8 @@ class Summary:
         ]
         verdicts = [one.as_json() for one in self.verdicts]
         found: dict[str, Any] = {"done": self.done, "skipped": self.skipped, "failed": failed}
-        if self.not_begun:
-            found["not_begun"] = self.not_begun
+        if self.not_started:
+            found["not_started"] = self.not_started
         if self.planned:
             found["planned"] = self.planned
         return {**found, "verdicts": verdicts}
@@ -176,7 +176,7 @@ def predict_all(
     What is complete for this pipeline and input is skipped: the ledger and ``predict.json`` in its
     folder name the hash of the pipeline, and the size and time of the input's files.
     ``summary.csv`` gets the verdict on each input as soon as there is one, in the order of the
-    inputs. Where the disk is full or the folder is gone, nothing more is begun.
+    inputs. Where the disk is full or the folder is gone, nothing more is started.
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
@@ -248,13 +248,13 @@ def predict_all(
         for address, error in errors:
             call.add_verdict(failed_verdict(address, error))
         _predict_each(_Known(task, ledger, verify=verify), placed, call)
-        if not summary.not_begun:
+        if not summary.not_started:
             _draw_scores(call, out)
     return summary
 
 
 def _check_resumable(out: Path) -> None:
-    """Refuse to resume where nothing was begun.
+    """Refuse to resume where nothing was started.
 
     Raises:
         ConfigError: The folder holds no summary.
@@ -340,7 +340,7 @@ class _Call:
         self._judge(one, folder, line)
 
     def take(self, one: Input, folder: Path, outcome: CubeOutcome) -> None:
-        """Take in the outcome of an input that was begun."""
+        """Take in the outcome of an input that was started."""
         line = outcome["line"]
         if outcome["state"] == "failed":
             error = error_from(line["errors"])
@@ -357,10 +357,10 @@ class _Call:
         self._judge(one, folder, line)
 
     def stop(self, address: str, error: SpecloomError, left: int) -> None:
-        """Take in an error after which nothing more is begun; the disk may be full."""
+        """Take in an error after which nothing more is started; the disk may be full."""
         if error not in [known for _, known in self.summary.failed]:
             self.summary.failed.append((address, error))
-        self.summary.not_begun = left
+        self.summary.not_started = left
 
     def _write_line(self, line: Line) -> None:
         self.ledger.add(line)
@@ -393,11 +393,12 @@ def _plan_each(known: _Known, inputs: Sequence[Placed], summary: Summary) -> Non
 def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     """Predict each input into its folder; an error of one ends no other.
 
-    After an error that every other input would have, such as a full disk, none is begun.
+    After an error that every other input would have, such as a full disk, none is started.
     """
     task = known.task
     run = task.predictor.run
     summary = call.summary
+    failed = len(summary.failed)
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
         try:
@@ -405,8 +406,11 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
         except WriteError as error:  # of the ledger or the summary
             call.stop(str(call.ledger.out), error, len(inputs) - at - 1)
             break
+        if len(summary.failed) > failed:
+            failed = len(summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
         if stops:
-            summary.not_begun = len(inputs) - at - 1
+            summary.not_started = len(inputs) - at - 1
             break
     else:
         run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))

@@ -72,7 +72,7 @@ def test_a_full_disk_stops_with_one_error(run, cubes, small_disk):
     complete = len(list(out.glob("*/scores.npy")))
     assert 0 < complete < CUBES
     assert f"{complete} cube" in last
-    assert f", 1 failed, {CUBES - complete - 1} not begun: {out}" in last
+    assert f", 1 failed, {CUBES - complete - 1} not started: {out}" in last
     assert not list(out.rglob(".*"))
     whole = [json.loads(file.read_text())["complete"] for file in out.glob("*/predict.json")]
     assert whole == [True] * complete
@@ -109,17 +109,17 @@ def writes(monkeypatch):
 def test_errors_of_the_disk_stop_a_call(run, cubes, tmp_path, writes, code):
     calls = writes(3, code)
     summary = predict_all(run, [cubes], tmp_path / "out")
-    assert (len(summary.done), len(summary.failed), summary.not_begun) == (2, 1, CUBES - 3)
+    assert (len(summary.done), len(summary.failed), summary.not_started) == (2, 1, CUBES - 3)
     assert len(calls) == 3
     assert summary.exit_code == 4
-    assert summary.as_json()["not_begun"] == CUBES - 3
+    assert summary.as_json()["not_started"] == CUBES - 3
 
 
 def test_an_error_of_one_folder_stops_no_other(run, cubes, tmp_path, writes):
     writes(3, errno.EACCES)
     summary = predict_all(run, [cubes], tmp_path / "out")
     assert (len(summary.done), len(summary.failed)) == (CUBES - 1, 1)
-    assert (summary.exit_code, summary.not_begun) == (4, 0)
+    assert (summary.exit_code, summary.not_started) == (4, 0)
 
 
 def test_results_that_are_removed_meanwhile_stop_a_call(run, cubes, tmp_path, monkeypatch):
@@ -140,7 +140,7 @@ def test_results_that_are_removed_meanwhile_stop_a_call(run, cubes, tmp_path, mo
         f"{cubes}/02.npy: {out} has gone while results were written into it\n"
         "  fix: check the disk that it is on, then repeat the call"
     ]
-    assert summary.not_begun == CUBES - 3
+    assert summary.not_started == CUBES - 3
 
 
 def test_a_ledger_that_cannot_be_written_stops_a_call(run, cubes, tmp_path, monkeypatch):
@@ -154,7 +154,7 @@ def test_a_ledger_that_cannot_be_written_stops_a_call(run, cubes, tmp_path, monk
         f"{tmp_path}/out/ledger cannot be written: No space left on device\n"
         "  fix: choose another folder with --out, or make room on the disk"
     ]
-    assert (summary.exit_code, summary.not_begun) == (4, CUBES - 1)
+    assert (summary.exit_code, summary.not_started) == (4, CUBES - 1)
 
 
 def changing(monkeypatch, change):

@@ -10,10 +10,10 @@ import textwrap
 import numpy as np
 import pytest
 
-from specloom import DataError, Pipeline, Plugins
+from specloom import DataError, Pipeline, Plugins, impl
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import Predictor, cube_prediction, cube_task, predict_all, record
+from specloom_predict import Predictor, cube_prediction, cube_task, many, predict_all, record
 from specloom_predict.command import predict as command
 from specloom_predict.cube_task import Order, predict_ticket
 from specloom_predict.ledger import Ledger, read_lines
@@ -162,6 +162,25 @@ def test_a_cube_that_is_called_as_the_ledger(run, tmp_path):
     write_cube(tmp_path / "in/ledger.npy")
     summary = predict_all(run, [tmp_path / "in"], tmp_path / "out")
     assert summary.done[0]["folder"].startswith(f"{tmp_path}/out/ledger-")
+
+
+def test_observers_hear_how_many_failed(run, cubes, tmp_path, monkeypatch):
+    heard = []
+
+    class Watching:
+        @impl
+        def failed(self, what, count):
+            heard.append((what, count))
+
+    class Watched(Predictor):
+        def __init__(self, *more):
+            super().__init__(*more)
+            self.run.plugins.manager.register(Watching())
+
+    monkeypatch.setattr(many, "Predictor", Watched)
+    (cubes / "b.npy").write_bytes(b"")
+    predict_all(run, [cubes], tmp_path / "out")
+    assert heard == [("inputs", 1), ("inputs", 2)]
 
 
 def test_a_dry_run_writes_no_ledger(run, cubes, tmp_path):
