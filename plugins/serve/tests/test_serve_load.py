@@ -417,10 +417,11 @@ def test_a_queue_that_is_full(folder, expected, tmp_path, count, capsys):
             print(f"\n{count} requests of 16 clients, one of which may wait: {counts}")
 
 
-@soak(0, 5)
-def test_a_server_that_was_killed_starts_again(folder, expected, tmp_path, count):
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_a_server_that_was_killed_starts_again(folder, expected, tmp_path):
     port = 0
-    for number in range(count):
+    for number in range(5):
         with in_process(folder, tmp_path / f"log{number}", port) as server:
             port = server.port
             with Client(server.http) as client, Client(server.grpc) as other:
