@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 SHOWN_AS = {"red": "#D55E00", "green": "#009E73", "blue": "#0072B2"}
 OTHERS = "#B0B0B0"
 
+_DRAWING = Lock()  # matplotlib's fonts are for one thread at a time
+
 
 def render(figure: Figure) -> Picture:
     """Return the pixels of a figure, uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    with _DRAWING:
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def weight_figure(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -282,12 +283,20 @@ class FittedPipeline:
         known = self.run.record
         plugins = known.get("plugins")
         if plugins is None:
-            versions = self.run.plugins.versions(self.run.graph.types.values())
-            plugins = {name: {"version": number} for name, number in versions.items()}
-        kernel = {"version": version("specloom")}
+            plugins = {name: {"version": number} for name, number in self._versions.items()}
+        kernel = {"version": self._kernel_version}
         if "kernel_commit" in known:
             kernel |= {"commit": known["kernel_commit"], "tree": known["kernel"]}
         return {"plugins": plugins, "kernel": kernel}
+
+    @cached_property
+    def _versions(self) -> Mapping[str, str]:
+        """The version of each plugin of the graph, which is looked up once for all cubes."""
+        return self.run.plugins.versions(self.run.graph.types.values())
+
+    @cached_property
+    def _kernel_version(self) -> str:
+        return version("specloom")
 
     @contextmanager
     def watched(self) -> Iterator[None]:

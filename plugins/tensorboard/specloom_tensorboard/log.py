@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Log:
     def __init__(self, folder: Path, resumed: bool = False) -> None:
         self.folder = folder
         self._resumed = resumed
+        self._lock = Lock()
         self._path: Path | None = None
         self._last_steps: dict[str, int] = {}
 
@@ -73,9 +75,14 @@ class Log:
         summaries = _summaries(values)
         if not summaries:
             return
-        for one in summaries:
-            if one.tag not in self._last_steps:  # readers take the first one's
-                one.metadata.summary_description = describe(one.tag)
+        with self._lock:
+            for one in summaries:
+                if one.tag not in self._last_steps:  # readers take the first one's
+                    one.metadata.summary_description = describe(one.tag)
+            self._write(step, summaries)
+
+    def _write(self, step: int, summaries: Sequence[Summary.Value]) -> None:
+        """Append summaries, by one thread at a time."""
         try:
             if self._path is None:
                 self._path = self._start_file(step, summaries)

@@ -32,7 +32,7 @@ class Monitors:
 
     @impl
     def run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Write all metrics and the run file."""
+        """Draw the last pictures; write all metrics and the run file."""
         for writer in self._writers:
             writer.run_ended(run, error)
 
@@ -41,3 +41,9 @@ class Monitors:
         """Write pictures, texts and distributions."""
         for writer in self._writers:
             writer.artifacts(run, step, values)
+
+    @impl
+    def phase_ended(self) -> None:
+        """Draw the last pictures."""
+        for writer in self._writers:
+            writer.phase_ended()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.masks import valid_pixels, validity_arrays_of
+from specloom_cubes.processing.selecting import valid_in_bins
 from specloom_cubes.sources.common import PORTS, WITH_VALID, batch_of
 from specloom_cubes.sources.data_module import DataModule
 from specloom_cubes.valid_files import check_valid_files, stated_valid, valid_file
@@ -53,7 +54,7 @@ class OneCube(DataModule):
         self._valid: Valid | None = None
         self._stated: NDArray[np.bool_] | None = None
         if cube is not None:
-            self._valid = valid_pixels(cube, validity_arrays_of(cube))
+            self._valid = _valid_of(cube)
             self._stated = stated_valid(cube, _file_of(cube, valid), valid_variable)
             self._centres = cube.good_wavelengths
             if wavelengths is not None:
@@ -97,6 +98,16 @@ class OneCube(DataModule):
         if stated is not None:
             valid = valid & stated
         return valid
+
+
+def _valid_of(cube: Cube) -> Valid | None:
+    """Which pixels, or bins of them, the cube's own file says are valid."""
+    full = cube.with_masks
+    valid = valid_pixels(full, validity_arrays_of(full))
+    block = cube.reading.binning
+    if valid is None or block is None:
+        return valid
+    return valid_in_bins(valid, cube.shape[:2], block)
 
 
 def _file_of(cube: Cube, valid: str | None) -> Path | None:
