@@ -67,6 +67,8 @@ KERNEL_ROOMS = (
     "__init__",
     "testing",
     "cli",
+    "light_names",
+    "light",
     "__main__",
 )
 REGISTRY_ROOMS = (
