@@ -53,6 +53,7 @@ MOST_SUPPRESSIONS = 3
 KERNEL_ROOMS = (
     "contract",
     "threads",
+    "pool",
     "completion",
     "lazy",
     "logs",

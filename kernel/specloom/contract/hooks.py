@@ -137,6 +137,11 @@ def progress(run: RunView, what: str, done: int, total: int | None) -> None:
 
 
 @spec
+def failed(run: RunView, what: str, count: int) -> None:
+    """So many steps of the work ``what`` failed so far; the others go on."""
+
+
+@spec
 def fleet(run: RunView, workers: int, busy: int, lost: int, rate: float) -> None:
     """How work on several workers goes on: how many there are, are busy, and were lost so far.
 

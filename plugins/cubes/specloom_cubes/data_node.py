@@ -141,6 +141,12 @@ class AnomalyDataNode(TorchNode):
         labels="mask",
         doc="True where the pixel is valid and its class is known: for losses and metrics.",
     )
+    classes = Output(
+        "B H W 1",
+        dtype="integer",
+        optional=True,
+        doc="Class numbers of the masks, for reports by class.",
+    )
     wavelengths = Output("C", unit="nm", optional=True, host=True, doc="Band centres.")
     example: ClassVar = {"normal_class_ids": [0, 1]}
 
@@ -184,6 +190,7 @@ class AnomalyDataNode(TorchNode):
             outputs["mask"] = found.anomalous
             outputs["valid"] = found.valid
             outputs["labelled"] = found.labelled
+            outputs["classes"] = mask[..., None]
         if valid is not None:
             outputs = _restricted(outputs, valid[..., None])
         if self.background is not None:

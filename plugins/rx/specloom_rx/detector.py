@@ -19,11 +19,11 @@ from specloom_rx.background import (
     present_bands,
     warn_about_unsupported,
 )
-from specloom_rx.cache import TensorCache
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import Moments, StreamingNode
+from specloom_statistics import Moments, StreamingNode, TensorCache, native_kernels
 
+# Of the engine without kernels; with those of specloom-native scores are computed in float64.
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32
 # scores are within 8.2e-7 of float64 ones at a condition of 100, 8.2e-6 at 1e4, 2.4e-5 at 1e5.
 FLOAT32_LIMIT = 1e5
@@ -41,7 +41,8 @@ class RXGlobal(StreamingNode[Moments]):
 
     Constant bands are excluded, with a warning. Where the data support fewer directions than
     bands, the pseudo-inverse on the supported ones is used, with a warning. Scores are computed
-    in float32 only where the condition of S, at most 1e5, keeps them within 2.5e-5 of float64.
+    in float64 by the kernels of specloom-native; without them in float32 where the condition of
+    S, at most 1e5, keeps them within 2.5e-5 of float64.
 
     With ``weights`` the data are x * weights: the statistics are those of x, and m * w and
     diag(w) S diag(w) are used, regularised as above. Gradients reach the weights; with
@@ -227,7 +228,8 @@ class RXGlobal(StreamingNode[Moments]):
 
         if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
             return make()
-        sources: list[object] = [dtype, self.background_mean, self.factor, self.whitening]
+        kernels = native_kernels(self.background_mean.device)
+        sources: list[object] = [dtype, kernels, self.background_mean, self.factor, self.whitening]
         if isinstance(data, LazyAffine | LazyLinear):
             sources += data[1:3]
         return self._cached_distance(make, *sources)
@@ -236,6 +238,8 @@ class RXGlobal(StreamingNode[Moments]):
         weighted = weights is not None
         if self.training and torch.is_grad_enabled():
             is_precise = self._float32_training[weighted]
+        elif native_kernels(self.background_mean.device) is not None:
+            is_precise = False  # by the kernels float64 takes no longer
         else:
             # While the factor trains, the condition is not known.
             is_precise = self._float32_scores[weighted] and not self.factor.requires_grad
@@ -274,7 +278,7 @@ class RXGlobal(StreamingNode[Moments]):
             parts.append(f"rank {int(self.rank)}")
         parts.append(f"condition {largest / smallest:.1e}")
         precision = "float64"
-        if self._float32_scores[0]:
+        if self._float32_scores[0] and native_kernels(self.background_mean.device) is None:
             precision = "float32"
         parts.append(f"scored in {precision}")
         return ", ".join(parts)

@@ -6,7 +6,7 @@ import io
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -49,10 +49,25 @@ class Log:
         self._path: Path | None = None
         self._last_steps: dict[str, int] = {}
 
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
+    @property
+    def started(self) -> bool:
+        """Whether something was written."""
+        return self._path is not None
+
+    def write(
+        self,
+        step: int,
+        values: Mapping[str, Any],
+        describe: Callable[[str], str] = lambda tag: "",
+    ) -> None:
         """Write numbers, pictures, texts and distributions by tag; omit what is none of them.
 
         Pictures are uint8 (H, W, 3); other arrays of numbers become histograms.
+
+        Args:
+            step: The step.
+            values: The values by tag.
+            describe: What a tag means, which TensorBoard shows beside its title.
 
         Raises:
             UnavailableError: The folder cannot be written.
@@ -61,6 +76,9 @@ class Log:
         if not summaries:
             return
         with self._lock:
+            for one in summaries:
+                if one.tag not in self._last_steps:  # readers take the first one's
+                    one.metadata.summary_description = describe(one.tag)
             self._write(step, summaries)
 
     def _write(self, step: int, summaries: Sequence[Summary.Value]) -> None:

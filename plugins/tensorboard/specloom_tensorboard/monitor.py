@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import Batch, ConfigError, Input, OnDemand, Ported, Run, impl, node
 from specloom_tensorboard.drawings import Drawings
+from specloom_tensorboard.wording import configuration_text, describe, metrics_text
 
 if TYPE_CHECKING:
     from specloom import Graph
@@ -21,7 +23,9 @@ class TensorBoardMonitorNode(Ported):
     Tags are ``<stage>/<node>/<name>``, with one step for each epoch and stage. What trainers
     record (losses, learning rates, temperatures, chosen bands and the distribution of weights) is
     written without a connection; metrics and pictures of a stage are written if their node is
-    connected.
+    connected. Each tag is described by the class of its node. Counts, such as those of pixels, are
+    no charts: they are in the table of all metrics, the text ``run/metrics`` that the end of a run
+    adds with its run file, ``run/configuration``.
 
     Numbers are on disk when they were recorded. Pictures that are drawn on demand are drawn on a
     thread, of the first and then of every ``pictures_every``-th epoch, and always the last ones of
@@ -112,8 +116,9 @@ class Writer:
 
     @impl
     def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Write numbers, without metrics of nodes that are not connected."""
-        self._write(run, step, values, "metrics")
+        """Write numbers, without counts, and without metrics of nodes that are not connected."""
+        charts = {tag: value for tag, value in values.items() if not isinstance(value, int)}
+        self._write(run, step, charts, "metrics")
 
     @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
@@ -121,7 +126,8 @@ class Writer:
         if isinstance(values, OnDemand):
             shown = self._shown(run, values, "artifacts")
             drawn = values.renamed({tag: tag for tag in shown})
-            self._drawings.add(self._log_of(run), step, drawn)
+            write = partial(self._log_of(run).write, describe=partial(describe, run.graph))
+            self._drawings.add(write, step, drawn)
         else:
             self._write(run, step, values, "artifacts")
 
@@ -131,13 +137,20 @@ class Writer:
         self._drawings.finish()
 
     @impl
-    def run_ended(self) -> None:
-        """Draw the last pictures, and wait until all are written."""
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Draw the last pictures; if something was written, add metrics and run file as texts."""
         self._drawings.finish()
+        if error is not None or self._log is None or not self._log.started:
+            return
+        texts = {"run/metrics": metrics_text(run.metrics)}
+        if run.document.value is not None:
+            texts["run/configuration"] = configuration_text(run.document.value)
+        self._log.write(0, {tag: text for tag, text in texts.items() if text})
 
     def _write(self, run: Run, step: int, values: Mapping[str, Any], port: str) -> None:
         shown = self._shown(run, values, port)
-        self._log_of(run).write(step, {tag: values[tag] for tag in shown})
+        values_shown = {tag: values[tag] for tag in shown}
+        self._log_of(run).write(step, values_shown, partial(describe, run.graph))
 
     def _shown(self, run: Run, tags: Iterable[str], port: str) -> list[str]:
         """The tags that are shown: of nodes with this port, those that are connected."""

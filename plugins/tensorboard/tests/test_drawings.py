@@ -72,7 +72,7 @@ def test_what_cannot_be_written_is_an_error_at_the_end(tmp_path):
     (tmp_path / "file").write_text("")
     drawings = Drawings(1)
     picture = OnDemand({"val/a/b": lambda: np.zeros((2, 2, 3), np.uint8)})
-    drawings.add(Log(tmp_path / "file" / "folder"), 0, picture)
+    drawings.add(Log(tmp_path / "file" / "folder").write, 0, picture)
     with pytest.raises(UnavailableError, match="TensorBoard's file cannot be written"):
         drawings.finish()
 

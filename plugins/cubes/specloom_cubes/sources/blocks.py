@@ -14,7 +14,7 @@ from specloom_cubes.cube import (  # noqa: TC001  (resolved from the signature)
     WantedBands,
 )
 from specloom_cubes.paths import there
-from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
+from specloom_cubes.sources.common import CALIBRATED, check_batch_size, warn_once
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.mask_options import Masks  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.sources.scene import Scene, scene_of
@@ -70,7 +70,7 @@ class Blocks(LargeImageSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = Scene.addresses
     one_size = "use batch_size: 1, or a block size that divides the scene"
 

@@ -37,8 +37,8 @@ from specloom_cubes.rules.masks import (
     note_on_rejected,
 )
 from specloom_cubes.sources.common import (
+    CALIBRATED,
     NO_WAVELENGTHS,
-    WITH_VALID,
     absent,
     absent_errors,
     batch_of,
@@ -147,7 +147,7 @@ class Folder(LargeImageSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "valid_file")
 
     def __init__(
@@ -203,6 +203,7 @@ class Folder(LargeImageSource):
         self._rejected: dict[Path, tuple[Rejected, ...]] = {}
         self._unused: list[str] = []
         self._has_valid: set[Path] = set()
+        self._valid_splits: dict[str, bool] = {}
         self._mask_flaws: dict[Place, tuple[str, ...]] = {}
         self._warned = False
         self._warned_of_rejected = False
@@ -497,10 +498,12 @@ class Folder(LargeImageSource):
         if ticket["wavelengths"] is not None:
             wavelengths = np.array(ticket["wavelengths"], np.float64)
 
+        dark = None if cube.dark is None else cube.dark.clean()
+
         def read(rows: slice) -> Batch:
             pixels = cube.clean(rows, ALL)
             return batch_of(
-                [pixels], _rows_of(labels(), rows), _rows_of(valid(), rows), wavelengths
+                [pixels], _rows_of(labels(), rows), _rows_of(valid(), rows), wavelengths, dark
             )
 
         return read
@@ -688,8 +691,11 @@ class Folder(LargeImageSource):
     def _split_has_valid(self, split: str) -> bool:
         """Whether any cube of the split states which of its pixels are valid."""
         self.sizes()
-        numbers = items_of(split, self._divided(), LABEL)
-        return any(self._files[number] in self._has_valid for number in numbers)
+        if split not in self._valid_splits:
+            numbers = items_of(split, self._divided(), LABEL)
+            has_valid = any(self._files[number] in self._has_valid for number in numbers)
+            self._valid_splits[split] = has_valid
+        return self._valid_splits[split]
 
     def _read_labels(self, cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
         """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""

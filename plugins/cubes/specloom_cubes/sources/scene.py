@@ -27,8 +27,8 @@ from specloom_cubes.reading import open_cube
 from specloom_cubes.rules.coco_cubes import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
 from specloom_cubes.sources.common import (
+    CALIBRATED,
     NO_WAVELENGTHS,
-    WITH_VALID,
     absent_errors,
     batch_of,
     check_fits,
@@ -117,7 +117,7 @@ class Scene(LargeImageSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "wavelengths", "valid")
     batch_size = 1
 
@@ -310,7 +310,8 @@ class Scene(LargeImageSource):
         parts = None
         if valid is not None:
             parts = [valid[rows, cols]]
-        return batch_of([cube.clean(rows, cols)], masks, parts, self.centres())
+        dark = None if cube.dark is None else cube.dark.clean()
+        return batch_of([cube.clean(rows, cols)], masks, parts, self.centres(), dark)
 
     @property
     def reading(self) -> Reading:

@@ -79,7 +79,12 @@ class LargeImageSource(TicketedSource):
 
 
 def is_large(cube: Cube, height: int, width: int) -> bool:
-    """Whether so many rows and columns of a cube are read in windows."""
+    """Whether so many rows and columns of a cube are read in windows.
+
+    A cube with dark frames is read as a whole: with windows they would be fitted several times.
+    """
+    if cube.dark is not None:
+        return False
     return height > 1 and height * _row_bytes(cube, width) > WINDOW_BYTES
 
 
