@@ -20,6 +20,7 @@ from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from,
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
+from specloom_predict.in_work import remove_abandoned_work
 from specloom_predict.inputs import (
     Input,
     Placed,
@@ -240,8 +241,9 @@ def predict_all(
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(out)
+        remove_abandoned_work(out)
         is_new = not has_ledger(out)
-    with LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
+    with task, LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
         call = _Call(summary, rows, ledger, file)
         if is_new:
             call.write_lines(ledger.lines())
