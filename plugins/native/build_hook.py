@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import sysconfig
+import tempfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ TARGET = "SPECLOOM_NATIVE_TARGET"
 class NativeHook(BuildHookInterface[Any]):
     """Adds the library to the wheel, whose tag then names the platform."""
 
+    _folder: Path | None = None
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless the wheel is an editable one, which compiles when it is first used."""
         if self.target_name != "wheel" or version == "editable":
@@ -27,8 +31,8 @@ class NativeHook(BuildHookInterface[Any]):
         chosen = os.environ.get(TARGET, "")
         if chosen == "none":
             return
-        folder = Path(self.directory) / "native"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp())
+        self._folder = folder
         tag = _build_for(toolchain, chosen, folder) if chosen else _build_here(toolchain, folder)
         if not tag:
             self.app.display_warning("specloom-native: no C compiler, so the wheel has no library")
@@ -37,6 +41,11 @@ class NativeHook(BuildHookInterface[Any]):
             build_data["force_include"][str(file)] = f"specloom_native/library/{file.name}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{tag}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was compiled: the wheel has it."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
 
 
 def _toolchain() -> Any:
@@ -70,7 +79,5 @@ def _build_for(toolchain: Any, chosen: str, folder: Path) -> str:
     triple, machine, system, tag = chosen.split(",")
     target = toolchain.Target(machine, system, ("-target", triple))
     compiler = next(one for one in toolchain.compilers() if "ziglang" in one.command)
-    for old in folder.iterdir():
-        old.unlink()
     toolchain.build(compiler, target, folder)
     return tag

@@ -33,15 +33,21 @@ COMPILE: Flags = (
 LINK: Flags = ("-shared", "-s")
 FUSED: Flags = ("-ffp-contract=fast",)
 SEPARATE: Flags = ("-ffp-contract=off",)
-AVX2: Flags = ("-march=x86-64-v3", "-DREGISTER=32", "-DSUFFIX=avx2")
+AVX2: Flags = ("-mavx2", "-mfma", "-DREGISTER=32", "-DSUFFIX=avx2")
 AVX512: Flags = (
-    "-march=x86-64-v4",
+    "-mavx2",
+    "-mfma",
+    "-mavx512f",
+    "-mavx512dq",
+    "-mavx512vl",
+    "-mavx512bw",
+    "-mavx512cd",
     "-mprefer-vector-width=512",
     "-DREGISTER=64",
     "-DSUFFIX=avx512",
 )
 NEON: Flags = ("-DREGISTER=32", "-DSUFFIX=neon")
-SECONDS = 120
+SECONDS = 600
 MACHINES = {"AMD64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 SUFFIXES = {"darwin": ".dylib", "win32": ".dll"}
 

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom_pictures.paint import (
-    EXCLUDED,
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
-    TRUE_POSITIVE,
-    Picture,
-)
+from specloom_pictures.palette import EXCLUDED, FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from specloom_pictures.paint import Picture
 
 # Red, green and blue of the false-colour image; colour-blind readers can distinguish vermilion,
 # bluish green and blue, and the legend says which is which.
@@ -49,6 +45,7 @@ def weight_figure(
         shown: The bands shown as red, green and blue, (3,).
     """
     from matplotlib.figure import Figure
+
 
     places: NDArray[Any] = np.arange(len(weights))
     unit = ""
@@ -82,6 +79,7 @@ def _bar_width(places: NDArray[Any]) -> float:
 def legend() -> Picture:
     """Return the legend of an anomaly picture."""
     from matplotlib.figure import Figure
+
     from matplotlib.patches import Patch
 
     meanings = {

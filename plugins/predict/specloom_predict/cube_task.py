@@ -39,6 +39,7 @@ from specloom_predict.inputs import Input
 from specloom_predict.ledger import line_of
 from specloom_predict.score_pictures import picture_name
 from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
+from specloom_statistics import engine_identity
 
 if TYPE_CHECKING:
     from specloom_predict.prediction import Prediction
@@ -241,6 +242,7 @@ class CubeTask:
         def write_record(made: Prediction) -> None:
             entry.update(_entry_of(made))
             more = {**entry, "measures": made.measures.as_json(), **predictor.origin()}
+            more["kernels"] = engine_identity()
             files = made.files.values()
             self._require_out()
             with write_errors(folder):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom_pictures import colour_bands
 from specloom_report.collecting.arrays import detach, to_numpy
 from specloom_report.collecting.curves import summarise
 from specloom_report.collecting.evaluation import Compared, Evaluation, Shown
 from specloom_report.collecting.held_cube import HeldCube, hold
 from specloom_report.collecting.image_spectra import pooled_spectra
 from specloom_report.collecting.stored_image import StoredImage, describe_images
-from specloom_report.collecting.thumbnails import MAX_IMAGES, colour_bands
+from specloom_report.collecting.thumbnails import MAX_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from specloom_pictures import common_scale, spread
 from specloom_report.collecting.image_spectra import (
     ImageSpectra,
     as_bytes,
@@ -20,15 +21,14 @@ from specloom_report.collecting.thumbnails import (
     stretch,
     thumbnail_step,
 )
-from specloom_report.colours import common_scale, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from specloom_pictures import ColourScale
     from specloom_report.collecting.held_cube import HeldCube
-    from specloom_report.colours import ColourScale
 
     Pixels = NDArray[Any]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from specloom_report.colours import cividis
+from specloom_pictures import cividis
 from specloom_report.page.charts import BARS, DOTS, STEPS, Chart, Rule, Series
 from specloom_report.page.images import image_tag
 from specloom_report.page.tables import format_number, order_splits

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from specloom_report.colours import cividis, colour_scale
+from specloom_pictures import cividis, colour_scale
 from specloom_report.page.images import (
     COLOUR_BYTES,
     KIND_BYTES,
