@@ -34,7 +34,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     "sklearn": (),
     "sklearn.utils": ("all_estimators",),
     "torch": (
+        "Generator",
         "Tensor",
+        "arange",
         "bfloat16",
         "bool",
         "eye",
@@ -51,6 +53,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "nn",
         "no_grad",
         "ones",
+        "randn",
         "tensor",
         "uint8",
         "zeros",
@@ -58,7 +61,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "torch.autograd": ("Function",),
     "torch.autograd.function": ("once_differentiable",),
     "torch.distributed": (),
-    "torch.nn": ("Module",),
+    "torch.nn": (
+        "Module",
+        "init",
+    ),
     "torch.nn.functional": (
         "binary_cross_entropy_with_logits",
         "interpolate",
@@ -68,21 +74,29 @@ NAMES: dict[str, tuple[str, ...]] = {
         "normalize",
         "pad",
     ),
+    "torch.nn.init": ("xavier_uniform_",),
     "torch.optim": (
         "Optimizer",
         "lr_scheduler",
     ),
-    "torch.optim.lr_scheduler": ("ReduceLROnPlateau",),
+    "torch.optim.lr_scheduler": (),
 }
 """The known names of modules."""
 
 VALUES = (
+    "all",
     "clone",
+    "copy_",
     "detach",
     "double",
     "eps",
     "float",
+    "isfinite",
+    "manual_seed",
+    "shape",
+    "tolist",
     "triu",
+    "zero_",
 )
 """The known attributes of tensors, and of what describes types of elements."""
 

@@ -336,6 +336,9 @@ class RunView(Protocol):
     def save(self, folder: str | Path) -> Path:
         """Write pipeline, metrics and record, as ``specloom run --out`` does."""
 
+    def run_into(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Run every phase, and write into a folder what comes of it, as ``specloom run`` does."""
+
 
 class PipelineView(Protocol):
     """A graph in the making, as Python code adds to it."""
