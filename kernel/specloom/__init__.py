@@ -40,7 +40,7 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
-from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
+from specloom.contract.fleet import Executor, Job, Outcome, Share, StartedExecutor, Task, Ticket
 from specloom.contract.hooks import impl
 from specloom.contract.nodes import STAGES, Array, Batch, Node, StripPasses, StripWise
 from specloom.contract.phases import At, Trainer
@@ -49,6 +49,7 @@ from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
 from specloom.contract.views import GraphView, PipelineView, RunView
+from specloom.execution.executors import on_options, working_on
 from specloom.execution.files import is_temporary, process_tag, write_file, write_json
 from specloom.execution.loading import load
 from specloom.execution.run import Run
@@ -113,6 +114,7 @@ __all__ = [
     "Source",
     "SpecloomError",
     "SpecloomWarning",
+    "StartedExecutor",
     "Stateful",
     "StripPasses",
     "StripWise",
@@ -132,6 +134,7 @@ __all__ = [
     "log_file_option",
     "machine_error",
     "node",
+    "on_options",
     "pack",
     "pack_source",
     "param",
@@ -141,6 +144,7 @@ __all__ = [
     "threads_option",
     "unpack",
     "unpack_source",
+    "working_on",
     "write_file",
     "write_json",
 ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
     from specloom.contract.sources import DescribedSplit
-    from specloom.contract.views import GraphView, RunView
+    from specloom.contract.views import GraphView, PluginsView, RunView
 
 GROUP = "specloom"
 #: Marks a hook below; ``firstresult`` where the first answer counts.
@@ -181,6 +181,18 @@ def make_predictor(run: RunView) -> Any:
     """Make what applies the pipeline of a run to cubes: ``predict(cube, **options)`` gives arrays.
 
     ``Run.predict`` and ``Pipeline.predict`` use it.
+    """
+
+
+@spec(firstresult=True)
+def make_executor(on: str, workers: int | None, insecure: bool, plugins: PluginsView) -> Any:
+    """Make the executor that ``--on`` names; None if it is not yours.
+
+    Args:
+        on: A name such as ``dask``, an address such as ``tls://host:8786``, or a file.
+        workers: How many workers are wanted; None where the user chose no number.
+        insecure: Whether an address that is not encrypted may be used.
+        plugins: Where tasks are looked up by name.
     """
 
 

@@ -9,11 +9,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import ConfigError, DataError, Problems, SpecloomError, machine_error
+from specloom import (
+    ConfigError,
+    DataError,
+    Executor,
+    Job,
+    Problems,
+    Run,
+    SpecloomError,
+    machine_error,
+    working_on,
+)
 from specloom_predict import record
+from specloom_predict.cube_job import cube_job, error_of, results_by_job
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
@@ -153,6 +165,9 @@ def predict_all(
     resume: bool = False,
     strict: bool = False,
     quiet: bool = False,
+    on: str | Executor | None = None,
+    workers: int | None = None,
+    insecure: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -174,6 +189,9 @@ def predict_all(
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
         strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
         quiet: Whether observers show only warnings.
+        on: Who predicts the cubes: an executor, or what ``--on`` names; None for this process.
+        workers: How many workers are started.
+        insecure: Whether a scheduler on another machine may be used without encryption.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -219,7 +237,12 @@ def predict_all(
     for address, error in errors:
         verdicts.add(failed_verdict(address, error))
     with predictor.watched():
-        _predict_each(one_cube, placed, verdicts)
+        with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
+            if executor is None:
+                _predict_each(one_cube, placed, verdicts)
+            else:
+                job = cube_job(one_cube, outputs, scale)
+                _predict_by_job(predictor.run, executor, job, placed, verdicts)
         _draw_scores(summary, out)
     return summary
 
@@ -381,6 +404,47 @@ def _predict_each(
             summary.done.append({**entry, **made.entry})
         verdicts.add(give_verdict(one.address, str(folder), made.measures, summary.rules))
     run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+
+
+def _predict_by_job(
+    run: Run,
+    executor: Executor,
+    job: Job,
+    inputs: Sequence[tuple[Input, Path]],
+    verdicts: _Verdicts,
+) -> None:
+    """Let an executor predict each input; verdicts are added in the order of the inputs."""
+    progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
+    progress(done=0)
+    early: dict[int, dict[str, Any]] = {}
+    following = 0
+    for done, found in enumerate(results_by_job(executor, job, inputs), start=1):
+        early[found["number"]] = found
+        while following in early:
+            one, folder = inputs[following]
+            _take_in(verdicts, one, folder, early.pop(following))
+            following += 1
+        progress(done=done)
+
+
+def _take_in(verdicts: _Verdicts, one: Input, folder: Path, found: dict[str, Any]) -> None:
+    """Add what a worker made of an input to the summary."""
+    summary = verdicts.summary
+    if "error" in found:
+        error = with_address(error_of(found["error"]), one.address)
+        if found["error"].get("unexpected") and summary.unexpected is None:
+            summary.unexpected = error
+        summary.failed.append((one.address, error))
+        verdicts.add(failed_verdict(one.address, error))
+        return
+    entry = {"input": one.address, "folder": str(folder)}
+    if found["entry"] is None:
+        summary.skipped.append({**entry, "domain": found["domain"]})
+    else:
+        summary.done.append({**entry, **found["entry"]})
+    measures = measures_from(found)
+    assert measures is not None, "a worker gives the measures of what it predicts"
+    verdicts.add(give_verdict(one.address, str(folder), measures, summary.rules))
 
 
 def _draw_scores(summary: Summary, out: Path) -> None:

@@ -1,0 +1,199 @@
+"""One job on the workers: shares in a window, results as they come, and the tree of merges."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from distributed import as_completed
+from distributed.scheduler import KilledWorker
+
+from specloom import Share, UnavailableError
+from specloom_dask.call import call
+from specloom_jobs import MergeTree
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from specloom_dask.fleet_watch import FleetWatch
+
+SHARES_PER_WORKER = 2
+"""The shares a worker that the scheduler knows at once; more would fill its memory."""
+
+MOST_REPEATS = 10
+"""A share whose result was lost so often, without a worker that died of it, is given up."""
+
+_numbers = count()
+
+
+class JobSession:
+    """A job that workers hold as the result of a task, and what is made of its shares.
+
+    Args:
+        client: The client.
+        packed: The job as plain values.
+        watch: Looks at the workers meanwhile.
+    """
+
+    def __init__(self, client: Client, packed: Mapping[str, Any], watch: FleetWatch) -> None:
+        self._client = client
+        self._watch = watch
+        key = f"specloom-job-{packed['key']}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the job is large: it is sent once
+            self._job = client.submit(call, "keep", dict(packed), [], None, key=key)
+
+    def results(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Mapping[str, Any]]]:
+        """What workers gave for each share, in any order.
+
+        Raises:
+            UnavailableError: The scheduler is gone.
+        """
+        for share, _, result in self._done(shares, self._submit_share):
+            yield share, result
+
+    def total(
+        self, shares: Iterable[Share], look_at: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        """The result of all shares, merged by workers in the fixed tree.
+
+        Args:
+            shares: The shares.
+            look_at: Gets the result of each share without its data.
+
+        Returns:
+            The result; of the first share that failed, where one does.
+
+        Raises:
+            UnavailableError: The scheduler is gone.
+            ValueError: There is no share.
+        """
+        tree: MergeTree[Future] = MergeTree(self._submit_merge)
+        for share, parts, report in self._done(shares, self._submit_reported):
+            look_at(report)
+            if report["errors"]:
+                return report
+            tree.add(share.number, parts[0])
+        return self._result_of(tree.total())
+
+    def _submit_share(self, share: Share) -> Sequence[Future]:
+        tickets = json.dumps([dict(ticket) for ticket in share.tickets])
+        return [self._submit("do", [share.number], tickets)]
+
+    def _submit_reported(self, share: Share) -> Sequence[Future]:
+        """The share, which stays on its worker, and then its result without the data."""
+        part = self._submit_share(share)[0]
+        return [part, self._submit("report", [share.number], part)]
+
+    def _submit_merge(self, parts: Sequence[Future]) -> Future:
+        return self._submit("merge", [], list(parts))
+
+    def _submit(self, verb: str, numbers: list[int], payload: Any) -> Future:
+        key = f"specloom-{verb}-{next(_numbers)}"
+        job = self._job
+        if verb == "report":
+            return self._client.submit(call, verb, {}, numbers, payload, key=key, pure=False)
+        return self._client.submit(call, verb, job, numbers, payload, key=key, pure=False)
+
+    def _done(
+        self, shares: Iterable[Share], submit: Callable[[Share], Sequence[Future]]
+    ) -> Iterator[tuple[Share, Sequence[Future], Mapping[str, Any]]]:
+        """Each share with its futures and the result of the last of them, a few at a time."""
+        rest = iter(shares)
+        completed = as_completed([], loop=self._client.loop, with_results=True, raise_errors=False)
+        running: dict[str, tuple[Share, Sequence[Future], int]] = {}
+
+        def begin(share: Share, repeats: int = 0) -> None:
+            futures = submit(share)
+            running[futures[-1].key] = (share, futures, repeats)
+            completed.add(futures[-1])
+
+        def fill() -> None:
+            width = SHARES_PER_WORKER * max(1, self._watch.count)
+            while len(running) < width:
+                share = next(rest, None)
+                if share is None:
+                    return
+                begin(share)
+
+        fill()
+        while running:
+            self._watch.look(len(running))
+            for future, found in _wait(completed):
+                share, futures, repeats = running.pop(future.key)
+                result = self._as_result(share, future, found)
+                if result is None and repeats < MOST_REPEATS:
+                    begin(share, repeats + 1)
+                    continue
+                if result is None:
+                    result = _failed(share, "its result was lost again and again", 4)
+                self._watch.rate.add(len(share.tickets))
+                yield share, futures, result
+            fill()
+
+    def _as_result(self, share: Share, future: Future, found: Any) -> Mapping[str, Any] | None:
+        """What a future gave; None where it was lost, so that the share is to be done again.
+
+        Raises:
+            UnavailableError: The scheduler is gone.
+        """
+        if future.status == "finished":
+            result: Mapping[str, Any] = found
+            return result
+        self._require_scheduler()
+        if future.status == "error":
+            error = found[1] if isinstance(found, tuple) else found
+            if isinstance(error, KilledWorker):
+                return _failed(share, _describe_deaths(error), 2)
+            return _failed(share, f"Dask failed: {type(error).__name__}: {error}", 4)
+        return None
+
+    def _require_scheduler(self) -> None:
+        """Raise UnavailableError where the client has lost its scheduler."""
+        if self._client.status == "running":
+            return
+        raise UnavailableError(
+            "the scheduler is gone",
+            where="--on",
+            fix="start it again, and repeat the command with --resume",
+        )
+
+    def _result_of(self, future: Future) -> Mapping[str, Any]:
+        share = Share(-1, ())
+        ((_, _, result),) = self._done([share], lambda _: [future])
+        return result
+
+
+def _wait(completed: as_completed) -> list[tuple[Future, Any]]:
+    """What is done, after a moment at most."""
+    with completed.thread_condition:
+        if completed.queue.empty():
+            completed.thread_condition.wait(timeout=0.1)
+    found: list[tuple[Future, Any]] = completed.next_batch(block=False)
+    return found
+
+
+def _failed(share: Share, what: str, exit_code: int) -> Mapping[str, Any]:
+    """The result of a share that no worker could give."""
+    error = {
+        "what": what,
+        "where": "",
+        "fix": "give workers more memory, or use smaller tiles",
+        "exit_code": exit_code,
+    }
+    return {"numbers": [share.number], "data": None, "errors": [error], "warnings": []}
+
+
+def _describe_deaths(error: KilledWorker) -> str:
+    deaths = error.allowed_failures + 1
+    memory = 0
+    metrics = getattr(error.last_worker, "metrics", None)
+    if metrics:
+        memory = int(metrics.get("memory", 0))
+    what = f"killed its worker {deaths} times (out of memory?)"
+    if memory:
+        what += f", the last time with {memory / 1e9:.1f} GB"
+    return what
