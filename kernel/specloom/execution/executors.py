@@ -1,4 +1,4 @@
-"""Where a run runs: the options ``--on``, ``--workers`` and ``--insecure``, and what they lead to."""
+"""Where a run runs: what ``--on``, ``--workers`` and ``--insecure`` lead to."""
 
 from __future__ import annotations
 

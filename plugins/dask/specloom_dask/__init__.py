@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from specloom import Executor, Plugins, impl
+from specloom import Executor, impl
 from specloom.lazy import lazy
 
 MODULES = {"Dask": "specloom_dask.executor"}

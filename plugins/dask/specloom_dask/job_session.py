@@ -71,7 +71,7 @@ class JobSession:
             UnavailableError: The scheduler is gone.
             ValueError: There is no share.
         """
-        tree: MergeTree[Future] = MergeTree(self._submit_merge)
+        tree: MergeTree[Future[Any]] = MergeTree(self._submit_merge)
         for share, parts, report in self._done(shares, self._submit_reported):
             look_at(report)
             if report["errors"]:
@@ -79,19 +79,19 @@ class JobSession:
             tree.add(share.number, parts[0])
         return self._result_of(tree.total())
 
-    def _submit_share(self, share: Share) -> Sequence[Future]:
+    def _submit_share(self, share: Share) -> Sequence[Future[Any]]:
         tickets = json.dumps([dict(ticket) for ticket in share.tickets])
         return [self._submit("do", [share.number], tickets)]
 
-    def _submit_reported(self, share: Share) -> Sequence[Future]:
+    def _submit_reported(self, share: Share) -> Sequence[Future[Any]]:
         """The share, which stays on its worker, and then its result without the data."""
         part = self._submit_share(share)[0]
         return [part, self._submit("report", [share.number], part)]
 
-    def _submit_merge(self, parts: Sequence[Future]) -> Future:
+    def _submit_merge(self, parts: Sequence[Future[Any]]) -> Future[Any]:
         return self._submit("merge", [], list(parts))
 
-    def _submit(self, verb: str, numbers: list[int], payload: Any) -> Future:
+    def _submit(self, verb: str, numbers: list[int], payload: Any) -> Future[Any]:
         key = f"specloom-{verb}-{next(_numbers)}"
         job = self._job
         if verb == "report":
@@ -99,12 +99,12 @@ class JobSession:
         return self._client.submit(call, verb, job, numbers, payload, key=key, pure=False)
 
     def _done(
-        self, shares: Iterable[Share], submit: Callable[[Share], Sequence[Future]]
-    ) -> Iterator[tuple[Share, Sequence[Future], Mapping[str, Any]]]:
+        self, shares: Iterable[Share], submit: Callable[[Share], Sequence[Future[Any]]]
+    ) -> Iterator[tuple[Share, Sequence[Future[Any]], Mapping[str, Any]]]:
         """Each share with its futures and the result of the last of them, a few at a time."""
         rest = iter(shares)
         completed = as_completed([], loop=self._client.loop, with_results=True, raise_errors=False)
-        running: dict[str, tuple[Share, Sequence[Future], int]] = {}
+        running: dict[Any, tuple[Share, Sequence[Future[Any]], int]] = {}
 
         def begin(share: Share, repeats: int = 0) -> None:
             futures = submit(share)
@@ -134,7 +134,7 @@ class JobSession:
                 yield share, futures, result
             fill()
 
-    def _as_result(self, share: Share, future: Future, found: Any) -> Mapping[str, Any] | None:
+    def _as_result(self, share: Share, future: Future[Any], found: Any) -> Mapping[str, Any] | None:
         """What a future gave; None where it was lost, so that the share is to be done again.
 
         Raises:
@@ -161,18 +161,18 @@ class JobSession:
             fix="start it again, and repeat the command with --resume",
         )
 
-    def _result_of(self, future: Future) -> Mapping[str, Any]:
+    def _result_of(self, future: Future[Any]) -> Mapping[str, Any]:
         share = Share(-1, ())
         ((_, _, result),) = self._done([share], lambda _: [future])
         return result
 
 
-def _wait(completed: as_completed) -> list[tuple[Future, Any]]:
+def _wait(completed: as_completed) -> list[tuple[Future[Any], Any]]:
     """What is done, after a moment at most."""
     with completed.thread_condition:
         if completed.queue.empty():
             completed.thread_condition.wait(timeout=0.1)
-    found: list[tuple[Future, Any]] = completed.next_batch(block=False)
+    found: list[tuple[Future[Any], Any]] = completed.next_batch(block=False)
     return found
 
 

@@ -188,7 +188,7 @@ def results_by_job(
             for found in json.loads(outcome.data):
                 shares.note(found["seconds"])
                 yield found
-    singles = {number: ticket for number, ticket in enumerate(again)}
+    singles = dict(enumerate(again))
     for outcome in executor.each(job, [Share(at, [one]) for at, one in singles.items()]):
         if outcome.data is None:
             yield _failed(singles[outcome.number], outcome.errors)
