@@ -50,12 +50,20 @@ from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
 from specloom.contract.views import GraphView, PipelineView, RunView
 from specloom.execution.executors import on_options, working_on
-from specloom.execution.files import is_temporary, process_tag, write_file, write_json
+from specloom.execution.file_locks import lock_abandoned, open_locked
+from specloom.execution.files import (
+    is_temporary,
+    process_tag,
+    remove_abandoned,
+    write_file,
+    write_json,
+)
 from specloom.execution.loading import load
 from specloom.execution.run import Run
 from specloom.execution.run_folder import fresh_folder, interrupted_run
 from specloom.execution.saved_pipeline import pack, unpack
 from specloom.execution.sources import pack_source, unpack_source
+from specloom.execution.termination import Terminated, uninterrupted, was_terminated
 from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
@@ -119,6 +127,7 @@ __all__ = [
     "StripPasses",
     "StripWise",
     "Task",
+    "Terminated",
     "Ticket",
     "TicketSource",
     "Trainable",
@@ -131,19 +140,24 @@ __all__ = [
     "interrupted_run",
     "is_temporary",
     "load",
+    "lock_abandoned",
     "log_file_option",
     "machine_error",
     "node",
     "on_options",
+    "open_locked",
     "pack",
     "pack_source",
     "param",
     "printable",
     "process_tag",
     "raise_all",
+    "remove_abandoned",
     "threads_option",
+    "uninterrupted",
     "unpack",
     "unpack_source",
+    "was_terminated",
     "working_on",
     "write_file",
     "write_json",

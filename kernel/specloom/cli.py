@@ -22,7 +22,7 @@ from specloom.contract.errors import (
     raise_all,
 )
 from specloom.contract.sources import DescribedSplit
-from specloom.execution import resuming, run_folder
+from specloom.execution import resuming, run_folder, termination
 from specloom.execution.data_description import assumptions, data_notes
 from specloom.execution.executors import on_options, working_on
 from specloom.logs import log_file_option
@@ -412,7 +412,8 @@ def format_error(error: SpecloomError) -> str:
 def main() -> None:
     """Run the command line; a user's errors are shown without a traceback."""
     try:
-        exit_code = cli.main(standalone_mode=False)
+        with termination.terminable():
+            exit_code = cli.main(standalone_mode=False)
         sys.exit(exit_code or 0)
     except SpecloomError as e:
         _print_message(format_error(e))
@@ -421,6 +422,9 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
+        if termination.was_terminated():
+            click.echo("terminated (SIGTERM)", err=True)
+            sys.exit(termination.EXIT_CODE)
         click.echo("interrupted", err=True)
         sys.exit(130)
     except Exception as e:

@@ -119,20 +119,24 @@ class JobSession:
                     return
                 begin(share)
 
-        fill()
-        while running:
-            self._watch.look(len(running))
-            for future, found in _wait(completed):
-                share, futures, repeats = running.pop(future.key)
-                result = self._as_result(share, future, found)
-                if result is None and repeats < MOST_REPEATS:
-                    begin(share, repeats + 1)
-                    continue
-                if result is None:
-                    result = _failed(share, "its result was lost again and again", 4)
-                self._watch.rate.add(len(share.tickets))
-                yield share, futures, result
+        try:
             fill()
+            while running:
+                self._watch.look(len(running))
+                for future, found in _wait(completed):
+                    share, futures, repeats = running.pop(future.key)
+                    result = self._as_result(share, future, found)
+                    if result is None and repeats < MOST_REPEATS:
+                        begin(share, repeats + 1)
+                        continue
+                    if result is None:
+                        result = _failed(share, "its result was lost again and again", 4)
+                    self._watch.rate.add(len(share.tickets))
+                    yield share, futures, result
+                fill()
+        finally:
+            for _, futures, _ in running.values():
+                self._client.cancel(list(futures))
 
     def _as_result(self, share: Share, future: Future[Any], found: Any) -> Mapping[str, Any] | None:
         """What a future gave; None where it was lost, so that the share is to be done again.

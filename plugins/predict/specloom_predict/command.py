@@ -126,6 +126,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Continue a stopped call, as a repeated call does; an error where DIR has none.",
 )
 @click.option(
+    "--verify",
+    is_flag=True,
+    help="Look at each file of complete results, and make again what is missing or cut.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
@@ -207,6 +212,8 @@ def _print_counts(summary: Summary, out: Path) -> None:
     verdicts = count_verdicts(summary.verdicts)
     click.echo(f"{verdicts}: {out / SUMMARY}", err=True)
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
+    if summary.not_begun:
+        counts += f", {summary.not_begun} not begun"
     click.echo(f"{_cubes(len(summary.done))} predicted, {counts}: {out}", err=True)
 
 

@@ -1,33 +1,20 @@
-"""Predictions of many cubes by a job: the task, and how the process that wrote it takes results."""
+"""Predictions of many cubes by a job: the task, and what the process does that wrote the job."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import (
-    Executor,
-    Job,
-    Plugins,
-    Run,
-    Share,
-    SpecloomError,
-    Ticket,
-    machine_error,
-    pack,
-    unpack,
-)
+from specloom import Executor, Job, Plugins, Run, Share, SpecloomError, Ticket, pack, unpack
 from specloom_cubes import OneCube
-from specloom_predict import record
-from specloom_predict.inputs import Input
+from specloom_predict.cube_task import CubeOutcome, CubeTask, Order
 from specloom_predict.predictor import Predictor
 
 if TYPE_CHECKING:
-    from specloom_predict.many import _OneCube
+    from specloom_predict.inputs import Input, Placed
 
 TASK = "predict.Cubes"
 
@@ -35,6 +22,7 @@ SHARE_SECONDS = 2.0
 """A share is as many cubes as take about so long; results do not depend on it."""
 
 MOST_CUBES = 256
+"""The cubes of a share at most."""
 
 ORIGIN = ("plugins", "kernel", "kernel_commit")
 """What records of results say of their making, which the client alone knows."""
@@ -49,22 +37,13 @@ class Cubes:
         Raises:
             SpecloomError: It cannot be made here.
         """
-        from specloom_predict.many import _OneCube
-
         arguments = job.arguments
         plugins = Plugins(arguments["modules"])
         graph, metadata = unpack(job.graph, job.weights, plugins, "the job's pipeline")
         run = Run(graph, OneCube(), plugins=plugins, device="cpu", metadata=metadata)
         predictor = Predictor(run, arguments["outputs"], "cpu", scale=arguments["scale"])
         predictor.run.record.update(arguments["origin"])
-        self._work = _OneCube(
-            predictor,
-            arguments["formats"],
-            pipeline_digest=arguments["pipeline_digest"],
-            result_options=arguments["result_options"],
-            variable=arguments["variable"],
-            options=arguments["options"],
-        )
+        self._task = CubeTask(predictor, Order(**arguments["order"]))
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What became of each cube, as JSON."""
@@ -77,157 +56,165 @@ class Cubes:
             found += json.loads(part)
         return json.dumps(found).encode()
 
-    def _one(self, ticket: Ticket) -> dict[str, Any]:
-        started = time.perf_counter()
-        found: dict[str, Any] = {"number": ticket["number"]}
-        one = Input(ticket["cube"], ticket["name"])
-        try:
-            made = self._work.predict(one, Path(ticket["folder"]))
-            found["entry"] = made.entry
-            found["measures"] = made.measures.as_json()
-            found["domain"] = record.read(Path(ticket["folder"])).get("domain")
-        except Exception as error:
-            found["error"] = _error_values(error)
-        found["seconds"] = time.perf_counter() - started
-        return found
+    def _one(self, ticket: Ticket) -> tuple[int, CubeOutcome]:
+        return ticket["number"], self._task.do(ticket)
 
 
-def cube_job(work: _OneCube, outputs: Sequence[str], scale: str | None) -> Job:
-    """The job that predicts cubes as ``work`` does.
+def cube_job(predictor: Predictor, order: Order, outputs: Sequence[str], scale: str | None) -> Job:
+    """The job that makes of cubes what an order says.
 
     Args:
-        work: What predicts a cube in this process.
+        predictor: The fitted pipeline.
+        order: What is made of every cube.
         outputs: The names of the outputs that are wanted; all where empty.
         scale: As ``predict`` takes it.
     """
-    run = work.predictor.run
+    run = predictor.run
     plugins = run.plugins
-    graph = run.graph
-    text, weights = pack(graph, plugins, {"name": str(run.metadata["name"])})
-    names = [
-        graph.types.get(name) or plugins.reference(type(graph.nodes[name])) for name in graph.nodes
+    nodes: Mapping[str, Any] = run.graph.nodes
+    text, weights = pack(run.graph, plugins, {"name": str(run.metadata["name"])})
+    references = [
+        run.graph.types.get(name) or plugins.reference(type(nodes[name])) for name in nodes
     ]
-    versions = plugins.versions([*names, TASK, "cubes.Folder"])
-    modules = {name: _module_name(plugins.modules[name]) for name in plugins.modules}
-    options = dict(work.options)
-    if options.get("wavelengths") is not None:
-        options["wavelengths"] = str(Path(options["wavelengths"]).resolve())
+    absolute = replace(
+        order, out=str(Path(order.out).resolve()), wavelengths=_absolute(order.wavelengths)
+    )
     arguments = {
-        "formats": list(work.formats),
-        "pipeline_digest": work.pipeline_digest,
-        "result_options": work.result_options,
-        "variable": work.variable,
-        "options": options,
+        "order": absolute.as_json(),
         "outputs": list(outputs),
         "scale": scale,
-        "modules": modules,
+        "modules": {name: _module_name(module) for name, module in plugins.modules.items()},
         "origin": {key: run.record[key] for key in ORIGIN if key in run.record},
     }
+    versions = plugins.versions([*references, TASK, "cubes.Folder"])
     return Job(TASK, text, weights, arguments, versions, run.seed)
 
 
-class CubeShares:
-    """Shares of as many cubes as take about two seconds, by the mean of those that were done."""
+class CubeWork:
+    """The inputs of a call as shares, and their outcomes as they come.
 
-    def __init__(self, inputs: Sequence[tuple[Input, Path]]) -> None:
+    Args:
+        executor: Who works on the shares.
+        job: The job.
+        inputs: Each input with the folder of its results.
+        known: The outcome of an input that needs no worker; None of all others.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        job: Job,
+        inputs: Sequence[Placed],
+        known: Callable[[Input, Path], CubeOutcome | None],
+    ) -> None:
+        self._executor = executor
+        self._job = job
         self._inputs = inputs
+        self._known = known
+        #: The first error that is a bug.
+        self.unexpected: Exception | None = None
         self._seconds = 0.0
         self._done = 0
+        self._begun: dict[int, Sequence[Ticket]] = {}
+        self._found: list[tuple[int, CubeOutcome]] = []
 
-    def __iter__(self) -> Iterator[Share]:
-        """The shares, each cut when it is taken."""
-        first = 0
+    def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
+        """The number and the outcome of each input, in any order.
+
+        A share that failed as a whole is done again cube by cube, so that a cube that kills its
+        worker fails alone.
+        """
+        again: list[Ticket] = []
+        for outcome in self._executor.each(self._job, self._shares()):
+            yield from self._taken()
+            tickets = self._begun.pop(outcome.number)
+            if outcome.data is not None:
+                yield from self._read(outcome.data)
+            elif len(tickets) == 1:
+                yield self._failed(tickets[0], outcome.errors)
+            else:
+                again += tickets
+        yield from self._taken()
+        singles = [Share(number, (ticket,)) for number, ticket in enumerate(again)]
+        for outcome in self._executor.each(self._job, singles):
+            if outcome.data is None:
+                yield self._failed(again[outcome.number], outcome.errors)
+            else:
+                yield from self._read(outcome.data)
+
+    def _shares(self) -> Iterator[Share]:
+        """Shares of as many cubes as take about two seconds, each cut when it is taken."""
+        tickets: list[Ticket] = []
         number = 0
-        while first < len(self._inputs):
-            last = min(first + self._size(), len(self._inputs))
-            yield Share(number, [self.ticket(at) for at in range(first, last)])
-            first = last
-            number += 1
+        for at, (one, folder) in enumerate(self._inputs):
+            outcome = self._known(one, folder)
+            if outcome is not None:
+                self._found.append((at, outcome))
+                continue
+            # Paths are absolute: another process may have another folder.
+            place = str(folder.resolve())
+            tickets.append({"number": at, "input": one.key, "key": one.key, "folder": place})
+            if len(tickets) >= self._size():
+                self._begun[number] = tickets
+                yield Share(number, tickets)
+                tickets = []
+                number += 1
+        if tickets:
+            self._begun[number] = tickets
+            yield Share(number, tickets)
 
-    def note(self, seconds: float) -> None:
-        """Take in how long a cube took."""
-        self._seconds += seconds
-        self._done += 1
+    def _taken(self) -> Iterator[tuple[int, CubeOutcome]]:
+        """The outcomes that needed no worker, since the last time."""
+        found = self._found
+        self._found = []
+        yield from found
 
-    def ticket(self, number: int) -> Ticket:
-        """How a worker finds an input, and where its results go."""
-        one, folder = self._inputs[number]
-        # A path or an address, which another process understands as well.
-        return {
-            "number": number,
-            "cube": one.key,
-            "name": one.name,
-            "folder": str(folder.resolve()),
-        }
+    def _read(self, data: bytes) -> Iterator[tuple[int, CubeOutcome]]:
+        for number, outcome in json.loads(data):
+            self._seconds += outcome["line"]["seconds"]
+            self._done += 1
+            if "unexpected" in outcome and self.unexpected is None:
+                self.unexpected = WorkerError(outcome["unexpected"])
+            yield number, outcome
 
     def _size(self) -> int:
+        """How many cubes are a share: one, until it is known how long they take."""
         if not self._done:
             return 1
         mean = max(self._seconds / self._done, 1e-6)
         return max(1, min(MOST_CUBES, int(SHARE_SECONDS / mean)))
 
-
-def results_by_job(
-    executor: Executor, job: Job, inputs: Sequence[tuple[Input, Path]]
-) -> Iterator[dict[str, Any]]:
-    """What became of each input, in any order.
-
-    A share that failed as a whole is done again cube by cube, so that a cube that kills its
-    worker fails alone.
-    """
-    shares = CubeShares(inputs)
-    tickets: dict[int, Sequence[Ticket]] = {}
-    again: deque[Ticket] = deque()
-    for outcome in executor.each(job, _noted(shares, tickets)):
-        failed = tickets.pop(outcome.number)
-        if outcome.data is None and len(failed) == 1:
-            yield _failed(failed[0], outcome.errors)
-        elif outcome.data is None:
-            again += failed
-        else:
-            for found in json.loads(outcome.data):
-                shares.note(found["seconds"])
-                yield found
-    singles = dict(enumerate(again))
-    for outcome in executor.each(job, [Share(at, [one]) for at, one in singles.items()]):
-        if outcome.data is None:
-            yield _failed(singles[outcome.number], outcome.errors)
-        else:
-            yield from json.loads(outcome.data)
+    def _failed(
+        self, ticket: Ticket, errors: Sequence[Mapping[str, Any]]
+    ) -> tuple[int, CubeOutcome]:
+        one, _ = self._inputs[ticket["number"]]
+        out = Path(self._job.arguments["order"]["out"])
+        line = {
+            "input": ticket["key"],
+            "folder": Path(ticket["folder"]).relative_to(out).as_posix(),
+            "errors": [_at(error, one.address) for error in errors],
+        }
+        return ticket["number"], {"state": "failed", "line": line}
 
 
-def _noted(shares: Iterable[Share], tickets: dict[int, Sequence[Ticket]]) -> Iterator[Share]:
-    for share in shares:
-        tickets[share.number] = share.tickets
-        yield share
+class WorkerError(Exception):
+    """An error of a worker that is a bug, with its trace."""
 
 
-def _failed(ticket: Ticket, errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"number": ticket["number"], "seconds": 0.0, "error": dict(errors[0])}
+def _at(error: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """An error of a share as one of its cube."""
+    where = error["where"] or address
+    return {"kind": SpecloomError.__name__, **error, "where": where}
 
 
-def error_of(values: Mapping[str, Any]) -> SpecloomError:
-    """The error that plain values describe, with its exit code."""
-    error = SpecloomError(values["what"], where=values["where"], fix=values["fix"])
-    error.exit_code = values["exit_code"]  # of this error alone
-    return error
-
-
-def _error_values(error: Exception) -> dict[str, Any]:
-    reported = error if isinstance(error, SpecloomError) else machine_error(error)
-    unexpected = reported is None
-    if reported is None:
-        reported = SpecloomError(f"specloom failed on it: {type(error).__name__}: {error}")
-    return {
-        "what": reported.what,
-        "where": reported.where,
-        "fix": reported.fix,
-        "exit_code": reported.exit_code,
-        "unexpected": unexpected,
-    }
+def _absolute(path: str | None) -> str | None:
+    if path is None:
+        return None
+    return str(Path(path).resolve())
 
 
 def _module_name(module: Any) -> str:
+    """The name by which another process imports a plugin."""
     if isinstance(module, str):
         return str(module)
     return str(module.__name__)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from specloom import ConfigError, DataError, SpecloomError
 from specloom_cubes import (
@@ -23,7 +23,7 @@ from specloom_cubes import (
     valid_file,
     without_valid_files,
 )
-from specloom_predict.record import owners
+from specloom_predict.record import LEDGER, owner
 from specloom_predict.verdicts import SUMMARY
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Input:
         if valid is not None:
             found.append(valid_file(cube, valid))
         return found
+
+
+Placed: TypeAlias = tuple[Input, Path]
+"""An input, and the folder of its results."""
 
 
 def find_inputs(
@@ -158,23 +162,43 @@ def _is_folder_within(path: Path, folder: Path) -> bool:
     return False
 
 
-def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
+def folders(inputs: Sequence[Input], out: Path, known: Mapping[str, Path]) -> Iterator[Placed]:
     """Each input with the folder of its results, which no other input's results share.
 
     That is where its results lie already, or else ``out/<name>``; where another input has that
     name, eight digits after it tell the two apart.
+
+    Args:
+        inputs: The inputs.
+        out: The folder of all results.
+        known: The folders of inputs whose results are there already, as far as the ledger says.
     """
-    by_owner = owners(out)
-    taken = {str(folder).casefold() for folder in [*by_owner.values(), out / SUMMARY]}
+    taken = {str(folder).casefold() for folder in known.values()}
+    taken |= {str(out / name).casefold() for name in (SUMMARY, LEDGER)}
     names = Counter(one.name.casefold() for one in inputs)
     for one in inputs:
-        folder = by_owner.get(one.key)
+        folder = known.get(one.key)
         if folder is None:
-            folder = out / one.name
-            if names[one.name.casefold()] > 1 or str(folder).casefold() in taken:
-                digits = sha256(one.key.encode()).hexdigest()[:8]
-                folder = out / f"{one.name}-{digits}"
+            folder = _new_folder(one, out, taken, names[one.name.casefold()] > 1)
         yield one, folder
+
+
+def _new_folder(one: Input, out: Path, taken: Collection[str], is_shared: bool) -> Path:
+    """The folder of an input that the ledger does not know.
+
+    A call that was killed may have left one that the ledger does not know.
+    """
+    folder = out / one.name
+    digits = sha256(one.key.encode()).hexdigest()[:8]
+    longer = out / f"{one.name}-{digits}"
+    if owner(longer) == one.key:
+        return longer
+    owned_by = owner(folder)
+    if owned_by == one.key:
+        return folder
+    if is_shared or owned_by is not None or str(folder).casefold() in taken:
+        return longer
+    return folder
 
 
 def _plain(address: str | Path) -> str:

@@ -18,22 +18,29 @@ from specloom import (
     DataError,
     Executor,
     Job,
-    Problems,
-    Run,
     SpecloomError,
-    machine_error,
+    uninterrupted,
     working_on,
 )
 from specloom_predict import record
-from specloom_predict.cube_job import cube_job, error_of, results_by_job
+from specloom_predict.cube_job import CubeWork, cube_job
+from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
-from specloom_predict.inputs import Input, check_out, find_inputs, folders, references_among
+from specloom_predict.inputs import (
+    Input,
+    Placed,
+    check_out,
+    find_inputs,
+    folders,
+    references_among,
+)
+from specloom_predict.ledger import Ledger, LedgerFile, Line, has_ledger, line_of
 from specloom_predict.measures import measures_from
-from specloom_predict.predictor import Predictor, predict
-from specloom_predict.score_pictures import ScoreFolder, draw_pending, picture_name
-from specloom_predict.scratch import write_errors
+from specloom_predict.predictor import Predictor
+from specloom_predict.score_pictures import ScoreFolder, draw_pending, has_pending
+from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
 from specloom_predict.verdicts import (
     FAILED_CHECK,
     SUMMARY,
@@ -47,7 +54,6 @@ from specloom_predict.verdicts import (
 
 if TYPE_CHECKING:
     from specloom_predict.fitted_pipeline import Scale
-    from specloom_predict.measures import Measures
     from specloom_predict.rules import Rule
 
 MOST_LISTED = 3
@@ -96,6 +102,7 @@ class Summary:
         strict: Whether a cube that is unlike those of the fit makes the exit code 1.
         notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
+        not_begun: How many were not begun, after an error that every other would have had.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -108,6 +115,7 @@ class Summary:
     unexpected: Exception | None = None
     strict: bool = False
     notes: list[str] = field(default_factory=list)
+    not_begun: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -139,7 +147,9 @@ class Summary:
             for name, error in self.failed
         ]
         verdicts = [one.as_json() for one in self.verdicts]
-        found = {"done": self.done, "skipped": self.skipped, "failed": failed}
+        found: dict[str, Any] = {"done": self.done, "skipped": self.skipped, "failed": failed}
+        if self.not_begun:
+            found["not_begun"] = self.not_begun
         if self.planned:
             found["planned"] = self.planned
         return {**found, "verdicts": verdicts}
@@ -165,15 +175,17 @@ def predict_all(
     resume: bool = False,
     strict: bool = False,
     quiet: bool = False,
+    verify: bool = False,
     on: str | Executor | None = None,
     workers: int | None = None,
     insecure: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
-    What is complete for this pipeline and input is skipped: ``predict.json`` in its folder names
-    the hash of the pipeline, and the size and time of the input's files. ``summary.csv`` gets the
-    verdict on each input as soon as there is one, in the order of the inputs.
+    What is complete for this pipeline and input is skipped: the ledger and ``predict.json`` in its
+    folder name the hash of the pipeline, and the size and time of the input's files.
+    ``summary.csv`` gets the verdict on each input as soon as there is one, in the order of the
+    inputs. Where the disk is full or the folder is gone, nothing more is begun.
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
@@ -189,6 +201,8 @@ def predict_all(
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
         strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
         quiet: Whether observers show only warnings.
+        verify: Whether to look at each file of results that were complete, and make again what is
+            missing or cut; without, only records are looked at.
         on: Who predicts the cubes: an executor, or what ``--on`` names; None for this process.
         workers: How many workers are started.
         insecure: Whether a scheduler on another machine may be used without encryption.
@@ -209,14 +223,17 @@ def predict_all(
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
         result_options["scale"] = scale
-    one_cube = _OneCube(
-        predictor,
-        formats,
-        pipeline_digest=file_digest(pipeline_file(Path(pipeline))),
-        result_options=result_options,
-        variable=variable,
-        options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
+    order = Order(
+        str(out),
+        tuple(formats),
+        file_digest(pipeline_file(Path(pipeline))),
+        result_options,
+        variable,
+        None if wavelengths is None else str(wavelengths),
+        memory,
+        tile_bytes,
     )
+    task = CubeTask(predictor, order)
     summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
@@ -227,23 +244,26 @@ def predict_all(
     elif references:
         what = "predicted like the others, as the pipeline calibrates no cube"
         summary.notes.append(f"{_listed(references)}: {what}")
-    placed = list(folders(cubes, out))
+    ledger = Ledger.read(out)
+    placed = list(folders(cubes, out, ledger.folders()))
     if dry_run:
-        _plan_each(one_cube, placed, summary)
+        _plan_each(_Known(task, ledger, verify=verify), placed, summary)
         return summary
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    verdicts = _Verdicts(summary, SummaryFile(out))
-    for address, error in errors:
-        verdicts.add(failed_verdict(address, error))
-    with predictor.watched():
+        remove_leftovers(out)
+        is_new = not has_ledger(out)
+    with LedgerFile(out) as file, predictor.watched():
+        calls = _Call(summary, SummaryFile(out), ledger, file)
+        if is_new:
+            calls.write_lines(ledger.lines())
+        for address, error in errors:
+            calls.add_verdict(failed_verdict(address, error))
+        known = _Known(task, ledger, verify=verify)
         with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
-            if executor is None:
-                _predict_each(one_cube, placed, verdicts)
-            else:
-                job = cube_job(one_cube, outputs, scale)
-                _predict_by_job(predictor.run, executor, job, placed, verdicts)
-        _draw_scores(summary, out)
+            _predict_placed(known, executor, placed, calls, (outputs, scale))
+        if not summary.not_begun:
+            _draw_scores(calls, out)
     return summary
 
 
@@ -262,53 +282,42 @@ def _check_resumable(out: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """What was made of an input.
+class _Known:
+    """What is known of inputs before they are predicted.
 
     Args:
-        entry: As in ``Summary.done``; None where it was complete.
-        measures: The numbers that rules are about.
+        task: What predicts them.
+        ledger: What became of them in earlier calls.
+        verify: Whether to look at each file of their results.
     """
 
-    entry: dict[str, Any] | None
-    measures: Measures
+    task: CubeTask
+    ledger: Ledger
+    verify: bool
 
-
-@dataclass
-class _OneCube:
-    """Predicts one input after another with the same pipeline and options.
-
-    Args:
-        predictor: What makes the outputs.
-        formats: The formats of files.
-        pipeline_digest: The hash of the pipeline.
-        result_options: The options that change results.
-        variable: The array that is the cube, where a file holds several.
-        options: The other options of ``predict``.
-    """
-
-    predictor: Predictor
-    formats: Sequence[str]
-    pipeline_digest: str
-    result_options: dict[str, Any]
-    variable: str | None
-    options: dict[str, Any]
-
-    def complete(self, one: Input, folder: Path) -> Measures | None:
-        """The measures of an input whose results are complete; None where they are not.
+    def complete(self, one: Input, folder: Path) -> Line | None:
+        """The line of an input whose results are complete; None where they are not.
 
         Those of version 0.2, whose records have no measures, are not.
         """
-        stamped = self._stamp(one)
-        known = record.read(folder)
-        if not record.complete(known, stamped, self.formats, folder):
+        formats = self.task.order.formats
+        stamped = self.task.stamp(one)
+        line = self.ledger.complete(one.key, folder, stamped, formats, verify=self.verify)
+        if line is None and record.complete(record.read(folder), stamped, formats, folder):
+            line = line_of(Path(self.task.order.out), folder)
+        if line is None or measures_from(line) is None:
             return None
-        return measures_from(known)
+        return line
 
-    def _stamp(self, one: Input) -> dict[str, Any]:
-        """What the results of an input depend on."""
-        files = one.files(self.predictor.valid_files)
-        return record.stamp(files, self.pipeline_digest, self.result_options)
+    def outcome(self, one: Input, folder: Path) -> CubeOutcome | None:
+        """The outcome of an input that no worker needs to open; None of all others."""
+        try:
+            line = self.complete(one, folder)
+        except Exception as error:
+            return self.task.failure(ticket_of(one, folder), error)
+        if line is None:
+            return None
+        return {"state": "complete", "line": line}
 
     def check(self, one: Input) -> None:
         """Open an input, and check that its bands are those of the pipeline.
@@ -316,167 +325,206 @@ class _OneCube:
         Raises:
             DataError: It cannot be predicted.
         """
-        self.predictor.check_cube(self.predictor.open(one.address, self.variable))
-
-    def predict(self, one: Input, folder: Path) -> _Made:
-        """What was made of an input, now or before."""
-        known = self.complete(one, folder)
-        if known is not None:
-            return _Made(None, known)
-        stamped = self._stamp(one)
-        cube = self.predictor.open(one.address, self.variable)
-        before = record.claim(folder, one.key, stamped)
-        try:
-            made = predict(
-                self.predictor, cube, folder, self.formats, draw_scores=False, **self.options
-            )
-            measures = made.measures
-        except Exception:
-            record.release(folder)
-            raise
-        geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
-        more: dict[str, Any] = {"notes": list(made.notes), "geometry": geometry}
-        more |= {"pixels": made.pixels, "unjudged": made.unjudged, "domain": None}
-        if made.domain is not None:
-            more["domain"] = made.domain.as_json()
-        entries = {**more, "measures": measures.as_json(), **self.predictor.origin()}
-        with write_errors(folder):
-            record.finish(
-                folder, one.key, stamped, self.formats, made.files.values(), before, entries
-            )
-        files = sorted(picture_name(name) for name in made.files)
-        return _Made({"files": files, **more}, measures)
+        predictor = self.task.predictor
+        predictor.check_cube(predictor.open(one.address, self.task.order.variable))
 
 
 @dataclass(frozen=True)
-class _Verdicts:
-    """Takes in the verdict on one input after another.
+class _Call:
+    """Takes in what becomes of one input after another.
 
     Args:
         summary: What becomes of the inputs.
-        file: ``summary.csv``.
+        summary_file: ``summary.csv``.
+        ledger: What is known of all inputs.
+        ledger_file: The lines of this call.
     """
 
     summary: Summary
-    file: SummaryFile
+    summary_file: SummaryFile
+    ledger: Ledger
+    ledger_file: LedgerFile
 
-    def add(self, verdict: Verdict) -> None:
+    def add_verdict(self, verdict: Verdict) -> None:
         """Add a verdict to the summary and to its file."""
         self.summary.verdicts.append(verdict)
-        self.file.add(verdict)
+        self.summary_file.add(verdict)
+
+    def write_lines(self, lines: Sequence[Line]) -> None:
+        """Write lines that are known from elsewhere into the ledger."""
+        for line in lines:
+            self.ledger_file.add(line)
+
+    def skip(self, one: Input, folder: Path, line: Line) -> None:
+        """Take in an input that was complete before this call."""
+        if self.ledger.line(one.key) != line:
+            self._write_line(line)
+        entry = {"input": one.address, "folder": str(folder), "domain": line.get("domain")}
+        self.summary.skipped.append(entry)
+        self._judge(one, folder, line)
+
+    def take(self, one: Input, folder: Path, outcome: CubeOutcome) -> None:
+        """Take in the outcome of an input that was begun."""
+        line = outcome["line"]
+        if outcome["state"] == "failed":
+            error = error_from(line["errors"])
+            self.summary.failed.append((one.address, error))
+            self._write_line(line)
+            self.add_verdict(failed_verdict(one.address, error))
+            return
+        if outcome["state"] == "complete":
+            self.skip(one, folder, line)
+            return
+        self._write_line(line)
+        entry = {"input": one.address, "folder": str(folder), **outcome["entry"]}
+        self.summary.done.append(entry)
+        self._judge(one, folder, line)
+
+    def stop(self, address: str, error: SpecloomError, left: int) -> None:
+        """Take in an error after which nothing more is begun; the disk may be full."""
+        if error not in [known for _, known in self.summary.failed]:
+            self.summary.failed.append((address, error))
+        self.summary.not_begun = left
+
+    def _write_line(self, line: Line) -> None:
+        self.ledger.add(line)
+        self.ledger_file.add(line)
+
+    def _judge(self, one: Input, folder: Path, line: Line) -> None:
+        measures = measures_from(line)
+        assert measures is not None, "results without measures are not complete"
+        verdict = give_verdict(one.address, str(folder), measures, self.summary.rules)
+        self.add_verdict(verdict)
 
 
-def _plan_each(one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], summary: Summary) -> None:
+def _plan_each(known: _Known, inputs: Sequence[Placed], summary: Summary) -> None:
     """Find out for each input whether it would be predicted, and write nothing."""
     for one, folder in inputs:
         entry = {"input": one.address, "folder": str(folder)}
         try:
-            if one_cube.complete(one, folder) is not None:
+            if known.complete(one, folder) is not None:
                 summary.skipped.append(entry)
                 continue
-            one_cube.check(one)
+            known.check(one)
         except Exception as error:
-            _add_failure(summary, one, error)
+            outcome = known.task.failure(ticket_of(one, folder), error)
+            summary.failed.append((one.address, error_from(outcome["line"]["errors"])))
             continue
         summary.planned.append(entry)
+    summary.unexpected = known.task.unexpected
 
 
-def _predict_each(
-    one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], verdicts: _Verdicts
-) -> None:
-    """Predict each input into its folder; an error of one ends no other."""
-    run = one_cube.predictor.run
-    summary = verdicts.summary
+def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
+    """Predict each input into its folder; an error of one ends no other.
+
+    After an error that every other input would have, such as a full disk, none is begun.
+    """
+    task = known.task
+    run = task.predictor.run
+    summary = call.summary
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
-        entry = {"input": one.address, "folder": str(folder)}
         try:
-            made = one_cube.predict(one, folder)
-        except Exception as error:
-            _add_failure(summary, one, error)
-            _, reported = summary.failed[-1]
-            verdicts.add(failed_verdict(one.address, reported))
-            continue
-        if made.entry is None:
-            domain = record.read(folder).get("domain")
-            summary.skipped.append({**entry, "domain": domain})
-        else:
-            summary.done.append({**entry, **made.entry})
-        verdicts.add(give_verdict(one.address, str(folder), made.measures, summary.rules))
-    run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+            stops = _predict_one(known, one, folder, call)
+        except WriteError as error:  # of the ledger or the summary
+            call.stop(str(call.ledger.out), error, len(inputs) - at - 1)
+            break
+        if stops:
+            summary.not_begun = len(inputs) - at - 1
+            break
+    else:
+        run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+    summary.unexpected = task.unexpected
+
+
+def _predict_placed(
+    known: _Known,
+    executor: Executor | None,
+    inputs: Sequence[Placed],
+    call: _Call,
+    wanted: tuple[Sequence[str], Scale | None],
+) -> None:
+    """Predict each input, here or by an executor.
+
+    Args:
+        known: What is known of the inputs.
+        executor: Who predicts them; None for this process.
+        inputs: Each input with its folder.
+        call: Takes in what becomes of them.
+        wanted: The names of the outputs that are wanted, and the scale of the cubes.
+    """
+    if executor is None:
+        _predict_each(known, inputs, call)
+        return
+    job = cube_job(known.task.predictor, known.task.order, *wanted)
+    _predict_by_job(known, executor, job, inputs, call)
 
 
 def _predict_by_job(
-    run: Run,
-    executor: Executor,
-    job: Job,
-    inputs: Sequence[tuple[Input, Path]],
-    verdicts: _Verdicts,
+    known: _Known, executor: Executor, job: Job, inputs: Sequence[Placed], call: _Call
 ) -> None:
-    """Let an executor predict each input; verdicts are added in the order of the inputs."""
+    """Let an executor predict each input; verdicts are added in the order of the inputs.
+
+    After an error that every other input would have, such as a full disk, none is begun.
+    """
+    run = known.task.predictor.run
     progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
+    work = CubeWork(executor, job, inputs, known.outcome)
     progress(done=0)
-    early: dict[int, dict[str, Any]] = {}
+    early: dict[int, CubeOutcome] = {}
     following = 0
-    for done, found in enumerate(results_by_job(executor, job, inputs), start=1):
-        early[found["number"]] = found
+    for done, (number, outcome) in enumerate(work.outcomes(), start=1):
+        early[number] = outcome
+        if outcome.get("stops"):
+            one, _ = inputs[number]
+            call.stop(one.address, error_from(outcome["line"]["errors"]), len(inputs) - done)
+            break
         while following in early:
             one, folder = inputs[following]
-            _take_in(verdicts, one, folder, early.pop(following))
+            call.take(one, folder, early.pop(following))
             following += 1
         progress(done=done)
+    call.summary.unexpected = work.unexpected or known.task.unexpected
 
 
-def _take_in(verdicts: _Verdicts, one: Input, folder: Path, found: dict[str, Any]) -> None:
-    """Add what a worker made of an input to the summary."""
-    summary = verdicts.summary
-    if "error" in found:
-        error = with_address(error_of(found["error"]), one.address)
-        if found["error"].get("unexpected") and summary.unexpected is None:
-            summary.unexpected = error
-        summary.failed.append((one.address, error))
-        verdicts.add(failed_verdict(one.address, error))
-        return
-    entry = {"input": one.address, "folder": str(folder)}
-    if found["entry"] is None:
-        summary.skipped.append({**entry, "domain": found["domain"]})
-    else:
-        summary.done.append({**entry, **found["entry"]})
-    measures = measures_from(found)
-    assert measures is not None, "a worker gives the measures of what it predicts"
-    verdicts.add(give_verdict(one.address, str(folder), measures, summary.rules))
+def _predict_one(known: _Known, one: Input, folder: Path, call: _Call) -> bool:
+    """Predict an input, unless that was done already; whether no other can be predicted."""
+    try:
+        line = known.complete(one, folder)
+    except Exception as error:
+        outcome = known.task.failure(ticket_of(one, folder), error)
+        call.take(one, folder, outcome)
+        return False
+    if line is not None:
+        call.skip(one, folder, line)
+        return False
+    outcome = known.task.do(ticket_of(one, folder))
+    if outcome.get("stops"):
+        call.summary.failed.append((one.address, error_from(outcome["line"]["errors"])))
+        return True
+    with uninterrupted():
+        call.take(one, folder, outcome)
+    return False
 
 
-def _draw_scores(summary: Summary, out: Path) -> None:
+def _draw_scores(call: _Call, out: Path) -> None:
     """Draw the pictures of scores that are missing, with one scale for all cubes."""
-    folders = [
-        ScoreFolder(Path(one.folder), counts=one.word != UNJUDGED)
-        for one in summary.verdicts
-        if one.folder
-    ]
-    for folder, error in draw_pending(folders, out):
-        summary.failed.append((str(folder), error))
-
-
-def _add_failure(summary: Summary, one: Input, error: Exception) -> None:
-    reported = error if isinstance(error, SpecloomError) else machine_error(error)
-    if reported is not None:
-        summary.failed.append((one.address, with_address(reported, one.address)))
-        return
-    if summary.unexpected is None:
-        summary.unexpected = error
-    what = f"specloom failed on it: {type(error).__name__}: {error}"
-    summary.failed.append((one.address, SpecloomError(what, where=one.address)))
-
-
-def with_address(error: SpecloomError, address: str) -> SpecloomError:
-    """``error`` with the input that it is about, where it does not name it."""
-    if isinstance(error, Problems):
-        return Problems([with_address(one, address) for one in error.errors])
-    if Path(address).name in str(error):
-        return error
-    where = f"{address}, {error.where}" if error.where else address
-    return type(error)(error.what, where=where, fix=error.fix)
+    waiting = []
+    for verdict in call.summary.verdicts:
+        if not verdict.folder:
+            continue
+        folder = Path(verdict.folder)
+        line = call.ledger.line_in(folder)
+        if line is not None and has_pending(line.get("files", ())):
+            waiting.append(ScoreFolder(folder, counts=verdict.word != UNJUDGED))
+    for folder, error in draw_pending(waiting, call.ledger.lines()):
+        if error is not None:
+            call.summary.failed.append((str(folder), error))
+            continue
+        line = line_of(out, folder)
+        if line is not None:
+            call.ledger.add(line)
+            call.ledger_file.add(line)
 
 
 def file_digest(path: Path) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import ConfigError
-from specloom_cubes import Cube
+from specloom_cubes import Cube, files_of_cube, is_address
 from specloom_predict.array_prediction import predict_array
 from specloom_predict.cube_prediction import FileOptions, RunOptions, predict_cube
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import FittedPipeline
+from specloom_predict.input_state import InputState
 from specloom_predict.measures import has_decisions
 from specloom_predict.verdicts import read_rules
 
@@ -102,7 +103,10 @@ class Predictor(FittedPipeline):
         """
         check_formats(formats)
         place = None if folder is None else Path(folder)
-        files = FileOptions(place, formats, draw_scores)
+        state = None
+        if isinstance(cube, str | Path) and not is_address(cube):
+            state = InputState.of(str(cube), files_of_cube(Path(cube)))
+        files = FileOptions(place, formats, draw_scores, state)
         options = RunOptions(wavelengths, memory, tile_bytes)
         if variable is not None and not isinstance(cube, str | Path):
             what = "'variable' is only for files: an array is the cube itself"
