@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from specloom import Executor, impl
 from specloom.lazy import lazy
 
+ADDRESSES = ("tcp://", "tls://")
+FILES = (".yaml", ".yml")
+
 MODULES = {"Dask": "specloom_dask.executor"}
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -30,7 +33,7 @@ def register_executors() -> Mapping[str, str]:
 @impl
 def make_executor(on: str, workers: int | None, insecure: bool, plugins: Any) -> Executor | None:
     """Make the executor for new workers, for a scheduler's address, and for a cluster file."""
-    if on != "dask" and not on.startswith(("tcp://", "tls://")):
+    if on != "dask" and not on.startswith(ADDRESSES) and not on.endswith(FILES):
         return None
     from specloom_dask.executor import Dask
 

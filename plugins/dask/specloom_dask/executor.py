@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import Job, Outcome, Plugins, Share, raise_all
 from specloom_dask.fleet_watch import FleetWatch
+from specloom_dask.introductions import Probe, Wanted, paths_in
 from specloom_dask.job_session import JobSession
 from specloom_dask.places import Place, connected
 from specloom_dask.wire import error_of, outcome_of, pack_job
@@ -27,7 +29,8 @@ class Dask:
     bit, on the same kind of processor. Workers start with the first job.
 
     Args:
-        on: ``dask`` for new workers on this machine, or the address of a scheduler.
+        on: ``dask`` for new workers on this machine, the address of a scheduler, or a cluster
+            file.
         workers: How many workers are started; by default one for each core.
         insecure: Whether an address on another machine may be used without encryption.
         plugins: Where tasks are looked up by name; by default what is installed.
@@ -72,10 +75,10 @@ class Dask:
         Raises:
             UnavailableError: The scheduler is gone.
         """
-        session = self._session(job)
-        for share, result in session.results(shares):
-            self._warn(result)
-            yield outcome_of(share.number, result)
+        with self._session(job, shares) as (session, rest):
+            for share, result in session.results(rest):
+                self._warn(result)
+                yield outcome_of(share.number, result)
 
     def total(self, job: Job, shares: Iterable[Share]) -> bytes:
         """What comes of all shares, merged by the fixed tree.
@@ -84,19 +87,34 @@ class Dask:
             SpecloomError: A share failed; no further share is begun.
             ValueError: There is no share.
         """
-        result = self._session(job).total(shares, self._warn)
+        with self._session(job, shares) as (session, rest):
+            result = session.total(rest, self._warn)
         raise_all([error_of(one) for one in result["errors"]])
         data: bytes = result["data"]
         return data
 
-    def _session(self, job: Job) -> JobSession:
+    @contextmanager
+    def _session(
+        self, job: Job, shares: Iterable[Share]
+    ) -> Iterator[tuple[JobSession, Iterable[Share]]]:
+        """A job on the workers, which have what it needs, and the shares again."""
+        rest = iter(shares)
+        first = list(islice(rest, 1))
         packed = pack_job(job, self.plugins, [])
-        return JobSession(self._connected(), packed, self._watch)
+        client = self._connected()
+        probe = Probe(self._folder)
+        seen = [*probe.paths(), *paths_in(chain(*(share.tickets for share in first)))]
+        try:
+            wanted = Wanted(job.plugins, seen)
+            yield JobSession(client, packed, self._watch, wanted), chain(first, rest)
+        finally:
+            probe.remove()
 
     def _connected(self) -> Client:
         if self._client is None:
-            self._client = self._open.enter_context(connected(self.place))
-            self._watch.start(self._client)
+            fleet = self._open.enter_context(connected(self.place))
+            self._client = fleet.client
+            self._watch.start(fleet)
         return self._client
 
     def _warn(self, result: Mapping[str, Any]) -> None:

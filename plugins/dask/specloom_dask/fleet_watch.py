@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distributed import Client
-
     from specloom import RunView
+    from specloom_dask.places import Fleet
 
 WINDOW = 60.0
 """Seconds over which the rate is taken."""
+
+RESTORE_SECONDS = 20.0
+"""Seconds between two attempts to start workers for those that could not start again."""
 
 INTERVAL = 1.0
 """Seconds between two looks at the workers."""
@@ -47,7 +49,8 @@ class FleetWatch:
     def __init__(self) -> None:
         self.run: RunView | None = None
         self.rate = Rate()
-        self._client: Client | None = None
+        self._fleet: Fleet | None = None
+        self._restored = 0.0
         self._known: set[str] = set()
         self._lost = 0
         self._looked = 0.0
@@ -61,28 +64,34 @@ class FleetWatch:
         """The workers that there are."""
         return self._count
 
-    def start(self, client: Client) -> None:
-        """Watch the workers of a client."""
-        self._client = client
+    def start(self, fleet: Fleet) -> None:
+        """Watch these workers."""
+        self._fleet = fleet
         self._known = set()
         self._looked = 0.0
         self.look(0)
 
-    def look(self, busy: int) -> None:
+    def look(self, busy: int) -> bool:
         """Look at the workers, at most once a second, and notify observers.
 
         Args:
             busy: The shares that are worked on.
+
+        Returns:
+            Whether a second was over.
         """
         now = time.monotonic()
-        if self._client is None or now - self._looked < INTERVAL:
-            return
+        if self._fleet is None or now - self._looked < INTERVAL:
+            return False
         self._looked = now
-        self.workers = dict(self._client.scheduler_info(n_workers=-1)["workers"])
+        self.workers = dict(self._fleet.client.scheduler_info(n_workers=-1)["workers"])
         present = set(self.workers)
         self._lost += len(self._known - present)
         self._known = present
         self._count = len(present)
+        if self._count < self._fleet.expected and now - self._restored > RESTORE_SECONDS:
+            self._restored = now
+            self._fleet.restore()
         if self.run is not None:
             self.run.hook.fleet(
                 run=self.run,
@@ -91,6 +100,7 @@ class FleetWatch:
                 lost=self._lost,
                 rate=self.rate.value(now),
             )
+        return True
 
     def new_warnings(self, texts: Iterable[str]) -> Iterator[str]:
         """Those that were not shown before."""

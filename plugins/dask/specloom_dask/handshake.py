@@ -17,6 +17,9 @@ from specloom_dask.call import PROTOCOL
 DISTRIBUTIONS = ("specloom", "specloom-dask", "torch", "numpy")
 """The packages whose versions are compared, besides those of plugins."""
 
+PROBE = ".fleet."
+"""How the name of the file begins that is written into the folder of results for workers."""
+
 STRICT = ("specloom", "specloom-dask")
 """Those of which another version stops the run; another version of the rest is a warning."""
 
@@ -61,7 +64,7 @@ def examine(packed: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, A
 
     Args:
         packed: The job as plain values.
-        wanted: ``versions`` of plugins and ``paths`` that the worker must see.
+        wanted: ``plugins`` by name, and ``paths`` that the worker must see.
     """
     found = describe()
     found["absent"] = [path for path in wanted["paths"] if not _is_seen(path)]
@@ -74,12 +77,11 @@ def examine(packed: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, A
 
 
 def problems_of(
-    worker: str, found: Mapping[str, Any], client: Mapping[str, Any], wanted: Mapping[str, Any]
+    found: Mapping[str, Any], client: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, int]]:
     """What stops a run on a worker: what, the fix, and the exit code.
 
     Args:
-        worker: The name of the worker.
         found: What it said of itself.
         client: What this process says of itself.
         wanted: The plugins and paths that the job needs.
@@ -87,15 +89,17 @@ def problems_of(
     for name in STRICT:
         yours, mine = found["versions"][name], client["versions"][name]
         if yours != mine:
-            what = f"worker {worker} has {name} {yours}, the client has {mine}"
+            what = f"it has {name} {yours}, the client has {mine}"
             yield what, f"install {name} {mine} there", 4
     for name, mine in wanted["plugins"].items():
         yours = found["plugins"].get(name, "")
         if yours != mine:
-            what = f"worker {worker} has plugin {name} {yours or 'not'}, the run needs {mine}"
+            what = f"it has plugin {name} {yours}, the run needs {mine}"
+            if not yours:
+                what = f"it has no plugin {name}, the run needs {mine}"
             yield what, f"install version {mine} of it there, or set ship_plugins: true", 3
     for path in found["absent"]:
-        what = f"worker {worker} does not see {path}"
+        what = f"it does not see {_shown(path)}"
         yield what, "use a folder that all machines share", 4
 
 
@@ -130,6 +134,14 @@ def _memory() -> int:
     if sys.platform == "linux":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return 0
+
+
+def _shown(path: str) -> str:
+    """A path; of the file that was written to be looked for, its folder."""
+    place = Path(path)
+    if place.name.startswith(PROBE):
+        return str(place.parent)
+    return path
 
 
 def _is_seen(path: str) -> bool:

@@ -6,13 +6,15 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distributed import as_completed
 from distributed.scheduler import KilledWorker
 
-from specloom import Share, UnavailableError
+from specloom import Share, UnavailableError, raise_all
 from specloom_dask.call import call
+from specloom_dask.introductions import Introductions, Wanted
+from specloom_dask.wire import error_of
 from specloom_jobs import MergeTree
 
 if TYPE_CHECKING:
@@ -36,15 +38,19 @@ class JobSession:
         client: The client.
         packed: The job as plain values.
         watch: Looks at the workers meanwhile.
+        wanted: What workers must have.
     """
 
-    def __init__(self, client: Client, packed: Mapping[str, Any], watch: FleetWatch) -> None:
+    def __init__(
+        self, client: Client, packed: Mapping[str, Any], watch: FleetWatch, wanted: Wanted
+    ) -> None:
         self._client = client
         self._watch = watch
         key = f"specloom-job-{packed['key']}"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the job is large: it is sent once
             self._job = client.submit(call, "keep", dict(packed), [], None, key=key)
+        self._introductions = Introductions(client, packed, self._job, wanted)
 
     def results(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Mapping[str, Any]]]:
         """What workers gave for each share, in any order.
@@ -102,41 +108,30 @@ class JobSession:
         self, shares: Iterable[Share], submit: Callable[[Share], Sequence[Future[Any]]]
     ) -> Iterator[tuple[Share, Sequence[Future[Any]], Mapping[str, Any]]]:
         """Each share with its futures and the result of the last of them, a few at a time."""
-        rest = iter(shares)
-        completed = as_completed([], loop=self._client.loop, with_results=True, raise_errors=False)
-        running: dict[Any, tuple[Share, Sequence[Future[Any]], int]] = {}
-
-        def begin(share: Share, repeats: int = 0) -> None:
-            futures = submit(share)
-            running[futures[-1].key] = (share, futures, repeats)
-            completed.add(futures[-1])
-
-        def fill() -> None:
-            width = SHARES_PER_WORKER * max(1, self._watch.count)
-            while len(running) < width:
-                share = next(rest, None)
-                if share is None:
-                    return
-                begin(share)
-
+        self._introductions.wait(self._watch.workers)
+        window = _Window(self._client, shares, submit)
         try:
-            fill()
-            while running:
-                self._watch.look(len(running))
-                for future, found in _wait(completed):
-                    share, futures, repeats = running.pop(future.key)
-                    result = self._as_result(share, future, found)
-                    if result is None and repeats < MOST_REPEATS:
-                        begin(share, repeats + 1)
+            window.fill(self._width())
+            while window.running:
+                if self._watch.look(len(window.running)):
+                    self._introductions.look(self._watch.workers)
+                for future, found in window.done():
+                    begun = window.take(future)
+                    result = self._as_result(begun.share, future, found)
+                    if result is None and begun.repeats < MOST_REPEATS:
+                        window.begin(begun.share, begun.repeats + 1)
                         continue
                     if result is None:
-                        result = _failed(share, "its result was lost again and again", 4)
-                    self._watch.rate.add(len(share.tickets))
-                    yield share, futures, result
-                fill()
+                        result = _failed(begun.share, "its result was lost again and again", 4)
+                    self._watch.rate.add(len(begun.share.tickets))
+                    yield begun.share, begun.futures, result
+                window.fill(self._width())
         finally:
-            for _, futures, _ in running.values():
-                self._client.cancel(list(futures))
+            window.cancel()
+
+    def _width(self) -> int:
+        """How many shares the scheduler knows at once."""
+        return SHARES_PER_WORKER * max(1, self._watch.count)
 
     def _as_result(self, share: Share, future: Future[Any], found: Any) -> Mapping[str, Any] | None:
         """What a future gave; None where it was lost, so that the share is to be done again.
@@ -146,6 +141,8 @@ class JobSession:
         """
         if future.status == "finished":
             result: Mapping[str, Any] = found
+            if result.get("stops"):
+                raise_all([error_of(one) for one in result["errors"]])
             return result
         self._require_scheduler()
         if future.status == "error":
@@ -171,13 +168,74 @@ class JobSession:
         return result
 
 
-def _wait(completed: as_completed) -> list[tuple[Future[Any], Any]]:
-    """What is done, after a moment at most."""
-    with completed.thread_condition:
-        if completed.queue.empty():
-            completed.thread_condition.wait(timeout=0.1)
-    found: list[tuple[Future[Any], Any]] = completed.next_batch(block=False)
-    return found
+class _Begun(NamedTuple):
+    """A share that the scheduler knows.
+
+    Args:
+        share: The share.
+        futures: What was submitted for it; the result is that of the last one.
+        repeats: How often its result was lost.
+    """
+
+    share: Share
+    futures: Sequence[Future[Any]]
+    repeats: int
+
+
+class _Window:
+    """A few shares that the scheduler knows, of many.
+
+    Args:
+        client: The client.
+        shares: All of them.
+        submit: Submits a share.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        shares: Iterable[Share],
+        submit: Callable[[Share], Sequence[Future[Any]]],
+    ) -> None:
+        self._client = client
+        self._rest = iter(shares)
+        self._submit = submit
+        self._completed = as_completed([], loop=client.loop, with_results=True, raise_errors=False)
+        #: The shares that are worked on, by the key of their last future.
+        self.running: dict[Any, _Begun] = {}
+
+    def fill(self, width: int) -> None:
+        """Begin shares until so many are known."""
+        while len(self.running) < width:
+            share = next(self._rest, None)
+            if share is None:
+                return
+            self.begin(share)
+
+    def begin(self, share: Share, repeats: int = 0) -> None:
+        """Submit a share."""
+        futures = self._submit(share)
+        self.running[futures[-1].key] = _Begun(share, futures, repeats)
+        self._completed.add(futures[-1])
+
+    def take(self, future: Future[Any]) -> _Begun:
+        """The share of a future that is done, which is no longer worked on."""
+        return self.running.pop(future.key)
+
+    def done(self) -> list[tuple[Future[Any], Any]]:
+        """The futures that are done, with what they gave, after a moment at most."""
+        completed = self._completed
+        with completed.thread_condition:
+            if completed.queue.empty():
+                completed.thread_condition.wait(timeout=0.1)
+        found: list[tuple[Future[Any], Any]] = completed.next_batch(block=False)
+        return found
+
+    def cancel(self) -> None:
+        """Let the scheduler forget the shares that are worked on."""
+        futures = [future for begun in self.running.values() for future in begun.futures]
+        if futures and self._client.status == "running":
+            self._client.cancel(futures)
 
 
 def _failed(share: Share, what: str, exit_code: int) -> Mapping[str, Any]:

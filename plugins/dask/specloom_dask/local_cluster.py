@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import dask
 from distributed import Client, LocalCluster
@@ -42,9 +43,21 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class LocalFleet(NamedTuple):
+    """Workers on this machine.
+
+    Args:
+        client: Their client.
+        restore: Starts workers again for those that could not; called now and then.
+    """
+
+    client: Client
+    restore: Callable[[], None]
+
+
 @contextmanager
-def local_cluster(workers: int) -> Iterator[Client]:
-    """A client of new workers on this machine, which end with the context.
+def local_cluster(workers: int) -> Iterator[LocalFleet]:
+    """New workers on this machine, which end with the context.
 
     Args:
         workers: How many; each has one thread.
@@ -63,7 +76,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
         )
         try:
             with Client(cluster, set_as_default=False) as client:
-                yield client
+                yield LocalFleet(client, partial(cluster.scale, workers))
         finally:
             cluster.close(timeout=15)
 

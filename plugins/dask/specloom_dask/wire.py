@@ -82,8 +82,8 @@ def check_protocol(packed: Mapping[str, Any], worker: str) -> None:
     if found == PROTOCOL:
         return
     raise UnavailableError(
-        f"worker {worker} has protocol {PROTOCOL} of specloom-dask, the client has {found}",
-        where=worker,
+        f"it has protocol {PROTOCOL} of specloom-dask, the client has {found}",
+        where=f"worker {worker}",
         fix="install the same version of specloom-dask on both",
     )
 

@@ -40,13 +40,16 @@ def do_verb(verb: str, job: dict[str, Any], numbers: list[int], payload: Any) ->
     if verb == "report":
         return _report(payload)
     started = time.perf_counter()
-    result: dict[str, Any] = {"numbers": numbers, "data": None, "errors": [], "warnings": []}
+    result: dict[str, Any] = {"numbers": numbers, "data": None, "stops": False}
+    result |= {"errors": [], "warnings": []}
     with _lock, _warnings_into(result["warnings"]):
         try:
             check_protocol(job, worker_name())
             result["data"] = VERBS[verb](job, payload)
         except Exception as error:
             result["errors"] = [error_values(one) for one in _specloom_errors(error)]
+            # A job that cannot begin here is no error of the share.
+            result["stops"] = job.get("key") not in _tasks
     if verb == "merge":
         _take_over_errors(result, payload)
     result["seconds"] = time.perf_counter() - started
@@ -70,7 +73,11 @@ def _merge(job: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> bytes 
 
 
 def _handshake(job: Mapping[str, Any], wanted: str) -> bytes:
-    return json.dumps(examine(job, json.loads(wanted))).encode()
+    found = examine(job, json.loads(wanted))
+    fits = not found["absent"] and found["plugins"] == json.loads(wanted)["plugins"]
+    if job["task"] and fits:
+        _task(job)  # so that what it lacks is known, and the first share need not wait
+    return json.dumps(found).encode()
 
 
 VERBS: Mapping[str, Callable[[Mapping[str, Any], Any], bytes | None]] = {

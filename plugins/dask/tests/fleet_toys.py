@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,15 +130,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def workers_of(process: int) -> list[int]:
-    """The processes of Dask's workers among the children of a process."""
+def workers_of(process: int, least_age: float = 0.0) -> list[int]:
+    """The processes of Dask's workers among the children of a process, in seconds of age."""
     import psutil
 
     found = []
     for child in psutil.Process(process).children(recursive=True):
-        command = " ".join(child.cmdline())
-        if "spawn_main" in command or "dask" in command:
-            found.append(child.pid)
+        with suppress(psutil.Error):
+            is_worker = "spawn_main" in " ".join(child.cmdline())
+            if is_worker and time.time() - child.create_time() >= least_age:
+                found.append(child.pid)
     return found
 
 

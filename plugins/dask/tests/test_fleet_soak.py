@@ -37,7 +37,7 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         while self.left and not self._over.wait(self._pause):
-            workers = toys.workers_of(os.getpid())
+            workers = toys.workers_of(os.getpid(), least_age=8)
             if workers:
                 os.kill(self._random.choice(workers), signal.SIGKILL)
                 self.left -= 1

@@ -1,0 +1,183 @@
+"""Each worker introduces itself before, or while, it works on a job."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specloom import IntegrityError, SpecloomError, SpecloomWarning, process_tag, raise_all
+from specloom_dask.call import call
+from specloom_dask.handshake import PROBE, describe, differences, problems_of
+from specloom_dask.wire import error_of
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+FROZEN = "SPECLOOM_FROZEN"
+SECONDS = 120
+"""How long the workers that are there may take to introduce themselves."""
+
+PAUSE = 0.02
+
+_numbers = count()
+
+
+@dataclass
+class Wanted:
+    """What a worker must have for a job.
+
+    Args:
+        plugins: The versions of plugins by name.
+        paths: The files and folders that it must see.
+    """
+
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    paths: Sequence[str] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {"plugins": dict(self.plugins), "paths": list(self.paths)}
+
+
+class Introductions:
+    """What the workers of a client say of themselves; each says it once for a job.
+
+    Args:
+        client: The client.
+        packed: The job as plain values.
+        job: The job where workers hold it.
+        wanted: What they must have.
+    """
+
+    def __init__(
+        self, client: Client, packed: Mapping[str, Any], job: Future[Any] | None, wanted: Wanted
+    ) -> None:
+        self._client = client
+        self._packed = packed
+        self._job = job
+        self._wanted = wanted
+        self._pending: dict[str, Future[Any]] = {}
+        #: What each worker said, by its address.
+        self.reports: dict[str, Mapping[str, Any]] = {}
+        self._own = describe()
+        self._warned: set[str] = set()
+
+    def look(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Ask workers that are new, and take in what others have answered.
+
+        Raises:
+            SpecloomError: A worker does not fit the job.
+        """
+        for address in workers.keys() - self.reports.keys() - self._pending.keys():
+            self._pending[address] = self._ask(address)
+        for address in list(self._pending):
+            if address not in workers:
+                del self._pending[address]
+            elif self._pending[address].done():
+                self._take(address, workers[address], self._pending.pop(address))
+
+    def wait(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let all of these workers introduce themselves.
+
+        Raises:
+            SpecloomError: A worker does not fit the job.
+        """
+        deadline = time.monotonic() + SECONDS
+        self.look(workers)
+        while self._pending and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+            self.look(workers)
+
+    def problems(self, workers: Mapping[str, Mapping[str, Any]]) -> Iterator[SpecloomError]:
+        """What does not fit of the workers that have introduced themselves."""
+        for address, report in self.reports.items():
+            name = str(workers.get(address, {}).get("name", address))
+            yield from self._problems(name, report)
+
+    def notes(self) -> list[str]:
+        """What differs between workers and this process, without stopping a run."""
+        return list(differences(list(self.reports.values()), self._own))
+
+    def _ask(self, address: str) -> Future[Any]:
+        wanted = json.dumps(self._wanted.as_json())
+        job: Any = self._job
+        if job is None:
+            job = dict(self._packed)
+        key = f"specloom-handshake-{os.getpid()}-{next(_numbers)}"
+        return self._client.submit(
+            call, "handshake", job, [], wanted, key=key, workers=[address], pure=False
+        )
+
+    def _take(self, address: str, worker: Mapping[str, Any], future: Future[Any]) -> None:
+        """Take in what a worker answered; nothing of one that died meanwhile."""
+        if future.status != "finished":
+            return
+        result = future.result()
+        raise_all([error_of(one) for one in result["errors"]])
+        report = json.loads(result["data"])
+        self.reports[address] = report
+        raise_all(list(self._problems(str(worker.get("name", address)), report)))
+        for note in self.notes():
+            if note not in self._warned:
+                self._warned.add(note)
+                _warn(note)
+
+    def _problems(self, name: str, report: Mapping[str, Any]) -> Iterator[SpecloomError]:
+        for what, fix, exit_code in problems_of(report, self._own, self._wanted.as_json()):
+            error = SpecloomError(what, where=f"worker {name}", fix=fix)
+            error.exit_code = exit_code  # of this error alone
+            yield error
+
+
+class Probe:
+    """A file in the folder of results, which workers that share the folder see.
+
+    Args:
+        folder: The folder; nothing is written where it is None or not there.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._file: Path | None = None
+        if folder is not None and folder.is_dir():
+            self._file = folder.resolve() / f"{PROBE}{process_tag()}"
+            self._file.touch()
+
+    def paths(self) -> list[str]:
+        """The file, where there is one."""
+        if self._file is None:
+            return []
+        return [str(self._file)]
+
+    def remove(self) -> None:
+        """Remove the file."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+def paths_in(tickets: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The file of the first input among tickets, where it is one of this machine."""
+    for ticket in tickets:
+        for key in ("cube", "input"):
+            value = ticket.get(key)
+            if isinstance(value, str) and Path(value).exists():
+                return [value]
+        break
+    return []
+
+
+def _warn(note: str) -> None:
+    """Warn of a difference, or refuse it where everything must be as it was recorded.
+
+    Raises:
+        IntegrityError: ``--frozen`` was used.
+    """
+    if os.environ.get(FROZEN):
+        raise IntegrityError(note, where="--on", fix="use equal workers, or leave --frozen out")
+    warnings.warn(note, SpecloomWarning, stacklevel=4)
