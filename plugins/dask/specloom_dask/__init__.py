@@ -15,7 +15,7 @@ MODULES = {"Dask": "specloom_dask.executor"}
 """Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe dask --write`.
-__all__ = ["Dask"]
+__all__ = ["ADDRESSES", "FILES", "Dask"]
 
 if TYPE_CHECKING:
     from specloom_dask.executor import Dask
@@ -38,3 +38,9 @@ def make_executor(on: str, workers: int | None, insecure: bool, plugins: Any) ->
     from specloom_dask.executor import Dask
 
     return Dask(on, workers, insecure=insecure, plugins=plugins)
+
+
+@impl
+def register_commands() -> Mapping[str, str]:
+    """Offer ``specloom fleet``."""
+    return {"fleet": "specloom_dask.command:fleet"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -52,8 +54,8 @@ def batch_cluster(file: ClusterFile, workers: int | None) -> Iterator[Client]:
         ConfigError: The cluster has no such option.
         UnavailableError: The package for it is not installed, or it cannot be reached.
     """
-    with dask.config.set(SETTINGS):
-        cluster = make_cluster(file)
+    with dask.config.set(SETTINGS), _private_folder() as folder:
+        cluster = make_cluster(file, folder)
         try:
             if file.least is not None:
                 cluster.adapt(minimum=file.least, maximum=file.most)
@@ -65,8 +67,12 @@ def batch_cluster(file: ClusterFile, workers: int | None) -> Iterator[Client]:
             cluster.close()
 
 
-def make_cluster(file: ClusterFile) -> Any:
+def make_cluster(file: ClusterFile, folder: str) -> Any:
     """The cluster of a file, without workers.
+
+    Args:
+        file: The file.
+        folder: A folder of this user alone, which all machines see, for certificates.
 
     Raises:
         ConfigError: It has no such option.
@@ -84,6 +90,7 @@ def make_cluster(file: ClusterFile) -> Any:
         options["memory"] = file.memory
         options["security"] = _security(file)
         options["protocol"] = "tls://"
+        options.setdefault("shared_temp_directory", folder)
         options["job_script_prologue"] = [*options.get("job_script_prologue", ()), *EXPORTS]
     try:
         return cls(**options)
@@ -111,6 +118,15 @@ def cluster_class(kind: str) -> Any:
             where="--on",
             fix=f"run: pip install 'specloom-dask[{extra}]'",
         ) from error
+
+
+@contextmanager
+def _private_folder() -> Iterator[str]:
+    """A folder in the user's home, which machines of a cluster share as a rule."""
+    parent = Path.home() / ".specloom"
+    parent.mkdir(mode=0o700, exist_ok=True)
+    with TemporaryDirectory(prefix="fleet-", dir=parent) as folder:
+        yield folder
 
 
 def _security(file: ClusterFile) -> Security:

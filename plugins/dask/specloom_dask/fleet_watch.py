@@ -71,6 +71,11 @@ class FleetWatch:
         self._looked = 0.0
         self.look(0)
 
+    def current(self) -> dict[str, Any]:
+        """The workers as they were a second ago at most."""
+        self.look(0)
+        return self.workers
+
     def look(self, busy: int) -> bool:
         """Look at the workers, at most once a second, and notify observers.
 

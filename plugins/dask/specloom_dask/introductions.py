@@ -6,7 +6,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -52,13 +52,21 @@ class Introductions:
     Args:
         client: The client.
         packed: The job as plain values.
-        job: The job where workers hold it.
+        job: The job where workers hold it; None where there is none.
         wanted: What they must have.
+        raises: Whether a worker that does not fit is an error.
     """
 
     def __init__(
-        self, client: Client, packed: Mapping[str, Any], job: Future[Any] | None, wanted: Wanted
+        self,
+        client: Client,
+        packed: Mapping[str, Any],
+        job: Future[Any] | None,
+        wanted: Wanted,
+        *,
+        raises: bool = True,
     ) -> None:
+        self._raises = raises
         self._client = client
         self._packed = packed
         self._job = job
@@ -83,23 +91,20 @@ class Introductions:
             elif self._pending[address].done():
                 self._take(address, workers[address], self._pending.pop(address))
 
-    def wait(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
-        """Let all of these workers introduce themselves.
+    def wait(self, workers: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
+        """Let all workers that are there introduce themselves.
+
+        Args:
+            workers: Gives the workers as they are now; some may die meanwhile.
 
         Raises:
             SpecloomError: A worker does not fit the job.
         """
         deadline = time.monotonic() + SECONDS
-        self.look(workers)
+        self.look(workers())
         while self._pending and time.monotonic() < deadline:
             time.sleep(PAUSE)
-            self.look(workers)
-
-    def problems(self, workers: Mapping[str, Mapping[str, Any]]) -> Iterator[SpecloomError]:
-        """What does not fit of the workers that have introduced themselves."""
-        for address, report in self.reports.items():
-            name = str(workers.get(address, {}).get("name", address))
-            yield from self._problems(name, report)
+            self.look(workers())
 
     def notes(self) -> list[str]:
         """What differs between workers and this process, without stopping a run."""
@@ -123,13 +128,16 @@ class Introductions:
         raise_all([error_of(one) for one in result["errors"]])
         report = json.loads(result["data"])
         self.reports[address] = report
-        raise_all(list(self._problems(str(worker.get("name", address)), report)))
+        if not self._raises:
+            return
+        raise_all(list(self.problems_of_worker(str(worker.get("name", address)), report)))
         for note in self.notes():
             if note not in self._warned:
                 self._warned.add(note)
                 _warn(note)
 
-    def _problems(self, name: str, report: Mapping[str, Any]) -> Iterator[SpecloomError]:
+    def problems_of_worker(self, name: str, report: Mapping[str, Any]) -> Iterator[SpecloomError]:
+        """What of a worker does not fit the job, by what it said of itself."""
         for what, fix, exit_code in problems_of(report, self._own, self._wanted.as_json()):
             error = SpecloomError(what, where=f"worker {name}", fix=fix)
             error.exit_code = exit_code  # of this error alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
@@ -55,11 +56,13 @@ class JobSession:
     def results(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Mapping[str, Any]]]:
         """What workers gave for each share, in any order.
 
+        Of several items that killed workers nothing is known of each: they are not done again.
+
         Raises:
             UnavailableError: The scheduler is gone.
         """
-        for share, _, result in self._done(shares, self._submit_share):
-            yield share, result
+        for one in self._done(shares, self._submit_share, most_tickets=1):
+            yield one.share, one.result
 
     def total(
         self, shares: Iterable[Share], look_at: Callable[[Mapping[str, Any]], None]
@@ -78,11 +81,11 @@ class JobSession:
             ValueError: There is no share.
         """
         tree: MergeTree[Future[Any]] = MergeTree(self._submit_merge)
-        for share, parts, report in self._done(shares, self._submit_reported):
-            look_at(report)
-            if report["errors"]:
-                return report
-            tree.add(share.number, parts[0])
+        for one in self._done(shares, self._submit_reported):
+            look_at(one.result)
+            if one.result["errors"]:
+                return one.result
+            tree.add(one.share.number, one.futures[0])
         return self._result_of(tree.total())
 
     def _submit_share(self, share: Share) -> Sequence[Future[Any]]:
@@ -105,27 +108,52 @@ class JobSession:
         return self._client.submit(call, verb, job, numbers, payload, key=key, pure=False)
 
     def _done(
-        self, shares: Iterable[Share], submit: Callable[[Share], Sequence[Future[Any]]]
-    ) -> Iterator[tuple[Share, Sequence[Future[Any]], Mapping[str, Any]]]:
-        """Each share with its futures and the result of the last of them, a few at a time."""
-        self._introductions.wait(self._watch.workers)
+        self,
+        shares: Iterable[Share],
+        submit: Callable[[Share], Sequence[Future[Any]]],
+        most_tickets: float = math.inf,
+    ) -> Iterator[_Done]:
+        """Each share with its futures and the result of the last of them, a few at a time.
+
+        Scheduling counts every share that waited on a worker that died. So one that was given up
+        is done again while nothing else is: then it is itself what kills.
+
+        Args:
+            shares: The shares.
+            submit: Submits a share.
+            most_tickets: A share with more tickets is not done again.
+        """
+        self._introductions.wait(self._watch.current)
+        suspects: list[Share] = []
+        for one in self._pass(shares, submit, self._width):
+            if one.killed and len(one.share.tickets) <= most_tickets:
+                suspects.append(one.share)
+            else:
+                yield one
+        yield from self._pass(suspects, submit, lambda: 1)
+
+    def _pass(
+        self,
+        shares: Iterable[Share],
+        submit: Callable[[Share], Sequence[Future[Any]]],
+        width: Callable[[], int],
+    ) -> Iterator[_Done]:
+        """Each share once, as many at a time as ``width`` says."""
         window = _Window(self._client, shares, submit)
         try:
-            window.fill(self._width())
+            window.fill(width())
             while window.running:
                 if self._watch.look(len(window.running)):
                     self._introductions.look(self._watch.workers)
                 for future, found in window.done():
                     begun = window.take(future)
-                    result = self._as_result(begun.share, future, found)
-                    if result is None and begun.repeats < MOST_REPEATS:
+                    done = self._as_done(begun, future, found)
+                    if done is None:
                         window.begin(begun.share, begun.repeats + 1)
                         continue
-                    if result is None:
-                        result = _failed(begun.share, "its result was lost again and again", 4)
                     self._watch.rate.add(len(begun.share.tickets))
-                    yield begun.share, begun.futures, result
-                window.fill(self._width())
+                    yield done
+                window.fill(width())
         finally:
             window.cancel()
 
@@ -133,24 +161,28 @@ class JobSession:
         """How many shares the scheduler knows at once."""
         return SHARES_PER_WORKER * max(1, self._watch.count)
 
-    def _as_result(self, share: Share, future: Future[Any], found: Any) -> Mapping[str, Any] | None:
+    def _as_done(self, begun: _Begun, future: Future[Any], found: Any) -> _Done | None:
         """What a future gave; None where it was lost, so that the share is to be done again.
 
         Raises:
-            UnavailableError: The scheduler is gone.
+            SpecloomError: The scheduler is gone, or a worker cannot begin the job.
         """
+        share = begun.share
         if future.status == "finished":
-            result: Mapping[str, Any] = found
-            if result.get("stops"):
-                raise_all([error_of(one) for one in result["errors"]])
-            return result
+            if found.get("stops"):
+                raise_all([error_of(one) for one in found["errors"]])
+            return _Done(share, begun.futures, found)
         self._require_scheduler()
         if future.status == "error":
             error = found[1] if isinstance(found, tuple) else found
             if isinstance(error, KilledWorker):
-                return _failed(share, _describe_deaths(error), 2)
-            return _failed(share, f"Dask failed: {type(error).__name__}: {error}", 4)
-        return None
+                what = _describe_deaths(error)
+                return _Done(share, begun.futures, _failed(share, what, 2), killed=True)
+            what = f"Dask failed: {type(error).__name__}: {error}"
+            return _Done(share, begun.futures, _failed(share, what, 4))
+        if begun.repeats < MOST_REPEATS:
+            return None
+        return _Done(share, begun.futures, _failed(share, "its result was lost repeatedly", 4))
 
     def _require_scheduler(self) -> None:
         """Raise UnavailableError where the client has lost its scheduler."""
@@ -164,8 +196,24 @@ class JobSession:
 
     def _result_of(self, future: Future[Any]) -> Mapping[str, Any]:
         share = Share(-1, ())
-        ((_, _, result),) = self._done([share], lambda _: [future])
-        return result
+        (one,) = self._done([share], lambda _: [future])
+        return one.result
+
+
+class _Done(NamedTuple):
+    """A share that was done, or given up.
+
+    Args:
+        share: The share.
+        futures: What was submitted for it.
+        result: What the last of them gave.
+        killed: Whether it was given up because workers died.
+    """
+
+    share: Share
+    futures: Sequence[Future[Any]]
+    result: Mapping[str, Any]
+    killed: bool = False
 
 
 class _Begun(NamedTuple):
@@ -255,7 +303,8 @@ def _describe_deaths(error: KilledWorker) -> str:
     metrics = getattr(error.last_worker, "metrics", None)
     if metrics:
         memory = int(metrics.get("memory", 0))
-    what = f"killed its worker {deaths} times (out of memory?)"
+    times = "once" if deaths == 1 else f"{deaths} times"
+    what = f"killed its worker {times} (out of memory?)"
     if memory:
         what += f", the last time with {memory / 1e9:.1f} GB"
     return what

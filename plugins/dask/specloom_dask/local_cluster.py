@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,8 +14,8 @@ import dask
 from distributed import Client, LocalCluster
 
 LOOPBACK = "127.0.0.1"
-ALLOWED_DEATHS = 3
-"""A share that was worked on when so many workers died and one more is given up."""
+ALLOWED_DEATHS = 2
+"""A share that was on a worker that died so often, and once more, is given up."""
 
 TRIM_BYTES = 4 * 1024**3
 MMAP_BYTES = 1024**3
@@ -78,7 +79,17 @@ def local_cluster(workers: int) -> Iterator[LocalFleet]:
             with Client(cluster, set_as_default=False) as client:
                 yield LocalFleet(client, partial(cluster.scale, workers))
         finally:
+            _end_workers(cluster)
             cluster.close(timeout=15)
+
+
+def _end_workers(cluster: LocalCluster) -> None:
+    """End the processes of workers, which hold nothing that anybody needs any more."""
+    for nanny in list(cluster.workers.values()):
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 def usable_cores() -> int:

@@ -25,9 +25,9 @@ toys = import_module("fleet_toys")
 
 @pytest.fixture(scope="module")
 def fleet():
-    """Two workers; a share whose worker died twice is given up."""
+    """Two workers; a share whose worker died is given up, and then done again alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(local_cluster.SETTINGS, "distributed.scheduler.allowed-failures", 1)
+        patch.setitem(local_cluster.SETTINGS, "distributed.scheduler.allowed-failures", 0)
         executor = Dask(workers=2, plugins=toys.plugins())
         yield executor
         executor.close()
@@ -38,18 +38,18 @@ def sent(monkeypatch):
     """What travels to workers and back."""
     found = []
     submit = job_session.JobSession._submit
-    as_result = job_session.JobSession._as_result
+    as_done = job_session.JobSession._as_done
 
     def recorded(self, verb, numbers, payload):
         found.append([verb, numbers, payload])
         return submit(self, verb, numbers, payload)
 
-    def taken(self, share, future, result):
+    def taken(self, begun, future, result):
         found.append(result)
-        return as_result(self, share, future, result)
+        return as_done(self, begun, future, result)
 
     monkeypatch.setattr(job_session.JobSession, "_submit", recorded)
-    monkeypatch.setattr(job_session.JobSession, "_as_result", taken)
+    monkeypatch.setattr(job_session.JobSession, "_as_done", taken)
     return found
 
 
@@ -92,27 +92,11 @@ def test_predictions_equal_those_of_one_process(fleet, alone, tmp_path, sent):
     (_, error), (_, expected) = many.failed[0], one.failed[0]
     assert error.what.partition("broken.npy")[2] == expected.what.partition("broken.npy")[2]
     assert type(error) is type(expected)
-    lines = [line for file in (tmp_path / "fleet/ledger").iterdir() for line in file.open()]
-    assert len(lines) == 8
-    assert [unplain(one) for one in sent if isinstance(one, dict)] == [""] * len(
-        [one for one in sent if isinstance(one, dict)]
-    )
+    (ledger,) = (tmp_path / "fleet/ledger").glob("*.jsonl")
+    assert len(ledger.read_text().splitlines()) == 8
+    assert {unplain(one) for one in sent} == {""}
     again = predict_all(alone.folder, [tmp_path / "cubes/c00001.npy"], tmp_path / "fleet", on=fleet)
     assert len(again.skipped) == 1
-
-
-def test_an_item_that_kills_its_worker_fails_alone(fleet):
-    tickets = [{}, {"kill": True}, {}, {"fail": True}, {}]
-    outcomes = {}
-    for outcome in fleet.each(Job("toys.Fragile"), toys.shares(*tickets)):
-        outcomes[outcome.number] = outcome
-    assert [json.loads(outcomes[at].data) for at in (0, 2, 4)] == [[0], [4], [8]]
-    (killed,) = outcomes[1].errors
-    assert killed["what"].startswith("killed its worker 2 times (out of memory?)")
-    assert killed["exit_code"] == 2
-    (failed,) = outcomes[3].errors
-    assert failed["what"] == "the task failed: ValueError: this item is wrong"
-    assert failed["exit_code"] == 70
 
 
 def test_a_total_ends_with_the_error_of_a_share(fleet):
@@ -150,6 +134,20 @@ def test_workers_listen_on_loopback_alone(fleet):
     assert listening
     assert {ip for ip, _ in listening} == {"127.0.0.1"}
     assert not {port for _, port in listening} & {8786, 8787}
+
+
+def test_an_item_that_kills_its_worker_fails_alone(fleet):
+    tickets = [{}, {"kill": True}, {}, {"fail": True}, {}]
+    outcomes = {}
+    for outcome in fleet.each(Job("toys.Fragile"), toys.shares(*tickets)):
+        outcomes[outcome.number] = outcome
+    assert [json.loads(outcomes[at].data) for at in (0, 2, 4)] == [[0], [4], [8]]
+    (killed,) = outcomes[1].errors
+    assert killed["what"].startswith("killed its worker once (out of memory?)")
+    assert killed["exit_code"] == 2
+    (failed,) = outcomes[3].errors
+    assert failed["what"] == "the task failed: ValueError: this item is wrong"
+    assert failed["exit_code"] == 70
 
 
 def test_nothing_stays_when_it_is_closed(fleet):

@@ -124,18 +124,18 @@ def test_options_are_those_of_the_class(tmp_path, kind):
     pytest.importorskip("dask_jobqueue")
     text = SLURM.replace("slurm", kind).replace("queue: short", "quue: short")
     with pytest.raises(ConfigError) as caught:
-        batch_clusters.make_cluster(read_cluster_file(write(tmp_path, text)))
+        batch_clusters.make_cluster(read_cluster_file(write(tmp_path, text)), "")
     assert caught.value.what == f"{kind.upper()}Cluster has no option 'quue'"
     assert caught.value.fix == "did you mean 'queue'?"
     text = SLURM.replace("slurm", kind).replace("queue: short", "cores: 4")
     with pytest.raises(ConfigError) as caught:
-        batch_clusters.make_cluster(read_cluster_file(write(tmp_path, text)))
+        batch_clusters.make_cluster(read_cluster_file(write(tmp_path, text)), "")
     assert caught.value.what == "the option 'cores' is set by 'cores'"
 
 
 def test_the_script_of_a_job(tmp_path):
     pytest.importorskip("dask_jobqueue")
-    cluster = batch_clusters.make_cluster(read_cluster_file(write(tmp_path, SLURM)))
+    cluster = batch_clusters.make_cluster(read_cluster_file(write(tmp_path, SLURM)), str(tmp_path))
     try:
         script = cluster.job_script()
         assert cluster.scheduler_address.startswith("tls://")
@@ -152,7 +152,7 @@ def test_kubernetes_needs_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dask_kubernetes.operator", None)
     text = SLURM.replace("slurm", "kubernetes")
     with pytest.raises(UnavailableError) as caught:
-        batch_clusters.make_cluster(read_cluster_file(write(tmp_path, text)))
+        batch_clusters.make_cluster(read_cluster_file(write(tmp_path, text)), "")
     assert caught.value.what == "a cluster of the kind kubernetes needs dask-kubernetes"
     assert caught.value.fix == "run: pip install 'specloom-dask[kubernetes]'"
     assert caught.value.exit_code == 4
