@@ -70,7 +70,7 @@ from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
 from specloom.graph.ported import Ported
 from specloom.logs import log_file_option
 from specloom.pipeline import Pipeline
-from specloom.plugins import Plugins
+from specloom.plugins import Plugins, install_pins, pack_tree, store_tree
 from specloom.threads import threads_option
 
 __all__ = [
@@ -137,6 +137,7 @@ __all__ = [
     "did_you_mean",
     "fresh_folder",
     "impl",
+    "install_pins",
     "interrupted_run",
     "is_temporary",
     "load",
@@ -148,11 +149,13 @@ __all__ = [
     "open_locked",
     "pack",
     "pack_source",
+    "pack_tree",
     "param",
     "printable",
     "process_tag",
     "raise_all",
     "remove_abandoned",
+    "store_tree",
     "threads_option",
     "uninterrupted",
     "unpack",

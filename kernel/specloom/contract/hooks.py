@@ -12,7 +12,7 @@ first answer that is not None counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,29 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 
     It is a ``plugins.yaml``, or the ``run.json`` of a run, for the plugins that the run recorded.
     """
+
+
+@spec(firstresult=True)
+def describe_pins(manifest: Path) -> Sequence[Mapping[str, Any]] | None:
+    """The plugins that a manifest in use pins, as values that JSON holds; None if not yours."""
+
+
+@spec(firstresult=True)
+def install_pins(pins: Sequence[Mapping[str, Any]]) -> Sequence[str] | None:
+    """Make the plugins of ``describe_pins`` importable in another process.
+
+    Give the trees that this machine does not have; then nothing is installed.
+    """
+
+
+@spec(firstresult=True)
+def pack_tree(tree: str) -> Mapping[str, bytes] | None:
+    """The files of a pinned plugin by path, for a machine that does not have them."""
+
+
+@spec(firstresult=True)
+def store_tree(tree: str, files: Mapping[str, bytes]) -> bool | None:
+    """Put the files of a pinned plugin, whose hash must be right, where ``install_pins`` looks."""
 
 
 @spec(firstresult=True)

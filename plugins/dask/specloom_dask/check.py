@@ -35,7 +35,7 @@ def check_fleet(
         with connected(Place.read(on, workers, insecure=insecure)) as fleet:
             watch = FleetWatch()
             watch.start(fleet)
-            packed = pack_job(Job(""), plugins, [])
+            packed = pack_job(Job(""), plugins)
             wanted = Wanted(versions, probe.paths())
             introductions = Introductions(fleet.client, packed, None, wanted, raises=False)
             introductions.wait(watch.current)

@@ -100,12 +100,12 @@ class Dask:
         """A job on the workers, which have what it needs, and the shares again."""
         rest = iter(shares)
         first = list(islice(rest, 1))
-        packed = pack_job(job, self.plugins, [])
+        packed = pack_job(job, self.plugins)
         client = self._connected()
         probe = Probe(self._folder)
         seen = [*probe.paths(), *paths_in(chain(*(share.tickets for share in first)))]
         try:
-            wanted = Wanted(job.plugins, seen)
+            wanted = Wanted(job.plugins, seen, self.place.file.ship_plugins)
             yield JobSession(client, packed, self._watch, wanted), chain(first, rest)
         finally:
             probe.remove()

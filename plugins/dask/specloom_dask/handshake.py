@@ -33,6 +33,15 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def worker_address() -> str:
+    """The address of this worker; empty in another process."""
+    with suppress(ImportError, ValueError):
+        from distributed import get_worker
+
+        return str(get_worker().address)
+    return ""
+
+
 def describe() -> dict[str, Any]:
     """This process: versions, processor, memory and device, as plain values."""
     versions = {name: _version(name) for name in DISTRIBUTIONS}

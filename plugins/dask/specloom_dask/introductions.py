@@ -12,7 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import IntegrityError, SpecloomError, SpecloomWarning, process_tag, raise_all
+from specloom import (
+    IntegrityError,
+    SpecloomError,
+    SpecloomWarning,
+    pack_tree,
+    process_tag,
+    raise_all,
+)
 from specloom_dask.call import call
 from specloom_dask.handshake import PROBE, describe, differences, problems_of
 from specloom_dask.wire import error_of
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 FROZEN = "SPECLOOM_FROZEN"
+LOADED = "E-LOADED"
+"""In the error of a process that has imported another copy of a plugin."""
+
 SECONDS = 120
 """How long the workers that are there may take to introduce themselves."""
 
@@ -36,10 +46,12 @@ class Wanted:
     Args:
         plugins: The versions of plugins by name.
         paths: The files and folders that it must see.
+        ships: Whether plugins that a manifest pins are sent to workers that lack them.
     """
 
     plugins: Mapping[str, str] = field(default_factory=dict)
     paths: Sequence[str] = ()
+    ships: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -71,6 +83,8 @@ class Introductions:
         self._packed = packed
         self._job = job
         self._wanted = wanted
+        self._restarted: set[str] = set()
+        self._shipped: set[tuple[str, str]] = set()
         self._pending: dict[str, Future[Any]] = {}
         #: What each worker said, by its address.
         self.reports: dict[str, Mapping[str, Any]] = {}
@@ -110,6 +124,44 @@ class Introductions:
         """What differs between workers and this process, without stopping a run."""
         return list(differences(list(self.reports.values()), self._own))
 
+    def repair(self, address: str, result: Mapping[str, Any]) -> bool:
+        """Send a worker the plugins that it lacks, or start it again; whether it was done.
+
+        A worker that has imported another copy of a plugin is started again once.
+
+        Raises:
+            SpecloomError: Plugins are not sent, or the worker cannot store them.
+        """
+        if result["missing"]:
+            self._ship(address, result["missing"])
+            return True
+        if not any(LOADED in error["what"] for error in result["errors"]):
+            return False
+        if address in self._restarted:
+            return False
+        self._restarted.add(address)
+        self._client.restart_workers([address], timeout=SECONDS)
+        return True
+
+    def _ship(self, address: str, trees: Sequence[str]) -> None:
+        for tree in trees:
+            if not self._wanted.ships or (address, tree) in self._shipped:
+                raise self._not_there(address, tree)
+            self._shipped.add((address, tree))
+            payload = {"tree": tree, "files": pack_tree(tree)}
+            key = f"specloom-store-{os.getpid()}-{next(_numbers)}"
+            stored = self._client.submit(
+                call, "store", {}, [], payload, key=key, workers=[address], pure=False
+            )
+            raise_all([error_of(one) for one in stored.result(timeout=SECONDS)["errors"]])
+
+    def _not_there(self, address: str, tree: str) -> IntegrityError:
+        pins = json.loads(self._packed["pins"])
+        listed = [f"{pin['name']} {pin['version']}" for pin in pins if pin["tree"] == tree]
+        what = f"it has not the plugin that the run is pinned to: {', '.join(listed)} ({tree[:15]})"
+        fix = "run 'specloom plugins sync' there, or set ship_plugins: true"
+        return IntegrityError(what, where=f"worker {address}", fix=fix)
+
     def _ask(self, address: str) -> Future[Any]:
         wanted = json.dumps(self._wanted.as_json())
         job: Any = self._job
@@ -125,6 +177,8 @@ class Introductions:
         if future.status != "finished":
             return
         result = future.result()
+        if self.repair(address, result):
+            return
         raise_all([error_of(one) for one in result["errors"]])
         report = json.loads(result["data"])
         self.reports[address] = report

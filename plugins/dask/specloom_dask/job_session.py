@@ -169,7 +169,9 @@ class JobSession:
         """
         share = begun.share
         if future.status == "finished":
-            if found.get("stops"):
+            if found.get("stops") or found.get("missing"):
+                if self._introductions.repair(found["address"], found):
+                    return None
                 raise_all([error_of(one) for one in found["errors"]])
             return _Done(share, begun.futures, found)
         self._require_scheduler()

@@ -144,6 +144,8 @@ def _prepare(client: Client) -> None:
         ) from error
     try:
         client.register_plugin(Preparation())
+    except OSError:  # a worker died meanwhile; the scheduler gives it to those that come
+        return
     except Exception as error:
         raise UnavailableError(
             f"a worker cannot get ready: {type(error).__name__}: {error}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from specloom import Job, Outcome, Plugins, SpecloomError, UnavailableError
@@ -13,13 +13,12 @@ from specloom_dask.call import PROTOCOL
 PLAIN = (str, int, float, bool, bytes, type(None))
 
 
-def pack_job(job: Job, plugins: Plugins, pins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def pack_job(job: Job, plugins: Plugins) -> dict[str, Any]:
     """A job as plain values.
 
     Args:
         job: The job.
         plugins: Where the task is looked up by name; workers import the same modules.
-        pins: The plugins that a manifest pins, as ``Plugins.pins`` gives them.
     """
     modules = {name: _module_name(module) for name, module in plugins.modules.items()}
     packed = {
@@ -31,9 +30,9 @@ def pack_job(job: Job, plugins: Plugins, pins: Sequence[Mapping[str, Any]]) -> d
         "plugins": dict(job.plugins),
         "seed": job.seed,
         "modules": modules,
-        "pins": json.dumps(list(pins)),
+        "pins": json.dumps(list(job.pins)),
     }
-    identity = json.dumps([job.key, modules, packed["pins"]], sort_keys=True)
+    identity = json.dumps([job.key, modules], sort_keys=True)
     packed["key"] = hashlib.sha256(identity.encode()).hexdigest()
     return packed
 
@@ -47,6 +46,7 @@ def unpack_job(packed: Mapping[str, Any]) -> Job:
         arguments=json.loads(packed["arguments"]),
         plugins=packed["plugins"],
         seed=packed["seed"],
+        pins=json.loads(packed["pins"]),
     )
 
 

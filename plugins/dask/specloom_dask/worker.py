@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from specloom import Plugins, Problems, SpecloomError, Task, machine_error
-from specloom_dask.handshake import examine, worker_name
+from specloom import Plugins, Problems, SpecloomError, Task, install_pins, machine_error, store_tree
+from specloom_dask.handshake import examine, worker_address, worker_name
 from specloom_dask.wire import check_protocol, error_values, unpack_job
 
 MOST_TASKS = 4
 """The tasks that a worker holds ready."""
+
+_installed: set[str] = set()
+"""The pins that were installed, as text."""
 
 _tasks: OrderedDict[str, Task] = OrderedDict()
 #: One share at a time: nodes hold what they collect.
@@ -31,21 +34,25 @@ def do_verb(verb: str, job: dict[str, Any], numbers: list[int], payload: Any) ->
     """Do what ``verb`` names; errors are among the values that come back.
 
     Args:
-        verb: ``do``, ``merge``, ``report`` or ``handshake``.
+        verb: ``do``, ``merge``, ``report``, ``handshake`` or ``store``.
         job: The job as plain values.
         numbers: The shares that it is about.
         payload: For ``do`` tickets as JSON, for ``merge`` the results of several calls, for
-            ``report`` that of one, for ``handshake`` what is to be looked at, as JSON.
+            ``report`` that of one, for ``handshake`` what is to be looked at, as JSON, for
+            ``store`` a tree and its files.
     """
     if verb == "report":
         return _report(payload)
     started = time.perf_counter()
-    result: dict[str, Any] = {"numbers": numbers, "data": None, "stops": False}
-    result |= {"errors": [], "warnings": []}
+    result: dict[str, Any] = {"numbers": numbers, "data": None, "stops": False, "missing": []}
+    result |= {"errors": [], "warnings": [], "address": worker_address()}
     with _lock, _warnings_into(result["warnings"]):
         try:
-            check_protocol(job, worker_name())
-            result["data"] = VERBS[verb](job, payload)
+            if verb != "store":
+                check_protocol(job, worker_name())
+                result["missing"] = _install_pins(job["pins"])
+            if not result["missing"]:
+                result["data"] = VERBS[verb](job, payload)
         except Exception as error:
             result["errors"] = [error_values(one) for one in _specloom_errors(error)]
             # A job that cannot begin here is no error of the share.
@@ -80,11 +87,26 @@ def _handshake(job: Mapping[str, Any], wanted: str) -> bytes:
     return json.dumps(found).encode()
 
 
+def _store(job: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+    store_tree(payload["tree"], payload["files"])
+
+
 VERBS: Mapping[str, Callable[[Mapping[str, Any], Any], bytes | None]] = {
     "do": _do,
     "merge": _merge,
     "handshake": _handshake,
+    "store": _store,
 }
+
+
+def _install_pins(text: str) -> list[str]:
+    """Make the pinned plugins of a job importable; the trees that are not here."""
+    if text in _installed:
+        return []
+    missing = install_pins(json.loads(text))
+    if not missing:
+        _installed.add(text)
+    return missing
 
 
 def _report(result: Mapping[str, Any]) -> dict[str, Any]:

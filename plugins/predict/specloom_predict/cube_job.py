@@ -87,7 +87,7 @@ def cube_job(predictor: Predictor, order: Order, outputs: Sequence[str], scale: 
         "origin": {key: run.record[key] for key in ORIGIN if key in run.record},
     }
     versions = plugins.versions([*references, TASK, "cubes.Folder"])
-    return Job(TASK, text, weights, arguments, versions, run.seed)
+    return Job(TASK, text, weights, arguments, versions, run.seed, plugins.pins())
 
 
 class CubeWork:
