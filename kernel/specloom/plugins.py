@@ -132,7 +132,7 @@ class Plugins:
         """The plugins that the manifest pins, as values that JSON holds; none without one."""
         if self.manifest is None:
             return []
-        found = self.manager.hook.describe_pins(manifest=self.manifest)
+        found = resolver_hooks().describe_pins(manifest=self.manifest)
         return [dict(pin) for pin in found or ()]
 
     def need(self, name: str, where: str = "") -> Any:

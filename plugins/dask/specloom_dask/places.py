@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LOCAL = "dask"
 ADDRESS = re.compile(r"(tcp|tls)://(?P<host>\[[^\]]+\]|[^:/]+):\d+")
 CONNECT_SECONDS = 10
+CLOSE_SECONDS = 5
 WORKER_SECONDS = 300
 """How long a cluster may take to give its first worker; a run begins with it."""
 
@@ -175,8 +176,11 @@ def _client_of(address: str, security: dict[str, Any]) -> Iterator[Client]:
             where="--on",
             fix="start it with 'dask scheduler', or use --on dask",
         ) from error
-    with client:
+    try:
         yield client
+    finally:
+        with suppress(TimeoutError):  # the scheduler may be gone
+            client.close(timeout=CLOSE_SECONDS)
 
 
 def _do_nothing() -> None:

@@ -49,6 +49,73 @@ phases:
 """
 
 
+DATA = """
+specloom: 1
+metadata: {{name: {name}}}
+data:
+  type: cubes.Synthetic
+  config: {{scenes: 40, height: 20, width: 20, bands: 16, anomaly_fraction: 0.05}}
+nodes:
+  data: {{type: cubes.AnomalyDataNode, config: {{normal_class_ids: [0, 1]}}}}
+{nodes}
+connections:
+{links}
+phases:
+  - {{type: training.StatisticalTrainer}}
+"""
+BODIES = {
+    "selector": (
+        """
+  selector: {type: selectors.SoftChannelSelector, config: {n_select: 3}}
+  rx: {type: rx.RXGlobal}
+""",
+        """
+  - [data.cube, selector.data]
+  - [selector.selected, rx.data]
+""",
+    ),
+    "mrmr": (
+        """
+  selector: {type: mrmr.SupervisedFullSpectrumBandSelector, config: {n_bands: 4}}
+""",
+        """
+  - [data.cube, selector.cube]
+  - [data.wavelengths, selector.wavelengths]
+  - [data.mask, selector.mask]
+""",
+    ),
+    "quantiles": (
+        """
+  limits: {type: normalize.MinMaxNormalizer, config: {quantiles: [0.01, 0.99], per_channel: true}}
+  rx: {type: rx.RXGlobal}
+""",
+        """
+  - [data.cube, limits.data]
+  - [limits.normalized, rx.data]
+""",
+    ),
+    "pca": (
+        """
+  pca: {type: pca.TrainablePCA, config: {n_components: 3}}
+  rx: {type: rx.RXGlobal}
+""",
+        """
+  - [data.cube, pca.data]
+  - [pca.projected, rx.data]
+""",
+    ),
+}
+"""The nodes and the connections of graphs that are fitted on shares."""
+
+
+def document(name: str) -> str:
+    """The run file of a graph."""
+    if name == "rx":
+        return RX.replace("scenes: 12", "scenes: 40")
+    nodes, links = BODIES[name]
+    return DATA.format(name=name, nodes=nodes.strip("\n"), links=links.strip("\n"))
+
+
 class Fragile:
     """Doubles numbers; a ticket can fail, warn, or kill its worker."""
 

@@ -54,6 +54,29 @@ def fitted(tmp_path_factory):
     return folder / "out"
 
 
+GRAPHS = ("rx", "selector", "mrmr", "quantiles", "pca")
+"""The graphs of which one hash is held over any number of workers."""
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def some_workers(request):
+    executor = Dask(workers=request.param)
+    yield executor
+    executor.close()
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_one_hash_over_one_process_and_some_workers(name, some_workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 1)
+    document = toys.document(name)
+    alone = toys.fit(tmp_path / "alone", document)
+    found = toys.fit(tmp_path / "fleet", document, some_workers)
+    assert "in_this_process" not in found.record
+    files = [tmp_path / run / "out/pipeline.safetensors" for run in ("fleet", "alone")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert found.metrics == alone.metrics
+
+
 def predict_in_process(fitted: Path, folder: Path) -> None:
     """The results of the command in one process: records name the commit only of commands."""
     cubes = folder / "cubes"
