@@ -40,7 +40,7 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
-from specloom.contract.fleet import Executor, Job, Outcome, Share, StartedExecutor, Task, Ticket
+from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
 from specloom.contract.hooks import impl
 from specloom.contract.nodes import STAGES, Array, Batch, Node, StripPasses, StripWise
 from specloom.contract.phases import At, Trainer
@@ -48,7 +48,7 @@ from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import TicketSource
-from specloom.contract.views import GraphView, PipelineView, RunView
+from specloom.contract.views import GraphView, PipelineView, RunView, StartedExecutor
 from specloom.execution.executors import on_options, working_on
 from specloom.execution.file_locks import lock_abandoned, open_locked
 from specloom.execution.files import (

@@ -10,12 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from specloom.contract.views import RunView
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 #: How to read one item of the data, as JSON: ``{"cube": address, "mask": address, "bytes": n}``.
 Ticket: TypeAlias = Mapping[str, Any]
@@ -116,22 +111,3 @@ class Executor(Protocol):
         Raises:
             SpecloomError: A share failed; ``Problems`` where several did.
         """
-
-
-@runtime_checkable
-class StartedExecutor(Protocol):
-    """An executor that must be started and closed, as one of other processes."""
-
-    def start(self, run: RunView, folder: Path | None) -> None:
-        """Get ready for jobs of a run, whose observers see how the workers go on.
-
-        Args:
-            run: The run.
-            folder: Where results go, which all workers must see; None for none.
-
-        Raises:
-            SpecloomError: There is no worker, or one does not fit.
-        """
-
-    def close(self) -> None:
-        """End what was started; further calls do nothing."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.contract.errors import ConfigError, did_you_mean
-from specloom.contract.fleet import Executor, StartedExecutor
+from specloom.contract.views import StartedExecutor
 
 if TYPE_CHECKING:
+    from specloom.contract.fleet import Executor
     from specloom.execution.run import Run
 
 LEAST_WORKERS = 1

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from specloom.contract.errors import DataError, SpecloomError
-from specloom.contract.fleet import Executor, Job, Share, StartedExecutor, Task, Ticket
+from specloom.contract.fleet import Executor, Job, Share, Task, Ticket
 from specloom.contract.hooks import impl
+from specloom.contract.views import StartedExecutor
 from specloom.plugins import Plugins
 from specloom.testing.comparing import hold
 

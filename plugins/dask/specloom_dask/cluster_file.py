@@ -126,9 +126,10 @@ def _parameters(cls: Callable[..., Any]) -> set[str]:
     """The parameters of a class, of those above it, and of the class of a cluster's jobs."""
     names: set[str] = set()
     classes = list(cls.__mro__) if isinstance(cls, type) else [cls]
-    jobs = getattr(cls, "job_cls", None)
-    if isinstance(jobs, type):
-        names |= _parameters(jobs)
+    for one in classes:
+        jobs = vars(one).get("job_cls") if isinstance(one, type) else None
+        if isinstance(jobs, type):
+            names |= _parameters(jobs)
     for one in classes:
         function = vars(one).get("__init__") if isinstance(one, type) else one
         if function is None:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from specloom_dask.call import PROTOCOL
+from specloom_dask.protocol import PROTOCOL
 
 DISTRIBUTIONS = ("specloom", "specloom-dask", "torch", "numpy")
 """The packages whose versions are compared, besides those of plugins."""

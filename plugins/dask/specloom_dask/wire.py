@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from specloom import Job, Outcome, Plugins, SpecloomError, UnavailableError
-from specloom_dask.call import PROTOCOL
+from specloom_dask.protocol import PROTOCOL
 
 PLAIN = (str, int, float, bool, bytes, type(None))
 
