@@ -102,8 +102,13 @@ def test_a_run_has_the_threads_that_were_chosen(
     assert set(found["blas"]) == {min(blas_threads, most)}
     counts = json.loads((tmp_path / "o/run.json").read_text())["thread_counts"]
     by_default = not {"OMP_NUM_THREADS", "SPECLOOM_THREADS"} & set(chosen)
-    long_work = threads.cores() if by_default else torch_threads
-    assert counts == {"torch": torch_threads, "long_work": long_work, "by_default": by_default}
+    many = threads.cores() if by_default else torch_threads
+    assert counts == {
+        "blocks": many,
+        "torch": torch_threads,
+        "long_work": many,
+        "by_default": by_default,
+    }
 
 
 def test_results_are_the_same_bits_and_a_reproduced_run_has_the_same_threads(tmp_path):

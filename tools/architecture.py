@@ -53,6 +53,7 @@ MOST_SUPPRESSIONS = 3
 KERNEL_ROOMS = (
     "contract",
     "threads",
+    "pool",
     "completion",
     "lazy",
     "logs",
@@ -67,6 +68,8 @@ KERNEL_ROOMS = (
     "__init__",
     "testing",
     "cli",
+    "light_names",
+    "light",
     "__main__",
 )
 REGISTRY_ROOMS = (

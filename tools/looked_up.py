@@ -35,6 +35,8 @@ OTHERS = {
     "params": "pytest: only of parametrised tests",
     "posix_fallocate": "os: not on every system",
     "scaler": "Lightning: only of mixed precision",
+    "clear_controlling_thread": "threadpoolctl: for OpenBLAS, from 3.7 on",
+    "register_at_fork": "os: not on every system",
     "sched_getaffinity": "os: not on every system",
     "score_samples": "scikit-learn: not of every estimator",
     "shape": "NumPy and torch: only of arrays",

@@ -20,6 +20,7 @@ from specloom.contract.abilities import (
     Loss,
     MergeableMetric,
     Metric,
+    OnDemand,
     Stateful,
     Trainable,
 )
@@ -47,7 +48,7 @@ from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
-from specloom.contract.tickets import TicketSource
+from specloom.contract.tickets import ImageWindows, TicketSource, WindowedSource
 from specloom.contract.views import GraphView, PipelineView, RunView, StartedExecutor
 from specloom.execution.executors import on_options, working_on
 from specloom.execution.file_locks import lock_abandoned, open_locked
@@ -89,6 +90,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "GraphView",
+    "ImageWindows",
     "Input",
     "InputRef",
     "IntegrityError",
@@ -104,6 +106,7 @@ __all__ = [
     "Metric",
     "Node",
     "NodeError",
+    "OnDemand",
     "Outcome",
     "Output",
     "OutputRef",
@@ -133,6 +136,7 @@ __all__ = [
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "WindowedSource",
     "complete_run_folders",
     "did_you_mean",
     "fresh_folder",

@@ -422,13 +422,18 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        if termination.was_terminated():
-            click.echo("terminated (SIGTERM)", err=True)
-            sys.exit(termination.EXIT_CODE)
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(interrupted())
     except Exception as e:
         sys.exit(report_unexpected(e))
+
+
+def interrupted() -> int:
+    """Print that the user, or SIGTERM, has interrupted the command; its exit code."""
+    if termination.was_terminated():
+        click.echo("terminated (SIGTERM)", err=True)
+        return termination.EXIT_CODE
+    click.echo("interrupted", err=True)
+    return 130
 
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "  fix": "green"}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from specloom import threads
+from specloom import pool, threads
 from specloom.arrays import node_calls
 from specloom.arrays.kinds import CubeLike, X, native
 from specloom.arrays.taken import TakenBatch, take_batch
@@ -34,8 +34,17 @@ __all__ = [
     "TorchRuntime",
     "all_cores",
     "buffer",
+    "map_blocks",
+    "no_memory",
+    "one_thread",
+    "reduce_blocks",
     "usable_pixels",
 ]
+
+M = TypeVar("M")
+R = TypeVar("R")
+
+one_thread = threads.one_thread
 
 
 def buffer() -> Internal[Tensor]:
@@ -258,6 +267,72 @@ def all_cores() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def map_blocks(work: Callable[[int, M], R], count: int, memory: Callable[[], M]) -> list[R]:
+    """The results of all blocks, in their order, computed by the threads of the process.
+
+    BLAS and torch have one thread meanwhile. Inside of a block, blocks are computed one after
+    another. The number of threads is that of the command, or else ``SPECLOOM_THREADS``, or else
+    ``OMP_NUM_THREADS``, or else what torch has, at most the cores of the process.
+
+    Args:
+        work: Computes the block of a number; its other argument is the memory of its thread.
+        count: How many blocks there are. It must follow from the data alone.
+        memory: Makes what a thread works in.
+    """
+    results: list[Any] = [None] * count
+    _run_blocks(work, results.__setitem__, count, memory)
+    return results
+
+
+def no_memory() -> None:
+    """For blocks that need no memory of their thread."""
+
+
+def reduce_blocks(
+    work: Callable[[int, M], R],
+    count: int,
+    memory: Callable[[], M],
+    merge: Callable[[Sequence[R]], R],
+    most: int = threads.MOST,
+) -> R:
+    """The results of all blocks, one or more, merged in a fixed tree; see ``map_blocks``.
+
+    Args:
+        work: Computes the block of a number; its other argument is the memory of its thread.
+        count: How many blocks there are. It must follow from the data alone.
+        memory: Makes what a thread works in.
+        merge: Joins several results, in their order; it may change them.
+        most: No more threads than this, where the memory of each is large.
+    """
+    tree = pool.OrderedTree(merge)
+    _run_blocks(work, tree.add, count, memory, most)
+    return tree.total()
+
+
+def _run_blocks(
+    work: Callable[[int, M], R],
+    done: Callable[[int, R], None],
+    count: int,
+    memory: Callable[[], M],
+    most: int = threads.MOST,
+) -> None:
+    """Compute blocks in the modes of the calling thread."""
+    inference = torch.is_inference_mode_enabled()
+    gradients = torch.is_grad_enabled()
+
+    def begin() -> Callable[[int], R]:
+        own = memory()
+        return lambda number: work(number, own)
+
+    @contextmanager
+    def same_modes() -> Iterator[None]:
+        with one_thread(), torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            yield
+
+    with one_thread():
+        pool.run_blocks(begin, done, count, same_modes, most)
 
 
 class TorchRuntime:

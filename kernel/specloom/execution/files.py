@@ -20,10 +20,16 @@ TEMPORARY = re.compile(r"\..+\.(\w*-\d+-[0-9a-f]{8}|\w+\.\d+)", re.ASCII | re.DO
 CLOSED_FIRST = os.name == "nt"
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a file in one step: readers see the old contents or the new ones, never a part.
 
     A device or a pipe, such as ``/dev/null``, is written to and stays what it is.
+
+    Args:
+        path: The file.
+        data: What it is to hold.
+        sync: Whether the disk has it before it gets its name, so that a power cut leaves a whole
+            file; it takes the disk some milliseconds.
 
     Raises:
         UnavailableError: The disk is full, or the folder cannot be written.
@@ -39,7 +45,7 @@ def write_file(path: Path, data: bytes) -> None:
         if _is_device(path):
             path.write_bytes(data)
         else:
-            _replace(path, data)
+            _replace(path, data, sync=sync)
     except OSError as e:
         what = f"{path} cannot be written: {e.strerror}"
         fix = "choose another folder with --out, or make room on the disk"
@@ -55,10 +61,10 @@ def _file_among(parents: Iterable[Path]) -> Path | None:
     return None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON in one step."""
+def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
+    """Write a value as readable JSON in one step, as ``write_file`` does."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    write_file(path, f"{text}\n".encode())
+    write_file(path, f"{text}\n".encode(), sync=sync)
 
 
 def process_tag() -> str:
@@ -116,7 +122,7 @@ def _remove_if_abandoned(path: Path) -> None:
     os.close(handle)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes, *, sync: bool) -> None:
     """Write a temporary file in the same folder, and rename it.
 
     Its lock is held until it has its name, so that no other process takes it for abandoned.
@@ -129,8 +135,9 @@ def _replace(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
             if not CLOSED_FIRST:
                 temporary.replace(path)
         if CLOSED_FIRST:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from specloom.torch import map_blocks, no_memory
 from specloom_mrmr.bins import EvenBins, SearchedBins, cut_count, even_bins, quantile_cuts
 
 # Values that are transposed at a time, and bands whose values and counts then stay in the cache.
@@ -46,12 +47,15 @@ def cuts_of(first: Tensor, second: Tensor, count: int) -> Cuts:
         second: That of the other.
         count: How many cuts at most.
     """
-    parts = []
-    for start in range(0, first.shape[1], SORTED_BANDS):
-        bands = slice(start, start + SORTED_BANDS)
+    starts = range(0, first.shape[1], SORTED_BANDS)
+
+    def some_cuts(number: int, _: None) -> Cuts:
+        bands = slice(starts[number], starts[number] + SORTED_BANDS)
         first_columns = first[:, bands].T.contiguous()
         second_columns = second[:, bands].T.contiguous()
-        parts.append(_column_cuts(first_columns, second_columns, count))
+        return _column_cuts(first_columns, second_columns, count)
+
+    parts = map_blocks(some_cuts, len(starts), no_memory)
     return Cuts(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
@@ -103,13 +107,16 @@ class Counts:
             self._add_group(bands, even, first)
         for bands in _band_groups(~cuts.even, group):
             self._add_group(bands, SearchedBins(cuts.values[bands]), first)
-        # Working memory that is used again: new memory costs as much time as the work in it.
+        self._allocate(group)
+        self._reset()
+
+    def _allocate(self, group: int) -> None:
+        """Make working memory that is used again: new memory costs as much time as the work."""
         self._columns = torch.empty(max(BLOCK, self.bands), device=self._device)
         rows = len(self._columns) // self.bands
         self._places = torch.empty(group * rows, dtype=torch.int64, device=self._device)
         self._ones = torch.ones(group * rows, dtype=torch.int32, device=self._device)
         self._table = torch.zeros(group * (self.size + 1), dtype=torch.int32, device=self._device)
-        self._reset()
 
     def _add_group(self, bands: Tensor, bins: EvenBins | SearchedBins, first: Tensor) -> None:
         self._groups.append(_Group(_as_slice(bands), bins.first_place(first[: len(bands)]), bins))
@@ -121,27 +128,69 @@ class Counts:
         self._sums: Tensor | None = None
 
     def new_empty(self) -> Counts:
-        """An empty one with the same cuts, which takes no time to make."""
+        """An empty one with the same cuts and memory, which takes no time to make."""
         other = copy.copy(self)
         other._reset()
         return other
 
-    def update(self, rows: Tensor) -> None:
-        """Add finite ``rows`` (N, C)."""
+    def new_for_thread(self) -> Counts:
+        """An empty one with the same cuts, which another thread may update."""
+        other = self.new_empty()
+        other._allocate(len(self._table) // (self.size + 1))
+        return other
+
+    def update(self, rows: Tensor, *, searched_only: bool = False) -> None:
+        """Add finite ``rows`` (N, C).
+
+        Args:
+            rows: The rows.
+            searched_only: Only the bands whose bins are no even grid.
+        """
+        groups = self._groups
+        if searched_only:
+            groups = [group for group in groups if isinstance(group.bins, SearchedBins)]
         for part in torch.split(rows, len(self._columns) // self.bands):
+            if not groups:
+                break
             columns = self._columns[: part.numel()].view(self.bands, len(part)).copy_(part.T)
-            for bands, first, bins in self._groups:
+            for bands, first, bins in groups:
                 in_bins = bins.places(columns[bands], first).view(-1)
                 # Counted in a small table that stays in the cache, then added in one sweep.
                 table = self._table[: first.numel() * (self.size + 1)].zero_()
                 places = self._places[: len(in_bins)].copy_(in_bins)
                 table.scatter_add_(0, places, self._ones[: len(in_bins)])
                 self._recent[bands] += table.view(-1, self.size + 1)
-            self._recent_rows += len(part)
-            if self._recent_rows >= FULL:
-                self._sums = self.counts()
-                self._recent.zero_()
-                self._recent_rows = 0
+            if not searched_only:
+                self._rows_counted(len(part))
+
+    def _rows_counted(self, rows: int) -> None:
+        """Move the recent counts into int64 before int32 overflows."""
+        self._recent_rows += rows
+        if self._recent_rows >= FULL:
+            self._sums = self.counts()
+            self._recent.zero_()
+            self._recent_rows = 0
+
+    def even_grid(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers of the bands with even bins, and the scale and shift of each, (K,)."""
+        numbers = torch.arange(self.bands)
+        empty = torch.zeros(0)
+        parts = [(numbers[:0], empty, empty)]
+        for group in self._groups:
+            if isinstance(group.bins, EvenBins):
+                parts.append((numbers[group.bands], *group.bins.scale_and_shift()))
+        bands, scale, shift = (torch.cat(part) for part in zip(*parts, strict=True))
+        return bands, scale, shift
+
+    def recent_counts(self, bands: Tensor) -> Tensor:
+        """The counts of some bands to add to, int32; a copy unless these are all bands."""
+        return self._recent if len(bands) == self.bands else self._recent[bands]
+
+    def set_recent_counts(self, bands: Tensor, counts: Tensor, rows: int) -> None:
+        """Take counts that were added to, for so many more rows."""
+        if len(bands) < self.bands:
+            self._recent[bands] = counts
+        self._rows_counted(rows)
 
     def counts(self, bands: slice = ALL_BANDS) -> Tensor:
         """The counts, int64 (C, M + 1), or those of some bands."""

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from specloom import DataError
-from specloom.torch import usable_pixels
+from specloom.torch import map_blocks, no_memory, usable_pixels
 from specloom_statistics import SmallestKeys, content_seed
 
 SIZE = 32768
 """Pixels sampled of each class."""
 
 SHOWN_BANDS = 5
+SORTED_BANDS = 8
+"""Bands that a thread sorts at a time."""
 SEED_PIXELS = 4096
 """Pixels of an image that seed its keys."""
 
@@ -87,7 +89,15 @@ class ClassSample:
 
     def quantiles(self, shares: tuple[float, float]) -> Tensor:
         """Two quantiles of each band over both classes, with linear interpolation, (2, C)."""
-        ranked = self.pooled().T.contiguous().sort(1).values
+        pooled = self.pooled()
+        starts = range(0, pooled.shape[1], SORTED_BANDS)
+
+        def sort(number: int, _: None) -> Tensor:
+            columns = pooled[:, starts[number] : starts[number] + SORTED_BANDS].T.contiguous()
+            # NumPy sorts plain numbers four times as fast as torch, which also gives places.
+            return torch.from_numpy(np.sort(columns.numpy()))
+
+        ranked = torch.cat(map_blocks(sort, len(starts), no_memory))
         places = torch.tensor(shares, dtype=torch.float64) * (ranked.shape[1] - 1)
         below = places.floor().long()
         above = (below + 1).clamp(max=ranked.shape[1] - 1)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from specloom.torch import usable_pixels
+from specloom.torch import map_blocks, no_memory, usable_pixels
 from specloom_normalize.memory import BLOCK, new_memory
-from specloom_statistics import quantiles
+from specloom_statistics import native_kernels, quantiles
+
+NATIVE_TYPES = (torch.float32, torch.float64)
 
 
 class Scaling(NamedTuple):
@@ -59,14 +61,29 @@ class Scaling(NamedTuple):
         size = data.shape[-1] if low.dim() else 1
         rows = data.reshape(-1, size)
         step = max(BLOCK // size, 1)
+        starts = range(0, len(rows), step)
         result = new_memory(rows)
-        for start in range(0, len(rows), step):
-            part = result[start : start + step]
-            torch.sub(rows[start : start + step], low, out=part)
+        kernels = None
+        if rows.dtype in NATIVE_TYPES and low.dtype == span.dtype == rows.dtype:
+            kernels = native_kernels(rows.device)
+
+        def scale(number: int, _: None) -> None:
+            place = slice(starts[number], starts[number] + step)
+            part = result[place]
+            if kernels is not None:
+                values = rows[place]
+                if size == 1:  # one row is faster than many short ones
+                    values = values.view(1, -1)
+                    part = part.view(1, -1)
+                kernels.scale(values, low, span, part, clip=clip)
+                return
+            torch.sub(rows[place], low, out=part)
             part.div_(span)
             if clip:
                 not_finite = part * 0  # NaN for NaN and infinities
                 part.clamp_(0, 1).add_(not_finite)
+
+        map_blocks(scale, len(starts), no_memory)
         return result.view(data.shape)
 
 

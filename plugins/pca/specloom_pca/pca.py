@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeGuard
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from torch import Tensor
 from specloom import Batch, ConfigError, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising_factors
-from specloom_pca.pixel_maps import map_pixels, to_channels_last
-from specloom_statistics import Moments, StreamingNode, warn_of_few_pixels
+from specloom_pca.pixel_maps import map_pixels, projects_natively, to_channels_last
+from specloom_pca.projection import Projection, float32_suffices
+from specloom_statistics import Moments, StreamingNode, TensorCache, warn_of_few_pixels
 
 
 @node
@@ -29,8 +30,10 @@ class TrainablePCA(StreamingNode[Moments]):
 
     The covariance is computed in float64 in one pass and decomposed; a singular value
     decomposition of the centred pixels, which ``init_method`` names, gives the same components
-    but needs all pixels in memory. Pixels are projected in float64 too: nothing is lost where the
-    mean is much larger than the deviations.
+    but needs all pixels in memory. Pixels are projected in float64 by the kernels of
+    specloom-native; without them in float32 where they are float32 and the variance of the first
+    component is at most 100 times that of the last, else in float64; the mean is subtracted
+    first, so that nothing is lost where it is much larger than the deviations.
 
     Where the data support fewer components than ``n_components`` (too few pixels, bands that are
     combinations of others, constant data), the remaining components are zero, and so are the
@@ -67,6 +70,7 @@ class TrainablePCA(StreamingNode[Moments]):
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
     affine_input = "data"
+    fits_pixels = True
     linear_input = "data"
 
     n_components: int
@@ -95,7 +99,20 @@ class TrainablePCA(StreamingNode[Moments]):
         self.register_buffer("center", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("directions", torch.eye(count, size, dtype=torch.float64))
         self.register_buffer("variances", torch.zeros(count, dtype=torch.float64))
+        self._cached_projection: TensorCache[Projection] = TensorCache()
         self.register_buffer("total_variance", torch.zeros((), dtype=torch.float64))
+        self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
+        self.update_derived()
+
+    def update_derived(self) -> None:
+        """Derive from the saved state what ``forward`` needs on the host."""
+        directions = self.directions.detach()
+        self._has_float32_digits = float32_suffices(directions, self.variances)
+
+    def freeze(self) -> None:
+        """Turn the parameters back into buffers."""
+        super().freeze()
+        self.update_derived()
 
     def fit_start(self, pass_: int) -> None:
         """Start with empty statistics."""
@@ -118,6 +135,7 @@ class TrainablePCA(StreamingNode[Moments]):
             self.directions.copy_(components.directions)
             self.variances.copy_(components.variances)
             self.total_variance.copy_(components.total)
+        self.update_derived()
         if components.rank < self.n_components:
             text = (
                 f"{self.label}: {moments.count} pixels support {components.rank} components; "
@@ -131,16 +149,50 @@ class TrainablePCA(StreamingNode[Moments]):
 
     def forward(self, data: Tensor | LazyAffine | LazyLinear, valid: Tensor | None = None) -> Batch:
         """Project (B, H, W, C) ``data``."""
-        matrix = self.directions
-        if self.whiten:
-            matrix = matrix * standardising_factors(self.variances)[:, None]
-        projected = map_pixels(data, [(matrix, -matrix @ self.center)])
+        projected = self._project(data)
         ratio = self.variances / self.total_variance.clamp(min=torch.finfo(torch.float64).tiny)
         return {
             "projected": to_channels_last(projected, data),
             "explained_variance_ratio": ratio.float(),
             "components": self.directions.float(),
         }
+
+    def _project(self, data: Tensor | LazyAffine | LazyLinear) -> Tensor:
+        """The projections of (B, H, W, C) ``data``, (B, K, H * W)."""
+        if self._float32_suffices(data):
+            sources: list[object] = [self.center, self.directions, self.variances]
+            if isinstance(data, LazyAffine):
+                sources += data[1:3]
+            projection = self._cached_projection(
+                lambda: Projection(data, self.center, self._matrix()), *sources
+            )
+            return projection(data)
+        matrix = self._matrix()
+        return map_pixels(data, [(matrix, -matrix @ self.center)])
+
+    def _matrix(self) -> Tensor:
+        matrix = self.directions
+        if self.whiten:
+            matrix = matrix * standardising_factors(self.variances)[:, None]
+        return matrix
+
+    def _float32_suffices(
+        self, data: Tensor | LazyAffine | LazyLinear
+    ) -> TypeGuard[Tensor | LazyAffine]:
+        # While the directions train, nothing is known of their digits.
+        if not self._has_float32_digits or self.directions.requires_grad:
+            return False
+        if projects_natively(self.center.device, self.n_components):
+            return False  # by the kernels float64 takes no longer
+        if isinstance(data, LazyLinear) or data.dtype != torch.float32:
+            return False
+        raw = data if isinstance(data, Tensor) else data.data
+        if raw.dtype != torch.float32:
+            return False
+        inputs = [raw, self.center, self.directions]
+        if isinstance(data, LazyAffine):
+            inputs += [torch.as_tensor(data.scale), torch.as_tensor(data.offset)]
+        return not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs))
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""
@@ -150,3 +202,7 @@ class TrainablePCA(StreamingNode[Moments]):
             f"{self.n_components} components of {len(self.center)} bands, {self.pixel_summary()}, "
             f"{share:.4g} % of the variance"
         )
+
+
+def _state_loaded(node: TrainablePCA, _keys: object) -> None:
+    node.update_derived()

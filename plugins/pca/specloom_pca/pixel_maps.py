@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, leaky_relu_, linear
 
 from specloom import LazyAffine, LazyLinear
+from specloom.torch import map_blocks, no_memory
+from specloom_statistics import native_kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +31,8 @@ BAND_STEP = 16
 CHANNEL_STEP = 4
 # Columns of a product where wider ones depend on the row, see `_same_for_every_row`.
 NARROW_COLUMNS = 8
+# Values that a thread takes at a time.
+PART_VALUES = 1 << 19
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 Layer: TypeAlias = tuple[Tensor, Tensor | None]
@@ -73,6 +77,11 @@ def map_pixels(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return _map_with_gradients(data, center, wide, slope, result_dtype)
     return _map_in_blocks(data, center, wide, slope, result_dtype)
+
+
+def map_centred(data: Tensor, center: Tensor, layer: Layer) -> Tensor:
+    """(x - center) A^T + b of every pixel, (B, K, H * W), in the type of all; without gradients."""
+    return _map_in_blocks(data.detach(), center, [layer], 1.0, data.dtype)
 
 
 def _convert(layer: Layer, dtype: torch.dtype) -> Layer:
@@ -159,30 +168,118 @@ def _block_rows(width: int, device: torch.device) -> int:
     return CPU_BLOCK * min(max(CPU_VALUES // (CPU_BLOCK * width), 1), 4)
 
 
+class _Memory(NamedTuple):
+    """What a thread works in."""
+
+    rows: _Matrix
+    steps: list[_Step]
+
+
 def _map_in_blocks(
     data: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, dtype: torch.dtype
 ) -> Tensor:
     images, height, width, bands = data.shape
     channels = len(layers[-1][0])
-    columns = bands + -bands % BAND_STEP
-    block = _block_rows(columns, data.device)
-    rows = _Matrix(block, columns, layers[0][0].dtype, data.device)
-    steps = _prepare_steps(rows, layers)
     results = torch.empty(images, height * width, channels, dtype=dtype, device=data.device)
-    for image, result in zip(data, results, strict=True):
-        pixels = image.reshape(-1, bands)
-        for start in range(0, len(pixels), block):
-            part = pixels[start : start + block]
-            used = rows.tensor[: len(part), :bands].copy_(part)
-            if center is not None:
-                used.sub_(center)
-            if len(part) < block:
-                rows.tensor[len(part) :].zero_()
-            _run_steps(steps, slope)
-            last = steps[-1].results.tensor[: len(part), :channels]
-            # Adding 0 * value turns an infinity into NaN and changes nothing else.
-            torch.add(last, last, alpha=0, out=result[start : start + block])
+    kernel = None
+    if len(layers) == 1:
+        kernel = _native_projection(data, center, layers[0], dtype)
+
+    def map_rows(pixels: Tensor, result: Tensor) -> None:
+        if kernel is None:
+            _map_rows(pixels, center, layers, slope, result)
+        else:
+            _project_rows(pixels, kernel, result)
+
+    if data.is_contiguous():
+        map_rows(data.view(-1, bands), results.view(-1, channels))
+    else:
+        # Data that do not lie in one piece are copied image by image.
+        for image, result in zip(data, results, strict=True):
+            map_rows(image.reshape(-1, bands), result)
     return results.mT
+
+
+def projects_natively(device: torch.device, components: int) -> bool:
+    """Whether projections on so many components are made by a kernel, in float64."""
+    kernels = native_kernels(device)
+    return kernels is not None and components <= kernels.MOST_COMPONENTS
+
+
+def _native_projection(
+    data: Tensor, center: Tensor | None, layer: Layer, dtype: torch.dtype
+) -> Any:
+    """The kernel for a map in float64 to a few channels; None where there is none."""
+    matrix, bias = layer
+    matrix = matrix.detach()
+    is_float64 = matrix.dtype == torch.float64 and data.dtype == dtype and dtype in NUMPY
+    if not is_float64 or not projects_natively(data.device, len(matrix)):
+        return None
+    added = matrix.new_zeros(len(matrix))
+    if bias is not None:
+        added = bias.detach()
+    if center is not None:
+        added = added - matrix @ center
+    kernels = native_kernels(data.device)
+    return None if kernels is None else kernels.Projection(matrix, added)
+
+
+def _project_rows(pixels: Tensor, kernel: Any, results: Tensor) -> None:
+    """Write the projections of ``pixels`` (N, C) into ``results`` (N, K)."""
+    count, bands = pixels.shape
+    step = max(PART_VALUES // bands, 1)
+    starts = range(0, count, step)
+
+    def project_part(number: int, _: None) -> None:
+        place = slice(starts[number], starts[number] + step)
+        kernel(pixels[place], results[place])
+
+    map_blocks(project_part, len(starts), no_memory)
+
+
+def _map_rows(
+    pixels: Tensor, center: Tensor | None, layers: Sequence[Layer], slope: float, results: Tensor
+) -> None:
+    """Write the mapped ``pixels`` (N, C) into ``results`` (N, K)."""
+    count, bands = pixels.shape
+    columns = bands + -bands % BAND_STEP
+    block = _block_rows(columns, pixels.device)
+    step = count
+    if pixels.device.type == "cpu":
+        step = max(PART_VALUES // (columns * block), 1) * block
+    starts = range(0, count, max(step, 1))
+
+    def new_memory() -> _Memory:
+        rows = _Matrix(block, columns, layers[0][0].dtype, pixels.device)
+        return _Memory(rows, _prepare_steps(rows, layers))
+
+    def map_part(number: int, memory: _Memory) -> None:
+        end = min(starts[number] + step, count)
+        with np.errstate(all="ignore"):  # NaN and infinities may come
+            for start in range(starts[number], end, block):
+                place = slice(start, min(start + block, end))
+                _map_block(pixels[place], center, memory, slope, results[place])
+
+    map_blocks(map_part, len(starts), new_memory)
+
+
+def _map_block(
+    pixels: Tensor, center: Tensor | None, memory: _Memory, slope: float, results: Tensor
+) -> None:
+    rows = memory.rows.tensor
+    size, bands = pixels.shape
+    used = rows[:size, :bands]
+    if center is None:
+        used.copy_(pixels)
+    elif pixels.dtype == rows.dtype:
+        torch.sub(pixels, center, out=used)
+    else:
+        used.copy_(pixels).sub_(center)
+    rows[size:].zero_()
+    _run_steps(memory.steps, slope)
+    last = memory.steps[-1].results.tensor[:size, : results.shape[1]]
+    # Adding 0 * value turns an infinity into NaN and changes nothing else.
+    torch.add(last, last, alpha=0, out=results)
 
 
 def _run_steps(steps: Sequence[_Step], slope: float) -> None:
@@ -216,10 +313,9 @@ class _Matrix:
         step = columns
         if not _same_for_every_row(left.array.shape, columns, left.array.dtype):
             step = NARROW_COLUMNS
-        with np.errstate(all="ignore"):  # NaN and infinities may come
-            for start in range(0, columns, step):
-                part = slice(start, start + step)
-                np.matmul(left.array, right.array[:, part], out=self.array[:, part])
+        for start in range(0, columns, step):
+            part = slice(start, start + step)
+            np.matmul(left.array, right.array[:, part], out=self.array[:, part])
 
 
 @cache

@@ -43,11 +43,14 @@ class Cubes:
         run = Run(graph, OneCube(), plugins=plugins, device="cpu", metadata=metadata)
         predictor = Predictor(run, arguments["outputs"], "cpu", scale=arguments["scale"])
         predictor.run.record.update(arguments["origin"])
-        self._task = CubeTask(predictor, Order(**arguments["order"]))
+        self._predictor = predictor
+        self._order = Order(**arguments["order"])
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What became of each cube, as JSON."""
-        return json.dumps([self._one(ticket) for ticket in tickets]).encode()
+        with CubeTask(self._predictor, self._order) as task:
+            found = [(ticket["number"], task.do(ticket)) for ticket in tickets]
+        return json.dumps(found).encode()
 
     def merge(self, parts: Sequence[bytes]) -> bytes:
         """What became of the cubes of several shares."""
@@ -55,9 +58,6 @@ class Cubes:
         for part in parts:
             found += json.loads(part)
         return json.dumps(found).encode()
-
-    def _one(self, ticket: Ticket) -> tuple[int, CubeOutcome]:
-        return ticket["number"], self._task.do(ticket)
 
 
 def cube_job(predictor: Predictor, order: Order, outputs: Sequence[str], scale: str | None) -> Job:
@@ -207,10 +207,11 @@ def _at(error: Mapping[str, Any], address: str) -> dict[str, Any]:
     return {"kind": SpecloomError.__name__, **error, "where": where}
 
 
-def _absolute(path: str | None) -> str | None:
-    if path is None:
-        return None
-    return str(Path(path).resolve())
+def _absolute(wavelengths: Any) -> Any:
+    """A path that other processes find; numbers as they are."""
+    if isinstance(wavelengths, str):
+        return str(Path(wavelengths).resolve())
+    return wavelengths
 
 
 def _module_name(module: Any) -> str:

@@ -16,6 +16,8 @@ from specloom_predict.prediction import Prediction
 from specloom_predict.scratch import allocate_files, move_files, scratch_folder
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom_cubes import Cube
     from specloom_predict.fitted_pipeline import FittedPipeline, Outputs
     from specloom_predict.georeference import Geometry
@@ -49,7 +51,8 @@ class RunOptions:
     """How a pipeline runs on a cube.
 
     Args:
-        wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or (C,).
+        wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or an
+            array (C,).
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
 
@@ -57,7 +60,7 @@ class RunOptions:
         ConfigError: The memory is below 0, or a tile below 1 byte.
     """
 
-    wavelengths: Any = None
+    wavelengths: str | Path | ArrayLike | None = None
     memory: int | None = None
     tile_bytes: int | None = None
 

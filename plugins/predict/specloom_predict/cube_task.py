@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specloom import (
@@ -32,11 +33,13 @@ from specloom import (
 )
 from specloom_predict import record
 from specloom_predict.cube_prediction import FileOptions, RunOptions, predict_cube
+from specloom_predict.in_work import InWork
 from specloom_predict.input_state import InputState
 from specloom_predict.inputs import Input
 from specloom_predict.ledger import line_of
 from specloom_predict.score_pictures import picture_name
 from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
+from specloom_statistics import engine_identity
 
 if TYPE_CHECKING:
     from specloom_predict.prediction import Prediction
@@ -75,7 +78,8 @@ class Order:
         pipeline: The hash of the pipeline.
         result_options: The options that change results.
         variable: The array that is the cube, where a file holds several.
-        wavelengths: The CSV file of band centres, used instead of those in the files.
+        wavelengths: Band centres in nm, used instead of those in the files: a CSV file, or one
+            number for each band.
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
     """
@@ -85,7 +89,7 @@ class Order:
     pipeline: str
     result_options: Mapping[str, Any] = field(default_factory=dict)
     variable: str | None = None
-    wavelengths: str | None = None
+    wavelengths: str | Sequence[float] | None = None
     memory: int | None = None
     tile_bytes: int | None = None
 
@@ -114,7 +118,8 @@ def predict_ticket(predictor: Predictor, order: Order, ticket: Ticket) -> dict[s
         ``failed``; ``entry``, what the summary says of a cube that is done; ``stops``, whether no
         other cube could be written either; ``unexpected``, the trace of an error that is a bug.
     """
-    return CubeTask(predictor, order).do(ticket)
+    with CubeTask(predictor, order) as task:
+        return task.do(ticket)
 
 
 class CubeTask:
@@ -130,6 +135,22 @@ class CubeTask:
         self.order = order
         self.unexpected: Exception | None = None
         """The first error that is a bug."""
+        self._in_work = InWork(Path(order.out))
+
+    def __enter__(self) -> CubeTask:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Note that nothing is in work; without it, the next call into the folder does so."""
+        self._in_work.close()
 
     def do(self, ticket: Ticket) -> dict[str, Any]:
         """Predict a cube, as ``predict_ticket`` does."""
@@ -214,13 +235,16 @@ class CubeTask:
         except Exception as error:
             raise _changed_or(error, state) from error
         with write_errors(folder):
+            self._in_work.note(folder)
             before = record.claim(folder, key, stamped)
         entry: dict[str, Any] = {}
 
         def write_record(made: Prediction) -> None:
             entry.update(_entry_of(made))
             more = {**entry, "measures": made.measures.as_json(), **predictor.origin()}
+            more["kernels"] = engine_identity()
             files = made.files.values()
+            self._require_out()
             with write_errors(folder):
                 record.finish(folder, key, stamped, order.formats, files, before, more)
             entry["files"] = sorted(picture_name(name) for name in made.files)

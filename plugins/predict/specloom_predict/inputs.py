@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -47,12 +49,12 @@ class Input:
     name: str
     in_folder: bool = field(default=False, compare=False)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What identifies it among the inputs: the resolved path, or the address."""
         if is_address(self.address):
             return self.address
-        return str(Path(self.address).resolve())
+        return _resolved(self.address)
 
     def files(self, valid: str | None = None) -> list[Path]:
         """Every file on this machine that belongs to it.
@@ -67,6 +69,19 @@ class Input:
         if valid is not None:
             found.append(valid_file(cube, valid))
         return found
+
+
+def _resolved(address: str) -> str:
+    """A path without links; the folder, which many cubes share, is looked at once."""
+    path = Path(address)
+    if path.name in ("", "..") or path.is_symlink():
+        return str(path.resolve())
+    return str(_resolved_folder(path.parent) / path.name)
+
+
+@lru_cache(maxsize=64)
+def _resolved_folder(folder: Path) -> Path:
+    return folder.resolve()
 
 
 Placed: TypeAlias = tuple[Input, Path]
@@ -85,12 +100,14 @@ def find_inputs(
         out: The folder of results: nothing within it is an input.
         valid: The pattern of the files that say which pixels of cubes count, which are no inputs.
     """
+    _resolved_folder.cache_clear()
     by_key: dict[str, Input] = {}
+    results = out.resolve()
     errors: list[tuple[str, SpecloomError]] = []
     for address in map(_plain, addresses):
         try:
             for one in _behind(address):
-                if Path(address).is_file() or not _is_within(one, out):
+                if Path(address).is_file() or not _is_within(one, results):
                     by_key[one.key] = _merged(one, by_key.get(one.key))
         except SpecloomError as error:
             errors.append((address, error))
@@ -207,7 +224,8 @@ def _plain(address: str | Path) -> str:
 
 
 def _is_within(one: Input, folder: Path) -> bool:
-    return Path(one.key).is_relative_to(folder.resolve())
+    """Whether an input lies in a folder, which is without links."""
+    return one.key.startswith(f"{folder}{os.sep}")
 
 
 def _behind(address: str) -> Iterator[Input]:

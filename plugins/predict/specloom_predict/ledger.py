@@ -86,8 +86,7 @@ def _is_line(line: Any) -> bool:
         return False
     if not isinstance(line.get("input"), str) or not isinstance(line.get("folder"), str):
         return False
-    place = Path(line["folder"])
-    return not place.is_absolute() and ".." not in place.parts
+    return record.is_within(line["folder"])
 
 
 class Ledger:
@@ -146,7 +145,9 @@ class Ledger:
             verify: Whether to look at each file; without, only at its record.
         """
         line = self._lines.get(key)
-        if line is None or line.get("errors") or self.out / line["folder"] != folder:
+        if line is None or line.get("errors"):
+            return None
+        if self.out / line["folder"] != folder:
             return None
         if not record.fits({**line, "complete": True}, stamped, formats):
             return None

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from specloom import (
     ConfigError,
     DataError,
@@ -28,6 +30,7 @@ from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from,
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
+from specloom_predict.in_work import remove_abandoned_work
 from specloom_predict.inputs import (
     Input,
     Placed,
@@ -53,6 +56,8 @@ from specloom_predict.verdicts import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.rules import Rule
 
@@ -102,7 +107,7 @@ class Summary:
         strict: Whether a cube that is unlike those of the fit makes the exit code 1.
         notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
-        not_begun: How many were not begun, after an error that every other would have had.
+        not_started: How many were not started, after an error that every other would have had.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -115,7 +120,7 @@ class Summary:
     unexpected: Exception | None = None
     strict: bool = False
     notes: list[str] = field(default_factory=list)
-    not_begun: int = 0
+    not_started: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -148,8 +153,8 @@ class Summary:
         ]
         verdicts = [one.as_json() for one in self.verdicts]
         found: dict[str, Any] = {"done": self.done, "skipped": self.skipped, "failed": failed}
-        if self.not_begun:
-            found["not_begun"] = self.not_begun
+        if self.not_started:
+            found["not_started"] = self.not_started
         if self.planned:
             found["planned"] = self.planned
         return {**found, "verdicts": verdicts}
@@ -164,7 +169,7 @@ def predict_all(
     outputs: Sequence[str] = (),
     device: str = "auto",
     variable: str | None = None,
-    wavelengths: str | Path | None = None,
+    wavelengths: str | Path | ArrayLike | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
     observed: bool = False,
@@ -185,7 +190,7 @@ def predict_all(
     What is complete for this pipeline and input is skipped: the ledger and ``predict.json`` in its
     folder name the hash of the pipeline, and the size and time of the input's files.
     ``summary.csv`` gets the verdict on each input as soon as there is one, in the order of the
-    inputs. Where the disk is full or the folder is gone, nothing more is begun.
+    inputs. Where the disk is full or the folder is gone, nothing more is started.
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
@@ -219,7 +224,7 @@ def predict_all(
     if resume:
         _check_resumable(out)
     cubes, errors = find_inputs(inputs, out, predictor.valid_files)
-    table = None if wavelengths is None else file_digest(Path(wavelengths))
+    table = _table_digest(wavelengths)
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
         result_options["scale"] = scale
@@ -229,7 +234,7 @@ def predict_all(
         file_digest(pipeline_file(Path(pipeline))),
         result_options,
         variable,
-        None if wavelengths is None else str(wavelengths),
+        _plain_wavelengths(wavelengths),
         memory,
         tile_bytes,
     )
@@ -252,23 +257,24 @@ def predict_all(
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(out)
+        remove_abandoned_work(out)
         is_new = not has_ledger(out)
-    with LedgerFile(out) as file, predictor.watched():
-        calls = _Call(summary, SummaryFile(out), ledger, file)
+    with task, LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
+        call = _Call(summary, rows, ledger, file)
         if is_new:
-            calls.write_lines(ledger.lines())
+            call.write_lines(ledger.lines())
         for address, error in errors:
-            calls.add_verdict(failed_verdict(address, error))
+            call.add_verdict(failed_verdict(address, error))
         known = _Known(task, ledger, verify=verify)
         with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
-            _predict_placed(known, executor, placed, calls, (outputs, scale))
-        if not summary.not_begun:
-            _draw_scores(calls, out)
+            _predict_placed(known, executor, placed, call, (outputs, scale))
+        if not call.stopped:
+            _draw_scores(call, out)
     return summary
 
 
 def _check_resumable(out: Path) -> None:
-    """Refuse to resume where nothing was begun.
+    """Refuse to resume where nothing was started.
 
     Raises:
         ConfigError: The folder holds no summary.
@@ -329,7 +335,7 @@ class _Known:
         predictor.check_cube(predictor.open(one.address, self.task.order.variable))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
     """Takes in what becomes of one input after another.
 
@@ -338,12 +344,14 @@ class _Call:
         summary_file: ``summary.csv``.
         ledger: What is known of all inputs.
         ledger_file: The lines of this call.
+        stopped: Whether an error came up that every further input would have.
     """
 
     summary: Summary
     summary_file: SummaryFile
     ledger: Ledger
     ledger_file: LedgerFile
+    stopped: bool = False
 
     def add_verdict(self, verdict: Verdict) -> None:
         """Add a verdict to the summary and to its file."""
@@ -361,10 +369,10 @@ class _Call:
             self._write_line(line)
         entry = {"input": one.address, "folder": str(folder), "domain": line.get("domain")}
         self.summary.skipped.append(entry)
-        self._judge(one, folder, line)
+        self._add_verdict_of(one, folder, line)
 
     def take(self, one: Input, folder: Path, outcome: CubeOutcome) -> None:
-        """Take in the outcome of an input that was begun."""
+        """Take in the outcome of an input that was started."""
         line = outcome["line"]
         if outcome["state"] == "failed":
             error = error_from(line["errors"])
@@ -378,19 +386,25 @@ class _Call:
         self._write_line(line)
         entry = {"input": one.address, "folder": str(folder), **outcome["entry"]}
         self.summary.done.append(entry)
-        self._judge(one, folder, line)
+        self._add_verdict_of(one, folder, line)
+
+    def add_drawn(self, folder: Path) -> None:
+        """Take in a folder whose pictures of scores were drawn."""
+        line = line_of(self.ledger.out, folder)
+        if line is not None:
+            self._write_line(line)
 
     def stop(self, address: str, error: SpecloomError, left: int) -> None:
-        """Take in an error after which nothing more is begun; the disk may be full."""
-        if error not in [known for _, known in self.summary.failed]:
-            self.summary.failed.append((address, error))
-        self.summary.not_begun = left
+        """Take in an error after which nothing more is started; the disk may be full."""
+        self.summary.failed.append((address, error))
+        self.summary.not_started = left
+        self.stopped = True
 
     def _write_line(self, line: Line) -> None:
         self.ledger.add(line)
         self.ledger_file.add(line)
 
-    def _judge(self, one: Input, folder: Path, line: Line) -> None:
+    def _add_verdict_of(self, one: Input, folder: Path, line: Line) -> None:
         measures = measures_from(line)
         assert measures is not None, "results without measures are not complete"
         verdict = give_verdict(one.address, str(folder), measures, self.summary.rules)
@@ -417,20 +431,23 @@ def _plan_each(known: _Known, inputs: Sequence[Placed], summary: Summary) -> Non
 def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     """Predict each input into its folder; an error of one ends no other.
 
-    After an error that every other input would have, such as a full disk, none is begun.
+    After an error that every other input would have, such as a full disk, none is started.
     """
     task = known.task
     run = task.predictor.run
     summary = call.summary
+    failed = len(summary.failed)
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
+        left = len(inputs) - at - 1
         try:
-            stops = _predict_one(known, one, folder, call)
+            _predict_one(known, one, folder, call, left)
         except WriteError as error:  # of the ledger or the summary
-            call.stop(str(call.ledger.out), error, len(inputs) - at - 1)
-            break
-        if stops:
-            summary.not_begun = len(inputs) - at - 1
+            call.stop(str(call.ledger.out), error, left)
+        if len(summary.failed) > failed:
+            failed = len(summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
+        if call.stopped:
             break
     else:
         run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
@@ -465,7 +482,7 @@ def _predict_by_job(
 ) -> None:
     """Let an executor predict each input; verdicts are added in the order of the inputs.
 
-    After an error that every other input would have, such as a full disk, none is begun.
+    After an error that every other input would have, such as a full disk, none is started.
     """
     run = known.task.predictor.run
     progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
@@ -473,6 +490,7 @@ def _predict_by_job(
     progress(done=0)
     early: dict[int, CubeOutcome] = {}
     following = 0
+    failed = len(call.summary.failed)
     for done, (number, outcome) in enumerate(work.outcomes(), start=1):
         early[number] = outcome
         if outcome.get("stops"):
@@ -484,27 +502,37 @@ def _predict_by_job(
             call.take(one, folder, early.pop(following))
             following += 1
         progress(done=done)
+        if len(call.summary.failed) > failed:
+            failed = len(call.summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
     call.summary.unexpected = work.unexpected or known.task.unexpected
 
 
-def _predict_one(known: _Known, one: Input, folder: Path, call: _Call) -> bool:
-    """Predict an input, unless that was done already; whether no other can be predicted."""
+def _predict_one(known: _Known, one: Input, folder: Path, call: _Call, left: int) -> None:
+    """Predict an input, unless that was done already.
+
+    Args:
+        known: What is known of the inputs.
+        one: The input.
+        folder: The folder of its results.
+        call: What takes in the outcome.
+        left: How many inputs come after it.
+    """
+    ticket = ticket_of(one, folder)
     try:
         line = known.complete(one, folder)
     except Exception as error:
-        outcome = known.task.failure(ticket_of(one, folder), error)
-        call.take(one, folder, outcome)
-        return False
+        call.take(one, folder, known.task.failure(ticket, error))
+        return
     if line is not None:
         call.skip(one, folder, line)
-        return False
-    outcome = known.task.do(ticket_of(one, folder))
+        return
+    outcome = known.task.do(ticket)
     if outcome.get("stops"):
-        call.summary.failed.append((one.address, error_from(outcome["line"]["errors"])))
-        return True
+        call.stop(one.address, error_from(outcome["line"]["errors"]), left)
+        return
     with uninterrupted():
         call.take(one, folder, outcome)
-    return False
 
 
 def _draw_scores(call: _Call, out: Path) -> None:
@@ -517,14 +545,35 @@ def _draw_scores(call: _Call, out: Path) -> None:
         line = call.ledger.line_in(folder)
         if line is not None and has_pending(line.get("files", ())):
             waiting.append(ScoreFolder(folder, counts=verdict.word != UNJUDGED))
-    for folder, error in draw_pending(waiting, call.ledger.lines()):
-        if error is not None:
+    try:
+        for folder, error in draw_pending(waiting, call.ledger.lines()):
+            if error is None:
+                call.add_drawn(folder)
+                continue
             call.summary.failed.append((str(folder), error))
-            continue
-        line = line_of(out, folder)
-        if line is not None:
-            call.ledger.add(line)
-            call.ledger_file.add(line)
+            if isinstance(error, WriteError) and error.stops:
+                return
+    except WriteError as error:  # of the ledger
+        call.summary.failed.append((str(out), error))
+
+
+def _table_digest(wavelengths: str | Path | ArrayLike | None) -> str | None:
+    """The hash of a table of wavelengths, or of stated numbers; None without any."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return file_digest(Path(wavelengths))
+    return hashlib.sha256(np.asarray(wavelengths, np.float64).tobytes()).hexdigest()
+
+
+def _plain_wavelengths(wavelengths: str | Path | ArrayLike | None) -> str | list[float] | None:
+    """A path as text, and numbers as a list, as JSON can hold them."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return str(wavelengths)
+    numbers: list[float] = np.asarray(wavelengths, np.float64).tolist()
+    return numbers
 
 
 def file_digest(path: Path) -> str:

@@ -18,6 +18,8 @@ from specloom_predict.measures import has_decisions
 from specloom_predict.verdicts import read_rules
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom import Pipeline, Run
     from specloom.torch import CubeLike
     from specloom_predict.fitted_pipeline import Scale
@@ -69,7 +71,7 @@ class Predictor(FittedPipeline):
         formats: Sequence[str] = ("npy",),
         *,
         variable: str | None = None,
-        wavelengths: Any = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         valid: Any = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
@@ -86,8 +88,8 @@ class Predictor(FittedPipeline):
             folder: Where files go, as ``predict`` writes them; only of one cube.
             formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
             variable: The array that is the cube, where its file holds several.
-            wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or an
-                array (C,).
+            wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or one
+                number for each band in a list, a tuple, an array or a tensor.
             valid: Of an array: which pixels count, bool (H, W) or (B, H, W).
             memory: Bytes that nodes may take which need the whole image; by default half of what
                 is free.
@@ -132,7 +134,7 @@ def predict(
     outputs: Sequence[str] = (),
     device: str = "auto",
     variable: str | None = None,
-    wavelengths: str | Path | None = None,
+    wavelengths: str | Path | ArrayLike | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
     scale: Scale | None = None,
@@ -155,7 +157,8 @@ def predict(
         outputs: The names of the outputs that are wanted; all where empty.
         device: ``auto``, ``cpu`` or ``cuda``.
         variable: The array that is the cube, where its file holds several.
-        wavelengths: CSV with the band centres, used instead of those in the file.
+        wavelengths: Band centres in nm, used instead of those in the file: a CSV file, or one
+            number for each band.
         memory: Bytes that nodes may take which need the whole image; by default half of what is
             free.
         tile_bytes: Bytes of the cube in one tile; 16 MiB by default.

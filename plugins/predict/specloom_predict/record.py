@@ -29,6 +29,11 @@ def read(folder: Path) -> Record:
     return {}
 
 
+def is_within(place: str) -> bool:
+    """Whether a relative path, as a file of results states it, leads to no folder above."""
+    return not Path(place).is_absolute() and ".." not in place.split("/")
+
+
 def owner(folder: Path) -> str | None:
     """The input whose results a folder holds, or is to hold; None where it has no record."""
     address = read(folder).get("input")
@@ -94,13 +99,15 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
     if record.get("of") == stamped:
         before["of"] = stamped
         before[SCALES] = record.get(SCALES, {})
-    write_json(folder / RECORD, {"input": address, "complete": False, **before})
+    claimed = {"input": address, "complete": False, **before}
+    write_json(folder / RECORD, claimed, sync=False)  # a power cut may undo it: nothing is lost
     return before
 
 
 def release(folder: Path) -> None:
     """Take back a claim on a folder in which there is nothing else."""
-    if not read(folder).get("files"):
+    known = read(folder)
+    if known.get("complete") is not True and not known.get("files"):
         (folder / RECORD).unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()
@@ -125,8 +132,11 @@ def finish(
         files: The files that were written.
         before: What ``claim`` returned.
         more: Further entries of the record.
+
+    Raises:
+        FileNotFoundError: A file has gone.
     """
-    sizes = {file.name: _size(file) for file in files}
+    sizes = {file.name: file.stat().st_size for file in files}
     all_formats = set(formats)
     if before["of"]:
         sizes = {**before["files"], **sizes}

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import SpecloomError, uninterrupted
+from specloom_pictures import ColourScale, colour_scale
 from specloom_predict import record
 from specloom_predict.record import SCALES
 from specloom_predict.scratch import move_files, scratch_folder, write_errors
-from specloom_predict.writers.colours import ColourScale, colour_scale, common_scale, spread
+from specloom_predict.writers.colours import scale_of, spread_of
 from specloom_predict.writers.pictures import write_scores
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def picture_name(file: str) -> str:
 
 def draw_scores(path: Path, values: NDArray[Any], output: str) -> None:
     """Draw the scores (H, W) of one cube alone, with a scale of its own."""
-    write_scores(path, values, common_scale([spread(values)]), output)
+    write_scores(path, values, scale_of([spread_of(values)]), output)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def draw_pending(
 def _scale(folders: Sequence[ScoreFolder], output: str) -> ColourScale:
     """The scale of the cubes that count, or of all where none does."""
     counting = [one for one in folders if one.counts] or folders
-    return common_scale(spread(one.scores(output)) for one in counting)
+    return scale_of(spread_of(one.scores(output)) for one in counting)
 
 
 def _earlier_scales(

@@ -10,10 +10,10 @@ import textwrap
 import numpy as np
 import pytest
 
-from specloom import DataError, Pipeline, Plugins
+from specloom import DataError, Pipeline, Plugins, impl
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import Predictor, cube_prediction, cube_task, predict_all, record
+from specloom_predict import Predictor, cube_prediction, cube_task, many, predict_all, record
 from specloom_predict.command import predict as command
 from specloom_predict.cube_task import Order, predict_ticket
 from specloom_predict.ledger import Ledger, read_lines
@@ -164,6 +164,25 @@ def test_a_cube_that_is_called_as_the_ledger(run, tmp_path):
     assert summary.done[0]["folder"].startswith(f"{tmp_path}/out/ledger-")
 
 
+def test_observers_hear_how_many_failed(run, cubes, tmp_path, monkeypatch):
+    heard = []
+
+    class Watching:
+        @impl
+        def failed(self, what, count):
+            heard.append((what, count))
+
+    class Watched(Predictor):
+        def __init__(self, *more):
+            super().__init__(*more)
+            self.run.plugins.manager.register(Watching())
+
+    monkeypatch.setattr(many, "Predictor", Watched)
+    (cubes / "b.npy").write_bytes(b"")
+    predict_all(run, [cubes], tmp_path / "out")
+    assert heard == [("inputs", 1), ("inputs", 2)]
+
+
 def test_a_dry_run_writes_no_ledger(run, cubes, tmp_path):
     predict_all(run, [cubes], tmp_path / "out", dry_run=True)
     assert not (tmp_path / "out").exists()
@@ -180,6 +199,39 @@ KILLED = """
     cube_task.CubeTask.do = killed
     predict_all(sys.argv[1], sys.argv[2:3], sys.argv[3], device="cpu")
 """
+
+
+KILLED_IN_WORK = """
+    import os, signal, sys
+    from specloom_predict import cube_prediction, predict_all
+    def killed(*more):
+        os.kill(os.getpid(), signal.SIGKILL)
+    cube_prediction.move_files = killed
+    predict_all(sys.argv[1], sys.argv[2:3], sys.argv[3], device="cpu")
+"""
+
+
+def test_nothing_of_a_killed_call_stays_even_where_its_cube_is_no_input(run, cubes, tmp_path):
+    out = tmp_path / "out"
+    arguments = [str(run), str(cubes / "a.npy"), str(out)]
+    script = [sys.executable, "-c", textwrap.dedent(KILLED_IN_WORK), *arguments]
+    assert subprocess.run(script).returncode == -9
+    assert [path.name for path in (out / "a").iterdir() if path.name == "predict.json"]
+    assert len(list(out.rglob(".*"))) == 3  # a note, a scratch folder, and the lock within
+    predict_all(run, [cubes / "b.npy"], out)
+    assert not list(out.rglob(".*"))
+    assert not (out / "a").exists()
+
+
+@pytest.mark.parametrize("text", ['{"folder": "../in"}', '{"folder": "/"}', "{", "[]", "{}"])
+def test_a_note_that_leads_elsewhere_is_ignored(run, cubes, tmp_path, text):
+    out = tmp_path / "out"
+    (out / "ledger").mkdir(parents=True)
+    (out / "ledger/.work-x").write_text(text)
+    (cubes / ".part-x").mkdir()
+    predict_all(run, [cubes / "b.npy"], out)
+    assert not list(out.rglob(".*"))
+    assert (cubes / ".part-x").exists()
 
 
 def test_a_killed_call_has_written_its_lines(run, cubes, tmp_path):

@@ -68,7 +68,7 @@ def test_the_summary_and_the_exit_code(tmp_path):
     done = invoked(tmp_path, bad, good, "--out", tmp_path / "out", "--format", "png", "--json")
     assert done.exit_code == 2
     lines = [line for line in done.stderr.splitlines() if not line.startswith("inputs: ")]
-    assert lines[0] == f"note: {good}: scores.png shows the first of 3 bands"
+    assert lines[0] == f"note: {good}: scores.png shows its bands as red, green and blue"
     assert lines[1] == f"note: {NOT_COMPARED}"
     assert lines[2].startswith(f"error: {bad}")
     last = f"1 cube predicted, 0 up to date, 1 failed: {tmp_path}/out"

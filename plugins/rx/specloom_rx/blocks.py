@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from specloom.torch import map_blocks, no_memory
 
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # no row falls into the remainder of a register tile: 96 is a multiple of all tile widths in use
@@ -18,6 +21,8 @@ PADDING = 16
 CPU_BLOCK = 1 << 20
 GPU_BLOCK = 1 << 24
 LEAST_STEPS = 10
+# Values that a thread takes at a time: they take it about a millisecond.
+PART_VALUES = 1 << 19
 # A triangular factor is multiplied in column tiles, which skips most of its zeros.
 TILE = 32
 
@@ -67,12 +72,38 @@ def divide_into_tiles(whitening: Tensor, rest: Tensor | None, *, triangular: boo
 
 def distances(data: Tensor, center: Tensor, tiles: Tiles, dtype: torch.dtype) -> Tensor:
     """|(data - center) W - rest|^2 of every pixel, (B, H, W, 1), as ``dtype``."""
+    return _of_pixels(data, dtype, lambda pixels: _pixel_distances(pixels, center, tiles))
+
+
+def native_distances(data: Tensor, kernel: Any) -> Tensor:
+    """The distances of every pixel by a kernel of specloom-native, (B, H, W, 1)."""
+    return _of_pixels(data, data.dtype, lambda pixels: _native_pixel_distances(pixels, kernel))
+
+
+def _of_pixels(data: Tensor, dtype: torch.dtype, score: Callable[[Tensor], Tensor]) -> Tensor:
     # Data that do not lie in one piece are copied image by image.
     images = [data] if data.is_contiguous() else list(data)
-    pixels = (image.reshape(-1, data.shape[-1]) for image in images)
-    parts = [_pixel_distances(part, center, tiles) for part in pixels]
+    parts = [score(image.reshape(-1, data.shape[-1])) for image in images]
     scores = parts[0] if len(parts) == 1 else torch.cat(parts)
     return scores.view(*data.shape[:-1], 1).to(dtype)
+
+
+def _native_pixel_distances(pixels: Tensor, kernel: Any) -> Tensor:
+    count, bands = pixels.shape
+    dtype = pixels.dtype
+    if dtype not in (torch.float32, torch.float64):
+        dtype = torch.float64
+    scores = torch.empty(count, dtype=dtype)
+    parts = _parts(count, 1, bands, pixels.device)
+
+    def score_part(number: int, _: None) -> None:
+        kernel(pixels[parts[number]], scores[parts[number]])
+
+    if len(parts) == 1:
+        kernel(pixels, scores)
+    else:
+        map_blocks(score_part, len(parts), no_memory)
+    return scores
 
 
 def _block_rows(count: int, height: int, center: Tensor) -> int:
@@ -82,28 +113,59 @@ def _block_rows(count: int, height: int, center: Tensor) -> int:
     return min(STEP * max(rows // STEP, LEAST_STEPS), max(count, STEP))
 
 
+class _Memory(NamedTuple):
+    """What a thread works in."""
+
+    rows: Tensor
+    """(block, height); zeros behind the bands."""
+    white: Tensor
+    """(width, block)."""
+
+
 def _pixel_distances(pixels: Tensor, center: Tensor, tiles: Tiles) -> Tensor:
-    count, bands = pixels.shape
+    count = len(pixels)
     padded = count + -count % STEP
     block = _block_rows(padded, tiles.height, center)
-    rows = center.new_zeros(block, tiles.height)
-    white = center.new_empty(tiles.width, block)
     scores = center.new_empty(padded)
-    for start in range(0, count, block):
-        part = pixels[start : start + block]
-        centred = rows[: len(part), :bands]
-        if part.dtype == centred.dtype:
-            torch.sub(part, center, out=centred)
-        else:
-            centred.copy_(part).sub_(center)
-        block_scores = scores[start : start + block]
-        size = len(block_scores)
-        block_white = white[:, :size]
-        for tile in tiles.tiles:
-            used = rows[:size, : tile.columns.shape[1]]
-            torch.mm(tile.columns, used.T, out=block_white[tile.start : tile.end])
-        if tiles.rest is not None:
-            block_white.sub_(tiles.rest)
-        torch.sum(block_white.square_(), 0, out=block_scores)
+    parts = _parts(count, block, tiles.height, center.device)
+
+    def new_memory() -> _Memory:
+        rows = center.new_empty(block, tiles.height)
+        rows[:, len(center) :] = 0
+        return _Memory(rows, center.new_empty(tiles.width, block))
+
+    def score_part(number: int, memory: _Memory) -> None:
+        for start in range(parts[number].start, parts[number].stop, block):
+            part = pixels[start : start + block]
+            _score_block(part, center, tiles, memory, scores[start : start + block])
+
+    map_blocks(score_part, len(parts), new_memory)
     # An infinite score means that the pixel was not finite.
     return scores[:count].nan_to_num_(torch.nan, torch.nan)
+
+
+def _parts(count: int, block: int, height: int, device: torch.device) -> list[slice]:
+    """The rows that threads take at a time: whole blocks, on a GPU all of them."""
+    step = count
+    if device.type == "cpu":
+        step = max(PART_VALUES // (height * block), 1) * block
+    return [slice(start, min(start + step, count)) for start in range(0, count, max(step, 1))]
+
+
+def _score_block(
+    pixels: Tensor, center: Tensor, tiles: Tiles, memory: _Memory, scores: Tensor
+) -> None:
+    """Write the squared distances of some pixels, filled up to the length of ``scores``."""
+    centred = memory.rows[: len(pixels), : pixels.shape[1]]
+    if pixels.dtype == centred.dtype:
+        torch.sub(pixels, center, out=centred)
+    else:
+        centred.copy_(pixels).sub_(center)
+    size = len(scores)
+    white = memory.white[:, :size]
+    for tile in tiles.tiles:
+        used = memory.rows[:size, : tile.columns.shape[1]]
+        torch.mm(tile.columns, used.T, out=white[tile.start : tile.end])
+    if tiles.rest is not None:
+        white.sub_(tiles.rest)
+    torch.sum(white.square_(), 0, out=scores)

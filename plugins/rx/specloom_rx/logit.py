@@ -11,8 +11,7 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import buffer, usable_pixels
-from specloom_rx.cache import TensorCache
-from specloom_statistics import SampleMoments, StreamingNode, merge_moments
+from specloom_statistics import SampleMoments, StreamingNode, TensorCache, merge_moments
 
 
 class ScoreStatistics:

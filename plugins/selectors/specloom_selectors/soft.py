@@ -69,6 +69,7 @@ class SoftChannelSelector(StreamingNode[RunningVariance]):
     trainable = ("logits",)
     affine_output = "selected"
     affine_input = "data"
+    fits_pixels = True
 
     n_select: int
     input_channels: int | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from specloom import impl
 from specloom.lazy import lazy
 
 MODULES = {
@@ -24,11 +26,14 @@ MODULES = {
     "SampleMoments": "specloom_statistics.merging",
     "SmallestKeys": "specloom_statistics.sample",
     "StreamingNode": "specloom_statistics.node",
+    "TensorCache": "specloom_statistics.cache",
     "background_pixels": "specloom_statistics.background",
     "content_seed": "specloom_statistics.sample",
+    "engine_identity": "specloom_statistics.native",
     "image_masks": "specloom_statistics.blocks",
     "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
+    "native_kernels": "specloom_statistics.native",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
     "rows_per_block": "specloom_statistics.blocks",
@@ -57,11 +62,14 @@ __all__ = [
     "SampleMoments",
     "SmallestKeys",
     "StreamingNode",
+    "TensorCache",
     "background_pixels",
     "content_seed",
+    "engine_identity",
     "image_masks",
     "measure_domain",
     "merge_moments",
+    "native_kernels",
     "quantiles",
     "row_blocks",
     "rows_per_block",
@@ -79,6 +87,7 @@ if TYPE_CHECKING:
     )
     from specloom_statistics.band_products import BandProduct
     from specloom_statistics.blocks import image_masks, row_blocks, rows_per_block
+    from specloom_statistics.cache import TensorCache
     from specloom_statistics.domain.measure import DomainMeasure, DomainPixels, measure_domain
     from specloom_statistics.domain.positions import sample_positions
     from specloom_statistics.domain.reference import DomainReference
@@ -86,6 +95,7 @@ if TYPE_CHECKING:
     from specloom_statistics.extremes import RunningExtremes
     from specloom_statistics.merging import SampleMoments, merge_moments
     from specloom_statistics.moments import Moments, varying_bands
+    from specloom_statistics.native import engine_identity, native_kernels
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
@@ -95,3 +105,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
+
+
+@impl
+def register_observers() -> Mapping[str, str]:
+    """Offer the observer that records which engine computed."""
+    return {"EngineRecord": "specloom_statistics.native:EngineRecord"}

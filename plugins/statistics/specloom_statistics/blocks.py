@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 # 1024 rows x 61 bands in float64 are 0.5 MB and stay in a core's cache.
 CPU_ROWS = 1024
 GPU_ROWS = 65536
+# Values that a thread takes at a time: they take it milliseconds, so that no thread waits long for
+# the last one, and what is summed of them is merged seldom.
+PART_VALUES = 1 << 19
 
 
 def rows_per_block(device: torch.device) -> int:
@@ -19,6 +22,20 @@ def rows_per_block(device: torch.device) -> int:
     if device.type == "cpu":
         return CPU_ROWS
     return GPU_ROWS
+
+
+def row_parts(count: int, columns: int, device: torch.device) -> list[slice]:
+    """The rows that threads take at a time; on a GPU all of them are one part.
+
+    Args:
+        count: The number of rows.
+        columns: The values of a row.
+        device: Where they are.
+    """
+    step = count
+    if device.type == "cpu":
+        step = max(PART_VALUES // columns // CPU_ROWS, 1) * CPU_ROWS
+    return [slice(start, min(start + step, count)) for start in range(0, count, max(step, 1))]
 
 
 def image_masks(valid: Tensor | None, images: int) -> Sequence[Tensor | None]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from specloom_statistics.merging import SampleMoments
-from specloom_statistics.shifted import ShiftedSums
+from specloom_statistics.shifted import ShiftedSums, Sums
 
 CONSTANT_TOLERANCE = 64 * torch.finfo(torch.float64).eps
 """A band is constant when its standard deviation, over its mean, is not above this."""
@@ -30,18 +32,34 @@ class Moments(ShiftedSums):
 
     def __init__(self, channels: int, device: torch.device | str = "cpu") -> None:
         super().__init__(channels, device, columns=channels + 1)
+
+    @property
+    def _products(self) -> Tensor:
+        return self._sums.tensors[0]
+
+    def _empty_sums(self) -> Sums:
+        return Sums([self._zeros(self.channels + 1, self.channels + 1)])
+
+    def _new_memory(self, rows: int) -> Tensor:
+        memory = super()._new_memory(rows)
         # The column of ones behind the bands: one product also gives the sums.
-        self._buffer[:, -1] = 1
-        self._products = self._zeros(channels + 1, channels + 1)
+        memory[:, -1] = 1
+        return memory
+
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        products: tuple[Any, ...] = kernels.moments(rows, self._shift, keep=mask, **options)
+        return products
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         products = _self_products(rows)
         return products, products[-1]
 
-    def _accumulate(self, rows: Tensor, sums: Tensor) -> None:
+    def _accumulate(self, sums: Sequence[Tensor], rows: Tensor, reduced: Tensor) -> None:
         # Not addmm_: some BLAS then add row after row to the sum so far, whose rounding grows
         # with the stream and loses the weak directions.
-        self._products += sums
+        sums[0].add_(reduced)
 
     def mean_and_scatter(self) -> tuple[Tensor, Tensor]:
         """The mean (C,), and the sum of (x - mean)(x - mean)^T, (C, C); zeros before any row."""

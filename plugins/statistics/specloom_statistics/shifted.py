@@ -2,21 +2,122 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from specloom import LazyAffine, LazyLinear
-from specloom.torch import usable_pixels
+from specloom.torch import one_thread, reduce_blocks, usable_pixels
 from specloom_statistics.band_products import BandProduct
-from specloom_statistics.blocks import row_blocks, rows_per_block
+from specloom_statistics.blocks import row_blocks, row_parts, rows_per_block
 from specloom_statistics.merging import SampleMoments, merge_moments
+from specloom_statistics.native import native_kernels
 
 SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
+
+
+class Sums:
+    """What is summed of some rows.
+
+    Args:
+        tensors: The sums, zeros before any row.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        #: Numbers, or tensors on a GPU, for which nothing waits before they are needed.
+        self.count: int | Tensor = 0
+        self.left_out: int | Tensor = 0
+
+    def add(self, other: Sums) -> None:
+        """Add those of other rows."""
+        for mine, others in zip(self.tensors, other.tensors, strict=True):
+            mine += others
+        self.count = self.count + other.count
+        self.left_out = self.left_out + other.left_out
+
+
+def _merge(parts: Sequence[Sums]) -> Sums:
+    first, *others = parts
+    for other in others:
+        first.add(other)
+    return first
+
+
+class _Loader:
+    """Reads pixels into working memory, in float64 and mapped as their ``data`` is.
+
+    Args:
+        data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied.
+        memory: The working memory, float64 (rows, C or more).
+        channels: C.
+        limits: What the values of a tensor are limited to; None for none.
+    """
+
+    def __init__(
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        memory: Tensor,
+        channels: int,
+        limits: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self.memory = memory
+        self.limits = limits
+        self.channels = channels
+        self.is_linear = isinstance(data, LazyLinear)
+        self._data = data
+        self._values = memory if memory.shape[1] == channels else memory[:, :channels]
+        if isinstance(data, LazyLinear):
+            self._product = BandProduct(data.matrix)
+            self._offset = torch.as_tensor(data.offset).detach().to(memory)
+            size = len(memory)
+            self._raw = memory.new_zeros(size, self._product.row_width)
+            self._mapped = memory.new_zeros(size, self._product.product_width)
+
+    def native_options(self, kernels: ModuleType) -> dict[str, Any]:
+        """The map of a ``LazyAffine`` and the limits, as kernels take them."""
+        if isinstance(self._data, LazyAffine):
+            scale = torch.as_tensor(self._data.scale)
+            return {"row_map": kernels.RowMap(scale, torch.as_tensor(self._data.offset))}
+        if self.limits is not None:
+            return {"limits": kernels.Limits(*self.limits)}
+        return {}
+
+    def mapped(self, selected: Tensor) -> Tensor:
+        """Pixels under the map of their data, float64 (N, C)."""
+        return self(selected, None)[:, : self.channels]
+
+    def __call__(self, selected: Tensor, shift: Tensor | None) -> Tensor:
+        """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
+        count = len(selected)
+        values = self._values[:count]
+        if self.limits is not None:
+            selected = selected.clamp(*self.limits) + 0 * selected  # NaN where it was infinite
+        values.copy_(self._map_linear(selected))
+        if isinstance(self._data, LazyAffine):
+            values.mul_(self._data.scale).add_(self._data.offset)
+        if shift is not None:
+            values.sub_(shift)
+        return self.memory[:count]
+
+    def _map_linear(self, selected: Tensor) -> Tensor:
+        """Pixels under the linear map of a ``LazyLinear``; others as they are."""
+        if not isinstance(self._data, LazyLinear):
+            return selected
+        count = len(selected)
+        values = self._raw[:count, : self._product.bands].copy_(selected)
+        self._product(self._raw[:count], self._mapped[:count])
+        results = self._mapped[:count, : self._product.channels].add_(self._offset)
+        # A band that is not finite counts, even where the matrix is zero.
+        return results.masked_fill_(~usable_pixels(values)[:, None], torch.nan)
 
 
 class ShiftedSums(ABC):
@@ -25,7 +126,8 @@ class ShiftedSums(ABC):
     The shift is the median of the first usable rows: a value that occurs, so that the variance of
     a constant band is exactly 0, and counts stay whole numbers, whose products are exact. With
     the mean, the rounding of these products would no longer be random, and would add up. Rows
-    that are not finite in every column are excluded and counted.
+    that are not finite in every column are excluded and counted. Parts of a large batch are summed
+    by several threads and merged in a fixed tree, so that the bits do not depend on the threads.
 
     Args:
         channels: C, the length of a row.
@@ -36,83 +138,213 @@ class ShiftedSums(ABC):
     def __init__(self, channels: int, device: torch.device | str, columns: int) -> None:
         self.channels = channels
         self.device = torch.device(device)
-        self.count = 0
-        self.left_out = 0
-        self._buffer = self._zeros(rows_per_block(self.device), columns)
+        self._columns = columns
+        self._sums = self._empty_sums()
         self._shift: Tensor | None = None
+        self._may_wait = self.device.type == "cpu"
+        self._kernels: ModuleType | None = None
+        # Working memory that is used again: new memory costs as much time as the work in it.
+        self._memories: deque[Tensor] = deque()
+
+    @property
+    def count(self) -> int:
+        """How many rows were added."""
+        return int(self._sums.count)
+
+    @property
+    def left_out(self) -> int:
+        """How many rows were excluded."""
+        return int(self._sums.left_out)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(self, data: Tensor | LazyAffine | LazyLinear, keep: Tensor | None = None) -> None:
+    def update(
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        keep: Tensor | None = None,
+        *,
+        limits: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         """Add pixels of any real type.
 
         Args:
             data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied in float64.
             keep: The pixels to use, bool of as many elements; None for all.
+            limits: Lowest and highest value of each band of a tensor, (C,): what lies beyond
+                counts as the limit, and what is infinite is excluded; None for none.
         """
         mask = None if keep is None else keep.reshape(-1)
-        if isinstance(data, LazyLinear):
-            self._update_linear(data, mask)
-            return
-        raw = data.data if isinstance(data, LazyAffine) else data
-        rows = raw.detach().reshape(-1, self.channels)
-        for selected, size in row_blocks(rows, len(self._buffer), mask):
-            added = self._add_rows(self._load(selected, data))
-            self.left_out += size - added
+        raw = data if isinstance(data, Tensor) else data.data
+        rows = raw.detach().reshape(-1, raw.shape[-1])
+        used: list[Tensor] = []
 
-    def _update_linear(self, data: LazyLinear, mask: Tensor | None) -> None:
-        """Add pixels under a linear map of their bands."""
-        product = BandProduct(data.matrix)
-        offset = torch.as_tensor(data.offset).detach().to(self._buffer)
-        rows = data.data.detach().reshape(-1, product.bands)
-        raw = self._zeros(len(self._buffer), product.row_width)
-        mapped = self._zeros(len(self._buffer), product.product_width)
-        for selected, size in row_blocks(rows, len(self._buffer), mask):
-            count = len(selected)
-            values = raw[:count, : product.bands].copy_(selected)
-            product(raw[:count], mapped[:count])
-            results = mapped[:count, : self.channels].add_(offset)
-            # A band that is not finite counts, even where the matrix is zero.
-            results.masked_fill_(~usable_pixels(values)[:, None], torch.nan)
-            added = self._add_rows(self._load(results, results))
-            self.left_out += size - added
+        def new_loader() -> _Loader:
+            memory = self._borrow_memory()
+            used.append(memory)
+            return _Loader(data, memory, self.channels, limits)
 
-    def _load(self, selected: Tensor, data: Tensor | LazyAffine) -> Tensor:
-        """Rows in the working memory: mapped as ``data`` is, and shifted if the shift is known."""
-        rows = self._buffer[: len(selected)]
-        values = rows if rows.shape[1] == self.channels else rows[:, : self.channels]
-        values.copy_(selected)
-        if isinstance(data, LazyAffine):
-            values.mul_(data.scale).add_(data.offset)
-        if self._shift is not None:
-            values.sub_(self._shift)
-        return rows
+        self._kernels = native_kernels(self.device)
+        with one_thread():
+            if self._shift is None:
+                self._shift = self._find_shift(rows, mask, new_loader())
+            self._add_all(rows, mask, new_loader)
+        self._memories.extend(used)
 
-    def _add_rows(self, rows: Tensor) -> int:
-        """Add the finite ones of some loaded rows; how many there are."""
+    @property
+    def has_shift(self) -> bool:
+        """Whether any usable row was seen."""
+        return self._shift is not None
+
+    def find_shift(self, data: Tensor) -> bool:
+        """Take the shift from the first usable rows of (..., C) ``data``, unless it is known.
+
+        It is needed before ``new_part``.
+
+        Returns:
+            Whether it is known now.
+        """
         if self._shift is None:
-            rows = rows[usable_pixels(rows)]
-            if not len(rows):
-                return 0
-            self._shift = rows[:SHIFT_ROWS, : self.channels].median(0).values
-            rows[:, : self.channels].sub_(self._shift)
-        sums, column_sums = self._reduce(rows)
-        # A sum is finite only where all terms are; where it overflows, each row is checked.
-        if not math.isfinite(column_sums.sum().item()):
-            rows = rows[usable_pixels(rows)]
-            sums, _ = self._reduce(rows)
-        self._accumulate(rows, sums)
-        self.count += len(rows)
-        return len(rows)
+            rows = data.detach().reshape(-1, self.channels)
+            memory = self._borrow_memory()
+            self._shift = self._find_shift(rows, None, _Loader(data, memory, self.channels))
+            self._memories.append(memory)
+        return self._shift is not None
+
+    def new_part(self) -> Self:
+        """An empty one for other rows of this stream, which another thread may update."""
+        part = copy.copy(self)
+        part._sums = self._empty_sums()
+        return part
+
+    def add_part(self, part: Self) -> None:
+        """Add the sums of a part; those of all parts are to be added in one order."""
+        self._sums.add(part._sums)
+
+    def _add_all(
+        self, rows: Tensor, mask: Tensor | None, new_loader: Callable[[], _Loader]
+    ) -> None:
+        """Add rows, by several threads if there are many."""
+        if self._shift is None:
+            self._sums.left_out += len(rows)
+            return
+        parts = row_parts(len(rows), rows.shape[1], self.device)
+        if len(parts) < 2:
+            self._add_part(rows, mask, new_loader(), self._sums)
+            return
+
+        def sums_of(number: int, loader: _Loader) -> Sums:
+            part = parts[number]
+            sums = self._empty_sums()
+            self._add_part(rows[part], None if mask is None else mask[part], loader, sums)
+            return sums
+
+        self._sums.add(reduce_blocks(sums_of, len(parts), new_loader, _merge))
+
+    def _borrow_memory(self) -> Tensor:
+        try:
+            return self._memories.pop()
+        except IndexError:
+            return self._new_memory(rows_per_block(self.device))
+
+    def _new_memory(self, rows: int) -> Tensor:
+        """Working memory for so many rows."""
+        return self._zeros(rows, self._columns)
+
+    def _find_shift(self, rows: Tensor, mask: Tensor | None, load: _Loader) -> Tensor | None:
+        """The median of the first usable rows; None where no row is usable."""
+        for selected, _ in row_blocks(rows, len(load.memory), mask):
+            # Nearly always these are usable, and the others need not be looked at.
+            usable = self._usable_of(selected[:SHIFT_ROWS], load)
+            if len(usable) < min(SHIFT_ROWS, len(selected)):
+                usable = self._usable_of(selected, load)
+            if len(usable):
+                return usable[:SHIFT_ROWS, : self.channels].median(0).values
+        return None
+
+    def _usable_of(self, selected: Tensor, load: _Loader) -> Tensor:
+        loaded = load(selected, None)
+        return loaded[usable_pixels(loaded)]
+
+    def _add_part(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
+        """Add the usable ones of some rows to ``sums``."""
+        if not self._may_wait:
+            self._add_without_waiting(rows, mask, load, sums)
+        elif self._kernels is None:
+            self._add_blocks(rows, mask, load, sums)
+        elif load.is_linear:
+            for selected, size in row_blocks(rows, len(load.memory), mask):
+                self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
+                sums.left_out += size - len(selected)
+        else:
+            options = load.native_options(self._kernels)
+            self._add_natively(self._kernels, rows, mask, options, sums)
+
+    def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
+        """Add the usable ones of some rows, block by block, without kernels."""
+        for selected, size in row_blocks(rows, len(load.memory), mask):
+            loaded = load(selected, self._shift)
+            reduced, column_sums = self._reduce(loaded)
+            # A sum is finite only where all terms are; where it overflows, each row is checked.
+            if not math.isfinite(column_sums.sum().item()):
+                loaded = loaded[usable_pixels(loaded)]
+                reduced, _ = self._reduce(loaded)
+            self._accumulate(sums.tensors, loaded, reduced)
+            sums.count += len(loaded)
+            sums.left_out += size - len(loaded)
+
+    def _add_without_waiting(
+        self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums
+    ) -> None:
+        """Add the usable ones of some rows, without a result that the host would wait for.
+
+        Rows that are not usable become zeros, which add nothing.
+        """
+        size = len(load.memory)
+        for start in range(0, len(rows), size):
+            loaded = load(rows[start : start + size], self._shift)
+            usable = usable_pixels(loaded)
+            if mask is not None:
+                usable = usable & mask[start : start + size]
+            used = loaded.masked_fill(~usable[:, None], 0)
+            reduced, _ = self._reduce(used)
+            self._accumulate(sums.tensors, used, reduced)
+            count = usable.sum()
+            sums.count = sums.count + count
+            sums.left_out = sums.left_out + (len(loaded) - count)
+
+    def _add_natively(
+        self,
+        kernels: ModuleType,
+        rows: Tensor,
+        mask: Tensor | None,
+        options: dict[str, Any],
+        sums: Sums,
+    ) -> None:
+        """Add the usable ones of some rows by a kernel."""
+        *tensors, used = self._sum_natively(kernels, rows, mask, options)
+        for mine, others in zip(sums.tensors, tensors, strict=True):
+            mine.add_(others)
+        sums.count += used
+        sums.left_out += len(rows) - used
+
+    @abstractmethod
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """The sums over the usable ones of some rows, less the shift, and how many these are."""
+
+    @abstractmethod
+    def _empty_sums(self) -> Sums:
+        """The sums of no row."""
 
     @abstractmethod
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Sums over ``rows``, which stay as they are, and the sum of each column."""
 
     @abstractmethod
-    def _accumulate(self, rows: Tensor, sums: Tensor) -> None:
-        """Add the ``sums`` of finite ``rows``, which may be overwritten."""
+    def _accumulate(self, sums: Sequence[Tensor], rows: Tensor, reduced: Tensor) -> None:
+        """Add what was ``reduced`` of finite ``rows``, which may be overwritten, to ``sums``."""
 
     @abstractmethod
     def moments(self) -> SampleMoments:
@@ -125,13 +357,13 @@ class ShiftedSums(ABC):
     def _merge_moments(self, state: Mapping[str, Tensor], scatter: Tensor) -> None:
         """Merge counts and mean of a ``state`` with this ``scatter``."""
         count, left_out = (int(number) for number in state["counts"].tolist())
-        self.left_out += left_out
+        self._sums.left_out += left_out
         if count:
             mean = state["mean"].to(self.device)
             other = SampleMoments(count, mean, scatter.to(self.device))
             merged = merge_moments(self.moments(), other)
             self._set_moments(merged)
-            self.count = merged.size
+            self._sums.count = merged.size
             self._shift = merged.mean
 
     def _counts(self) -> Tensor:

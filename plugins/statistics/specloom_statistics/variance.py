@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from specloom_statistics.merging import SampleMoments
-from specloom_statistics.shifted import ShiftedSums
+from specloom_statistics.shifted import ShiftedSums, Sums
 
 
 class RunningVariance(ShiftedSums):
@@ -24,29 +26,37 @@ class RunningVariance(ShiftedSums):
 
     def __init__(self, channels: int, device: torch.device | str = "cpu") -> None:
         super().__init__(channels, device, columns=channels)
-        # Of the shifted values.
-        self._sum = self._zeros(channels)
-        self._squares = self._zeros(channels)
+
+    def _empty_sums(self) -> Sums:
+        # Of the shifted values, and of their squares.
+        return Sums([self._zeros(self.channels), self._zeros(self.channels)])
+
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        sums: tuple[Any, ...] = kernels.variances(rows, self._shift, keep=mask, **options)
+        return sums
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         total = rows.sum(0)
         return total, total
 
-    def _accumulate(self, rows: Tensor, sums: Tensor) -> None:
-        self._sum += sums
-        self._squares += rows.square_().sum(0)
+    def _accumulate(self, sums: Sequence[Tensor], rows: Tensor, reduced: Tensor) -> None:
+        total, squares = sums
+        total.add_(reduced)
+        squares.add_(rows.square_().sum(0))
 
     def moments(self) -> SampleMoments:
         """Size, mean and squared deviations (C,) so far; zeros before any row."""
+        total, squares = self._sums.tensors
         if self._shift is None:
-            return SampleMoments(0, self._sum.clone(), self._squares.clone())
-        offset = self._sum / self.count
-        squares = (self._squares - self._sum * offset).clamp(min=0)
-        return SampleMoments(self.count, self._shift + offset, squares)
+            return SampleMoments(0, total.clone(), squares.clone())
+        offset = total / self.count
+        deviations = (squares - total * offset).clamp(min=0)
+        return SampleMoments(self.count, self._shift + offset, deviations)
 
     def _set_moments(self, moments: SampleMoments) -> None:
-        self._sum = torch.zeros_like(moments.mean)
-        self._squares = moments.scatter.clone()
+        self._sums.tensors = [torch.zeros_like(moments.mean), moments.scatter.clone()]
 
     def mean(self) -> Tensor:
         """The mean, (C,)."""

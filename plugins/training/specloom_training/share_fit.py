@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 from specloom import Run, Share, Ticket, TicketSource
 from specloom_jobs import MergeTree, make_shares
 from specloom_training import processes
-from specloom_training.job_format import merge_states, read_batches, tickets_with_progress
+from specloom_training.job_format import (
+    merge_states,
+    read_windowed_batches,
+    tickets_with_progress,
+)
 from specloom_training.node_states import dump_states
 from specloom_training.passes import BATCH, FitPass
 
@@ -44,7 +48,7 @@ class ShareFit:
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
         self._start()
-        self._pass.update(read_batches(self._run, tickets))
+        self._pass.update(read_windowed_batches(self._run, tickets))
         return self._states()
 
     def merge(self, parts: Sequence[bytes]) -> bytes:

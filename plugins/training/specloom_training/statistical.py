@@ -141,7 +141,7 @@ def _run_pass(
     for name, number in passes.items():
         run.graph.nodes[name].fit_start(number)
     fit_pass = FitPass(run, list(passes), wave, sample)
-    batches = run.batches(split, f"fitting {', '.join(passes)}")
+    batches = run.windowed_batches(split, f"fitting {', '.join(passes)}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():
         _merge(run, run.graph.nodes[name], number)

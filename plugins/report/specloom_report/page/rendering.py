@@ -13,15 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from specloom import write_file
-from specloom_report.colours import (
+from specloom_pictures import (
     DECIDED,
     EXCLUDED,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     TRUE_POSITIVE,
-    as_hex,
     cividis,
 )
+from specloom_report.colours import as_hex
 from specloom_report.graphs.svg import SHAPES, graph_svg
 from specloom_report.page import data, figures, tables
 from specloom_report.page.charts import as_json as figures_json
@@ -68,7 +68,8 @@ def write_page(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> Path:
         UnavailableError: It cannot be written.
     """
     path = folder / PAGE
-    write_file(path, render(report, arrays).encode())
+    # It is made of report.json and report.npz, and can be made again.
+    write_file(path, render(report, arrays).encode(), sync=False)
     return path
 
 

@@ -1,0 +1,223 @@
+"""Threads that work on blocks, in whatever order they become free; results are in order.
+
+Where blocks end follows from the data alone, and results are merged in the order of the blocks, in
+a fixed tree: no bit depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
+from typing import Any, Generic, TypeVar
+
+from specloom import threads
+
+R = TypeVar("R")
+
+CHILDREN = 8
+"""So many neighbours are merged into one part of the next level."""
+
+
+class _OfThread(threading.local):
+    works_on_blocks = False
+    """Whether the thread is inside of a block: what it divides further, it does alone."""
+
+
+_here = _OfThread()
+
+
+class _Pool:
+    """The helping threads of this process, made when they are first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._busy = 0
+
+    def start(self, function: Callable[[], None], wanted: int, most: int) -> list[Future[None]]:
+        """Let threads call ``function``; together with those of other callers at most ``most``."""
+        with self._lock:
+            started = max(min(wanted, most - self._busy), 0)
+            if not started:
+                return []
+            self._busy += started
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(threads.MOST, "specloom")
+            executor = self._executor
+        futures = []
+        for _ in range(started):
+            future = executor.submit(copy_context().run, function)
+            future.add_done_callback(self._one_ended)
+            futures.append(future)
+        return futures
+
+    def _one_ended(self, future: Future[None]) -> None:
+        with self._lock:
+            self._busy -= 1
+
+
+_pool = _Pool()
+
+
+def _start_again() -> None:
+    """A forked process has none of the threads."""
+    global _pool
+    _pool = _Pool()
+    _here.works_on_blocks = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_again)
+
+
+class _Work:
+    """Blocks to work on, taken in their order by several threads.
+
+    Args:
+        function: Called in each thread; returns what computes one block.
+        done: Called with the number and the result of each block, by one thread at a time.
+        count: How many blocks there are.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], Callable[[int], Any]],
+        done: Callable[[int, Any], None],
+        count: int,
+    ) -> None:
+        self._function = function
+        self._done = done
+        self._numbers = iter(range(count))
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._errors: dict[int, BaseException] = {}
+
+    def take_blocks(self) -> None:
+        """Work on blocks until none is left, or one has failed."""
+        _here.works_on_blocks = True
+        number = -1
+        try:
+            compute = self._function()
+            while not self._stopped:
+                number = next(self._numbers, -1)
+                if number < 0:
+                    return
+                result = compute(number)
+                with self._lock:
+                    self._done(number, result)
+        except BaseException as error:
+            self._stopped = True
+            self._errors[number] = error
+        finally:
+            _here.works_on_blocks = False
+
+    def stop(self) -> None:
+        """Begin no other block."""
+        self._stopped = True
+
+    def raise_first(self) -> None:
+        """Raise an interruption, or else the error of the first block that failed.
+
+        Every block before it was begun too, so that it is the same with any number of threads.
+        """
+        errors = self._errors
+        self._errors = {}
+        for error in errors.values():
+            if not isinstance(error, Exception):
+                raise error
+        if errors:
+            raise errors[min(errors)]
+
+
+def run_blocks(
+    function: Callable[[], Callable[[int], Any]],
+    done: Callable[[int, Any], None],
+    count: int,
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    most: int = threads.MOST,
+) -> None:
+    """Compute ``count`` blocks by the threads of this process, and this one.
+
+    Args:
+        function: Called in each thread that takes part; returns what computes the block of a
+            number.
+        done: Called with the number and the result of each block, in any order, one at a time.
+        count: How many blocks there are.
+        context: What the other threads enter; this one is in it.
+        most: No more threads than this.
+    """
+    if count < 2 or _here.works_on_blocks:
+        _work_alone(function, done, count)
+        return
+    work = _Work(function, done, count)
+
+    def help_out() -> None:
+        with context():
+            work.take_blocks()
+
+    most = min(threads.count(), most)
+    helpers = _pool.start(help_out, min(most, count) - 1, most - 1)
+    try:
+        work.take_blocks()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    except BaseException:
+        work.stop()
+        raise
+    work.raise_first()
+
+
+def _work_alone(
+    function: Callable[[], Callable[[int], Any]], done: Callable[[int, Any], None], count: int
+) -> None:
+    compute = function()
+    for number in range(count):
+        done(number, compute(number))
+
+
+class OrderedTree(Generic[R]):
+    """Merges results that come in any order, in the order of their numbers, in a fixed tree.
+
+    Eight neighbours of one level are one part of the next, as with the shares of a fit. A part
+    without neighbours goes up as it is.
+
+    Args:
+        merge: Joins several results, in their order.
+    """
+
+    def __init__(self, merge: Callable[[Sequence[R]], R]) -> None:
+        self._merge = merge
+        self._early: dict[int, R] = {}
+        self._next = 0
+        self._waiting: list[list[R]] = []
+
+    def add(self, number: int, result: R) -> None:
+        """Take in the result of this number."""
+        self._early[number] = result
+        while self._next in self._early:
+            self._take_in(0, self._early.pop(self._next))
+            self._next += 1
+
+    def total(self) -> R:
+        """All results as one."""
+        rest: list[R] = []
+        for parts in self._waiting:
+            parts = [*parts, *rest]
+            rest = parts
+            if len(parts) > 1:
+                rest = [self._merge(parts)]
+        return rest[0]
+
+    def _take_in(self, level: int, result: R) -> None:
+        if level == len(self._waiting):
+            self._waiting.append([])
+        parts = self._waiting[level]
+        parts.append(result)
+        if len(parts) == CHILDREN:
+            self._waiting[level] = []
+            self._take_in(level + 1, self._merge(parts))
