@@ -57,7 +57,7 @@ def main():
         from specloom_dask import Dask
         executor = Dask(on, int(workers))
         executor._connected()
-        predict_all(pipeline, files[:1], Path(out) / "first", on=Kept(executor))
+        predict_all(pipeline, files[:1], Path(out) / "first", on=Lent(executor))
     started, used = time.perf_counter(), cpu()
     made = predict_all(pipeline, files, Path(out) / "all", on=executor)
     report = {"wall": time.perf_counter() - started, "cpu": cpu() - used}
@@ -65,7 +65,7 @@ def main():
     report["done"] = len(made.done)
     print(json.dumps(report))
 
-class Kept:
+class Lent:
     def __init__(self, executor):
         self.each, self.total = executor.each, executor.total
 

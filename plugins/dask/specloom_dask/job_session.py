@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from specloom_dask.fleet_watch import FleetWatch
 
 SHARES_PER_WORKER = 2
-"""The shares a worker that the scheduler knows at once; more would fill its memory."""
+"""The shares a worker that the scheduler knows at any time; more would fill its memory."""
 
 MOST_REPEATS = 10
 """A share whose result was lost so often, without a worker that died of it, is given up."""

@@ -83,7 +83,7 @@ class Place:
             raise ConfigError(what, where="--workers", fix="leave --workers out")
         if address.startswith("tcp://") and not insecure and not is_loopback(match["host"]):
             raise ConfigError(
-                f"{address} is not encrypted and lets anybody there run code",
+                f"{address} is not encrypted: whoever reaches it can run code there",
                 where="--on",
                 fix="use tls://, or say --insecure",
             )

@@ -505,6 +505,7 @@ def _predict_by_job(
         if len(call.summary.failed) > failed:
             failed = len(call.summary.failed)
             run.hook.failed(run=run, what="inputs", count=failed)
+    remove_abandoned_work(call.ledger.out)  # of workers that died
     call.summary.unexpected = work.unexpected or known.task.unexpected
 
 
