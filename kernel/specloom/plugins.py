@@ -7,7 +7,8 @@ broken one harms only the graphs that name it.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -123,6 +124,13 @@ class Plugins:
         what = f"{manifest} names plugins, but nothing installed can resolve it"
         fix = "install the registry (it comes with specloom), or remove the file"
         raise PluginError(what, where=str(manifest), fix=fix)
+
+    def pins(self) -> list[dict[str, Any]]:
+        """The plugins that the manifest pins, as values that JSON holds; none without one."""
+        if self.manifest is None:
+            return []
+        found = resolver_hooks().describe_pins(manifest=self.manifest)
+        return [dict(pin) for pin in found or ()]
 
     def need(self, name: str, where: str = "") -> Any:
         """The plugin of that name, imported and held to the hook specs on first use.
@@ -414,6 +422,51 @@ class Plugins:
                 observer = self.load(target, label)
                 found[label] = observer()
         return found
+
+
+def install_pins(pins: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Make pinned plugins importable in this process, before any of them is imported.
+
+    Args:
+        pins: What ``Plugins.pins`` gave in another process.
+
+    Returns:
+        The trees that this machine does not have; then nothing is installed.
+
+    Raises:
+        PluginError: A plugin was already imported from elsewhere in this process.
+    """
+    if not pins:
+        return []
+    missing = resolver_hooks().install_pins(pins=pins)
+    return list(missing or ())
+
+
+def pack_tree(tree: str) -> dict[str, bytes]:
+    """The files of a pinned plugin by path, for a machine that does not have them.
+
+    Raises:
+        PluginError: They are not here, or not as they were pinned.
+    """
+    return dict(resolver_hooks().pack_tree(tree=tree))
+
+
+def store_tree(tree: str, files: Mapping[str, bytes]) -> None:
+    """Put the files of a pinned plugin where ``install_pins`` finds them.
+
+    Raises:
+        PluginError: They are not as they were pinned, or cannot be written.
+    """
+    resolver_hooks().store_tree(tree=tree, files=files)
+
+
+def resolver_hooks() -> Any:
+    """The hooks of the plugin that resolves manifests, without any other plugin."""
+    modules = installed_resolver()
+    plugins = Plugins(modules)
+    for name in modules:
+        plugins.need(name)
+    return plugins.manager.hook
 
 
 def installed() -> dict[str, str]:

@@ -9,13 +9,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import ConfigError, DataError, SpecloomError, uninterrupted
+from specloom import (
+    ConfigError,
+    DataError,
+    Executor,
+    Job,
+    SpecloomError,
+    uninterrupted,
+    working_on,
+)
 from specloom_predict import record
+from specloom_predict.cube_job import CubeWork, cube_job
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
@@ -171,6 +181,9 @@ def predict_all(
     strict: bool = False,
     quiet: bool = False,
     verify: bool = False,
+    on: str | Executor | None = None,
+    workers: int | None = None,
+    insecure: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -195,6 +208,9 @@ def predict_all(
         quiet: Whether observers show only warnings.
         verify: Whether to look at each file of results that were complete, and make again what is
             missing or cut; without, only records are looked at.
+        on: Who predicts the cubes: an executor, or what ``--on`` names; None for this process.
+        workers: How many workers are started.
+        insecure: Whether a scheduler on another machine may be used without encryption.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -249,7 +265,9 @@ def predict_all(
             call.write_lines(ledger.lines())
         for address, error in errors:
             call.add_verdict(failed_verdict(address, error))
-        _predict_each(_Known(task, ledger, verify=verify), placed, call)
+        known = _Known(task, ledger, verify=verify)
+        with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
+            _predict_placed(known, executor, placed, call, (outputs, scale))
         if not call.stopped:
             _draw_scores(call, out)
     return summary
@@ -296,6 +314,16 @@ class _Known:
         if line is None or measures_from(line) is None:
             return None
         return line
+
+    def outcome(self, one: Input, folder: Path) -> CubeOutcome | None:
+        """The outcome of an input that no worker needs to open; None of all others."""
+        try:
+            line = self.complete(one, folder)
+        except Exception as error:
+            return self.task.failure(ticket_of(one, folder), error)
+        if line is None:
+            return None
+        return {"state": "complete", "line": line}
 
     def check(self, one: Input) -> None:
         """Open an input, and check that its bands are those of the pipeline.
@@ -424,6 +452,61 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     else:
         run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
     summary.unexpected = task.unexpected
+
+
+def _predict_placed(
+    known: _Known,
+    executor: Executor | None,
+    inputs: Sequence[Placed],
+    call: _Call,
+    wanted: tuple[Sequence[str], Scale | None],
+) -> None:
+    """Predict each input, here or by an executor.
+
+    Args:
+        known: What is known of the inputs.
+        executor: Who predicts them; None for this process.
+        inputs: Each input with its folder.
+        call: Takes in what becomes of them.
+        wanted: The names of the outputs that are wanted, and the scale of the cubes.
+    """
+    if executor is None:
+        _predict_each(known, inputs, call)
+        return
+    job = cube_job(known.task.predictor, known.task.order, *wanted)
+    _predict_by_job(known, executor, job, inputs, call)
+
+
+def _predict_by_job(
+    known: _Known, executor: Executor, job: Job, inputs: Sequence[Placed], call: _Call
+) -> None:
+    """Let an executor predict each input; verdicts are added in the order of the inputs.
+
+    After an error that every other input would have, such as a full disk, none is started.
+    """
+    run = known.task.predictor.run
+    progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
+    work = CubeWork(executor, job, inputs, known.outcome)
+    progress(done=0)
+    early: dict[int, CubeOutcome] = {}
+    following = 0
+    failed = len(call.summary.failed)
+    for done, (number, outcome) in enumerate(work.outcomes(), start=1):
+        early[number] = outcome
+        if outcome.get("stops"):
+            one, _ = inputs[number]
+            call.stop(one.address, error_from(outcome["line"]["errors"]), len(inputs) - done)
+            break
+        while following in early:
+            one, folder = inputs[following]
+            call.take(one, folder, early.pop(following))
+            following += 1
+        progress(done=done)
+        if len(call.summary.failed) > failed:
+            failed = len(call.summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
+    remove_abandoned_work(call.ledger.out)  # of workers that died
+    call.summary.unexpected = work.unexpected or known.task.unexpected
 
 
 def _predict_one(known: _Known, one: Input, folder: Path, call: _Call, left: int) -> None:

@@ -147,11 +147,18 @@ def _no_job_because(run: Run, name: str) -> str:
     for before in run.graph.ancestors(fit_ends(run.graph, name)):
         if before in run.graph.fittable() and not isinstance(nodes[before], Stateful):
             return f"{before}, which it reads, saves no state"
-    node = nodes[name]
+    if not can_merge(run, name):
+        return "its statistics cannot be merged"
+    return ""
+
+
+def can_merge(run: Run, name: str) -> bool:
+    """Whether a node can merge what it collects; it starts its first pass."""
+    node: Any = run.graph.nodes[name]
     node.fit_start(0)
     try:
         data = dump_states(run.runtime, {name: node.fit_state()})
         node.fit_merge(load_states(run.runtime, data, {name: node})[name])
     except NotImplementedError:
-        return "its statistics cannot be merged"
-    return ""
+        return False
+    return True

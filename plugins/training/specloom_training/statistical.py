@@ -17,15 +17,17 @@ from specloom import (
     Run,
     Source,
     SpecloomError,
+    TicketSource,
     did_you_mean,
 )
 from specloom_statistics import DomainSample
 from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate_noted
-from specloom_training.fit_job import FitJobs
+from specloom_training.fit_job import FitJobs, can_merge
 from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
+from specloom_training.share_fit import fit_by_shares, has_several_shares
 
 
 def fit(
@@ -55,12 +57,13 @@ def fit(
     processes.join()
     run.place()
     jobs = FitJobs(run, executor, split) if executor is not None else None
+    shared = _mergeable(run, names, split)
     nodes: dict[str, Any] = run.graph.nodes
     passes_done = dict.fromkeys(names, 0)
     while passes_done:
         unfinished = set(passes_done)
         ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
-        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs, sample)
+        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs, shared, sample)
         sample = None  # the later passes read the same batches
         for name in ready:
             nodes[name].fit_end()
@@ -76,18 +79,48 @@ def _fit_ready(
     passes: Mapping[str, int],
     split: str,
     jobs: FitJobs | None,
+    shared: Sequence[str],
     sample: DomainSample | None,
 ) -> None:
-    """Do a pass of nodes, by a job where there are jobs and the node is suitable."""
+    """Do a pass of nodes, by a job where there are jobs and the node is suitable.
+
+    Args:
+        run: The run.
+        passes: The pass of each node, from 0.
+        split: The split to learn from.
+        jobs: The jobs of the fit; None for none.
+        shared: The nodes that this process fits share by share.
+        sample: Takes pixels of each batch; None for none.
+    """
     by_job: dict[str, int] = {}
     if jobs is not None:
         by_job = {name: passes[name] for name in jobs.suitable(passes)}
     here = {name: number for name, number in passes.items() if name not in by_job}
+    by_shares = {name: number for name, number in here.items() if name in shared}
+    in_stream = {name: number for name, number in here.items() if name not in shared}
+    wave = list(passes)
     if jobs is not None and by_job:
-        _run_pass(run, here, list(passes), split, None)
-        jobs.run_pass(by_job, list(passes), sample)
-    else:
-        _run_pass(run, here, list(passes), split, sample)
+        jobs.run_pass(by_job, wave, sample)
+        sample = None
+    if by_shares:
+        fit_by_shares(run, by_shares, wave, split, sample)
+        sample = None
+    _run_pass(run, in_stream, wave, split, sample)
+
+
+def _mergeable(run: Run, names: Sequence[str], split: str) -> list[str]:
+    """The nodes that this process fits share by share, as executors do.
+
+    One share gives the bits of a stream, so that only several processes take it as a share.
+    """
+    source = run.source
+    if not isinstance(source, TicketSource):
+        return []
+    if processes.count() == 1 and not has_several_shares(run, split):
+        return []
+    if next(iter(source.tickets(split)), None) is None:
+        return []
+    return [name for name in names if can_merge(run, name)]
 
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
