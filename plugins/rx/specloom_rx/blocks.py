@@ -128,12 +128,13 @@ def _score_block(
     pixels: Tensor, center: Tensor, tiles: Tiles, memory: _Memory, scores: Tensor
 ) -> None:
     """Write the squared distances of some pixels, filled up to the length of ``scores``."""
-    centred = memory.rows[: len(pixels), : pixels.shape[1]]
+    count, bands = pixels.shape
+    centred = memory.rows[:count, :bands]
     if pixels.dtype == centred.dtype:
         torch.sub(pixels, center, out=centred)
     else:
         centred.copy_(pixels).sub_(center)
-    size = len(scores)
+    size = scores.shape[0]
     white = memory.white[:, :size]
     for tile in tiles.tiles:
         used = memory.rows[:size, : tile.columns.shape[1]]

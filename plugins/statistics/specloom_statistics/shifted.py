@@ -73,7 +73,7 @@ class _Loader:
 
     def __call__(self, selected: Tensor, shift: Tensor | None) -> Tensor:
         """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
-        count = len(selected)
+        count = selected.shape[0]
         values = self._values[:count]
         values.copy_(self._map_linear(selected))
         if isinstance(self._data, LazyAffine):
@@ -86,7 +86,7 @@ class _Loader:
         """Pixels under the linear map of a ``LazyLinear``; others as they are."""
         if not isinstance(self._data, LazyLinear):
             return selected
-        count = len(selected)
+        count = selected.shape[0]
         values = self._raw[:count, : self._product.bands].copy_(selected)
         self._product(self._raw[:count], self._mapped[:count])
         results = self._mapped[:count, : self._product.channels].add_(self._offset)
@@ -225,7 +225,7 @@ class ShiftedSums(ABC):
 
     def _add_part(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows to ``sums``."""
-        for selected, size in row_blocks(rows, len(load.memory), mask):
+        for selected, size in row_blocks(rows, load.memory.shape[0], mask):
             loaded = load(selected, self._shift)
             reduced, column_sums = self._reduce(loaded)
             # A sum is finite only where all terms are; where it overflows, each row is checked.
@@ -233,8 +233,9 @@ class ShiftedSums(ABC):
                 loaded = loaded[usable_pixels(loaded)]
                 reduced, _ = self._reduce(loaded)
             self._accumulate(sums.tensors, loaded, reduced)
-            sums.count += len(loaded)
-            sums.left_out += size - len(loaded)
+            count = loaded.shape[0]
+            sums.count += count
+            sums.left_out += size - count
 
     @abstractmethod
     def _empty_sums(self) -> Sums:

@@ -70,13 +70,22 @@ def fit(
         for name in list(passes_done):
             if name in passes:
                 nodes[name].fit_end()
-            elif name not in by_moments or not by_moments[name].fit(run, name):
+            elif not _fit_by_moments(run, name, by_moments, passes_done):
                 continue
             passes_done[name] += 1
             if passes_done[name] == nodes[name].fit_passes:
                 del passes_done[name]
                 if notify:
                     run.notify_fitted(name)
+
+
+def _fit_by_moments(
+    run: Run, name: str, by_moments: Mapping[str, SharedMoments], unfinished: Iterable[str]
+) -> bool:
+    """Fit a node by the moments that a pass has collected for it; whether that was possible."""
+    if name not in by_moments or _waits_for(run.graph, name, set(unfinished)):
+        return False
+    return by_moments[name].fit(run, name)
 
 
 def _shared_moments(
