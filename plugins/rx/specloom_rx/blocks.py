@@ -72,10 +72,12 @@ def divide_into_tiles(whitening: Tensor, rest: Tensor | None, *, triangular: boo
 def distances(data: Tensor, center: Tensor, tiles: Tiles, dtype: torch.dtype) -> Tensor:
     """|(data - center) W - rest|^2 of every pixel, (B, H, W, 1), as ``dtype``."""
     # Data that do not lie in one piece are copied image by image.
-    images = [data] if data.is_contiguous() else list(data)
-    pixels = (image.reshape(-1, data.shape[-1]) for image in images)
-    parts = [_pixel_distances(part, center, tiles) for part in pixels]
-    scores = parts[0] if len(parts) == 1 else torch.cat(parts)
+    bands = data.shape[-1]
+    if data.is_contiguous():
+        scores = _pixel_distances(data.view(-1, bands), center, tiles)
+    else:
+        parts = [_pixel_distances(image.reshape(-1, bands), center, tiles) for image in data]
+        scores = torch.cat(parts)
     return scores.view(*data.shape[:-1], 1).to(dtype)
 
 
