@@ -26,7 +26,7 @@ export OMP_NUM_THREADS ?= 1
 # A checkout of another user, as in a container that runs as root, is trusted here.
 export SPECLOOM_SAFE_DIRECTORY ?= $(CURDIR)
 
-.PHONY: setup demo test lint types tests configs lock soak bench density docs dist release clean
+.PHONY: setup demo test lint types tests configs lock soak bench density docs dist wheels release clean
 
 setup: $(READY)
 
@@ -99,6 +99,10 @@ docs: $(READY)
 # Wheels of the main distribution and of every plugin, made without the network.
 dist: $(READY)
 	$(BIN)/python tools/wheels.py $(DIST)
+
+# Wheels of specloom-native with its kernels: of every platform where ziglang is installed.
+wheels: $(READY)
+	$(BIN)/python tools/native_wheels.py $(DIST)
 
 # Annotated tags of every distribution whose version has none; RELEASE_OPTIONS=--dry-run shows them.
 release: $(READY)

@@ -39,6 +39,10 @@ class EvenBins:
         self._size = size
         self._shift = (WHOLE + 1) - first
 
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What a value is multiplied by, and what is added then, (C,)."""
+        return self._scale[:, 0], self._shift[:, 0]
+
     def first_place(self, start: Tensor) -> Tensor:
         """What ``places`` must add so that the first bin of each band is at ``start``, (C, 1)."""
         return start - WHOLE_BITS

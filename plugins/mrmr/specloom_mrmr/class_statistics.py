@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from specloom_mrmr.relevance import (
     information,
     varying_bands_of,
 )
-from specloom_statistics import Moments
+from specloom_statistics import Moments, native_kernels
 
 SUBSETS = ("whole", "rare")
 """The subsets of the rows, as named in a state: all rows, and those of the rarer class."""
@@ -44,6 +45,7 @@ class _ThreadCounts:
     def __init__(self, whole: Counts) -> None:
         self.histograms = [whole, whole.new_empty()]
         self._pending: list[Tensor] = []
+        self._kernel: Any = None
 
     def new_empty(self) -> _ThreadCounts:
         """An empty one in the same memory."""
@@ -62,6 +64,22 @@ class _ThreadCounts:
         self._pending.append(rare)
         if sum(part.numel() for part in self._pending) >= BLOCK // 16:
             self.flush()
+
+    def update_natively(
+        self, kernels: ModuleType, rows: Tensor, used: Tensor, rare: Tensor
+    ) -> None:
+        """Count the rows in ``used``, and those of the rarer class in ``rare``, bool (N,)."""
+        whole = self.histograms[0]
+        if self._kernel is None:
+            self._kernel = kernels.Histograms(*whole.even_grid(), whole.size + 1)
+        bands = self._kernel.bands
+        tables = [counts.recent_counts(bands) for counts in self.histograms]
+        self._kernel(rows, used, rare, *tables)
+        for counts, table in zip(self.histograms, tables, strict=True):
+            counts.set_recent_counts(bands, table, len(rows))
+        if len(bands) < whole.bands:
+            for counts, selected in zip(self.histograms, (used, rare), strict=True):
+                counts.update(rows[selected], searched_only=True)
 
     def flush(self) -> None:
         """Count the rows that were collected."""
@@ -171,6 +189,11 @@ class ClassStatistics:
         self, rows: Tensor, positive: Tensor, keep: Tensor | None, counts: _ThreadCounts
     ) -> _Part:
         size = len(rows)
+        kernels = None
+        if rows.dtype == torch.float32:
+            kernels = native_kernels(rows.device)
+        if kernels is not None:
+            return self._update_natively(kernels, rows, positive, keep, counts)
         if keep is not None:
             rows, positive = _select(rows, positive, keep)
         # A sum is finite only where all terms are; where it overflows, each row is checked.
@@ -183,6 +206,26 @@ class ClassStatistics:
             for part, subset in zip(moments, (rows, rare), strict=True):
                 part.update(self._limited(subset))
         return _Part(moments, size - len(rows))
+
+    def _update_natively(
+        self,
+        kernels: ModuleType,
+        rows: Tensor,
+        positive: Tensor,
+        keep: Tensor | None,
+        counts: _ThreadCounts,
+    ) -> _Part:
+        used, count = kernels.usable_rows(rows, keep)
+        moments = [one.new_part() for one in self._moments]
+        if count:
+            rare = used & self._is_rare(positive)
+            counts.update_natively(kernels, rows, used, rare)
+            limits = None
+            if self.limits is not None:
+                limits = self.limits[0], self.limits[1]
+            for part, subset in zip(moments, (used, rare), strict=True):
+                part.update(rows, subset, limits=limits)
+        return _Part(moments, len(rows) - count)
 
     def _is_rare(self, positive: Tensor) -> Tensor:
         return positive if self.rare else ~positive

@@ -139,22 +139,58 @@ class Counts:
         other._allocate(len(self._table) // (self.size + 1))
         return other
 
-    def update(self, rows: Tensor) -> None:
-        """Add finite ``rows`` (N, C)."""
+    def update(self, rows: Tensor, *, searched_only: bool = False) -> None:
+        """Add finite ``rows`` (N, C).
+
+        Args:
+            rows: The rows.
+            searched_only: Only the bands whose bins are no even grid.
+        """
+        groups = self._groups
+        if searched_only:
+            groups = [group for group in groups if isinstance(group.bins, SearchedBins)]
         for part in torch.split(rows, len(self._columns) // self.bands):
+            if not groups:
+                break
             columns = self._columns[: part.numel()].view(self.bands, len(part)).copy_(part.T)
-            for bands, first, bins in self._groups:
+            for bands, first, bins in groups:
                 in_bins = bins.places(columns[bands], first).view(-1)
                 # Counted in a small table that stays in the cache, then added in one sweep.
                 table = self._table[: first.numel() * (self.size + 1)].zero_()
                 places = self._places[: len(in_bins)].copy_(in_bins)
                 table.scatter_add_(0, places, self._ones[: len(in_bins)])
                 self._recent[bands] += table.view(-1, self.size + 1)
-            self._recent_rows += len(part)
-            if self._recent_rows >= FULL:
-                self._sums = self.counts()
-                self._recent.zero_()
-                self._recent_rows = 0
+            if not searched_only:
+                self._rows_counted(len(part))
+
+    def _rows_counted(self, rows: int) -> None:
+        """Move the recent counts into int64 before int32 overflows."""
+        self._recent_rows += rows
+        if self._recent_rows >= FULL:
+            self._sums = self.counts()
+            self._recent.zero_()
+            self._recent_rows = 0
+
+    def even_grid(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers of the bands with even bins, and the scale and shift of each, (K,)."""
+        numbers = torch.arange(self.bands)
+        empty = torch.zeros(0)
+        parts = [(numbers[:0], empty, empty)]
+        for group in self._groups:
+            if isinstance(group.bins, EvenBins):
+                parts.append((numbers[group.bands], *group.bins.scale_and_shift()))
+        bands, scale, shift = (torch.cat(part) for part in zip(*parts, strict=True))
+        return bands, scale, shift
+
+    def recent_counts(self, bands: Tensor) -> Tensor:
+        """The counts of some bands to add to, int32; a copy unless these are all bands."""
+        return self._recent if len(bands) == self.bands else self._recent[bands]
+
+    def set_recent_counts(self, bands: Tensor, counts: Tensor, rows: int) -> None:
+        """Take counts that were added to, for so many more rows."""
+        if len(bands) < self.bands:
+            self._recent[bands] = counts
+        self._rows_counted(rows)
 
     def counts(self, bands: slice = ALL_BANDS) -> Tensor:
         """The counts, int64 (C, M + 1), or those of some bands."""

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from specloom.torch import map_blocks, no_memory, usable_pixels
 from specloom_normalize.memory import BLOCK, new_memory
-from specloom_statistics import quantiles
+from specloom_statistics import native_kernels, quantiles
+
+NATIVE_TYPES = (torch.float32, torch.float64)
 
 
 class Scaling(NamedTuple):
@@ -61,10 +63,20 @@ class Scaling(NamedTuple):
         step = max(BLOCK // size, 1)
         starts = range(0, len(rows), step)
         result = new_memory(rows)
+        kernels = None
+        if rows.dtype in NATIVE_TYPES and low.dtype == span.dtype == rows.dtype:
+            kernels = native_kernels(rows.device)
 
         def scale(number: int, _: None) -> None:
             place = slice(starts[number], starts[number] + step)
             part = result[place]
+            if kernels is not None:
+                values = rows[place]
+                if size == 1:  # one row is faster than many short ones
+                    values = values.view(1, -1)
+                    part = part.view(1, -1)
+                kernels.scale(values, low, span, part, clip=clip)
+                return
             torch.sub(rows[place], low, out=part)
             part.div_(span)
             if clip:

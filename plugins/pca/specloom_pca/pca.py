@@ -13,7 +13,7 @@ from torch import Tensor
 from specloom import Batch, ConfigError, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising_factors
-from specloom_pca.pixel_maps import map_pixels, to_channels_last
+from specloom_pca.pixel_maps import map_pixels, projects_natively, to_channels_last
 from specloom_pca.projection import Projection, float32_suffices
 from specloom_statistics import Moments, MomentsNode, TensorCache, warn_of_few_pixels
 
@@ -30,9 +30,10 @@ class TrainablePCA(MomentsNode[Moments]):
 
     The covariance is computed in float64 in one pass and decomposed; a singular value
     decomposition of the centred pixels, which ``init_method`` names, gives the same components
-    but needs all pixels in memory. Pixels are projected in float32 only where they are float32 and
-    the variance of the first component is at most 100 times that of the last, else in float64; the
-    mean is subtracted first, so that nothing is lost where it is much larger than the deviations.
+    but needs all pixels in memory. Pixels are projected in float64 by the kernels of
+    specloom-native; without them in float32 where they are float32 and the variance of the first
+    component is at most 100 times that of the last, else in float64; the mean is subtracted
+    first, so that nothing is lost where it is much larger than the deviations.
 
     Where the data support fewer components than ``n_components`` (too few pixels, bands that are
     combinations of others, constant data), the remaining components are zero, and so are the
@@ -69,6 +70,7 @@ class TrainablePCA(MomentsNode[Moments]):
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
     affine_input = "data"
+    fits_pixels = True
     linear_input = "data"
 
     n_components: int
@@ -180,6 +182,8 @@ class TrainablePCA(MomentsNode[Moments]):
         # While the directions train, nothing is known of their digits.
         if not self._has_float32_digits or self.directions.requires_grad:
             return False
+        if projects_natively(self.center.device, self.n_components):
+            return False  # by the kernels float64 takes no longer
         if isinstance(data, LazyLinear) or data.dtype != torch.float32:
             return False
         raw = data if isinstance(data, Tensor) else data.data

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, leaky_relu_, linear
 
 from specloom import LazyAffine, LazyLinear
-from specloom.torch import map_blocks
+from specloom.torch import map_blocks, no_memory
+from specloom_statistics import native_kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,14 +181,60 @@ def _map_in_blocks(
     images, height, width, bands = data.shape
     channels = len(layers[-1][0])
     results = torch.empty(images, height * width, channels, dtype=dtype, device=data.device)
+    kernel = None
+    if len(layers) == 1:
+        kernel = _native_projection(data, center, layers[0], dtype)
+
+    def map_rows(pixels: Tensor, result: Tensor) -> None:
+        if kernel is None:
+            _map_rows(pixels, center, layers, slope, result)
+        else:
+            _project_rows(pixels, kernel, result)
+
     if data.is_contiguous():
-        all_pixels = data.view(-1, bands)
-        _map_rows(all_pixels, center, layers, slope, results.view(-1, channels))
+        map_rows(data.view(-1, bands), results.view(-1, channels))
     else:
         # Data that do not lie in one piece are copied image by image.
         for image, result in zip(data, results, strict=True):
-            _map_rows(image.reshape(-1, bands), center, layers, slope, result)
+            map_rows(image.reshape(-1, bands), result)
     return results.mT
+
+
+def projects_natively(device: torch.device, components: int) -> bool:
+    """Whether projections on so many components are made by a kernel, in float64."""
+    kernels = native_kernels(device)
+    return kernels is not None and components <= kernels.MOST_COMPONENTS
+
+
+def _native_projection(
+    data: Tensor, center: Tensor | None, layer: Layer, dtype: torch.dtype
+) -> Any:
+    """The kernel for a map in float64 to a few channels; None where there is none."""
+    matrix, bias = layer
+    matrix = matrix.detach()
+    is_float64 = matrix.dtype == torch.float64 and data.dtype == dtype and dtype in NUMPY
+    if not is_float64 or not projects_natively(data.device, len(matrix)):
+        return None
+    added = matrix.new_zeros(len(matrix))
+    if bias is not None:
+        added = bias.detach()
+    if center is not None:
+        added = added - matrix @ center
+    kernels = native_kernels(data.device)
+    return None if kernels is None else kernels.Projection(matrix, added)
+
+
+def _project_rows(pixels: Tensor, kernel: Any, results: Tensor) -> None:
+    """Write the projections of ``pixels`` (N, C) into ``results`` (N, K)."""
+    count, bands = pixels.shape
+    step = max(PART_VALUES // bands, 1)
+    starts = range(0, count, step)
+
+    def project_part(number: int, _: None) -> None:
+        place = slice(starts[number], starts[number] + step)
+        kernel(pixels[place], results[place])
+
+    map_blocks(project_part, len(starts), no_memory)
 
 
 def _map_rows(

@@ -41,8 +41,10 @@ def background_from(moments: Moments, eps: float, shrinkage: float) -> Backgroun
     bands = varying_bands(mean, covariance)
     regularised, _ = scale_to_correlation(covariance, bands, eps, shrinkage)
     rank, smallest, largest = spectrum(regularised, bands)
-    without_shrinkage, _ = scale_to_correlation(covariance, bands, eps, 0.0)
-    _, smallest_without_shrinkage, _ = spectrum(without_shrinkage, bands)
+    smallest_without_shrinkage = smallest
+    if shrinkage != 0:
+        without_shrinkage, _ = scale_to_correlation(covariance, bands, eps, 0.0)
+        _, smallest_without_shrinkage, _ = spectrum(without_shrinkage, bands)
     eigenvalues = torch.tensor([smallest, largest, smallest_without_shrinkage], dtype=torch.float64)
     return Background(mean, covariance, bands, torch.tensor(rank), eigenvalues)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from specloom.torch import map_blocks
+from specloom.torch import map_blocks, no_memory
 
 # A pixel's score must not depend on its place in a block, nor on its neighbours. That holds when
 # no row falls into the remainder of a register tile: 96 is a multiple of all tile widths in use
@@ -71,14 +72,41 @@ def divide_into_tiles(whitening: Tensor, rest: Tensor | None, *, triangular: boo
 
 def distances(data: Tensor, center: Tensor, tiles: Tiles, dtype: torch.dtype) -> Tensor:
     """|(data - center) W - rest|^2 of every pixel, (B, H, W, 1), as ``dtype``."""
+    return _of_pixels(data, dtype, lambda pixels: _pixel_distances(pixels, center, tiles))
+
+
+def native_distances(data: Tensor, kernel: Any) -> Tensor:
+    """The distances of every pixel by a kernel of specloom-native, (B, H, W, 1)."""
+    return _of_pixels(data, data.dtype, lambda pixels: _native_pixel_distances(pixels, kernel))
+
+
+def _of_pixels(data: Tensor, dtype: torch.dtype, score: Callable[[Tensor], Tensor]) -> Tensor:
     # Data that do not lie in one piece are copied image by image.
     bands = data.shape[-1]
     if data.is_contiguous():
-        scores = _pixel_distances(data.view(-1, bands), center, tiles)
+        scores = score(data.view(-1, bands))
     else:
-        parts = [_pixel_distances(image.reshape(-1, bands), center, tiles) for image in data]
+        parts = [score(image.reshape(-1, bands)) for image in data]
         scores = torch.cat(parts)
     return scores.view(*data.shape[:-1], 1).to(dtype)
+
+
+def _native_pixel_distances(pixels: Tensor, kernel: Any) -> Tensor:
+    count, bands = pixels.shape
+    dtype = pixels.dtype
+    if dtype not in (torch.float32, torch.float64):
+        dtype = torch.float64
+    scores = torch.empty(count, dtype=dtype)
+    parts = _parts(count, 1, bands, pixels.device)
+
+    def score_part(number: int, _: None) -> None:
+        kernel(pixels[parts[number]], scores[parts[number]])
+
+    if len(parts) == 1:
+        kernel(pixels, scores)
+    else:
+        map_blocks(score_part, len(parts), no_memory)
+    return scores
 
 
 def _block_rows(count: int, height: int, center: Tensor) -> int:

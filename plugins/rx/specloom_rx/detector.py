@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,11 +21,12 @@ from specloom_rx.background import (
 )
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments
+from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments, native_kernels
 
 if TYPE_CHECKING:
     from specloom_statistics import RunningVariance
 
+# Of the engine without kernels; with those of specloom-native scores are computed in float64.
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32
 # scores are within 8.2e-7 of float64 ones at a condition of 100, 8.2e-6 at 1e4, 2.4e-5 at 1e5.
 FLOAT32_LIMIT = 1e5
@@ -42,7 +44,8 @@ class RXGlobal(MomentsNode[Moments]):
 
     Constant bands are excluded, with a warning. Where the data support fewer directions than
     bands, the pseudo-inverse on the supported ones is used, with a warning. Scores are computed
-    in float32 only where the condition of S, at most 1e5, keeps them within 2.5e-5 of float64.
+    in float64 by the kernels of specloom-native; without them in float32 where the condition of
+    S, at most 1e5, keeps them within 2.5e-5 of float64.
 
     With ``weights`` the data are x * weights: the statistics are those of x, and m * w and
     diag(w) S diag(w) are used, regularised as above. Gradients reach the weights; with
@@ -85,6 +88,7 @@ class RXGlobal(MomentsNode[Moments]):
     trainable = ("background_mean", "factor")
     affine_input = "data"
     linear_input = "data"
+    fits_pixels = True
 
     num_channels: int | None = None
     eps: float = 1e-6
@@ -115,7 +119,8 @@ class RXGlobal(MomentsNode[Moments]):
         self.register_buffer("eigenvalues", torch.ones(3, dtype=torch.float64))
         self._cached_distance: TensorCache[Distance] = TensorCache()
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.update_derived()
+        self._factor_is_trained = False
+        self._derive(size, size, 1.0, (1.0, 1.0, 1.0))
 
     def fit_start(self, pass_: int) -> None:
         """Start with empty statistics."""
@@ -170,14 +175,28 @@ class RXGlobal(MomentsNode[Moments]):
         factor = self.factor.detach().triu()
         identity = torch.eye(len(factor)).to(factor)
         self._factor_is_trained = not torch.equal(factor, identity)
-        bands = int(self.bands_used.sum())
-        self._full_rank = int(self.rank) == bands
         growth = condition_growth(factor) if self._factor_is_trained else 1.0
         # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
         magnitudes = self.covariance.diagonal()[self.bands_used].log10().abs()
         if bool((magnitudes > 60).any()):
-            growth = torch.inf
-        smallest, largest, smallest_without_shrinkage = self.eigenvalues.tolist()
+            growth = math.inf
+        smallest, largest, without_shrinkage = self.eigenvalues.tolist()
+        eigenvalues = (smallest, largest, without_shrinkage)
+        self._derive(int(self.bands_used.sum()), int(self.rank), growth, eigenvalues)
+
+    def _derive(
+        self, bands: int, rank: int, growth: float, eigenvalues: tuple[float, float, float]
+    ) -> None:
+        """Set what ``forward`` needs on the host.
+
+        Args:
+            bands: The bands that are used.
+            rank: The directions that the data support.
+            growth: By how much a trained factor may raise the condition.
+            eigenvalues: Smallest, largest, and smallest without shrinkage.
+        """
+        self._full_rank = rank == bands
+        smallest, largest, smallest_without_shrinkage = eigenvalues
         # Under any weights, at unit diagonal, no eigenvalue is larger than the number of bands.
         condition = largest / smallest
         weighted_condition = bands / smallest_without_shrinkage
@@ -188,7 +207,7 @@ class RXGlobal(MomentsNode[Moments]):
         )
         # The same with gradients, whatever training did to the factor: training that is resumed
         # would round otherwise.
-        is_bounded = growth < torch.inf
+        is_bounded = growth < math.inf
         self._float32_training = (
             is_bounded and condition <= TRAINING_LIMIT,
             is_bounded and weighted_condition <= TRAINING_LIMIT,
@@ -222,7 +241,8 @@ class RXGlobal(MomentsNode[Moments]):
 
         if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
             return make()
-        sources: list[object] = [dtype, self.background_mean, self.factor, self.whitening]
+        kernels = native_kernels(self.background_mean.device)
+        sources: list[object] = [dtype, kernels, self.background_mean, self.factor, self.whitening]
         if isinstance(data, LazyAffine | LazyLinear):
             sources += data[1:3]
         return self._cached_distance(make, *sources)
@@ -231,6 +251,8 @@ class RXGlobal(MomentsNode[Moments]):
         weighted = weights is not None
         if self.training and torch.is_grad_enabled():
             is_precise = self._float32_training[weighted]
+        elif native_kernels(self.background_mean.device) is not None:
+            is_precise = False  # by the kernels float64 takes no longer
         else:
             # While the factor trains, the condition is not known.
             is_precise = self._float32_scores[weighted] and not self.factor.requires_grad
@@ -269,7 +291,7 @@ class RXGlobal(MomentsNode[Moments]):
             parts.append(f"rank {int(self.rank)}")
         parts.append(f"condition {largest / smallest:.1e}")
         precision = "float64"
-        if self._float32_scores[0]:
+        if self._float32_scores[0] and native_kernels(self.background_mean.device) is None:
             precision = "float32"
         parts.append(f"scored in {precision}")
         return ", ".join(parts)

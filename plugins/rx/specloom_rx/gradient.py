@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-from specloom_rx.blocks import Tiles, distances
 
 # Rows at a time: 3072 x 61 bands in float32 are 3/4 MB and stay in a core's cache.
 CPU_BLOCK = 3072
@@ -31,11 +30,11 @@ class Distances(torch.autograd.Function):
         center: Tensor,
         whitening: Tensor,
         rest: Tensor,
-        tiles: Tiles,
+        score: Callable[[Tensor, torch.dtype], Tensor],
         dtype: torch.dtype,
     ) -> Tensor:
-        """The distances of (B, H, W, C) ``data``, (B, H, W, 1); ``tiles`` are those of W and r."""
-        scores = distances(data, center, tiles, dtype)
+        """The distances of (B, H, W, C) ``data``, (B, H, W, 1), as ``score`` computes them."""
+        scores = score(data, dtype)
         ctx.save_for_backward(data, center, whitening, rest, scores)
         return scores
 

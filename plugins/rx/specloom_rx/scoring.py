@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from specloom import LazyAffine, LazyLinear
-from specloom_rx.blocks import distances, divide_into_tiles
+from specloom_rx.blocks import Tiles, distances, divide_into_tiles, native_distances
 from specloom_rx.gradient import Distances
+from specloom_statistics import native_kernels
 
 
 def mahalanobis(
@@ -54,38 +57,70 @@ class Distance:
         *,
         triangular: bool,
     ) -> None:
-        # (x - mean) W = (raw - center) (scale W) - rest, with any center; the one that makes the
-        # rest vanish, rounded to what the products are made in, keeps all digits.
-        if isinstance(data, LazyAffine):
-            gap = mean - torch.as_tensor(data.offset).to(mean)
-            scale = torch.as_tensor(data.scale).to(mean).expand(len(mean))
-            center = (gap / scale).detach().to(dtype)
-            center = torch.where(center.isfinite(), center, 0)
-            remainder = (gap - scale * center) @ whitening
-            whitening = scale[:, None] * whitening
-        elif isinstance(data, LazyLinear):
-            gap = mean - torch.as_tensor(data.offset).to(mean)
-            matrix = data.matrix.to(mean)
-            center = (torch.linalg.pinv(matrix.detach()) @ gap.detach()).to(dtype)
-            remainder = (gap - matrix @ center.double()) @ whitening
-            whitening = matrix.T @ whitening
-            triangular = False
-        else:
-            center = mean.detach().to(dtype)
-            remainder = (mean - center.double()) @ whitening
+        center, absorbed, remainder = _absorb_map(data, mean, whitening, dtype)
         self.center = center
-        self.whitening = whitening.to(dtype)
+        self.whitening = absorbed.to(dtype)
         self.rest = remainder.to(dtype)
-        rest: Tensor | None = self.rest.detach()
-        if isinstance(data, Tensor) and dtype == torch.float64:
-            rest = None  # it is zero
-        self.tiles = divide_into_tiles(self.whitening.detach(), rest, triangular=triangular)
+        self._is_triangular = triangular and not isinstance(data, LazyLinear)
+        self._has_no_rest = isinstance(data, Tensor) and dtype == torch.float64
+        self._tiles: Tiles | None = None
+        self._kernel: Any = None
+        kernels = native_kernels(mean.device)
+        if kernels is not None:
+            # Scores are computed in float64, whatever the type of gradients.
+            if dtype != torch.float64:
+                with torch.no_grad():
+                    wide = torch.float64
+                    center, absorbed, remainder = _absorb_map(data, mean, whitening, wide)
+            self._kernel = kernels.Distances(
+                center, absorbed, remainder, triangular=self._is_triangular
+            )
+
+    @property
+    def tiles(self) -> Tiles:
+        """The tiles of W, for products without kernels and for gradients."""
+        if self._tiles is None:
+            rest = None if self._has_no_rest else self.rest.detach()
+            with torch.inference_mode(False):  # whose tensors can be used in any mode
+                self._tiles = divide_into_tiles(
+                    self.whitening.detach(), rest, triangular=self._is_triangular
+                )
+        return self._tiles
 
     def __call__(self, data: Tensor | LazyAffine | LazyLinear) -> Tensor:
         """The squared distances of (B, H, W, C) ``data``, (B, H, W, 1)."""
         raw = data if isinstance(data, Tensor) else data.data
         inputs = (raw, self.center, self.whitening, self.rest)
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-            scores: Tensor = Distances.apply(*inputs, self.tiles, data.dtype)  # type: ignore[no-untyped-call]  # torch has no types here
+            scores: Tensor = Distances.apply(*inputs, self._score, data.dtype)  # type: ignore[no-untyped-call]  # torch has no types here
             return scores
-        return distances(raw, self.center, self.tiles, data.dtype)
+        return self._score(raw, data.dtype)
+
+    def _score(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
+        """The distances of raw data as ``dtype``, without gradients."""
+        if self._kernel is not None:
+            return native_distances(raw, self._kernel).to(dtype)
+        return distances(raw, self.center, self.tiles, dtype)
+
+
+def _absorb_map(
+    data: Tensor | LazyAffine | LazyLinear, mean: Tensor, whitening: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Center, whitening matrix and rest for raw data, the latter two in float64.
+
+    (x - mean) W = (raw - center) (scale W) - rest, with any center; the one that makes the rest
+    vanish, rounded to what the products are made in, keeps all digits.
+    """
+    if isinstance(data, LazyAffine):
+        gap = mean - torch.as_tensor(data.offset).to(mean)
+        scale = torch.as_tensor(data.scale).to(mean).expand(len(mean))
+        center = (gap / scale).detach().to(dtype)
+        center = torch.where(center.isfinite(), center, 0)
+        return center, scale[:, None] * whitening, (gap - scale * center) @ whitening
+    if isinstance(data, LazyLinear):
+        gap = mean - torch.as_tensor(data.offset).to(mean)
+        matrix = data.matrix.to(mean)
+        center = (torch.linalg.pinv(matrix.detach()) @ gap.detach()).to(dtype)
+        return center, matrix.T @ whitening, (gap - matrix @ center.double()) @ whitening
+    center = mean.detach().to(dtype)
+    return center, whitening, (mean - center.double()) @ whitening

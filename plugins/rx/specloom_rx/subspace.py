@@ -13,7 +13,7 @@ from specloom import Batch, ConfigError, LazyAffine, LazyLinear, Output, node
 from specloom.torch import buffer
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import RANK_TOLERANCE
-from specloom_statistics import BackgroundNode, Moments, TensorCache
+from specloom_statistics import BackgroundNode, Moments, TensorCache, native_kernels
 
 
 def subspace_whitening(covariance: Tensor, drop: int) -> tuple[Tensor, int]:
@@ -118,7 +118,8 @@ class SubspaceRX(BackgroundNode[Moments]):
 
         if torch.is_grad_enabled():
             return make()
-        sources: list[object] = [self.background_mean, self.whitening]
+        kernels = native_kernels(self.background_mean.device)
+        sources: list[object] = [kernels, self.background_mean, self.whitening]
         if isinstance(data, LazyAffine | LazyLinear):
             sources += data[1:3]
         return self._cached_distance(make, *sources)

@@ -39,14 +39,16 @@ def test_place_batch_and_tile_change_no_bit(bands, shrinkage, threads):
         torch.set_num_threads(before)
 
 
-def test_both_precisions_are_met_above():
+def test_both_precisions_are_met_above(monkeypatch):
+    monkeypatch.setenv("SPECLOOM_NATIVE", "0")
     assert "float32" in node_and_data(31, 30.0)[0].fit_summary()
     assert "float64" in node_and_data(64, 0.0)[0].fit_summary()
 
 
 @pytest.mark.parametrize("bands", [2, 3, 10, 40])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_at_the_limit_float32_is_near_float64(bands, offset):
+def test_at_the_limit_float32_is_near_float64(bands, offset, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_NATIVE", "0")
     # One strong direction, of which the pixels are full: the hardest case at a given condition.
     least = bands / (0.7 * FLOAT32_LIMIT)
     generator = torch.Generator().manual_seed(0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from specloom import impl
 from specloom.lazy import lazy
 
 MODULES = {
@@ -29,10 +31,12 @@ MODULES = {
     "TensorCache": "specloom_statistics.cache",
     "background_pixels": "specloom_statistics.background",
     "content_seed": "specloom_statistics.sample",
+    "engine_identity": "specloom_statistics.native",
     "image_masks": "specloom_statistics.blocks",
     "map_moments": "specloom_statistics.sharing",
     "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
+    "native_kernels": "specloom_statistics.native",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
     "rows_per_block": "specloom_statistics.blocks",
@@ -66,10 +70,12 @@ __all__ = [
     "TensorCache",
     "background_pixels",
     "content_seed",
+    "engine_identity",
     "image_masks",
     "map_moments",
     "measure_domain",
     "merge_moments",
+    "native_kernels",
     "quantiles",
     "row_blocks",
     "rows_per_block",
@@ -95,6 +101,7 @@ if TYPE_CHECKING:
     from specloom_statistics.extremes import RunningExtremes
     from specloom_statistics.merging import SampleMoments, merge_moments
     from specloom_statistics.moments import Moments, varying_bands
+    from specloom_statistics.native import engine_identity, native_kernels
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
@@ -105,3 +112,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
+
+
+@impl
+def register_observers() -> Mapping[str, str]:
+    """Offer the observer that records which engine computed."""
+    return {"EngineRecord": "specloom_statistics.native:EngineRecord"}

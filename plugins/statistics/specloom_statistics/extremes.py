@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from specloom.torch import map_blocks, no_memory, usable_pixels
+from specloom_statistics.native import native_kernels
+
+NATIVE_TYPES = (torch.float32, torch.float64)
 
 # Values at a time, so that excluding rows needs little memory.
 BLOCK_VALUES = 1 << 20
@@ -64,10 +68,16 @@ class RunningExtremes:
             keep = None
         size, columns = rows.shape
         parts = _parts(size, columns, rows.device)
+        kernels = None
+        if rows.dtype in NATIVE_TYPES:
+            kernels = native_kernels(rows.device)
 
         def extremes_of(number: int, _: None) -> Extremes | None:
             part = parts[number]
-            return self._part_extremes(rows[part], None if keep is None else keep[part])
+            mask = None if keep is None else keep[part]
+            if kernels is None:
+                return self._part_extremes(rows[part], mask)
+            return self._native_extremes(kernels, rows[part], mask)
 
         before = self.count
         for found in map_blocks(extremes_of, len(parts), no_memory):
@@ -88,6 +98,18 @@ class RunningExtremes:
                 return None
             low, high = block_extremes(rows, per_channel=self.per_channel)
         return Extremes(low, high, len(rows))
+
+    def _native_extremes(
+        self, kernels: ModuleType, rows: Tensor, keep: Tensor | None
+    ) -> Extremes | None:
+        """The extremes of the usable rows by a kernel; None where there is none."""
+        low, high, used = kernels.extremes(rows, keep)
+        if not used:
+            return None
+        if not self.per_channel:
+            low = low.amin()
+            high = high.amax()
+        return Extremes(low, high, used)
 
     def _combine(self, low: Tensor, high: Tensor, count: int) -> None:
         self.low = torch.minimum(self.low, low.to(self.low))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +45,12 @@ class Moments(ShiftedSums):
         # The column of ones behind the bands: one product also gives the sums.
         memory[:, -1] = 1
         return memory
+
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        products: tuple[Any, ...] = kernels.moments(rows, self._shift, keep=mask, **options)
+        return products
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         products = _self_products(rows)

@@ -7,7 +7,8 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from types import ModuleType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from specloom.torch import one_thread, reduce_blocks, usable_pixels
 from specloom_statistics.band_products import BandProduct
 from specloom_statistics.blocks import row_blocks, row_parts, rows_per_block
 from specloom_statistics.merging import SampleMoments, merge_moments
+from specloom_statistics.native import native_kernels
 
 SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
@@ -56,12 +58,20 @@ class _Loader:
         data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied.
         memory: The working memory, float64 (rows, C or more).
         channels: C.
+        limits: What the values of a tensor are limited to; None for none.
     """
 
     def __init__(
-        self, data: Tensor | LazyAffine | LazyLinear, memory: Tensor, channels: int
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        memory: Tensor,
+        channels: int,
+        limits: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.memory = memory
+        self.limits = limits
+        self.channels = channels
+        self.is_linear = isinstance(data, LazyLinear)
         self._data = data
         self._values = memory if memory.shape[1] == channels else memory[:, :channels]
         if isinstance(data, LazyLinear):
@@ -71,10 +81,25 @@ class _Loader:
             self._raw = memory.new_zeros(size, self._product.row_width)
             self._mapped = memory.new_zeros(size, self._product.product_width)
 
+    def native_options(self, kernels: ModuleType) -> dict[str, Any]:
+        """The map of a ``LazyAffine`` and the limits, as kernels take them."""
+        if isinstance(self._data, LazyAffine):
+            scale = torch.as_tensor(self._data.scale)
+            return {"row_map": kernels.RowMap(scale, torch.as_tensor(self._data.offset))}
+        if self.limits is not None:
+            return {"limits": kernels.Limits(*self.limits)}
+        return {}
+
+    def mapped(self, selected: Tensor) -> Tensor:
+        """Pixels under the map of their data, float64 (N, C)."""
+        return self(selected, None)[:, : self.channels]
+
     def __call__(self, selected: Tensor, shift: Tensor | None) -> Tensor:
         """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
         count = selected.shape[0]
         values = self._values[:count]
+        if self.limits is not None:
+            selected = selected.clamp(*self.limits) + 0 * selected  # NaN where it was infinite
         values.copy_(self._map_linear(selected))
         if isinstance(self._data, LazyAffine):
             values.mul_(self._data.scale).add_(self._data.offset)
@@ -115,6 +140,7 @@ class ShiftedSums(ABC):
         self._columns = columns
         self._sums = self._empty_sums()
         self._shift: Tensor | None = None
+        self._kernels: ModuleType | None = None
         # Working memory that is used again: new memory costs as much time as the work in it.
         self._memories: deque[Tensor] = deque()
 
@@ -131,12 +157,20 @@ class ShiftedSums(ABC):
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
 
-    def update(self, data: Tensor | LazyAffine | LazyLinear, keep: Tensor | None = None) -> None:
+    def update(
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        keep: Tensor | None = None,
+        *,
+        limits: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         """Add pixels of any real type.
 
         Args:
             data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied in float64.
             keep: The pixels to use, bool of as many elements; None for all.
+            limits: Lowest and highest value of each band of a tensor, (C,): what lies beyond
+                counts as the limit, and what is infinite is excluded; None for none.
         """
         mask = None if keep is None else keep.reshape(-1)
         raw = data if isinstance(data, Tensor) else data.data
@@ -146,8 +180,9 @@ class ShiftedSums(ABC):
         def new_loader() -> _Loader:
             memory = self._borrow_memory()
             used.append(memory)
-            return _Loader(data, memory, self.channels)
+            return _Loader(data, memory, self.channels, limits)
 
+        self._kernels = native_kernels(self.device)
         with one_thread():
             if self._shift is None:
                 self._shift = self._find_shift(rows, mask, new_loader())
@@ -217,15 +252,33 @@ class ShiftedSums(ABC):
     def _find_shift(self, rows: Tensor, mask: Tensor | None, load: _Loader) -> Tensor | None:
         """The median of the first usable rows; None where no row is usable."""
         for selected, _ in row_blocks(rows, len(load.memory), mask):
-            loaded = load(selected, None)
-            usable = loaded[usable_pixels(loaded)]
+            # Nearly always these are usable, and the others need not be looked at.
+            usable = self._usable_of(selected[:SHIFT_ROWS], load)
+            if len(usable) < min(SHIFT_ROWS, len(selected)):
+                usable = self._usable_of(selected, load)
             if len(usable):
                 return usable[:SHIFT_ROWS, : self.channels].median(0).values
         return None
 
+    def _usable_of(self, selected: Tensor, load: _Loader) -> Tensor:
+        loaded = load(selected, None)
+        return loaded[usable_pixels(loaded)]
+
     def _add_part(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows to ``sums``."""
-        for selected, size in row_blocks(rows, load.memory.shape[0], mask):
+        if self._kernels is None:
+            self._add_blocks(rows, mask, load, sums)
+        elif load.is_linear:
+            for selected, size in row_blocks(rows, load.memory.shape[0], mask):
+                self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
+                sums.left_out += size - len(selected)
+        else:
+            options = load.native_options(self._kernels)
+            self._add_natively(self._kernels, rows, mask, options, sums)
+
+    def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
+        """Add the usable ones of some rows, block by block, without kernels."""
+        for selected, size in row_blocks(rows, len(load.memory), mask):
             loaded = load(selected, self._shift)
             reduced, column_sums = self._reduce(loaded)
             # A sum is finite only where all terms are; where it overflows, each row is checked.
@@ -236,6 +289,27 @@ class ShiftedSums(ABC):
             count = loaded.shape[0]
             sums.count += count
             sums.left_out += size - count
+
+    def _add_natively(
+        self,
+        kernels: ModuleType,
+        rows: Tensor,
+        mask: Tensor | None,
+        options: dict[str, Any],
+        sums: Sums,
+    ) -> None:
+        """Add the usable ones of some rows by a kernel."""
+        *tensors, used = self._sum_natively(kernels, rows, mask, options)
+        for mine, others in zip(sums.tensors, tensors, strict=True):
+            mine.add_(others)
+        sums.count += used
+        sums.left_out += len(rows) - used
+
+    @abstractmethod
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        """The sums over the usable ones of some rows, less the shift, and how many these are."""
 
     @abstractmethod
     def _empty_sums(self) -> Sums:

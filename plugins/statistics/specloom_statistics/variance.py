@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,12 @@ class RunningVariance(ShiftedSums):
     def _empty_sums(self) -> Sums:
         # Of the shifted values, and of their squares.
         return Sums([self._zeros(self.channels), self._zeros(self.channels)])
+
+    def _sum_natively(
+        self, kernels: ModuleType, rows: Tensor, mask: Tensor | None, options: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        sums: tuple[Any, ...] = kernels.variances(rows, self._shift, keep=mask, **options)
+        return sums
 
     def _reduce(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         total = rows.sum(0)

@@ -17,6 +17,8 @@ from specloom_registry.base.paths import read_regular
 
 Record = dict[str, Any]
 SHOWN_LENGTH = 15  # characters of a hash
+KERNELS = "kernels"
+"""The entry with the engine of the statistics and scores; another one may round otherwise."""
 HASHES = ("sha256", "tree", "ends_sha256", "ends_tree", "unread")
 TEXTS = (
     "metrics_sha256",
@@ -28,6 +30,7 @@ TEXTS = (
     "python",
     "platform",
     "threads",
+    KERNELS,
 )
 PLUGIN_TEXTS = ("version", "git", "tag", "path", "commit", "tree")
 PLUGIN_FORM = {f"{key}?": (str, type(None)) for key in PLUGIN_TEXTS}
@@ -116,6 +119,9 @@ def circumstances(record: Mapping[str, Any]) -> dict[str, str]:
     found["platform"] = record.get("platform", "")
     found["device"] = record["device"]
     found["threads"] = record.get("threads", "")
+    if KERNELS in record:
+        name, _, key = record[KERNELS].partition(" ")
+        found[KERNELS] = f"{name} {key[:SHOWN_LENGTH]}".rstrip()
     counts = thread_counts(record)
     if counts:
         torch = counts.get("torch")
@@ -187,11 +193,15 @@ def thread_counts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return one line for each value that is not as it was."""
-    return [
-        f"{key}: {before.get(key) or 'absent'} -> {after.get(key) or 'absent'}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-    ]
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        if before.get(key) == after.get(key):
+            continue
+        line = f"{key}: {before.get(key) or 'absent'} -> {after.get(key) or 'absent'}"
+        if key == KERNELS:
+            line = f"other {line}; last digits may differ"
+        lines.append(line)
+    return lines
 
 
 def differing(tables: Mapping[str, Mapping[str, str]]) -> list[str]:

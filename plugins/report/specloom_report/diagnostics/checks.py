@@ -23,6 +23,7 @@ KINDS = ("nodes", "losses", "trainers", "sources", "observers", "commands")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LITTLE_SPACE = 2**30
 GIB = 2**30
+KEY_LENGTH = 12
 UNMET = "W-REQUIRES"
 OK = "ok"
 NOTE = "note"
@@ -57,6 +58,7 @@ def all_findings(file: Path) -> Iterator[Finding]:
     yield from check_system()
     yield from check_torch()
     yield check_threads()
+    yield check_kernels()
     yield from check_disk(file.parent)
     yield from check_plugins(file)
     yield from check_packages()
@@ -124,6 +126,23 @@ def check_threads() -> Finding:
     if threads > cores:
         return Finding("system", "threads", NOTE, said, f"export SPECLOOM_THREADS={cores}")
     return Finding("system", "threads", OK, said)
+
+
+def check_kernels() -> Finding:
+    """Check which engine computes statistics and scores, and why."""
+    try:
+        from specloom_native import engine
+    except ImportError:
+        said = "pure: the package specloom-native is not installed"
+        return Finding("system", "kernels", NOTE, said, "pip install specloom-native")
+    try:
+        found = engine()
+    except SpecloomError as e:
+        return Finding("system", "kernels", BROKEN, e.what, e.fix)
+    said = f"{found.name}: {found.reason}"
+    if found.key:
+        said = f"{said}, {found.key[:KEY_LENGTH]}"
+    return Finding("system", "kernels", OK, said)
 
 
 def _count_cores() -> int:

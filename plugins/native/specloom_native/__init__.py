@@ -1,0 +1,61 @@
+"""Kernels in C for other plugins; it offers no nodes of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from specloom.lazy import lazy
+
+MODULES = {
+    "Distances": "specloom_native.distances",
+    "Engine": "specloom_native.loading",
+    "Histograms": "specloom_native.histograms",
+    "Limits": "specloom_native.sums",
+    "MOST_COMPONENTS": "specloom_native.projection",
+    "Projection": "specloom_native.projection",
+    "RowMap": "specloom_native.sums",
+    "engine": "specloom_native.loading",
+    "extremes": "specloom_native.sums",
+    "moments": "specloom_native.sums",
+    "native_library": "specloom_native.loading",
+    "scale": "specloom_native.sums",
+    "usable_rows": "specloom_native.sums",
+    "variances": "specloom_native.sums",
+}
+"""Where each public name that no hook offers is imported from, when it is first used."""
+
+# Public names, imported on first use: written by `specloom plugins describe native --write`.
+__all__ = [
+    "MOST_COMPONENTS",
+    "Distances",
+    "Engine",
+    "Histograms",
+    "Limits",
+    "Projection",
+    "RowMap",
+    "engine",
+    "extremes",
+    "moments",
+    "native_library",
+    "scale",
+    "usable_rows",
+    "variances",
+]
+
+if TYPE_CHECKING:
+    from specloom_native.distances import Distances
+    from specloom_native.histograms import Histograms
+    from specloom_native.loading import Engine, engine, native_library
+    from specloom_native.projection import MOST_COMPONENTS, Projection
+    from specloom_native.sums import (
+        Limits,
+        RowMap,
+        extremes,
+        moments,
+        scale,
+        usable_rows,
+        variances,
+    )
+else:
+    __getattr__ = lazy(__name__, **MODULES)
+# End of public names.

@@ -1,0 +1,16 @@
+/* The kernels that round after each operation, as torch does: compiled without contraction. */
+#include "vectors.h"
+
+#include <math.h>
+
+/* So many rows are compared side by side. */
+enum { ABREAST = 16 };
+
+#define TYPE float
+#include "exact_of.h"
+#undef TYPE
+#define TYPE double
+#include "exact_of.h"
+#undef TYPE
+
+#include "histograms.h"

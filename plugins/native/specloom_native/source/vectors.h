@@ -1,0 +1,60 @@
+/* What all kernels share: vectors, and the names of exported functions.
+ *
+ * Vectors are those of the compiler (GCC, Clang), so that one source serves AVX2, AVX-512 and NEON.
+ * REGISTER is the number of bytes of one. Sums are formed in an order that does not depend on it:
+ * results are the same with each instruction set, bit for bit.
+ */
+#ifndef SPECLOOM_VECTORS_H
+#define SPECLOOM_VECTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifndef REGISTER
+#define REGISTER 32
+#endif
+#ifndef SUFFIX
+#define SUFFIX baseline
+#endif
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define JOIN2(a, b) a##_##b
+#define JOIN3(a, b, c) a##_##b##_##c
+#define JOIN4(a, b, c, d) a##_##b##_##c##_##d
+#define NAME2(a, b) JOIN2(a, b)
+#define NAME3(a, b, c) JOIN3(a, b, c)
+#define NAME4(a, b, c, d) JOIN4(a, b, c, d)
+/* The name of a function that Python calls, and of one for a type or two. */
+#define EXPORTED(name) NAME2(name, SUFFIX)
+#define EXPORTED_FOR(name, type) NAME3(name, type, SUFFIX)
+#define EXPORTED_FOR2(name, type, other) NAME4(name, type, other, SUFFIX)
+
+#define DOUBLES (REGISTER / 8)
+
+/* Doubles in a register, and the same at any address. */
+typedef double vector __attribute__((vector_size(REGISTER)));
+typedef double loose_vector __attribute__((vector_size(REGISTER), aligned(8), may_alias));
+
+INLINE vector load(const double *from)
+{
+    return *(const loose_vector *)from;
+}
+
+INLINE void store(double *to, vector values)
+{
+    *(loose_vector *)to = values;
+}
+
+INLINE int64_t padded(int64_t size, int64_t step)
+{
+    return (size + step - 1) / step * step;
+}
+
+#endif

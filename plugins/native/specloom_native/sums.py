@@ -1,0 +1,254 @@
+"""Sums, extremes and scaled copies of rows."""
+
+from __future__ import annotations
+
+from ctypes import c_int64, c_void_p
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from specloom_native.arguments import Rows, address, as_flags, as_rows, as_vector, library
+
+
+class RowMap(NamedTuple):
+    """x -> x * scale + offset of each band, in float64."""
+
+    scale: Tensor
+    """(C,) or ()."""
+    offset: Tensor
+    """(C,) or ()."""
+
+
+class Limits(NamedTuple):
+    """The range that values are limited to."""
+
+    low: Tensor
+    """(C,) or ()."""
+    high: Tensor
+    """(C,) or ()."""
+
+
+class Products(NamedTuple):
+    """Sums of products of shifted rows, in float64."""
+
+    sums: Tensor
+    """(C + 1, C + 1): the upper triangle of those of the bands; in the last row the sums."""
+    used: int
+    """How many rows were added."""
+
+
+def moments(
+    rows: Tensor,
+    shift: Tensor,
+    *,
+    keep: Tensor | None = None,
+    row_map: RowMap | None = None,
+    limits: Limits | None = None,
+) -> Products:
+    """The products of rows that are finite in every band.
+
+    Args:
+        rows: Of any real type, (N, C).
+        shift: What is subtracted, (C,).
+        keep: The rows to use, bool (N,); None for all.
+        row_map: The map of the rows.
+        limits: What values are limited to, without a map.
+
+    Raises:
+        ValueError: Shapes do not fit, or there are both a map and limits.
+    """
+    taken = as_rows(rows)
+    count, bands = taken.values.shape
+    flags = as_flags(keep, count, "keep")
+    scale, offset = _doubles(row_map, bands)
+    low, high = _limits(limits, row_map, taken)
+    origin = as_vector(shift, bands, torch.float64, "shift")
+    kernels = library()
+    width = kernels.products("moments_width")(c_int64(bands))
+    sums = torch.empty(width, width, dtype=torch.float64)
+    work = torch.empty(kernels.products("moments_work")(c_int64(bands)), dtype=torch.float64)
+    pointer, _, stride, _ = taken.arguments
+    used = kernels.products(f"moments_{taken.type_name}")(
+        c_void_p(pointer),
+        c_int64(count),
+        c_int64(stride),
+        c_int64(bands),
+        c_void_p(address(flags)),
+        c_void_p(address(scale)),
+        c_void_p(address(offset)),
+        c_void_p(address(low)),
+        c_void_p(address(high)),
+        c_void_p(origin.data_ptr()),
+        c_void_p(sums.data_ptr()),
+        c_void_p(work.data_ptr()),
+    )
+    return Products(sums[: bands + 1, : bands + 1], used)
+
+
+class Squares(NamedTuple):
+    """Sums of shifted rows and of their squares, in float64."""
+
+    sums: Tensor
+    """(C,)."""
+    squares: Tensor
+    """(C,)."""
+    used: int
+    """How many rows were added."""
+
+
+def variances(
+    rows: Tensor,
+    shift: Tensor,
+    *,
+    keep: Tensor | None = None,
+    row_map: RowMap | None = None,
+    limits: Limits | None = None,
+) -> Squares:
+    """The sums and squares of rows that are finite in every band; arguments as of ``moments``.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    taken = as_rows(rows)
+    count, bands = taken.values.shape
+    flags = as_flags(keep, count, "keep")
+    scale, offset = _doubles(row_map, bands)
+    low, high = _limits(limits, row_map, taken)
+    origin = as_vector(shift, bands, torch.float64, "shift")
+    sums, squares, work = torch.empty(3, bands, dtype=torch.float64)
+    pointer, _, stride, _ = taken.arguments
+    used = library().sums(f"variances_{taken.type_name}")(
+        c_void_p(pointer),
+        c_int64(count),
+        c_int64(stride),
+        c_int64(bands),
+        c_void_p(address(flags)),
+        c_void_p(address(scale)),
+        c_void_p(address(offset)),
+        c_void_p(address(low)),
+        c_void_p(address(high)),
+        c_void_p(origin.data_ptr()),
+        c_void_p(sums.data_ptr()),
+        c_void_p(squares.data_ptr()),
+        c_void_p(work.data_ptr()),
+    )
+    return Squares(sums, squares, used)
+
+
+def _limits(
+    limits: Limits | None, row_map: RowMap | None, rows: Rows
+) -> tuple[Tensor | None, Tensor | None]:
+    if limits is None:
+        return None, None
+    if row_map is not None:
+        raise ValueError("a map and limits exclude each other")
+    bands = rows.values.shape[1]
+    low = as_vector(limits.low, bands, rows.values.dtype, "low")
+    return low, as_vector(limits.high, bands, rows.values.dtype, "high")
+
+
+def _doubles(row_map: RowMap | None, bands: int) -> tuple[Tensor | None, Tensor | None]:
+    if row_map is None:
+        return None, None
+    scale = as_vector(row_map.scale, bands, torch.float64, "scale")
+    return scale, as_vector(row_map.offset, bands, torch.float64, "offset")
+
+
+def usable_rows(rows: Tensor, keep: Tensor | None = None) -> tuple[Tensor, int]:
+    """Which rows (N, C) are finite in every band and in ``keep``, bool (N,), and how many.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    taken = as_rows(rows)
+    flags = as_flags(keep, len(taken.values), "keep")
+    results = torch.empty(len(taken.values), dtype=torch.bool)
+    pointer, count, stride, bands = taken.arguments
+    used: int = library().sums(f"usable_{taken.type_name}")(
+        c_void_p(pointer),
+        c_int64(count),
+        c_int64(stride),
+        c_int64(bands),
+        c_void_p(address(flags)),
+        c_void_p(results.data_ptr()),
+    )
+    return results, used
+
+
+class Extremes(NamedTuple):
+    """Smallest and largest values of rows; infinite where there was no row."""
+
+    low: Tensor
+    """In the type of the rows, (C,)."""
+    high: Tensor
+    """(C,)."""
+    used: int
+    """How many rows were compared."""
+
+
+def extremes(rows: Tensor, keep: Tensor | None = None) -> Extremes:
+    """The extremes of rows (N, C) of any real type that are finite in every band.
+
+    Args:
+        rows: The rows.
+        keep: The rows to use, bool (N,); None for all.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    taken = as_rows(rows)
+    pointer, count, stride, bands = taken.arguments
+    flags = as_flags(keep, count, "keep")
+    kernels = library()
+    low = taken.values.new_full((bands,), torch.inf)
+    high = -low
+    work = low.new_empty(kernels.sums(f"extremes_work_{taken.type_name}")(c_int64(bands)))
+    used = kernels.sums(f"extremes_{taken.type_name}")(
+        c_void_p(pointer),
+        c_int64(count),
+        c_int64(stride),
+        c_int64(bands),
+        c_void_p(address(flags)),
+        c_void_p(low.data_ptr()),
+        c_void_p(high.data_ptr()),
+        c_void_p(work.data_ptr()),
+    )
+    return Extremes(low, high, used)
+
+
+def scale(rows: Tensor, low: Tensor, span: Tensor, out: Tensor, *, clip: bool = False) -> None:
+    """Write (rows - low) / span into ``out``, rounded after each operation.
+
+    Args:
+        rows: Float32 or float64, (N, C).
+        low: In the type of the rows, (C,), or () for all bands.
+        span: As ``low``.
+        out: In the type of the rows, (N, C), in one piece.
+        clip: Limit the results to [0, 1]; what is infinite becomes NaN.
+
+    Raises:
+        ValueError: Shapes or types do not fit.
+    """
+    taken = as_rows(rows)
+    is_whole = out.is_contiguous() and out.device.type == "cpu"
+    if out.shape != rows.shape or out.dtype != rows.dtype or not is_whole:
+        raise ValueError(f"out is {out.dtype} {tuple(out.shape)}, not as the rows, in one piece")
+    if taken.values.dtype != rows.dtype:
+        raise ValueError(f"rows are {rows.dtype}, not float32 or float64")
+    pointer, count, stride, bands = taken.arguments
+    per_band = low.numel() > 1 or span.numel() > 1
+    size = bands if per_band else 1
+    lows = as_vector(low, size, rows.dtype, "low")
+    spans = as_vector(span, size, rows.dtype, "span")
+    library().sums(f"scale_{taken.type_name}")(
+        c_void_p(pointer),
+        c_int64(count),
+        c_int64(stride),
+        c_int64(bands),
+        c_void_p(lows.data_ptr()),
+        c_void_p(spans.data_ptr()),
+        c_int64(per_band),
+        c_int64(clip),
+        c_void_p(out.data_ptr()),
+    )
