@@ -152,7 +152,7 @@ def results_of(cube):
     found["scores"] = run(rx, batch)["scores"]
     found["projected"] = run(pca, batch)["projected"]
     found["normalized"] = run(scaling, batch)["normalized"]
-    mask = cube[..., :1] > 105
+    mask = cube[..., :1] > 100.5
     selector = fit(
         SupervisedFullSpectrumBandSelector(cube.shape[3]), [{"cube": cube, "mask": mask}]
     )

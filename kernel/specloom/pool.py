@@ -40,22 +40,24 @@ class _Pool:
 
     def start(self, function: Callable[[], None], wanted: int, most: int) -> list[Future[None]]:
         """Let threads call ``function``; together with those of other callers at most ``most``."""
-        with self._lock:
-            started = max(min(wanted, most - self._busy), 0)
-            if not started:
-                return []
-            self._busy += started
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(threads.MOST, "specloom")
-            executor = self._executor
         futures = []
-        for _ in range(started):
-            future = executor.submit(copy_context().run, function)
+        for _ in range(wanted):
+            with self._lock:
+                if self._busy >= most:
+                    break
+                self._busy += 1
+                if self._executor is None:
+                    self._executor = ThreadPoolExecutor(threads.MOST, "specloom")
+            try:
+                future = self._executor.submit(copy_context().run, function)
+            except BaseException:
+                self._one_ended()
+                raise
             future.add_done_callback(self._one_ended)
             futures.append(future)
         return futures
 
-    def _one_ended(self, future: Future[None]) -> None:
+    def _one_ended(self, future: Future[None] | None = None) -> None:
         with self._lock:
             self._busy -= 1
 
@@ -160,15 +162,14 @@ def run_blocks(
             work.take_blocks()
 
     most = min(threads.count(), most)
-    helpers = _pool.start(help_out, min(most, count) - 1, most - 1)
     try:
+        helpers = _pool.start(help_out, min(most, count) - 1, most - 1)
         work.take_blocks()
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
-    except BaseException:
-        work.stop()
-        raise
+    finally:
+        work.stop()  # also where an interruption came between two blocks
     work.raise_first()
 
 

@@ -45,16 +45,24 @@ _of_command: int | None = None
 """The number of a running command; None outside of one."""
 
 
-class _OfThread(threading.local):
+class _OfThread:
     """What holds for one thread of the process."""
 
-    depth = 0
-    """How many ``one_thread()`` are entered."""
-    outer_threads: int | None = None
-    """The threads that torch had before the first of them; None where that changed nothing."""
+    def __init__(self) -> None:
+        self.depth = 0
+        """How many ``one_thread()`` are entered."""
+        self.outer_threads: int | None = None
+        """The threads that torch had before the first of them; None where that changed nothing."""
 
 
-_here = _OfThread()
+class _Threads(threading.local):
+    """What holds for each thread."""
+
+    def __init__(self) -> None:
+        self.own = _OfThread()
+
+
+_threads = _Threads()
 
 
 def chosen_by_default() -> bool:
@@ -149,7 +157,7 @@ def count() -> int:
         chosen = _number(os.environ.get(name, ""))
         if chosen is not None:
             return chosen
-    usual = _here.outer_threads or _threads_of_torch()
+    usual = outer_threads_of_torch()
     available = cores()
     if usual is None:
         return available
@@ -163,16 +171,20 @@ class one_thread:  # noqa: N801  # it is used as a function
     that ends, in whatever thread, restores that of BLAS. Contexts may be nested.
     """
 
+    __slots__ = ("_entered",)
+
     def __enter__(self) -> None:
-        _here.depth += 1
-        if _here.depth > 1:
+        here = _threads.own
+        self._entered = here
+        here.depth += 1
+        if here.depth > 1:
             return
         torch = sys.modules.get("torch")
         if torch is not None:
             usual = torch.get_num_threads()
             if usual != 1:
                 torch.set_num_threads(1)
-                _here.outer_threads = usual
+                here.outer_threads = usual
         _blas.limit()
 
     def __exit__(
@@ -181,14 +193,21 @@ class one_thread:  # noqa: N801  # it is used as a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _here.depth -= 1
-        if _here.depth > 0:
+        entered = self._entered
+        entered.depth -= 1
+        if entered.depth > 0:
             return
         _blas.release()
-        usual = _here.outer_threads
-        if usual is not None:
-            _here.outer_threads = None
+        usual = entered.outer_threads
+        entered.outer_threads = None
+        # A generator that is left may end in another thread.
+        if usual is not None and entered is _threads.own:
             sys.modules["torch"].set_num_threads(usual)
+
+
+def outer_threads_of_torch() -> int | None:
+    """The threads that torch has outside of ``one_thread()``; None where it is not loaded."""
+    return _threads.own.outer_threads or _threads_of_torch()
 
 
 class _Blas:
@@ -341,7 +360,7 @@ def counts() -> dict[str, Any]:
     of them, None where it is not loaded. ``long_work`` is what ``specloom.torch.all_cores`` gives,
     and ``by_default`` says that no number was chosen.
     """
-    short_work = _here.outer_threads or _threads_of_torch()
+    short_work = outer_threads_of_torch()
     long_work = short_work
     if _by_default:
         long_work = cores()

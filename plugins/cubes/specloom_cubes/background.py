@@ -59,11 +59,30 @@ def equal_to_corner(cube: NDArray[Any], valid: NDArray[np.bool_]) -> EqualPixels
         if height * width < LEAST_PIXELS:
             continue
         corners = image[[0, 0, -1, -1], [0, -1, 0, -1]]
+        if not _many_equal_first_bands(image, counted, corners):
+            continue
         for corner in np.unique(corners, axis=0):
             found = _equal_to(image, counted, corner)
             if found is not None:
                 return found
     return None
+
+
+def _many_equal_first_bands(
+    image: NDArray[Any], counted: NDArray[np.bool_], corners: NDArray[Any]
+) -> bool:
+    """Whether many pixels that count have the first band of a corner: quick, and seldom true."""
+    first_band = np.ascontiguousarray(image[..., 0])
+    least = _least(counted)
+    for value in corners[:, 0]:
+        if np.count_nonzero(counted & (first_band == value)) >= least:
+            return True
+    return False
+
+
+def _least(counted: NDArray[np.bool_]) -> int:
+    """How many pixels are many."""
+    return max(LEAST_PIXELS, math.ceil(LEAST_SHARE * np.count_nonzero(counted)))
 
 
 def _equal_to(
@@ -73,7 +92,7 @@ def _equal_to(
     alike = counted & (image[..., 0] == corner[0])
     pixels = int(alike.sum())
     total = int(counted.sum())
-    least = max(LEAST_PIXELS, math.ceil(LEAST_SHARE * total))
+    least = _least(counted)
     if pixels < least:
         return None
     equal = (image[alike] == corner).all(-1)

@@ -15,11 +15,11 @@ from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising_factors
 from specloom_pca.pixel_maps import map_pixels, projects_natively, to_channels_last
 from specloom_pca.projection import Projection, float32_suffices
-from specloom_statistics import Moments, StreamingNode, TensorCache, warn_of_few_pixels
+from specloom_statistics import Moments, MomentsNode, TensorCache, warn_of_few_pixels
 
 
 @node
-class TrainablePCA(StreamingNode[Moments]):
+class TrainablePCA(MomentsNode[Moments]):
     """Projects each pixel onto the leading principal components of the training data.
 
     (x - m) V^T, with the mean m of the pixels that the fit saw and the rows of V the unit

@@ -12,6 +12,7 @@ from specloom import Batch, ConfigError, Graph, Run
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
+    from specloom_training.shared_moments import SharedMoments
 
 BATCH = "batch"
 """What the sample of the batches is called among the nodes, none of which has this name."""
@@ -27,6 +28,7 @@ class FitPass:
             its readers depends on them, and so do the last digits.
         sample: Takes pixels of each batch, for what the pipeline stores of its data; None where
             an earlier pass has taken them.
+        shared: Moments to collect for several nodes.
     """
 
     def __init__(
@@ -35,13 +37,17 @@ class FitPass:
         names: Sequence[str],
         wave: Sequence[str],
         sample: DomainSample | None = None,
+        shared: Sequence[SharedMoments] = (),
     ) -> None:
         self.names = list(names)
         self._sample = sample
+        self._shared = shared
         self._run = run
         graph = run.graph
         self._inputs = {name: graph.incoming(name, fit=True) for name in names}
         ends = [end for name in wave for end in fit_ends(graph, name)]
+        for moments in shared:
+            ends += moments.pixels.ends()
         affine = set(ends) - _read_otherwise(graph, wave, "affine_input")
         linear = set(ends) - _read_otherwise(graph, wave, "linear_input")
         self._plan = run.plan("train", ends, lazy=affine, lazy_linear=linear)
@@ -55,6 +61,8 @@ class FitPass:
                 values = self._plan(batch)
                 for name, ports in self._inputs.items():
                     graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
+                for moments in self._shared:
+                    moments.update(values)
 
     def _take_sample(self, batch: Batch) -> None:
         cube = batch.get("cube")

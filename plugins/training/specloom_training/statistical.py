@@ -26,6 +26,7 @@ from specloom_training.fit_job import FitJobs
 from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
+from specloom_training.shared_moments import SharedMoments, find_shared
 
 
 def fit(
@@ -60,15 +61,40 @@ def fit(
     while passes_done:
         unfinished = set(passes_done)
         ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
-        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs, sample)
+        passes = {name: passes_done[name] for name in ready}
+        shared = _shared_moments(run, passes, list(passes_done), jobs)
+        by_moments = {name: moments for moments in shared for name in moments.names}
+        passes = {name: number for name, number in passes.items() if name not in by_moments}
+        _fit_ready(run, passes, split, jobs, sample, shared)
         sample = None  # the later passes read the same batches
-        for name in ready:
-            nodes[name].fit_end()
+        for name in list(passes_done):
+            if name in passes:
+                nodes[name].fit_end()
+            elif not _fit_by_moments(run, name, by_moments, passes_done):
+                continue
             passes_done[name] += 1
             if passes_done[name] == nodes[name].fit_passes:
                 del passes_done[name]
                 if notify:
                     run.notify_fitted(name)
+
+
+def _fit_by_moments(
+    run: Run, name: str, by_moments: Mapping[str, SharedMoments], unfinished: Iterable[str]
+) -> bool:
+    """Fit a node by the moments that a pass has collected for it; whether that was possible."""
+    if name not in by_moments or _waits_for(run.graph, name, set(unfinished)):
+        return False
+    return by_moments[name].fit(run, name)
+
+
+def _shared_moments(
+    run: Run, passes: Mapping[str, int], unfinished: Sequence[str], jobs: FitJobs | None
+) -> list[SharedMoments]:
+    """Moments that this pass collects for several nodes, where this process alone fits them all."""
+    if jobs is not None or processes.count() > 1 or not run.fold:
+        return []
+    return find_shared(run.graph, passes, unfinished)
 
 
 def _fit_ready(
@@ -77,6 +103,7 @@ def _fit_ready(
     split: str,
     jobs: FitJobs | None,
     sample: DomainSample | None,
+    shared: Sequence[SharedMoments],
 ) -> None:
     """Do a pass of nodes, by a job where there are jobs and the node is suitable."""
     by_job: dict[str, int] = {}
@@ -87,7 +114,7 @@ def _fit_ready(
         _run_pass(run, here, list(passes), split, None)
         jobs.run_pass(by_job, list(passes), sample)
     else:
-        _run_pass(run, here, list(passes), split, sample)
+        _run_pass(run, here, list(passes), split, sample, shared)
 
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
@@ -101,14 +128,16 @@ def _run_pass(
     wave: Sequence[str],
     split: str,
     sample: DomainSample | None,
+    shared: Sequence[SharedMoments] = (),
 ) -> None:
     """Update nodes of a wave with every batch of this process, and merge those of all."""
-    if not passes:
+    if not passes and not shared:
         return
     for name, number in passes.items():
         run.graph.nodes[name].fit_start(number)
-    fit_pass = FitPass(run, list(passes), wave, sample)
-    batches = run.batches(split, f"fitting {', '.join(passes)}")
+    fit_pass = FitPass(run, list(passes), wave, sample, shared)
+    fitted = [*passes, *(name for moments in shared for name in moments.names)]
+    batches = run.batches(split, f"fitting {', '.join(fitted)}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():
         _merge(run, run.graph.nodes[name], number)
