@@ -3,25 +3,34 @@
 ``python benchmarks/first_day.py`` writes synthetic cubes into a folder of its own, does each task
 as a new user would, and prints a table: for each tool the number of actions (commands, and lines of
 Python without blank ones) and the seconds from the first to the last. ``--show`` prints what was
-typed. A tool that is not installed is counted and not timed. The tasks end with the same: a picture
-of the scores, and decisions.
+typed. The tasks end with the same: a picture of the scores, and decisions. A tool that is not
+installed is counted and not timed; ``--cuvis-python`` names the interpreter of an environment in
+which cuvis-ai is installed, with SPy and scikit-learn. Each task is done ``--repeats`` times, and
+the median counts.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import numpy as np
 
 SIZE = (128, 128, 61)
 SEED = 7
+RESULTS = ("found", "measured", "many", "fitted", "decided", "own")
+"""The folders of results, which are empty at the beginning of each task."""
+
+Pythons: TypeAlias = dict[str, str]
+"""The interpreters of tools that are not in this environment, by the package that they have."""
 
 SPY_DETECT = """\
 import numpy as np
@@ -99,6 +108,65 @@ Image.fromarray(255 * decided.astype(np.uint8)).save("decided.png")
 CUVIS_FILE = CUVIS_ARRAY.replace(
     'np.load("scene.npy")', 'np.asarray(spectral.open_image("scene.hdr").load())'
 ).replace("import torch\n", "import spectral\nimport torch\n")
+CUVIS_MASK = """\
+import numpy as np
+import spectral
+import torch
+from cuvis_ai.node.anomaly.rx_detector import RXGlobal
+from PIL import Image
+from scipy.stats import chi2
+from sklearn.metrics import roc_auc_score
+cube = torch.from_numpy(np.asarray(spectral.open_image("scene.hdr").load()))[None]
+mask = np.load("mask.npy")
+rx = RXGlobal(num_channels=cube.shape[-1], eps=1e-6)
+rx.statistical_initialization([{"data": cube}])
+scores = rx.forward(data=cube)["scores"][0, ..., 0].detach().numpy()
+decided = scores > chi2.ppf(0.999, cube.shape[-1])
+Image.fromarray((255 * scores / scores.max()).astype(np.uint8)).save("scores.png")
+Image.fromarray(255 * decided.astype(np.uint8)).save("decided.png")
+print(roc_auc_score(mask.ravel() > 0, scores.ravel()))
+"""
+CUVIS_FOLDER = """\
+from pathlib import Path
+import numpy as np
+import spectral
+import torch
+from cuvis_ai.node.anomaly.rx_detector import RXGlobal
+from PIL import Image
+from scipy.stats import chi2
+files = sorted(Path("cubes").glob("*.hdr"))
+loaded = [np.asarray(spectral.open_image(str(file)).load()) for file in files]
+cubes = [torch.from_numpy(cube)[None] for cube in loaded]
+rx = RXGlobal(num_channels=cubes[0].shape[-1], eps=1e-6)
+rx.statistical_initialization([{"data": cube} for cube in cubes])
+for file, cube in zip(files, cubes):
+    scores = rx.forward(data=cube)["scores"][0, ..., 0].detach().numpy()
+    decided = scores > chi2.ppf(0.999, cube.shape[-1])
+    Image.fromarray((255 * scores / scores.max()).astype(np.uint8)).save(f"{file.stem}.png")
+    Image.fromarray(255 * decided.astype(np.uint8)).save(f"{file.stem}_decided.png")
+"""
+CUVIS_OTHER = CUVIS_FILE.replace(
+    "scores = rx",
+    'other = torch.from_numpy(np.asarray(spectral.open_image("other.hdr").load()))[None]\n'
+    "scores = rx",
+).replace("forward(data=cube)", "forward(data=other)")
+CUVIS_OWN = """\
+import numpy as np
+import torch
+from cuvis_ai_core.node import Node
+from cuvis_ai_schemas.pipeline import PortSpec
+from PIL import Image
+class Brightness(Node):
+    INPUT_SPECS = {"data": PortSpec(dtype=torch.float32, shape=(-1, -1, -1, -1))}
+    OUTPUT_SPECS = {"scores": PortSpec(dtype=torch.float32, shape=(-1, -1, -1, 1))}
+    def forward(self, data, **_):
+        return {"scores": data.mean(-1, keepdim=True)}
+cube = torch.from_numpy(np.load("scene.npy"))[None]
+scores = Brightness().forward(data=cube)["scores"][0, ..., 0].numpy()
+decided = scores > np.quantile(scores, 0.999)
+Image.fromarray((255 * scores / scores.max()).astype(np.uint8)).save("scores.png")
+Image.fromarray(255 * decided.astype(np.uint8)).save("decided.png")
+"""
 OURS_ARRAY = """\
 import numpy as np
 from specloom_detect import detect
@@ -106,23 +174,21 @@ found = detect(np.load("scene.npy"))
 found.plot().savefig("found.png")
 decided = found.decisions
 """
-OURS_NODE = """\
-import numpy as np
-from specloom import Input, Output, node
-from specloom.torch import TorchNode
-@node
-class Brightness(TorchNode):
-    data = Input("B H W C")
-    scores = Output("B H W 1")
-    def forward(self, data):
-        return {"scores": data.mean(-1, keepdim=True)}
-scores = Brightness()(np.load("scene.npy"))
+OURS_OWN = """\
+from specloom_detect import detect
+def brightness(cube):
+    return cube.mean(-1)
+detect("scene.npy", method=brightness, out="own")
 """
-SPY_NODE = """\
+SPY_OWN = """\
 import numpy as np
+import spectral
 def brightness(cube):
     return cube.mean(-1)
 scores = brightness(np.load("scene.npy"))
+decided = scores > np.quantile(scores, 0.999)
+spectral.save_rgb("scores.png", scores)
+spectral.save_rgb("decided.png", decided.astype(np.uint8))
 """
 
 
@@ -175,26 +241,30 @@ TASKS = (
     Task(
         "the same with a mask",
         Way(("specloom detect scene.hdr --mask mask.npy -o measured",)),
-        {"SPy": spy(SPY_MASK)},
+        {"SPy": spy(SPY_MASK), "cuvis-ai": cuvis(CUVIS_MASK)},
     ),
     Task(
         "a folder of cubes",
         Way(("specloom detect cubes -o many",)),
-        {"SPy": spy(SPY_FOLDER)},
+        {"SPy": spy(SPY_FOLDER), "cuvis-ai": cuvis(CUVIS_FOLDER)},
     ),
     Task(
         "fitted on one cube, another decided",
         Way(
             ("specloom detect scene.hdr -o fitted", "specloom predict fitted other.hdr -o decided")
         ),
-        {"SPy": spy(SPY_OTHER)},
+        {"SPy": spy(SPY_OTHER), "cuvis-ai": cuvis(CUVIS_OTHER)},
     ),
     Task(
         "an array in Python, or in a notebook",
         Way(program=OURS_ARRAY),
         {"SPy": spy(SPY_ARRAY), "cuvis-ai": cuvis(CUVIS_ARRAY)},
     ),
-    Task("a detector of one's own", Way(program=OURS_NODE), {"SPy": Way(program=SPY_NODE)}),
+    Task(
+        "a detector of one's own",
+        Way(program=OURS_OWN),
+        {"SPy": spy(SPY_OWN), "cuvis-ai": cuvis(CUVIS_OWN)},
+    ),
 )
 
 
@@ -217,17 +287,31 @@ def write_cubes(folder: Path) -> None:
     np.save(folder / "mask.npy", mask)
 
 
-def seconds(way: Way, folder: Path) -> float | None:
-    """How long a task takes, each command in a process of its own; None where it cannot be done."""
-    if way.needs and importlib.util.find_spec(way.needs) is None:
+def median_seconds(way: Way, folder: Path, pythons: Pythons, repeats: int) -> float | None:
+    """The median of how long a task takes; None where the tool is not installed."""
+    python = pythons.get(way.needs, sys.executable)
+    if way.needs and not _has(python, way.needs):
         return None
+    return statistics.median(seconds(way, folder, python) for _ in range(repeats))
+
+
+def _has(python: str, package: str) -> bool:
+    """Whether an interpreter finds a package."""
+    looked = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{package}') is None)"
+    return subprocess.run([python, "-c", looked], check=False).returncode == 0
+
+
+def seconds(way: Way, folder: Path, python: str) -> float:
+    """How long a task takes once, each command in a process of its own."""
+    for name in RESULTS:
+        shutil.rmtree(folder / name, ignore_errors=True)
     start = time.perf_counter()
     for command in way.commands:
         words = command.split()
         _call([sys.executable, "-m", *words], folder)
     if way.program:
         (folder / "program.py").write_text(way.program, "utf-8")
-        _call([sys.executable, "program.py"], folder)
+        _call([python, "program.py"], folder)
     return time.perf_counter() - start
 
 
@@ -241,22 +325,32 @@ def _cell(way: Way | None, taken: float | None) -> str:
     if way is None:
         return ""
     if taken is None:
-        return f"{way.actions}, not timed"
+        return f"{way.actions}, not installed"
     return f"{way.actions}, {taken:.1f} s"
 
 
 @click.command()
+@click.option("--repeats", default=3, show_default=True, help="How often each task is done.")
+@click.option("--cuvis-python", metavar="FILE", help="An interpreter that has cuvis-ai.")
 @click.option("--show", is_flag=True, help="Print what is typed for each task.")
-def main(*, show: bool) -> None:
+def main(*, repeats: int, cuvis_python: str | None, show: bool) -> None:
     """Print the actions and seconds of the tasks of a first day."""
     tools = ("SPy", "cuvis-ai")
+    pythons: Pythons = {}
+    if cuvis_python is not None:
+        pythons["cuvis_ai"] = cuvis_python
     rows = ["| task | specloom | SPy | cuvis-ai |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_cubes(folder)
         for task in TASKS:
             ways = [task.ours, *(task.others.get(tool) for tool in tools)]
-            cells = [_cell(way, None if way is None else seconds(way, folder)) for way in ways]
+            cells = []
+            for way in ways:
+                taken = None
+                if way is not None:
+                    taken = median_seconds(way, folder, pythons, repeats)
+                cells.append(_cell(way, taken))
             rows.append(f"| {task.title} | {' | '.join(cells)} |")
             if show:
                 click.echo("\n".join([f"# {task.title}", *task.ours.commands, task.ours.program]))

@@ -1,10 +1,11 @@
 """Pretreatments of a scene of Cuprite's size beside Spectral Python and a copy; prints a table.
 
-python benchmarks/pretreatments.py [--scene FILE.mat] [--repeats 5]
+python benchmarks/pretreatments.py [--scene FILE.mat ...] [--repeats 5]
 
-Every figure is CPU seconds on one core, to which the process pins itself, the median of the
-repeats, which are taken in turns; a copy is one into memory that is there. Spectral Python treats
-a tenth of the rows, and its time is multiplied by ten. Without a scene the spectra are SYNTHETIC.
+The spectra are SYNTHETIC, and then those of each scene, tiled to the size. Every figure is CPU
+seconds on one core, to which the process pins itself, the median of the repeats, which are taken in
+turns; a copy is one into memory that is there. Spectral Python treats a tenth of the rows, and its
+time is multiplied by ten.
 """
 
 from __future__ import annotations
@@ -127,10 +128,10 @@ def cases(cube: Cube) -> dict[str, Case]:
 
 
 def profile(cube: Cube) -> dict[str, Case]:
-    """The steps of SNV and MSC on a block that stays in the cache, as often as a scene needs."""
+    """The result's memory, and the steps of SNV and MSC on a block in the cache, for a scene."""
     import torch
 
-    from specloom_pretreatments.pixels import CPU_VALUES
+    from specloom_pretreatments.pixels import CPU_VALUES, new_memory
 
     rows = CPU_VALUES // cube.shape[2]
     times = -(-cube.shape[0] * cube.shape[1] // rows)
@@ -146,7 +147,11 @@ def profile(cube: Cube) -> dict[str, Case]:
 
         return run
 
+    def touch() -> None:
+        new_memory(tuple(cube.shape), torch.float32, block.device).view(-1)[::1024].fill_(1)
+
     return {
+        "touch new memory": touch,
         "subtract a column": repeated(lambda: torch.sub(block, first, out=out)),
         "mean of rows": repeated(lambda: block.mean(1, keepdim=True)),
         "norm of rows (SNV)": repeated(lambda: torch.linalg.vector_norm(block, dim=1)),
@@ -166,26 +171,34 @@ def measured(made: dict[str, Case], repeats: int) -> dict[str, float]:
     return {name: median(values) for name, values in seconds.items()}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scene", type=Path, help="a .mat file with the array data")
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    pin()
-    cube = synthetic() if options.scene is None else tiled(options.scene)
+def measure_scene(name: str, cube: Cube, repeats: int) -> float:
+    """Print the table of a scene, and return how many times as fast as the peer the hull is."""
     height, width, bands = cube.shape
-    name = "SYNTHETIC" if options.scene is None else options.scene.name
     print(f"{name}, {height} x {width} x {bands}, float32, one core, CPU seconds")
-    seconds = measured(cases(cube), options.repeats)
+    seconds = measured(cases(cube), repeats)
     peer = "Spectral Python's continuum"
     seconds[peer] *= height / (SIZE[0] // SHARE)
     for case, value in seconds.items():
         print(f"{case:34} {value:8.4f} s  {value / seconds['copy']:7.1f} copies")
-    print(f"continuum: {seconds[peer] / seconds['ContinuumRemoval']:.1f} times as fast as the peer")
-    print("steps on blocks in the cache:")
-    for step, value in measured(profile(cube), options.repeats).items():
+    print("profile of SNV and MSC, steps on blocks in the cache:")
+    for step, value in measured(profile(cube), repeats).items():
         print(f"{step:34} {value:8.4f} s  {value / seconds['copy']:7.1f} copies")
+    return seconds[peer] / seconds["ContinuumRemoval"]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    help_ = "a .mat file with the array data; may be repeated"
+    parser.add_argument("--scene", type=Path, action="append", default=[], help=help_)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    pin()
+    ratios = {"SYNTHETIC": measure_scene("SYNTHETIC", synthetic(), options.repeats)}
+    for path in options.scene:
+        ratios[path.name] = measure_scene(path.name, tiled(path), options.repeats)
+    for name, ratio in ratios.items():
+        print(f"continuum of {name}: {ratio:.1f} times as fast as Spectral Python")
 
 
 if __name__ == "__main__":

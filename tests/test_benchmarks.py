@@ -25,6 +25,7 @@ STUDIES = {
     "first_day": ("--help",),
     "detector_times": ("--size", "tiny", "--repeats", "1"),
     "leaderboard": ("--help",),
+    "serving": ("--size", "tiny", "--repeats", "1"),
 }
 
 

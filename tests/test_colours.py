@@ -1,18 +1,22 @@
-"""Scores and decisions have one set of colours: in the report, in ``predict`` and in pictures."""
+"""Scores and decisions have one set of colours, that of ``pictures``."""
+
+import ast
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib import colormaps
 
+import specloom_pictures
 from specloom_pictures import paint
-from specloom_predict.writers import colours as predicted
-from specloom_predict.writers.pictures import DECIDED
-from specloom_report import colours as reported
+from specloom_predict.writers.colours import SAMPLE, scale_of, spread_of
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 def test_scores_have_the_same_colours():
-    table = predicted.colours(np.linspace(0, 1, 256)[None])[0]
-    np.testing.assert_array_equal(reported.cividis(), table)
+    table = specloom_pictures.colour_scores(np.linspace(0, 1, 256)[None])[0]
+    np.testing.assert_array_equal(specloom_pictures.cividis(), table)
     levels = np.arange(256, dtype=np.uint8)[None, :, None]
     painted = paint.paint_heat(levels, np.zeros((1, 256), np.uint8))[0]
     # Pictures have all 256 colours of cividis; the others ten of them, and between them lines.
@@ -20,10 +24,14 @@ def test_scores_have_the_same_colours():
     assert np.abs(painted.astype(int) - table).max() <= 15
 
 
-def test_decisions_have_the_same_colours():
-    assert reported.DECIDED == DECIDED
-    for name in ("TRUE_POSITIVE", "FALSE_POSITIVE", "FALSE_NEGATIVE", "EXCLUDED"):
-        assert getattr(reported, name) == getattr(paint, name)
+@pytest.mark.parametrize("name", ["ColourScale", "Spread", "colour_bands", "common_scale"])
+def test_no_plugin_has_a_copy(name):
+    owners = []
+    for path in PLUGINS.glob("*/specloom_*/**/*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+                owners.append(path.relative_to(PLUGINS).parts[0])
+    assert owners == ["pictures"]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -32,8 +40,13 @@ def test_a_report_chooses_the_scale_that_predict_chooses(seed):
     maps = [generator.normal(size=(30, 40)) ** 2 for _ in range(4)]
     maps[1][3, 4] = 10.0 ** (seed - 1)
     maps[2] -= seed % 2
-    ours = reported.common_scale(reported.spread(one) for one in maps)
-    theirs = predicted.common_scale(predicted.spread(one) for one in maps)
-    assert ours.as_json() == theirs.as_json()
-    assert ours.ticks() == theirs.ticks()
-    np.testing.assert_array_equal(ours.shade(maps[1]), theirs.shade(maps[1]))
+    ours = specloom_pictures.common_scale(specloom_pictures.spread(one) for one in maps)
+    assert ours == scale_of(spread_of(one) for one in maps)
+
+
+def test_the_scale_of_a_large_map_is_of_a_sample():
+    scores = np.zeros(3 * SAMPLE)
+    scores[1::3] = 5.0
+    assert spread_of(scores).high == 0.0
+    assert specloom_pictures.spread(scores).high == 5.0
+    assert scale_of([None]).as_json() == {"low": 0.0, "high": 0.0, "log": False}

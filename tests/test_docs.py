@@ -25,9 +25,10 @@ WALKS = {
     "first-run": ["first-run", "reading-errors", "threads"],
     "your-own-cubes": ["your-own-cubes", "troubleshooting"],
     "annotations of cubes": ["annotations-and-data-sets"],
-    "inspection": ["inspection"],
+    "inspection": ["inspection", "serving"],
     "from-camera-to-cube": ["from-camera-to-cube"],
     "python": ["python"],
+    "own-detector": ["own-detector"],
     "choosing-bands": ["choosing-bands"],
     "domain": ["domain"],
     "known-targets": ["known-targets"],
@@ -76,7 +77,9 @@ def shell(tmp_path, forking):
     for name in ("configs", "plugins", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".git").mkdir()
-    return Shell(tmp_path, ROOT, forking)
+    made = Shell(tmp_path, ROOT, forking)
+    yield made
+    made.close()
 
 
 def prepare(name, shell):
@@ -114,7 +117,7 @@ def test_a_reader_walks_through(walk, shell):
             elif named := NAMED.match(block):
                 file = shell.folder / named[1]
                 file.parent.mkdir(exist_ok=True)
-                file.write_text(block[named.end() :], "utf-8")
+                file.write_text(shell.with_ports(block[named.end() :]), "utf-8")
             elif language == "yaml":
                 check_fragment(block, shell, whole)
 

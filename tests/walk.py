@@ -4,6 +4,8 @@ In a ``console`` block a line ``$ command`` is run, in the page's own folder, an
 must be printed, in that order, anywhere in the output: ``…`` stands for anything, decimal numbers
 may differ by a tenth. A command succeeds unless an ``error:`` is shown or ``$ echo $?`` follows.
 ``# needs the network`` (or another need) after a command: only its name and options are looked at.
+A command with ``&`` at its end runs until ``kill %1``; the output that stands below it is waited
+for. The ports 8080 and 8081 of pages are free ones of this machine.
 A ``yaml``, ``toml``, ``python`` or ``csv`` block that begins with ``# name.ending`` is written to
 that file; ``text`` is output or a picture, and nothing else is left as it is.
 
@@ -19,8 +21,10 @@ import runpy
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -28,6 +32,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 NUMBER = r"-?\d+\.\d+(?:e[+-]?\d+)?"
 NEEDS = re.compile(r"\s+# needs .*$")
 LIMIT = 120
+PORTS = ("8080", "8081")
 STORES = ("XDG_CACHE_HOME", "SPECLOOM_STORE", "SPECLOOM_WEIGHTS")
 INSTALL = "python -m pip install -q --no-deps --no-build-isolation --no-index --target"
 
@@ -66,6 +71,15 @@ def _fits(shown, line):
     return all(abs(a - b) <= 0.1 * max(abs(a), abs(b)) for a, b in pairs)
 
 
+def _free_ports(count):
+    """Numbers of ports that no program uses, as texts."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [str(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return found
+
+
 class Forking:
     """The process that has imported torch and forks for each command."""
 
@@ -95,9 +109,53 @@ class Shell:
         self.own |= {name: str(self.folder / ".cache" / name) for name in STORES}
         self.own["PYTHONPATH"] = str(self.folder / ".site")
         self.own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        self.background = None
 
-    def __call__(self, command):
-        """What a command told, on both streams."""
+    def with_ports(self, text):
+        """A text of a page with ports that are free."""
+        for port, free in self.ports.items():
+            text = text.replace(port, free)
+        return text
+
+    def close(self):
+        """End what runs in the background."""
+        if self.background is not None:
+            self.background.terminate()
+            self.background.wait(30)
+            self.background = None
+
+    def _start(self, command, shown):
+        """Run a command in the background, and return what it reported when the page goes on."""
+        file = self.folder / ".background"
+        with file.open("w") as output:
+            self.background = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.here,
+                env=os.environ | self.own,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + LIMIT
+        while missing(shown, file.read_text()) is not None and self.background.poll() is None:
+            assert time.monotonic() < deadline, file.read_text()
+            time.sleep(0.1)
+        self.code = self.background.poll() or 0
+        return file.read_text()
+
+    def __call__(self, command, shown=()):
+        """What a command reported, on both streams."""
+        command = self.with_ports(command)
+        if command.endswith(" &"):
+            return self._start(command.removesuffix(" &"), shown)
+        if command == "kill %1":
+            self.close()
+            self.code = 0
+            return ""
+        return self._run(command)
+
+    def _run(self, command):
+        """What a command told that runs to its end."""
         if command == "echo $?":
             return f"{self.code}\n"
         only_look = bool(NEEDS.search(command))
@@ -142,7 +200,8 @@ class Shell:
         """Run the commands of a console block and compare what they tell."""
         given = steps(block)
         for (command, shown), follows in zip(given, [*given[1:], ("", [])], strict=True):
-            reported = self(command)
+            shown = [self.with_ports(line) for line in shown]
+            reported = self(command, shown)
             about = f"$ {command}\n{reported}"
             wrong = any(re.match("(E|e)rror: ", line) for line in shown)
             if follows[0] != "echo $?" and command != "echo $?":

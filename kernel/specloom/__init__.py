@@ -20,6 +20,7 @@ from specloom.contract.abilities import (
     Loss,
     MergeableMetric,
     Metric,
+    OnDemand,
     Stateful,
     Trainable,
 )
@@ -47,14 +48,22 @@ from specloom.contract.phases import At, Trainer
 from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
-from specloom.contract.tickets import TicketSource
+from specloom.contract.tickets import ImageWindows, TicketSource, WindowedSource
 from specloom.contract.views import GraphView, PipelineView, RunView
-from specloom.execution.files import is_temporary, process_tag, write_file, write_json
+from specloom.execution.file_locks import lock_abandoned, open_locked
+from specloom.execution.files import (
+    is_temporary,
+    process_tag,
+    remove_abandoned,
+    write_file,
+    write_json,
+)
 from specloom.execution.loading import load
 from specloom.execution.run import Run
 from specloom.execution.run_folder import fresh_folder, interrupted_run
 from specloom.execution.saved_pipeline import pack, unpack
 from specloom.execution.sources import pack_source, unpack_source
+from specloom.execution.termination import Terminated, uninterrupted, was_terminated
 from specloom.graph.graph import Graph
 from specloom.graph.node_class import Internal, node, param
 from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
@@ -80,6 +89,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "GraphView",
+    "ImageWindows",
     "Input",
     "InputRef",
     "IntegrityError",
@@ -95,6 +105,7 @@ __all__ = [
     "Metric",
     "Node",
     "NodeError",
+    "OnDemand",
     "Outcome",
     "Output",
     "OutputRef",
@@ -117,11 +128,13 @@ __all__ = [
     "StripPasses",
     "StripWise",
     "Task",
+    "Terminated",
     "Ticket",
     "TicketSource",
     "Trainable",
     "Trainer",
     "UnavailableError",
+    "WindowedSource",
     "complete_run_folders",
     "did_you_mean",
     "fresh_folder",
@@ -129,18 +142,23 @@ __all__ = [
     "interrupted_run",
     "is_temporary",
     "load",
+    "lock_abandoned",
     "log_file_option",
     "machine_error",
     "node",
+    "open_locked",
     "pack",
     "pack_source",
     "param",
     "printable",
     "process_tag",
     "raise_all",
+    "remove_abandoned",
     "threads_option",
+    "uninterrupted",
     "unpack",
     "unpack_source",
+    "was_terminated",
     "write_file",
     "write_json",
 ]

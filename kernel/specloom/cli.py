@@ -22,7 +22,7 @@ from specloom.contract.errors import (
     raise_all,
 )
 from specloom.contract.sources import DescribedSplit
-from specloom.execution import resuming, run_folder
+from specloom.execution import resuming, run_folder, termination
 from specloom.execution.data_description import assumptions, data_notes
 from specloom.logs import log_file_option
 from specloom.plugins import (
@@ -406,7 +406,8 @@ def format_error(error: SpecloomError) -> str:
 def main() -> None:
     """Run the command line; a user's errors are shown without a traceback."""
     try:
-        exit_code = cli.main(standalone_mode=False)
+        with termination.terminable():
+            exit_code = cli.main(standalone_mode=False)
         sys.exit(exit_code or 0)
     except SpecloomError as e:
         _print_message(format_error(e))
@@ -415,10 +416,18 @@ def main() -> None:
         e.show()
         sys.exit(e.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(interrupted())
     except Exception as e:
         sys.exit(report_unexpected(e))
+
+
+def interrupted() -> int:
+    """Print that the user, or SIGTERM, has interrupted the command; its exit code."""
+    if termination.was_terminated():
+        click.echo("terminated (SIGTERM)", err=True)
+        return termination.EXIT_CODE
+    click.echo("interrupted", err=True)
+    return 130
 
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "  fix": "green"}

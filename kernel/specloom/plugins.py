@@ -7,6 +7,7 @@ broken one harms only the graphs that name it.
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
@@ -18,7 +19,16 @@ from typing import Any, Self, TypeAlias
 import pluggy
 
 from specloom.contract import hooks
-from specloom.contract.errors import ConfigError, PluginError, did_you_mean, printable, warn
+from specloom.contract.errors import (
+    ConfigError,
+    PluginError,
+    UnavailableError,
+    did_you_mean,
+    memory_error,
+    printable,
+    warn,
+)
+from specloom.contract.memory import address_space_limit, is_out_of_memory
 from specloom.logs import LABEL, WarningLogObserver
 
 MANIFEST = "plugins.yaml"
@@ -27,6 +37,8 @@ SAVED = ("pipeline.yaml", RECORD)
 """The files of a run's folder for which the plugins of the run's record count."""
 RESOLVER = "registry"
 """The name of the plugin that resolves manifests."""
+LEAST_MEMORY = 640 * 10**6
+"""Bytes of addresses without which the import of torch ends the process."""
 
 #: The module of each plugin, or its name; any object with hooks will do.
 Modules: TypeAlias = Mapping[str, Any]
@@ -292,7 +304,12 @@ class Plugins:
             return getattr(module, attribute)
 
     def runtime(self, device: str = "cpu") -> Any:
-        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``."""
+        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``.
+
+        Raises:
+            UnavailableError: The memory limit of this process does not allow its import.
+        """
+        _require_memory()
         runtime = self.load("specloom.torch:TorchRuntime", "the torch runtime")
         return runtime(device)
 
@@ -482,6 +499,15 @@ def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
     return lines
 
 
+def _require_memory() -> None:
+    """Raise UnavailableError where the import of torch would end the process for want of memory."""
+    limit = address_space_limit()
+    if limit is not None and limit.size < LEAST_MEMORY and "torch" not in sys.modules:
+        what = f"the memory limit of {limit} is too small to import torch"
+        fix = f"raise it to {LEAST_MEMORY // 10**6} MB or more"
+        raise UnavailableError(what, fix=fix)
+
+
 @contextmanager
 def _as_plugin_error(what: str, where: str, fix: str) -> Iterator[None]:
     """Raise whatever goes wrong inside as a PluginError that says what failed."""
@@ -490,5 +516,8 @@ def _as_plugin_error(what: str, where: str, fix: str) -> Iterator[None]:
     except PluginError:
         raise
     except (Exception, SystemExit) as e:
+        if is_out_of_memory(e):
+            found = memory_error(e, what)
+            raise UnavailableError(found.what, where=where, fix=found.fix) from e
         what = f"{what}: {type(e).__name__}: {e}"
         raise PluginError(what, where=where, fix=fix) from e

@@ -452,6 +452,8 @@ class TorchRuntime:
             header = json.loads(data[8 : 8 + size])
             metadata = header.get("__metadata__", {})
             tensors = safetensors.torch.load(data)
+        except MemoryError:
+            raise
         except Exception as e:
             what = f"what holds the weights is no safetensors file ({type(e).__name__})"
             raise IntegrityError(what, fix="restore it from where it was saved") from e

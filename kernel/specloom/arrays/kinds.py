@@ -77,6 +77,21 @@ def require_array(value: Any, name: str) -> None:
     raise PortError(f"{name} is of type {type(value).__name__}, which is no array", fix=fix)
 
 
+def row_of(value: Any, name: str) -> Any:
+    """Numbers in a list, a tuple or a range as an array; what is neither comes as it is.
+
+    Raises:
+        PortError: It holds something else than numbers.
+    """
+    if not isinstance(value, list | tuple | range):
+        return value
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        what = f"{name} holds something else than numbers: {error}"
+        raise PortError(what, fix="pass one number for each band") from error
+
+
 def spectral_dimension(cube: Any, name: str) -> Any:
     """The dimension of a DataArray that is the bands, by its name.
 

@@ -15,6 +15,7 @@ from specloom.arrays.kinds import (
     loaded_values,
     native,
     require_array,
+    row_of,
     spectral_dimension,
     wavelengths_of,
 )
@@ -94,7 +95,8 @@ def take(value: Any, port: Port, name: str) -> TakenArray:
     """An array as a port takes it.
 
     Args:
-        value: NumPy, torch or xarray; the batch axis and a last axis of 1 may be left out.
+        value: NumPy, torch or xarray, for a port of one axis also numbers in a list, a tuple or a
+            range; the batch axis and a last axis of 1 may be left out.
         port: The port.
         name: What messages call the array.
 
@@ -105,6 +107,8 @@ def take(value: Any, port: Port, name: str) -> TakenArray:
     if port.axes is None or port.many:
         what = f"{name} is no array of its own: {port.doc or port.dtype}"
         raise PortError(what, fix="connect the node in a pipeline, or call its forward")
+    if len(port.names) == 1:
+        value = row_of(value, name)
     require_array(value, name)
     if not isinstance(value, DataArrayLike):
         return _shaped(value, port, name, like=value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -33,6 +34,17 @@ class Fittable(Protocol):
 
     def fit_end(self) -> None:
         """End the pass; after the last one, set ``fitted``."""
+
+
+class FitsPixels(Protocol):
+    """A fittable node whose fit sees a stream of pixels, wherever images begin and end in it."""
+
+    fits_pixels: bool
+    """Whether ``fit_update`` may get an image in parts (1, 1, N, C), with the same bits.
+
+    All parts but the last have a number of pixels that is a multiple of 65,536 on a GPU, and of
+    1024 elsewhere.
+    """
 
 
 class FitSummary(Protocol):
@@ -101,6 +113,39 @@ class Diagnosable(Protocol):
 
     def diagnose(self) -> str | None:
         """What is wrong with the trained state, in one sentence for a warning; None if nothing."""
+
+
+class OnDemand(Mapping[str, Any]):
+    """Values by name that are made when they are first read, such as pictures to be drawn.
+
+    As a value of a record it costs nothing where nothing reads it.
+
+    Args:
+        makers: What makes each value; it must not depend on what changes later.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
+        self._makers = dict(makers)
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """A value, made once."""
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+            self._makers[name] = partial(self._made.__getitem__, name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names; no value is made."""
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._makers)
+
+    def renamed(self, names: Mapping[str, str]) -> OnDemand:
+        """Some of the values under other names, present names by the new ones."""
+        return OnDemand({new: partial(self.__getitem__, name) for new, name in names.items()})
 
 
 @runtime_checkable

@@ -6,6 +6,13 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 
+from specloom.contract.memory import (
+    find_memory_error,
+    is_of_gpu,
+    is_out_of_memory,
+    memory_limit,
+)
+
 #: What moves the cursor, changes the terminal or the order of letters: control characters but for
 #: line ends and tabs, line separators, and marks of bidirectional text.
 UNPRINTABLE = re.compile(
@@ -107,13 +114,33 @@ MACHINE_ERRORS = frozenset(
 
 def machine_error(error: BaseException) -> "UnavailableError | None":
     """An uncaught error as one of this machine (memory, disk, permissions); None if it is none."""
-    if isinstance(error, MemoryError):
-        fix = "use smaller images, a smaller batch_size, or a machine with more memory"
-        return UnavailableError(f"there is not enough memory ({error})", fix=fix)
+    if is_out_of_memory(error):
+        return memory_error(error)
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         what = f"{error.filename or 'a file'} cannot be used: {error.strerror}"
         return UnavailableError(what, fix="check the path, its permissions and the disk")
     return None
+
+
+def memory_error(error: BaseException, label: str = "") -> "UnavailableError":
+    """An error of memory as one of this machine, with the limit that this process has.
+
+    Args:
+        error: The error.
+        label: What messages call the part that failed.
+    """
+    cause = find_memory_error(error) or error
+    text = str(cause).strip() or type(cause).__name__
+    what = f"there is not enough memory ({text.splitlines()[0]})"
+    if label:
+        what = f"{label}: {what}"
+    fix = "use smaller images, a smaller batch_size, or a machine with more memory"
+    limit = memory_limit()
+    if is_of_gpu(cause):
+        fix = "use smaller images, a smaller batch_size, or a larger GPU"
+    elif limit is not None:
+        fix = f"raise the memory limit of {limit}, or use smaller images or a smaller batch_size"
+    return UnavailableError(what, fix=fix)
 
 
 class SpecloomWarning(UserWarning):
@@ -145,6 +172,9 @@ def as_specloom_error(error: Exception, label: str, where: str) -> SpecloomError
         return Problems([as_specloom_error(one, label, where) for one in error.errors])
     if isinstance(error, SpecloomError):
         return type(error)(error.what, where=error.where or where, fix=error.fix)
+    if is_out_of_memory(error):
+        found = memory_error(error, label)
+        return UnavailableError(found.what, where=where, fix=found.fix)
     what = f"{label} failed: {type(error).__name__}: {error}"
     fix = "check its inputs; if they are right, report the error to the author of the node"
     return NodeError(what, where=where, fix=fix)

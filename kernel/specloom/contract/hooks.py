@@ -119,7 +119,11 @@ def recorded(run: RunView, step: int, values: Mapping[str, float]) -> None:
 
 @spec
 def artifacts(run: RunView, step: int, values: Mapping[str, Any]) -> None:
-    """Pictures and other things to keep were made, by ``<stage>/<node>/<name>``."""
+    """Pictures and other things to keep were made, by ``<stage>/<node>/<name>``.
+
+    In an ``OnDemand`` each is made when it is read: an observer that shows pictures of some epochs
+    alone leaves the others.
+    """
 
 
 @spec
@@ -130,6 +134,11 @@ def checkpoint_saved(run: RunView, path: Path) -> None:
 @spec
 def progress(run: RunView, what: str, done: int, total: int | None) -> None:
     """Work goes on: ``done`` of ``total`` steps; None where the number is unknown."""
+
+
+@spec
+def failed(run: RunView, what: str, count: int) -> None:
+    """So many steps of the work ``what`` failed so far; the others go on."""
 
 
 @spec

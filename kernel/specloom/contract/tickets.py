@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from specloom.contract.fleet import Ticket
@@ -26,3 +26,41 @@ class TicketSource(Protocol):
 
     def read_ticket(self, ticket: Ticket) -> Batch:
         """The item of a ticket, as a batch of one."""
+
+
+@runtime_checkable
+class ImageWindows(Protocol):
+    """An image that is too large to be read as a whole where that is not needed."""
+
+    height: int
+    """Rows."""
+
+    width: int
+    """Columns."""
+
+    def __iter__(self) -> Iterator[tuple[slice, Batch]]:
+        """The rows of each window with its batch of one, from the first row to the last one."""
+
+    def whole(self) -> Batch:
+        """The whole image, as a batch of one."""
+
+    def corners(self) -> Any:
+        """The pixels in its four corners, (4, C)."""
+
+
+class LooksAtWindows(Protocol):
+    """An entry node that looks at large images window by window, as it looks at batches."""
+
+    def look_at_window(self, batch: Batch, rows: slice, image: ImageWindows) -> None:
+        """Warn of what is in an image after its last window; windows come in their order."""
+
+
+@runtime_checkable
+class WindowedSource(TicketSource, Protocol):
+    """A source that reads large images window by window, for what needs no whole image."""
+
+    def windowed_batches(self, split: str) -> Iterator[Batch | ImageWindows]:
+        """As ``batches``; a large image that is a batch of its own comes as windows."""
+
+    def read_windows(self, ticket: Ticket) -> Batch | ImageWindows:
+        """As ``read_ticket``; a large image comes as windows."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Array, Batch
     from specloom.contract.ports import Connection, Port
     from specloom.contract.runtime import Runtime
+    from specloom.contract.tickets import ImageWindows
 
 
 class DocumentView(Protocol):
@@ -300,6 +301,12 @@ class RunView(Protocol):
 
     def adopt(self, batch: Batch) -> Batch:
         """A batch of the source on the device, after the entry nodes have looked at it."""
+
+    def windowed_batches(self, split: str, what: str = "") -> Iterator[Batch | ImageWindows]:
+        """As ``batches``; where the source can, a large image comes as windows on the device."""
+
+    def adopt_windows(self, batch: Batch | ImageWindows) -> Batch | ImageWindows:
+        """As ``adopt``; of an image in windows each when it is read."""
 
     def plan(self, stage: str, want: Iterable[str] | None = None) -> PlanView:
         """The graph compiled for a stage.

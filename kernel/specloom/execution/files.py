@@ -10,15 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from specloom.contract.errors import UnavailableError
+from specloom.execution.file_locks import lock_abandoned, open_locked
+from specloom.execution.termination import uninterrupted
 
 #: A hidden name with host, process and a random part at its end, or with a process as in 0.1.
 TEMPORARY = re.compile(r"\..+\.(\w*-\d+-[0-9a-f]{8}|\w+\.\d+)", re.ASCII | re.DOTALL)
 
+#: Whether an open file cannot be renamed.
+CLOSED_FIRST = os.name == "nt"
 
-def write_file(path: Path, data: bytes) -> None:
+
+def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a file in one step: readers see the old contents or the new ones, never a part.
 
     A device or a pipe, such as ``/dev/null``, is written to and stays what it is.
+
+    Args:
+        path: The file.
+        data: What it is to hold.
+        sync: Whether the disk has it before it gets its name, so that a power cut leaves a whole
+            file; it takes the disk some milliseconds.
 
     Raises:
         UnavailableError: The disk is full, or the folder cannot be written.
@@ -34,7 +45,7 @@ def write_file(path: Path, data: bytes) -> None:
         if _is_device(path):
             path.write_bytes(data)
         else:
-            _replace(path, data)
+            _replace(path, data, sync=sync)
     except OSError as e:
         what = f"{path} cannot be written: {e.strerror}"
         fix = "choose another folder with --out, or make room on the disk"
@@ -50,10 +61,10 @@ def _file_among(parents: Iterable[Path]) -> Path | None:
     return None
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as readable JSON in one step."""
+def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
+    """Write a value as readable JSON in one step, as ``write_file`` does."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    write_file(path, f"{text}\n".encode())
+    write_file(path, f"{text}\n".encode(), sync=sync)
 
 
 def process_tag() -> str:
@@ -94,20 +105,56 @@ def _is_device(path: Path) -> bool:
     return path.exists()
 
 
-def _replace(path: Path, data: bytes) -> None:
+def remove_abandoned(folder: Path) -> None:
+    """Remove the unfinished files that ``write_file`` of dead processes left in a folder."""
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if is_temporary(entry.name) and entry.is_file(follow_symlinks=False):
+                _remove_if_abandoned(Path(entry.path))
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    handle = lock_abandoned(path)
+    if handle is None:
+        return
+    with suppress(OSError):
+        path.unlink()
+    os.close(handle)
+
+
+def _replace(path: Path, data: bytes, *, sync: bool) -> None:
     """Write a temporary file in the same folder, and rename it.
+
+    Its lock is held until it has its name, so that no other process takes it for abandoned.
 
     Raises:
         OSError: It cannot be written.
     """
-    temporary = path.with_name(temporary_name(path.name))
     path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, handle = _open_temporary(path)
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+            if not CLOSED_FIRST:
+                temporary.replace(path)
+        if CLOSED_FIRST:
+            temporary.replace(path)
     finally:
-        with suppress(OSError):
+        with suppress(OSError), uninterrupted():
             temporary.unlink()
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """A new file beside ``path``, open and locked.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    while True:
+        temporary = path.with_name(temporary_name(path.name))
+        handle = open_locked(temporary)
+        if handle is not None:
+            return temporary, handle

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom.assembly.phase_order import never_fitted
+from specloom.contract.abilities import OnDemand
 from specloom.contract.errors import (
     ConfigError,
     DataError,
@@ -23,12 +24,14 @@ from specloom.contract.nodes import Batch
 from specloom.contract.phases import Trainer
 from specloom.contract.ports import Port, node_of
 from specloom.contract.sources import DescribedSplit, DescribesSplits, Source
+from specloom.contract.tickets import ImageWindows, WindowedSource
 from specloom.contract.views import PredictionView
 from specloom.execution import described, result_files
 from specloom.execution.data_description import data_notes, describe_splits
 from specloom.execution.one_batch import NoData
 from specloom.execution.plan import Plan
 from specloom.execution.warning_capture import warnings_to
+from specloom.execution.windows import AdoptedWindows
 from specloom.graph.graph import Graph
 from specloom.graph.showing import graph_html, table
 from specloom.logs import LABEL, LogObserver
@@ -354,15 +357,36 @@ class Run:
         Raises:
             ConfigError: The source has no such split.
         """
+        batches: Iterator[Batch] = self._read(split, what, self.source.batches)
+        for batch in batches:
+            yield self.adopt(batch)
+
+    def windowed_batches(self, split: str, what: str = "") -> Iterator[Batch | ImageWindows]:
+        """As ``batches``; where the source can, a large image comes as windows on the device.
+
+        Args:
+            split: The split.
+            what: What observers call the work; by default the split.
+
+        Raises:
+            ConfigError: The source has no such split.
+        """
+        if not isinstance(self.source, WindowedSource):
+            yield from self.batches(split, what)
+            return
+        for batch in self._read(split, what, self.source.windowed_batches):
+            yield self.adopt_windows(batch)
+
+    def _read(self, split: str, what: str, read: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
+        """What ``read`` gives of a split; observers hear how far it has come."""
         self.place()
         self._require_split(split)
         label = what or split
         progress = partial(self.hook.progress, run=self, what=label)
         total = self.source.count(split)
         progress(done=0, total=total)
-        batches = self.source.batches(split)
-        for done, batch in enumerate(batches, start=1):
-            yield self.adopt(batch)
+        for done, batch in enumerate(read(split), start=1):
+            yield batch
             progress(done=done, total=total)
 
     def adopt(self, batch: Batch) -> Batch:
@@ -372,6 +396,12 @@ class Run:
             if hasattr(node, "look_at_batch"):
                 node.look_at_batch(batch)
         return self.runtime.adopt(batch, self.graph.batch)
+
+    def adopt_windows(self, batch: Batch | ImageWindows) -> Batch | ImageWindows:
+        """As ``adopt``; of an image in windows each when it is read."""
+        if isinstance(batch, ImageWindows):
+            return AdoptedWindows(self.graph, self.runtime, batch, self.adopt)
+        return self.adopt(batch)
 
     def _require_split(self, split: str) -> None:
         """Raise ConfigError unless the source has a split."""
@@ -442,7 +472,11 @@ class Run:
         for end, value in values.items():
             node = node_of(end)
             port = self.graph.port(end)
-            if port.dtype == "record":
+            if port.dtype == "record" and isinstance(value, OnDemand):
+                named = {f"{stage}/{node}/{key}": key for key in value}
+                if named:
+                    self.hook.artifacts(run=self, step=step, values=value.renamed(named))
+            elif port.dtype == "record":
                 for key, artifact in value.items():
                     artifacts[f"{stage}/{node}/{key}"] = artifact
             elif port.dtype == "scalars":

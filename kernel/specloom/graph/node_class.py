@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import (
     Any,
     ForwardRef,
@@ -15,6 +15,8 @@ from typing import (
     dataclass_transform,
     overload,
 )
+
+from specloom.contract.errors import did_you_mean
 
 T = TypeVar("T")
 Value = TypeVar("Value")
@@ -199,10 +201,15 @@ def _written_before(cls: type, base: type) -> set[str]:
     return names
 
 
-def _binding_problem(cls: type, base: type, error: TypeError) -> str:
+def _binding_problem(
+    cls: type, base: type, error: TypeError, passed: Iterable[str], fields: Collection[str]
+) -> str:
     """Why ``__init__`` of ``base`` refused its arguments."""
     if not _inits_before(cls, base):
-        return f"{cls.__name__}: {error}"
+        unknown = [name for name in passed if name not in fields]
+        if not unknown or not fields:
+            return f"{cls.__name__}: {error}"
+        return f"{cls.__name__}: {error}; {did_you_mean(unknown[0], fields)}"
     taken = ", ".join(inspect.signature(base).parameters)
     what = f"{cls.__name__}: super().__init__() of {base.__name__} {error}"
     return f"{what}: pass it parameters of {cls.__name__}.__init__, or of these: {taken}"
@@ -224,7 +231,7 @@ def _init_of(cls: type, parameters: list[inspect.Parameter]) -> Callable[..., No
         try:
             bound = signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            raise TypeError(_binding_problem(type(self), cls, error)) from None
+            raise TypeError(_binding_problem(type(self), cls, error, kwargs, fields)) from None
         bound.apply_defaults()
         base = _next_written_init(type(self), cls)
         base.__init__(self)  # type: ignore[misc]  # its own

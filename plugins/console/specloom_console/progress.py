@@ -115,6 +115,12 @@ class Progress:
         elif task.seconds >= LEAST_SECONDS:
             self._show(task, now)
 
+    @impl
+    def failed(self, what: str, count: int) -> None:
+        """Show with a task how many of its steps failed."""
+        if what in self._tasks:
+            self._tasks[what].failed = count
+
     def _follow(self, what: str, done: int, total: int | None, now: float) -> Task:
         """A task that is reported for the first time."""
         if len(self._tasks) == MOST_TASKS:

@@ -1,6 +1,12 @@
 """How far one task is, how fast it goes, and how long it will take."""
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+
+WINDOW = 60.0
+"""The seconds that the rate is about: what was slow or fast before does not count."""
+MARK_INTERVAL = 1.0
+"""Seconds between two moments of which the steps that were done are known."""
 
 
 def duration(seconds: float) -> str:
@@ -38,8 +44,9 @@ def frequency(per_second: float) -> str:
 class Task:
     """Steps of one kind, of which some are done.
 
-    The rate counts from the first step that was reported, whose own beginning is not known unless
-    it was step 0: a task around other tasks is first reported when its first step ends.
+    The rate is that of the last minute. It counts from the first step that was reported, whose own
+    beginning is not known unless it was step 0: a task around other tasks is first reported when
+    its first step ends.
 
     Args:
         what: What is being done.
@@ -49,6 +56,7 @@ class Task:
         done: The steps done by now.
         now: When the last one ended, in seconds.
         before: The seconds between the event before the first report and that report.
+        failed: The steps that failed.
     """
 
     what: str
@@ -58,9 +66,18 @@ class Task:
     done: int
     now: float
     before: float = 0.0
+    failed: int = 0
+    _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def update(self, done: int, total: int | None, now: float) -> None:
         """Take in how far it is now."""
+        marks = self._marks
+        if not marks:
+            marks.append((self.started, self.base))
+        if self.now - marks[-1][0] >= MARK_INTERVAL:
+            marks.append((self.now, self.done))
+        while len(marks) > 1 and marks[1][0] <= now - WINDOW:
+            marks.popleft()
         self.done = done
         self.total = total
         self.now = now
@@ -72,11 +89,16 @@ class Task:
 
     @property
     def rate(self) -> float:
-        """Steps a second; 0 while it is not known."""
-        seconds = self.now - self.started
-        if seconds <= 0:
-            return 0.0
-        return (self.done - self.base) / seconds
+        """Steps a second in the last minute; 0 while it is not known."""
+        if not self._marks:
+            return self.mean_rate
+        since, done = self._marks[0]
+        return _per_second(self.done - done, self.now - since)
+
+    @property
+    def mean_rate(self) -> float:
+        """Steps a second from the first report on; 0 while it is not known."""
+        return _per_second(self.done - self.base, self.now - self.started)
 
     @property
     def complete(self) -> bool:
@@ -84,21 +106,25 @@ class Task:
         return self.total is not None and self.done >= self.total
 
     def pace(self) -> str:
-        """How far it is, its rate and the time left.
+        """How far it is, its rate, the time left and how many steps failed.
 
+        >>> Task("inputs", started=0, base=0, total=9000, done=4210, now=60, failed=1).pace()
+        '4,210 of 9,000, 70/s, 1 min 08 s left, 1 failed'
         >>> Task("fit", started=0, base=0, total=40, done=10, now=5).pace()
         '10 of 40, 2.0/s, 15 s left'
         >>> Task("read", started=0, base=0, total=None, done=10, now=5).pace()
         '10, 2.0/s'
         """
-        text = str(self.done)
+        text = f"{self.done:,}"
         if self.total is not None:
-            text += f" of {self.total}"
+            text += f" of {self.total:,}"
         if self.rate > 0:
             text += f", {frequency(self.rate)}"
             if self.total is not None:
                 steps_left = max(0, self.total - self.done)
                 text += f", {duration(steps_left / self.rate)} left"
+        if self.failed:
+            text += f", {self.failed:,} failed"
         return text
 
     def summary(self) -> str:
@@ -112,10 +138,18 @@ class Task:
         'fit: stopped at 10 of 40'
         """
         if self.total is not None and not self.complete:
-            return f"{self.what}: stopped at {self.done} of {self.total}"
-        text = f"{self.what}: {self.done}"
+            return f"{self.what}: stopped at {self.done:,} of {self.total:,}"
+        text = f"{self.what}: {self.done:,}"
         if self.base == 0:
             text += f" in {duration(self.seconds)}"
-        if self.rate > 0:
-            text += f", {frequency(self.rate)}"
+        if self.mean_rate > 0:
+            text += f", {frequency(self.mean_rate)}"
+        if self.failed:
+            text += f", {self.failed:,} failed"
         return text
+
+
+def _per_second(steps: int, seconds: float) -> float:
+    if seconds <= 0:
+        return 0.0
+    return steps / seconds

@@ -66,6 +66,26 @@ def test_a_whole_run_in_plain_lines(run):
     ]
 
 
+def test_the_rate_is_that_of_the_last_minute(run):
+    for done in range(1, 101):  # the first ones go fast: their results were there already
+        run.step("inputs", 10 * done, 10_000, after=0.01)
+    for done in range(1, 301):
+        run.step("inputs", 1000 + done, 10_000, after=0.5)
+        if done == 200:
+            run.hook.failed(run=None, what="inputs", count=1)
+            run.hook.failed(run=None, what="others", count=7)
+    assert run.lines[-1].endswith(" of 10,000, 2.0/s, 1 h 12 min left, 1 failed")
+    run.hook.run_ended(run=None, error=None)
+    assert run.lines[-1] == "inputs: stopped at 1,300 of 10,000"
+
+
+def test_how_many_failed_stands_at_the_end(run):
+    for done in range(31):
+        run.step("inputs", done, 30, after=0.1)
+        run.hook.failed(run=None, what="inputs", count=2)
+    assert run.lines[-1] == "inputs: 30 in 3 s, 10/s, 2 failed"
+
+
 def test_nothing_is_shown_of_a_task_of_less_than_a_second(run):
     run.hook.phase_started(run=None, name="training.Evaluate")
     for done in range(10):

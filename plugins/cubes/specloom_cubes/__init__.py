@@ -45,6 +45,7 @@ MODULES = {
     "read_spectra": "specloom_cubes.spectral_files",
     "read_wavelengths": "specloom_cubes.wavelengths",
     "response_map": "specloom_cubes.processing.resampling",
+    "stated_wavelengths": "specloom_cubes.wavelengths",
     "valid_file": "specloom_cubes.valid_files",
     "water_vapour": "specloom_cubes.processing.resampling",
     "without_valid_files": "specloom_cubes.valid_files",
@@ -98,6 +99,7 @@ __all__ = [
     "read_spectra",
     "read_wavelengths",
     "response_map",
+    "stated_wavelengths",
     "valid_file",
     "water_vapour",
     "without_valid_files",
@@ -156,7 +158,7 @@ if TYPE_CHECKING:
         valid_file,
         without_valid_files,
     )
-    from specloom_cubes.wavelengths import read_wavelengths
+    from specloom_cubes.wavelengths import read_wavelengths, stated_wavelengths
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.

@@ -68,21 +68,52 @@ def equal_to_corner(cube: NDArray[Any], valid: NDArray[np.bool_]) -> EqualPixels
     return None
 
 
+class CornerCounts:
+    """How many pixels of an image that comes in windows equal one of its corners.
+
+    Args:
+        corners: The pixels in its corners, (4, C).
+    """
+
+    def __init__(self, corners: NDArray[Any]) -> None:
+        self._corners = np.unique(corners, axis=0)
+        self._equal = [0] * len(self._corners)
+        self._counted = 0
+        self._pixels = 0
+
+    def add(self, image: NDArray[Any], counted: NDArray[np.bool_]) -> None:
+        """Add a window (h, W, C), with the pixels of it that count, bool (h, W)."""
+        self._pixels += counted.size
+        self._counted += int(counted.sum())
+        for number, corner in enumerate(self._corners):
+            alike = counted & (image[..., 0] == corner[0])
+            self._equal[number] += int((image[alike] == corner).all(-1).sum())
+
+    def found(self) -> EqualPixels | None:
+        """The pixels that equal the first corner which many pixels equal."""
+        if self._pixels < LEAST_PIXELS:
+            return None
+        for equal, corner in zip(self._equal, self._corners, strict=True):
+            if equal >= _least_equal(self._counted):
+                return _describe(corner, equal, self._counted)
+        return None
+
+
 def _many_equal_first_bands(
     image: NDArray[Any], counted: NDArray[np.bool_], corners: NDArray[Any]
 ) -> bool:
     """Whether many pixels that count have the first band of a corner: quick, and seldom true."""
     first_band = np.ascontiguousarray(image[..., 0])
-    least = _least(counted)
+    least = _least_equal(int(np.count_nonzero(counted)))
     for value in corners[:, 0]:
         if np.count_nonzero(counted & (first_band == value)) >= least:
             return True
     return False
 
 
-def _least(counted: NDArray[np.bool_]) -> int:
-    """How many pixels are many."""
-    return max(LEAST_PIXELS, math.ceil(LEAST_SHARE * np.count_nonzero(counted)))
+def _least_equal(counted: int) -> int:
+    """How many of the pixels that count must be equal to be warned of."""
+    return max(LEAST_PIXELS, math.ceil(LEAST_SHARE * counted))
 
 
 def _equal_to(
@@ -92,13 +123,18 @@ def _equal_to(
     alike = counted & (image[..., 0] == corner[0])
     pixels = int(alike.sum())
     total = int(counted.sum())
-    least = _least(counted)
+    least = _least_equal(total)
     if pixels < least:
         return None
     equal = (image[alike] == corner).all(-1)
     pixels = int(equal.sum())
     if pixels < least:
         return None
+    return _describe(corner, pixels, total)
+
+
+def _describe(corner: NDArray[Any], pixels: int, total: int) -> EqualPixels:
+    """What is said of so many pixels with the spectrum (C,) of a corner."""
     first = float(corner[0])
     if (corner == corner[0]).all():
         fix = f"set background: {first:g} at the data node, so that they are excluded"

@@ -181,6 +181,7 @@ class Cube:
         reading: How the user wants it read.
         check: What a user should know of a cube that is computed, such as a calibrated one; it
             may read other files, such as references.
+        dark: The lines of its dark reference, read as the cube is; None where they are not wanted.
         unbinned: The cube of which this one has blocks of pixels averaged; masks have its size.
     """
 
@@ -206,6 +207,7 @@ class Cube:
     reading: Reading = AS_STATED
     check: Callable[[], list[str]] | None = field(default=None, repr=False)
     unbinned: Cube | None = field(default=None, repr=False)
+    dark: Cube | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         height, width, _ = self.shape

@@ -96,14 +96,15 @@ def find_masks(
         DataError: Two files may be the mask of a cube, or its compression changes numbers.
     """
     lists: dict[Path, Mapping[str, list[Path]]] = {}
+    others = set(exclude)
     findings = {}
     for cube in cubes:
         where = cube.parent if folder is None else folder
         if where not in lists:
             lists[where] = _by_owner(where)
-        excluded = {*files_of_cube(cube), *exclude}
+        own = files_of_cube(cube)
         candidates = lists[where].get(cube_name(cube).lower(), [])
-        fitting = [path for path in candidates if path not in excluded]
+        fitting = [path for path in candidates if path not in own and path not in others]
         finding = _mask_among(cube, fitting, is_named=folder is not None)
         if finding is not None:
             findings[cube] = finding

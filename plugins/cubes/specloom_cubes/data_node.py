@@ -22,12 +22,14 @@ from specloom import (
     node,
 )
 from specloom.torch import TorchNode
-from specloom_cubes.background import equal_to_corner, has_value
+from specloom_cubes.background import CornerCounts, EqualPixels, equal_to_corner, has_value
 from specloom_cubes.class_lists import class_list_notes
 from specloom_cubes.split_notes import split_notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from specloom import ImageWindows
 
 TOLERANCE_NM = 0.5
 
@@ -139,6 +141,12 @@ class AnomalyDataNode(TorchNode):
         labels="mask",
         doc="True where the pixel is valid and its class is known: for losses and metrics.",
     )
+    classes = Output(
+        "B H W 1",
+        dtype="integer",
+        optional=True,
+        doc="Class numbers of the masks, for reports by class.",
+    )
     wavelengths = Output("C", unit="nm", optional=True, host=True, doc="Band centres.")
     example: ClassVar = {"normal_class_ids": [0, 1]}
 
@@ -148,6 +156,7 @@ class AnomalyDataNode(TorchNode):
 
     def __post_init__(self) -> None:
         self._images_to_compare = IMAGES_COMPARED
+        self._corner_counts: CornerCounts | None = None
         # The wavelengths of the first batch, in nm. Not a buffer: it is compared with every
         # batch, and must not follow the node to a device.
         self._reference: Tensor | None = None
@@ -181,6 +190,7 @@ class AnomalyDataNode(TorchNode):
             outputs["mask"] = found.anomalous
             outputs["valid"] = found.valid
             outputs["labelled"] = found.labelled
+            outputs["classes"] = mask[..., None]
         if valid is not None:
             outputs = _restricted(outputs, valid[..., None])
         if self.background is not None:
@@ -201,7 +211,26 @@ class AnomalyDataNode(TorchNode):
         if pixels.ndim != 4:
             return
         self._images_to_compare -= len(pixels)
-        found = equal_to_corner(pixels, self._counted(pixels, batch))
+        self._warn_of(equal_to_corner(pixels, self._counted(pixels, batch)))
+
+    def look_at_window(self, batch: Batch, rows: slice, image: ImageWindows) -> None:
+        """As ``look_at_batch``, for an image that comes in windows, after the last one."""
+        cube = batch.get("cube")
+        if self._images_to_compare <= 0 or not _is_on_host(cube):
+            return
+        if rows.start == 0:
+            self._corner_counts = CornerCounts(image.corners())
+        if self._corner_counts is None:
+            return
+        pixels = np.asarray(cube)
+        self._corner_counts.add(pixels[0], self._counted(pixels, batch)[0])
+        if rows.stop == image.height:
+            self._images_to_compare -= 1
+            self._warn_of(self._corner_counts.found())
+            self._corner_counts = None
+
+    def _warn_of(self, found: EqualPixels | None) -> None:
+        """Warn once of many pixels that are equal to a corner."""
         if found is None:
             return
         self._images_to_compare = 0
@@ -209,7 +238,7 @@ class AnomalyDataNode(TorchNode):
             f"{self.label}: {found.pixels:,} of {found.counted:,} pixels of an image have one and "
             f"the same spectrum ({found.spectrum}), that of a corner: fits and metrics count them"
         )
-        warnings.warn(str(DataError(what, fix=found.fix)), stacklevel=3)
+        warnings.warn(str(DataError(what, fix=found.fix)), stacklevel=4)
 
     def _counted(self, cube: NDArray[Any], batch: Batch) -> NDArray[np.bool_]:
         """Which pixels (B, H, W) count by the output ``valid``."""

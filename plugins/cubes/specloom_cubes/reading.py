@@ -62,8 +62,19 @@ def processed(cube: Cube) -> Cube:
     found = cube
     if reading.wavelengths is not None and (calibration or selection):
         found = _with_wavelengths(found, reading.wavelengths)
-    if calibration is not None:
-        found = CalibratedCube(found, calibration, READERS).cube()
+    if calibration is None:
+        return _on_grid(found, reading)
+    calibrated = CalibratedCube(found, calibration, READERS)
+    result = _on_grid(calibrated.cube(), reading)
+    if calibration.dark_frames:
+        return replace(result, dark=_on_grid(calibrated.dark_cube(), reading))
+    return result
+
+
+def _on_grid(cube: Cube, reading: Reading) -> Cube:
+    """A cube on the bands and in the bins that ``reading`` states."""
+    selection = selection_of(reading.bands)
+    found = cube
     if selection is not None:
         found = select_bands(found, selection)
     if reading.binning is not None:

@@ -24,7 +24,7 @@ from specloom_cubes.rules.wavelengths import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from specloom_cubes.cube import Cube
 
@@ -32,8 +32,41 @@ BEST = "wavelength_nm"
 MONOTONIC = 0.9
 """The share of steps that go one way in a column of band centres."""
 
+ONE_EACH = "pass one wavelength in nm for each band"
+
 _WARNED: set[str] = set()
 """Assumptions that were reported already."""
+
+
+def stated_wavelengths(stated: str | Path | ArrayLike, cube: Cube) -> NDArray[np.float64]:
+    """Band centres in nm that the user states for a cube, float64, for its good bands.
+
+    Args:
+        stated: A table, as ``read_wavelengths`` takes it, or numbers in nm: a list, a tuple, an
+            array or a tensor, one for each band or for each good band.
+        cube: The cube.
+
+    Raises:
+        DataError: The table cannot be used, or the numbers are no band centres of the cube.
+    """
+    if isinstance(stated, str | Path):
+        return read_wavelengths(stated, cube)
+    try:
+        centres = np.asarray(stated, np.float64)
+    except (TypeError, ValueError) as error:
+        what = f"wavelengths of type {type(stated).__name__} hold no numbers: {error}"
+        raise DataError(what, fix=ONE_EACH) from error
+    bands = cube.shape[2]
+    good = len(cube.good_bands)
+    if centres.shape not in ((bands,), (good,)):
+        what = f"wavelengths have the shape {centres.shape}, {cube.path} has {bands} bands"
+        raise DataError(what, fix=ONE_EACH)
+    reason = why_no_centres(centres)
+    if reason:
+        raise DataError(f"the array of wavelengths {reason}", fix=ONE_EACH)
+    if len(centres) == bands:
+        centres = centres[cube.good_bands]
+    return centres
 
 
 def read_wavelengths(path: str | Path, cube: Cube) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from specloom import ConfigError, DataError
 from specloom_cubes import (
     Blocks,
     Folder,
+    OneCube,
     Reading,
     Scene,
     bands_within,
@@ -22,6 +23,7 @@ from specloom_cubes import (
     open_cube,
     response_map,
 )
+from specloom_cubes.processing.selecting import bin_valid
 
 sys.path.append(str(Path(__file__).parent))
 captures = import_module("raw_captures")
@@ -318,3 +320,22 @@ def test_bands_that_cannot_be_selected(scene, tmp_path):
     other.write_text("name\nred\n")
     with pytest.raises(DataError, match="has no column of band centres"):
         open_cube(SANDIEGO, reading=Reading(bands={"resample": str(other)}))
+
+
+@pytest.mark.parametrize("binning", [None, (2, 3)])
+def test_one_cube_has_the_validity_arrays_of_its_file_in_bins(tmp_path, binning):
+    file = tmp_path / "cube.npz"
+    valid = np.random.default_rng(0).uniform(size=(7, 9)) < 0.9
+    np.savez(file, cube=np.ones((7, 9, 4), np.float32), valid_mask=valid)
+    cube = open_cube(file, "cube", Reading(binning=binning))
+    source = OneCube(cube)
+    (whole,) = source.batches("predict")
+    want = valid
+    if binning is not None:
+        want = bin_valid(valid, *binning)
+    assert 0 < want.sum() < want.size
+    np.testing.assert_array_equal(whole["valid"][0], want)
+    part = source.window(slice(1, 3), slice(1, 3))["valid"][0]
+    np.testing.assert_array_equal(part, want[1:3, 1:3])
+    (scene,) = Scene(str(file), cube_variable="cube", binning=binning).batches("train")
+    np.testing.assert_array_equal(scene["valid"], whole["valid"])

@@ -9,7 +9,7 @@ import pytest
 
 from specloom import DataError
 from specloom_cubes import Folder, Reading, open_cube
-from specloom_cubes.processing.captures import find_references
+from specloom_cubes.processing.captures import find_references, is_named_as_reference
 
 sys.path.append(str(Path(__file__).parent))
 captures = import_module("raw_captures")
@@ -193,3 +193,54 @@ def test_a_hyspex_file_that_states_no_exposure(tmp_path):
     cube = open_cube(header, reading=CAPTURE)
     np.testing.assert_allclose(cube.clean(), loop(raw(), white(), dark()), rtol=1e-6)
     assert "not all known" in cube.check()[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dark.hdr",
+        "WHITE.bil.hdr",
+        "DARKREF_belt.hdr",
+        "WHITEREF_dark_chocolate.hdr",
+        "belt_dark.hdr",
+        "belt-white-2.hdr",
+        "white_panel.bil.hdr",
+        "darkReference",
+        "plant_whiteReference.hdr",
+        "dark_reference_belt.raw",
+        "Dark_Current-0001.bil",
+        "darkframe.hyspex",
+        "white_2024-05-01_10ms.hdr",
+        "dark0003.hdr",
+        "white ref.hdr",
+    ],
+)
+def test_names_of_references(name):
+    assert is_named_as_reference(Path(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dark_chocolate.hdr",
+        "white_wheat_01.hdr",
+        "dark-red-kidney.bil",
+        "darkness.hdr",
+        "whiteboard.hdr",
+        "snowwhite.hdr",
+        "belt.hdr",
+        "white_dwarf.raw",
+        "darkrefuse.hdr",
+        "darkroom_2024.hdr",
+    ],
+)
+def test_names_of_cubes_that_only_begin_like_references(name):
+    assert not is_named_as_reference(Path(name))
+
+
+def test_dark_chocolate_is_calibrated_with_the_dark(tmp_path):
+    write(tmp_path, dark_chocolate=raw(), white_chocolate=raw(), white=white(), dark=dark())
+    split = {"train": ["dark_chocolate", "white_chocolate"]}
+    folder = Folder(str(tmp_path), pattern="*.hdr", split=split, calibration="capture")
+    assert list(folder.cubes()) == ["dark_chocolate", "white_chocolate"]
+    check(tmp_path / "dark_chocolate.hdr", loop(raw(), white(), dark()))

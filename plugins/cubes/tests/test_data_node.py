@@ -68,11 +68,13 @@ def test_what_the_batch_says_of_pixels_is_combined_with_the_classes(mask, ids):
     out = node(*ids).forward(CUBE, mask, None, usable)
     plain = node(*ids).forward(CUBE, mask)
     assert ("mask" in out) == (mask is not None)
-    for name in set(plain) - {"cube"}:
+    for name in set(plain) - {"cube", "classes"}:
         assert torch.equal(out[name], plain[name] & usable[..., None]), name
+    assert ("classes" in out) == (mask is not None)
     if mask is not None:
         assert plain["mask"][0, 1, 0]
         assert not out["mask"][0, 1, 0]
+        assert torch.equal(out["classes"][..., 0], mask)
 
 
 CLASSES = torch.tensor([[[0, 2, -1, 5]]], dtype=torch.int32)

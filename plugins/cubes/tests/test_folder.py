@@ -153,7 +153,8 @@ def test_a_table_of_wavelengths_takes_the_place_of_those_in_the_files(tmp_path):
 def test_pixels_are_read_again_on_each_pass(many, monkeypatch):
     numbers = count()
     monkeypatch.setattr(
-        "specloom_cubes.cube.Cube.clean", lambda cube: np.full(cube.shape, next(numbers))
+        "specloom_cubes.cube.Cube.clean",
+        lambda cube, rows, cols: np.full(cube.shape, next(numbers)),
     )
     folder = Folder(path=str(many), find_mask=False, batch_size=2, **ALL)
     for first in (0, 2):

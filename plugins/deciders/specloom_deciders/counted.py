@@ -2,7 +2,7 @@
 
 import math
 
-import torch
+import numpy as np
 from torch import Tensor
 
 
@@ -16,7 +16,8 @@ def counted_scores(scores: Tensor, valid: Tensor | None) -> Tensor:
 
 def float32_at_least(value: float) -> float:
     """The smallest float32 that is at least ``value``."""
-    rounded = torch.tensor(value, dtype=torch.float64, device="cpu").float()
-    if rounded.double() < value:
-        rounded = torch.nextafter(rounded, torch.full_like(rounded, math.inf))
-    return rounded.item()
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        rounded = np.float32(value)
+        if float(rounded) < value:
+            rounded = np.nextafter(rounded, np.float32(math.inf))
+    return float(rounded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from specloom import ConfigError, Plugins, Port, Run, UnavailableError, raise_all
 from specloom.torch import TorchRuntime
-from specloom_cubes import Cube, InMemory, OneCube, open_cube
+from specloom_cubes import Cube, InMemory, OneCube, Scene, open_cube, stated_wavelengths
 from specloom_detect.answer import answer, result_of, threshold_lines
 from specloom_detect.run_files import DEFAULT_METHOD, DEFAULT_RATE, build_pipeline
 from specloom_detect.threshold import CensoredTail
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from specloom import Pipeline
+    from specloom import Graph, Pipeline, Source, Trainer
     from specloom.torch import CubeLike
-    from specloom_detect.run_files import Method
+    from specloom_detect.run_files import Detector
     from specloom_objects import ObjectTable
     from specloom_predict import Prediction
+
+FORMATS = ("npy", "png", "csv")
+"""The files of a folder of results."""
 
 PORTS = {
     "cube": Port("B H W C", dtype="real", doc="rows, columns and bands."),
@@ -128,9 +132,11 @@ def detect(
     *,
     wavelengths: Any = None,
     valid: Any = None,
-    method: Method = DEFAULT_METHOD,
+    method: Detector = DEFAULT_METHOD,
     false_alarm_rate: float = DEFAULT_RATE,
     device: str = "auto",
+    out: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Detection:
     """Find the anomalies of one cube, without a mask.
 
@@ -139,11 +145,17 @@ def detect(
 
     Args:
         cube: (H, W, C) of NumPy, torch or xarray, an open cube, or a file.
-        wavelengths: Band centres in nm, (C,); by default those of the cube.
+        wavelengths: Band centres in nm, one number for each band in a list, a tuple, an array or a
+            tensor; by default those of the cube.
         valid: Which pixels count, bool (H, W); by default those of which the cube says so.
-        method: ``rx``, ``robust`` or ``coreset``.
+        method: ``rx``, ``robust`` or ``coreset``; a function of one's own from a cube (H, W, C) of
+            NumPy to scores (H, W), higher for what is more anomalous; or a node with an output
+            ``scores``.
         false_alarm_rate: The share of normal pixels that may be decided.
         device: ``auto``, ``cpu`` or ``cuda``.
+        out: A folder for the report, maps of scores and decisions, tables of objects and the
+            fitted pipeline; None for no files.
+        overwrite: Whether results that ``out`` holds may be replaced.
 
     Raises:
         ConfigError: There is no such method, the rate is none below the tail, or there are several
@@ -152,12 +164,14 @@ def detect(
         DataError: There are too few pixels, or the file cannot be read.
     """
     values: Any = cube
+    source: Source | None = None
     if isinstance(cube, str | Path):
+        if valid is None and wavelengths is None:
+            source = Scene(str(cube), find_mask=False)  # so that the run can be repeated
         cube = open_cube(cube)
     if isinstance(cube, Cube):
         values = cube.clean()
-        if wavelengths is None:
-            wavelengths = cube.good_wavelengths
+        wavelengths = _wavelengths(cube, wavelengths)
         if valid is None:
             valid = _valid_pixels(cube)
     plugins = Plugins()
@@ -168,13 +182,24 @@ def detect(
     if count > 1:
         what = f"there are {count} cubes, detect takes one"
         raise ConfigError(what, fix="pass each on its own, or their files to specloom detect")
-    source = InMemory(train=[taken.values])
-    run = Run(pipeline.graph(source), source, plugins=plugins, device=device)
+    if source is None:
+        source = InMemory(train=[taken.values])
     tail = CensoredTail("decider", false_alarm_rate)
-    raise_all(list(tail.check(run.graph, run.graph.where)))
-    StatisticalTrainer().train(run)
-    tail.train(run)
-    prediction = pipeline.predict(values, device=device, valid=valid, wavelengths=wavelengths)
+    phases: list[tuple[str, Trainer[Graph, Run]]] = [
+        ("training.StatisticalTrainer", StatisticalTrainer()),
+        ("detect.CensoredTail", tail),
+    ]
+    observed = out is not None
+    graph = pipeline.graph(source)
+    run = Run(graph, source, phases, plugins=plugins, device=device, observed=observed)
+    raise_all(list(tail.check(graph, graph.where)))
+    options = {"device": device, "valid": valid, "wavelengths": wavelengths}
+    if out is None:
+        run.run()
+    else:
+        _run_into(run, Path(out), overwrite)
+        options |= {"folder": Path(out), "formats": FORMATS}
+    prediction = pipeline.predict(values, **options)
     found_wavelengths = taken.values.get("wavelengths")
     return Detection(
         prediction,  # type: ignore[arg-type]  # of the plugin predict it is a Prediction
@@ -183,6 +208,21 @@ def detect(
         taken.values["cube"][0].numpy(),
         None if found_wavelengths is None else found_wavelengths.numpy(),
     )
+
+
+def _run_into(run: Run, folder: Path, overwrite: bool) -> None:
+    """Run into a folder; that a run of arrays cannot be repeated from there needs no warning."""
+    run.quiet = True
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the run cannot be reproduced from its folder")
+        run.run_into(folder, overwrite=overwrite)
+
+
+def _wavelengths(cube: Cube, stated: Any) -> Any:
+    """The band centres of the good bands of a cube: those that are stated, or else its own."""
+    if stated is None:
+        return cube.good_wavelengths
+    return stated_wavelengths(stated, cube)
 
 
 def _valid_pixels(cube: Cube) -> Any:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from specloom import ConfigError, Pipeline, Plugins, did_you_mean
+from specloom import ConfigError, Pipeline, Plugins, Ported, did_you_mean
 from specloom_detect.censored_tail import CENSORED
 
+if TYPE_CHECKING:
+    from specloom_detect.own import ScoreFunction
+
 Method: TypeAlias = Literal["rx", "robust", "coreset"]
+
+Detector: TypeAlias = "Method | ScoreFunction | Ported"
+"""A detector: by name, a function from a cube to scores, or a node."""
 
 DEFAULT_METHOD: Method = "robust"
 """The method where none is chosen; docs/explanation/choosing-a-detector.md has the figures."""
@@ -124,18 +130,64 @@ def detector_of(method: str) -> dict[str, Any]:
     return DETECTORS[method]
 
 
-def build_pipeline(method: str = DEFAULT_METHOD, plugins: Plugins | None = None) -> Pipeline:
+def build_pipeline(method: Detector = DEFAULT_METHOD, plugins: Plugins | None = None) -> Pipeline:
     """The graph of the run file without a mask, in Python.
 
+    Args:
+        method: A name, a function from a cube (H, W, C) to scores (H, W), or a node whose first
+            input is the cube, and which has an output ``scores``.
+        plugins: The plugins; by default those that are installed.
+
     Raises:
-        ConfigError: There is no such method.
+        ConfigError: There is no such method, or the node has other ports.
     """
     plugins = plugins or Plugins()
     pipeline = Pipeline("detect", plugins)
-    for name, entry in {"data": DATA, "detector": detector_of(method), "decider": DECIDER}.items():
-        _label, cls = plugins.find(str(entry["type"]), ("nodes",), "")
-        pipeline.add(name, cls(**entry.get("config", {})))
-    for source, target in CONNECTIONS:
+    pipeline.add("data", _made(DATA, plugins))
+    detector = _detector(method, plugins)
+    pipeline.add("detector", detector)
+    pipeline.add("decider", _made(DECIDER, plugins))
+    for source, target in connections_of(detector):
         pipeline.connect(source, target)
     pipeline.outputs = OUTPUTS
     return pipeline
+
+
+def _made(entry: Mapping[str, Any], plugins: Plugins) -> Any:
+    """A node as a run file has it."""
+    _label, cls = plugins.find(str(entry["type"]), ("nodes",), "")
+    return cls(**entry.get("config", {}))
+
+
+def _detector(method: Detector, plugins: Plugins) -> Any:
+    """The node of a method.
+
+    Raises:
+        ConfigError: There is no such method, or the node has other ports.
+    """
+    if isinstance(method, str):
+        return _made(detector_of(method), plugins)
+    if isinstance(method, type):
+        what = f"the method is the class {method.__name__}"
+        raise ConfigError(what, fix=f"pass a node of it: method={method.__name__}()")
+    if not isinstance(method, Ported):
+        from specloom_detect.own import as_node
+
+        return as_node(method)
+    if not method.inputs or "scores" not in method.outputs:
+        what = f"{type(method).__name__} has the outputs {list(method.outputs)} and no 'scores'"
+        raise ConfigError(what, fix="pass a detector, a node with an output 'scores'")
+    return method
+
+
+def connections_of(detector: Ported) -> list[tuple[str, str]]:
+    """The connections of the pipeline of a detector, whose first input is the cube."""
+    first = next(iter(detector.inputs))
+    found = []
+    for source, target in CONNECTIONS:
+        node, _, port = target.partition(".")
+        if target == "detector.data":
+            found.append((source, f"detector.{first}"))
+        elif node != "detector" or port in detector.inputs:
+            found.append((source, target))
+    return found

@@ -12,13 +12,14 @@ import torch
 from click.testing import CliRunner
 
 import specloom
-from specloom import ConfigError, DataError, PortError, UnavailableError
+from specloom import ConfigError, DataError, NodeError, PortError, UnavailableError
 from specloom_cubes import Synthetic, array_cube, open_cube
 from specloom_detect import build_pipeline, detect, run_file
 from specloom_detect.answer import CubeResult, answer
 from specloom_detect.command import detect as command
 from specloom_detect.detected_files import run_file_text
 from specloom_predict import Predictor
+from specloom_rx import LocalRX, RXGlobal, ScoreToLogit
 
 RATE = 1e-3
 METHODS = ("rx", "robust", "coreset")
@@ -199,6 +200,119 @@ def test_an_open_cube_and_an_xarray(files, scenes):
     found = detect(array)
     assert found.decisions.dims == ("y", "x")
     assert found.wavelengths[-1] == 910
+
+
+def brightness(cube):
+    return cube.mean(-1)
+
+
+@pytest.mark.parametrize("as_path", [True, False], ids=["file", "array"])
+def test_a_function_of_ones_own_is_a_detector(files, as_path):
+    with np.load("scene0.npz") as content:
+        cube = content["cube"]
+    found = detect("scene0.npz" if as_path else cube, method=brightness, out="own")
+    np.testing.assert_array_equal(found.scores, brightness(cube))
+    np.testing.assert_array_equal(found.decisions, found.scores >= np.float32(found.threshold))
+    assert 0 < found.decisions.sum() < 0.02 * found.decisions.size
+    np.testing.assert_array_equal(np.load("own/scores.npy"), found.scores)
+    np.testing.assert_array_equal(np.load("own/decisions.npy"), found.decisions)
+    names = {one.name for one in Path("own").iterdir()}
+    assert {"pipeline.yaml", "run.json", "scores.png", "decisions_objects.csv"} <= names
+    again = Predictor("own").predict(cube)
+    np.testing.assert_array_equal(again.decisions, found.decisions)
+    with pytest.raises(ConfigError, match="own is not empty"):
+        detect(cube, method=brightness, out="own")
+    assert detect(cube, method="rx", out="own", overwrite=True).scores.max() > 1
+
+
+def test_the_folder_of_an_own_detector_has_a_report(files, monkeypatch):
+    monkeypatch.delenv("SPECLOOM_NO_REPORT")
+    found = detect("scene0.npz", method=brightness, out="own")
+    page = Path("own/report.html").read_text("utf-8")
+    assert f"{len(found.table)} objects" in page
+    assert "scene0" in page
+    assert "FunctionDetector" in page
+
+
+def test_the_function_of_a_node_stays_its_own(scenes):
+    cube = scenes["dirty"][0][0]
+    first = detect(cube, method=lambda values: values[..., 3])
+    second = detect(cube, method=lambda values: -values[..., 3])
+    np.testing.assert_array_equal(first.scores, -second.scores)
+    np.testing.assert_array_equal(first.pipeline.predict(cube).scores, cube[..., 3])
+
+
+def test_a_node_is_a_detector(scenes):
+    cube = scenes["dirty"][0][0]
+    expected = detect(cube, method="rx")
+    found = detect(cube, method=RXGlobal())
+    np.testing.assert_array_equal(found.scores, expected.scores)
+    assert found.threshold == expected.threshold
+    local = detect(torch.from_numpy(cube[:30, :30].copy()), method=LocalRX(inner=3, outer=9))
+    assert local.scores.shape == (30, 30)
+    assert isinstance(local.scores, torch.Tensor)
+
+
+def constant(value):
+    def function(cube):
+        return value
+
+    return function
+
+
+WRONG_DETECTORS = {
+    "class": (RXGlobal, "the method is the class RXGlobal", "pass a node of it: method=RXGlobal()"),
+    "number": (
+        3,
+        "a detector of type int is no function",
+        "pass a function from a cube (H, W, C) to scores (H, W)",
+    ),
+    "node without scores": (
+        ScoreToLogit(),
+        "ScoreToLogit has the outputs ['logits'] and no 'scores'",
+        "pass a detector, a node with an output 'scores'",
+    ),
+    "name": ("robst", "there is no method 'robst'", "did you mean 'robust'?"),
+    "error": (
+        lambda cube: cube[100],
+        "node 'detector' (FunctionDetector): <lambda> fails: IndexError: index 100 is out of "
+        "bounds for axis 0 with size 100",
+        "correct <lambda>: it gets an array (H, W, C) of shape (100, 100, 31)",
+    ),
+    "shape": (
+        lambda cube: cube,
+        "node 'detector' (FunctionDetector): <lambda> returns an array of shape (100, 100, 31)",
+        "return one score for each pixel, an array of shape (100, 100)",
+    ),
+    "nothing": (
+        constant(None),
+        "node 'detector' (FunctionDetector): function returns an array of shape ()",
+        "return one score for each pixel, an array of shape (100, 100)",
+    ),
+    "complex": (
+        lambda cube: cube[..., 0].astype(complex),
+        "node 'detector' (FunctionDetector): <lambda> returns values of type complex128",
+        "return one score for each pixel, an array of shape (100, 100)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DETECTORS)
+def test_what_is_no_detector(scenes, name):
+    method, what, fix = WRONG_DETECTORS[name]
+    with pytest.raises((ConfigError, NodeError)) as caught:
+        detect(scenes["dirty"][0][0], method=method)
+    assert str(caught.value) == f"{what}\n  fix: {fix}"
+
+
+def test_a_saved_pipeline_names_no_code(files):
+    detect("scene0.npz", method=lambda cube: cube.mean(-1), out="own")
+    with pytest.raises(ConfigError) as caught:
+        Predictor("own")
+    assert str(caught.value).partition(": ")[2] == (
+        "node 'detector' (FunctionDetector): no function '<lambda>' is known in this process\n"
+        "  fix: call specloom_detect.as_node(function) first, or make a plugin of it"
+    )
 
 
 def test_objects_are_a_table_of_pandas(scenes, monkeypatch):

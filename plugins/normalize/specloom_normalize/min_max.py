@@ -67,6 +67,11 @@ class MinMaxNormalizer(StreamingNode[LimitStatistics]):
         """One pass over the training data, or none where each image gives its own limits."""
         return 1 if self.use_running_stats else 0
 
+    @property
+    def fits_pixels(self) -> bool:
+        """Whether the fit sees a stream of pixels; a sample is drawn image by image."""
+        return self.quantiles is None
+
     def require_fitted(self) -> None:
         """Raise NodeError unless there is nothing to fit, or it was fitted."""
         if self.use_running_stats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -70,7 +70,8 @@ class MNF(StreamingNode[SignalAndNoise]):
         "... num_channels",
         optional=True,
         for_fit=True,
-        doc="Frames of the dark reference (lines, columns, bands), in the unit of the data.",
+        doc="Frames of the dark reference, (lines, columns, bands) or a batch of them, in the unit "
+        "of the data: batch.dark of a source with calibration: {dark_frames: true}.",
     )
     projected = Output("B H W n_components", doc="Components of unit noise of each pixel.")
     noise_ratios = Output(
@@ -122,10 +123,17 @@ class MNF(StreamingNode[SignalAndNoise]):
         statistics = self.statistics()
         statistics.update(data, valid)
         if dark is not None and self.noise == "dark":
-            if dark.dim() != 3:
-                what = f"{self.label}: dark has the shape {tuple(dark.shape)}"
-                raise DataError(what, fix="connect frames of the axes lines, columns and bands")
-            statistics.add_dark(dark)
+            for frames in self._frames_of_captures(dark):
+                statistics.add_dark(frames)
+
+    def _frames_of_captures(self, dark: Tensor) -> Sequence[Tensor]:
+        """The dark frames (lines, columns, C) of one capture, or of each of a batch."""
+        if dark.dim() == 3:
+            return [dark]
+        if dark.dim() == 4:
+            return list(dark)
+        what = f"{self.label}: dark has the shape {tuple(dark.shape)}"
+        raise DataError(what, fix="connect frames of the axes lines, columns and bands")
 
     def fit_end(self) -> None:
         """Compute the components, and warn where the noise supports too few."""
@@ -147,7 +155,11 @@ class MNF(StreamingNode[SignalAndNoise]):
     def _no_noise(self) -> NodeError:
         if self.noise == "dark":
             what = f"{self.label}: noise is 'dark', and the fit saw no usable dark frame"
-            return NodeError(what, fix="connect dark, or set noise to 'right'")
+            fix = (
+                "write calibration: {dark_frames: true} of the data and connect batch.dark, or set "
+                "noise to 'right'"
+            )
+            return NodeError(what, fix=fix)
         what = f"{self.label}: no usable pixel has a usable neighbour ({self.noise})"
         return NodeError(what, fix="fit images of more pixels, or set noise to 'dark'")
 

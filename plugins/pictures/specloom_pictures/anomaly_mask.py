@@ -1,16 +1,17 @@
 """True positives, false positives and false negatives over a grey image."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, Input, Output, node
+from specloom import Batch, Input, OnDemand, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
 from specloom_pictures.example import equal_images
 from specloom_pictures.gallery import Gallery, check_channels, check_count
-from specloom_pictures.paint import classes, paint_classes, paint_heat, stretch, usable
+from specloom_pictures.paint import Picture, classes, paint_classes, paint_heat, stretch, usable
 from specloom_pictures.plots import legend
 
 
@@ -99,13 +100,13 @@ class AnomalyMask(TorchNode):
         return {}
 
     def measure_end(self) -> Batch:
-        """Return the pictures of the first images since ``measure_start``, and forget them."""
-        pictures = {}
+        """Return the pictures of the first images, which are drawn when they are read."""
+        drawings: dict[str, Callable[[], Picture]] = {}
         for number, image in enumerate(self._images.arrays()):
-            pictures[f"image_{number}"] = paint_classes(image[..., :1], image[..., 1])
+            drawings[f"image_{number}"] = partial(paint_classes, image[..., :1], image[..., 1])
         for number, image in enumerate(self._scores.arrays()):
-            pictures[f"scores_{number}"] = paint_heat(image[..., :1], image[..., 1])
-        if pictures:
-            pictures["legend"] = legend()
+            drawings[f"scores_{number}"] = partial(paint_heat, image[..., :1], image[..., 1])
+        if drawings:
+            drawings["legend"] = legend
         self.measure_start("")
-        return {"artifacts": pictures}
+        return {"artifacts": OnDemand(drawings)}

@@ -11,10 +11,11 @@ from specloom import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PRIMARIES = (640.0, 550.0, 460.0)
+PRIMARIES = (650.0, 550.0, 470.0)
 """The wavelengths in nm that red, green and blue show, where the cube has visible light."""
 
-VISIBLE = (400.0, 720.0)
+TOLERANCE = 20.0
+"""How far, in nm, the first and the last band may be from blue and red."""
 
 PERCENTILES = (2.0, 98.0)
 """Of each band, what is black and what is as bright as it can be."""
@@ -26,7 +27,7 @@ MISSING = 128
 def false_colour(values: Any, wavelengths: Any = None, max_side: int = 0) -> NDArray[np.uint8]:
     """Three bands of a cube as a picture, uint8 (h, w, 3).
 
-    Where at least three bands are visible light they are those nearest to 640, 550 and 460 nm, else
+    Where the bands reach from blue to red they are those nearest to 650, 550 and 470 nm, else
     bands at 5/6, 1/2 and 1/6 of the range.
 
     Args:
@@ -43,22 +44,39 @@ def false_colour(values: Any, wavelengths: Any = None, max_side: int = 0) -> NDA
     if max_side:
         step = max(1, -(-max(values.shape[:2]) // max_side))
     chosen = colour_bands(values.shape[2], wavelengths)
-    planes = np.asarray(values[::step, ::step][..., chosen]).astype(np.float32)
+    return stretched_colours(np.asarray(values[::step, ::step][..., chosen]))
+
+
+def stretched_colours(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Three bands as red, green and blue, uint8 (H, W, 3), each between two percentiles.
+
+    Args:
+        values: (H, W, 3).
+    """
+    planes = values.astype(np.float32)
     return np.stack([_stretched(planes[..., band]) for band in range(3)], axis=-1)
 
 
-def colour_bands(bands: int, wavelengths: Any = None) -> list[int]:
-    """The bands that stand for red, green and blue.
+def colour_bands(count: int, wavelengths: Any = None) -> list[int]:
+    """The bands shown as red, green and blue: of visible light where the cube has it.
 
-    >>> colour_bands(6), colour_bands(1), colour_bands(3, [460.0, 550.0, 640.0])
+    Args:
+        count: The number of bands.
+        wavelengths: Band centres in nm, (C,); None where they are not known.
+
+    >>> colour_bands(6), colour_bands(1), colour_bands(3, [470, 550, 650])
     ([5, 3, 1], [0, 0, 0], [2, 1, 0])
     """
-    if wavelengths is not None:
-        centres = np.asarray(wavelengths, np.float64)
-        visible = (centres >= VISIBLE[0]) & (centres <= VISIBLE[1])
-        if visible.sum() >= 3:
-            return [int(np.nanargmin(np.abs(centres - primary))) for primary in PRIMARIES]
-    return [bands * 5 // 6, bands // 2, bands // 6]
+    # The middles of the last, the middle and the first third of the bands.
+    spread = [(2 * third + 1) * count // 6 for third in (2, 1, 0)]
+    if wavelengths is None or len(wavelengths) != count or not np.isfinite(wavelengths).all():
+        return spread
+    centres = np.asarray(wavelengths, np.float64)
+    red, _green, blue = PRIMARIES
+    if centres.min() <= blue + TOLERANCE and centres.max() >= red - TOLERANCE:
+        return [int(np.abs(centres - primary).argmin()) for primary in PRIMARIES]
+    order = np.argsort(centres, kind="stable")
+    return [int(order[place]) for place in spread]
 
 
 def _check_cube(shape: tuple[int, ...], wavelengths: Any) -> None:

@@ -1,12 +1,13 @@
 """The choice of a channel selector: the false-colour image of its top bands, and the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, Input, Internal, Output, node
+from specloom import Batch, Input, Internal, OnDemand, Output, node
 from specloom.torch import TorchNode
 from specloom_pictures import ARTIFACTS
 from specloom_pictures.example import equal_images
@@ -109,14 +110,14 @@ class CubeRGBVisualizer(TorchNode):
         return {}
 
     def measure_end(self) -> Batch:
-        """Return the pictures of the first images since ``measure_start``, and forget them."""
-        pictures = {}
+        """Return the pictures of the first images, which are drawn when they are read."""
+        drawings: dict[str, Callable[[], Picture]] = {}
         for number, image in enumerate(self._images.arrays()):
-            pictures[f"image_{number}"] = paint_classes(image[..., :3], image[..., 3])
+            drawings[f"image_{number}"] = partial(paint_classes, image[..., :3], image[..., 3])
         if self._plotted is not None:
-            pictures["weights"] = _plot(self._plotted)
+            drawings["weights"] = partial(_plot, self._plotted)
         self.measure_start("")
-        return {"artifacts": pictures}
+        return {"artifacts": OnDemand(drawings)}
 
 
 def _plot(plotted: PlottedWeights) -> Picture:

@@ -1,10 +1,4 @@
-"""From values to colours: levels are made on the device, colours on the host.
-
-The colours are of the palette of Okabe and Ito (2008, "Color Universal Design"). Those of true
-positives, false positives and false negatives stay apart from each other and from every grey with
-each of the three kinds of dichromatic vision, and ``EXCLUDED`` is no grey, so that it never stands
-for a value.
-"""
+"""From values to colours: levels are made on the device, colours on the host."""
 
 from typing import Any, TypeAlias
 
@@ -14,13 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from specloom.torch import usable_pixels
+from specloom_pictures.palette import EXCLUDED, FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 
 Picture: TypeAlias = NDArray[np.uint8]
-
-FALSE_POSITIVE = (213, 94, 0)  # vermilion
-FALSE_NEGATIVE = (240, 228, 66)  # yellow
-TRUE_POSITIVE = (86, 180, 233)  # sky blue
-EXCLUDED = (70, 80, 105)  # slate
 
 # A pixel's class: predicted + 2 * anomalous; 4 where it is excluded.
 EXCLUDED_CLASS = 4

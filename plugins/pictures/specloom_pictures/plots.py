@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom_pictures.paint import (
-    EXCLUDED,
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
-    TRUE_POSITIVE,
-    Picture,
-)
+from specloom_pictures.palette import EXCLUDED, FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from specloom_pictures.paint import Picture
 
 # Red, green and blue of the false-colour image; colour-blind readers can distinguish vermilion,
 # bluish green and blue, and the legend says which is which.
 SHOWN_AS = {"red": "#D55E00", "green": "#009E73", "blue": "#0072B2"}
 OTHERS = "#B0B0B0"
 
+_DRAWING = Lock()  # matplotlib's fonts are for one thread at a time
+
 
 def render(figure: Figure) -> Picture:
     """Return the pixels of a figure, uint8 (H, W, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    with _DRAWING:
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def weight_figure(
@@ -45,6 +45,7 @@ def weight_figure(
         shown: The bands shown as red, green and blue, (3,).
     """
     from matplotlib.figure import Figure
+
 
     places: NDArray[Any] = np.arange(len(weights))
     unit = ""
@@ -78,6 +79,7 @@ def _bar_width(places: NDArray[Any]) -> float:
 def legend() -> Picture:
     """Return the legend of an anomaly picture."""
     from matplotlib.figure import Figure
+
     from matplotlib.patches import Patch
 
     meanings = {

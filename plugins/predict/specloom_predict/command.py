@@ -126,6 +126,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Continue a stopped call, as a repeated call does; an error where DIR has none.",
 )
 @click.option(
+    "--verify",
+    is_flag=True,
+    help="Look at each file of complete results, and make again what is missing or cut.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
@@ -138,14 +143,19 @@ def predict(as_json: bool, quiet: bool, **options: Any) -> None:
     """Apply PIPELINE to cubes and write its outputs with their geometry.
 
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. INPUTS are files, folders
-    and patterns. Results that are complete and up to date are skipped, so that an interrupted
-    call can be repeated. DIR/summary.csv has a row for each cube: accept, reject or unjudged,
-    with the reason.
+    and patterns. Results that are complete and up to date are skipped, so that a call that was
+    stopped (by Ctrl-C, SIGTERM or a full disk) can be repeated. DIR/summary.csv has a row for each
+    cube: accept, reject or unjudged, with the reason; DIR/ledger has a line for each cube that was
+    finished.
     """
     from specloom_predict.many import predict_all
 
     _refuse_swapped(options["pipeline"], options["inputs"])
-    summary = predict_all(**options, observed=True, quiet=quiet)
+    try:
+        summary = predict_all(**options, observed=True, quiet=quiet)
+    except KeyboardInterrupt:
+        _print_how_to_resume(options["out"])
+        raise
     _print_notes(summary)
     if options["dry_run"]:
         _print_plan(summary)
@@ -156,6 +166,15 @@ def predict(as_json: bool, quiet: bool, **options: Any) -> None:
     if summary.unexpected is not None:
         raise summary.unexpected
     sys.exit(summary.exit_code)
+
+
+def _print_how_to_resume(out: Path) -> None:
+    """Print how to go on after Ctrl-C or SIGTERM, where anything was started."""
+    from specloom_predict.verdicts import SUMMARY
+
+    if (out / SUMMARY).is_file():
+        text = f"to resume: repeat the command with --resume; what is complete in {out} is skipped"
+        click.echo(text, err=True)
 
 
 def _refuse_swapped(pipeline: Path, inputs: Sequence[str]) -> None:
@@ -206,6 +225,8 @@ def _print_counts(summary: Summary, out: Path) -> None:
     verdicts = count_verdicts(summary.verdicts)
     click.echo(f"{verdicts}: {out / SUMMARY}", err=True)
     counts = f"{len(summary.skipped)} up to date, {len(summary.failed)} failed"
+    if summary.not_started:
+        counts += f", {summary.not_started} not started"
     click.echo(f"{_cubes(len(summary.done))} predicted, {counts}: {out}", err=True)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import ConfigError
+from specloom import ConfigError, uninterrupted
 from specloom_predict.files import write_files
 from specloom_predict.georeference import geometry_of
 from specloom_predict.measures import decisions_among
@@ -16,9 +16,12 @@ from specloom_predict.prediction import Prediction
 from specloom_predict.scratch import allocate_files, move_files, scratch_folder
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom_cubes import Cube
     from specloom_predict.fitted_pipeline import FittedPipeline, Outputs
     from specloom_predict.georeference import Geometry
+    from specloom_predict.input_state import InputState
     from specloom_predict.rules import Rule
     from specloom_predict.writers.layout import Map
 
@@ -31,11 +34,16 @@ class FileOptions:
         folder: Where they go; None for no files.
         formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
         draw_scores: Whether pictures of scores are drawn now, with the scale of this cube alone.
+        input_state: The files of the cube as they were before it was opened; None for a cube whose
+            files are not looked at.
+        record: Called when the files have their names, to write a record; None for no record.
     """
 
     folder: Path | None = None
     formats: Sequence[str] = ("npy",)
     draw_scores: bool = True
+    input_state: InputState | None = None
+    record: Callable[[Prediction], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class RunOptions:
     """How a pipeline runs on a cube.
 
     Args:
-        wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or (C,).
+        wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or an
+            array (C,).
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
 
@@ -51,7 +60,7 @@ class RunOptions:
         ConfigError: The memory is below 0, or a tile below 1 byte.
     """
 
-    wavelengths: Any = None
+    wavelengths: str | Path | ArrayLike | None = None
     memory: int | None = None
     tile_bytes: int | None = None
 
@@ -78,14 +87,13 @@ def predict_cube(
     """
     started = time.monotonic()
     geometry = geometry_of(cube)
-    written: dict[str, Path] = {}
-    notes: Sequence[str] = ()
-    if files.folder is None:
-        made = fitted.outputs_of(cube, options.wavelengths, options.memory, options.tile_bytes)
-    else:
-        made, written, notes = _with_files(fitted, cube, files, options, geometry)
+    if files.folder is not None:
+        return _with_files(fitted, cube, files, options, geometry, rules, started)
+    made = fitted.outputs_of(cube, options.wavelengths, options.memory, options.tile_bytes)
+    if files.input_state is not None:
+        files.input_state.check()
     seconds = time.monotonic() - started
-    return _prediction(fitted, cube, made, geometry, written, notes, rules, seconds)
+    return _prediction(fitted, cube, made, geometry, {}, (), rules, seconds)
 
 
 def _with_files(
@@ -94,17 +102,20 @@ def _with_files(
     files: FileOptions,
     options: RunOptions,
     geometry: Geometry,
-) -> tuple[Outputs, dict[str, Path], Sequence[str]]:
-    """The outputs, the files that hold them, and notes about these."""
-    assert files.folder is not None, "without a folder no files are written"
-    with scratch_folder(files.folder) as scratch:
+    rules: Sequence[Rule],
+    started: float,
+) -> Prediction:
+    """The prediction, with files, which get their names and their record in one go."""
+    folder = files.folder
+    assert folder is not None, "without a folder no files are written"
+    with scratch_folder(folder) as scratch:
         names = {end: name for name, end in fitted.ends.items()}
         allocate = allocate_files(scratch, names)
         made = fitted.outputs_of(
             cube, options.wavelengths, options.memory, options.tile_bytes, allocate
         )
         source = f"{cube.path.name} by the pipeline {fitted.run.metadata['name']}"
-        names_written, notes = write_files(
+        written, notes = write_files(
             scratch,
             made.maps,
             made.others,
@@ -114,8 +125,19 @@ def _with_files(
             source,
             draw_scores=files.draw_scores,
         )
-        moved = move_files(scratch, files.folder, names_written)
-    return made, moved, notes
+        if files.input_state is not None:
+            files.input_state.check()
+        paths = {name: folder / name for name in written}
+        seconds = time.monotonic() - started
+        prediction = _prediction(fitted, cube, made, geometry, paths, notes, rules, seconds)
+        if files.record is None:
+            move_files(scratch, folder, written)
+            return prediction
+        _ = prediction.measures  # which takes a while, before the steps that belong together
+        with uninterrupted():
+            move_files(scratch, folder, written)
+            files.record(prediction)
+    return prediction
 
 
 def _prediction(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from specloom_predict.georeference import Geometry
     from specloom_predict.writers.layout import Map
 
+COLOURS = 3
+"""The bands that a picture shows as red, green and blue."""
+
 FORMATS = ("npy", "envi", "geotiff", "png", "csv")
 
 
@@ -136,13 +139,17 @@ class _Files:
 
         grey = None
         for one in maps:
+            count = one.bands.shape[2]
             if one.decides:
                 grey = pictures.grey_of(cube) if grey is None else grey
                 pictures.write_decisions(self.add(f"{one.name}.png"), one, grey)
+            elif count == COLOURS:
+                pictures.write_colours(self.add(f"{one.name}.png"), one.bands)
             else:
                 self._write_scores(one, draw_scores)
-            count = one.bands.shape[2]
-            if count > 1:
+            if count == COLOURS and not one.decides:
+                self.notes.append(f"{one.name}.png shows its bands as red, green and blue")
+            elif count > 1:
                 self.notes.append(f"{one.name}.png shows the first of {count} bands")
         side = max(cube.shape[:2])
         if side > pictures.MAX_SIDE:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -30,7 +31,7 @@ from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
 from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from specloom_cubes import Cube
     from specloom_predict.tiled_run import Allocate
@@ -143,7 +144,7 @@ class FittedPipeline:
     def maps(
         self,
         cube: Cube,
-        wavelengths: str | Path | None = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
         allocate: Allocate | None = None,
@@ -159,7 +160,7 @@ class FittedPipeline:
     def outputs_of(
         self,
         cube: Cube,
-        wavelengths: str | Path | None = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
         allocate: Allocate | None = None,
@@ -223,7 +224,7 @@ class FittedPipeline:
             notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
         return Outputs(maps, others, notes, everywhere, domain)
 
-    def _source_of(self, cube: Cube, wavelengths: Any) -> OneCube:
+    def _source_of(self, cube: Cube, wavelengths: str | Path | ArrayLike | None) -> OneCube:
         """A cube with the valid pixels of the fit's rule; one in memory has those of its array."""
         if cube.format == "array":
             return OneCube(cube, wavelengths)
@@ -282,12 +283,20 @@ class FittedPipeline:
         known = self.run.record
         plugins = known.get("plugins")
         if plugins is None:
-            versions = self.run.plugins.versions(self.run.graph.types.values())
-            plugins = {name: {"version": number} for name, number in versions.items()}
-        kernel = {"version": version("specloom")}
+            plugins = {name: {"version": number} for name, number in self._versions.items()}
+        kernel = {"version": self._kernel_version}
         if "kernel_commit" in known:
             kernel |= {"commit": known["kernel_commit"], "tree": known["kernel"]}
         return {"plugins": plugins, "kernel": kernel}
+
+    @cached_property
+    def _versions(self) -> Mapping[str, str]:
+        """The version of each plugin of the graph, which is looked up once for all cubes."""
+        return self.run.plugins.versions(self.run.graph.types.values())
+
+    @cached_property
+    def _kernel_version(self) -> str:
+        return version("specloom")
 
     @contextmanager
     def watched(self) -> Iterator[None]:

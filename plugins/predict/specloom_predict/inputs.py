@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from specloom import ConfigError, DataError, SpecloomError
 from specloom_cubes import (
@@ -23,7 +25,7 @@ from specloom_cubes import (
     valid_file,
     without_valid_files,
 )
-from specloom_predict.record import owners
+from specloom_predict.record import LEDGER, owner
 from specloom_predict.verdicts import SUMMARY
 
 if TYPE_CHECKING:
@@ -47,12 +49,12 @@ class Input:
     name: str
     in_folder: bool = field(default=False, compare=False)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What identifies it among the inputs: the resolved path, or the address."""
         if is_address(self.address):
             return self.address
-        return str(Path(self.address).resolve())
+        return _resolved(self.address)
 
     def files(self, valid: str | None = None) -> list[Path]:
         """Every file on this machine that belongs to it.
@@ -69,6 +71,23 @@ class Input:
         return found
 
 
+def _resolved(address: str) -> str:
+    """A path without links; the folder, which many cubes share, is looked at once."""
+    path = Path(address)
+    if path.name in ("", "..") or path.is_symlink():
+        return str(path.resolve())
+    return str(_resolved_folder(path.parent) / path.name)
+
+
+@lru_cache(maxsize=64)
+def _resolved_folder(folder: Path) -> Path:
+    return folder.resolve()
+
+
+Placed: TypeAlias = tuple[Input, Path]
+"""An input, and the folder of its results."""
+
+
 def find_inputs(
     addresses: Iterable[str | Path], out: Path, valid: str | None = None
 ) -> tuple[list[Input], list[tuple[str, SpecloomError]]]:
@@ -81,12 +100,14 @@ def find_inputs(
         out: The folder of results: nothing within it is an input.
         valid: The pattern of the files that say which pixels of cubes count, which are no inputs.
     """
+    _resolved_folder.cache_clear()
     by_key: dict[str, Input] = {}
+    results = out.resolve()
     errors: list[tuple[str, SpecloomError]] = []
     for address in map(_plain, addresses):
         try:
             for one in _behind(address):
-                if Path(address).is_file() or not _is_within(one, out):
+                if Path(address).is_file() or not _is_within(one, results):
                     by_key[one.key] = _merged(one, by_key.get(one.key))
         except SpecloomError as error:
             errors.append((address, error))
@@ -158,23 +179,43 @@ def _is_folder_within(path: Path, folder: Path) -> bool:
     return False
 
 
-def folders(inputs: Sequence[Input], out: Path) -> Iterator[tuple[Input, Path]]:
+def folders(inputs: Sequence[Input], out: Path, known: Mapping[str, Path]) -> Iterator[Placed]:
     """Each input with the folder of its results, which no other input's results share.
 
     That is where its results lie already, or else ``out/<name>``; where another input has that
     name, eight digits after it tell the two apart.
+
+    Args:
+        inputs: The inputs.
+        out: The folder of all results.
+        known: The folders of inputs whose results are there already, as far as the ledger says.
     """
-    by_owner = owners(out)
-    taken = {str(folder).casefold() for folder in [*by_owner.values(), out / SUMMARY]}
+    taken = {str(folder).casefold() for folder in known.values()}
+    taken |= {str(out / name).casefold() for name in (SUMMARY, LEDGER)}
     names = Counter(one.name.casefold() for one in inputs)
     for one in inputs:
-        folder = by_owner.get(one.key)
+        folder = known.get(one.key)
         if folder is None:
-            folder = out / one.name
-            if names[one.name.casefold()] > 1 or str(folder).casefold() in taken:
-                digits = sha256(one.key.encode()).hexdigest()[:8]
-                folder = out / f"{one.name}-{digits}"
+            folder = _new_folder(one, out, taken, names[one.name.casefold()] > 1)
         yield one, folder
+
+
+def _new_folder(one: Input, out: Path, taken: Collection[str], is_shared: bool) -> Path:
+    """The folder of an input that the ledger does not know.
+
+    A call that was killed may have left one that the ledger does not know.
+    """
+    folder = out / one.name
+    digits = sha256(one.key.encode()).hexdigest()[:8]
+    longer = out / f"{one.name}-{digits}"
+    if owner(longer) == one.key:
+        return longer
+    owned_by = owner(folder)
+    if owned_by == one.key:
+        return folder
+    if is_shared or owned_by is not None or str(folder).casefold() in taken:
+        return longer
+    return folder
 
 
 def _plain(address: str | Path) -> str:
@@ -183,7 +224,8 @@ def _plain(address: str | Path) -> str:
 
 
 def _is_within(one: Input, folder: Path) -> bool:
-    return Path(one.key).is_relative_to(folder.resolve())
+    """Whether an input lies in a folder, which is without links."""
+    return one.key.startswith(f"{folder}{os.sep}")
 
 
 def _behind(address: str) -> Iterator[Input]:

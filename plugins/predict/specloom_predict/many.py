@@ -12,16 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import ConfigError, DataError, Problems, SpecloomError, machine_error
+import numpy as np
+
+from specloom import ConfigError, DataError, SpecloomError, uninterrupted
 from specloom_predict import record
+from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
-from specloom_predict.inputs import Input, check_out, find_inputs, folders, references_among
+from specloom_predict.inputs import (
+    Input,
+    Placed,
+    check_out,
+    find_inputs,
+    folders,
+    references_among,
+)
+from specloom_predict.ledger import Ledger, LedgerFile, Line, has_ledger, line_of
 from specloom_predict.measures import measures_from
-from specloom_predict.predictor import Predictor, predict
-from specloom_predict.score_pictures import ScoreFolder, draw_pending, picture_name
-from specloom_predict.scratch import write_errors
+from specloom_predict.predictor import Predictor
+from specloom_predict.score_pictures import ScoreFolder, draw_pending, has_pending
+from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
 from specloom_predict.verdicts import (
     FAILED_CHECK,
     SUMMARY,
@@ -32,11 +43,11 @@ from specloom_predict.verdicts import (
     failed_verdict,
     give_verdict,
 )
-from specloom_statistics import engine_identity
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom_predict.fitted_pipeline import Scale
-    from specloom_predict.measures import Measures
     from specloom_predict.rules import Rule
 
 MOST_LISTED = 3
@@ -85,6 +96,7 @@ class Summary:
         strict: Whether a cube that is unlike those of the fit makes the exit code 1.
         notes: What concerns all of the cubes.
         unexpected: The first error that is a bug, to be raised when the others are reported.
+        not_started: How many were not started, after an error that every other would have had.
     """
 
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -97,6 +109,7 @@ class Summary:
     unexpected: Exception | None = None
     strict: bool = False
     notes: list[str] = field(default_factory=list)
+    not_started: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -128,7 +141,9 @@ class Summary:
             for name, error in self.failed
         ]
         verdicts = [one.as_json() for one in self.verdicts]
-        found = {"done": self.done, "skipped": self.skipped, "failed": failed}
+        found: dict[str, Any] = {"done": self.done, "skipped": self.skipped, "failed": failed}
+        if self.not_started:
+            found["not_started"] = self.not_started
         if self.planned:
             found["planned"] = self.planned
         return {**found, "verdicts": verdicts}
@@ -143,7 +158,7 @@ def predict_all(
     outputs: Sequence[str] = (),
     device: str = "auto",
     variable: str | None = None,
-    wavelengths: str | Path | None = None,
+    wavelengths: str | Path | ArrayLike | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
     observed: bool = False,
@@ -154,12 +169,14 @@ def predict_all(
     resume: bool = False,
     strict: bool = False,
     quiet: bool = False,
+    verify: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
-    What is complete for this pipeline and input is skipped: ``predict.json`` in its folder names
-    the hash of the pipeline, and the size and time of the input's files. ``summary.csv`` gets the
-    verdict on each input as soon as there is one, in the order of the inputs.
+    What is complete for this pipeline and input is skipped: the ledger and ``predict.json`` in its
+    folder name the hash of the pipeline, and the size and time of the input's files.
+    ``summary.csv`` gets the verdict on each input as soon as there is one, in the order of the
+    inputs. Where the disk is full or the folder is gone, nothing more is started.
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
@@ -175,6 +192,8 @@ def predict_all(
         resume: Whether ``out`` must hold results of an earlier call, which this one continues.
         strict: Whether a cube that is unlike what the pipeline was fitted on makes the exit code 1.
         quiet: Whether observers show only warnings.
+        verify: Whether to look at each file of results that were complete, and make again what is
+            missing or cut; without, only records are looked at.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -188,18 +207,21 @@ def predict_all(
     if resume:
         _check_resumable(out)
     cubes, errors = find_inputs(inputs, out, predictor.valid_files)
-    table = None if wavelengths is None else file_digest(Path(wavelengths))
+    table = _table_digest(wavelengths)
     result_options = {"outputs": sorted(outputs), "variable": variable, "wavelengths": table}
     if scale is not None:
         result_options["scale"] = scale
-    one_cube = _OneCube(
-        predictor,
-        formats,
-        pipeline_digest=file_digest(pipeline_file(Path(pipeline))),
-        result_options=result_options,
-        variable=variable,
-        options={"wavelengths": wavelengths, "memory": memory, "tile_bytes": tile_bytes},
+    order = Order(
+        str(out),
+        tuple(formats),
+        file_digest(pipeline_file(Path(pipeline))),
+        result_options,
+        variable,
+        _plain_wavelengths(wavelengths),
+        memory,
+        tile_bytes,
     )
+    task = CubeTask(predictor, order)
     summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
     if not predictor.run.graph.fitted_on:
         summary.notes.append(NOT_COMPARED)
@@ -210,23 +232,29 @@ def predict_all(
     elif references:
         what = "predicted like the others, as the pipeline calibrates no cube"
         summary.notes.append(f"{_listed(references)}: {what}")
-    placed = list(folders(cubes, out))
+    ledger = Ledger.read(out)
+    placed = list(folders(cubes, out, ledger.folders()))
     if dry_run:
-        _plan_each(one_cube, placed, summary)
+        _plan_each(_Known(task, ledger, verify=verify), placed, summary)
         return summary
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    verdicts = _Verdicts(summary, SummaryFile(out))
-    for address, error in errors:
-        verdicts.add(failed_verdict(address, error))
-    with predictor.watched():
-        _predict_each(one_cube, placed, verdicts)
-        _draw_scores(summary, out)
+        remove_leftovers(out)
+        is_new = not has_ledger(out)
+    with LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
+        call = _Call(summary, rows, ledger, file)
+        if is_new:
+            call.write_lines(ledger.lines())
+        for address, error in errors:
+            call.add_verdict(failed_verdict(address, error))
+        _predict_each(_Known(task, ledger, verify=verify), placed, call)
+        if not summary.not_started:
+            _draw_scores(call, out)
     return summary
 
 
 def _check_resumable(out: Path) -> None:
-    """Refuse to resume where nothing was begun.
+    """Refuse to resume where nothing was started.
 
     Raises:
         ConfigError: The folder holds no summary.
@@ -240,53 +268,32 @@ def _check_resumable(out: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """What was made of an input.
+class _Known:
+    """What is known of inputs before they are predicted.
 
     Args:
-        entry: As in ``Summary.done``; None where it was complete.
-        measures: The numbers that rules are about.
+        task: What predicts them.
+        ledger: What became of them in earlier calls.
+        verify: Whether to look at each file of their results.
     """
 
-    entry: dict[str, Any] | None
-    measures: Measures
+    task: CubeTask
+    ledger: Ledger
+    verify: bool
 
-
-@dataclass
-class _OneCube:
-    """Predicts one input after another with the same pipeline and options.
-
-    Args:
-        predictor: What makes the outputs.
-        formats: The formats of files.
-        pipeline_digest: The hash of the pipeline.
-        result_options: The options that change results.
-        variable: The array that is the cube, where a file holds several.
-        options: The other options of ``predict``.
-    """
-
-    predictor: Predictor
-    formats: Sequence[str]
-    pipeline_digest: str
-    result_options: dict[str, Any]
-    variable: str | None
-    options: dict[str, Any]
-
-    def complete(self, one: Input, folder: Path) -> Measures | None:
-        """The measures of an input whose results are complete; None where they are not.
+    def complete(self, one: Input, folder: Path) -> Line | None:
+        """The line of an input whose results are complete; None where they are not.
 
         Those of version 0.2, whose records have no measures, are not.
         """
-        stamped = self._stamp(one)
-        known = record.read(folder)
-        if not record.complete(known, stamped, self.formats, folder):
+        formats = self.task.order.formats
+        stamped = self.task.stamp(one)
+        line = self.ledger.complete(one.key, folder, stamped, formats, verify=self.verify)
+        if line is None and record.complete(record.read(folder), stamped, formats, folder):
+            line = line_of(Path(self.task.order.out), folder)
+        if line is None or measures_from(line) is None:
             return None
-        return measures_from(known)
-
-    def _stamp(self, one: Input) -> dict[str, Any]:
-        """What the results of an input depend on."""
-        files = one.files(self.predictor.valid_files)
-        return record.stamp(files, self.pipeline_digest, self.result_options)
+        return line
 
     def check(self, one: Input) -> None:
         """Open an input, and check that its bands are those of the pipeline.
@@ -294,127 +301,179 @@ class _OneCube:
         Raises:
             DataError: It cannot be predicted.
         """
-        self.predictor.check_cube(self.predictor.open(one.address, self.variable))
-
-    def predict(self, one: Input, folder: Path) -> _Made:
-        """What was made of an input, now or before."""
-        known = self.complete(one, folder)
-        if known is not None:
-            return _Made(None, known)
-        stamped = self._stamp(one)
-        cube = self.predictor.open(one.address, self.variable)
-        before = record.claim(folder, one.key, stamped)
-        try:
-            made = predict(
-                self.predictor, cube, folder, self.formats, draw_scores=False, **self.options
-            )
-            measures = made.measures
-        except Exception:
-            record.release(folder)
-            raise
-        geometry = {"transform": made.geometry.transform, "crs": made.geometry.crs}
-        more: dict[str, Any] = {"notes": list(made.notes), "geometry": geometry}
-        more |= {"pixels": made.pixels, "unjudged": made.unjudged, "domain": None}
-        if made.domain is not None:
-            more["domain"] = made.domain.as_json()
-        entries = {**more, "measures": measures.as_json(), **self.predictor.origin()}
-        entries["kernels"] = engine_identity()
-        with write_errors(folder):
-            record.finish(
-                folder, one.key, stamped, self.formats, made.files.values(), before, entries
-            )
-        files = sorted(picture_name(name) for name in made.files)
-        return _Made({"files": files, **more}, measures)
+        predictor = self.task.predictor
+        predictor.check_cube(predictor.open(one.address, self.task.order.variable))
 
 
 @dataclass(frozen=True)
-class _Verdicts:
-    """Takes in the verdict on one input after another.
+class _Call:
+    """Takes in what becomes of one input after another.
 
     Args:
         summary: What becomes of the inputs.
-        file: ``summary.csv``.
+        summary_file: ``summary.csv``.
+        ledger: What is known of all inputs.
+        ledger_file: The lines of this call.
     """
 
     summary: Summary
-    file: SummaryFile
+    summary_file: SummaryFile
+    ledger: Ledger
+    ledger_file: LedgerFile
 
-    def add(self, verdict: Verdict) -> None:
+    def add_verdict(self, verdict: Verdict) -> None:
         """Add a verdict to the summary and to its file."""
         self.summary.verdicts.append(verdict)
-        self.file.add(verdict)
+        self.summary_file.add(verdict)
+
+    def write_lines(self, lines: Sequence[Line]) -> None:
+        """Write lines that are known from elsewhere into the ledger."""
+        for line in lines:
+            self.ledger_file.add(line)
+
+    def skip(self, one: Input, folder: Path, line: Line) -> None:
+        """Take in an input that was complete before this call."""
+        if self.ledger.line(one.key) != line:
+            self._write_line(line)
+        entry = {"input": one.address, "folder": str(folder), "domain": line.get("domain")}
+        self.summary.skipped.append(entry)
+        self._judge(one, folder, line)
+
+    def take(self, one: Input, folder: Path, outcome: CubeOutcome) -> None:
+        """Take in the outcome of an input that was started."""
+        line = outcome["line"]
+        if outcome["state"] == "failed":
+            error = error_from(line["errors"])
+            self.summary.failed.append((one.address, error))
+            self._write_line(line)
+            self.add_verdict(failed_verdict(one.address, error))
+            return
+        if outcome["state"] == "complete":
+            self.skip(one, folder, line)
+            return
+        self._write_line(line)
+        entry = {"input": one.address, "folder": str(folder), **outcome["entry"]}
+        self.summary.done.append(entry)
+        self._judge(one, folder, line)
+
+    def stop(self, address: str, error: SpecloomError, left: int) -> None:
+        """Take in an error after which nothing more is started; the disk may be full."""
+        if error not in [known for _, known in self.summary.failed]:
+            self.summary.failed.append((address, error))
+        self.summary.not_started = left
+
+    def _write_line(self, line: Line) -> None:
+        self.ledger.add(line)
+        self.ledger_file.add(line)
+
+    def _judge(self, one: Input, folder: Path, line: Line) -> None:
+        measures = measures_from(line)
+        assert measures is not None, "results without measures are not complete"
+        verdict = give_verdict(one.address, str(folder), measures, self.summary.rules)
+        self.add_verdict(verdict)
 
 
-def _plan_each(one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], summary: Summary) -> None:
+def _plan_each(known: _Known, inputs: Sequence[Placed], summary: Summary) -> None:
     """Find out for each input whether it would be predicted, and write nothing."""
     for one, folder in inputs:
         entry = {"input": one.address, "folder": str(folder)}
         try:
-            if one_cube.complete(one, folder) is not None:
+            if known.complete(one, folder) is not None:
                 summary.skipped.append(entry)
                 continue
-            one_cube.check(one)
+            known.check(one)
         except Exception as error:
-            _add_failure(summary, one, error)
+            outcome = known.task.failure(ticket_of(one, folder), error)
+            summary.failed.append((one.address, error_from(outcome["line"]["errors"])))
             continue
         summary.planned.append(entry)
+    summary.unexpected = known.task.unexpected
 
 
-def _predict_each(
-    one_cube: _OneCube, inputs: Sequence[tuple[Input, Path]], verdicts: _Verdicts
-) -> None:
-    """Predict each input into its folder; an error of one ends no other."""
-    run = one_cube.predictor.run
-    summary = verdicts.summary
+def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
+    """Predict each input into its folder; an error of one ends no other.
+
+    After an error that every other input would have, such as a full disk, none is started.
+    """
+    task = known.task
+    run = task.predictor.run
+    summary = call.summary
+    failed = len(summary.failed)
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
-        entry = {"input": one.address, "folder": str(folder)}
         try:
-            made = one_cube.predict(one, folder)
-        except Exception as error:
-            _add_failure(summary, one, error)
-            _, reported = summary.failed[-1]
-            verdicts.add(failed_verdict(one.address, reported))
-            continue
-        if made.entry is None:
-            domain = record.read(folder).get("domain")
-            summary.skipped.append({**entry, "domain": domain})
-        else:
-            summary.done.append({**entry, **made.entry})
-        verdicts.add(give_verdict(one.address, str(folder), made.measures, summary.rules))
-    run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+            stops = _predict_one(known, one, folder, call)
+        except WriteError as error:  # of the ledger or the summary
+            call.stop(str(call.ledger.out), error, len(inputs) - at - 1)
+            break
+        if len(summary.failed) > failed:
+            failed = len(summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
+        if stops:
+            summary.not_started = len(inputs) - at - 1
+            break
+    else:
+        run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
+    summary.unexpected = task.unexpected
 
 
-def _draw_scores(summary: Summary, out: Path) -> None:
+def _predict_one(known: _Known, one: Input, folder: Path, call: _Call) -> bool:
+    """Predict an input, unless that was done already; whether no other can be predicted."""
+    try:
+        line = known.complete(one, folder)
+    except Exception as error:
+        outcome = known.task.failure(ticket_of(one, folder), error)
+        call.take(one, folder, outcome)
+        return False
+    if line is not None:
+        call.skip(one, folder, line)
+        return False
+    outcome = known.task.do(ticket_of(one, folder))
+    if outcome.get("stops"):
+        call.summary.failed.append((one.address, error_from(outcome["line"]["errors"])))
+        return True
+    with uninterrupted():
+        call.take(one, folder, outcome)
+    return False
+
+
+def _draw_scores(call: _Call, out: Path) -> None:
     """Draw the pictures of scores that are missing, with one scale for all cubes."""
-    folders = [
-        ScoreFolder(Path(one.folder), counts=one.word != UNJUDGED)
-        for one in summary.verdicts
-        if one.folder
-    ]
-    for folder, error in draw_pending(folders, out):
-        summary.failed.append((str(folder), error))
+    waiting = []
+    for verdict in call.summary.verdicts:
+        if not verdict.folder:
+            continue
+        folder = Path(verdict.folder)
+        line = call.ledger.line_in(folder)
+        if line is not None and has_pending(line.get("files", ())):
+            waiting.append(ScoreFolder(folder, counts=verdict.word != UNJUDGED))
+    for folder, error in draw_pending(waiting, call.ledger.lines()):
+        if error is not None:
+            call.summary.failed.append((str(folder), error))
+            continue
+        line = line_of(out, folder)
+        if line is not None:
+            call.ledger.add(line)
+            call.ledger_file.add(line)
 
 
-def _add_failure(summary: Summary, one: Input, error: Exception) -> None:
-    reported = error if isinstance(error, SpecloomError) else machine_error(error)
-    if reported is not None:
-        summary.failed.append((one.address, with_address(reported, one.address)))
-        return
-    if summary.unexpected is None:
-        summary.unexpected = error
-    what = f"specloom failed on it: {type(error).__name__}: {error}"
-    summary.failed.append((one.address, SpecloomError(what, where=one.address)))
+def _table_digest(wavelengths: str | Path | ArrayLike | None) -> str | None:
+    """The hash of a table of wavelengths, or of stated numbers; None without any."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return file_digest(Path(wavelengths))
+    return hashlib.sha256(np.asarray(wavelengths, np.float64).tobytes()).hexdigest()
 
 
-def with_address(error: SpecloomError, address: str) -> SpecloomError:
-    """``error`` with the input that it is about, where it does not name it."""
-    if isinstance(error, Problems):
-        return Problems([with_address(one, address) for one in error.errors])
-    if Path(address).name in str(error):
-        return error
-    where = f"{address}, {error.where}" if error.where else address
-    return type(error)(error.what, where=where, fix=error.fix)
+def _plain_wavelengths(wavelengths: str | Path | ArrayLike | None) -> str | list[float] | None:
+    """A path as text, and numbers as a list, as JSON can hold them."""
+    if wavelengths is None:
+        return None
+    if isinstance(wavelengths, str | Path):
+        return str(wavelengths)
+    numbers: list[float] = np.asarray(wavelengths, np.float64).tolist()
+    return numbers
 
 
 def file_digest(path: Path) -> str:

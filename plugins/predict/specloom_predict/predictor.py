@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import ConfigError
-from specloom_cubes import Cube
+from specloom_cubes import Cube, files_of_cube, is_address
 from specloom_predict.array_prediction import predict_array
 from specloom_predict.cube_prediction import FileOptions, RunOptions, predict_cube
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import FittedPipeline
+from specloom_predict.input_state import InputState
 from specloom_predict.measures import has_decisions
 from specloom_predict.verdicts import read_rules
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from specloom import Pipeline, Run
     from specloom.torch import CubeLike
     from specloom_predict.fitted_pipeline import Scale
@@ -68,7 +71,7 @@ class Predictor(FittedPipeline):
         formats: Sequence[str] = ("npy",),
         *,
         variable: str | None = None,
-        wavelengths: Any = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         valid: Any = None,
         memory: int | None = None,
         tile_bytes: int | None = None,
@@ -85,8 +88,8 @@ class Predictor(FittedPipeline):
             folder: Where files go, as ``predict`` writes them; only of one cube.
             formats: Which: ``npy``, ``envi``, ``geotiff``, ``png``, ``csv``.
             variable: The array that is the cube, where its file holds several.
-            wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or an
-                array (C,).
+            wavelengths: Band centres in nm, used instead of the cube's own: a CSV file, or one
+                number for each band in a list, a tuple, an array or a tensor.
             valid: Of an array: which pixels count, bool (H, W) or (B, H, W).
             memory: Bytes that nodes may take which need the whole image; by default half of what
                 is free.
@@ -102,7 +105,10 @@ class Predictor(FittedPipeline):
         """
         check_formats(formats)
         place = None if folder is None else Path(folder)
-        files = FileOptions(place, formats, draw_scores)
+        state = None
+        if isinstance(cube, str | Path) and not is_address(cube):
+            state = InputState.of(str(cube), files_of_cube(Path(cube)))
+        files = FileOptions(place, formats, draw_scores, state)
         options = RunOptions(wavelengths, memory, tile_bytes)
         if variable is not None and not isinstance(cube, str | Path):
             what = "'variable' is only for files: an array is the cube itself"
@@ -128,7 +134,7 @@ def predict(
     outputs: Sequence[str] = (),
     device: str = "auto",
     variable: str | None = None,
-    wavelengths: str | Path | None = None,
+    wavelengths: str | Path | ArrayLike | None = None,
     memory: int | None = None,
     tile_bytes: int | None = None,
     scale: Scale | None = None,
@@ -151,7 +157,8 @@ def predict(
         outputs: The names of the outputs that are wanted; all where empty.
         device: ``auto``, ``cpu`` or ``cuda``.
         variable: The array that is the cube, where its file holds several.
-        wavelengths: CSV with the band centres, used instead of those in the file.
+        wavelengths: Band centres in nm, used instead of those in the file: a CSV file, or one
+            number for each band.
         memory: Bytes that nodes may take which need the whole image; by default half of what is
             free.
         tile_bytes: Bytes of the cube in one tile; 16 MiB by default.

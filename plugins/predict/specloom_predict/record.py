@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from specloom import write_json
+from specloom_predict.input_state import states_of
 
 RECORD = "predict.json"
+LEDGER = "ledger"
+"""The folder of the ledger, within that of all results."""
 SCALES = "score_scales"
 """The entry of a record with the scales of the pictures of scores, by output."""
 
@@ -26,12 +29,18 @@ def read(folder: Path) -> Record:
     return {}
 
 
+def owner(folder: Path) -> str | None:
+    """The input whose results a folder holds, or is to hold; None where it has no record."""
+    address = read(folder).get("input")
+    return address if isinstance(address, str) else None
+
+
 def owners(out: Path) -> dict[str, Path]:
     """The folder within ``out`` that holds the results of each input, or is to hold them."""
     by_address = {}
     for file in sorted(out.rglob(RECORD)):
-        address = read(file.parent).get("input")
-        if isinstance(address, str):
+        address = owner(file.parent)
+        if address is not None:
             by_address[address] = file.parent
     return by_address
 
@@ -44,10 +53,8 @@ def stamp(files: Iterable[Path], pipeline: str, options: Record) -> dict[str, An
         pipeline: The hash of the pipeline.
         options: The options that change results.
     """
-    states = {path.name: path.stat() for path in files if path.is_file()}
-    sizes = {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
     # The key of the options is that of version 0.1, whose results stay complete.
-    return {"files_in": sizes, "pipeline": pipeline, "asked": dict(options)}
+    return {"files_in": states_of(files), "pipeline": pipeline, "asked": dict(options)}
 
 
 def complete(record: Record, stamped: Record, formats: Iterable[str], folder: Path) -> bool:
@@ -56,10 +63,18 @@ def complete(record: Record, stamped: Record, formats: Iterable[str], folder: Pa
     Where the input has no file on this machine, whether it was changed is not known, and so
     nothing is complete.
     """
+    return fits(record, stamped, formats) and has_files(record, folder)
+
+
+def fits(record: Record, stamped: Record, formats: Iterable[str]) -> bool:
+    """Whether a record is of complete results, made from what is there now."""
     if record.get("complete") is not True or not stamped["files_in"]:
         return False
-    if record.get("of") != stamped or not set(formats) <= set(record.get("formats", ())):
-        return False
+    return record.get("of") == stamped and set(formats) <= set(record.get("formats", ()))
+
+
+def has_files(record: Record, folder: Path) -> bool:
+    """Whether the files of a record are there, each with its size."""
     sizes = record.get("files", {})
     return all(_size(folder / name) == size for name, size in sizes.items())
 
@@ -79,7 +94,8 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
     if record.get("of") == stamped:
         before["of"] = stamped
         before[SCALES] = record.get(SCALES, {})
-    write_json(folder / RECORD, {"input": address, "complete": False, **before})
+    claimed = {"input": address, "complete": False, **before}
+    write_json(folder / RECORD, claimed, sync=False)  # a power cut may undo it: nothing is lost
     return before
 
 
@@ -110,8 +126,11 @@ def finish(
         files: The files that were written.
         before: What ``claim`` returned.
         more: Further entries of the record.
+
+    Raises:
+        FileNotFoundError: A file has gone.
     """
-    sizes = {file.name: _size(file) for file in files}
+    sizes = {file.name: file.stat().st_size for file in files}
     all_formats = set(formats)
     if before["of"]:
         sizes = {**before["files"], **sizes}

@@ -7,18 +7,19 @@ and a call that was stopped draws what is missing when it is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import SpecloomError
+from specloom import SpecloomError, uninterrupted
+from specloom_pictures import ColourScale, colour_scale
 from specloom_predict import record
 from specloom_predict.record import SCALES
 from specloom_predict.scratch import move_files, scratch_folder, write_errors
-from specloom_predict.writers.colours import ColourScale, colour_scale, common_scale, spread
+from specloom_predict.writers.colours import scale_of, spread_of
 from specloom_predict.writers.pictures import write_scores
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def picture_name(file: str) -> str:
 
 def draw_scores(path: Path, values: NDArray[Any], output: str) -> None:
     """Draw the scores (H, W) of one cube alone, with a scale of its own."""
-    write_scores(path, values, common_scale([spread(values)]), output)
+    write_scores(path, values, scale_of([spread_of(values)]), output)
 
 
 @dataclass(frozen=True)
@@ -67,44 +68,59 @@ class ScoreFolder:
         return values
 
 
-def draw_pending(folders: Sequence[ScoreFolder], out: Path) -> Iterator[tuple[Path, SpecloomError]]:
+def has_pending(files: Iterable[str]) -> bool:
+    """Whether a picture of scores is missing among the files of a cube."""
+    return any(picture_name(name) != name for name in files)
+
+
+def draw_pending(
+    folders: Sequence[ScoreFolder], known: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[Path, SpecloomError | None]]:
     """Draw every picture of scores that is missing, all of an output with one scale.
 
-    Where pictures of the same pipeline and options are in ``out`` already, their scale is used.
+    Where pictures of the same pipeline and options are known already, their scale is used.
+
+    Args:
+        folders: The folders in which pictures may be missing.
+        known: What the ledger says of all results.
 
     Yields:
-        Folders that cannot be written, with the error.
+        Each folder whose pictures were drawn, or could not be, with the error.
     """
     missing = {one: one.pending() for one in folders}
     outputs = sorted({output for names in missing.values() for output in names})
     if not outputs:
         return
-    scales = dict(_earlier_scales([one.folder for one in folders], out))
+    scales = dict(_earlier_scales(folders[0], known))
     for output in outputs:
         waiting = [one for one, names in missing.items() if output in names]
         if output not in scales:
             scales[output] = _scale(waiting, output)
     for one, names in missing.items():
         try:
-            _draw(one, {output: scales[output] for output in names})
+            with uninterrupted():
+                _draw(one, {output: scales[output] for output in names})
         except SpecloomError as error:
             yield one.folder, error
+        else:
+            yield one.folder, None
 
 
 def _scale(folders: Sequence[ScoreFolder], output: str) -> ColourScale:
     """The scale of the cubes that count, or of all where none does."""
     counting = [one for one in folders if one.counts] or folders
-    return common_scale(spread(one.scores(output)) for one in counting)
+    return scale_of(spread_of(one.scores(output)) for one in counting)
 
 
-def _earlier_scales(folders: Sequence[Path], out: Path) -> Iterator[tuple[str, ColourScale]]:
-    """The scales of pictures in ``out`` by output, of the pipeline and options of ``folders``."""
-    of = record.read(folders[0]).get("of", {})
-    for folder in sorted(set(record.owners(out).values())):
-        known = record.read(folder)
-        if SCALES not in known or not _is_alike(known.get("of", {}), of):
+def _earlier_scales(
+    one: ScoreFolder, known: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[str, ColourScale]]:
+    """The scales of known pictures by output, of the pipeline and options of a folder."""
+    of = record.read(one.folder).get("of", {})
+    for line in known:
+        if not line.get(SCALES) or not _is_alike(line.get("of", {}), of):
             continue
-        for output, values in known[SCALES].items():
+        for output, values in line[SCALES].items():
             yield output, colour_scale(values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import UnavailableError, process_tag
+from specloom import (
+    UnavailableError,
+    lock_abandoned,
+    open_locked,
+    process_tag,
+    remove_abandoned,
+    uninterrupted,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,41 +31,108 @@ BETWEEN = ".between-"
 """How the names of files begin that only later nodes read; they go with the scratch folder."""
 
 
+LOCK = ".lock"
+"""The file in a scratch folder whose lock the process holds that works in it."""
+
+LOST = frozenset(
+    (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENODEV,
+        errno.ENOTCONN,
+    )
+)
+"""Errors of a disk that is full or gone: what is written after them fails as well."""
+
+
+class WriteError(UnavailableError):
+    """A file of the results cannot be written.
+
+    Args:
+        what: As for every error, as are ``where`` and ``fix``.
+        stops: Whether no other result could be written either.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", stops: bool = False) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.stops = stops
+
+
 @contextmanager
 def write_errors(folder: Path) -> Iterator[None]:
     """A context in which an error of the system becomes one about the folder.
 
     Raises:
-        UnavailableError: The disk is full, or the folder cannot be written.
+        WriteError: The disk is full, or the folder cannot be written.
     """
     try:
         yield
+    except WriteError:
+        raise
+    except UnavailableError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        stops = error.__cause__.errno in LOST
+        raise WriteError(error.what, where=error.where, fix=error.fix, stops=stops) from error
     except OSError as error:
         what = f"{folder} cannot be written: {error.strerror or error}"
         fix = "choose another folder with --out, or make room on the disk"
         if isinstance(error, (FileExistsError, NotADirectoryError)):
             what = f"{folder} cannot be written: a file of that name is there, not a folder"
             fix = "choose another folder with --out"
-        raise UnavailableError(what, fix=fix) from error
+        raise WriteError(what, fix=fix, stops=error.errno in LOST) from error
 
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """A folder within ``folder`` for what is not complete; those of killed processes are removed.
+    """A folder within ``folder`` for what is not complete; those of dead processes are removed.
 
-    Its name carries host, process and a random part, so that it is of this process alone.
+    Its name carries host, process and a random part. As long as the process lives, it holds the
+    lock of a file within, which every other process sees that sees the folder.
     """
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for scratch in folder.glob(f"{SCRATCH}*"):
-            if _is_abandoned(scratch.name):
-                shutil.rmtree(scratch, ignore_errors=True)
-        scratch = folder / f"{SCRATCH}{process_tag()}"
-        scratch.mkdir()
+        remove_leftovers(folder)
+        scratch, handle = _make_scratch(folder)
     try:
         yield scratch
     finally:
+        with uninterrupted():
+            shutil.rmtree(scratch, ignore_errors=True)
+            os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the scratch folders and unfinished files that dead processes left in a folder."""
+    for scratch in folder.glob(f"{SCRATCH}*"):
+        _remove_if_abandoned(scratch)
+    remove_abandoned(folder)
+
+
+def _make_scratch(folder: Path) -> tuple[Path, int]:
+    """A new scratch folder, and the descriptor that holds its lock."""
+    while True:
+        scratch = folder / f"{SCRATCH}{process_tag()}"
+        scratch.mkdir()
+        try:
+            handle = open_locked(scratch / LOCK)
+        except FileNotFoundError:  # another process took it for abandoned before it had its lock
+            continue
+        if handle is not None:
+            return scratch, handle
+
+
+def _remove_if_abandoned(scratch: Path) -> None:
+    """Remove a scratch folder whose lock no process holds."""
+    if scratch.is_symlink() or not scratch.is_dir():
+        return
+    handle = lock_abandoned(scratch / LOCK)
+    if handle is not None:
         shutil.rmtree(scratch, ignore_errors=True)
+        os.close(handle)
 
 
 def allocate_files(scratch: Path, names: Mapping[str, str]) -> Allocate:
@@ -98,25 +173,3 @@ def _reserve(path: Path) -> None:
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-
-def _is_abandoned(name: str) -> bool:
-    """Whether a scratch folder is of a process of this host that no longer runs."""
-    parts = name.removeprefix(SCRATCH).split("-")
-    this_host = process_tag().split("-")[0]
-    if len(parts) != 3 or parts[0] != this_host:
-        return False
-    return not _runs(parts[1])
-
-
-def _runs(process: str) -> bool:
-    """Whether a process of this host runs; where that cannot be known, it does."""
-    if os.name != "posix" or not process.isdigit():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from specloom import ConfigError, did_you_mean, write_file
 from specloom_predict.measures import KINDS, OF_DECISIONS, OF_DOMAIN, WHOLE, Measures
@@ -152,12 +152,26 @@ class SummaryFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / SUMMARY
+        self._file: IO[bytes] | None = None
         write_file(self._path, _csv_line(COLUMNS))
 
+    def __enter__(self) -> SummaryFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def add(self, verdict: Verdict) -> None:
-        """Add a row."""
-        with write_errors(self._path.parent), self._path.open("ab") as file:
-            file.write(_csv_line(verdict.row()))
+        """Add a row.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
+        with write_errors(self._path.parent):
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            self._file.write(_csv_line(verdict.row()))
 
 
 def _csv_line(values: Sequence[str]) -> bytes:

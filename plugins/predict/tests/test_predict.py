@@ -106,7 +106,9 @@ def test_what_is_complete_is_known_by_pipeline_input_and_files(tmp_path):
     assert again("csv") == (1, sorted([*arrays, *tables]))  # arrays stay as they are
     assert again("npy", "csv") == (0, sorted([*arrays, *tables]))
     (out / "x/scores.npy").write_bytes(b"cut")
-    assert again()[0] == 1
+    assert again()[0] == 0  # the ledger and the record have not changed
+    assert again(verify=True)[0] == 1
+    assert again(verify=True)[0] == 0
     assert again(outputs=["scores"]) == (1, arrays[1:])  # what was asked then is gone
     cube(path)
     assert again() == (1, arrays)

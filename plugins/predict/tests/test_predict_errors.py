@@ -68,7 +68,7 @@ def test_the_summary_and_the_exit_code(tmp_path):
     done = invoked(tmp_path, bad, good, "--out", tmp_path / "out", "--format", "png", "--json")
     assert done.exit_code == 2
     lines = [line for line in done.stderr.splitlines() if not line.startswith("inputs: ")]
-    assert lines[0] == f"note: {good}: scores.png shows the first of 3 bands"
+    assert lines[0] == f"note: {good}: scores.png shows its bands as red, green and blue"
     assert lines[1] == f"note: {NOT_COMPARED}"
     assert lines[2].startswith(f"error: {bad}")
     last = f"1 cube predicted, 0 up to date, 1 failed: {tmp_path}/out"
@@ -160,14 +160,14 @@ def test_folders_and_patterns_that_hold_nothing(tmp_path):
 def test_an_error_of_ours_stops_no_other_file_and_is_raised_at_the_end(tmp_path, monkeypatch):
     saved(tmp_path)
     paths = [cube(tmp_path / f"{name}.npy") for name in "ab"]
-    from specloom_predict import many
+    from specloom_predict import cube_task
 
-    made = many.predict
+    made = cube_task.predict_cube
 
-    def broken(predictor, one, *more, **options):
-        return 1 / 0 if one.path.name == "a.npy" else made(predictor, one, *more, **options)
+    def broken(predictor, one, *more):
+        return 1 / 0 if one.path.name == "a.npy" else made(predictor, one, *more)
 
-    monkeypatch.setattr(many, "predict", broken)
+    monkeypatch.setattr(cube_task, "predict_cube", broken)
     found = invoked(tmp_path, *paths, "--out", tmp_path / "out")
     assert isinstance(found.exception, ZeroDivisionError)
     assert "1 cube predicted, 0 up to date, 1 failed" in found.stderr

@@ -17,7 +17,7 @@ from specloom import ConfigError, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_deciders import BinaryDecider
-from specloom_predict import many, predict_all
+from specloom_predict import cube_prediction, predict_all
 from specloom_predict.command import predict as command
 from specloom_predict.measures import Measures
 from specloom_predict.verdicts import COLUMNS, give_verdict, read_rules
@@ -228,14 +228,13 @@ def test_results_of_version_0_2_get_their_measures(tmp_path, cubes):
 
 KILLED = """
     import os, signal, sys
-    from specloom_predict import many, predict_all
-    predict = many.predict
-    def killed(predictor, cube, *more, **options):
-        made = predict(predictor, cube, *more, **options)
-        if cube.path.name == "b.npy":
+    from specloom_predict import predict_all, record
+    finish = record.finish
+    def killed(folder, *more):
+        if folder.name == "b":
             os.kill(os.getpid(), signal.SIGKILL)
-        return made
-    many.predict = killed
+        finish(folder, *more)
+    record.finish = killed
     predict_all(sys.argv[1], sys.argv[2:3], sys.argv[3], ["png"], device="cpu")
 """
 
@@ -288,14 +287,14 @@ def test_unjudged_cubes_do_not_set_the_scale(tmp_path, monkeypatch):
     run, out = saved(tmp_path / "run"), tmp_path / "out"
     cube(tmp_path / "in/a.npy", (3,), level=1.0)
     cube(tmp_path / "in/b.npy", (3,), level=1e6)
-    predict = many.predict
+    prediction = cube_prediction.Prediction
     unlike = DomainMeasure(level=9.0, shape=0.1, reasons=("other scale",))
 
-    def doubtful(predictor, cube, *more, **options):
-        made = predict(predictor, cube, *more, **options)
+    def doubtful(*more, cube, **values):
+        made = prediction(*more, cube=cube, **values)
         return replace(made, domain=unlike) if cube.path.name == "b.npy" else made
 
-    monkeypatch.setattr(many, "predict", doubtful)
+    monkeypatch.setattr(cube_prediction, "Prediction", doubtful)
     summary = predict_all(run, [tmp_path / "in"], out, ["png"], reject_when=["objects > 9"])
     assert [one.word for one in summary.verdicts] == ["accept", "unjudged"]
     assert summary.verdicts[1].reason == "other scale"

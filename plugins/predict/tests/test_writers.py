@@ -13,9 +13,10 @@ from PIL import Image
 from specloom import UnavailableError
 from specloom_cubes.formats import open_cube
 from specloom_objects import ObjectTable
+from specloom_pictures import ColourScale, Spread
 from specloom_predict.georeference import Geometry
 from specloom_predict.writers import colours, envi, geotiff, layout, objects, pictures
-from specloom_predict.writers.colours import ColourScale, Spread, common_scale, spread
+from specloom_predict.writers.colours import scale_of, spread_of
 from specloom_predict.writers.layout import Map
 
 RNG = np.random.default_rng(3)
@@ -100,7 +101,7 @@ def test_scores_in_colours(tmp_path):
     values = np.linspace(0, 1, 2000).reshape(40, 50)
     values[0, 0], values[0, 1], values[39, 49] = np.nan, -np.inf, 1e6
     finite = values[np.isfinite(values)]
-    scale = common_scale([spread(values)])
+    scale = scale_of([spread_of(values)])
     assert (scale.low, scale.high) == tuple(np.percentile(finite, (1, 99.9)))
     assert not scale.log
     pictures.write_scores(tmp_path / "x.png", values, scale, "scores")
@@ -125,7 +126,7 @@ def test_scores_in_colours(tmp_path):
 
 def test_a_heavy_tail_is_shown_by_logarithms():
     values = np.concatenate([np.full(10_000, 60.0) + RNG.normal(0, 5, 10_000), [5000.0] * 100])
-    scale = common_scale([spread(values)])
+    scale = scale_of([spread_of(values)])
     assert scale.log
     assert scale.high == 5000
     assert scale.shade(np.array([scale.low, np.sqrt(scale.low * 5000), 5000.0, 1e9])).tolist() == [
@@ -137,24 +138,24 @@ def test_a_heavy_tail_is_shown_by_logarithms():
     assert scale.shade(np.array([-1.0, 0.0])).tolist() == [0, 0]
     assert np.isnan(scale.shade(np.array([np.nan]))).all()
     assert scale.ticks() == [scale.low, 50, 100, 200, 500, 1000, 2000, 5000]
-    assert not common_scale([spread(values - 60)]).log  # it begins below 0
+    assert not scale_of([spread_of(values - 60)]).log  # it begins below 0
 
 
 @pytest.mark.parametrize("draw", [RNG.normal, RNG.exponential])
 def test_a_common_tail_is_no_heavy_one(draw):
-    assert not common_scale([spread(10 + draw(size=100_000))]).log
+    assert not scale_of([spread_of(10 + draw(size=100_000))]).log
 
 
 def test_one_scale_for_several_cubes():
     spreads = [Spread(1, 5, 9), Spread(2, 6, 12), Spread(4, 7, 10), None]
-    assert common_scale(spreads) == ColourScale(2, 12)
-    assert common_scale([*spreads, Spread(2, 6, 47)]) == ColourScale(2, 47, log=True)
-    assert common_scale([None]) == ColourScale(0, 0)
+    assert scale_of(spreads) == ColourScale(2, 12)
+    assert scale_of([*spreads, Spread(2, 6, 47)]) == ColourScale(2, 47, log=True)
+    assert scale_of([None]) == ColourScale(0, 0)
 
 
 @pytest.mark.parametrize("values", [np.zeros((3, 4)), np.full((3, 4), np.nan)])
 def test_scores_without_a_range(tmp_path, values):
-    scale = common_scale([spread(values)])
+    scale = scale_of([spread_of(values)])
     assert scale == ColourScale(0, 0)
     pictures.write_scores(tmp_path / "x.png", values, scale, "scores")
     with Image.open(tmp_path / "x.png") as picture:
@@ -301,3 +302,19 @@ def test_a_note_says_that_small_objects_have_no_spectrum(tmp_path):
     table = ObjectTable({"label": [1, 2, 3]}, np.zeros((1, 2)), [2], ["band 0", "band 1"])
     _, notes = objects.write(tmp_path, "out", table)
     assert notes == ["out_spectra.csv has the spectra of the 1 largest of 3 objects"]
+
+
+def test_three_bands_are_a_picture_in_colour(tmp_path):
+    values = np.zeros((600, 500, 3), np.float32)
+    values[:, 250:, 0] = 1
+    values[300:, :, 2] = 7
+    values[0, 0] = np.nan
+    pictures.write_colours(tmp_path / "float.png", values)
+    found = np.asarray(Image.open(tmp_path / "float.png"))
+    assert found.shape == (600, 500, 3)
+    assert found[10, 400].tolist() == [255, 128, 0]  # a band that does not vary is grey
+    assert found[500, 100].tolist() == [0, 128, 255]
+    assert found[0, 0].tolist() == [128, 128, 128]
+    bytes_ = RNG.integers(0, 255, (600, 600, 3), np.uint8)
+    pictures.write_colours(tmp_path / "bytes.png", bytes_)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "bytes.png")), bytes_)

@@ -11,14 +11,15 @@ from torch import Tensor
 
 from specloom import Batch, Input, LazyAffine, LazyLinear, Output, node
 from specloom.torch import TorchNode
-from specloom_pretreatments.hull import PooledContinuum, continuum_by_slopes
+from specloom_pretreatments.hull import HullScan, continuum_by_slopes
 from specloom_pretreatments.pixels import Treated, treat_in_double
 from specloom_pretreatments.positions import band_positions
 from specloom_pretreatments.spectra import divide
 from specloom_pretreatments.undefined import CountsUndefined
 
-# Pixels of a block: many enough for the calls, few enough for the cache.
-CPU_ROWS = 256
+# Values of a block: many enough for the calls, few enough for the cache.
+CPU_VALUES = 96 << 10
+CPU_ROWS = 1024
 GPU_ROWS = 65536
 
 
@@ -48,19 +49,22 @@ class ContinuumRemoval(CountsUndefined, TorchNode):
         """Treat (B, H, W, C) ``data``."""
         positions = band_positions(self.label, wavelengths, data.shape[-1])
         raw = data if isinstance(data, Tensor) else data.data
-        on_cpu = raw.device.type == "cpu"
-        rows = CPU_ROWS if on_cpu else GPU_ROWS
         order = positions.argsort()
         is_sorted = bool((order.diff() > 0).all())
         rising = positions[order]
-        pooled = PooledContinuum(rising.numpy(), rows)
+        rows = GPU_ROWS
+        scan = None
+        if raw.device.type == "cpu":
+            pixels = raw.shape[1] * raw.shape[2]
+            rows = max(min(CPU_VALUES // len(positions), CPU_ROWS, pixels), 1)
+            scan = HullScan(rising.numpy(), rows)
         rising = rising.to(raw.device)
         order = order.to(raw.device)
 
         def remove(spectra: Tensor) -> Treated:
             values = spectra if is_sorted else spectra[:, order]
-            if on_cpu and not spectra.requires_grad:
-                treated = _remove_pooled(values, pooled)
+            if scan is not None and not spectra.requires_grad:
+                treated = _remove_scanned(values, scan)
             else:
                 treated = _remove_by_slopes(values, rising)
             if is_sorted:
@@ -78,16 +82,16 @@ def _remove_by_slopes(values: Tensor, positions: Tensor) -> Treated:
     return Treated(divide(values, continuum, ~is_zero), is_zero.any(1))
 
 
-def _remove_pooled(values: Tensor, pooled: PooledContinuum) -> Treated:
+def _remove_scanned(values: Tensor, scan: HullScan) -> Treated:
     array = values.numpy()
-    finite = np.isfinite(array.sum(1))
-    if not finite.all():
-        # What is not finite becomes NaN afterwards.
-        array = np.where(finite[:, None], array, 0)
-    continuum = pooled(array)
-    is_zero = continuum == 0
+    continuum = scan(array)
     undefined = None
-    if is_zero.any():
+    # A concave function is smallest at an end.
+    if not (array[:, [0, -1]] > 0).all():
+        is_zero = continuum == 0
         continuum[is_zero] = np.nan
         undefined = torch.from_numpy(is_zero.any(1))
-    return Treated(torch.from_numpy(np.divide(array, continuum, out=continuum)), undefined)
+    with np.errstate(all="ignore"):
+        # Pixels that are not finite become NaN afterwards.
+        treated = np.divide(array, continuum, out=continuum)
+    return Treated(torch.from_numpy(treated), undefined)

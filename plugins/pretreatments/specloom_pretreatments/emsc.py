@@ -48,6 +48,7 @@ class EMSC(CountsUndefined, StreamingNode[RunningVariance]):
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {}
     affine_input = "data"
+    fits_pixels = True
     linear_input = "data"
 
     degree: int = 2

@@ -35,6 +35,7 @@ class MSC(CountsUndefined, StreamingNode[RunningVariance]):
     valid = Input("B H W 1", "bool", optional=True, for_fit=True, doc="Pixels to fit.")
     treated = Output("B H W C", doc="Corrected spectra.")
     locality = "pixel"
+    fits_pixels = True
     example: ClassVar[Mapping[str, object]] = {}
 
     reference = buffer()

@@ -79,6 +79,8 @@ class BandScaling(StreamingNode[Accumulator]):
 class MomentScaling(BandScaling):
     """A scaling by mean and standard deviation of each band."""
 
+    fits_pixels = True
+
     def fit_start(self, pass_: int) -> None:
         """Start with empty statistics."""
         self.start_statistics(RunningVariance(len(self.scale), self.scale.device))

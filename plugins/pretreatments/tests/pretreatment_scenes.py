@@ -23,6 +23,17 @@ def scene(name):
     return torch.from_numpy(values)[None]
 
 
+def spectra(*shape, seed=0, low=0.1, high=0.9):
+    """Random spectra (..., C), float32."""
+    generator = torch.Generator().manual_seed(seed)
+    return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def rows_of(cube):
+    """The spectra of a cube, float64 (N, C)."""
+    return cube.reshape(-1, cube.shape[-1]).double().numpy()
+
+
 def wavelengths(channels):
     """Centres in nm that are not uniform."""
     steps = torch.linspace(8, 14, channels, dtype=torch.float64)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import spectral
 import torch
 
 from specloom import ConfigError, DataError, NodeError
@@ -27,19 +26,14 @@ from specloom_pretreatments import (
     UnitVariance,
     ZScore,
 )
-from specloom_pretreatments.hull import PooledContinuum, continuum_by_slopes
 
 sys.path.insert(0, str(Path(__file__).parent))
 scenes = import_module("pretreatment_scenes")
 agree = scenes.agree
 built = scenes.built
+spectra = scenes.spectra
 treated = scenes.treated
 wavelengths = scenes.wavelengths
-
-
-def spectra(*shape, seed=0, low=0.1, high=0.9):
-    generator = torch.Generator().manual_seed(seed)
-    return low + (high - low) * torch.rand(shape, generator=generator)
 
 
 CONSTANT = torch.full((1, 1, 1, 20), 0.3)
@@ -150,61 +144,6 @@ def test_one_band_has_a_result_elsewhere():
         assert treated(node, cube).isfinite().all()
 
 
-def shapes_of_hulls():
-    x = np.linspace(0, 1, 30)
-    yield "concave", 1 - (x - 0.4) ** 2
-    yield "convex", (x - 0.4) ** 2 + 0.1
-    yield "constant", np.full(30, 0.7)
-    yield "line", 0.2 + x
-    yield "falling line", 3 - x
-    yield "whole numbers", np.round(20 * np.sin(9 * x)) + 40
-    yield "spike", 0.1 + 1e6 * (np.arange(30) == 12)
-    yield "steps", 1.0 + (x > 0.3) + (x > 0.7)
-    yield "negative", -1 - np.sin(7 * x)
-    yield "noise", np.random.default_rng(0).uniform(0, 1, 30)
-
-
-HULLS = dict(shapes_of_hulls())
-
-
-def hull_of_a_loop(values, places):
-    """Andrew's scan of one spectrum."""
-    kept = []
-    for band in range(len(values)):
-        while len(kept) > 1:
-            a, b = kept[-2:]
-            slope_before = (values[b] - values[a]) / (places[b] - places[a])
-            slope = (values[band] - values[b]) / (places[band] - places[b])
-            if slope < slope_before:
-                break
-            kept.pop()
-        kept.append(band)
-    return np.interp(places, places[kept], values[kept])
-
-
-def test_hulls_are_those_of_a_loop_whatever_rows_are_together():
-    places = wavelengths(30).numpy()
-    rows = np.array(list(HULLS.values()))
-    want = np.array([hull_of_a_loop(row, places) for row in rows])
-    together = PooledContinuum(places, 40)
-    np.testing.assert_allclose(together(rows), want, rtol=1e-13)
-    np.testing.assert_allclose(together(rows[::-1].copy())[::-1], want, rtol=1e-13)
-    for row, hull in zip(rows, want, strict=True):
-        np.testing.assert_allclose(PooledContinuum(places, 1)(row[None])[0], hull, rtol=1e-13)
-    by_slopes = continuum_by_slopes(torch.from_numpy(rows), torch.from_numpy(places))
-    agree(by_slopes, want, 1e-12)
-
-
-def test_no_point_lies_above_its_hull_and_vertices_are_exactly_on_it():
-    places = wavelengths(188).numpy()
-    rows = np.random.default_rng(1).uniform(0.1, 1, (512, 188)).cumsum(1) % 3 + 0.1
-    hull = PooledContinuum(places, 512)(rows)
-    assert float((rows / hull).max()) <= 1 + 4e-16
-    assert bool((hull[:, [0, -1]] == rows[:, [0, -1]]).all())
-    want = np.array([hull_of_a_loop(row, places) for row in rows])
-    np.testing.assert_allclose(hull, want, rtol=1e-12)
-
-
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
 def test_the_order_of_the_bands_does_not_count(order):
     cube = spectra(1, 6, 7, 30)
@@ -216,24 +155,6 @@ def test_the_order_of_the_bands_does_not_count(order):
         want = treated(make(), cube, wavelengths=nm)[..., places]
         got = treated(make(), cube[..., places], wavelengths=nm[places])
         agree(got, want)
-
-
-def test_spectral_python_has_the_same_continuum_of_hostile_spectra():
-    rows = np.array([shape for name, shape in HULLS.items() if name != "negative"])
-    nm = wavelengths(30)
-    got = treated(ContinuumRemoval(), torch.from_numpy(rows)[None], wavelengths=nm)
-    np.testing.assert_allclose(got[0], spectral.remove_continuum(rows, nm.numpy()), rtol=1e-12)
-
-
-def test_a_continuum_of_zero_is_not_defined_and_counted():
-    cube = spectra(1, 2, 2, 6)
-    cube[0, 0, 0] = 0
-    cube[0, 1, 1, 0] = 0
-    node = ContinuumRemoval()
-    got = treated(node, cube, wavelengths=wavelengths(6))
-    assert got[0, 0, 0].isnan().all()
-    assert got[0, 1, 1].isnan().tolist() == [True] + 5 * [False]
-    assert node.undefined_pixels == 2
 
 
 @pytest.mark.parametrize(

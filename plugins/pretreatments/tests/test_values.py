@@ -32,6 +32,7 @@ from specloom_pretreatments import (
 sys.path.insert(0, str(Path(__file__).parent))
 scenes = import_module("pretreatment_scenes")
 agree = scenes.agree
+rows_of = scenes.rows_of
 treated = scenes.treated
 wavelengths = scenes.wavelengths
 
@@ -39,10 +40,6 @@ wavelengths = scenes.wavelengths
 @pytest.fixture(scope="module", params=scenes.SCENES)
 def cube(request):
     return scenes.scene(request.param)
-
-
-def rows_of(cube):
-    return cube.reshape(-1, cube.shape[-1]).double().numpy()
 
 
 def test_snv(cube):

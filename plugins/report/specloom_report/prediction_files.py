@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from specloom import ConfigError, SpecloomError
+from specloom_pictures import colour_bands, colour_scale
 from specloom_report.collecting.held_cube import HeldCube, held_step
 from specloom_report.collecting.image_spectra import pooled_spectra
 from specloom_report.collecting.stored_image import (
@@ -26,8 +27,7 @@ from specloom_report.collecting.stored_image import (
     store_image,
     used_planes,
 )
-from specloom_report.collecting.thumbnails import MAX_IMAGES, colour_bands
-from specloom_report.colours import colour_scale
+from specloom_report.collecting.thumbnails import MAX_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

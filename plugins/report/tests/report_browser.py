@@ -113,6 +113,27 @@ class Browser:
         reply = self.call("Page.printToPDF", printBackground=False, preferCSSPageSize=True)
         path.write_bytes(base64.b64decode(reply["data"]))
 
+    def touch(self, selector, *steps):
+        """Move one finger or several over an element.
+
+        Args:
+            selector: The element.
+            steps: For each moment the fingers' places, as shares of its width and height.
+        """
+        box = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        self.value(f"document.querySelector({json.dumps(selector)}).scrollIntoView()")
+        left, top, width, height = self.value(f"(b => [b.x, b.y, b.width, b.height])({box})")
+        self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=5)
+        kind = "touchStart"
+        for fingers in steps:
+            points = []
+            for number, (x, y) in enumerate(fingers):
+                points.append({"x": left + x * width, "y": top + y * height, "id": number})
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+            kind = "touchMove"
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
     def press(self, key):
         """Press and release a key on what has the focus."""
         text = {"Enter": "\r", "Tab": ""}.get(key, key if len(key) == 1 else "")

@@ -187,6 +187,30 @@ def test_pixels_are_chosen_and_images_zoomed_from_the_keyboard(browser, page):
     assert browser.value(picture) == whole
 
 
+def test_two_fingers_pinch_an_image_and_one_moves_it(browser, page):
+    browser.show(page, width=480)
+    picture = "document.getElementById('colours').toDataURL()"
+    gesture = "document.getElementById('colours').style.touchAction"
+    scrolled = "scrollY"
+    whole = browser.value(picture)
+    assert browser.value(gesture) == "pan-y"  # one finger moves the page while all is seen
+    spreading = [[(0.5 - d, 0.5), (0.5 + d, 0.5)] for d in (0.1, 0.12, 0.16, 0.24, 0.4)]
+    browser.touch("#colours", *spreading)
+    near = browser.value(picture)
+    assert near != whole
+    assert browser.value(gesture) == "none"
+    assert browser.value(READOUT) == ""  # no pixel was chosen by it
+    place = browser.value(scrolled)
+    browser.touch("#colours", [(0.6, 0.5)], [(0.5, 0.45)], [(0.3, 0.4)])
+    moved = browser.value(picture)
+    assert moved not in (whole, near)
+    assert browser.value(scrolled) == place
+    browser.touch("#colours", [(0.5, 0.5)])
+    assert browser.value(READOUT).startswith("row ")
+    browser.touch("#colours", *reversed(spreading))
+    assert browser.value(gesture) == "pan-y"
+
+
 def test_every_control_is_reached_by_the_tab_key(browser, page):
     browser.show(page)
     controls = "document.querySelectorAll('a, button, canvas[tabindex], .plot, summary').length"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from specloom_report.colours import (
+from specloom_pictures import (
     DECIDED,
     EXCLUDED,
     FALSE_NEGATIVE,

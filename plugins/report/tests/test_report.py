@@ -53,6 +53,7 @@ def test_a_run_leaves_a_page_that_needs_nothing_else(done):
         "Environment",
     ):
         assert part in words
+    assert "2 foreign body:" in words  # the classes of the masks by name
     assert {"rx.RXGlobal", "B 40 40 61", specloom.__version__} <= set(page.words)
     assert f"{run.metrics['test']['metrics/roc_auc']:.4f}" in words
     assert page.tags.count("img") == run.metrics["test"]["metrics/images"]

@@ -14,6 +14,9 @@ from specloom_report.collecting.image_spectra import (
     read_spectra,
 )
 from specloom_report.collecting.objects import find_objects
+from specloom_report.page.figures import spectra_chart
+from specloom_report.page.packing import Block
+from specloom_report.page.viewer import Viewer
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (5, 4000), (1, 1), (700, 3)])
@@ -65,6 +68,61 @@ def test_classes_objects_and_grid_are_those_of_the_cube():
     low = np.percentile(np.concatenate([background] * 2), 5, axis=0)
     np.testing.assert_allclose(pooled["background"]["low"], low, rtol=1e-4)
     np.testing.assert_allclose(pooled["foreground"]["mean"], cube[0][anomalous].mean(0), rtol=1e-4)
+
+
+def test_each_class_of_the_masks_has_its_mean_over_all_images():
+    cube, anomalous, used = scene()
+    classes = np.zeros((30, 40), np.int32)
+    classes[anomalous] = 3
+    classes[10:20, 10:20] = 1
+    classes[25:, 30:] = -1
+    first = read_spectra(hold(cube), 0, 100, used, anomalous, None, [], classes)
+    second = read_spectra(hold(cube * 3), 0, 100, used, anomalous, None, [], classes * 0)
+    found = {one["class"]: one for one in pooled_spectra([first, second])["classes"]}
+    assert {number: one["anomalous"] for number, one in found.items()} == {
+        0: False,
+        1: False,
+        3: True,
+    }
+    assert found[3]["pixels"] == anomalous.sum()
+    np.testing.assert_allclose(found[3]["mean"], cube[0][anomalous].mean(0), rtol=1e-4)
+    of_one = used & (classes == 1)
+    assert found[1]["pixels"] == of_one.sum()
+    np.testing.assert_allclose(found[1]["mean"], cube[0][of_one].mean(0), rtol=1e-4)
+    assert found[0]["pixels"] == (used & (classes == 0)).sum() + used.sum()
+    without = read_spectra(hold(cube), 0, 100, used, anomalous, None, [])
+    assert "classes" not in pooled_spectra([without])
+
+
+def classes_chart(numbers, names):
+    """The chart of spectra, and its note, of a report whose masks have some classes."""
+    mean = [1.0, 2.0]
+    pooled = {"background": {"pixels": 9, "mean": mean, "low": mean, "high": mean}}
+    pooled["foreground"] = {"pixels": 4, "mean": mean}
+    pooled["classes"] = [
+        {"class": number, "pixels": 5, "anomalous": number > 1, "mean": mean} for number in numbers
+    ]
+    image = {"judge": "metrics", "number": 0, "size": [2, 2]}
+    arrays = {"metrics/0/grid": np.zeros((4, 2), np.uint8)}
+    report = {
+        "pictures": {"stage": "test", "images": [image], "spectra": pooled},
+        "splits": [{"splits": ["test"], "masks": {"names": names}}],
+    }
+    return spectra_chart(Viewer(report, arrays, Block()))
+
+
+def test_classes_are_called_by_their_names():
+    chart = classes_chart([0, 1, 2], {"2": "stone"})
+    assert [one.name for one in chart.series[3:]] == [
+        "class 0 (normal)",
+        "class 1 (normal)",
+        "2 stone (anomalous)",
+    ]
+    assert "2 stone: 5 pixels" in chart.note
+    named = classes_chart([0, 2], {"2": "stone"})
+    assert named.series[-1].name == "2 stone (anomalous)"
+    plain = classes_chart([0, 2], {})
+    assert [one.name for one in plain.series[3:]] == ["mean of anomalous pixels"]
 
 
 def test_without_finite_pixels_there_is_no_class():

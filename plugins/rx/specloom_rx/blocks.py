@@ -86,7 +86,8 @@ def _of_pixels(data: Tensor, dtype: torch.dtype, score: Callable[[Tensor], Tenso
     if data.is_contiguous():
         scores = score(data.view(-1, bands))
     else:
-        scores = torch.cat([score(image.reshape(-1, bands)) for image in data])
+        parts = [score(image.reshape(-1, bands)) for image in data]
+        scores = torch.cat(parts)
     return scores.view(*data.shape[:-1], 1).to(dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,13 +21,7 @@ from specloom_rx.background import (
 )
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import (
-    Moments,
-    MomentsNode,
-    TensorCache,
-    map_moments,
-    native_kernels,
-)
+from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments, native_kernels
 
 if TYPE_CHECKING:
     from specloom_statistics import RunningVariance
@@ -93,6 +88,7 @@ class RXGlobal(MomentsNode[Moments]):
     trainable = ("background_mean", "factor")
     affine_input = "data"
     linear_input = "data"
+    fits_pixels = True
 
     num_channels: int | None = None
     eps: float = 1e-6
@@ -123,7 +119,8 @@ class RXGlobal(MomentsNode[Moments]):
         self.register_buffer("eigenvalues", torch.ones(3, dtype=torch.float64))
         self._cached_distance: TensorCache[Distance] = TensorCache()
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.update_derived()
+        self._factor_is_trained = False
+        self._derive(size, size, 1.0, (1.0, 1.0, 1.0))
 
     def fit_start(self, pass_: int) -> None:
         """Start with empty statistics."""
@@ -178,14 +175,28 @@ class RXGlobal(MomentsNode[Moments]):
         factor = self.factor.detach().triu()
         identity = torch.eye(len(factor)).to(factor)
         self._factor_is_trained = not torch.equal(factor, identity)
-        bands = int(self.bands_used.sum())
-        self._full_rank = int(self.rank) == bands
         growth = condition_growth(factor) if self._factor_is_trained else 1.0
         # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
         magnitudes = self.covariance.diagonal()[self.bands_used].log10().abs()
         if bool((magnitudes > 60).any()):
-            growth = torch.inf
-        smallest, largest, smallest_without_shrinkage = self.eigenvalues.tolist()
+            growth = math.inf
+        smallest, largest, without_shrinkage = self.eigenvalues.tolist()
+        eigenvalues = (smallest, largest, without_shrinkage)
+        self._derive(int(self.bands_used.sum()), int(self.rank), growth, eigenvalues)
+
+    def _derive(
+        self, bands: int, rank: int, growth: float, eigenvalues: tuple[float, float, float]
+    ) -> None:
+        """Set what ``forward`` needs on the host.
+
+        Args:
+            bands: The bands that are used.
+            rank: The directions that the data support.
+            growth: By how much a trained factor may raise the condition.
+            eigenvalues: Smallest, largest, and smallest without shrinkage.
+        """
+        self._full_rank = rank == bands
+        smallest, largest, smallest_without_shrinkage = eigenvalues
         # Under any weights, at unit diagonal, no eigenvalue is larger than the number of bands.
         condition = largest / smallest
         weighted_condition = bands / smallest_without_shrinkage
@@ -196,7 +207,7 @@ class RXGlobal(MomentsNode[Moments]):
         )
         # The same with gradients, whatever training did to the factor: training that is resumed
         # would round otherwise.
-        is_bounded = growth < torch.inf
+        is_bounded = growth < math.inf
         self._float32_training = (
             is_bounded and condition <= TRAINING_LIMIT,
             is_bounded and weighted_condition <= TRAINING_LIMIT,

@@ -9,7 +9,7 @@ from specloom import impl
 from specloom.lazy import lazy
 
 MODULES = {
-    "Answer": "specloom_serve.client",
+    "Answer": "specloom_serve.answers",
     "AnswerError": "specloom_serve.errors",
     "Client": "specloom_serve.client",
     "DeadlineError": "specloom_serve.errors",
@@ -17,6 +17,7 @@ MODULES = {
     "EngineStoppedError": "specloom_serve.errors",
     "Limits": "specloom_serve.settings",
     "QueueFullError": "specloom_serve.errors",
+    "Upload": "specloom_serve.answers",
     "build_app": "specloom_serve.app",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
@@ -31,12 +32,14 @@ __all__ = [
     "EngineStoppedError",
     "Limits",
     "QueueFullError",
+    "Upload",
     "build_app",
 ]
 
 if TYPE_CHECKING:
+    from specloom_serve.answers import Answer, Upload
     from specloom_serve.app import build_app
-    from specloom_serve.client import Answer, Client
+    from specloom_serve.client import Client
     from specloom_serve.engine import Engine
     from specloom_serve.errors import AnswerError, DeadlineError, EngineStoppedError, QueueFullError
     from specloom_serve.settings import Limits

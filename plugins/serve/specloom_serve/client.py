@@ -1,63 +1,61 @@
-"""The client of a server in Python."""
+"""The client of a server in Python, over HTTP or gRPC."""
 
 from __future__ import annotations
 
-import json
-import zipfile
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from specloom import DataError
-from specloom_serve.errors import AnswerError
-from specloom_serve.results import RESULT
+from specloom import ConfigError
+from specloom_serve.answers import Answer, Question, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
     import httpx2
     from numpy.typing import NDArray
 
+SCHEMES = ("http", "https", "grpc", "grpcs")
+"""What addresses begin with."""
 
-@dataclass(frozen=True)
-class Answer:
-    """What a server made of one cube.
 
-    Args:
-        arrays: The outputs by name, as ``specloom predict`` writes them as NPY.
-        result: Verdict, reason, measures, objects, domain and notes, as plain values.
-    """
+class Transport(Protocol):
+    """What speaks one protocol; errors as of the client."""
 
-    arrays: Mapping[str, NDArray[Any]]
-    result: Mapping[str, Any]
+    def predict(self, question: Question) -> Answer:
+        """The outputs for one cube."""
 
-    @property
-    def verdict(self) -> str:
-        """``accept``, ``reject`` or ``unjudged``."""
-        return str(self.result["verdict"])
+    def describe(self, question: Question) -> dict[str, Any]:
+        """The numbers about one cube."""
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        """An output.
+    def picture(self, question: Question, output: str) -> bytes:
+        """One output as PNG."""
 
-        Raises:
-            KeyError: There is none of that name.
-        """
-        return self.arrays[name]
+    def pipeline(self) -> dict[str, Any]:
+        """The description of the pipeline."""
+
+    def is_ready(self) -> bool:
+        """Whether the server takes requests."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 class Client:
     """Calls a server of ``specloom serve``; threads may share it.
 
     Args:
-        url: The address of the server, such as ``http://127.0.0.1:8080``.
+        url: The address of the server, such as ``http://127.0.0.1:8080`` or
+            ``grpc://127.0.0.1:8081``; ``https`` and ``grpcs`` with TLS.
         token: The token of the server, where it has one.
         timeout: Seconds within which there is an answer.
         http: A client of httpx2 to use instead of a new one.
+        authority: The certificate (PEM) that vouches for the server's, where the system does not
+            know it.
+
+    Raises:
+        ConfigError: The address is of another kind.
     """
 
     def __init__(
@@ -66,70 +64,62 @@ class Client:
         token: str = "",
         timeout: float = 120.0,
         http: httpx2.Client | None = None,
+        authority: str | Path | None = None,
     ) -> None:
-        import httpx2
-
-        self._errors = httpx2.HTTPError
-        self._url = url.rstrip("/")
-        self._headers = {}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._http = http or httpx2.Client(timeout=timeout, trust_env=False)
+        self._transport = _transport(url, token, timeout, http, authority)
 
     def predict(
         self,
-        cube: NDArray[Any] | str | Path,
+        cube: NDArray[Any] | str | Path | Upload,
         *,
         variable: str | None = None,
         wavelengths: Sequence[float] | None = None,
+        valid: NDArray[Any] | None = None,
     ) -> Answer:
         """The outputs for one cube, with verdict, measures and objects.
 
         Args:
-            cube: An array (H, W, C), or a path relative to the root of the server.
+            cube: An array (H, W, C), a path relative to the root of the server, or an ``Upload``.
             variable: The array that is the cube, where its file holds several.
             wavelengths: Of an array: band centres in nm.
+            valid: Of an array: which pixels count, bool (H, W).
 
         Raises:
-            DataError: The array holds objects.
+            DataError: The array holds objects, or a file that is sent is not there.
             AnswerError: The server refuses, or does not answer.
         """
-        body = self._send(cube, "zip", "", variable, wavelengths)
-        arrays = {}
-        with zipfile.ZipFile(BytesIO(body)) as archive:
-            result = json.loads(archive.read(RESULT))
-            for name in archive.namelist():
-                if name != RESULT:
-                    file = BytesIO(archive.read(name))
-                    arrays[name.removesuffix(".npy")] = np.load(file, allow_pickle=False)
-        return Answer(arrays, result)
+        return self._transport.predict(Question(cube, variable, wavelengths, valid))
 
     def describe(
         self,
-        cube: NDArray[Any] | str | Path,
+        cube: NDArray[Any] | str | Path | Upload,
         *,
         variable: str | None = None,
         wavelengths: Sequence[float] | None = None,
+        valid: NDArray[Any] | None = None,
     ) -> dict[str, Any]:
         """Verdict, measures, objects and notes for one cube, without its maps.
 
         Raises:
-            DataError: The array holds objects.
+            DataError: The array holds objects, or a file that is sent is not there.
             AnswerError: The server refuses, or does not answer.
         """
-        found: dict[str, Any] = json.loads(self._send(cube, "json", "", variable, wavelengths))
-        return found
+        return self._transport.describe(Question(cube, variable, wavelengths, valid))
 
     def picture(
-        self, cube: NDArray[Any] | str | Path, output: str = "", *, variable: str | None = None
+        self,
+        cube: NDArray[Any] | str | Path | Upload,
+        output: str = "",
+        *,
+        variable: str | None = None,
     ) -> bytes:
-        """One output for one cube as PNG.
+        """One output for one cube as PNG; by default the scores.
 
         Raises:
-            DataError: The array holds objects.
+            DataError: The array holds objects, or a file that is sent is not there.
             AnswerError: The server refuses, or does not answer.
         """
-        return self._send(cube, "png", output, variable, None)
+        return self._transport.picture(Question(cube, variable), output)
 
     def pipeline(self) -> dict[str, Any]:
         """The pipeline of the server, with its plugins.
@@ -137,20 +127,15 @@ class Client:
         Raises:
             AnswerError: The server refuses, or does not answer.
         """
-        found: dict[str, Any] = json.loads(self._call("GET", "/pipeline"))
-        return found
+        return self._transport.pipeline()
 
     def is_ready(self) -> bool:
         """Whether the server takes requests."""
-        try:
-            self._call("GET", "/ready")
-        except AnswerError:
-            return False
-        return True
+        return self._transport.is_ready()
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,78 +148,28 @@ class Client:
     ) -> None:
         self.close()
 
-    def _send(
-        self,
-        cube: NDArray[Any] | str | Path,
-        wanted: str,
-        output: str,
-        variable: str | None,
-        wavelengths: Sequence[float] | None,
-    ) -> bytes:
-        query = {"format": wanted}
-        if output:
-            query["output"] = output
-        if wavelengths is not None:
-            query["wavelengths"] = ",".join(repr(float(value)) for value in wavelengths)
-        if isinstance(cube, str | Path):
-            path = {"path": Path(cube).as_posix()}
-            if variable is not None:
-                path["variable"] = variable
-            content = json.dumps(path).encode()
-            return self._call("POST", "/predict", query, content, "application/json")
-        return self._call("POST", "/predict", query, _npy(cube), "application/x-npy")
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        media_type: str = "",
-    ) -> bytes:
-        """The body of an answer.
-
-        Raises:
-            AnswerError: The server refuses, or does not answer.
-        """
-        headers = dict(self._headers)
-        if media_type:
-            headers["Content-Type"] = media_type
-        address = f"{self._url}{path}"
-        try:
-            answer = self._http.request(
-                method, address, params=query, content=content, headers=headers
-            )
-        except self._errors as error:
-            what = f"{self._url} does not answer: {error}"
-            raise AnswerError(0, what, "check the address, and whether the server runs") from error
-        if answer.status_code != 200:
-            raise _refusal(answer.status_code, answer.content)
-        return bytes(answer.content)
-
-
-def _npy(cube: NDArray[Any]) -> bytes:
-    """An array as NPY, little-endian.
+def _transport(
+    url: str,
+    token: str,
+    timeout: float,
+    http: httpx2.Client | None,
+    authority: str | Path | None,
+) -> Transport:
+    """What speaks the protocol of an address.
 
     Raises:
-        DataError: It holds objects.
+        ConfigError: There is none.
     """
-    values = np.asarray(cube)
-    if values.dtype.hasobject:
-        raise DataError("the array holds objects", fix="pass an array of numbers")
-    file = BytesIO()
-    np.save(file, values.astype(values.dtype.newbyteorder("<"), copy=False), allow_pickle=False)
-    return file.getvalue()
+    scheme, found, address = url.rstrip("/").partition("://")
+    if not found or scheme not in SCHEMES:
+        what = f"{url} is no address of a server"
+        raise ConfigError(what, fix="begin it with http://, https://, grpc:// or grpcs://")
+    trusted = None if authority is None else Path(authority)
+    if scheme.startswith("grpc"):
+        from specloom_serve.grpc_client import GrpcTransport
 
+        return GrpcTransport(address, token, timeout, trusted, is_secure=scheme == "grpcs")
+    from specloom_serve.http_client import HttpTransport
 
-def _refusal(status: int, body: bytes) -> AnswerError:
-    """The error that an answer describes."""
-    what = f"the server answers {status}"
-    fix = "see the log of the server"
-    try:
-        parts = json.loads(body)["error"]
-        what = f"{what}: {parts['what']}"
-        fix = str(parts["fix"]) or fix
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return AnswerError(status, what, fix)
+    return HttpTransport(url.rstrip("/"), token, timeout, http, trusted)

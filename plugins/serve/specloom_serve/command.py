@@ -1,4 +1,4 @@
-"""``specloom serve``: a fitted pipeline as an HTTP server."""
+"""``specloom serve``: a fitted pipeline as a server of HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ from specloom import (
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
+
+    import uvicorn
 
     from specloom_predict import Predictor
+    from specloom_serve.grpc_server import GrpcServer
+    from specloom_serve.service import Service
 
 path = click.Path(path_type=Path)
 
@@ -43,6 +48,12 @@ TOKEN_LENGTH = 16
 @click.command()
 @click.argument("pipeline", type=path, shell_complete=complete_run_folders)
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port where gRPC is answered, too [default: no gRPC].",
+)
 @click.option("--host", default="127.0.0.1", metavar="ADDRESS", show_default=True)
 @click.option(
     "--root",
@@ -110,17 +121,12 @@ TOKEN_LENGTH = 16
 @click.option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")
 @log_file_option
 def serve(**options: Any) -> None:
-    """Answer HTTP requests with what PIPELINE makes of a cube.
+    """Answer requests over HTTP and gRPC with what PIPELINE makes of a cube.
 
     PIPELINE is the pipeline.yaml that a run wrote, or that run's folder. POST /predict takes a cube
-    as NPY, or a path below --root as JSON; the answer is JSON, or with ?format= npy, png or zip.
-    /health, /ready, /metrics, /pipeline and /openapi.json describe the server.
+    as NPY, the files of an ENVI pair, or a path below --root as JSON; the answer is JSON, or with
+    ?format= npy, png or zip. /docs describes the addresses.
     """
-    import uvicorn
-
-    from specloom_serve.app import build_app
-    from specloom_serve.settings import Limits
-
     binding = Binding(
         options["host"],
         options["port"],
@@ -131,22 +137,60 @@ def serve(**options: Any) -> None:
     binding.check()
     use_one_arena()
     _log_requests(quiet=options["quiet"])
+    service = _service(options)
+    companion = None
+    if options["grpc_port"] is not None:
+        from specloom_serve.grpc_server import GrpcServer
+
+        address = binding.at(options["grpc_port"])
+        companion = GrpcServer(service, address, binding.token, binding.certificate, binding.key)
+    listening = binding.listen()
+    addresses = binding.address(listening)
+    if companion is not None:
+        addresses = f"{addresses} and {binding.grpc_address(companion.port)}"
+    click.echo(f"serving on {addresses}; Ctrl-C stops it", err=True)
+    with suppress(KeyboardInterrupt):
+        http_server(service, binding, companion).run([listening])
+
+
+def _service(options: Mapping[str, Any]) -> Service:
+    """The service that the options describe.
+
+    Raises:
+        SpecloomError: The pipeline cannot be loaded, or an option cannot be used.
+    """
+    from specloom_serve.engine import Engine
+    from specloom_serve.metrics import Metrics
+    from specloom_serve.service import Service
+    from specloom_serve.settings import Limits
+
     predictor = load_predictor(options["pipeline"], options["device"], options["reject_when"])
     limits = Limits(body_bytes=options["max_bytes"], requests=options["max_requests"])
-    app = build_app(
-        predictor,
-        root=options["root"],
-        token=binding.token,
-        hosts=binding.names(),
-        limits=limits,
-        waiting=options["queue"],
-        deadline=options["deadline"],
-    )
+    engine = Engine(predictor, waiting=options["queue"], deadline=options["deadline"])
+    return Service(engine, limits, options["root"], Metrics())
+
+
+def http_server(
+    service: Service, binding: Binding, companion: GrpcServer | None = None
+) -> uvicorn.Server:
+    """The server of HTTP, which starts and stops the engine and the server of gRPC.
+
+    Args:
+        service: What both protocols share.
+        binding: Where it listens, and who may call it.
+        companion: The server of gRPC; None for none.
+    """
+    import uvicorn
+
+    from specloom_serve.app import app_of
+    from specloom_serve.guarded import GuardedProtocol
+
+    limits = service.limits
     config = uvicorn.Config(
-        app,
+        app_of(service, binding.token, binding.names(), companion),
         host=binding.host,
         port=binding.port,
-        http="h11",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -158,12 +202,9 @@ def serve(**options: Any) -> None:
         limit_concurrency=limits.requests + CONNECTIONS,
         h11_max_incomplete_event_size=limits.header_bytes,
         timeout_keep_alive=5,
-        timeout_graceful_shutdown=int(options["deadline"]) + 1,
+        timeout_graceful_shutdown=int(service.engine.deadline) + 1,
     )
-    listening = binding.listen()
-    click.echo(f"serving on {binding.address(listening)}; Ctrl-C stops it", err=True)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listening])
+    return uvicorn.Server(config)
 
 
 @dataclass(frozen=True)
@@ -240,10 +281,18 @@ class Binding:
 
     def address(self, listening: socket.socket) -> str:
         """The address of the server."""
-        port = listening.getsockname()[1]
         scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{self.at(listening.getsockname()[1])}"
+
+    def grpc_address(self, port: int) -> str:
+        """The address of the server of gRPC, for ``Client``."""
+        scheme = "grpc" if self.certificate is None else "grpcs"
+        return f"{scheme}://{self.at(port)}"
+
+    def at(self, port: int) -> str:
+        """The host with a port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{port}"
+        return f"{host}:{port}"
 
 
 def use_one_arena() -> bool:
@@ -284,7 +333,8 @@ def _not_free(binding: Binding, error: OSError) -> UnavailableError:
 
 
 def _log_requests(*, quiet: bool) -> None:
-    """Show the log of requests on standard error."""
+    """Show the log of requests on standard error, and no parts of their bodies."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     log = logging.getLogger("specloom.serve")
     log.setLevel(logging.WARNING if quiet else logging.INFO)
     handler = logging.StreamHandler()

@@ -137,7 +137,7 @@ class Engine:
         with self._changed:
             if self._thread is None or self._is_stopping:
                 raise _stopped()
-            self._drop_cancelled()
+            self._drop_cancelled_and_late()
             if len(self._jobs) >= self.waiting:
                 what = f"{len(self._jobs)} requests wait, and no more may"
                 raise QueueFullError(what, fix="try again later, or let more requests wait")
@@ -209,11 +209,16 @@ class Engine:
         else:
             job.future.set_result(found)
 
-    def _drop_cancelled(self) -> None:
+    def _drop_cancelled_and_late(self) -> None:
         """Forget the requests whose callers no longer wait, so that they take no place."""
+        now = time.monotonic()
         for job in list(self._jobs):
             if job.future.cancelled():
                 self._jobs.remove(job)
+            elif now > job.expires:
+                self._jobs.remove(job)
+                if job.future.set_running_or_notify_cancel():
+                    job.future.set_exception(late(job.seconds))
 
     def _warm_up(self) -> None:
         """Predict a cube of noise; where that fails, keep the reason."""

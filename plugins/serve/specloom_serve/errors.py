@@ -15,6 +15,10 @@ class QueueFullError(UnavailableError):
     """As many requests wait as may; try again later."""
 
 
+class TooManyRequestsError(UnavailableError):
+    """As many requests are in progress as may; try again later."""
+
+
 class DeadlineError(UnavailableError):
     """A request was not answered within its time."""
 
@@ -68,3 +72,39 @@ def status_of(error: SpecloomError) -> int:
         if isinstance(error, kind):
             return status
     return 422
+
+
+ERROR_KEY = "specloom-error-bin"
+"""The key of the metadata of gRPC that hold an error as JSON, as the body of HTTP does."""
+
+CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    413: "RESOURCE_EXHAUSTED",
+    415: "INVALID_ARGUMENT",
+    422: "INVALID_ARGUMENT",
+    500: "INTERNAL",
+    503: "RESOURCE_EXHAUSTED",
+    504: "DEADLINE_EXCEEDED",
+}
+"""The status of gRPC for each status of HTTP."""
+
+
+def code_of(error: SpecloomError) -> str:
+    """The name of the status of gRPC of an error."""
+    if isinstance(error, EngineStoppedError):
+        return "UNAVAILABLE"
+    return CODES.get(status_of(error), "INTERNAL")
+
+
+def http_status(code: str) -> int:
+    """The status of HTTP for the name of a status of gRPC, where the server names none."""
+    if code == "DEADLINE_EXCEEDED":
+        return 504
+    for status, name in CODES.items():
+        if name == code:
+            return status
+    return 500

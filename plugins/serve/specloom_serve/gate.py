@@ -15,7 +15,7 @@ from specloom_serve.errors import RefusedError, status_of
 from specloom_serve.results import json_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -95,18 +95,17 @@ class Gate:
         return hmac.compare_digest(_header(headers, b"authorization"), expected)
 
 
-def error_response(error: SpecloomError, hidden: str = "") -> Response:
+def error_response(error: SpecloomError, parts: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that is refused, or failed.
 
     Args:
         error: Why.
-        hidden: A part of paths that the answer does not show; empty for none.
+        parts: Its parts as the answer shows them, where they are not those of the error.
     """
     status = status_of(error)
-    parts = {"what": error.what, "where": error.where, "fix": error.fix}
-    for name, text in parts.items():
-        shown = text.replace(hidden, "") if hidden else text
-        parts[name] = printable(shown)
+    if parts is None:
+        parts = {"what": error.what, "where": error.where, "fix": error.fix}
+        parts = {name: printable(text) for name, text in parts.items()}
     headers = {"connection": "close"}
     if status == 401:
         headers["www-authenticate"] = "Bearer"

@@ -12,7 +12,19 @@ if TYPE_CHECKING:
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """The upper ends of the classes of times, in seconds."""
 
-ROUTES = ("/predict", "/health", "/ready", "/metrics", "/pipeline", "/openapi.json")
+PREDICTIONS = ("/predict", "/specloom.v1.Specloom/Predict")
+"""The addresses of predictions, over HTTP and over gRPC."""
+
+ROUTES = (
+    *PREDICTIONS,
+    "/specloom.v1.Specloom/Describe",
+    "/docs",
+    "/health",
+    "/metrics",
+    "/openapi.json",
+    "/pipeline",
+    "/ready",
+)
 """The addresses that are counted by name; all others count as ``other``."""
 
 
@@ -30,7 +42,7 @@ class Metrics:
         route = path if path in ROUTES else "other"
         with self._lock:
             self._requests[route, status] += 1
-            if route == "/predict" and status == 200:
+            if route in PREDICTIONS and status == 200:
                 self._seconds += seconds
                 self._buckets[_bucket(seconds)] += 1
 

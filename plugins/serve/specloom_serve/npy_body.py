@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -45,17 +46,20 @@ UNREADABLE = (
 KINDS = "send one of float32, float64, float16, int8 to int64, uint8 to uint64, little-endian"
 
 
+MASK = "send what numpy.save writes of an array of bool (rows, columns)"
+
+
 @dataclass(frozen=True)
 class Layout:
     """What the header of an NPY file says.
 
     Args:
-        shape: Rows, columns and bands.
+        shape: Rows and columns, and bands of a cube.
         dtype: The type of the numbers.
         is_fortran: Whether the first axis varies fastest.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     is_fortran: bool
 
@@ -63,6 +67,18 @@ class Layout:
     def nbytes(self) -> int:
         """The bytes of the pixels."""
         return prod(self.shape) * self.dtype.itemsize
+
+    def array(self, buffer: NDArray[np.uint8]) -> NDArray[Any]:
+        """The array that a buffer of its bytes holds, without a copy but for masks."""
+        values = buffer.view(self.dtype)
+        if self.dtype == np.bool_:
+            values = buffer != 0  # a byte that is neither 0 nor 1 is no bool of NumPy
+        if self.is_fortran:
+            return values.reshape(self.shape[::-1]).T
+        return values.reshape(self.shape)
+
+
+CheckLayout: TypeAlias = Callable[[Layout, "Limits"], None]
 
 
 class _Reader:
@@ -83,10 +99,10 @@ class _Reader:
             RefusedError: The body ends before.
         """
         buffer = bytearray(count)
-        await self.fill(buffer, part)
+        await self.fill(memoryview(buffer), part)
         return bytes(buffer)
 
-    async def fill(self, buffer: bytearray, part: str) -> None:
+    async def fill(self, buffer: memoryview, part: str) -> None:
         """Fill a buffer with the next bytes.
 
         Raises:
@@ -134,15 +150,40 @@ async def receive_cube(chunks: Chunks, stated: int | None, limits: Limits) -> ND
     Raises:
         RefusedError: It is no NPY file with such an array, too large, or late.
     """
+    async with in_time(limits.body_seconds):
+        return await read_array(chunks, stated, check_cube, limits)
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """A context in which a body must arrive.
+
+    Raises:
+        RefusedError: It did not.
+    """
     try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _receive(_Reader(chunks), stated, limits)
+        async with asyncio.timeout(seconds):
+            yield
     except TimeoutError:
-        what = f"the body did not arrive within {limits.body_seconds:g} s"
+        what = f"the body did not arrive within {seconds:g} s"
         raise RefusedError(408, what, "send a smaller cube, or over a faster line") from None
 
 
-async def _receive(reader: _Reader, stated: int | None, limits: Limits) -> NDArray[Any]:
+async def read_array(
+    chunks: Chunks, stated: int | None, check: CheckLayout, limits: Limits
+) -> NDArray[Any]:
+    """An array in the format NPY.
+
+    Args:
+        chunks: The file as it arrives.
+        stated: Its length, where the request states it.
+        check: Accepts what its header says, before memory is taken for the numbers.
+        limits: The limits.
+
+    Raises:
+        RefusedError: It is no NPY file, of another length, or not accepted.
+    """
+    reader = _Reader(chunks)
     start = await reader.read(MAGIC_BYTES, "the start of an NPY file")
     if start[:6] != b"\x93NUMPY" or start[6] not in LENGTH_BYTES:
         raise RefusedError(400, "the body is no NPY file", SAVE)
@@ -153,18 +194,15 @@ async def _receive(reader: _Reader, stated: int | None, limits: Limits) -> NDArr
         raise RefusedError(400, what, SAVE)
     header = await reader.read(length, "the NPY header")
     layout = _layout(start, length_bytes + header)
-    _check_size(layout, limits)
+    check(layout, limits)
     total = MAGIC_BYTES + len(length_bytes) + length + layout.nbytes
     if stated is not None and stated != total:
         what = f"the body has {stated} bytes, its NPY header says {total}"
         raise RefusedError(400, what, SAVE)
-    buffer = bytearray(layout.nbytes)
-    await reader.fill(buffer, "pixels")
+    buffer = np.empty(layout.nbytes, np.uint8)
+    await reader.fill(buffer.data, "pixels")
     await reader.finish()
-    values = np.frombuffer(buffer, layout.dtype)
-    if layout.is_fortran:
-        return values.reshape(layout.shape[::-1]).T
-    return values.reshape(layout.shape)
+    return layout.array(buffer)
 
 
 def _layout(start: bytes, rest: bytes) -> Layout:
@@ -182,13 +220,42 @@ def _layout(start: bytes, rest: bytes) -> Layout:
     except UNREADABLE:
         raise RefusedError(400, "the NPY header is damaged", SAVE) from None
     shape, is_fortran, dtype = found
+    return Layout(shape, dtype, is_fortran)
+
+
+def check_cube(layout: Layout, limits: Limits) -> None:
+    """Accept a cube of real numbers within the limits.
+
+    Raises:
+        RefusedError: It is something else, or larger.
+    """
+    dtype = layout.dtype
     if dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
         what = f"the array is of type {_name(dtype)}, which is not read"
         raise RefusedError(415, what, KINDS)
+    shape = layout.shape
     if len(shape) != 3 or not all(size > 0 for size in shape):
         what = f"the array has the shape {shape}, where (H, W, C) with pixels is needed"
         raise RefusedError(400, what, SAVE)
-    return Layout(shape, dtype, is_fortran)
+    check_shape(shape, limits)
+    if layout.nbytes > limits.body_bytes:
+        what = f"the cube has {layout.nbytes} bytes, where {limits.body_bytes} may be"
+        raise RefusedError(413, what, "send a smaller cube, or a path below the root")
+
+
+def check_mask(layout: Layout, limits: Limits) -> None:
+    """Accept a mask of pixels within the limits.
+
+    Raises:
+        RefusedError: It is something else, or larger.
+    """
+    if layout.dtype != np.bool_:
+        what = f"the mask 'valid' is of type {_name(layout.dtype)}, not bool"
+        raise RefusedError(415, what, MASK)
+    if len(layout.shape) != 2 or not all(size > 0 for size in layout.shape):
+        what = f"the mask 'valid' has the shape {layout.shape}, where (H, W) is needed"
+        raise RefusedError(400, what, MASK)
+    check_pixels(prod(layout.shape), limits)
 
 
 def _name(dtype: np.dtype[Any]) -> str:
@@ -200,28 +267,24 @@ def _name(dtype: np.dtype[Any]) -> str:
     return f"big-endian {dtype.name}"
 
 
-def _check_size(layout: Layout, limits: Limits) -> None:
-    """Accept a cube within the limits.
-
-    Raises:
-        RefusedError: It is larger.
-    """
-    check_shape(layout.shape, limits)
-    if layout.nbytes > limits.body_bytes:
-        what = f"the cube has {layout.nbytes} bytes, where {limits.body_bytes} may be"
-        raise RefusedError(413, what, "send a smaller cube, or a path below the root")
-
-
-def check_shape(shape: tuple[int, int, int], limits: Limits) -> None:
+def check_shape(shape: tuple[int, ...], limits: Limits) -> None:
     """Accept as many pixels and bands as may be.
 
     Raises:
         RefusedError: There are more.
     """
-    pixels = shape[0] * shape[1]
-    if pixels > limits.pixels:
-        what = f"the cube has {pixels} pixels, where {limits.pixels} may be"
-        raise RefusedError(413, what, "send it in parts")
+    check_pixels(shape[0] * shape[1], limits)
     if shape[2] > limits.bands:
         what = f"the cube has {shape[2]} bands, where {limits.bands} may be"
         raise RefusedError(413, what, "send rows, columns and bands, in this order")
+
+
+def check_pixels(pixels: int, limits: Limits) -> None:
+    """Accept as many pixels as may be.
+
+    Raises:
+        RefusedError: There are more.
+    """
+    if pixels > limits.pixels:
+        what = f"the cube has {pixels} pixels, where {limits.pixels} may be"
+        raise RefusedError(413, what, "send it in parts")

@@ -10,6 +10,19 @@ TEXT = "text/plain; version=0.0.4"
 """The media type of the text format of Prometheus."""
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {
+    "type": "object",
+    "properties": {
+        "header": {"type": "string", "format": "binary", "description": "Of an ENVI pair."},
+        "data": {"type": "string", "format": "binary", "description": "Of an ENVI pair."},
+        "cube": {"type": "string", "format": "binary", "description": "As NPY (H, W, C)."},
+        "valid": {
+            "type": "string",
+            "format": "binary",
+            "description": "Which pixels of the cube count, as NPY, bool (H, W).",
+        },
+    },
+}
 _PATH = {
     "type": "object",
     "properties": {"path": {"type": "string"}, "variable": {"type": "string"}},
@@ -70,8 +83,12 @@ PREDICT: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
-                "application/x-npy": _BINARY,
-                "application/json": {"schema": _PATH},
+                "application/x-npy": {**_BINARY, "example": "what numpy.save writes"},
+                "application/json": {"schema": _PATH, "example": '{"path": "day/scene.hdr"}'},
+                "multipart/form-data": {
+                    "schema": _FORM,
+                    "example": "header and data of ENVI, or cube and valid as NPY",
+                },
             },
         },
     },

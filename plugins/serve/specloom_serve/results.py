@@ -58,9 +58,9 @@ def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) 
         RefusedError: The pipeline has no such output.
         SpecloomError: As ``Predictor.predict``.
     """
-    name = _output(predictor, wanted.output)
+    name = chosen_output(predictor, wanted.output)
     if wanted.format == "png":
-        return _picture(predictor, cube, name)
+        return draw(predictor, cube, name)
     found = predictor.predict(cube)
     if wanted.format == "json":
         return json_bytes(describe(predictor, found, most_objects))
@@ -108,7 +108,7 @@ def json_bytes(value: Any) -> bytes:
     return text.encode()
 
 
-def _output(predictor: Predictor, wanted: str) -> str:
+def chosen_output(predictor: Predictor, wanted: str) -> str:
     """The output that is wanted, or ``scores``, or the first.
 
     Raises:
@@ -139,7 +139,7 @@ def _shape(value: Any) -> dict[str, Any]:
     return {"shape": list(values.shape), "dtype": values.dtype.name}
 
 
-def _picture(predictor: Predictor, cube: Cube, name: str) -> bytes:
+def draw(predictor: Predictor, cube: Cube, name: str) -> bytes:
     """An output as PNG.
 
     Raises:

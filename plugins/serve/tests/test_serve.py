@@ -254,11 +254,129 @@ def test_a_body_without_length_is_read_to_its_end(served):
     refused(answer, 400, "the body ends after 28796 of 28800 bytes of pixels", SAVE)
 
 
+def envi():
+    """The files of an ENVI pair with the scene, interleaved by line."""
+    header = (
+        "ENVI\nsamples = 40\nlines = 30\nbands = 6\n"
+        "data type = 4\ninterleave = bil\nbyte order = 0\n"
+    )
+    return {"header": header.encode(), "data": scene().transpose(0, 2, 1).tobytes()}
+
+
+def test_an_envi_pair_in_a_form_gives_the_bytes_of_an_array(http, folder, tmp_path):
+    expected = http.post("/predict?format=npy", content=npy(scene()), headers=NPY).content
+    assert http.post("/predict?format=npy", files=envi()).content == expected
+    for name, content in envi().items():
+        (tmp_path / f"cube.{'hdr' if name == 'header' else 'img'}").write_bytes(content)
+    arguments = [folder, tmp_path / "cube.hdr", "--out", tmp_path / "out", "--device", "cpu"]
+    assert CliRunner().invoke(command, [*map(str, arguments), "--quiet"]).exit_code == 0
+    assert (tmp_path / "out" / "cube" / "scores.npy").read_bytes() == expected
+
+
+def test_a_mask_in_a_form_says_which_pixels_count(http, predictor):
+    valid = np.ones((30, 40), bool)
+    valid[:5] = False
+    files = {"cube": npy(scene()), "valid": npy(valid)}
+    expected = predictor.predict(scene(), valid=valid)
+    answer = http.post("/predict?format=npy&wavelengths=1,2,3,4,5,6", files=files)
+    assert np.load(io.BytesIO(answer.content)).tobytes() == expected.scores.tobytes()
+    bytes_of_two = np.full((30, 40), 2, np.uint8)
+    bytes_of_two[:5] = 0
+    files["valid"] = npy(valid)[:128] + bytes_of_two.tobytes()
+    assert http.post("/predict?format=npy", files=files).content == answer.content
+
+
+ONE = "send the files 'header' and 'data' of ENVI, or 'cube' and 'valid' as NPY"
+FORMS = {
+    "nothing of a cube": ({"valid": npy(np.ones((2, 2), bool))}, "has not the parts of one cube"),
+    "half of a pair": ({"header": b"ENVI"}, "has not the parts of one cube"),
+    "two cubes": ({**envi(), "cube": npy(scene())}, "has not the parts of one cube"),
+    "another name": ({"file": b"x"}, "has a part of another name"),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_without_a_cube_is_refused(served, name):
+    files, what = FORMS[name]
+    refused(served.post("/predict", files=files), 400, f"the form {what}", ONE)
+
+
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+PART = b'--b\r\nContent-Disposition: form-data; name="data"\r\n\r\n'
+DAMAGED = {
+    "no boundary": (
+        {"Content-Type": "multipart/form-data"},
+        b"",
+        400,
+        "the form has no boundary between its parts",
+    ),
+    "long boundary": (
+        {"Content-Type": f"multipart/form-data; boundary={'b' * 71}"},
+        b"",
+        400,
+        "the form has no boundary between its parts",
+    ),
+    "empty": (FORM, b"", 400, "the form has not the parts of one cube"),
+    "no form": (FORM, b"0123", 400, "the form is damaged"),
+    "no name": (FORM, b"--b\r\nX: y\r\n\r\n1\r\n--b--\r\n", 400, "a part of the form has no name"),
+    "cut": (FORM, PART + b"123", 400, "the form ends within a part"),
+    "twice": (
+        FORM,
+        PART + b"1\r\n" + PART + b"2\r\n--b--\r\n",
+        400,
+        "the form has two parts 'data'",
+    ),
+    "many headers": (FORM, b"--b\r\n" + b"X: y\r\n" * 1000, 400, "the form is damaged"),
+    "long header": (FORM, b"--b\r\nX: " + b"y" * 9000, 400, "the form is damaged"),
+    "large": (
+        FORM,
+        PART + bytes(100_001) + b"\r\n--b--\r\n",
+        413,
+        "the cube has more than 100000 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_form_is_refused(served, name):
+    headers, body, status, what = DAMAGED[name]
+    refused(served.post("/predict", content=body, headers=headers), status, what)
+    refused(served.post("/predict", content=chunks(body), headers=headers), status, what)
+
+
+def test_a_damaged_pair_is_named_without_the_folder_of_the_server(served):
+    answer = served.post("/predict", files={**envi(), "data": b"short"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["where"] == "cube.hdr"
+    assert "specloom-serve-" not in answer.text
+    answer = served.post("/predict?wavelengths=1,2", files=envi())
+    refused(answer, 400, "wavelengths are only for arrays in a body")
+    mask = npy(np.ones((30, 40), np.float32))
+    answer = served.post("/predict", files={"cube": npy(scene()), "valid": mask})
+    refused(answer, 415, "the mask 'valid' is of type float32, not bool")
+    answer = served.post(
+        "/predict", files={"cube": npy(scene()), "valid": npy(np.ones((3, 4), bool))}
+    )
+    assert answer.status_code == 422
+    assert answer.json()["error"]["what"].startswith("valid has the shape (3, 4)")
+
+
+def test_the_page_of_the_addresses_loads_nothing(http):
+    answer = http.get("/docs")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    for address in ("/predict", "/health", "/ready", "/metrics", "/pipeline"):
+        assert f"</span> {address}</h2>" in answer.text
+    assert "multipart/form-data" in answer.text
+    assert "http:" not in answer.text
+    assert "<script" not in answer.text
+    assert "//" not in answer.text.replace("</", "")
+
+
 REQUESTS = {
     "type": (
         {"content": b"x", "headers": {"Content-Type": "text/plain"}},
         415,
-        "the body is neither NPY nor JSON by its content type",
+        "the body is none of NPY, JSON and a form by its content type",
         "send 'Content-Type: application/x-npy', or application/json with a path",
     ),
     "no JSON": (
@@ -303,7 +421,7 @@ REQUESTS = {
     "wavelengths": (
         {"json": {"path": "day/scene.npy"}, "params": {"wavelengths": "1,2,3,4,5,6"}},
         400,
-        "wavelengths are only for cubes in a body",
+        "wavelengths are only for arrays in a body",
         "leave them out: the file has its own",
     ),
     "zero": ({"json": {"path": "a\0b"}}, 400, "the path is an address or a pattern", BELOW),

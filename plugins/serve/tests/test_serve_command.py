@@ -1,9 +1,14 @@
 """``specloom serve``: a real port, and options that are refused."""
 
+import io
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -12,9 +17,13 @@ from click.testing import CliRunner
 from specloom import ConfigError, Pipeline, UnavailableError
 from specloom_predict import Predictor
 from specloom_rx import RXGlobal
-from specloom_serve import AnswerError, Client
-from specloom_serve.command import Binding
+from specloom_serve import AnswerError, Client, Engine, Limits
+from specloom_serve.command import Binding, http_server
 from specloom_serve.command import serve as command
+from specloom_serve.grpc_server import GrpcServer
+from specloom_serve.guarded import GuardedProtocol
+from specloom_serve.metrics import Metrics
+from specloom_serve.service import Service
 
 TOKEN = "a-long-token-of-ours"
 
@@ -36,13 +45,13 @@ def folder(tmp_path_factory):
 
 def test_a_server_on_a_free_port(folder):
     program = [sys.executable, "-m", "specloom", "serve", str(folder), "--port", "0"]
-    server = subprocess.Popen(
-        [*program, "--device", "cpu", "--token", TOKEN], stderr=subprocess.PIPE, text=True
-    )
+    options = ["--grpc-port", "0", "--device", "cpu", "--token", TOKEN]
+    server = subprocess.Popen([*program, *options], stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
         line = server.stderr.readline()
-        found = re.match(r"serving on (http://127\.0\.0\.1:(\d+)); Ctrl-C stops it\n", line)
+        address = r"(http://127\.0\.0\.1:(\d+)) and (grpc://127\.0\.0\.1:\d+)"
+        found = re.match(rf"serving on {address}; Ctrl-C stops it\n", line)
         assert found is not None, line + server.stderr.read()
         expected = Predictor(folder, device="cpu").predict(cube()).scores.tobytes()
         with Client(found[1], token=TOKEN) as client:
@@ -53,11 +62,115 @@ def test_a_server_on_a_free_port(folder):
             assert answer.startswith(b"HTTP/1.1 400")
             leave_early(int(found[2]))
             assert client.predict(cube())["scores"].tobytes() == expected
+        with Client(found[3], token=TOKEN) as client:
+            assert client.predict(cube())["scores"].tobytes() == expected
     finally:
         server.terminate()
         _, log = server.communicate(timeout=20)
     assert re.search(r"POST /predict 200 \d+\.\d{3} s\n", log), log
+    assert re.search(r"gRPC Predict 200 \d+\.\d{3} s\n", log), log
     assert TOKEN not in log
+
+
+@contextmanager
+def served(folder, binding, protocol=None, **options):
+    """A server of both protocols in a thread: where it listens for each."""
+    service = Service(Engine(Predictor(folder, device="cpu")), Limits(**options), None, Metrics())
+    companion = GrpcServer(service, binding.at(0), binding.token, binding.certificate, binding.key)
+    server = http_server(service, binding, companion)
+    if protocol is not None:
+        server.config.http = protocol
+    listening = binding.listen()
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield binding.address(listening), binding.grpc_address(companion.port)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+    assert not thread.is_alive()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
+def test_both_with_tls(folder, tmp_path):
+    certificate = tmp_path / "cert.pem"
+    key = tmp_path / "key.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    name = "-subj /CN=specloom -addext subjectAltName=IP:127.0.0.1"
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*make.split(), *name.split(), *files], check=True, capture_output=True)
+    expected = Predictor(folder, device="cpu").predict(cube()).scores.tobytes()
+    with served(folder, Binding("127.0.0.1", 0, TOKEN, certificate, key)) as addresses:
+        assert [address.partition(":")[0] for address in addresses] == ["https", "grpcs"]
+        for address in addresses:
+            with Client(address, TOKEN, authority=certificate) as client:
+                assert client.predict(cube())["scores"].tobytes() == expected
+            with Client(address, TOKEN, timeout=5) as client:  # which does not know the authority
+                with pytest.raises(AnswerError) as caught:
+                    client.describe(cube())
+                assert caught.value.status == 0
+
+
+def until_closed(connection):
+    """What a server sends until it closes a connection."""
+    received = b""
+    with suppress(ConnectionResetError):
+        chunk = connection.recv(65536)
+        while chunk:
+            received += chunk
+            chunk = connection.recv(65536)
+    return received
+
+
+class Impatient(GuardedProtocol):
+    header_seconds = 0.3
+    answer_seconds = 0.3
+
+
+def test_connections_whose_headers_or_bodies_do_not_arrive_are_closed(folder):
+    with served(folder, Binding("127.0.0.1", 0), Impatient, body_seconds=0.3) as (address, _):
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        head = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+        post = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-npy\r\n"
+        for start in (b"", head, b"\x16\x03"):
+            with socket.create_connection(place, timeout=10) as connection:
+                connection.sendall(start)
+                assert b"200 OK" not in until_closed(connection)
+        with socket.create_connection(place, timeout=10) as connection:
+            connection.sendall(head + b"\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(1000)
+            assert b"200 OK" in answer
+            connection.sendall(head)  # the next request, whose headers do not end
+            assert until_closed(connection) == b""
+        with socket.create_connection(place, timeout=10) as connection:
+            connection.sendall(post + b"Content-Length: 9000\r\n\r\n\x93NUMPY")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+        with Client(address) as client:
+            assert client.predict(cube())["scores"].shape == (20, 24)
+
+
+def test_an_answer_that_is_not_read_is_forgotten(folder):
+    with served(folder, Binding("127.0.0.1", 0), Impatient) as (address, _):
+        place = ("127.0.0.1", int(address.rpartition(":")[2]))
+        body = io.BytesIO()
+        np.save(body, np.ones((1200, 1200, 5), np.uint8))
+        content = body.getvalue()
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(place)
+            connection.sendall(
+                b"POST /predict?format=npy HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/x-npy\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(content)
+            )
+            connection.sendall(content)
+            time.sleep(1.5)
+            assert len(until_closed(connection)) < 1200 * 1200 * 4
+        with Client(address) as client:
+            assert client.predict(cube())["scores"].shape == (20, 24)
 
 
 def huge_headers(port):

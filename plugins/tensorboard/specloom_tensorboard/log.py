@@ -6,8 +6,9 @@ import io
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,29 @@ class Log:
     def __init__(self, folder: Path, resumed: bool = False) -> None:
         self.folder = folder
         self._resumed = resumed
+        self._lock = Lock()
         self._path: Path | None = None
         self._last_steps: dict[str, int] = {}
 
-    def write(self, step: int, values: Mapping[str, Any]) -> None:
+    @property
+    def started(self) -> bool:
+        """Whether something was written."""
+        return self._path is not None
+
+    def write(
+        self,
+        step: int,
+        values: Mapping[str, Any],
+        describe: Callable[[str], str] = lambda tag: "",
+    ) -> None:
         """Write numbers, pictures, texts and distributions by tag; omit what is none of them.
 
         Pictures are uint8 (H, W, 3); other arrays of numbers become histograms.
+
+        Args:
+            step: The step.
+            values: The values by tag.
+            describe: What a tag means, which TensorBoard shows beside its title.
 
         Raises:
             UnavailableError: The folder cannot be written.
@@ -58,6 +75,14 @@ class Log:
         summaries = _summaries(values)
         if not summaries:
             return
+        with self._lock:
+            for one in summaries:
+                if one.tag not in self._last_steps:  # readers take the first one's
+                    one.metadata.summary_description = describe(one.tag)
+            self._write(step, summaries)
+
+    def _write(self, step: int, summaries: Sequence[Summary.Value]) -> None:
+        """Append summaries, by one thread at a time."""
         try:
             if self._path is None:
                 self._path = self._start_file(step, summaries)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from specloom import Batch, ConfigError, Input, Ported, Run, impl, node
+from specloom import Batch, ConfigError, Input, OnDemand, Ported, Run, impl, node
+from specloom_tensorboard.drawings import Drawings
+from specloom_tensorboard.wording import configuration_text, describe, metrics_text
 
 if TYPE_CHECKING:
     from specloom import Graph
@@ -20,10 +23,16 @@ class TensorBoardMonitorNode(Ported):
     Tags are ``<stage>/<node>/<name>``, with one step for each epoch and stage. What trainers
     record (losses, learning rates, temperatures, chosen bands and the distribution of weights) is
     written without a connection; metrics and pictures of a stage are written if their node is
-    connected.
+    connected. Each tag is described by the class of its node. Counts, such as those of pixels, are
+    no charts: they are in the table of all metrics, the text ``run/metrics`` that the end of a run
+    adds with its run file, ``run/configuration``.
 
-    Every write is on disk when it ends. In a run from a file the node is found by this plugin's
-    observer; in Python it is passed to a trainer: ``GradientTrainer(..., monitors=[node])``.
+    Numbers are on disk when they were recorded. Pictures that are drawn on demand are drawn on a
+    thread, of the first and then of every ``pictures_every``-th epoch, and always the last ones of
+    a phase; they are on disk when the phase ends.
+
+    In a run from a file the node is found by this plugin's observer; in Python it is passed to a
+    trainer: ``GradientTrainer(..., monitors=[node])``.
 
     Args:
         output_dir: The ``--logdir`` of TensorBoard, relative to the current folder; None for
@@ -31,9 +40,10 @@ class TensorBoardMonitorNode(Ported):
             has none.
         run_name: The name of the run in TensorBoard, a folder in ``output_dir``; None for the
             name of the run.
+        pictures_every: Pictures are drawn of every so many-th epoch; 1 for every one.
 
     Raises:
-        ConfigError: ``run_name`` leads out of ``output_dir``.
+        ConfigError: ``run_name`` leads out of ``output_dir``, or ``pictures_every`` is less than 1.
     """
 
     metrics = Input(None, dtype="scalars", many=True, per_stage=True, doc="Metrics to be shown.")
@@ -43,12 +53,16 @@ class TensorBoardMonitorNode(Ported):
 
     output_dir: str | None = None
     run_name: str | None = None
+    pictures_every: int = 10
 
     def __post_init__(self) -> None:
         self._log: Log | None = None
 
     def build(self, sizes: Mapping[str, int]) -> None:
-        """Check the name of the run."""
+        """Check the name of the run, and how often pictures are drawn."""
+        if self.pictures_every < 1:
+            what = f"{self.name!r}: pictures_every is {self.pictures_every}"
+            raise ConfigError(what, fix="write pictures_every: 1 or more")
         path = PurePath(self.run_name or "run")
         if path.is_absolute() or ".." in path.parts:
             what = f"run_name {self.run_name!r} of {self.name!r} leads out of output_dir"
@@ -98,21 +112,50 @@ class Writer:
         self._monitor = monitor
         self._run: Run | None = None
         self._log: Log | None = None
+        self._drawings = Drawings(monitor.pictures_every)
 
     @impl
     def recorded(self, run: Run, step: int, values: Mapping[str, float]) -> None:
-        """Write numbers, without metrics of nodes that are not connected."""
-        self._write(run, step, values, "metrics")
+        """Write numbers, without counts, and without metrics of nodes that are not connected."""
+        charts = {tag: value for tag, value in values.items() if not isinstance(value, int)}
+        self._write(run, step, charts, "metrics")
 
     @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
         """Write pictures, texts and distributions, of nodes with pictures where connected."""
-        self._write(run, step, values, "artifacts")
+        if isinstance(values, OnDemand):
+            shown = self._shown(run, values, "artifacts")
+            drawn = values.renamed({tag: tag for tag in shown})
+            write = partial(self._log_of(run).write, describe=partial(describe, run.graph))
+            self._drawings.add(write, step, drawn)
+        else:
+            self._write(run, step, values, "artifacts")
+
+    @impl
+    def phase_ended(self) -> None:
+        """Draw the last pictures, and wait until all are written."""
+        self._drawings.finish()
+
+    @impl
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Draw the last pictures; if something was written, add metrics and run file as texts."""
+        self._drawings.finish()
+        if error is not None or self._log is None or not self._log.started:
+            return
+        texts = {"run/metrics": metrics_text(run.metrics)}
+        if run.document.value is not None:
+            texts["run/configuration"] = configuration_text(run.document.value)
+        self._log.write(0, {tag: text for tag, text in texts.items() if text})
 
     def _write(self, run: Run, step: int, values: Mapping[str, Any], port: str) -> None:
+        shown = self._shown(run, values, port)
+        values_shown = {tag: values[tag] for tag in shown}
+        self._log_of(run).write(step, values_shown, partial(describe, run.graph))
+
+    def _shown(self, run: Run, tags: Iterable[str], port: str) -> list[str]:
+        """The tags that are shown: of nodes with this port, those that are connected."""
         hidden = _unconnected(run.graph, self._monitor, port)
-        shown = {tag: value for tag, value in values.items() if _node_of(tag) not in hidden}
-        self._log_of(run).write(step, shown)
+        return [tag for tag in tags if _node_of(tag) not in hidden]
 
     def _log_of(self, run: Run) -> Log:
         if self._log is None or run is not self._run:

@@ -31,7 +31,19 @@ class Monitors:
             writer.recorded(run, step, values)
 
     @impl
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Draw the last pictures; write all metrics and the run file."""
+        for writer in self._writers:
+            writer.run_ended(run, error)
+
+    @impl
     def artifacts(self, run: Run, step: int, values: Mapping[str, Any]) -> None:
         """Write pictures, texts and distributions."""
         for writer in self._writers:
             writer.artifacts(run, step, values)
+
+    @impl
+    def phase_ended(self) -> None:
+        """Draw the last pictures."""
+        for writer in self._writers:
+            writer.phase_ended()

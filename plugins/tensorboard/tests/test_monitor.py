@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import specloom_tensorboard
 from specloom import ConfigError, Pipeline, Plugins, Port, Ported, Run
 from specloom_tensorboard.monitor import TensorBoardMonitorNode
+from specloom_tensorboard.wording import describe, metrics_text
 
 PICTURE = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
 
@@ -48,7 +49,10 @@ class Gathers(Ported):
         return {}
 
     def measure_end(self):
-        return {"metrics": {"images": self.count}, "artifacts": {"image_0": PICTURE}}
+        return {
+            "metrics": {"share": self.count / 4, "images": self.count},
+            "artifacts": {"image_0": PICTURE},
+        }
 
 
 class Trainable:
@@ -120,8 +124,52 @@ def test_an_observed_run_writes_each_thing_under_its_own_tag(tmp_path):
     run, _ = make(tmp_path, [Trainable(), Evaluates()], run_name="one")
     run.run()
     scalars, images = read(tmp_path / "one")
-    assert scalars == {**TRAINED, "val/toy/images": EPOCHS, "test/toy/images": [0]}
+    assert scalars == {**TRAINED, "val/toy/share": EPOCHS, "test/toy/share": [0]}
     assert images == {"val/toy/image_0": EPOCHS, "test/toy/image_0": [0]}
+
+
+def test_the_end_of_a_run_adds_its_metrics_and_its_run_file(tmp_path):
+    run, _ = make(tmp_path, [Trainable(), Evaluates()])
+    run.document.value = {"specloom": 1, "nodes": {"toy": {"type": "toys.Gathers"}}}
+    run.run()
+    found = EventAccumulator(str(tmp_path / "toy run"))
+    found.Reload()
+    texts = {}
+    for tag in ("run/metrics", "run/configuration"):
+        (event,) = found.Tensors(tag)
+        texts[tag] = event.tensor_proto.string_val[0].decode()
+    assert texts["run/metrics"] == (
+        "| metric | val | test |\n"
+        "|---|--:|--:|\n"
+        "| toy/share | 0.5000 | 0.5000 |\n"
+        "| toy/images | 2 | 2 |\n"
+        "| unconnected/share | 0.5000 | 0.5000 |\n"
+        "| unconnected/images | 2 | 2 |"
+    )
+    assert '          "type": "toys.Gathers"' in texts["run/configuration"]
+    described = found.SummaryMetadata("val/toy/share")
+    assert described.summary_description == "Gathers: A number and a picture for each stage."
+
+
+def test_a_run_that_wrote_nothing_or_failed_has_no_texts(tmp_path):
+    run, _ = make(tmp_path / "nothing", [], connected=())
+    run.run()
+    assert not (tmp_path / "nothing").exists()
+    run, _ = make(tmp_path, [Trainable(fails_in=1, act=lambda: 1 / 0)])
+    with pytest.raises(ZeroDivisionError):
+        run.run()
+    found = EventAccumulator(str(tmp_path / "toy run"))
+    found.Reload()
+    assert not [tag for tag in found.Tags()["tensors"] if tag.startswith("run/")]
+
+
+def test_what_tags_mean():
+    graph = make(None, [])[0].graph
+    assert describe(graph, "train/learning_rate").startswith("The step size")
+    assert describe(graph, "train/total/loss").startswith("The sum of all losses")
+    assert describe(graph, "val/toy/share") == "Gathers: A number and a picture for each stage."
+    assert describe(graph, "train/unknown/lr") == ""
+    assert metrics_text({}) == ""
 
 
 @pytest.mark.parametrize("port", ["metrics", "artifacts"])
@@ -129,7 +177,7 @@ def test_only_what_is_connected_is_written_of_metrics_and_pictures(tmp_path, por
     run, _ = make(tmp_path, [Trainable()], connected=(port,))
     run.run()
     scalars, images = read(tmp_path / "toy run")
-    assert scalars == TRAINED | ({"val/toy/images": EPOCHS} if port == "metrics" else {})
+    assert scalars == TRAINED | ({"val/toy/share": EPOCHS} if port == "metrics" else {})
     assert images == ({"val/toy/image_0": EPOCHS} if port == "artifacts" else {})
 
 
@@ -145,7 +193,7 @@ def test_a_trainer_in_python_adds_the_observer_itself(tmp_path):
     evaluation.plugins.add("monitor", monitor.observer())
     evaluation.run()
     scalars, _ = read(tmp_path / "toy run")
-    assert scalars == {**TRAINED, "val/toy/images": EPOCHS, "test/toy/images": [0]}
+    assert scalars == {**TRAINED, "val/toy/share": EPOCHS, "test/toy/share": [0]}
     assert len(list((tmp_path / "toy run").iterdir())) == 1
 
 
@@ -196,14 +244,14 @@ def test_a_killed_run_is_complete_and_a_resumed_one_goes_on(tmp_path):
     assert done.returncode == -signal.SIGKILL
     scalars, images = read(tmp_path / "toy run")
     assert scalars["train/bce/loss"] == [0, 1, 2, 3, 4, 5]
-    assert scalars["val/toy/images"] == images["val/toy/image_0"] == [0, 1, 2, 3, 4]
+    assert scalars["val/toy/share"] == images["val/toy/image_0"] == [0, 1, 2, 3, 4]
     run, _ = make(tmp_path, [Trainable(9, first=5), Evaluates()])
     run.resumed = True
     run.run()
     scalars, images = read(tmp_path / "toy run")
-    assert scalars["train/bce/loss"] == scalars["val/toy/images"] == list(range(9))
+    assert scalars["train/bce/loss"] == scalars["val/toy/share"] == list(range(9))
     assert images["val/toy/image_0"] == list(range(9))
-    assert scalars["test/toy/images"] == [0]
+    assert scalars["test/toy/share"] == [0]
 
 
 @pytest.mark.parametrize("name", ["../up", "/root", "a/../../b"])

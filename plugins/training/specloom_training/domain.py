@@ -10,13 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specloom_statistics import (
-    DomainMeasure,
-    DomainPixels,
-    DomainReference,
-    measure_domain,
-    sample_positions,
-)
+from specloom_statistics import DomainMeasure, DomainPixels, DomainReference, measure_domain
+from specloom_training.windows import SampledPixels
 
 if TYPE_CHECKING:
     from specloom import Batch, Run
@@ -51,12 +46,21 @@ class DomainWatch:
         cube = batch.get("cube")
         if self._reference is None or not isinstance(cube, Tensor) or cube.dim() != 4:
             return
-        if cube.shape[3] != self._reference.bands:
-            return
-        for number, image in enumerate(cube):
+        for number in range(len(cube)):
+            sampled = SampledPixels(*cube.shape[1:3])
             valid = batch.get("valid")
-            looked_at = _looked_at(image, None if valid is None else valid[number])
-            self._measures.append(measure_domain(self._reference, looked_at))
+            if valid is not None:
+                valid = valid[number : number + 1]
+            sampled.add(slice(0, cube.shape[1]), cube[number : number + 1], valid)
+            self.add_image(sampled)
+
+    def add_image(self, sampled: SampledPixels) -> None:
+        """Compare the pixels of one cube."""
+        if self._reference is None or sampled.pixels is None:
+            return
+        if sampled.pixels.shape[1] != self._reference.bands:
+            return
+        self._measures.append(measure_domain(self._reference, _looked_at(sampled)))
 
     def measure_state(self) -> Mapping[str, Tensor]:
         """The comparisons since ``measure_start``, as the bytes of JSON."""
@@ -87,15 +91,16 @@ class DomainWatch:
             self._run.hook.warned(run=self._run, message=message)
 
 
-def _looked_at(image: Tensor, valid: Tensor | None) -> DomainPixels:
-    """Some pixels of an image (H, W, C)."""
-    height, width = image.shape[:2]
-    rows, columns = sample_positions(height, width)
-    pixels = image[rows, columns].detach().cpu().double().numpy()
-    usable: Any = np.ones(len(rows), bool)
-    if valid is not None:
-        usable = valid[rows, columns].cpu().numpy()
-    return DomainPixels(pixels, rows / height, columns / width, usable)
+def _looked_at(sampled: SampledPixels) -> DomainPixels:
+    """Some pixels of an image."""
+    assert sampled.pixels is not None, "the caller has checked it"
+    pixels = sampled.pixels.cpu().double().numpy()
+    usable: Any = np.ones(len(pixels), bool)
+    if sampled.valid is not None:
+        usable = sampled.valid.cpu().numpy()
+    rows = sampled.rows.numpy() / sampled.height
+    columns = sampled.columns.numpy() / sampled.width
+    return DomainPixels(pixels, rows, columns, usable)
 
 
 def _message(split: str, measures: list[DomainMeasure]) -> str:

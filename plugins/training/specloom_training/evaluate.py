@@ -20,8 +20,9 @@ from specloom import (
 )
 from specloom_training import processes
 from specloom_training.domain import DomainWatch
-from specloom_training.history import note_phase
+from specloom_training.history import note_phase, observed_end
 from specloom_training.measure_job import measure_by_job
+from specloom_training.windowed import WindowedStage
 
 if TYPE_CHECKING:
     from specloom import Pipeline
@@ -146,11 +147,10 @@ def _measure(
     )
     with run.inference():
         if not by_job:
-            for batch in run.batches(split, f"evaluating {split}"):
-                plan(batch)
+            windowed = WindowedStage(run, split, plan)
+            for batch in run.windowed_batches(split, f"evaluating {split}"):
+                windowed(batch, watch)
                 losses.add_batch()
-                if watch is not None:
-                    watch.add_batch(batch)
         metrics = run.measured(split, plan.finish(), step)
     means = losses.means()
     if means:
@@ -194,7 +194,8 @@ def evaluate_noted(pipeline: Pipeline, run: Run, split: str) -> dict[str, float]
     """The phase ``Evaluate``, for trainers in Python: it is in the pipeline's history."""
     started = perf_counter()
     phase = Evaluate(split)
-    phase.train(run)
+    with observed_end(run):
+        phase.train(run)
     note_phase(pipeline, run, ("training.Evaluate", phase), started)
     return dict(run.metrics.get(split, {}))
 

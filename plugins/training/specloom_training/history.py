@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -31,6 +32,17 @@ class History:
     seed: int = 0
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def observed_end(run: Run) -> Iterator[None]:
+    """Notify observers of the end of a run that a trainer in Python makes, also by an error."""
+    try:
+        yield
+    except BaseException as error:
+        run.hook.run_ended(run=run, error=error)
+        raise
+    run.hook.run_ended(run=run, error=None)
 
 
 _HISTORIES: WeakKeyDictionary[Pipeline, History] = WeakKeyDictionary()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from specloom import (
     Batch,
+    ImageWindows,
     Job,
     Plugins,
     Run,
@@ -18,12 +19,14 @@ from specloom import (
     Ticket,
     TicketSource,
     UnavailableError,
+    WindowedSource,
     pack,
     pack_source,
     unpack,
     unpack_source,
 )
 from specloom_training.node_states import load_states
+from specloom_training.windowed import WindowedPlan
 
 #: The key of the packed graph's own safetensors among those of a job.
 GRAPH = "graph"
@@ -127,6 +130,16 @@ def read_batches(run: Run, tickets: Sequence[Ticket]) -> Iterator[Batch]:
         yield _join_items(source, items)
 
 
+def read_windowed_batches(run: Run, tickets: Sequence[Ticket]) -> Iterator[Batch | ImageWindows]:
+    """As ``read_batches``; a large image that is a batch of its own comes as windows."""
+    source: Any = run.source
+    if not isinstance(source, WindowedSource) or getattr(source, "batch_size", 1) > 1:
+        yield from read_batches(run, tickets)
+        return
+    for ticket in tickets:
+        yield run.adopt_windows(source.read_windows(ticket))
+
+
 def run_first_item(run: Run, stage: str, ends: Iterable[str], split: str) -> None:
     """Run the first item of a split in this process.
 
@@ -143,8 +156,9 @@ def run_first_item(run: Run, stage: str, ends: Iterable[str], split: str) -> Non
     first = next(iter(source.tickets(split)))
     plan = run.plan(stage, ends)
     with run.inference():
-        for batch in read_batches(run, [first]):
-            plan(batch)
+        for batch in read_windowed_batches(run, [first]):
+            windowed = WindowedPlan(run.graph, plan)
+            windowed.run_start(batch)
 
 
 def merge_states(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Graph, Run
+from specloom import Batch, ConfigError, Graph, ImageWindows, Run
+from specloom_training.windows import (
+    PixelParts,
+    SampledPixels,
+    WholeImage,
+    is_map,
+    local_nodes,
+    sample_window,
+)
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
@@ -51,24 +59,78 @@ class FitPass:
         affine = set(ends) - _read_otherwise(graph, wave, "affine_input")
         linear = set(ends) - _read_otherwise(graph, wave, "linear_input")
         self._plan = run.plan("train", ends, lazy=affine, lazy_linear=linear)
+        self._maps = {name: _maps_of(graph.nodes[name]) for name in names}
+        steps = [step.name for step in self._plan.steps]
+        self._is_local = local_nodes(graph, steps) == set(steps)
 
-    def update(self, batches: Iterable[Batch]) -> None:
-        """Update the nodes with batches on the device."""
-        graph = self._run.graph
+    def update(self, batches: Iterable[Batch | ImageWindows]) -> None:
+        """Update the nodes with batches on the device, or with the windows of large images."""
         with self._run.inference():
             for batch in batches:
-                self._take_sample(batch)
-                values = self._plan(batch)
-                for name, ports in self._inputs.items():
-                    graph.nodes[name].fit_update(**_arguments(graph, name, ports, values))
-                for moments in self._shared:
-                    moments.update(values)
+                if not isinstance(batch, ImageWindows):
+                    self._update_with(batch)
+                elif self._is_local:
+                    self._update_by_windows(batch)
+                else:
+                    self._update_with(batch.whole())
+
+    def _update_with(self, batch: Batch) -> None:
+        """Update the nodes with a whole batch."""
+        self._take_sample(batch)
+        values = self._plan(batch)
+        for name, ports in self._inputs.items():
+            arguments = _arguments(self._run.graph, name, ports, values)
+            if not getattr(self._run.graph.nodes[name], "fits_pixels", False):
+                self._fit(name, [arguments])
+                continue
+            parts = PixelParts(self._maps[name])
+            self._fit(name, parts.add(arguments))
+            self._fit(name, parts.rest())
+        for moments in self._shared:
+            pixels = PixelParts(moments.ports)
+            moments.add(pixels.add(moments.arguments(values)))
+            moments.add(pixels.rest())
+
+    def _update_by_windows(self, image: ImageWindows) -> None:
+        """Update the nodes with the windows of an image."""
+        graph = self._run.graph
+        sampled = SampledPixels(image.height, image.width)
+        collected: dict[str, PixelParts | WholeImage] = {}
+        for name in self.names:
+            if getattr(graph.nodes[name], "fits_pixels", False):
+                collected[name] = PixelParts(self._maps[name])
+            else:
+                collected[name] = WholeImage(self._maps[name], image.height)
+        shared = [(moments, PixelParts(moments.ports)) for moments in self._shared]
+        for rows, window in image:
+            sample_window(sampled, rows, window)
+            values = self._plan(window)
+            for name, ports in self._inputs.items():
+                arguments = _arguments(graph, name, ports, values)
+                self._fit(name, collected[name].add(arguments, rows))
+            for moments, pixels in shared:
+                moments.add(pixels.add(moments.arguments(values), rows))
+        for name in self.names:
+            self._fit(name, collected[name].rest())
+        for moments, pixels in shared:
+            moments.add(pixels.rest())
+        if self._sample is not None and sampled.pixels is not None:
+            self._sample.add_image(image.height * image.width, sampled.pixels, sampled.valid)
+
+    def _fit(self, name: str, parts: Iterable[Mapping[str, Any]]) -> None:
+        for part in parts:
+            self._run.graph.nodes[name].fit_update(**part)
 
     def _take_sample(self, batch: Batch) -> None:
         cube = batch.get("cube")
         if self._sample is None or not isinstance(cube, Tensor) or cube.dim() != 4:
             return
         self._sample.fit_update(cube, batch.get("valid"))
+
+
+def _maps_of(node: Any) -> set[str]:
+    """The inputs of a node that have a value for each pixel."""
+    return {port for port, spec in node.inputs.items() if is_map(spec)}
 
 
 def fit_ends(graph: Graph, name: str) -> list[str]:

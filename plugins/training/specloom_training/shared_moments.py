@@ -37,6 +37,8 @@ class SharedMoments:
         needs_scatter: Whether the variances of the bands do not suffice.
     """
 
+    ports = ("data", *MASKS)
+
     def __init__(self, pixels: Pixels, names: Sequence[str], *, needs_scatter: bool) -> None:
         self.pixels = pixels
         self.names = list(names)
@@ -44,10 +46,26 @@ class SharedMoments:
         self._moments: Moments | RunningVariance | None = None
         self._probe: Tensor | None = None
 
-    def update(self, values: Batch) -> None:
-        """Add the pixels of a batch, by the values that a plan made."""
-        data: Tensor | LazyAffine | LazyLinear = values[self.pixels.data]
-        valid, mask = (None if end is None else values[end] for end in self.pixels[1:])
+    def arguments(self, values: Batch) -> dict[str, Any]:
+        """What ``update`` is called with, by the values that a plan made."""
+        found = {}
+        for port, end in zip(self.ports, self.pixels, strict=True):
+            if end is not None and values[end] is not None:
+                found[port] = values[end]
+        return found
+
+    def add(self, parts: Iterable[Mapping[str, Any]]) -> None:
+        """Add parts of the pixels of a batch."""
+        for part in parts:
+            self.update(**part)
+
+    def update(
+        self,
+        data: Tensor | LazyAffine | LazyLinear,
+        valid: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> None:
+        """Add the pixels of (B, H, W, C) ``data`` that are valid and no anomaly."""
         if self._moments is None:
             channels = data.shape[-1]
             raw = data if isinstance(data, Tensor) else data.data

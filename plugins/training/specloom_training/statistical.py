@@ -137,7 +137,7 @@ def _run_pass(
         run.graph.nodes[name].fit_start(number)
     fit_pass = FitPass(run, list(passes), wave, sample, shared)
     fitted = [*passes, *(name for moments in shared for name in moments.names)]
-    batches = run.batches(split, f"fitting {', '.join(fitted)}")
+    batches = run.windowed_batches(split, f"fitting {', '.join(fitted)}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():
         _merge(run, run.graph.nodes[name], number)

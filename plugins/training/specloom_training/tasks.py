@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from specloom_statistics import DomainSample
 from specloom_training.domain import DomainWatch
-from specloom_training.job_format import merge_states, open_job, read_batches
+from specloom_training.job_format import merge_states, open_job, read_windowed_batches
 from specloom_training.node_states import dump_states, load_states
 from specloom_training.passes import BATCH, FitPass
+from specloom_training.windowed import WindowedStage
 
 if TYPE_CHECKING:
     from specloom import Job, Ticket
@@ -43,7 +44,7 @@ class Fit:
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
         self._start()
-        self._pass.update(read_batches(self._run, tickets))
+        self._pass.update(read_windowed_batches(self._run, tickets))
         return self._states()
 
     def merge(self, parts: Sequence[bytes]) -> bytes:
@@ -87,7 +88,9 @@ class Measure:
         self._names: list[str] = job.arguments["metrics"]
         nodes = self._run.graph.nodes
         wanted = [f"{name}.{port}" for name in self._names for port in nodes[name].outputs]
-        self._plan = self._run.plan(job.arguments["stage"], wanted)
+        stage = job.arguments["stage"]
+        self._plan = self._run.plan(stage, wanted)
+        self._windowed = WindowedStage(self._run, stage, self._plan)
         self._watch: DomainWatch | None = None
         if job.arguments.get("compared"):
             self._watch = DomainWatch(self._run)
@@ -96,10 +99,8 @@ class Measure:
         """What the metrics collect on a share, as safetensors."""
         self._start()
         with self._run.inference():
-            for batch in read_batches(self._run, tickets):
-                self._plan(batch)
-                if self._watch is not None:
-                    self._watch.add_batch(batch)
+            for batch in read_windowed_batches(self._run, tickets):
+                self._windowed(batch, self._watch)
         return self._states()
 
     def merge(self, parts: Sequence[bytes]) -> bytes:

@@ -118,7 +118,7 @@ def test_nodes_that_read_the_same_pixels_share_their_moments(monkeypatch):
     monkeypatch.setattr(
         statistical.SharedMoments,
         "update",
-        lambda self, values: (seen.append(self.names), update(self, values)),
+        lambda self, **values: (seen.append(self.names), update(self, **values)),
     )
     StatisticalTrainer(pipeline=pipeline, datamodule=source).fit()
     assert seen == [["rx", "pca"]] * 3

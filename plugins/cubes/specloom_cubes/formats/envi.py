@@ -14,6 +14,7 @@ from specloom import DataError
 from specloom_cubes.cube import AS_STATED, Cube, Reading, refuse_axes
 from specloom_cubes.formats.envi_header import Header, parse
 from specloom_cubes.formats.stored import Stored, stamp_of
+from specloom_cubes.listings import listing_of
 from specloom_cubes.rules import scale
 from specloom_cubes.rules.units import zero_flags
 from specloom_cubes.rules.wavelengths import (
@@ -93,15 +94,12 @@ def data_of(header: Path) -> Path | None:
 
 def _unusual_data_files(header: Path) -> list[Path]:
     """The files that have a header's name and an ending that is not known."""
-    if not header.parent.is_dir():
-        return []
-    stem = header.stem.lower()
-    found = []
-    for path in sorted(header.parent.iterdir()):
-        known = path.suffix.lower() in OTHER_FILES
-        if path.stem.lower() == stem and not known and path.is_file():
-            found.append(path)
-    return found
+    named = listing_of(header.parent).by_stem.get(header.stem.lower(), ())
+    return [path for path in named if _may_be_data(path)]
+
+
+def _may_be_data(path: Path) -> bool:
+    return path.suffix.lower() not in OTHER_FILES and path.is_file()
 
 
 def _needed(header: Header) -> int:
@@ -117,15 +115,11 @@ def _find_sibling(path: Path, names: list[str]) -> Path | None:
         sibling = path.with_name(name)
         if name != path.name and sibling.is_file():
             return sibling
-    if not path.parent.is_dir():
-        return None
-    siblings = {}
-    for file in sorted(path.parent.iterdir()):
-        if file.is_file() and file != path:
-            siblings[file.name.lower()] = file
+    others = listing_of(path.parent).by_name
     for name in names:
-        if name.lower() in siblings:
-            return siblings[name.lower()]
+        found = others.get(name.lower())
+        if found is not None and found != path and found.is_file():
+            return found
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,10 +93,42 @@ class CalibratedCube:
             check=self.notes,
         )
 
+    def dark_cube(self) -> Cube:
+        """The lines of the dark reference in the unit of the cube, and not clipped.
+
+        Raises:
+            DataError: Only the mean of the dark is there, in the cube's own file.
+        """
+        dark = self.dark
+        if dark is None:
+            raise DataError(
+                f"{self.raw.path} has the mean of its dark and no frames of it",
+                fix="name a file of dark frames: calibration: {dark: FILE}, or remove dark_frames",
+            )
+        return replace(
+            self.raw,
+            path=dark.path,
+            shape=dark.shape,
+            dtype=np.dtype(np.float32),
+            load=partial(self._reflectance, dark, None),
+            ignore_value=None,
+            gains=None,
+            offsets=None,
+            scale_from="",
+            valid=None,
+            valid_from="",
+        )
+
     def load(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """The reflectance of some rows and columns, float32 (h, w, C)."""
+        return self._reflectance(self.raw, self.options.clip, rows, columns)
+
+    def _reflectance(
+        self, cube: Cube, clip: float | None, rows: slice, columns: slice
+    ) -> NDArray[np.float32]:
+        """The reflectance of some rows and columns of a cube of counts."""
         found = self.coefficients
-        height, width, bands = self.raw.shape
+        height, width, bands = cube.shape
         start, stop, _ = rows.indices(height)
         of_columns = slice(None) if len(found.dark) == 1 else columns
         dark = found.dark[of_columns]
@@ -105,8 +137,8 @@ class CalibratedCube:
         step = max(1, BLOCK_BYTES // (8 * max(result.shape[1], 1) * bands))
         for first in range(start, stop, step):
             part = slice(first, min(first + step, stop))
-            counts = stored_counts(self.raw, part, columns)
-            values = reflectance(counts, dark, gain, self.options.clip)
+            counts = stored_counts(cube, part, columns)
+            values = reflectance(counts, dark, gain, clip)
             result[first - start : part.stop - start] = values
         return result
 

@@ -16,20 +16,41 @@ Layouts, as published code that reads such folders has them:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from specloom import DataError
+from specloom_cubes.listings import Listing, listing_of
 from specloom_cubes.processing.hyspex import is_hyspex
 
 DATA_SUFFIXES = (".raw", ".img", ".dat", ".bil", ".bip", ".bsq", ".hyspex")
 """Endings that a header's name may have before ``.hdr``, or that stand for the data file."""
 
-SHARED = re.compile(
-    r"^(?:.*[ ._-])?(white|dark)[ ._-]?(?:ref(?:erence)?s?)?(?:[ ._-].*|\d*)$", re.IGNORECASE
+OF_A_REFERENCE = (
+    "avg|average|board|cal|calibration|current|frame|image|img|mean|median|noise|panel|plate|raw|"
+    "scan|spectralon|standard|target|tile"
 )
-"""The name of a reference for all cubes of a folder, such as ``dark.bil`` or ``whiteReference``."""
+"""What may follow ``white`` or ``dark`` in the name of a reference, besides ``ref`` and numbers."""
+
+SHARED = re.compile(
+    rf"""^(?:.*[ ._-])?
+    (?P<word>white|dark)
+    (?:
+        [ ._-]? ref(?:erence)?s? (?:[ ._-].*)?
+        | [ ._-]? (?:current|frame|panel)s?
+    )?
+    \d*
+    (?:[ ._-]+ (?:(?:{OF_A_REFERENCE})s?\d* | \d\w*))*
+    $""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""The name of a reference for all cubes of a folder, such as ``dark.bil`` or ``whiteReference``.
+
+``white`` and ``dark`` are words of it, followed by nothing but words of a reference and numbers
+such as a date or an exposure: ``dark_chocolate`` is what was measured.
+"""
 
 
 class References(NamedTuple):
@@ -57,13 +78,13 @@ def find_references(data: Path, wanted: Sequence[str] = ("white", "dark")) -> Re
         DataError: There are none, or several that may be meant.
     """
     name = _plain_name(data)
-    headers = list(_headers(data.parent))
+    headers = _headers_of(listing_of(data.parent))
     for layout, white, dark in (
         ("Specim", f"WHITEREF_{name}", f"DARKREF_{name}"),
         ("Headwall", f"{name}_whiteReference", f"{name}_darkReference"),
         ("Headwall", "whiteReference", "darkReference"),
     ):
-        found = References(layout, _named(headers, white), _named(headers, dark))
+        found = References(layout, headers.named(white), headers.named(dark))
         if all(getattr(found, word) is not None for word in wanted):
             return found
     return _shared(data, headers, wanted)
@@ -74,16 +95,16 @@ def is_named_as_reference(path: Path) -> bool:
     return _word(path) != ""
 
 
-def _shared(data: Path, headers: Sequence[Path], wanted: Sequence[str]) -> References:
+def _shared(data: Path, headers: _Headers, wanted: Sequence[str]) -> References:
     """The references that all cubes of a folder share, in it or in the one above it."""
     kind = _kind_of(data)
     words = [word for word in wanted if word == "white" or kind != "HySpex"]
     above = data.absolute().parent.parent
-    folders = [headers, list(_headers(above))]
+    folders = [headers, _headers_of(listing_of(above))]
     found: dict[str, Path] = {}
     for word in words:
         for listed in folders:
-            named = [path for path in listed if _word(path) == word]
+            named = listed.by_word.get(word, [])
             if len(named) > 1:
                 raise DataError(
                     f"{data.name} has several {word} references: "
@@ -116,20 +137,37 @@ def _kind_of(data: Path) -> str:
 
 def _word(header: Path) -> str:
     found = SHARED.match(_plain_name(header))
-    return "" if found is None else found[1].lower()
+    return "" if found is None else found["word"].lower()
 
 
-def _named(headers: Sequence[Path], name: str) -> Path | None:
-    for path in headers:
-        if _plain_name(path).lower() == name.lower():
-            return path
-    return None
+class _Headers:
+    """The headers of a folder, by what their names say.
+
+    Args:
+        paths: The headers, sorted.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.by_name: dict[str, Path] = {}
+        self.by_word: dict[str, list[Path]] = {}
+        for path in paths:
+            self.by_name.setdefault(_plain_name(path).lower(), path)
+            self.by_word.setdefault(_word(path), []).append(path)
+
+    def named(self, name: str) -> Path | None:
+        """The header of a name, in any case."""
+        return self.by_name.get(name.lower())
 
 
-def _headers(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() == ".hdr" and not path.name.startswith(".") and path.is_file():
-            yield path
+@lru_cache(maxsize=16)
+def _headers_of(listing: Listing) -> _Headers:
+    """The headers of a folder, which are looked at once as long as the folder does not change."""
+    return _Headers([path for path in listing.paths if _is_header(path)])
+
+
+def _is_header(path: Path) -> bool:
+    is_hidden = path.name.startswith(".")
+    return path.suffix.lower() == ".hdr" and not is_hidden and path.is_file()
 
 
 def _plain_name(path: Path) -> str:

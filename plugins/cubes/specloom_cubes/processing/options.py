@@ -24,6 +24,7 @@ CalibrationOptions: TypeAlias = dict[
         "least",
         "clip",
         "saturation",
+        "dark_frames",
     ],
     str | float | bool | list[float] | dict[str, float] | None,
 ]
@@ -64,6 +65,8 @@ class Calibration:
         clip: Limit the reflectance to [0, clip].
         saturation: The count from which a value is saturated, one for all bands or one for each;
             None for what the header states, or else the largest integer of its type.
+        dark_frames: Whether the lines of the dark, calibrated as the cube, are an output of the
+            source, ``dark``: their noise is that of the sensor (``pca.MNF``).
     """
 
     white: str | None = None
@@ -77,6 +80,7 @@ class Calibration:
     least: float = 0.0
     clip: float | None = None
     saturation: float | Sequence[float] | None = None
+    dark_frames: bool = False
 
     @property
     def files(self) -> dict[str, str]:
@@ -223,10 +227,9 @@ def _check_numbers(stated: Mapping[str, Any]) -> None:
     clip = stated.get("clip")
     if clip is not None and (not _is_number(clip) or clip <= 0):
         raise ConfigError(f"calibration has clip {clip!r}", fix="write a number above 0")
-    if not isinstance(stated.get("per_column", True), bool):
-        raise ConfigError(
-            f"calibration has per_column {stated['per_column']!r}", fix="write true or false"
-        )
+    for name in ("per_column", "dark_frames"):
+        if not isinstance(stated.get(name, True), bool):
+            raise ConfigError(f"calibration has {name} {stated[name]!r}", fix="write true or false")
     levels = stated.get("saturation")
     if levels is None:
         return

@@ -23,7 +23,7 @@ from specloom_cubes.processing.resampling import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from specloom_cubes.cube import Cube
+    from specloom_cubes.cube import Cube, Valid
     from specloom_cubes.processing.calibrating import Readers
     from specloom_cubes.processing.options import BandSelection
 
@@ -168,23 +168,17 @@ def binned(cube: Cube, rows: int, columns: int) -> Cube:
             fix="lower binning",
         )
 
-    def stored(part: slice, size: int, factor: int) -> slice:
-        start, stop, _ = part.indices(size)
-        return slice(start * factor, max(start, stop) * factor)
-
     def load(of_rows: slice, of_columns: slice) -> NDArray[np.float32]:
-        pixels = cube.clean(stored(of_rows, height, rows), stored(of_columns, width, columns))
+        pixels = cube.clean(_unbinned(of_rows, height, rows), _unbinned(of_columns, width, columns))
         high = pixels.shape[0] // rows
         wide = pixels.shape[1] // columns
         blocks = pixels.reshape(high, rows, wide, columns, pixels.shape[2])
         means: NDArray[np.float64] = blocks.mean((1, 3), dtype=np.float64)
         return means.astype(np.float32)
 
-    def valid(of_rows: slice, of_columns: slice) -> NDArray[np.bool_]:
-        assert cube.valid is not None, "it is read only where there is one"
-        found = cube.valid(stored(of_rows, height, rows), stored(of_columns, width, columns))
-        return bin_valid(found, rows, columns)
-
+    valid = None
+    if cube.valid is not None:
+        valid = valid_in_bins(cube.valid, (height, width), (rows, columns))
     metadata = {name: text for name, text in cube.metadata.items() if name not in PLACES}
     return replace(
         cube,
@@ -198,10 +192,32 @@ def binned(cube: Cube, rows: int, columns: int) -> Cube:
         gains=None,
         offsets=None,
         scale_from="",
-        valid=None if cube.valid is None else valid,
+        valid=valid,
         metadata=metadata,
         unbinned=cube,
     )
+
+
+def valid_in_bins(valid: Valid, size: tuple[int, int], block: tuple[int, int]) -> Valid:
+    """Which bins are valid, from what says it of pixels.
+
+    Args:
+        valid: Which pixels are valid.
+        size: Rows and columns of the bins.
+        block: Rows and columns of pixels in each.
+    """
+
+    def valid_bins(rows: slice, columns: slice) -> NDArray[np.bool_]:
+        found = valid(_unbinned(rows, size[0], block[0]), _unbinned(columns, size[1], block[1]))
+        return bin_valid(found, *block)
+
+    return valid_bins
+
+
+def _unbinned(part: slice, size: int, factor: int) -> slice:
+    """The pixels of some bins along an axis of so many bins."""
+    start, stop, _ = part.indices(size)
+    return slice(start * factor, max(start, stop) * factor)
 
 
 def bin_labels(numbers: NDArray[np.int32], rows: int, columns: int) -> NDArray[np.int32]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from specloom import DataError
 from specloom_cubes.paths import expand, is_address
 from specloom_cubes.reading import absolute_options
 from specloom_cubes.sources.common import check_same_size
 from specloom_cubes.sources.data_module import DataModule
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from specloom import Batch, Ticket
 
 
@@ -89,6 +92,8 @@ def join_batches(batches: Sequence[Batch], fix: str) -> Batch:
     if len(batches) == 1:
         return first
     check_same_size([batch["cube"][0] for batch in batches], fix)
+    if "dark" in first:
+        _check_same_lines([batch["dark"][0] for batch in batches], fix)
     joined = {}
     for name, value in first.items():
         if name == "wavelengths":
@@ -96,6 +101,18 @@ def join_batches(batches: Sequence[Batch], fix: str) -> Batch:
         else:
             joined[name] = np.concatenate([batch[name] for batch in batches])
     return joined
+
+
+def _check_same_lines(darks: Sequence[NDArray[Any]], fix: str) -> None:
+    """Accept dark frames of one shape.
+
+    Raises:
+        DataError: They differ.
+    """
+    shapes = {dark.shape for dark in darks}
+    if len(shapes) > 1:
+        listed = ", ".join(str(lines) for lines, _, _ in sorted(shapes))
+        raise DataError(f"dark frames of {listed} lines cannot share a batch", fix=fix)
 
 
 def absolute(address: str | None) -> str | None:

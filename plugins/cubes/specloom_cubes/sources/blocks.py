@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from specloom import STAGES, Batch, ConfigError, DataError, Port, Ticket
@@ -13,14 +14,15 @@ from specloom_cubes.cube import (  # noqa: TC001  (resolved from the signature)
     WantedBands,
 )
 from specloom_cubes.paths import there
-from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import WITH_VALID, check_batch_size, warn_once
+from specloom_cubes.sources.common import CALIBRATED, check_batch_size, warn_once
 from specloom_cubes.sources.described_scene import describe_scene
 from specloom_cubes.sources.mask_options import Masks  # noqa: TC001  (resolved from the signature)
 from specloom_cubes.sources.scene import Scene, scene_of
+from specloom_cubes.sources.windows import LargeImageSource, is_large
 from specloom_cubes.splits import Shares, divide, items_of
 
 if TYPE_CHECKING:
+    from specloom import ImageWindows
     from specloom_cubes.sources.description import SplitDescription
 
 Block: TypeAlias = tuple[slice, slice]
@@ -29,7 +31,7 @@ Block: TypeAlias = tuple[slice, slice]
 LABEL = "Blocks"
 
 
-class Blocks(TicketedSource):
+class Blocks(LargeImageSource):
     """One scene cut into square blocks, each a small cube in one split: no pixel is in two.
 
     Neighbouring pixels are alike, so a random choice of pixels would test on what was trained on;
@@ -68,7 +70,7 @@ class Blocks(TicketedSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = Scene.addresses
     one_size = "use batch_size: 1, or a block size that divides the scene"
 
@@ -209,9 +211,23 @@ class Blocks(TicketedSource):
 
     def read_ticket(self, ticket: Ticket) -> Batch:
         """The block of a ticket; its scene stays open for the next ones."""
+        scene = self._scene_of(ticket)
+        return scene.window(slice(*ticket["rows"]), slice(*ticket["columns"]))
+
+    def read_windows(self, ticket: Ticket) -> Batch | ImageWindows:
+        """The block of a ticket, or its windows where it is large."""
+        scene = self._scene_of(ticket)
+        rows = slice(*ticket["rows"])
+        columns = slice(*ticket["columns"])
+        if not is_large(scene.opened(), *_shape((rows, columns))):
+            return self.read_ticket(ticket)
+        return scene.windows(rows, columns, partial(self.read_ticket, ticket))
+
+    def _scene_of(self, ticket: Ticket) -> Scene:
+        """The scene of a ticket, which stays open for the next ones."""
         self._ticket_scene = scene_of(ticket, self._ticket_scene or self._opened())
         warn_once(self, self._ticket_scene.opened())
-        return self._ticket_scene.window(slice(*ticket["rows"]), slice(*ticket["columns"]))
+        return self._ticket_scene
 
     def blocks(self) -> list[Block]:
         """Rows and columns of every block, row by row.

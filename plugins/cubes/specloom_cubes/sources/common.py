@@ -45,6 +45,16 @@ WITH_VALID: Mapping[str, Port] = {
 }
 """What sources give that may know which pixels count."""
 
+CALIBRATED: Mapping[str, Port] = {
+    **WITH_VALID,
+    "dark": Port(
+        "B lines columns C",
+        optional=True,
+        doc="Lines of the dark reference, calibrated as the cube: calibration.dark_frames.",
+    ),
+}
+"""What sources give that calibrate."""
+
 
 NO_WAVELENGTHS = "give the band centres: wavelengths: bands.csv under the data's config"
 """What to do where a node needs wavelengths and no file states them."""
@@ -55,6 +65,7 @@ def batch_of(
     masks: Sequence[NDArray[np.int32]] | None,
     valid: Sequence[NDArray[np.bool_]] | None,
     wavelengths: NDArray[np.float64] | None,
+    dark: NDArray[Any] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """One batch of cubes (H, W, C) of one size, without values that are not known."""
     batch: dict[str, NDArray[Any]] = {}
@@ -68,6 +79,8 @@ def batch_of(
         batch["valid"] = np.stack(valid)
     if wavelengths is not None:
         batch["wavelengths"] = wavelengths.astype(np.float32)
+    if dark is not None:
+        batch["dark"] = dark[None]
     return batch
 
 

@@ -7,16 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from specloom import Batch, ConfigError, DataError, Port, SpecloomWarning, Ticket
+from specloom_cubes.cube import RawCalibration, Reading, WantedBands
 from specloom_cubes.masks import UNLABELLED, read_mask
 from specloom_cubes.paths import expand
 from specloom_cubes.rules import coco
+from specloom_cubes.sources.array_images import image_cube, read_image
 from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import PORTS, absent_errors, check_batch_size
+from specloom_cubes.sources.common import CALIBRATED, absent_errors, check_batch_size
 from specloom_cubes.sources.cu3s_sessions import (
     LABEL,
     Item,
@@ -48,12 +50,16 @@ class FirstMeasurement(NamedTuple):
     """What the first measurement says of all.
 
     Args:
-        shape: Rows, columns and bands.
+        shape: Rows, columns and bands, as they are given.
+        stored_size: Rows and columns of the session, which masks have.
         wavelengths: The least and the greatest band centre in nm, or None.
+        notes: What a user should know of the calibration.
     """
 
     shape: tuple[int, int, int]
+    stored_size: tuple[int, int]
     wavelengths: tuple[float, float] | None
+    notes: Sequence[str]
 
 
 class SingleCu3sDataModule(TicketedSource):
@@ -79,6 +85,11 @@ class SingleCu3sDataModule(TicketedSource):
         train_ids: Instead of ``split``: the measurements for training, by their numbers from 0.
         val_ids: The measurements for validation.
         test_ids: The measurements for the test.
+        calibration: Raw counts to reflectance, as of ``Folder``, instead of the camera's own: with
+            ``processing_mode: Raw``. References are cubes of other formats, with the columns and
+            bands of a measurement.
+        bands: Which bands, and on which grid, as of ``Folder``.
+        binning: Rows and columns that become one pixel, as of ``Folder``.
 
     Raises:
         ConfigError: Parameters exclude each other, or a measurement is listed that is not there.
@@ -86,7 +97,7 @@ class SingleCu3sDataModule(TicketedSource):
         DataError: When data is read and masks do not fit the measurements.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = PORTS
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
 
     def __init__(
         self,
@@ -100,6 +111,9 @@ class SingleCu3sDataModule(TicketedSource):
         train_ids: list[int] | None = None,
         val_ids: list[int] | None = None,
         test_ids: list[int] | None = None,
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.batch_size = batch_size
@@ -111,6 +125,9 @@ class SingleCu3sDataModule(TicketedSource):
         self.train_ids = train_ids
         self.val_ids = val_ids
         self.test_ids = test_ids
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         self._sessions = Sessions()
         self._listed: list[Item] | None = None
         self._masks: dict[Item, MaskOfMeasurement] = {}
@@ -178,10 +195,10 @@ class SingleCu3sDataModule(TicketedSource):
         return SplitDescription(
             "measurement",
             [f"{path.name}[{number}]" for path, number in part],
-            self._describe_masks(part, first.shape[:2]),
+            self._describe_masks(part, first.stored_size),
             first.wavelengths,
             "the session",
-            f"values of the mode {self.processing_mode}",
+            self._scale(),
             bands=first.shape[2],
         )
 
@@ -189,7 +206,7 @@ class SingleCu3sDataModule(TicketedSource):
         """The batches of a split, in their order."""
         if not self._warned:
             self._warned = True
-            for message in self._advice():
+            for message in [*self._advice(), *self._notes_on_processing()]:
                 warnings.warn(message, SpecloomWarning, stacklevel=2)
         return super().batches(split)
 
@@ -213,20 +230,49 @@ class SingleCu3sDataModule(TicketedSource):
             "mask": mask_file,
             "mask_image": mask_image,
             "labelled": self._has_masks(split),
+            **self._reading().processing(),
         }
 
     def read_ticket(self, ticket: Ticket) -> Batch:
         """The measurement of a ticket."""
-        image = self._sessions.read(
-            Path(ticket["cube"]), ticket["measurement"], ticket["processing_mode"]
-        )
-        # A copy: the camera's library may reuse its memory for the next measurement.
-        batch = {"cube": np.array(image.array)[None]}
+        path = Path(ticket["cube"])
+        image = self._measurement(path, ticket["measurement"], ticket["processing_mode"])
         if ticket["labelled"]:
-            batch["mask"] = _read_labels(ticket, image.array.shape[:2])[None]
-        if image.wavelength is not None:
-            batch["wavelengths"] = np.asarray(image.wavelength, np.float32)
-        return batch
+            image["mask"] = _read_labels(ticket, image["cube"].shape[:2])
+        reading = Reading.of_options(ticket, "physical")
+        if reading.processing():
+            image = read_image(image, image_cube(image, reading, str(path)))
+        return {
+            name: value if name == "wavelengths" else value[None] for name, value in image.items()
+        }
+
+    def read_options(self) -> Mapping[str, Any]:
+        """The processing, which predictions with a fitted pipeline need too."""
+        return self._reading().processing()
+
+    def _reading(self) -> Reading:
+        return Reading(calibration=self.calibration, bands=self.bands, binning=self.binning)
+
+    def _measurement(self, path: Path, number: int, mode: Mode) -> dict[str, NDArray[Any]]:
+        """The cube of a measurement, (H, W, C), with its wavelengths where it has any."""
+        read = self._sessions.read(path, number, mode)
+        # A copy: the camera's library may reuse its memory for the next measurement.
+        image = {"cube": np.array(read.array)}
+        if read.wavelength is not None:
+            image["wavelengths"] = np.asarray(read.wavelength, np.float32)
+        return image
+
+    def _scale(self) -> str:
+        if self.calibration is not None:
+            return "reflectance by the calibration"
+        return f"values of the mode {self.processing_mode}"
+
+    def _notes_on_processing(self) -> Sequence[str]:
+        """What a user should know of the calibration and the bands of the first measurement."""
+        items = self._items()
+        if not items or not self._reading().processing():
+            return []
+        return self._first_measurement(items).notes
 
     def _describe_masks(self, part: Sequence[Item], size: tuple[int, int]) -> MaskDescription:
         """The masks of some measurements; they are read, up to a number of pixels."""
@@ -246,11 +292,18 @@ class SingleCu3sDataModule(TicketedSource):
         """The size and the wavelengths of the first measurement, which is read once for them."""
         if self._first is None:
             path, number = items[0]
-            image = self._sessions.read(path, number, self.processing_mode)
+            image = self._measurement(path, number, self.processing_mode)
+            cube = image_cube(image, self._reading(), str(path))
             wavelengths = None
-            if image.wavelength is not None:
-                wavelengths = wavelength_range(np.asarray(image.wavelength, np.float64))
-            self._first = FirstMeasurement(image.array.shape, wavelengths)
+            if cube.good_wavelengths is not None:
+                wavelengths = wavelength_range(cube.good_wavelengths)
+            height, width, _ = image["cube"].shape
+            self._first = FirstMeasurement(
+                (*cube.shape[:2], len(cube.good_bands)),
+                (height, width),
+                wavelengths,
+                [] if cube.check is None else cube.check(),
+            )
         return self._first
 
     def _has_masks(self, split: str) -> bool:
@@ -342,6 +395,13 @@ class SingleCu3sDataModule(TicketedSource):
                 f"{LABEL}: num_workers is {self.num_workers}", fix="write num_workers: 0"
             )
         check_batch_size(self.batch_size, LABEL)
+        self._reading()
+        if self.calibration is not None and self.processing_mode != "Raw":
+            raise ConfigError(
+                f"{LABEL}: calibration is of raw counts, and processing_mode is "
+                f"{self.processing_mode}",
+                fix="write processing_mode: Raw, or remove calibration",
+            )
 
     def _advice(self) -> list[str]:
         """What the user should change, though it works."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -36,10 +36,9 @@ from specloom_cubes.rules.masks import (
     ValidityArrays,
     note_on_rejected,
 )
-from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    CALIBRATED,
     NO_WAVELENGTHS,
-    WITH_VALID,
     absent,
     absent_errors,
     batch_of,
@@ -60,6 +59,12 @@ from specloom_cubes.sources.description import (
 from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.mask_options import MaskOptions, Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes, mask_notes, scale_notes
+from specloom_cubes.sources.windows import (
+    LargeImageSource,
+    RowWindows,
+    is_large,
+    rows_of_window,
+)
 from specloom_cubes.splits import Ids, Shares, divide, items_of
 from specloom_cubes.valid_files import (
     check_pattern,
@@ -74,6 +79,7 @@ from specloom_cubes.wavelengths import read_wavelengths, table_notes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from specloom import ImageWindows
     from specloom_cubes.cube import Cube
 
 LABEL = "Folder"
@@ -89,7 +95,7 @@ NAMES_LISTED = 4
 """How many notes on masks are given."""
 
 
-class Folder(TicketedSource):
+class Folder(LargeImageSource):
     """The cubes of a folder, in the order of their names, with the masks beside them.
 
     A cube's name is its path within the folder without the ending. Its mask is a file of that
@@ -141,7 +147,7 @@ class Folder(TicketedSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "valid_file")
 
     def __init__(
@@ -197,6 +203,7 @@ class Folder(TicketedSource):
         self._rejected: dict[Path, tuple[Rejected, ...]] = {}
         self._unused: list[str] = []
         self._has_valid: set[Path] = set()
+        self._valid_splits: dict[str, bool] = {}
         self._mask_flaws: dict[Place, tuple[str, ...]] = {}
         self._warned = False
         self._warned_of_rejected = False
@@ -448,21 +455,58 @@ class Folder(TicketedSource):
         Raises:
             DataError: A file cannot be read, or the cube is of another size than in the ticket.
         """
+        read = self._reader(self._open_ticket(ticket), ticket)
+        return read(ALL)
+
+    def read_windows(self, ticket: Ticket) -> Batch | ImageWindows:
+        """The cube of a ticket, or its windows where it is large.
+
+        Raises:
+            DataError: A file cannot be read, or the cube is of another size than in the ticket.
+        """
+        cube = self._open_ticket(ticket)
+        height, width, _ = cube.shape
+        read = self._reader(cube, ticket)
+        if not is_large(cube, height, width):
+            return read(ALL)
+        return RowWindows(height, width, rows_of_window(cube, width), read, partial(read, ALL))
+
+    def _open_ticket(self, ticket: Ticket) -> Cube:
+        """The cube of a ticket, its pixels not yet read.
+
+        Raises:
+            DataError: It cannot be opened, or is of another size than in the ticket.
+        """
         reading = Reading(**ticket["reading"])
         cube = open_cube(ticket["cube"], ticket["cube_variable"], reading)
         _check_unchanged(cube, ticket["shape"])
         warn_once(self, cube)
-        pixels = cube.clean()
-        labels = None
-        if ticket["labelled"]:
-            labels = [self._read_labels(cube, ticket)]
-        valid = None
-        if ticket["valid"]:
-            valid = [_read_valid(cube, ticket)]
+        return cube
+
+    def _reader(self, cube: Cube, ticket: Ticket) -> Callable[[slice], Batch]:
+        """What reads some rows of a cube, with its labels, which are read once."""
+
+        @cache
+        def labels() -> NDArray[np.int32] | None:
+            return self._read_labels(cube, ticket) if ticket["labelled"] else None
+
+        @cache
+        def valid() -> NDArray[np.bool_] | None:
+            return _read_valid(cube, ticket) if ticket["valid"] else None
+
         wavelengths = None
         if ticket["wavelengths"] is not None:
             wavelengths = np.array(ticket["wavelengths"], np.float64)
-        return batch_of([pixels], labels, valid, wavelengths)
+
+        dark = None if cube.dark is None else cube.dark.clean()
+
+        def read(rows: slice) -> Batch:
+            pixels = cube.clean(rows, ALL)
+            return batch_of(
+                [pixels], _rows_of(labels(), rows), _rows_of(valid(), rows), wavelengths, dark
+            )
+
+        return read
 
     def cubes(self) -> dict[str, Path]:
         """The files by name; of an ENVI pair the header.
@@ -647,8 +691,11 @@ class Folder(TicketedSource):
     def _split_has_valid(self, split: str) -> bool:
         """Whether any cube of the split states which of its pixels are valid."""
         self.sizes()
-        numbers = items_of(split, self._divided(), LABEL)
-        return any(self._files[number] in self._has_valid for number in numbers)
+        if split not in self._valid_splits:
+            numbers = items_of(split, self._divided(), LABEL)
+            has_valid = any(self._files[number] in self._has_valid for number in numbers)
+            self._valid_splits[split] = has_valid
+        return self._valid_splits[split]
 
     def _read_labels(self, cube: Cube, ticket: Ticket) -> NDArray[np.int32]:
         """Class numbers (H, W) of the cube of a ticket, -1 everywhere where it has no mask."""
@@ -699,6 +746,11 @@ class Folder(TicketedSource):
 
 def _good_shape(cube: Cube) -> tuple[int, int, int]:
     return cube.shape[0], cube.shape[1], len(cube.good_bands)
+
+
+def _rows_of(values: NDArray[Any] | None, rows: slice) -> list[NDArray[Any]] | None:
+    """Some rows of what is known of the pixels of one image."""
+    return None if values is None else [values[rows]]
 
 
 def _check_unchanged(cube: Cube, before: Sequence[int]) -> None:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 from specloom import STAGES, Batch, Port
 from specloom_cubes.cube import ALL
 from specloom_cubes.masks import valid_pixels, validity_arrays_of
+from specloom_cubes.processing.selecting import valid_in_bins
 from specloom_cubes.sources.common import PORTS, WITH_VALID, batch_of
 from specloom_cubes.sources.data_module import DataModule
 from specloom_cubes.valid_files import check_valid_files, stated_valid, valid_file
-from specloom_cubes.wavelengths import read_wavelengths
+from specloom_cubes.wavelengths import stated_wavelengths
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from specloom_cubes.cube import Cube, Valid
 
@@ -26,7 +27,8 @@ class OneCube(DataModule):
 
     Args:
         cube: The cube; without one there is no batch.
-        wavelengths: CSV with the band centres, used instead of those in the file.
+        wavelengths: Band centres in nm, used instead of those in the file: a CSV file, or one
+            number for each band.
         valid: The pattern of the file that says which pixels count, as of ``Folder``; besides what
             the cube's own file says.
         valid_variable: The array that says so, in that file or the cube's own.
@@ -44,7 +46,7 @@ class OneCube(DataModule):
     def __init__(
         self,
         cube: Cube | None = None,
-        wavelengths: str | Path | None = None,
+        wavelengths: str | Path | ArrayLike | None = None,
         valid: str | None = None,
         valid_variable: str | None = None,
     ) -> None:
@@ -52,11 +54,11 @@ class OneCube(DataModule):
         self._valid: Valid | None = None
         self._stated: NDArray[np.bool_] | None = None
         if cube is not None:
-            self._valid = valid_pixels(cube, validity_arrays_of(cube))
+            self._valid = _valid_of(cube)
             self._stated = stated_valid(cube, _file_of(cube, valid), valid_variable)
             self._centres = cube.good_wavelengths
             if wavelengths is not None:
-                self._centres = read_wavelengths(wavelengths, cube)
+                self._centres = stated_wavelengths(wavelengths, cube)
 
     def sizes(self) -> Mapping[str, int]:
         """Rows, columns and good bands."""
@@ -96,6 +98,16 @@ class OneCube(DataModule):
         if stated is not None:
             valid = valid & stated
         return valid
+
+
+def _valid_of(cube: Cube) -> Valid | None:
+    """Which pixels, or bins of them, the cube's own file says are valid."""
+    full = cube.with_masks
+    valid = valid_pixels(full, validity_arrays_of(full))
+    block = cube.reading.binning
+    if valid is None or block is None:
+        return valid
+    return valid_in_bins(valid, cube.shape[:2], block)
 
 
 def _file_of(cube: Cube, valid: str | None) -> Path | None:

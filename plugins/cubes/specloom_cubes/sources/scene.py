@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,10 +26,9 @@ from specloom_cubes.processing.selecting import bin_labels, bin_valid
 from specloom_cubes.reading import open_cube
 from specloom_cubes.rules.coco_cubes import image_of_cube
 from specloom_cubes.rules.masks import ValidityArrays, note_on_rejected
-from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import (
+    CALIBRATED,
     NO_WAVELENGTHS,
-    WITH_VALID,
     absent_errors,
     batch_of,
     check_fits,
@@ -40,6 +40,12 @@ from specloom_cubes.sources.described_scene import Labels, describe_scene
 from specloom_cubes.sources.description import MOST_PIXELS, SplitDescription
 from specloom_cubes.sources.mask_options import Masks, mask_options
 from specloom_cubes.sources.notes import capture_notes
+from specloom_cubes.sources.windows import (
+    LargeImageSource,
+    RowWindows,
+    is_large,
+    rows_of_window,
+)
 from specloom_cubes.valid_files import is_valid_pattern, read_options, valid_file
 from specloom_cubes.wavelengths import read_wavelengths, table_notes
 
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from specloom import ImageWindows
     from specloom_cubes.cube import Cube
 
 LABEL = "Scene"
@@ -71,7 +78,7 @@ PARAMETERS = (
 """What a scene is made from."""
 
 
-class Scene(TicketedSource):
+class Scene(LargeImageSource):
     """One scene, as a batch of one, with the SAME pixels in train, val, test and predict.
 
     This is how anomaly detectors such as RX are evaluated in the literature: statistics and
@@ -110,7 +117,7 @@ class Scene(TicketedSource):
             most of its pixels counts.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "wavelengths", "valid")
     batch_size = 1
 
@@ -255,6 +262,32 @@ class Scene(TicketedSource):
         warn_once(self, scene.opened())
         return scene.window(ALL, ALL)
 
+    def read_windows(self, ticket: Ticket) -> Batch | ImageWindows:
+        """The whole scene, or its windows where it is large."""
+        scene = scene_of(ticket, self)
+        height, width, _ = scene.opened().shape
+        if not is_large(scene.opened(), height, width):
+            return self.read_ticket(ticket)
+        warn_once(self, scene.opened())
+        return scene.windows(slice(0, height), slice(0, width), partial(self.read_ticket, ticket))
+
+    def windows(self, rows: slice, cols: slice, read_whole: Callable[[], Batch]) -> ImageWindows:
+        """A part of the scene in windows.
+
+        Args:
+            rows: Its rows, with both ends.
+            cols: Its columns, with both ends.
+            read_whole: Reads the whole part.
+        """
+        height = rows.stop - rows.start
+        width = cols.stop - cols.start
+
+        def read(within: slice) -> Batch:
+            return self.window(slice(rows.start + within.start, rows.start + within.stop), cols)
+
+        step = rows_of_window(self.opened(), width)
+        return RowWindows(height, width, step, read, read_whole)
+
     def parameters(self) -> dict[str, Any]:
         """The parameters that the scene was made from."""
         parameters = {name: getattr(self, name) for name in PARAMETERS}
@@ -277,7 +310,8 @@ class Scene(TicketedSource):
         parts = None
         if valid is not None:
             parts = [valid[rows, cols]]
-        return batch_of([cube.clean(rows, cols)], masks, parts, self.centres())
+        dark = None if cube.dark is None else cube.dark.clean()
+        return batch_of([cube.clean(rows, cols)], masks, parts, self.centres(), dark)
 
     @property
     def reading(self) -> Reading:

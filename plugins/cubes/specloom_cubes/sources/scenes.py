@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from specloom import STAGES, Batch, ConfigError, Port, Ticket
-from specloom_cubes.cube import Reading, Scale
+from specloom_cubes.cube import RawCalibration, Reading, Scale, WantedBands
 from specloom_cubes.paths import there
-from specloom_cubes.sources.base import TicketedSource
-from specloom_cubes.sources.common import WITH_VALID, require_split
+from specloom_cubes.sources.common import CALIBRATED, require_split
 from specloom_cubes.sources.description import (
     ClassCounts,
     SplitDescription,
@@ -20,11 +19,15 @@ from specloom_cubes.sources.description import (
 )
 from specloom_cubes.sources.grid import check_same_grid
 from specloom_cubes.sources.scene import Scene
+from specloom_cubes.sources.windows import LargeImageSource
+
+if TYPE_CHECKING:
+    from specloom import ImageWindows
 
 LABEL = "Scenes"
 
 
-class Scenes(TicketedSource):
+class Scenes(LargeImageSource):
     """Scenes from files, one in each batch, with the SAME pixels in train, val, test and predict.
 
     It is ``Scene`` for several files: a detector is fitted on all of them together, and scores
@@ -39,12 +42,15 @@ class Scenes(TicketedSource):
         wavelengths: CSV with the band centres, used instead of those in the files.
         scale: ``physical``: scale and offset that the files state are applied; ``stored``: the
             stored numbers are used as they are.
+        calibration: Raw counts to reflectance, as of ``Folder``.
+        bands: Which bands, and on which grid, as of ``Folder``.
+        binning: Rows and columns that become one pixel, as of ``Folder``.
 
     Raises:
         ConfigError: There is no scene, or another number of masks.
     """
 
-    outputs: ClassVar[Mapping[str, Port]] = WITH_VALID
+    outputs: ClassVar[Mapping[str, Port]] = CALIBRATED
     addresses = ("cube", "mask", "wavelengths", "valid")
     batch_size = 1
 
@@ -55,12 +61,18 @@ class Scenes(TicketedSource):
         variable: str | None = None,
         wavelengths: str | None = None,
         scale: Scale = "physical",
+        calibration: RawCalibration | None = None,
+        bands: WantedBands | None = None,
+        binning: tuple[int, int] | None = None,
     ) -> None:
         self.cubes = cubes
         self.masks = masks
         self.variable = variable
         self.wavelengths = wavelengths
         self.scale = scale
+        self.calibration = calibration
+        self.bands = bands
+        self.binning = binning
         self._made: list[Scene] = []
 
     def scenes(self) -> list[Scene]:
@@ -73,7 +85,7 @@ class Scenes(TicketedSource):
             return self._made
         if not self.cubes:
             raise ConfigError(f"{LABEL}: cubes is empty", fix="name one file at least")
-        Reading(scale=self.scale)  # so that a wrong scale is an error before anything is opened
+        self._reading()  # so that a wrong scale is an error before anything is opened
         masks: Sequence[str | None] = [None] * len(self.cubes)
         if self.masks is not None:
             masks = self.masks
@@ -89,6 +101,9 @@ class Scenes(TicketedSource):
                 wavelengths=self.wavelengths,
                 find_mask=False,
                 scale=self.scale,
+                calibration=self.calibration,
+                bands=self.bands,
+                binning=self.binning,
             )
             made.append(scene)
         self._made = made
@@ -118,9 +133,17 @@ class Scenes(TicketedSource):
             found += scene.notes()
         return list(dict.fromkeys(found))
 
-    def read_options(self) -> Mapping[str, str]:
-        """The scale, which predictions with a fitted pipeline need too."""
-        return {"scale": self.scale}
+    def read_options(self) -> Mapping[str, Any]:
+        """The scale and the processing, which predictions with a fitted pipeline need too."""
+        return {"scale": self.scale, **self._reading().processing()}
+
+    def _reading(self) -> Reading:
+        return Reading(
+            scale=self.scale,
+            calibration=self.calibration,
+            bands=self.bands,
+            binning=self.binning,
+        )
 
     def splits(self) -> Sequence[str]:
         """All of them."""
@@ -181,7 +204,15 @@ class Scenes(TicketedSource):
 
     def read_ticket(self, ticket: Ticket) -> Batch:
         """The whole scene."""
+        return self._scene_of(ticket).read_ticket(ticket)
+
+    def read_windows(self, ticket: Ticket) -> Batch | ImageWindows:
+        """The whole scene, or its windows where it is large."""
+        return self._scene_of(ticket).read_windows(ticket)
+
+    def _scene_of(self, ticket: Ticket) -> Scene:
+        """The scene of a ticket, or else the first one, which reads any ticket."""
         for scene in self.scenes():
             if scene.cube == ticket["cube"]:
-                return scene.read_ticket(ticket)
-        return self.scenes()[0].read_ticket(ticket)
+                return scene
+        return self.scenes()[0]

@@ -36,6 +36,9 @@ CACHE_BYTES = 512 * 2**20
 VERSION = 1
 """Raised when the same parameters give other scenes."""
 
+CLASS_NAMES = {0: "belt", 1: "lentil", 2: "foreign body", 3: "stone"}
+"""What the classes in the masks are."""
+
 
 class Synthetic(TicketedSource):
     """SYNTHETIC scenes: lentils of several varieties on a belt, with stones and foreign bodies.
@@ -143,7 +146,7 @@ class Synthetic(TicketedSource):
         return SplitDescription(
             "scene",
             [str(number) for number in numbers],
-            self._class_counts.describe("the recipe", numbers),
+            self._class_counts.describe("the recipe", numbers, CLASS_NAMES),
             (float(least), float(greatest)),
             "the recipe",
             "synthetic reflectance",

@@ -9,13 +9,14 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from specloom_predict.writers.colours import (
-    MISSING,
+from specloom_pictures import (
+    DECIDED,
     ColourScale,
-    colours,
+    colour_scores,
     percentiles,
-    with_colour_bar,
+    stretched_colours,
 )
+from specloom_predict.writers.colours import MISSING, SAMPLE, with_colour_bar
 from specloom_predict.writers.layout import Map, row_blocks
 
 if TYPE_CHECKING:
@@ -32,18 +33,30 @@ MIN_SIDE = 480
 GREY_LIMITS = (2.0, 98.0)
 """The percentiles of the cube that black and white of a grey picture stand for."""
 
-DECIDED = (255, 194, 10)
 LIGHTEST_GREY = 150
 """Of the picture behind decisions, so that every decided pixel is lighter."""
 
 
 def write_scores(path: Path, values: NDArray[Any], scale: ColourScale, title: str) -> None:
     """Write scores (H, W) from ``shrink`` in colours with a colour bar; NaN is white."""
-    picture = enlarge(colours(scale.shade(values)))
+    picture = enlarge(colour_scores(scale.shade(values)))
     info = PngInfo()
     kind = "logarithmic" if scale.log else "linear"
     info.add_text("Limits", f"{scale.low!r} (dark blue) to {scale.high!r} (yellow), {kind}")
     with_colour_bar(picture, scale, title).save(path, "PNG", pnginfo=info)
+
+
+def write_colours(path: Path, values: NDArray[Any]) -> None:
+    """Write three bands (H, W, 3) as red, green and blue.
+
+    Bytes are colours already; of other numbers each band goes from its percentile 2 to 98, and
+    pixels that are not finite are grey.
+    """
+    step = _step(values.shape)
+    small = np.asarray(values[::step, ::step])
+    if small.dtype != np.uint8:
+        small = stretched_colours(small)
+    Image.fromarray(enlarge(small)).save(path, "PNG")
 
 
 def write_decisions(path: Path, one: Map, grey: NDArray[np.uint8]) -> None:
@@ -73,7 +86,7 @@ def grey_of(cube: Cube, bands: int = 16) -> NDArray[np.uint8]:
         total = np.where(good, pixels, 0).sum(-1, dtype=np.float64)
         parts.append(np.where(good.any(-1), total / np.maximum(good.sum(-1), 1), np.nan))
     mean = np.concatenate(parts)
-    low, high = percentiles(mean, GREY_LIMITS) or (0.0, 0.0)
+    low, high = percentiles(mean, GREY_LIMITS, SAMPLE) or (0.0, 0.0)
     shade = ColourScale(low, high).shade(mean)
     grey: NDArray[np.uint8] = np.rint(np.nan_to_num(shade) * 255).astype(np.uint8)
     return grey

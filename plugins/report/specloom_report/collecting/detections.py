@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specloom_pictures import colour_bands
 from specloom_report.collecting.arrays import detach, to_numpy
 from specloom_report.collecting.curves import summarise
 from specloom_report.collecting.evaluation import Compared, Evaluation, Shown
 from specloom_report.collecting.held_cube import HeldCube, hold
 from specloom_report.collecting.image_spectra import pooled_spectra
 from specloom_report.collecting.stored_image import StoredImage, describe_images
-from specloom_report.collecting.thumbnails import MAX_IMAGES, colour_bands
+from specloom_report.collecting.thumbnails import MAX_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 #: The split whose images are shown is the first of these that the run evaluated.
 SHOWN_SPLITS = ("test", "val", "train", "predict")
-PORTS = ("decisions", "targets", "logits", "valid")
+PORTS = ("decisions", "targets", "logits", "valid", "classes")
 OUTPUTS = "outputs"
 """What stands for a comparing node where the graph has none."""
 
@@ -114,7 +115,9 @@ class Detections:
             if logits is None:
                 return
             decisions = np.zeros(logits.shape, bool)
-        compared = Compared(decisions, found["targets"], found["logits"], found["valid"])
+        compared = Compared(
+            decisions, found["targets"], found["logits"], found["valid"], found["classes"]
+        )
         held = self._values.get(self._cube)
         self.finished[name, stage][1].add(compared, held, self._shown_options(held))
 
@@ -142,7 +145,9 @@ class Detections:
         found = _numpy_by_port(inputs, self._values)
         if found["decisions"] is None or found["targets"] is None:
             return None
-        return Compared(found["decisions"], found["targets"], found["logits"], found["valid"])
+        return Compared(
+            found["decisions"], found["targets"], found["logits"], found["valid"], found["classes"]
+        )
 
     def recorded(self, step: int, values: Mapping[str, float]) -> None:
         """Finish the pass that is running: it was of the stage whose values are recorded."""
@@ -248,12 +253,16 @@ class Detections:
 def _evaluating_nodes(graph: Graph) -> Iterable[tuple[str, dict[str, str]]]:
     """Yield each node that reads ``decisions`` and ``targets``, with what its inputs come from.
 
+    With the targets of a data node come the ``classes`` of its masks, though nothing reads them.
     A node that reads the batch itself is not one: what stands there has no node that ran.
     """
     for name, node in graph.nodes.items():
         inputs = {port: ends[0] for port, ends in graph.incoming(name).items()}
         reads_batch = any(end.startswith("batch.") for end in inputs.values())
         if {"decisions", "targets"} <= inputs.keys() and not reads_batch and node.outputs:
+            source = inputs["targets"].partition(".")[0]
+            if "classes" in graph.nodes[source].outputs:
+                inputs["classes"] = f"{source}.classes"
             yield name, inputs
 
 

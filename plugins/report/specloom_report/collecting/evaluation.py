@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
 
 class Compared(NamedTuple):
-    """One batch as an evaluating node reads it, each (B, H, W, 1); no targets without masks."""
+    """One batch as an evaluating node reads it, each (B, H, W, 1); no targets without masks.
+
+    The classes are the numbers in the masks, where these have more than targets.
+    """
 
     decisions: Pixels
     targets: Pixels | None
     logits: Pixels | None
     valid: Pixels | None
+    classes: Pixels | None = None
 
 
 class Shown(NamedTuple):
@@ -106,6 +110,7 @@ class Evaluation:
             _plane(compared.targets, image),
             _plane(compared.logits, image),
             _plane(compared.valid, image),
+            _plane(compared.classes, image),
         )
         place = None
         if cube is not None:

@@ -53,7 +53,7 @@ def add_unevaluated_images(run: Run, detections: Detections) -> None:
 
 def _without_masks(run: Run, ends: Mapping[str, str]) -> dict[str, str]:
     """Return what can be read without masks: not which pixels have a label, but which count."""
-    found = {port: end for port, end in ends.items() if port != "targets"}
+    found = {port: end for port, end in ends.items() if port not in ("targets", "classes")}
     if "valid" in found:
         node = found["valid"].partition(".")[0]
         without_labels = run.graph.port(found["valid"]).instead_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,9 +25,29 @@ MAX_VALUES = 1_000_000
 MAX_SAMPLE = 500
 """Anomalous pixels of one image from which the mean of their class is made."""
 
+MAX_CLASSES = 16
+"""Classes whose mean spectra are shown, those with the most pixels."""
+
+UNLABELLED = -1
 PERCENTILES = (5.0, 95.0)
 MISSING = 255
 TOP = 254
+
+
+class ClassSpectrum(NamedTuple):
+    """The spectra of one class in one image.
+
+    Args:
+        pixels: How many pixels of it are used.
+        anomalous: How many of them are anomalous.
+        sampled: From how many the mean is made.
+        mean: The mean of these, (C,).
+    """
+
+    pixels: int
+    anomalous: int
+    sampled: int
+    mean: NDArray[np.float64]
 
 
 class ImageSpectra(NamedTuple):
@@ -40,6 +61,7 @@ class ImageSpectra(NamedTuple):
             decided; (n,).
         foreground: Spectra of anomalous (without a mask: decided) pixels, (m, C).
         objects: The mean spectrum of each object, (k, C); NaN where none of its pixels is held.
+        classes: The spectra of each class of the mask, by its number.
     """
 
     places: NDArray[np.int32]
@@ -48,6 +70,7 @@ class ImageSpectra(NamedTuple):
     background: NDArray[np.bool_]
     foreground: NDArray[Any]
     objects: NDArray[Any]
+    classes: Mapping[int, ClassSpectrum] = MappingProxyType({})
 
 
 def grid_size(images: int, bands: int) -> int:
@@ -91,6 +114,7 @@ def read_spectra(
     foreground: NDArray[np.bool_],
     scores: NDArray[Any] | None,
     objects: Sequence[FoundObject],
+    classes: NDArray[Any] | None = None,
 ) -> ImageSpectra:
     """Return the spectra of one image.
 
@@ -102,6 +126,7 @@ def read_spectra(
         foreground: True where an anomaly is, or without a mask, is decided, (H, W).
         scores: Scores (H, W), or None.
         objects: Its objects.
+        classes: Class numbers of its mask (H, W), or None.
     """
     height, width = used.shape
     places = grid_places(height, width, most, cube.step)
@@ -119,7 +144,35 @@ def read_spectra(
         background=(used & ~foreground)[rows, columns],
         foreground=cube.gather(image, wanted[0, ::every], wanted[1, ::every]),
         objects=_object_spectra(cube, image, objects),
+        classes=_class_spectra(cube, image, used, foreground, classes),
     )
+
+
+def _class_spectra(
+    cube: HeldCube,
+    image: int,
+    used: NDArray[np.bool_],
+    anomalous: NDArray[np.bool_],
+    classes: NDArray[Any] | None,
+) -> dict[int, ClassSpectrum]:
+    """Return the spectra of each class of one image, by its number."""
+    found: dict[int, ClassSpectrum] = {}
+    if classes is None:
+        return found
+    for number in np.unique(classes[used].astype(np.int64)).tolist():
+        of_class = used & (classes == number)
+        places = np.stack(np.nonzero(of_class))
+        every = max(1, -(-places.shape[1] // MAX_SAMPLE))
+        spectra = _finite_rows(cube.gather(image, places[0, ::every], places[1, ::every]))
+        if number == UNLABELLED or not len(spectra):
+            continue
+        found[number] = ClassSpectrum(
+            pixels=places.shape[1],
+            anomalous=int((of_class & anomalous).sum()),
+            sampled=len(spectra),
+            mean=spectra.mean(0, dtype=np.float64),
+        )
+    return found
 
 
 def _object_spectra(
@@ -141,7 +194,8 @@ def _finite_rows(spectra: NDArray[Any]) -> NDArray[Any]:
 def pooled_spectra(images: Sequence[ImageSpectra]) -> dict[str, Any]:
     """Return the mean spectra of both classes over images, and percentiles of the background.
 
-    A class without any finite spectrum has none.
+    A class without any finite spectrum has none. Where masks have classes, each has its mean over
+    images, weighted by its pixels.
     """
     pooled: dict[str, Any] = {}
     background = _finite_rows(np.concatenate([one.grid[one.background] for one in images]))
@@ -157,7 +211,32 @@ def pooled_spectra(images: Sequence[ImageSpectra]) -> dict[str, Any]:
     if len(foreground):
         mean = _plain(foreground.mean(0, dtype=np.float64))
         pooled["foreground"] = {"pixels": len(foreground), "mean": mean}
+    classes = _pooled_classes(images)
+    if classes:
+        pooled["classes"] = classes
     return pooled
+
+
+def _pooled_classes(images: Sequence[ImageSpectra]) -> list[dict[str, Any]]:
+    """Return the classes with the most pixels, each with its mean spectrum, by number."""
+    by_class: dict[int, list[ClassSpectrum]] = {}
+    for image in images:
+        for number, spectrum in image.classes.items():
+            by_class.setdefault(number, []).append(spectrum)
+    pooled: list[dict[str, Any]] = []
+    for number, spectra in by_class.items():
+        pixels = [one.pixels for one in spectra]
+        mean = np.average([one.mean for one in spectra], axis=0, weights=pixels)
+        pooled.append(
+            {
+                "class": number,
+                "pixels": sum(pixels),
+                "anomalous": sum(one.anomalous for one in spectra) > sum(pixels) / 2,
+                "mean": _plain(mean),
+            }
+        )
+    largest = sorted(pooled, key=lambda one: one["pixels"], reverse=True)[:MAX_CLASSES]
+    return sorted(largest, key=lambda one: one["class"])
 
 
 def _plain(values: NDArray[Any]) -> list[float]:

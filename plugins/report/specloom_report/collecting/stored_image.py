@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from specloom_pictures import common_scale, spread
 from specloom_report.collecting.image_spectra import (
     ImageSpectra,
     as_bytes,
@@ -20,15 +21,14 @@ from specloom_report.collecting.thumbnails import (
     stretch,
     thumbnail_step,
 )
-from specloom_report.colours import common_scale, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from specloom_pictures import ColourScale
     from specloom_report.collecting.held_cube import HeldCube
-    from specloom_report.colours import ColourScale
 
     Pixels = NDArray[Any]
 
@@ -66,12 +66,14 @@ class Planes(NamedTuple):
         anomalous: True where an anomaly is, among used pixels; None without a mask.
         scores: Scores, or None.
         used: True where pixels count.
+        classes: Class numbers of the mask, or None.
     """
 
     predicted: NDArray[np.bool_]
     anomalous: NDArray[np.bool_] | None
     scores: Pixels | None
     used: NDArray[np.bool_]
+    classes: Pixels | None = None
 
     def foreground(self) -> NDArray[np.bool_]:
         """Return the anomalous pixels, or, without a mask, the decided ones."""
@@ -88,7 +90,11 @@ class Place(NamedTuple):
 
 
 def used_planes(
-    decisions: Pixels, targets: Pixels | None, scores: Pixels | None, valid: Pixels | None
+    decisions: Pixels,
+    targets: Pixels | None,
+    scores: Pixels | None,
+    valid: Pixels | None,
+    classes: Pixels | None = None,
 ) -> Planes:
     """Return the planes of one image; pixels that are not valid, or of score NaN, are not used."""
     used = np.ones(decisions.shape, bool)
@@ -99,7 +105,7 @@ def used_planes(
     anomalous = None
     if targets is not None:
         anomalous = targets & used
-    return Planes(decisions & used, anomalous, scores, used)
+    return Planes(decisions & used, anomalous, scores, used, classes)
 
 
 def store_image(
@@ -137,6 +143,7 @@ def store_image(
         planes.foreground(),
         planes.scores,
         objects,
+        planes.classes,
     )
     return StoredImage(number, rank, shape, thumbnail, objects, count, spectra)
 

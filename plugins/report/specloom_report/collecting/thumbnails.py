@@ -9,38 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from specloom_report.colours import ColourScale
+    from specloom_pictures import ColourScale
 
 MAX_IMAGES = 20
 MAX_CELLS = 2_500_000
 """Pixels of the pictures of all images together."""
 
 EXCLUDED = 4  # other classes are predicted + 2 * anomalous
-RED = 650.0  # nm
-GREEN = 550.0  # nm
-BLUE = 470.0  # nm
-TOLERANCE = 20.0  # nm
 
 Levels = NDArray[np.uint8]
-
-
-def colour_bands(count: int, wavelengths: Sequence[float] | None) -> list[int]:
-    """Return the bands shown as red, green and blue: of visible light where the cube has it.
-
-    >>> colour_bands(6, None), colour_bands(3, [470, 550, 650])
-    ([5, 3, 1], [2, 1, 0])
-    """
-    # The middles of the last, the middle and the first third of the bands.
-    spread = [(2 * third + 1) * count // 6 for third in (2, 1, 0)]
-    if wavelengths is None or len(wavelengths) != count or not np.isfinite(wavelengths).all():
-        return spread
-    centres = np.asarray(wavelengths, np.float64)
-    if centres.min() <= BLUE + TOLERANCE and centres.max() >= RED - TOLERANCE:
-        return [int(np.abs(centres - colour).argmin()) for colour in (RED, GREEN, BLUE)]
-    order = np.argsort(centres, kind="stable")
-    return [int(order[place]) for place in spread]
 
 
 def thumbnail_step(height: int, width: int, images: int, multiple: int = 1) -> int:

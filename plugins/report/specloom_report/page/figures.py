@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from specloom_report.colours import cividis
+from specloom_pictures import cividis
 from specloom_report.page.charts import BARS, DOTS, STEPS, Chart, Rule, Series
 from specloom_report.page.images import image_tag
 from specloom_report.page.tables import format_number, order_splits
@@ -23,6 +23,9 @@ BACKGROUND_STYLE = 0
 FOREGROUND_STYLE = 1
 PERCENTILE_STYLE = 4
 CHANCE_STYLE = 4
+CLASS_STYLES = (1, 2, 3, 5)
+"""The styles of classes, which have names in the legend."""
+
 WEIGHT_STYLE = 2
 MATTERING = 3
 """The charts of training that are in full view."""
@@ -270,7 +273,10 @@ def _spectra_note(viewer: Viewer) -> str:
     pooled = viewer.pooled()
     background = counted(pooled["background"]["pixels"], "pixel")
     texts = [f"{_class_names(viewer)[0]}: a grid of {background}"]
-    if "foreground" in pooled:
+    classes = _shown_classes(viewer)
+    for one in classes:
+        texts.append(f"{viewer.class_name(one['class'])}: {counted(one['pixels'], 'pixel')}")
+    if "foreground" in pooled and not classes:
         foreground = counted(pooled["foreground"]["pixels"], "pixel")
         texts.append(f"{_class_names(viewer)[1]}: {foreground}")
     return f"Of the images above; {', '.join(texts)}."
@@ -280,6 +286,15 @@ def _class_names(viewer: Viewer) -> tuple[str, str]:
     if viewer.masked:
         return "normal pixels", "anomalous pixels"
     return "background", "decided pixels"
+
+
+def _shown_classes(viewer: Viewer) -> list[Mapping[str, Any]]:
+    """Return the classes of the masks, where these say more than normal and anomalous."""
+    classes = list(viewer.pooled().get("classes") or ())
+    named = [one for one in classes if viewer.class_name(one["class"]) != f"class {one['class']}"]
+    if len(classes) > 2 or named:
+        return classes
+    return []
 
 
 def _class_series(viewer: Viewer) -> tuple[list[Series], list[tuple[int, int]]]:
@@ -298,7 +313,12 @@ def _class_series(viewer: Viewer) -> tuple[list[Series], list[tuple[int, int]]]:
         Series("percentile 5", places, ordered(background["low"]), PERCENTILE_STYLE, width=1),
         Series(f"mean of {names[0]}", places, ordered(background["mean"]), BACKGROUND_STYLE),
     ]
-    if "foreground" in pooled:
+    classes = _shown_classes(viewer)
+    for place, one in enumerate(classes):
+        kind = "anomalous" if one["anomalous"] else "normal"
+        name = f"{viewer.class_name(one['class'])} ({kind})"
+        series.append(Series(name, places, ordered(one["mean"]), CLASS_STYLES[place % 4]))
+    if "foreground" in pooled and not classes:
         foreground = ordered(pooled["foreground"]["mean"])
         series.append(Series(f"mean of {names[1]}", places, foreground, FOREGROUND_STYLE))
     return series, [(0, 1)]

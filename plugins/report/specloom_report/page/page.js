@@ -336,6 +336,17 @@ function outlinesOf(place) {
   return paths;
 }
 
+// The middle of some points, and the distance of the first two; 0 for one point.
+function between(points) {
+  const [first, second] = points;
+  if (!second) return { x: first[0], y: first[1], distance: 0 };
+  return {
+    x: (first[0] + second[0]) / 2,
+    y: (first[1] + second[1]) / 2,
+    distance: Math.hypot(first[0] - second[0], first[1] - second[1]),
+  };
+}
+
 class Picture {
   constructor(values, thumbnail, masked) {
     this.values = values;
@@ -596,27 +607,42 @@ class Viewer {
     }
   }
 
+  // One pointer moves the image or chooses a pixel; two pinch it, as on a map.
   listen(canvas) {
-    let start = null;
+    const pointers = new Map();
+    let start = null, moved = false;
+    const grasp = () => {
+      const { x, y, distance } = between([...pointers.values()]);
+      const [row, column] = this.placeAt(canvas, x, y);
+      start = { x, y, distance, row, column, zoom: this.zoom };
+    };
+    const release = event => {
+      pointers.delete(event.pointerId);
+      if (pointers.size) grasp();
+      else start = null;
+    };
     canvas.addEventListener("pointerdown", event => {
-      start = { x: event.offsetX, y: event.offsetY, middle: [this.x, this.y], moved: false };
+      moved = pointers.size > 0;
+      pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
       canvas.setPointerCapture(event.pointerId);
+      grasp();
     });
     canvas.addEventListener("pointermove", event => {
-      if (!start) return;
-      const dx = event.offsetX - start.x, dy = event.offsetY - start.y;
-      if (Math.hypot(dx, dy) > 4) start.moved = true;
-      if (!start.moved) return;
-      const { scale } = this.view(canvas.clientWidth, canvas.clientHeight);
-      this.x = start.middle[0] - dx / scale;
-      this.y = start.middle[1] - dy / scale;
-      this.draw();
+      if (!pointers.has(event.pointerId)) return;
+      pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
+      const { x, y, distance } = between([...pointers.values()]);
+      if (Math.hypot(x - start.x, y - start.y) > 4) moved = true;
+      if (!moved) return;
+      if (start.distance && distance) {
+        this.zoom = Math.min(Math.max(start.zoom * distance / start.distance, 1), MAX_ZOOM);
+      }
+      this.hold(canvas, start.row, start.column, x, y);
     });
     canvas.addEventListener("pointerup", event => {
-      if (start && !start.moved) this.chooseAt(canvas, event.offsetX, event.offsetY);
-      start = null;
+      if (!moved && pointers.has(event.pointerId)) this.chooseAt(canvas, event.offsetX, event.offsetY);
+      release(event);
     });
-    canvas.addEventListener("pointercancel", () => { start = null; });
+    canvas.addEventListener("pointercancel", release);
     canvas.addEventListener("wheel", event => {
       if (!event.ctrlKey) return;
       event.preventDefault();
@@ -624,6 +650,14 @@ class Viewer {
       this.zoomBy(event.deltaY < 0 ? 1.3 : 1 / 1.3, row, column);
     }, { passive: false });
     canvas.addEventListener("keydown", event => this.type(event));
+  }
+
+  // Move the image so that one place of it is at one place of the canvas.
+  hold(canvas, row, column, x, y) {
+    const { scale } = this.view(canvas.clientWidth, canvas.clientHeight);
+    this.x = column - (x - canvas.clientWidth / 2) / scale;
+    this.y = row - (y - canvas.clientHeight / 2) / scale;
+    this.draw();
   }
 
   placeAt(canvas, x, y) {

@@ -13,15 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from specloom import write_file
-from specloom_report.colours import (
+from specloom_pictures import (
     DECIDED,
     EXCLUDED,
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     TRUE_POSITIVE,
-    as_hex,
     cividis,
 )
+from specloom_report.colours import as_hex
 from specloom_report.graphs.svg import SHAPES, graph_svg
 from specloom_report.page import data, figures, tables
 from specloom_report.page.charts import as_json as figures_json

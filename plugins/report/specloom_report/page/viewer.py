@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from specloom_report.colours import cividis, colour_scale
+from specloom_pictures import cividis, colour_scale
 from specloom_report.page.images import (
     COLOUR_BYTES,
     KIND_BYTES,
@@ -282,7 +282,10 @@ class Viewer:
         label, places = self.axis()
         pooled = self._pictures.get("spectra") or {}
         described: dict[str, Any] = {"x": places, "label": label}
-        for name, curves in pooled.items():
+        for name in ("background", "foreground"):
+            curves = pooled.get(name)
+            if curves is None:
+                continue
             described[name] = {}
             for curve in ("mean", "low", "high"):
                 if curve in curves:
@@ -305,6 +308,14 @@ class Viewer:
         """Return the mean spectra of both classes as they are stored."""
         spectra: Mapping[str, Any] = self._pictures.get("spectra") or {}
         return spectra
+
+    def class_name(self, number: int) -> str:
+        """Return what a class of the masks is called: by its name where the data have one."""
+        for split in self._report.get("splits") or ():
+            names = (split.get("masks") or {}).get("names") or {}
+            if str(number) in names:
+                return f"{number} {names[str(number)]}"
+        return f"class {number}"
 
     def limits(self) -> list[str]:
         """Return what of the images is not on the page, in sentences."""

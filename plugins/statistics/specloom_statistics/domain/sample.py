@@ -53,14 +53,25 @@ class DomainSample:
             valid: Which pixels may be used, bool (B, H, W); None for all.
         """
         height, width = cube.shape[1:3]
-        self._pixels += len(cube) * height * width
         rows, columns = _positions(height, width)
-        pixels = cube.detach()[:, rows, columns].cpu().float()
-        usable = usable_pixels(pixels)
+        for number, pixels in enumerate(cube.detach()[:, rows, columns]):
+            is_valid = None if valid is None else valid[number, rows, columns]
+            self.add_image(height * width, pixels, is_valid)
+
+    def add_image(self, size: int, pixels: Tensor, valid: Tensor | None = None) -> None:
+        """Add the pixels of one image that are looked at.
+
+        Args:
+            size: How many pixels the image has.
+            pixels: Those at ``sample_positions``, (n, C).
+            valid: Which of them may be used, bool (n,); None for all.
+        """
+        self._pixels += size
+        looked_at = pixels.detach().cpu().float()
+        usable = usable_pixels(looked_at)
         if valid is not None:
-            usable &= valid[:, rows, columns].cpu()
-        for image, is_usable in zip(pixels, usable, strict=True):
-            self._add(image, is_usable)
+            usable &= valid.cpu()
+        self._add(looked_at, usable)
 
     def _add(self, pixels: Tensor, usable: Tensor) -> None:
         contents = pixels[::SEED_STEP].contiguous().numpy().data

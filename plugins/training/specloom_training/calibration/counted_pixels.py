@@ -13,6 +13,7 @@ from specloom_training.calibration.deciders import (
     DeciderInputs,
     inputs_of_metric_node,
 )
+from specloom_training.windowed import WindowedPlan
 
 if TYPE_CHECKING:
     from specloom import Run
@@ -52,9 +53,9 @@ class CountedPixels:
         valid_ends = metric_inputs.get("valid", [])
         plan = run.plan(self._stage, {*self._reads.ends, targets, *valid_ends})
         with run.inference():
-            for batch in run.batches(self._stage, f"calibrating {self._decider}"):
-                watch.add_batch(batch)
-                values = plan(batch)
+            windowed = WindowedPlan(run.graph, plan)
+            for batch in run.windowed_batches(self._stage, f"calibrating {self._decider}"):
+                values = windowed(batch, watch)
                 if values[targets] is None:
                     raise DataError(
                         f"{self._decider} is calibrated with {targets}, and a batch of "

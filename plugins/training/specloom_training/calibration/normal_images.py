@@ -15,6 +15,7 @@ from specloom_training.calibration.deciders import (
     is_gated,
 )
 from specloom_training.calibration.normals import NormalScores
+from specloom_training.windowed import WindowedPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,10 +152,9 @@ class NormalImages:
             ends.add(self._targets)
         plan = run.plan(self._stage, ends)
         with run.inference():
-            for batch in run.batches(self._stage, what):
-                if watch is not None:
-                    watch.add_batch(batch)
-                yield plan(batch)
+            windowed = WindowedPlan(run.graph, plan)
+            for batch in run.windowed_batches(self._stage, what):
+                yield windowed(batch, watch)
 
     def _normal(self, values: Batch, levels: Tensor) -> Iterator[_Image]:
         """The images of a batch that have normal pixels."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import DataError, SpecloomWarning
+from specloom import DataError, ImageWindows, SpecloomWarning, WindowedSource
 from specloom_statistics import content_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from specloom import Run
+    from specloom import Batch, Run
 
 
 def check_test_images(run: Run, split: str, what: str) -> None:
@@ -51,10 +52,31 @@ def _image_hashes(run: Run, split: str) -> Iterator[int]:
     """A hash of the pixels of each image."""
     outputs = run.graph.batch
     names = [name for name, port in outputs.items() if _has_pixels(port)]
-    for batch in run.source.batches(split):
+    source = run.source
+    batches: Iterator[Batch | ImageWindows] = iter(source.batches(split))
+    if len(names) == 1 and isinstance(source, WindowedSource):
+        batches = source.windowed_batches(split)
+    for batch in batches:
+        if isinstance(batch, ImageWindows):
+            yield _hash_of_windows(batch, names[0])
+            continue
         arrays = [np.asarray(batch[name]) for name in names if batch.get(name) is not None]
         for images in zip(*arrays, strict=True):
-            yield content_seed(*[_as_bytes(image) for image in images])
+            contents: list[bytes | memoryview] = []
+            for image in images:
+                contents += [_shape(image.shape), np.ascontiguousarray(image).data]
+            yield content_seed(*contents)
+
+
+def _hash_of_windows(image: ImageWindows, name: str) -> int:
+    """The hash of an image that comes in windows."""
+    digest = hashlib.sha256()
+    for rows, window in image:
+        pixels = np.asarray(window[name][0])
+        if rows.start == 0:
+            digest.update(_shape((image.height, *pixels.shape[1:])))
+        digest.update(np.ascontiguousarray(pixels).data)
+    return int.from_bytes(digest.digest()[:7], "big")
 
 
 def _has_pixels(port: Any) -> bool:
@@ -62,6 +84,5 @@ def _has_pixels(port: Any) -> bool:
     return bool(port.names[:3] == ("B", "H", "W") and len(port.names) == 4 and port.dtype != "bool")
 
 
-def _as_bytes(image: Any) -> bytes:
-    shape = repr(image.shape).encode()
-    return shape + bytes(np.ascontiguousarray(image).tobytes())
+def _shape(shape: tuple[int, ...]) -> bytes:
+    return repr(shape).encode()

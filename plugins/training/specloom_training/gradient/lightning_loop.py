@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from specloom import ConfigError, Run, UnavailableError
+from specloom import ConfigError, Run, Terminated, UnavailableError, was_terminated
 from specloom_training import processes
 from specloom_training.gradient import memory
 from specloom_training.gradient.session import Session
@@ -142,11 +142,13 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C through, which Lightning turns into an exit."""
+    """Let Ctrl-C and SIGTERM through, which Lightning turns into an exit."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as e:
+        if was_terminated():
+            raise Terminated from e
         raise KeyboardInterrupt from e
     finally:
         # Other threads may not set it.

@@ -21,7 +21,7 @@ from specloom_training.evaluate import evaluate_noted, losses_of, nodes_on
 from specloom_training.gradient import checks, extension, record
 from specloom_training.gradient.run_file import phase_of
 from specloom_training.gradient.settings import settings_of, training_of
-from specloom_training.history import note_phase, save_run
+from specloom_training.history import note_phase, observed_end, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.parsing import in_python, to_plain
 
@@ -210,7 +210,8 @@ class GradientTrainer:
         LOGGER.info("gradient phase")
         phase = self._as_in_run_file(run.graph)
         started = perf_counter()
-        self.train(run)
+        with observed_end(run):
+            self.train(run)
         note_phase(self._pipeline(), run, ("training.GradientTrainer", phase), started)
         LOGGER.info("best epoch: %s", self.best_epoch)
 

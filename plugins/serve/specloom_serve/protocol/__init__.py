@@ -1,0 +1,1 @@
+"""The messages and the service of gRPC: ``service.proto``, and what protoc makes of it."""
