@@ -275,14 +275,14 @@ class ShiftedSums(ABC):
         elif load.is_linear:
             for selected, size in row_blocks(rows, load.memory.shape[0], mask):
                 self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
-                sums.left_out += size - len(selected)
+                sums.left_out += size - selected.shape[0]
         else:
             options = load.native_options(self._kernels)
             self._add_natively(self._kernels, rows, mask, options, sums)
 
     def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows, block by block, without kernels."""
-        for selected, size in row_blocks(rows, len(load.memory), mask):
+        for selected, size in row_blocks(rows, load.memory.shape[0], mask):
             loaded = load(selected, self._shift)
             reduced, column_sums = self._reduce(loaded)
             # A sum is finite only where all terms are; where it overflows, each row is checked.
