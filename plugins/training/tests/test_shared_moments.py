@@ -150,4 +150,4 @@ def test_without_folding_nothing_is_shared(monkeypatch):
     graph = Graph()
     run = Run(graph.pipeline.graph(source), source, device="cpu")
     run.fold = False
-    assert statistical._shared_moments(run, {"norm": 0}, ["norm", "rx"], None) == []
+    assert statistical._shared_moments(run, {"norm": 0}, ["norm", "rx"]) == []
