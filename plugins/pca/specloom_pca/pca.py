@@ -70,6 +70,7 @@ class TrainablePCA(MomentsNode[Moments]):
     example: ClassVar[Mapping[str, object]] = {"n_components": 3}
     trainable = ("center", "directions")
     affine_input = "data"
+    moments_input = "data"
     fits_pixels = True
     linear_input = "data"
 

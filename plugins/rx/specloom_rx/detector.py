@@ -88,6 +88,7 @@ class RXGlobal(MomentsNode[Moments]):
     trainable = ("background_mean", "factor")
     affine_input = "data"
     linear_input = "data"
+    moments_input = "data"
     fits_pixels = True
 
     num_channels: int | None = None

@@ -69,6 +69,7 @@ class SoftChannelSelector(MomentsNode[RunningVariance]):
     trainable = ("logits",)
     affine_output = "selected"
     affine_input = "data"
+    moments_input = "data"
     fits_pixels = True
     needs_scatter = False
 

@@ -30,7 +30,7 @@ class FitsByMoments(Protocol):
     """
 
     moments_input: ClassVar[str]
-    """That input."""
+    """That input, stated by the class that collects; one that overrides this states it again."""
 
     needs_scatter: ClassVar[bool]
     """Whether the variances of the bands do not suffice."""
@@ -49,9 +49,12 @@ A = TypeVar("A", bound=Accumulator)
 
 
 class MomentsNode(StreamingNode[A]):
-    """A node that is fitted by ``Moments`` or ``RunningVariance`` of its input ``data``."""
+    """A node that is fitted by ``Moments`` or ``RunningVariance`` of its input ``moments_input``.
 
-    moments_input: ClassVar[str] = "data"
+    The class that writes ``fit_update`` states that input.
+    """
+
+    moments_input: ClassVar[str]
     needs_scatter: ClassVar[bool] = True
 
     def fit_moments(self, moments: Moments | RunningVariance, data: Map) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 MASKS = ("valid", "mask")
 
+COLLECTING = frozenset({"fit_start", "fit_update", "fit_state", "fit_merge"})
+"""The methods with which a node collects statistics of its own."""
+
 
 class Pixels(NamedTuple):
     """The values, as ``node.port``, that say which pixels moments are of."""
@@ -157,7 +160,7 @@ def find_shared(
     fitted = {name for name, number in passes.items() if number + 1 == nodes[name].fit_passes}
     groups: dict[Pixels, list[str]] = {}
     for name in unfinished:
-        if nodes[name].fit_passes != 1 or not isinstance(nodes[name], FitsByMoments):
+        if not _is_fitted_by_moments(nodes[name]):
             continue
         needed = graph.ancestors(_fit_ends(graph, name)) & set(unfinished)
         pixels = _raw_pixels(graph, name, unfinished)
@@ -169,6 +172,22 @@ def find_shared(
         for pixels, names in groups.items()
         if len(names) > 1 or names[0] not in passes
     ]
+
+
+def _is_fitted_by_moments(node: Any) -> bool:
+    """Whether moments fit a node as its own statistics do.
+
+    A class that overrides how another one collects has to state its ``moments_input`` again.
+    """
+    if node.fit_passes != 1 or not isinstance(node, FitsByMoments):
+        return False
+    for cls in type(node).__mro__:
+        members = vars(cls)
+        if "moments_input" in members:
+            return True
+        if not COLLECTING.isdisjoint(members):
+            return False
+    return False
 
 
 def _need_scatter(graph: Graph, names: Iterable[str]) -> bool:

@@ -117,8 +117,20 @@ def test_jobs_are_plain_and_survive_the_wire(tmp_path):
     assert [job.task for job in wire.jobs] == ["training.Fit"] * 3 + ["training.Measure"]
     assert [job.arguments.get("passes") for job in wire.jobs] == [
         {"limits": 0},
-        {"pca": 0, "selector": 0, "rx": 0},
+        {"selector": 0},
         {"selector": 1, "logits": 0},
+        None,
+    ]
+    assert [job.arguments.get("shared") for job in wire.jobs] == [
+        None,
+        [
+            {
+                "pixels": ["limits.normalized", None, None],
+                "names": ["pca", "rx"],
+                "needs_scatter": True,
+            }
+        ],
+        None,
         None,
     ]
     for job in wire.jobs:

@@ -1,5 +1,7 @@
 """Fits by moments that are collected once equal those that collect their own."""
 
+import json
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from specloom_normalize import MinMaxNormalizer
 from specloom_pca import TrainablePCA
 from specloom_rx import RXGlobal, ScoreToLogit
 from specloom_selectors import SoftChannelSelector
-from specloom_training import StatisticalTrainer, statistical
+from specloom_training import StatisticalTrainer, shared_moments, statistical
 
 BANDS = 7
 
@@ -151,3 +153,38 @@ def test_without_folding_nothing_is_shared(monkeypatch):
     run = Run(graph.pipeline.graph(source), source, device="cpu")
     run.fold = False
     assert statistical._shared_moments(run, {"norm": 0}, ["norm", "rx"]) == []
+
+
+class OwnUpdate(RXGlobal):
+    """RX that is fitted on every other row."""
+
+    def fit_update(self, data, valid=None, mask=None):
+        super().fit_update(data[:, ::2])
+
+
+def test_a_node_with_an_update_of_its_own_is_not_fitted_by_moments():
+    data = AnomalyDataNode([0], name="data")
+    rx = OwnUpdate(name="rx")
+    pca = TrainablePCA(2, name="pca")
+    pipeline = Pipeline("two")
+    pipeline.connect((data.outputs.cube, rx.data), (data.outputs.cube, pca.data))
+    source = InMemory(train=batches())
+    run = Run(pipeline.graph(source), source, device="cpu")
+    assert statistical.find_shared(run.graph, {"rx": 0, "pca": 0}, ["rx", "pca"]) == []
+
+
+def test_what_was_collected_travels(monkeypatch):
+    pixels = shared_moments.Pixels("data.cube", None, "data.mask")
+    first = shared_moments.SharedMoments(pixels, ["rx", "pca"], needs_scatter=True)
+    second = shared_moments.SharedMoments.from_json(json.loads(json.dumps(first.as_json())))
+    assert second.as_json() == first.as_json()
+    assert first.fit_state() == {}
+    cube = batches()[0]["cube"]
+    first.update(cube)
+    second.fit_merge({})
+    second.fit_merge(first.fit_state())
+    assert second.fit_state().keys() == first.fit_state().keys()
+    for key, value in first.fit_state().items():
+        assert torch.equal(second.fit_state()[key], value), key
+    first.fit_start(0)
+    assert first.fit_state() == {}
