@@ -457,6 +457,38 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     summary.unexpected = task.unexpected
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What workers make of cubes, and when they stop.
+
+    Args:
+        outputs: The names of the outputs that are wanted; all where empty.
+        scale: The scale of the cubes.
+        keep_going: Whether failures with one message stop nothing.
+    """
+
+    outputs: Sequence[str]
+    scale: Scale | None
+    keep_going: bool
+
+
+def _predict_placed(
+    known: _Known,
+    executor: Executor | None,
+    inputs: Sequence[Placed],
+    call: _Call,
+    wanted: _Wanted,
+) -> None:
+    """Predict each input: by an executor, or in this process where there is none."""
+    if executor is None:
+        _predict_each(known, inputs, call)
+        return
+    task = known.task
+    job = cube_job(task.predictor, task.order, wanted.outputs, wanted.scale)
+    repeated = RepeatedFailures(ignored=wanted.keep_going)
+    _predict_by_job(known, CubeWork(executor, job, inputs, known.outcome), call, repeated)
+
+
 def _predict_by_job(known: _Known, work: CubeWork, call: _Call, repeated: RepeatedFailures) -> None:
     """Let workers predict each input; verdicts are added in the order of the inputs.
 
