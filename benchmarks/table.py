@@ -24,15 +24,16 @@ HERE = Path(__file__).parent
 
 #: By script, its arguments.
 SCRIPTS = {
-    "rx": "--size small medium large",
-    "min_max": "--size medium large",
-    "pca": "--size medium large",
+    "rx": "--size small medium alike large",
+    "min_max": "--size small medium large",
+    "pca": "--size small medium large",
     "mrmr": "--size 1M",
     "executor": "--size tiny",
     "chain": "",
     "training": "--size train",
     "startup": "",
-    "pipeline": "--size batch8",
+    "pipeline": "--size small batch8",
+    "threads": "--size medium small --busy",
     "envi": "--size scene",
 }
 MARKS = ("<!-- figures -->", "<!-- /figures -->")
@@ -68,6 +69,10 @@ def rows(name: str, found: Mapping[str, Any]) -> Iterator[list[str]]:
     for what, by_count in found.get("memory_mib", {}).items():
         each = ", ".join(f"{mib:.0f} ({count})" for count, mib in by_count.items())
         yield [name, f"memory of {what}, MiB above start (batches)", each, "", "", "", ""]
+    for size, phases in found.get("sizes_by_threads", {}).items():
+        for phase, row in phases.items():
+            gains = ", ".join(f"{what} {value:g}" for what, value in row.items())
+            yield [f"{name} {size}", phase, gains, "", "", "", ""]
     for size, one in found.get("sizes", {}).items():
         for phase, sides in one["phases"].items():
             ours = sides["ours"]

@@ -16,6 +16,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 WORKLOADS = ("rx", "min_max", "pca", "mrmr", "executor", "training", "pipeline", "envi")
 STUDIES = {
+    "threads": ("--size", "test", "--repeats", "1", "--busy"),
+    "kernels": ("--size", "test", "--repeats", "1", "--peers"),
     "chain": ("--nodes", "3", "--repeats", "1"),
     "channel_selector": ("--seeds", "7", "--only", "RX, shrinkage 0", "--json"),
     "channel_selector_real": ("--help",),

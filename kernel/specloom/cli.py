@@ -21,6 +21,7 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
+from specloom.contract.memory import refuse_torch_without_memory
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder, termination
 from specloom.execution.data_description import assumptions, data_notes
@@ -411,6 +412,7 @@ def format_error(error: SpecloomError) -> str:
 
 def main() -> None:
     """Run the command line; a user's errors are shown without a traceback."""
+    refuse_torch_without_memory()
     try:
         with termination.terminable():
             exit_code = cli.main(standalone_mode=False)

@@ -7,7 +7,6 @@ broken one harms only the graphs that name it.
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
@@ -28,7 +27,7 @@ from specloom.contract.errors import (
     printable,
     warn,
 )
-from specloom.contract.memory import address_space_limit, is_out_of_memory
+from specloom.contract.memory import is_out_of_memory
 from specloom.logs import LABEL, WarningLogObserver
 
 MANIFEST = "plugins.yaml"
@@ -37,9 +36,6 @@ SAVED = ("pipeline.yaml", RECORD)
 """The files of a run's folder for which the plugins of the run's record count."""
 RESOLVER = "registry"
 """The name of the plugin that resolves manifests."""
-LEAST_MEMORY = 640 * 10**6
-"""Bytes of addresses without which the import of torch ends the process."""
-
 #: The module of each plugin, or its name; any object with hooks will do.
 Modules: TypeAlias = Mapping[str, Any]
 KINDS = {
@@ -311,12 +307,7 @@ class Plugins:
             return getattr(module, attribute)
 
     def runtime(self, device: str = "cpu") -> Any:
-        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``.
-
-        Raises:
-            UnavailableError: The memory limit of this process does not allow its import.
-        """
-        _require_memory()
+        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``."""
         runtime = self.load("specloom.torch:TorchRuntime", "the torch runtime")
         return runtime(device)
 
@@ -549,15 +540,6 @@ def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
         if offer["kind"] == "commands":
             lines[name] = printable(offer["doc"])
     return lines
-
-
-def _require_memory() -> None:
-    """Raise UnavailableError where the import of torch would end the process for want of memory."""
-    limit = address_space_limit()
-    if limit is not None and limit.size < LEAST_MEMORY and "torch" not in sys.modules:
-        what = f"the memory limit of {limit} is too small to import torch"
-        fix = f"raise it to {LEAST_MEMORY // 10**6} MB or more"
-        raise UnavailableError(what, fix=fix)
 
 
 @contextmanager

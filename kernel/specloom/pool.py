@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from specloom import threads
@@ -30,32 +30,83 @@ class _OfThread(threading.local):
 _here = _OfThread()
 
 
+class _Help:
+    """One call of a function by another thread of the pool."""
+
+    def __init__(self, function: Callable[[], None], ended: Callable[[], None]) -> None:
+        self._function = function
+        self._ended = ended
+        self._context = copy_context()
+        self._is_taken = threading.Lock()
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Call the function, unless that was cancelled."""
+        if not self._is_taken.acquire(blocking=False):
+            return
+        try:
+            self._context.run(self._function)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended()
+            self._done.set()
+
+    def wait(self) -> None:
+        """Cancel the call, or wait for its end if it has begun; raise its error."""
+        if self._is_taken.acquire(blocking=False):
+            self._ended()
+            return
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+
+
 class _Pool:
-    """The helping threads of this process, made when they are first needed."""
+    """The helping threads of this process, made when they are first needed.
+
+    They are none of ``concurrent.futures``: an interruption while these start leaves a thread
+    that the process waits for when it ends.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
         self._busy = 0
+        self._threads = 0
+        self._calls: SimpleQueue[_Help] = SimpleQueue()
 
-    def start(self, function: Callable[[], None], wanted: int, most: int) -> list[Future[None]]:
-        """Let threads call ``function``; together with those of other callers at most ``most``."""
-        with self._lock:
-            started = max(min(wanted, most - self._busy), 0)
-            if not started:
-                return []
-            self._busy += started
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(threads.MOST, "specloom")
-            executor = self._executor
-        futures = []
-        for _ in range(started):
-            future = executor.submit(copy_context().run, function)
-            future.add_done_callback(self._one_ended)
-            futures.append(future)
-        return futures
+    def start(
+        self, function: Callable[[], None], wanted: int, most: int, started: list[_Help]
+    ) -> None:
+        """Let threads call ``function``; together with those of other callers at most ``most``.
 
-    def _one_ended(self, future: Future[None]) -> None:
+        Args:
+            function: What they call.
+            wanted: How many threads.
+            most: How many may be busy.
+            started: Takes the calls.
+        """
+        for _ in range(wanted):
+            with self._lock:
+                if self._busy >= most:
+                    return
+                self._busy += 1
+                needs_thread = self._threads < self._busy
+                if needs_thread:
+                    self._threads += 1
+            call = _Help(function, self._one_ended)
+            started.append(call)
+            if needs_thread:
+                thread = threading.Thread(target=self._serve, name="specloom", daemon=True)
+                thread.start()
+            self._calls.put(call)
+
+    def _serve(self) -> None:
+        while True:
+            self._calls.get().run()
+
+    def _one_ended(self) -> None:
         with self._lock:
             self._busy -= 1
 
@@ -160,15 +211,14 @@ def run_blocks(
             work.take_blocks()
 
     most = min(threads.count(), most)
-    helpers = _pool.start(help_out, min(most, count) - 1, most - 1)
+    helpers: list[_Help] = []
     try:
+        _pool.start(help_out, min(most, count) - 1, most - 1, helpers)
         work.take_blocks()
+    finally:
+        work.stop()  # also where an interruption came between two blocks
         for helper in helpers:
-            if not helper.cancel():
-                helper.result()
-    except BaseException:
-        work.stop()
-        raise
+            helper.wait()
     work.raise_first()
 
 

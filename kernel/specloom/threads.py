@@ -43,18 +43,28 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 _by_default = False
 _of_command: int | None = None
 """The number of a running command; None outside of one."""
+_of_long_work: int | None = None
+"""The same, where it is not the user's ``OMP_NUM_THREADS``, which torch reads itself."""
 
 
-class _OfThread(threading.local):
+class _OfThread:
     """What holds for one thread of the process."""
 
-    depth = 0
-    """How many ``one_thread()`` are entered."""
-    outer_threads: int | None = None
-    """The threads that torch had before the first of them; None where that changed nothing."""
+    def __init__(self) -> None:
+        self.depth = 0
+        """How many ``one_thread()`` are entered."""
+        self.outer_threads: int | None = None
+        """The threads that torch had before the first of them; None where that changed nothing."""
 
 
-_here = _OfThread()
+class _Threads(threading.local):
+    """What holds for each thread."""
+
+    def __init__(self) -> None:
+        self.own = _OfThread()
+
+
+_threads = _Threads()
 
 
 def chosen_by_default() -> bool:
@@ -136,6 +146,11 @@ def _quota_of_version_1(folder: Path) -> tuple[int, int] | None:
     return quota, int((folder / "cpu.cfs_period_us").read_text())
 
 
+def long_work() -> int | None:
+    """How many threads a command gives to long operations of torch; None for those torch has."""
+    return _of_long_work
+
+
 def count() -> int:
     """How many threads work on the blocks of large arrays.
 
@@ -149,7 +164,7 @@ def count() -> int:
         chosen = _number(os.environ.get(name, ""))
         if chosen is not None:
             return chosen
-    usual = _here.outer_threads or _threads_of_torch()
+    usual = outer_threads_of_torch()
     available = cores()
     if usual is None:
         return available
@@ -163,16 +178,20 @@ class one_thread:  # noqa: N801  # it is used as a function
     that ends, in whatever thread, restores that of BLAS. Contexts may be nested.
     """
 
+    __slots__ = ("_entered",)
+
     def __enter__(self) -> None:
-        _here.depth += 1
-        if _here.depth > 1:
+        here = _threads.own
+        self._entered = here
+        here.depth += 1
+        if here.depth > 1:
             return
         torch = sys.modules.get("torch")
         if torch is not None:
             usual = torch.get_num_threads()
             if usual != 1:
                 torch.set_num_threads(1)
-                _here.outer_threads = usual
+                here.outer_threads = usual
         _blas.limit()
 
     def __exit__(
@@ -181,14 +200,21 @@ class one_thread:  # noqa: N801  # it is used as a function
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _here.depth -= 1
-        if _here.depth > 0:
+        entered = self._entered
+        entered.depth -= 1
+        if entered.depth > 0:
             return
         _blas.release()
-        usual = _here.outer_threads
-        if usual is not None:
-            _here.outer_threads = None
+        usual = entered.outer_threads
+        entered.outer_threads = None
+        # A generator that is left may end in another thread.
+        if usual is not None and entered is _threads.own:
             sys.modules["torch"].set_num_threads(usual)
+
+
+def outer_threads_of_torch() -> int | None:
+    """The threads that torch has outside of ``one_thread()``; None where it is not loaded."""
+    return _threads.own.outer_threads or _threads_of_torch()
 
 
 class _Blas:
@@ -261,16 +287,19 @@ def _blas_libraries(with_scipy: bool) -> list[Any]:
 
 
 @contextmanager
-def limited(count: int | None = None) -> Iterator[None]:
+def limited(count: int | None = None, outside: int = 1) -> Iterator[None]:
     """Give a command ``count`` threads; afterwards environment and torch are as before.
 
     Args:
-        count: The number of threads, for blocks of arrays as for BLAS and torch outside of them.
-            None keeps what the user's ``OMP_NUM_THREADS`` says. Where the user set none, blocks
-            have all cores of the process, and BLAS and torch outside of them one thread.
+        count: The number of threads for blocks of arrays, and for long operations of torch. None
+            keeps what the user's ``OMP_NUM_THREADS`` says; where the user set none, it is the
+            cores of the process.
+        outside: The threads of BLAS and torch outside of these. Short operations and gradient
+            steps take no less time with more than one.
     """
-    global _by_default, _of_command
+    global _by_default, _of_command, _of_long_work
     outer_number = _of_command
+    outer_long_work = _of_long_work
     if count is None and os.environ.get(OPENMP):
         _of_command = _number(os.environ[OPENMP]) or 1
         try:
@@ -282,15 +311,17 @@ def limited(count: int | None = None) -> Iterator[None]:
     outer_default = _by_default
     outer_threads = _threads_of_torch()
     _of_command = count or cores()
+    _of_long_work = _of_command
     for name, value in environment.items():
         if count is not None or not value:
-            os.environ[name] = str(count or 1)
-    _set_threads_of_torch(count or 1)
+            os.environ[name] = str(outside)
+    _set_threads_of_torch(outside)
     _by_default = count is None
     try:
         yield
     finally:
         _of_command = outer_number
+        _of_long_work = outer_long_work
         _by_default = outer_default
         for name, value in environment.items():
             _restore(name, value)
@@ -341,14 +372,11 @@ def counts() -> dict[str, Any]:
     of them, None where it is not loaded. ``long_work`` is what ``specloom.torch.all_cores`` gives,
     and ``by_default`` says that no number was chosen.
     """
-    short_work = _here.outer_threads or _threads_of_torch()
-    long_work = short_work
-    if _by_default:
-        long_work = cores()
+    short_work = outer_threads_of_torch()
     return {
         "blocks": count(),
         "torch": short_work,
-        "long_work": long_work,
+        "long_work": long_work() or short_work,
         "by_default": _by_default,
     }
 

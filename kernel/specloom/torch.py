@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 import numpy as np
@@ -253,16 +254,17 @@ def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Let long parallel work use the cores of the process where no number of threads was chosen.
+    """Let long parallel work use the threads of a command, by default the cores of the process.
 
-    It changes nothing outside of a command, nor where the user chose a number. Afterwards torch
-    has as many threads as before.
+    Outside of a command, and where the user set ``OMP_NUM_THREADS``, torch has the threads that it
+    has outside of our calls. Afterwards it has as many as before.
     """
-    if not threads.chosen_by_default():
+    before = torch.get_num_threads()
+    usual = threads.long_work() or threads.outer_threads_of_torch() or before
+    if usual == before:
         yield
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads.cores())
+    torch.set_num_threads(usual)
     try:
         yield
     finally:
@@ -319,20 +321,26 @@ def _run_blocks(
     most: int = threads.MOST,
 ) -> None:
     """Compute blocks in the modes of the calling thread."""
-    inference = torch.is_inference_mode_enabled()
-    gradients = torch.is_grad_enabled()
+    if count < 2:
+        with one_thread():
+            if count:
+                done(0, work(0, memory()))
+        return
 
     def begin() -> Callable[[int], R]:
         own = memory()
         return lambda number: work(number, own)
 
-    @contextmanager
-    def same_modes() -> Iterator[None]:
-        with one_thread(), torch.inference_mode(inference), torch.set_grad_enabled(gradients):
-            yield
-
+    modes = partial(_modes, torch.is_inference_mode_enabled(), torch.is_grad_enabled())
     with one_thread():
-        pool.run_blocks(begin, done, count, same_modes, most)
+        pool.run_blocks(begin, done, count, modes, most)
+
+
+@contextmanager
+def _modes(inference: bool, gradients: bool) -> Iterator[None]:
+    """One thread of torch, and its modes, which hold for each thread of the process."""
+    with one_thread(), torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+        yield
 
 
 class TorchRuntime:
@@ -366,13 +374,13 @@ class TorchRuntime:
 
     @contextmanager
     def evaluation(self, nodes: Iterable[Any]) -> Iterator[None]:
-        """No gradients, and every module in evaluation mode; both as before afterwards."""
+        """No gradients, one thread of torch, modules in evaluation mode; as before afterwards."""
         modules = [node for node in nodes if isinstance(node, nn.Module)]
         training = [module for module in modules if module.training]
         for module in modules:
             module.eval()
         try:
-            with torch.no_grad():
+            with one_thread(), torch.no_grad():
                 yield
         finally:
             for module in training:

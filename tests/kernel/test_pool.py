@@ -128,9 +128,12 @@ def test_ctrl_c_ends_a_command(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout.readline()
-    process.send_signal(2)
-    _, errors = process.communicate(timeout=60)
+    try:
+        assert process.stdout.readline()
+        process.send_signal(2)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode in (-2, 130)
     assert errors.rstrip().endswith("KeyboardInterrupt")
 

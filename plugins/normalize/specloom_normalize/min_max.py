@@ -141,7 +141,7 @@ class MinMaxNormalizer(StreamingNode[LimitStatistics]):
         """The scaling by the limits, for data of a type; cached until a limit changes."""
         low = self.low
         high = self.high
-        if any(limit.is_inference() or limit.requires_grad for limit in (low, high)):
+        if low.is_inference() or high.is_inference() or low.requires_grad or high.requires_grad:
             return Scaling.between(low, high, self.eps, dtype)
         key = (id(low), id(high), low._version, high._version, self.eps, dtype)
         if self._cached_scaling is None or self._cached_scaling[0] != key:

@@ -15,11 +15,11 @@ from specloom.torch import buffer
 from specloom_pca.components import principal_components, standardising_factors
 from specloom_pca.pixel_maps import map_pixels, projects_natively, to_channels_last
 from specloom_pca.projection import Projection, float32_suffices
-from specloom_statistics import Moments, StreamingNode, TensorCache, warn_of_few_pixels
+from specloom_statistics import Moments, MomentsNode, TensorCache, warn_of_few_pixels
 
 
 @node
-class TrainablePCA(StreamingNode[Moments]):
+class TrainablePCA(MomentsNode[Moments]):
     """Projects each pixel onto the leading principal components of the training data.
 
     (x - m) V^T, with the mean m of the pixels that the fit saw and the rows of V the unit
@@ -102,7 +102,7 @@ class TrainablePCA(StreamingNode[Moments]):
         self._cached_projection: TensorCache[Projection] = TensorCache()
         self.register_buffer("total_variance", torch.zeros((), dtype=torch.float64))
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.update_derived()
+        self._has_float32_digits = False  # before a fit no component is supported
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""

@@ -82,9 +82,12 @@ def native_distances(data: Tensor, kernel: Any) -> Tensor:
 
 def _of_pixels(data: Tensor, dtype: torch.dtype, score: Callable[[Tensor], Tensor]) -> Tensor:
     # Data that do not lie in one piece are copied image by image.
-    images = [data] if data.is_contiguous() else list(data)
-    parts = [score(image.reshape(-1, data.shape[-1])) for image in images]
-    scores = parts[0] if len(parts) == 1 else torch.cat(parts)
+    bands = data.shape[-1]
+    if data.is_contiguous():
+        scores = score(data.view(-1, bands))
+    else:
+        parts = [score(image.reshape(-1, bands)) for image in data]
+        scores = torch.cat(parts)
     return scores.view(*data.shape[:-1], 1).to(dtype)
 
 
@@ -156,12 +159,13 @@ def _score_block(
     pixels: Tensor, center: Tensor, tiles: Tiles, memory: _Memory, scores: Tensor
 ) -> None:
     """Write the squared distances of some pixels, filled up to the length of ``scores``."""
-    centred = memory.rows[: len(pixels), : pixels.shape[1]]
+    count, bands = pixels.shape
+    centred = memory.rows[:count, :bands]
     if pixels.dtype == centred.dtype:
         torch.sub(pixels, center, out=centred)
     else:
         centred.copy_(pixels).sub_(center)
-    size = len(scores)
+    size = scores.shape[0]
     white = memory.white[:, :size]
     for tile in tiles.tiles:
         used = memory.rows[:size, : tile.columns.shape[1]]

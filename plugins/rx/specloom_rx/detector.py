@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,10 @@ from specloom_rx.background import (
 )
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import Moments, StreamingNode, TensorCache, native_kernels
+from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments, native_kernels
+
+if TYPE_CHECKING:
+    from specloom_statistics import RunningVariance
 
 # Of the engine without kernels; with those of specloom-native scores are computed in float64.
 # Measured with offsets, and with pixels along the strongest direction, the hardest case: float32
@@ -32,7 +35,7 @@ TRAINING_LIMIT = 1e6
 
 
 @node
-class RXGlobal(StreamingNode[Moments]):
+class RXGlobal(MomentsNode[Moments]):
     """Scores each pixel by its squared Mahalanobis distance from the background of the fit.
 
     (x - m)^T S^-1 (x - m), with the mean m and the covariance S (divided by n - 1) of the pixels
@@ -134,6 +137,16 @@ class RXGlobal(StreamingNode[Moments]):
         if weights is not None:
             data = LazyAffine.of(data, inverse_weights(weights), torch.zeros(()), data.dtype)
         self.statistics().update(data, background_mask(valid, mask))
+
+    def fit_moments(
+        self,
+        moments: Moments | RunningVariance,
+        data: Tensor | LazyAffine,
+        weights: Tensor | None = None,
+    ) -> None:
+        """Take in what ``fit_update`` would have collected of all batches."""
+        factors = None if weights is None else inverse_weights(weights)
+        self.statistics().merge(map_moments(moments, data, factors))
 
     def fit_end(self) -> None:
         """Compute the whitening matrix, and warn about excluded bands and directions."""

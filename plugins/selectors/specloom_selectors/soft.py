@@ -15,7 +15,7 @@ from specloom_selectors.effective import effective_channels
 from specloom_selectors.gumbel import gumbel
 from specloom_selectors.mixing import weight_channels
 from specloom_selectors.top_k import largest
-from specloom_statistics import RunningVariance, StreamingNode
+from specloom_statistics import MomentsNode, RunningVariance
 
 COLLAPSED = 0.9
 """More than this share of the weight on one or two channels, of more to select, is a collapse."""
@@ -26,7 +26,7 @@ RESOLUTION = 1e-5
 
 
 @node
-class SoftChannelSelector(StreamingNode[RunningVariance]):
+class SoftChannelSelector(MomentsNode[RunningVariance]):
     """Weights every channel, so that n_select of them come to carry the data.
 
     weights = n_select * softmax(logits / T) sum to n_select. While the node is unfrozen and in
@@ -70,6 +70,7 @@ class SoftChannelSelector(StreamingNode[RunningVariance]):
     affine_output = "selected"
     affine_input = "data"
     fits_pixels = True
+    needs_scatter = False
 
     n_select: int
     input_channels: int | None = None

@@ -17,7 +17,9 @@ MODULES = {
     "DomainPixels": "specloom_statistics.domain.measure",
     "DomainReference": "specloom_statistics.domain.reference",
     "DomainSample": "specloom_statistics.domain.sample",
+    "FitsByMoments": "specloom_statistics.sharing",
     "Moments": "specloom_statistics.moments",
+    "MomentsNode": "specloom_statistics.sharing",
     "PixelAccumulator": "specloom_statistics.background",
     "PixelSample": "specloom_statistics.sample",
     "QuantileSketch": "specloom_statistics.sketch",
@@ -31,6 +33,7 @@ MODULES = {
     "content_seed": "specloom_statistics.sample",
     "engine_identity": "specloom_statistics.native",
     "image_masks": "specloom_statistics.blocks",
+    "map_moments": "specloom_statistics.sharing",
     "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
     "native_kernels": "specloom_statistics.native",
@@ -53,7 +56,9 @@ __all__ = [
     "DomainPixels",
     "DomainReference",
     "DomainSample",
+    "FitsByMoments",
     "Moments",
+    "MomentsNode",
     "PixelAccumulator",
     "PixelSample",
     "QuantileSketch",
@@ -67,6 +72,7 @@ __all__ = [
     "content_seed",
     "engine_identity",
     "image_masks",
+    "map_moments",
     "measure_domain",
     "merge_moments",
     "native_kernels",
@@ -99,6 +105,7 @@ if TYPE_CHECKING:
     from specloom_statistics.node import Accumulator, StreamingNode
     from specloom_statistics.ranks import quantiles
     from specloom_statistics.sample import PixelSample, SmallestKeys, content_seed
+    from specloom_statistics.sharing import FitsByMoments, MomentsNode, map_moments
     from specloom_statistics.sketch import QuantileSketch
     from specloom_statistics.support import warn_of_few_pixels
     from specloom_statistics.variance import RunningVariance

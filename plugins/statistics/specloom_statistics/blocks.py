@@ -53,11 +53,12 @@ def row_blocks(rows: Tensor, size: int, keep: Tensor | None = None) -> Iterator[
         size: The number of rows in a block; the last block may have fewer.
         keep: The rows to select, bool (N,); None for all.
     """
-    for start in range(0, len(rows), size):
+    # Shapes, as the length of a tensor takes torch longer than a slice.
+    for start in range(0, rows.shape[0], size):
         block = rows[start : start + size]
         selected = block
         if keep is not None:
             mask = keep[start : start + size]
             if not bool(mask.all()):
                 selected = block[mask]
-        yield selected, len(block)
+        yield selected, block.shape[0]

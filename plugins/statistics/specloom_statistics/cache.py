@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -11,13 +10,18 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+CONSTANT = -1
+"""The version of what never changes."""
+UNKNOWN = -2
+"""The version of a tensor that does not count its changes."""
+
 
 class TensorCache(Generic[T]):
     """The last computed value, for as long as all that it was computed from stays the same."""
 
     _value: T
-    _sources: tuple[object, ...] = ()
-    _versions: tuple[object, ...] = ()
+    _sources: tuple[object, ...] | None = None
+    _versions: Sequence[int] = ()
 
     def __call__(self, compute: Callable[[], T], *sources: object) -> T:
         """The same as ``compute()``, without gradients.
@@ -26,22 +30,31 @@ class TensorCache(Generic[T]):
             compute: Computes the value from ``sources``.
             sources: Tensors, and values that never change.
         """
-        versions = tuple([_version(source) for source in sources])
-        same_versions = versions == self._versions
-        same_objects = same_versions and all(map(operator.is_, sources, self._sources))
-        if not same_objects:
+        if not self._is_current(sources):
             # In a mode whose tensors can be used in any other.
             with torch.inference_mode(False), torch.no_grad():
                 self._value = compute()
             self._sources = sources
-            self._versions = versions
+            self._versions = [_version(source) for source in sources]
         return self._value
 
+    def _is_current(self, sources: tuple[object, ...]) -> bool:
+        """Whether these are the same objects as before, and none was changed in place."""
+        if self._sources is None or len(sources) != len(self._sources):
+            return False
+        for source, known, version in zip(sources, self._sources, self._versions, strict=True):
+            if source is not known or version == UNKNOWN:
+                return False
+            if version != CONSTANT and source._version != version:  # type: ignore[attr-defined]  # it is a tensor
+                return False
+        return True
 
-def _version(source: object) -> object:
-    """A number that differs after a change in place; for inference tensors a new object."""
+
+def _version(source: object) -> int:
+    """A number that differs after a change in place; inference tensors have none."""
     if not isinstance(source, Tensor):
-        return None
+        return CONSTANT
     if source.is_inference():
-        return object()
-    return source._version
+        return UNKNOWN
+    version: int = source._version
+    return version

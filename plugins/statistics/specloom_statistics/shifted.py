@@ -97,7 +97,7 @@ class _Loader:
 
     def __call__(self, selected: Tensor, shift: Tensor | None) -> Tensor:
         """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
-        count = len(selected)
+        count = selected.shape[0]
         values = self._values[:count]
         if self.limits is not None:
             selected = selected.clamp(*self.limits) + 0 * selected  # NaN where it was infinite
@@ -112,7 +112,7 @@ class _Loader:
         """Pixels under the linear map of a ``LazyLinear``; others as they are."""
         if not isinstance(self._data, LazyLinear):
             return selected
-        count = len(selected)
+        count = selected.shape[0]
         values = self._raw[:count, : self._product.bands].copy_(selected)
         self._product(self._raw[:count], self._mapped[:count])
         results = self._mapped[:count, : self._product.channels].add_(self._offset)
@@ -273,16 +273,16 @@ class ShiftedSums(ABC):
         elif self._kernels is None:
             self._add_blocks(rows, mask, load, sums)
         elif load.is_linear:
-            for selected, size in row_blocks(rows, len(load.memory), mask):
+            for selected, size in row_blocks(rows, load.memory.shape[0], mask):
                 self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
-                sums.left_out += size - len(selected)
+                sums.left_out += size - selected.shape[0]
         else:
             options = load.native_options(self._kernels)
             self._add_natively(self._kernels, rows, mask, options, sums)
 
     def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows, block by block, without kernels."""
-        for selected, size in row_blocks(rows, len(load.memory), mask):
+        for selected, size in row_blocks(rows, load.memory.shape[0], mask):
             loaded = load(selected, self._shift)
             reduced, column_sums = self._reduce(loaded)
             # A sum is finite only where all terms are; where it overflows, each row is checked.
@@ -290,8 +290,9 @@ class ShiftedSums(ABC):
                 loaded = loaded[usable_pixels(loaded)]
                 reduced, _ = self._reduce(loaded)
             self._accumulate(sums.tensors, loaded, reduced)
-            sums.count += len(loaded)
-            sums.left_out += size - len(loaded)
+            count = loaded.shape[0]
+            sums.count += count
+            sums.left_out += size - count
 
     def _add_without_waiting(
         self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums

@@ -20,6 +20,7 @@ from specloom_training.windows import (
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
+    from specloom_training.shared_moments import SharedMoments
 
 BATCH = "batch"
 """What the sample of the batches is called among the nodes, none of which has this name."""
@@ -35,6 +36,7 @@ class FitPass:
             its readers depends on them, and so do the last digits.
         sample: Takes pixels of each batch, for what the pipeline stores of its data; None where
             an earlier pass has taken them.
+        shared: Moments to collect for several nodes.
     """
 
     def __init__(
@@ -43,13 +45,17 @@ class FitPass:
         names: Sequence[str],
         wave: Sequence[str],
         sample: DomainSample | None = None,
+        shared: Sequence[SharedMoments] = (),
     ) -> None:
         self.names = list(names)
         self._sample = sample
+        self._shared = shared
         self._run = run
         graph = run.graph
         self._inputs = {name: graph.incoming(name, fit=True) for name in names}
         ends = [end for name in wave for end in fit_ends(graph, name)]
+        for moments in shared:
+            ends += moments.pixels.ends()
         affine = set(ends) - _read_otherwise(graph, wave, "affine_input")
         linear = set(ends) - _read_otherwise(graph, wave, "linear_input")
         self._plan = run.plan("train", ends, lazy=affine, lazy_linear=linear)
@@ -80,6 +86,10 @@ class FitPass:
             parts = PixelParts(self._maps[name])
             self._fit(name, parts.add(arguments))
             self._fit(name, parts.rest())
+        for moments in self._shared:
+            pixels = PixelParts(moments.ports)
+            moments.add(pixels.add(moments.arguments(values)))
+            moments.add(pixels.rest())
 
     def _update_by_windows(self, image: ImageWindows) -> None:
         """Update the nodes with the windows of an image."""
@@ -91,14 +101,19 @@ class FitPass:
                 collected[name] = PixelParts(self._maps[name])
             else:
                 collected[name] = WholeImage(self._maps[name], image.height)
+        shared = [(moments, PixelParts(moments.ports)) for moments in self._shared]
         for rows, window in image:
             sample_window(sampled, rows, window)
             values = self._plan(window)
             for name, ports in self._inputs.items():
                 arguments = _arguments(graph, name, ports, values)
                 self._fit(name, collected[name].add(arguments, rows))
+            for moments, pixels in shared:
+                moments.add(pixels.add(moments.arguments(values), rows))
         for name in self.names:
             self._fit(name, collected[name].rest())
+        for moments, pixels in shared:
+            moments.add(pixels.rest())
         if self._sample is not None and sampled.pixels is not None:
             self._sample.add_image(image.height * image.width, sampled.pixels, sampled.valid)
 

@@ -16,9 +16,11 @@ from specloom_training.job_format import (
 )
 from specloom_training.node_states import dump_states
 from specloom_training.passes import BATCH, FitPass
+from specloom_training.shared_moments import by_label, fitted_names
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
+    from specloom_training.shared_moments import SharedMoments
 
 
 class ShareFit:
@@ -29,6 +31,7 @@ class ShareFit:
         passes: The pass of each node, from 0.
         wave: All nodes that are fitted in the same pass, here or elsewhere.
         sample: Takes pixels of each batch; None for none.
+        shared: Moments to collect for several nodes.
     """
 
     def __init__(
@@ -37,13 +40,15 @@ class ShareFit:
         passes: Mapping[str, int],
         wave: Sequence[str],
         sample: DomainSample | None = None,
+        shared: Sequence[SharedMoments] = (),
     ) -> None:
         self._run = run
         self._passes = passes
         self._nodes: dict[str, Any] = {name: run.graph.nodes[name] for name in passes}
         if sample is not None:
             self._nodes[BATCH] = sample
-        self._pass = FitPass(run, list(passes), wave, sample)
+        self._nodes |= by_label(shared)
+        self._pass = FitPass(run, list(passes), wave, sample, shared)
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
@@ -77,15 +82,17 @@ def fit_by_shares(
     wave: Sequence[str],
     split: str,
     sample: DomainSample | None,
+    shared: Sequence[SharedMoments],
 ) -> None:
     """Do a pass of nodes in this process, or in the several that ``torchrun`` started.
 
     Each process takes every so many-th share, and all merge what all collected by the same tree:
     neither bits nor the order of merges depend on how many they are.
     """
-    work = ShareFit(run, passes, wave, sample)
+    work = ShareFit(run, passes, wave, sample, shared)
+    names = fitted_names(passes, shared)
     tree: MergeTree[bytes] = MergeTree(work.merge)
-    shares = iter(make_shares(tickets_with_progress(run, split, f"fitting {', '.join(passes)}")))
+    shares = iter(make_shares(tickets_with_progress(run, split, f"fitting {', '.join(names)}")))
     together = processes.count()
     while True:
         of_all = list(islice(shares, together))
@@ -96,13 +103,13 @@ def fit_by_shares(
     work.take_in([tree.total()])
 
 
-def has_several_shares(run: Run, split: str) -> bool:
-    """Whether the data of a split are more than one share, which any process can read."""
+def can_work_by_shares(run: Run, split: str) -> bool:
+    """Whether the data of a split are shares, of which there are several, or several processes."""
     source = run.source
     if not isinstance(source, TicketSource):
         return False
-    shares = islice(make_shares(source.tickets(split)), 2)
-    return len(list(shares)) == 2
+    shares = list(islice(make_shares(source.tickets(split)), 2))
+    return len(shares) == 2 or (len(shares) == 1 and processes.count() > 1)
 
 
 def _collected(work: ShareFit, shares: Sequence[Share]) -> list[bytes]:

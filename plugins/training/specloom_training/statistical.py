@@ -17,7 +17,6 @@ from specloom import (
     Run,
     Source,
     SpecloomError,
-    TicketSource,
     did_you_mean,
 )
 from specloom_statistics import DomainSample
@@ -27,7 +26,8 @@ from specloom_training.fit_job import FitJobs, can_merge
 from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
-from specloom_training.share_fit import fit_by_shares, has_several_shares
+from specloom_training.share_fit import can_work_by_shares, fit_by_shares
+from specloom_training.shared_moments import SharedMoments, find_shared, fitted_names
 
 
 def fit(
@@ -57,16 +57,25 @@ def fit(
     processes.join()
     run.place()
     jobs = FitJobs(run, executor, split) if executor is not None else None
-    shared = _mergeable(run, names, split)
+    mergeable = None
+    if can_work_by_shares(run, split):
+        mergeable = [name for name in names if can_merge(run, name)]
     nodes: dict[str, Any] = run.graph.nodes
     passes_done = dict.fromkeys(names, 0)
     while passes_done:
         unfinished = set(passes_done)
         ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
-        _fit_ready(run, {name: passes_done[name] for name in ready}, split, jobs, shared, sample)
+        passes = {name: passes_done[name] for name in ready}
+        shared = _shared_moments(run, passes, list(passes_done))
+        by_moments = {name: moments for moments in shared for name in moments.names}
+        passes = {name: number for name, number in passes.items() if name not in by_moments}
+        _fit_ready(run, passes, split, jobs, sample, shared, mergeable)
         sample = None  # the later passes read the same batches
-        for name in ready:
-            nodes[name].fit_end()
+        for name in list(passes_done):
+            if name in passes:
+                nodes[name].fit_end()
+            elif not _fit_by_moments(run, name, by_moments, passes_done):
+                continue
             passes_done[name] += 1
             if passes_done[name] == nodes[name].fit_passes:
                 del passes_done[name]
@@ -74,53 +83,72 @@ def fit(
                     run.notify_fitted(name)
 
 
+def _fit_by_moments(
+    run: Run, name: str, by_moments: Mapping[str, SharedMoments], unfinished: Iterable[str]
+) -> bool:
+    """Fit a node by the moments that a pass has collected for it; whether that was possible."""
+    if name not in by_moments or _waits_for(run.graph, name, set(unfinished)):
+        return False
+    return by_moments[name].fit(run, name)
+
+
+def _shared_moments(
+    run: Run, passes: Mapping[str, int], unfinished: Sequence[str]
+) -> list[SharedMoments]:
+    """Moments that this pass collects for several nodes.
+
+    They follow from the graph alone, as the last digits depend on them.
+    """
+    if not run.fold:
+        return []
+    return find_shared(run.graph, passes, unfinished)
+
+
 def _fit_ready(
     run: Run,
     passes: Mapping[str, int],
     split: str,
     jobs: FitJobs | None,
-    shared: Sequence[str],
     sample: DomainSample | None,
+    shared: Sequence[SharedMoments],
+    mergeable: Sequence[str] | None,
 ) -> None:
     """Do a pass of nodes, by a job where there are jobs and the node is suitable.
+
+    One share gives the bits of a stream, and several give those of an executor.
 
     Args:
         run: The run.
         passes: The pass of each node, from 0.
         split: The split to learn from.
         jobs: The jobs of the fit; None for none.
-        shared: The nodes that this process fits share by share.
         sample: Takes pixels of each batch; None for none.
+        shared: Moments to collect for several nodes.
+        mergeable: The nodes that this process fits share by share; None where it does nothing
+            share by share.
     """
-    by_job: dict[str, int] = {}
-    if jobs is not None:
-        by_job = {name: passes[name] for name in jobs.suitable(passes)}
-    here = {name: number for name, number in passes.items() if name not in by_job}
-    by_shares = {name: number for name, number in here.items() if name in shared}
-    in_stream = {name: number for name, number in here.items() if name not in shared}
     wave = list(passes)
-    if jobs is not None and by_job:
-        jobs.run_pass(by_job, wave, sample)
-        sample = None
-    if by_shares:
-        fit_by_shares(run, by_shares, wave, split, sample)
-        sample = None
-    _run_pass(run, in_stream, wave, split, sample)
+    left = dict(passes)
+    moments_left = list(shared)
+    if jobs is not None:
+        by_job = _taken(left, jobs.suitable(left))
+        moments_by_job = jobs.suitable_moments(moments_left)
+        if by_job or moments_by_job:
+            jobs.run_pass(by_job, wave, sample, moments_by_job)
+            sample = None
+        moments_left = [one for one in moments_left if one not in moments_by_job]
+    if mergeable is not None:
+        by_shares = _taken(left, [name for name in left if name in mergeable])
+        if by_shares or moments_left:
+            fit_by_shares(run, by_shares, wave, split, sample, moments_left)
+            sample = None
+        moments_left = []
+    _run_pass(run, left, wave, split, sample, moments_left)
 
 
-def _mergeable(run: Run, names: Sequence[str], split: str) -> list[str]:
-    """The nodes that this process fits share by share, as executors do.
-
-    One share gives the bits of a stream, so that only several processes take it as a share.
-    """
-    source = run.source
-    if not isinstance(source, TicketSource):
-        return []
-    if processes.count() == 1 and not has_several_shares(run, split):
-        return []
-    if next(iter(source.tickets(split)), None) is None:
-        return []
-    return [name for name in names if can_merge(run, name)]
+def _taken(passes: dict[str, int], names: Sequence[str]) -> dict[str, int]:
+    """These nodes and their passes, taken out of ``passes``."""
+    return {name: passes.pop(name) for name in names}
 
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
@@ -134,17 +162,21 @@ def _run_pass(
     wave: Sequence[str],
     split: str,
     sample: DomainSample | None,
+    shared: Sequence[SharedMoments] = (),
 ) -> None:
     """Update nodes of a wave with every batch of this process, and merge those of all."""
-    if not passes:
+    if not passes and not shared:
         return
     for name, number in passes.items():
         run.graph.nodes[name].fit_start(number)
-    fit_pass = FitPass(run, list(passes), wave, sample)
-    batches = run.windowed_batches(split, f"fitting {', '.join(passes)}")
+    fit_pass = FitPass(run, list(passes), wave, sample, shared)
+    fitted = ", ".join(fitted_names(passes, shared))
+    batches = run.windowed_batches(split, f"fitting {fitted}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():
         _merge(run, run.graph.nodes[name], number)
+    for moments in shared:
+        _merge(run, moments, 0)
     if sample is not None:
         _merge(run, sample, 0)
 

@@ -11,6 +11,7 @@ from specloom_training.job_format import merge_states, open_job, read_windowed_b
 from specloom_training.node_states import dump_states, load_states
 from specloom_training.passes import BATCH
 from specloom_training.share_fit import ShareFit
+from specloom_training.shared_moments import SharedMoments
 from specloom_training.windowed import WindowedStage
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class Fit:
         sample = None
         if job.arguments.get("sampled"):
             sample = DomainSample()
-        self._work = ShareFit(self._run, self._passes, job.arguments["wave"], sample)
+        shared = [SharedMoments.from_json(one) for one in job.arguments.get("shared", ())]
+        wave = job.arguments["wave"]
+        self._work = ShareFit(self._run, self._passes, wave, sample, shared)
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
