@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specloom import Job, Outcome, Plugins, Share, raise_all
+from specloom_dask.fleet_log import logged_into
 from specloom_dask.fleet_watch import FleetWatch
 from specloom_dask.introductions import Probe, Wanted, paths_in
 from specloom_dask.job_session import JobSession
@@ -104,14 +105,23 @@ class Dask:
         client = self._connected()
         probe = Probe(self._folder)
         seen = [*probe.paths(), *paths_in(chain(*(share.tickets for share in first)))]
+        wanted = Wanted(job.plugins, seen, self.place.file.ship_plugins)
         try:
-            wanted = Wanted(job.plugins, seen, self.place.file.ship_plugins)
-            yield JobSession(client, packed, self._watch, wanted), chain(first, rest)
+            session = JobSession(client, packed, self._watch, wanted)
+            yield session, chain(first, rest)
+            self._record(session)
         finally:
             probe.remove()
 
+    def _record(self, session: JobSession) -> None:
+        """Note in the record of the run where it ran, and on which kinds of processor."""
+        if self._watch.run is not None:
+            about = {"on": self.place.on, "lost": self._watch.lost, **session.about()}
+            self._watch.run.record["fleet"] = about
+
     def _connected(self) -> Client:
         if self._client is None:
+            self._open.enter_context(logged_into(self._folder))
             fleet = self._open.enter_context(connected(self.place))
             self._client = fleet.client
             self._watch.start(fleet)

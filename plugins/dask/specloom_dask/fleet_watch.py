@@ -64,6 +64,11 @@ class FleetWatch:
         """The workers that there are."""
         return self._count
 
+    @property
+    def lost(self) -> int:
+        """The workers that were lost so far."""
+        return self._lost
+
     def start(self, fleet: Fleet) -> None:
         """Watch these workers."""
         self._fleet = fleet

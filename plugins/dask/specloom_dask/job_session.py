@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +53,12 @@ class JobSession:
             warnings.simplefilter("ignore")  # that the job is large: it is sent once
             self._job = client.submit(call, "keep", dict(packed), [], None, key=key)
         self._introductions = Introductions(client, packed, self._job, wanted)
+
+    def about(self) -> dict[str, Any]:
+        """How many workers introduced themselves, and how many have each kind of processor."""
+        reports = self._introductions.reports.values()
+        kinds = Counter(report["cpu"] for report in reports)
+        return {"workers": len(reports), "cpus": dict(kinds)}
 
     def results(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Mapping[str, Any]]]:
         """What workers gave for each share, in any order.

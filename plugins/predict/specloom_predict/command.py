@@ -135,6 +135,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     is_flag=True,
     help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
 )
+@click.option(
+    "--keep-going",
+    is_flag=True,
+    help="With --on: go on though half of the latest 100 cubes failed with one message.",
+)
 @on_options
 @threads_option
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")

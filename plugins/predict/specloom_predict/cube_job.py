@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import Executor, Job, Plugins, Run, Share, SpecloomError, Ticket, pack, unpack
+from specloom import (
+    DataError,
+    Executor,
+    Job,
+    Plugins,
+    Run,
+    Share,
+    SpecloomError,
+    Ticket,
+    pack,
+    unpack,
+)
 from specloom_cubes import OneCube
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order
 from specloom_predict.predictor import Predictor
@@ -23,6 +35,9 @@ SHARE_SECONDS = 2.0
 
 MOST_CUBES = 256
 """The cubes of a share at most."""
+
+LATEST = 100
+"""The latest cubes, of which half may not fail with one message."""
 
 ORIGIN = ("plugins", "kernel", "kernel_commit")
 """What records of results say of their making, which the client alone knows."""
@@ -109,7 +124,8 @@ class CubeWork:
     ) -> None:
         self._executor = executor
         self._job = job
-        self._inputs = inputs
+        #: Each input with the folder of its results.
+        self.inputs = inputs
         self._known = known
         #: The first error that is a bug.
         self.unexpected: Exception | None = None
@@ -146,7 +162,7 @@ class CubeWork:
         """Shares of as many cubes as take about two seconds, each cut when it is taken."""
         tickets: list[Ticket] = []
         number = 0
-        for at, (one, folder) in enumerate(self._inputs):
+        for at, (one, folder) in enumerate(self.inputs):
             outcome = self._known(one, folder)
             if outcome is not None:
                 self._found.append((at, outcome))
@@ -187,7 +203,7 @@ class CubeWork:
     def _failed(
         self, ticket: Ticket, errors: Sequence[Mapping[str, Any]]
     ) -> tuple[int, CubeOutcome]:
-        one, _ = self._inputs[ticket["number"]]
+        one, _ = self.inputs[ticket["number"]]
         out = Path(self._job.arguments["order"]["out"])
         line = {
             "input": ticket["key"],
@@ -195,6 +211,32 @@ class CubeWork:
             "errors": [_at(error, one.address) for error in errors],
         }
         return ticket["number"], {"state": "failed", "line": line}
+
+
+class RepeatedFailures:
+    """Notices that half of the latest cubes failed with one message.
+
+    Args:
+        ignored: Whether nothing is noticed.
+    """
+
+    def __init__(self, *, ignored: bool = False) -> None:
+        self._ignored = ignored
+        self._latest: deque[str] = deque(maxlen=LATEST)
+
+    def add(self, address: str, outcome: CubeOutcome) -> DataError | None:
+        """Take in the outcome of a cube; the error with which to stop, if it is time to."""
+        message = ""
+        if outcome["state"] == "failed":
+            message = outcome["line"]["errors"][0]["what"].replace(Path(address).name, "…")
+            message = message.replace(str(Path(address).parent), "…")
+        self._latest.append(message)
+        if self._ignored or not message or len(self._latest) < LATEST:
+            return None
+        if 2 * self._latest.count(message) < LATEST:
+            return None
+        what = f"half of the latest {LATEST} cubes failed with one message: {message}"
+        return DataError(what, fix="check the cubes and the pipeline, or add --keep-going")
 
 
 class WorkerError(Exception):

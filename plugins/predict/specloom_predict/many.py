@@ -19,13 +19,12 @@ from specloom import (
     ConfigError,
     DataError,
     Executor,
-    Job,
     SpecloomError,
     uninterrupted,
     working_on,
 )
 from specloom_predict import record
-from specloom_predict.cube_job import CubeWork, cube_job
+from specloom_predict.cube_job import CubeWork, RepeatedFailures, cube_job
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
@@ -184,6 +183,7 @@ def predict_all(
     on: str | Executor | None = None,
     workers: int | None = None,
     insecure: bool = False,
+    keep_going: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -211,6 +211,8 @@ def predict_all(
         on: Who predicts the cubes: an executor, or what ``--on`` names; None for this process.
         workers: How many workers are started.
         insecure: Whether a scheduler on another machine may be used without encryption.
+        keep_going: Whether to go on though half of the latest 100 cubes failed with one message;
+            in one process that stops nothing.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -267,7 +269,8 @@ def predict_all(
             call.add_verdict(failed_verdict(address, error))
         known = _Known(task, ledger, verify=verify)
         with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
-            _predict_placed(known, executor, placed, call, (outputs, scale))
+            wanted = _Wanted(outputs, scale, keep_going)
+            _predict_placed(known, executor, placed, call, wanted)
         if not call.stopped:
             _draw_scores(call, out)
     return summary
@@ -454,39 +457,46 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     summary.unexpected = task.unexpected
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What workers make of cubes, and when they stop.
+
+    Args:
+        outputs: The names of the outputs that are wanted; all where empty.
+        scale: The scale of the cubes.
+        keep_going: Whether failures with one message stop nothing.
+    """
+
+    outputs: Sequence[str]
+    scale: Scale | None
+    keep_going: bool
+
+
 def _predict_placed(
     known: _Known,
     executor: Executor | None,
     inputs: Sequence[Placed],
     call: _Call,
-    wanted: tuple[Sequence[str], Scale | None],
+    wanted: _Wanted,
 ) -> None:
-    """Predict each input, here or by an executor.
-
-    Args:
-        known: What is known of the inputs.
-        executor: Who predicts them; None for this process.
-        inputs: Each input with its folder.
-        call: Takes in what becomes of them.
-        wanted: The names of the outputs that are wanted, and the scale of the cubes.
-    """
+    """Predict each input: by an executor, or in this process where there is none."""
     if executor is None:
         _predict_each(known, inputs, call)
         return
-    job = cube_job(known.task.predictor, known.task.order, *wanted)
-    _predict_by_job(known, executor, job, inputs, call)
+    task = known.task
+    job = cube_job(task.predictor, task.order, wanted.outputs, wanted.scale)
+    repeated = RepeatedFailures(ignored=wanted.keep_going)
+    _predict_by_job(known, CubeWork(executor, job, inputs, known.outcome), call, repeated)
 
 
-def _predict_by_job(
-    known: _Known, executor: Executor, job: Job, inputs: Sequence[Placed], call: _Call
-) -> None:
-    """Let an executor predict each input; verdicts are added in the order of the inputs.
+def _predict_by_job(known: _Known, work: CubeWork, call: _Call, repeated: RepeatedFailures) -> None:
+    """Let workers predict each input; verdicts are added in the order of the inputs.
 
     After an error that every other input would have, such as a full disk, none is started.
     """
+    inputs = work.inputs
     run = known.task.predictor.run
     progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
-    work = CubeWork(executor, job, inputs, known.outcome)
     progress(done=0)
     early: dict[int, CubeOutcome] = {}
     following = 0
@@ -502,6 +512,10 @@ def _predict_by_job(
             call.take(one, folder, early.pop(following))
             following += 1
         progress(done=done)
+        error = repeated.add(inputs[number][0].address, outcome)
+        if error is not None:
+            call.stop(str(call.ledger.out), error, len(inputs) - done)
+            break
         if len(call.summary.failed) > failed:
             failed = len(call.summary.failed)
             run.hook.failed(run=run, what="inputs", count=failed)
