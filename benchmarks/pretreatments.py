@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Cube: TypeAlias = NDArray[np.float32]
 
-Case: TypeAlias = Callable[[], object]
+Case: TypeAlias = Callable[[], Any]
 SIZE = (350, 400, 188)
 SHARE = 10
 

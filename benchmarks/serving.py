@@ -6,8 +6,9 @@ One process holds the pipeline (RX, logits, decisions), the server and the clien
 on the same cubes: 1080 x 1000 x 61 by a path to ENVI, and 100 x 100 x 61 in the body. Printed are
 medians of CPU seconds of the process, client included, which hold up where something else runs on
 the machine; with ``--clock wall`` of seconds that pass. What is added is the median of the
-differences within turns. ``numbers`` are verdict, measures and objects, which are measured on
-decisions; the bare pipeline's line for them has the same. ``scores`` are the map.
+differences within turns; ``client`` is the CPU time of the client within. ``numbers`` are verdict,
+measures and objects, which are measured on decisions; the bare pipeline's line for them has the
+same. ``scores`` are the map.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,9 @@ from specloom_serve.service import Service
 
 SIZES = {"full": ((1080, 1000, 61), (100, 100, 61)), "tiny": ((40, 30, 8), (20, 20, 8))}
 """Rows, columns and bands of the cube by path, and of the one in the body."""
+
+IDLE_SECONDS = 3.0
+"""How long a connection is not used before it is opened again: the server closes it after 5 s."""
 
 CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
 
@@ -119,6 +124,7 @@ class Caller:
 
     def __init__(self, http_port: int, grpc_port: int) -> None:
         self._http = http.client.HTTPConnection("127.0.0.1", http_port)
+        self._used = time.monotonic()
         options = [
             ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
@@ -129,10 +135,13 @@ class Caller:
         """A request over HTTP."""
 
         def call() -> bytes:
+            if time.monotonic() - self._used > IDLE_SECONDS:
+                self._http.close()  # the next request opens it again
             headers = {"Content-Type": media_type}
             self._http.request("POST", f"/predict?format={wanted}", body, headers)
             answer = self._http.getresponse()
             found = answer.read()
+            self._used = time.monotonic()
             if answer.status != 200:
                 raise RuntimeError(found.decode())
             return found
@@ -181,38 +190,64 @@ def calls_of(
     return bare, over
 
 
-def measure(
-    bare: Calls, over: Calls, repeats: int, clock: Callable[[], float]
-) -> list[tuple[str, float, float]]:
-    """The median seconds of each call, and what a server adds to the bare pipeline's."""
-    seconds: dict[str, list[float]] = {}
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one call, in seconds.
+
+    Args:
+        name: The call.
+        median: The median of its times.
+        added: What it takes more than the bare pipeline; None for the bare pipeline.
+        client: The CPU time of the client's thread within.
+    """
+
+    name: str
+    median: float
+    added: float | None = None
+    client: float = 0.0
+
+
+def base_of(name: str) -> str:
+    """What of the bare pipeline a call is compared with."""
+    if name.startswith("scores over"):
+        return "scores"
+    return "numbers"
+
+
+def measure(bare: Calls, over: Calls, repeats: int, clock: Callable[[], float]) -> list[Row]:
+    """The times of each call, which take turns; a first turn is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in [*bare, *over]}
+    client: dict[str, list[float]] = {name: [] for name in over}
     for turn in range(repeats + 1):
         for name, call in [*bare.items(), *over.items()]:
+            thread_started = time.thread_time()
             started = clock()
             call()
             ended = clock()
             if turn:
-                seconds.setdefault(name, []).append(ended - started)
-    rows = [(name, statistics.median(seconds[name]), 0.0) for name in bare]
+                seconds[name].append(ended - started)
+            if turn and name in over:
+                client[name].append(time.thread_time() - thread_started)
+    rows = [Row(name, statistics.median(seconds[name])) for name in bare]
     for name in over:
-        base = "scores" if name.startswith("scores over") else "numbers"
-        pairs = zip(seconds[name], seconds[base], strict=True)
+        pairs = zip(seconds[name], seconds[base_of(name)], strict=True)
         added = statistics.median(one - other for one, other in pairs)
-        rows.append((name, statistics.median(seconds[name]), added))
+        median = statistics.median(seconds[name])
+        rows.append(Row(name, median, added, statistics.median(client[name])))
     return rows
 
 
-def show(title: str, rows: list[tuple[str, float, float]]) -> None:
+def show(title: str, rows: list[Row]) -> None:
     """Print a table."""
-    times = {name: median for name, median, _ in rows}
-    print(f"\n{title}")
-    for name, median, added in rows:
-        if name in ("scores", "numbers"):
-            print(f"  bare pipeline, {name:<28} {1000 * median:9.2f} ms")
+    medians = {row.name: row.median for row in rows}
+    print(f"\n{title:<45} {'total':>9}      {'added':>8}                {'client':>6}")
+    for row in rows:
+        if row.added is None:
+            print(f"  bare pipeline, {row.name:<28} {1000 * row.median:9.2f} ms")
             continue
-        base = "scores" if name.startswith("scores over") else "numbers"
-        share = 100 * added / times[base]
-        print(f"  {name:<43} {1000 * median:9.2f} ms  {1000 * added:+8.2f} ms  {share:+6.1f} %")
+        share = 100 * row.added / medians[base_of(row.name)]
+        times = f"{1000 * row.median:9.2f} ms  {1000 * row.added:+8.2f} ms  {share:+6.1f} %"
+        print(f"  {row.name:<43} {times}  {1000 * row.client:6.2f} ms")
 
 
 def main() -> int:
@@ -246,7 +281,7 @@ def main() -> int:
             title = f"{' x '.join(map(str, small.shape))} in the body"
             tables[title] = measure(*of_body, 4 * options.repeats, clock)
     if options.json:
-        print(json.dumps(tables))
+        print(json.dumps({title: [vars(row) for row in rows] for title, rows in tables.items()}))
         return 0
     for title, rows in tables.items():
         show(title, rows)

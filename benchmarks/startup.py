@@ -21,6 +21,7 @@ from typing import Any
 from timing import about
 
 HERE = Path(__file__).parent
+CONFIGS = HERE.parent / "configs"
 RX_PIECES = """
 import torch
 from specloom import Pipeline, Run
@@ -104,6 +105,8 @@ def startup(repeats: int) -> dict[str, float]:
     calls = {
         "python": [*python, "pass"],
         "specloom --help": command("--help"),
+        "specloom check": command("check", str(CONFIGS / "rx_statistical.yaml")),
+        "specloom check, gradient phase": command("check", str(CONFIGS / "channel_selector.yaml")),
         "import torch": [*python, "import torch"],
         "pieces of an RX run": [*python, RX_PIECES],
     }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import markdown
 import pytest
 import yaml
 
@@ -104,3 +105,13 @@ def test_make_docs_builds_the_site_without_a_warning():
     index = (ROOT / "build/site/html/index.html").read_text("utf-8")
     assert "specloom" in index
     assert "https://fonts" not in index
+
+
+def test_a_bar_in_a_cell_ends_no_cell(site):
+    ports = {"scores": {"axes": "B H W 1", "unit": "1", "doc": "Log |x| or `a | b`."}}
+    params = {"mode": {"enum": ["a|b", "c"]}, "sign": {"default": "|"}}
+    lines = [*site._ports("Inputs", ports), *site._parameters(params, [], {"mode": "One of a|b."})]
+    html = markdown.markdown("\n".join(lines), extensions=["tables"])
+    counts = [row.count("<td>") for row in html.split("<tr>")]
+    assert counts == [0, 0, 5, 0, 4, 4]
+    assert "<td>Log |x| or <code>a | b</code>.</td>" in html

@@ -60,11 +60,21 @@ def checkout(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
-def test_every_command_of_the_readme_works(checkout, arguments):
-    if arguments[0] == "predict" and not (checkout / arguments[1]).is_dir():  # in another process
+def prepare(checkout, arguments):
+    """Make what the commands before one made, as each may be tested in a process of its own."""
+    run_file = checkout / "scene.yaml"
+    if arguments[0] == "new":
+        run_file.unlink(missing_ok=True)
+    elif not run_file.is_file():
+        call("-m", "specloom", "new", "run", "rx_scene", "--out", "scene.yaml", cwd=checkout)
+    if arguments[0] == "predict" and not (checkout / arguments[1]).is_dir():
         wrote = next(one for one in commands() if arguments[1] in one and one != arguments)
         call("-m", "specloom", *wrote, cwd=checkout)
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_every_command_of_the_readme_works(checkout, arguments):
+    prepare(checkout, arguments)
     out = call("-m", "specloom", *arguments, cwd=checkout)
     if arguments[0] == "run":
         assert re.search(r"metrics/roc_auc +\d\.\d{4}", out)

@@ -22,6 +22,9 @@ def extract_blocks(folder):
     files = []
     for page in (page for pattern in PAGES for page in sorted(ROOT.glob(pattern))):
         blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        own = "|".join(re.findall(r"^# (\w+)\.py$", "\n".join(blocks), re.MULTILINE))
+        if own:  # what one file of the page imports from another one stands above it
+            blocks = [re.sub(rf"^from ({own}) import .*$", "", one, flags=re.M) for one in blocks]
         name = re.sub(r"\W", "_", page.relative_to(ROOT).with_suffix("").as_posix()).lower()
         if blocks:
             file = folder / f"page_{name}.py"

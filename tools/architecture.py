@@ -68,6 +68,8 @@ KERNEL_ROOMS = (
     "__init__",
     "testing",
     "cli",
+    "light_names",
+    "light",
     "__main__",
 )
 REGISTRY_ROOMS = (

@@ -202,12 +202,17 @@ def docstring(doc: str) -> Iterator[str]:
         yield ""
 
 
-def _escaped(text: str) -> str:
+def _escaped(text: str, signs: str = r"*_<>\[\]") -> str:
     """Text of which Markdown makes no emphasis; code stays as it is."""
     parts = re.split(r"(``?[^`]+``?)", text)
     for at in range(0, len(parts), 2):
-        parts[at] = re.sub(r"([*_<>\[\]])", r"\\\1", parts[at])
+        parts[at] = re.sub(rf"([{signs}])", r"\\\1", parts[at])
     return "".join(parts)
+
+
+def _row(*cells: str) -> str:
+    """A row of a table: a bar divides cells, but for one that is escaped or in code."""
+    return f"| {' | '.join(_escaped(one, '|') for one in cells)} |"
 
 
 def _ports(title: str, ports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -223,7 +228,8 @@ def _ports(title: str, ports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         if port.get("optional"):
             doc = f"{doc} Optional."
         kind = port.get("dtype", "float32")
-        yield f"| `{name}` | {port.get('axes', '')} | {kind} | {port.get('unit', '')} | {doc} |"
+        axes = port.get("axes") or ""
+        yield _row(f"`{name}`", axes, str(kind), port.get("unit", ""), doc)
     yield ""
 
 
@@ -241,7 +247,7 @@ def _parameters(
         default = "required"
         if name not in required:
             default = f"`{json.dumps(schema.get('default'))}`"
-        yield f"| `{name}` | {_kind(schema)} | {default} | {_escaped(texts.get(name, ''))} |"
+        yield _row(f"`{name}`", _kind(schema), default, _escaped(texts.get(name, "")))
     yield ""
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PICTURE = Path(__file__).parents[1] / "docs/images/detect.png"
 SEED = 8
-COLOURS = 96
-"""Few, so that the file is small."""
+COLOURS = 256
+"""As many as a file with a palette may have: with fewer, yellow becomes pink."""
 WAVELENGTHS = np.linspace(430, 910, 61)
 
 

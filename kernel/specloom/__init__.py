@@ -49,7 +49,8 @@ from specloom.contract.ports import Port
 from specloom.contract.runtime import Runtime
 from specloom.contract.sources import DescribedSplit, MapStyleSource, Source
 from specloom.contract.tickets import ImageWindows, TicketSource, WindowedSource
-from specloom.contract.views import GraphView, PipelineView, RunView
+from specloom.contract.views import GraphView, PipelineView, RunView, StartedExecutor
+from specloom.execution.executors import on_options, working_on
 from specloom.execution.file_locks import lock_abandoned, open_locked
 from specloom.execution.files import (
     is_temporary,
@@ -70,7 +71,7 @@ from specloom.graph.port_attributes import Input, InputRef, Output, OutputRef
 from specloom.graph.ported import Ported
 from specloom.logs import log_file_option
 from specloom.pipeline import Pipeline
-from specloom.plugins import Plugins
+from specloom.plugins import Plugins, install_pins, pack_tree, store_tree
 from specloom.threads import threads_option
 
 __all__ = [
@@ -124,6 +125,7 @@ __all__ = [
     "Source",
     "SpecloomError",
     "SpecloomWarning",
+    "StartedExecutor",
     "Stateful",
     "StripPasses",
     "StripWise",
@@ -139,6 +141,7 @@ __all__ = [
     "did_you_mean",
     "fresh_folder",
     "impl",
+    "install_pins",
     "interrupted_run",
     "is_temporary",
     "load",
@@ -146,19 +149,23 @@ __all__ = [
     "log_file_option",
     "machine_error",
     "node",
+    "on_options",
     "open_locked",
     "pack",
     "pack_source",
+    "pack_tree",
     "param",
     "printable",
     "process_tag",
     "raise_all",
     "remove_abandoned",
+    "store_tree",
     "threads_option",
     "uninterrupted",
     "unpack",
     "unpack_source",
     "was_terminated",
+    "working_on",
     "write_file",
     "write_json",
 ]

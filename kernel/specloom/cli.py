@@ -21,9 +21,11 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
+from specloom.contract.memory import refuse_torch_without_memory
 from specloom.contract.sources import DescribedSplit
 from specloom.execution import resuming, run_folder, termination
 from specloom.execution.data_description import assumptions, data_notes
+from specloom.execution.executors import on_options, working_on
 from specloom.logs import log_file_option
 from specloom.plugins import (
     RECORD,
@@ -267,6 +269,7 @@ change = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
     is_flag=True,
     help="Exit with 1 where an evaluated cube is unlike what the pipeline was fitted on.",
 )
+@on_options
 @threads_option
 @frozen_option
 @click.option(
@@ -287,6 +290,9 @@ def run(
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    on: str | None,
+    workers: int | None,
+    insecure: bool,
     **arguments: Any,
 ) -> None:
     """Run all phases of FILE and write the results."""
@@ -310,7 +316,8 @@ def run(
         loaded.run()
         return
     may_replace = overwrite or loaded.resumed
-    run_folder.run_in_folder(loaded, folder, anyway=may_replace)
+    with working_on(loaded, on, workers, insecure=insecure, folder=folder):
+        run_folder.run_in_folder(loaded, folder, anyway=may_replace)
     if as_json:
         metrics = json.dumps(loaded.metrics, indent=2)
         click.echo(metrics)
@@ -405,6 +412,7 @@ def format_error(error: SpecloomError) -> str:
 
 def main() -> None:
     """Run the command line; a user's errors are shown without a traceback."""
+    refuse_torch_without_memory()
     try:
         with termination.terminable():
             exit_code = cli.main(standalone_mode=False)

@@ -82,12 +82,15 @@ class StandIn:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """An unknown result; a decorated function stays itself where that is right."""
-        for one in (*args, *kwargs.values()):
+        for one in [*args, *kwargs.values()]:
             if isinstance(one, FunctionType | type):
                 if self._name in RUNS_FUNCTIONS:
                     return one
                 raise NeedsLibrary(f"{self._name}()")
         return StandIn(f"{self._name}()")
+
+    if TYPE_CHECKING:
+        _name: str
 
     def __enter__(self) -> StandIn:
         """A context, such as one without gradients."""

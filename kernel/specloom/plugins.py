@@ -7,8 +7,7 @@ broken one harms only the graphs that name it.
 
 import json
 import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -28,7 +27,7 @@ from specloom.contract.errors import (
     printable,
     warn,
 )
-from specloom.contract.memory import address_space_limit, is_out_of_memory
+from specloom.contract.memory import is_out_of_memory
 from specloom.logs import LABEL, WarningLogObserver
 
 MANIFEST = "plugins.yaml"
@@ -37,9 +36,6 @@ SAVED = ("pipeline.yaml", RECORD)
 """The files of a run's folder for which the plugins of the run's record count."""
 RESOLVER = "registry"
 """The name of the plugin that resolves manifests."""
-LEAST_MEMORY = 640 * 10**6
-"""Bytes of addresses without which the import of torch ends the process."""
-
 #: The module of each plugin, or its name; any object with hooks will do.
 Modules: TypeAlias = Mapping[str, Any]
 KINDS = {
@@ -127,6 +123,13 @@ class Plugins:
         what = f"{manifest} names plugins, but nothing installed can resolve it"
         fix = "install the registry (it comes with specloom), or remove the file"
         raise PluginError(what, where=str(manifest), fix=fix)
+
+    def pins(self) -> list[dict[str, Any]]:
+        """The plugins that the manifest pins, as values that JSON holds; none without one."""
+        if self.manifest is None:
+            return []
+        found = resolver_hooks().describe_pins(manifest=self.manifest)
+        return [dict(pin) for pin in found or ()]
 
     def need(self, name: str, where: str = "") -> Any:
         """The plugin of that name, imported and held to the hook specs on first use.
@@ -304,12 +307,7 @@ class Plugins:
             return getattr(module, attribute)
 
     def runtime(self, device: str = "cpu") -> Any:
-        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``.
-
-        Raises:
-            UnavailableError: The memory limit of this process does not allow its import.
-        """
-        _require_memory()
+        """The array library behind the nodes, for ``auto``, ``cpu`` or ``cuda``."""
         runtime = self.load("specloom.torch:TorchRuntime", "the torch runtime")
         return runtime(device)
 
@@ -425,6 +423,51 @@ class Plugins:
         return found
 
 
+def install_pins(pins: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Make pinned plugins importable in this process, before any of them is imported.
+
+    Args:
+        pins: What ``Plugins.pins`` gave in another process.
+
+    Returns:
+        The trees that this machine does not have; then nothing is installed.
+
+    Raises:
+        PluginError: A plugin was already imported from elsewhere in this process.
+    """
+    if not pins:
+        return []
+    missing = resolver_hooks().install_pins(pins=pins)
+    return list(missing or ())
+
+
+def pack_tree(tree: str) -> dict[str, bytes]:
+    """The files of a pinned plugin by path, for a machine that does not have them.
+
+    Raises:
+        PluginError: They are not here, or not as they were pinned.
+    """
+    return dict(resolver_hooks().pack_tree(tree=tree))
+
+
+def store_tree(tree: str, files: Mapping[str, bytes]) -> None:
+    """Put the files of a pinned plugin where ``install_pins`` finds them.
+
+    Raises:
+        PluginError: They are not as they were pinned, or cannot be written.
+    """
+    resolver_hooks().store_tree(tree=tree, files=files)
+
+
+def resolver_hooks() -> Any:
+    """The hooks of the plugin that resolves manifests, without any other plugin."""
+    modules = installed_resolver()
+    plugins = Plugins(modules)
+    for name in modules:
+        plugins.need(name)
+    return plugins.manager.hook
+
+
 def installed() -> dict[str, str]:
     """The module of every installed plugin, by name."""
     entries = metadata.entry_points(group=hooks.GROUP)
@@ -497,15 +540,6 @@ def _command_help(descriptor: Mapping[str, Any]) -> dict[str, str]:
         if offer["kind"] == "commands":
             lines[name] = printable(offer["doc"])
     return lines
-
-
-def _require_memory() -> None:
-    """Raise UnavailableError where the import of torch would end the process for want of memory."""
-    limit = address_space_limit()
-    if limit is not None and limit.size < LEAST_MEMORY and "torch" not in sys.modules:
-        what = f"the memory limit of {limit} is too small to import torch"
-        fix = f"raise it to {LEAST_MEMORY // 10**6} MB or more"
-        raise UnavailableError(what, fix=fix)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 _by_default = False
 _of_command: int | None = None
 """The number of a running command; None outside of one."""
+_of_long_work: int | None = None
+"""The same, where it is not the user's ``OMP_NUM_THREADS``, which torch reads itself."""
 
 
 class _OfThread:
@@ -142,6 +144,11 @@ def _quota_of_version_1(folder: Path) -> tuple[int, int] | None:
     if quota <= 0:
         return None
     return quota, int((folder / "cpu.cfs_period_us").read_text())
+
+
+def long_work() -> int | None:
+    """How many threads a command gives to long operations of torch; None for those torch has."""
+    return _of_long_work
 
 
 def count() -> int:
@@ -280,16 +287,19 @@ def _blas_libraries(with_scipy: bool) -> list[Any]:
 
 
 @contextmanager
-def limited(count: int | None = None) -> Iterator[None]:
+def limited(count: int | None = None, outside: int = 1) -> Iterator[None]:
     """Give a command ``count`` threads; afterwards environment and torch are as before.
 
     Args:
-        count: The number of threads, for blocks of arrays as for BLAS and torch outside of them.
-            None keeps what the user's ``OMP_NUM_THREADS`` says. Where the user set none, blocks
-            have all cores of the process, and BLAS and torch outside of them one thread.
+        count: The number of threads for blocks of arrays, and for long operations of torch. None
+            keeps what the user's ``OMP_NUM_THREADS`` says; where the user set none, it is the
+            cores of the process.
+        outside: The threads of BLAS and torch outside of these. Short operations and gradient
+            steps take no less time with more than one.
     """
-    global _by_default, _of_command
+    global _by_default, _of_command, _of_long_work
     outer_number = _of_command
+    outer_long_work = _of_long_work
     if count is None and os.environ.get(OPENMP):
         _of_command = _number(os.environ[OPENMP]) or 1
         try:
@@ -301,15 +311,17 @@ def limited(count: int | None = None) -> Iterator[None]:
     outer_default = _by_default
     outer_threads = _threads_of_torch()
     _of_command = count or cores()
+    _of_long_work = _of_command
     for name, value in environment.items():
         if count is not None or not value:
-            os.environ[name] = str(count or 1)
-    _set_threads_of_torch(count or 1)
+            os.environ[name] = str(outside)
+    _set_threads_of_torch(outside)
     _by_default = count is None
     try:
         yield
     finally:
         _of_command = outer_number
+        _of_long_work = outer_long_work
         _by_default = outer_default
         for name, value in environment.items():
             _restore(name, value)
@@ -361,13 +373,10 @@ def counts() -> dict[str, Any]:
     and ``by_default`` says that no number was chosen.
     """
     short_work = outer_threads_of_torch()
-    long_work = short_work
-    if _by_default:
-        long_work = cores()
     return {
         "blocks": count(),
         "torch": short_work,
-        "long_work": long_work,
+        "long_work": long_work() or short_work,
         "by_default": _by_default,
     }
 

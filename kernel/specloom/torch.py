@@ -254,15 +254,13 @@ def usable_pixels(data: Tensor, valid: Tensor | None = None) -> Tensor:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Let long parallel work use the cores of the process where no number of threads was chosen.
+    """Let long parallel work use the threads of a command, by default the cores of the process.
 
-    Outside of a command, and where the user chose a number, torch has the threads that it has
-    outside of our calls. Afterwards it has as many as before.
+    Outside of a command, and where the user set ``OMP_NUM_THREADS``, torch has the threads that it
+    has outside of our calls. Afterwards it has as many as before.
     """
     before = torch.get_num_threads()
-    usual = threads.outer_threads_of_torch() or before
-    if threads.chosen_by_default():
-        usual = threads.cores()
+    usual = threads.long_work() or threads.outer_threads_of_torch() or before
     if usual == before:
         yield
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NodeRegistry",
+    "describe_pins",
     "describe_run",
     "find_command",
+    "install_pins",
+    "pack_tree",
     "register_commands",
     "register_observers",
     "resolve_plugins",
+    "store_tree",
 ]
 
 
@@ -41,6 +45,39 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
     from specloom_registry.importing.activate import activate
 
     return activate(manifest)
+
+
+@impl
+def describe_pins(manifest: Path) -> Sequence[Mapping[str, Any]] | None:
+    """The plugins that an active manifest pins, as plain values."""
+    from specloom_registry.importing import pins
+
+    return pins.describe_pins(manifest)
+
+
+@impl
+def install_pins(pins: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Make pinned plugins importable; give the trees that are not here."""
+    from specloom_registry.importing.pins import install_pins
+
+    return install_pins(pins)
+
+
+@impl
+def pack_tree(tree: str) -> Mapping[str, bytes]:
+    """The files of a tree in the store."""
+    from specloom_registry.importing.pins import pack_tree
+
+    return pack_tree(tree)
+
+
+@impl
+def store_tree(tree: str, files: Mapping[str, bytes]) -> bool:
+    """Put a tree into the store."""
+    from specloom_registry.importing.pins import store_tree
+
+    store_tree(tree, files)
+    return True
 
 
 @impl

@@ -107,6 +107,7 @@ def test_a_process_without_memory_for_torch_names_the_limit(tmp_path, kilobytes,
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 4, done.stderr
     assert done.stderr == (
-        f"error: the memory limit of {text} (ulimit -v) is too small to import torch\n"
-        "  fix: raise it to 640 MB or more\n"
+        "error: there is not enough memory (torch needs 640 MB to be imported)\n"
+        f"  fix: raise the memory limit of {text} (ulimit -v), or use smaller images or a smaller "
+        "batch_size\n"
     )

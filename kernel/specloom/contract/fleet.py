@@ -27,6 +27,8 @@ class Job:
         arguments: What the task needs besides, as JSON.
         plugins: The version of each plugin that the graph uses.
         seed: The seed of the run.
+        pins: The plugins that a manifest pins, as ``Plugins.pins`` gives them; a process installs
+            them before it imports any plugin.
     """
 
     task: str
@@ -35,6 +37,7 @@ class Job:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     plugins: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
+    pins: Sequence[Mapping[str, Any]] = ()
 
     @property
     def key(self) -> str:
@@ -46,6 +49,7 @@ class Job:
             "arguments": self.arguments,
             "plugins": self.plugins,
             "seed": self.seed,
+            "pins": list(self.pins),
         }
         text = json.dumps(description, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -12,7 +12,7 @@ first answer that is not None counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specloom.contract.nodes import Batch
     from specloom.contract.ports import Port
     from specloom.contract.sources import DescribedSplit
-    from specloom.contract.views import GraphView, RunView
+    from specloom.contract.views import GraphView, PluginsView, RunView
 
 GROUP = "specloom"
 #: Marks a hook below; ``firstresult`` where the first answer counts.
@@ -181,6 +181,29 @@ def resolve_plugins(manifest: Path) -> Mapping[str, str] | None:
 
 
 @spec(firstresult=True)
+def describe_pins(manifest: Path) -> Sequence[Mapping[str, Any]] | None:
+    """The plugins that a manifest in use pins, as values that JSON holds; None if not yours."""
+
+
+@spec(firstresult=True)
+def install_pins(pins: Sequence[Mapping[str, Any]]) -> Sequence[str] | None:
+    """Make the plugins of ``describe_pins`` importable in another process.
+
+    Give the trees that this machine does not have; then nothing is installed.
+    """
+
+
+@spec(firstresult=True)
+def pack_tree(tree: str) -> Mapping[str, bytes] | None:
+    """The files of a pinned plugin by path, for a machine that does not have them."""
+
+
+@spec(firstresult=True)
+def store_tree(tree: str, files: Mapping[str, bytes]) -> bool | None:
+    """Put the files of a pinned plugin, whose hash must be right, where ``install_pins`` looks."""
+
+
+@spec(firstresult=True)
 def find_command(name: str) -> str | None:
     """The plugin that has a command though it is not installed; None if you know none."""
 
@@ -190,6 +213,18 @@ def make_predictor(run: RunView) -> Any:
     """Make what applies the pipeline of a run to cubes: ``predict(cube, **options)`` gives arrays.
 
     ``Run.predict`` and ``Pipeline.predict`` use it.
+    """
+
+
+@spec(firstresult=True)
+def make_executor(on: str, workers: int | None, insecure: bool, plugins: PluginsView) -> Any:
+    """Make the executor that ``--on`` names; None if it is not yours.
+
+    Args:
+        on: A name such as ``dask``, an address such as ``tls://host:8786``, or a file.
+        workers: How many workers are wanted; None where the user chose no number.
+        insecure: Whether an address that is not encrypted may be used.
+        plugins: Where tasks are looked up by name.
     """
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ TEXTS = re.compile(
 CGROUPS = Path("/sys/fs/cgroup")
 #: Limits from here on are none: version 1 of control groups writes a number of pages.
 UNLIMITED = 1 << 60
+#: Bytes of addresses without which the import of torch ends the process.
+LEAST_FOR_TORCH = 640 * 10**6
 #: The command that limits the addresses of a process.
 ADDRESSES = "ulimit -v"
 
@@ -80,6 +83,30 @@ def memory_limit() -> MemoryLimit | None:
 def address_space_limit() -> MemoryLimit | None:
     """The limit of the addresses of this process, mapped files included; None without any."""
     return next((limit for limit in _process_limits() if limit.origin == ADDRESSES), None)
+
+
+class _TorchRefusal:
+    """A finder of modules that does not let torch be imported."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Find nothing; other finders come next.
+
+        Raises:
+            MemoryError: The module is torch.
+        """
+        if name == "torch":
+            raise MemoryError(f"torch needs {LEAST_FOR_TORCH // 10**6} MB to be imported")
+
+
+def refuse_torch_without_memory() -> None:
+    """Make the import of torch an error where the limit of this process is too small for it.
+
+    Its libraries would end the process with no more than ``std::bad_alloc``.
+    """
+    limit = address_space_limit()
+    if limit is not None and limit.size < LEAST_FOR_TORCH and "torch" not in sys.modules:
+        sys.meta_path.insert(0, _TorchRefusal)
 
 
 def _process_limits() -> Iterator[MemoryLimit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from specloom.contract.errors import SpecloomError
@@ -335,6 +335,28 @@ class RunView(Protocol):
 
     def save(self, folder: str | Path) -> Path:
         """Write pipeline, metrics and record, as ``specloom run --out`` does."""
+
+    def run_into(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Run every phase, and write into a folder what comes of it, as ``specloom run`` does."""
+
+
+@runtime_checkable
+class StartedExecutor(Protocol):
+    """An executor that must be started and closed, as one of other processes."""
+
+    def start(self, run: RunView, folder: Path | None) -> None:
+        """Get ready for jobs of a run, whose observers see how the workers go on.
+
+        Args:
+            run: The run.
+            folder: Where results go, which all workers must see; None for none.
+
+        Raises:
+            SpecloomError: There is no worker, or one does not fit.
+        """
+
+    def close(self) -> None:
+        """End what was started; further calls do nothing."""
 
 
 class PipelineView(Protocol):

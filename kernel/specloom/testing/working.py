@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from specloom.contract.errors import DataError, SpecloomError
 from specloom.contract.fleet import Executor, Job, Share, Task, Ticket
 from specloom.contract.hooks import impl
+from specloom.contract.views import StartedExecutor
 from specloom.plugins import Plugins
 from specloom.testing.comparing import hold
 
@@ -54,17 +55,28 @@ def executor_is_whole(cls: Any) -> None:
     hold(isinstance(_executor(cls), Executor), cls, "it has not both of each and total")
 
 
-def executor_keeps_the_order(cls: Any) -> None:
+def executor_does_jobs(cls: Any) -> None:
+    """A total joins all shares in their order, each share has an outcome, and errors arrive.
+
+    One executor does it all: some take seconds to start.
+    """
+    with _opened(cls) as executor:
+        _check_order(executor, cls)
+        _check_outcomes(executor, cls)
+        _check_errors(executor, cls)
+
+
+def _check_order(executor: Any, cls: Any) -> None:
     """The total joins all shares in the order of the data."""
-    total = json.loads(_executor(cls).total(JOB, _shares()))
+    total = json.loads(executor.total(JOB, _shares()))
     expected = list(range(100, 100 + 2 * SHARES))
     hold(total == expected, cls, f"its total is {total}, not {expected}")
 
 
-def executor_gives_each_outcome(cls: Any) -> None:
+def _check_outcomes(executor: Any, cls: Any) -> None:
     """There is one outcome for each share; an error is a value, and ends no other share."""
     outcomes = {}
-    for outcome in _executor(cls).each(JOB, _shares(broken=3)):
+    for outcome in executor.each(JOB, _shares(broken=3)):
         outcomes[outcome.number] = outcome
     numbers = sorted(outcomes)
     hold(numbers == list(range(SHARES)), cls, f"it gives outcomes of {numbers}")
@@ -78,10 +90,10 @@ def executor_gives_each_outcome(cls: Any) -> None:
     hold(dict(error) == ERROR, cls, f"the error arrives as {error}")
 
 
-def executor_raises_what_failed(cls: Any) -> None:
+def _check_errors(executor: Any, cls: Any) -> None:
     """A total raises the error of a share."""
     try:
-        _executor(cls).total(JOB, _shares(broken=3))
+        executor.total(JOB, _shares(broken=3))
     except SpecloomError as error:
         hold(error.what == "the item is broken", cls, f"it raises {error.what!r}")
         hold(error.exit_code == 2, cls, f"its error has the exit code {error.exit_code}")
@@ -93,20 +105,31 @@ CHECKS: Mapping[str, tuple[Callable[[Any], None], ...]] = {
     "tasks": (task_is_whole,),
     "executors": (
         executor_is_whole,
-        executor_keeps_the_order,
-        executor_gives_each_outcome,
-        executor_raises_what_failed,
+        executor_does_jobs,
     ),
 }
 
 
 def _executor(cls: Any) -> Any:
-    """An executor that finds the kit's task."""
-    offered = {"Digits": f"{__name__}:Digits"}
-    register = impl(lambda: offered)
-    plugin = SimpleNamespace(register_tasks=register, __name__="kit")
-    plugins = Plugins({"kit": plugin})
-    return cls(plugins=plugins)
+    """An executor that finds the kit's task; workers import it by the name of this module."""
+    return cls(plugins=Plugins({"kit": __name__}))
+
+
+@contextmanager
+def _opened(cls: Any) -> Iterator[Any]:
+    """An executor, closed at the end where it has to be."""
+    executor = _executor(cls)
+    try:
+        yield executor
+    finally:
+        if isinstance(executor, StartedExecutor):
+            executor.close()
+
+
+@impl
+def register_tasks() -> Mapping[str, str]:
+    """Offer the kit's task, as a plugin does."""
+    return {"Digits": f"{__name__}:Digits"}
 
 
 def _shares(broken: int | None = None) -> list[Share]:

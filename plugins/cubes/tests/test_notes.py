@@ -51,7 +51,7 @@ def test_the_folder_of_a_capture(tmp_path):
     save(tmp_path, "scene", "DARKREF_scene", "WHITEREF_scene")
     (note,) = Scene(str(tmp_path / "scene.npy")).notes()
     assert f"{tmp_path} is a folder of a capture, with the reference frames DARKREF_scene" in note
-    assert "fix: calibrate them with these frames first" in note
+    assert "fix: write calibration: capture, or ignore this where counts will do" in note
     assert Blocks(str(tmp_path / "scene.npy"), block=2).notes() == [note]
     assert note in notes(tmp_path)
 
@@ -168,3 +168,17 @@ def test_numbers_for_no_label_that_count_as_anomalies():
     assert "0 (9 pixels)" in texts({"train": described(c0=9, c1=90)}, [1])[0]
     assert texts({"train": described(c0=90, c255=5)}, [0]) == []
     assert texts({"train": described(c0=90, c1=5, c2=3)}, [0]) == []
+
+
+def test_captures_in_several_folders_are_one_note(tmp_path):
+    for number in range(3):
+        folder = tmp_path / f"capture_{number}"
+        folder.mkdir()
+        np.save(folder / "scene.npy", np.zeros((4, 5, 6), np.uint16))
+        np.save(folder / "DARKREF_scene.npy", np.zeros((4, 5, 6), np.uint16))
+    (note,) = Folder(str(tmp_path), pattern="**/*.npy").notes()
+    assert note == (
+        f"{tmp_path / 'capture_0'} is a folder of a capture, with the reference frames "
+        "DARKREF_scene.npy, and so are 2 more: these cubes are raw counts of the sensor\n"
+        "  fix: write calibration: capture, or ignore this where counts will do"
+    )

@@ -197,7 +197,11 @@ def detect(
     if out is None:
         run.run()
     else:
-        _run_into(run, Path(out), overwrite)
+        run.quiet = True
+        with warnings.catch_warnings():
+            # That a run of arrays cannot be repeated needs no warning.
+            warnings.filterwarnings("ignore", "the run cannot be reproduced from its folder")
+            run.run_into(out, overwrite=overwrite)
         options |= {"folder": Path(out), "formats": FORMATS}
     prediction = pipeline.predict(values, **options)
     found_wavelengths = taken.values.get("wavelengths")
@@ -208,14 +212,6 @@ def detect(
         taken.values["cube"][0].numpy(),
         None if found_wavelengths is None else found_wavelengths.numpy(),
     )
-
-
-def _run_into(run: Run, folder: Path, overwrite: bool) -> None:
-    """Run into a folder; that a run of arrays cannot be repeated from there needs no warning."""
-    run.quiet = True
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the run cannot be reproduced from its folder")
-        run.run_into(folder, overwrite=overwrite)
 
 
 def _wavelengths(cube: Cube, stated: Any) -> Any:

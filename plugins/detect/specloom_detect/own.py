@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -116,10 +117,13 @@ def as_node(function: ScoreFunction) -> FunctionDetector:
     Raises:
         ConfigError: It is no function.
     """
-    name = getattr(function, "__name__", type(function).__name__)
+    kind = type(function).__name__
     if not callable(function):
-        what = f"a detector of type {name} is no function"
+        what = f"a detector of type {kind} is no function"
         raise ConfigError(what, fix="pass a function from a cube (H, W, C) to scores (H, W)")
+    name = kind
+    if isinstance(function, FunctionType):
+        name = function.__name__
     if name != NAMELESS:
         FUNCTIONS[name] = function
     made = FunctionDetector(function=name)

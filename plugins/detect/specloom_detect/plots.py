@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specloom import UnavailableError
-from specloom_pictures import false_colour
+from specloom_pictures import DECIDED, false_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-OUTLINE = "#ffc20a"
+OUTLINE = "#{:02x}{:02x}{:02x}".format(*DECIDED)
 """Light orange, the colour of decisions in every picture."""
+
+LINES = (("#000000", 3.4), (OUTLINE, 1.6))
+"""The colours and widths of outlines: with black behind, they are seen on every picture."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def plot_detection(shown: Shown) -> Figure:
 
 def _outline(axes: Axes, decisions: Any) -> None:
     if decisions.any() and min(decisions.shape) > 1:
-        axes.contour(decisions, levels=[0.5], colors=[OUTLINE], linewidths=1.2)
+        for colour, width in LINES:
+            axes.contour(decisions, levels=[0.5], colors=[colour], linewidths=width)
 
 
 def _plot_histogram(axes: Axes, scores: Any, threshold: float) -> None:

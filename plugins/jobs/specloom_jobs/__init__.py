@@ -2,12 +2,29 @@
 
 from collections.abc import Mapping
 
-from specloom import impl
+from specloom import Job, UnavailableError, impl, install_pins
 from specloom_jobs.here import Here
 from specloom_jobs.merge_tree import MergeTree
 from specloom_jobs.shares import make_shares
 
-__all__ = ["Here", "MergeTree", "make_shares"]
+__all__ = ["Here", "MergeTree", "begin", "make_shares"]
+
+
+def begin(job: Job) -> None:
+    """Make the plugins of a job importable in this process, as every process does that is new.
+
+    A process that was started with ``spawn`` inherits no finder of pinned plugins, and would
+    import the copies that are installed.
+
+    Raises:
+        UnavailableError: A pinned plugin is not on this machine.
+        PluginError: Another copy of a plugin was already imported.
+    """
+    missing = install_pins(job.pins)
+    if missing:
+        names = [str(pin["name"]) for pin in job.pins if pin["tree"] in missing]
+        what = f"pinned plugins are not on this machine: {', '.join(names)}"
+        raise UnavailableError(what, fix="run: specloom plugins sync")
 
 
 @impl

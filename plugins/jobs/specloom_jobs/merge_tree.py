@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+#: A part: Part, or what stands for bytes that another process holds.
+Part = TypeVar("Part")
 
 #: So many neighbours are merged into one part of the next level.
 CHILDREN = 8
 
 
-class MergeTree:
+class MergeTree(Generic[Part]):
     """Merges parts as they come, in the order of the shares.
 
     Eight neighbours of one level are one part of the next; a part without neighbours goes up as
@@ -19,14 +23,14 @@ class MergeTree:
         merge: Joins several parts, in their order, as ``Task.merge`` does.
     """
 
-    def __init__(self, merge: Callable[[Sequence[bytes]], bytes]) -> None:
+    def __init__(self, merge: Callable[[Sequence[Part]], Part]) -> None:
         self._merge = merge
-        self._early: dict[int, bytes] = {}
+        self._early: dict[int, Part] = {}
         self._next = 0
         #: The parts of each level that wait for their neighbours: at most seven.
-        self._waiting: list[list[bytes]] = []
+        self._waiting: list[list[Part]] = []
 
-    def add(self, number: int, part: bytes) -> None:
+    def add(self, number: int, part: Part) -> None:
         """Take in what the share of this number gave.
 
         Raises:
@@ -39,7 +43,7 @@ class MergeTree:
             self._take_in(0, self._early.pop(self._next))
             self._next += 1
 
-    def total(self) -> bytes:
+    def total(self) -> Part:
         """All parts as one.
 
         Raises:
@@ -49,13 +53,13 @@ class MergeTree:
             raise ValueError(f"share {self._next} is missing")
         if not self._waiting:
             raise ValueError("there is no share")
-        rest: list[bytes] = []
+        rest: list[Part] = []
         for parts in self._waiting:
             below = rest
             rest = self._one([*parts, *below])
         return rest[0]
 
-    def _take_in(self, level: int, part: bytes) -> None:
+    def _take_in(self, level: int, part: Part) -> None:
         if level == len(self._waiting):
             self._waiting.append([])
         parts = self._waiting[level]
@@ -64,7 +68,7 @@ class MergeTree:
             self._waiting[level] = []
             self._take_in(level + 1, self._merge(parts))
 
-    def _one(self, parts: list[bytes]) -> list[bytes]:
+    def _one(self, parts: list[Part]) -> list[Part]:
         """The parts merged into one; none and one stay as they are."""
         if len(parts) < 2:
             return parts

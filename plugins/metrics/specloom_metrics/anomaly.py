@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,12 @@ from specloom import Batch, DataError, Input, Output, node
 from specloom.torch import TorchNode
 from specloom_metrics import METRICS
 from specloom_metrics.curves import average_precision, roc_auc
+from specloom_metrics.histogram import ScoreHistogram
 from specloom_metrics.rows import Rows
 
+MOST_BYTES = 2_000_000_000
+"""What exact curves may collect of a stage."""
+BYTES_A_PIXEL = 5
 EXCLUDED = 2  # the third class of a pixel, next to 0, normal, and 1, anomalous
 MOST_ANOMALOUS = 0.5
 """A greater share of anomalous pixels is probably a mistake in the masks or lists of classes."""
@@ -27,6 +31,8 @@ MOST_RECALL = 0.9
 LEAST_YOUDEN = 0.1
 """With less, decisions for most pixels are hardly better than chance."""
 CURVES = ("roc_auc", "average_precision")
+BOUNDS = tuple(f"{name}_{end}" for name in CURVES for end in ("low", "high"))
+"""The ends of the intervals of binned curves."""
 DECISIONS = ("iou", "precision", "recall", "f1")
 COUNTS = (
     "pixels",
@@ -147,8 +153,16 @@ class AnomalyDetectionMetrics(TorchNode):
     ``images_left_out``; without ``logits`` there are no curves. Pixels that are not valid, and
     those with a NaN logit, count in ``left_out_pixels`` alone.
 
-    With logits, 5 bytes a pixel stay on the device until the stage ends.
+    With logits, 5 bytes a pixel stay on the device until the stage ends, 2 GB at most. With
+    ``curves: binned`` it is 1 MB however many there are: scores are counted in 65,536 bins, of a
+    relative width of 1/128, and the intervals in which the exact values lie are metrics, too
+    (``roc_auc_low``, ``roc_auc_high`` and so on). Means over images stay exact.
+
+    Args:
+        curves: ``exact``, or ``binned`` for metrics of a fixed size.
     """
+
+    curves: Literal["exact", "binned"] = "exact"
 
     decisions = Input("B H W 1", dtype="bool", doc="True where an anomaly was decided.")
     targets = Input("B H W 1", dtype="bool", doc="True where an anomaly is.")
@@ -163,7 +177,7 @@ class AnomalyDetectionMetrics(TorchNode):
     metrics = Output(METRICS)
     locality = "image"
     stages = ("train", "val", "test")
-    metric_names: ClassVar[tuple[str, ...]] = (*CURVES, *DECISIONS, *COUNTS, *IMAGES)
+    metric_names: ClassVar[tuple[str, ...]] = (*CURVES, *BOUNDS, *DECISIONS, *COUNTS, *IMAGES)
     example: ClassVar[Mapping[str, object]] = {}
 
     def __post_init__(self) -> None:
@@ -176,6 +190,9 @@ class AnomalyDetectionMetrics(TorchNode):
         self._counts = Rows()
         self._scores = Rows()
         self._classes = Rows()
+        self._pixels = 0
+        self._histogram = ScoreHistogram()
+        self._image_curves = Rows()
 
     def forward(
         self,
@@ -195,12 +212,41 @@ class AnomalyDetectionMetrics(TorchNode):
         by_image = [mask.flatten(1).sum(1) for mask in masks]  # in the order of Counts
         self._counts.add(torch.stack(by_image, 1))
         if logits is not None:
-            self._scores.add(logits)
-            self._classes.add(anomalous.to(torch.uint8).masked_fill(~counted, EXCLUDED))
+            classes = anomalous.to(torch.uint8).masked_fill(~counted, EXCLUDED)
+            if self.curves == "binned":
+                self._histogram.add(logits, anomalous, counted)
+                self._image_curves.add(_curves_by_image(logits, classes))
+            else:
+                self._collect(logits, classes)
         return {}
 
+    def _collect(self, scores: Tensor, classes: Tensor) -> None:
+        """Append scores and classes for exact curves.
+
+        Raises:
+            DataError: They take more memory than exact curves may.
+        """
+        self._pixels += scores.numel()
+        if BYTES_A_PIXEL * self._pixels > MOST_BYTES:
+            raise DataError(
+                f"{self.label}: exact curves of {self._pixels:,} pixels take more than "
+                f"{MOST_BYTES / 1e9:g} GB",
+                fix="set curves: binned",
+            )
+        self._scores.add(scores)
+        self._classes.add(classes)
+
     def measure_state(self) -> dict[str, Tensor]:
-        """What was collected since ``measure_start``: counts by image, scores and classes."""
+        """What was collected since ``measure_start``: counts by image, scores and classes.
+
+        Of binned curves: the histogram, and the curves of each image.
+        """
+        if self.curves == "binned":
+            return {
+                "counts": self._counts.tensor(),
+                "histogram": torch.from_numpy(self._histogram.counts()),
+                "image_curves": self._image_curves.tensor(),
+            }
         return {
             "counts": self._counts.tensor(),
             "scores": self._scores.tensor(),
@@ -210,22 +256,25 @@ class AnomalyDetectionMetrics(TorchNode):
     def measure_merge(self, state: Mapping[str, Tensor]) -> None:
         """Append what another node collected, as if its batches came after those of this node."""
         self._counts.add(state["counts"])
-        self._scores.add(state["scores"])
-        self._classes.add(state["classes"])
+        if self.curves == "binned":
+            self._histogram.merge(state["histogram"].cpu().numpy())
+            self._image_curves.add(state["image_curves"])
+        else:
+            self._collect(state["scores"], state["classes"])
 
     def measure_end(self) -> Batch:
         """The metrics of everything since ``measure_start``, which is then forgotten."""
         rows = self._counts.array().astype(np.int64, copy=False).reshape(-1, len(Counts._fields))
-        scores = self._scores.array()
-        classes = self._classes.array()
+        pooled = self._pooled_curves()
+        means = self._image_means(rows)
         self.measure_start(self._stage)
         total = Counts(*rows.sum(0).tolist())
         images = [Counts(*row) for row in rows.tolist()]
         self._warn_of_one_class(total)
         metrics = decision_metrics(*total[:3])
-        metrics |= curve_metrics(scores, classes)
+        metrics |= pooled
         self._warn_of_decisions(total, metrics.get("roc_auc"))
-        metrics |= _image_means(images, scores, classes)
+        metrics |= means
         metrics |= {
             "pixels": total.counted,
             "anomalous_pixels": total.anomalous,
@@ -235,6 +284,30 @@ class AnomalyDetectionMetrics(TorchNode):
             "images_left_out": sum(not image.has_both_classes for image in images),
         }
         return {"metrics": metrics}
+
+    def _pooled_curves(self) -> dict[str, float]:
+        """ROC-AUC and average precision of all pixels, with the intervals of binned curves."""
+        if self.curves != "binned":
+            return curve_metrics(self._scores.array(), self._classes.array())
+        intervals = {
+            "roc_auc": self._histogram.roc_auc(),
+            "average_precision": self._histogram.average_precision(),
+        }
+        found: dict[str, float] = {}
+        for name, interval in intervals.items():
+            if interval is not None:
+                found[name] = interval.value
+                found[f"{name}_low"] = interval.low
+                found[f"{name}_high"] = interval.high
+        return found
+
+    def _image_means(self, rows: NDArray[np.int64]) -> dict[str, float]:
+        """The means of each metric over the images that hold both classes."""
+        images = [Counts(*row) for row in rows.tolist()]
+        if self.curves != "binned":
+            return _image_means(images, self._scores.array(), self._classes.array())
+        curves = self._image_curves.array().reshape(-1, len(CURVES))
+        return _means_of(images, [_defined(row) for row in curves.tolist()])
 
     def _warn_of_decisions(self, total: Counts, roc_auc: float | None) -> None:
         """Warn, once a stage, of anomalies in most pixels, and of decisions for most pixels."""
@@ -264,16 +337,48 @@ def _image_means(
     images: Sequence[Counts], scores: NDArray[Any], classes: NDArray[Any]
 ) -> dict[str, float]:
     """The means of each metric over the images that hold both classes."""
-    found: dict[str, list[float]] = {}
+    curves: list[Mapping[str, float]] = []
     first = 0
     for image in images:
         pixels = slice(first, first + image.all)
         first += image.all
+        found: Mapping[str, float] = {}
+        if image.has_both_classes:
+            found = curve_metrics(scores[pixels], classes[pixels])
+        curves.append(found)
+    return _means_of(images, curves)
+
+
+def _means_of(images: Sequence[Counts], curves: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The means over the images that hold both classes, of which the curves are known.
+
+    Args:
+        images: The counts of each image.
+        curves: ROC-AUC and average precision of each; none where there were no logits.
+    """
+    found: dict[str, list[float]] = {}
+    for number, image in enumerate(images):
         if image.has_both_classes:
             metrics = decision_metrics(*image[:3])
-            metrics |= curve_metrics(scores[pixels], classes[pixels])
+            if number < len(curves):
+                metrics |= curves[number]
             for name, value in metrics.items():
                 found.setdefault(f"image_{name}", []).append(value)
     return {
         name: math.fsum(values) / len(values) for name, values in found.items() if name in IMAGES
     }
+
+
+def _curves_by_image(scores: Tensor, classes: Tensor) -> Tensor:
+    """ROC-AUC and average precision of each image of a batch, (B, 2); NaN where not defined."""
+    rows = []
+    for image, kinds in zip(scores.cpu().numpy(), classes.cpu().numpy(), strict=True):
+        found = curve_metrics(image.ravel(), kinds.ravel())
+        rows.append([found.get(name, math.nan) for name in CURVES])
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _defined(row: Sequence[float]) -> dict[str, float]:
+    """The curves of an image by name, without those that are NaN."""
+    pairs = zip(CURVES, row, strict=True)
+    return {name: value for name, value in pairs if not math.isnan(value)}

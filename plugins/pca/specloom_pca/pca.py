@@ -102,7 +102,7 @@ class TrainablePCA(MomentsNode[Moments]):
         self._cached_projection: TensorCache[Projection] = TensorCache()
         self.register_buffer("total_variance", torch.zeros((), dtype=torch.float64))
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.update_derived()
+        self._has_float32_digits = False  # before a fit no component is supported
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""

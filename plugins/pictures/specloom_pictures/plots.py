@@ -46,7 +46,6 @@ def weight_figure(
     """
     from matplotlib.figure import Figure
 
-
     places: NDArray[Any] = np.arange(len(weights))
     unit = ""
     x_label = "band"
@@ -79,7 +78,6 @@ def _bar_width(places: NDArray[Any]) -> float:
 def legend() -> Picture:
     """Return the legend of an anomaly picture."""
     from matplotlib.figure import Figure
-
     from matplotlib.patches import Patch
 
     meanings = {

@@ -59,3 +59,9 @@ def make_predictor(run: RunView) -> Any:
 def register_commands() -> Mapping[str, str]:
     """Offer ``specloom predict``."""
     return {"predict": "specloom_predict.command:predict"}
+
+
+@impl
+def register_tasks() -> Mapping[str, str]:
+    """Offer the prediction of cubes by any process."""
+    return {"Cubes": "specloom_predict.cube_job:Cubes"}

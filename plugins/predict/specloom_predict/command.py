@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from specloom import ConfigError, complete_run_folders, log_file_option, threads_option
+from specloom import ConfigError, complete_run_folders, log_file_option, on_options, threads_option
 
 if TYPE_CHECKING:
     from specloom_predict.many import Summary
@@ -135,6 +135,7 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
     is_flag=True,
     help="Exit with 1 where a cube is unlike what the pipeline was fitted on.",
 )
+@on_options
 @threads_option
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from specloom import (
@@ -32,6 +33,7 @@ from specloom import (
 )
 from specloom_predict import record
 from specloom_predict.cube_prediction import FileOptions, RunOptions, predict_cube
+from specloom_predict.in_work import InWork
 from specloom_predict.input_state import InputState
 from specloom_predict.inputs import Input
 from specloom_predict.ledger import line_of
@@ -116,7 +118,8 @@ def predict_ticket(predictor: Predictor, order: Order, ticket: Ticket) -> dict[s
         ``failed``; ``entry``, what the summary says of a cube that is done; ``stops``, whether no
         other cube could be written either; ``unexpected``, the trace of an error that is a bug.
     """
-    return CubeTask(predictor, order).do(ticket)
+    with CubeTask(predictor, order) as task:
+        return task.do(ticket)
 
 
 class CubeTask:
@@ -132,6 +135,22 @@ class CubeTask:
         self.order = order
         self.unexpected: Exception | None = None
         """The first error that is a bug."""
+        self._in_work = InWork(Path(order.out))
+
+    def __enter__(self) -> CubeTask:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Note that nothing is in work; without it, the next call into the folder does so."""
+        self._in_work.close()
 
     def do(self, ticket: Ticket) -> dict[str, Any]:
         """Predict a cube, as ``predict_ticket`` does."""
@@ -216,6 +235,7 @@ class CubeTask:
         except Exception as error:
             raise _changed_or(error, state) from error
         with write_errors(folder):
+            self._in_work.note(folder)
             before = record.claim(folder, key, stamped)
         entry: dict[str, Any] = {}
 

@@ -86,8 +86,7 @@ def _is_line(line: Any) -> bool:
         return False
     if not isinstance(line.get("input"), str) or not isinstance(line.get("folder"), str):
         return False
-    place = line["folder"]
-    return not Path(place).is_absolute() and ".." not in place.split("/")
+    return record.is_within(line["folder"])
 
 
 class Ledger:

@@ -9,17 +9,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import ConfigError, DataError, SpecloomError, uninterrupted
+from specloom import (
+    ConfigError,
+    DataError,
+    Executor,
+    Job,
+    SpecloomError,
+    uninterrupted,
+    working_on,
+)
 from specloom_predict import record
+from specloom_predict.cube_job import CubeWork, cube_job
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order, error_from, ticket_of
 from specloom_predict.domain import NOT_COMPARED
 from specloom_predict.files import check_formats
 from specloom_predict.fitted_pipeline import pipeline_file
+from specloom_predict.in_work import remove_abandoned_work
 from specloom_predict.inputs import (
     Input,
     Placed,
@@ -170,6 +181,9 @@ def predict_all(
     strict: bool = False,
     quiet: bool = False,
     verify: bool = False,
+    on: str | Executor | None = None,
+    workers: int | None = None,
+    insecure: bool = False,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -194,6 +208,9 @@ def predict_all(
         quiet: Whether observers show only warnings.
         verify: Whether to look at each file of results that were complete, and make again what is
             missing or cut; without, only records are looked at.
+        on: Who predicts the cubes: an executor, or what ``--on`` names; None for this process.
+        workers: How many workers are started.
+        insecure: Whether a scheduler on another machine may be used without encryption.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -240,15 +257,18 @@ def predict_all(
     with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(out)
+        remove_abandoned_work(out)
         is_new = not has_ledger(out)
-    with LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
+    with task, LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
         call = _Call(summary, rows, ledger, file)
         if is_new:
             call.write_lines(ledger.lines())
         for address, error in errors:
             call.add_verdict(failed_verdict(address, error))
-        _predict_each(_Known(task, ledger, verify=verify), placed, call)
-        if not summary.not_started:
+        known = _Known(task, ledger, verify=verify)
+        with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
+            _predict_placed(known, executor, placed, call, (outputs, scale))
+        if not call.stopped:
             _draw_scores(call, out)
     return summary
 
@@ -295,6 +315,16 @@ class _Known:
             return None
         return line
 
+    def outcome(self, one: Input, folder: Path) -> CubeOutcome | None:
+        """The outcome of an input that no worker needs to open; None of all others."""
+        try:
+            line = self.complete(one, folder)
+        except Exception as error:
+            return self.task.failure(ticket_of(one, folder), error)
+        if line is None:
+            return None
+        return {"state": "complete", "line": line}
+
     def check(self, one: Input) -> None:
         """Open an input, and check that its bands are those of the pipeline.
 
@@ -305,7 +335,7 @@ class _Known:
         predictor.check_cube(predictor.open(one.address, self.task.order.variable))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
     """Takes in what becomes of one input after another.
 
@@ -314,12 +344,14 @@ class _Call:
         summary_file: ``summary.csv``.
         ledger: What is known of all inputs.
         ledger_file: The lines of this call.
+        stopped: Whether an error came up that every further input would have.
     """
 
     summary: Summary
     summary_file: SummaryFile
     ledger: Ledger
     ledger_file: LedgerFile
+    stopped: bool = False
 
     def add_verdict(self, verdict: Verdict) -> None:
         """Add a verdict to the summary and to its file."""
@@ -337,7 +369,7 @@ class _Call:
             self._write_line(line)
         entry = {"input": one.address, "folder": str(folder), "domain": line.get("domain")}
         self.summary.skipped.append(entry)
-        self._judge(one, folder, line)
+        self._add_verdict_of(one, folder, line)
 
     def take(self, one: Input, folder: Path, outcome: CubeOutcome) -> None:
         """Take in the outcome of an input that was started."""
@@ -354,19 +386,25 @@ class _Call:
         self._write_line(line)
         entry = {"input": one.address, "folder": str(folder), **outcome["entry"]}
         self.summary.done.append(entry)
-        self._judge(one, folder, line)
+        self._add_verdict_of(one, folder, line)
+
+    def add_drawn(self, folder: Path) -> None:
+        """Take in a folder whose pictures of scores were drawn."""
+        line = line_of(self.ledger.out, folder)
+        if line is not None:
+            self._write_line(line)
 
     def stop(self, address: str, error: SpecloomError, left: int) -> None:
         """Take in an error after which nothing more is started; the disk may be full."""
-        if error not in [known for _, known in self.summary.failed]:
-            self.summary.failed.append((address, error))
+        self.summary.failed.append((address, error))
         self.summary.not_started = left
+        self.stopped = True
 
     def _write_line(self, line: Line) -> None:
         self.ledger.add(line)
         self.ledger_file.add(line)
 
-    def _judge(self, one: Input, folder: Path, line: Line) -> None:
+    def _add_verdict_of(self, one: Input, folder: Path, line: Line) -> None:
         measures = measures_from(line)
         assert measures is not None, "results without measures are not complete"
         verdict = give_verdict(one.address, str(folder), measures, self.summary.rules)
@@ -401,40 +439,101 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
     failed = len(summary.failed)
     for at, (one, folder) in enumerate(inputs):
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
+        left = len(inputs) - at - 1
         try:
-            stops = _predict_one(known, one, folder, call)
+            _predict_one(known, one, folder, call, left)
         except WriteError as error:  # of the ledger or the summary
-            call.stop(str(call.ledger.out), error, len(inputs) - at - 1)
-            break
+            call.stop(str(call.ledger.out), error, left)
         if len(summary.failed) > failed:
             failed = len(summary.failed)
             run.hook.failed(run=run, what="inputs", count=failed)
-        if stops:
-            summary.not_started = len(inputs) - at - 1
+        if call.stopped:
             break
     else:
         run.hook.progress(run=run, what="inputs", done=len(inputs), total=len(inputs))
     summary.unexpected = task.unexpected
 
 
-def _predict_one(known: _Known, one: Input, folder: Path, call: _Call) -> bool:
-    """Predict an input, unless that was done already; whether no other can be predicted."""
+def _predict_placed(
+    known: _Known,
+    executor: Executor | None,
+    inputs: Sequence[Placed],
+    call: _Call,
+    wanted: tuple[Sequence[str], Scale | None],
+) -> None:
+    """Predict each input, here or by an executor.
+
+    Args:
+        known: What is known of the inputs.
+        executor: Who predicts them; None for this process.
+        inputs: Each input with its folder.
+        call: Takes in what becomes of them.
+        wanted: The names of the outputs that are wanted, and the scale of the cubes.
+    """
+    if executor is None:
+        _predict_each(known, inputs, call)
+        return
+    job = cube_job(known.task.predictor, known.task.order, *wanted)
+    _predict_by_job(known, executor, job, inputs, call)
+
+
+def _predict_by_job(
+    known: _Known, executor: Executor, job: Job, inputs: Sequence[Placed], call: _Call
+) -> None:
+    """Let an executor predict each input; verdicts are added in the order of the inputs.
+
+    After an error that every other input would have, such as a full disk, none is started.
+    """
+    run = known.task.predictor.run
+    progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
+    work = CubeWork(executor, job, inputs, known.outcome)
+    progress(done=0)
+    early: dict[int, CubeOutcome] = {}
+    following = 0
+    failed = len(call.summary.failed)
+    for done, (number, outcome) in enumerate(work.outcomes(), start=1):
+        early[number] = outcome
+        if outcome.get("stops"):
+            one, _ = inputs[number]
+            call.stop(one.address, error_from(outcome["line"]["errors"]), len(inputs) - done)
+            break
+        while following in early:
+            one, folder = inputs[following]
+            call.take(one, folder, early.pop(following))
+            following += 1
+        progress(done=done)
+        if len(call.summary.failed) > failed:
+            failed = len(call.summary.failed)
+            run.hook.failed(run=run, what="inputs", count=failed)
+    remove_abandoned_work(call.ledger.out)  # of workers that died
+    call.summary.unexpected = work.unexpected or known.task.unexpected
+
+
+def _predict_one(known: _Known, one: Input, folder: Path, call: _Call, left: int) -> None:
+    """Predict an input, unless that was done already.
+
+    Args:
+        known: What is known of the inputs.
+        one: The input.
+        folder: The folder of its results.
+        call: What takes in the outcome.
+        left: How many inputs come after it.
+    """
+    ticket = ticket_of(one, folder)
     try:
         line = known.complete(one, folder)
     except Exception as error:
-        outcome = known.task.failure(ticket_of(one, folder), error)
-        call.take(one, folder, outcome)
-        return False
+        call.take(one, folder, known.task.failure(ticket, error))
+        return
     if line is not None:
         call.skip(one, folder, line)
-        return False
-    outcome = known.task.do(ticket_of(one, folder))
+        return
+    outcome = known.task.do(ticket)
     if outcome.get("stops"):
-        call.summary.failed.append((one.address, error_from(outcome["line"]["errors"])))
-        return True
+        call.stop(one.address, error_from(outcome["line"]["errors"]), left)
+        return
     with uninterrupted():
         call.take(one, folder, outcome)
-    return False
 
 
 def _draw_scores(call: _Call, out: Path) -> None:
@@ -447,14 +546,16 @@ def _draw_scores(call: _Call, out: Path) -> None:
         line = call.ledger.line_in(folder)
         if line is not None and has_pending(line.get("files", ())):
             waiting.append(ScoreFolder(folder, counts=verdict.word != UNJUDGED))
-    for folder, error in draw_pending(waiting, call.ledger.lines()):
-        if error is not None:
+    try:
+        for folder, error in draw_pending(waiting, call.ledger.lines()):
+            if error is None:
+                call.add_drawn(folder)
+                continue
             call.summary.failed.append((str(folder), error))
-            continue
-        line = line_of(out, folder)
-        if line is not None:
-            call.ledger.add(line)
-            call.ledger_file.add(line)
+            if isinstance(error, WriteError) and error.stops:
+                return
+    except WriteError as error:  # of the ledger
+        call.summary.failed.append((str(out), error))
 
 
 def _table_digest(wavelengths: str | Path | ArrayLike | None) -> str | None:

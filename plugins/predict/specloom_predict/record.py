@@ -29,6 +29,11 @@ def read(folder: Path) -> Record:
     return {}
 
 
+def is_within(place: str) -> bool:
+    """Whether a relative path, as a file of results states it, leads to no folder above."""
+    return not Path(place).is_absolute() and ".." not in place.split("/")
+
+
 def owner(folder: Path) -> str | None:
     """The input whose results a folder holds, or is to hold; None where it has no record."""
     address = read(folder).get("input")
@@ -101,7 +106,8 @@ def claim(folder: Path, address: str, stamped: Record) -> Record:
 
 def release(folder: Path) -> None:
     """Take back a claim on a folder in which there is nothing else."""
-    if not read(folder).get("files"):
+    known = read(folder)
+    if known.get("complete") is not True and not known.get("files"):
         (folder / RECORD).unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from specloom import DataError, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import Predictor, cube_prediction, many, predict_all, scratch
+from specloom_predict import Predictor, cube_prediction, many, predict_all, score_pictures, scratch
 from specloom_predict.command import predict as command
 from specloom_predict.fitted_pipeline import FittedPipeline
 
@@ -27,7 +27,7 @@ def run(tmp_path):
     pipeline = Pipeline("pass", Plugins())
     pipeline.add_node(AnomalyDataNode([0]), "data")
     pipeline.outputs = {"scores": "data.cube"}
-    pipeline.graph(InMemory(predict=[{"cube": np.zeros((1, 2, 2, 3), np.float32)}]))
+    pipeline.graph(InMemory(predict=[{"cube": np.zeros((1, 2, 2, 2), np.float32)}]))
     (tmp_path / "run").mkdir()
     pipeline.save_to_file(tmp_path / "run/pipeline.yaml")
     return tmp_path / "run"
@@ -37,7 +37,7 @@ def run(tmp_path):
 def cubes(tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(CUBES):
-        np.save(tmp_path / f"in/{number:02}.npy", np.full((32, 32, 3), number, np.float32))
+        np.save(tmp_path / f"in/{number:02}.npy", np.full((32, 32, 2), number, np.float32))
     return tmp_path / "in"
 
 
@@ -155,6 +155,21 @@ def test_a_ledger_that_cannot_be_written_stops_a_call(run, cubes, tmp_path, monk
         "  fix: choose another folder with --out, or make room on the disk"
     ]
     assert (summary.exit_code, summary.not_started) == (4, CUBES - 1)
+
+
+def test_a_disk_that_fills_up_while_pictures_are_drawn_is_one_error(
+    run, cubes, tmp_path, monkeypatch
+):
+    def full(path, *more):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(score_pictures, "write_scores", full)
+    summary = predict_all(run, [cubes], tmp_path / "out", ["png"])
+    assert (len(summary.done), len(summary.failed), summary.exit_code) == (CUBES, 1, 4)
+    monkeypatch.undo()
+    again = predict_all(run, [cubes], tmp_path / "out", ["png"])
+    assert (len(again.skipped), len(again.failed)) == (CUBES, 0)
+    assert len(list(tmp_path.glob("out/*/scores.png"))) == CUBES
 
 
 def changing(monkeypatch, change):

@@ -201,6 +201,39 @@ KILLED = """
 """
 
 
+KILLED_IN_WORK = """
+    import os, signal, sys
+    from specloom_predict import cube_prediction, predict_all
+    def killed(*more):
+        os.kill(os.getpid(), signal.SIGKILL)
+    cube_prediction.move_files = killed
+    predict_all(sys.argv[1], sys.argv[2:3], sys.argv[3], device="cpu")
+"""
+
+
+def test_nothing_of_a_killed_call_stays_even_where_its_cube_is_no_input(run, cubes, tmp_path):
+    out = tmp_path / "out"
+    arguments = [str(run), str(cubes / "a.npy"), str(out)]
+    script = [sys.executable, "-c", textwrap.dedent(KILLED_IN_WORK), *arguments]
+    assert subprocess.run(script).returncode == -9
+    assert [path.name for path in (out / "a").iterdir() if path.name == "predict.json"]
+    assert len(list(out.rglob(".*"))) == 3  # a note, a scratch folder, and the lock within
+    predict_all(run, [cubes / "b.npy"], out)
+    assert not list(out.rglob(".*"))
+    assert not (out / "a").exists()
+
+
+@pytest.mark.parametrize("text", ['{"folder": "../in"}', '{"folder": "/"}', "{", "[]", "{}"])
+def test_a_note_that_leads_elsewhere_is_ignored(run, cubes, tmp_path, text):
+    out = tmp_path / "out"
+    (out / "ledger").mkdir(parents=True)
+    (out / "ledger/.work-x").write_text(text)
+    (cubes / ".part-x").mkdir()
+    predict_all(run, [cubes / "b.npy"], out)
+    assert not list(out.rglob(".*"))
+    assert (cubes / ".part-x").exists()
+
+
 def test_a_killed_call_has_written_its_lines(run, cubes, tmp_path):
     out = tmp_path / "out"
     script = [sys.executable, "-c", textwrap.dedent(KILLED), str(run), str(cubes), str(out)]

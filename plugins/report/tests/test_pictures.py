@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from specloom_pictures import colour_bands
 from specloom_report.collecting.held_cube import hold
 from specloom_report.collecting.stored_image import Place, store_image, used_planes
 from specloom_report.collecting.thumbnails import (
     EXCLUDED,
     MAX_CELLS,
-    colour_bands,
     pool,
     pool_kinds,
     pool_scores,

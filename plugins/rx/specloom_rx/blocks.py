@@ -133,7 +133,8 @@ def _pixel_distances(pixels: Tensor, center: Tensor, tiles: Tiles) -> Tensor:
     parts = _parts(count, block, tiles.height, center.device)
 
     def new_memory() -> _Memory:
-        rows = center.new_zeros(block, tiles.height)
+        rows = center.new_empty(block, tiles.height)
+        rows[:, len(center) :] = 0
         return _Memory(rows, center.new_empty(tiles.width, block))
 
     def score_part(number: int, memory: _Memory) -> None:

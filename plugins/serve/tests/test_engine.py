@@ -1,6 +1,7 @@
 """The engine: order, back-pressure, deadlines, warming up and a clean stop."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -88,6 +89,18 @@ def test_a_request_that_waits_too_long_is_not_computed(predictor):
             late.result(10)
         assert engine.predict(cube(1)).scores.shape == (20, 24)
     assert calls == []
+
+
+def test_a_request_that_is_late_takes_no_place(predictor):
+    with Engine(predictor, waiting=1) as engine:
+        release = hold(engine)
+        late = engine.submit(lambda predictor: 1, 0.01)
+        time.sleep(0.02)
+        second = engine.submit(lambda predictor: 2)
+        with pytest.raises(DeadlineError, match=r"there was no result within 0\.01 s"):
+            late.result(10)
+        release.set()
+        assert second.result(10) == 2
 
 
 def test_an_error_is_that_of_the_predictor_and_the_next_request_is_served(predictor):

@@ -356,6 +356,17 @@ def test_a_message_that_is_too_large_is_refused_before_memory_is_taken(both, stu
         assert refused.value.status == 413
 
 
+def test_a_compressed_message_is_held_to_the_size_of_what_it_holds(both, stub):
+    options = [("grpc.max_send_message_length", -1)]
+    gzip = grpc.Compression.Gzip
+    with grpc.insecure_channel(both.address, options, compression=gzip) as channel:
+        call = channel.unary_unary(f"/{pb.DESCRIPTOR.package}.Specloom/Predict")
+        assert call(request_of(scene()).SerializeToString(), timeout=PATIENCE)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(bytes(30_000_000), timeout=PATIENCE)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_metadata_that_are_too_large_are_refused(stub):
     with pytest.raises(grpc.RpcError) as caught:
         stub.Predict(request_of(scene()), metadata=[("x", "y" * 40_000)], timeout=PATIENCE)

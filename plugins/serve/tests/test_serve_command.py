@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     return found
 
 
-def test_a_server_on_a_free_port(folder):
+def test_a_server_on_a_free_port_is_killed_and_starts_again(folder):
     program = [sys.executable, "-m", "specloom", "serve", str(folder), "--port", "0"]
     options = ["--grpc-port", "0", "--device", "cpu", "--token", TOKEN]
     server = subprocess.Popen([*program, *options], stderr=subprocess.PIPE, text=True)
@@ -65,11 +65,17 @@ def test_a_server_on_a_free_port(folder):
         with Client(found[3], token=TOKEN) as client:
             assert client.predict(cube())["scores"].tobytes() == expected
     finally:
-        server.terminate()
+        server.kill()
         _, log = server.communicate(timeout=20)
     assert re.search(r"POST /predict 200 \d+\.\d{3} s\n", log), log
     assert re.search(r"gRPC Predict 200 \d+\.\d{3} s\n", log), log
     assert TOKEN not in log
+    with Client(found[1], token=TOKEN) as client:
+        with pytest.raises(AnswerError) as caught:
+            client.predict(cube())
+        assert caught.value.status == 0
+        with served(folder, Binding("127.0.0.1", int(found[2]), TOKEN)):  # as it was killed
+            assert client.predict(cube())["scores"].tobytes() == expected
 
 
 @contextmanager

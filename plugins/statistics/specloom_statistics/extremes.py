@@ -50,11 +50,22 @@ class RunningExtremes:
         self, channels: int, device: torch.device | str = "cpu", *, per_channel: bool = True
     ) -> None:
         self.per_channel = per_channel
-        self.count = 0
-        self.left_out = 0
+        self._count: int | Tensor = 0
+        self._left_out: int | Tensor = 0
+        self._may_wait = torch.device(device).type == "cpu"
         shape = (channels,) if per_channel else ()
         self.low = torch.full(shape, torch.inf, dtype=torch.float64, device=device)
         self.high = -self.low
+
+    @property
+    def count(self) -> int:
+        """How many rows were added."""
+        return int(self._count)
+
+    @property
+    def left_out(self) -> int:
+        """How many rows were excluded."""
+        return int(self._left_out)
 
     def update(self, rows: Tensor, keep: Tensor | None = None) -> None:
         """Add ``rows`` (N, C).
@@ -64,10 +75,14 @@ class RunningExtremes:
             keep: The rows to use, bool (N,); None for all.
         """
         rows = rows.detach()
-        if keep is not None and bool(keep.all()):
-            keep = None
         size, columns = rows.shape
         parts = _parts(size, columns, rows.device)
+        if not self._may_wait:
+            for part in parts:
+                self._add_without_waiting(rows[part], None if keep is None else keep[part])
+            return
+        if keep is not None and bool(keep.all()):
+            keep = None
         kernels = None
         # One pair of all rows is as fast without kernels: memory limits it.
         if rows.dtype in NATIVE_TYPES and (self.per_channel or keep is not None):
@@ -80,11 +95,26 @@ class RunningExtremes:
                 return self._part_extremes(rows[part], mask)
             return self._native_extremes(kernels, rows[part], mask)
 
-        before = self.count
+        before = self._count
         for found in map_blocks(extremes_of, len(parts), no_memory):
             if found is not None:
                 self._combine(*found)
-        self.left_out += len(rows) - (self.count - before)
+        self._left_out = self._left_out + len(rows) - (self._count - before)
+
+    def _add_without_waiting(self, rows: Tensor, keep: Tensor | None) -> None:
+        """Add the usable ones of some rows, without a result that the host would wait for."""
+        usable = usable_pixels(rows)
+        if keep is not None:
+            usable = usable & keep
+        values = rows.to(self.low.dtype)
+        low = values.masked_fill(~usable[:, None], torch.inf)
+        high = values.masked_fill(~usable[:, None], -torch.inf)
+        count = usable.sum()
+        if self.per_channel:
+            self._combine(low.amin(0), high.amax(0), count)
+        else:
+            self._combine(low.amin(), high.amax(), count)
+        self._left_out = self._left_out + (len(rows) - count)
 
     def _part_extremes(self, rows: Tensor, keep: Tensor | None) -> Extremes | None:
         """The extremes of the usable rows; None where there is none."""
@@ -112,10 +142,10 @@ class RunningExtremes:
             high = high.amax()
         return Extremes(low, high, used)
 
-    def _combine(self, low: Tensor, high: Tensor, count: int) -> None:
+    def _combine(self, low: Tensor, high: Tensor, count: int | Tensor) -> None:
         self.low = torch.minimum(self.low, low.to(self.low))
         self.high = torch.maximum(self.high, high.to(self.high))
-        self.count += count
+        self._count = self._count + count
 
     def state(self) -> dict[str, Tensor]:
         """Extremes and counts so far, in float64."""
@@ -126,7 +156,7 @@ class RunningExtremes:
         """Add the ``state()`` of another one."""
         count, left_out = (int(number) for number in state["counts"].tolist())
         self._combine(state["low"], state["high"], count)
-        self.left_out += left_out
+        self._left_out = self._left_out + left_out
 
 
 def _parts(count: int, columns: int, device: torch.device) -> list[slice]:

@@ -33,15 +33,16 @@ class Sums:
 
     def __init__(self, tensors: list[Tensor]) -> None:
         self.tensors = tensors
-        self.count = 0
-        self.left_out = 0
+        #: Numbers, or tensors on a GPU, for which nothing waits before they are needed.
+        self.count: int | Tensor = 0
+        self.left_out: int | Tensor = 0
 
     def add(self, other: Sums) -> None:
         """Add those of other rows."""
         for mine, others in zip(self.tensors, other.tensors, strict=True):
             mine += others
-        self.count += other.count
-        self.left_out += other.left_out
+        self.count = self.count + other.count
+        self.left_out = self.left_out + other.left_out
 
 
 def _merge(parts: Sequence[Sums]) -> Sums:
@@ -140,6 +141,7 @@ class ShiftedSums(ABC):
         self._columns = columns
         self._sums = self._empty_sums()
         self._shift: Tensor | None = None
+        self._may_wait = self.device.type == "cpu"
         self._kernels: ModuleType | None = None
         # Working memory that is used again: new memory costs as much time as the work in it.
         self._memories: deque[Tensor] = deque()
@@ -147,12 +149,12 @@ class ShiftedSums(ABC):
     @property
     def count(self) -> int:
         """How many rows were added."""
-        return self._sums.count
+        return int(self._sums.count)
 
     @property
     def left_out(self) -> int:
         """How many rows were excluded."""
-        return self._sums.left_out
+        return int(self._sums.left_out)
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(*shape, dtype=torch.float64, device=self.device)
@@ -266,7 +268,9 @@ class ShiftedSums(ABC):
 
     def _add_part(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows to ``sums``."""
-        if self._kernels is None:
+        if not self._may_wait:
+            self._add_without_waiting(rows, mask, load, sums)
+        elif self._kernels is None:
             self._add_blocks(rows, mask, load, sums)
         elif load.is_linear:
             for selected, size in row_blocks(rows, load.memory.shape[0], mask):
@@ -289,6 +293,26 @@ class ShiftedSums(ABC):
             count = loaded.shape[0]
             sums.count += count
             sums.left_out += size - count
+
+    def _add_without_waiting(
+        self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums
+    ) -> None:
+        """Add the usable ones of some rows, without a result that the host would wait for.
+
+        Rows that are not usable become zeros, which add nothing.
+        """
+        size = len(load.memory)
+        for start in range(0, len(rows), size):
+            loaded = load(rows[start : start + size], self._shift)
+            usable = usable_pixels(loaded)
+            if mask is not None:
+                usable = usable & mask[start : start + size]
+            used = loaded.masked_fill(~usable[:, None], 0)
+            reduced, _ = self._reduce(used)
+            self._accumulate(sums.tensors, used, reduced)
+            count = usable.sum()
+            sums.count = sums.count + count
+            sums.left_out = sums.left_out + (len(loaded) - count)
 
     def _add_natively(
         self,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 TRAINING = {
     "learning_rate": "The step size of the optimiser; groups of parameters have their own.",
-    "best_epoch": "The epoch whose weights were kept, counted from 0.",
+    "best_epoch": "The epoch whose weights the graph has after the training, counted from 0.",
     "total/loss": "The sum of all losses, each times its weight.",
 }
 """What trainers record of the whole training, by the end of the tag."""

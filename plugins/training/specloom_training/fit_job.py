@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from specloom import Executor, Job, Run, SpecloomError, Stateful
+from specloom import Executor, Graph, Job, Run, SpecloomError, Stateful
 from specloom_jobs import make_shares
 from specloom_training import processes
 from specloom_training.job_format import (
@@ -17,9 +17,11 @@ from specloom_training.job_format import (
 from specloom_training.job_notes import note_work_in_process
 from specloom_training.node_states import dump_states, load_states
 from specloom_training.passes import BATCH, fit_ends
+from specloom_training.shared_moments import by_label, fitted_names
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
+    from specloom_training.shared_moments import SharedMoments
 
 TASK = "training.Fit"
 
@@ -55,6 +57,7 @@ class FitJobs:
         passes: Mapping[str, int],
         wave: Sequence[str],
         sample: DomainSample | None = None,
+        shared: Sequence[SharedMoments] = (),
     ) -> None:
         """Let the executor do a pass of these nodes, and take the total into them.
 
@@ -62,15 +65,19 @@ class FitJobs:
             passes: The pass of each node, from 0.
             wave: These, and the nodes that this process fits in the same pass.
             sample: Takes the sample of the batches that the shares took; None for none.
+            shared: Take the moments that the shares collected for several nodes.
 
         Raises:
             SpecloomError: A share failed.
         """
         ends = [end for name in passes for end in fit_ends(self._run.graph, name)]
+        ends += [end for moments in shared for end in moments.pixels.ends()]
         run_first_item(self._run, "train", ends, self._split)
         is_sampled = sample is not None
-        job = fit_job(self._run, passes, wave, self._split, self._finished, sampled=is_sampled)
-        what = f"fitting {', '.join(passes)}"
+        job = fit_job(
+            self._run, passes, wave, self._split, self._finished, shared, sampled=is_sampled
+        )
+        what = f"fitting {', '.join(fitted_names(passes, shared))}"
         tickets = tickets_with_progress(self._run, self._split, what)
         total = self._executor.total(job, make_shares(tickets))
         nodes = {name: self._run.graph.nodes[name] for name in passes}
@@ -80,11 +87,22 @@ class FitJobs:
         if sample is not None:
             states = load_states(self._run.runtime, total, {BATCH: sample})
             sample.fit_merge(states[BATCH])
+        labelled = by_label(shared)
+        for label, state in load_states(self._run.runtime, total, labelled).items():
+            labelled[label].fit_start(0)
+            labelled[label].fit_merge(state)
         # Loaded again, as a node may change what it was merged with.
         for name, state in load_states(self._run.runtime, total, nodes).items():
             if passes[name] + 1 == nodes[name].fit_passes:
                 continue  # no later job replays it
             self._finished.setdefault(name, []).append(state)
+
+    def suitable_moments(self, shared: Sequence[SharedMoments]) -> list[SharedMoments]:
+        """The moments that jobs can collect."""
+        if self._why_not:
+            return []
+        graph = self._run.graph
+        return [one for one in shared if not _stateless_before(graph, one.pixels.ends())]
 
     def _can_fit(self, name: str) -> bool:
         if name not in self._unable:
@@ -101,6 +119,7 @@ def fit_job(
     wave: Sequence[str],
     split: str,
     finished: Mapping[str, Sequence[Mapping[str, Any]]],
+    shared: Sequence[SharedMoments] = (),
     *,
     sampled: bool = False,
 ) -> Job:
@@ -112,16 +131,19 @@ def fit_job(
         wave: All nodes that are fitted in the same pass.
         split: The split to learn from.
         finished: The merged states of the finished passes of nodes in a later pass.
+        shared: Moments to collect for several nodes.
         sampled: Whether the shares take a sample of the batches too.
 
     Raises:
         ConfigError: A node or the source is offered by no plugin.
     """
     by_pass = []
-    for number in range(max(passes.values())):
+    for number in range(max(passes.values(), default=0)):
         states = {name: finished[name][number] for name in passes if passes[name] > number}
         by_pass.append(dump_states(run.runtime, states))
     arguments: dict[str, Any] = {"passes": dict(passes), "wave": list(wave), "split": split}
+    if shared:
+        arguments["shared"] = [moments.as_json() for moments in shared]
     if sampled:
         arguments["sampled"] = True
     return make_job(run, TASK, arguments, by_pass)
@@ -143,15 +165,31 @@ def _no_fits_because(run: Run, split: str) -> str:
 
 def _no_job_because(run: Run, name: str) -> str:
     """Why no job can fit one node; empty where one can. The node starts its first pass."""
-    nodes: Mapping[str, Any] = run.graph.nodes
-    for before in run.graph.ancestors(fit_ends(run.graph, name)):
-        if before in run.graph.fittable() and not isinstance(nodes[before], Stateful):
-            return f"{before}, which it reads, saves no state"
-    node = nodes[name]
+    for before in _stateless_before(run.graph, fit_ends(run.graph, name)):
+        return f"{before}, which it reads, saves no state"
+    if not can_merge(run, name):
+        return "its statistics cannot be merged"
+    return ""
+
+
+def _stateless_before(graph: Graph, ends: Iterable[str]) -> list[str]:
+    """The nodes before some values that are fitted and cannot be sent to other processes."""
+    fittable = graph.fittable()
+    nodes: Mapping[str, Any] = graph.nodes
+    return [
+        name
+        for name in graph.ancestors(ends)
+        if name in fittable and not isinstance(nodes[name], Stateful)
+    ]
+
+
+def can_merge(run: Run, name: str) -> bool:
+    """Whether a node can merge what it collects; it starts its first pass."""
+    node: Any = run.graph.nodes[name]
     node.fit_start(0)
     try:
         data = dump_states(run.runtime, {name: node.fit_state()})
         node.fit_merge(load_states(run.runtime, data, {name: node})[name])
     except NotImplementedError:
-        return "its statistics cannot be merged"
-    return ""
+        return False
+    return True

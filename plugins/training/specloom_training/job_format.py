@@ -87,6 +87,7 @@ def make_job(
         },
         plugins=versions,
         seed=run.seed,
+        pins=plugins.pins(),
     )
 
 

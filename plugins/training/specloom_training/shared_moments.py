@@ -46,6 +46,48 @@ class SharedMoments:
         self._moments: Moments | RunningVariance | None = None
         self._probe: Tensor | None = None
 
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> SharedMoments:
+        """What ``as_json`` describes, with nothing collected."""
+        pixels = Pixels(*values["pixels"])
+        return SharedMoments(pixels, values["names"], needs_scatter=values["needs_scatter"])
+
+    def as_json(self) -> dict[str, Any]:
+        """What is collected, and for which nodes."""
+        return {
+            "pixels": list(self.pixels),
+            "names": self.names,
+            "needs_scatter": self._needs_scatter,
+        }
+
+    def fit_start(self, pass_: int) -> None:
+        """Forget what was collected."""
+        self._moments = None
+        self._probe = None
+
+    def fit_state(self) -> dict[str, Tensor]:
+        """What was collected; empty before the first pixel."""
+        if self._moments is None or self._probe is None:
+            return {}
+        return {"probe": self._probe, **self._moments.state()}
+
+    def fit_merge(self, state: Mapping[str, Tensor]) -> None:
+        """Add what another one collected."""
+        if not state:
+            return
+        collected = dict(state)
+        probe = collected.pop("probe")
+        self._collector(probe).merge(collected)
+
+    def _collector(self, pixels: Tensor) -> Moments | RunningVariance:
+        """What collects; made for ``pixels`` (..., C) where they are the first ones."""
+        if self._moments is None:
+            channels = pixels.shape[-1]
+            accumulator = Moments if self._needs_scatter else RunningVariance
+            self._moments = accumulator(channels, pixels.device)
+            self._probe = pixels.new_zeros(1, 1, 1, channels)
+        return self._moments
+
     def arguments(self, values: Batch) -> dict[str, Any]:
         """What ``update`` is called with, by the values that a plan made."""
         found = {}
@@ -66,13 +108,9 @@ class SharedMoments:
         mask: Tensor | None = None,
     ) -> None:
         """Add the pixels of (B, H, W, C) ``data`` that are valid and no anomaly."""
-        if self._moments is None:
-            channels = data.shape[-1]
-            raw = data if isinstance(data, Tensor) else data.data
-            accumulator = Moments if self._needs_scatter else RunningVariance
-            self._moments = accumulator(channels, raw.device)
-            self._probe = raw.new_zeros(1, 1, 1, channels, dtype=data.dtype)
-        self._moments.update(data, background_pixels(valid, mask))
+        raw = data if isinstance(data, Tensor) else data.data
+        collector = self._collector(raw[:0].to(data.dtype))
+        collector.update(data, background_pixels(valid, mask))
 
     def fit(self, run: Run, name: str) -> bool:
         """Fit a node that all its inputs are ready for; False if no map leads to its input."""
@@ -93,6 +131,16 @@ class SharedMoments:
             node.fit_moments(self._moments, found, **others)
         node.fit_end()
         return True
+
+
+def by_label(shared: Sequence[SharedMoments]) -> dict[str, SharedMoments]:
+    """Moments by labels that no node has as its name."""
+    return {f"moments.{number}": moments for number, moments in enumerate(shared)}
+
+
+def fitted_names(passes: Iterable[str], shared: Iterable[SharedMoments]) -> list[str]:
+    """The nodes that a pass fits, by their own statistics and by shared ones."""
+    return [*passes, *(name for moments in shared for name in moments.names)]
 
 
 def find_shared(

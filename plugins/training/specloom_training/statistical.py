@@ -22,11 +22,12 @@ from specloom import (
 from specloom_statistics import DomainSample
 from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate_noted
-from specloom_training.fit_job import FitJobs
+from specloom_training.fit_job import FitJobs, can_merge
 from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
-from specloom_training.shared_moments import SharedMoments, find_shared
+from specloom_training.share_fit import can_work_by_shares, fit_by_shares
+from specloom_training.shared_moments import SharedMoments, find_shared, fitted_names
 
 
 def fit(
@@ -56,16 +57,19 @@ def fit(
     processes.join()
     run.place()
     jobs = FitJobs(run, executor, split) if executor is not None else None
+    mergeable = None
+    if can_work_by_shares(run, split):
+        mergeable = [name for name in names if can_merge(run, name)]
     nodes: dict[str, Any] = run.graph.nodes
     passes_done = dict.fromkeys(names, 0)
     while passes_done:
         unfinished = set(passes_done)
         ready = [name for name in passes_done if not _waits_for(run.graph, name, unfinished)]
         passes = {name: passes_done[name] for name in ready}
-        shared = _shared_moments(run, passes, list(passes_done), jobs)
+        shared = _shared_moments(run, passes, list(passes_done))
         by_moments = {name: moments for moments in shared for name in moments.names}
         passes = {name: number for name, number in passes.items() if name not in by_moments}
-        _fit_ready(run, passes, split, jobs, sample, shared)
+        _fit_ready(run, passes, split, jobs, sample, shared, mergeable)
         sample = None  # the later passes read the same batches
         for name in list(passes_done):
             if name in passes:
@@ -89,10 +93,13 @@ def _fit_by_moments(
 
 
 def _shared_moments(
-    run: Run, passes: Mapping[str, int], unfinished: Sequence[str], jobs: FitJobs | None
+    run: Run, passes: Mapping[str, int], unfinished: Sequence[str]
 ) -> list[SharedMoments]:
-    """Moments that this pass collects for several nodes, where this process alone fits them all."""
-    if jobs is not None or processes.count() > 1 or not run.fold:
+    """Moments that this pass collects for several nodes.
+
+    They follow from the graph alone, as the last digits depend on them.
+    """
+    if not run.fold:
         return []
     return find_shared(run.graph, passes, unfinished)
 
@@ -104,17 +111,44 @@ def _fit_ready(
     jobs: FitJobs | None,
     sample: DomainSample | None,
     shared: Sequence[SharedMoments],
+    mergeable: Sequence[str] | None,
 ) -> None:
-    """Do a pass of nodes, by a job where there are jobs and the node is suitable."""
-    by_job: dict[str, int] = {}
+    """Do a pass of nodes, by a job where there are jobs and the node is suitable.
+
+    One share gives the bits of a stream, and several give those of an executor.
+
+    Args:
+        run: The run.
+        passes: The pass of each node, from 0.
+        split: The split to learn from.
+        jobs: The jobs of the fit; None for none.
+        sample: Takes pixels of each batch; None for none.
+        shared: Moments to collect for several nodes.
+        mergeable: The nodes that this process fits share by share; None where it does nothing
+            share by share.
+    """
+    wave = list(passes)
+    left = dict(passes)
+    moments_left = list(shared)
     if jobs is not None:
-        by_job = {name: passes[name] for name in jobs.suitable(passes)}
-    here = {name: number for name, number in passes.items() if name not in by_job}
-    if jobs is not None and by_job:
-        _run_pass(run, here, list(passes), split, None)
-        jobs.run_pass(by_job, list(passes), sample)
-    else:
-        _run_pass(run, here, list(passes), split, sample, shared)
+        by_job = _taken(left, jobs.suitable(left))
+        moments_by_job = jobs.suitable_moments(moments_left)
+        if by_job or moments_by_job:
+            jobs.run_pass(by_job, wave, sample, moments_by_job)
+            sample = None
+        moments_left = [one for one in moments_left if one not in moments_by_job]
+    if mergeable is not None:
+        by_shares = _taken(left, [name for name in left if name in mergeable])
+        if by_shares or moments_left:
+            fit_by_shares(run, by_shares, wave, split, sample, moments_left)
+            sample = None
+        moments_left = []
+    _run_pass(run, left, wave, split, sample, moments_left)
+
+
+def _taken(passes: dict[str, int], names: Sequence[str]) -> dict[str, int]:
+    """These nodes and their passes, taken out of ``passes``."""
+    return {name: passes.pop(name) for name in names}
 
 
 def _waits_for(graph: Graph, name: str, unfinished: set[str]) -> set[str]:
@@ -136,11 +170,13 @@ def _run_pass(
     for name, number in passes.items():
         run.graph.nodes[name].fit_start(number)
     fit_pass = FitPass(run, list(passes), wave, sample, shared)
-    fitted = [*passes, *(name for moments in shared for name in moments.names)]
-    batches = run.windowed_batches(split, f"fitting {', '.join(fitted)}")
+    fitted = ", ".join(fitted_names(passes, shared))
+    batches = run.windowed_batches(split, f"fitting {fitted}")
     fit_pass.update(islice(batches, processes.rank(), None, processes.count()))
     for name, number in passes.items():
         _merge(run, run.graph.nodes[name], number)
+    for moments in shared:
+        _merge(run, moments, 0)
     if sample is not None:
         _merge(run, sample, 0)
 

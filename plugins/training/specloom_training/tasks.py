@@ -9,7 +9,9 @@ from specloom_statistics import DomainSample
 from specloom_training.domain import DomainWatch
 from specloom_training.job_format import merge_states, open_job, read_windowed_batches
 from specloom_training.node_states import dump_states, load_states
-from specloom_training.passes import BATCH, FitPass
+from specloom_training.passes import BATCH
+from specloom_training.share_fit import ShareFit
+from specloom_training.shared_moments import SharedMoments
 from specloom_training.windowed import WindowedStage
 
 if TYPE_CHECKING:
@@ -32,27 +34,20 @@ class Fit:
         self._run = opened.run
         self._passes: dict[str, int] = job.arguments["passes"]
         self._replay(opened.finished)
-        names = list(self._passes)
-        nodes = self._run.graph.nodes
-        self._nodes: dict[str, Any] = {name: nodes[name] for name in names}
         sample = None
         if job.arguments.get("sampled"):
             sample = DomainSample()
-            self._nodes[BATCH] = sample
-        self._pass = FitPass(self._run, names, job.arguments["wave"], sample)
+        shared = [SharedMoments.from_json(one) for one in job.arguments.get("shared", ())]
+        wave = job.arguments["wave"]
+        self._work = ShareFit(self._run, self._passes, wave, sample, shared)
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
         """What the nodes collect on a share, as safetensors."""
-        self._start()
-        self._pass.update(read_windowed_batches(self._run, tickets))
-        return self._states()
+        return self._work.do(tickets)
 
     def merge(self, parts: Sequence[bytes]) -> bytes:
         """What the nodes collected on several shares, merged in their order."""
-        self._start()
-        for name, state in merge_states(self._run, self._nodes, parts):
-            self._nodes[name].fit_merge(state)
-        return self._states()
+        return self._work.merge(parts)
 
     def _replay(self, finished: Sequence[bytes]) -> None:
         """Take nodes in a later pass through the passes before it."""
@@ -65,14 +60,6 @@ class Fit:
                 node.fit_start(number)
                 node.fit_merge(states[name])
                 node.fit_end()
-
-    def _start(self) -> None:
-        for name, node in self._nodes.items():
-            node.fit_start(self._passes.get(name, 0))
-
-    def _states(self) -> bytes:
-        states = {name: node.fit_state() for name, node in self._nodes.items()}
-        return dump_states(self._run.runtime, states)
 
 
 class Measure:

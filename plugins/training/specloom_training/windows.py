@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PART_VALUES = 1 << 22
 """The values of a part of the pixels that a fit takes at a time."""
 
+SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+"""The type of the same size, for types of which torch cannot set single elements."""
+
 Arguments = Mapping[str, Any]
 
 
@@ -149,11 +152,16 @@ class SampledPixels:
         at = (self.rows[inside] - rows.start, self.columns[inside])
         if self.pixels is None:
             self.pixels = cube.new_empty(len(self.rows), cube.shape[3])
-        self.pixels[inside] = cube.detach()[0][at]
+        _signed(self.pixels)[inside] = _signed(cube.detach()[0][at])
         if valid is not None:
             if self.valid is None:
                 self.valid = valid.new_empty(len(self.rows))
             self.valid[inside] = valid[0][at]
+
+
+def _signed(values: Tensor) -> Tensor:
+    """The same bytes as integers of which torch can set single ones."""
+    return values.view(SIGNED.get(values.dtype, values.dtype))
 
 
 def sample_window(sampled: SampledPixels, rows: slice, batch: Batch) -> None:

@@ -85,6 +85,7 @@ def test_many_shares_agree_and_their_order_of_arrival_does_not_matter(
     alone = state_of(run_all(FILES[name], tmp_path))
     monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", tickets)
     here = state_of(run_all(FILES[name], tmp_path, Here()))
+    assert differing(state_of(run_all(FILES[name], tmp_path)), here) == []
     wire = Wire(order=1)
     assert differing(state_of(run_all(FILES[name], tmp_path, wire)), here) == []
     assert wire.shares > len(wire.jobs)

@@ -166,6 +166,19 @@ def test_large_blocks_and_cubes_of_folders(batch_size, here, monkeypatch):
         assert_equal(result(data, monkeypatch, 2_000), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.uint32, np.float32])
+def test_pixels_are_sampled_in_every_type_of_numbers(dtype):
+    image = np.random.default_rng(0).integers(0, 250, (1, 40, 30, 5)).astype(dtype)
+    sampled = fit_windows.SampledPixels(40, 30)
+    cube = torch.from_numpy(image)
+    for first in (0, 25):
+        rows = slice(first, min(first + 25, 40))
+        sampled.add(rows, cube[:, rows], None)
+    assert str(sampled.pixels.dtype) == f"torch.{np.dtype(dtype)}"
+    expected = image[0, sampled.rows.numpy(), sampled.columns.numpy()]
+    np.testing.assert_array_equal(sampled.pixels.numpy(), expected)
+
+
 def test_no_whole_scene_is_read_where_windows_are_enough(here, monkeypatch):
     monkeypatch.setattr(cube_windows, "WINDOW_BYTES", SMALL)
     data = {"type": "cubes.Scene", "config": {"cube": write_envi(here, "bil"), "mask": "mask.npy"}}

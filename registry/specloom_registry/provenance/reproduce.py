@@ -138,11 +138,12 @@ def _thread_limit(record: run_record.Record) -> dict[str, Any]:
     counts = run_record.thread_counts(record)
     if counts.get("by_default") is True:
         return {"limit": None}
-    if isinstance(counts.get("torch"), int):
-        return {"limit": counts["torch"]}
+    torch = counts.get("torch")
+    if isinstance(torch, int):
+        return {"limit": counts.get("blocks", torch), "outside": torch}
     older = re.search(r"OMP_NUM_THREADS=(\d+)", record.get("threads", ""))
     if older:
-        return {"limit": int(older[1])}
+        return {"limit": int(older[1]), "outside": int(older[1])}
     return {}
 
 

@@ -38,7 +38,8 @@ def rerun(folder: Path, out: Path, *, fold: bool) -> None:
 def main() -> None:
     """Repeat a run, with the arguments of ``rerun`` as JSON on the command line.
 
-    ``limit``, if it is there, is the number of threads, or None for the default of commands.
+    ``limit``, if it is there, is the number of threads, or None for the default of commands;
+    ``outside`` is that of torch outside of blocks.
     """
     from specloom import cli
 
@@ -58,5 +59,5 @@ def main() -> None:
 
 def _thread_limit(arguments: dict[str, Any]) -> AbstractContextManager[Any]:
     if "limit" in arguments:
-        return limited(arguments["limit"])
+        return limited(arguments["limit"], arguments.get("outside", 1))
     return nullcontext()

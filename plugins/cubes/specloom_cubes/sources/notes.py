@@ -19,17 +19,20 @@ MOST_NAMES = 3
 
 def capture_notes(cubes: Iterable[Path]) -> list[str]:
     """That cubes are raw: the reference frames of a capture lie in their folder."""
-    notes = []
+    captures = {}
     for folder in dict.fromkeys(path.parent for path in cubes):
         references = [path.name for path in sorted(folder.iterdir()) if is_reference(path.stem)]
         if references:
-            what = (
-                f"{folder} is a folder of a capture, with the reference frames "
-                f"{_listed(references)}: its cubes are raw counts of the sensor"
-            )
-            fix = "calibrate them with these frames first, or ignore this where counts will do"
-            notes.append(str(DataError(what, fix=fix)))
-    return notes
+            captures[folder] = references
+    if not captures:
+        return []
+    first, references = next(iter(captures.items()))
+    what = f"{first} is a folder of a capture, with the reference frames {_listed(references)}"
+    if len(captures) > 1:
+        what += f", and so are {len(captures) - 1} more"
+    what += ": these cubes are raw counts of the sensor"
+    fix = "write calibration: capture, or ignore this where counts will do"
+    return [str(DataError(what, fix=fix))]
 
 
 def mask_notes(

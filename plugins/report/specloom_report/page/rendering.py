@@ -68,7 +68,8 @@ def write_page(folder: Path, report: Mapping[str, Any], arrays: Arrays) -> Path:
         UnavailableError: It cannot be written.
     """
     path = folder / PAGE
-    write_file(path, render(report, arrays).encode())
+    # It is made of report.json and report.npz, and can be made again.
+    write_file(path, render(report, arrays).encode(), sync=False)
     return path
 
 

@@ -103,7 +103,9 @@ class Viewer:
 
     @property
     def order_note(self) -> str:
-        """Return in which order the images are."""
+        """Return in which order the images are; nothing of a single one."""
+        if len(self._images) < 2:
+            return ""
         if self._report.get("prediction"):
             return "Rejected cubes come first, then unjudged ones, those with most decided first."
         if not self.masked:

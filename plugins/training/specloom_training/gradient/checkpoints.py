@@ -110,7 +110,8 @@ class Checkpoints:
         path = self.folder / f"{name}{SUFFIX}"
         about = {"epoch": epoch, "monitor": config.monitor, "value": value}
         data = self.run.runtime.dump(self.run.graph.state(), {"checkpoint": json.dumps(about)})
-        write_file(path, data)
+        # The last state is in the record of the training too, which is written after it.
+        write_file(path, data, sync=name != LAST)
         self.run.hook.checkpoint_saved(run=self.run, path=path)
         return path
 
