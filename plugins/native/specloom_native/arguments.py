@@ -35,7 +35,7 @@ def library() -> Library:
     """
     found = native_library()
     if found is None:
-        raise RuntimeError("the pure engine runs: ask native_library() first")
+        raise RuntimeError("the pure engine runs, see native_library()")
     return found
 
 

@@ -84,7 +84,8 @@ class RunningExtremes:
         if keep is not None and bool(keep.all()):
             keep = None
         kernels = None
-        if rows.dtype in NATIVE_TYPES:
+        # One pair of all rows is as fast without kernels: memory limits it.
+        if rows.dtype in NATIVE_TYPES and (self.per_channel or keep is not None):
             kernels = native_kernels(rows.device)
 
         def extremes_of(number: int, _: None) -> Extremes | None:
