@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from specloom_dask.protocol import PROTOCOL
+from specloom_statistics import engine_identity
 
 DISTRIBUTIONS = ("specloom", "specloom-dask", "torch", "numpy")
 """The packages whose versions are compared, besides those of plugins."""
@@ -50,6 +51,7 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
         "cpu": cpu_kind(),
+        "kernels": engine_identity(),
         "memory": _memory(),
         "host": socket.gethostname(),
         "process": os.getpid(),
@@ -120,6 +122,10 @@ def differences(found: Sequence[Mapping[str, Any]], client: Mapping[str, Any]) -
     if len(kinds) > 1:
         listed = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
         yield f"mixed CPUs: {listed}: results may differ in the last digits from run to run"
+    engines = sorted({one["kernels"] for one in [client, *found]})
+    if len(engines) > 1:
+        listed = ", ".join(engines)
+        yield f"workers compute by different kernels: {listed}: last digits may differ"
     for name in DISTRIBUTIONS:
         if name in STRICT:
             continue
