@@ -22,6 +22,9 @@ from specloom_native.toolchain import BuildError, Target
 SETTING = "SPECLOOM_NATIVE"
 """The environment variable that chooses: 0 for none, avx2 for no AVX-512."""
 
+CACHE_SETTING = "SPECLOOM_NATIVE_CACHE"
+"""The environment variable with the folder of compiled libraries, as an absolute path."""
+
 PREBUILT = Path(__file__).parent / "library"
 FAILED = "failed.txt"
 CHOICES = {"": "", "1": "", "0": "0", "avx2": "avx2"}
@@ -165,6 +168,9 @@ def _is_current(folder: Path) -> bool:
 
 def cache_folder() -> Path:
     """The folder of the libraries that were compiled here."""
+    stated = os.environ.get(CACHE_SETTING, "")
+    if Path(stated).is_absolute():
+        return Path(stated)
     configured = os.environ.get("XDG_CACHE_HOME", "")
     cache_home = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
     return cache_home / "specloom" / "native-1"

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def new_cache(tmp_path, monkeypatch):
+    monkeypatch.delenv("SPECLOOM_NATIVE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(loading, "PREBUILT", tmp_path / "no library")
     loading._engine.cache_clear()
@@ -167,7 +168,7 @@ def test_a_wheel_has_the_library_and_works_without_a_compiler(tmp_path):
         archive.extractall(tmp_path / "installed")
     program = "import specloom_native as n; print(n.__file__, n.engine().reason)"
     environment = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(tmp_path / "installed")}
-    environment["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    environment["SPECLOOM_NATIVE_CACHE"] = str(tmp_path / "cache")
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
