@@ -26,7 +26,7 @@ export OMP_NUM_THREADS ?= 1
 # A checkout of another user, as in a container that runs as root, is trusted here.
 export SPECLOOM_SAFE_DIRECTORY ?= $(CURDIR)
 
-.PHONY: setup demo test lint types tests configs lock soak bench density docs dist wheels release clean
+.PHONY: setup demo test lint types tests configs lock soak bench gpu density docs dist wheels release clean
 
 setup: $(READY)
 
@@ -84,6 +84,10 @@ soak: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/table.py $(BENCH_OPTIONS)
+
+# Parity and times on a GPU; ends within about 8 minutes.
+gpu: $(READY)
+	@$(BIN)/python -W ignore benchmarks/gpu.py $(GPU_OPTIONS)
 
 density: $(READY)
 	@$(BIN)/python tools/density.py kernel/specloom registry/specloom_registry $(wildcard plugins/*/specloom_*)

@@ -25,6 +25,7 @@ STUDIES = {
     "first_day": ("--help",),
     "detector_times": ("--size", "tiny", "--repeats", "1"),
     "leaderboard": ("--help",),
+    "gpu": ("--device", "cpu", "--tiny", "--repeats", "1", "--only", "RX", "mRMR", "training"),
     "serving": ("--size", "tiny", "--repeats", "1"),
 }
 

@@ -120,15 +120,18 @@ def full_size(batches: tuple[int, ...] = (1, 4, 8)) -> None:
     device = "cuda" if gpu else "cpu"
     name = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} thread(s)"
     model = random_model(architecture("ViT-L-14-336"), 518)
-    for half, kmeans in ((gpu, "sklearn"), (gpu, "device")):
-        engine = make_engine(model, device, half=half, kmeans=kmeans)
+    cases = [(torch.float32, "sklearn"), (torch.bfloat16, "sklearn")]
+    if gpu:
+        cases = [(torch.float16, "sklearn"), (torch.float16, "device")]
+    for dtype, kmeans in cases:
+        engine = make_engine(model, device, tower_dtype=dtype, kmeans=kmeans)
         for count in batches if gpu else (1,):
             images = torch.randn(count, 3, 518, 518, device=device)
             engine(images)
             rate = count / seconds(
                 lambda e=engine, x=images: e(x).abnormal_map(518), 5 if gpu else 1
             )
-            precision = "float16" if half else "float32"
+            precision = str(dtype).removeprefix("torch.")
             print(f"{name}, {precision}, batch {count}, k-means {kmeans}: {rate:.2f} images/s")
 
 

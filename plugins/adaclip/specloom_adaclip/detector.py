@@ -98,6 +98,8 @@ class AdaCLIPDetector(TorchNode):
         prompting_type: Static prompts (S), those made from the image (D), or both.
         gaussian_sigma: The smoothing of maps, in pixels of ``image_size``; 0 for none.
         use_half_precision: Run the towers in float16, on a GPU and without gradients only.
+        precision: What a CPU runs the towers in, without gradients. In ``bfloat16`` they take half
+            the time on a processor that has it; maps of the parity case change by up to 0.013.
         enable_warmup: Run once while preparing, on a GPU only.
         enable_gradients: Let gradients through the detector to the image; images are then resized
             without rounding to 8 bits. Training the adapters alone does not need it.
@@ -140,6 +142,7 @@ class AdaCLIPDetector(TorchNode):
     prompting_type: Literal["SD", "S", "D"] = "SD"
     gaussian_sigma: float = 4.0
     use_half_precision: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
     enable_warmup: bool = True
     enable_gradients: bool = False
     through_prompts: bool = False
@@ -328,7 +331,6 @@ class AdaCLIPDetector(TorchNode):
             self.prompting_branch,
             self.prompting_type,
         )
-        can_use_half = device.type == "cuda" and not self.enable_gradients
         return make_engine(
             model,
             device,
@@ -336,9 +338,19 @@ class AdaCLIPDetector(TorchNode):
             ensemble=self.ensemble,
             kmeans=self.kmeans,
             clusters=self.clusters,
-            half=self.use_half_precision and can_use_half,
+            tower_dtype=self._tower_dtype(device),
             through_prompts=self.through_prompts,
         )
+
+    def _tower_dtype(self, device: torch.device) -> torch.dtype:
+        """Return what the towers run in on a device."""
+        if self.enable_gradients:
+            return torch.float32
+        if device.type == "cuda" and self.use_half_precision:
+            return torch.float16
+        if device.type == "cpu" and self.precision == "bfloat16":
+            return torch.bfloat16
+        return torch.float32
 
     def state(self) -> Mapping[str, Tensor]:
         """Return the hashes of both files, zeros for unknown ones, and trained adapters."""

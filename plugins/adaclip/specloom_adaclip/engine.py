@@ -176,7 +176,7 @@ def make_engine(
     ensemble: Ensemble = "adaclip",
     kmeans: KMeans = "sklearn",
     clusters: int | None = 20,
-    half: bool = False,
+    tower_dtype: torch.dtype = torch.float32,
     through_prompts: bool = False,
 ) -> Engine:
     """Move a model to a device and encode its sentences.
@@ -188,15 +188,14 @@ def make_engine(
         ensemble: The sentences that are made of it.
         kmeans: Where patches are clustered.
         clusters: The number of clusters.
-        half: Run the towers in float16.
+        tower_dtype: What the towers run in; everything behind them is float32.
         through_prompts: Let gradients through the prompts made from the image.
     """
     import open_clip
 
     device = torch.device(device)
     model.to(device)
-    if half:
-        model.clip.half()
+    model.clip.to(tower_dtype)
     if device.type == "cuda":
         model.clip.visual.conv1.to(memory_format=torch.channels_last)
     model.clustering = sklearn_labels if kmeans == "sklearn" else device_labels

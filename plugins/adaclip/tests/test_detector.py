@@ -136,7 +136,7 @@ def test_half_precision_is_close():
 
     node = detector(enable_gradients=True)
     full = run(node, {"rgb_image": pictures()})
-    node._engine = make_engine(node._engine.model, "cpu", half=True)
+    node._engine = make_engine(node._engine.model, "cpu", tower_dtype=torch.float16)
     half = run(node, {"rgb_image": pictures()})
     assert next(node._engine.model.clip.parameters()).dtype == torch.float16
     assert full["scores"].dtype == half["scores"].dtype == torch.float32

@@ -49,9 +49,8 @@ def test_golden_preprocessing():
         close(normalise(found), arrays[want], 1e-5)
 
 
-@pytest.mark.parametrize("i", IMAGES)
-def test_golden_node(i, tmp_path):
-    """The node, from files, with the reference's preprocessing (Pillow)."""
+def scored(i, tmp_path, **options):
+    """What the node, made from files, gives for the pictures of the case."""
     from safetensors.torch import save_file
 
     about = {"architecture": json.dumps(golden.case().architecture)}
@@ -69,15 +68,35 @@ def test_golden_node(i, tmp_path):
         gaussian_sigma=CONFIG["sigma"],
         clusters=CONFIG["k_clusters"],
         use_torch_preprocess=False,
+        **options,
     )
     node.eval()
     node.prepare("cpu")
     node._engine.model.clustering = golden.fixed_clustering("fp32.labels", i)
-    made = node(rgb_image=golden.case().arrays["in.rgb_uint8"].float() / 255)
+    return node(rgb_image=golden.case().arrays["in.rgb_uint8"].float() / 255)
+
+
+def golden_map(i):
     shape = golden.case().arrays["in.rgb_uint8"].shape[1:3]
-    want = interpolate(golden.case().arrays["fp32.map_gauss"][None], shape, mode="bilinear")[0]
-    close(made["scores"][i, ..., 0], want[i])
+    maps = golden.case().arrays["fp32.map_gauss"][None]
+    return interpolate(maps, shape, mode="bilinear")[0][i]
+
+
+@pytest.mark.parametrize("i", IMAGES)
+def test_golden_node(i, tmp_path):
+    """The node, from files, with the reference's preprocessing (Pillow)."""
+    made = scored(i, tmp_path)
+    close(made["scores"][i, ..., 0], golden_map(i))
     close(made["anomaly_score"][i], golden.case().arrays["fp32.score"][i])
+
+
+@pytest.mark.parametrize("i", IMAGES)
+def test_towers_in_bfloat16_change_the_second_decimal(i, tmp_path):
+    made = scored(i, tmp_path, precision="bfloat16")
+    assert made["scores"].dtype == torch.float32
+    far = (made["scores"][i, ..., 0] - golden_map(i)).abs().max()
+    assert 1e-4 < far < 0.02
+    assert (made["anomaly_score"][i] - golden.case().arrays["fp32.score"][i]).abs() < 0.01
 
 
 @pytest.mark.parametrize("i", IMAGES)

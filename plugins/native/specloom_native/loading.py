@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -211,7 +212,7 @@ def _failure(folder: Path) -> Iterator[str]:
 
 def _check_owner(folder: Path) -> None:
     """Raise BuildError where other users may change the code in a folder."""
-    if not hasattr(os, "getuid"):
+    if sys.platform == "win32":
         return
     state = folder.stat()
     if state.st_uid != os.getuid() or state.st_mode & OTHERS_MAY_WRITE:
