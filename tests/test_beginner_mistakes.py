@@ -186,12 +186,12 @@ def test_an_empty_folder(shell):
 
 
 def test_an_image_larger_than_the_memory(shell):
-    command = f"specloom run {SCENE} --set data.config.cube=huge.hdr"
+    command = "specloom run configs/coreset_scene.yaml --set data.config.cube=huge.hdr"
     reported = shell(command)
     assert shell.code == 4
     there = reported.partition("this machine has ")[2].partition(" GB")[0]
     assert reported.endswith(
-        "error: huge.img has 200000 x 200000 x 61 values: as a whole they take 9760.0 GB of "
+        "error: a node needs the whole image: its 200000 x 200000 x 61 values take 9760.0 GB of "
         f"memory, this machine has {there} GB\n"
         "  fix: fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles\n"
     )

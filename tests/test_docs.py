@@ -49,6 +49,7 @@ WALKS = {
     "adaclip": ["adaclip"],
     "large-scenes": ["large-scenes"],
     "background": ["background"],
+    "native": ["native"],
     "own_cubes": [EXAMPLE],
 }
 GENERATED = {"error-codes"}  # a reference without commands, as long as it need be

@@ -31,6 +31,8 @@ from source_tree import plugin_packages
 ROOT = Path(__file__).parents[1]
 MAIN = "specloom"
 PREFIX = f"{MAIN}-"
+SPEED_UPS = frozenset({"native"})
+"""Extras whose plugins only make others faster; who adds one of these does not need them."""
 MAIN_PARTS = ("kernel", "registry", "pyproject.toml")
 INDEX = Path("registry/index.yaml")
 INDEX_HEAD = """\
@@ -61,12 +63,14 @@ class Distribution:
         folder: Its folder, relative to the repository.
         version: Its version.
         requirements: What it needs, such as ``specloom-rx>=0.1,<0.2``.
+        speed_ups: The plugins among them that only make it faster.
     """
 
     name: str
     folder: Path
     version: str
     requirements: tuple[str, ...]
+    speed_ups: frozenset[str] = frozenset()
 
     @property
     def tag(self) -> str:
@@ -75,9 +79,10 @@ class Distribution:
 
     @property
     def needed_plugins(self) -> list[str]:
-        """The plugins that it needs, by name."""
+        """The plugins that it needs, by name, without those that only make it faster."""
         names = [Requirement(text).name for text in self.requirements]
-        return sorted(name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX))
+        needed = {name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)}
+        return sorted(needed - self.speed_ups)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -97,9 +102,12 @@ def _distribution(root: Path, folder: Path) -> Distribution:
     text = (root / folder / "pyproject.toml").read_text("utf-8")
     project: dict[str, Any] = tomllib.loads(text)["project"]
     requirements = list(project.get("dependencies", []))
+    speed_ups = frozenset(SPEED_UPS & project.get("optional-dependencies", {}).keys())
     for extra in project.get("optional-dependencies", {}).values():
         requirements.extend(extra)
-    return Distribution(folder.name or MAIN, folder, project["version"], tuple(requirements))
+    return Distribution(
+        folder.name or MAIN, folder, project["version"], tuple(requirements), speed_ups
+    )
 
 
 def choose(root: Path, names: Sequence[str]) -> list[Distribution]:

@@ -19,7 +19,7 @@ PARTS = ("kernel", "registry", "plugins", "configs")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore")
 IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "tests", "benchmarks")
 RUN_FILE = "configs/rx_statistical.yaml"
-NAMED = ("cubes", "normalize", "rx", "deciders", "training", "predict", "report")
+NAMED = ("cubes", "native", "normalize", "rx", "deciders", "training", "predict", "report")
 NEEDED = ("jobs", "metrics", "objects", "statistics")
 SETTINGS = [
     "data.config.scenes=12",
@@ -98,8 +98,9 @@ def commands(text):
 
 
 def result_files(folder):
-    """The files of results by name, without times: those of records, and seconds in summaries."""
-    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".json"]
+    """The files of results by name, without times: those of records, ledgers, and in summaries."""
+    timed = (".json", ".jsonl")
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in timed]
     found = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as summary:
         rows = list(csv.DictReader(summary))

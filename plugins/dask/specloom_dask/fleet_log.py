@@ -26,18 +26,23 @@ class FleetLog(logging.FileHandler):
 
 @contextmanager
 def logged_into(folder: Path | None) -> Iterator[None]:
-    """A context in which warnings of Dask are written into a folder; None for nowhere."""
+    """A context in which warnings of Dask are written into a folder; None for nowhere.
+
+    The handler that Dask adds when it is imported writes to the terminal, also what a cluster that
+    is being closed has to say: it is taken away meanwhile.
+    """
     handler: logging.Handler = logging.NullHandler()
     if folder is not None:
         handler = FleetLog(folder / NAME, encoding="utf-8", delay=True)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter(FORMAT))
     propagated = LOGGER.propagate
+    others = LOGGER.handlers
     LOGGER.propagate = False
-    LOGGER.addHandler(handler)
+    LOGGER.handlers = [handler]
     try:
         yield
     finally:
-        LOGGER.removeHandler(handler)
+        LOGGER.handlers = others
         LOGGER.propagate = propagated
         handler.close()

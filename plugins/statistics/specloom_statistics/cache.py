@@ -38,6 +38,10 @@ class TensorCache(Generic[T]):
             self._versions = [_version(source) for source in sources]
         return self._value
 
+    def __getstate__(self) -> dict[str, object]:
+        """Nothing: a copy, or another process, computes the value again."""
+        return {}
+
     def _is_current(self, sources: tuple[object, ...]) -> bool:
         """Whether these are the same objects as before, and none was changed in place."""
         if self._sources is None or len(sources) != len(self._sources):

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from specloom import ConfigError, Pipeline, Plugins, Run, Source
+from specloom_statistics import engine_identity
 
 
 @dataclass
@@ -74,6 +75,7 @@ def note_phase(
     history.seed = run.seed
     for stage, values in run.metrics.items():
         history.metrics.setdefault(stage, {}).update(values)
+    run.record["kernels"] = engine_identity()
     _merge(history.record, run.record)
 
 

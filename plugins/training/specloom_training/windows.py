@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from specloom import LazyAffine, LazyLinear
+from specloom import LazyAffine, LazyLinear, UnavailableError
 from specloom_statistics import rows_per_block, sample_positions
 
 if TYPE_CHECKING:
@@ -123,8 +125,22 @@ class WholeImage:
         return (self.arguments,)
 
     def _empty(self, window: Tensor) -> Tensor:
-        """Memory for the whole of what a window is a part of."""
-        return window.new_empty((1, self._height, *window.shape[2:]))
+        """Memory for the whole of what a window is a part of.
+
+        Raises:
+            UnavailableError: This machine has less.
+        """
+        shape = (1, self._height, *window.shape[2:])
+        needed = prod(shape) * window.element_size()
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if needed > available:
+            values = " x ".join(map(str, shape[1:]))
+            raise UnavailableError(
+                f"a node needs the whole image: its {values} values take {needed / 1e9:.1f} GB of "
+                f"memory, this machine has {available / 1e9:.1f} GB",
+                fix="fit on cubes.Blocks of it, then apply the run with specloom predict, in tiles",
+            )
+        return window.new_empty(shape)
 
 
 class SampledPixels:
