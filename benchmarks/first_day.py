@@ -6,7 +6,8 @@ Python without blank ones) and the seconds from the first to the last. ``--show`
 typed. The tasks end with the same: a picture of the scores, and decisions. A tool that is not
 installed is counted and not timed; ``--cuvis-python`` names the interpreter of an environment in
 which cuvis-ai is installed, with SPy and scikit-learn. Each task is done ``--repeats`` times, and
-the median counts.
+the median counts. ``--wheels`` names a folder of wheels (``make dist``): then the installation into
+new environments is timed too, once, but for cuvis-ai, which brings gigabytes of CUDA.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -268,6 +270,32 @@ TASKS = (
 )
 
 
+INSTALLED = {"specloom": ["specloom[all]"], "SPy": ["spectral", "scipy", "matplotlib"]}
+"""What is installed for these tasks; of cuvis-ai it is the package of this name."""
+
+
+def install_row(wheels: Path | None, constraints: Path) -> str:
+    """The row of the installation: one command for each tool, timed where there are wheels."""
+    cells = []
+    for packages in INSTALLED.values():
+        timed = "not timed"
+        if wheels is not None:
+            timed = f"{install_seconds(packages, wheels, constraints):.0f} s"
+        cells.append(f"1, {timed}")
+    return f"| installed from wheels | {' | '.join(cells)} | 1, not timed |"
+
+
+def install_seconds(packages: list[str], wheels: Path, constraints: Path) -> float:
+    """How long pip takes to install packages into a new environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        command = [f"{folder}/bin/python", "-m", "pip", "install", "-q"]
+        command += ["--find-links", str(wheels), "-c", str(constraints), *packages]
+        started = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - started
+
+
 def write_cubes(folder: Path) -> None:
     """Write a scene with a mask, another one, and a folder of three, with bright pixels in each."""
     import spectral.io.envi
@@ -332,14 +360,18 @@ def _cell(way: Way | None, taken: float | None) -> str:
 @click.command()
 @click.option("--repeats", default=3, show_default=True, help="How often each task is done.")
 @click.option("--cuvis-python", metavar="FILE", help="An interpreter that has cuvis-ai.")
+@click.option(
+    "--wheels", type=click.Path(path_type=Path, exists=True), help="A folder of wheels to install."
+)
 @click.option("--show", is_flag=True, help="Print what is typed for each task.")
-def main(*, repeats: int, cuvis_python: str | None, show: bool) -> None:
+def main(*, repeats: int, cuvis_python: str | None, wheels: Path | None, show: bool) -> None:
     """Print the actions and seconds of the tasks of a first day."""
     tools = ("SPy", "cuvis-ai")
     pythons: Pythons = {}
     if cuvis_python is not None:
         pythons["cuvis_ai"] = cuvis_python
     rows = ["| task | specloom | SPy | cuvis-ai |", "|---|---|---|---|"]
+    rows.append(install_row(wheels, Path(__file__).parents[1] / "constraints.txt"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_cubes(folder)
