@@ -155,7 +155,7 @@ class Shell:
         return self._run(command)
 
     def _run(self, command):
-        """What a command told that runs to its end."""
+        """The output of a command that runs to its end."""
         if command == "echo $?":
             return f"{self.code}\n"
         only_look = bool(NEEDS.search(command))

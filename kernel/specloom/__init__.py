@@ -72,6 +72,7 @@ from specloom.graph.ported import Ported
 from specloom.logs import log_file_option
 from specloom.pipeline import Pipeline
 from specloom.plugins import Plugins, install_pins, pack_tree, store_tree
+from specloom.pool import MergeTree
 from specloom.threads import threads_option
 
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "LinearReader",
     "Loss",
     "MapStyleSource",
+    "MergeTree",
     "MergeableMetric",
     "Metric",
     "Node",

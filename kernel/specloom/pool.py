@@ -230,44 +230,64 @@ def _work_alone(
         done(number, compute(number))
 
 
-class OrderedTree(Generic[R]):
-    """Merges results that come in any order, in the order of their numbers, in a fixed tree.
+class MergeTree(Generic[R]):
+    """Merges parts as they come, in the order of their numbers: of shares, or of blocks.
 
-    Eight neighbours of one level are one part of the next, as with the shares of a fit. A part
-    without neighbours goes up as it is.
+    Eight neighbours of one level are one part of the next; a part without neighbours goes up as
+    it is. Floating-point sums depend on their order, so the tree is the same however many
+    workers or threads there are, and in whatever order they end.
 
     Args:
-        merge: Joins several results, in their order.
+        merge: Joins several parts, in their order, as ``Task.merge`` does.
     """
 
     def __init__(self, merge: Callable[[Sequence[R]], R]) -> None:
         self._merge = merge
         self._early: dict[int, R] = {}
         self._next = 0
+        #: The parts of each level that wait for their neighbours: at most seven.
         self._waiting: list[list[R]] = []
 
-    def add(self, number: int, result: R) -> None:
-        """Take in the result of this number."""
-        self._early[number] = result
+    def add(self, number: int, part: R) -> None:
+        """Take in the part of this number.
+
+        Raises:
+            ValueError: There is a part of this number already.
+        """
+        if number < self._next or number in self._early:
+            raise ValueError(f"share {number} was merged already")
+        self._early[number] = part
         while self._next in self._early:
             self._take_in(0, self._early.pop(self._next))
             self._next += 1
 
     def total(self) -> R:
-        """All results as one."""
+        """All parts as one.
+
+        Raises:
+            ValueError: There is no part, or one before the last is missing.
+        """
+        if self._early:
+            raise ValueError(f"share {self._next} is missing")
+        if not self._waiting:
+            raise ValueError("there is no share")
         rest: list[R] = []
         for parts in self._waiting:
-            parts = [*parts, *rest]
-            rest = parts
-            if len(parts) > 1:
-                rest = [self._merge(parts)]
+            below = rest
+            rest = self._one([*parts, *below])
         return rest[0]
 
-    def _take_in(self, level: int, result: R) -> None:
+    def _take_in(self, level: int, part: R) -> None:
         if level == len(self._waiting):
             self._waiting.append([])
         parts = self._waiting[level]
-        parts.append(result)
+        parts.append(part)
         if len(parts) == CHILDREN:
             self._waiting[level] = []
             self._take_in(level + 1, self._merge(parts))
+
+    def _one(self, parts: list[R]) -> list[R]:
+        """The parts merged into one; none and one stay as they are."""
+        if len(parts) < 2:
+            return parts
+        return [self._merge(parts)]

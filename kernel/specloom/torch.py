@@ -308,7 +308,7 @@ def reduce_blocks(
         merge: Joins several results, in their order; it may change them.
         most: No more threads than this, where the memory of each is large.
     """
-    tree = pool.OrderedTree(merge)
+    tree = pool.MergeTree(merge)
     _run_blocks(work, tree.add, count, memory, most)
     return tree.total()
 

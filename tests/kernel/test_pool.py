@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from specloom import pool, threads
-from specloom.pool import OrderedTree
+from specloom.pool import MergeTree
 from specloom.threads import limited, one_thread
 from specloom.torch import map_blocks, reduce_blocks
 
@@ -71,18 +71,6 @@ def test_the_tree_is_that_of_the_numbers_alone(count):
     with limited(count):
         total = reduce_blocks(work, 18, nothing, merge)
     assert total == "((0 1 2 3 4 5 6 7) (8 9 10 11 12 13 14 15) (16 17))"
-
-
-@pytest.mark.parametrize("parts", [1, 2, 7, 8, 9, 64, 65, 75])
-def test_the_tree_is_that_of_the_shares(parts):
-    from specloom_jobs import MergeTree
-
-    of_shares = MergeTree(lambda some: b"(" + b" ".join(some) + b")")
-    of_blocks = OrderedTree(lambda some: f"({' '.join(some)})")
-    for number in range(parts):
-        of_shares.add(number, str(number).encode())
-        of_blocks.add(number, str(number))
-    assert of_blocks.total() == of_shares.total().decode()
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -300,8 +288,8 @@ def test_callers_share_the_threads():
 
 
 def test_a_wrong_count_of_results_is_no_tree():
-    with pytest.raises(IndexError):
-        OrderedTree(sum).total()
+    with pytest.raises(ValueError, match="there is no share"):
+        MergeTree(sum).total()
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from specloom import Job, UnavailableError, impl, install_pins
+from specloom import Job, MergeTree, UnavailableError, impl, install_pins
 from specloom_jobs.here import Here
-from specloom_jobs.merge_tree import MergeTree
 from specloom_jobs.shares import make_shares
 
 __all__ = ["Here", "MergeTree", "begin", "make_shares"]

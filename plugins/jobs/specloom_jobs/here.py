@@ -7,6 +7,7 @@ from typing import Any
 
 from specloom import (
     Job,
+    MergeTree,
     Outcome,
     Plugins,
     Problems,
@@ -16,7 +17,6 @@ from specloom import (
     machine_error,
     raise_all,
 )
-from specloom_jobs.merge_tree import MergeTree
 
 
 class Here:
