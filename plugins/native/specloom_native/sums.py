@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import c_int64, c_void_p
 from typing import NamedTuple
 
@@ -59,27 +60,14 @@ def moments(
         ValueError: Shapes do not fit, or there are both a map and limits.
     """
     taken = as_rows(rows)
-    count, bands = taken.values.shape
-    flags = as_flags(keep, count, "keep")
-    scale, offset = _doubles(row_map, bands)
-    low, high = _limits(limits, row_map, taken)
-    origin = as_vector(shift, bands, torch.float64, "shift")
+    bands = taken.values.shape[1]
+    prepared = _prepare(taken, shift, keep, row_map, limits)
     kernels = library()
     width = kernels.products("moments_width")(c_int64(bands))
     sums = torch.empty(width, width, dtype=torch.float64)
     work = torch.empty(kernels.products("moments_work")(c_int64(bands)), dtype=torch.float64)
-    pointer, _, stride, _ = taken.arguments
     used = kernels.products(f"moments_{taken.type_name}")(
-        c_void_p(pointer),
-        c_int64(count),
-        c_int64(stride),
-        c_int64(bands),
-        c_void_p(address(flags)),
-        c_void_p(address(scale)),
-        c_void_p(address(offset)),
-        c_void_p(address(low)),
-        c_void_p(address(high)),
-        c_void_p(origin.data_ptr()),
+        *_pointers(taken, prepared),
         c_void_p(sums.data_ptr()),
         c_void_p(work.data_ptr()),
     )
@@ -111,29 +99,44 @@ def variances(
         ValueError: Shapes do not fit.
     """
     taken = as_rows(rows)
-    count, bands = taken.values.shape
-    flags = as_flags(keep, count, "keep")
-    scale, offset = _doubles(row_map, bands)
-    low, high = _limits(limits, row_map, taken)
-    origin = as_vector(shift, bands, torch.float64, "shift")
+    bands = taken.values.shape[1]
+    prepared = _prepare(taken, shift, keep, row_map, limits)
     sums, squares, work = torch.empty(3, bands, dtype=torch.float64)
-    pointer, _, stride, _ = taken.arguments
     used = library().sums(f"variances_{taken.type_name}")(
-        c_void_p(pointer),
-        c_int64(count),
-        c_int64(stride),
-        c_int64(bands),
-        c_void_p(address(flags)),
-        c_void_p(address(scale)),
-        c_void_p(address(offset)),
-        c_void_p(address(low)),
-        c_void_p(address(high)),
-        c_void_p(origin.data_ptr()),
+        *_pointers(taken, prepared),
         c_void_p(sums.data_ptr()),
         c_void_p(squares.data_ptr()),
         c_void_p(work.data_ptr()),
     )
     return Squares(sums, squares, used)
+
+
+def _prepare(
+    rows: Rows,
+    shift: Tensor,
+    keep: Tensor | None,
+    row_map: RowMap | None,
+    limits: Limits | None,
+) -> tuple[Tensor | None, ...]:
+    """Flags, scale, offset, low, high and shift as kernels take them, in this order.
+
+    The caller holds them until the kernel has ended.
+
+    Raises:
+        ValueError: Shapes do not fit, or there are both a map and limits.
+    """
+    count, bands = rows.values.shape
+    flags = as_flags(keep, count, "keep")
+    low, high = _limits(limits, row_map, rows)
+    origin = as_vector(shift, bands, torch.float64, "shift")
+    return (flags, *_doubles(row_map, bands), low, high, origin)
+
+
+def _pointers(rows: Rows, prepared: Sequence[Tensor | None]) -> list[c_int64 | c_void_p]:
+    """Rows, and what was prepared for them, as arguments of a kernel."""
+    pointer, count, stride, bands = rows.arguments
+    sizes = [c_int64(count), c_int64(stride), c_int64(bands)]
+    return [c_void_p(pointer), *sizes, *(c_void_p(address(one)) for one in prepared)]
 
 
 def _limits(

@@ -1,8 +1,11 @@
 """The server of gRPC: the answers of HTTP, statuses, and what follows refusals."""
 
 import json
+import sys
 import threading
 import time
+from importlib import import_module
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -12,13 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from starlette.testclient import TestClient
 
-from specloom import ConfigError, DataError, Pipeline, UnavailableError
-from specloom_cubes import AnomalyDataNode
-from specloom_deciders import BinaryDecider
+from specloom import ConfigError, DataError, UnavailableError
 from specloom_objects import measure_objects
-from specloom_predict import Predictor
 from specloom_predict.command import predict as command
-from specloom_rx import RXGlobal, ScoreToLogit
 from specloom_serve import AnswerError, Client, Engine, Limits, Upload
 from specloom_serve.app import app_of
 from specloom_serve.grpc_server import GrpcServer
@@ -28,16 +27,14 @@ from specloom_serve.protocol.service_pb2_grpc import SpecloomStub
 from specloom_serve.service import Service
 from specloom_statistics import DomainMeasure
 
-BANDS = 6
+sys.path.append(str(Path(__file__).parent))
+toys = import_module("serve_toys")
+BANDS = toys.BANDS
+scene = toys.scene
+folder = toys.folder
+predictor = toys.predictor
 TOKEN = "a-long-token-of-ours"
 PATIENCE = 20
-
-
-def scene(height=30, width=40, bands=BANDS):
-    """A cube of float32 with one square that is brighter in two bands."""
-    values = np.random.default_rng(4).normal(10, 1, (height, width, bands)).astype(np.float32)
-    values[12:15, 20:22, 2:4] += 15
-    return values
 
 
 def write_envi(folder, values):
@@ -50,26 +47,6 @@ def write_envi(folder, values):
     )
     (folder / "pair.img").write_bytes(values.astype("<f4").tobytes())
     return header
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    pipeline = Pipeline("mine")
-    rx = pipeline.add("rx", RXGlobal())
-    logits = pipeline.add("logits", ScoreToLogit())
-    decider = pipeline.add("decider", BinaryDecider(threshold=0.99))
-    data = pipeline.add("data", AnomalyDataNode([0]))
-    pipeline.chain("data.cube", rx, logits, decider)
-    pipeline.connect(data.valid, rx.valid, logits.valid, decider.valid)
-    pipeline.outputs = {"scores": rx.scores, "decisions": decider.decisions}
-    found = tmp_path_factory.mktemp("run")
-    pipeline.fit(scene()).save_to_file(found / "pipeline.yaml")
-    return found
-
-
-@pytest.fixture(scope="module")
-def predictor(folder):
-    return Predictor(folder, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -3,62 +3,38 @@
 import asyncio
 import io
 import json
+import sys
 import threading
 import zipfile
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
-from specloom import Pipeline
-from specloom_cubes import AnomalyDataNode
-from specloom_deciders import BinaryDecider
-from specloom_predict import Predictor
 from specloom_predict.command import predict as command
-from specloom_rx import RXGlobal, ScoreToLogit
 from specloom_serve import AnswerError, Client, Engine, Limits, build_app
 from specloom_serve.errors import RefusedError
 from specloom_serve.npy_body import receive_cube
 
-BANDS = 6
+sys.path.append(str(Path(__file__).parent))
+toys = import_module("serve_toys")
+BANDS = toys.BANDS
+scene = toys.scene
+folder = toys.folder
+predictor = toys.predictor
 NPY = {"Content-Type": "application/x-npy"}
 HOSTS = ("127.0.0.1",)
 SAVE = "send what numpy.save writes of an array (rows, columns, bands)"
 BELOW = "name a file below the root of the server, relative to it"
 
 
-def scene(height=30, width=40, bands=BANDS):
-    """A cube of float32 with one square that is brighter in two bands."""
-    values = np.random.default_rng(4).normal(10, 1, (height, width, bands)).astype(np.float32)
-    values[12:15, 20:22, 2:4] += 15
-    return values
-
-
 def npy(array, **options):
     file = io.BytesIO()
     np.save(file, array, **options)
     return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    pipeline = Pipeline("mine")
-    rx = pipeline.add("rx", RXGlobal())
-    logits = pipeline.add("logits", ScoreToLogit())
-    decider = pipeline.add("decider", BinaryDecider(threshold=0.99))
-    data = pipeline.add("data", AnomalyDataNode([0]))
-    pipeline.chain("data.cube", rx, logits, decider)
-    pipeline.connect(data.valid, rx.valid, logits.valid, decider.valid)
-    pipeline.outputs = {"scores": rx.scores, "decisions": decider.decisions}
-    found = tmp_path_factory.mktemp("run")
-    pipeline.fit(scene()).save_to_file(found / "pipeline.yaml")
-    return found
-
-
-@pytest.fixture(scope="module")
-def predictor(folder):
-    return Predictor(folder, device="cpu")
 
 
 @pytest.fixture(scope="module")
