@@ -63,7 +63,7 @@ CASES = {
     "executor 300 x 64 pixels": Case("executor", partial(scenes.workload, "tiny"), {}),
     "test": Case("rx", partial(scenes.workload, "test"), {"fit": PRODUCT, "score": PRODUCT}),
 }
-PHASES = {"training": ("stat",), "executor": ("full_folded",)}
+PHASES = {"training": ("stat", "epoch"), "executor": ("full_folded",)}
 """Only these phases of a workload; all of the others."""
 
 
