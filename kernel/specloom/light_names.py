@@ -89,6 +89,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "randn",
         "sigmoid",
         "softmax",
+        "special",
         "sqrt",
         "stack",
         "tensor",
@@ -125,6 +126,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "lr_scheduler",
     ),
     "torch.optim.lr_scheduler": (),
+    "torch.special": ("entr",),
 }
 """The known names of modules."""
 
@@ -142,6 +144,7 @@ VALUES = (
     "double",
     "dtype",
     "eps",
+    "exp",
     "expand",
     "flatten",
     "float",
@@ -151,8 +154,11 @@ VALUES = (
     "max",
     "mean",
     "min",
+    "numpy",
     "reshape",
+    "scatter_",
     "shape",
+    "softmax",
     "squeeze",
     "sum",
     "tiny",
