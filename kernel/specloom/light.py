@@ -8,9 +8,8 @@ known to exist.
 
 The answer of this run is shown only where it is good; warnings belong to it. Otherwise, in whatever
 way it ended, nothing was printed, and no file was written, which ``graph --out`` does at its end.
-Then the process starts again with the libraries themselves, or,
-where no stand-in was used, as with a file that is no YAML, it answers without. So no error ever
-comes from a stand-in.
+Then the process starts again with the libraries themselves, or, where no stand-in was used, as with
+a file that is no YAML, it answers without. So no error ever comes from a stand-in.
 """
 
 from __future__ import annotations
