@@ -18,7 +18,13 @@ TYPES = (
     *(str | list[str], list[int] | list[float], tuple[float, float] | None, list[str] | str | None),
     *(list[int], list[float], list[str] | None, Sequence[int], Sequence[float]),
     *(tuple[int, ...], tuple[float, float], tuple[float, str], tuple[tuple[float, float], ...]),
-    *(Literal["a", "b"], Literal[4, 8], Literal["a"] | None, Literal["a"] | float, Literal[1, True]),
+    *(
+        Literal["a", "b"],
+        Literal[4, 8],
+        Literal["a"] | None,
+        Literal["a"] | float,
+        Literal[1, True],
+    ),
     *(dict[str, Any], dict[str, Any] | None, dict[str, int], dict[str, Any] | list[int]),
     *(tuple[float, float, float] | dict[Literal["train", "val"], list[str]] | None, set[int]),
 )

@@ -160,7 +160,9 @@ def test_requirements_are_read_as_packaging_reads_them(text):
     assert (read.marker is None) == (parsed.marker is None)
 
 
-@pytest.mark.parametrize("text", ["", "-a", "a-", "a >", "not one!", "a>=", "a,b", "a>=1,,<2", "a>1;"])
+@pytest.mark.parametrize(
+    "text", ["", "-a", "a-", "a >", "not one!", "a>=", "a,b", "a>=1,,<2", "a>1;"]
+)
 def test_what_is_no_requirement_is_refused(text):
     with pytest.raises(ValueError, match=r"is not a requirement"):
         requirements.parse(text)

@@ -1,7 +1,7 @@
 """Values of plain types converted without pydantic, whose import takes longer than a check.
 
-``convert`` gives what pydantic's strict validation of JSON gives, or ``DOUBTFUL``: then pydantic has
-to find out, and says what is wrong.
+``convert`` gives what pydantic's strict validation of JSON gives, or ``DOUBTFUL``: then pydantic
+has to find out, and says what is wrong.
 """
 
 import math
@@ -51,8 +51,8 @@ def convert(annotation: Any, value: Any) -> Any:
 
 def _exactly(expected: Any, value: Any) -> Any:
     """A truth value, a text of ASCII or None."""
-    if expected in (None, NoneType):
-        return None if value is None else DOUBTFUL
+    if expected is None:
+        expected = NoneType
     if type(value) is not expected:
         return DOUBTFUL
     if expected is str and not value.isascii():
@@ -116,12 +116,9 @@ def _is_clear(option: Any, value: Any) -> bool:
 
 def _to_items(origin: Any, arguments: Sequence[Any], values: list[Any]) -> Any:
     """A list, or a tuple of any or of a fixed number of items."""
-    if origin is not tuple:
+    types = list(arguments)
+    if origin is not tuple or arguments[1:] == (Ellipsis,):
         types = [arguments[0]] * len(values)
-    elif len(arguments) == 2 and arguments[1] is Ellipsis:
-        types = [arguments[0]] * len(values)
-    else:
-        types = list(arguments)
     if len(types) != len(values):
         return DOUBTFUL
     items = [convert(one, value) for one, value in zip(types, values, strict=True)]
