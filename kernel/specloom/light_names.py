@@ -149,6 +149,7 @@ VALUES = (
     "flatten",
     "float",
     "isfinite",
+    "item",
     "mT",
     "manual_seed",
     "max",

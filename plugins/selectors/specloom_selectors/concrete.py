@@ -205,13 +205,12 @@ class ConcreteBandSelector(TorchNode):
 
     def effective_channels(self) -> float:
         """exp of the entropy of an output's weights, mean of all: 1 for one band, C for all."""
-        count: float = effective_channels(self.get_selection_weights()).mean().tolist()
-        return count
+        return effective_channels(self.get_selection_weights()).mean().item()
 
     def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {
-            "temperature": self.tau.tolist(),
+            "temperature": self.tau.item(),
             "effective_channels": self.effective_channels(),
         }
 
