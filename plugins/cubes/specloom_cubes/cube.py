@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,18 @@ RawCalibration: TypeAlias = CalibrationOptions | str
 
 WantedBands: TypeAlias = BandOptions
 """The fields of ``BandSelection``."""
+
+
+def valid_in_all(parts: Sequence[Valid]) -> Valid | None:
+    """The pixels that are valid by all parts; None where there is no part."""
+    if not parts:
+        return None
+
+    def valid(rows: slice, cols: slice) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.logical_and.reduce([part(rows, cols) for part in parts])
+        return found
+
+    return valid
 
 
 class ReadParameters(Protocol):
