@@ -65,7 +65,7 @@ def run_in_folder(run: RunnableResults, folder: Path, *, anyway: bool = False) -
 
     The pipeline is also written before each phase that follows a change of it, so that a failure
     loses nothing that was fitted. A run that fails before anything else is there removes its
-    record, so that the folder is free for the next one.
+    record, so that the folder is free for the next one, unless it can be resumed.
 
     Raises:
         ConfigError: Something is there already, which might be lost, and not ``anyway``.
@@ -77,8 +77,9 @@ def run_in_folder(run: RunnableResults, folder: Path, *, anyway: bool = False) -
     changed = partial(_save_changed_pipeline, run, folder)
     try:
         run.run(changed)
-    except Exception:
-        if not before and _holds_only_record(folder):
+    except Exception as error:
+        is_resumable = getattr(error, "is_resumable", False)
+        if not before and not is_resumable and _holds_only_record(folder):
             (folder / RECORD).unlink()
         raise
     write(run, folder)

@@ -147,7 +147,8 @@ class Progress:
         self._close()
         if run is None:
             return
-        if isinstance(error, KeyboardInterrupt) and run.folder is not None:
+        can_resume = isinstance(error, KeyboardInterrupt) or getattr(error, "is_resumable", False)
+        if can_resume and run.folder is not None:
             self._write(f"to resume: specloom run --resume {run.folder}")
         if error is None and run.metrics:
             shown = run.metrics if run.verbose else main_metrics(run.metrics)

@@ -215,11 +215,13 @@ class JobSession:
         """Raise UnavailableError where the client has lost its scheduler."""
         if self._client.status == "running":
             return
-        raise UnavailableError(
+        error = UnavailableError(
             "the scheduler is gone",
             where="--on",
             fix="start it again, and repeat the command with --resume",
         )
+        error.is_resumable = True  # of this error alone
+        raise error
 
     def _result_of(self, future: Future[Any]) -> Mapping[str, Any]:
         share = Share(-1, ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from specloom import impl
+from specloom import SpecloomError, impl
 from specloom_jobs import JobParts, make_shares, remove_parts
 from specloom_training import processes
 from specloom_training.log_lines import LOGGER
@@ -58,6 +58,8 @@ class FitParts:
             return
         if error is None:
             remove_parts(self._folder)
+        elif isinstance(error, SpecloomError) and self._folder.is_dir():
+            error.is_resumable = True  # of this error alone
         self.run.plugins.manager.unregister(self)
 
 

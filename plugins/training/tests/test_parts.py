@@ -13,7 +13,7 @@ import pytest
 
 import specloom_jobs.parts
 import specloom_jobs.shares
-from specloom import DataError
+from specloom import DataError, UnavailableError
 from specloom_jobs import Here
 
 HERE = Path(__file__).parent
@@ -143,10 +143,38 @@ def test_a_run_that_failed_can_be_resumed_where_parts_are(tmp_path, whole):
     def fail():
         raise DataError("the cube is cut off")
 
-    with runner.Shares(12, fail), pytest.raises(DataError):
+    with runner.Shares(12, fail), pytest.raises(DataError) as caught:
         runner.go(folder)
+    assert caught.value.is_resumable
     _, count = finished(folder)
     assert count == done - 8
+    same(folder, expected)
+
+
+def test_a_run_that_failed_before_its_first_part_leaves_the_folder_free(tmp_path):
+    def fail():
+        raise DataError("the cube is cut off")
+
+    with runner.Shares(2, fail), pytest.raises(DataError) as caught:
+        runner.go(tmp_path / "run")
+    assert not caught.value.is_resumable
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_run_that_lost_its_scheduler_can_be_resumed(tmp_path, whole):
+    """Also where no part was stored yet."""
+    expected, done = whole
+    folder = tmp_path / "run"
+
+    def fail():
+        error = UnavailableError("the scheduler is gone")
+        error.is_resumable = True
+        raise error
+
+    with runner.Shares(2, fail), pytest.raises(UnavailableError):
+        runner.go(folder)
+    _, count = finished(folder)
+    assert count == done
     same(folder, expected)
 
 
