@@ -96,7 +96,7 @@ class ScoreBins:
         used = np.flatnonzero(self.counts.any(0))
         arrays = {
             "places": used,
-            "counts": self.counts[:, used],
+            "counts": np.ascontiguousarray(self.counts[:, used]),
             "lows": self.lows[used],
             "highs": self.highs[used],
         }
