@@ -80,6 +80,19 @@ def test_a_fit_and_its_metrics_have_the_bits_of_one_process(
         assert unplain(one) == ""
 
 
+@pytest.mark.filterwarnings("ignore:.*the threshold of decider")
+@pytest.mark.filterwarnings("ignore:.*unlike what the pipeline was fitted on")
+def test_calibrations_have_the_bits_of_one_process(fleet, tmp_path, monkeypatch):
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 3)
+    expected = toys.fit(tmp_path / "alone", toys.CALIBRATED)
+    found = toys.fit(tmp_path / "fleet", toys.CALIBRATED, fleet)
+    assert found.record["calibrations"] == expected.record["calibrations"]
+    assert len(found.record["calibrations"]) == 2
+    assert pack(found.graph, found.plugins) == pack(expected.graph, expected.plugins)
+    assert found.metrics == expected.metrics
+    assert "in_this_process" not in found.record
+
+
 def test_predictions_equal_those_of_one_process(fleet, alone, tmp_path, sent):
     toys.write_cubes(tmp_path / "cubes", 7)
     (tmp_path / "cubes" / "broken.npy").write_bytes(b"no cube")

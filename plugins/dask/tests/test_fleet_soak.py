@@ -54,7 +54,7 @@ def fitted(tmp_path_factory):
     return folder / "out"
 
 
-GRAPHS = ("rx", "selector", "mrmr", "quantiles", "pca")
+GRAPHS = ("rx", "selector", "mrmr", "quantiles", "pca", "calibrated")
 """The graphs of which one hash is held over any number of workers."""
 
 
@@ -75,6 +75,7 @@ def test_one_hash_over_one_process_and_some_workers(name, some_workers, tmp_path
     files = [tmp_path / run / "out/pipeline.safetensors" for run in ("fleet", "alone")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert found.metrics == alone.metrics
+    assert found.record.get("calibrations") == alone.record.get("calibrations")
 
 
 def predict_in_process(fitted: Path, folder: Path) -> None:
@@ -174,8 +175,8 @@ def test_five_kills_of_the_scheduler_are_reported_and_resumed(fitted, tmp_path):
 
 
 FIT_CLIENT = [sys.executable, str(Path(__file__).parent / "fit_client.py")]
-LARGE = toys.document("mrmr").replace("scenes: 40", "scenes: 800")
-"""A fit of two passes over 400 shares."""
+LARGE = toys.document("mrmr").replace("scenes: 40", "scenes: 300")
+"""A fit of two passes over 150 shares."""
 
 
 def fitted_alone(tmp_path):
@@ -195,7 +196,7 @@ def stored(out):
 def wait_for_parts(client, out):
     """Wait until a client has stored something further, or has ended."""
     before = stored(out)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600  # of machines with other work
     while client.poll() is None and stored(out) == before:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -238,7 +239,7 @@ def test_five_kills_of_the_scheduler_in_fits_are_resumed(tmp_path):
             client = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             wait_for_parts(client, out)
             processes[0].kill()
-            _, reported = client.communicate(timeout=120)
+            _, reported = client.communicate(timeout=600)
         assert client.returncode == 4, reported
         assert "the scheduler is gone" in reported
         assert f"to resume: specloom run --resume {out}" in reported
