@@ -90,4 +90,5 @@ def register_tasks() -> Mapping[str, str]:
         "Fit": "specloom_training.tasks:Fit",
         "Measure": "specloom_training.tasks:Measure",
         "Collect": "specloom_training.calibration.passes:Collect",
+        "HashImages": "specloom_training.calibration.same_images:HashImages",
     }

@@ -261,7 +261,7 @@ class Calibrate:
         passes = CalibrationPasses(run, self.decider, self.split)
         pixels = thresholds_of_split(run, passes, self.decider, self.split, parameter, self.metric)
         try:
-            found = pixels.best(parameter, self.metric)
+            found = pixels.best()
         except DataError as error:
             raise DataError(
                 f"{self.decider} cannot be calibrated on {self.split!r}: {error.what}",

@@ -15,7 +15,7 @@ import specloom_jobs.shares
 from specloom_jobs import Here
 from specloom_metrics.threshold_search import ALL_BINS
 from specloom_training import Calibrate
-from specloom_training.calibration import pixel_thresholds
+from specloom_training.calibration import pixel_thresholds, same_images
 from specloom_training.calibration.collectors import COLLECTORS
 from specloom_training.calibration.passes import CalibrationPasses
 
@@ -86,7 +86,8 @@ def test_jobs_find_the_thresholds_of_this_process(name, tmp_path, monkeypatch):
     run, found = calibrated(tmp_path, BY_COUNTS[name], wire)
     assert found == expected
     assert "in_this_process" not in run.record
-    assert {job.task for job in wire.jobs} == {"training.Fit", "training.Collect"}
+    tasks = {job.task for job in wire.jobs}
+    assert tasks == {"training.Fit", "training.HashImages", "training.Collect"}
 
 
 @pytest.mark.parametrize("name", BY_METRIC)
@@ -119,6 +120,20 @@ def test_what_cannot_be_counted_is_read_by_this_process_with_a_note(
         run, found = calibrated(tmp_path, kind, Here())
     assert run.record["in_this_process"] == [line]
     assert found == expected
+
+
+def test_jobs_find_the_images_that_the_test_split_has_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 2)
+    document = DOCUMENT.replace("DECIDER", "BinaryDecider").replace("OPTIONS", "metric: f1")
+    run = toys.run_all(document, tmp_path)
+    tickets = run.source.tickets
+    run.source.tickets = lambda split: tickets("train")
+    hashes = list(same_images._image_hashes(run, "train"))
+    run.executor = toys.Wire()
+    assert list(same_images._image_hashes(run, "train")) == hashes
+    message = f"the test split has {len(hashes)} of the same images, by their pixels"
+    with pytest.warns(UserWarning, match=message):
+        same_images.check_test_images(run, "train", "the threshold of decider")
 
 
 def test_a_source_without_tickets_is_read_by_this_process():

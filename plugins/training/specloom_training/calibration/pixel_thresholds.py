@@ -25,20 +25,27 @@ class HeldThresholds:
     Args:
         run: The run.
         decider: The decider.
+        parameter: The threshold of pixels.
+        metric: What is made largest.
         pixels: The pixels, which were read.
     """
 
-    def __init__(self, run: Run, decider: str, pixels: CountedPixels) -> None:
+    def __init__(
+        self, run: Run, decider: str, parameter: str, metric: str, pixels: CountedPixels
+    ) -> None:
         self._node = run.graph.nodes[decider]
+        self._parameter = parameter
+        self._metric = metric
         self._pixels = pixels
 
-    def best(self, parameter: str, metric: str) -> BestThresholds:
+    def best(self) -> BestThresholds:
         """The best thresholds.
 
         Raises:
             DataError: Only one class is there, or all scores of each image are equal.
         """
-        return best_thresholds(self._pixels, parameter, metric, gated=is_gated(self._node))
+        gated = is_gated(self._node)
+        return best_thresholds(self._pixels, self._parameter, self._metric, gated=gated)
 
     def decided(self) -> DecidedPixels:
         """What the decider, as it is now, decides."""
@@ -78,7 +85,7 @@ class CountedThresholds:
         self._search = ThresholdSearch(metric)
         self._first = self._pass(watch)
 
-    def best(self, parameter: str, metric: str) -> BestThresholds:
+    def best(self) -> BestThresholds:
         """The best threshold.
 
         Raises:
@@ -89,7 +96,7 @@ class CountedThresholds:
             self._search.take(counted.counted)
             if self._search.found is not None:
                 threshold, value = self._search.found
-                return BestThresholds({parameter: threshold}, value)
+                return BestThresholds({self._parameter: threshold}, value)
             counted = self._pass()
 
     def decided(self) -> DecidedPixels:
@@ -130,7 +137,7 @@ def thresholds_of_split(
         pixels = CountedPixels(run, decider, split)
         most = float("inf") if why_not else MOST_HELD
         if pixels.read(watch, most):
-            found = HeldThresholds(run, decider, pixels)
+            found = HeldThresholds(run, decider, parameter, metric, pixels)
     if found is None:
         watch = DomainWatch(run)
         found = CountedThresholds(passes, decider, parameter, metric, watch)
