@@ -65,6 +65,8 @@ def some_workers(request):
     executor.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*the threshold of decider")
+@pytest.mark.filterwarnings("ignore:.*unlike what the pipeline was fitted on")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_one_hash_over_one_process_and_some_workers(name, some_workers, tmp_path, monkeypatch):
     monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 1)
