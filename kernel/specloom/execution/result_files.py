@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from specloom.contract.errors import ConfigError
+from specloom.contract.errors import ConfigError, SpecloomError
 from specloom.contract.views import RunView
 from specloom.execution import saved_pipeline
 from specloom.execution.files import write_json
@@ -50,7 +50,7 @@ def run_in_folder(run: Results, folder: Path, *, anyway: bool = False) -> None:
     try:
         run.run(changed)
     except Exception as error:
-        is_resumable = getattr(error, "is_resumable", False)
+        is_resumable = isinstance(error, SpecloomError) and error.is_resumable
         if not before and not is_resumable and _holds_only_record(folder):
             (folder / RECORD).unlink()
         raise

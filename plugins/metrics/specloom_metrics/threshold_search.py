@@ -77,6 +77,11 @@ class ScoreBins:
         #: The highest key of each bin, (bins,).
         self.highs = np.zeros(bins.size, np.int64)
 
+    @staticmethod
+    def of_json(bins: Mapping[str, Any]) -> ScoreBins:
+        """Empty bins, from what ``Bins.as_json`` gives."""
+        return ScoreBins(Bins(**bins))
+
     def add(self, scores: Tensor, targets: Tensor) -> None:
         """Count float32 ``scores`` (N,) of pixels, which are anomalous by ``targets``."""
         keys = keys_of(scores.detach().cpu()).numpy()

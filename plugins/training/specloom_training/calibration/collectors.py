@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from specloom_metrics import ScoreBins
-from specloom_metrics.threshold_search import Bins
 from specloom_objects import Regions
 from specloom_training.calibration.counted_pixels import CountedBatches
 from specloom_training.calibration.deciders import GATE, is_gated
@@ -58,14 +57,14 @@ class LevelCounts:
     ) -> None:
         self._batches = CountedBatches(run, decider, stage)
         self._parameter = parameter
-        self._bins = Bins(**bins)
+        self._bins = bins
         #: Whether all levels were float32 numbers, which bins are made of.
         self.is_exact = True
         self.start()
 
     def start(self) -> None:
         """Forget what was counted."""
-        self.counted = ScoreBins(self._bins)
+        self.counted = ScoreBins.of_json(self._bins)
 
     def add(self, batch: Batch | ImageWindows, watch: DomainWatch | None = None) -> None:
         """Count the pixels of a batch."""
