@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from specloom import MergeTree, Share
+
+HEADER = ".hdr"
+PIXELS = ("", ".img", ".raw", ".dat", ".bsq", ".bil", ".bip")
+"""The endings of files that an ENVI header may belong to."""
 
 
 class DataDigests:
@@ -23,7 +26,6 @@ class DataDigests:
         self._wants = wants
         self._tree: MergeTree[str] = MergeTree(_join, self._note)
         self._subtrees: dict[tuple[int, int], str] = {}
-        self._files: dict[Path, dict[str, str]] = {}
 
     def add(self, share: Share) -> None:
         """Take in the next share, before it is read."""
@@ -32,7 +34,7 @@ class DataDigests:
             parts.append(json.dumps(ticket, sort_keys=True))
             for value in ticket.values():
                 if isinstance(value, str):
-                    parts.append(self._state_of(value))
+                    parts.append(_state_of(value))
         self._tree.add(share.number, _join(parts))
 
     def of_subtree(self, level: int, number: int) -> str:
@@ -51,34 +53,21 @@ class DataDigests:
         if self._wants(level):
             self._subtrees[level, number] = digest
 
-    def _state_of(self, path: str) -> str:
-        """Sizes and times of a file and those that belong to it; empty where it is none.
 
-        Files of one folder whose names begin alike, up to the first dot, belong together: the
-        header of a cube and its pixels.
-        """
-        file = Path(path)
-        if not file.is_absolute():
-            return ""
-        if file.parent not in self._files:
-            self._files[file.parent] = _states(file.parent)
-        return self._files[file.parent].get(_stem(file.name), "")
-
-
-def _states(folder: Path) -> dict[str, str]:
-    """The state of the files of a folder, by the beginning of their names."""
-    lines: dict[str, list[str]] = {}
-    with suppress(OSError):
-        for entry in os.scandir(folder):
-            with suppress(OSError):
-                found = entry.stat()
-                line = f"{entry.name} {found.st_size} {found.st_mtime_ns}"
-                lines.setdefault(_stem(entry.name), []).append(line)
-    return {stem: _join(sorted(one)) for stem, one in lines.items()}
-
-
-def _stem(name: str) -> str:
-    return name.partition(".")[0]
+def _state_of(value: str) -> str:
+    """Sizes and times of a file, and of the pixels that it is the header of; empty for none."""
+    file = Path(value)
+    if not file.is_absolute():
+        return ""
+    files = [file]
+    if file.suffix.lower() == HEADER:
+        files += [file.with_suffix(suffix) for suffix in PIXELS]
+    lines = []
+    for one in files:
+        with suppress(OSError):
+            found = one.stat()
+            lines.append(f"{one.name} {found.st_size} {found.st_mtime_ns}")
+    return " ".join(lines)
 
 
 def _join(parts: Sequence[str]) -> str:
