@@ -41,7 +41,17 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
-from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
+from specloom.contract.fleet import (
+    Executor,
+    Job,
+    Outcome,
+    Parts,
+    ResumableExecutor,
+    Share,
+    Subtree,
+    Task,
+    Ticket,
+)
 from specloom.contract.hooks import impl
 from specloom.contract.nodes import STAGES, Array, Batch, Node, StripPasses, StripWise
 from specloom.contract.phases import At, Trainer
@@ -112,6 +122,7 @@ __all__ = [
     "Outcome",
     "Output",
     "OutputRef",
+    "Parts",
     "Pipeline",
     "PipelineView",
     "PluginError",
@@ -120,6 +131,7 @@ __all__ = [
     "PortError",
     "Ported",
     "Problems",
+    "ResumableExecutor",
     "Run",
     "RunView",
     "Runtime",
@@ -131,6 +143,7 @@ __all__ = [
     "Stateful",
     "StripPasses",
     "StripWise",
+    "Subtree",
     "Task",
     "Terminated",
     "Ticket",
