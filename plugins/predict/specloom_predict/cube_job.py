@@ -26,7 +26,7 @@ from specloom_predict.cube_task import CubeOutcome, CubeTask, Order
 from specloom_predict.predictor import Predictor
 
 if TYPE_CHECKING:
-    from specloom_predict.inputs import Input, Placed
+    from specloom_predict.inputs import Placed
 
 TASK = "predict.Cubes"
 
@@ -112,7 +112,7 @@ class CubeWork:
         executor: Who works on the shares.
         job: The job.
         inputs: Each input with the folder of its results.
-        known: The outcome of an input that needs no worker; None of all others.
+        take_known: Takes in what is known of the input of a number; whether it needs no worker.
     """
 
     def __init__(
@@ -120,29 +120,27 @@ class CubeWork:
         executor: Executor,
         job: Job,
         inputs: Sequence[Placed],
-        known: Callable[[Input, Path], CubeOutcome | None],
+        take_known: Callable[[int], bool],
     ) -> None:
         self._executor = executor
         self._job = job
         #: Each input with the folder of its results.
         self.inputs = inputs
-        self._known = known
+        self._take_known = take_known
         #: The first error that is a bug.
         self.unexpected: Exception | None = None
         self._seconds = 0.0
         self._done = 0
         self._begun: dict[int, Sequence[Ticket]] = {}
-        self._found: list[tuple[int, CubeOutcome]] = []
 
     def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
-        """The number and the outcome of each input, in any order.
+        """The number and the outcome of each input that workers predict, in any order.
 
         A share that failed as a whole is done again cube by cube, so that a cube that kills its
         worker fails alone.
         """
         again: list[Ticket] = []
         for outcome in self._executor.each(self._job, self._shares()):
-            yield from self._taken()
             tickets = self._begun.pop(outcome.number)
             if outcome.data is not None:
                 yield from self._read(outcome.data)
@@ -150,7 +148,6 @@ class CubeWork:
                 yield self._failed(tickets[0], outcome.errors)
             else:
                 again += tickets
-        yield from self._taken()
         singles = [Share(number, (ticket,)) for number, ticket in enumerate(again)]
         for outcome in self._executor.each(self._job, singles):
             if outcome.data is None:
@@ -163,9 +160,7 @@ class CubeWork:
         tickets: list[Ticket] = []
         number = 0
         for at, (one, folder) in enumerate(self.inputs):
-            outcome = self._known(one, folder)
-            if outcome is not None:
-                self._found.append((at, outcome))
+            if self._take_known(at):
                 continue
             # Paths are absolute: another process may have another folder.
             place = str(folder.resolve())
@@ -178,12 +173,6 @@ class CubeWork:
         if tickets:
             self._begun[number] = tickets
             yield Share(number, tickets)
-
-    def _taken(self) -> Iterator[tuple[int, CubeOutcome]]:
-        """The outcomes that needed no worker, since the last time."""
-        found = self._found
-        self._found = []
-        yield from found
 
     def _read(self, data: bytes) -> Iterator[tuple[int, CubeOutcome]]:
         for number, outcome in json.loads(data):
