@@ -157,6 +157,7 @@ class Progress:
         self._end_all()
         self._last_line.clear()
         self._workers = 0
+        self._lost = 0
         seconds = self._clock() - self._phase_start
         if seconds >= LEAST_SECONDS:
             self._write_unless_quiet(f"{name} took {duration(seconds)}")
