@@ -3,10 +3,12 @@
     python benchmarks/fleet.py [--counts 10 100 1000 10000] [--workers 2] [--large 24] [--keep]
 
 Tiny cubes are 8 x 8 x 4: what they cost is the engine. Of each number of cubes there are, a cube
-and beyond what a call for one cube takes: wall milliseconds, CPU milliseconds of all processes, and
-of the client with its scheduler; and how much memory these two, which are one process here, have
-above ``import torch``. Large cubes are 512 x 512 x 61: in one process with 1 and 2 threads, and on
-1 and 2 workers, in turns, in processes that were started before.
+and beyond what a call for the first few takes: wall milliseconds, CPU milliseconds of all
+processes, and of the client with its scheduler; and how much memory these two, which are one
+process here, have above ``import torch``. The first few are two a worker, each of which is a share
+of its own, as it is not known yet how long a cube takes. Large cubes are 512 x 512 x 61: in one
+process with 1 and 2 threads, and on 1 and 2 workers, in turns, in processes that were started
+before.
 
 Prints JSON. ``--keep`` writes fleet.json, and the table and the chart of docs/past-one-machine.md,
 which ``--tables`` makes again. On a quiet machine with two cores it takes about six minutes.
@@ -17,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,8 @@ END = "<!-- /fleet -->"
 REPEATED_CUBES = 200
 """Calls for few cubes are repeated until so many cubes were predicted."""
 MOST_REPEATS = 15
+FIRST_SHARES = 2
+"""The shares a worker that are begun before it is known how long a cube takes."""
 
 WAYS: Mapping[str, tuple[str, int]] = {
     "plain, 1 thread": ("", 1),
@@ -64,7 +67,7 @@ outputs: {{scores: rx.scores}}
 phases: [{{type: training.StatisticalTrainer}}]
 """
 PROGRAM = """
-import json, shutil, sys, time
+import json, sys, time
 from contextlib import nullcontext
 from pathlib import Path
 import psutil, torch
@@ -96,13 +99,12 @@ def main():
         dask._connected().wait_for_workers(int(number))
         executor, context = Lent(dask), nullcontext()
     with context:
-        for line in sys.stdin:
+        for call, line in enumerate(sys.stdin):
             count = int(line)
-            shutil.rmtree(out, ignore_errors=True)
             workers = ME.children(recursive=True)
             started = time.perf_counter()
             own, theirs = cpu([ME]), cpu(workers)
-            made = predict_all(pipeline, files[:count], out, on=executor)
+            made = predict_all(pipeline, files[:count], f"{out}/{call}", on=executor)
             report = {"wall": time.perf_counter() - started, "cpu": cpu([ME]) - own}
             report["all_cpu"] = report["cpu"] + cpu(workers) - theirs
             report["memory"] = ME.memory_info().rss - AFTER_TORCH
@@ -167,13 +169,14 @@ def tiny(folder: Path, counts: Sequence[int], workers: int) -> list[dict[str, An
     pipeline = fitted(folder, bands=4)
     write_cubes(folder / "cubes", max(counts), size=8, bands=4)
     process = Predicting(folder, pipeline, "dask", workers)
+    few = FIRST_SHARES * workers
     rows = []
     for count in counts:
         repeats = min(MOST_REPEATS, max(1, REPEATED_CUBES // count))
-        pairs = [(process.predict(1), process.predict(count)) for _ in range(repeats)]
+        pairs = [(process.predict(few), process.predict(count)) for _ in range(repeats)]
         row = {"cubes": count}
         for name, field in fleet_chart.FIELDS.items():
-            row[name] = round(1000 * cost_of_cube(pairs, field, count), 3)
+            row[name] = round(1000 * cost_of_cube(pairs, field, count - few), 3)
         row["memory_mb"] = round(max(many["memory"] for _, many in pairs) / 1e6, 1)
         rows.append(row)
     process.end()
@@ -183,10 +186,10 @@ def tiny(folder: Path, counts: Sequence[int], workers: int) -> list[dict[str, An
 def cost_of_cube(
     pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], field: str, count: int
 ) -> float:
-    """What each further cube of a call takes, by pairs of calls for one cube and for ``count``."""
-    one = statistics.median(first[field] for first, _ in pairs)
+    """What a cube takes, by pairs of calls, of which the second has ``count`` cubes more."""
+    few = statistics.median(first[field] for first, _ in pairs)
     many = statistics.median(second[field] for _, second in pairs)
-    return (many - one) / max(1, count - 1)
+    return (many - few) / count
 
 
 def spread(rows: Sequence[Mapping[str, Any]], name: str) -> float:
@@ -256,7 +259,7 @@ def tables(report: Mapping[str, Any]) -> str:
         f"![The cost of a cube over the number of cubes](images/{CHART.name})",
         "",
         f"Cubes of 8 x 8 x 4 on {report['workers']} workers ({machine['cpu']}, {machine['cores']} "
-        "cores), a cube, beyond what a call for one takes:",
+        f"cores), a cube, beyond a call for {FIRST_SHARES * report['workers']}:",
         "",
         "| cubes | wall time | CPU of all processes | of client and scheduler | their memory |",
         "|---|---|---|---|---|",
@@ -289,16 +292,14 @@ def keep(report: Mapping[str, Any]) -> None:
     CHART.write_text(fleet_chart.draw(report["tiny"]), "utf-8")
 
 
-def measured(arguments: argparse.Namespace) -> dict[str, Any]:
+def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything that the command line names."""
     report = about("many workers", 1)
     report["workers"] = arguments.workers
-    with tempfile.TemporaryDirectory(prefix="fleet-") as name:
-        report["tiny"] = tiny(Path(name) / "tiny", arguments.counts, arguments.workers)
-        shutil.rmtree(Path(name) / "tiny")
-        report["spread"] = {one: spread(report["tiny"], one) for one in fleet_chart.FIELDS}
-        if arguments.large:
-            report["large"] = large(Path(name) / "large", arguments.large, arguments.repeats)
+    report["tiny"] = tiny(folder / "tiny", arguments.counts, arguments.workers)
+    report["spread"] = {one: spread(report["tiny"], one) for one in fleet_chart.FIELDS}
+    if arguments.large:
+        report["large"] = large(folder / "large", arguments.large, arguments.repeats)
     return report
 
 
@@ -315,11 +316,12 @@ def main() -> None:
     if arguments.tables:
         keep(json.loads(RESULTS.read_text("utf-8")))
         return
-    report = measured(arguments)
-    if arguments.keep:
-        RESULTS.write_text(as_json(report), "utf-8")
-        keep(report)
-    print(as_json(report), end="")
+    with tempfile.TemporaryDirectory(prefix="fleet-") as name:
+        report = measured(arguments, Path(name))
+        if arguments.keep:
+            RESULTS.write_text(as_json(report), "utf-8")
+            keep(report)
+        print(as_json(report), end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -190,9 +190,9 @@ def test_the_page_past_one_machine_has_the_table_and_the_chart_of_the_results(mo
     assert fleet.CHART.read_text("utf-8") == fleet.fleet_chart.draw(report["tiny"])
 
 
-def test_the_cost_of_a_cube_is_beyond_that_of_a_call_for_one(monkeypatch):
+def test_the_cost_of_a_cube_is_beyond_that_of_a_call_for_few(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     fleet = module("fleet")
     pairs = [({"wall": 3.0}, {"wall": 3.0 + 9 * seconds}) for seconds in (0.1, 0.2, 0.9)]
-    assert fleet.cost_of_cube(pairs, "wall", 10) == pytest.approx(0.2)
+    assert fleet.cost_of_cube(pairs, "wall", 9) == pytest.approx(0.2)
     assert fleet.spread([{"wall_ms": 2.0}, {"wall_ms": 2.5}], "wall_ms") == 0.25

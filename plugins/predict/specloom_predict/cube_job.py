@@ -36,7 +36,7 @@ SHARE_SECONDS = 2.0
 MOST_CUBES = 256
 """The cubes of a share at most."""
 
-LAST_SHARES = 8
+LAST_SHARES = 4
 """What is left is at least so many shares, so that workers end together, …"""
 
 LEAST_CUBES = 4
