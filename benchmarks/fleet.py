@@ -42,7 +42,7 @@ REPEATED_CUBES = 200
 """Calls for few cubes are repeated until so many cubes were predicted."""
 MOST_REPEATS = 15
 FIRST_SHARES = 2
-"""The shares a worker that are begun before it is known how long a cube takes."""
+"""The shares a worker that start before it is known how long a cube takes."""
 
 WAYS: Mapping[str, tuple[str, int]] = {
     "plain, 1 thread": ("", 1),
