@@ -34,6 +34,7 @@ from specloom_predict.in_work import remove_abandoned_work
 from specloom_predict.inputs import (
     Input,
     Placed,
+    PlacedInputs,
     check_out,
     find_inputs,
     folders,
@@ -268,7 +269,7 @@ def predict_all(
         what = "predicted like the others, as the pipeline calibrates no cube"
         summary.notes.append(f"{_listed(references)}: {what}")
     ledger = Ledger.read(out)
-    placed = list(folders(cubes, out, ledger.folders()))
+    placed = PlacedInputs(folders(cubes, out, ledger.folders()))
     if dry_run:
         _plan_each(_Known(task, ledger, verify=verify), placed, summary)
         return summary

@@ -15,6 +15,7 @@ from specloom import DataError, Outcome, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
 from specloom_predict import command, many, predict_all, spool
+from specloom_predict.inputs import Input, PlacedInputs
 from specloom_predict.ledger import read_lines
 
 
@@ -166,3 +167,10 @@ def test_the_command_prints_the_first_fifty_notes_and_errors(capsys):
     assert lines[49:51] == ["note: c49: odd", "note: 70 more notes: see predict.json of each cube"]
     assert lines[-1] == "note: 70 more errors: see summary.csv"
     assert sum(line.startswith("error: d") for line in lines) == 50
+
+
+def test_inputs_are_a_sequence_with_the_folders_of_their_results():
+    pairs = [(Input(f"c{at}.npy", f"c{at}"), Path(f"out/c{at}")) for at in range(4)]
+    placed = PlacedInputs(pairs)
+    assert list(placed) == pairs
+    assert (len(placed), placed[-1], placed[1:3]) == (4, pairs[-1], pairs[1:3])
