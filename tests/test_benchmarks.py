@@ -195,4 +195,6 @@ def test_the_cost_of_a_cube_is_beyond_that_of_a_call_for_few(monkeypatch):
     fleet = module("fleet")
     pairs = [({"wall": 3.0}, {"wall": 3.0 + 9 * seconds}) for seconds in (0.1, 0.2, 0.9)]
     assert fleet.cost_of_cube(pairs, "wall", 9) == pytest.approx(0.2)
+    steps = [({"cpu": 0.0}, {"cpu": value}) for value in (0.02, 0.02, 0.05)]
+    assert fleet.cost_of_cube(steps, "cpu", 3) == pytest.approx(0.01)
     assert fleet.spread([{"wall_ms": 2.0}, {"wall_ms": 2.5}], "wall_ms") == 0.25
