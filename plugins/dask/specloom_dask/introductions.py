@@ -21,7 +21,7 @@ from specloom import (
     raise_all,
 )
 from specloom_dask.call import call
-from specloom_dask.handshake import PROBE, describe, differences, problems_of
+from specloom_dask.handshake import PROBE, advice, describe, differences, problems_of
 from specloom_dask.wire import error_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Introductions:
                 self._take(address, workers[address], self._pending.pop(address))
 
     def wait(self, workers: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
-        """Let all workers that are there introduce themselves.
+        """Let all workers that are there introduce themselves, or one that was started again.
 
         Args:
             workers: Gives the workers as they are now; some may die meanwhile.
@@ -116,13 +116,17 @@ class Introductions:
         """
         deadline = time.monotonic() + SECONDS
         self.look(workers())
-        while self._pending and time.monotonic() < deadline:
+        while (self._pending or not self.reports) and time.monotonic() < deadline:
             time.sleep(PAUSE)
             self.look(workers())
 
     def notes(self) -> list[str]:
         """What differs between workers and this process, without stopping a run."""
         return list(differences(list(self.reports.values()), self._own))
+
+    def advice(self) -> list[str]:
+        """What makes workers slower than they could be."""
+        return list(advice(list(self.reports.values())))
 
     def repair(self, address: str, result: Mapping[str, Any]) -> bool:
         """Send a worker the plugins that it lacks, or start it again; whether it was done.
@@ -137,11 +141,20 @@ class Introductions:
             return True
         if not any(LOADED in error["what"] for error in result["errors"]):
             return False
-        if address in self._restarted:
+        nanny = self._nanny_of(address)
+        if not nanny or nanny in self._restarted:
             return False
-        self._restarted.add(address)
+        self._restarted.add(nanny)
         self._client.restart_workers([address], timeout=SECONDS)
         return True
+
+    def _nanny_of(self, address: str) -> str:
+        """The address of what starts a worker again; empty where nothing does.
+
+        Unlike the worker's own address it stays the same when the worker is started again.
+        """
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return str(workers.get(address, {}).get("nanny") or "")
 
     def _ship(self, address: str, trees: Sequence[str]) -> None:
         for tree in trees:
@@ -185,10 +198,16 @@ class Introductions:
         if not self._raises:
             return
         raise_all(list(self.problems_of_worker(str(worker.get("name", address)), report)))
-        for note in self.notes():
-            if note not in self._warned:
-                self._warned.add(note)
-                _warn(note)
+        for note in self._new(self.notes()):
+            _warn(note)
+        for note in self._new(self.advice()):
+            warnings.warn(note, SpecloomWarning, stacklevel=4)
+
+    def _new(self, notes: Iterable[str]) -> list[str]:
+        """Those notes that were not shown before."""
+        found = [note for note in notes if note not in self._warned]
+        self._warned.update(found)
+        return found
 
     def problems_of_worker(self, name: str, report: Mapping[str, Any]) -> Iterator[SpecloomError]:
         """What of a worker does not fit the job, by what it said of itself."""

@@ -26,7 +26,7 @@ from specloom_predict.cube_task import CubeOutcome, CubeTask, Order
 from specloom_predict.predictor import Predictor
 
 if TYPE_CHECKING:
-    from specloom_predict.inputs import Input, Placed
+    from specloom_predict.inputs import Placed
 
 TASK = "predict.Cubes"
 
@@ -35,6 +35,12 @@ SHARE_SECONDS = 2.0
 
 MOST_CUBES = 256
 """The cubes of a share at most."""
+
+LAST_SHARES = 4
+"""What is left is at least so many shares, so that workers end together, …"""
+
+LEAST_CUBES = 4
+"""… but no share has fewer cubes for that reason."""
 
 LATEST = 100
 """The latest cubes, of which half may not fail with one message."""
@@ -112,7 +118,7 @@ class CubeWork:
         executor: Who works on the shares.
         job: The job.
         inputs: Each input with the folder of its results.
-        known: The outcome of an input that needs no worker; None of all others.
+        take_known: Takes in what is known of the input of a number; whether it needs no worker.
     """
 
     def __init__(
@@ -120,29 +126,27 @@ class CubeWork:
         executor: Executor,
         job: Job,
         inputs: Sequence[Placed],
-        known: Callable[[Input, Path], CubeOutcome | None],
+        take_known: Callable[[int], bool],
     ) -> None:
         self._executor = executor
         self._job = job
         #: Each input with the folder of its results.
         self.inputs = inputs
-        self._known = known
+        self._take_known = take_known
         #: The first error that is a bug.
         self.unexpected: Exception | None = None
         self._seconds = 0.0
         self._done = 0
         self._begun: dict[int, Sequence[Ticket]] = {}
-        self._found: list[tuple[int, CubeOutcome]] = []
 
     def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
-        """The number and the outcome of each input, in any order.
+        """The number and the outcome of each input that workers predict, in any order.
 
         A share that failed as a whole is done again cube by cube, so that a cube that kills its
         worker fails alone.
         """
         again: list[Ticket] = []
         for outcome in self._executor.each(self._job, self._shares()):
-            yield from self._taken()
             tickets = self._begun.pop(outcome.number)
             if outcome.data is not None:
                 yield from self._read(outcome.data)
@@ -150,7 +154,6 @@ class CubeWork:
                 yield self._failed(tickets[0], outcome.errors)
             else:
                 again += tickets
-        yield from self._taken()
         singles = [Share(number, (ticket,)) for number, ticket in enumerate(again)]
         for outcome in self._executor.each(self._job, singles):
             if outcome.data is None:
@@ -159,18 +162,19 @@ class CubeWork:
                 yield from self._read(outcome.data)
 
     def _shares(self) -> Iterator[Share]:
-        """Shares of as many cubes as take about two seconds, each cut when it is taken."""
+        """Shares of as many cubes as take about two seconds, fewer at the end.
+
+        Each is cut when it is taken.
+        """
         tickets: list[Ticket] = []
         number = 0
         for at, (one, folder) in enumerate(self.inputs):
-            outcome = self._known(one, folder)
-            if outcome is not None:
-                self._found.append((at, outcome))
+            if self._take_known(at):
                 continue
             # Paths are absolute: another process may have another folder.
             place = str(folder.resolve())
             tickets.append({"number": at, "input": one.key, "key": one.key, "folder": place})
-            if len(tickets) >= self._size():
+            if len(tickets) >= self._size(len(self.inputs) - at + len(tickets)):
                 self._begun[number] = tickets
                 yield Share(number, tickets)
                 tickets = []
@@ -178,12 +182,6 @@ class CubeWork:
         if tickets:
             self._begun[number] = tickets
             yield Share(number, tickets)
-
-    def _taken(self) -> Iterator[tuple[int, CubeOutcome]]:
-        """The outcomes that needed no worker, since the last time."""
-        found = self._found
-        self._found = []
-        yield from found
 
     def _read(self, data: bytes) -> Iterator[tuple[int, CubeOutcome]]:
         for number, outcome in json.loads(data):
@@ -193,12 +191,17 @@ class CubeWork:
                 self.unexpected = WorkerError(outcome["unexpected"])
             yield number, outcome
 
-    def _size(self) -> int:
-        """How many cubes are a share: one, until it is known how long they take."""
+    def _size(self, left: int) -> int:
+        """How many cubes are a share: one, until it is known how long they take.
+
+        Args:
+            left: The inputs that are left.
+        """
         if not self._done:
             return 1
         mean = max(self._seconds / self._done, 1e-6)
-        return max(1, min(MOST_CUBES, int(SHARE_SECONDS / mean)))
+        most = min(MOST_CUBES, max(LEAST_CUBES, left // LAST_SHARES))
+        return max(1, min(most, int(SHARE_SECONDS / mean)))
 
     def _failed(
         self, ticket: Ticket, errors: Sequence[Mapping[str, Any]]

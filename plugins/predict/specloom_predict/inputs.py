@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 from specloom import ConfigError, DataError, SpecloomError
 from specloom_cubes import (
@@ -177,6 +177,37 @@ def _is_folder_within(path: Path, folder: Path) -> bool:
     with suppress(OSError, RuntimeError, ValueError):  # reported when the inputs are found
         return path.is_dir() and path.resolve().is_relative_to(folder.resolve())
     return False
+
+
+class PlacedInputs(Sequence[Placed]):
+    """Inputs with the folders of their results; a folder is a text until it is used.
+
+    A ``Path`` takes four times the memory of its text.
+
+    Args:
+        placed: Each input with its folder.
+    """
+
+    def __init__(self, placed: Iterable[Placed]) -> None:
+        self._inputs: list[Input] = []
+        self._folders: list[str] = []
+        for one, folder in placed:
+            self._inputs.append(one)
+            self._folders.append(str(folder))
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    @overload
+    def __getitem__(self, index: int) -> Placed: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Placed]: ...
+
+    def __getitem__(self, index: int | slice) -> Placed | list[Placed]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return self._inputs[index], Path(self._folders[index])
 
 
 def folders(inputs: Sequence[Input], out: Path, known: Mapping[str, Path]) -> Iterator[Placed]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 from specloom import ConfigError, did_you_mean, write_file
 from specloom_predict.measures import KINDS, OF_DECISIONS, OF_DOMAIN, WHOLE, Measures
 from specloom_predict.rules import Rule, parse_rule
-from specloom_predict.scratch import write_errors
+from specloom_predict.scratch import WriteError, write_errors
+from specloom_predict.spool import Spool
 
 if TYPE_CHECKING:
     from specloom import SpecloomError
@@ -67,6 +69,21 @@ class Verdict:
             "reason": self.reason,
             "folder": self.folder,
         }
+
+
+def verdict_spool() -> Spool[Verdict]:
+    """A list of verdicts that grows without taking memory."""
+    return Spool(_plain_verdict, _verdict_of)
+
+
+def _plain_verdict(verdict: Verdict) -> list[Any]:
+    measures = verdict.measures.as_json()
+    return [verdict.cube, verdict.word, verdict.reason, measures, verdict.folder]
+
+
+def _verdict_of(plain: Sequence[Any]) -> Verdict:
+    cube, word, reason, measures, folder = plain
+    return Verdict(cube, word, reason, Measures(**measures), folder)
 
 
 def read_rules(texts: Sequence[str], decisions_are_made: bool, domain_is_known: bool) -> list[Rule]:
@@ -137,7 +154,7 @@ def failed_verdict(cube: str, error: SpecloomError) -> Verdict:
     return Verdict(cube, UNJUDGED, " ".join(error.what.split()))
 
 
-def count_verdicts(verdicts: Sequence[Verdict]) -> str:
+def count_verdicts(verdicts: Iterable[Verdict]) -> str:
     """How many have each verdict, as ``3 accept, 1 reject, 0 unjudged``."""
     counts = Counter(one.word for one in verdicts)
     return ", ".join(f"{counts[word]} {word}" for word in WORDS)
@@ -146,12 +163,17 @@ def count_verdicts(verdicts: Sequence[Verdict]) -> str:
 class SummaryFile:
     """``summary.csv``, which has every verdict so far, whenever the call is stopped.
 
+    Rows are written as verdicts come. At the end the file is written again where it differs: in the
+    order of the inputs, and without what another call into the folder wrote meanwhile.
+
     Args:
         folder: The folder of all results.
+        verdicts: The verdicts, in the order of the inputs at the end.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, verdicts: Iterable[Verdict]) -> None:
         self._path = folder / SUMMARY
+        self._verdicts = verdicts
         self._file: IO[bytes] | None = None
         write_file(self._path, _csv_line(COLUMNS))
 
@@ -161,6 +183,8 @@ class SummaryFile:
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
             self._file.close()
+        with suppress(WriteError):  # every row is there, in another order
+            self._finish()
 
     def add(self, verdict: Verdict) -> None:
         """Add a row.
@@ -172,6 +196,18 @@ class SummaryFile:
             if self._file is None:
                 self._file = self._path.open("ab", buffering=0)
             self._file.write(_csv_line(verdict.row()))
+
+    def _finish(self) -> None:
+        """Write the file again, where it does not hold just the verdicts in their order.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
+        rows = b"".join(_csv_line(verdict.row()) for verdict in self._verdicts)
+        data = _csv_line(COLUMNS) + rows
+        with write_errors(self._path.parent):
+            if self._path.read_bytes() != data:
+                write_file(self._path, data)
 
 
 def _csv_line(values: Sequence[str]) -> bytes:
