@@ -227,6 +227,15 @@ class _Passes:
         return max((margins.get(_node(end), 0) for end in made), default=0)
 
 
+def reader_of_cube(graph: Graph, plan: TilePlan) -> str:
+    """The first node that needs the whole cube itself as input; empty where none does."""
+    for name in plan.whole:
+        for end in _inputs(graph, name):
+            if _node(end) == "batch" and is_map(graph.port(end)) and not _is_thin(graph.port(end)):
+                return name
+    return ""
+
+
 def check_memory(graph: Graph, plan: TilePlan, height: int, width: int, memory: int) -> None:
     """Accept a plan whose whole-image values fit into ``memory`` bytes.
 
