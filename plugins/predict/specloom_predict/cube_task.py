@@ -259,9 +259,10 @@ class CubeTask:
             tiles = self._tiles_of(cube)
         except Exception as error:
             raise _changed_or(error, state) from error
-        if tiles.reader_of_cube:
-            label = self.predictor.run.graph.label(tiles.reader_of_cube)
-            return {"whole": f"{label} needs the whole cube as input"}
+        if tiles.reader_of_bands is not None:
+            name, image = tiles.reader_of_bands
+            label = self.predictor.run.graph.label(name)
+            return {"whole": f"{label} needs the whole image {image}"}
         if tiles.count < LEAST_TILES:
             return {}
         key = self._key_of_tiles(one, state)

@@ -42,9 +42,9 @@ class TilesOfCube:
         return len(self._first_pass.tiles)
 
     @property
-    def reader_of_cube(self) -> str:
-        """The node that needs the whole cube as input, so that tiles gain nothing."""
-        return self._first_pass.reader_of_cube
+    def reader_of_bands(self) -> tuple[str, str] | None:
+        """The node that needs a whole image of many bands, and that image; None without one."""
+        return self._first_pass.reader_of_bands
 
     def make(self, number: int) -> MadeTile:
         """Make a tile.

@@ -227,13 +227,17 @@ class _Passes:
         return max((margins.get(_node(end), 0) for end in made), default=0)
 
 
-def reader_of_cube(graph: Graph, plan: TilePlan) -> str:
-    """The first node that needs the whole cube itself as input; empty where none does."""
+def reader_of_bands(graph: Graph, plan: TilePlan) -> tuple[str, str] | None:
+    """The first node that needs a whole image of many bands, and that image; None without one.
+
+    Tiles that are made elsewhere would then be about as large as the cube.
+    """
     for name in plan.whole:
         for end in _inputs(graph, name):
-            if _node(end) == "batch" and is_map(graph.port(end)) and not _is_thin(graph.port(end)):
-                return name
-    return ""
+            from_tiles = end in plan.steps[0].whole_read
+            if from_tiles and is_map(graph.port(end)) and not _is_thin(graph.port(end)):
+                return name, end
+    return None
 
 
 def check_memory(graph: Graph, plan: TilePlan, height: int, width: int, memory: int) -> None:

@@ -18,7 +18,7 @@ from specloom_predict.tile_plan import (
     check_memory,
     is_map,
     plan_tiles,
-    reader_of_cube,
+    reader_of_bands,
 )
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class FirstPass:
         self.tiles: list[Tile] = []
         if self._step.made:
             self.tiles = list(_tiles(scene, size, self._step.margin, tile_bytes))
-        #: The node that needs the whole cube as input; empty where none does.
-        self.reader_of_cube = reader_of_cube(run.graph, plan)
+        #: The node that needs a whole image of many bands, and that image; None without one.
+        self.reader_of_bands = reader_of_bands(run.graph, plan)
 
     def make(self, number: int) -> dict[str, NDArray[Any]]:
         """The maps of a tile without its margin, by ``node.port``."""
