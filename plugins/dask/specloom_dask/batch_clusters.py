@@ -15,7 +15,7 @@ from distributed.security import Security
 
 from specloom import UnavailableError
 from specloom_dask.cluster_file import ClusterFile, check_options
-from specloom_dask.local_cluster import ALLOWED_DEATHS, ENVIRONMENT
+from specloom_dask.local_cluster import ALLOWED_DEATHS, ENVIRONMENT, FRUGAL
 
 CLASSES: Mapping[str, tuple[str, str, str]] = {
     "slurm": ("dask_jobqueue", "SLURMCluster", "jobqueue"),
@@ -40,6 +40,7 @@ EXPORTS = [f"export {name}={value}" for name, value in ENVIRONMENT.items()]
 """Lines of a job's script that set the environment of its worker."""
 
 SETTINGS = {
+    **FRUGAL,
     "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
     "distributed.worker.profile.enabled": False,
     "distributed.scheduler.http.routes": [],

@@ -27,12 +27,26 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+#: What Dask remembers and measures for a dashboard, which does not run.
+FRUGAL: dict[str, Any] = {
+    "distributed.admin.log-length": 100,
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.log-length": 10,
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.diagnostics.computations.max-history": 1,
+    "distributed.diagnostics.erred-tasks.max-history": 1,
+    # It would take the job away from workers that have nothing to do for a moment.
+    "distributed.scheduler.active-memory-manager.start": False,
+}
 SETTINGS: dict[str, Any] = {
+    **FRUGAL,
     "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,
-    "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
     # Results are small, and cubes lie on the disk: nothing needs to be moved out of memory.
     "distributed.worker.memory.target": False,

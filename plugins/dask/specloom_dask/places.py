@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from specloom import ConfigError, UnavailableError
@@ -14,6 +16,7 @@ from specloom_dask.cluster_file import ClusterFile, is_cluster_file, read_cluste
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.security import Security
 
 LOCAL = "dask"
 ADDRESS = re.compile(r"(tcp|tls)://(?P<host>\[[^\]]+\]|[^:/]+):\d+")
@@ -22,6 +25,10 @@ CLOSE_SECONDS = 5
 WORKER_SECONDS = 300
 """How long a cluster may take to give its first worker; a run begins with it."""
 
+FIX_CERTIFICATES = (
+    "give --on a cluster file with 'kind: address' and 'security: {ca: ca.pem, cert: me.pem, "
+    "key: me.key}'"
+)
 FIX_PLACE = "use dask, the address of a scheduler such as tls://host:8786, or a cluster file"
 
 
@@ -168,9 +175,18 @@ def _client_of(address: str, security: dict[str, Any]) -> Iterator[Client]:
     options: dict[str, Any] = {}
     if security:
         options["security"] = Security(**security)
+    if address.startswith("tls://"):
+        _check_certificates(options.get("security") or Security())
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, **options)
     except (OSError, ValueError, TypeError) as error:
+        if _is_about_certificates(error):
+            raise UnavailableError(
+                f"the scheduler at {address} and this process do not accept each other's "
+                "certificates",
+                where="--on",
+                fix="use certificates of one authority (ca) for scheduler, workers and client",
+            ) from error
         raise UnavailableError(
             f"no scheduler answers at {address} within {CONNECT_SECONDS} s",
             where="--on",
@@ -181,6 +197,47 @@ def _client_of(address: str, security: dict[str, Any]) -> Iterator[Client]:
     finally:
         with suppress(TimeoutError):  # the scheduler may be gone
             client.close(timeout=CLOSE_SECONDS)
+
+
+def _check_certificates(security: Security) -> None:
+    """Refuse an encrypted connection for which certificates are missing or cannot be read.
+
+    Raises:
+        ConfigError: They are, of the cluster file or of Dask's configuration.
+    """
+    names = {"ca": "tls_ca_file", "cert": "tls_client_cert", "key": "tls_client_key"}
+    files = {name: getattr(security, option) for name, option in names.items()}
+    missing = [name for name in ("ca", "cert") if not files[name]]
+    if missing:
+        what = f"tls:// needs certificates: {' and '.join(missing)} are not set"
+        raise ConfigError(what, where="--on", fix=FIX_CERTIFICATES)
+    for file in files.values():
+        if file and "\n" not in file:  # the text of a certificate can stand in its place
+            _check_readable(file)
+    try:
+        security.get_connection_args("client")
+    except (OSError, ValueError) as error:
+        what = f"{files['ca']} and {files['cert']} are no certificates: {error}"
+        raise ConfigError(what, where="--on", fix=FIX_CERTIFICATES) from error
+
+
+def _check_readable(file: str) -> None:
+    """Raise ConfigError where a file of certificates cannot be read."""
+    try:
+        Path(file).read_bytes()
+    except OSError as error:
+        what = f"{file} cannot be read: {error.strerror or error}"
+        raise ConfigError(what, where="--on", fix=FIX_CERTIFICATES) from error
+
+
+def _is_about_certificates(error: BaseException) -> bool:
+    """Whether an error, or what led to it, is one of encryption."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ssl.SSLError) or "certificate" in str(found).lower():
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def _do_nothing() -> None:

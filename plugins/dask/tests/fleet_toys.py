@@ -10,10 +10,15 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from specloom import Job, Plugins, Share, Ticket, impl, load
 from specloom.plugins import installed
@@ -210,9 +215,64 @@ def workers_of(process: int, least_age: float = 0.0) -> list[int]:
     return found
 
 
+def write_certificates(folder: Path) -> dict[str, str]:
+    """An authority, and a certificate that it signed, as files: ``ca``, ``cert`` and ``key``."""
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    authority = _certificate("fleet authority", authority_key, authority_key, None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _certificate("fleet", key, authority_key, authority)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        "ca": authority.public_bytes(serialization.Encoding.PEM),
+        "cert": certificate.public_bytes(serialization.Encoding.PEM),
+        "key": private,
+    }
+    files = {}
+    for name, data in contents.items():
+        (folder / f"{name}.pem").write_bytes(data)
+        files[name] = str(folder / f"{name}.pem")
+    return files
+
+
+def _certificate(name: str, key: Any, signing_key: Any, authority: Any) -> x509.Certificate:
+    """A certificate for a day; without an authority, that of one."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if authority is None else authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
+    )
+    return made.sign(signing_key, hashes.SHA256())
+
+
+def tls_options(files: Mapping[str, str]) -> list[str]:
+    """The options of ``dask scheduler`` and ``dask worker`` for certificates."""
+    options = ["--protocol", "tls", "--tls-ca-file", files["ca"]]
+    return [*options, "--tls-cert", files["cert"], "--tls-key", files["key"]]
+
+
 @contextmanager
-def scheduler(folder: Path, workers: int, *options: str) -> Any:
+def scheduler(
+    folder: Path, workers: int, *options: str, tls: Mapping[str, str] | None = None
+) -> Any:
     """A scheduler on loopback with workers, as ``dask scheduler`` and ``dask worker`` start them.
+
+    Args:
+        folder: Where their log goes.
+        workers: The number of workers.
+        options: Further options of workers.
+        tls: The files of certificates; without, nothing is encrypted.
 
     Yields:
         The address, and the processes: the scheduler first.
@@ -222,6 +282,8 @@ def scheduler(folder: Path, workers: int, *options: str) -> Any:
     file.unlink(missing_ok=True)
     dask = [sys.executable, "-m", "dask"]
     loopback = ["--host", "127.0.0.1", "--no-dashboard"]
+    if tls is not None:
+        loopback += tls_options(tls)
     log = (folder / "dask.log").open("ab")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
 

@@ -224,7 +224,7 @@ def _print_counts(summary: Summary, out: Path) -> None:
     """Print what cannot be relied on, the verdicts, and what was done, to standard error."""
     from specloom_predict.verdicts import SUMMARY, count_verdicts
 
-    unlike = len(summary.unlike())
+    unlike = summary.count_unlike()
     if unlike:
         total = len(summary.done) + len(summary.skipped)
         what = "unlike what the pipeline was fitted on"

@@ -29,7 +29,7 @@ from specloom_predict.predictor import Predictor
 from specloom_predict.split_work import SHARE_SECONDS, SplitWork
 
 if TYPE_CHECKING:
-    from specloom_predict.inputs import Input, Placed
+    from specloom_predict.inputs import Placed
 
 TASK = "predict.Cubes"
 
@@ -112,7 +112,7 @@ class CubeWork:
         executor: Who works on the shares.
         job: The job.
         inputs: Each input with the folder of its results.
-        known: The outcome of an input that needs no worker; None of all others.
+        take_known: Takes in what is known of the input of a number; whether it needs no worker.
         report_tiles: Called with how many tiles of the present cube are made, and how many it has.
     """
 
@@ -121,14 +121,14 @@ class CubeWork:
         executor: Executor,
         job: Job,
         inputs: Sequence[Placed],
-        known: Callable[[Input, Path], CubeOutcome | None],
+        take_known: Callable[[int], bool],
         report_tiles: Callable[[int, int], None] | None = None,
     ) -> None:
         self._executor = executor
         self._job = job
         #: Each input with the folder of its results.
         self.inputs = inputs
-        self._known = known
+        self._take_known = take_known
         self._report_tiles = report_tiles
         #: The first error that is a bug.
         self.unexpected: Exception | None = None
@@ -142,10 +142,9 @@ class CubeWork:
         self._split: dict[int, SplitWork] = {}
         self._ended: set[int] = set()
         self._begun: dict[int, Sequence[Ticket]] = {}
-        self._found: list[tuple[int, CubeOutcome]] = []
 
     def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
-        """The number and the outcome of each input, in any order.
+        """The number and the outcome of each input that workers predict, in any order.
 
         A share that failed as a whole is done again ticket by ticket, so that a cube that kills
         its worker fails alone. What comes of a share may give further ones: the tiles of a cube.
@@ -162,7 +161,6 @@ class CubeWork:
     def _round(self) -> Iterator[tuple[int, CubeOutcome]]:
         """The outcomes of all shares that there are, with those that they give meanwhile."""
         for outcome in self._executor.each(self._job, self._shares()):
-            yield from self._taken()
             tickets = self._begun.pop(outcome.number)
             if outcome.data is not None:
                 yield from self._read(outcome.data)
@@ -170,7 +168,6 @@ class CubeWork:
                 yield from self._take(*self._failed(tickets[0], outcome.errors))
             else:
                 self._again += tickets
-        yield from self._taken()
 
     def _shares(self) -> Iterator[Share]:
         """What there is to do, each share cut when it is taken."""
@@ -204,9 +201,7 @@ class CubeWork:
         """As many cubes as take about two seconds; none where all are begun."""
         tickets: list[Ticket] = []
         for at, (one, folder) in self._rest:
-            outcome = self._known(one, folder)
-            if outcome is not None:
-                self._found.append((at, outcome))
+            if self._take_known(at):
                 continue
             # Paths are absolute: another process may have another folder.
             place = str(folder.resolve())
@@ -214,12 +209,6 @@ class CubeWork:
             if len(tickets) >= self._size():
                 break
         return tickets
-
-    def _taken(self) -> Iterator[tuple[int, CubeOutcome]]:
-        """The outcomes that needed no worker, since the last time."""
-        found = self._found
-        self._found = []
-        yield from found
 
     def _read(self, data: bytes) -> Iterator[tuple[int, CubeOutcome]]:
         for number, outcome in json.loads(data):

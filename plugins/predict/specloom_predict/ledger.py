@@ -19,6 +19,7 @@ from typing import IO, Any, TypeAlias
 from specloom_predict import record
 from specloom_predict.record import LEDGER, RECORD, SCALES, Record
 from specloom_predict.scratch import write_errors
+from specloom_predict.spool import Spool
 
 SYNC_INTERVAL = 1.0
 """Seconds after which lines are on the disk, and not only with the operating system."""
@@ -62,16 +63,17 @@ def has_ledger(out: Path) -> bool:
 
 def read_lines(out: Path) -> Iterator[dict[str, Any]]:
     """The lines of all calls so far, in the order of these; what is damaged is left out."""
-    for file in sorted((out / LEDGER).glob("*.jsonl")):
-        try:
-            text = file.read_bytes()
-        except OSError:
-            continue
-        for part in text.splitlines():
-            with suppress(ValueError, RecursionError):
-                line = json.loads(part)
-                if _is_line(line):
-                    yield line
+    for path in sorted((out / LEDGER).glob("*.jsonl")):
+        with suppress(OSError), path.open("rb") as file:
+            yield from _lines_in(file)
+
+
+def _lines_in(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    for part in file:
+        with suppress(ValueError, RecursionError):
+            line = json.loads(part)
+            if _is_line(line):
+                yield line
 
 
 def _time(line: Line) -> float:
@@ -90,7 +92,7 @@ def _is_line(line: Any) -> bool:
 
 
 class Ledger:
-    """What became of the cubes of a folder of results, by input.
+    """What became of the cubes of a folder of results, by input; lines are read when they are used.
 
     Args:
         out: The folder of all results.
@@ -99,10 +101,11 @@ class Ledger:
 
     def __init__(self, out: Path, lines: Iterable[Line] = ()) -> None:
         self.out = out
-        self._lines: dict[str, Line] = {}
-        self._inputs: dict[str, str] = {}
+        self._lines: Spool[Line] = Spool()
+        #: Where the latest line of each input is.
+        self._places: dict[str, int] = {}
         for line in lines:
-            known = self._lines.get(line["input"], {})
+            known = self.line(line["input"]) or {}
             if _time(line) >= _time(known):
                 self.add(line)
 
@@ -112,25 +115,24 @@ class Ledger:
         if has_ledger(out):
             return Ledger(out, read_lines(out))
         folders = record.owners(out).values()
-        lines = [line_of(out, folder) for folder in folders]
-        return Ledger(out, [line for line in lines if line is not None])
+        lines = (line_of(out, folder) for folder in folders)
+        return Ledger(out, (line for line in lines if line is not None))
 
     def folders(self) -> dict[str, Path]:
         """The folder of the results of each input."""
-        return {key: self.out / line["folder"] for key, line in self._lines.items()}
+        return {line["input"]: self.out / line["folder"] for line in self.lines()}
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> Iterator[Line]:
         """The latest line of each input."""
-        return list(self._lines.values())
+        for place in self._places.values():
+            yield self._lines[place]
 
     def line(self, key: str) -> Line | None:
         """The latest line of an input."""
-        return self._lines.get(key)
-
-    def line_in(self, folder: Path) -> Line | None:
-        """The latest line of the input whose results lie in a folder."""
-        place = folder.relative_to(self.out).as_posix()
-        return self._lines.get(self._inputs.get(place, ""))
+        place = self._places.get(key)
+        if place is None:
+            return None
+        return self._lines[place]
 
     def complete(
         self, key: str, folder: Path, stamped: Record, formats: Iterable[str], *, verify: bool
@@ -144,7 +146,7 @@ class Ledger:
             formats: The formats that are wanted.
             verify: Whether to look at each file; without, only at its record.
         """
-        line = self._lines.get(key)
+        line = self.line(key)
         if line is None or line.get("errors"):
             return None
         if self.out / line["folder"] != folder:
@@ -159,8 +161,8 @@ class Ledger:
 
     def add(self, line: Line) -> None:
         """Take in a line."""
-        self._lines[line["input"]] = line
-        self._inputs[line["folder"]] = line["input"]
+        self._places[line["input"]] = len(self._lines)
+        self._lines.append(line)
 
 
 class LedgerFile:

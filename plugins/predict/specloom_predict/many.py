@@ -7,10 +7,11 @@ verdict on each.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ from specloom_predict.measures import measures_from
 from specloom_predict.predictor import Predictor
 from specloom_predict.score_pictures import ScoreFolder, draw_pending, has_pending
 from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
+from specloom_predict.spool import Spool
 from specloom_predict.tile_files import remove_abandoned_tiles
 from specloom_predict.verdicts import (
     FAILED_CHECK,
@@ -54,6 +56,7 @@ from specloom_predict.verdicts import (
     check_fail_on,
     failed_verdict,
     give_verdict,
+    verdict_spool,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +71,11 @@ SPLIT_ABOVE = 4_000_000_000
 
 HERE = "jobs.Here"
 """The executor in this process."""
+
+NO_INPUT = -1
+"""The rank of what concerns no input: before all of them."""
+LAST = 2**62
+"""The rank of what ended a call: behind all inputs."""
 
 MOST_LISTED = 3
 """The cubes that a note lists."""
@@ -116,7 +124,9 @@ def failure_text(name: str, error: SpecloomError) -> str:
 
 @dataclass
 class Summary:
-    """What became of the inputs.
+    """What became of the inputs, in their order.
+
+    What there is for each input lies on the disk, and is read when it is used.
 
     Args:
         done: For each input that was predicted: input, folder, files, notes and geometry.
@@ -132,11 +142,11 @@ class Summary:
         not_started: How many were not started, after an error that every other would have had.
     """
 
-    done: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[dict[str, Any]] = field(default_factory=list)
+    done: Spool[dict[str, Any]] = field(default_factory=Spool)
+    skipped: Spool[dict[str, Any]] = field(default_factory=Spool)
     failed: list[tuple[str, SpecloomError]] = field(default_factory=list)
     planned: list[dict[str, Any]] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: Spool[Verdict] = field(default_factory=verdict_spool)
     rules: Sequence[Rule] = ()
     fail_on: Sequence[str] = ()
     unexpected: Exception | None = None
@@ -154,18 +164,17 @@ class Summary:
         codes = [error.exit_code for _, error in self.failed]
         if any(one.word in self.fail_on for one in self.verdicts):
             codes.append(FAILED_CHECK)
-        if self.strict and self.unlike():
+        if self.strict and self.count_unlike():
             codes.append(FAILED_CHECK)
         return max(codes, default=0)
 
     def unlike(self) -> list[dict[str, Any]]:
         """The cubes, of this call and complete before it, that are unlike those of the fit."""
-        found = []
-        for one in [*self.done, *self.skipped]:
-            domain = one.get("domain")
-            if domain and domain["reasons"]:
-                found.append(one)
-        return found
+        return [one for one in chain(self.done, self.skipped) if _is_unlike(one)]
+
+    def count_unlike(self) -> int:
+        """How many cubes ``unlike`` gives."""
+        return sum(1 for one in chain(self.done, self.skipped) if _is_unlike(one))
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -174,12 +183,19 @@ class Summary:
             for name, error in self.failed
         ]
         verdicts = [one.as_json() for one in self.verdicts]
-        found: dict[str, Any] = {"done": self.done, "skipped": self.skipped, "failed": failed}
+        found: dict[str, Any] = {"done": list(self.done), "skipped": list(self.skipped)}
+        found["failed"] = failed
         if self.not_started:
             found["not_started"] = self.not_started
         if self.planned:
             found["planned"] = self.planned
         return {**found, "verdicts": verdicts}
+
+
+def _is_unlike(entry: Mapping[str, Any]) -> bool:
+    """Whether a cube is unlike those of the fit."""
+    domain = entry.get("domain")
+    return bool(domain and domain["reasons"])
 
 
 def predict_all(
@@ -213,8 +229,8 @@ def predict_all(
 
     What is complete for this pipeline and input is skipped: the ledger and ``predict.json`` in its
     folder name the hash of the pipeline, and the size and time of the input's files.
-    ``summary.csv`` gets the verdict on each input as soon as there is one, in the order of the
-    inputs. Where the disk is full or the folder is gone, nothing more is started.
+    ``summary.csv`` gets the verdict on each input as soon as there is one, and at the end the order
+    of the inputs. Where the disk is full or the folder is gone, nothing more is started.
 
     Args:
         pipeline: The ``pipeline.yaml`` that a run wrote, or that run's folder.
@@ -293,11 +309,14 @@ def predict_all(
         if is_new:
             call.write_lines(ledger.lines())
         for address, error in errors:
-            call.add_verdict(failed_verdict(address, error))
+            call.add_verdict(failed_verdict(address, error), NO_INPUT)
         known = _Known(task, ledger, verify=verify)
         with working_on(predictor.run, on, workers, insecure=insecure, folder=out) as executor:
             wanted = _Wanted(outputs, scale, keep_going)
-            _predict_placed(known, executor, placed, call, wanted)
+            try:
+                _predict_placed(known, executor, placed, call, wanted)
+            finally:
+                call.sort()
         if not call.stopped:
             remove_abandoned_tiles(out)
             _draw_scores(call, out)
@@ -409,40 +428,65 @@ class _Call:
     ledger_file: LedgerFile
     stopped: bool = False
 
-    def add_verdict(self, verdict: Verdict) -> None:
-        """Add a verdict to the summary and to its file."""
-        self.summary.verdicts.append(verdict)
-        self.summary_file.add(verdict)
+    def __post_init__(self) -> None:
+        #: The number of the input of each failure.
+        self._failed_ranks = [NO_INPUT] * len(self.summary.failed)
 
-    def write_lines(self, lines: Sequence[Line]) -> None:
+    def add_verdict(self, verdict: Verdict, rank: int) -> None:
+        """Add a verdict to the summary and to its file.
+
+        Args:
+            verdict: The verdict.
+            rank: The number of the input.
+        """
+        self.summary.verdicts.append(verdict, rank)
+        self.summary_file.add(verdict, rank)
+
+    def sort(self) -> None:
+        """Bring what is known of the inputs into their order."""
+        summary = self.summary
+        for spool in (summary.done, summary.skipped, summary.verdicts):
+            spool.sort()
+        order = sorted(range(len(self._failed_ranks)), key=self._failed_ranks.__getitem__)
+        summary.failed[:] = [summary.failed[at] for at in order]
+        self._failed_ranks.sort()
+
+    def write_lines(self, lines: Iterable[Line]) -> None:
         """Write lines that are known from elsewhere into the ledger."""
         for line in lines:
             self.ledger_file.add(line)
 
-    def skip(self, one: Input, folder: Path, line: Line) -> None:
+    def skip(self, number: int, one: Input, folder: Path, line: Line) -> None:
         """Take in an input that was complete before this call."""
         if self.ledger.line(one.key) != line:
             self._write_line(line)
         entry = {"input": one.address, "folder": str(folder), "domain": line.get("domain")}
-        self.summary.skipped.append(entry)
-        self._add_verdict_of(one, folder, line)
+        self.summary.skipped.append(entry, number)
+        self._add_verdict_of(number, one, folder, line)
 
-    def take(self, one: Input, folder: Path, outcome: CubeOutcome) -> None:
-        """Take in the outcome of an input that was started."""
+    def take(self, number: int, one: Input, folder: Path, outcome: CubeOutcome) -> None:
+        """Take in the outcome of an input that was started.
+
+        Args:
+            number: The number of the input.
+            one: The input.
+            folder: The folder of its results.
+            outcome: What became of it.
+        """
         line = outcome["line"]
         if outcome["state"] == "failed":
             error = error_from(line["errors"])
-            self.summary.failed.append((one.address, error))
+            self._add_failure(one.address, error, number)
             self._write_line(line)
-            self.add_verdict(failed_verdict(one.address, error))
+            self.add_verdict(failed_verdict(one.address, error), number)
             return
         if outcome["state"] == "complete":
-            self.skip(one, folder, line)
+            self.skip(number, one, folder, line)
             return
         self._write_line(line)
         entry = {"input": one.address, "folder": str(folder), **outcome["entry"]}
-        self.summary.done.append(entry)
-        self._add_verdict_of(one, folder, line)
+        self.summary.done.append(entry, number)
+        self._add_verdict_of(number, one, folder, line)
 
     def add_drawn(self, folder: Path) -> None:
         """Take in a folder whose pictures of scores were drawn."""
@@ -452,19 +496,23 @@ class _Call:
 
     def stop(self, address: str, error: SpecloomError, left: int) -> None:
         """Take in an error after which nothing more is started; the disk may be full."""
-        self.summary.failed.append((address, error))
+        self._add_failure(address, error, LAST)
         self.summary.not_started = left
         self.stopped = True
+
+    def _add_failure(self, address: str, error: SpecloomError, rank: int) -> None:
+        self.summary.failed.append((address, error))
+        self._failed_ranks.append(rank)
 
     def _write_line(self, line: Line) -> None:
         self.ledger.add(line)
         self.ledger_file.add(line)
 
-    def _add_verdict_of(self, one: Input, folder: Path, line: Line) -> None:
+    def _add_verdict_of(self, number: int, one: Input, folder: Path, line: Line) -> None:
         measures = measures_from(line)
         assert measures is not None, "results without measures are not complete"
         verdict = give_verdict(one.address, str(folder), measures, self.summary.rules)
-        self.add_verdict(verdict)
+        self.add_verdict(verdict, number)
 
 
 def _plan_each(known: _Known, inputs: Sequence[Placed], summary: Summary) -> None:
@@ -497,7 +545,7 @@ def _predict_each(known: _Known, inputs: Sequence[Placed], call: _Call) -> None:
         run.hook.progress(run=run, what="inputs", done=at, total=len(inputs))
         left = len(inputs) - at - 1
         try:
-            _predict_one(known, one, folder, call, left)
+            _predict_one(known, at, (one, folder), call, left)
         except WriteError as error:  # of the ledger or the summary
             call.stop(str(call.ledger.out), error, left)
         if len(summary.failed) > failed:
@@ -546,84 +594,125 @@ def _predict_placed(
     def report_tiles(made: int, count: int) -> None:
         run.hook.progress(run=run, what="tiles", done=made, total=count)
 
-    work = CubeWork(executor, job, inputs, known.outcome, report_tiles)
+    taking = _Taking(known, inputs, call, repeated)
+    work = CubeWork(executor, job, inputs, taking.take_known, report_tiles)
     with closing(work):
-        _predict_by_job(known, work, call, repeated)
+        taking.take_each(work)
     for reason, addresses in work.not_split.items():
         call.summary.notes.append(_note_on_whole(reason, addresses))
 
 
-def _predict_by_job(known: _Known, work: CubeWork, call: _Call, repeated: RepeatedFailures) -> None:
-    """Let workers predict each input; verdicts are added in the order of the inputs.
+class _Taking:
+    """Takes in the outcomes of inputs that workers predict, as they come.
 
-    After an error that every other input would have, such as a full disk, none is started.
+    Args:
+        known: What is known of the inputs.
+        inputs: Each input with the folder of its results.
+        call: What takes in the outcomes.
+        repeated: Notices that many fail alike.
     """
-    inputs = work.inputs
-    run = known.task.predictor.run
-    progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
-    progress(done=0)
-    early: dict[int, CubeOutcome] = {}
-    following = 0
-    failed = len(call.summary.failed)
-    for done, (number, outcome) in enumerate(work.outcomes(), start=1):
-        early[number] = outcome
+
+    def __init__(
+        self,
+        known: _Known,
+        inputs: Sequence[Placed],
+        call: _Call,
+        repeated: RepeatedFailures,
+    ) -> None:
+        self._known = known
+        self._inputs = inputs
+        self._call = call
+        self._repeated = repeated
+        self._done = 0
+        self._failed = len(call.summary.failed)
+        run = known.task.predictor.run
+        self._progress = partial(run.hook.progress, run=run, what="inputs", total=len(inputs))
+        self._show_failed = partial(run.hook.failed, run=run, what="inputs")
+
+    def take_each(self, work: CubeWork) -> None:
+        """Take in every outcome.
+
+        After an error that every other input would have, such as a full disk, none is started.
+        """
+        call = self._call
+        self._progress(done=0)
+        for number, outcome in work.outcomes():
+            self._take(number, outcome)
+            if call.stopped:
+                break
+        remove_abandoned_work(call.ledger.out)  # of workers that died
+        call.summary.unexpected = work.unexpected or self._known.task.unexpected
+
+    def take_known(self, number: int) -> bool:
+        """Take in the outcome of an input that needs no worker; whether it is one.
+
+        When the call is stopped, no further input needs one.
+        """
+        if self._call.stopped:
+            return True
+        one, folder = self._inputs[number]
+        outcome = self._known.outcome(one, folder)
+        if outcome is not None:
+            self._take(number, outcome)
+        return outcome is not None
+
+    def _take(self, number: int, outcome: CubeOutcome) -> None:
+        call = self._call
+        one, folder = self._inputs[number]
+        self._done += 1
+        left = len(self._inputs) - self._done
         if outcome.get("stops"):
-            one, _ = inputs[number]
-            call.stop(one.address, error_from(outcome["line"]["errors"]), len(inputs) - done)
-            break
-        while following in early:
-            one, folder = inputs[following]
-            call.take(one, folder, early.pop(following))
-            following += 1
-        progress(done=done)
-        error = repeated.add(inputs[number][0].address, outcome)
+            call.stop(one.address, error_from(outcome["line"]["errors"]), left)
+            return
+        call.take(number, one, folder, outcome)
+        self._progress(done=self._done)
+        error = self._repeated.add(one.address, outcome)
         if error is not None:
-            call.stop(str(call.ledger.out), error, len(inputs) - done)
-            break
-        if len(call.summary.failed) > failed:
-            failed = len(call.summary.failed)
-            run.hook.failed(run=run, what="inputs", count=failed)
-    remove_abandoned_work(call.ledger.out)  # of workers that died
-    call.summary.unexpected = work.unexpected or known.task.unexpected
+            call.stop(str(call.ledger.out), error, left)
+            return
+        if len(call.summary.failed) > self._failed:
+            self._failed = len(call.summary.failed)
+            self._show_failed(count=self._failed)
 
 
-def _predict_one(known: _Known, one: Input, folder: Path, call: _Call, left: int) -> None:
+def _predict_one(known: _Known, number: int, placed: Placed, call: _Call, left: int) -> None:
     """Predict an input, unless that was done already.
 
     Args:
         known: What is known of the inputs.
-        one: The input.
-        folder: The folder of its results.
+        number: The number of the input.
+        placed: The input with the folder of its results.
         call: What takes in the outcome.
         left: How many inputs come after it.
     """
+    one, folder = placed
     ticket = ticket_of(one, folder)
     try:
         line = known.complete(one, folder)
     except Exception as error:
-        call.take(one, folder, known.task.failure(ticket, error))
+        call.take(number, one, folder, known.task.failure(ticket, error))
         return
     if line is not None:
-        call.skip(one, folder, line)
+        call.skip(number, one, folder, line)
         return
     outcome = known.task.do(ticket)
     if outcome.get("stops"):
         call.stop(one.address, error_from(outcome["line"]["errors"]), left)
         return
     with uninterrupted():
-        call.take(one, folder, outcome)
+        call.take(number, one, folder, outcome)
 
 
 def _draw_scores(call: _Call, out: Path) -> None:
     """Draw the pictures of scores that are missing, with one scale for all cubes."""
+    pending = set()
+    for line in call.ledger.lines():
+        if has_pending(line.get("files", ())):
+            pending.add(str(out / line["folder"]))
     waiting = []
     for verdict in call.summary.verdicts:
-        if not verdict.folder:
-            continue
-        folder = Path(verdict.folder)
-        line = call.ledger.line_in(folder)
-        if line is not None and has_pending(line.get("files", ())):
-            waiting.append(ScoreFolder(folder, counts=verdict.word != UNJUDGED))
+        if verdict.folder in pending:
+            waiting.append(ScoreFolder(Path(verdict.folder), counts=verdict.word != UNJUDGED))
     try:
         for folder, error in draw_pending(waiting, call.ledger.lines()):
             if error is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from array import array
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 from specloom import ConfigError, did_you_mean, write_file
 from specloom_predict.measures import KINDS, OF_DECISIONS, OF_DOMAIN, WHOLE, Measures
 from specloom_predict.rules import Rule, parse_rule
-from specloom_predict.scratch import write_errors
+from specloom_predict.scratch import WriteError, write_errors
+from specloom_predict.spool import Spool
 
 if TYPE_CHECKING:
     from specloom import SpecloomError
@@ -67,6 +70,21 @@ class Verdict:
             "reason": self.reason,
             "folder": self.folder,
         }
+
+
+def verdict_spool() -> Spool[Verdict]:
+    """A list of verdicts that grows without taking memory."""
+    return Spool(_plain_verdict, _verdict_of)
+
+
+def _plain_verdict(verdict: Verdict) -> list[Any]:
+    measures = verdict.measures.as_json()
+    return [verdict.cube, verdict.word, verdict.reason, measures, verdict.folder]
+
+
+def _verdict_of(plain: Sequence[Any]) -> Verdict:
+    cube, word, reason, measures, folder = plain
+    return Verdict(cube, word, reason, Measures(**measures), folder)
 
 
 def read_rules(texts: Sequence[str], decisions_are_made: bool, domain_is_known: bool) -> list[Rule]:
@@ -137,7 +155,7 @@ def failed_verdict(cube: str, error: SpecloomError) -> Verdict:
     return Verdict(cube, UNJUDGED, " ".join(error.what.split()))
 
 
-def count_verdicts(verdicts: Sequence[Verdict]) -> str:
+def count_verdicts(verdicts: Iterable[Verdict]) -> str:
     """How many have each verdict, as ``3 accept, 1 reject, 0 unjudged``."""
     counts = Counter(one.word for one in verdicts)
     return ", ".join(f"{counts[word]} {word}" for word in WORDS)
@@ -146,6 +164,8 @@ def count_verdicts(verdicts: Sequence[Verdict]) -> str:
 class SummaryFile:
     """``summary.csv``, which has every verdict so far, whenever the call is stopped.
 
+    Rows are written as verdicts come, and brought into the order of the inputs at the end.
+
     Args:
         folder: The folder of all results.
     """
@@ -153,7 +173,10 @@ class SummaryFile:
     def __init__(self, folder: Path) -> None:
         self._path = folder / SUMMARY
         self._file: IO[bytes] | None = None
-        write_file(self._path, _csv_line(COLUMNS))
+        header = _csv_line(COLUMNS)
+        write_file(self._path, header)
+        self._ends = array("Q", [len(header)])
+        self._ranks = array("q")
 
     def __enter__(self) -> SummaryFile:
         return self
@@ -161,17 +184,40 @@ class SummaryFile:
     def __exit__(self, *error: object) -> None:
         if self._file is not None:
             self._file.close()
+        with suppress(WriteError):  # every row is there, in another order
+            self._sort()
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, verdict: Verdict, rank: int) -> None:
         """Add a row.
+
+        Args:
+            verdict: The verdict.
+            rank: The number of its input.
 
         Raises:
             WriteError: It cannot be written.
         """
+        row = _csv_line(verdict.row())
         with write_errors(self._path.parent):
             if self._file is None:
                 self._file = self._path.open("ab", buffering=0)
-            self._file.write(_csv_line(verdict.row()))
+            self._file.write(row)
+        self._ends.append(self._ends[-1] + len(row))
+        self._ranks.append(rank)
+
+    def _sort(self) -> None:
+        """Bring the rows into the order of the inputs.
+
+        Raises:
+            WriteError: The file cannot be written.
+        """
+        order = sorted(range(len(self._ranks)), key=self._ranks.__getitem__)
+        if order == list(range(len(order))):
+            return
+        with write_errors(self._path.parent):
+            data = self._path.read_bytes()
+            rows = [data[self._ends[at] : self._ends[at + 1]] for at in order]
+            write_file(self._path, data[: self._ends[0]] + b"".join(rows))
 
 
 def _csv_line(values: Sequence[str]) -> bytes:

@@ -1,0 +1,156 @@
+"""Outcomes of workers, which come in any order: what is written, and what stays in memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specloom import Outcome, Pipeline, Plugins
+from specloom_cubes.data_node import AnomalyDataNode
+from specloom_cubes.sources.memory import InMemory
+from specloom_predict import predict_all, spool
+from specloom_predict.ledger import read_lines
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """A pipeline whose scores are its cube."""
+    made = Pipeline("pass", Plugins())
+    made.add_node(AnomalyDataNode([0]), "data")
+    made.outputs = {"scores": "data.cube", "decisions": "data.valid"}
+    made.graph(InMemory(predict=[{"cube": np.zeros((1, 2, 2, 3), np.float32)}]))
+    file = tmp_path_factory.mktemp("pipeline") / "pipeline.yaml"
+    made.save_to_file(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def example(pipeline, tmp_path_factory):
+    """The line and the entry of a cube that was predicted."""
+    folder = tmp_path_factory.mktemp("example")
+    np.save(folder / "a.npy", np.ones((4, 4, 3), np.float32))
+    made = predict_all(pipeline, [folder / "a.npy"], folder / "out")
+    (line,) = read_lines(folder / "out")
+    entry = {key: value for key, value in made.done[0].items() if key not in ("input", "folder")}
+    return line, entry
+
+
+class Workers:
+    """Gives outcomes of shares without working on them, in any order.
+
+    Args:
+        example: The line and the entry of every cube.
+        failing: The names of cubes that fail.
+        width: How many shares are known at once.
+    """
+
+    def __init__(self, example, failing=(), width=4):
+        self.line, self.entry = example
+        self.failing = failing
+        self.width = width
+        self.random = random.Random(5)
+
+    def each(self, job, shares):
+        out = Path(job.arguments["order"]["out"])
+        waiting = []
+        for share in shares:
+            waiting.append(share)
+            if len(waiting) == self.width:
+                yield self.outcome(waiting.pop(self.random.randrange(self.width)), out)
+        for share in reversed(waiting):
+            yield self.outcome(share, out)
+
+    def outcome(self, share, out):
+        found = [(ticket["number"], self.of_cube(ticket, out)) for ticket in share.tickets]
+        return Outcome(share.number, json.dumps(found).encode())
+
+    def of_cube(self, ticket, out):
+        folder = Path(ticket["folder"])
+        line = {**self.line, "input": ticket["key"], "seconds": 1.0}
+        line["folder"] = folder.relative_to(out).as_posix()
+        if folder.name not in self.failing:
+            return {"state": "done", "line": line, "entry": self.entry}
+        error = {"kind": "DataError", "what": f"{folder.name} is cut", "where": ""}
+        line["errors"] = [{**error, "fix": "copy it again", "exit_code": 2}]
+        return {"state": "failed", "line": line}
+
+
+def write_cubes(folder, count):
+    folder.mkdir()
+    np.save(folder / "c00000.npy", np.ones((4, 4, 3), np.float32))
+    for number in range(1, count):
+        (folder / f"c{number:05}.npy").hardlink_to(folder / "c00000.npy")
+    return folder
+
+
+def names(entries):
+    return [Path(entry["input"]).stem for entry in entries]
+
+
+def rows_of(out):
+    return list(csv.DictReader((out / "summary.csv").read_text().splitlines()))
+
+
+def test_everything_has_the_order_of_the_inputs_and_lines_are_written_as_they_come(
+    pipeline, example, tmp_path
+):
+    cubes = write_cubes(tmp_path / "cubes", 40)
+    failing = ("c00031", "c00004", "c00017")
+    out = tmp_path / "out"
+    made = predict_all(pipeline, [cubes], out, on=Workers(example, failing))
+    expected = [f"c{number:05}" for number in range(40)]
+    rows = rows_of(out)
+    assert [Path(row["cube"]).stem for row in rows] == expected
+    assert [row["reason"] for row in rows if row["folder"] == ""] == [
+        f"{name} is cut" for name in sorted(failing)
+    ]
+    assert [Path(one.cube).stem for one in made.verdicts] == expected
+    assert names(made.done) == [name for name in expected if name not in failing]
+    assert [Path(name).stem for name, _ in made.failed] == sorted(failing)
+    written = [Path(line["input"]).stem for line in read_lines(out)]
+    assert written != expected
+    assert sorted(written) == expected
+
+
+def test_rows_are_in_order_also_where_the_call_is_stopped(pipeline, example, tmp_path):
+    class Stopped(Workers):
+        def each(self, job, shares):
+            for number, outcome in enumerate(super().each(job, shares)):
+                if number == 20:
+                    raise KeyboardInterrupt
+                yield outcome
+
+    cubes = write_cubes(tmp_path / "cubes", 40)
+    with pytest.raises(KeyboardInterrupt):
+        predict_all(pipeline, [cubes], tmp_path / "out", on=Stopped(example))
+    found = [row["cube"] for row in rows_of(tmp_path / "out")]
+    assert 20 <= len(found) < 40
+    assert found == sorted(found)
+
+
+def memory_after(pipeline, example, folder, count):
+    """The bytes that Python holds more after a call for so many cubes, with its summary."""
+    cubes = write_cubes(folder / f"cubes{count}", count)
+    tracemalloc.start()
+    try:
+        made = predict_all(pipeline, [cubes], folder / f"out{count}", on=Workers(example))
+        assert len(made.done) == count
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return held
+
+
+def test_memory_does_not_grow_with_the_cubes(pipeline, example, tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "BYTES_IN_MEMORY", 1000)
+    memory_after(pipeline, example, tmp_path, 10)
+    few = memory_after(pipeline, example, tmp_path, 100)
+    many = memory_after(pipeline, example, tmp_path, 400)
+    print(f"{(many - few) / 300:.0f} bytes a cube")
+    assert many - few < 300 * 250
