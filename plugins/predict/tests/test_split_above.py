@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from specloom_deciders import BinaryDecider, QuantileBinaryDecider
 from specloom_jobs import Here
 from specloom_normalize import MinMaxNormalizer
 from specloom_objects import FuseRanks, MinimumArea, Smooth
-from specloom_predict import predict_all, split_cube, split_work, tile_files
+from specloom_predict import predict_all, scratch, split_cube, split_work, tile_files
 from specloom_predict.command import predict as command
 from specloom_predict.tile_files import TILES, TileFolder, read_tile, write_tile
 from specloom_rx import RXGlobal, ScoreToLogit
@@ -462,3 +463,39 @@ def test_the_command(fitted, cube, tmp_path, made):
     assert str(caught.value) == (
         "split_above is 0\n  fix: set a number of bytes from 1 on, or leave it out"
     )
+
+
+def test_the_last_task_has_one_tile_in_memory_and_maps_in_files(
+    fitted, cube, tmp_path, monkeypatch
+):
+    """Memory of the last task is that of one process: maps lie in files, and tiles come and go."""
+    alive = []
+    most = []
+    mapped = []
+
+    def read(folder, number):
+        arrays, seconds = read_tile(folder, number)
+        alive.extend(weakref.ref(values) for values in arrays.values())
+        alive[:] = [one for one in alive if one() is not None]
+        most.append(len(alive) / len(arrays))
+        return arrays, seconds
+
+    reserve = scratch._reserve
+
+    def reserved(path):
+        mapped.append(path.name)
+        reserve(path)
+
+    monkeypatch.setattr(split_cube, "read_tile", read)
+    monkeypatch.setattr(scratch, "_reserve", reserved)
+    outputs = ["scores", "decisions"]
+    split_all(fitted, [cube], tmp_path / "out", outputs=outputs)
+    assert len(most) == 9
+    assert max(most) <= 2
+    assert sorted(mapped) == [
+        ".between-anomaly_data_node.valid.npy",
+        ".between-binary_decider.decisions.npy",
+        ".between-score_to_logit.logits.npy",
+        "decisions.npy",
+        "scores.npy",
+    ]
