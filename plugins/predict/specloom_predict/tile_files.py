@@ -132,7 +132,8 @@ def read_tile(folder: Path, number: int) -> tuple[dict[str, NDArray[Any]], float
     path = _path(folder, number)
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            arrays = {name: file.get_tensor(name) for name in names}
             seconds = float(file.metadata()["seconds"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         what = f"{path} was removed or changed by another program"
