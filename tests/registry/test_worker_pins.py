@@ -151,3 +151,23 @@ def test_workers_without_the_tree_get_it_and_run_it(world, pinned, tmp_path):
             executor.close()
     assert {says for says, _ in found} == {"one"}
     assert all(file.startswith(str(other / "trees")) for _, file in found)
+
+
+def test_a_worker_that_imported_another_copy_is_started_again(world, pinned, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "acme_rx").mkdir(parents=True)
+    copy = f"from specloom import impl\nSAYS = 'another'\n{TASKS}"
+    (elsewhere / "acme_rx/__init__.py").write_text(copy)
+    monkeypatch.syspath_prepend(str(elsewhere))  # which workers started here get
+    shares = list(make_shares([{"number": number} for number in range(2)]))
+    executor = Dask(workers=1, plugins=Plugins({"rx": "acme_rx"}))
+    try:
+        installed = json.loads(executor.total(Job("rx.Count"), shares))
+        assert {says for says, _ in installed} == {"another"}
+        executor.plugins = pinned
+        job = Job("rx.Count", pins=pinned.pins(), plugins={"rx": "1.0.0"})
+        found = json.loads(executor.total(job, shares))
+        assert {says for says, _ in found} == {"one"}
+        assert executor._watch.lost == 1
+    finally:
+        executor.close()

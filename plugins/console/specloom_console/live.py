@@ -10,6 +10,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from specloom_console.task import Task
 
+AROUND = 5
+"""The characters of a line besides the name of a task and its pace, with a bar of none."""
+
 
 class LiveDisplay:
     """A line for each task that is under way, which is removed when the task ends.
@@ -40,7 +43,7 @@ class LiveDisplay:
     def show(self, task: Task) -> None:
         """Draw how far a task is."""
         line = self._lines.get(task.what)
-        pace = task.pace()
+        pace = task.pace(self._progress.console.width - len(task.what) - AROUND)
         if line is None:
             line = self._progress.add_task(
                 task.what, completed=task.done, total=task.total, pace=pace

@@ -61,6 +61,8 @@ class Progress:
         self._phase_start = self._clock()
         self._last_event = self._phase_start
         self._last_line: dict[str, float] = {}
+        self._workers = 0
+        self._lost = 0
 
     @impl
     def run_started(self, run: Run | None) -> None:
@@ -121,6 +123,22 @@ class Progress:
         if what in self._tasks:
             self._tasks[what].failed = count
 
+    @impl
+    def fleet(self, workers: int, lost: int) -> None:
+        """Show with every task how many workers there are, also while no step is done."""
+        now = self._clock()
+        self._workers = workers
+        self._lost = lost
+        for task in self._tasks.values():
+            self._set_workers(task)
+            task.update(task.done, task.total, now)
+            if task.seconds >= LEAST_SECONDS:
+                self._show(task, now)
+
+    def _set_workers(self, task: Task) -> None:
+        task.workers = self._workers
+        task.lost = self._lost
+
     def _follow(self, what: str, done: int, total: int | None, now: float) -> Task:
         """A task that is reported for the first time."""
         if len(self._tasks) == MOST_TASKS:
@@ -129,6 +147,7 @@ class Progress:
         if done > 0:
             before = now - self._last_event
         task = Task(what, started=now, base=done, total=total, done=done, now=now, before=before)
+        self._set_workers(task)
         self._tasks[what] = task
         return task
 
@@ -137,6 +156,8 @@ class Progress:
         """End the phase's tasks, and show how long it took."""
         self._end_all()
         self._last_line.clear()
+        self._workers = 0
+        self._lost = 0
         seconds = self._clock() - self._phase_start
         if seconds >= LEAST_SECONDS:
             self._write_unless_quiet(f"{name} took {duration(seconds)}")

@@ -1,6 +1,7 @@
 """How far one task is, how fast it goes, and how long it will take."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 WINDOW = 60.0
@@ -57,6 +58,8 @@ class Task:
         now: When the last one ended, in seconds.
         before: The seconds between the event before the first report and that report.
         failed: The steps that failed.
+        workers: The workers that do it; 0 where this process does.
+        lost: The workers that were lost.
     """
 
     what: str
@@ -67,6 +70,8 @@ class Task:
     now: float
     before: float = 0.0
     failed: int = 0
+    workers: int = 0
+    lost: int = 0
     _marks: deque[tuple[float, int]] = field(default_factory=deque)
 
     def update(self, done: int, total: int | None, now: float) -> None:
@@ -105,27 +110,62 @@ class Task:
         """Whether every step is done."""
         return self.total is not None and self.done >= self.total
 
-    def pace(self) -> str:
-        """How far it is, its rate, the time left and how many steps failed.
+    def pace(self, width: int | None = None) -> str:
+        """How far it is, its rate, the time left, its workers and how many steps failed.
+
+        Args:
+            width: The characters that there are; where they are few, workers are left out, and
+                then the rate.
 
         >>> Task("inputs", started=0, base=0, total=9000, done=4210, now=60, failed=1).pace()
         '4,210 of 9,000, 70/s, 1 min 08 s left, 1 failed'
+        >>> task = Task("inputs", started=0, base=0, total=9000, done=4210, now=60, workers=2)
+        >>> task.pace()
+        '4,210 of 9,000, 70/s, 1 min 08 s left, 2 workers'
+        >>> task.lost = 3
+        >>> task.pace()
+        '4,210 of 9,000, 70/s, 1 min 08 s left, 2 workers (3 lost)'
+        >>> task.pace(40), task.pace(30)
+        ('4,210 of 9,000, 70/s, 1 min 08 s left', '4,210 of 9,000, 1 min 08 s left')
         >>> Task("fit", started=0, base=0, total=40, done=10, now=5).pace()
         '10 of 40, 2.0/s, 15 s left'
         >>> Task("read", started=0, base=0, total=None, done=10, now=5).pace()
         '10, 2.0/s'
         """
-        text = f"{self.done:,}"
-        if self.total is not None:
-            text += f" of {self.total:,}"
+        rate = ""
         if self.rate > 0:
-            text += f", {frequency(self.rate)}"
-            if self.total is not None:
-                steps_left = max(0, self.total - self.done)
-                text += f", {duration(steps_left / self.rate)} left"
-        if self.failed:
-            text += f", {self.failed:,} failed"
+            rate = frequency(self.rate)
+        workers = self._workers_text()
+        parts = [self._done_text(), rate, self._left_text(), workers, self._failed_text()]
+        for optional in (workers, rate):
+            if width is None or len(_listed(parts)) <= width:
+                break
+            parts[parts.index(optional)] = ""
+        return _listed(parts)
+
+    def _done_text(self) -> str:
+        if self.total is None:
+            return f"{self.done:,}"
+        return f"{self.done:,} of {self.total:,}"
+
+    def _left_text(self) -> str:
+        """The time left; empty where it is not known."""
+        if self.total is None or self.rate <= 0:
+            return ""
+        steps_left = max(0, self.total - self.done)
+        return f"{duration(steps_left / self.rate)} left"
+
+    def _workers_text(self) -> str:
+        """How many workers there are, and were lost; empty where this process does the work."""
+        if not self.workers and not self.lost:
+            return ""
+        text = "1 worker" if self.workers == 1 else f"{self.workers:,} workers"
+        if self.lost:
+            text += f" ({self.lost:,} lost)"
         return text
+
+    def _failed_text(self) -> str:
+        return f"{self.failed:,} failed" if self.failed else ""
 
     def summary(self) -> str:
         """How far it came, in one line; its duration where the beginning is known.
@@ -147,6 +187,11 @@ class Task:
         if self.failed:
             text += f", {self.failed:,} failed"
         return text
+
+
+def _listed(parts: Iterable[str]) -> str:
+    """Those parts that say something, separated by commas."""
+    return ", ".join(part for part in parts if part)
 
 
 def _per_second(steps: int, seconds: float) -> float:

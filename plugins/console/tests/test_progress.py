@@ -86,6 +86,22 @@ def test_how_many_failed_stands_at_the_end(run):
     assert run.lines[-1] == "inputs: 30 in 3 s, 10/s, 2 failed"
 
 
+def test_the_workers_of_a_fleet_stand_in_the_line(run):
+    run.step("inputs", 0, 10_000)
+    for second in range(1, 121):
+        run.step("inputs", 28 * second, 10_000, after=1.0)
+        run.hook.failed(run=None, what="inputs", count=1)
+        run.hook.fleet(run=None, workers=2, busy=2, lost=0, rate=28.0)
+    assert run.lines[-1] == "inputs: 3,248 of 10,000, 28/s, 4 min 01 s left, 2 workers, 1 failed"
+    run.clock.now += 20  # no step is done, as workers were lost
+    run.hook.fleet(run=None, workers=1, busy=1, lost=1, rate=18.0)
+    assert run.lines[-1].endswith(" of 10,000, 19/s, 5 min 56 s left, 1 worker (1 lost), 1 failed")
+    run.hook.phase_ended(run=None, name="predict")
+    run.step("pictures", 0, 4)
+    run.step("pictures", 2, 4, after=2.0)
+    assert run.lines[-1] == "pictures: 2 of 4, 1.0/s, 2 s left"
+
+
 def test_nothing_is_shown_of_a_task_of_less_than_a_second(run):
     run.hook.phase_started(run=None, name="training.Evaluate")
     for done in range(10):

@@ -68,6 +68,31 @@ def test_a_moving_line_without_a_total(terminal):
     assert "30, 5.0/s" in plain(terminal.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        ("120", "4,210 of 10,000, 70/s, 1 min 23 s left, 2 workers, 1 failed"),
+        ("60", "4,210 of 10,000, 70/s, 1 min 23 s left, 1 failed"),
+        ("46", "4,210 of 10,000, 1 min 23 s left, 1 failed"),
+    ],
+)
+def test_a_narrow_terminal_gets_a_shorter_line(terminal, monkeypatch, columns, shown):
+    monkeypatch.setenv("COLUMNS", columns)
+    clock = Clock()
+    observer = Progress(clock=clock, stream=terminal)
+    observer.run_started(None)
+    observer.progress("in", 0, 10_000)
+    clock.now = 60.0
+    observer.fleet(2, 0)
+    observer.progress("in", 4210, 10_000)
+    observer.failed("in", 1)
+    observer.progress("in", 4210, 10_000)
+    observer._live._progress.refresh()
+    lines = plain(terminal.getvalue()).replace("\r", "\n").splitlines()
+    assert [line for line in lines if line.endswith(f" {shown}")]
+    observer.run_ended(None, None)
+
+
 def test_no_color(terminal, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     work(terminal)

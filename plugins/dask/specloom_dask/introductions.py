@@ -106,7 +106,7 @@ class Introductions:
                 self._take(address, workers[address], self._pending.pop(address))
 
     def wait(self, workers: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
-        """Let all workers that are there introduce themselves.
+        """Let all workers that are there introduce themselves, or one that was started again.
 
         Args:
             workers: Gives the workers as they are now; some may die meanwhile.
@@ -116,7 +116,7 @@ class Introductions:
         """
         deadline = time.monotonic() + SECONDS
         self.look(workers())
-        while self._pending and time.monotonic() < deadline:
+        while (self._pending or not self.reports) and time.monotonic() < deadline:
             time.sleep(PAUSE)
             self.look(workers())
 
@@ -137,11 +137,20 @@ class Introductions:
             return True
         if not any(LOADED in error["what"] for error in result["errors"]):
             return False
-        if address in self._restarted:
+        nanny = self._nanny_of(address)
+        if not nanny or nanny in self._restarted:
             return False
-        self._restarted.add(address)
+        self._restarted.add(nanny)
         self._client.restart_workers([address], timeout=SECONDS)
         return True
+
+    def _nanny_of(self, address: str) -> str:
+        """The address of what starts a worker again; empty where nothing does.
+
+        Unlike the worker's own address it stays the same when the worker is started again.
+        """
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return str(workers.get(address, {}).get("nanny") or "")
 
     def _ship(self, address: str, trees: Sequence[str]) -> None:
         for tree in trees:

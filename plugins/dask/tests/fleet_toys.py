@@ -288,7 +288,10 @@ def scheduler(
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([*dask, *command], stdout=log, stderr=log, env=environment)
+        # A session of its own: a signal can go to a worker with all of its processes.
+        return subprocess.Popen(
+            [*dask, *command], stdout=log, stderr=log, env=environment, start_new_session=True
+        )
 
     started = [start("scheduler", "--port", "0", "--scheduler-file", str(file), *loopback)]
     try:
@@ -301,7 +304,8 @@ def scheduler(
         yield json.loads(file.read_text())["address"], started
     finally:
         for process in started:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
         for process in started:
             process.wait()
         log.close()

@@ -24,6 +24,10 @@ LEAST_BYTES = 4096
 """A size without a unit that is smaller is one of which the unit was forgotten."""
 
 
+MOST_SHOWN = 50
+"""The notes, and the errors, of cubes that are printed."""
+
+
 class Size(click.ParamType["int"]):
     """Bytes: ``500MB``, ``2GB``, ``1.5GiB``."""
 
@@ -199,16 +203,27 @@ def _refuse_swapped(pipeline: Path, inputs: Sequence[str]) -> None:
 
 
 def _print_notes(summary: Summary) -> None:
-    """Print notes and errors to standard error."""
+    """Print notes and errors to standard error, of each kind the first ``MOST_SHOWN``."""
     from specloom_predict.many import failure_text
 
+    notes = 0
     for one in summary.done:
         for note in one["notes"]:
-            click.echo(f"note: {one['input']}: {note}", err=True)
+            notes += 1
+            if notes <= MOST_SHOWN:
+                click.echo(f"note: {one['input']}: {note}", err=True)
+    _print_left_out(notes, "notes", "predict.json of each cube")
     for note in summary.notes:
         click.echo(f"note: {note}", err=True)
-    for name, error in summary.failed:
+    for name, error in summary.failed[:MOST_SHOWN]:
         click.echo(failure_text(name, error), err=True)
+    _print_left_out(len(summary.failed), "errors", "summary.csv")
+
+
+def _print_left_out(count: int, what: str, place: str) -> None:
+    """Print how many notes or errors were not shown, and where they are."""
+    if count > MOST_SHOWN:
+        click.echo(f"note: {count - MOST_SHOWN:,} more {what}: see {place}", err=True)
 
 
 def _print_plan(summary: Summary) -> None:

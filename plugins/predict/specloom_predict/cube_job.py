@@ -36,6 +36,12 @@ TASK = "predict.Cubes"
 MOST_CUBES = 256
 """The cubes of a share at most."""
 
+LAST_SHARES = 8
+"""What is left is at least so many shares, so that workers end together, …"""
+
+LEAST_CUBES = 4
+"""… but no share has fewer cubes for that reason."""
+
 LATEST = 100
 """The latest cubes, of which half may not fail with one message."""
 
@@ -198,7 +204,7 @@ class CubeWork:
         return []
 
     def _cubes(self) -> Sequence[Ticket]:
-        """As many cubes as take about two seconds; none where all are begun."""
+        """As many cubes as take about two seconds, fewer at the end; none where all are begun."""
         tickets: list[Ticket] = []
         for at, (one, folder) in self._rest:
             if self._take_known(at):
@@ -206,7 +212,7 @@ class CubeWork:
             # Paths are absolute: another process may have another folder.
             place = str(folder.resolve())
             tickets.append({"number": at, "input": one.key, "key": one.key, "folder": place})
-            if len(tickets) >= self._size():
+            if len(tickets) >= self._size(len(self.inputs) - at + len(tickets)):
                 break
         return tickets
 
@@ -263,12 +269,17 @@ class CubeWork:
         else:
             split.folder.remove()
 
-    def _size(self) -> int:
-        """How many cubes are a share: one, until it is known how long they take."""
+    def _size(self, left: int) -> int:
+        """How many cubes are a share: one, until it is known how long they take.
+
+        Args:
+            left: The inputs that are left.
+        """
         if not self._done:
             return 1
         mean = max(self._seconds / self._done, 1e-6)
-        return max(1, min(MOST_CUBES, int(SHARE_SECONDS / mean)))
+        most = min(MOST_CUBES, max(LEAST_CUBES, left // LAST_SHARES))
+        return max(1, min(most, int(SHARE_SECONDS / mean)))
 
     def _failed(
         self, ticket: Ticket, errors: Sequence[Mapping[str, Any]]

@@ -304,7 +304,8 @@ def predict_all(
         remove_leftovers(out)
         remove_abandoned_work(out)
         is_new = not has_ledger(out)
-    with task, LedgerFile(out) as file, SummaryFile(out) as rows, predictor.watched():
+    rows = SummaryFile(out, summary.verdicts)
+    with task, LedgerFile(out) as file, rows, predictor.watched():
         call = _Call(summary, rows, ledger, file)
         if is_new:
             call.write_lines(ledger.lines())
@@ -440,7 +441,7 @@ class _Call:
             rank: The number of the input.
         """
         self.summary.verdicts.append(verdict, rank)
-        self.summary_file.add(verdict, rank)
+        self.summary_file.add(verdict)
 
     def sort(self) -> None:
         """Bring what is known of the inputs into their order."""

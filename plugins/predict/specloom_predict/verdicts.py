@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
@@ -164,19 +163,19 @@ def count_verdicts(verdicts: Iterable[Verdict]) -> str:
 class SummaryFile:
     """``summary.csv``, which has every verdict so far, whenever the call is stopped.
 
-    Rows are written as verdicts come, and brought into the order of the inputs at the end.
+    Rows are written as verdicts come. At the end the file is written again where it differs: in the
+    order of the inputs, and without what another call into the folder wrote meanwhile.
 
     Args:
         folder: The folder of all results.
+        verdicts: The verdicts, in the order of the inputs at the end.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, verdicts: Iterable[Verdict]) -> None:
         self._path = folder / SUMMARY
+        self._verdicts = verdicts
         self._file: IO[bytes] | None = None
-        header = _csv_line(COLUMNS)
-        write_file(self._path, header)
-        self._ends = array("Q", [len(header)])
-        self._ranks = array("q")
+        write_file(self._path, _csv_line(COLUMNS))
 
     def __enter__(self) -> SummaryFile:
         return self
@@ -185,39 +184,30 @@ class SummaryFile:
         if self._file is not None:
             self._file.close()
         with suppress(WriteError):  # every row is there, in another order
-            self._sort()
+            self._finish()
 
-    def add(self, verdict: Verdict, rank: int) -> None:
+    def add(self, verdict: Verdict) -> None:
         """Add a row.
-
-        Args:
-            verdict: The verdict.
-            rank: The number of its input.
 
         Raises:
             WriteError: It cannot be written.
         """
-        row = _csv_line(verdict.row())
         with write_errors(self._path.parent):
             if self._file is None:
                 self._file = self._path.open("ab", buffering=0)
-            self._file.write(row)
-        self._ends.append(self._ends[-1] + len(row))
-        self._ranks.append(rank)
+            self._file.write(_csv_line(verdict.row()))
 
-    def _sort(self) -> None:
-        """Bring the rows into the order of the inputs.
+    def _finish(self) -> None:
+        """Write the file again, where it does not hold just the verdicts in their order.
 
         Raises:
-            WriteError: The file cannot be written.
+            WriteError: It cannot be written.
         """
-        order = sorted(range(len(self._ranks)), key=self._ranks.__getitem__)
-        if order == list(range(len(order))):
-            return
+        rows = b"".join(_csv_line(verdict.row()) for verdict in self._verdicts)
+        data = _csv_line(COLUMNS) + rows
         with write_errors(self._path.parent):
-            data = self._path.read_bytes()
-            rows = [data[self._ends[at] : self._ends[at + 1]] for at in order]
-            write_file(self._path, data[: self._ends[0]] + b"".join(rows))
+            if self._path.read_bytes() != data:
+                write_file(self._path, data)
 
 
 def _csv_line(values: Sequence[str]) -> bytes:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specloom import Outcome, Pipeline, Plugins
+from specloom import DataError, Outcome, Pipeline, Plugins
 from specloom_cubes.data_node import AnomalyDataNode
 from specloom_cubes.sources.memory import InMemory
-from specloom_predict import predict_all, spool
+from specloom_predict import command, many, predict_all, spool
 from specloom_predict.ledger import read_lines
 
 
@@ -154,3 +154,15 @@ def test_memory_does_not_grow_with_the_cubes(pipeline, example, tmp_path, monkey
     many = memory_after(pipeline, example, tmp_path, 400)
     print(f"{(many - few) / 300:.0f} bytes a cube")
     assert many - few < 300 * 250
+
+
+def test_the_command_prints_the_first_fifty_notes_and_errors(capsys):
+    summary = many.Summary()
+    for number in range(120):
+        summary.done.append({"input": f"c{number}", "notes": ["odd"]})
+        summary.failed.append((f"d{number}", DataError("is cut", fix="copy it again")))
+    command._print_notes(summary)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[49:51] == ["note: c49: odd", "note: 70 more notes: see predict.json of each cube"]
+    assert lines[-1] == "note: 70 more errors: see summary.csv"
+    assert sum(line.startswith("error: d") for line in lines) == 50
