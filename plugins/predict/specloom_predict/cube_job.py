@@ -119,7 +119,8 @@ class CubeWork:
         job: The job.
         inputs: Each input with the folder of its results.
         take_known: Takes in what is known of the input of a number; whether it needs no worker.
-        report_tiles: Called with how many tiles of the present cube are made, and how many it has.
+        report_tiles: Called with how many tiles of cubes that are split are made, and how many
+            these have so far.
     """
 
     def __init__(
@@ -136,6 +137,8 @@ class CubeWork:
         self.inputs = inputs
         self._take_known = take_known
         self._report_tiles = report_tiles
+        self._tiles_made = 0
+        self._tiles = 0
         #: The first error that is a bug.
         self.unexpected: Exception | None = None
         #: The cubes that are not split though they are large enough, by the reason.
@@ -231,13 +234,13 @@ class CubeWork:
         if outcome["state"] == "tile":
             assert split is not None, "tiles are of cubes that are split"
             split.take(outcome)
-            if self._report_tiles is not None:
-                self._report_tiles(split.made, split.count)
+            self._count_tiles(made=1)
             return
         if split is not None:
             del self._split[number]
             self._ended.add(number)
             self._end_split(split, outcome)
+            self._count_tiles(made=split.count - split.made)
         else:
             self._seconds += outcome["line"].get("seconds", 0.0)
             self._done += 1
@@ -260,7 +263,21 @@ class CubeWork:
             "tiles": outcome["tiles"],
             "files_in": outcome["files_in"],
         }
-        self._split[number] = SplitWork(ticket, outcome["count"], self._out)
+        split = SplitWork(ticket, outcome["count"], self._out)
+        self._split[number] = split
+        self._count_tiles(made=split.made, more=split.count)
+
+    def _count_tiles(self, made: int, more: int = 0) -> None:
+        """Report how far the tiles are.
+
+        Args:
+            made: How many more are made, or are no longer needed.
+            more: How many more there are.
+        """
+        self._tiles_made += made
+        self._tiles += more
+        if self._report_tiles is not None:
+            self._report_tiles(self._tiles_made, self._tiles)
 
     def _end_split(self, split: SplitWork, outcome: CubeOutcome) -> None:
         """Remove the tiles of a cube; after an error of the disk they stay for the next call."""

@@ -13,14 +13,23 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from specloom import ConfigError, DataError, IntegrityError, Outcome, Pipeline, Plugins
-from specloom_cubes import AnomalyDataNode, Scene
+from specloom import ConfigError, DataError, IntegrityError, Outcome, Pipeline, Plugins, impl
+from specloom_cubes import AnomalyDataNode, Scene, open_cube
 from specloom_deciders import BinaryDecider, QuantileBinaryDecider
 from specloom_jobs import Here
 from specloom_normalize import MinMaxNormalizer
 from specloom_objects import FuseRanks, MinimumArea, Smooth
-from specloom_predict import predict_all, scratch, split_cube, split_work, tile_files
+from specloom_predict import (
+    Predictor,
+    cube_job,
+    predict_all,
+    scratch,
+    split_cube,
+    split_work,
+    tile_files,
+)
 from specloom_predict.command import predict as command
+from specloom_predict.cube_task import CubeTask, Order
 from specloom_predict.tile_files import TILES, TileFolder, read_tile, write_tile
 from specloom_rx import RXGlobal, ScoreToLogit
 from specloom_training import StatisticalTrainer
@@ -499,3 +508,57 @@ def test_the_last_task_has_one_tile_in_memory_and_maps_in_files(
         "decisions.npy",
         "scores.npy",
     ]
+
+
+def test_progress_counts_the_tiles_of_all_cubes(fitted, cube, tmp_path, monkeypatch):
+    write_cube(tmp_path / "in/b.npy")
+    reported = []
+
+    def progress(self, made, more=0):
+        count_tiles(self, made, more)
+        reported.append((self._tiles_made, self._tiles))
+
+    count_tiles = cube_job.CubeWork._count_tiles
+    monkeypatch.setattr(cube_job.CubeWork, "_count_tiles", progress)
+    split_all(fitted, [tmp_path / "in"], tmp_path / "out")
+    assert len(reported) == 2 * (1 + 9 + 1)
+    assert reported == sorted(reported)
+    assert reported[-1] == (20, 20)
+
+
+class Store:
+    """A plugin that opens what it calls ``mem://…``."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    @impl
+    def open_cube(self, address):
+        return open_cube(self.folder / address.removeprefix("mem://"))
+
+
+def test_tiles_of_an_address_are_of_one_call(fitted, cube, tmp_path):
+    """Whether the cube was changed since is not known."""
+    predictor = Predictor(fitted)
+    predictor.run.plugins.add("store", Store(cube.parent))
+    out = tmp_path / "out"
+    (out / "ledger").mkdir(parents=True)
+    order = Order(str(out), ("npy",), "of the pipeline", tile_bytes=TILE, split_above=1000)
+    ticket = {"input": "mem://a.npy", "key": "mem://a.npy", "folder": str(out / "a")}
+    with CubeTask(predictor, order) as task:
+        splits = [task.do(ticket) for _ in range(2)]
+        assert [one["state"] for one in splits] == ["split", "split"]
+        assert splits[0]["tiles"] != splits[1]["tiles"]
+        tiles = TileFolder(out, splits[0]["tiles"])
+        tiles.open()
+        ticket |= {"tiles": splits[0]["tiles"], "files_in": splits[0]["files_in"]}
+        made = [task.do({**ticket, "tile": number}) for number in range(1, splits[0]["count"])]
+        assert {one["state"] for one in made} == {"tile"}
+        joined = task.do({**ticket, "tile": None})
+        tiles.remove()
+    assert joined["state"] == "done"
+    alone = predict_all(fitted, [cube], tmp_path / "alone")
+    assert len(alone.done) == 1
+    for name in joined["entry"]["files"]:
+        expected = (tmp_path / "alone/a" / name).read_bytes()
+        assert (out / "a" / name).read_bytes() == expected
