@@ -150,6 +150,7 @@ class CubeWork:
         self._again: deque[Ticket] = deque()
         self._split: dict[int, SplitWork] = {}
         self._ended: set[int] = set()
+        self._left: list[SplitWork] = []
         self._begun: dict[int, Sequence[Ticket]] = {}
 
     def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
@@ -164,7 +165,7 @@ class CubeWork:
 
     def close(self) -> None:
         """Leave the tiles of cubes that are not complete to a later call."""
-        for split in self._split.values():
+        for split in [*self._split.values(), *self._left]:
             split.folder.close()
 
     def _round(self) -> Iterator[tuple[int, CubeOutcome]]:
@@ -280,9 +281,12 @@ class CubeWork:
             self._report_tiles(self._tiles_made, self._tiles)
 
     def _end_split(self, split: SplitWork, outcome: CubeOutcome) -> None:
-        """Remove the tiles of a cube; after an error of the disk they stay for the next call."""
-        if outcome.get("stops"):
-            split.folder.close()
+        """Remove the tiles of a cube.
+
+        Where the machine was too small for it (its memory, its disk), they stay for a later call.
+        """
+        if outcome.get("stops") or outcome.get("lost"):
+            self._left.append(split)
         else:
             split.folder.remove()
 
@@ -307,7 +311,7 @@ class CubeWork:
             "folder": Path(ticket["folder"]).relative_to(self._out).as_posix(),
             "errors": [_at(error, one.address) for error in errors],
         }
-        return ticket["number"], {"state": "failed", "line": line}
+        return ticket["number"], {"state": "failed", "line": line, "lost": True}
 
 
 class RepeatedFailures:

@@ -319,7 +319,6 @@ def predict_all(
             finally:
                 call.sort()
         if not call.stopped:
-            remove_abandoned_tiles(out)
             _draw_scores(call, out)
     return summary
 
@@ -587,6 +586,7 @@ def _predict_placed(
         executor = _executor_here(task.predictor.run)
     if executor is None:
         _predict_each(known, inputs, call)
+        _remove_unused_tiles(call)
         return
     job = cube_job(task.predictor, task.order, wanted.outputs, wanted.scale)
     repeated = RepeatedFailures(ignored=wanted.keep_going)
@@ -599,8 +599,15 @@ def _predict_placed(
     work = CubeWork(executor, job, inputs, taking.take_known, report_tiles)
     with closing(work):
         taking.take_each(work)
+        _remove_unused_tiles(call)
     for reason, addresses in work.not_split.items():
         call.summary.notes.append(_note_on_whole(reason, addresses))
+
+
+def _remove_unused_tiles(call: _Call) -> None:
+    """Remove the tiles that an earlier call left, and this one did not need to the end."""
+    if not call.stopped:
+        remove_abandoned_tiles(call.ledger.out)
 
 
 class _Taking:
