@@ -24,6 +24,7 @@ STUDIES = {
     "domain_measure": ("--help",),
     "first_day": ("--help",),
     "detector_times": ("--size", "tiny", "--repeats", "1"),
+    "fleet": ("--help",),
     "leaderboard": ("--help",),
     "gpu": ("--device", "cpu", "--tiny", "--repeats", "1", "--only", "RX", "mRMR", "training"),
     "serving": ("--size", "tiny", "--repeats", "1"),
@@ -176,3 +177,22 @@ def test_the_page_of_detectors_has_the_tables_and_the_chart_of_the_results(board
     assert board.page_with_tables(page, results) == page
     chart = board.leaderboard_chart.draw(results, board.DETECTORS)
     assert board.CHART.read_text("utf-8") == chart
+
+
+def test_the_page_past_one_machine_has_the_table_and_the_chart_of_the_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    fleet = module("fleet")
+    report = json.loads(fleet.RESULTS.read_text("utf-8"))
+    assert fleet.as_json(report) == fleet.RESULTS.read_text("utf-8")
+    assert [row["cubes"] for row in report["tiny"]] == [10, 100, 1000, 10_000]
+    text = fleet.PAGE.read_text("utf-8")
+    assert fleet.page_with_tables(text, report) == text
+    assert fleet.CHART.read_text("utf-8") == fleet.fleet_chart.draw(report["tiny"])
+
+
+def test_the_cost_of_a_cube_is_beyond_that_of_a_call_for_one(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    fleet = module("fleet")
+    pairs = [({"wall": 3.0}, {"wall": 3.0 + 9 * seconds}) for seconds in (0.1, 0.2, 0.9)]
+    assert fleet.cost_of_cube(pairs, "wall", 10) == pytest.approx(0.2)
+    assert fleet.spread([{"wall_ms": 2.0}, {"wall_ms": 2.5}], "wall_ms") == 0.25

@@ -39,7 +39,8 @@ def check_fleet(
             wanted = Wanted(versions, probe.paths())
             introductions = Introductions(fleet.client, packed, None, wanted, raises=False)
             introductions.wait(watch.current)
-            return _rows(introductions, watch), introductions.notes()
+            notes = [*introductions.notes(), *introductions.advice()]
+            return _rows(introductions, watch), notes
     finally:
         probe.remove()
 

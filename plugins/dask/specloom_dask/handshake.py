@@ -21,6 +21,10 @@ DISTRIBUTIONS = ("specloom", "specloom-dask", "torch", "numpy")
 PROBE = ".fleet."
 """How the name of the file begins that is written into the folder of results for workers."""
 
+TRIM = "MALLOC_TRIM_THRESHOLD_"
+LEAST_TRIM_BYTES = 64 * 1024**2
+"""Where memory is handed back for less, each large array is a new mapping."""
+
 STRICT = ("specloom", "specloom-dask")
 """Those of which another version stops the run; another version of the rest is a warning."""
 
@@ -53,6 +57,7 @@ def describe() -> dict[str, Any]:
         "cpu": cpu_kind(),
         "kernels": engine_identity(),
         "memory": _memory(),
+        "trim": os.environ.get(TRIM, ""),
         "host": socket.gethostname(),
         "process": os.getpid(),
     }
@@ -135,6 +140,21 @@ def differences(found: Sequence[Mapping[str, Any]], client: Mapping[str, Any]) -
     pythons = sorted({one["python"] for one in [client, *found]})
     if len(pythons) > 1:
         yield f"workers have different versions of Python: {', '.join(pythons)}"
+
+
+def advice(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What makes workers slower than they could be, without changing results."""
+    eager = sorted({one["trim"] for one in found if _is_eager(one["trim"])})
+    if eager:
+        listed = ", ".join(eager)
+        yield (
+            f"workers hand back memory after each large array, as Dask sets {TRIM}={listed}: "
+            f"start them with {TRIM}=4294967296"
+        )
+
+
+def _is_eager(trim: str) -> bool:
+    return trim.isdigit() and int(trim) < LEAST_TRIM_BYTES
 
 
 def _version(name: str) -> str:

@@ -21,7 +21,7 @@ from specloom import (
     raise_all,
 )
 from specloom_dask.call import call
-from specloom_dask.handshake import PROBE, describe, differences, problems_of
+from specloom_dask.handshake import PROBE, advice, describe, differences, problems_of
 from specloom_dask.wire import error_of
 
 if TYPE_CHECKING:
@@ -124,6 +124,10 @@ class Introductions:
         """What differs between workers and this process, without stopping a run."""
         return list(differences(list(self.reports.values()), self._own))
 
+    def advice(self) -> list[str]:
+        """What makes workers slower than they could be."""
+        return list(advice(list(self.reports.values())))
+
     def repair(self, address: str, result: Mapping[str, Any]) -> bool:
         """Send a worker the plugins that it lacks, or start it again; whether it was done.
 
@@ -194,10 +198,16 @@ class Introductions:
         if not self._raises:
             return
         raise_all(list(self.problems_of_worker(str(worker.get("name", address)), report)))
-        for note in self.notes():
-            if note not in self._warned:
-                self._warned.add(note)
-                _warn(note)
+        for note in self._new(self.notes()):
+            _warn(note)
+        for note in self._new(self.advice()):
+            warnings.warn(note, SpecloomWarning, stacklevel=4)
+
+    def _new(self, notes: Iterable[str]) -> list[str]:
+        """Those notes that were not shown before."""
+        found = [note for note in notes if note not in self._warned]
+        self._warned.update(found)
+        return found
 
     def problems_of_worker(self, name: str, report: Mapping[str, Any]) -> Iterator[SpecloomError]:
         """What of a worker does not fit the job, by what it said of itself."""

@@ -10,8 +10,12 @@ from distributed import WorkerPlugin
 NAME = "specloom"
 
 
+PROFILER = ("profile", "profile-cycle")
+"""What looks at the worker's threads a hundred times a second."""
+
+
 class Preparation(WorkerPlugin):
-    """Imports what takes seconds, and sets one thread of mathematics."""
+    """Imports what takes seconds, sets one thread of mathematics, and stops Dask's profiler."""
 
     name = NAME
 
@@ -20,4 +24,8 @@ class Preparation(WorkerPlugin):
         import torch
 
         torch.set_num_threads(1)
+        for callback in PROFILER:
+            running = worker.periodic_callbacks.pop(callback, None)
+            if running is not None:
+                running.stop()
         worker.specloom_prepared = True

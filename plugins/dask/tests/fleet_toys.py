@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from specloom import Job, Plugins, Share, Ticket, impl, load
 from specloom.plugins import installed
+from specloom_dask.local_cluster import ENVIRONMENT
 
 SPECLOOM = [sys.executable, "-m", "specloom"]
 
@@ -285,7 +286,7 @@ def scheduler(
     if tls is not None:
         loopback += tls_options(tls)
     log = (folder / "dask.log").open("ab")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parent)}
 
     def start(*command: str) -> subprocess.Popen[bytes]:
         # A session of its own: a signal can go to a worker with all of its processes.

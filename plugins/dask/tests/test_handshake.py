@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from specloom_dask.handshake import PROBE, describe, differences, examine, problems_of
+from specloom_dask.handshake import PROBE, advice, describe, differences, examine, problems_of
+from specloom_dask.preparation import Preparation
 
 WANTED = {"plugins": {"rx": "0.2.0"}, "paths": []}
 
@@ -80,3 +81,32 @@ def test_what_may_change_the_last_digits_is_warned_of(changes, warning):
     client = describe()
     expected = warning.format(**client, torch=client["versions"]["torch"])
     assert list(differences([worker(), worker(**changes)], client)) == [expected]
+
+
+def test_workers_that_hand_back_memory_eagerly_are_noted():
+    quick = worker(trim="4294967296")
+    assert list(advice([quick, worker(trim="")])) == []
+    (note,) = advice([quick, worker(trim="65536")])
+    assert note == (
+        "workers hand back memory after each large array, as Dask sets "
+        "MALLOC_TRIM_THRESHOLD_=65536: start them with MALLOC_TRIM_THRESHOLD_=4294967296"
+    )
+
+
+def test_a_prepared_worker_has_no_profiler():
+    stopped = []
+
+    class Callback:
+        def __init__(self, name):
+            self.name = name
+
+        def stop(self):
+            stopped.append(self.name)
+
+    class Worker:
+        periodic_callbacks = {name: Callback(name) for name in ("heartbeat", "profile")}
+
+    Preparation().setup(Worker)
+    assert stopped == ["profile"]
+    assert list(Worker.periodic_callbacks) == ["heartbeat"]
+    assert Worker.specloom_prepared
