@@ -178,7 +178,19 @@ def test_large_weights_lie_in_a_file_until_the_job_is_done(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_large_cube_is_split_with_the_bits_of_one_process(fleet, alone, tmp_path, sent):
+def test_a_large_cube_is_split_with_the_bits_of_one_process(
+    fleet, alone, tmp_path, sent, monkeypatch
+):
+    """The weights of its job are a file, too."""
+    written = []
+    write = weights_file._write
+
+    def recorded(path, *more):
+        written.append(path.parent)
+        write(path, *more)
+
+    monkeypatch.setattr(weights_file, "_write", recorded)
+    monkeypatch.setattr(weights_file, "MOST_BYTES", 100)
     toys.write_cubes(tmp_path / "cubes", 2, size=40)
     formats = ("npy", "envi", "csv")
     options = {"tile_bytes": 4096, "formats": formats}
@@ -190,7 +202,8 @@ def test_a_large_cube_is_split_with_the_bits_of_one_process(fleet, alone, tmp_pa
     assert toys.contents(tmp_path / "fleet") == toys.contents(tmp_path / "alone")
     assert {unplain(one) for one in sent} == {""}
     assert sum(len(json.loads(one[2])) for one in sent if isinstance(one, list)) > 20
-    assert not list(tmp_path.rglob(".tiles-*"))
+    assert set(written) == {tmp_path / "fleet"}
+    assert not [*tmp_path.rglob(".tiles-*"), *tmp_path.rglob(".weights-*")]
 
 
 def test_nothing_stays_when_it_is_closed(fleet):
