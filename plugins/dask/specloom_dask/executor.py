@@ -15,6 +15,7 @@ from specloom_dask.fleet_watch import FleetWatch
 from specloom_dask.introductions import Probe, Wanted, paths_in
 from specloom_dask.job_session import JobSession
 from specloom_dask.places import Place, connected
+from specloom_dask.weights_file import paths_of, weights_aside
 from specloom_dask.wire import error_of, outcome_of, pack_job
 
 if TYPE_CHECKING:
@@ -113,15 +114,16 @@ class Dask:
         """A job on the workers, which have what it needs, and the shares again."""
         rest = iter(shares)
         first = list(islice(rest, 1))
-        packed = pack_job(job, self.plugins)
         client = self._connected()
         probe = Probe(self._folder)
         seen = [*probe.paths(), *paths_in(chain(*(share.tickets for share in first)))]
-        wanted = Wanted(job.plugins, seen, self.place.file.ship_plugins)
         try:
-            session = JobSession(client, packed, self._watch, wanted)
-            yield session, chain(first, rest)
-            self._record(session)
+            with weights_aside(pack_job(job, self.plugins), self._folder) as packed:
+                seen += paths_of(packed)
+                wanted = Wanted(job.plugins, seen, self.place.file.ship_plugins)
+                session = JobSession(client, packed, self._watch, wanted)
+                yield session, chain(first, rest)
+                self._record(session)
         finally:
             probe.remove()
 

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 #: Client and workers must have the same.
-PROTOCOL = 1
+PROTOCOL = 2

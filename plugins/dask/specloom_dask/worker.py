@@ -17,6 +17,7 @@ from typing import Any
 
 from specloom import Plugins, Problems, SpecloomError, Task, install_pins, machine_error, store_tree
 from specloom_dask.handshake import examine, worker_address, worker_name
+from specloom_dask.weights_file import with_weights
 from specloom_dask.wire import check_protocol, error_values, unpack_job
 
 MOST_TASKS = 4
@@ -127,7 +128,7 @@ def _task(packed: Mapping[str, Any]) -> Task:
         return _tasks[key]
     while len(_tasks) >= MOST_TASKS:
         _tasks.popitem(last=False)
-    job = unpack_job(packed)
+    job = unpack_job(with_weights(packed))
     plugins = Plugins(packed["modules"])
     _, cls = plugins.find(job.task, ("tasks",), "the job")
     task: Task = cls()

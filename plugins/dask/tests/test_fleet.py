@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -9,14 +10,16 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 import specloom_dask.job_session as job_session
 import specloom_dask.local_cluster as local_cluster
 import specloom_jobs.parts
 import specloom_jobs.shares
-from specloom import Job, SpecloomError, Subtree, pack
-from specloom_dask import Dask
+from specloom import Job, Plugins, SpecloomError, Subtree, pack
+from specloom_dask import Dask, weights_file
 from specloom_dask.wire import unplain
 from specloom_jobs import JobParts
 from specloom_predict import predict_all
@@ -202,6 +205,59 @@ def test_an_item_that_kills_its_worker_fails_alone(fleet):
     (failed,) = outcomes[3].errors
     assert failed["what"] == "the task failed: ValueError: this item is wrong"
     assert failed["exit_code"] == 70
+
+
+@pytest.mark.parametrize("size", [1000, 70_000_000])
+def test_large_weights_lie_in_a_file_until_the_job_is_done(
+    fleet, tmp_path, monkeypatch, sent, size
+):
+    if size < weights_file.MOST_BYTES:
+        monkeypatch.setattr(weights_file, "MOST_BYTES", 100)
+    monkeypatch.setattr(fleet, "plugins", Plugins({"weights": "weights_toys"}))
+    monkeypatch.setattr(fleet, "_folder", tmp_path)
+    weights = safetensors.numpy.save({"weights": np.arange(size // 4, dtype=np.float32)})
+    job = Job("weights.Weighing", weights=weights)
+    tickets = [{"folder": str(tmp_path)}, {"fail": True}, {"folder": str(tmp_path)}]
+    outcomes = {one.number: one for one in fleet.each(job, toys.shares(*tickets))}
+    digest = hashlib.sha256(weights).hexdigest()
+    for number in (0, 2):
+        length, found, files = json.loads(outcomes[number].data)
+        assert (length, found) == (len(weights), digest)
+        assert [name.split("-")[1] for name in files] == [digest]
+    assert outcomes[1].errors[0]["what"] == "the task failed: ValueError: this item is wrong"
+    assert {unplain(one) for one in sent} == {""}
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SpecloomError, match="this item is wrong"):
+        fleet.total(job, toys.shares({"fail": True}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_cube_is_split_with_the_bits_of_one_process(
+    fleet, alone, tmp_path, sent, monkeypatch
+):
+    """The weights of its job are a file, too."""
+    written = []
+    write = weights_file._write
+
+    def recorded(path, *more):
+        written.append(path.parent)
+        write(path, *more)
+
+    monkeypatch.setattr(weights_file, "_write", recorded)
+    monkeypatch.setattr(weights_file, "MOST_BYTES", 100)
+    toys.write_cubes(tmp_path / "cubes", 2, size=40)
+    formats = ("npy", "envi", "csv")
+    options = {"tile_bytes": 4096, "formats": formats}
+    predict_all(alone.folder, [tmp_path / "cubes"], tmp_path / "alone", **options)
+    found = predict_all(
+        alone.folder, [tmp_path / "cubes"], tmp_path / "fleet", **options, on=fleet, split_above=999
+    )
+    assert len(found.done) == 2
+    assert toys.contents(tmp_path / "fleet") == toys.contents(tmp_path / "alone")
+    assert {unplain(one) for one in sent} == {""}
+    assert sum(len(json.loads(one[2])) for one in sent if isinstance(one, list)) > 20
+    assert set(written) == {tmp_path / "fleet"}
+    assert not [*tmp_path.rglob(".tiles-*"), *tmp_path.rglob(".weights-*")]
 
 
 def test_nothing_stays_when_it_is_closed(fleet):

@@ -104,6 +104,11 @@ def _split_list(ctx: click.Context, param: click.Parameter, value: str | None) -
 )
 @click.option("--tile", "tile_bytes", type=Size(), help="Tile size when reading [default: 16MiB].")
 @click.option(
+    "--split-above",
+    type=Size(),
+    help="Size of a cube above which many workers predict it, tile by tile [default: 4GB].",
+)
+@click.option(
     "--device",
     default="auto",
     metavar="DEVICE",

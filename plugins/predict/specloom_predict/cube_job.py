@@ -6,6 +6,8 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +26,12 @@ from specloom import (
 from specloom_cubes import OneCube
 from specloom_predict.cube_task import CubeOutcome, CubeTask, Order
 from specloom_predict.predictor import Predictor
+from specloom_predict.split_work import SHARE_SECONDS, SplitWork
 
 if TYPE_CHECKING:
     from specloom_predict.inputs import Placed
 
 TASK = "predict.Cubes"
-
-SHARE_SECONDS = 2.0
-"""A share is as many cubes as take about so long; results do not depend on it."""
 
 MOST_CUBES = 256
 """The cubes of a share at most."""
@@ -50,7 +50,7 @@ ORIGIN = ("plugins", "kernel", "kernel_commit")
 
 
 class Cubes:
-    """A share of cubes, each predicted into its folder."""
+    """A share of cubes, or of tiles of one, each predicted into its folder."""
 
     def begin(self, job: Job) -> None:
         """Build the pipeline.
@@ -68,7 +68,7 @@ class Cubes:
         self._order = Order(**arguments["order"])
 
     def do(self, tickets: Sequence[Ticket]) -> bytes:
-        """What became of each cube, as JSON."""
+        """What became of each, as JSON."""
         with CubeTask(self._predictor, self._order) as task:
             found = [(ticket["number"], task.do(ticket)) for ticket in tickets]
         return json.dumps(found).encode()
@@ -119,6 +119,8 @@ class CubeWork:
         job: The job.
         inputs: Each input with the folder of its results.
         take_known: Takes in what is known of the input of a number; whether it needs no worker.
+        report_tiles: Called with how many tiles of cubes that are split are made, and how many
+            these have so far.
     """
 
     def __init__(
@@ -127,69 +129,166 @@ class CubeWork:
         job: Job,
         inputs: Sequence[Placed],
         take_known: Callable[[int], bool],
+        report_tiles: Callable[[int, int], None] | None = None,
     ) -> None:
         self._executor = executor
         self._job = job
         #: Each input with the folder of its results.
         self.inputs = inputs
         self._take_known = take_known
+        self._report_tiles = report_tiles
+        self._tiles_made = 0
+        self._tiles = 0
         #: The first error that is a bug.
         self.unexpected: Exception | None = None
+        #: The cubes that are not split though they are large enough, by the reason.
+        self.not_split: dict[str, list[str]] = {}
+        self._out = Path(job.arguments["order"]["out"])
         self._seconds = 0.0
         self._done = 0
+        self._rest = iter(enumerate(inputs))
+        self._again: deque[Ticket] = deque()
+        self._split: dict[int, SplitWork] = {}
+        self._ended: set[int] = set()
+        self._left: list[SplitWork] = []
         self._begun: dict[int, Sequence[Ticket]] = {}
 
     def outcomes(self) -> Iterator[tuple[int, CubeOutcome]]:
         """The number and the outcome of each input that workers predict, in any order.
 
-        A share that failed as a whole is done again cube by cube, so that a cube that kills its
-        worker fails alone.
+        A share that failed as a whole is done again ticket by ticket, so that a cube that kills
+        its worker fails alone. What comes of a share may give further ones: the tiles of a cube.
         """
-        again: list[Ticket] = []
+        yield from self._round()
+        while self._again or self._split:
+            yield from self._round()
+
+    def close(self) -> None:
+        """Leave the tiles of cubes that are not complete to a later call."""
+        for split in [*self._split.values(), *self._left]:
+            split.folder.close()
+
+    def _round(self) -> Iterator[tuple[int, CubeOutcome]]:
+        """The outcomes of all shares that there are, with those that they give meanwhile."""
         for outcome in self._executor.each(self._job, self._shares()):
             tickets = self._begun.pop(outcome.number)
             if outcome.data is not None:
                 yield from self._read(outcome.data)
             elif len(tickets) == 1:
-                yield self._failed(tickets[0], outcome.errors)
+                yield from self._take(*self._failed(tickets[0], outcome.errors))
             else:
-                again += tickets
-        singles = [Share(number, (ticket,)) for number, ticket in enumerate(again)]
-        for outcome in self._executor.each(self._job, singles):
-            if outcome.data is None:
-                yield self._failed(again[outcome.number], outcome.errors)
-            else:
-                yield from self._read(outcome.data)
+                self._again += tickets
 
     def _shares(self) -> Iterator[Share]:
-        """Shares of as many cubes as take about two seconds, fewer at the end.
+        """What there is to do, each share cut when it is taken."""
+        for number in self._numbers:
+            tickets = self._following()
+            if not tickets:
+                return
+            self._begun[number] = tickets
+            yield Share(number, tickets)
 
-        Each is cut when it is taken.
-        """
+    @cached_property
+    def _numbers(self) -> Iterator[int]:
+        return count()
+
+    def _following(self) -> Sequence[Ticket]:
+        """The tickets of the next share: tiles first, so that few cubes are in pieces at a time."""
+        for split in self._split.values():
+            tickets = split.following()
+            if tickets:
+                return tickets
+        tickets = self._cubes()
+        if tickets:
+            return tickets
+        while self._again:
+            ticket = self._again.popleft()
+            if ticket["number"] not in self._ended:
+                return [ticket]
+        return []
+
+    def _cubes(self) -> Sequence[Ticket]:
+        """As many cubes as take about two seconds, fewer at the end; none where all are begun."""
         tickets: list[Ticket] = []
-        number = 0
-        for at, (one, folder) in enumerate(self.inputs):
+        for at, (one, folder) in self._rest:
             if self._take_known(at):
                 continue
             # Paths are absolute: another process may have another folder.
             place = str(folder.resolve())
             tickets.append({"number": at, "input": one.key, "key": one.key, "folder": place})
             if len(tickets) >= self._size(len(self.inputs) - at + len(tickets)):
-                self._begun[number] = tickets
-                yield Share(number, tickets)
-                tickets = []
-                number += 1
-        if tickets:
-            self._begun[number] = tickets
-            yield Share(number, tickets)
+                break
+        return tickets
 
     def _read(self, data: bytes) -> Iterator[tuple[int, CubeOutcome]]:
         for number, outcome in json.loads(data):
-            self._seconds += outcome["line"]["seconds"]
+            yield from self._take(number, outcome)
+
+    def _take(self, number: int, outcome: CubeOutcome) -> Iterator[tuple[int, CubeOutcome]]:
+        """Take in what became of a cube or of a tile of it; the outcome, where it is the cube's."""
+        if number in self._ended:  # of a cube that failed in another tile
+            return
+        split = self._split.get(number)
+        if outcome["state"] == "split":
+            self._begin_split(number, outcome)
+            return
+        if outcome["state"] == "tile":
+            assert split is not None, "tiles are of cubes that are split"
+            split.take(outcome)
+            self._count_tiles(made=1)
+            return
+        if split is not None:
+            del self._split[number]
+            self._ended.add(number)
+            self._end_split(split, outcome)
+            self._count_tiles(made=split.count - split.made)
+        else:
+            self._seconds += outcome["line"].get("seconds", 0.0)
             self._done += 1
-            if "unexpected" in outcome and self.unexpected is None:
-                self.unexpected = WorkerError(outcome["unexpected"])
-            yield number, outcome
+        if "unexpected" in outcome and self.unexpected is None:
+            self.unexpected = WorkerError(outcome["unexpected"])
+        if "whole" in outcome:
+            self.not_split.setdefault(outcome["whole"], []).append(self.inputs[number][0].address)
+        yield number, outcome
+
+    def _begin_split(self, number: int, outcome: CubeOutcome) -> None:
+        """Take in that a cube is to be split; a worker may say it again."""
+        if number in self._split:
+            return
+        one, folder = self.inputs[number]
+        ticket = {
+            "number": number,
+            "input": one.key,
+            "key": one.key,
+            "folder": str(folder.resolve()),
+            "tiles": outcome["tiles"],
+            "files_in": outcome["files_in"],
+        }
+        split = SplitWork(ticket, outcome["count"], self._out)
+        self._split[number] = split
+        self._count_tiles(made=split.made, more=split.count)
+
+    def _count_tiles(self, made: int, more: int = 0) -> None:
+        """Report how far the tiles are.
+
+        Args:
+            made: How many more are made, or are no longer needed.
+            more: How many more there are.
+        """
+        self._tiles_made += made
+        self._tiles += more
+        if self._report_tiles is not None:
+            self._report_tiles(self._tiles_made, self._tiles)
+
+    def _end_split(self, split: SplitWork, outcome: CubeOutcome) -> None:
+        """Remove the tiles of a cube.
+
+        Where the machine was too small for it (its memory, its disk), they stay for a later call.
+        """
+        if outcome.get("stops") or outcome.get("lost"):
+            self._left.append(split)
+        else:
+            split.folder.remove()
 
     def _size(self, left: int) -> int:
         """How many cubes are a share: one, until it is known how long they take.
@@ -207,13 +306,12 @@ class CubeWork:
         self, ticket: Ticket, errors: Sequence[Mapping[str, Any]]
     ) -> tuple[int, CubeOutcome]:
         one, _ = self.inputs[ticket["number"]]
-        out = Path(self._job.arguments["order"]["out"])
         line = {
             "input": ticket["key"],
-            "folder": Path(ticket["folder"]).relative_to(out).as_posix(),
+            "folder": Path(ticket["folder"]).relative_to(self._out).as_posix(),
             "errors": [_at(error, one.address) for error in errors],
         }
-        return ticket["number"], {"state": "failed", "line": line}
+        return ticket["number"], {"state": "failed", "line": line, "lost": True}
 
 
 class RepeatedFailures:

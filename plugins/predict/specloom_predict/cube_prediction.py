@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from specloom_predict.georeference import Geometry
     from specloom_predict.input_state import InputState
     from specloom_predict.rules import Rule
+    from specloom_predict.split_cube import SplitCube
     from specloom_predict.writers.layout import Map
 
 
@@ -55,6 +56,7 @@ class RunOptions:
             array (C,).
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
+        split: What other processes made of the cube's tiles; None where this one makes all.
 
     Raises:
         ConfigError: The memory is below 0, or a tile below 1 byte.
@@ -63,6 +65,7 @@ class RunOptions:
     wavelengths: str | Path | ArrayLike | None = None
     memory: int | None = None
     tile_bytes: int | None = None
+    split: SplitCube | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("memory", 0), ("tile_bytes", 1)):
@@ -112,7 +115,12 @@ def _with_files(
         names = {end: name for name, end in fitted.ends.items()}
         allocate = allocate_files(scratch, names)
         made = fitted.outputs_of(
-            cube, options.wavelengths, options.memory, options.tile_bytes, allocate
+            cube,
+            options.wavelengths,
+            options.memory,
+            options.tile_bytes,
+            allocate,
+            options.split,
         )
         source = f"{cube.path.name} by the pipeline {fitted.run.metadata['name']}"
         written, notes = write_files(
@@ -129,6 +137,8 @@ def _with_files(
             files.input_state.check()
         paths = {name: folder / name for name in written}
         seconds = time.monotonic() - started
+        if options.split is not None:
+            seconds += options.split.seconds
         prediction = _prediction(fitted, cube, made, geometry, paths, notes, rules, seconds)
         if files.record is None:
             move_files(scratch, folder, written)

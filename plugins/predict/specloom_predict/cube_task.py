@@ -7,11 +7,13 @@ written in a scratch folder and then moved, and its record is written last.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -39,14 +41,21 @@ from specloom_predict.inputs import Input
 from specloom_predict.ledger import line_of
 from specloom_predict.score_pictures import picture_name
 from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
+from specloom_predict.split_cube import SplitCube, TilesOfCube
+from specloom_predict.tile_files import folder_of_tiles, has_tile, write_tile
 from specloom_statistics import engine_identity
 
 if TYPE_CHECKING:
+    from specloom_cubes import Cube
     from specloom_predict.prediction import Prediction
     from specloom_predict.predictor import Predictor
 
 Ticket: TypeAlias = Mapping[str, Any]
-"""``{"input": address, "key": what identifies it, "folder": where its results go}``."""
+"""``{"input": address, "key": what identifies it, "folder": where its results go}``.
+
+Of a cube that is split, besides: ``tiles``, what identifies its tiles; ``files_in``, the state of
+its files; and ``tile``, the number of the tile, or None to put all tiles together.
+"""
 
 CubeOutcome: TypeAlias = Mapping[str, Any]
 """What became of a cube: ``line`` for the ledger, ``entry`` for the summary, ``unexpected``."""
@@ -68,6 +77,13 @@ KINDS: Mapping[str, type[SpecloomError]] = {
 """The classes of errors that outcomes name."""
 
 
+LEAST_TILES = 2
+"""A cube of fewer tiles is not split."""
+
+KEY_DIGITS = 32
+"""The digits of what identifies tiles."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What is made of every cube of a call; all of it plain values.
@@ -82,6 +98,7 @@ class Order:
             number for each band.
         memory: Bytes that nodes may take which need the whole image.
         tile_bytes: Bytes of the cube in one tile.
+        split_above: Bytes of a cube above which its tiles are made one by one; None for no cube.
     """
 
     out: str
@@ -92,6 +109,7 @@ class Order:
     wavelengths: str | Sequence[float] | None = None
     memory: int | None = None
     tile_bytes: int | None = None
+    split_above: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The arguments, from which ``Order(**values)`` is made again."""
@@ -136,6 +154,7 @@ class CubeTask:
         self.unexpected: Exception | None = None
         """The first error that is a bug."""
         self._in_work = InWork(Path(order.out))
+        self._tiles: _OpenTiles | None = None
 
     def __enter__(self) -> CubeTask:
         return self
@@ -150,17 +169,25 @@ class CubeTask:
 
     def close(self) -> None:
         """Note that nothing is in work; without it, the next call into the folder does so."""
+        self._tiles = None
         self._in_work.close()
 
     def do(self, ticket: Ticket) -> dict[str, Any]:
-        """Predict a cube, as ``predict_ticket`` does."""
+        """Predict a cube, as ``predict_ticket`` does, or make a tile of one.
+
+        Of a cube that is to be split, ``state`` is ``split``, and ``tiles`` and ``count`` say what
+        identifies its tiles and how many there are, ``files_in`` the state of its files. Of a tile
+        ``state`` is ``tile``, and ``seconds`` how long it took. ``whole`` is why a cube is not
+        split that is large enough.
+        """
         started = time.monotonic()
         try:
             outcome = self._predict(ticket)
         except Exception as error:
             outcome = self.failure(ticket, error)
         line = outcome["line"]
-        line["seconds"] = round(time.monotonic() - started, 6)
+        seconds = time.monotonic() - started + outcome.pop("seconds_of_tiles", 0.0)
+        line["seconds"] = round(seconds, 6)
         line["worker"] = _worker()
         return outcome
 
@@ -176,17 +203,107 @@ class CubeTask:
         if known is not None:
             return known
         self._require_out()
-        state = InputState.of(one.address, one.files(self.predictor.valid_files))
-        stamped = record.stamp(state.files, self.order.pipeline, self.order.result_options)
         try:
-            entry = self._write(one, ticket["key"], folder, state, stamped)
-        except WriteError:
+            if ticket.get("tile") is not None:
+                return self._make_tile(one, ticket)
+            return self._make(one, ticket, folder)
+        except (WriteError, IntegrityError):
             known = self._complete(one, folder)
             if known is None:
                 self._require_out()
                 raise
             return known
-        return {"state": "done", "line": self._line(folder), "entry": entry}
+
+    def _make(self, one: Input, ticket: Ticket, folder: Path) -> dict[str, Any]:
+        """Predict a cube as a whole, or put its tiles together, unless it is to be split."""
+        self._tiles = None
+        state = self._state(one, ticket)
+        cube = self._open(one, state)
+        outcome: dict[str, Any] = {"state": "done"}
+        split = None
+        if "tiles" in ticket:
+            split = SplitCube(folder_of_tiles(Path(self.order.out), ticket["tiles"]))
+        elif self.order.split_above is not None and cube.good_bytes() > self.order.split_above:
+            found = self._split(one, cube, state)
+            if "tiles" in found:
+                line = {"input": ticket["key"], "folder": self._place(folder)}
+                return {"state": "split", "line": line, **found}
+            outcome |= found
+        stamped = record.stamp(state.files, self.order.pipeline, self.order.result_options)
+        entry = self._write(cube, ticket["key"], folder, state, stamped, split)
+        if split is not None:
+            outcome["seconds_of_tiles"] = split.seconds
+        return {**outcome, "line": self._line(folder), "entry": entry}
+
+    def _state(self, one: Input, ticket: Ticket) -> InputState:
+        """The files of a cube, as they are now, or were when it was split.
+
+        Raises:
+            DataError: They have changed since.
+        """
+        state = InputState.of(one.address, one.files(self.predictor.valid_files))
+        if "tiles" in ticket:
+            state = replace(state, before=ticket["files_in"])
+            state.check()
+        return state
+
+    def _open(self, one: Input, state: InputState) -> Cube:
+        try:
+            return self.predictor.open(one.address, self.order.variable)
+        except Exception as error:
+            raise _changed_or(error, state) from error
+
+    def _split(self, one: Input, cube: Cube, state: InputState) -> dict[str, Any]:
+        """How a cube is split, or ``whole``, why it is not; empty where it has one tile."""
+        try:
+            tiles = self._tiles_of(cube)
+        except Exception as error:
+            raise _changed_or(error, state) from error
+        if tiles.reader_of_bands is not None:
+            name, image = tiles.reader_of_bands
+            label = self.predictor.run.graph.label(name)
+            return {"whole": f"{label} needs the whole image {image}"}
+        if tiles.count < LEAST_TILES:
+            return {}
+        key = self._key_of_tiles(one, state)
+        return {"tiles": key, "count": tiles.count, "files_in": dict(state.before)}
+
+    def _tiles_of(self, cube: Cube) -> TilesOfCube:
+        order = self.order
+        return self.predictor.tiles_of(cube, order.wavelengths, order.memory, order.tile_bytes)
+
+    def _key_of_tiles(self, one: Input, state: InputState) -> str:
+        """What identifies the tiles of a cube: all that they depend on.
+
+        Where the cube has no file on this machine, whether it was changed is not known, and its
+        tiles are of this call alone.
+        """
+        stamped = record.stamp(state.files, self.order.pipeline, self.order.result_options)
+        origin = self.predictor.origin()
+        made_by = [origin, engine_identity(), self.order.tile_bytes]
+        description = json.dumps([one.key, stamped, made_by], sort_keys=True, default=str)
+        digest = hashlib.sha256(description.encode()).hexdigest()[:KEY_DIGITS]
+        return digest if state.before else f"{digest}-{os.urandom(4).hex()}"
+
+    def _make_tile(self, one: Input, ticket: Ticket) -> dict[str, Any]:
+        """Make a tile of a cube, unless it is there."""
+        number = ticket["tile"]
+        folder = folder_of_tiles(Path(self.order.out), ticket["tiles"])
+        place = self._place(Path(ticket["folder"]))
+        outcome = {"state": "tile", "line": {"input": ticket["key"], "folder": place}}
+        if has_tile(folder, number):
+            return {**outcome, "seconds": 0.0}
+        state = self._state(one, ticket)
+        if self._tiles is None or self._tiles.key != ticket["tiles"]:
+            cube = self._open(one, state)
+            self._tiles = _OpenTiles(ticket["tiles"], self._tiles_of(cube))
+        try:
+            tile = self._tiles.tiles.make(number)
+        except Exception as error:
+            raise _changed_or(error, state) from error
+        state.check()
+        write_tile(folder, number, tile.arrays, tile.seconds)
+        return {**outcome, "seconds": tile.seconds}
 
     def _complete(self, one: Input, folder: Path) -> dict[str, Any] | None:
         """The outcome of a cube whose results are complete; None where they are not.
@@ -221,19 +338,16 @@ class CubeTask:
 
     def _write(
         self,
-        one: Input,
+        cube: Cube,
         key: str,
         folder: Path,
         state: InputState,
         stamped: Mapping[str, Any],
+        split: SplitCube | None,
     ) -> dict[str, Any]:
         """Write the files of a cube and its record; what the summary says of it."""
         order = self.order
         predictor = self.predictor
-        try:
-            cube = predictor.open(one.address, order.variable)
-        except Exception as error:
-            raise _changed_or(error, state) from error
         with write_errors(folder):
             self._in_work.note(folder)
             before = record.claim(folder, key, stamped)
@@ -252,7 +366,7 @@ class CubeTask:
         files = FileOptions(
             folder, order.formats, draw_scores=False, input_state=state, record=write_record
         )
-        options = RunOptions(order.wavelengths, order.memory, order.tile_bytes)
+        options = RunOptions(order.wavelengths, order.memory, order.tile_bytes, split)
         try:
             predict_cube(predictor, cube, files, options, predictor.rules)
         except WriteError:
@@ -281,14 +395,25 @@ class CubeTask:
             reported = SpecloomError(what, where=ticket["input"])
         outcome["stops"] = isinstance(reported, WriteError) and reported.stops
         reported = with_address(reported, ticket["input"])
-        folder = Path(ticket["folder"])
         outcome["line"] = {
             "input": ticket["key"],
-            "folder": folder.relative_to(self.order.out).as_posix(),
+            "folder": self._place(Path(ticket["folder"])),
             "time": round(time.time(), 3),
             "errors": errors_as_json(reported),
         }
         return outcome
+
+    def _place(self, folder: Path) -> str:
+        """A folder of results, from that of all results on."""
+        return folder.relative_to(self.order.out).as_posix()
+
+
+@dataclass(frozen=True)
+class _OpenTiles:
+    """The tiles of the cube that is open, with what identifies them."""
+
+    key: str
+    tiles: TilesOfCube
 
 
 def _entry_of(made: Prediction) -> dict[str, Any]:

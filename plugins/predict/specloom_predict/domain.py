@@ -18,7 +18,7 @@ from specloom_statistics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -93,6 +93,24 @@ class SampledScene:
         found: NDArray[Any] = of_map[self._rows, self._columns]
         return found
 
+    def part(self, rows: slice, columns: slice) -> dict[str, NDArray[Any]]:
+        """What is known of a part that was read: ``pixels`` (n, C), and ``valid`` (h, w)."""
+        found: dict[str, NDArray[Any]] = {}
+        if self._pixels is not None:
+            found["pixels"] = self._pixels[self._inside(rows, columns)]
+        if self.valid is not None:
+            found["valid"] = self.valid[rows, columns]
+        return found
+
+    def add_part(self, rows: slice, columns: slice, known: Mapping[str, NDArray[Any]]) -> None:
+        """Take in what another process knows of a part that it read, as ``part`` gives it."""
+        pixels = known.get("pixels")
+        if pixels is not None:
+            self._pixels_of(pixels.shape[1])[self._inside(rows, columns)] = pixels
+        valid = known.get("valid")
+        if valid is not None:
+            self._valid()[rows, columns] = valid
+
     def _valid(self) -> NDArray[np.bool_]:
         if self.valid is None:
             self.valid = np.ones(self._size, bool)
@@ -100,13 +118,23 @@ class SampledScene:
 
     def _take(self, cube: NDArray[Any], rows: slice, cols: slice) -> None:
         height, width, bands = cube.shape
-        if self._pixels is None:
-            self._pixels = np.full((len(self._rows), bands), np.nan)
         top = rows.start or 0
         left = cols.start or 0
-        inside = (self._rows >= top) & (self._rows < top + height)
-        inside &= (self._columns >= left) & (self._columns < left + width)
-        self._pixels[inside] = cube[self._rows[inside] - top, self._columns[inside] - left]
+        inside = self._inside(slice(top, top + height), slice(left, left + width))
+        pixels = cube[self._rows[inside] - top, self._columns[inside] - left]
+        self._pixels_of(bands)[inside] = pixels
+
+    def _pixels_of(self, bands: int) -> NDArray[np.float64]:
+        """The sampled pixels, (N, C), NaN where they were not read yet."""
+        if self._pixels is None:
+            self._pixels = np.full((len(self._rows), bands), np.nan)
+        return self._pixels
+
+    def _inside(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """Which of the sampled pixels lie in some rows and columns, (N,)."""
+        inside: NDArray[np.bool_] = (self._rows >= rows.start) & (self._rows < rows.stop)
+        inside &= (self._columns >= columns.start) & (self._columns < columns.stop)
+        return inside
 
 
 class FittedDomain:

@@ -26,14 +26,16 @@ from specloom_cubes import (
     opened_by_plugin,
 )
 from specloom_predict.domain import FittedDomain, SampledScene, judged_by, unjudged_pixels
+from specloom_predict.split_cube import TilesOfCube
 from specloom_predict.tile_plan import is_map
-from specloom_predict.tiled_run import TILE_BYTES, run_tiled, to_array
+from specloom_predict.tiled_run import TILE_BYTES, FirstPass, run_tiled, to_array
 from specloom_predict.writers.layout import Map
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from specloom_cubes import Cube
+    from specloom_predict.split_cube import SplitCube
     from specloom_predict.tiled_run import Allocate
     from specloom_statistics import DomainMeasure
 
@@ -164,6 +166,7 @@ class FittedPipeline:
         memory: int | None = None,
         tile_bytes: int | None = None,
         allocate: Allocate | None = None,
+        split: SplitCube | None = None,
     ) -> Outputs:
         """The outputs for one cube, and whether the cube is like those of the fit.
 
@@ -173,32 +176,29 @@ class FittedPipeline:
         What a data node stored of the cube before (its wavelengths) is forgotten, so that results
         do not depend on the order of cubes.
 
+        Args:
+            cube: The cube.
+            wavelengths: Band centres in nm, used instead of the cube's own.
+            memory: Bytes that nodes may take which need the whole image.
+            tile_bytes: Bytes of the cube in one tile.
+            allocate: Makes the array of each map.
+            split: What other processes made of the cube's tiles.
+
         Raises:
             SpecloomError: The cube does not fit the pipeline; ``NodeError`` where a node needs
                 the whole image and that takes more than ``memory`` bytes.
         """
-        for name, state in self._fitted_states.items():
-            self.run.graph.nodes[name].restore(state)
-        if tile_bytes is None:
-            tile_bytes = TILE_BYTES
-        source = self._source_of(cube, wavelengths)
-        self.run.source = source
-        self.check_bands(cube)
+        scene = self._scene_of(cube, wavelengths)
         size = cube.shape[:2]
-        scene = SampledScene(
-            source,
-            size,
-            only_finite=not self._number_maps,
-            as_float32=not self._takes(source),
-        )
         values = run_tiled(
             self.run,
             scene,
             size,
-            {*self.ends.values(), *self._number_maps.values()},
+            self._wanted(),
             memory,
             allocate,
-            tile_bytes,
+            tile_bytes or TILE_BYTES,
+            None if split is None else split.tiles_for(scene),
         )
         judging = self._judging(values)
         everywhere = unjudged_pixels(judging.values(), scene, size)
@@ -223,6 +223,42 @@ class FittedPipeline:
         if domain is not None and domain.reasons:
             notes.append(f"unlike what the pipeline was fitted on: {'; '.join(domain.reasons)}")
         return Outputs(maps, others, notes, everywhere, domain)
+
+    def tiles_of(
+        self,
+        cube: Cube,
+        wavelengths: str | Path | ArrayLike | None = None,
+        memory: int | None = None,
+        tile_bytes: int | None = None,
+    ) -> TilesOfCube:
+        """The tiles of a cube, of which this process makes any, until it has another cube.
+
+        Raises:
+            SpecloomError: As ``outputs_of``.
+        """
+        scene = self._scene_of(cube, wavelengths)
+        size = cube.shape[:2]
+        wanted = self._wanted()
+        first = FirstPass(self.run, scene, size, wanted, memory, tile_bytes or TILE_BYTES)
+        return TilesOfCube(first, scene)
+
+    def _wanted(self) -> set[str]:
+        """The values that are made of each cube, as ``node.port``."""
+        return {*self.ends.values(), *self._number_maps.values()}
+
+    def _scene_of(self, cube: Cube, wavelengths: str | Path | ArrayLike | None) -> SampledScene:
+        """A cube as the graph reads it, which forgets the cube before."""
+        for name, state in self._fitted_states.items():
+            self.run.graph.nodes[name].restore(state)
+        source = self._source_of(cube, wavelengths)
+        self.run.source = source
+        self.check_bands(cube)
+        return SampledScene(
+            source,
+            cube.shape[:2],
+            only_finite=not self._number_maps,
+            as_float32=not self._takes(source),
+        )
 
     def _source_of(self, cube: Cube, wavelengths: str | Path | ArrayLike | None) -> OneCube:
         """A cube with the valid pixels of the fit's rule; one in memory has those of its array."""

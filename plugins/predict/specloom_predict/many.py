@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -46,6 +47,7 @@ from specloom_predict.predictor import Predictor
 from specloom_predict.score_pictures import ScoreFolder, draw_pending, has_pending
 from specloom_predict.scratch import WriteError, remove_leftovers, write_errors
 from specloom_predict.spool import Spool
+from specloom_predict.tile_files import remove_abandoned_tiles
 from specloom_predict.verdicts import (
     FAILED_CHECK,
     SUMMARY,
@@ -61,8 +63,15 @@ from specloom_predict.verdicts import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from specloom import Run
     from specloom_predict.fitted_pipeline import Scale
     from specloom_predict.rules import Rule
+
+SPLIT_ABOVE = 4_000_000_000
+"""Bytes of a cube above which workers make it tile by tile, unless a call says otherwise."""
+
+HERE = "jobs.Here"
+"""The executor in this process."""
 
 NO_INPUT = -1
 """The rank of what concerns no input: before all of them."""
@@ -70,16 +79,30 @@ LAST = 2**62
 """The rank of what ended a call: behind all inputs."""
 
 MOST_LISTED = 3
-"""The references that a note lists."""
+"""The cubes that a note lists."""
 
 
 def _listed(references: Sequence[Input]) -> str:
     """Cubes that are references, with the names of the first."""
-    names = [Path(one.address).name for one in references[:MOST_LISTED]]
-    if len(references) > MOST_LISTED:
-        names.append("…")
     noun = "reference" if len(references) == 1 else "references"
-    return f"{len(references)} white or dark {noun} of captures ({', '.join(names)})"
+    names = _names([one.address for one in references])
+    return f"{len(references)} white or dark {noun} of captures ({names})"
+
+
+def _names(addresses: Sequence[str]) -> str:
+    """The names of the first of some cubes."""
+    names = [Path(address).name for address in addresses[:MOST_LISTED]]
+    if len(addresses) > MOST_LISTED:
+        names.append("…")
+    return ", ".join(names)
+
+
+def _note_on_whole(reason: str, addresses: Sequence[str]) -> str:
+    """That cubes which are large enough are not split, and why."""
+    who = "one worker predicts the whole cube"
+    if len(addresses) > 1:
+        who = "one worker each predicts the whole cubes"
+    return f"{_names(addresses)}: {who}, as {reason}"
 
 
 def failure_text(name: str, error: SpecloomError) -> str:
@@ -201,6 +224,7 @@ def predict_all(
     workers: int | None = None,
     insecure: bool = False,
     keep_going: bool = False,
+    split_above: int | None = None,
 ) -> Summary:
     """Apply a saved pipeline to many cubes and write what it makes of each into a folder.
 
@@ -230,6 +254,8 @@ def predict_all(
         insecure: Whether a scheduler on another machine may be used without encryption.
         keep_going: Whether to go on though half of the latest 100 cubes failed with one message;
             in one process that stops nothing.
+        split_above: Bytes of a cube above which many workers predict it, tile by tile; with ``on``
+            4 GB by default. Without ``on`` this process does the same, one tile after another.
 
     Raises:
         SpecloomError: Nothing can be predicted at all: the pipeline or an option is wrong.
@@ -256,6 +282,7 @@ def predict_all(
         _plain_wavelengths(wavelengths),
         memory,
         tile_bytes,
+        _split_size(split_above, on),
     )
     task = CubeTask(predictor, order)
     summary = Summary(failed=errors, rules=predictor.rules, fail_on=fail_on, strict=strict)
@@ -295,6 +322,31 @@ def predict_all(
         if not call.stopped:
             _draw_scores(call, out)
     return summary
+
+
+def _split_size(split_above: int | None, on: str | Executor | None) -> int | None:
+    """The size above which cubes are split; None where they are not.
+
+    Raises:
+        ConfigError: It is below 1.
+    """
+    if split_above is None and on is not None:
+        return SPLIT_ABOVE
+    if split_above is not None and split_above < 1:
+        what = f"split_above is {split_above}"
+        raise ConfigError(what, fix="set a number of bytes from 1 on, or leave it out")
+    return split_above
+
+
+def _executor_here(run: Run) -> Executor:
+    """The executor in this process.
+
+    Raises:
+        PluginError: The plugin ``jobs`` is not installed.
+    """
+    _, cls = run.plugins.find(HERE, ("executors",), "--split-above")
+    executor: Executor = cls(run.plugins)
+    return executor
 
 
 def _check_resumable(out: Path) -> None:
@@ -530,15 +582,33 @@ def _predict_placed(
     wanted: _Wanted,
 ) -> None:
     """Predict each input: by an executor, or in this process where there is none."""
+    task = known.task
+    if executor is None and task.order.split_above is not None:
+        executor = _executor_here(task.predictor.run)
     if executor is None:
         _predict_each(known, inputs, call)
+        _remove_unused_tiles(call)
         return
-    task = known.task
     job = cube_job(task.predictor, task.order, wanted.outputs, wanted.scale)
     repeated = RepeatedFailures(ignored=wanted.keep_going)
+    run = task.predictor.run
+
+    def report_tiles(made: int, count: int) -> None:
+        run.hook.progress(run=run, what="tiles", done=made, total=count)
+
     taking = _Taking(known, inputs, call, repeated)
-    work = CubeWork(executor, job, inputs, taking.take_known)
-    taking.take_each(work)
+    work = CubeWork(executor, job, inputs, taking.take_known, report_tiles)
+    with closing(work):
+        taking.take_each(work)
+        _remove_unused_tiles(call)
+    for reason, addresses in work.not_split.items():
+        call.summary.notes.append(_note_on_whole(reason, addresses))
+
+
+def _remove_unused_tiles(call: _Call) -> None:
+    """Remove the tiles that an earlier call left, and this one did not need to the end."""
+    if not call.stopped:
+        remove_abandoned_tiles(call.ledger.out)
 
 
 class _Taking:

@@ -108,7 +108,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Remove the scratch folders and unfinished files that dead processes left in a folder."""
     for scratch in folder.glob(f"{SCRATCH}*"):
-        _remove_if_abandoned(scratch)
+        remove_if_abandoned(scratch)
     remove_abandoned(folder)
 
 
@@ -125,8 +125,8 @@ def _make_scratch(folder: Path) -> tuple[Path, int]:
             return scratch, handle
 
 
-def _remove_if_abandoned(scratch: Path) -> None:
-    """Remove a scratch folder whose lock no process holds."""
+def remove_if_abandoned(scratch: Path) -> None:
+    """Remove a folder of unfinished results whose lock no process holds."""
     if scratch.is_symlink() or not scratch.is_dir():
         return
     handle = lock_abandoned(scratch / LOCK)

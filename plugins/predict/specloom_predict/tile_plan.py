@@ -227,6 +227,19 @@ class _Passes:
         return max((margins.get(_node(end), 0) for end in made), default=0)
 
 
+def reader_of_bands(graph: Graph, plan: TilePlan) -> tuple[str, str] | None:
+    """The first node that needs a whole image of many bands, and that image; None without one.
+
+    Tiles that are made elsewhere would then be about as large as the cube.
+    """
+    for name in plan.whole:
+        for end in _inputs(graph, name):
+            from_tiles = end in plan.steps[0].whole_read
+            if from_tiles and is_map(graph.port(end)) and not _is_thin(graph.port(end)):
+                return name, end
+    return None
+
+
 def check_memory(graph: Graph, plan: TilePlan, height: int, width: int, memory: int) -> None:
     """Accept a plan whose whole-image values fit into ``memory`` bytes.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specloom_predict.tile_plan import (
+    TilePlan,
     TileStep,
     check_memory,
     is_map,
     plan_tiles,
+    reader_of_bands,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +40,10 @@ Allocate: TypeAlias = Callable[[str, tuple[int, ...], np.dtype[Any]], NDArray[An
 """Makes the array for a wanted value, from its name, shape and element type."""
 
 
+Compiled: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""The graph as it runs on one tile after another."""
+
+
 class Windowed(Protocol):
     """A scene of which parts can be read."""
 
@@ -56,6 +63,65 @@ class Tile(NamedTuple):
     outer: Part
 
 
+class MadeTiles(Protocol):
+    """What other processes made of the tiles of a scene in the first pass."""
+
+    def read(self, number: int, tile: Tile) -> Mapping[str, NDArray[Any]]:
+        """The maps of a tile without its margin, by ``node.port``."""
+
+
+class FirstPass:
+    """The first pass over the tiles of a scene, of which any process can make any tile.
+
+    Args:
+        run: The run; its graph is run in the stage ``predict``.
+        scene: Where tiles are read.
+        size: Rows and columns of the scene.
+        want: Values as ``node.port``.
+        memory: Bytes that whole-image values may take; by default half of what is free.
+        tile_bytes: Bytes of the cube in one tile.
+
+    Raises:
+        NodeError: A node needs the whole image, and that would take more than ``memory``.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        scene: Windowed,
+        size: tuple[int, int],
+        want: Iterable[str],
+        memory: int | None = None,
+        tile_bytes: int = TILE_BYTES,
+    ) -> None:
+        self._run = run
+        self._scene = scene
+        plan = _plan_within(run, size, sorted(set(want)), memory)
+        self._step = plan.steps[0]
+        #: The tiles, in the order in which one process makes them.
+        self.tiles: list[Tile] = []
+        if self._step.made:
+            self.tiles = list(_tiles(scene, size, self._step.margin, tile_bytes))
+        #: The node that needs a whole image of many bands, and that image; None without one.
+        self.reader_of_bands = reader_of_bands(run.graph, plan)
+
+    def make(self, number: int) -> dict[str, NDArray[Any]]:
+        """The maps of a tile without its margin, by ``node.port``."""
+        tile = self.tiles[number]
+        with self._run.inference():
+            made = _make_tile(self._run, self._compiled, self._scene, self._step, tile.outer, {})
+        found = {}
+        for end in self._step.made:
+            value = made.get(end)
+            if value is not None and is_map(self._run.graph.port(end)):
+                found[end] = _without_margin(to_array(value), tile)
+        return found
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        return _compile(self._run, self._step)
+
+
 def run_tiled(
     run: Run,
     scene: Windowed,
@@ -64,6 +130,7 @@ def run_tiled(
     memory: int | None = None,
     allocate: Allocate | None = None,
     tile_bytes: int = TILE_BYTES,
+    made_tiles: MadeTiles | None = None,
 ) -> dict[str, Any]:
     """The wanted values of one scene, equal to those of the untiled scene bit for bit.
 
@@ -76,22 +143,37 @@ def run_tiled(
         allocate: Makes the array for each wanted map, and for each map that only nodes read which
             work on tiles or strips of it; by default in memory.
         tile_bytes: Bytes of the cube in one tile.
+        made_tiles: The tiles of the first pass but for its first one, which is made here in any
+            case: nodes may store something of the cube.
 
     Raises:
         NodeError: A node needs the whole image, and that would take more than ``memory``.
     """
     wanted = sorted(set(want))
-    plan = plan_tiles(run.graph, wanted, *size)
-    limit = _free_bytes() // 2 if memory is None else memory
-    check_memory(run.graph, plan, *size, limit)
+    plan = _plan_within(run, size, wanted, memory)
     values = _Values(run.graph, size, wanted, allocate, plan.between)
     with run.inference():
-        for step in plan.steps:
-            _run_tiles(run, scene, step, values, tile_bytes)
+        for number, step in enumerate(plan.steps):
+            made_before = made_tiles if number == 0 else None
+            _run_tiles(run, scene, step, values, tile_bytes, made_before)
             for name in step.strips:
                 _run_strips(run, name, values)
             _run_whole(run, step, values)
     return {end: values.found[end] for end in wanted}
+
+
+def _plan_within(
+    run: Run, size: tuple[int, int], wanted: Sequence[str], memory: int | None
+) -> TilePlan:
+    """How wanted values are made from tiles, within some bytes of memory.
+
+    Raises:
+        NodeError: A node needs the whole image, and that would take more.
+    """
+    plan = plan_tiles(run.graph, wanted, *size)
+    limit = _free_bytes() // 2 if memory is None else memory
+    check_memory(run.graph, plan, *size, limit)
+    return plan
 
 
 class _Values:
@@ -124,12 +206,14 @@ class _Values:
         if value is None or not is_map(self.graph.port(end)):
             self.found.setdefault(end, value)
             return
-        part = to_array(value)
+        self.place_map(end, _without_margin(to_array(value), tile), tile)
+
+    def place_map(self, end: str, part: NDArray[Any], tile: Tile) -> None:
+        """Put a map of one tile, without its margin, into its place of the whole map."""
         if end not in self.found:
             self.found[end] = self._empty(end, (1, *self.size, *part.shape[3:]), part.dtype)
-        crop_rows, crop_columns = map(_within, tile.inner, tile.outer)
         rows, columns = tile.inner
-        self.found[end][:, rows, columns] = part[:, crop_rows, crop_columns]
+        self.found[end][:, rows, columns] = part
 
     def part(self, end: str, part: Part) -> NDArray[Any] | None:
         """A part of a map; None where the cube does not have it."""
@@ -152,23 +236,77 @@ def to_array(value: Any) -> NDArray[Any]:
     return np.asarray(value)
 
 
-def _run_tiles(run: Run, scene: Windowed, step: TileStep, values: _Values, tile_bytes: int) -> None:
-    """Run the graph on each tile, as far as tiles suffice."""
+def _run_tiles(
+    run: Run,
+    scene: Windowed,
+    step: TileStep,
+    values: _Values,
+    tile_bytes: int,
+    made_before: MadeTiles | None,
+) -> None:
+    """Run the graph on each tile, as far as tiles suffice.
+
+    Args:
+        run: The run.
+        scene: Where tiles are read.
+        step: The pass over the tiles.
+        values: Where their values go.
+        tile_bytes: Bytes of the cube in one tile.
+        made_before: The tiles that are made already, all but the first; None for none.
+    """
     if not step.made:
         return
-    from_nodes = [end for end in step.made if not end.startswith("batch.")]
-    compiled = run.plan("predict", from_nodes, provided=step.read)
+    compiled = _compile(run, step)
     tiles = list(_tiles(scene, values.size, step.margin, tile_bytes))
     run.hook.progress(run=run, what="tiles", done=0, total=len(tiles))
-    for done, tile in enumerate(tiles, start=1):
-        batch: dict[str, Any] = {}
-        if step.reads_scene:
-            batch.update(run.runtime.adopt(scene.window(*tile.outer), run.graph.batch))
-        made = {f"batch.{name}": value for name, value in batch.items()}
-        made.update(compiled({**batch, **_parts(run, step.read, values, tile.outer)}))
-        for end in step.made:
-            values.place(end, made.get(end), tile)
-        run.hook.progress(run=run, what="tiles", done=done, total=len(tiles))
+    for number, tile in enumerate(tiles):
+        if made_before is not None and number > 0:
+            for end, part in made_before.read(number, tile).items():
+                values.place_map(end, part, tile)
+        else:
+            parts = _parts(run, step.read, values, tile.outer)
+            made = _make_tile(run, compiled, scene, step, tile.outer, parts)
+            for end in step.made:
+                values.place(end, made.get(end), tile)
+        run.hook.progress(run=run, what="tiles", done=number + 1, total=len(tiles))
+
+
+def _compile(run: Run, step: TileStep) -> Compiled:
+    """The graph as it runs on each tile of a pass."""
+    from_nodes = [end for end in step.made if not end.startswith("batch.")]
+    return run.plan("predict", from_nodes, provided=step.read)
+
+
+def _make_tile(
+    run: Run,
+    compiled: Compiled,
+    scene: Windowed,
+    step: TileStep,
+    outer: Part,
+    parts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The values of one tile, with its margin.
+
+    Args:
+        run: The run.
+        compiled: The graph as it runs on each tile.
+        scene: Where the tile is read.
+        step: The pass over the tiles.
+        outer: The rows and columns that are read.
+        parts: These of the maps of earlier passes.
+    """
+    batch: dict[str, Any] = {}
+    if step.reads_scene:
+        batch.update(run.runtime.adopt(scene.window(*outer), run.graph.batch))
+    made = {f"batch.{name}": value for name, value in batch.items()}
+    made.update(compiled({**batch, **parts}))
+    return made
+
+
+def _without_margin(part: NDArray[Any], tile: Tile) -> NDArray[Any]:
+    """A map of a tile, cut to the rows and columns whose values are taken."""
+    rows, columns = map(_within, tile.inner, tile.outer)
+    return part[:, rows, columns]
 
 
 def _parts(run: Run, ends: Iterable[str], values: _Values, part: Part) -> Mapping[str, Any]:
