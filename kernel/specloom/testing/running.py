@@ -19,7 +19,15 @@ from specloom.contract.abilities import (
 )
 from specloom.contract.errors import PortError
 from specloom.testing.comparing import CLOSE, Values, agree, hold
-from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_forward, run_in_place, saved
+from specloom.testing.driving import (
+    fit,
+    fit_shares,
+    needs_fit,
+    run,
+    run_forward,
+    run_in_place,
+    saved,
+)
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
 
 if TYPE_CHECKING:

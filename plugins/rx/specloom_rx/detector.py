@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -231,22 +232,34 @@ class RXGlobal(MomentsNode[Moments]):
 
     def _distance(self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None) -> Distance:
         """The distance under the map and the weights; on small images making it takes longest."""
+        if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
+            return self._make_distance(data, weights)
+        own = self.own_tensors()
+        factor = own["factor"]
+        mean = own["background_mean"]
+        kernels = native_kernels(mean.device)
+        sources: list[object] = [
+            data.dtype,
+            kernels,
+            mean,
+            factor,
+            own["whitening"],
+            factor.requires_grad,
+            self._float32_scores,
+        ]
+        if isinstance(data, LazyAffine | LazyLinear):
+            sources += data[1:3]
+        return self._cached_distance(partial(self._make_distance, data), *sources)
+
+    def _make_distance(
+        self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None = None
+    ) -> Distance:
         dtype = torch.promote_types(data.dtype, self._precision(weights))
         if isinstance(data, LazyLinear):
             # The bands of a derivative are small differences of large numbers.
             dtype = torch.float64
-
-        def make() -> Distance:
-            mean, whitening = self._metric(weights)
-            return Distance(data, mean, whitening, dtype, triangular=self._full_rank)
-
-        if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
-            return make()
-        kernels = native_kernels(self.background_mean.device)
-        sources: list[object] = [dtype, kernels, self.background_mean, self.factor, self.whitening]
-        if isinstance(data, LazyAffine | LazyLinear):
-            sources += data[1:3]
-        return self._cached_distance(make, *sources)
+        mean, whitening = self._metric(weights)
+        return Distance(data, mean, whitening, dtype, triangular=self._full_rank)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:
         weighted = weights is not None

@@ -166,14 +166,10 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
         """As ``forward``, but a ``LazyMonotone`` where that never decreases, without gradients."""
         function = None
         if not torch.is_grad_enabled():
-            function = self._cached_function(self._frozen, *self._tensors())
+            function = self._cached_function(self._frozen, *self.own_tensors().values())
         if function is None:
             return self.forward(scores, valid)
         return {"logits": LazyMonotone(scores, function, scores.dtype)}
-
-    def _tensors(self) -> list[Tensor]:
-        """What logits follow from; through ``nn.Module`` each would cost half a microsecond."""
-        return [*self._buffers.values(), *self._parameters.values()]  # type: ignore[misc]  # none is None
 
     def _frozen(self) -> LogitFunction | None:
         """The present function of scores; None if it may decrease, or give NaN for a number."""
