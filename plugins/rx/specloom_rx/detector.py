@@ -21,7 +21,12 @@ from specloom_rx.background import (
     warn_about_unsupported,
 )
 from specloom_rx.scoring import Distance
-from specloom_rx.whitening import check_regularisation, condition_growth, whiten
+from specloom_rx.whitening import (
+    check_regularisation,
+    condition_growth,
+    whiten,
+    whiten_correlation,
+)
 from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments, native_kernels
 
 if TYPE_CHECKING:
@@ -168,9 +173,15 @@ class RXGlobal(MomentsNode[Moments]):
         self.rank.copy_(background.rank)
         self.eigenvalues.copy_(background.eigenvalues)
         self.factor.copy_(torch.eye(len(self.factor)))
-        self.update_derived()
+        self._factor_is_trained = False
+        self._derive_from_statistics(1.0)
         if self.cache_inverse:
-            self.whitening.copy_(self._whiten(background.covariance, background.bands_used))
+            whitening = background.whitening
+            if whitening is None:
+                whitening = whiten_correlation(
+                    background.correlation, background.bands_used, full_rank=self._full_rank
+                )
+            self.whitening.copy_(whitening)
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""
@@ -178,13 +189,21 @@ class RXGlobal(MomentsNode[Moments]):
         identity = torch.eye(len(factor)).to(factor)
         self._factor_is_trained = not torch.equal(factor, identity)
         growth = condition_growth(factor) if self._factor_is_trained else 1.0
+        self._derive_from_statistics(growth)
+
+    def _derive_from_statistics(self, growth: float) -> None:
+        """Set what ``forward`` needs on the host.
+
+        Args:
+            growth: By how much a trained factor may raise the condition.
+        """
+        variances = self.covariance.diagonal()[self.bands_used].tolist()
         # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
-        magnitudes = self.covariance.diagonal()[self.bands_used].log10().abs()
-        if bool((magnitudes > 60).any()):
+        if any(not 1e-60 <= variance <= 1e60 for variance in variances):
             growth = math.inf
         smallest, largest, without_shrinkage = self.eigenvalues.tolist()
         eigenvalues = (smallest, largest, without_shrinkage)
-        self._derive(int(self.bands_used.sum()), int(self.rank), growth, eigenvalues)
+        self._derive(len(variances), int(self.rank), growth, eigenvalues)
 
     def _derive(
         self, bands: int, rank: int, growth: float, eigenvalues: tuple[float, float, float]

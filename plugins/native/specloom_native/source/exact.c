@@ -14,3 +14,9 @@ enum { ABREAST = 16 };
 #undef TYPE
 
 #include "histograms.h"
+
+#include "scatter.h"
+
+#include "rows.h"
+
+#include "medians.h"
