@@ -22,6 +22,7 @@ MODULES = {
     "native_library": "specloom_native.loading",
     "scale": "specloom_native.sums",
     "usable_rows": "specloom_native.sums",
+    "value_range": "specloom_native.sums",
     "variances": "specloom_native.sums",
     "whiten": "specloom_native.whitening",
 }
@@ -44,6 +45,7 @@ __all__ = [
     "native_library",
     "scale",
     "usable_rows",
+    "value_range",
     "variances",
     "whiten",
 ]
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         moments,
         scale,
         usable_rows,
+        value_range,
         variances,
     )
     from specloom_native.whitening import whiten

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_native.arguments import Rows, address, as_flags, as_rows, as_vector, library
+from specloom_native.arguments import NAMES, Rows, address, as_flags, as_rows, as_vector, library
 
 
 class RowMap(NamedTuple):
@@ -274,6 +274,31 @@ def extremes(rows: Tensor, keep: Tensor | None = None) -> Extremes:
         c_void_p(work.data_ptr()),
     )
     return Extremes(low, high, used)
+
+
+def value_range(values: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The smallest and the largest of some values, () each; None if one of them is not finite.
+
+    Args:
+        values: Float32 or float64 in one piece, of any shape; without a value they are infinite.
+
+    Raises:
+        ValueError: They are of another type or device, or not in one piece.
+    """
+    if values.dtype not in NAMES or not values.is_cpu or not values.is_contiguous():
+        raise ValueError(f"values are {values.dtype} {tuple(values.shape)} on {values.device}")
+    bounds = torch.empty(2, dtype=values.dtype)
+    pointer = bounds.data_ptr()
+    are_finite = library().sums(f"range_{NAMES[values.dtype]}")(
+        c_void_p(values.data_ptr()),
+        c_int64(values.numel()),
+        c_void_p(pointer),
+        c_void_p(pointer + bounds.element_size()),
+    )
+    if not are_finite:
+        return None
+    low, high = bounds.unbind()
+    return low, high
 
 
 def scale(rows: Tensor, low: Tensor, span: Tensor, out: Tensor, *, clip: bool = False) -> None:

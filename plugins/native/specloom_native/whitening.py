@@ -49,7 +49,8 @@ def whiten(
     values = covariance.detach().contiguous()
     kernels = library()
     results = torch.empty(2 * size * size + size + 2, dtype=torch.float64)
-    matrix, whitening, factor, spectrum = results.split([size * size, size * size, size, 2])
+    lengths = [size * size, size * size, size, 2]
+    matrix, whitening, factor, spectrum = torch.split(results, lengths)
     work = torch.empty(kernels.sums("whitening_work")(c_int64(size)), dtype=torch.float64)
     rank = kernels.sums("whiten")(
         c_void_p(values.data_ptr()),

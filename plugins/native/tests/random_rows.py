@@ -24,6 +24,7 @@ from specloom_native import (
     moments,
     scale,
     usable_rows,
+    value_range,
     variances,
     whiten,
 )
@@ -90,6 +91,10 @@ def check_case(number):
     if size:
         assert torch.equal(low.double(), selected.amin(0))
         assert torch.equal(high.double(), selected.amax(0))
+    limits = value_range(memory.values)
+    assert (limits is not None) == bool(memory.values.isfinite().all())
+    if limits is not None and len(memory.values):
+        assert limits == (memory.values.min(), memory.values.max())
     check_scores(random, rows)
     check_maps(random, rows)
     if dtype == torch.float32:

@@ -18,6 +18,7 @@ from specloom_native import (
     native_library,
     scale,
     usable_rows,
+    value_range,
     variances,
     whiten,
 )
@@ -267,6 +268,22 @@ def test_extremes_equal_those_of_torch(bands, dtype):
 
 
 @BOTH
+@pytest.mark.parametrize("count", [1, 2, 7, 31, 32, 33, 64, 100, 10_007])
+def test_the_range_is_that_of_torch(count, dtype):
+    values = rows_of(count, 1, dtype).flatten()
+    for place in (0, count // 2, count - 1):
+        changed = values.clone()
+        changed[place] = 99
+        assert value_range(changed) == (changed.min(), changed.max())
+        changed[place] = -99
+        assert value_range(changed) == (changed.min(), changed.max())
+        for wrong in (torch.nan, torch.inf, -torch.inf):
+            changed[place] = wrong
+            assert value_range(changed) is None
+    assert value_range(values[:0]) == (torch.inf, -torch.inf)
+
+
+@BOTH
 @pytest.mark.parametrize("per_band", [False, True])
 def test_scaling_has_the_bits_of_torch(dtype, per_band):
     rows = rows_of(100, 61, dtype)
@@ -447,6 +464,8 @@ def test_what_does_not_fit_is_an_error():
         lambda: mean_and_scatter(torch.zeros(5, 4).double(), shift, 10),
         lambda: mean_and_scatter(torch.zeros(5, 5), shift, 10),
         lambda: mean_and_scatter(torch.zeros(5, 5).double(), torch.zeros(3), 10),
+        lambda: value_range(rows[:, :2]),
+        lambda: value_range(rows.int()),
         lambda: whiten(torch.eye(4), torch.ones(4, dtype=torch.bool), 0, 0, 0),
         lambda: whiten(torch.eye(3).double(), torch.ones(4, dtype=torch.bool), 0, 0, 0),
         lambda: whiten(torch.eye(4).double(), torch.ones(4), 0, 0, 0),
