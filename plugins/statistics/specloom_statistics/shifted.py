@@ -26,7 +26,7 @@ SHIFT_ROWS = 128
 
 
 ALONE = 2
-"""So few parts take less time than other threads need to start with them."""
+"""So few parts are one for a kernel: it takes less time than other threads need to start."""
 
 
 class Sums:
@@ -247,7 +247,8 @@ class ShiftedSums(ABC):
             self._sums.left_out += len(rows)
             return
         parts = row_parts(len(rows), rows.shape[1], self.device)
-        if len(parts) < 2:
+        is_small = self._kernels is not None and len(parts) <= ALONE
+        if len(parts) < 2 or is_small:
             self._add_part(rows, mask, new_loader(), self._sums)
             return
 
@@ -257,11 +258,6 @@ class ShiftedSums(ABC):
             self._add_part(rows[part], None if mask is None else mask[part], loader, sums)
             return sums
 
-        if len(parts) <= ALONE:
-            loader = new_loader()
-            alone = [sums_of(number, loader) for number in range(len(parts))]
-            self._sums.add(_merge(alone))
-            return
         self._sums.add(reduce_blocks(sums_of, len(parts), new_loader, _merge))
 
     def _borrow_memory(self, count: int) -> Tensor:
