@@ -44,7 +44,17 @@ from specloom.contract.errors import (
     printable,
     raise_all,
 )
-from specloom.contract.fleet import Executor, Job, Outcome, Share, Task, Ticket
+from specloom.contract.fleet import (
+    Executor,
+    Job,
+    Outcome,
+    Parts,
+    ResumableExecutor,
+    Share,
+    Subtree,
+    Task,
+    Ticket,
+)
 from specloom.contract.hooks import impl
 from specloom.contract.nodes import STAGES, Array, Batch, Node, StripPasses, StripWise
 from specloom.contract.phases import At, Trainer
@@ -118,6 +128,7 @@ __all__ = [
     "Outcome",
     "Output",
     "OutputRef",
+    "Parts",
     "Pipeline",
     "PipelineView",
     "PluginError",
@@ -126,6 +137,7 @@ __all__ = [
     "PortError",
     "Ported",
     "Problems",
+    "ResumableExecutor",
     "Run",
     "RunView",
     "Runtime",
@@ -137,6 +149,7 @@ __all__ = [
     "Stateful",
     "StripPasses",
     "StripWise",
+    "Subtree",
     "Task",
     "Terminated",
     "Ticket",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from specloom import threads
 
@@ -242,11 +242,20 @@ class MergeTree(Generic[R]):
 
     Args:
         merge: Joins several parts, in their order, as ``Task.merge`` does.
+        completed: Called with level, number and total of each complete subtree of level 1 or more.
     """
 
-    def __init__(self, merge: Callable[[Sequence[R]], R]) -> None:
+    children: ClassVar[int] = CHILDREN
+
+    def __init__(
+        self,
+        merge: Callable[[Sequence[R]], R],
+        completed: Callable[[int, int, R], None] | None = None,
+    ) -> None:
         self._merge = merge
-        self._early: dict[int, R] = {}
+        self._completed = completed
+        #: Parts before which others are missing, with their levels, by their first share.
+        self._early: dict[int, tuple[int, R]] = {}
         self._next = 0
         #: The parts of each level that wait for their neighbours: at most seven.
         self._waiting: list[list[R]] = []
@@ -257,12 +266,27 @@ class MergeTree(Generic[R]):
         Raises:
             ValueError: There is a part of this number already.
         """
-        if number < self._next or number in self._early:
-            raise ValueError(f"share {number} was merged already")
-        self._early[number] = part
+        self.add_subtree(0, number, part)
+
+    def add_subtree(self, level: int, number: int, part: R) -> None:
+        """Take in the total of a complete subtree, whose parts are then not added.
+
+        Args:
+            level: The level: 0 of one part, 1 of eight, 2 of 64.
+            number: Its place among the subtrees of its level, from 0.
+            part: The total.
+
+        Raises:
+            ValueError: There is a part of it already.
+        """
+        first = number * CHILDREN**level
+        if first < self._next or first in self._early:
+            raise ValueError(f"share {first} was merged already")
+        self._early[first] = (level, part)
         while self._next in self._early:
-            self._take_in(0, self._early.pop(self._next))
-            self._next += 1
+            level, part = self._early.pop(self._next)
+            self._next += CHILDREN**level
+            self._take_in(level, part)
 
     def total(self) -> R:
         """All parts as one.
@@ -281,13 +305,17 @@ class MergeTree(Generic[R]):
         return rest[0]
 
     def _take_in(self, level: int, part: R) -> None:
-        if level == len(self._waiting):
+        while level >= len(self._waiting):
             self._waiting.append([])
         parts = self._waiting[level]
         parts.append(part)
         if len(parts) == CHILDREN:
             self._waiting[level] = []
-            self._take_in(level + 1, self._merge(parts))
+            merged = self._merge(parts)
+            if self._completed is not None:
+                number = self._next // CHILDREN ** (level + 1) - 1
+                self._completed(level + 1, number, merged)
+            self._take_in(level + 1, merged)
 
     def _one(self, parts: list[R]) -> list[R]:
         """The parts merged into one; none and one stay as they are."""

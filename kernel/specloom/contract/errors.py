@@ -41,6 +41,8 @@ class SpecloomError(Exception):
     """
 
     exit_code: int = 2
+    is_resumable: bool = False
+    """Whether a run goes on with ``--resume`` where this error stopped it."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         self.what = what

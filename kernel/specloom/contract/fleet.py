@@ -84,6 +84,34 @@ class Outcome:
     errors: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclass(frozen=True)
+class Subtree:
+    """The total of a complete subtree of the tree in which shares are merged.
+
+    Args:
+        level: Its level: 0 of one share, 1 of eight, 2 of 64.
+        number: Its place among the subtrees of its level, from 0.
+        data: What its shares gave, merged.
+    """
+
+    level: int
+    number: int
+    data: bytes
+
+
+class Parts(Protocol):
+    """Totals of complete subtrees of a job, which outlast the process."""
+
+    def subtrees(self) -> Sequence[Subtree]:
+        """Those that an earlier process stored; none of them covers another."""
+
+    def wants(self, level: int) -> bool:
+        """Whether totals of this level are stored."""
+
+    def store(self, subtree: Subtree) -> None:
+        """Store a total."""
+
+
 @runtime_checkable
 class Task(Protocol):
     """Work on some of the data that any process can do; made again for each job and process."""
@@ -107,6 +135,23 @@ class Executor(Protocol):
 
     def total(self, job: Job, shares: Iterable[Share]) -> bytes:
         """What comes of all shares, merged by a tree that depends on their number alone.
+
+        Raises:
+            SpecloomError: A share failed; ``Problems`` where several did.
+        """
+
+
+@runtime_checkable
+class ResumableExecutor(Executor, Protocol):
+    """An executor that goes on where an earlier process was stopped."""
+
+    def resume_total(self, job: Job, shares: Iterable[Share], parts: Parts) -> bytes:
+        """As ``total``, of these shares and of the subtrees that are stored already.
+
+        Args:
+            job: The job.
+            shares: The shares that are in no stored subtree.
+            parts: The stored subtrees; each further one that is complete is stored there.
 
         Raises:
             SpecloomError: A share failed; ``Problems`` where several did.

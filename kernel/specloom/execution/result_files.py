@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from specloom.contract.errors import ConfigError
+from specloom.contract.errors import ConfigError, SpecloomError
 from specloom.contract.views import RunView
 from specloom.execution import saved_pipeline
 from specloom.execution.files import write_json
@@ -37,7 +37,7 @@ def run_in_folder(run: Results, folder: Path, *, anyway: bool = False) -> None:
 
     The pipeline is also written before each phase that follows a change of it, so that a failure
     loses nothing that was fitted. A run that fails before anything else is there removes its
-    record, so that the folder is free for the next one.
+    record, so that the folder is free for the next one, unless it can be resumed.
 
     Raises:
         ConfigError: Something is there already, which might be lost, and not ``anyway``.
@@ -49,8 +49,9 @@ def run_in_folder(run: Results, folder: Path, *, anyway: bool = False) -> None:
     changed = partial(_save_changed_pipeline, run, folder)
     try:
         run.run(changed)
-    except Exception:
-        if not before and _holds_only_record(folder):
+    except Exception as error:
+        is_resumable = isinstance(error, SpecloomError) and error.is_resumable
+        if not before and not is_resumable and _holds_only_record(folder):
             (folder / RECORD).unlink()
         raise
     write(run, folder)

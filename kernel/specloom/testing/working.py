@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from specloom.contract.errors import DataError, SpecloomError
-from specloom.contract.fleet import Executor, Job, Share, Task, Ticket
+from specloom.contract.fleet import (
+    Executor,
+    Job,
+    ResumableExecutor,
+    Share,
+    Subtree,
+    Task,
+    Ticket,
+)
 from specloom.contract.hooks import impl
 from specloom.contract.views import StartedExecutor
 from specloom.plugins import Plugins
@@ -64,6 +72,8 @@ def executor_does_jobs(cls: Any) -> None:
         _check_order(executor, cls)
         _check_outcomes(executor, cls)
         _check_errors(executor, cls)
+        if isinstance(executor, ResumableExecutor):
+            _check_resumption(executor, cls)
 
 
 def _check_order(executor: Any, cls: Any) -> None:
@@ -99,6 +109,40 @@ def _check_errors(executor: Any, cls: Any) -> None:
         hold(error.exit_code == 2, cls, f"its error has the exit code {error.exit_code}")
     else:
         hold(False, cls, "a share failed, and the total is given all the same")
+
+
+class _KitParts:
+    """Subtrees of eight shares, the first of which is stored already."""
+
+    def __init__(self) -> None:
+        numbers = list(range(100, 116))
+        self.found = Subtree(1, 0, json.dumps(numbers).encode())
+        self.stored: list[Subtree] = []
+
+    def subtrees(self) -> Sequence[Subtree]:
+        """The first one."""
+        return (self.found,)
+
+    def wants(self, level: int) -> bool:
+        """Those of eight shares."""
+        return level == 1
+
+    def store(self, subtree: Subtree) -> None:
+        """Note what is stored."""
+        self.stored.append(subtree)
+
+
+def _check_resumption(executor: ResumableExecutor, cls: Any) -> None:
+    """A total with a stored subtree is that of all shares, and further subtrees are stored."""
+    parts = _KitParts()
+    shares = [share for share in _shares() if share.number >= 8]
+    total = json.loads(executor.resume_total(JOB, shares, parts))
+    expected = list(range(100, 100 + 2 * SHARES))
+    hold(total == expected, cls, f"its resumed total is {total}, not {expected}")
+    for one in parts.stored:
+        found = json.loads(one.data)
+        is_second = (one.level, one.number) == (1, 1) and found == list(range(116, 132))
+        hold(is_second, cls, f"it stores subtree {one.number} of level {one.level}: {found}")
 
 
 CHECKS: Mapping[str, tuple[Callable[[Any], None], ...]] = {

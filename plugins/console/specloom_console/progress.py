@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
-from specloom import impl, printable
+from specloom import SpecloomError, impl, printable
 from specloom_console.notebook import NotebookDisplay, in_notebook
 from specloom_console.splits import split_lines
 from specloom_console.table import main_metrics, metrics_table
@@ -147,7 +147,7 @@ class Progress:
         self._close()
         if run is None:
             return
-        if isinstance(error, KeyboardInterrupt) and run.folder is not None:
+        if _can_resume(error) and run.folder is not None:
             self._write(f"to resume: specloom run --resume {run.folder}")
         if error is None and run.metrics:
             shown = run.metrics if run.verbose else main_metrics(run.metrics)
@@ -209,3 +209,10 @@ def _can_move(stream: TextIO | None) -> bool:
     if stream is None or not stream.isatty():
         return False
     return os.environ.get("TERM") != "dumb"
+
+
+def _can_resume(error: BaseException | None) -> bool:
+    """Whether a run that ended so goes on with ``--resume``."""
+    if isinstance(error, SpecloomError):
+        return error.is_resumable
+    return isinstance(error, KeyboardInterrupt)

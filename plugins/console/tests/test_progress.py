@@ -5,6 +5,7 @@ import types
 import pluggy
 import pytest
 
+from specloom import UnavailableError
 from specloom.contract import hooks
 from specloom_console import register_observers
 from specloom_console.progress import Progress
@@ -151,6 +152,16 @@ def test_a_failed_run_says_how_far_it_came(run, error):
     run.step("train", 5, 9, after=3.0)
     run.hook.run_ended(run=None, error=error)
     assert run.lines[-1] == "train: stopped at 5 of 9"
+
+
+def test_a_run_that_can_go_on_after_an_error_says_how(run, tmp_path):
+    stopped = types.SimpleNamespace(folder=tmp_path)
+    error = UnavailableError("the scheduler is gone")
+    run.hook.run_ended(run=stopped, error=error)
+    assert run.lines == []
+    error.is_resumable = True
+    run.hook.run_ended(run=stopped, error=error)
+    assert run.lines == [f"to resume: specloom run --resume {tmp_path}"]
 
 
 def test_standard_output_stays_empty_and_rich_is_not_imported(capsys, monkeypatch):

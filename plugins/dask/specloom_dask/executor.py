@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specloom import Job, Outcome, Plugins, Share, raise_all
+from specloom import Job, Outcome, Parts, Plugins, Share, raise_all
 from specloom_dask.fleet_log import logged_into
 from specloom_dask.fleet_watch import FleetWatch
 from specloom_dask.introductions import Probe, Wanted, paths_in
@@ -88,8 +88,20 @@ class Dask:
             SpecloomError: A share failed; no further share is begun.
             ValueError: There is no share.
         """
+        return self._total(job, shares)
+
+    def resume_total(self, job: Job, shares: Iterable[Share], parts: Parts) -> bytes:
+        """As ``total``, of these shares and of the subtrees that are stored already.
+
+        Raises:
+            SpecloomError: A share failed; no further share is begun.
+            ValueError: There is no share.
+        """
+        return self._total(job, shares, parts)
+
+    def _total(self, job: Job, shares: Iterable[Share], parts: Parts | None = None) -> bytes:
         with self._session(job, shares) as (session, rest):
-            result = session.total(rest, self._warn)
+            result = session.total(rest, self._warn, parts)
         raise_all([error_of(one) for one in result["errors"]])
         data: bytes = result["data"]
         return data

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from distributed import as_completed
 from distributed.scheduler import KilledWorker
 
-from specloom import Share, UnavailableError, raise_all
+from specloom import Parts, Share, UnavailableError, raise_all
 from specloom_dask.call import call
 from specloom_dask.introductions import Introductions, Wanted
+from specloom_dask.stored_subtrees import StoredSubtrees
 from specloom_dask.wire import error_of
 from specloom_jobs import MergeTree
 
@@ -72,13 +73,18 @@ class JobSession:
             yield one.share, one.result
 
     def total(
-        self, shares: Iterable[Share], look_at: Callable[[Mapping[str, Any]], None]
+        self,
+        shares: Iterable[Share],
+        look_at: Callable[[Mapping[str, Any]], None],
+        parts: Parts | None = None,
     ) -> Mapping[str, Any]:
         """The result of all shares, merged by workers in the fixed tree.
 
         Args:
             shares: The shares.
             look_at: Gets the result of each share without its data.
+            parts: The stored subtrees that these shares are not in, and where further ones are
+                stored; None for none.
 
         Returns:
             The result; of the first share that failed, where one does.
@@ -87,13 +93,25 @@ class JobSession:
             UnavailableError: The scheduler is gone.
             ValueError: There is no share.
         """
-        tree: MergeTree[Future[Any]] = MergeTree(self._submit_merge)
+        stored = StoredSubtrees(parts)
+        tree: MergeTree[Future[Any]] = MergeTree(self._submit_merge, stored.add)
+        for subtree in stored.found():
+            tree.add_subtree(subtree.level, subtree.number, self._submit_part(subtree.data))
         for one in self._done(shares, self._submit_reported):
             look_at(one.result)
             if one.result["errors"]:
                 return one.result
             tree.add(one.share.number, one.futures[0])
+            stored.store()
         return self._result_of(tree.total())
+
+    def _submit_part(self, data: bytes) -> Future[Any]:
+        """A result that an earlier client stored, as the result of a task."""
+        result = {"numbers": [], "data": data, "errors": [], "warnings": []}
+        key = f"specloom-part-{next(_numbers)}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is large: it is sent once
+            return self._client.submit(call, "keep", result, [], None, key=key, pure=False)
 
     def _submit_share(self, share: Share) -> Sequence[Future[Any]]:
         tickets = json.dumps([dict(ticket) for ticket in share.tickets])
@@ -197,11 +215,13 @@ class JobSession:
         """Raise UnavailableError where the client has lost its scheduler."""
         if self._client.status == "running":
             return
-        raise UnavailableError(
+        error = UnavailableError(
             "the scheduler is gone",
             where="--on",
             fix="start it again, and repeat the command with --resume",
         )
+        error.is_resumable = True  # of this error alone
+        raise error
 
     def _result_of(self, future: Future[Any]) -> Mapping[str, Any]:
         share = Share(-1, ())

@@ -108,10 +108,21 @@ BODIES = {
 """The nodes and the connections of graphs that are fitted on shares."""
 
 
+CALIBRATED = RX.replace(
+    "  - {type: training.Evaluate,",
+    "  - {type: training.Calibrate, config: {decider: decider, split: train}}\n"
+    "  - {type: training.Calibrate, config: {decider: decider, split: train, "
+    "false_alarm_rate: 0.01, per: object}}\n"
+    "  - {type: training.Evaluate,",
+)
+"""Two thresholds one after the other: by a metric, and for a rate of objects."""
+
+
 def document(name: str) -> str:
     """The run file of a graph."""
-    if name == "rx":
-        return RX.replace("scenes: 12", "scenes: 40")
+    documents = {"rx": RX, "calibrated": CALIBRATED}
+    if name in documents:
+        return documents[name].replace("scenes: 12", "scenes: 40")
     nodes, links = BODIES[name]
     return DATA.format(name=name, nodes=nodes.strip("\n"), links=links.strip("\n"))
 

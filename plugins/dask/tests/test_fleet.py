@@ -13,10 +13,12 @@ import pytest
 
 import specloom_dask.job_session as job_session
 import specloom_dask.local_cluster as local_cluster
+import specloom_jobs.parts
 import specloom_jobs.shares
-from specloom import Job, SpecloomError, pack
+from specloom import Job, SpecloomError, Subtree, pack
 from specloom_dask import Dask
 from specloom_dask.wire import unplain
+from specloom_jobs import JobParts
 from specloom_predict import predict_all
 
 sys.path.append(str(Path(__file__).parent))
@@ -78,6 +80,19 @@ def test_a_fit_and_its_metrics_have_the_bits_of_one_process(
         assert unplain(one) == ""
 
 
+@pytest.mark.filterwarnings("ignore:.*the threshold of decider")
+@pytest.mark.filterwarnings("ignore:.*unlike what the pipeline was fitted on")
+def test_calibrations_have_the_bits_of_one_process(fleet, tmp_path, monkeypatch):
+    monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 3)
+    expected = toys.fit(tmp_path / "alone", toys.CALIBRATED)
+    found = toys.fit(tmp_path / "fleet", toys.CALIBRATED, fleet)
+    assert found.record["calibrations"] == expected.record["calibrations"]
+    assert len(found.record["calibrations"]) == 2
+    assert pack(found.graph, found.plugins) == pack(expected.graph, expected.plugins)
+    assert found.metrics == expected.metrics
+    assert "in_this_process" not in found.record
+
+
 def test_predictions_equal_those_of_one_process(fleet, alone, tmp_path, sent):
     toys.write_cubes(tmp_path / "cubes", 7)
     (tmp_path / "cubes" / "broken.npy").write_bytes(b"no cube")
@@ -107,6 +122,45 @@ def test_a_total_ends_with_the_error_of_a_share(fleet):
     del tickets[3]["fail"]
     total = fleet.total(Job("toys.Fragile"), toys.shares(*tickets))
     assert json.loads(total) == list(range(0, 60, 2))
+
+
+def test_a_total_goes_on_behind_the_subtrees_that_were_stored(fleet, tmp_path, monkeypatch):
+    monkeypatch.setattr(specloom_jobs.parts, "PART_LEVEL", 1)
+    job = Job("toys.Fragile", arguments={"factor": 3})
+    items = [{} for _ in range(40)]
+    items[39] = {"fail": True}
+
+    def looked_at():
+        found = JobParts(tmp_path, job)
+        found.look(toys.shares(*items))
+        return found
+
+    first = looked_at()
+    with pytest.raises(SpecloomError, match="this item is wrong"):
+        fleet.resume_total(job, first.missing(toys.shares(*items)), first)
+    items[39] = {}
+    second = looked_at()
+    assert {one.number for one in second.subtrees()} >= {0, 1, 2}
+    missing = list(second.missing(toys.shares(*items)))
+    assert len(missing) == 40 - second.shares_found
+    total = fleet.resume_total(job, missing, second)
+    assert json.loads(total) == [3 * number for number in range(40)]
+    second.store_total(total)
+    assert [path.name for path in second.folder.iterdir()] == ["total.safetensors"]
+
+
+def test_subtrees_alone_make_a_total(fleet, tmp_path, monkeypatch):
+    """Where the client was stopped before it had merged them."""
+    monkeypatch.setattr(specloom_jobs.parts, "PART_LEVEL", 1)
+    job = Job("toys.Fragile", arguments={"factor": 5})
+    parts = JobParts(tmp_path, job)
+    list(parts.missing(toys.shares(*[{} for _ in range(16)])))
+    for number in (0, 1):
+        data = [5 * one for one in range(8 * number, 8 * number + 8)]
+        parts.store(Subtree(1, number, json.dumps(data).encode()))
+    found = JobParts(tmp_path, job)
+    found.look(toys.shares(*[{} for _ in range(16)]))
+    assert json.loads(fleet.resume_total(job, [], found)) == [5 * one for one in range(16)]
 
 
 def test_a_job_that_cannot_begin_stops_the_run(fleet):

@@ -54,7 +54,7 @@ def fitted(tmp_path_factory):
     return folder / "out"
 
 
-GRAPHS = ("rx", "selector", "mrmr", "quantiles", "pca")
+GRAPHS = ("rx", "selector", "mrmr", "quantiles", "pca", "calibrated")
 """The graphs of which one hash is held over any number of workers."""
 
 
@@ -65,6 +65,8 @@ def some_workers(request):
     executor.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*the threshold of decider")
+@pytest.mark.filterwarnings("ignore:.*unlike what the pipeline was fitted on")
 @pytest.mark.parametrize("name", GRAPHS)
 def test_one_hash_over_one_process_and_some_workers(name, some_workers, tmp_path, monkeypatch):
     monkeypatch.setattr(specloom_jobs.shares, "SHARE_TICKETS", 1)
@@ -75,6 +77,7 @@ def test_one_hash_over_one_process_and_some_workers(name, some_workers, tmp_path
     files = [tmp_path / run / "out/pipeline.safetensors" for run in ("fleet", "alone")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert found.metrics == alone.metrics
+    assert found.record.get("calibrations") == alone.record.get("calibrations")
 
 
 def predict_in_process(fitted: Path, folder: Path) -> None:
@@ -171,3 +174,80 @@ def test_five_kills_of_the_scheduler_are_reported_and_resumed(fitted, tmp_path):
         )
     assert done.returncode == 0, done.stderr
     assert toys.contents(out) == toys.contents(tmp_path / "alone")
+
+
+FIT_CLIENT = [sys.executable, str(Path(__file__).parent / "fit_client.py")]
+LARGE = toys.document("mrmr").replace("scenes: 40", "scenes: 300")
+"""A fit of two passes over 150 shares."""
+
+
+def fitted_alone(tmp_path):
+    """The run file, and the pipeline of a run in one process."""
+    file = tmp_path / "run.yaml"
+    file.write_text(LARGE)
+    alone = tmp_path / "alone"
+    command = [*FIT_CLIENT, "run", file, "--out", alone, "-q"]
+    subprocess.run(command, check=True, capture_output=True)
+    return file, (alone / "pipeline.safetensors").read_bytes()
+
+
+def stored(out):
+    return {path: path.stat().st_mtime_ns for path in out.glob("parts/*/*.safetensors")}
+
+
+def wait_for_parts(client, out):
+    """Wait until a client has stored something further, or has ended."""
+    before = stored(out)
+    deadline = time.monotonic() + 600  # of machines with other work
+    while client.poll() is None and stored(out) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ten_kills_of_the_client_in_fits_are_resumed(tmp_path):
+    file, expected = fitted_alone(tmp_path)
+    out = tmp_path / "fleet"
+    on = ["--on", "dask", "--workers", "2", "-q"]
+    kills = 0
+    while kills < 10:
+        start = [file, "--out", out]
+        if out.exists():
+            start = ["--resume", out]
+        client = subprocess.Popen([*FIT_CLIENT, "run", *start, *on], stderr=subprocess.DEVNULL)
+        wait_for_parts(client, out)
+        is_over = client.poll() is not None
+        if is_over:
+            assert (out / "pipeline.safetensors").read_bytes() == expected
+            subprocess.run(["rm", "-r", out], check=True)
+            continue
+        client.kill()
+        client.wait()
+        kills += 1
+    done = subprocess.run(
+        [*FIT_CLIENT, "run", "--resume", out, *on], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (out / "pipeline.safetensors").read_bytes() == expected
+    assert not (out / "parts").exists()
+
+
+def test_five_kills_of_the_scheduler_in_fits_are_resumed(tmp_path):
+    file, expected = fitted_alone(tmp_path)
+    out = tmp_path / "fleet"
+    start = [file, "--out", out]
+    for _ in range(5):
+        with toys.scheduler(tmp_path / "dask", 2) as (address, processes):
+            command = [*FIT_CLIENT, "run", *start, "-q", "--on", address]
+            client = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            wait_for_parts(client, out)
+            processes[0].kill()
+            _, reported = client.communicate(timeout=600)
+        assert client.returncode == 4, reported
+        assert "the scheduler is gone" in reported
+        assert f"to resume: specloom run --resume {out}" in reported
+        start = ["--resume", out]
+    with toys.scheduler(tmp_path / "dask", 2) as (address, _):
+        command = [*FIT_CLIENT, "run", *start, "-q", "--on", address]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (out / "pipeline.safetensors").read_bytes() == expected

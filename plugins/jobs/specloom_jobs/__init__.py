@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 
 from specloom import Job, MergeTree, UnavailableError, impl, install_pins
-from specloom_jobs.here import Here
+from specloom_jobs.here import Here, resumed_tree
+from specloom_jobs.parts import JobParts, remove_parts, total_by_parts
 from specloom_jobs.shares import make_shares
 
-__all__ = ["Here", "MergeTree", "begin", "make_shares"]
+__all__ = [
+    "Here",
+    "JobParts",
+    "MergeTree",
+    "begin",
+    "make_shares",
+    "remove_parts",
+    "resumed_tree",
+    "total_by_parts",
+]
 
 
 def begin(job: Job) -> None:

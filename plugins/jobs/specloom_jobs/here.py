@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from specloom import (
     Job,
     MergeTree,
     Outcome,
+    Parts,
     Plugins,
     Problems,
     Share,
     SpecloomError,
+    Subtree,
     Task,
     machine_error,
     raise_all,
@@ -46,12 +48,17 @@ class Here:
             ValueError: There is no share.
         """
         task = self._begin(job)
-        tree = MergeTree(task.merge)
-        for share in shares:
-            outcome = _outcome(task, share)
-            raise_all([_as_error(one) for one in outcome.errors])
-            tree.add(outcome.number, outcome.data or b"")
-        return tree.total()
+        return _total(task, shares, MergeTree(task.merge))
+
+    def resume_total(self, job: Job, shares: Iterable[Share], parts: Parts) -> bytes:
+        """As ``total``, of these shares and of the subtrees that are stored already.
+
+        Raises:
+            SpecloomError: A share failed; the shares after it are not begun.
+            ValueError: There is no share.
+        """
+        task = self._begin(job)
+        return _total(task, shares, resumed_tree(task.merge, parts))
 
     def _begin(self, job: Job) -> Task:
         """The task of a job, ready for shares.
@@ -63,6 +70,27 @@ class Here:
         task: Task = cls()
         task.begin(job)
         return task
+
+
+def resumed_tree(merge: Callable[[Sequence[bytes]], bytes], parts: Parts) -> MergeTree[bytes]:
+    """A tree that has the stored subtrees, and stores each that is completed."""
+
+    def store(level: int, number: int, data: bytes) -> None:
+        if parts.wants(level):
+            parts.store(Subtree(level, number, data))
+
+    tree = MergeTree(merge, store)
+    for one in parts.subtrees():
+        tree.add_subtree(one.level, one.number, one.data)
+    return tree
+
+
+def _total(task: Task, shares: Iterable[Share], tree: MergeTree[bytes]) -> bytes:
+    for share in shares:
+        outcome = _outcome(task, share)
+        raise_all([_as_error(one) for one in outcome.errors])
+        tree.add(outcome.number, outcome.data or b"")
+    return tree.total()
 
 
 def _outcome(task: Task, share: Share) -> Outcome:

@@ -19,16 +19,26 @@ METRICS = Port(
 
 MODULES = {
     "CRITERIA": "specloom_metrics.curves",
+    "ScoreBins": "specloom_metrics.threshold_search",
+    "ThresholdSearch": "specloom_metrics.threshold_search",
     "best_threshold": "specloom_metrics.curves",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
 # Public names, imported on first use: written by `specloom plugins describe metrics --write`.
-__all__ = ["CRITERIA", "METRICS", "AnomalyDetectionMetrics", "best_threshold"]
+__all__ = [
+    "CRITERIA",
+    "METRICS",
+    "AnomalyDetectionMetrics",
+    "ScoreBins",
+    "ThresholdSearch",
+    "best_threshold",
+]
 
 if TYPE_CHECKING:
     from specloom_metrics.anomaly import AnomalyDetectionMetrics
     from specloom_metrics.curves import CRITERIA, best_threshold
+    from specloom_metrics.threshold_search import ScoreBins, ThresholdSearch
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.

@@ -30,7 +30,8 @@ def _by_class(scores: ArrayLike, targets: ArrayLike) -> tuple[Scores, Scores]:
     return np.sort(values[numbers & truth]), np.sort(values[numbers & ~truth])
 
 
-def _need_both(anomalous: int, normal: int, what: str) -> None:
+def require_both_classes(anomalous: int, normal: int, what: str) -> None:
+    """Raise DataError where pixels of one class are all there are."""
     if not anomalous or not normal:
         raise DataError(
             f"{what} needs pixels of both classes, got {anomalous} anomalous and {normal} normal",
@@ -52,7 +53,7 @@ def roc_auc(scores: ArrayLike, targets: ArrayLike) -> float:
         DataError: Only one class is there, or the sizes differ.
     """
     anomalous, normal = _by_class(scores, targets)
-    _need_both(anomalous.size, normal.size, "ROC-AUC")
+    require_both_classes(anomalous.size, normal.size, "ROC-AUC")
     below = np.searchsorted(normal, anomalous, side="left").sum(dtype=np.int64)
     not_above = np.searchsorted(normal, anomalous, side="right").sum(dtype=np.int64)
     return (int(below) + int(not_above)) / (2 * anomalous.size * normal.size)
@@ -129,7 +130,7 @@ def best_threshold(
     if metric not in CRITERIA:
         raise ConfigError(f"no threshold for metric {metric!r}", fix=did_you_mean(metric, CRITERIA))
     anomalous, normal = _by_class(scores, targets)
-    _need_both(anomalous.size, normal.size, f"a threshold for {metric}")
+    require_both_classes(anomalous.size, normal.size, f"a threshold for {metric}")
     # None of the metrics gains when a threshold goes down over normal pixels alone, so that the
     # lowest score above the best one is always an anomalous pixel's.
     thresholds = np.unique(anomalous)[::-1]
@@ -142,10 +143,10 @@ def best_threshold(
     best = int(np.argmax(values))
     levels = np.unique(np.concatenate([anomalous, normal]))
     level = int(np.searchsorted(levels, thresholds[best]))
-    return _below(levels, level), float(values[best])
+    return middle_below(levels, level), float(values[best])
 
 
-def _below(levels: Scores, place: int) -> float:
+def middle_below(levels: Scores, place: int) -> float:
     """The middle of the gap under the level; under the lowest, half of the gap above it."""
     if np.isneginf(levels[place]):
         return -math.inf
@@ -158,6 +159,9 @@ def _below(levels: Scores, place: int) -> float:
 
 
 def _half(level: Any) -> float:
-    """Half of a score, so that a sum of two does not overflow; infinity counts as the largest."""
+    """Half of a score, so that a sum of two does not overflow; infinity counts as the largest.
+
+    -0 and 0 are one score: which of them stands in a sorted list depends on the order of pixels.
+    """
     limit = np.finfo(np.float64).max
-    return float(np.clip(np.float64(level), -limit, limit) / 2)
+    return float(np.clip(np.float64(level), -limit, limit) / 2) + 0.0

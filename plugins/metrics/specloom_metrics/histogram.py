@@ -16,7 +16,7 @@ BINS = 65_536
 """One for each value of the upper 16 bits of a float32: its sign, exponent and 7 bits more."""
 
 SHIFT = 16
-LOWEST = 32_768
+LOWEST = 1 << 31
 MAGNITUDE = 0x7FFFFFFF
 
 
@@ -100,9 +100,21 @@ class ScoreHistogram:
 
 def bins_of(scores: Tensor) -> Tensor:
     """The bin of each score, in the order of the scores; -0 and 0 are one score."""
+    return keys_of(scores) >> SHIFT
+
+
+def keys_of(scores: Tensor) -> Tensor:
+    """An integer below 2**32 for each score, int64, in their order; -0 and 0 are one score."""
     bits = (scores.float() + 0.0).contiguous().view(torch.int32)
     ordered = bits ^ ((bits >> 31) & MAGNITUDE)
-    return (ordered >> SHIFT) + LOWEST
+    return ordered.long() + LOWEST
+
+
+def scores_of(keys: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The float32 score of each key."""
+    ordered = (keys - LOWEST).astype(np.int32)
+    bits = ordered ^ ((ordered >> 31) & np.int32(MAGNITUDE))
+    return bits.view(np.float32)
 
 
 def _least(

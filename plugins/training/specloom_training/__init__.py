@@ -89,4 +89,6 @@ def register_tasks() -> Mapping[str, str]:
     return {
         "Fit": "specloom_training.tasks:Fit",
         "Measure": "specloom_training.tasks:Measure",
+        "Collect": "specloom_training.calibration.passes:Collect",
+        "HashImages": "specloom_training.calibration.same_images:HashImages",
     }

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
 
 from specloom import (
     At,
@@ -20,9 +19,8 @@ from specloom import (
     did_you_mean,
 )
 from specloom_metrics import CRITERIA
-from specloom_training.calibration.best_thresholds import best_thresholds
 from specloom_training.calibration.chi_square import detector_of, distribution
-from specloom_training.calibration.counted_pixels import CountedPixels
+from specloom_training.calibration.collectors import DecidedPixels, FoundAlarms
 from specloom_training.calibration.deciders import (
     GATE,
     DeciderInputs,
@@ -39,8 +37,9 @@ from specloom_training.calibration.false_alarms import (
     empirical_threshold,
     tail_threshold,
 )
-from specloom_training.calibration.normal_images import NormalImages
 from specloom_training.calibration.normals import NormalScores, Per
+from specloom_training.calibration.passes import CalibrationPasses
+from specloom_training.calibration.pixel_thresholds import thresholds_of_split
 from specloom_training.calibration.region_events import Connectivity
 from specloom_training.calibration.same_images import check_test_images
 from specloom_training.domain import DomainWatch
@@ -259,12 +258,10 @@ class Calibrate:
     def _calibrate_by_metric(self, run: Run) -> None:
         node: Any = run.graph.nodes[self.decider]
         parameter = self._chosen_parameter(run.graph)
-        pixels = CountedPixels(run, self.decider, self.split)
-        watch = DomainWatch(run)
-        pixels.read(watch)
-        watch.report(self.split)
+        passes = CalibrationPasses(run, self.decider, self.split)
+        pixels = thresholds_of_split(run, passes, self.decider, self.split, parameter, self.metric)
         try:
-            found = best_thresholds(pixels, parameter, self.metric, gated=is_gated(node))
+            found = pixels.best()
         except DataError as error:
             raise DataError(
                 f"{self.decider} cannot be calibrated on {self.split!r}: {error.what}",
@@ -275,8 +272,8 @@ class Calibrate:
         if "quantile" in thresholds:
             thresholds["quantile"] = min(max(thresholds["quantile"], 0.0), 1.0)
         node.calibrate(**thresholds)
-        decisions = pixels.decisions()
-        reached = self._metric_of(decisions, pixels.targets())
+        reached_by = pixels.decided()
+        reached = self._metric_of(reached_by)
         if reached != found.metric:
             raise NodeError(
                 f"{self.decider} was calibrated for {self.metric} {found.metric:.6g} on "
@@ -285,20 +282,24 @@ class Calibrate:
                 fix="let its calibrate() decide where logits reach the threshold, and its output "
                 "depend on 'logits' alone",
             )
-        decided = int(decisions.sum())
-        self._check_share(run, decided, decisions.numel(), least=LEAST_DECIDED)
+        decided = reached_by.true_positives + reached_by.false_positives
+        pixel_count = reached_by.anomalous + reached_by.normal
+        self._check_share(run, decided, pixel_count, least=LEAST_DECIDED)
         run.log_metrics(self.split, {f"{self.decider}/calibrated_{self.metric}": found.metric})
         values = {"metric": self.metric, "value": found.metric, "thresholds": thresholds}
         written = ", ".join(f"{name} {value:.6g}" for name, value in thresholds.items())
-        share = decided / decisions.numel()
+        share = decided / pixel_count
         line = f"{written} for {self.metric} {found.metric:.4g}, {share:.2%} of the pixels decided"
         self._report(run, values, line)
 
     def _calibrate_by_rate(self, run: Run, rate: float) -> None:
         parameter = self._chosen_parameter(run.graph)
-        images = NormalImages(run, self.decider, self.split, parameter, self.per, self.connectivity)
+        passes = CalibrationPasses(run, self.decider, self.split)
+        config = {"parameter": parameter, "per": self.per, "connectivity": self.connectivity}
         watch = DomainWatch(run)
-        normals = images.scores(watch)
+        levels = passes.collect("normals", config, f"calibrating {self.decider}", watch)
+        normals: NormalScores = levels.normals
+        self._require_images(run, normals)
         watch.report(self.split)
         try:
             found = self._threshold(run.graph, normals, rate)
@@ -310,7 +311,8 @@ class Calibrate:
             ) from error
         node: Any = run.graph.nodes[self.decider]
         node.calibrate(**{parameter: found.threshold})
-        alarms = images.false_alarms()
+        counts = passes.collect("alarms", config, f"checking {self.decider}")
+        alarms: FoundAlarms = counts.alarms()
         if alarms.false_alarms != found.exceedances and parameter != GATE:
             raise NodeError(
                 f"{self.decider} was calibrated for {found.exceedances} false alarms on "
@@ -334,6 +336,16 @@ class Calibrate:
             self.split, {f"{self.decider}/{name}": value for name, value in numbers.items()}
         )
         self._report(run, {"parameter": parameter, **found.values()}, found.line())
+
+    def _require_images(self, run: Run, normals: NormalScores) -> None:
+        """Raise DataError where no image counts."""
+        if normals.images:
+            return
+        raise DataError(
+            f"{self.decider} has no normal image in the split {self.split!r} to calibrate with",
+            where=run.graph.where("data"),
+            fix="use a split with images without anomalies, or another 'per'",
+        )
 
     def _threshold(self, graph: Graph, normals: NormalScores, rate: float) -> FalseAlarmThreshold:
         if self.method == "chi_square":
@@ -386,11 +398,9 @@ class Calibrate:
     def _where(self, run: Run) -> str:
         return run.graph.where("nodes", self.decider)
 
-    def _metric_of(self, decisions: Tensor, targets: Tensor) -> float:
+    def _metric_of(self, decided: DecidedPixels) -> float:
         """The metric of decisions, by the same formula as the threshold was found with."""
-        true_positives = np.array((decisions & targets).sum().item())
-        false_positives = np.array((decisions & ~targets).sum().item())
-        anomalous = int(targets.sum())
-        normal = targets.numel() - anomalous
+        true_positives = np.array(decided.true_positives)
+        false_positives = np.array(decided.false_positives)
         criterion = CRITERIA[self.metric]
-        return float(criterion(true_positives, false_positives, anomalous, normal))
+        return float(criterion(true_positives, false_positives, decided.anomalous, decided.normal))

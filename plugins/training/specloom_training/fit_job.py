@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from specloom import Executor, Graph, Job, Run, SpecloomError, Stateful
-from specloom_jobs import make_shares
+from specloom import (
+    Executor,
+    Graph,
+    Job,
+    ResumableExecutor,
+    Run,
+    Share,
+    SpecloomError,
+    Stateful,
+)
+from specloom_jobs import make_shares, total_by_parts
 from specloom_training import processes
 from specloom_training.job_format import (
     make_job,
@@ -21,6 +31,7 @@ from specloom_training.shared_moments import by_label, fitted_names
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
+    from specloom_training.fit_parts import FitParts
     from specloom_training.shared_moments import SharedMoments
 
 TASK = "training.Fit"
@@ -33,14 +44,23 @@ class FitJobs:
         run: The run.
         executor: Who works on the shares.
         split: The split to learn from.
+        finished: The finished passes of nodes that have several.
+        parts: Where totals outlast this process; None for nowhere.
     """
 
-    def __init__(self, run: Run, executor: Executor, split: str) -> None:
+    def __init__(
+        self,
+        run: Run,
+        executor: Executor,
+        split: str,
+        finished: FinishedPasses | None = None,
+        parts: FitParts | None = None,
+    ) -> None:
         self._run = run
         self._executor = executor
         self._split = split
-        #: The merged states of the finished passes of each node.
-        self._finished: dict[str, list[Mapping[str, Any]]] = {}
+        self._finished = finished or FinishedPasses(run)
+        self._parts = parts
         self._unable: dict[str, str] = {}
         self._why_not = _no_fits_because(run, split)
         if self._why_not:
@@ -74,12 +94,10 @@ class FitJobs:
         ends += [end for moments in shared for end in moments.pixels.ends()]
         run_first_item(self._run, "train", ends, self._split)
         is_sampled = sample is not None
-        job = fit_job(
-            self._run, passes, wave, self._split, self._finished, shared, sampled=is_sampled
-        )
+        finished = self._finished.states
+        job = fit_job(self._run, passes, wave, self._split, finished, shared, sampled=is_sampled)
         what = f"fitting {', '.join(fitted_names(passes, shared))}"
-        tickets = tickets_with_progress(self._run, self._split, what)
-        total = self._executor.total(job, make_shares(tickets))
+        total = self._total(job, what)
         nodes = {name: self._run.graph.nodes[name] for name in passes}
         for name, state in load_states(self._run.runtime, total, nodes).items():
             nodes[name].fit_start(passes[name])
@@ -91,11 +109,22 @@ class FitJobs:
         for label, state in load_states(self._run.runtime, total, labelled).items():
             labelled[label].fit_start(0)
             labelled[label].fit_merge(state)
-        # Loaded again, as a node may change what it was merged with.
-        for name, state in load_states(self._run.runtime, total, nodes).items():
-            if passes[name] + 1 == nodes[name].fit_passes:
-                continue  # no later job replays it
-            self._finished.setdefault(name, []).append(state)
+        self._finished.add(passes, total)
+
+    def _total(self, job: Job, what: str) -> bytes:
+        """The total of a job, without the shares that an earlier process did."""
+
+        def shares() -> Iterator[Share]:
+            return make_shares(tickets_with_progress(self._run, self._split, what))
+
+        executor = self._executor
+        if self._parts is None:
+            return executor.total(job, shares())
+        if not isinstance(executor, ResumableExecutor):
+            parts = self._parts.of_job(job, self._split, what, totals_only=True)
+            return total_by_parts(parts, shares, partial(executor.total, job))
+        parts = self._parts.of_job(job, self._split, what)
+        return total_by_parts(parts, shares, partial(executor.resume_total, job, parts=parts))
 
     def suitable_moments(self, shared: Sequence[SharedMoments]) -> list[SharedMoments]:
         """The moments that jobs can collect."""
@@ -111,6 +140,33 @@ class FitJobs:
                 line = f"{name} is fitted in this process: {self._unable[name]}"
                 note_work_in_process(self._run, line)
         return not self._unable[name]
+
+
+class FinishedPasses:
+    """The merged states of the finished passes of nodes that have a later one.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        #: By node, in the order of the passes.
+        self.states: dict[str, list[Mapping[str, Any]]] = {}
+
+    def add(self, passes: Mapping[str, int], total: bytes) -> None:
+        """Add what was collected in a pass.
+
+        Args:
+            passes: The pass of each node, from 0.
+            total: What the nodes collected, as safetensors.
+        """
+        graph_nodes: Mapping[str, Any] = self._run.graph.nodes
+        nodes = {name: graph_nodes[name] for name in passes}
+        for name, state in load_states(self._run.runtime, total, nodes).items():
+            if passes[name] + 1 == nodes[name].fit_passes:
+                continue  # no later job replays it
+            self.states.setdefault(name, []).append(state)
 
 
 def fit_job(

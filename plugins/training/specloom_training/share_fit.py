@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from specloom import Run, Share, Ticket, TicketSource
-from specloom_jobs import MergeTree, make_shares
+from specloom import Run, Share, SpecloomError, Ticket, TicketSource
+from specloom_jobs import JobParts, MergeTree, make_shares, resumed_tree, total_by_parts
 from specloom_training import processes
+from specloom_training.fit_job import FinishedPasses, fit_job
 from specloom_training.job_format import (
     merge_states,
     read_windowed_batches,
+    run_first_item,
     tickets_with_progress,
 )
 from specloom_training.node_states import dump_states
-from specloom_training.passes import BATCH, FitPass
+from specloom_training.passes import BATCH, FitPass, fit_ends
 from specloom_training.shared_moments import by_label, fitted_names
 
 if TYPE_CHECKING:
     from specloom_statistics import DomainSample
+    from specloom_training.fit_parts import FitParts
     from specloom_training.shared_moments import SharedMoments
 
 
@@ -83,24 +87,92 @@ def fit_by_shares(
     split: str,
     sample: DomainSample | None,
     shared: Sequence[SharedMoments],
+    resumption: Resumption | None = None,
 ) -> None:
     """Do a pass of nodes in this process, or in the several that ``torchrun`` started.
 
     Each process takes every so many-th share, and all merge what all collected by the same tree:
     neither bits nor the order of merges depend on how many they are.
+
+    Args:
+        run: The run; what is before the nodes must be fitted.
+        passes: The pass of each node, from 0.
+        wave: All nodes that are fitted in the same pass, here or elsewhere.
+        split: The split to learn from.
+        sample: Takes pixels of each batch; None for none.
+        shared: Moments to collect for several nodes.
+        resumption: Where totals outlast this process; None for nowhere.
     """
     work = ShareFit(run, passes, wave, sample, shared)
-    names = fitted_names(passes, shared)
-    tree: MergeTree[bytes] = MergeTree(work.merge)
-    shares = iter(make_shares(tickets_with_progress(run, split, f"fitting {', '.join(names)}")))
+    what = f"fitting {', '.join(fitted_names(passes, shared))}"
+
+    def shares() -> Iterator[Share]:
+        return make_shares(tickets_with_progress(run, split, what))
+
+    parts = None
+    if resumption is not None:
+        parts = resumption.parts_of(passes, wave, what, shared, sampled=sample is not None)
+    if parts is None:
+        tree: MergeTree[bytes] = MergeTree(work.merge)
+        total = _total(work, shares(), tree)
+    else:
+        total = total_by_parts(parts, shares, partial(_resume_total, work, parts))
+    work.take_in([total])
+    if resumption is not None:
+        resumption.finished.add(passes, total)
+
+
+class Resumption:
+    """How the fits of a run in this process go on after it was killed.
+
+    Args:
+        run: The run.
+        split: The split to learn from.
+        fit_parts: The parts of the run.
+        finished: The finished passes of nodes that have several.
+    """
+
+    def __init__(self, run: Run, split: str, fit_parts: FitParts, finished: FinishedPasses) -> None:
+        self._run = run
+        self._split = split
+        self._parts = fit_parts
+        self.finished = finished
+
+    def parts_of(
+        self,
+        passes: Mapping[str, int],
+        wave: Sequence[str],
+        what: str,
+        shared: Sequence[SharedMoments],
+        *,
+        sampled: bool,
+    ) -> JobParts | None:
+        """The parts of a pass, which are those of its job; None where there can be no job."""
+        ends = [end for name in passes for end in fit_ends(self._run.graph, name)]
+        ends += [end for moments in shared for end in moments.pixels.ends()]
+        run_first_item(self._run, "train", ends, self._split)
+        finished = self.finished.states
+        try:
+            job = fit_job(self._run, passes, wave, self._split, finished, shared, sampled=sampled)
+        except SpecloomError:
+            return None  # a node that no plugin offers
+        return self._parts.of_job(job, self._split, what)
+
+
+def _resume_total(work: ShareFit, parts: JobParts, shares: Iterable[Share]) -> bytes:
+    return _total(work, shares, resumed_tree(work.merge, parts))
+
+
+def _total(work: ShareFit, shares: Iterable[Share], tree: MergeTree[bytes]) -> bytes:
+    """What all processes collect on shares, merged."""
+    remaining = iter(shares)
     together = processes.count()
     while True:
-        of_all = list(islice(shares, together))
+        of_all = list(islice(remaining, together))
         if not of_all:
-            break
+            return tree.total()
         for share, data in zip(of_all, _collected(work, of_all), strict=False):
             tree.add(share.number, data)
-    work.take_in([tree.total()])
 
 
 def can_work_by_shares(run: Run, split: str) -> bool:

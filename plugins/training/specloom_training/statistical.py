@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from specloom import (
     At,
@@ -22,11 +22,12 @@ from specloom import (
 from specloom_statistics import DomainSample
 from specloom_training import processes
 from specloom_training.evaluate import check_split, describe_missing, evaluate_noted
-from specloom_training.fit_job import FitJobs, can_merge
+from specloom_training.fit_job import FinishedPasses, FitJobs, can_merge
+from specloom_training.fit_parts import FitParts, fit_parts
 from specloom_training.history import note_phase, save_run
 from specloom_training.log_lines import LOGGER, LogLines
 from specloom_training.passes import FitPass, fit_ends
-from specloom_training.share_fit import can_work_by_shares, fit_by_shares
+from specloom_training.share_fit import Resumption, can_work_by_shares, fit_by_shares
 from specloom_training.shared_moments import SharedMoments, find_shared, fitted_names
 
 
@@ -38,6 +39,7 @@ def fit(
     notify: bool = True,
     executor: Executor | None = None,
     sample: DomainSample | None = None,
+    parts: FitParts | None = None,
 ) -> None:
     """Fit the named nodes, each when everything it reads is fitted.
 
@@ -53,13 +55,11 @@ def fit(
         executor: Who works on shares of the data, where source and nodes allow it; None for
             this process, batch by batch.
         sample: Takes pixels of each batch in the first pass; None for none.
+        parts: Where totals outlast this process; None for nowhere.
     """
     processes.join()
     run.place()
-    jobs = FitJobs(run, executor, split) if executor is not None else None
-    mergeable = None
-    if can_work_by_shares(run, split):
-        mergeable = [name for name in names if can_merge(run, name)]
+    way = _way_of_fitting(run, names, split, executor, parts)
     nodes: dict[str, Any] = run.graph.nodes
     passes_done = dict.fromkeys(names, 0)
     while passes_done:
@@ -69,7 +69,7 @@ def fit(
         shared = _shared_moments(run, passes, list(passes_done))
         by_moments = {name: moments for moments in shared for name in moments.names}
         passes = {name: number for name, number in passes.items() if name not in by_moments}
-        _fit_ready(run, passes, split, jobs, sample, shared, mergeable)
+        _fit_ready(run, passes, split, way, sample, shared)
         sample = None  # the later passes read the same batches
         for name in list(passes_done):
             if name in passes:
@@ -81,6 +81,38 @@ def fit(
                 del passes_done[name]
                 if notify:
                     run.notify_fitted(name)
+
+
+class _Way(NamedTuple):
+    """How the passes of a fit are done."""
+
+    jobs: FitJobs | None
+    """The jobs of the fit; None for none."""
+    mergeable: Sequence[str] | None
+    """The nodes that this process fits share by share; None where it does nothing so."""
+    resumption: Resumption | None
+    """How these go on after a kill; None where they do not."""
+
+
+def _way_of_fitting(
+    run: Run,
+    names: Sequence[str],
+    split: str,
+    executor: Executor | None,
+    parts: FitParts | None,
+) -> _Way:
+    """How some nodes are fitted: by jobs, share by share, or batch by batch."""
+    finished = FinishedPasses(run)
+    jobs = None
+    if executor is not None:
+        jobs = FitJobs(run, executor, split, finished, parts)
+    if not can_work_by_shares(run, split):
+        return _Way(jobs, None, None)
+    mergeable = [name for name in names if can_merge(run, name)]
+    resumption = None
+    if parts is not None:
+        resumption = Resumption(run, split, parts, finished)
+    return _Way(jobs, mergeable, resumption)
 
 
 def _fit_by_moments(
@@ -108,10 +140,9 @@ def _fit_ready(
     run: Run,
     passes: Mapping[str, int],
     split: str,
-    jobs: FitJobs | None,
+    way: _Way,
     sample: DomainSample | None,
     shared: Sequence[SharedMoments],
-    mergeable: Sequence[str] | None,
 ) -> None:
     """Do a pass of nodes, by a job where there are jobs and the node is suitable.
 
@@ -121,12 +152,12 @@ def _fit_ready(
         run: The run.
         passes: The pass of each node, from 0.
         split: The split to learn from.
-        jobs: The jobs of the fit; None for none.
+        way: How passes are done.
         sample: Takes pixels of each batch; None for none.
         shared: Moments to collect for several nodes.
-        mergeable: The nodes that this process fits share by share; None where it does nothing
-            share by share.
     """
+    jobs = way.jobs
+    mergeable = way.mergeable
     wave = list(passes)
     left = dict(passes)
     moments_left = list(shared)
@@ -140,7 +171,7 @@ def _fit_ready(
     if mergeable is not None:
         by_shares = _taken(left, [name for name in left if name in mergeable])
         if by_shares or moments_left:
-            fit_by_shares(run, by_shares, wave, split, sample, moments_left)
+            fit_by_shares(run, by_shares, wave, split, sample, moments_left, way.resumption)
             sample = None
         moments_left = []
     _run_pass(run, left, wave, split, sample, moments_left)
@@ -287,7 +318,8 @@ class StatisticalTrainer:
         """Fit the nodes; by jobs where the run has an executor, and source and nodes can."""
         sample = DomainSample()
         chosen = self._chosen(run.graph)
-        fit(run, chosen, self.split, executor=run.executor, sample=sample)
+        parts = fit_parts(run)
+        fit(run, chosen, self.split, executor=run.executor, sample=sample, parts=parts)
         record = sample.record()
         if record:
             run.graph.fitted_on.clear()

@@ -142,6 +142,10 @@ class NormalScores:
             floor = -float(keys.max())
             places = places[keys < -floor]
             keys = keys[keys < -floor]
+            # Nor is the order of what is stored that of the images any more.
+            in_order = np.lexsort(places.T[::-1])
+            places = places[in_order]
+            keys = keys[in_order]
         order = np.argsort(keys, kind="stable")
         return Pixels(-keys[order], places[order], floor)
 

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom import DataError, ImageWindows, SpecloomWarning, WindowedSource
+from specloom import ConfigError, DataError, ImageWindows, SpecloomWarning, WindowedSource
+from specloom_jobs import make_shares
 from specloom_statistics import content_seed
+from specloom_training.job_format import (
+    make_job,
+    no_jobs_because,
+    open_job,
+    tickets_with_progress,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from specloom import Batch, Run
+    from specloom import Batch, Executor, Job, Run, Ticket
+
+TASK = "training.HashImages"
 
 
 def check_test_images(run: Run, split: str, what: str) -> None:
@@ -48,14 +58,64 @@ def check_test_images(run: Run, split: str, what: str) -> None:
     warnings.warn(str(problem), SpecloomWarning, stacklevel=3)
 
 
-def _image_hashes(run: Run, split: str) -> Iterator[int]:
-    """A hash of the pixels of each image."""
-    outputs = run.graph.batch
-    names = [name for name, port in outputs.items() if _has_pixels(port)]
+def _image_hashes(run: Run, split: str) -> Iterable[int]:
+    """A hash of the pixels of each image, by a job where the run has an executor."""
+    if run.executor is not None and not no_jobs_because(run, split):
+        with suppress(ConfigError):  # a node that no plugin offers
+            return _hashes_by_job(run, run.executor, split)
     source = run.source
+    names = _names_of_pixels(run)
     batches: Iterator[Batch | ImageWindows] = iter(source.batches(split))
     if len(names) == 1 and isinstance(source, WindowedSource):
         batches = source.windowed_batches(split)
+    return _hashes_of(batches, names)
+
+
+def _hashes_by_job(run: Run, executor: Executor, split: str) -> list[int]:
+    job = make_job(run, TASK, {"split": split})
+    shares = make_shares(tickets_with_progress(run, split, f"comparing the images of {split}"))
+    hashes: list[int] = np.frombuffer(executor.total(job, shares), np.int64).tolist()
+    return hashes
+
+
+class HashImages:
+    """The task: hashes of the images of a share, as 64-bit integers in the order of the data."""
+
+    def begin(self, job: Job) -> None:
+        """Make the source.
+
+        Raises:
+            SpecloomError: The graph or the source cannot be made here.
+        """
+        run = open_job(job).run
+        self._source: Any = run.source
+        self._names = _names_of_pixels(run)
+
+    def do(self, tickets: Sequence[Ticket]) -> bytes:
+        """The hashes of the images of a share."""
+        hashes = list(_hashes_of(self._read(tickets), self._names))
+        return np.array(hashes, np.int64).tobytes()
+
+    def merge(self, parts: Sequence[bytes]) -> bytes:
+        """The hashes of several shares, in their order."""
+        return b"".join(parts)
+
+    def _read(self, tickets: Sequence[Ticket]) -> Iterator[Batch | ImageWindows]:
+        is_windowed = len(self._names) == 1 and isinstance(self._source, WindowedSource)
+        for ticket in tickets:
+            if is_windowed:
+                yield self._source.read_windows(ticket)
+            else:
+                yield self._source.read_ticket(ticket)
+
+
+def _names_of_pixels(run: Run) -> list[str]:
+    """The outputs of the source that are pixels of images."""
+    return [name for name, port in run.graph.batch.items() if _has_pixels(port)]
+
+
+def _hashes_of(batches: Iterable[Batch | ImageWindows], names: Sequence[str]) -> Iterator[int]:
+    """A hash of the pixels of each image of some batches."""
     for batch in batches:
         if isinstance(batch, ImageWindows):
             yield _hash_of_windows(batch, names[0])

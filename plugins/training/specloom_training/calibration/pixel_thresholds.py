@@ -1,0 +1,154 @@
+"""Thresholds that make a metric largest, from pixels in memory or from passes over the split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from specloom_metrics import ThresholdSearch
+from specloom_training.calibration.best_thresholds import BestThresholds, best_thresholds
+from specloom_training.calibration.collectors import DecidedPixels
+from specloom_training.calibration.counted_pixels import CountedPixels
+from specloom_training.calibration.deciders import THRESHOLD, is_gated
+from specloom_training.domain import DomainWatch
+
+if TYPE_CHECKING:
+    from specloom import Run
+    from specloom_training.calibration.passes import CalibrationPasses
+
+MOST_HELD = 256 * 1024 * 1024
+"""The bytes of scores and masks that are held in memory; of more, bins are counted."""
+
+
+class HeldThresholds:
+    """Thresholds from what the decider reads, which is in memory.
+
+    Args:
+        run: The run.
+        decider: The decider.
+        parameter: The threshold of pixels.
+        metric: What is made largest.
+        pixels: The pixels, which were read.
+    """
+
+    def __init__(
+        self, run: Run, decider: str, parameter: str, metric: str, pixels: CountedPixels
+    ) -> None:
+        self._node = run.graph.nodes[decider]
+        self._parameter = parameter
+        self._metric = metric
+        self._pixels = pixels
+
+    def best(self) -> BestThresholds:
+        """The best thresholds.
+
+        Raises:
+            DataError: Only one class is there, or all scores of each image are equal.
+        """
+        gated = is_gated(self._node)
+        return best_thresholds(self._pixels, self._parameter, self._metric, gated=gated)
+
+    def decided(self) -> DecidedPixels:
+        """What the decider, as it is now, decides."""
+        decisions = self._pixels.decisions()
+        targets = self._pixels.targets()
+        anomalous = int(targets.sum())
+        return DecidedPixels(
+            int((decisions & targets).sum()),
+            int((decisions & ~targets).sum()),
+            anomalous,
+            targets.numel() - anomalous,
+        )
+
+
+class CountedThresholds:
+    """A threshold from counts in bins, whose memory does not grow with the number of images.
+
+    Args:
+        passes: The passes over the split.
+        decider: The decider.
+        parameter: The threshold.
+        metric: What is made largest.
+        watch: Compares the cubes with those of the fit, in the first pass.
+    """
+
+    def __init__(
+        self,
+        passes: CalibrationPasses,
+        decider: str,
+        parameter: str,
+        metric: str,
+        watch: DomainWatch,
+    ) -> None:
+        self._passes = passes
+        self._decider = decider
+        self._parameter = parameter
+        self._search = ThresholdSearch(metric)
+        self._first = self._pass(watch)
+
+    def best(self) -> BestThresholds:
+        """The best threshold.
+
+        Raises:
+            DataError: Only one class is there.
+        """
+        counted = self._first
+        while True:
+            self._search.take(counted.counted)
+            if self._search.found is not None:
+                threshold, value = self._search.found
+                return BestThresholds({self._parameter: threshold}, value)
+            counted = self._pass()
+
+    def decided(self) -> DecidedPixels:
+        """What the decider, as it is now, decides."""
+        counts = self._passes.collect("decisions", {}, f"checking {self._decider}")
+        found: DecidedPixels = counts.decided()
+        return found
+
+    def _pass(self, watch: DomainWatch | None = None) -> Any:
+        config = {"parameter": self._parameter, "bins": self._search.bins.as_json()}
+        return self._passes.collect("levels", config, f"calibrating {self._decider}", watch)
+
+
+def thresholds_of_split(
+    run: Run,
+    passes: CalibrationPasses,
+    decider: str,
+    split: str,
+    parameter: str,
+    metric: str,
+) -> HeldThresholds | CountedThresholds:
+    """Read a split once, and report how its cubes compare with those of the fit.
+
+    Raises:
+        DataError: A batch has no mask.
+    """
+    why_not = _not_countable_because(run, decider, parameter)
+    if not why_not and passes.are_jobs:
+        bins = ThresholdSearch(metric).bins.as_json()
+        first = passes.first_item("levels", {"parameter": parameter, "bins": bins})
+        if not first.is_exact:
+            why_not = "its logits are float64, and bins are those of float32 numbers"
+    if why_not:
+        passes.stay_in_process(why_not)
+    watch = DomainWatch(run)
+    found: HeldThresholds | CountedThresholds | None = None
+    if not passes.are_jobs:
+        pixels = CountedPixels(run, decider, split)
+        most = float("inf") if why_not else MOST_HELD
+        if pixels.read(watch, most):
+            found = HeldThresholds(run, decider, parameter, metric, pixels)
+    if found is None:
+        watch = DomainWatch(run)
+        found = CountedThresholds(passes, decider, parameter, metric, watch)
+    watch.report(split)
+    return found
+
+
+def _not_countable_because(run: Run, decider: str, parameter: str) -> str:
+    """Why counts of scores do not suffice for a threshold; empty where they do."""
+    if is_gated(run.graph.nodes[decider]):
+        return "the thresholds of its images and pixels are found together, from every score"
+    if parameter not in (THRESHOLD, "value"):
+        return f"a {parameter} is a place among the scores of each image, from every score"
+    return ""
