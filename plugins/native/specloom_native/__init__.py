@@ -21,6 +21,7 @@ MODULES = {
     "scale": "specloom_native.sums",
     "usable_rows": "specloom_native.sums",
     "variances": "specloom_native.sums",
+    "weighted_products": "specloom_native.weighted",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -40,6 +41,7 @@ __all__ = [
     "scale",
     "usable_rows",
     "variances",
+    "weighted_products",
 ]
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
         usable_rows,
         variances,
     )
+    from specloom_native.weighted import weighted_products
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.
