@@ -128,7 +128,7 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
         if not self.calibrate:
             return {"logits": self._logits(scores)}
         center, unit = self._cached_standard(self._standard, self.score_mean, self.score_std)
-        z = ((scores.double() - center) / unit).to(scores.dtype)
+        z = scores.to(torch.float64, copy=True).sub_(center).div_(unit).to(scores.dtype)
         return {"logits": self._logits(z)}
 
     def _logits(self, z: Tensor) -> Tensor:
