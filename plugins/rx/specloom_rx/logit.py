@@ -11,7 +11,13 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, Output, node
 from specloom.torch import buffer, usable_pixels
-from specloom_statistics import SampleMoments, StreamingNode, TensorCache, merge_moments
+from specloom_statistics import (
+    SampleMoments,
+    StreamingNode,
+    TensorCache,
+    merge_moments,
+    merge_without_waiting,
+)
 
 
 class ScoreStatistics:
@@ -28,7 +34,12 @@ class ScoreStatistics:
     def update(self, scores: Tensor, valid: Tensor | None = None) -> None:
         """Add the finite scores of (B, H, W, 1) that are ``valid``."""
         scores = scores.detach()
-        values = scores[..., 0][usable_pixels(scores, valid)].double()
+        usable = usable_pixels(scores, valid)
+        if scores.device.type != "cpu":
+            added = _moments_without_waiting(scores[..., 0].double(), usable)
+            self.moments = merge_without_waiting(self.moments, added)
+            return
+        values = scores[..., 0][usable].double()
         if len(values):
             mean = values.mean()
             squares = (values - mean).square().sum()
@@ -37,12 +48,20 @@ class ScoreStatistics:
     def state(self) -> Mapping[str, Tensor]:
         """Count, mean and squared deviations so far, (3,)."""
         size, mean, squares = self.moments
-        return {"sums": torch.stack([torch.full_like(mean, size), mean, squares])}
+        return {"sums": torch.stack([torch.full_like(mean, int(size)), mean, squares])}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``state()`` of another one."""
         size, mean, squares = state["sums"].to(self.moments.mean.device)
         self.moments = merge_moments(self.moments, SampleMoments(int(size), mean, squares))
+
+
+def _moments_without_waiting(values: Tensor, usable: Tensor) -> SampleMoments:
+    """The moments of the usable ones of ``values``, both (B, H, W), without a look at them."""
+    size = usable.sum()
+    mean = torch.where(usable, values, 0).sum() / size.clamp(min=1)
+    squares = torch.where(usable, values - mean, 0).square().sum()
+    return SampleMoments(size, mean, squares)
 
 
 @node
@@ -118,7 +137,8 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
 
     def fit_end(self) -> None:
         """Set mean and std of the scores."""
-        count, mean, squares = self.take_statistics().moments
+        size, mean, squares = self.take_statistics().moments
+        count = int(size)
         self.finish_fit(count)
         self.score_mean.copy_(mean)
         self.score_std.copy_((squares / max(count - 1, 1)).sqrt())
