@@ -21,6 +21,7 @@ class Shares:
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys((*WORK, *OTHERS, REST), 0.0)
+        self.epochs = 0
         self._parts: list[str] = []
         self._since = 0.0
 
@@ -32,7 +33,10 @@ class Shares:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """The time within belongs to a part."""
+        """The time within belongs to a part, if it is within a loop."""
+        if not self._parts and name != REST:
+            yield
+            return
         self._account()
         self._parts.append(name)
         try:
@@ -65,13 +69,19 @@ class Shares:
 
         return items
 
-    def of_loop(self) -> dict[str, float]:
-        """The share of each part."""
+    def report(self) -> dict[str, Any]:
+        """The share of each part, that of the work, and the time of an epoch."""
         total = sum(self.seconds.values())
-        shares = {name: seconds / total for name, seconds in self.seconds.items()}
-        rounded = {name: round(share, 4) for name, share in shares.items()}
-        rounded["forward + backward + optimiser + data"] = round(sum(shares[n] for n in WORK), 4)
-        return rounded
+        shares = {name: round(seconds / total, 4) for name, seconds in self.seconds.items()}
+        work = sum(self.seconds[name] for name in WORK)
+        validation = self.seconds["metrics"] + self.seconds["refit"]
+        return {
+            "epochs": self.epochs,
+            "epoch_ms": round(1000 * total / self.epochs, 2),
+            "shares": shares,
+            "work": round(work / total, 4),
+            "work_without_validation": round(work / (total - validation), 4),
+        }
 
 
 @contextmanager
@@ -79,10 +89,10 @@ def measured_loop() -> Iterator[Shares]:
     """Time the loops of all trainings within."""
     from pytorch_lightning.loops.fit_loop import _FitLoop
     from pytorch_lightning.plugins.precision import Precision
-    from specloom_training.gradient import batches, losses, module, session
     from torch.optim import Optimizer
 
     from specloom import Run
+    from specloom_training.gradient import batches, losses, module, session
 
     shares = Shares()
     parts: list[tuple[type[Any], str, str]] = [
@@ -94,7 +104,6 @@ def measured_loop() -> Iterator[Shares]:
         (module.SessionModule, "optimizer_zero_grad", "optimiser"),
         (Optimizer, "zero_grad", "optimiser"),
         (session.Session, "start_epoch", "seeding"),
-        (session.Session, "end_epoch", "record"),
         (session.Session, "_report_artifacts", "pictures"),
         (session.Session, "_training_values", "logging"),
         (session.Session, "_validate", "metrics"),
@@ -105,6 +114,13 @@ def measured_loop() -> Iterator[Shares]:
         patch.object(owner, name, shares.timed(part, getattr(owner, name)))
         for owner, name, part in parts
     ]
+    end_epoch = session.Session.end_epoch
+
+    def end(self: Any) -> None:
+        shares.epochs += 1
+        end_epoch(self)
+
+    patches.append(patch.object(session.Session, "end_epoch", shares.timed("record", end)))
     plan_batches = session.Session._plan_batches
 
     def plan(self: Any, changing: set[str]) -> None:
