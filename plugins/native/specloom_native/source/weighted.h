@@ -3,7 +3,7 @@
  * Rows are copied to a chunk, centred, with a one behind the bands, and once more times their
  * factors. The products of a chunk are in REAL, the sums of chunks in float64.
  */
-enum { WEIGHTED_ROWS = 128 };
+enum { WEIGHTED_ROWS = 256 };
 
 #define REAL float
 #include "weighted_in.h"
