@@ -2,8 +2,10 @@
 
     python benchmarks/startup.py [--repeats 5] [--batches 2 8 32]
 
-Every figure is from a process of its own; prints JSON. Memory is the highest of the process above
-what it had after its imports and one batch, in MiB. What cuvis-ai takes stands beside it.
+Every figure is from a process of its own; prints JSON. Commands are those of an installation that
+was used before: byte code is read, and written by the first turn, which does not count. Memory is
+the highest of the process above what it had after its imports and one batch, in MiB. What cuvis-ai
+takes stands beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from timing import about
@@ -83,6 +86,12 @@ print(round(highest() - before, 1))
 """
 
 
+HEADER = (
+    "ENVI\nsamples = 2\nlines = 2\nbands = 2\nheader offset = 0\ndata type = 4\n"
+    "interleave = bil\nbyte order = 0\nwavelength units = nm\nwavelength = {500, 600}\n"
+)
+
+
 def command(*arguments: str) -> list[str]:
     """``specloom`` with some arguments, as it is installed beside this Python."""
     script = Path(sys.executable).with_name("specloom")
@@ -91,7 +100,8 @@ def command(*arguments: str) -> list[str]:
 
 def cpu_seconds(arguments: list[str]) -> float:
     """What a process takes, in CPU seconds of its own."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, cwd=HERE)
+    silent = subprocess.DEVNULL
+    process = subprocess.Popen(arguments, stdout=silent, stderr=silent, cwd=HERE)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -99,14 +109,45 @@ def cpu_seconds(arguments: list[str]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def startup(repeats: int) -> dict[str, float]:
+def commands(folder: Path) -> dict[str, list[str]]:
+    """Commands that compute nothing.
+
+    Args:
+        folder: A folder without a manifest, for what counts where plugins are only installed.
+    """
+    checked = CONFIGS / "rx_statistical.yaml"
+    installed = folder / checked.name
+    installed.write_text(checked.read_text("utf-8"), "utf-8")
+    (folder / "cube.hdr").write_text(HEADER, "utf-8")
+    (folder / "cube.img").write_bytes(bytes(32))
+    learned = str(CONFIGS / "channel_selector.yaml")
+    return {
+        "specloom --help": command("--help"),
+        "specloom check": command("check", str(installed)),
+        "specloom check, plugins in folders": command("check", str(checked)),
+        "specloom check, gradient phase": command("check", learned),
+        "specloom check, warnings": command("check", str(CONFIGS / "rx_scene.yaml")),
+        "specloom graph": command("graph", str(installed)),
+        "specloom graph, gradient phase": command("graph", learned),
+        "specloom schema": command("schema"),
+        "specloom info": command("info", str(folder / "cube.hdr")),
+        "specloom nodes": command("nodes"),
+        "specloom nodes NAME": command("nodes", "rx.RXGlobal"),
+        "specloom plugins list": command("plugins", "list"),
+        "specloom new run --list": command("new", "run", "--list"),
+        "specloom run --help": command("run", "--help"),
+        "specloom predict --help": command("predict", "--help"),
+        "specloom detect --help": command("detect", "--help"),
+    }
+
+
+def startup(repeats: int, folder: Path) -> dict[str, float]:
     """The medians of interleaved runs."""
     python = [sys.executable, "-W", "ignore", "-c"]
     calls = {
         "python": [*python, "pass"],
-        "specloom --help": command("--help"),
-        "specloom check": command("check", str(CONFIGS / "rx_statistical.yaml")),
-        "specloom check, gradient phase": command("check", str(CONFIGS / "channel_selector.yaml")),
+        "import numpy": [*python, "import numpy"],
+        **commands(folder),
         "import torch": [*python, "import torch"],
         "pieces of an RX run": [*python, RX_PIECES],
     }
@@ -158,8 +199,11 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="*", default=[2, 8, 32])
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     report: dict[str, Any] = about("W7", 1)
-    report |= {"cpu_s": startup(asked.repeats), "memory_mib": memory(asked.batches, asked.repeats)}
+    with TemporaryDirectory() as folder:
+        report["cpu_s"] = startup(asked.repeats, Path(folder))
+    report["memory_mib"] = memory(asked.batches, asked.repeats)
     print(json.dumps(report, indent=2))
 
 

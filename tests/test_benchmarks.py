@@ -95,6 +95,7 @@ def test_the_scores_of_a_mapped_scene_are_those_of_the_bare_kernel(reports):
 def test_start_up_and_memory_are_measured():
     report = json.loads(run("startup", "--repeats", "1", "--batches", "2"))
     assert report["cpu_s"]["specloom --help"] > 0
+    assert 0 < report["cpu_s"]["specloom check, warnings"] < report["cpu_s"]["import torch"]
     assert {"rx", "mrmr"} <= report["memory_mib"].keys()
 
 

@@ -14,15 +14,21 @@ def main() -> None:
 
 
 def _try_without_libraries() -> None:
-    """Print the answer of a command and end; start again where the libraries are needed."""
+    """Print the answer of a command and end, or come back where it is to be run with the libraries.
+
+    The process starts again where something of it stands for a library.
+    """
     try:
-        printed = light.answer(partial(cli.cli.main, standalone_mode=False))
+        written = light.answer(partial(cli.cli.main, standalone_mode=False))
     except KeyboardInterrupt:
         sys.exit(cli.interrupted())
-    if printed is None:
+    if written is not None:
+        for stream, text in written:
+            stream.write(text)
+            stream.flush()
+        sys.exit(0)
+    if not light.remove_stand_ins():
         light.start_again()
-    sys.stdout.write(printed)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

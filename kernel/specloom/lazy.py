@@ -26,7 +26,7 @@ def lazy(package: str, **also: str) -> Callable[[str], Any]:
 
     def attribute(name: str) -> Any:
         missing = f"module {package!r} has no attribute {name!r}"
-        if name.startswith("__"):
+        if name.startswith(("__", "register_")):  # a hook that a plugin lacks is no mistake
             raise AttributeError(missing, name=name, obj=module)
         targets = {public: f"{where}:{public}" for public, where in also.items()}
         for hook in OFFERS:

@@ -6,9 +6,10 @@ arrays. Its attributes can be passed on and called. Whatever needs a value, such
 iteration or a conversion to a number, raises ``NeedsLibrary``, and so does every name that is not
 known to exist.
 
-The answer of this run is shown only where it is good and there is nothing to say about the file.
-Otherwise, in whatever way it ended, nothing was printed, and the process starts again with the
-libraries themselves. So no error, warning or other text ever comes from a stand-in.
+The answer of this run is shown only where it is good; warnings belong to it. Otherwise, in whatever
+way it ended, nothing was printed, and no file was written, which ``graph --out`` does at its end.
+Then the process starts again with the libraries themselves, or, where no stand-in was used, as with
+a file that is no YAML, it answers without. So no error ever comes from a stand-in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 COMMANDS = ("check", "graph")
 """The commands that are tried with stand-ins."""
-
-WRITING = ("-o", "--out")
-"""The options of these commands that write files, with which nothing is tried."""
 
 FULL = "SPECLOOM_FULL_IMPORTS"
 """The environment variable that says that libraries are to be imported."""
@@ -162,6 +160,17 @@ class Module(Base):
         """Store a buffer."""
         self._own("_buffers")[name] = tensor
 
+    def parameters(self, recurse: bool = True) -> Iterator[Any]:
+        """No parameter: a stand-in has none, and nodes have theirs once they are unfrozen.
+
+        Raises:
+            NeedsLibrary: There are modules inside this one, which may have some.
+        """
+        for name, value in vars(self).items():
+            if isinstance(value, Module) or (name == "_modules" and value):
+                raise NeedsLibrary("Module.parameters")
+        return iter(self._own("_parameters").values())
+
     def register_load_state_dict_post_hook(self, hook: Any) -> None:
         """Do nothing: no state is loaded."""
 
@@ -210,6 +219,47 @@ for _name in MODULE:
         setattr(Module, _name, _raise_for(f"Module.{_name}"))
 
 
+class StandInModule(ModuleType):
+    """A module of a library, which has its names when they are first used.
+
+    Args:
+        name: The name of the module.
+        names: The known names by module.
+    """
+
+    def __init__(self, name: str, names: Mapping[str, frozenset[str]]) -> None:
+        super().__init__(name)
+        object.__setattr__(self, "_names", names)
+        self.__path__: list[str] = []
+
+    if TYPE_CHECKING:
+        _names: Mapping[str, frozenset[str]]
+
+    def __getattr__(self, name: str) -> Any:
+        """A known name of the module."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        full_name = f"{self.__name__}.{name}"
+        if name not in self._names[self.__name__]:
+            raise NeedsLibrary(full_name)
+        found: Any = StandIn(full_name)
+        if full_name in self._names:
+            found = import_module(full_name)
+        elif full_name == "torch.nn.Module":
+            found = Module
+        setattr(self, name, found)
+        return found
+
+    @property
+    def __dict__(self) -> NoReturn:  # type: ignore[override]  # vars() must not look empty
+        """Need the library: it alone knows all names."""
+        raise NeedsLibrary(f"vars({self.__name__})")
+
+    def __dir__(self) -> NoReturn:
+        """Need the library: it alone knows all names."""
+        raise NeedsLibrary(f"dir({self.__name__})")
+
+
 class Finder(MetaPathFinder, Loader):
     """Gives stand-ins for modules of libraries that are installed.
 
@@ -235,37 +285,34 @@ class Finder(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """A module without anything."""
-        module = ModuleType(spec.name)
-        module.__path__ = []
-        return module
+        return StandInModule(spec.name, self._names)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its names, each when it is first used."""
-        owner = module.__name__
-        known = self._names[owner]
-
-        def attribute(name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            if name not in known:
-                raise NeedsLibrary(f"{owner}.{name}")
-            found: Any = StandIn(f"{owner}.{name}")
-            if f"{owner}.{name}" in self._names:
-                found = import_module(f"{owner}.{name}")
-            elif f"{owner}.{name}" == "torch.nn.Module":
-                found = Module
-            setattr(module, name, found)
-            return found
-
-        module.__dict__["__getattr__"] = attribute
+        """Do nothing: it has its names when they are first used."""
 
 
 class _Held(io.StringIO):
-    """What was written to a stream, which says of terminals what the stream does."""
+    """Holds what is written to a stream, and says of terminals what the stream does.
 
-    def __init__(self, stream: TextIO) -> None:
+    Args:
+        stream: The stream.
+        written: What is written to this and other streams, in its order.
+    """
+
+    def __init__(self, stream: TextIO, written: list[tuple[TextIO, str]]) -> None:
         super().__init__()
         self._stream = stream
+        self._written = written
+
+    def write(self, text: str) -> int:
+        """Hold a text.
+
+        Raises:
+            TypeError: It is no text.
+        """
+        count = super().write(text)
+        self._written.append((self._stream, text))
+        return count
 
     def isatty(self) -> bool:
         """Whether the stream itself is a terminal."""
@@ -276,14 +323,11 @@ def is_tried(arguments: Sequence[str]) -> bool:
     """Whether a command line is tried with stand-ins in this process."""
     if not arguments or arguments[0] not in COMMANDS or os.environ.get(FULL):
         return False
-    names = [argument.partition("=")[0] for argument in arguments]
-    if any(name in WRITING for name in names):
-        return False
     return not any(library in sys.modules for library in LIBRARIES)
 
 
-def answer(command: Callable[[], object]) -> str | None:
-    """What a command prints with stand-ins; None where the libraries are needed to know it.
+def answer(command: Callable[[], object]) -> list[tuple[TextIO, str]] | None:
+    """The streams and texts that a command writes where it ends well; else None.
 
     The stand-ins stay in this process, which must end after it, or start again.
 
@@ -293,8 +337,9 @@ def answer(command: Callable[[], object]) -> str | None:
     Raises:
         KeyboardInterrupt: The user has interrupted it.
     """
-    out = _Held(sys.stdout)
-    errors = _Held(sys.stderr)
+    written: list[tuple[TextIO, str]] = []
+    out = _Held(sys.stdout, written)
+    errors = _Held(sys.stderr, written)
     sys.meta_path.insert(0, Finder())
     code: object = None
     try:
@@ -306,9 +351,15 @@ def answer(command: Callable[[], object]) -> str | None:
         raise KeyboardInterrupt from None
     except BaseException:
         return None
-    if code or errors.getvalue():
+    if code:
         return None
-    return out.getvalue()
+    return written
+
+
+def remove_stand_ins() -> bool:
+    """Give no stand-ins any more; False where some are in use, so that this process is spoiled."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
+    return not any(isinstance(module, StandInModule) for module in sys.modules.values())
 
 
 def start_again() -> NoReturn:

@@ -1,12 +1,16 @@
 """Versions, ranges and requirements as PEP 440 and PEP 508 define them."""
 
+from importlib import metadata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from specloom_registry.model import requirements
 from specloom_registry.model.versions import allows, newest, parse_range, parse_version
+from specloom_registry.packages import unmet
 from specloom_registry.packages.compatibility import is_satisfiable
 
 #: From the section "Summary of permitted suffixes and relative ordering" of PEP 440.
@@ -127,3 +131,44 @@ def test_a_requirement_by_url_is_refused():
 def test_malformed_markers_are_refused(marker):
     with pytest.raises(ValueError, match="is not a requirement: Expected "):
         requirements.parse(f"a; {marker}")
+
+
+RANGES = ("", ">=1", ">=1.0,<2", "<1.0", "!=1", "==1.0.0", ">1.0", "<=1", ">= 1", "==1.*", "~=1.0")
+RELEASES = ("1", "1.0", "1.0.0", "0.9", "2", "1.1", "10", "1.0+cpu", "2.0+cu1", "0", "1.0rc1")
+
+
+@pytest.mark.parametrize("text", RANGES)
+def test_plain_ranges_allow_what_packaging_allows(text):
+    for version in RELEASES:
+        expected = SpecifierSet(text).contains(version, prereleases=True)
+        assert allows(text, version) == expected, version
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("numpy", " numpy ", "numpy>=1.26", "numpy >=1.26,<3", "Py_YAML==6.0", "a.b-c!=1,<2"),
+        *("numpy>=1.26; python_version<'4'", "numpy[x]>=1", "numpy~=1.4", "numpy==1.*"),
+    ],
+)
+def test_requirements_are_read_as_packaging_reads_them(text):
+    read = requirements.parse(text)
+    parsed = Requirement(text)
+    assert read.name == requirements.normalize_name(parsed.name)
+    assert SpecifierSet(read.specifier) == parsed.specifier
+    assert read.text == text.strip()
+    assert (read.marker is None) == (parsed.marker is None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-a", "a-", "a >", "not one!", "a>=", "a,b", "a>=1,,<2", "a>1;"]
+)
+def test_what_is_no_requirement_is_refused(text):
+    with pytest.raises(ValueError, match=r"is not a requirement"):
+        requirements.parse(text)
+
+
+def test_the_version_of_an_installed_package_is_that_of_its_metadata():
+    for name in ("numpy", "torch", "click", "pyyaml", "specloom"):
+        assert unmet._installed_version(name) == metadata.version(name)
+    assert unmet._installed_version("no-such-package") is None

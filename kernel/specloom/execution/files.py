@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -73,7 +72,9 @@ def process_tag() -> str:
     A file or folder with it in its name is of this process alone, also in a folder that several
     machines or containers share.
     """
-    host = re.sub(r"\W", "_", platform.node(), flags=re.ASCII)[:32]
+    from platform import node
+
+    host = re.sub(r"\W", "_", node(), flags=re.ASCII)[:32]
     process = os.getpid()
     random = os.urandom(4).hex()
     return f"{host}-{process}-{random}"

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 from specloom.contract.errors import ConfigError, SpecloomError, did_you_mean, shown, warn
+from specloom.runfile import plain_types
 
 EMPTY = inspect.Parameter.empty
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -102,15 +103,21 @@ def earlier_defaults(cls: type) -> Mapping[str, Any]:
 
 
 @lru_cache(maxsize=512)
+def annotation(cls: type, name: str) -> Any:
+    """The type of one parameter of ``cls``; Any where it has none."""
+    for initialise in _initialisers(cls):
+        if name in inspect.signature(initialise).parameters:
+            hints = get_type_hints(initialise, include_extras=True)
+            return hints.get(name, Any)
+    return Any
+
+
+@lru_cache(maxsize=512)
 def adapter(cls: type, name: str) -> Any:
     """Pydantic's validator of one parameter of ``cls``."""
     from pydantic import TypeAdapter
 
-    for initialise in _initialisers(cls):
-        if name in inspect.signature(initialise).parameters:
-            hints = get_type_hints(initialise, include_extras=True)
-            return TypeAdapter(hints.get(name, Any))
-    return TypeAdapter(Any)
+    return TypeAdapter(annotation(cls, name))
 
 
 NO_LIST = "should be a valid array"
@@ -192,10 +199,13 @@ def _fix_of_value(name: str, value: Any, wrong: Sequence[str]) -> str:
 
 def _convert(cls: type, name: str, value: Any, written: str) -> tuple[Any, Sequence[str]]:
     """The value of a parameter with its type, or what is wrong with it."""
-    from pydantic import ValidationError
-
     # As JSON, so that a list may stand for a tuple while 1 is no text and "1" no number.
     text = json.dumps(value)
+    converted = plain_types.convert(annotation(cls, name), json.loads(text))
+    if converted is not plain_types.DOUBTFUL:
+        return converted, ()
+    from pydantic import ValidationError
+
     validator = adapter(cls, name)
     try:
         return validator.validate_json(text, strict=True), ()

@@ -17,6 +17,7 @@ from specloom_cubes.cube import equals, valid_in_all
 from specloom_cubes.formats.variable import named, only_plane, several
 from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules import coco
+from specloom_cubes.rules.class_numbers import UNLABELLED
 from specloom_cubes.rules.colours import classes_of
 from specloom_cubes.rules.masks import (
     LOSSY,
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
     from specloom_cubes.cube import Cube, Valid
     from specloom_cubes.formats.variable import Variable
-
-UNLABELLED = -1
-"""The class number of a pixel of which nothing is known."""
 
 FORMATS = "use PNG, BMP, TIFF, .mat, .h5, .npy, .npz, COCO (.json) or an ENVI class file"
 

@@ -4,9 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
 
 from specloom import DataError
+from specloom_detect.distributions import (
+    pareto_log_density,
+    pareto_log_survival,
+    pareto_quantile,
+)
 
 CENSORED = 0.02
 """The share of the largest scores of which only the number counts."""
@@ -53,8 +57,7 @@ class CensoredTail(NamedTuple):
 
     def threshold(self, rate: float) -> float:
         """The threshold that this share of normal scores exceeds; the rate is at most the share."""
-        excess = stats.genpareto.isf(rate / self.share, self.shape, scale=self.scale)
-        return self.level + float(excess)
+        return self.level + pareto_quantile(rate / self.share, self.shape, self.scale)
 
 
 def fit_censored_tail(
@@ -75,6 +78,8 @@ def fit_censored_tail(
     Raises:
         DataError: There are too few scores, or too many equal ones.
     """
+    from scipy import optimize
+
     falling = np.sort(scores)[::-1]
     first = int(len(falling) * censored)
     last = int(len(falling) * tail)
@@ -128,8 +133,8 @@ def _log_posterior(
     """
     if not SHAPES[0] <= shape <= SHAPES[1]:
         return -1e12
-    likelihood = weight * stats.genpareto.logpdf(excesses, shape, scale=scale).sum()
-    likelihood += censored * stats.genpareto.logsf(end, shape, scale=scale)
+    likelihood = weight * pareto_log_density(excesses, shape, scale).sum()
+    likelihood += censored * pareto_log_survival(end, shape, scale)
     prior = -0.5 * (shape / SHAPE_DEVIATION) ** 2
     if not np.isfinite(likelihood):
         return -1e12

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from scipy import stats
 
 from specloom import At, ConfigError, DataError, Graph, Run, SpecloomError, did_you_mean
 from specloom_detect.censored_tail import CENSORED, TAIL, fit_censored_tail
+from specloom_detect.distributions import chi_square_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,4 +193,4 @@ def _chi_square(graph: Graph, decider: str, rate: float) -> float | None:
     freedom = node.degrees_of_freedom()
     if freedom is None:
         return None
-    return float(stats.chi2.isf(rate, freedom))
+    return chi_square_quantile(rate, freedom)

@@ -44,17 +44,20 @@ class FittedSelector(Protocol):
         """Where the band of each channel may lie, in nm; empty: anywhere."""
 
 
-def record(node: FittedSelector) -> Row:
+def record(node: FittedSelector, centres: Sequence[float]) -> Row:
     """The value of ``band_info``: the chosen bands with their wavelengths and scores.
 
     The targets are the middles of the windows; where there are none, they are the bands
     themselves. Without wavelengths these lists are empty.
+
+    Args:
+        node: The selector.
+        centres: The wavelengths of all bands in nm; empty where they are not known.
     """
     chosen = node.selected_indices
     indices = chosen.tolist()
-    centres = node.known_wavelengths.tolist()
     windows = node.channel_windows()
-    if math.isnan(centres[0]):
+    if not centres:
         values = band_record(node.strategy, [], [], [])
         values["band_indices"] = indices
     else:

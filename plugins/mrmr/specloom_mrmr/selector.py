@@ -118,7 +118,7 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
         unknown = torch.full((bands,), torch.nan, dtype=torch.float64)
         self.register_buffer("known_wavelengths", unknown)
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
-        self.update_derived()
+        self._derive([])
 
     def fit_start(self, pass_: int) -> None:
         """Start to sample, or to count between the cuts that the sample gave."""
@@ -210,8 +210,14 @@ class SupervisedBandSelector(BandSelectorBase, StreamingNode[TwoPassStatistics])
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""
         centres = self.known_wavelengths.tolist()
-        self._centres = [] if math.isnan(centres[0]) else centres
-        self._record = report.record(self)
+        if math.isnan(centres[0]):
+            centres = []
+        self._derive(centres)
+
+    def _derive(self, centres: list[float]) -> None:
+        """Derive it where the wavelengths in nm are known; ``centres`` is empty without them."""
+        self._centres = centres
+        self._record = report.record(self, centres)
 
     def forward(
         self,

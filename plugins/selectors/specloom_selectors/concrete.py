@@ -123,7 +123,7 @@ class ConcreteBandSelector(TorchNode):
         self._first_logits = FIRST_SPREAD * torch.randn(self.logits.shape, generator=generator)
         with torch.no_grad():
             self.logits.copy_(self._first_logits)
-        self.update_bands()
+        self._choose_bands()
 
     def seed(self, seed: int) -> None:
         """Start the node's own generator, and draw the logits again unless they were trained."""
@@ -138,6 +138,10 @@ class ConcreteBandSelector(TorchNode):
         if not bool(self.logits.isfinite().all()):
             fix = "lower the learning rate or clip the gradients, and train again"
             raise NodeError(f"the logits of {self.label} are not finite", fix=fix)
+        self._choose_bands()
+
+    def _choose_bands(self) -> None:
+        """Find the distinct bands of finite logits, which needs no value of them in ``check``."""
         self.bands = distinct_bands(self.logits)
         one_hot = torch.zeros_like(self.logits, requires_grad=False)
         self.one_hot = one_hot.scatter_(1, self.bands[:, None], 1)
@@ -201,12 +205,12 @@ class ConcreteBandSelector(TorchNode):
 
     def effective_channels(self) -> float:
         """exp of the entropy of an output's weights, mean of all: 1 for one band, C for all."""
-        return float(effective_channels(self.get_selection_weights()).mean())
+        return effective_channels(self.get_selection_weights()).mean().item()
 
     def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""
         return {
-            "temperature": float(self.tau),
+            "temperature": self.tau.item(),
             "effective_channels": self.effective_channels(),
         }
 

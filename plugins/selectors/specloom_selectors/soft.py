@@ -162,7 +162,7 @@ class SoftChannelSelector(MomentsNode[RunningVariance]):
         """T: low is hard, high is soft; it may be set."""
         tau = self._buffers.get("tau")
         if tau is not None:
-            return float(tau)
+            return tau.item()
         if self._temperature_before_build is not None:
             return self._temperature_before_build
         return self.temperature_init
@@ -226,7 +226,7 @@ class SoftChannelSelector(MomentsNode[RunningVariance]):
 
     def effective_channels(self) -> float:
         """exp of the entropy of the soft weights: 1 for one channel, C where all are alike."""
-        return float(effective_channels(self._soft(self.logits)))
+        return effective_channels(self._soft(self.logits)).item()
 
     def schedule_values(self) -> Mapping[str, float]:
         """What changes by the epoch, to be recorded."""

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
-from types import NoneType, SimpleNamespace
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from types import NoneType, SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from specloom import At, ConfigError, SpecloomError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 T = TypeVar("T")
 
@@ -134,6 +135,8 @@ def _without_none(annotation: Any) -> Any:
 
 def type_errors(annotation: Any, value: Any, label: str) -> Iterator[str]:
     """What is wrong with ``value`` as an ``annotation``; a list may stand for a tuple."""
+    if _is_plainly(annotation, value):
+        return
     if _is_list(value) and _validation_error(annotation, tuple(value)) is None:
         return
     error = _validation_error(annotation, value)
@@ -142,7 +145,20 @@ def type_errors(annotation: Any, value: Any, label: str) -> Iterator[str]:
         yield f"{label} {' or '.join(sorted(expected))}, got {value!r}"
 
 
+def _is_plainly(annotation: Any, value: Any) -> bool:
+    """Whether a value is a number, text or None of a type, which needs no pydantic to be seen."""
+    kind = type(value)
+    if kind not in (bool, int, float, str, NoneType):
+        return False
+    types = (annotation,)
+    if get_origin(annotation) in (Union, UnionType):
+        types = get_args(annotation)
+    return kind in types or (kind is int and float in types)
+
+
 def _validation_error(annotation: Any, value: Any) -> ValidationError | None:
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         TypeAdapter(annotation).validate_python(value, strict=True)
     except ValidationError as e:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specloom_training.config import OptimizerConfig, SchedulerConfig, TrainerConfig
-from specloom_training.gradient import torch_names
+from specloom_training.gradient import known_names, torch_names
 from specloom_training.gradient.json_state import from_json, to_json
 from specloom_training.gradient.optimization import Optimization
 from specloom_training.gradient.settings import Settings
@@ -29,6 +29,47 @@ SCHEDULERS = {
 }
 #: Adam for gradients that are sparse, which no node of ours makes.
 DENSE = sorted(torch_names.optimizers().keys() - {"sparseadam"})
+
+
+def test_what_is_known_without_torch_is_as_torch_has_it():
+    tables = (
+        (known_names.OPTIMIZERS, torch_names.optimizers()),
+        (known_names.SCHEDULERS, torch_names.schedulers()),
+    )
+    for known, classes in tables:
+        for name, types in known.items():
+            cls = classes[name]
+            accepted = torch_names.parameters(cls)
+            for key, expected in types.items():
+                assert torch_names.type_of_parameter(cls, key) == expected, (name, key)
+            needed = {key for key, one in accepted.items() if one.default is one.empty}
+            assert needed == known_names.NEEDED.get(name, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "right"),
+    [
+        ("adamw", {"lr": 1, "betas": [0.5, 0.9], "amsgrad": True}, True),
+        ("adamw", {"lr": True}, False),
+        ("adamw", {"lr": "0.1"}, False),
+        ("adamw", {"betas": [0.5]}, False),
+        ("adamw", {"rate": 0.1}, False),
+        ("AdamW", {"lr": 0.1}, False),
+        ("adafactor", {}, False),
+    ],
+)
+def test_only_what_is_surely_right_is_known_without_torch(name, options, right):
+    assert known_names.is_right(name, options, known_names.OPTIMIZERS) is right
+
+
+def test_schedulers_are_known_with_what_they_need():
+    is_right = known_names.is_right
+    assert is_right("step", {"step_size": 3}, known_names.SCHEDULERS)
+    assert not is_right("step", {}, known_names.SCHEDULERS)
+    assert not is_right("cosine_annealing", {}, known_names.SCHEDULERS)
+    assert is_right("cosine_annealing", {}, known_names.SCHEDULERS, {"T_max"})
+    assert is_right("reduce_on_plateau", {"mode": "max"}, known_names.SCHEDULERS)
+    assert not is_right("reduce_on_plateau", {"mode": "most"}, known_names.SCHEDULERS)
 
 
 def made(optimizer: str, scheduler: str = "", **options):

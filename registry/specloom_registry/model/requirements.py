@@ -1,6 +1,7 @@
 """Requirements such as ``numpy>=1.26; python_version < "3.13"`` (PEP 508), read statically.
 
-The ``packaging`` library does the work, imported in the functions as in ``versions``.
+The ``packaging`` library does the work, imported in the functions as in ``versions``; a name with
+a plain range is read without it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from specloom_registry.model.versions import allows
+from specloom_registry.model.versions import PLAIN_CLAUSE, allows
 
 if TYPE_CHECKING:
     from packaging.markers import Marker
 
 BEFORE_SPECIFIER = re.compile(r"\s*[\w.-]+\s*(\[[^\]]*\])?")
+PLAIN = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*([^\s\[\]();@]*)\s*")
 LONGEST_SHOWN = 200  # characters of a requirement in a message
 
 
@@ -53,6 +55,9 @@ def parse(text: str) -> Requirement:
     Raises:
         ValueError: It is malformed, or names a URL, which no lock can pin.
     """
+    plain = _parse_plainly(text)
+    if plain is not None:
+        return plain
     from packaging import requirements
 
     shown = repr(text[:LONGEST_SHOWN])
@@ -71,6 +76,18 @@ def parse(text: str) -> Requirement:
         text=text.strip(),
         marker=parsed.marker,
     )
+
+
+def _parse_plainly(text: str) -> Requirement | None:
+    """A name with clauses such as ``>=1.26,<3``, or with none; None for anything else."""
+    found = PLAIN.fullmatch(text)
+    if found is None:
+        return None
+    name, specifier = found.groups()
+    for clause in specifier.split(","):
+        if specifier and PLAIN_CLAUSE.fullmatch(clause) is None:
+            return None
+    return Requirement(normalize_name(name), specifier, text.strip())
 
 
 def normalize_name(name: str) -> str:

@@ -1,11 +1,12 @@
 """Versions and version ranges as Python packaging defines them (PEP 440).
 
-The ``packaging`` library does the work. It is imported in the functions: a run whose lock is
-unchanged compares no version, and does not wait for it.
+The ``packaging`` library does the work, but for plain ranges of plain versions. It is imported in
+the functions: a run compares only plain ones as a rule, and does not wait for it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
+
+
+PLAIN_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9})*)(\+[a-z0-9]+)?")
+PLAIN_CLAUSE = re.compile(r"(>=|<=|==|!=|<|>)(\d{1,9}(?:\.\d{1,9})*)")
 
 
 def parse_version(text: str) -> Version:
@@ -56,7 +61,54 @@ def allows(text: str, version: str) -> bool:
     >>> allows(">=0.1,<0.2", "0.1.7"), allows("~=1.4", "2.0"), allows("==2.*", "2.3")
     (True, False, True)
     """
+    plain = _allows_plainly(text, version)
+    if plain is not None:
+        return plain
     return parse_range(text).contains(version, prereleases=True)
+
+
+def _allows_plainly(text: str, version: str) -> bool | None:
+    """As ``allows``, for numbers with points in between; None where there is anything else.
+
+    A local version such as ``2.6.0+cpu`` counts as its numbers where these decide alone.
+    """
+    found = PLAIN_VERSION.fullmatch(version)
+    if found is None:
+        return None
+    numbers = _numbers(found[1])
+    allowed = True
+    for clause in filter(None, text.split(",")):
+        parts = PLAIN_CLAUSE.fullmatch(clause.strip())
+        if parts is None:
+            return None
+        bound = _numbers(parts[2])
+        if numbers == bound and found[2]:
+            return None
+        allowed = allowed and _compare(numbers, parts[1], bound)
+    return allowed
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a plain version, without zeros at the end, which do not count."""
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _compare(numbers: tuple[int, ...], operator: str, bound: tuple[int, ...]) -> bool:
+    """Whether the numbers of a version meet one clause of a range."""
+    if operator == ">=":
+        return numbers >= bound
+    if operator == "<=":
+        return numbers <= bound
+    if operator == "==":
+        return numbers == bound
+    if operator == "!=":
+        return numbers != bound
+    if operator == "<":
+        return numbers < bound
+    return numbers > bound
 
 
 def newest(versions: Mapping[str, str]) -> str | None:

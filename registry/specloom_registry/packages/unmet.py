@@ -66,6 +66,13 @@ def _version(distribution: str, plugins: Mapping[str, Package]) -> str | None:
 def _installed_version(distribution: str) -> str | None:
     """Return the version of an installed distribution; None where there is none."""
     try:
-        return metadata.version(distribution)
+        found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
+    # Its ``version`` parses all of the metadata as an e-mail, description included.
+    head, _, _description = (found.read_text("METADATA") or "").partition("\n\n")
+    for line in head.splitlines():
+        name, _, value = line.partition(":")
+        if name == "Version":
+            return value.strip()
+    return found.version

@@ -10,7 +10,6 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes.paths import expand, is_address
-from specloom_cubes.reading import absolute_options
 from specloom_cubes.sources.common import check_same_size
 from specloom_cubes.sources.data_module import DataModule
 
@@ -49,6 +48,8 @@ class TicketedSource(DataModule, ABC):
 
     def tickets(self, split: str) -> Iterator[Ticket]:
         """A ticket for each item of a split, in the order of ``batches``, with absolute paths."""
+        from specloom_cubes.reading import absolute_options  # and with it all formats
+
         for numbers in self.batch_numbers(split):
             for number in numbers:
                 ticket = dict(self.ticket(split, number))

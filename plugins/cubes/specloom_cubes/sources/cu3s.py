@@ -13,9 +13,10 @@ import numpy as np
 
 from specloom import Batch, ConfigError, DataError, Port, SpecloomWarning, Ticket
 from specloom_cubes.cube import RawCalibration, Reading, WantedBands
-from specloom_cubes.masks import UNLABELLED, read_mask
+from specloom_cubes.masks import read_mask
 from specloom_cubes.paths import expand
 from specloom_cubes.rules import coco
+from specloom_cubes.rules.class_numbers import UNLABELLED
 from specloom_cubes.sources.array_images import image_cube, read_image
 from specloom_cubes.sources.base import TicketedSource
 from specloom_cubes.sources.common import CALIBRATED, absent_errors, check_batch_size

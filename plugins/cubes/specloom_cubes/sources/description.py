@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from specloom_cubes.masks import UNLABELLED
+from specloom_cubes.rules.class_numbers import UNLABELLED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,6 @@ from specloom_cubes.cube import ALL, Axes, RawCalibration, Reading, Scale, Wante
 from specloom_cubes.cube_files import cube_name, files_of_cube, find_cubes, find_masks
 from specloom_cubes.formats import named_arrays
 from specloom_cubes.masks import (
-    UNLABELLED,
     load_mask,
     only_mask,
     own_arrays_of,
@@ -30,6 +29,7 @@ from specloom_cubes.paths import advice, expand, there
 from specloom_cubes.processing.selecting import bin_labels, bin_valid
 from specloom_cubes.reading import absolute_files, files_of_references, open_cube
 from specloom_cubes.rules import coco, coco_cubes
+from specloom_cubes.rules.class_numbers import UNLABELLED
 from specloom_cubes.rules.masks import (
     MaskFinding,
     Rejected,

@@ -11,8 +11,8 @@ import numpy as np
 
 from specloom import ConfigError
 from specloom_cubes.cube import RawCalibration, Reading, WantedBands
-from specloom_cubes.masks import UNLABELLED
 from specloom_cubes.processing.options import calibration_of
+from specloom_cubes.rules.class_numbers import UNLABELLED
 from specloom_cubes.sources.array_images import image_cube, read_image
 from specloom_cubes.sources.common import (
     CALIBRATED,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from specloom import At, ConfigError, Graph, SpecloomError, Trainable, did_you_mean
 from specloom_training.evaluate import describe_missing, losses_of
-from specloom_training.gradient import monitors, torch_names
+from specloom_training.gradient import known_names, monitors, torch_names
 from specloom_training.gradient.checkpoint_table import FIELD, number_format
 from specloom_training.statistical import missing_fit_inputs
 
@@ -211,6 +211,8 @@ def _connect_loss(loss: str, able: Sequence[str]) -> str:
 def _optimizer(settings: Settings, at: At) -> Iterator[SpecloomError]:
     options = dict(vars(settings.optimizer))
     name = options.pop("name")
+    if known_names.is_right(name, options, known_names.OPTIMIZERS):
+        return
     place = partial(at, "optimizer")
     yield from torch_names.find_problems(
         "optimizer", name, options, torch_names.optimizers(), place
@@ -224,15 +226,23 @@ def _scheduler(settings: Settings, at: At) -> Iterator[SpecloomError]:
     name = options.pop("name")
     options.pop("monitor", None)
     interval = options.pop("interval", "epoch")
-    schedulers = torch_names.schedulers()
     place = partial(at, "scheduler")
-    set_by_trainer = {"T_max", "total_steps"} if interval == "epoch" else set()
-    yield from torch_names.find_problems(
-        "scheduler", name, options, schedulers, place, set_by_trainer
-    )
-    found = torch_names.find(name, schedulers)
-    if found is not None:
-        yield from _scheduler_monitor(found[0], vars(settings.scheduler), place)
+    set_by_trainer = set()
+    if interval == "epoch":
+        set_by_trainer = {"T_max", "total_steps"}
+    if known_names.is_right(name, options, known_names.SCHEDULERS, set_by_trainer):
+        label = name
+    else:
+        schedulers = torch_names.schedulers()
+        yield from torch_names.find_problems(
+            "scheduler", name, options, schedulers, place, set_by_trainer
+        )
+        found = torch_names.find(name, schedulers)
+        label = ""
+        if found is not None:
+            label, _cls = found
+    if label:
+        yield from _scheduler_monitor(label, vars(settings.scheduler), place)
     if interval not in INTERVALS:
         fix = did_you_mean(str(interval), INTERVALS)
         yield ConfigError(f"scheduler: interval is {interval!r}", where=place(), fix=fix)
