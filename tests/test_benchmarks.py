@@ -105,6 +105,28 @@ def test_a_study_runs(study):
     assert run(study, *STUDIES[study])
 
 
+def test_the_shares_of_a_training_loop_are_measured():
+    report = json.loads(run("training", "--profile", "--size", "test", "--epochs", "2"))
+    shares = report["shares"]
+    work = sum(shares[name] for name in ("forward", "backward", "optimiser", "data"))
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+    assert report["work"] == pytest.approx(work, abs=1e-3)
+    assert min(shares[name] for name in ("forward", "backward", "optimiser", "data", "rest")) > 0
+    assert report["epochs"] == 2
+
+
+def test_an_engine_is_timed_without_what_the_call_excludes(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setenv("SPECLOOM_NATIVE", "")
+
+    def epoch():
+        epoch.override = (2.0, 1.5)
+
+    call = module("kernels").by_engine(epoch, "0")
+    call()
+    assert call.override == (2.0, 1.5)
+
+
 def test_the_table_has_a_row_for_each_phase(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     table = module("table")

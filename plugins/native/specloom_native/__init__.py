@@ -24,6 +24,7 @@ MODULES = {
     "usable_rows": "specloom_native.sums",
     "value_range": "specloom_native.sums",
     "variances": "specloom_native.sums",
+    "weighted_products": "specloom_native.weighted",
     "whiten": "specloom_native.whitening",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
@@ -47,6 +48,7 @@ __all__ = [
     "usable_rows",
     "value_range",
     "variances",
+    "weighted_products",
     "whiten",
 ]
 
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
         value_range,
         variances,
     )
+    from specloom_native.weighted import weighted_products
     from specloom_native.whitening import whiten
 else:
     __getattr__ = lazy(__name__, **MODULES)

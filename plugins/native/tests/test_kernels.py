@@ -20,6 +20,7 @@ from specloom_native import (
     usable_rows,
     value_range,
     variances,
+    weighted_products,
     whiten,
 )
 
@@ -339,6 +340,48 @@ def test_an_offset_loses_no_digits(offset):
     np.testing.assert_allclose(scatter, expected, rtol=1e-9, atol=1e-7)
 
 
+@SETS
+@pytest.mark.parametrize("bands", BANDS)
+def test_weighted_products_equal_those_of_numpy(bands, instructions, monkeypatch):
+    monkeypatch.setenv("SPECLOOM_NATIVE", instructions)
+    for count in (0, 1, 255, 256, 257, 1000):
+        factors = torch.from_numpy(np.random.default_rng(3).standard_normal(count))
+        center = torch.full((bands,), 9.5, dtype=torch.float64)
+        for dtype in (torch.float32, torch.float64):
+            rows = rows_of(count, bands, dtype)
+            values = rows.double().numpy() - center.numpy()
+            behind = np.concatenate([values, np.ones((count, 1))], 1)
+            expected = np.triu((factors.numpy()[:, None] * behind).T @ behind)
+            found = weighted_products(rows, center, factors)
+            np.testing.assert_allclose(found.triu(), expected, rtol=1e-11, atol=1e-11)
+        narrow = weighted_products(rows.float(), center, factors.float())
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(narrow.triu(), expected, atol=2e-6 * largest)
+
+
+def test_weighted_products_have_the_same_bits_with_each_instruction_set(monkeypatch):
+    center = torch.zeros(61)
+    factors = torch.linspace(-1, 2, 1000)
+    found = []
+    for instructions in ("1", "avx2"):
+        monkeypatch.setenv("SPECLOOM_NATIVE", instructions)
+        for dtype in (torch.float32, torch.float64):
+            found.append(weighted_products(rows_of(1000, 61), center, factors.to(dtype)).triu())
+    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[1], found[3])
+
+
+def test_rows_with_a_factor_of_zero_are_not_read():
+    rows = rows_of(300, 5)
+    factors = torch.ones(300)
+    factors[7] = 0
+    others = torch.cat([rows[:7], rows[8:]])
+    rows[7] = torch.nan
+    found = weighted_products(rows, torch.zeros(5), factors)
+    expected = weighted_products(others, torch.zeros(5), torch.ones(299))
+    assert torch.equal(found.triu(), expected.triu())
+
+
 @BOTH
 @pytest.mark.parametrize("count", [*ROWS[1:], 127, 128, 129])
 def test_the_median_is_that_of_torch(count, dtype):
@@ -491,6 +534,10 @@ def test_what_does_not_fit_is_an_error():
         lambda: histograms(rows[:, :3], flags, flags, counts, counts),
         lambda: histograms(rows, flags, flags, counts.long(), counts),
         lambda: Histograms(torch.tensor([-1]), torch.ones(1), torch.ones(1), 10),
+        lambda: weighted_products(rows, shift, torch.ones(9)),
+        lambda: weighted_products(rows, torch.zeros(3), torch.ones(10)),
+        lambda: weighted_products(rows.double(), shift, torch.ones(10)),
+        lambda: weighted_products(rows, shift, torch.ones(10, dtype=torch.float16)),
     ]
     for call in wrong:
         with pytest.raises(ValueError, match=r"is|are|exclude|begin"):

@@ -12,7 +12,13 @@ from torch import Tensor
 
 from specloom import Batch, ConfigError, Input, LazyMonotone, Output, node
 from specloom.torch import buffer, usable_pixels
-from specloom_statistics import SampleMoments, StreamingNode, TensorCache, merge_moments
+from specloom_statistics import (
+    SampleMoments,
+    StreamingNode,
+    TensorCache,
+    merge_moments,
+    merge_without_waiting,
+)
 
 
 class ScoreStatistics:
@@ -29,7 +35,12 @@ class ScoreStatistics:
     def update(self, scores: Tensor, valid: Tensor | None = None) -> None:
         """Add the finite scores of (B, H, W, 1) that are ``valid``."""
         scores = scores.detach()
-        values = scores[..., 0][usable_pixels(scores, valid)].double()
+        usable = usable_pixels(scores, valid)
+        if scores.device.type != "cpu":
+            added = _moments_without_waiting(scores[..., 0].double(), usable)
+            self.moments = merge_without_waiting(self.moments, added)
+            return
+        values = scores[..., 0][usable].double()
         if len(values):
             mean = values.mean()
             squares = (values - mean).square().sum()
@@ -38,7 +49,7 @@ class ScoreStatistics:
     def state(self) -> Mapping[str, Tensor]:
         """Count, mean and squared deviations so far, (3,)."""
         size, mean, squares = self.moments
-        return {"sums": torch.stack([torch.full_like(mean, size), mean, squares])}
+        return {"sums": torch.stack([torch.full_like(mean, int(size)), mean, squares])}
 
     def merge(self, state: Mapping[str, Tensor]) -> None:
         """Add the ``state()`` of another one."""
@@ -72,7 +83,15 @@ class LogitFunction:
 
 def _standardised(scores: Tensor, center: Tensor, unit: Tensor) -> Tensor:
     """(scores - center) / unit, rounded once to the type of the scores."""
-    return ((scores.double() - center) / unit).to(scores.dtype)
+    return scores.to(torch.float64, copy=True).sub_(center).div_(unit).to(scores.dtype)
+
+
+def _moments_without_waiting(values: Tensor, usable: Tensor) -> SampleMoments:
+    """The moments of the usable ones of ``values``, both (B, H, W), without a look at them."""
+    size = usable.sum()
+    mean = torch.where(usable, values, 0).sum() / size.clamp(min=1)
+    squares = torch.where(usable, values - mean, 0).square().sum()
+    return SampleMoments(size, mean, squares)
 
 
 @node
@@ -150,7 +169,8 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
 
     def fit_end(self) -> None:
         """Set mean and std of the scores."""
-        count, mean, squares = self.take_statistics().moments
+        size, mean, squares = self.take_statistics().moments
+        count = int(size)
         self.finish_fit(count)
         self.score_mean.copy_(mean)
         self.score_std.copy_((squares / max(count - 1, 1)).sqrt())

@@ -92,3 +92,40 @@ def test_no_pixel_at_all_has_a_gradient_of_zero(shape):
     assert scores.shape == (*shape[:3], 1)
     for one in torch.autograd.grad(scores.sum(), (mean, whitening)):
         assert one.abs().sum() == 0
+
+
+def gradients_by(engine, monkeypatch, threads="1", dtype=torch.float32):
+    monkeypatch.setenv("SPECLOOM_NATIVE", engine)
+    monkeypatch.setenv("SPECLOOM_THREADS", threads)
+    data = (3 + random(2, 100, 100, 61)).float()
+    mean, whitening = parts(61)
+    return grads(lambda *args: mahalanobis(data, *args, dtype), mean + 3, whitening)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kernels_give_the_gradient_of_torch(monkeypatch, dtype):
+    pairs = zip(
+        gradients_by("1", monkeypatch, dtype=dtype),
+        gradients_by("0", monkeypatch, dtype=dtype),
+        strict=True,
+    )
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-13
+    for mine, other in pairs:
+        torch.testing.assert_close(mine, other, rtol=0, atol=tolerance * float(other.abs().max()))
+
+
+def test_the_gradient_has_the_same_bits_with_any_number_of_threads(monkeypatch):
+    one = gradients_by("1", monkeypatch)
+    for threads in ("2", "3"):
+        for mine, other in zip(one, gradients_by("1", monkeypatch, threads), strict=True):
+            assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_data_of_another_type_than_the_products(dtype):
+    data = random(1, 20, 20, 5).to(dtype)
+    mean, whitening = parts()
+    got = grads(lambda *args: mahalanobis(data, *args, torch.float32), mean, whitening)
+    want = grads(lambda *args: plain(data.double(), *args), mean, whitening)
+    for mine, exact in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, exact, rtol=1e-2, atol=1e-2 * float(exact.abs().max()))

@@ -4,7 +4,8 @@ import torch
 
 from specloom import ConfigError, NodeError
 from specloom.testing import fit, run
-from specloom_rx.logit import ScoreToLogit
+from specloom_rx.logit import ScoreStatistics, ScoreToLogit, _moments_without_waiting
+from specloom_statistics import SampleMoments, merge_without_waiting
 
 
 def made(**params):
@@ -130,3 +131,27 @@ def test_scores_that_are_not_finite_spoil_no_gradient(bad, calibrate):
 def test_wrong_parameters_are_refused():
     with pytest.raises(ConfigError, match="ScoreToLogit: init_scale is nan"):
         made(init_scale=float("nan"))
+
+
+def test_a_fit_on_a_device_does_not_wait_for_it():
+    node = made().to("meta")  # whose tensors have no values that could be waited for
+    node.fit_start(0)
+    for _ in range(2):
+        node.fit_update(torch.empty(2, 5, 7, 1, device="meta"))
+        valid = torch.empty(2, 5, 7, 1, dtype=torch.bool, device="meta")
+        node.fit_update(torch.empty(2, 5, 7, 1, device="meta"), valid)
+    assert node.statistics().moments.size.device.type == "meta"
+
+
+def test_without_waiting_the_moments_are_the_same():
+    batches = [torch.full((1, 2, 3, 1), torch.nan), scores(1, 20, 30), scores(2, 5, 6, offset=1e4)]
+    expected = ScoreStatistics(torch.device("cpu"))
+    zero = torch.zeros((), dtype=torch.float64)
+    found = SampleMoments(0, zero, zero)
+    for batch in batches:
+        expected.update(batch)
+        values = batch[..., 0].double()
+        found = merge_without_waiting(found, _moments_without_waiting(values, values.isfinite()))
+    assert int(found.size) == expected.moments.size == 660
+    torch.testing.assert_close(found.mean, expected.moments.mean, rtol=1e-13, atol=0)
+    torch.testing.assert_close(found.scatter, expected.moments.scatter, rtol=1e-13, atol=0)

@@ -36,6 +36,7 @@ MODULES = {
     "map_moments": "specloom_statistics.sharing",
     "measure_domain": "specloom_statistics.domain.measure",
     "merge_moments": "specloom_statistics.merging",
+    "merge_without_waiting": "specloom_statistics.merging",
     "native_kernels": "specloom_statistics.native",
     "quantiles": "specloom_statistics.ranks",
     "row_blocks": "specloom_statistics.blocks",
@@ -75,6 +76,7 @@ __all__ = [
     "map_moments",
     "measure_domain",
     "merge_moments",
+    "merge_without_waiting",
     "native_kernels",
     "quantiles",
     "row_blocks",
@@ -99,7 +101,7 @@ if TYPE_CHECKING:
     from specloom_statistics.domain.reference import DomainReference
     from specloom_statistics.domain.sample import DomainSample
     from specloom_statistics.extremes import RunningExtremes
-    from specloom_statistics.merging import SampleMoments, merge_moments
+    from specloom_statistics.merging import SampleMoments, merge_moments, merge_without_waiting
     from specloom_statistics.moments import Moments, varying_bands
     from specloom_statistics.native import engine_identity, native_kernels
     from specloom_statistics.node import Accumulator, StreamingNode

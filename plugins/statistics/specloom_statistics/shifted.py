@@ -215,6 +215,11 @@ class ShiftedSums(ABC):
         """Whether any usable row was seen."""
         return self._shift is not None
 
+    def share_shift(self, other: ShiftedSums) -> None:
+        """Take the shift of sums of such rows, unless one is known: no row is then looked at."""
+        if self._shift is None:
+            self._shift = other._shift
+
     def find_shift(self, data: Tensor) -> bool:
         """Take the shift from the first usable rows of (..., C) ``data``, unless it is known.
 

@@ -12,6 +12,7 @@ from specloom_statistics import (
     SampleMoments,
     SmallestKeys,
     merge_moments,
+    merge_without_waiting,
 )
 
 ROW_STATISTICS = [Moments, RunningVariance, RunningExtremes]
@@ -214,3 +215,18 @@ def test_a_sample_of_float64_keeps_its_digits():
     smallest.add(torch.zeros(1, dtype=torch.float64), torch.full((1, 1), 1 / 3))
     smallest.add(torch.ones(1, dtype=torch.float64), torch.full((1, 1), 1 / 3).double())
     assert smallest.rows().dtype == torch.float64
+
+
+@pytest.mark.parametrize("sizes", [(0, 0), (0, 7), (7, 0), (5, 9)])
+def test_moments_merge_without_a_look_at_the_sizes(sizes):
+    samples = []
+    for number, size in enumerate(sizes):
+        values = rows()[number * 100 :][:size].double()
+        mean = values.sum(0) / max(size, 1)
+        samples.append(SampleMoments(size, mean, (values - mean).square().sum(0)))
+    expected = merge_moments(*samples)
+    first, second = samples
+    found = merge_without_waiting(first, second._replace(size=torch.tensor(second.size)))
+    assert int(found.size) == expected.size
+    torch.testing.assert_close(found.mean, expected.mean)
+    torch.testing.assert_close(found.scatter, expected.scatter)

@@ -29,7 +29,8 @@ class TargetStatistics:
         self.background = background
         self.target = RunningVariance(channels, device)
         self.wavelengths = torch.full((channels,), torch.nan, dtype=torch.float64)
-        self.floored = 0
+        self.floored = torch.zeros((), dtype=torch.int64, device=device)
+        """How many shares were below machine epsilon."""
 
     def update(
         self, data: Tensor | LazyAffine, background: Tensor | None, target: Tensor | None
@@ -42,8 +43,14 @@ class TargetStatistics:
             target: Those of the target; None for none.
         """
         self.background.update(data, background)
-        if target is not None and bool(target.any()):
-            self.target.update(data, target)
+        if target is None:
+            return
+        if target.device.type != "cpu":
+            # A shift of its own, and whether there is a pixel, the host would wait for.
+            self.target.share_shift(self.background)
+        elif not bool(target.any()):
+            return
+        self.target.update(data, target)
 
     def set_wavelengths(self, wavelengths: Tensor) -> None:
         """Take over band centres in nm, (C,).
@@ -73,7 +80,7 @@ class TargetStatistics:
 
     def state(self) -> Mapping[str, Tensor]:
         """All sums so far."""
-        state = {"wavelengths": self.wavelengths, "floored": torch.tensor(self.floored)}
+        state = {"wavelengths": self.wavelengths, "floored": self.floored}
         for name, tensor in self.background.state().items():
             state[f"background.{name}"] = tensor
         for name, tensor in self.target.state().items():
@@ -84,7 +91,7 @@ class TargetStatistics:
         """Add the ``state()`` of another one."""
         self.background.merge(_part(state, "background."))
         self.target.merge(_part(state, "target."))
-        self.floored += int(state["floored"])
+        self.floored = self.floored + state["floored"].to(self.floored)
         if not bool(state["wavelengths"].isnan().all()):
             self.set_wavelengths(state["wavelengths"])
 

@@ -53,10 +53,12 @@ class SpectralInformationDivergence(DistanceDetector):
     ) -> None:
         """Add the usable pixels of (B, H, W, C) ``data``."""
         super().fit_update(data, valid, mask, wavelengths)
-        counts = score_pixels(_as_values(data), None, _floored_counter(data.shape[-1]))[..., 0]
+        counts = score_pixels(_as_values(data), None, _floored_counter(data.shape[-1]))
+        counts = counts.double().nan_to_num(0)
         if valid is not None:
-            counts = counts[valid[..., 0]]
-        self.statistics().floored += int(counts.nan_to_num(0).sum())
+            counts = torch.where(valid, counts, 0)
+        statistics = self.statistics()
+        statistics.floored = statistics.floored + counts.sum().long()
 
     def _set_targets(self, statistics: TargetStatistics) -> None:
         for name, total in zip(self.target_names, self.spectra.sum(1), strict=True):
@@ -65,7 +67,7 @@ class SpectralInformationDivergence(DistanceDetector):
                     f"{self.label}: the sum of the target {name!r} is {float(total):g}",
                     fix="choose a target of positive values",
                 )
-        self._store("floored", torch.tensor(statistics.floored))
+        self._store("floored", torch.tensor(int(statistics.floored)))
 
     def _score(self, data: Tensor | LazyAffine) -> Tensor:
         """The divergences (B, H, W, T)."""

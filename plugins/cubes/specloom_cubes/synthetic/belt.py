@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain values."""
-        plain = asdict(self)
+        plain = dict(vars(self))  # no field is to be copied deeply: a ticket is made for each image
         for name in ("wavelengths", "varieties", "anomalies"):
             plain[name] = list(plain[name])
         return plain

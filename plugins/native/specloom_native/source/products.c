@@ -9,3 +9,5 @@
 #include "moments.h"
 
 #include "distances.h"
+
+#include "weighted.h"

@@ -54,8 +54,11 @@ class DomainSample:
         """
         height, width = cube.shape[1:3]
         rows, columns = _positions(height, width)
-        for number, pixels in enumerate(cube.detach()[:, rows, columns]):
-            is_valid = None if valid is None else valid[number, rows, columns]
+        # All images together: on a GPU the host waits once for a batch.
+        images = cube.detach()[:, rows, columns].cpu()
+        valid_pixels = None if valid is None else valid[:, rows, columns].cpu()
+        for number, pixels in enumerate(images):
+            is_valid = None if valid_pixels is None else valid_pixels[number]
             self.add_image(height * width, pixels, is_valid)
 
     def add_image(self, size: int, pixels: Tensor, valid: Tensor | None = None) -> None:

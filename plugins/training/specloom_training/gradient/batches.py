@@ -70,7 +70,7 @@ class TrainingBatches:
         total = self.batches()
         what = f"epoch {self.epoch + 1} of {self.max_epochs}"
         self.run.hook.progress(run=self.run, what=what, done=0, total=total)
-        for done, items in enumerate(read_ahead(self._items()), start=1):
+        for done, items in enumerate(read_ahead(self._prepared()), start=1):
             yield self._collate(items)
             self.run.hook.progress(run=self.run, what=what, done=done, total=total)
 
@@ -93,6 +93,19 @@ class TrainingBatches:
         if self.front is not None and count is not None and self._all_cached(self.front, count):
             return self._from_cache(self.front, count)
         return self._in_order_of_source()
+
+    def _prepared(self) -> Iterator[list[Item] | _Collated]:
+        """The items of each batch; those that are all cached as one batch already.
+
+        It runs in the thread that reads ahead: large copies then take no time of the training.
+        """
+        for items in self._items():
+            front = self.front
+            values = [value for _number, value in items]
+            if front is None or not values or any(isinstance(one, _Raw) for one in values):
+                yield items
+            else:
+                yield _Collated(front.collate(values))
 
     def _by_image(self, source: Any) -> Iterator[list[Item]]:
         """Batches of images that are read by their numbers."""
@@ -153,8 +166,10 @@ class TrainingBatches:
             return self.front.cache.get(number)
         return _Raw(batch)
 
-    def _collate(self, items: list[Item]) -> dict[str, Any]:
+    def _collate(self, items: list[Item] | _Collated) -> dict[str, Any]:
         """One batch for the part of the graph that is trained."""
+        if isinstance(items, _Collated):
+            return items.batch
         if not items:
             return {}
         if self.front is None:
@@ -173,6 +188,13 @@ class _Raw:
     """A batch as the source returned it."""
 
     def __init__(self, batch: Any) -> None:
+        self.batch = batch
+
+
+class _Collated:
+    """A batch for the part of the graph that is trained."""
+
+    def __init__(self, batch: dict[str, Any]) -> None:
         self.batch = batch
 
 

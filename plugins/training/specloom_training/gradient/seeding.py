@@ -26,7 +26,17 @@ def seed_all(nodes: Mapping[str, Any], *parts: object) -> None:
     seed = seed_of(*parts)
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    _seed_torch(seed)
     for name, node in nodes.items():
         if hasattr(node, "seed"):
             node.seed(seed_of(seed, name))
+
+
+def _seed_torch(seed: int) -> None:
+    """Seed the generators of torch, as ``torch.manual_seed`` does.
+
+    That one notes the whole stack at each call, for a GPU that may never be used.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
