@@ -38,7 +38,7 @@ from specloom_deciders import BinaryDecider
 from specloom_predict import Predictor
 from specloom_rx import RXGlobal, ScoreToLogit
 from specloom_serve import Engine, Limits
-from specloom_serve.command import Binding, http_server, use_one_arena
+from specloom_serve.command import Binding, http_server, reuse_memory
 from specloom_serve.grpc_server import GrpcServer
 from specloom_serve.messages import array_message
 from specloom_serve.metrics import Metrics
@@ -261,7 +261,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     options = parser.parse_args()
     clock = CLOCKS[options.clock]
-    use_one_arena()
+    reuse_memory()
     logging.disable(logging.INFO)
     large, small = (scene(shape) for shape in SIZES[options.size])
     predictor = Predictor(fitted(small), device="cpu")
