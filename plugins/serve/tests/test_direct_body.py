@@ -101,7 +101,7 @@ def test_a_body_in_pieces_fills_the_array(folder, expected, counted):
             connection.sendall(message[first:last])
             threading.Event().wait(0.02)
         assert answer_on(file) == (200, expected)
-        assert counts == [cube().nbytes]
+        assert counts[0] > cube().nbytes - 3 * READ_BYTES
         connection.sendall(2 * message)  # the second request arrives within the first one
         assert answer_on(file) == (200, expected)
         assert answer_on(file) == (200, expected)
