@@ -40,8 +40,17 @@ DTYPES = frozenset(
 
 def array_message(values: Any) -> pb.Array:
     """An array as a message."""
+    message = pb.Array()
+    set_array(message, values)
+    return message
+
+
+def set_array(message: pb.Array, values: Any) -> None:
+    """Write an array into a message."""
     array = np.asarray(values)
-    return pb.Array(shape=array.shape, dtype=array.dtype.name, data=little_endian(array).tobytes())
+    message.shape.extend(array.shape)
+    message.dtype = array.dtype.name
+    message.data = little_endian(array).tobytes()
 
 
 def little_endian(array: NDArray[Any]) -> NDArray[Any]:

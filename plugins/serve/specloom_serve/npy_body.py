@@ -290,6 +290,22 @@ def check_mask(layout: Layout, limits: Limits) -> None:
     check_pixels(prod(layout.shape), limits)
 
 
+def npy_bytes(values: Any) -> bytes:
+    """What ``numpy.save`` writes of an array of numbers, with one copy of them.
+
+    Raises:
+        ValueError: The array holds objects.
+    """
+    array = np.asarray(values)
+    file = BytesIO()
+    if not array.flags.c_contiguous or array.dtype.kind not in "fiub":
+        np.save(file, array, allow_pickle=False)
+        return file.getvalue()
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    numbers = array.reshape(-1).view(np.uint8)
+    return b"".join([file.getvalue(), numbers.data])
+
+
 def _name(dtype: np.dtype[Any]) -> str:
     """What a message calls a type; one with fields may be long."""
     if dtype.fields is not None:

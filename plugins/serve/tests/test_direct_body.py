@@ -16,6 +16,7 @@ from specloom_serve import Client
 from specloom_serve.command import Binding, reuse_memory
 from specloom_serve.direct_body import READ_BYTES
 from specloom_serve.guarded import GuardedProtocol
+from specloom_serve.npy_body import npy_bytes
 
 sys.path.append(str(Path(__file__).parent))
 toys = import_module("serve_toys")
@@ -214,3 +215,15 @@ async def status_of(application, message):
 def test_memory_is_used_again():
     """glibc accepts every option."""
     assert reuse_memory() == (sys.platform == "linux")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint16", "bool", ">f4", "S3", "int64"])
+def test_bytes_of_npy_are_those_of_numpy(dtype):
+    for values in (np.ones((2, 3, 4)), np.ones((4, 3, 2)).T, np.ones((0, 2)), np.array(3)):
+        array = values.astype(dtype)
+        assert npy_bytes(array) == npy(array)
+
+
+def test_objects_are_not_written():
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        npy_bytes(np.array([None]))
