@@ -66,6 +66,11 @@ TAKES = ("median", "least")
 Calls = Mapping[str, Callable[[], Any]]
 
 
+def numbers_of(found: Prediction) -> tuple[Any, Any]:
+    """The numbers of a prediction, which are computed on first use."""
+    return found.verdict, found.objects
+
+
 class TimedPredictor(Predictor):
     """A predictor that measures its own part of a request.
 
@@ -87,8 +92,7 @@ class TimedPredictor(Predictor):
         started = self._clock()
         found = super().predict(*arguments, **options)
         if self.has_numbers:
-            found.verdict  # noqa: B018  # computed on first use, as are the objects
-            found.objects  # noqa: B018
+            numbers_of(found)
         self.seconds = self._clock() - started
         return found
 

@@ -106,7 +106,7 @@ class DirectProtocol(H11Protocol, asyncio.BufferedProtocol):
 
     def _expected(self) -> int:
         """The bytes of the body that h11 waits for; 0 where it does not know."""
-        return int(getattr(self.conn._reader, "_remaining", 0))
+        return int(vars(self.conn._reader).get("_remaining", 0))
 
     def _skip(self, count: int) -> None:
         """Let h11 wait for fewer bytes of the body."""
