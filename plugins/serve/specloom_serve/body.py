@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from specloom_serve.errors import RefusedError
 from specloom_serve.form_body import SEND, Form
-from specloom_serve.npy_body import check_cube, check_mask, in_time, read_array, receive_cube
+from specloom_serve.npy_body import (
+    RECEIVE_INTO,
+    check_cube,
+    check_mask,
+    in_time,
+    read_array,
+    receive_cube,
+)
 from specloom_serve.service import DATA, HEADER, Sent, SentArray, SentPair, SentPath, pair_folder
 
 if TYPE_CHECKING:
@@ -56,7 +63,9 @@ async def read_body(
     stated = _stated_length(request)
     chunks = aiter(request.stream())
     if media_type in NPY_TYPES:
-        return SentArray(await receive_cube(chunks, stated, limits), wavelengths)
+        receive_into = request.scope.get("state", {}).get(RECEIVE_INTO)
+        values = await receive_cube(chunks, stated, limits, receive_into)
+        return SentArray(values, wavelengths)
     if media_type not in ("application/json", FORM_TYPE):
         what = "the body is none of NPY, JSON and a form by its content type"
         fix = "send 'Content-Type: application/x-npy', or application/json with a path"

@@ -38,8 +38,22 @@ LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]"))
 CONNECTIONS = 48
 """Connections beyond the requests for predictions: probes, metrics, callers that are refused."""
 
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8
-"""The parameter of mallopt in glibc that limits the arenas of memory."""
+
+FREE_BYTES = 64 * 2**20
+"""The freed memory that stays with the process, for the arrays of the next request."""
+
+MAPPED_BYTES = 32 * 2**20
+"""The size from which an array has pages of its own, which go back to the system with it."""
+
+MALLOC_OPTIONS = {
+    M_ARENA_MAX: 1,
+    M_TRIM_THRESHOLD: FREE_BYTES,
+    M_MMAP_THRESHOLD: MAPPED_BYTES,
+}
+"""Parameters of mallopt in glibc."""
 
 TOKEN_LENGTH = 16
 """The characters that a token has at least."""
@@ -135,7 +149,7 @@ def serve(**options: Any) -> None:
         options["tls_key"],
     )
     binding.check()
-    use_one_arena()
+    reuse_memory()
     _log_requests(quiet=options["quiet"])
     service = _service(options)
     companion = None
@@ -295,17 +309,19 @@ class Binding:
         return f"{host}:{port}"
 
 
-def use_one_arena() -> bool:
-    """Let all threads of this process share one arena of memory, where the C library is glibc.
+def reuse_memory() -> bool:
+    """Let requests use the memory of earlier ones again, where the C library is glibc.
 
-    Large arrays are slower in the arena of a further thread, such as that of the engine: glibc
-    gives their pages back to the system, and takes them again for the next array.
+    By default glibc gives the pages of freed arrays back to the system, and takes them again for
+    the next array; for a cube of some MB that takes longer than to copy it. Threads have arenas of
+    their own, between which no memory is shared.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    return bool(mallopt(M_ARENA_MAX, 1))
+    accepted = [mallopt(name, value) for name, value in MALLOC_OPTIONS.items()]
+    return all(accepted)
 
 
 def load_predictor(

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from specloom_serve.answers import Answer, Question, Upload, no_answer, numbers_of, refusal
 from specloom_serve.errors import ERROR_KEY, AnswerError, http_status
-from specloom_serve.messages import array_message, array_of, result_of
+from specloom_serve.messages import array_of, result_of, set_array
 from specloom_serve.protocol import service_pb2 as pb
 from specloom_serve.protocol.service_pb2_grpc import SpecloomStub
 
@@ -148,7 +148,7 @@ def _request(question: Question) -> pb.PredictRequest:
         request.file.path = Path(cube).as_posix()
         request.file.variable = question.variable or ""
     else:
-        request.array.CopyFrom(array_message(numbers_of(cube)))
+        set_array(request.array, numbers_of(cube))
         if question.valid is not None:
-            request.valid.CopyFrom(array_message(numbers_of(question.valid)))
+            set_array(request.valid, numbers_of(question.valid))
     return request

@@ -110,12 +110,14 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        self._server.add_generic_rpc_handlers((_handlers(service),))
+        self._patience = _Patience(limits.body_seconds)
+        self._server.add_generic_rpc_handlers((_handlers(service, self._patience),))
         #: The port where it listens.
         self.port = self._listen(address, certificate, key)
 
     def start(self) -> None:
         """Take calls."""
+        self._patience.start()
         self._server.start()
         for name in (NAME, ""):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -124,6 +126,7 @@ class GrpcServer:
         """Take no calls, and return when those in progress have ended."""
         self._health.enter_graceful_shutdown()
         self._server.stop(GRACE_SECONDS).wait()
+        self._patience.stop()
 
     def _listen(self, address: str, certificate: Path | None, key: Path | None) -> int:
         try:
@@ -170,13 +173,67 @@ def _refuse_token(messages: Iterator[bytes], context: grpc.ServicerContext) -> I
     yield b""
 
 
-def _handlers(service: Service) -> grpc.GenericRpcHandler:
+class _Patience:
+    """Cancels the calls whose message does not arrive in time, all in one thread.
+
+    Args:
+        seconds: How long a call is waited for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends: dict[grpc.ServicerContext, float] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name="specloom-grpc-patience", daemon=True
+        )
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    @contextmanager
+    def limit(self, context: grpc.ServicerContext) -> Iterator[None]:
+        """A context in which the message of a call must arrive."""
+        with self._lock:
+            self._ends[context] = time.monotonic() + self._seconds
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._ends.pop(context, None)
+
+    def _run(self) -> None:
+        pause = self._seconds
+        while not self._stopped.wait(pause):
+            pause = self._cancel_late_calls()
+
+    def _cancel_late_calls(self) -> float:
+        """Cancel the calls that are late; the seconds until another one can be."""
+        now = time.monotonic()
+        with self._lock:
+            late = [context for context, end in self._ends.items() if end <= now]
+            for context in late:
+                del self._ends[context]
+            pause = min(self._ends.values(), default=now + self._seconds) - now
+        for context in late:
+            context.cancel()
+        return pause
+
+
+def _handlers(service: Service, patience: _Patience) -> grpc.GenericRpcHandler:
     """The methods of the service.
 
     Predictions read their single message themselves, as a stream, so that they have a place among
     the requests before memory is taken for it. To clients the call is unary.
     """
-    calls = _Calls(service)
+    calls = _Calls(service, patience)
     return grpc.method_handlers_generic_handler(
         NAME,
         {
@@ -195,10 +252,12 @@ class _Calls:
 
     Args:
         service: What both protocols share.
+        patience: Limits the time in which messages arrive.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, patience: _Patience) -> None:
         self._service = service
+        self._patience = patience
 
     def predict(
         self, messages: Iterator[bytes], context: grpc.ServicerContext
@@ -206,7 +265,9 @@ class _Calls:
         """What the pipeline makes of one cube."""
         with self._answering("Predict", context), ExitStack() as files:
             files.enter_context(self._service.place())
-            request = _receive(messages, context, self._service.limits.body_seconds)
+            with self._patience.limit(context):
+                message = next(messages, None)
+            request = _parsed(message)
             seconds = self._seconds(context)
             sent = self._sent(request, files)
             future = self._service.engine.submit(
@@ -298,22 +359,12 @@ class _Calls:
         return response(described, found.arrays, wanted)
 
 
-def _receive(
-    messages: Iterator[bytes], context: grpc.ServicerContext, seconds: float
-) -> pb.PredictRequest:
-    """The message of a call, which is cancelled where it does not arrive in time.
+def _parsed(message: bytes | None) -> pb.PredictRequest:
+    """The message of a call.
 
     Raises:
         RefusedError: It is none, or malformed.
-        RpcError: It did not arrive.
     """
-    timer = threading.Timer(seconds, context.cancel)
-    timer.daemon = True
-    timer.start()
-    try:
-        message = next(messages, None)
-    finally:
-        timer.cancel()
     if message is None:
         raise RefusedError(400, "the call has no message", "send a PredictRequest")
     try:

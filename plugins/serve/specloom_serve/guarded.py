@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from specloom_serve.direct_body import DirectProtocol
 
 
-class GuardedProtocol(H11Protocol):
+class GuardedProtocol(DirectProtocol):
     """The protocol of uvicorn, with limits on the times that it waits for without end.
 
     Headers must arrive within ``header_seconds`` of the connection, or of their first byte on one

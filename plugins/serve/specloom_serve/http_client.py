@@ -7,17 +7,15 @@ import ssl
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx2
 import numpy as np
 
 from specloom_serve.answers import Answer, Question, Upload, no_answer, numbers_of, refusal
 from specloom_serve.errors import AnswerError
+from specloom_serve.npy_body import npy_bytes
 from specloom_serve.results import RESULT
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 class HttpTransport:
@@ -119,10 +117,11 @@ class HttpTransport:
             if question.variable is not None:
                 path["variable"] = question.variable
             return self._call("POST", "/predict", query, json.dumps(path).encode(), JSON)
+        body = npy_bytes(numbers_of(cube))
         if question.valid is not None:
-            files = {"cube": _npy(cube), "valid": _npy(question.valid)}
+            files = {"cube": body, "valid": npy_bytes(numbers_of(question.valid))}
             return self._call("POST", "/predict", query, files=files)
-        return self._call("POST", "/predict", query, _npy(cube), NPY)
+        return self._call("POST", "/predict", query, body, NPY)
 
     def _call(
         self,
@@ -159,17 +158,6 @@ class HttpTransport:
 
 JSON = "application/json"
 NPY = "application/x-npy"
-
-
-def _npy(cube: NDArray[Any]) -> bytes:
-    """An array as NPY, little-endian.
-
-    Raises:
-        DataError: It holds objects.
-    """
-    file = BytesIO()
-    np.save(file, numbers_of(cube), allow_pickle=False)
-    return file.getvalue()
 
 
 def _error_parts(body: bytes) -> Any:

@@ -40,8 +40,17 @@ DTYPES = frozenset(
 
 def array_message(values: Any) -> pb.Array:
     """An array as a message."""
+    message = pb.Array()
+    set_array(message, values)
+    return message
+
+
+def set_array(message: pb.Array, values: Any) -> None:
+    """Write an array into a message."""
     array = np.asarray(values)
-    return pb.Array(shape=array.shape, dtype=array.dtype.name, data=little_endian(array).tobytes())
+    message.shape.extend(array.shape)
+    message.dtype = array.dtype.name
+    message.data = little_endian(array).tobytes()
 
 
 def little_endian(array: NDArray[Any]) -> NDArray[Any]:
@@ -100,11 +109,21 @@ def _bytes_of(message: pb.Array, layout: Layout) -> NDArray[np.uint8]:
 
 def fill(message: Message, values: Mapping[str, Any]) -> None:
     """Set the fields of a message that have a value; None and NaN stay absent."""
-    for name, value in values.items():
+    for name, value in _known(values).items():
         if isinstance(value, list | tuple):
             getattr(message, name).extend(value)
-        elif value is not None and not (isinstance(value, float) and not math.isfinite(value)):
+        else:
             setattr(message, name, value)
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without None and numbers that are not finite."""
+    found = {}
+    for name, value in values.items():
+        is_number = not isinstance(value, float) or math.isfinite(value)
+        if value is not None and is_number:
+            found[name] = value
+    return found
 
 
 def values_of(message: Message) -> dict[str, Any]:
@@ -137,8 +156,7 @@ def response(
     fill(message.measures, described["measures"])
     if described["objects"] is not None:
         message.has_objects = True
-        for row in described["objects"]:
-            fill(message.objects.add(), row)
+        message.objects.extend(pb.Object(**_known(row)) for row in described["objects"])
     if described["domain"] is not None:
         message.domain.SetInParent()
         fill(message.domain, described["domain"])

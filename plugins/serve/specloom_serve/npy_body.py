@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from math import prod
 from tokenize import TokenError
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from specloom_serve.settings import Limits
 
 Chunks = AsyncIterator[bytes]
+ReceiveInto: TypeAlias = Callable[[memoryview], Awaitable[int]]
+
+RECEIVE_INTO = "specloom.receive_into"
+"""The key in the state of a request of what receives its body into a buffer, without chunks."""
 
 MAGIC_BYTES = 8
 """The magic string of NPY and its version."""
@@ -30,6 +35,9 @@ LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
 
 HEADER_BYTES = 4096
 """The longest header of an NPY file that is read."""
+
+HEADERS = 16
+"""How many headers are remembered with what they say."""
 
 SAVE = "send what numpy.save writes of an array (rows, columns, bands)"
 UNREADABLE = (
@@ -102,13 +110,24 @@ class _Reader:
         await self.fill(memoryview(buffer), part)
         return bytes(buffer)
 
-    async def fill(self, buffer: memoryview, part: str) -> None:
+    async def fill(
+        self, buffer: memoryview, part: str, receive_into: ReceiveInto | None = None
+    ) -> None:
         """Fill a buffer with the next bytes.
+
+        Args:
+            buffer: The buffer.
+            part: What a message calls them.
+            receive_into: Receives them without chunks; None where that is not possible.
 
         Raises:
             RefusedError: The body ends before.
         """
-        done = 0
+        done = min(len(self._rest), len(buffer))
+        buffer[:done] = self._rest[:done]
+        self._rest = self._rest[done:]
+        if receive_into is not None:
+            done += await receive_into(buffer[done:])
         while done < len(buffer):
             if not self._rest:
                 self._rest = await self._next(len(buffer), done, part)
@@ -139,19 +158,25 @@ class _Reader:
         return memoryview(chunk)
 
 
-async def receive_cube(chunks: Chunks, stated: int | None, limits: Limits) -> NDArray[Any]:
+async def receive_cube(
+    chunks: Chunks,
+    stated: int | None,
+    limits: Limits,
+    receive_into: ReceiveInto | None = None,
+) -> NDArray[Any]:
     """The cube (H, W, C) of a body.
 
     Args:
         chunks: The body as it arrives.
         stated: The length that the request states; None for none.
         limits: The limits.
+        receive_into: As for ``read_array``.
 
     Raises:
         RefusedError: It is no NPY file with such an array, too large, or late.
     """
     async with in_time(limits.body_seconds):
-        return await read_array(chunks, stated, check_cube, limits)
+        return await read_array(chunks, stated, check_cube, limits, receive_into)
 
 
 @asynccontextmanager
@@ -170,7 +195,11 @@ async def in_time(seconds: float) -> AsyncIterator[None]:
 
 
 async def read_array(
-    chunks: Chunks, stated: int | None, check: CheckLayout, limits: Limits
+    chunks: Chunks,
+    stated: int | None,
+    check: CheckLayout,
+    limits: Limits,
+    receive_into: ReceiveInto | None = None,
 ) -> NDArray[Any]:
     """An array in the format NPY.
 
@@ -179,6 +208,8 @@ async def read_array(
         stated: Its length, where the request states it.
         check: Accepts what its header says, before memory is taken for the numbers.
         limits: The limits.
+        receive_into: Receives the numbers of the file without ``chunks``, as far as it can; None
+            where the server has no such way.
 
     Raises:
         RefusedError: It is no NPY file, of another length, or not accepted.
@@ -200,13 +231,14 @@ async def read_array(
         what = f"the body has {stated} bytes, its NPY header says {total}"
         raise RefusedError(400, what, SAVE)
     buffer = np.empty(layout.nbytes, np.uint8)
-    await reader.fill(buffer.data, "pixels")
+    await reader.fill(buffer.data, "pixels", receive_into)
     await reader.finish()
     return layout.array(buffer)
 
 
+@lru_cache(HEADERS)
 def _layout(start: bytes, rest: bytes) -> Layout:
-    """What a header says.
+    """What a header says, which NumPy parses as Python.
 
     Raises:
         RefusedError: It is damaged, or of something else than a cube of numbers.
@@ -256,6 +288,22 @@ def check_mask(layout: Layout, limits: Limits) -> None:
         what = f"the mask 'valid' has the shape {layout.shape}, where (H, W) is needed"
         raise RefusedError(400, what, MASK)
     check_pixels(prod(layout.shape), limits)
+
+
+def npy_bytes(values: Any) -> bytes:
+    """What ``numpy.save`` writes of an array of numbers, with one copy of them.
+
+    Raises:
+        ValueError: The array holds objects.
+    """
+    array = np.asarray(values)
+    file = BytesIO()
+    if not array.flags.c_contiguous or array.dtype.kind not in "fiub":
+        np.save(file, array, allow_pickle=False)
+        return file.getvalue()
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    numbers = array.reshape(-1).view(np.uint8)
+    return b"".join([file.getvalue(), numbers.data])
 
 
 def _name(dtype: np.dtype[Any]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from specloom import DataError, did_you_mean
 from specloom_serve.errors import RefusedError
+from specloom_serve.npy_body import npy_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def render(predictor: Predictor, cube: Cube, wanted: Wanted, most_objects: int) 
         return _zipped(found, describe(predictor, found, most_objects))
     if name not in found.arrays:
         raise _absent(name)
-    return _npy(found[name])
+    return npy_bytes(found[name])
 
 
 def describe(predictor: Predictor, found: Prediction, most_objects: int) -> dict[str, Any]:
@@ -159,19 +160,13 @@ def _absent(name: str) -> RefusedError:
     return RefusedError(422, what, "use another output or format")
 
 
-def _npy(value: Any) -> bytes:
-    file = BytesIO()
-    np.save(file, np.asarray(value), allow_pickle=False)
-    return file.getvalue()
-
-
 def _zipped(found: Prediction, described: dict[str, Any]) -> bytes:
     """Every output as NPY and the description, not compressed."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(RESULT, json_bytes(described))
         for name, value in found.arrays.items():
-            archive.writestr(f"{name}.npy", _npy(value))
+            archive.writestr(f"{name}.npy", npy_bytes(value))
     return buffer.getvalue()
 
 

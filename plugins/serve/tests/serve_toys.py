@@ -1,4 +1,7 @@
-"""The scene and the fitted pipeline of the tests of both protocols."""
+"""The scene, the fitted pipeline and the server of the tests of both protocols."""
+
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,6 +11,11 @@ from specloom_cubes import AnomalyDataNode
 from specloom_deciders import BinaryDecider
 from specloom_predict import Predictor
 from specloom_rx import RXGlobal, ScoreToLogit
+from specloom_serve import Engine, Limits
+from specloom_serve.command import http_server
+from specloom_serve.grpc_server import GrpcServer
+from specloom_serve.metrics import Metrics
+from specloom_serve.service import Service
 
 BANDS = 6
 
@@ -37,3 +45,23 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def predictor(folder):
     return Predictor(folder, device="cpu")
+
+
+@contextmanager
+def served(folder, binding, protocol=None, **options):
+    """A server of both protocols in a thread: where it listens for each."""
+    service = Service(Engine(Predictor(folder, device="cpu")), Limits(**options), None, Metrics())
+    companion = GrpcServer(service, binding.at(0), binding.token, binding.certificate, binding.key)
+    server = http_server(service, binding, companion)
+    if protocol is not None:
+        server.config.http = protocol
+    listening = binding.listen()
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield binding.address(listening), binding.grpc_address(companion.port)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
+    assert not thread.is_alive()

@@ -6,9 +6,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,14 +18,13 @@ from click.testing import CliRunner
 from specloom import ConfigError, Pipeline, UnavailableError
 from specloom_predict import Predictor
 from specloom_rx import RXGlobal
-from specloom_serve import AnswerError, Client, Engine, Limits
-from specloom_serve.command import Binding, http_server
+from specloom_serve import AnswerError, Client
+from specloom_serve.command import Binding
 from specloom_serve.command import serve as command
-from specloom_serve.grpc_server import GrpcServer
 from specloom_serve.guarded import GuardedProtocol
-from specloom_serve.metrics import Metrics
-from specloom_serve.service import Service
 
+sys.path.append(str(Path(__file__).parent))
+served = import_module("serve_toys").served
 TOKEN = "a-long-token-of-ours"
 
 
@@ -76,26 +76,6 @@ def test_a_server_on_a_free_port_is_killed_and_starts_again(folder):
         assert caught.value.status == 0
         with served(folder, Binding("127.0.0.1", int(found[2]), TOKEN)):  # as it was killed
             assert client.predict(cube())["scores"].tobytes() == expected
-
-
-@contextmanager
-def served(folder, binding, protocol=None, **options):
-    """A server of both protocols in a thread: where it listens for each."""
-    service = Service(Engine(Predictor(folder, device="cpu")), Limits(**options), None, Metrics())
-    companion = GrpcServer(service, binding.at(0), binding.token, binding.certificate, binding.key)
-    server = http_server(service, binding, companion)
-    if protocol is not None:
-        server.config.http = protocol
-    listening = binding.listen()
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield binding.address(listening), binding.grpc_address(companion.port)
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-    assert not thread.is_alive()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
