@@ -42,10 +42,12 @@ INLINE void add_tile(const double *left, const double *right, int64_t rows, int6
     }
 }
 
-/* Add the upper triangle of chunk^T chunk. */
-static void add_chunk(const double *chunk, int64_t rows, int64_t width, double *products)
+/* Add the upper triangle of chunk^T chunk, and read the next rows meanwhile. */
+static void add_chunk(const double *chunk, int64_t rows, int64_t width, double *products,
+                      upcoming next)
 {
     for (int64_t i = 0; i < width; i += TALL) {
+        read_ahead(next, i / TALL, width / TALL);
         int64_t j = i;
         while (j < width) {
             int64_t left = (width - j) / DOUBLES;
