@@ -105,8 +105,11 @@ def _many_equal_first_bands(
     """Whether many pixels that count have the first band of a corner: quick, and seldom true."""
     first_band = np.ascontiguousarray(image[..., 0])
     least = _least_equal(int(np.count_nonzero(counted)))
-    for value in corners[:, 0]:
-        if np.count_nonzero(counted & (first_band == value)) >= least:
+    for value in set(corners[:, 0].tolist()):
+        is_equal = first_band == value
+        if np.count_nonzero(is_equal) < least:
+            continue
+        if np.count_nonzero(is_equal & counted) >= least:
             return True
     return False
 

@@ -28,10 +28,13 @@ class ScoreStatistics:
     def update(self, scores: Tensor, valid: Tensor | None = None) -> None:
         """Add the finite scores of (B, H, W, 1) that are ``valid``."""
         scores = scores.detach()
-        values = scores[..., 0][usable_pixels(scores, valid)].double()
+        values = scores.reshape(-1).double()
+        # A mean is finite only where all scores are; where it overflows, each one is checked.
+        if valid is not None or not bool(values.mean().isfinite()):
+            values = scores[..., 0][usable_pixels(scores, valid)].double()
         if len(values):
             mean = values.mean()
-            squares = (values - mean).square().sum()
+            squares = (values - mean).square_().sum()
             self.moments = merge_moments(self.moments, SampleMoments(len(values), mean, squares))
 
     def state(self) -> Mapping[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,26 @@ def _positions(height: int, width: int) -> tuple[Tensor, Tensor]:
     """The rows and columns that are looked at in images of one size."""
     rows, columns = sample_positions(height, width)
     return torch.from_numpy(rows), torch.from_numpy(columns)
+
+
+def _pixels_at(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The pixels of (H, W, C) ``image`` at these rows and columns, (n, C)."""
+    if not image.is_contiguous():
+        return image[rows, columns]
+    # Whole pixels are copied faster than the elements that two index tensors choose.
+    places = (rows * image.shape[1] + columns).to(image.device)
+    return image.view(-1, image.shape[-1]).index_select(0, places)
+
+
+def _quantiles(pixels: Tensor) -> Tensor:
+    """``QUANTILES`` of each band of pixels (n, C) with linear interpolation, float64 (9, C)."""
+    # NumPy sorts plain numbers many times as fast as torch's quantile.
+    ranked = torch.from_numpy(np.sort(pixels.T.contiguous().numpy())).double()
+    places = torch.tensor(QUANTILES, dtype=torch.float64) * (ranked.shape[1] - 1)
+    below = places.floor()
+    left = ranked[:, below.long()]
+    right = ranked[:, places.ceil().long()]
+    return torch.lerp(left, right, places - below).T.contiguous()
 
 
 class DomainSample:
@@ -54,9 +75,9 @@ class DomainSample:
         """
         height, width = cube.shape[1:3]
         rows, columns = _positions(height, width)
-        for number, pixels in enumerate(cube.detach()[:, rows, columns]):
+        for number, image in enumerate(cube.detach()):
             is_valid = None if valid is None else valid[number, rows, columns]
-            self.add_image(height * width, pixels, is_valid)
+            self.add_image(height * width, _pixels_at(image, rows, columns), is_valid)
 
     def add_image(self, size: int, pixels: Tensor, valid: Tensor | None = None) -> None:
         """Add the pixels of one image that are looked at.
@@ -125,9 +146,8 @@ class DomainSample:
             return {}
         order = self._sample.keys().argsort(stable=True)
         pixels = self._sample.rows()[order].clone()
-        levels = torch.tensor(QUANTILES, dtype=torch.float64)
         return {
             "pixels": pixels,
-            "quantiles": pixels.double().quantile(levels, dim=0),
+            "quantiles": _quantiles(pixels),
             "counts": self._counts(),
         }
