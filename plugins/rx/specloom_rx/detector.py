@@ -21,7 +21,14 @@ from specloom_rx.background import (
 )
 from specloom_rx.scoring import Distance
 from specloom_rx.whitening import check_regularisation, condition_growth, whiten
-from specloom_statistics import Moments, MomentsNode, TensorCache, map_moments, native_kernels
+from specloom_statistics import (
+    EqualTensors,
+    Moments,
+    MomentsNode,
+    TensorCache,
+    map_moments,
+    native_kernels,
+)
 
 if TYPE_CHECKING:
     from specloom_statistics import RunningVariance
@@ -118,7 +125,10 @@ class RXGlobal(MomentsNode[Moments]):
         self.register_buffer("rank", torch.tensor(size))
         # Smallest and largest, then the smallest without shrinkage.
         self.register_buffer("eigenvalues", torch.ones(3, dtype=torch.float64))
+        # By the tensors themselves, and by the values of those that a batch comes with.
         self._cached_distance: TensorCache[Distance] = TensorCache()
+        self._distance_of_values: TensorCache[Distance] = TensorCache()
+        self._values_of_batch = EqualTensors()
         self.register_load_state_dict_post_hook(_state_loaded)  # type: ignore[no-untyped-call]  # torch has no types here
         self._factor_is_trained = False
         self._derive(size, size, 1.0, (1.0, 1.0, 1.0))
@@ -240,13 +250,21 @@ class RXGlobal(MomentsNode[Moments]):
             mean, whitening = self._metric(weights)
             return Distance(data, mean, whitening, dtype, triangular=self._full_rank)
 
-        if weights is not None or torch.is_grad_enabled() or not self.cache_inverse:
+        if torch.is_grad_enabled() or not self.cache_inverse:
             return make()
         kernels = native_kernels(self.background_mean.device)
-        sources: list[object] = [dtype, kernels, self.background_mean, self.factor, self.whitening]
+        fitted: list[object] = [dtype, kernels, self.background_mean, self.factor, self.whitening]
+        of_batch: list[object] = []
         if isinstance(data, LazyAffine | LazyLinear):
-            sources += data[1:3]
-        return self._cached_distance(make, *sources)
+            of_batch += data[1:3]
+        if weights is not None:
+            fitted += [self.covariance, self.bands_used]
+            of_batch.append(weights)
+
+        def make_unless_equal() -> Distance:
+            return self._distance_of_values(make, *fitted, *self._values_of_batch(of_batch))
+
+        return self._cached_distance(make_unless_equal, *fitted, *of_batch)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:
         weighted = weights is not None
