@@ -61,14 +61,20 @@ typedef struct {
     int64_t size;
 } upcoming;
 
+/* Begin to read some bytes. */
+INLINE void fetch(const void *from, int64_t size)
+{
+    enum { LINE = 64 };
+    for (int64_t byte = 0; byte < size; byte += LINE)
+        __builtin_prefetch((const char *)from + byte);
+}
+
 /* Begin to read some of them, of which each of `parts` steps has its share. */
 INLINE void read_ahead(upcoming rows, int64_t part, int64_t parts)
 {
-    enum { LINE = 64 };
     int64_t end = (part + 1) * rows.count / parts;
     for (int64_t row = part * rows.count / parts; row < end; row++)
-        for (int64_t byte = 0; byte < rows.size; byte += LINE)
-            __builtin_prefetch(rows.first + row * rows.stride + byte);
+        fetch(rows.first + row * rows.stride, rows.size);
 }
 
 INLINE int64_t padded(int64_t size, int64_t step)
