@@ -224,7 +224,7 @@ class ClassStatistics:
             if self.limits is not None:
                 limits = self.limits[0], self.limits[1]
             for part, subset in zip(moments, (used, rare), strict=True):
-                part.update(rows, subset, limits=limits)
+                part.update_block(rows, subset, limits=limits)
         return _Part(moments, len(rows) - count)
 
     def _is_rare(self, positive: Tensor) -> Tensor:

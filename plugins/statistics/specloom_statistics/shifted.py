@@ -217,6 +217,25 @@ class ShiftedSums(ABC):
         part._sums = self._empty_sums()
         return part
 
+    def update_block(
+        self, rows: Tensor, keep: Tensor, *, limits: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Add a block of rows (N, C) by a kernel of specloom-native, in one sum.
+
+        Args:
+            rows: The pixels.
+            keep: The rows to use, bool (N,).
+            limits: As of ``update``.
+        """
+        kernels = native_kernels(self.device)
+        if kernels is None or self._shift is None:
+            self.update(rows, keep, limits=limits)
+            return
+        options = {}
+        if limits is not None:
+            options["limits"] = kernels.Limits(*limits)
+        self._add_natively(kernels, rows, keep, options, self._sums)
+
     def add_part(self, part: Self) -> None:
         """Add the sums of a part; those of all parts are to be added in one order."""
         self._sums.add(part._sums)
