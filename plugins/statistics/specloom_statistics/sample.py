@@ -65,6 +65,10 @@ class SmallestKeys:
                 self._drop_largest()
             added += count
 
+    def lower_limit(self) -> None:
+        """Lower ``limit`` to the largest key of the sample, if there are enough rows."""
+        self._drop_largest()
+
     def keys(self) -> Tensor:
         """The keys of the sample, (n,)."""
         self._drop_largest()
