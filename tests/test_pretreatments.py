@@ -217,7 +217,7 @@ def test_a_plan_shows_what_is_folded_and_scores_are_the_same(tmp_path):
     run_folder.write(made, folder)
     shown = CliRunner().invoke(graph, [str(folder), "--plan", "predict"])
     assert shown.exit_code == 0, shown.output
-    assert "folded into the linear maps behind them: pre0, pre1" in shown.output
+    assert "folded into the nodes behind them: pre0, pre1" in shown.output
     batch = next(iter(made.batches("test")))
     scores = {}
     with made.inference():

@@ -204,13 +204,16 @@ def run_blocks(
     if count < 2 or _here.works_on_blocks:
         _work_alone(function, done, count)
         return
+    most = min(threads.count(), most)
+    if most < 2:
+        _work_alone(function, done, count)
+        return
     work = _Work(function, done, count)
 
     def help_out() -> None:
         with context():
             work.take_blocks()
 
-    most = min(threads.count(), most)
     helpers: list[_Help] = []
     try:
         _pool.start(help_out, min(most, count) - 1, most - 1, helpers)

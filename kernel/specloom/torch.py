@@ -153,6 +153,11 @@ class TorchNode(Ported, nn.Module):
             if tensor is not None:
                 self._parameters[name] = nn.Parameter(tensor)
 
+    def own_tensors(self) -> dict[str, Tensor]:
+        """Buffers and parameters by name; as an attribute each would cost half a microsecond."""
+        tensors: dict[str, Any] = {**self._buffers, **self._parameters}
+        return tensors
+
     def freeze(self) -> None:
         """Turn the parameters back into buffers."""
         for name in self.trainable:

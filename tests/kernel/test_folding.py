@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from specloom import Graph, LazyAffine, LazyLinear, Port, Ported
+from specloom import Graph, LazyAffine, LazyLinear, LazyMonotone, NodeError, Port, Ported
 from specloom.contract.ports import Connection
 from specloom.execution.plan import Plan
 from specloom.torch import TorchRuntime
 
-CUBE = Port("B H W C")
+CUBE_PORT = Port("B H W C")
 
 
 class Scale(Ported):
     inputs = {"data": Port("B H W C", dtype="real"), "valid": Port("B H W 1", optional=True)}
-    outputs = {"scaled": CUBE, "factors": Port("1")}
+    outputs = {"scaled": CUBE_PORT, "factors": Port("1")}
     affine_output = "scaled"
 
     def __init__(self, on: bool = True, factor: float = 2.0) -> None:
@@ -40,8 +40,8 @@ class Chained(Scale):
 
 
 class Linear(Ported):
-    inputs = {"data": CUBE, "weights": Port("B H W C", optional=True)}
-    outputs = {"out": CUBE}
+    inputs = {"data": CUBE_PORT, "weights": Port("B H W C", optional=True)}
+    outputs = {"out": CUBE_PORT}
     affine_input = "data"
 
     def forward(self, data, weights=None):
@@ -58,8 +58,8 @@ class NumpyLinear(Linear):
 class Bands(Ported):
     """Differences of neighbouring bands, which takes maps in."""
 
-    inputs = {"data": CUBE}
-    outputs = {"bands": CUBE}
+    inputs = {"data": CUBE_PORT}
+    outputs = {"bands": CUBE_PORT}
     linear_output = "bands"
     affine_input = linear_input = "data"
 
@@ -80,8 +80,8 @@ class LinearScale(Chained):
 
 
 class Dense(Ported):
-    inputs = {"data": CUBE}
-    outputs = {"out": CUBE}
+    inputs = {"data": CUBE_PORT}
+    outputs = {"out": CUBE_PORT}
     affine_input = linear_input = "data"
 
     def forward(self, data):
@@ -100,7 +100,7 @@ def values_of(data):
     return data
 
 
-def built(links, batch=CUBE, **nodes):
+def built(links, batch=CUBE_PORT, **nodes):
     links = [Connection(*link.split(" > ")) for link in links]
     return Graph(nodes, links, batch={"cube": batch, "valid": Port("B H W 1")})
 
@@ -265,3 +265,112 @@ def test_maps_are_composed_in_any_order():
     assert twice.shape == (1, 2, 2, 2)
     want = ((cube * scale + 1) @ matrix.T + offset) * offset + 2
     torch.testing.assert_close(values_of(twice), want @ second.T + 5)
+
+
+class Curve(Ported):
+    """A function of each number that never decreases."""
+
+    inputs = {"data": CUBE_PORT, "valid": Port("B H W 1", optional=True)}
+    outputs = {"curved": CUBE_PORT, "unread": CUBE_PORT}
+    monotone_output = "curved"
+
+    def forward(self, data, valid=None):
+        return {"curved": data**3, "unread": data}
+
+    def forward_lazy(self, data, valid=None):
+        return {"curved": LazyMonotone(data, lambda values: values**3, data.dtype), "unread": data}
+
+
+class Compare(Ported):
+    inputs = {"data": CUBE_PORT}
+    outputs = {"out": CUBE_PORT}
+    monotone_input = "data"
+
+    def forward(self, data):
+        self.got = type(data)
+        if isinstance(data, LazyMonotone):
+            data = data.function(data.data)
+        return {"out": (data > 0.5).float()}
+
+
+CURVE = ["batch.cube > curve.data", "curve.curved > linear.data"]
+MONOTONE = {
+    "its reader takes monotone maps": (CURVE, {}, [], LazyMonotone),
+    "its reader takes values": (
+        [*CURVE, "curve.curved > other.data"],
+        {"other": Linear()},
+        ["other.out"],
+        torch.Tensor,
+    ),
+    "it is wanted": (CURVE, {}, ["curve.curved"], torch.Tensor),
+}
+
+
+@pytest.mark.parametrize(("links", "nodes", "want", "form"), MONOTONE.values(), ids=MONOTONE)
+def test_a_monotone_node_folds_where(links, nodes, want, form):
+    graph = built(links, **{"curve": Curve(), "linear": Compare(), **nodes})
+    assert agrees(graph, "linear.out", *want) is form
+
+
+def test_a_reader_of_monotone_maps_gets_the_values_of_an_affine_node():
+    graph = built(PAIR, scale=Scale(), linear=Compare())
+    assert agrees(graph, "linear.out") is torch.Tensor
+
+
+def test_a_reader_of_affine_maps_gets_the_values_of_a_monotone_node():
+    graph = built(CURVE, curve=Curve(), linear=Linear())
+    assert agrees(graph, "linear.out") is torch.Tensor
+
+
+class Two(Ported):
+    """Makes only what it has to."""
+
+    inputs = {"data": CUBE_PORT}
+    outputs = {"first": CUBE_PORT, "second": CUBE_PORT}
+
+    def forward(self, data):
+        return {"first": data, "second": 2 * data}
+
+    def forward_for(self, outputs):
+        self.selected = list(outputs)
+        return lambda data: {"second": 2 * data}
+
+
+class Changed(Two):
+    """Another ``forward``, which ``forward_for`` of the base class knows nothing of."""
+
+    def forward(self, data):
+        return {"first": data, "second": 3 * data}
+
+
+TWO = ["batch.cube > two.data", "two.second > linear.data"]
+
+
+def test_outputs_that_nothing_reads_are_left_out():
+    graph = built(TWO, two=Two(), linear=Linear())
+    assert agrees(graph, "linear.out") is torch.Tensor
+    assert graph.nodes["two"].selected == ["second"]
+
+
+def test_a_forward_of_a_derived_class_is_called():
+    graph = built(TWO, two=Changed(), linear=Linear())
+    agrees(graph, "linear.out")
+    assert not hasattr(graph.nodes["two"], "selected")
+
+
+def test_a_listener_gets_every_output():
+    graph = built(TWO, two=Two(), linear=Linear())
+    heard = {}
+    made = plan(graph, "linear.out", listener=lambda node, outputs, **_: heard.update(outputs))
+    made(BATCH)
+    assert {"first", "second"} <= heard.keys()
+
+
+def test_a_read_output_that_is_left_out_is_an_error():
+    class Wrong(Two):
+        def forward_for(self, outputs):
+            return lambda data: {"first": data}
+
+    graph = built(TWO, two=Wrong(), linear=Linear())
+    with pytest.raises(NodeError, match="two did not make its output 'second'"):
+        plan(graph, "linear.out")(BATCH)

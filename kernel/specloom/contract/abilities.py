@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -215,6 +215,32 @@ class LinearReader(AffineReader, Protocol):
     """That input, the same as ``affine_input``."""
 
 
+@runtime_checkable
+class MonotoneNode(Protocol):
+    """A node one output of which is a function of each number of an input that never decreases."""
+
+    monotone_output: ClassVar[str]
+    """That output."""
+
+    def forward_lazy(self, **inputs: Any) -> Batch:
+        """As ``forward``, with a ``LazyMonotone`` in that output where it never decreases."""
+
+
+@runtime_checkable
+class MonotoneReader(Protocol):
+    """A node that takes a ``LazyMonotone`` at one input, such as one that compares numbers."""
+
+    monotone_input: ClassVar[str]
+    """That input."""
+
+
+class SelectiveNode(Protocol):
+    """A node that need not make every output."""
+
+    def forward_for(self, outputs: Collection[str]) -> Callable[..., Batch]:
+        """A ``forward`` that makes at least these outputs, with the same bits."""
+
+
 class LazyAffine(NamedTuple):
     """``data * scale + offset`` by band, left to the readers to work out.
 
@@ -276,6 +302,26 @@ class LazyLinear(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """The shape of the result."""
         return (*self.data.shape[:-1], self.matrix.shape[0])
+
+
+class LazyMonotone(NamedTuple):
+    """``function(data)`` of each number, left to the readers to work out.
+
+    Args:
+        data: Of any shape.
+        function: Never decreases, also in its last digit, and gives NaN for NaN alone; the same
+            object for as long as it is the same function.
+        dtype: The type that the result would have.
+    """
+
+    data: Array
+    function: Callable[[Array], Array]
+    dtype: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of ``data``."""
+        return tuple(self.data.shape)
 
 
 @runtime_checkable

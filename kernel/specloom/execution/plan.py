@@ -13,7 +13,14 @@ from specloom.contract.errors import GraphError, NodeError, raise_all
 from specloom.contract.nodes import Batch
 from specloom.contract.ports import node_of
 from specloom.contract.runtime import Runtime
-from specloom.execution.folding import Form, Step, assign_lifetimes, fold_into_readers
+from specloom.execution.folding import (
+    ANY_MAP,
+    Form,
+    Step,
+    assign_lifetimes,
+    fold_into_readers,
+    select_outputs,
+)
 from specloom.execution.port_checks import PortChecks, shape_of
 from specloom.graph.connections import Incoming
 from specloom.graph.graph import Graph
@@ -29,8 +36,8 @@ class Plan:
         runtime: The array library behind the nodes.
         want: Values to return, as ``node.port``; None runs every node of the stage.
         listener: Called after each node with its name as ``node``, ``outputs`` and ``seconds``.
-        fold: Fold affine and linear nodes into the linear maps that read them, where nothing else
-            does.
+        fold: Fold nodes into those that read them, where these can take over their map, and make
+            only outputs that are read.
         provided: Values, as ``node.port``, that the batch holds; what only they need does not run.
         lazy: Wanted values that may then come as a ``LazyAffine``.
         lazy_linear: Wanted values that may then come as a ``LazyAffine`` or a ``LazyLinear``.
@@ -78,7 +85,7 @@ class Plan:
         #: The wanted values that each batch has.
         self.want = self._wanted_per_batch(wanted)
         forms = dict.fromkeys(lazy, Form.AFFINE)
-        forms |= dict.fromkeys(lazy_linear, Form.LINEAR)
+        forms |= dict.fromkeys(lazy_linear, ANY_MAP)
         self._compile(fold, provided, forms)
         self._checks = PortChecks(graph)
         self._checked: set[tuple[Any, ...]] = set()
@@ -96,8 +103,11 @@ class Plan:
         shapes = [shape_of(value) for value in values.values()]
         signature = tuple(shapes)
         is_new = signature not in self._checked
-        self._run(self.steps, values, check=is_new, listener=self.listener)
-        self._checked.add(signature)
+        if is_new or self.listener is not None:
+            self._run(self.steps, values, check=is_new, listener=self.listener)
+            self._checked.add(signature)
+        else:
+            self._run_checked(values)
         return {end: values[end] for end in self.want}
 
     def start(self) -> None:
@@ -205,6 +215,8 @@ class Plan:
             fold_into_readers(self.steps, wanted, lazy)
         assign_lifetimes(self.end_steps, self._made_values())
         read = assign_lifetimes(self.steps, wanted)
+        if fold and self.listener is None:
+            select_outputs(self.steps)
         #: What is taken from a batch, each with the name of its value.
         self._loads = self._loaded_values(provided, read)
 
@@ -234,11 +246,7 @@ class Plan:
         check: bool,
         listener: Callable[..., None] | None,
     ) -> None:
-        """Call nodes in turn, add what they make to ``values``, and free what is read no more.
-
-        Everything is in one loop: it runs for every node of every batch, and on small images a
-        call of a function for each would be a fifth of the executor's time.
-        """
+        """Call nodes in turn, add what they make to ``values``, and free what is read no more."""
         sizes: dict[str, int] = {}
         for step in steps:
             arguments = {port: values[end] for port, end in step.single_inputs}
@@ -261,6 +269,32 @@ class Plan:
                 value = made.get(port)
                 if value is None:
                     self._checks.check_outputs(step, made, dict(sizes))
+                values[end] = value
+            for end in step.last_reads:
+                del values[end]
+
+    def _run_checked(self, values: dict[str, Any]) -> None:
+        """As ``_run``, for a batch of the shapes of one before, and without a listener.
+
+        Everything is in one loop: it runs for every node of every batch, and on small images a
+        call of a function for each would be a fifth of the executor's time.
+        """
+        for step in self.steps:
+            arguments = {}
+            for port, end in step.single_inputs:
+                arguments[port] = values[end]
+            if step.list_inputs:
+                arguments |= _listed_values(step, values)
+            try:
+                made = step.forward(**arguments)
+            except Exception as e:
+                raise self.graph.node_error(e, step.name) from e
+            if type(made) is not dict:
+                self._checks.check_outputs(step, made, {})
+            for port, end in step.outputs:
+                value = made.get(port)
+                if value is None:
+                    self._checks.check_outputs(step, made, {})
                 values[end] = value
             for end in step.last_reads:
                 del values[end]

@@ -1,15 +1,14 @@
 """The files that a run leaves behind: its record, metrics and pipeline, each in one step."""
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from specloom.contract.errors import ConfigError
-from specloom.contract.runtime import Runtime
+from specloom.contract.views import RunView
 from specloom.execution import saved_pipeline
 from specloom.execution.files import write_json
 from specloom.graph.graph import Graph
@@ -17,8 +16,8 @@ from specloom.plugins import RECORD, Plugins
 from specloom.runfile.yaml import Document
 
 
-class Results(Protocol):
-    """What is written of a run."""
+class Results(RunView, Protocol):
+    """A run whose results can be written, with what it consists of in this library's classes."""
 
     @property
     def graph(self) -> Graph:
@@ -32,35 +31,8 @@ class Results(Protocol):
     def plugins(self) -> Plugins:
         """The plugins."""
 
-    @property
-    def runtime(self) -> Runtime:
-        """The array library and its device."""
 
-    @property
-    def seed(self) -> int:
-        """The seed of every generator."""
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """Name, description, tags and author."""
-
-    @property
-    def metrics(self) -> Mapping[str, Mapping[str, float]]:
-        """The last value of each metric."""
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What observers add to ``run.json``."""
-
-
-class RunnableResults(Results, Protocol):
-    """A run that can be run."""
-
-    def run(self, changed: Callable[[], None]) -> None:
-        """Run every phase in turn; ``changed`` is called between two of them."""
-
-
-def run_in_folder(run: RunnableResults, folder: Path, *, anyway: bool = False) -> None:
+def run_in_folder(run: Results, folder: Path, *, anyway: bool = False) -> None:
     """Run, and write into ``folder`` what comes of it: the record first, the rest at the end.
 
     The pipeline is also written before each phase that follows a change of it, so that a failure

@@ -15,6 +15,8 @@ from specloom.contract.abilities import (
     LinearReader,
     MergeableMetric,
     Metric,
+    MonotoneNode,
+    MonotoneReader,
     Stateful,
     Trainable,
 )
@@ -103,6 +105,18 @@ def _reads_affine(node: Any) -> bool:
     return isinstance(node, AffineReader)
 
 
+def _is_monotone(node: Any) -> bool:
+    return isinstance(node, MonotoneNode)
+
+
+def _reads_monotone(node: Any) -> bool:
+    return isinstance(node, MonotoneReader)
+
+
+def _is_selective(node: Any) -> bool:
+    return hasattr(node, "forward_for")
+
+
 def _is_fitted_on_images(node: Any) -> bool:
     return needs_fit(node) and bool(float_images(node))
 
@@ -158,8 +172,11 @@ NODES: tuple[tuple[Applies, tuple[Check, ...]], ...] = (
     (_is_mergeable, (merging.measure_merges, merging.merge_of_one_part_is_exact)),
     (_is_affine, (running.forward_lazy_equals_forward,)),
     (_is_linear, (running.forward_lazy_equals_forward,)),
+    (_is_monotone, (running.forward_lazy_equals_forward,)),
+    (_is_selective, (running.selected_outputs_equal_all,)),
     (_reads_affine, (running.lazy_input_equals_values,)),
     (_reads_linear, (running.linear_input_equals_values,)),
+    (_reads_monotone, (running.monotone_input_equals_values,)),
     (
         needs_fit,
         (

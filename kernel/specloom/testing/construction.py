@@ -21,6 +21,7 @@ from specloom.contract.abilities import (
     Loss,
     MergeableMetric,
     Metric,
+    MonotoneNode,
     Stateful,
     Trainable,
 )
@@ -41,6 +42,7 @@ MEMBERS = {
     MergeableMetric: ("measure_state", "measure_merge"),
     AffineNode: ("affine_output",),
     LinearNode: ("linear_output",),
+    MonotoneNode: ("monotone_output",),
     Loss: ("pooled",),
 }
 
@@ -163,8 +165,9 @@ def protocols_are_whole(cls: Any) -> None:
             is_whole = isinstance(node, protocol)
             hold(is_whole, cls, f"it has {present} but is not all of {protocol.__name__}")
     if hasattr(node, "forward_lazy"):
-        names_output = isinstance(node, AffineNode | LinearNode)
-        hold(names_output, cls, "it has forward_lazy, but no affine_output and no linear_output")
+        names_output = isinstance(node, AffineNode | LinearNode | MonotoneNode)
+        what = "it has forward_lazy, but no affine_output, linear_output or monotone_output"
+        hold(names_output, cls, what)
     if any(port.per_stage for port in cls.outputs.values()):
         hold(isinstance(node, Metric), cls, "it has per_stage outputs, no measure_end")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,12 @@ def run_in_place(node: Any, batch: Batch) -> Values:
     """The node's outputs for these very arrays, to see whether it leaves them alone."""
     with quiet(), TorchRuntime("cpu").evaluation([node]):
         return call(node, batch)
+
+
+def run_forward(node: Any, forward: Callable[..., Batch], batch: Batch) -> Values:
+    """As ``run``, by another function of the node than ``forward``."""
+    with quiet(), TorchRuntime("cpu").evaluation([node]):
+        return dict(forward(**copy.deepcopy(dict(batch))))
 
 
 def call(node: Any, batch: Batch) -> Values:

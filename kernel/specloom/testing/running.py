@@ -8,10 +8,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from specloom.contract.abilities import Annealed, LazyAffine, LazyLinear, LinearNode, Stateful
+from specloom.contract.abilities import (
+    Annealed,
+    LazyAffine,
+    LazyLinear,
+    LazyMonotone,
+    LinearNode,
+    MonotoneNode,
+    Stateful,
+)
 from specloom.contract.errors import PortError
 from specloom.testing.comparing import CLOSE, Values, agree, hold
-from specloom.testing.driving import fit, fit_shares, needs_fit, run, run_in_place, saved
+from specloom.testing.driving import (
+    fit,
+    fit_shares,
+    needs_fit,
+    run,
+    run_forward,
+    run_in_place,
+    saved,
+)
 from specloom.testing.making import batch_for, built, fit_batches, fitted, sizes_for
 
 if TYPE_CHECKING:
@@ -107,7 +123,11 @@ def foreign_state_is_refused(cls: Any) -> None:
 def forward_lazy_equals_forward(cls: Any) -> None:
     """``forward_lazy`` gives what ``forward`` gives, as a map or as the values."""
     node = fitted(cls)
-    kind = "linear_output" if isinstance(node, LinearNode) else "affine_output"
+    kind = "affine_output"
+    if isinstance(node, LinearNode):
+        kind = "linear_output"
+    elif isinstance(node, MonotoneNode):
+        kind = "monotone_output"
     name = getattr(node, kind)
     exists = name in node.outputs
     hold(exists, node, f"{kind} is {name!r}, which is not one of its outputs")
@@ -135,6 +155,35 @@ def linear_input_equals_values(cls: Any) -> None:
     exists = node.linear_input in node.inputs
     hold(exists, node, f"linear_input is {node.linear_input!r}, which is not one of its inputs")
     _check_lazy_input(cls, node, _with_linear)
+
+
+def monotone_input_equals_values(cls: Any) -> None:
+    """``forward`` of a ``LazyMonotone`` gives the bits of ``forward`` of its values."""
+    node = fitted(cls)
+    name = node.monotone_input
+    exists = name in node.inputs
+    hold(exists, node, f"monotone_input is {name!r}, which is not one of its inputs")
+    batch = batch_for(node)
+    lazy = LazyMonotone(batch[name], _increase, batch[name].dtype)
+    want = run(node, {**batch, name: _increase(batch[name])})
+    got = run(node, {**batch, name: lazy})
+    agree(got, want, node, "when it takes a LazyMonotone", 0)
+
+
+def selected_outputs_equal_all(cls: Any) -> None:
+    """``forward_for`` gives each output alone as ``forward`` does."""
+    node = fitted(cls)
+    batch = batch_for(node, optional=True)
+    everything = run(node, batch)
+    for name, want in everything.items():
+        made = run_forward(node, node.forward_for([name]), batch)
+        hold(name in made, node, f"forward_for([{name!r}]) does not make it")
+        agree({name: made[name]}, {name: want}, node, "from forward_for", 0)
+
+
+def _increase(values: Any) -> Any:
+    """A function that never decreases, and has plateaus in floating point."""
+    return (0.001 * values + 1) - 1
 
 
 def _check_lazy_input(cls: Any, node: Any, with_lazy: Callable[[Any, Batch], Batch]) -> None:
@@ -197,13 +246,15 @@ def _with_values(node: Any, batch: Batch) -> Batch:
 
 
 def _computed(value: Any) -> Any:
-    """The values of a ``LazyAffine`` or a ``LazyLinear``; others as they are."""
+    """The values of a map that was left to the readers; others as they are."""
     if isinstance(value, LazyAffine):
         values = value.data.double() * value.scale + value.offset
         return values.to(value.dtype)
     if isinstance(value, LazyLinear):
         values = value.data.double() @ value.matrix.double().T + value.offset
         return values.to(value.dtype)
+    if isinstance(value, LazyMonotone):
+        return value.function(value.data)
     return value
 
 

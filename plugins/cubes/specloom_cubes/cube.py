@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,30 @@ WantedBands: TypeAlias = BandOptions
 """The fields of ``BandSelection``."""
 
 
+def valid_in_all(parts: Sequence[Valid]) -> Valid | None:
+    """The pixels that are valid by all parts; None where there is no part."""
+    if not parts:
+        return None
+
+    def valid(rows: slice, cols: slice) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.logical_and.reduce([part(rows, cols) for part in parts])
+        return found
+
+    return valid
+
+
+class ReadParameters(Protocol):
+    """The parameters of a source that say how its files are to be read."""
+
+    axes: Axes | None
+    shape: tuple[int, int] | None
+    scale: Scale
+    calibration: RawCalibration | None
+    bands: WantedBands | None
+    binning: tuple[int, int] | None
+    wavelengths: str | None
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a user wants a file to be read, where it can be read in several ways.
@@ -70,6 +94,22 @@ class Reading:
     bands: WantedBands | None = None
     binning: tuple[int, int] | None = None
     wavelengths: str | None = None
+
+    @classmethod
+    def of_source(cls, source: ReadParameters) -> Reading:
+        """How the files of a source are to be read, by its parameters."""
+        table = None
+        if source.calibration or source.bands:  # which need the centres of the stored bands
+            table = source.wavelengths
+        return cls(
+            source.axes,
+            source.shape,
+            source.scale,
+            source.calibration,
+            source.bands,
+            source.binning,
+            table,
+        )
 
     def __post_init__(self) -> None:
         calibration_of(self.calibration)

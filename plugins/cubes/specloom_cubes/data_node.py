@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -180,7 +180,7 @@ class AnomalyDataNode(TorchNode):
         valid: Tensor | None = None,
     ) -> Batch:
         """Give the cubes, their targets, which pixels count, and the wavelengths."""
-        outputs = {"cube": cube.to(torch.float32)}
+        outputs = {"cube": _as_float32(cube)}
         if mask is None:
             everywhere = torch.ones((*cube.shape[:3], 1), dtype=torch.bool, device=cube.device)
             outputs["valid"] = everywhere
@@ -198,6 +198,25 @@ class AnomalyDataNode(TorchNode):
         if wavelengths is not None:
             outputs["wavelengths"] = self._agreed(wavelengths).to(torch.float32)
         return outputs
+
+    def forward_for(self, outputs: Collection[str]) -> Callable[..., Batch]:
+        """``forward``, or one that makes the cubes alone where nothing else is wanted."""
+        if set(outputs) == {"cube"}:
+            return self._cubes_alone
+        forward: Callable[..., Batch] = self.forward
+        return forward
+
+    def _cubes_alone(
+        self,
+        cube: Tensor,
+        mask: Tensor | None = None,
+        wavelengths: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Batch:
+        """The cubes; wavelengths are compared as in ``forward``."""
+        if wavelengths is not None:
+            self._agreed(wavelengths)
+        return {"cube": _as_float32(cube)}
 
     def look_at_batch(self, batch: Batch) -> None:
         """Warn once of many pixels that are equal to a corner of their image, and that count.
@@ -303,6 +322,13 @@ class AnomalyDataNode(TorchNode):
             self._reference = first.clone()
         _compare(first, self._reference)
         return first
+
+
+def _as_float32(cube: Tensor) -> Tensor:
+    """The cube as float32; a conversion that changes nothing would cost a microsecond."""
+    if cube.dtype == torch.float32:
+        return cube
+    return cube.to(torch.float32)
 
 
 def _is_on_host(value: Any) -> bool:

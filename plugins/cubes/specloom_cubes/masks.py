@@ -13,7 +13,7 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
-from specloom_cubes.cube import equals
+from specloom_cubes.cube import equals, valid_in_all
 from specloom_cubes.formats.variable import named, only_plane, several
 from specloom_cubes.paths import advice, expand
 from specloom_cubes.rules import coco
@@ -184,14 +184,7 @@ def valid_pixels(cube: Cube, arrays: ValidityArrays) -> Valid | None:
         parts.append(cube.valid)
     parts += [_array_of(cube, name, wanted=True) for name in arrays.valid]
     parts += [_array_of(cube, name, wanted=False) for name in arrays.invalid]
-    if not parts:
-        return None
-
-    def valid(rows: slice, cols: slice) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = np.logical_and.reduce([part(rows, cols) for part in parts])
-        return found
-
-    return valid
+    return valid_in_all(parts)
 
 
 def valid_source(cube: Cube, arrays: ValidityArrays) -> str:

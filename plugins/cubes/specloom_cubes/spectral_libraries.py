@@ -38,8 +38,8 @@ def read_library(path: Path) -> Spectra:
             f"{header.get('file type', 'not stated')!r}",
             fix="give the header of a spectral library, or state pixels of the image",
         )
-    count = _positive(header, "lines")
-    bands = _positive(header, "samples")
+    count = header.size("lines")
+    bands = header.size("samples")
     stored = _stored(header, data, count, bands)
     metadata = envi.band_metadata(header, bands)
     values = stored.astype(np.float64)
@@ -106,12 +106,3 @@ def _of_good_bands(
     if values is None:
         return None
     return values[good]
-
-
-def _positive(header: Header, key: str) -> int:
-    value = header.number(key)
-    if value < 1:
-        raise DataError(
-            f"{key!r} is {value}", where=str(header.path), fix=f"write the number of {key}"
-        )
-    return value

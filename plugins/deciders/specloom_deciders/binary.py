@@ -1,15 +1,15 @@
 """A fixed threshold on the probability of an anomaly."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import ClassVar
 
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, Output, node
+from specloom import Batch, ConfigError, Input, LazyMonotone, Output, node
 from specloom.torch import TorchNode
-from specloom_deciders.counted import counted_scores, float32_at_least
+from specloom_deciders.counted import counted_scores, float32_at_least, least_argument
 
 
 def sigmoid(logit: float) -> float:
@@ -85,6 +85,7 @@ class BinaryDecider(TorchNode):
     decisions = Output("B H W 1", dtype="bool", doc="True where an anomaly is.")
     unjudged = Output("B H W 1", dtype="bool", doc="True where nothing was decided.")
     locality = "pixel"
+    monotone_input = "logits"
     thresholds: ClassVar[tuple[str, ...]] = ("logit_threshold",)
     example = {"threshold": 0.5}
 
@@ -113,8 +114,34 @@ class BinaryDecider(TorchNode):
         """The logits (B, H, W, 1) themselves; NaN where nothing is decided."""
         return counted_scores(logits, valid)
 
-    def forward(self, logits: Tensor, valid: Tensor | None = None) -> Batch:
+    def forward(self, logits: Tensor | LazyMonotone, valid: Tensor | None = None) -> Batch:
         """Compare each pixel's logit with the threshold."""
-        counted = counted_scores(logits, valid)
+        scores, cut = self._comparison(logits, valid)
+        return {"decisions": scores >= cut, "unjudged": scores.isnan()}
+
+    def forward_for(self, outputs: Collection[str]) -> Callable[..., Batch]:
+        """``forward``, or one that makes the decisions alone where nothing else is wanted."""
+        if set(outputs) == {"decisions"}:
+            return self._decide_alone
+        forward: Callable[..., Batch] = self.forward
+        return forward
+
+    def _decide_alone(self, logits: Tensor | LazyMonotone, valid: Tensor | None = None) -> Batch:
+        """The decisions."""
+        scores, cut = self._comparison(logits, valid)
+        return {"decisions": scores >= cut}
+
+    def _comparison(
+        self, logits: Tensor | LazyMonotone, valid: Tensor | None
+    ) -> tuple[Tensor, float]:
+        """Numbers, NaN where nothing is decided, and what those of anomalies are at least."""
         cut = logit_cut(self.threshold, self.logit_threshold)
-        return {"decisions": counted >= cut, "unjudged": counted.isnan()}
+        if isinstance(logits, Tensor):
+            return counted_scores(logits, valid), cut
+        least = least_argument(logits, cut)
+        if least is None:
+            return counted_scores(logits.function(logits.data), valid), cut
+        scores = logits.data
+        if valid is not None:
+            scores = scores.masked_fill(~valid, math.nan)
+        return scores, least

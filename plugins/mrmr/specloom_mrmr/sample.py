@@ -62,9 +62,7 @@ class ClassSample:
             for places in self._candidates(members, keys, self._samples[label]):
                 self._draw(label, image, keys, places)
 
-    def _candidates(
-        self, members: Tensor, keys: Tensor, sample: SmallestKeys
-    ) -> Iterator[Tensor]:
+    def _candidates(self, members: Tensor, keys: Tensor, sample: SmallestKeys) -> Iterator[Tensor]:
         """The places of pixels that may be drawn, in parts; first those with the smallest keys.
 
         A full sample needs no later parts, and where keys are even few are looked at.

@@ -16,11 +16,15 @@ MODULES = {
     "RowMap": "specloom_native.sums",
     "engine": "specloom_native.loading",
     "extremes": "specloom_native.sums",
+    "first_median": "specloom_native.sums",
+    "mean_and_scatter": "specloom_native.sums",
     "moments": "specloom_native.sums",
     "native_library": "specloom_native.loading",
     "scale": "specloom_native.sums",
     "usable_rows": "specloom_native.sums",
+    "value_range": "specloom_native.sums",
     "variances": "specloom_native.sums",
+    "whiten": "specloom_native.whitening",
 }
 """Where each public name that no hook offers is imported from, when it is first used."""
 
@@ -35,11 +39,15 @@ __all__ = [
     "RowMap",
     "engine",
     "extremes",
+    "first_median",
+    "mean_and_scatter",
     "moments",
     "native_library",
     "scale",
     "usable_rows",
+    "value_range",
     "variances",
+    "whiten",
 ]
 
 if TYPE_CHECKING:
@@ -51,11 +59,15 @@ if TYPE_CHECKING:
         Limits,
         RowMap,
         extremes,
+        first_median,
+        mean_and_scatter,
         moments,
         scale,
         usable_rows,
+        value_range,
         variances,
     )
+    from specloom_native.whitening import whiten
 else:
     __getattr__ = lazy(__name__, **MODULES)
 # End of public names.

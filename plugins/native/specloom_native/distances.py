@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from ctypes import c_int64, c_void_p
 
 import torch
@@ -54,6 +55,21 @@ class Distances:
         self._work_size = self._library.products(f"distances_work_{NAMES[dtype]}")(
             c_int64(self.bands)
         )
+        # Working memory that is used again: new memory takes as long as a small image.
+        self._works: deque[Tensor] = deque()
+        self._functions = {
+            rows: self._library.products(f"distances_{NAMES[rows]}_{NAMES[dtype]}")
+            for rows in NAMES
+            if dtype == torch.float64 or rows == dtype
+        }
+        self._bands = c_int64(self.bands)
+        self._factor = (
+            c_void_p(self._center.data_ptr()),
+            c_void_p(self._panels.data_ptr()),
+            c_int64(self._panel_count),
+            c_int64(triangular),
+            c_void_p(self._rest.data_ptr()),
+        )
 
     def _pack(self, filled: Tensor, panel: int) -> Tensor:
         """The panels of W, one behind the other, without rows that are zero."""
@@ -68,30 +84,40 @@ class Distances:
         """Write the distances of ``rows`` (N, C) into ``out`` (N,).
 
         Args:
-            rows: Float32 or float64, as ``out``; float32 if that is computed in.
+            rows: Float32 or float64, as ``out``; float32 if that is computed in. In one piece they
+                may have other dimensions, (..., C), and ``out`` any N elements.
             out: In one piece.
 
         Raises:
             ValueError: Shapes or types do not fit.
         """
-        taken = as_rows(rows)
-        pointer, count, stride, bands = taken.arguments
-        fits = bands == self.bands and out.shape == (count,) and out.is_contiguous()
-        if not fits or out.dtype != taken.values.dtype or out.device.type != "cpu":
+        count = out.numel()
+        stride = self.bands
+        is_whole = rows.is_contiguous() and rows.numel() == count * self.bands
+        if not is_whole or rows.dtype not in NAMES or not rows.is_cpu:
+            taken = as_rows(rows)
+            rows = taken.values
+            stride = rows.stride(0)
+            is_whole = len(rows) == count
+        fits = is_whole and rows.shape[-1] == self.bands and out.is_contiguous() and out.is_cpu
+        if not fits or out.dtype != rows.dtype:
             raise ValueError(f"rows are {tuple(rows.shape)}, out is {out.dtype} {out.shape}")
-        if self.dtype == torch.float32 and taken.values.dtype != torch.float32:
+        if rows.dtype not in self._functions:
             raise ValueError(f"rows are {rows.dtype}, not float32")
-        work = torch.empty(self._work_size, dtype=self.dtype)
-        self._library.products(f"distances_{taken.type_name}_{NAMES[self.dtype]}")(
-            c_void_p(pointer),
+        work = self._borrow_work()
+        self._functions[rows.dtype](
+            c_void_p(rows.data_ptr()),
             c_int64(count),
             c_int64(stride),
-            c_int64(bands),
-            c_void_p(self._center.data_ptr()),
-            c_void_p(self._panels.data_ptr()),
-            c_int64(self._panel_count),
-            c_int64(self.triangular),
-            c_void_p(self._rest.data_ptr()),
+            self._bands,
+            *self._factor,
             c_void_p(out.data_ptr()),
             c_void_p(work.data_ptr()),
         )
+        self._works.append(work)
+
+    def _borrow_work(self) -> Tensor:
+        try:
+            return self._works.pop()
+        except IndexError:
+            return torch.empty(self._work_size, dtype=self.dtype)

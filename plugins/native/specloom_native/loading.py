@@ -46,6 +46,7 @@ class Library:
         self._handle = handle
         self._wide = wide
         self._base = base
+        self._functions: dict[str, Any] = {}
 
     def products(self, name: str) -> Any:
         """A function of products.c, by its name without the instruction set."""
@@ -56,8 +57,11 @@ class Library:
         return self._function(f"{name}_{self._base}")
 
     def _function(self, name: str) -> Any:
-        function = getattr(self._handle, name)
-        function.restype = ctypes.c_int64
+        function = self._functions.get(name)
+        if function is None:
+            function = getattr(self._handle, name)
+            function.restype = ctypes.c_int64
+            self._functions[name] = function
         return function
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ctypes import c_int64, c_void_p
+from ctypes import c_double, c_int64, c_void_p
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from specloom_native.arguments import Rows, address, as_flags, as_rows, as_vector, library
+from specloom_native.arguments import NAMES, Rows, address, as_flags, as_rows, as_vector, library
 
 
 class RowMap(NamedTuple):
@@ -72,6 +72,62 @@ def moments(
         c_void_p(work.data_ptr()),
     )
     return Products(sums[: bands + 1, : bands + 1], used)
+
+
+def first_median(
+    rows: Tensor,
+    *,
+    keep: Tensor | None = None,
+    row_map: RowMap | None = None,
+    limits: Limits | None = None,
+) -> Tensor | None:
+    """The lower median of each band, float64 (C,), of the first rows that are finite.
+
+    At most 128 rows are used, of the first block of 1024 that has one; without any it is None.
+    Arguments are those of ``moments``.
+
+    Raises:
+        ValueError: Shapes do not fit, or there are both a map and limits.
+    """
+    taken = as_rows(rows)
+    bands = taken.values.shape[1]
+    medians = torch.empty(bands, dtype=torch.float64)
+    *prepared, _ = _prepare(taken, medians, keep, row_map, limits)
+    kernels = library()
+    work = torch.empty(kernels.sums("median_work")(c_int64(bands)), dtype=torch.float64)
+    used = kernels.sums(f"median_{taken.type_name}")(
+        *_pointers(taken, [*prepared, medians]), c_void_p(work.data_ptr())
+    )
+    return medians if used else None
+
+
+def mean_and_scatter(products: Tensor, shift: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The mean (C,) and the sum of (x - mean)(x - mean)^T, (C, C), with the bits of torch.
+
+    Args:
+        products: The ``sums`` of ``Products``, float64 (C + 1, C + 1) in one piece.
+        shift: What was subtracted from each row, (C,).
+        count: How many rows were added.
+
+    Raises:
+        ValueError: Shapes or types do not fit.
+    """
+    bands = products.shape[-1] - 1
+    is_whole = products.is_contiguous() and products.is_cpu and products.dtype == torch.float64
+    if not is_whole or products.shape != (bands + 1, bands + 1):
+        raise ValueError(f"products is {products.dtype} {tuple(products.shape)}")
+    origin = as_vector(shift, bands, torch.float64, "shift")
+    mean = torch.empty(bands, dtype=torch.float64)
+    scatter = torch.empty(bands, bands, dtype=torch.float64)
+    library().sums("scatter")(
+        c_void_p(products.data_ptr()),
+        c_int64(bands),
+        c_void_p(origin.data_ptr()),
+        c_double(count),
+        c_void_p(mean.data_ptr()),
+        c_void_p(scatter.data_ptr()),
+    )
+    return mean, scatter
 
 
 class Squares(NamedTuple):
@@ -218,6 +274,31 @@ def extremes(rows: Tensor, keep: Tensor | None = None) -> Extremes:
         c_void_p(work.data_ptr()),
     )
     return Extremes(low, high, used)
+
+
+def value_range(values: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The smallest and the largest of some values, () each; None if one of them is not finite.
+
+    Args:
+        values: Float32 or float64 in one piece, of any shape; without a value they are infinite.
+
+    Raises:
+        ValueError: They are of another type or device, or not in one piece.
+    """
+    if values.dtype not in NAMES or not values.is_cpu or not values.is_contiguous():
+        raise ValueError(f"values are {values.dtype} {tuple(values.shape)} on {values.device}")
+    bounds = torch.empty(2, dtype=values.dtype)
+    pointer = bounds.data_ptr()
+    are_finite = library().sums(f"range_{NAMES[values.dtype]}")(
+        c_void_p(values.data_ptr()),
+        c_int64(values.numel()),
+        c_void_p(pointer),
+        c_void_p(pointer + bounds.element_size()),
+    )
+    if not are_finite:
+        return None
+    low, high = bounds.unbind()
+    return low, high
 
 
 def scale(rows: Tensor, low: Tensor, span: Tensor, out: Tensor, *, clip: bool = False) -> None:

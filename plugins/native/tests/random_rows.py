@@ -18,11 +18,15 @@ from specloom_native import (
     Projection,
     RowMap,
     extremes,
+    first_median,
     loading,
+    mean_and_scatter,
     moments,
     scale,
     usable_rows,
+    value_range,
     variances,
+    whiten,
 )
 
 BANDS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 61, 188, 224)
@@ -87,6 +91,10 @@ def check_case(number):
     if size:
         assert torch.equal(low.double(), selected.amin(0))
         assert torch.equal(high.double(), selected.amax(0))
+    limits = value_range(memory.values)
+    assert (limits is not None) == bool(memory.values.isfinite().all())
+    if limits is not None and len(memory.values):
+        assert limits == (memory.values.min(), memory.values.max())
     check_scores(random, rows)
     check_maps(random, rows)
     if dtype == torch.float32:
@@ -112,9 +120,33 @@ def check_sums(random, rows, keep, selected):
     assert found.used == len(selected)
     difference = np.triu(found.sums[:-1, :-1].numpy() - expected)
     assert np.abs(difference).max(initial=0) <= 1e-12 * magnitude
+    check_analysis(random, found, shift)
+    median = first_median(rows, keep=keep, **options)
+    assert (median is None) == (len(selected) == 0)
+    if median is not None:
+        assert bool((selected.amin(0) <= median).all())
+        assert bool((median <= selected.amax(0)).all())
     squares = variances(rows, shift, keep=keep, **options)
     assert squares.used == len(selected)
     assert np.abs(squares.squares.numpy() - expected.diagonal()).max(initial=0) <= 1e-12 * magnitude
+
+
+def check_analysis(random, found, shift):
+    """The kernels that work on sums of products."""
+    bands = len(shift)
+    products = Memory((bands + 1) ** 2, torch.float64)
+    sums = products.values.view(bands + 1, bands + 1).copy_(found.sums)
+    count = max(found.used, 1)
+    mean, scatter = mean_and_scatter(sums, shift, count)
+    assert torch.equal(mean, shift + sums[-1, :-1] / count)
+    assert torch.equal(scatter, scatter.T) or bool(scatter.isnan().any())
+    used = torch.from_numpy(random.random(bands) < 0.9)
+    used &= scatter.diagonal() > 0
+    analysis = whiten(scatter / count, used, 1e-6, float(random.choice([0, 0.01])), 1e-12)
+    if analysis is not None:
+        assert 0 <= analysis.rank <= int(used.sum())
+        assert analysis.smallest <= analysis.largest
+    products.free()
 
 
 def check_scores(random, rows):

@@ -12,11 +12,15 @@ from specloom_native import (
     RowMap,
     engine,
     extremes,
+    first_median,
+    mean_and_scatter,
     moments,
     native_library,
     scale,
     usable_rows,
+    value_range,
     variances,
+    whiten,
 )
 
 pytestmark = pytest.mark.skipif(native_library() is None, reason=engine().reason)
@@ -264,6 +268,22 @@ def test_extremes_equal_those_of_torch(bands, dtype):
 
 
 @BOTH
+@pytest.mark.parametrize("count", [1, 2, 7, 31, 32, 33, 64, 100, 10_007])
+def test_the_range_is_that_of_torch(count, dtype):
+    values = rows_of(count, 1, dtype).flatten()
+    for place in (0, count // 2, count - 1):
+        changed = values.clone()
+        changed[place] = 99
+        assert value_range(changed) == (changed.min(), changed.max())
+        changed[place] = -99
+        assert value_range(changed) == (changed.min(), changed.max())
+        for wrong in (torch.nan, torch.inf, -torch.inf):
+            changed[place] = wrong
+            assert value_range(changed) is None
+    assert value_range(values[:0]) == (torch.inf, -torch.inf)
+
+
+@BOTH
 @pytest.mark.parametrize("per_band", [False, True])
 def test_scaling_has_the_bits_of_torch(dtype, per_band):
     rows = rows_of(100, 61, dtype)
@@ -319,6 +339,116 @@ def test_an_offset_loses_no_digits(offset):
     np.testing.assert_allclose(scatter, expected, rtol=1e-9, atol=1e-7)
 
 
+@BOTH
+@pytest.mark.parametrize("count", [*ROWS[1:], 127, 128, 129])
+def test_the_median_is_that_of_torch(count, dtype):
+    for bands in (1, 3, 61):
+        rows = rows_of(count, bands, dtype)
+        expected = rows[:128].double().median(0).values
+        assert torch.equal(first_median(rows), expected)
+        wide = torch.zeros(count, bands + 5, dtype=dtype)
+        wide[:, 2 : bands + 2] = rows
+        assert torch.equal(first_median(wide[:, 2 : bands + 2]), expected)
+
+
+@BOTH
+def test_the_median_is_that_of_rows_that_count(dtype):
+    rows = rows_of(3000, 7, dtype)
+    rows[5, 2] = torch.nan
+    rows[70, 6] = torch.inf
+    keep = torch.from_numpy(np.random.default_rng(0).random(3000) < 0.7)
+    usable = (keep & rows.isfinite().all(1)).nonzero().flatten()
+    low = torch.full((7,), 9.5, dtype=dtype)
+    limits = Limits(low, low + 1)
+    row_map = RowMap(torch.linspace(0.5, 2, 7, dtype=torch.float64), torch.tensor(-3.1))
+    selected = rows[usable[:128]]
+    mapped = selected.double() * row_map.scale + row_map.offset.double()
+    assert torch.equal(first_median(rows, keep=keep), selected.double().median(0).values)
+    found = first_median(rows, keep=keep, row_map=row_map)
+    assert torch.equal(found, mapped.median(0).values)
+    limited = selected.clamp(low, low + 1).double()
+    assert torch.equal(first_median(rows, keep=keep, limits=limits), limited.median(0).values)
+
+
+def test_the_median_is_of_one_block_of_rows():
+    rows = rows_of(3000, 4)
+    rows[:1020] = torch.nan
+    expected = rows[1020:1024].double().median(0).values
+    assert torch.equal(first_median(rows), expected)
+    rows[:1024] = torch.nan
+    assert torch.equal(first_median(rows), rows[1024:1152].double().median(0).values)
+    assert first_median(rows[:1024]) is None
+    assert first_median(rows[:0]) is None
+
+
+@pytest.mark.parametrize("bands", BANDS)
+def test_mean_and_scatter_have_the_bits_of_torch(bands):
+    rows = rows_of(500, bands)
+    shift = rows[3].double()
+    products = moments(rows, shift).sums.contiguous()
+    mean, scatter = mean_and_scatter(products, shift, 500)
+    total = products[-1, :-1]
+    offset = total / 500
+    upper = (products[:-1, :-1] - torch.outer(total, offset)).triu()
+    assert torch.equal(mean, shift + offset)
+    assert torch.equal(scatter, upper + upper.triu(1).T)
+
+
+def covariance_of(bands, kind):
+    """A covariance, and the bands that are used."""
+    generator = torch.Generator().manual_seed(bands)
+    rows = torch.randn(1000, bands, dtype=torch.float64, generator=generator)
+    used = torch.ones(bands, dtype=torch.bool)
+    if kind == "scaled":
+        rows *= torch.logspace(-6, 4, bands, dtype=torch.float64)
+    elif kind == "correlated":
+        rows += 20 * rows[:, :1]
+    elif kind == "without bands":
+        used[::2] = False
+    elif kind == "of low rank":
+        rows[:, bands // 2 :] = rows[:, :1]
+    return torch.cov(rows.T).reshape(bands, bands), used
+
+
+@pytest.mark.parametrize(("eps", "shrinkage"), [(1e-6, 0.0), (0.0, 0.01)])
+@pytest.mark.parametrize("kind", ["plain", "scaled", "correlated", "without bands", "of low rank"])
+@pytest.mark.parametrize("bands", BANDS)
+def test_whitening_equals_that_of_numpy(bands, kind, eps, shrinkage):
+    covariance, used = covariance_of(bands, kind)
+    found = whiten(covariance, used, eps, shrinkage, 1e-10)
+    variances = covariance.diagonal()[used]
+    part = covariance[used][:, used]
+    mean = float(variances.sum()) / max(len(variances), 1)
+    ridge = eps**2 * variances + shrinkage * mean
+    regularised = (part + torch.diag(ridge)).numpy()
+    factor = 1 / np.sqrt(np.diagonal(regularised))
+    matrix = regularised * factor * factor[:, None]
+    values = np.linalg.eigvalsh(matrix)
+    supported = values[values > 1e-10 * values.max(initial=0)]
+    assert found.rank == len(supported)
+    limit = 1e-14 * max(bands, 10)
+    expected = (supported[0], supported[-1]) if len(supported) else (1, 1)
+    np.testing.assert_allclose((found.smallest, found.largest), expected, rtol=1e-9, atol=limit)
+    np.testing.assert_allclose(found.matrix[used][:, used], matrix, rtol=1e-13)
+    np.testing.assert_allclose(found.factor[used], factor, rtol=1e-14)
+    assert not found.matrix[~used].any()
+    assert not found.factor[~used].any()
+    assert (found.whitening is None) == (found.rank < len(variances))
+    if found.whitening is not None:
+        assert torch.equal(found.whitening, found.whitening.triu())
+        assert not found.whitening[~used].any()
+        inverse = found.whitening[used][:, used].numpy()
+        identity = inverse.T @ regularised @ inverse
+        np.testing.assert_allclose(identity, np.eye(len(identity)), atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -1.0])
+def test_a_matrix_without_whitening_gives_none(value):
+    covariance, used = covariance_of(8, "plain")
+    covariance[3, 3] = value
+    assert whiten(covariance, used, 0.0, 0.0, 1e-12) is None
+
+
 def test_what_does_not_fit_is_an_error():
     rows = rows_of(10, 4)
     shift = torch.zeros(4)
@@ -329,6 +459,16 @@ def test_what_does_not_fit_is_an_error():
     counts = torch.zeros(1, 10, dtype=torch.int32)
     wrong = [
         lambda: moments(rows, torch.zeros(3)),
+        lambda: first_median(rows[0]),
+        lambda: first_median(rows, keep=torch.ones(9, dtype=torch.bool)),
+        lambda: mean_and_scatter(torch.zeros(5, 4).double(), shift, 10),
+        lambda: mean_and_scatter(torch.zeros(5, 5), shift, 10),
+        lambda: mean_and_scatter(torch.zeros(5, 5).double(), torch.zeros(3), 10),
+        lambda: value_range(rows[:, :2]),
+        lambda: value_range(rows.int()),
+        lambda: whiten(torch.eye(4), torch.ones(4, dtype=torch.bool), 0, 0, 0),
+        lambda: whiten(torch.eye(3).double(), torch.ones(4, dtype=torch.bool), 0, 0, 0),
+        lambda: whiten(torch.eye(4).double(), torch.ones(4), 0, 0, 0),
         lambda: moments(rows[0], shift),
         lambda: moments(rows, shift, keep=torch.ones(9, dtype=torch.bool)),
         lambda: moments(rows, shift, keep=torch.ones(10)),

@@ -8,6 +8,9 @@ from torch import Tensor
 
 BLOCK = 1 << 18
 """Values at a time: 1 MB of float32 stays in a core's cache."""
+PART = 1 << 21
+"""Values that a thread takes at a time: several large pages, as two threads that touch one for the
+first time both clear it."""
 LARGE = 1 << 22
 """Bytes from which NumPy requests large pages."""
 

@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, Internal, LazyAffine, Output, node
+from specloom import Batch, ConfigError, Input, LazyAffine, Output, node
 from specloom.torch import buffer
 from specloom_normalize.limits import LimitStatistics
 from specloom_normalize.scaling import Scaling, image_limits
-from specloom_statistics import StreamingNode, image_masks
+from specloom_statistics import StreamingNode, TensorCache, image_masks
 
 
 @node
@@ -55,7 +55,9 @@ class MinMaxNormalizer(StreamingNode[LimitStatistics]):
 
     low = buffer()
     high = buffer()
-    _cached_scaling = Internal[tuple[object, Scaling, object] | None](None)
+
+    def __post_init__(self) -> None:
+        self._cached_scaling: TensorCache[Scaling] = TensorCache()
 
     @property
     def locality(self) -> str:
@@ -139,17 +141,14 @@ class MinMaxNormalizer(StreamingNode[LimitStatistics]):
 
     def _scaling(self, dtype: torch.dtype) -> Scaling:
         """The scaling by the limits, for data of a type; cached until a limit changes."""
-        low = self.low
-        high = self.high
-        if low.is_inference() or high.is_inference() or low.requires_grad or high.requires_grad:
+        own = self.own_tensors()
+        low = own["low"]
+        high = own["high"]
+        if torch.is_grad_enabled() and (low.requires_grad or high.requires_grad):
             return Scaling.between(low, high, self.eps, dtype)
-        key = (id(low), id(high), low._version, high._version, self.eps, dtype)
-        if self._cached_scaling is None or self._cached_scaling[0] != key:
-            with torch.inference_mode(False):  # whose tensors can be used in any mode
-                scaling = Scaling.between(low, high, self.eps, dtype)
-            # With the limits themselves, so that no other tensor gets their identity.
-            self._cached_scaling = key, scaling, (low, high)
-        return self._cached_scaling[1]
+        return self._cached_scaling(
+            lambda: Scaling.between(low, high, self.eps, dtype), low, high, self.eps, dtype
+        )
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

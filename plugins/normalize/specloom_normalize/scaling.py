@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from specloom.torch import map_blocks, no_memory, usable_pixels
-from specloom_normalize.memory import BLOCK, new_memory
+from specloom_normalize.memory import BLOCK, PART, new_memory
 from specloom_statistics import native_kernels, quantiles
 
 NATIVE_TYPES = (torch.float32, torch.float64)
@@ -60,7 +60,7 @@ class Scaling(NamedTuple):
             return scaled
         size = data.shape[-1] if low.dim() else 1
         rows = data.reshape(-1, size)
-        step = max(BLOCK // size, 1)
+        step = max(PART // size, 1)
         starts = range(0, len(rows), step)
         result = new_memory(rows)
         kernels = None
@@ -69,22 +69,29 @@ class Scaling(NamedTuple):
 
         def scale(number: int, _: None) -> None:
             place = slice(starts[number], starts[number] + step)
+            values = rows[place]
             part = result[place]
-            if kernels is not None:
-                values = rows[place]
-                if size == 1:  # one row is faster than many short ones
-                    values = values.view(1, -1)
-                    part = part.view(1, -1)
-                kernels.scale(values, low, span, part, clip=clip)
+            if kernels is None:
+                self._scale_rows(values, part, clip=clip)
                 return
-            torch.sub(rows[place], low, out=part)
-            part.div_(span)
-            if clip:
-                not_finite = part * 0  # NaN for NaN and infinities
-                part.clamp_(0, 1).add_(not_finite)
+            if size == 1:  # one row is faster than many short ones
+                values = values.view(1, -1)
+                part = part.view(1, -1)
+            kernels.scale(values, low, span, part, clip=clip)
 
         map_blocks(scale, len(starts), no_memory)
         return result.view(data.shape)
+
+    def _scale_rows(self, rows: Tensor, out: Tensor, *, clip: bool) -> None:
+        """Write scaled rows into ``out``, without kernels, in blocks that stay in the cache."""
+        step = max(BLOCK // rows.shape[1], 1)
+        for start in range(0, len(rows), step):
+            part = out[start : start + step]
+            torch.sub(rows[start : start + step], self.low, out=part)
+            part.div_(self.span)
+            if clip:
+                not_finite = part * 0  # NaN for NaN and infinities
+                part.clamp_(0, 1).add_(not_finite)
 
 
 def _smallest_span(low: Tensor, high: Tensor, eps: float) -> Tensor:

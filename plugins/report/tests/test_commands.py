@@ -66,7 +66,7 @@ def test_report_of_a_folder_without_a_run(tmp_path):
 def test_the_plan_of_a_fitted_pipeline_says_what_is_folded(folder):
     result = CliRunner().invoke(graph, [str(folder), "--plan", "predict"])
     assert result.exit_code == 0, result.output
-    assert "folded into the linear maps behind them: normalizer\n" in result.output
+    assert "folded into the nodes behind them: normalizer\n" in result.output
     assert "       frees data.cube" in result.output
     whole = CliRunner().invoke(graph, [str(folder / "pipeline.yaml"), "--plan", "test"])
     assert "metrics.AnomalyDetectionMetrics" in whole.output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from specloom_rx.whitening import scale_to_correlation, spectrum
+from specloom_rx.whitening import Correlation, analyse_covariance
 from specloom_statistics import background_pixels, varying_bands, warn_of_few_pixels
 
 if TYPE_CHECKING:
@@ -32,21 +32,27 @@ class Background(NamedTuple):
     """How many directions the pixels support."""
     eigenvalues: Tensor
     """Smallest and largest of the regularised correlation matrix; smallest without shrinkage."""
+    correlation: Correlation
+    """The regularised correlation matrix."""
+    whitening: Tensor | None
+    """Its whitening, where a kernel has computed it."""
 
 
 def background_from(moments: Moments, eps: float, shrinkage: float) -> Background:
     """The background statistics that follow from the ``moments`` of its pixels."""
-    mean = moments.mean()
-    covariance = moments.covariance()
+    mean, scatter = moments.mean_and_scatter()
+    covariance = scatter / max(moments.count - 1, 1)
     bands = varying_bands(mean, covariance)
-    regularised, _ = scale_to_correlation(covariance, bands, eps, shrinkage)
-    rank, smallest, largest = spectrum(regularised, bands)
-    smallest_without_shrinkage = smallest
+    found = analyse_covariance(covariance, bands, eps, shrinkage)
+    smallest_without_shrinkage = found.smallest
     if shrinkage != 0:
-        without_shrinkage, _ = scale_to_correlation(covariance, bands, eps, 0.0)
-        _, smallest_without_shrinkage, _ = spectrum(without_shrinkage, bands)
-    eigenvalues = torch.tensor([smallest, largest, smallest_without_shrinkage], dtype=torch.float64)
-    return Background(mean, covariance, bands, torch.tensor(rank), eigenvalues)
+        smallest_without_shrinkage = analyse_covariance(covariance, bands, eps, 0.0).smallest
+    extremes = [found.smallest, found.largest, smallest_without_shrinkage]
+    eigenvalues = torch.tensor(extremes, dtype=torch.float64)
+    rank = torch.tensor(found.rank)
+    return Background(
+        mean, covariance, bands, rank, eigenvalues, found.correlation, found.whitening
+    )
 
 
 def warn_about_unsupported(

@@ -23,6 +23,7 @@ GPU_BLOCK = 1 << 24
 LEAST_STEPS = 10
 # Values that a thread takes at a time: they take it about a millisecond.
 PART_VALUES = 1 << 19
+NATIVE_TYPES = (torch.float32, torch.float64)
 # A triangular factor is multiplied in column tiles, which skips most of its zeros.
 TILE = 32
 
@@ -77,6 +78,10 @@ def distances(data: Tensor, center: Tensor, tiles: Tiles, dtype: torch.dtype) ->
 
 def native_distances(data: Tensor, kernel: Any) -> Tensor:
     """The distances of every pixel by a kernel of specloom-native, (B, H, W, 1)."""
+    if data.dtype in NATIVE_TYPES and data.numel() <= PART_VALUES and data.is_contiguous():
+        scores = torch.empty((*data.shape[:-1], 1), dtype=data.dtype)
+        kernel(data, scores)
+        return scores
     return _of_pixels(data, data.dtype, lambda pixels: _native_pixel_distances(pixels, kernel))
 
 
@@ -94,7 +99,7 @@ def _of_pixels(data: Tensor, dtype: torch.dtype, score: Callable[[Tensor], Tenso
 def _native_pixel_distances(pixels: Tensor, kernel: Any) -> Tensor:
     count, bands = pixels.shape
     dtype = pixels.dtype
-    if dtype not in (torch.float32, torch.float64):
+    if dtype not in NATIVE_TYPES:
         dtype = torch.float64
     scores = torch.empty(count, dtype=dtype)
     parts = _parts(count, 1, bands, pixels.device)

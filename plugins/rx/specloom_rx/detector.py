@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -20,7 +21,12 @@ from specloom_rx.background import (
     warn_about_unsupported,
 )
 from specloom_rx.scoring import Distance
-from specloom_rx.whitening import check_regularisation, condition_growth, whiten
+from specloom_rx.whitening import (
+    check_regularisation,
+    condition_growth,
+    whiten,
+    whiten_correlation,
+)
 from specloom_statistics import (
     EqualTensors,
     Moments,
@@ -177,9 +183,15 @@ class RXGlobal(MomentsNode[Moments]):
         self.rank.copy_(background.rank)
         self.eigenvalues.copy_(background.eigenvalues)
         self.factor.copy_(torch.eye(len(self.factor)))
-        self.update_derived()
+        self._factor_is_trained = False
+        self._derive_from_statistics(1.0)
         if self.cache_inverse:
-            self.whitening.copy_(self._whiten(background.covariance, background.bands_used))
+            whitening = background.whitening
+            if whitening is None:
+                whitening = whiten_correlation(
+                    background.correlation, background.bands_used, full_rank=self._full_rank
+                )
+            self.whitening.copy_(whitening)
 
     def update_derived(self) -> None:
         """Derive from the saved state what ``forward`` needs on the host."""
@@ -187,13 +199,21 @@ class RXGlobal(MomentsNode[Moments]):
         identity = torch.eye(len(factor)).to(factor)
         self._factor_is_trained = not torch.equal(factor, identity)
         growth = condition_growth(factor) if self._factor_is_trained else 1.0
+        self._derive_from_statistics(growth)
+
+    def _derive_from_statistics(self, growth: float) -> None:
+        """Set what ``forward`` needs on the host.
+
+        Args:
+            growth: By how much a trained factor may raise the condition.
+        """
+        variances = self.covariance.diagonal()[self.bands_used].tolist()
         # Where a band is below 1e-30 or above 1e30, its whitening does not fit into float32.
-        magnitudes = self.covariance.diagonal()[self.bands_used].log10().abs()
-        if bool((magnitudes > 60).any()):
+        if any(not 1e-60 <= variance <= 1e60 for variance in variances):
             growth = math.inf
         smallest, largest, without_shrinkage = self.eigenvalues.tolist()
         eigenvalues = (smallest, largest, without_shrinkage)
-        self._derive(int(self.bands_used.sum()), int(self.rank), growth, eigenvalues)
+        self._derive(len(variances), int(self.rank), growth, eigenvalues)
 
     def _derive(
         self, bands: int, rank: int, growth: float, eigenvalues: tuple[float, float, float]
@@ -241,30 +261,43 @@ class RXGlobal(MomentsNode[Moments]):
 
     def _distance(self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None) -> Distance:
         """The distance under the map and the weights; on small images making it takes longest."""
-        dtype = torch.promote_types(data.dtype, self._precision(weights))
-        if isinstance(data, LazyLinear):
-            # The bands of a derivative are small differences of large numbers.
-            dtype = torch.float64
-
-        def make() -> Distance:
-            mean, whitening = self._metric(weights)
-            return Distance(data, mean, whitening, dtype, triangular=self._full_rank)
-
         if torch.is_grad_enabled() or not self.cache_inverse:
-            return make()
-        kernels = native_kernels(self.background_mean.device)
-        fitted: list[object] = [dtype, kernels, self.background_mean, self.factor, self.whitening]
+            return self._make_distance(data, weights)
+        own = self.own_tensors()
+        factor = own["factor"]
+        mean = own["background_mean"]
+        kernels = native_kernels(mean.device)
+        sources: list[object] = [
+            data.dtype,
+            kernels,
+            mean,
+            factor,
+            own["whitening"],
+            factor.requires_grad,
+            self._float32_scores,
+        ]
         of_batch: list[object] = []
         if isinstance(data, LazyAffine | LazyLinear):
             of_batch += data[1:3]
         if weights is not None:
-            fitted += [self.covariance, self.bands_used]
+            sources += [own["covariance"], own["bands_used"]]
             of_batch.append(weights)
 
         def make_unless_equal() -> Distance:
-            return self._distance_of_values(make, *fitted, *self._values_of_batch(of_batch))
+            make = partial(self._make_distance, data, weights)
+            return self._distance_of_values(make, *sources, *self._values_of_batch(of_batch))
 
-        return self._cached_distance(make_unless_equal, *fitted, *of_batch)
+        return self._cached_distance(make_unless_equal, *sources, *of_batch)
+
+    def _make_distance(
+        self, data: Tensor | LazyAffine | LazyLinear, weights: Tensor | None = None
+    ) -> Distance:
+        dtype = torch.promote_types(data.dtype, self._precision(weights))
+        if isinstance(data, LazyLinear):
+            # The bands of a derivative are small differences of large numbers.
+            dtype = torch.float64
+        mean, whitening = self._metric(weights)
+        return Distance(data, mean, whitening, dtype, triangular=self._full_rank)
 
     def _precision(self, weights: Tensor | None) -> torch.dtype:
         weighted = weights is not None

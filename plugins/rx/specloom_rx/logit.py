@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from specloom import Batch, ConfigError, Input, Output, node
+from specloom import Batch, ConfigError, Input, LazyMonotone, Output, node
 from specloom.torch import buffer, usable_pixels
 from specloom_statistics import SampleMoments, StreamingNode, TensorCache, merge_moments
 
@@ -48,6 +49,35 @@ class ScoreStatistics:
         self.moments = merge_moments(self.moments, SampleMoments(int(size), mean, squares))
 
 
+@dataclass(frozen=True, eq=False)
+class LogitFunction:
+    """The logits of scores, as ``ScoreToLogit`` gives them in one state.
+
+    Args:
+        scale: The factor.
+        bias: What is added.
+        center: The score that becomes z = 0; None where scores are not standardised.
+        unit: Its distance to the score that becomes z = 1.
+    """
+
+    scale: Tensor
+    bias: Tensor
+    center: Tensor | None
+    unit: Tensor | None
+
+    def __call__(self, scores: Tensor) -> Tensor:
+        """The logits of scores of any shape."""
+        z = scores
+        if self.center is not None and self.unit is not None:
+            z = _standardised(scores, self.center, self.unit)
+        return self.scale * z + self.bias
+
+
+def _standardised(scores: Tensor, center: Tensor, unit: Tensor) -> Tensor:
+    """(scores - center) / unit, rounded once to the type of the scores."""
+    return ((scores.double() - center) / unit).to(scores.dtype)
+
+
 @node
 class ScoreToLogit(StreamingNode[ScoreStatistics]):
     """Turns scores into logits: scale * z + bias, with z = (score - (mean + 2 std)) / std.
@@ -75,6 +105,7 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
     locality = "pixel"
     example: ClassVar[Mapping[str, object]] = {}
     trainable = ("scale", "bias")
+    monotone_output = "logits"
 
     init_scale: float = 1.0
     init_bias: float = 0.0
@@ -87,6 +118,7 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
 
     def __post_init__(self) -> None:
         self._cached_standard: TensorCache[tuple[Tensor, Tensor]] = TensorCache()
+        self._cached_function: TensorCache[LogitFunction | None] = TensorCache()
 
     @property
     def fit_passes(self) -> int:  # type: ignore[override]  # it is only read
@@ -131,8 +163,29 @@ class ScoreToLogit(StreamingNode[ScoreStatistics]):
         if not self.calibrate:
             return {"logits": self._logits(scores)}
         center, unit = self._cached_standard(self._standard, self.score_mean, self.score_std)
-        z = ((scores.double() - center) / unit).to(scores.dtype)
-        return {"logits": self._logits(z)}
+        return {"logits": self._logits(_standardised(scores, center, unit))}
+
+    def forward_lazy(self, scores: Tensor, valid: Tensor | None = None) -> Batch:
+        """As ``forward``, but a ``LazyMonotone`` where that never decreases, without gradients."""
+        function = None
+        if not torch.is_grad_enabled():
+            function = self._cached_function(self._frozen, *self.own_tensors().values())
+        if function is None:
+            return self.forward(scores, valid)
+        return {"logits": LazyMonotone(scores, function, scores.dtype)}
+
+    def _frozen(self) -> LogitFunction | None:
+        """The present function of scores; None if it may decrease, or give NaN for a number."""
+        center = None
+        unit = None
+        numbers = [self.scale, self.bias]
+        if self.calibrate:
+            center, unit = self._standard()
+            numbers += [center, unit]
+        is_finite = all(math.isfinite(number) for number in numbers)
+        if not is_finite or self.scale <= 0:
+            return None
+        return LogitFunction(self.scale.detach().clone(), self.bias.detach().clone(), center, unit)
 
     def _logits(self, z: Tensor) -> Tensor:
         """scale * z + bias; where z is not finite, z itself."""

@@ -21,6 +21,7 @@ from specloom_rx.background import (
 from specloom_rx.chi_square import chi_square_quantile, chi_square_share
 from specloom_rx.detector import RXGlobal
 from specloom_rx.scoring import mahalanobis
+from specloom_rx.whitening import scale_to_correlation
 from specloom_statistics import Moments, QuantileSketch
 
 
@@ -184,7 +185,11 @@ class RobustRX(RXGlobal):
         if self._pass == 0:
             return background
         factor = consistency_factor(self.trim, int(background.rank))
-        return background._replace(covariance=background.covariance * factor)
+        covariance = background.covariance * factor
+        correlation = scale_to_correlation(
+            covariance, background.bands_used, self.eps, self.shrinkage
+        )
+        return background._replace(covariance=covariance, correlation=correlation, whitening=None)
 
     def fit_summary(self) -> str:
         """What was fitted, in one line."""

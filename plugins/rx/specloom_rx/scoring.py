@@ -90,8 +90,10 @@ class Distance:
     def __call__(self, data: Tensor | LazyAffine | LazyLinear) -> Tensor:
         """The squared distances of (B, H, W, C) ``data``, (B, H, W, 1)."""
         raw = data if isinstance(data, Tensor) else data.data
+        if not torch.is_grad_enabled():
+            return self._score(raw, data.dtype)
         inputs = (raw, self.center, self.whitening, self.rest)
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        if any(tensor.requires_grad for tensor in inputs):
             scores: Tensor = Distances.apply(*inputs, self._score, data.dtype)  # type: ignore[no-untyped-call]  # torch has no types here
             return scores
         return self._score(raw, data.dtype)
@@ -99,7 +101,8 @@ class Distance:
     def _score(self, raw: Tensor, dtype: torch.dtype) -> Tensor:
         """The distances of raw data as ``dtype``, without gradients."""
         if self._kernel is not None:
-            return native_distances(raw, self._kernel).to(dtype)
+            scores = native_distances(raw, self._kernel)
+            return scores if scores.dtype == dtype else scores.to(dtype)
         return distances(raw, self.center, self.tiles, dtype)
 
 

@@ -7,11 +7,13 @@ that nothing depends on the units of a band.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from specloom import ConfigError
+from specloom_statistics import native_kernels
 
 RANK_TOLERANCE = 1e-12
 """Directions whose eigenvalue, over the largest one, is not above this are not supported."""
@@ -24,9 +26,18 @@ def check_regularisation(node: str, eps: float, shrinkage: float) -> None:
             raise ConfigError(f"{node}: {name} is {value}", fix=f"set {name} to 0 or more")
 
 
+class Correlation(NamedTuple):
+    """A regularised covariance with unit diagonal."""
+
+    matrix: Tensor
+    """(..., C, C)."""
+    factor: Tensor
+    """What scales each band of the covariance, (..., C)."""
+
+
 def scale_to_correlation(
     covariance: Tensor, bands: Tensor, eps: float, shrinkage: float
-) -> tuple[Tensor, Tensor]:
+) -> Correlation:
     """The regularised covariance with unit diagonal, and the factor of each band that makes it so.
 
     The regularised covariance is S + eps^2 diag(S) + shrinkage * trace(S)/C * I, over the bands
@@ -46,7 +57,7 @@ def scale_to_correlation(
     factor = torch.where(bands, total.rsqrt(), 0)
     matrix = covariance * factor[..., :, None] * factor[..., None, :]
     off_diagonal = matrix.triu(1) + matrix.tril(-1)
-    return off_diagonal + torch.diag_embed(bands.to(matrix.dtype)), factor
+    return Correlation(off_diagonal + torch.diag_embed(bands.to(matrix.dtype)), factor)
 
 
 def cholesky_whitening(matrix: Tensor, factor: Tensor, bands: Tensor) -> Tensor:
@@ -86,7 +97,13 @@ def whiten(
     covariance: Tensor, bands: Tensor, eps: float, shrinkage: float, *, full_rank: bool
 ) -> Tensor:
     """A W (C, C) with S^-1 = W W^T, upper triangular where ``full_rank``, for regularised S."""
-    matrix, factor = scale_to_correlation(covariance, bands, eps, shrinkage)
+    correlation = scale_to_correlation(covariance, bands, eps, shrinkage)
+    return whiten_correlation(correlation, bands, full_rank=full_rank)
+
+
+def whiten_correlation(correlation: Correlation, bands: Tensor, *, full_rank: bool) -> Tensor:
+    """As ``whiten``, from what ``scale_to_correlation`` gave."""
+    matrix, factor = correlation
     if full_rank:
         return cholesky_whitening(matrix, factor, bands)
     # Without shrinkage, and with it the rank is full, this matrix does not depend on the scale of
@@ -102,10 +119,41 @@ def condition_growth(factor: Tensor) -> float:
     return float(values[0] / values[-1]) ** 2
 
 
+class Analysis(NamedTuple):
+    """What the scores of a background follow from."""
+
+    correlation: Correlation
+    rank: int
+    """How many directions are supported."""
+    smallest: float
+    """Their smallest eigenvalue."""
+    largest: float
+    whitening: Tensor | None
+    """That of all bands, where a kernel has computed it."""
+
+
+def analyse_covariance(covariance: Tensor, bands: Tensor, eps: float, shrinkage: float) -> Analysis:
+    """The regularised correlation matrix of a covariance (C, C), and its spectrum.
+
+    Arguments as of ``scale_to_correlation``.
+    """
+    kernels = native_kernels(covariance.device)
+    if kernels is not None:
+        found = kernels.whiten(covariance, bands, eps, shrinkage, RANK_TOLERANCE)
+        if found is not None:
+            correlation = Correlation(found.matrix, found.factor)
+            return Analysis(correlation, found.rank, found.smallest, found.largest, found.whitening)
+    correlation = scale_to_correlation(covariance, bands, eps, shrinkage)
+    return Analysis(correlation, *spectrum(correlation.matrix, bands), None)
+
+
 def spectrum(matrix: Tensor, bands: Tensor) -> tuple[int, float, float]:
     """The number of supported directions, and their smallest and largest eigenvalue."""
-    values = torch.linalg.eigvalsh(matrix[bands][:, bands])
-    if not len(values):
+    used = matrix
+    if not bool(bands.all()):
+        used = matrix[bands][:, bands]
+    values = torch.linalg.eigvalsh(used).tolist()
+    if not values:
         return 0, 1.0, 1.0
-    supported = values[values > RANK_TOLERANCE * values[-1]]
-    return len(supported), float(supported[0]), float(supported[-1])
+    supported = [value for value in values if value > RANK_TOLERANCE * values[-1]]
+    return len(supported), supported[0], supported[-1]

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
 
-CONSTANT = -1
-"""The version of what never changes."""
-UNKNOWN = -2
-"""The version of a tensor that does not count its changes."""
+
+class _Entry(NamedTuple):
+    """A computed value, and what tells whether it is the present one."""
+
+    value: Any
+    sources: tuple[object, ...]
+    """Held, so that no other object gets the identity of one."""
+    identities: Sequence[int]
+    tensors: Sequence[Tensor]
+    versions: Sequence[int]
+    """Numbers that a tensor counts its changes in place by."""
 
 
 class TensorCache(Generic[T]):
     """The last computed value, for as long as all that it was computed from stays the same."""
 
-    _value: T
-    _sources: tuple[object, ...] | None = None
-    _versions: Sequence[int] = ()
+    _entry: _Entry | None = None
 
     def __call__(self, compute: Callable[[], T], *sources: object) -> T:
         """The same as ``compute()``, without gradients.
@@ -30,38 +35,35 @@ class TensorCache(Generic[T]):
             compute: Computes the value from ``sources``.
             sources: Tensors, and values that never change.
         """
-        if not self._is_current(sources):
-            # In a mode whose tensors can be used in any other.
-            with torch.inference_mode(False), torch.no_grad():
-                self._value = compute()
-            self._sources = sources
-            self._versions = [_version(source) for source in sources]
-        return self._value
+        entry = self._entry
+        if entry is not None and _is_current(entry, sources):
+            value: T = entry.value
+            return value
+        # In a mode whose tensors can be used in any other.
+        with torch.inference_mode(False), torch.no_grad():
+            value = compute()
+        self._entry = _entry_of(value, sources)
+        return value
 
     def __getstate__(self) -> dict[str, object]:
         """Nothing: a copy, or another process, computes the value again."""
         return {}
 
-    def _is_current(self, sources: tuple[object, ...]) -> bool:
-        """Whether these are the same objects as before, and none was changed in place."""
-        if self._sources is None or len(sources) != len(self._sources):
-            return False
-        for source, known, version in zip(sources, self._sources, self._versions, strict=True):
-            if source is not known or version == UNKNOWN:
-                return False
-            if version != CONSTANT and source._version != version:  # type: ignore[attr-defined]  # it is a tensor
-                return False
-        return True
+
+def _entry_of(value: Any, sources: tuple[object, ...]) -> _Entry | None:
+    """What is remembered; None with inference tensors, which do not count their changes."""
+    tensors = [source for source in sources if isinstance(source, Tensor)]
+    if any(tensor.is_inference() for tensor in tensors):
+        return None
+    versions = [tensor._version for tensor in tensors]
+    return _Entry(value, sources, list(map(id, sources)), tensors, versions)
 
 
-def _version(source: object) -> int:
-    """A number that differs after a change in place; inference tensors have none."""
-    if not isinstance(source, Tensor):
-        return CONSTANT
-    if source.is_inference():
-        return UNKNOWN
-    version: int = source._version
-    return version
+def _is_current(entry: _Entry, sources: tuple[object, ...]) -> bool:
+    """Whether these are the same objects as before, and none was changed in place."""
+    if list(map(id, sources)) != entry.identities:
+        return False
+    return [tensor._version for tensor in entry.tensors] == entry.versions
 
 
 class EqualTensors:

@@ -84,8 +84,7 @@ class RunningExtremes:
         if keep is not None and bool(keep.all()):
             keep = None
         kernels = None
-        # One pair of all rows is as fast without kernels: memory limits it.
-        if rows.dtype in NATIVE_TYPES and (self.per_channel or keep is not None):
+        if rows.dtype in NATIVE_TYPES:
             kernels = native_kernels(rows.device)
 
         def extremes_of(number: int, _: None) -> Extremes | None:
@@ -96,9 +95,12 @@ class RunningExtremes:
             return self._native_extremes(kernels, rows[part], mask)
 
         before = self._count
-        for found in map_blocks(extremes_of, len(parts), no_memory):
-            if found is not None:
-                self._combine(*found)
+        results = map_blocks(extremes_of, len(parts), no_memory)
+        found = [result for result in results if result is not None]
+        if found:
+            low = torch.stack([each.low for each in found]).amin(0)
+            high = torch.stack([each.high for each in found]).amax(0)
+            self._combine(low, high, sum(each.size for each in found))
         self._left_out = self._left_out + len(rows) - (self._count - before)
 
     def _add_without_waiting(self, rows: Tensor, keep: Tensor | None) -> None:
@@ -134,6 +136,11 @@ class RunningExtremes:
         self, kernels: ModuleType, rows: Tensor, keep: Tensor | None
     ) -> Extremes | None:
         """The extremes of the usable rows by a kernel; None where there is none."""
+        if not self.per_channel and keep is None and rows.is_contiguous():
+            limits = kernels.value_range(rows)
+            if limits is not None:
+                low, high = limits
+                return Extremes(low, high, len(rows)) if len(rows) else None
         low, high, used = kernels.extremes(rows, keep)
         if not used:
             return None

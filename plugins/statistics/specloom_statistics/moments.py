@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from specloom_statistics.merging import SampleMoments
+from specloom_statistics.native import native_kernels
 from specloom_statistics.shifted import ShiftedSums, Sums
 
 CONSTANT_TOLERANCE = 64 * torch.finfo(torch.float64).eps
@@ -67,6 +68,11 @@ class Moments(ShiftedSums):
         squares = self._products[:-1, :-1]
         if self._shift is None:
             return total.clone(), squares.clone()
+        kernels = native_kernels(self.device)
+        if kernels is not None:
+            found: tuple[Tensor, Tensor]
+            found = kernels.mean_and_scatter(self._products, self._shift, self.count)
+            return found
         offset = total / self.count
         upper = (squares - torch.outer(total, offset)).triu()
         return self._shift + offset, upper + upper.triu(1).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -11,13 +12,20 @@ from specloom import RunView, impl
 
 def native_kernels(device: torch.device | str = "cpu") -> ModuleType | None:
     """The package ``specloom_native`` where its kernels run, for tensors on a device; else None."""
-    if torch.device(device).type != "cpu":
+    if device != "cpu" and torch.device(device).type != "cpu":
         return None
+    package = _package()
+    if package is None or package.native_library() is None:
+        return None
+    return package
+
+
+@cache
+def _package() -> ModuleType | None:
+    """The package ``specloom_native``, where it is installed."""
     try:
         import specloom_native
     except ImportError:
-        return None
-    if specloom_native.native_library() is None:
         return None
     return specloom_native
 

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Self
 
@@ -22,6 +23,10 @@ from specloom_statistics.native import native_kernels
 
 SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
+
+
+ALONE = 2
+"""So few parts take less time than other threads need to start with them."""
 
 
 class Sums:
@@ -57,7 +62,7 @@ class _Loader:
 
     Args:
         data: (..., C); the map of a ``LazyAffine`` or a ``LazyLinear`` is applied.
-        memory: The working memory, float64 (rows, C or more).
+        borrow: Gives working memory of at least so many rows, float64 (rows, C or more).
         channels: C.
         limits: What the values of a tensor are limited to; None for none.
     """
@@ -65,22 +70,19 @@ class _Loader:
     def __init__(
         self,
         data: Tensor | LazyAffine | LazyLinear,
-        memory: Tensor,
+        borrow: Callable[[int], Tensor],
         channels: int,
         limits: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        self.memory = memory
         self.limits = limits
         self.channels = channels
         self.is_linear = isinstance(data, LazyLinear)
         self._data = data
-        self._values = memory if memory.shape[1] == channels else memory[:, :channels]
+        self._borrow = borrow
+        # Borrowed when it is needed: kernels read the pixels themselves.
+        self._memory: Tensor | None = None
         if isinstance(data, LazyLinear):
             self._product = BandProduct(data.matrix)
-            self._offset = torch.as_tensor(data.offset).detach().to(memory)
-            size = len(memory)
-            self._raw = memory.new_zeros(size, self._product.row_width)
-            self._mapped = memory.new_zeros(size, self._product.product_width)
 
     def native_options(self, kernels: ModuleType) -> dict[str, Any]:
         """The map of a ``LazyAffine`` and the limits, as kernels take them."""
@@ -98,7 +100,10 @@ class _Loader:
     def __call__(self, selected: Tensor, shift: Tensor | None) -> Tensor:
         """Rows of the working memory with these pixels, less the ``shift`` if it is known."""
         count = selected.shape[0]
-        values = self._values[:count]
+        memory = self._working_memory(count)
+        values = memory
+        if memory.shape[1] != self.channels:
+            values = memory[:, : self.channels]
         if self.limits is not None:
             selected = selected.clamp(*self.limits) + 0 * selected  # NaN where it was infinite
         values.copy_(self._map_linear(selected))
@@ -106,7 +111,18 @@ class _Loader:
             values.mul_(self._data.scale).add_(self._data.offset)
         if shift is not None:
             values.sub_(shift)
-        return self.memory[:count]
+        return memory
+
+    def _working_memory(self, count: int) -> Tensor:
+        """The first rows of the working memory."""
+        if self._memory is None or self._memory.shape[0] < count:
+            self._memory = self._borrow(count)
+            if isinstance(self._data, LazyLinear):
+                size = len(self._memory)
+                self._raw = self._memory.new_zeros(size, self._product.row_width)
+                self._mapped = self._memory.new_zeros(size, self._product.product_width)
+                self._offset = torch.as_tensor(self._data.offset).detach().to(self._memory)
+        return self._memory[:count]
 
     def _map_linear(self, selected: Tensor) -> Tensor:
         """Pixels under the linear map of a ``LazyLinear``; others as they are."""
@@ -179,10 +195,13 @@ class ShiftedSums(ABC):
         rows = raw.detach().reshape(-1, raw.shape[-1])
         used: list[Tensor] = []
 
-        def new_loader() -> _Loader:
-            memory = self._borrow_memory()
+        def borrow(count: int) -> Tensor:
+            memory = self._borrow_memory(count)
             used.append(memory)
-            return _Loader(data, memory, self.channels, limits)
+            return memory
+
+        def new_loader() -> _Loader:
+            return _Loader(data, borrow, self.channels, limits)
 
         self._kernels = native_kernels(self.device)
         with one_thread():
@@ -206,9 +225,8 @@ class ShiftedSums(ABC):
         """
         if self._shift is None:
             rows = data.detach().reshape(-1, self.channels)
-            memory = self._borrow_memory()
-            self._shift = self._find_shift(rows, None, _Loader(data, memory, self.channels))
-            self._memories.append(memory)
+            load = _Loader(data, self._borrow_memory, self.channels)
+            self._shift = self._find_shift(rows, None, load)
         return self._shift is not None
 
     def new_part(self) -> Self:
@@ -258,13 +276,22 @@ class ShiftedSums(ABC):
             self._add_part(rows[part], None if mask is None else mask[part], loader, sums)
             return sums
 
+        if len(parts) <= ALONE:
+            loader = new_loader()
+            alone = [sums_of(number, loader) for number in range(len(parts))]
+            self._sums.add(_merge(alone))
+            return
         self._sums.add(reduce_blocks(sums_of, len(parts), new_loader, _merge))
 
-    def _borrow_memory(self) -> Tensor:
-        try:
-            return self._memories.pop()
-        except IndexError:
-            return self._new_memory(rows_per_block(self.device))
+    def _borrow_memory(self, count: int) -> Tensor:
+        """Working memory of at least so many rows, but for few rows no larger than needed."""
+        with suppress(IndexError):
+            memory = self._memories.pop()
+            if len(memory) >= count:
+                return memory
+        if count <= SHIFT_ROWS:
+            return self._new_memory(SHIFT_ROWS)
+        return self._new_memory(rows_per_block(self.device))
 
     def _new_memory(self, rows: int) -> Tensor:
         """Working memory for so many rows."""
@@ -272,7 +299,11 @@ class ShiftedSums(ABC):
 
     def _find_shift(self, rows: Tensor, mask: Tensor | None, load: _Loader) -> Tensor | None:
         """The median of the first usable rows; None where no row is usable."""
-        for selected, _ in row_blocks(rows, len(load.memory), mask):
+        if self._kernels is not None and not load.is_linear:
+            options = load.native_options(self._kernels)
+            found: Tensor | None = self._kernels.first_median(rows, keep=mask, **options)
+            return found
+        for selected, _ in row_blocks(rows, rows_per_block(self.device), mask):
             # Nearly always these are usable, and the others need not be looked at.
             usable = self._usable_of(selected[:SHIFT_ROWS], load)
             if len(usable) < min(SHIFT_ROWS, len(selected)):
@@ -292,7 +323,7 @@ class ShiftedSums(ABC):
         elif self._kernels is None:
             self._add_blocks(rows, mask, load, sums)
         elif load.is_linear:
-            for selected, size in row_blocks(rows, load.memory.shape[0], mask):
+            for selected, size in row_blocks(rows, rows_per_block(self.device), mask):
                 self._add_natively(self._kernels, load.mapped(selected), None, {}, sums)
                 sums.left_out += size - selected.shape[0]
         else:
@@ -301,7 +332,7 @@ class ShiftedSums(ABC):
 
     def _add_blocks(self, rows: Tensor, mask: Tensor | None, load: _Loader, sums: Sums) -> None:
         """Add the usable ones of some rows, block by block, without kernels."""
-        for selected, size in row_blocks(rows, load.memory.shape[0], mask):
+        for selected, size in row_blocks(rows, rows_per_block(self.device), mask):
             loaded = load(selected, self._shift)
             reduced, column_sums = self._reduce(loaded)
             # A sum is finite only where all terms are; where it overflows, each row is checked.
@@ -320,7 +351,7 @@ class ShiftedSums(ABC):
 
         Rows that are not usable become zeros, which add nothing.
         """
-        size = len(load.memory)
+        size = rows_per_block(self.device)
         for start in range(0, len(rows), size):
             loaded = load(rows[start : start + size], self._shift)
             usable = usable_pixels(loaded)

@@ -104,7 +104,7 @@ def _may_be_data(path: Path) -> bool:
 
 def _needed(header: Header) -> int:
     """The length of the data file in bytes, from its header."""
-    sizes = [_positive(header, key) for key in ("lines", "samples", "bands")]
+    sizes = [header.size(key) for key in ("lines", "samples", "bands")]
     return offset_of(header) + prod(sizes) * dtype_of(header).itemsize
 
 
@@ -133,7 +133,7 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
     header_path, data = pair(path)
     header = parse(header_path)
     _refuse_library(header)
-    height, width, bands = (_positive(header, key) for key in ("lines", "samples", "bands"))
+    height, width, bands = (header.size(key) for key in ("lines", "samples", "bands"))
     dtype = dtype_of(header)
     offset = offset_of(header)
     _refuse_unreadable(header)
@@ -337,15 +337,6 @@ def _stamp(data: Path) -> tuple[int, int]:
         raise DataError(
             f"{data} cannot be read: {error.strerror or error}", fix="check its permissions"
         ) from error
-
-
-def _positive(header: Header, key: str) -> int:
-    value = header.number(key)
-    if value < 1:
-        raise DataError(
-            f"{key!r} is {value}", where=str(header.path), fix=f"write the number of {key}"
-        )
-    return value
 
 
 def offset_of(header: Header) -> int:

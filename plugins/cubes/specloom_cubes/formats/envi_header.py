@@ -40,6 +40,19 @@ class Header(dict[str, str]):
                 what, where=str(self.path), fix=f"write {key} = <whole number>"
             ) from None
 
+    def size(self, key: str) -> int:
+        """A whole number of 1 or more.
+
+        Raises:
+            DataError: It is absent, no whole number, or below 1.
+        """
+        value = self.number(key)
+        if value < 1:
+            raise DataError(
+                f"{key!r} is {value}", where=str(self.path), fix=f"write the number of {key}"
+            )
+        return value
+
     def parts(self, key: str) -> list[str]:
         """The texts between the commas of a field, without empty ones."""
         return [part.strip() for part in self.get(key, "").split(",") if part.strip()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from specloom import DataError
 from specloom_cubes import formats
-from specloom_cubes.cube import AS_STATED, Cube, Reading, Valid, refuse_axes
+from specloom_cubes.cube import AS_STATED, Cube, Reading, Valid, refuse_axes, valid_in_all
 from specloom_cubes.paths import RELATIVE, files_of_pattern
 from specloom_cubes.rules.scale import Scaling, scaling_of
 
@@ -129,14 +129,7 @@ def open_cube(path: Path, reading: Reading = AS_STATED) -> Cube:
 def _valid_of(bands: Sequence[Band]) -> Valid | None:
     """Which pixels all files say are valid, or None where none says it."""
     parts = [band.valid for band in bands if band.valid is not None]
-    if not parts:
-        return None
-
-    def valid(rows: slice, cols: slice) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = np.logical_and.reduce([part(rows, cols) for part in parts])
-        return found
-
-    return valid
+    return valid_in_all(parts)
 
 
 def _by_numbers(path: Path) -> list[tuple[int, int | str]]:

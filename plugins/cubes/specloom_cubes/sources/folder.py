@@ -726,18 +726,7 @@ class Folder(LargeImageSource):
     @property
     def _reading(self) -> Reading:
         """How the cubes are to be read."""
-        table = None
-        if self.calibration or self.bands:  # which need the centres of the stored bands
-            table = self.wavelengths
-        return Reading(
-            self.axes,
-            self.shape,
-            self.scale,
-            self.calibration,
-            self.bands,
-            self.binning,
-            table,
-        )
+        return Reading.of_source(self)
 
     def _variable(self, path: Path) -> str | None:
         """The array to take from a file, where its format has several."""

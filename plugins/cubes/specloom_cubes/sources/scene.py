@@ -316,18 +316,7 @@ class Scene(LargeImageSource):
     @property
     def reading(self) -> Reading:
         """How the scene is to be read."""
-        table = None
-        if self.calibration or self.bands:  # which need the centres of the stored bands
-            table = self.wavelengths
-        return Reading(
-            self.axes,
-            self.shape,
-            self.scale,
-            self.calibration,
-            self.bands,
-            self.binning,
-            table,
-        )
+        return Reading.of_source(self)
 
     def opened(self) -> Cube:
         """The scene, its pixels not yet read."""

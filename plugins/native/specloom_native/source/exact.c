@@ -5,6 +5,8 @@
 
 /* So many rows are compared side by side. */
 enum { ABREAST = 16 };
+/* So many values are compared side by side: with more, those of float do not stay in registers. */
+enum { RANGE_LANES = 32 };
 
 #define TYPE float
 #include "exact_of.h"
@@ -14,3 +16,9 @@ enum { ABREAST = 16 };
 #undef TYPE
 
 #include "histograms.h"
+
+#include "scatter.h"
+
+#include "rows.h"
+
+#include "medians.h"

@@ -100,6 +100,44 @@ EXPORT int64_t EXPORTED_FOR(extremes, TYPE)(const TYPE *rows, int64_t count, int
                                        keep ? keep + done : NULL, low, high);
 }
 
+/* The extremes of some values, infinite without a value; whether all of these are finite. */
+EXPORT int64_t EXPORTED_FOR(range, TYPE)(const TYPE *restrict values, int64_t count,
+                                         TYPE *restrict low, TYPE *restrict high)
+{
+    *low = (TYPE)INFINITY;
+    *high = -(TYPE)INFINITY;
+    TYPE lows[RANGE_LANES];
+    TYPE highs[RANGE_LANES];
+    TYPE checks[RANGE_LANES];
+    for (int lane = 0; lane < RANGE_LANES; lane++) {
+        lows[lane] = *low;
+        highs[lane] = *high;
+        checks[lane] = 0;
+    }
+    int64_t i = 0;
+    for (; i + RANGE_LANES <= count; i += RANGE_LANES) {
+        for (int lane = 0; lane < RANGE_LANES; lane++) {
+            TYPE value = values[i + lane];
+            lows[lane] = value < lows[lane] ? value : lows[lane];
+            highs[lane] = value > highs[lane] ? value : highs[lane];
+            checks[lane] += 0 * value;
+        }
+    }
+    for (int lane = 0; i + lane < count; lane++) {
+        TYPE value = values[i + lane];
+        lows[lane] = value < lows[lane] ? value : lows[lane];
+        highs[lane] = value > highs[lane] ? value : highs[lane];
+        checks[lane] += 0 * value;
+    }
+    TYPE check = 0;
+    for (int lane = 0; lane < RANGE_LANES; lane++) {
+        *low = lows[lane] < *low ? lows[lane] : *low;
+        *high = highs[lane] > *high ? highs[lane] : *high;
+        check += checks[lane];
+    }
+    return check == 0;
+}
+
 /* (value - low) / span of each value, limited to [0, 1] where clip is set.
  *
  * low, span: of each band where per_band is set, else one for all. An infinite value is NaN where

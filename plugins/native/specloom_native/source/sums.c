@@ -6,3 +6,5 @@
 #include "variances.h"
 
 #include "projection.h"
+
+#include "whitening.h"

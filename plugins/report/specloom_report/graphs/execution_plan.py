@@ -36,7 +36,7 @@ class ExecutionPlan:
 
     Args:
         calls: In the order in which they are made.
-        folded: Affine nodes that are folded into the linear maps behind them.
+        folded: Nodes that leave their map to the nodes behind them.
         idle: Nodes that do not run in this stage, or that no wanted value needs.
         fitted: Whether the graph is fitted; else ``folded`` and what is freed are not known.
     """
@@ -103,7 +103,7 @@ def as_text(plan: ExecutionPlan, types: Mapping[str, str], stage: str) -> str:
     for number, call in enumerate(plan.calls, start=1):
         lines += _call_lines(number, call, types.get(call.name, ""))
     if plan.folded:
-        lines.append(f"folded into the linear maps behind them: {', '.join(plan.folded)}")
+        lines.append(f"folded into the nodes behind them: {', '.join(plan.folded)}")
     elif plan.fitted:
         lines.append("no node is folded")
     else:
