@@ -17,7 +17,13 @@ from torch import Tensor
 from specloom import LazyAffine, LazyLinear
 from specloom.torch import one_thread, reduce_blocks, usable_pixels
 from specloom_statistics.band_products import BandProduct
-from specloom_statistics.blocks import row_blocks, row_parts, rows_per_block
+from specloom_statistics.blocks import (
+    NATIVE_PART_VALUES,
+    PART_VALUES,
+    row_blocks,
+    row_parts,
+    rows_per_block,
+)
 from specloom_statistics.merging import SampleMoments, merge_moments
 from specloom_statistics.native import native_kernels
 
@@ -25,8 +31,8 @@ SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
 
 
-ALONE = 2
-"""So few parts take less time than other threads need to start with them."""
+ALONE_VALUES = 1 << 20
+"""So few values take less time than other threads need to start with them."""
 
 
 class Sums:
@@ -265,7 +271,8 @@ class ShiftedSums(ABC):
         if self._shift is None:
             self._sums.left_out += len(rows)
             return
-        parts = row_parts(len(rows), rows.shape[1], self.device)
+        values = PART_VALUES if self._kernels is None else NATIVE_PART_VALUES
+        parts = row_parts(len(rows), rows.shape[1], self.device, values)
         if len(parts) < 2:
             self._add_part(rows, mask, new_loader(), self._sums)
             return
@@ -276,7 +283,7 @@ class ShiftedSums(ABC):
             self._add_part(rows[part], None if mask is None else mask[part], loader, sums)
             return sums
 
-        if len(parts) <= ALONE:
+        if rows.numel() <= ALONE_VALUES:
             loader = new_loader()
             alone = [sums_of(number, loader) for number in range(len(parts))]
             self._sums.add(_merge(alone))
