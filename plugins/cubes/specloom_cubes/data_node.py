@@ -229,7 +229,8 @@ class AnomalyDataNode(TorchNode):
     def look_at_batch(self, batch: Batch) -> None:
         """Warn once of many pixels that are equal to a corner of their image, and that count.
 
-        A batch that comes again, as in a second pass, is not compared again. Batches that the source has put on a device are not compared.
+        A batch that comes again, as in a second pass, is not compared again. Batches that the
+        source has put on a device are not compared.
         """
         cube = batch.get("cube")
         if self._images_to_compare <= 0 or not _is_on_host(cube):
