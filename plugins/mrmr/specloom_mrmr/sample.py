@@ -58,7 +58,7 @@ class ClassSample:
         keys = torch.rand(len(image), generator=generator, dtype=torch.float64)
         for label, members in enumerate((~labels, labels)):
             if usable is not None:
-                members &= usable
+                members = members & usable
             for places in self._candidates(members, keys, self._samples[label]):
                 self._draw(label, image, keys, places)
 

@@ -371,9 +371,8 @@ def test_however_many_rows_are_not_finite_the_others_give_the_same_bits(
         random = np.random.default_rng(bands)
         rows = rows_of(700, bands, dtype)
         bad = torch.from_numpy(random.random(700) < share)
-        rows[bad, bands // 2] = torch.from_numpy(
-            random.choice([np.nan, np.inf], int(bad.sum()))
-        ).to(dtype)
+        values = torch.from_numpy(random.choice([np.nan, np.inf], int(bad.sum())))
+        rows[bad, bands // 2] = values.to(dtype)
         limits = Limits(torch.full((bands,), 9.0), torch.full((bands,), 11.0))
         for options in ({}, {"limits": limits}):
             found = moments(rows, shift, **options)
