@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -142,7 +143,7 @@ class ClassSample:
 
 def _likely_limit(count: int, size: int) -> float:
     """The limit that at least ``size`` of ``count`` even keys are below, most likely."""
-    return (size + LIKELY * size**0.5) / max(count, 1)
+    return (size + LIKELY * math.sqrt(size)) / max(count, 1)
 
 
 def _smallest_first(places: Tensor, keys: Tensor, count: int) -> Iterator[Tensor]:
