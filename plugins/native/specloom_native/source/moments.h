@@ -66,6 +66,22 @@ static void add_chunk(const double *chunk, int64_t rows, int64_t width, double *
     }
 }
 
+/* Move the finite ones of some rows to the front; how many these are. */
+static int64_t select_finite(double *rows, int64_t count, int64_t width)
+{
+    int64_t finite = 0;
+    if (all_finite(rows, count * width))
+        return count;
+    for (int64_t row = 0; row < count; row++) {
+        if (!all_finite(rows + row * width, width))
+            continue;
+        if (finite < row)
+            memcpy(rows + finite * width, rows + row * width, sizeof(double) * (size_t)width);
+        finite++;
+    }
+    return finite;
+}
+
 #define TYPE float
 #include "moments_of.h"
 #undef TYPE
