@@ -80,7 +80,7 @@ lock: $(READY)
 	$(BIN)/specloom plugins lock --manifest configs/plugins.yaml
 
 soak: $(READY)
-	$(BIN)/python -m pytest -q -m soak $(TESTS)
+	$(BIN)/python -m pytest -q -m soak --timeout 3600 $(TESTS)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/table.py $(BENCH_OPTIONS)

@@ -107,7 +107,6 @@ def test_every_fault_is_reported(benchmark, pairs, number):
 
 
 @pytest.mark.soak  # 160 cubes
-@pytest.mark.timeout(1800)
 def test_at_most_one_good_cube_in_fifty_is_reported(benchmark, all_pairs):
     reported, count = reported_of(benchmark, all_pairs)
     assert count == 160
@@ -115,7 +114,6 @@ def test_at_most_one_good_cube_in_fifty_is_reported(benchmark, all_pairs):
 
 
 @pytest.mark.soak  # 85 cubes with 20 faults each
-@pytest.mark.timeout(1800)
 def test_each_fault_is_reported_on_almost_all_pairs(benchmark, all_pairs):
     """Of a scene with a constant band, the dead band is none, and of one half a tilt is missed."""
     faults = (*MUST_BE_FOUND, *FOUND_ALMOST_ALWAYS)
