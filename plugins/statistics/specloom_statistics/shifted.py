@@ -31,10 +31,6 @@ SHIFT_ROWS = 128
 """The shift is the median of this many rows."""
 
 
-ALONE_VALUES = 1 << 20
-"""So few values take less time than other threads need to start with them."""
-
-
 class Sums:
     """What is summed of some rows.
 
@@ -283,11 +279,6 @@ class ShiftedSums(ABC):
             self._add_part(rows[part], None if mask is None else mask[part], loader, sums)
             return sums
 
-        if rows.numel() <= ALONE_VALUES:
-            loader = new_loader()
-            alone = [sums_of(number, loader) for number in range(len(parts))]
-            self._sums.add(_merge(alone))
-            return
         self._sums.add(reduce_blocks(sums_of, len(parts), new_loader, _merge))
 
     def _borrow_memory(self, count: int) -> Tensor:

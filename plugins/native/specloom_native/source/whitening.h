@@ -45,6 +45,15 @@ INLINE void add_row(const double *restrict row, double weight, int64_t start, in
         to[j] += weight * row[j];
 }
 
+/* Add two weighted rows to another row. */
+INLINE void add_rows(const double *restrict first, double first_weight,
+                     const double *restrict second, double second_weight, int64_t start,
+                     int64_t end, double *restrict to)
+{
+    for (int64_t j = start; j < end; j++)
+        to[j] += first_weight * first[j] + second_weight * second[j];
+}
+
 /* Overwrite a symmetric matrix by Householder reflections; what is left is tridiagonal.
  *
  * diagonal: size numbers; squares: those of the size - 1 numbers next to it; work: 2 * size.
@@ -82,10 +91,8 @@ static void tridiagonalise(double *matrix, int64_t size, double *diagonal, doubl
         inner /= 2 * half;
         for (int64_t i = k + 1; i < size; i++)
             change[i] -= inner * axis[i];
-        for (int64_t i = k + 1; i < size; i++) {
-            add_row(change, -axis[i], k + 1, size, matrix + i * size);
-            add_row(axis, -change[i], k + 1, size, matrix + i * size);
-        }
+        for (int64_t i = k + 1; i < size; i++)
+            add_rows(change, -axis[i], axis, -change[i], k + 1, size, matrix + i * size);
     }
     if (size)
         diagonal[size - 1] = matrix[size * size - 1];
